@@ -1,0 +1,95 @@
+# `make` alone lists the targets. Everything that a target needs it installs or builds itself, below $VISION_NODE_CACHE.
+
+# The port of this machine that leads to the API.
+PORT ?= 8000
+# kind: a cluster of our own; minikube; current: the one that kubectl points at (see IMAGE_REGISTRY in the README).
+CLUSTER ?= kind
+# 1: `make test-e2e` leaves its cluster for a look.
+KEEP ?= 0
+# The cluster's name.
+NAME ?= vision-node
+# Arguments for pytest, such as ARGS="-k cancel".
+ARGS ?=
+
+export CLUSTER KEEP
+
+PYTHON := python3
+TOOL := $(PYTHON) -m cluster
+UV_RUN := $(TOOL) uv -- run --frozen
+KUBECTL := $(TOOL) run --name $(NAME) -- kubectl --namespace vision-node
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+##@ Run it
+
+.PHONY: up
+up: ## Bring up a cluster with everything on it, and describe a picture; again: only what changed
+	@$(TOOL) up --name $(NAME) --port $(PORT)
+
+.PHONY: down
+down: ## Delete the cluster and stop all that was started for it
+	@$(TOOL) down --name $(NAME)
+
+.PHONY: status
+status: ## Show what runs and the newest jobs
+	@$(KUBECTL) get deployments,statefulsets,jobs,pods,describers,imagejobs
+
+.PHONY: logs
+logs: ## Show the logs of API, operator and describers
+	@$(KUBECTL) logs --prefix --tail=100 --selector app.kubernetes.io/name=vision-node --all-containers
+
+.PHONY: env
+env: ## Print what a shell needs for kubectl, helm and kind: eval "$$(make env)"
+	@$(TOOL) env --name $(NAME)
+
+##@ Check it
+
+.PHONY: test
+test: lint test-unit test-e2e ## All of these: lint, test-unit, test-e2e
+
+.PHONY: test-unit
+test-unit: ## Test without a cluster, in seconds
+	@$(UV_RUN) pytest tests/unit $(ARGS)
+
+.PHONY: test-e2e
+test-e2e: ## Test on a fresh cluster that is deleted afterwards
+	@$(TOOL) test -- $(ARGS)
+
+.PHONY: lint
+lint: lint-python lint-chart ## Style, types, layers and the chart
+
+.PHONY: lint-python
+lint-python:
+	@$(TOOL) uv -- lock --check --quiet
+	@$(UV_RUN) ruff check
+	@$(UV_RUN) ruff format --check
+	@$(UV_RUN) mypy
+	@$(UV_RUN) lint-imports
+
+.PHONY: lint-chart
+lint-chart:
+	@$$($(TOOL) tool helm) lint --strict charts/vision-node
+
+.PHONY: format
+format: ## Put the style right
+	@$(UV_RUN) ruff check --fix
+	@$(UV_RUN) ruff format
+
+##@ Parts
+
+.PHONY: images
+images: ## Build the images, without a cluster
+	@$(TOOL) images
+
+.PHONY: clean-cache
+clean-cache: ## Delete the clusters and everything that was built
+	@$(TOOL) clean --name $(NAME)
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { print "\nVariables" } /^# / { sub(/^# /, ""); text = $$0 } \
+	  /^[A-Z]+ \?=/ { printf "  %-12s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)

@@ -1,0 +1,36 @@
+"""The application: its parts, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import Kube
+from vision_node_contract.store import Store, StoreSettings
+
+from . import intake, routes, ui
+from .jobs import Jobs
+from .problems import Problem, on_problem
+from .settings import Settings
+
+
+def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
+    """Return the application; it connects when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store = Store(store_settings)
+        async with Kube.connect() as kube:
+            app.state.jobs = Jobs(ImageJobs(kube, settings.namespace), store, settings)
+            yield
+        store.close()
+
+    intake.use_own_pixel_limit()
+    app = FastAPI(title="vision-node", version="0.1.0", lifespan=lifespan)
+    for kind in (Problem, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, on_problem)
+    app.include_router(routes.router)
+    app.include_router(ui.router)
+    return app

@@ -1,0 +1,156 @@
+"""Submitting and reading back: the image to the bucket, then the ImageJob, then the answer."""
+
+import base64
+import hashlib
+import json
+import logging
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from vision_node_contract.imagejob import ImageJob, Spec
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.objects import new_image_key
+from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
+
+from .form import Upload
+from .intake import Limits, inspect
+from .problems import Problem
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = "2"
+"""For clients, while the bucket or the API server is away."""
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_DESCRIBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """ImageJobs as the API's users know them: by their id, which is the ImageJob's name."""
+
+    imagejobs: ImageJobs
+    store: Store
+    settings: Settings
+
+    async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
+        """Store the image, create the ImageJob, return it.
+
+        With an idempotency key, the second submit of the same image returns the first one's ImageJob.
+
+        Raises:
+            Problem: the upload is refused (see intake), the key was used for another image (422), or
+                storage or Kubernetes is away (503).
+        """
+        key = new_image_key()
+        limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
+        image = inspect(upload.data, upload.file_name, key, limits)
+        spec = Spec(image=image, describer=self._describer(upload))
+        name = _name(idempotency_key)
+        if idempotency_key:
+            known = await self._find(name)
+            if known:
+                return _same(known, spec)
+        try:
+            await self.store.put(key, upload.data, image.media_type or "application/octet-stream")
+        except StoreUnavailableError as error:
+            raise unavailable("StorageUnavailable", "image storage does not answer") from error
+        return await self._create(name, spec)
+
+    async def get(self, job_id: str) -> ImageJob:
+        """Return the ImageJob with that id.
+
+        Raises:
+            Problem: 404 JobNotFound; 503 while Kubernetes is away.
+        """
+        job = await self._find(job_id) if _NAME.fullmatch(job_id) else None
+        if job is None:
+            raise Problem(404, "JobNotFound", "no job has this id; finished jobs are deleted after a while")
+        return job
+
+    async def result(self, job_id: str) -> dict[str, Any]:
+        """Return the whole result of a job that is done.
+
+        Raises:
+            Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 404; 503.
+        """
+        job = await self.get(job_id)
+        status = job.status
+        if status.error and status.phase == "failed":
+            raise Problem(409, status.error.reason, status.error.message, job_id=job_id, job_status="failed")
+        if status.phase != "done" or status.result is None:
+            detail = f"the job is {status.phase}; ask again later, or follow /status/{job_id}"
+            raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
+        text = status.result.inline or await self._read_result(status.result.key or "")
+        result: dict[str, Any] = json.loads(text)
+        return {"job_id": job_id, "status": status.phase, **result}
+
+    async def _create(self, name: str, spec: Spec) -> ImageJob:
+        try:
+            return await self.imagejobs.create(name, spec, {})
+        except AlreadyExistsError:
+            await self._discard(spec.image.key)
+            return _same(await self.get(name), spec)
+        except UnavailableError as error:
+            # Its answer may be what was lost: created is created.
+            job = await self._find(name)
+            if job is None:
+                await self._discard(spec.image.key)
+                raise unavailable("KubernetesUnavailable", "the API server does not answer") from error
+            return job
+        except KubeError as error:
+            await self._discard(spec.image.key)
+            raise Problem(422, "JobRefused", f"Kubernetes refused the ImageJob: {error.message}") from error
+
+    async def _find(self, name: str) -> ImageJob | None:
+        try:
+            return await self.imagejobs.get(name)
+        except NotFoundError:
+            return None
+        except UnavailableError as error:
+            raise unavailable("KubernetesUnavailable", "the API server does not answer") from error
+
+    async def _read_result(self, key: str) -> bytes:
+        try:
+            return await self.store.get(key, most=16 << 20)
+        except ObjectNotFoundError as error:
+            raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
+        except StoreUnavailableError as error:
+            raise unavailable("StorageUnavailable", "result storage does not answer") from error
+
+    async def _discard(self, key: str) -> None:
+        """Remove an upload that no ImageJob names; if that fails, the operator's sweep will."""
+        try:
+            await self.store.delete(key)
+        except StoreUnavailableError as error:
+            log.warning("upload %s stays behind: %s", key, error)
+
+    def _describer(self, upload: Upload) -> str:
+        name = upload.fields.get("describer") or self.settings.default_describer
+        if not _DESCRIBER.fullmatch(name):
+            raise Problem(422, "InvalidRequest", "describer must be a lower-case DNS label, e.g. metadata")
+        return name
+
+
+def unavailable(reason: str, detail: str) -> Problem:
+    """Return a 503 that says when to come back."""
+    return Problem(503, reason, f"{detail}; try again", headers={"Retry-After": RETRY_AFTER_SECONDS})
+
+
+def _name(idempotency_key: str | None) -> str:
+    """Return a new ImageJob's name: random, or derived, so that the API server refuses the second."""
+    seed = secrets.token_bytes(20)
+    if idempotency_key:
+        seed = hashlib.sha256(idempotency_key.encode()).digest()[:20]
+    return "job-" + base64.b32encode(seed).decode().lower()
+
+
+def _same(job: ImageJob, spec: Spec) -> ImageJob:
+    if job.spec.image.sha256 != spec.image.sha256 or job.spec.describer != spec.describer:
+        detail = f"this Idempotency-Key belongs to {job.metadata.name}, submitted with another image"
+        raise Problem(422, "IdempotencyKeyReused", detail)
+    return job

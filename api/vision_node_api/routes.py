@@ -1,0 +1,130 @@
+"""The HTTP API."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel
+from vision_node_contract.imagejob import ImageJob, JobError, Phase
+from vision_node_contract.kube import KubeError
+from vision_node_contract.store import StoreUnavailableError
+
+from .form import read_upload
+from .jobs import Jobs, unavailable
+from .problems import MEDIA_TYPE
+
+router = APIRouter()
+
+MAX_IDEMPOTENCY_KEY = 255
+
+
+class Submitted(BaseModel):
+    """Answer to POST /submit."""
+
+    job_id: str
+    status: Phase
+
+
+class StatusAnswer(BaseModel):
+    """Answer to GET /status/{job_id}; times are UTC, durations seconds."""
+
+    job_id: str
+    status: Phase
+    describer: str
+    attempts: int
+    created_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    duration_seconds: float | None
+    error: JobError | None
+
+
+def jobs_of(request: Request) -> Jobs:
+    """Return what the application's start has made."""
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+Injected = Annotated[Jobs, Depends(jobs_of)]
+
+_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {
+                        "image": {"type": "string", "format": "binary"},
+                        "describer": {"type": "string", "description": "way of describing"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/submit",
+    status_code=202,
+    openapi_extra=_FORM,
+    responses=dict.fromkeys((400, 413, 415, 422, 503), _PROBLEM),
+)
+async def submit(
+    request: Request,
+    response: Response,
+    jobs: Injected,
+    idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
+) -> Submitted:
+    """Take an image (form field `image`) to be described; answered once it is stored and queued."""
+    upload = await read_upload(request, jobs.settings.max_image_bytes)
+    job = await jobs.submit(upload, idempotency_key)
+    response.headers["Location"] = f"/status/{job.metadata.name}"
+    return Submitted(job_id=job.metadata.name, status=job.status.phase)
+
+
+@router.get("/status/{job_id}", responses=dict.fromkeys((404, 503), _PROBLEM))
+async def status(job_id: str, jobs: Injected) -> StatusAnswer:
+    """Tell where a job is: queued, processing, done or failed."""
+    return _status(await jobs.get(job_id))
+
+
+@router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 503), _PROBLEM))
+async def result(job_id: str, jobs: Injected) -> dict[str, Any]:
+    """Return the description of a job that is done; 409 while it isn't, with the error if it failed."""
+    return await jobs.result(job_id)
+
+
+@router.get("/healthz", include_in_schema=False)
+async def healthz() -> dict[str, str]:
+    """Tell that the process lives."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", include_in_schema=False)
+async def readyz(jobs: Injected) -> dict[str, str]:
+    """Tell that a submit would succeed: the bucket and the API server answer."""
+    try:
+        await jobs.store.check()
+        await jobs.imagejobs.check()
+    except (StoreUnavailableError, KubeError) as error:
+        raise unavailable("NotReady", str(error)) from error
+    return {"status": "ready"}
+
+
+def _status(job: ImageJob) -> StatusAnswer:
+    seen = job.status
+    return StatusAnswer(
+        job_id=job.metadata.name,
+        status=seen.phase,
+        describer=job.spec.describer,
+        attempts=seen.attempts,
+        created_at=job.metadata.creation_timestamp,
+        started_at=seen.start_time,
+        completed_at=seen.completion_time,
+        duration_seconds=float(seen.duration.removesuffix("s")) if seen.duration else None,
+        error=seen.error,
+    )

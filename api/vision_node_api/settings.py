@@ -1,0 +1,28 @@
+"""What the API is told by its pod's environment."""
+
+import os
+from dataclasses import dataclass
+from typing import Self
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where ImageJobs go and what is let in."""
+
+    namespace: str
+    default_describer: str = "metadata"
+    max_image_bytes: int = 20 * MEBIBYTE
+    max_image_pixels: int = 100_000_000
+    """Decoded, about 400 MB: what a worker's memory limit has room for."""
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read POD_NAMESPACE, DEFAULT_DESCRIBER, MAX_IMAGE_BYTES and MAX_IMAGE_PIXELS."""
+        return cls(
+            namespace=os.environ["POD_NAMESPACE"],
+            default_describer=os.environ["DEFAULT_DESCRIBER"],
+            max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
+            max_image_pixels=int(os.environ["MAX_IMAGE_PIXELS"]),
+        )

@@ -1,0 +1,84 @@
+"""The page at /ui: its files are read once and served under a policy that runs nothing foreign."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Header, HTTPException, Response
+from fastapi.responses import RedirectResponse
+
+router = APIRouter(include_in_schema=False)
+
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+HEADERS = {
+    # Previews are blob: URLs of what the user chose; everything else comes from this server.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Revalidated on every load: after an upgrade no old script meets a new page.
+    "Cache-Control": "no-cache",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticFile:
+    """One file of the page, ready to send."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+    @classmethod
+    def read(cls, path: Path) -> "StaticFile":
+        """Read a file of a known media type."""
+        content = path.read_bytes()
+        etag = f'"{sha256(content).hexdigest()[:32]}"'
+        return cls(content=content, media_type=MEDIA_TYPES[path.suffix], etag=etag)
+
+    def answer(self, if_none_match: str | None) -> Response:
+        """Return the file, or 304 if the browser holds this very version."""
+        headers = HEADERS | {"ETag": self.etag}
+        held = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+        if self.etag in held:
+            return Response(status_code=304, headers=headers)
+        return Response(self.content, headers=headers, media_type=self.media_type)
+
+
+ASSETS = {
+    path.name: StaticFile.read(path) for path in Path(__file__).parent.iterdir() if path.suffix in MEDIA_TYPES
+}
+# Served as /ui alone: its relative links would not resolve one level below.
+PAGE = ASSETS.pop("index.html")
+
+IfNoneMatch = Annotated[str | None, Header()]
+
+
+@router.get("/")
+async def root() -> RedirectResponse:
+    """Lead people who open the bare address to the page."""
+    return RedirectResponse("/ui", status_code=307)
+
+
+@router.get("/ui")
+async def page(if_none_match: IfNoneMatch = None) -> Response:
+    """Serve the page."""
+    return PAGE.answer(if_none_match)
+
+
+@router.get("/ui/{name}")
+async def asset(name: str, if_none_match: IfNoneMatch = None) -> Response:
+    """Serve one of the page's style, scripts and pictures."""
+    file = ASSETS.get(name)
+    if file is None:
+        raise HTTPException(404, f"The page has no file {name!r}.")
+    return file.answer(if_none_match)

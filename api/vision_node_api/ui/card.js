@@ -1,0 +1,262 @@
+/** One job on the page. Everything that comes from a server or a file goes in as text, never as markup. */
+
+import { bytes, commands, parts, seconds, sentence, tame } from "./text.js";
+
+/**
+ * @typedef {import("./client.js").News & {
+ *   key: string, idempotencyKey: string, name: string, type: string, size: number, phase: string,
+ *   file?: File, thumbnail?: string, elapsed?: number, problem?: import("./client.js").Problem}} Job
+ */
+
+const PHASES = {
+  waiting: "Waiting to upload",
+  uploading: "Uploading",
+  queued: "Queued",
+  processing: "Processing",
+  done: "Done",
+  failed: "Failed",
+};
+const NOTES = { busy: "The server is busy", lost: "Reconnecting", unavailable: "The server can't answer" };
+const COPIED_MS = 1800;
+// These images fail again however often they are sent.
+const FUTILE_REASONS = new Set([
+  "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused",
+]);
+const FUTILE_STATUSES = new Set([400, 413, 415, 422]);
+
+/** @param {Job} job @returns {boolean} */
+export const finished = (job) => job.phase === "done" || job.phase === "failed";
+
+/** The server has the job, only the way to it was lost. @param {Job} job @returns {boolean} */
+export const resumable = ({ id, problem }) => !!id && !!problem && !problem.reason && !problem.status;
+
+/** @param {Job} job @returns {boolean} */
+function worthAnother(job) {
+  const { reason = "", status = 0 } = job.problem ?? {};
+  if (!job.problem || resumable(job)) return !!job.problem;
+  return !!job.file && !FUTILE_REASONS.has(reason) && !FUTILE_STATUSES.has(status);
+}
+
+export class Card {
+  /**
+   * @param {Job} job
+   * @param {{remove: () => void, again: () => void, say: (what: string) => void}} on
+   */
+  constructor(job, on) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById("card"));
+    this.job = job;
+    this.say = on.say;
+    this.element = /** @type {HTMLElement} */ (document.importNode(template.content, true).firstElementChild);
+    this.#head();
+    this.#buttons(on);
+    this.paint();
+  }
+
+  /** @param {string} selector @returns {any} */
+  #find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  /** Set an element's text, and hide it if there is none. */
+  #text(selector, text) {
+    const element = this.#find(selector);
+    if (element.textContent !== text) element.textContent = text;
+    element.hidden = !text;
+  }
+
+  #head() {
+    const { key, name } = this.job;
+    const heading = this.#find("h3");
+    heading.id = `job-${key}`;
+    this.#find("article").setAttribute("aria-labelledby", heading.id);
+    this.#find(".name").textContent = tame(name);
+    this.#find(".remove").setAttribute("aria-label", `Remove ${tame(name)} from this page`);
+  }
+
+  #buttons({ remove, again }) {
+    this.#find(".remove").addEventListener("click", remove);
+    this.#find(".again").addEventListener("click", again);
+    this.#copies(".copy-description", "Description", () => this.job.result?.description);
+    this.#copies(".copy-alt", "Alt text", () => this.job.result?.alt);
+    this.#copies(".copy-json", "JSON", () => JSON.stringify(this.job.result, null, 2));
+    this.#copies(".curl .copy", "Commands", () => this.#find(".curl code").textContent);
+    this.#copies(".kubectl .copy", "Commands", () => this.#find(".kubectl code").textContent);
+    this.#find(".more").addEventListener("toggle", () => this.#more());
+  }
+
+  /** @param {string} selector @param {string} what @param {() => unknown} read */
+  #copies(selector, what, read) {
+    const button = this.#find(selector);
+    button.addEventListener("click", () => copy(button, String(read() ?? ""), what, this.say));
+  }
+
+  /** @param {Blob} picture */
+  show(picture) {
+    const image = this.#find(".preview img");
+    image.addEventListener("load", () => (image.hidden = false));
+    image.src = URL.createObjectURL(picture);
+  }
+
+  focus() {
+    this.#find("h3").focus();
+  }
+
+  discard() {
+    URL.revokeObjectURL(this.#find(".preview img").src);
+    this.element.remove();
+  }
+
+  /** Bring the card in line with its job. */
+  paint() {
+    const { phase, attempts = 0, problem, result, type, size, id } = this.job;
+    this.element.dataset.phase = phase;
+    this.#find("article").setAttribute("aria-busy", String(!finished(this.job)));
+    this.#text(".phase", PHASES[phase] ?? sentence(phase));
+    this.#text(".meta", joined(type.replace(/^image\//, "").toUpperCase(), bytes(size), tame(id ?? "")));
+    this.#text(".attempt", attempts > 1 || (attempts && phase === "processing") ? `attempt ${attempts}` : "");
+    this.#find(".attempt").toggleAttribute("data-repeated", attempts > 1);
+    this.#find(".again").hidden = !worthAnother(this.job);
+    this.#more();
+    this.#problem(problem);
+    if (result && this.#find(".result").hidden) this.#result(result);
+    this.tick();
+  }
+
+  /** What time changes: the clock and the countdown. */
+  tick() {
+    const { startedAt, elapsed, seconds: counted, note } = this.job;
+    const now = startedAt ? (Date.now() - startedAt) / 1000 : null;
+    const shown = finished(this.job) ? (counted ?? elapsed) : now;
+    this.#text(".elapsed", shown == null ? "" : seconds(shown));
+    const left = note ? Math.ceil((note.until - Date.now()) / 1000) : 0;
+    const why = note?.kind === "unavailable" && note.reason ? sentence(note.reason) : NOTES[note?.kind ?? ""];
+    this.#text(".note", note ? `${why}${left > 0 ? `: next try in ${left} s` : " …"}` : "");
+  }
+
+  /** What only programmers want, and only once it is open. */
+  #more() {
+    if (!this.#find(".more").open) return;
+    const { curl, kubectl } = commands(new URL(".", document.baseURI).href, this.job.name, this.job.id);
+    this.#find(".curl code").textContent = curl;
+    this.#find(".kubectl code").textContent = kubectl;
+    this.#find(".kubectl").hidden = this.#find(".hint").hidden = !kubectl;
+    this.#find(".json").hidden = !this.job.result;
+    this.#find(".json code").textContent = JSON.stringify(this.job.result, null, 2);
+  }
+
+  #problem(problem) {
+    this.#find(".problem").hidden = !problem;
+    if (!problem) return;
+    const { title, detail, reason, status, type } = problem;
+    // HTTP's phrase ("Unprocessable Content") is for programmers; the reason is for everybody.
+    this.#text(".problem-title", status && reason ? sentence(reason) : title);
+    this.#text(".problem-detail", detail ?? "");
+    const telling = type !== "about:blank" && !type?.endsWith(`:${reason}`) && type;
+    const http = status && (reason ? `${status} ${title}` : `HTTP ${status}`);
+    this.#text(".problem-code", joined(reason, http, telling));
+  }
+
+  #result(result) {
+    const { description, caption, alt, text, tags, fallback } = result;
+    this.#find(".result").hidden = false;
+    this.#find(".description").replaceChildren(...this.#description(String(description ?? "")));
+    this.#text(".stand-in", fallback ? standIn(result.describer, fallback) : "");
+    this.#text(".caption", caption ?? "");
+    this.#text(".in-image blockquote", text ?? "");
+    this.#find(".in-image").hidden = !text;
+    this.#text(".alt p", alt ?? "");
+    this.#find(".alt").hidden = this.#find(".copy-alt").hidden = !alt;
+    this.#find(".preview img").alt = alt ?? "";
+    this.#find(".tags").replaceChildren(...(tags ?? []).map((tag) => make("li", String(tag))));
+    this.#find(".tags").hidden = !tags?.length;
+    this.#text(".source", source(result));
+    this.#find(".copy-description").hidden = this.#find(".copy-json").hidden = false;
+  }
+
+  /** Runs of facts become one definition list, runs of items one list. @param {string} description */
+  #description(description) {
+    const [first, ...others] = parts(description);
+    const titled = first?.kind === "title";
+    this.#find(".result-title").textContent = titled ? first.text : "Image Description:";
+    const blocks = [];
+    for (const { kind, label, text } of titled ? others : [first, ...others].filter(Boolean)) {
+      const tag = { fact: "dl", item: "ul", text: "p" }[kind];
+      let block = blocks.at(-1);
+      if (kind === "text" || block?.localName !== tag) blocks.push((block = make(tag)));
+      if (kind === "fact") block.append(fact(label ?? "", text));
+      else block.append(kind === "item" ? make("li", text) : text);
+    }
+    return blocks;
+  }
+}
+
+/** @param {string} tag @param {string} [text] */
+function make(tag, text = "") {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+/** @param {string} label @param {string} value */
+function fact(label, value) {
+  const pair = make("div");
+  pair.append(make("dt", label), make("dd", value));
+  return pair;
+}
+
+/** A silent fallback would hide an outage. */
+function standIn(describer, { from, reason }) {
+  return `${describer} stood in for ${from}: ${sentence(String(reason))}.`;
+}
+
+/** What there is of a line's parts. @param {unknown[]} words */
+function joined(...words) {
+  return words.filter(Boolean).join(" · ");
+}
+
+/** Who described it, at what cost. */
+function source({ describer, model, seconds: spent, usage, language }) {
+  const tokens = usage && `${usage.inputTokens} + ${usage.outputTokens} tokens`;
+  const time = typeof spent === "number" && `described in ${seconds(spent)}`;
+  return joined(describer, model, time, tokens, language !== "en" && language);
+}
+
+/**
+ * Copy, and say so on the button and to the screen reader.
+ * @param {HTMLElement} button @param {string} text @param {string} what @param {(words: string) => void} say
+ */
+export async function copy(button, text, what, say) {
+  const copied = await toClipboard(text);
+  const label = (button.dataset.label ??= button.textContent ?? "");
+  button.textContent = copied ? "Copied" : "Copying failed";
+  button.toggleAttribute("data-copied", copied);
+  say(copied ? `${what} copied` : `${what} could not be copied`);
+  setTimeout(() => {
+    button.textContent = label;
+    button.removeAttribute("data-copied");
+  }, COPIED_MS);
+}
+
+/** @param {string} text @returns {Promise<boolean>} */
+async function toClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyTheOldWay(text);
+  }
+}
+
+/** On plain HTTP, other than localhost, browsers offer no navigator.clipboard. @param {string} text */
+function copyTheOldWay(text) {
+  const before = document.activeElement;
+  const area = /** @type {HTMLTextAreaElement} */ (make("textarea"));
+  area.value = text;
+  area.className = "unseen";
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (before instanceof HTMLElement) before.focus();
+  return copied;
+}

@@ -1,0 +1,120 @@
+"""Debian packages: installed on this machine, and unpacked into root file systems for images."""
+
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import shell, versions
+from cluster.cache import fingerprint
+from cluster.errors import ClusterError
+from cluster.workshop import Workshop
+
+# apt and dpkg hold a lock of their own that they don't wait for.
+_apt = threading.Lock()
+
+# Nobody reads these in a container, and they are a third of what a package unpacks.
+UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
+
+# What the machine's own apt was told about proxies, certificates and old mirrors.
+APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-")
+
+REACH_A_REGISTRY = (
+    "Images are made from packages because no image registry answers: see that "
+    "`docker pull hello-world` works, and nothing of it is needed."
+)
+
+
+def install(shop: Workshop, programs: Mapping[str, str], instead: str) -> None:
+    """Install the packages of those programs (program: package) that are not on PATH.
+
+    `instead` tells a user who may not do so here what to do.
+    """
+    with _apt:
+        missing = sorted({package for name, package in programs.items() if not _which(name)})
+        if not missing:
+            return
+        need_root(f"install Debian's {', '.join(missing)}", instead)
+        with shop.progress.step(f"Debian packages {' '.join(missing)}", outcome="installed"):
+            env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+            shell.run(["apt-get", "update"], env=env)
+            command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+            # Docker's package would start a daemon of its own where an init system runs.
+            shell.run(command, env=env | {"RUNLEVEL": "1"})
+
+
+def _which(program: str) -> str | None:
+    # Debian keeps daemons out of an ordinary user's PATH.
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def need_root(purpose: str, instead: str) -> None:
+    """Raise ClusterError unless this process may install packages here."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ClusterError(f"Only root on Debian or Ubuntu can {purpose}. {instead}")
+
+
+@dataclass(frozen=True)
+class RootFileSystem:
+    """What a Debian root file system consists of; `variant` is one of mmdebstrap's."""
+
+    name: str
+    variant: str
+    packages: tuple[str, ...]
+
+
+def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
+    """A compressed tar of a fresh Debian with those packages, from the machine's own mirror."""
+    sources, settings = machine_sources(), machine_settings()
+    key = fingerprint(versions.DEBIAN, repr(wanted), *sources, *settings)
+
+    def make(tar: Path) -> None:
+        install(shop, {"mmdebstrap": "mmdebstrap", "zstd": "zstd"}, REACH_A_REGISTRY)
+        shell.run(
+            [
+                "mmdebstrap",
+                "--mode=root",
+                f"--variant={wanted.variant}",
+                f"--include={','.join(wanted.packages)}",
+                *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
+                *(f"--aptopt={setting}" for setting in settings),
+                "--format=tar",
+                versions.DEBIAN,
+                tar,
+                *sources,
+            ]
+        )
+
+    return shop.make(f"Debian for {wanted.name}", wanted.name, key, make, suffix=".tar")
+
+
+def machine_sources() -> list[Path]:
+    """The machine's list of Debian mirrors, if it is of the same release; else mmdebstrap's own."""
+    if f"VERSION_CODENAME={versions.DEBIAN}" not in _read("/etc/os-release").splitlines():
+        return []
+    places = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+    return [place for place in places if _read(place).strip()][:1]
+
+
+def machine_settings() -> list[str]:
+    """The lines of the machine's apt configuration that decide how packages are fetched."""
+    if not shutil.which("apt-config"):
+        return []
+    lines = shell.output(["apt-config", "dump"]).splitlines()
+    return [line.rstrip(";") for line in lines if line.startswith(APT_SETTINGS)]
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def chromium(shop: Workshop) -> None:
+    """Install a browser for the browser tests, unless $CHROMIUM names one."""
+    if not os.environ.get("CHROMIUM"):
+        instead = "Set CHROMIUM to the path of a Chromium or Chrome."
+        install(shop, {"chromium": "chromium"}, instead)

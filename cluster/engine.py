@@ -1,0 +1,253 @@
+"""The Docker engine: the one that runs already, or one of our own from Debian's packages."""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import debian, shell
+from cluster.errors import ClusterError
+from cluster.workshop import Workshop
+
+# Debian's package for each program that the engine, the images and the node need.
+PACKAGES: Mapping[str, str] = {
+    "dockerd": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "zstd": "zstd",
+}
+
+ANSWER_SECONDS = 10.0
+START_SECONDS = 60.0
+# An engine stops its containers first, and systemd in a node takes its time.
+STOP_SECONDS = 40.0
+
+# Unix sockets' paths end at 107 bytes, and containerd appends to the directory that we choose.
+LONGEST_ROOT = 70
+
+# Bit of CAP_SYS_RESOURCE in the masks of /proc/self/status.
+CAP_SYS_RESOURCE = 24
+
+GET_DOCKER = "Start Docker, or install it: https://docs.docker.com/get-started/get-docker/"
+
+# Runs that need the engine share this lock of the cache.
+IN_USE = "engine"
+
+NODE_LABEL = "io.x-k8s.kind.cluster"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker engine that answers, and how to call it."""
+
+    client: str
+    variables: Mapping[str, str]
+    """What `docker` and kind need in their environment to find it; empty for the user's own."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this package started it."""
+        return bool(self.variables)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment for `docker` and kind."""
+        return os.environ | self.variables
+
+    def run(self, *arguments: shell.Argument) -> None:
+        """Run a `docker` command; its output goes into the step's log."""
+        shell.run([self.client, *arguments], env=self.env)
+
+    def output(self, *arguments: shell.Argument) -> str:
+        """What a `docker` command prints."""
+        return shell.output([self.client, *arguments], env=self.env)
+
+    def works(self, *arguments: shell.Argument, timeout_seconds: float | None = None) -> bool:
+        """Whether a `docker` command ends well, in time."""
+        command = [self.client, *arguments]
+        return shell.works(command, env=self.env, timeout_seconds=timeout_seconds)
+
+    def has_image(self, name: str) -> bool:
+        """Whether the engine holds an image of that name."""
+        return self.works("image", "inspect", name)
+
+    def load(self, archive: Path) -> None:
+        """Load an archive of images, compressed with zstd or not."""
+        unpack = ("zstd", "-dc") if archive.suffix == ".zst" else ("cat",)
+        shell.pipe([*unpack, archive], [self.client, "load"], env=self.env)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where our own engine lives, below the cache."""
+
+    root: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.root / "docker.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        """The daemon's own."""
+        return self.root / "pid"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon says."""
+        return self.root / "dockerd.log"
+
+    @property
+    def runtime(self) -> Path:
+        """The wrapper around runc, where a capability is missing."""
+        return self.root / "runc-without-sys-resource"
+
+    def engine(self) -> Engine:
+        """How to call it, whether it runs or not."""
+        # Debian's client speaks the same version as Debian's engine; a newer one may not.
+        client = shutil.which("docker", path="/usr/bin") or "docker"
+        # kind calls the first `docker` on PATH.
+        path = os.pathsep.join([str(Path(client).parent), os.environ.get("PATH", "")])
+        return Engine(client, {"DOCKER_HOST": f"unix://{self.socket}", "PATH": path})
+
+    def process(self) -> int | None:
+        """The running daemon's process id; None when there is none."""
+        try:
+            pid = int(self.pid_file.read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        except (OSError, ValueError):
+            return None
+        # The id of a daemon that died may by now be another program's.
+        return pid if str(self.root / "data") in command else None
+
+
+def home(shop: Workshop) -> Home:
+    """The place of this cache's own engine."""
+    return Home(shop.cache.root / "engine")
+
+
+def find(shop: Workshop) -> Engine | None:
+    """The engine that answers: the user's, or ours if it runs."""
+    ours = home(shop).engine()
+    if os.environ.get("DOCKER_HOST") != ours.variables["DOCKER_HOST"]:
+        users = Engine("docker", {})
+        if answers(users):
+            return users
+    return ours if home(shop).process() and answers(ours) else None
+
+
+def answers(engine: Engine) -> bool:
+    """Whether the engine's daemon is there."""
+    question = ("version", "--format", "{{.Server.Version}}")
+    return engine.works(*question, timeout_seconds=ANSWER_SECONDS)
+
+
+def ensure(shop: Workshop) -> Engine:
+    """An engine that answers; starts one of our own where none does."""
+    if found := find(shop):
+        return found
+    if platform.system() != "Linux":
+        raise ClusterError(f"No Docker engine answers. {GET_DOCKER}")
+    debian.need_root("run a Docker engine of its own, and no other answers", GET_DOCKER)
+    debian.install(shop, PACKAGES, GET_DOCKER)
+    with shop.cache.locked("engine-start", shop.progress.say):
+        if found := find(shop):
+            return found
+        with shop.progress.step("Docker engine", outcome="started"):
+            return _start(home(shop), shop.parts / "runc-without-sys-resource")
+
+
+def _start(place: Home, runtime: Path) -> Engine:
+    if len(str(place.root)) > LONGEST_ROOT:
+        raise ClusterError(
+            f"{place.root} is too long a path for Unix sockets: set VISION_NODE_CACHE to a shorter one"
+        )
+    place.root.mkdir(parents=True, exist_ok=True)
+    _terminate(place)
+    # The engine outlives this checkout, so it gets a copy.
+    shutil.copy(runtime, place.runtime)
+    engine = place.engine()
+    with place.log.open("ab") as log:
+        # A session of its own, so that it outlives the `make` that started it.
+        daemon = subprocess.Popen(
+            _command(place),
+            cwd=place.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(engine):
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            raise ClusterError(
+                f"The Docker engine did not start:\n{shell.tail(place.log)}\nThe whole log: {place.log}"
+            )
+        time.sleep(0.1)
+    _drop_nodes(engine)
+    return engine
+
+
+def _command(place: Home) -> list[str]:
+    """How dockerd starts; with as many open files as this process may have."""
+    command = [
+        *("sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec dockerd "$@"', "dockerd"),
+        *("--data-root", str(place.root / "data"), "--exec-root", str(place.root / "run")),
+        *("--pidfile", str(place.pid_file), "--host", f"unix://{place.socket}"),
+        *("--storage-driver", "overlay2"),
+    ]
+    if not has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE):
+        # Neither may the daemon then lower its own score for the kernel's out-of-memory killer.
+        command += ["--oom-score-adjust", "0"]
+        command += ["--add-runtime", f"nocap={place.runtime}", "--default-runtime", "nocap"]
+    return command
+
+
+def has_capability(status: str, bit: int) -> bool:
+    """Whether a process whose /proc status this is may hand that capability on."""
+    masks = [line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")]
+    return bool(masks) and bool(int(masks[0], 16) >> bit & 1)
+
+
+def _drop_nodes(engine: Engine) -> None:
+    """Delete the nodes of an engine that just started.
+
+    They come from one that was killed, and do not survive that: their network namespaces are stale.
+    """
+    nodes = engine.output("ps", "--all", "--quiet", "--filter", f"label={NODE_LABEL}").split()
+    if nodes:
+        engine.run("rm", "--force", "--volumes", *nodes)
+
+
+def stop(shop: Workshop) -> None:
+    """Stop our own engine, unless containers run on it or other runs need it."""
+    place = home(shop)
+    engine = place.engine()
+    with shop.cache.alone(IN_USE) as unused:
+        if not unused or not place.process():
+            return
+        if answers(engine) and engine.output("ps", "--quiet").split():
+            return
+        with shop.progress.step("Docker engine", outcome="stopped"):
+            _terminate(place)
+
+
+def _terminate(place: Home) -> None:
+    """End our daemon if it runs: politely, and after a while not so."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        pid = place.process()
+        if pid is None:
+            return
+        os.kill(pid, sign)
+        deadline = time.monotonic() + STOP_SECONDS
+        while place.process() and time.monotonic() < deadline:
+            time.sleep(0.1)

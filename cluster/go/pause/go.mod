@@ -1,0 +1,3 @@
+module vision-node.dev/pause
+
+go 1.26.0

@@ -1,0 +1,175 @@
+"""The images that run in the cluster: which ones, how they are made, where they come from."""
+
+import os
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cluster import archive, debian, golang, versions
+from cluster.cache import fingerprint
+from cluster.engine import Engine
+from cluster.errors import ClusterError
+from cluster.golang import Program
+from cluster.parallel import Parallel
+from cluster.workshop import Workshop
+
+ROOMS = ("api", "operator", "describer")
+
+# Beside its own folder a room's image holds these.
+SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
+
+PYTHON = debian.RootFileSystem("python", "essential", ("python3", "python3-venv", "ca-certificates"))
+
+MINIO = Program("minio", package=f"github.com/minio/minio@{versions.MINIO_MODULE}")
+
+# Handed to `docker build` by name alone, so that no password in an address shows in a process list.
+BUILD_ARGUMENTS = (
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
+
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+# Each client looks for its own.
+CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+# Older builds of a room that stay in the engine, so that going back to a branch is quick.
+KEPT_BUILDS = 3
+
+
+@dataclass(frozen=True)
+class Images:
+    """The full names of the images that the chart is given."""
+
+    api: str
+    operator: str
+    describer: str
+    minio: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every image that a node needs."""
+        return (self.api, self.operator, self.describer, self.minio)
+
+    def renamed(self, rename: Callable[[str], str]) -> "Images":
+        """The same images under the names that `rename` gives them."""
+        return Images(*map(rename, self.all))
+
+
+def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
+    """Have all images in the engine; `home_made` when no image registry answers."""
+    with Parallel() as parallel:
+        minio = parallel.start(lambda: _minio(shop, engine, home_made=home_made))
+        rooms = parallel.start(lambda: _rooms(shop, engine, home_made=home_made))
+    api, operator, describer = rooms.get()
+    return Images(api, operator, describer, minio.get())
+
+
+def _rooms(shop: Workshop, engine: Engine, *, home_made: bool) -> list[str]:
+    base = python_base(shop, engine) if home_made else ""
+    with Parallel() as parallel:
+        builds = [parallel.start(partial(_room, shop, engine, room, base)) for room in ROOMS]
+    return [build.get() for build in builds]
+
+
+def _room(shop: Workshop, engine: Engine, room: str, base: str) -> str:
+    """Build the room's image, unless it is there; its name."""
+    name = f"vision-node-{room}:{room_key(shop.repository, room, base)}"
+    if engine.has_image(name):
+        shop.progress.note(f"image {room}", "there")
+        return name
+    with shop.progress.step(f"image {room}", outcome="built"):
+        file = shop.repository / room / "Dockerfile"
+        arguments = build_arguments(os.environ, base, host_network=engine.is_ours)
+        engine.run("build", *arguments, "--file", file, "--tag", name, shop.repository)
+        _prune(engine, f"vision-node-{room}")
+    return name
+
+
+def room_key(repository: Path, room: str, base: str) -> str:
+    """A fingerprint of everything that goes into a room's image."""
+    places = [repository / place for place in (room, *SHARED_INPUTS)]
+    members = sorted(repository.glob("*/pyproject.toml"))
+    if not (repository / room / "Dockerfile").exists():
+        raise ClusterError(f"{room}/Dockerfile is missing: run this from the project's checkout")
+    return fingerprint(base, *(place for place in places if place.exists()), *members)
+
+
+def build_arguments(environment: Iterable[str], base: str, *, host_network: bool) -> list[str]:
+    """Options of `docker build`: the machine's way to package registries, and the base image."""
+    found = set(environment)
+    options = [f"--build-arg={name}" for name in BUILD_ARGUMENTS if name in found]
+    if base:
+        options.append(f"--build-arg=BASE_IMAGE={base}")
+    if host_network:
+        # The machine's name server may be reachable from its own network alone.
+        options.append("--network=host")
+    return options
+
+
+def _prune(engine: Engine, repository: str) -> None:
+    """Drop old builds of one repository; Docker lists the newest first."""
+    listed = engine.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository)
+    # An older one may still run in another cluster: the engine then says no, and that is fine.
+    for old in listed.split()[KEPT_BUILDS:]:
+        engine.works("image", "rm", old)
+
+
+def python_base(shop: Workshop, engine: Engine) -> str:
+    """The image that the rooms are built on: Debian's Python, trusting what this machine trusts."""
+    bundle = machine_ca_bundle()
+    root = debian.root_file_system(shop, PYTHON)
+    key = fingerprint(root.name, bundle.read_text(), Path(__file__))
+    name = f"vision-node-python:{key}"
+
+    def make(target: Path) -> None:
+        certificates = target.with_suffix(".certificates")
+        archive.pack_files({CA_BUNDLE: bundle}, certificates)
+        environment = tuple(f"{variable}={CA_BUNDLE}" for variable in CA_VARIABLES)
+        image = archive.Image((name,), (root, certificates), ("python3",), environment)
+        archive.write([image], target)
+        certificates.unlink()
+
+    file = shop.make("image python", "python-image", key, make, suffix=".tar")
+    _load(shop, engine, name, file)
+    return name
+
+
+def machine_ca_bundle() -> Path:
+    """The file of certificate authorities that this machine trusts."""
+    places = (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile, CA_BUNDLE)
+    for place in places:
+        if place and Path(place).exists():
+            return Path(place)
+    raise ClusterError("This machine has no bundle of certificate authorities: set SSL_CERT_FILE")
+
+
+def _minio(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
+    """MinIO's published image, or one of nothing but its program."""
+    if not home_made:
+        if not engine.has_image(versions.MINIO_IMAGE):
+            with shop.progress.step("image minio", outcome="pulled"):
+                engine.run("pull", versions.MINIO_IMAGE)
+        return versions.MINIO_IMAGE
+    program = golang.build(shop, MINIO)
+    key = fingerprint(program.parent.name, Path(__file__))
+    name = f"vision-node-minio:{key}"
+
+    def make(target: Path) -> None:
+        layer = target.with_suffix(".layer")
+        archive.pack_files({"minio": program, "tmp": None, "data": None}, layer)
+        archive.write([archive.Image((name,), (layer,), ("/minio",))], target)
+        layer.unlink()
+
+    if not engine.has_image(name):
+        file = shop.make("image minio", "minio-image", key, make, suffix=".tar")
+        _load(shop, engine, name, file)
+    return name
+
+
+def _load(shop: Workshop, engine: Engine, name: str, file: Path) -> None:
+    if not engine.has_image(name):
+        with shop.progress.step(f"{name.partition(':')[0]} into the engine", outcome="loaded"):
+            engine.load(file)
+            _prune(engine, name.partition(":")[0])

@@ -1,0 +1,63 @@
+"""Steps side by side, where the first failure ends them all."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from cluster import shell
+
+T = TypeVar("T")
+
+# Steps wait for programs, not for Python: more threads than cores are right.
+MOST_AT_ONCE = 16
+
+
+class Result(Generic[T]):
+    """What a started step will have returned."""
+
+    def __init__(self, future: Future[T]) -> None:
+        self._future = future
+
+    def get(self) -> T:
+        """Wait for it; raises what the step raised."""
+        return self._future.result()
+
+
+class Parallel:
+    """Runs functions side by side; leaving the block waits for all and raises the first error."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE)
+        self._first_error: BaseException | None = None
+
+    def start(self, function: Callable[[], T]) -> Result[T]:
+        """Begin with the function right away."""
+        return Result(self._pool.submit(self._run, function))
+
+    def _run(self, function: Callable[[], T]) -> T:
+        try:
+            return function()
+        except BaseException as error:
+            if self._first_error is None:
+                self._first_error = error
+                # Nobody wants to wait minutes for a build to learn that another step failed.
+                shell.stop_all()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=error is not None)
+        if threading.current_thread() is threading.main_thread():
+            # The outermost block: all is quiet now, and cleaning up may need programs.
+            shell.resume()
+        if self._first_error:
+            raise self._first_error

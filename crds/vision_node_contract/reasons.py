@@ -1,0 +1,61 @@
+"""Why an attempt failed: one enum for logs, Events, conditions, status and HTTP problems."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Machine-readable reasons, CamelCase as Kubernetes' API conventions want. Part of the API."""
+
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    IMAGE_UNREADABLE = "ImageUnreadable"
+    IMAGE_TOO_LARGE = "ImageTooLarge"
+    UNSUPPORTED_FORMAT = "UnsupportedFormat"
+    DESCRIBER_NOT_FOUND = "DescriberNotFound"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    QUOTA_EXHAUSTED = "QuotaExhausted"
+    RATE_LIMITED = "RateLimited"
+    CONTENT_REFUSED = "ContentRefused"
+    EMPTY_ANSWER = "EmptyAnswer"
+    PROVIDER_UNAVAILABLE = "ProviderUnavailable"
+    STORAGE_UNAVAILABLE = "StorageUnavailable"
+    DESCRIBER_FAILED = "DescriberFailed"
+    ATTEMPT_TIMED_OUT = "AttemptTimedOut"
+    OUT_OF_MEMORY = "OutOfMemory"
+    WORKER_LOST = "WorkerLost"
+    ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
+    CANCELLED = "Cancelled"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may end differently with nothing changed by a person."""
+        return self in _TRANSIENT
+
+
+_TRANSIENT = frozenset(
+    {
+        Reason.RATE_LIMITED,
+        Reason.EMPTY_ANSWER,
+        Reason.PROVIDER_UNAVAILABLE,
+        Reason.STORAGE_UNAVAILABLE,
+        Reason.DESCRIBER_FAILED,
+        Reason.ATTEMPT_TIMED_OUT,
+        Reason.OUT_OF_MEMORY,
+        Reason.WORKER_LOST,
+    }
+)
+
+
+class DescribeError(Exception):
+    """One image could not be described.
+
+    Args:
+        reason: The enum's word for it.
+        message: What happened, to what, and what to do; a person reads it.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

@@ -1,0 +1,154 @@
+"""One attempt at one ImageJob: fetch, describe, commit."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+
+from vision_node_contract import transitions
+from vision_node_contract.description import Description, Options, Result
+from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
+from vision_node_contract.objects import INLINE_RESULT_BYTES, result_key
+from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
+from vision_node_contract.transitions import StatusPatch
+
+from .describers import Describer
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+COMMIT_RETRY_SECONDS = (0.1, 5.0)
+"""First and longest wait before a commit that the API server did not answer is tried again."""
+
+Outcome = Callable[[ImageJob], StatusPatch]
+"""What came of an attempt, as the patch for the ImageJob as it then is."""
+
+
+class Attempts:
+    """Makes attempts with one describer; any number at once, describing bounded by `executor`."""
+
+    def __init__(
+        self,
+        imagejobs: ImageJobs,
+        store: Store,
+        describer: Describer,
+        executor: Executor,
+        settings: Settings,
+    ) -> None:
+        self._imagejobs = imagejobs
+        self._store = store
+        self._describer = describer
+        self._executor = executor
+        self._settings = settings
+
+    async def attempt(self, job: ImageJob) -> None:
+        """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises."""
+        try:
+            outcome = await self._outcome(job)
+            await self._commit(job, outcome)
+        except Exception:
+            # Whatever it is, the others go on; the operator requeues this one at its deadline.
+            log.exception("ImageJob %s: attempt given up", job.metadata.name)
+
+    async def _outcome(self, job: ImageJob) -> Outcome:
+        try:
+            return await self._describe(job)
+        except DescribeError as error:
+            return _failure(error.reason, error.message)
+        except ObjectNotFoundError:
+            key = job.spec.image.key
+            return _failure(Reason.IMAGE_NOT_FOUND, f"no object {key} is in the bucket; put it there first")
+        except StoreUnavailableError as error:
+            return _failure(Reason.STORAGE_UNAVAILABLE, str(error))
+        except Exception as error:
+            log.exception("ImageJob %s: describer %s failed", job.metadata.name, self._describer.name)
+            return _failure(Reason.DESCRIBER_FAILED, f"{self._describer.name}: {type(error).__name__}")
+
+    async def _describe(self, job: ImageJob) -> Outcome:
+        started = time.monotonic()
+        image = await self._fetch(job)
+        options = job.spec.options or Options()
+        loop = asyncio.get_running_loop()
+        description: Description = await loop.run_in_executor(
+            self._executor, self._describer.describe, image, options
+        )
+        result = Result(
+            **description.model_dump(by_alias=True),
+            describer=self._describer.name,
+            seconds=round(time.monotonic() - started, 4),
+        )
+        return await self._keep(job, result)
+
+    async def _fetch(self, job: ImageJob) -> bytes:
+        most = self._settings.max_image_bytes
+        image = await self._store.get(job.spec.image.key, most)
+        if len(image) > most:
+            too_large = f"{job.spec.image.key} is larger than {most} bytes; make it smaller"
+            raise DescribeError(Reason.IMAGE_TOO_LARGE, too_large)
+        return image
+
+    async def _keep(self, job: ImageJob, result: Result) -> Outcome:
+        """Return the outcome `done`, with the result in it or, when that is too large, in the bucket."""
+        text = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":"))
+        data = text.encode()
+        inline: str | None = text
+        key: str | None = None
+        if len(data) > INLINE_RESULT_BYTES:
+            inline, key = None, result_key(job.metadata.uid, job.status.attempts)
+            await self._store.put(key, data, "application/json")
+        return lambda now_job: transitions.complete(
+            now_job, result=result, inline=inline, key=key, now=datetime.now(UTC)
+        )
+
+    async def _commit(self, job: ImageJob, outcome: Outcome) -> None:
+        """Write the outcome, unless the assignment is no longer ours."""
+        failures = 0
+        current: ImageJob | None = job
+        while current is not None:
+            try:
+                await self._imagejobs.patch_status(current, outcome(current))
+            except UnavailableError:
+                await asyncio.sleep(backoff(failures, *COMMIT_RETRY_SECONDS))
+                failures += 1
+            except ConflictError:
+                pass
+            except KubeError as error:
+                log.warning("ImageJob %s: commit refused: %s", job.metadata.name, error)
+                return
+            else:
+                return
+            current = await self._still_ours(job)
+
+    async def _still_ours(self, job: ImageJob) -> ImageJob | None:
+        """Return the ImageJob as it is now; None when the attempt is another's, or over.
+
+        Our own commit whose answer was lost shows as over, too: that is success.
+        """
+        try:
+            now = await self._imagejobs.get(job.metadata.name)
+        except NotFoundError:
+            return None
+        except UnavailableError:
+            return job
+        same = now.metadata.uid == job.metadata.uid and now.status.attempts == job.status.attempts
+        ours = now.status.worker == self._settings.pod_name and now.status.phase == "processing"
+        return now if same and ours else None
+
+
+def _failure(reason: Reason, message: str) -> Outcome:
+    """Return `failed` for a reason that is final, or a report to the operator for one that may pass."""
+    if reason.retryable:
+        return lambda _: transitions.report(reason, message)
+    return lambda job: transitions.fail(job, reason=reason, message=message, now=datetime.now(UTC))

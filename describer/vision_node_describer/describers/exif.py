@@ -1,0 +1,134 @@
+"""Reads the few EXIF entries that a description may hold, and no others.
+
+A reader of our own, since one that collects every tag also collects where the picture was taken,
+by whom and with which serial number. Layout: TIFF 6.0, section 2; tags: CIPA DC-008 (Exif 2.32),
+section 4.6.
+"""
+
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+
+_MAKE = 0x010F
+_MODEL = 0x0110
+_ORIENTATION = 0x0112
+_EXIF_POINTER = 0x8769
+_TAKEN = 0x9003  # DateTimeOriginal: the shutter
+_DIGITIZED = 0x9004  # DateTimeDigitized: the file; the same moment in a digital camera
+_WANTED = frozenset({_MAKE, _MODEL, _ORIENTATION, _EXIF_POINTER, _TAKEN, _DIGITIZED})
+
+_ASCII, _SHORT, _LONG = 2, 3, 4
+_SIZES = {_ASCII: 1, _SHORT: 2, _LONG: 4}  # bytes per value; no wanted tag has another type
+
+_INLINE_BYTES = 4
+
+_MAX_ENTRIES = 512
+"""Cameras write some dozens into a directory; a hostile file may claim 65,535."""
+
+_MAX_CHARACTERS = 60
+"""Of a camera's name. The longest real ones have about 40; more would be somebody's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exif:
+    """What a camera says about its picture; None or 1 where it says nothing that makes sense."""
+
+    orientation: int = 1
+    """1-8: how to turn the stored picture (1: not at all; from 5 on, width and height swap)."""
+    camera: str | None = None
+    taken: datetime | None = None
+    """By the camera's clock. Its time zone is left out: it tells where somebody was."""
+
+
+def read_exif(block: bytes | None) -> Exif:
+    """Read an EXIF block, with or without its `Exif` header. Rubbish reads as nothing at all."""
+    if not block:
+        return Exif()
+    try:
+        tags = _tags(block.removeprefix(b"Exif\0\0"))
+    except (struct.error, ValueError):
+        return Exif()
+    orientation = tags.get(_ORIENTATION)
+    return Exif(
+        orientation=_known(orientation),
+        camera=_camera(tags.get(_MAKE), tags.get(_MODEL)),
+        taken=_moment(tags.get(_TAKEN)) or _moment(tags.get(_DIGITIZED)),
+    )
+
+
+_Tags = dict[int, int | str]
+
+
+def _known(orientation: int | str | None) -> int:
+    return orientation if isinstance(orientation, int) and orientation in range(1, 9) else 1
+
+
+def _tags(tiff: bytes) -> _Tags:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        raise ValueError("not a TIFF header")
+    (offset,) = struct.unpack_from(order + "L", tiff, 4)
+    tags = _directory(tiff, order, offset)
+    pointer = tags.get(_EXIF_POINTER)
+    if isinstance(pointer, int):
+        tags = _directory(tiff, order, pointer) | tags
+    return tags
+
+
+def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
+    """Return a directory's wanted entries; one that points outside the block is left out."""
+    tags: _Tags = {}
+    if offset + 2 > len(tiff):
+        return tags
+    (count,) = struct.unpack_from(order + "H", tiff, offset)
+    for index in range(min(count, _MAX_ENTRIES)):
+        at = offset + 2 + 12 * index
+        if at + 12 > len(tiff):
+            break
+        tag, kind, length = struct.unpack_from(order + "HHL", tiff, at)
+        size = _SIZES.get(kind, 0) * length
+        if tag not in _WANTED or not size:
+            continue
+        # What fits into the entry's last four bytes stands there; for the rest, they say where.
+        fits = size <= _INLINE_BYTES
+        start = at + 8 if fits else struct.unpack_from(order + "L", tiff, at + 8)[0]
+        if start + size <= len(tiff):
+            tags.setdefault(tag, _value(tiff[start : start + size], kind, order))
+    return tags
+
+
+def _value(data: bytes, kind: int, order: str) -> int | str:
+    if kind == _ASCII:
+        # Cut early: a string may claim megabytes.
+        return _printable(data[: 4 * _MAX_CHARACTERS].split(b"\0")[0])
+    form = order + ("H" if kind == _SHORT else "L")
+    value: int = struct.unpack_from(form, data)[0]
+    return value
+
+
+def _printable(data: bytes) -> str:
+    """Return one short line without control, bidirectional or undecodable characters."""
+    text = data.decode("utf-8", errors="replace").replace("\N{REPLACEMENT CHARACTER}", " ")
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:_MAX_CHARACTERS].rstrip()
+
+
+def _camera(make: int | str | None, model: int | str | None) -> str | None:
+    """Return "Canon EOS 5D" for "Canon" and "Canon EOS 5D", "NIKON D70" for "NIKON CORPORATION"."""
+    maker = make if isinstance(make, str) else ""
+    name = model if isinstance(model, str) else ""
+    if maker and name:
+        brand = maker.split()[0].lower()
+        repeated = name.lower().startswith(brand)
+        name = name if repeated else f"{maker} {name}"
+    return (name or maker)[:_MAX_CHARACTERS].rstrip() or None
+
+
+def _moment(value: int | str | None) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        # A camera's clock has no zone.
+        return datetime.strptime(value, "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007
+    except ValueError:  # blank or 0000:00:00: the clock was never set
+        return None

@@ -1,0 +1,27 @@
+"""Describes what can be measured: size, format, colours, light. Needs no model, network or key."""
+
+from vision_node_contract.description import Description, Options
+
+from .facts import read_facts, to_json
+from .wording import alt_text, caption, describe_in_lines, tags
+
+
+class Metadata:
+    """Says in words what the file and its pixels tell. The same file gives the same words."""
+
+    name = "metadata"
+
+    def describe(self, image: bytes, options: Options) -> Description:
+        """Describe one image file, in English whatever `options.language` asks for.
+
+        Raises:
+            DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
+        """
+        facts = read_facts(image)
+        return Description(
+            description=describe_in_lines(facts, options.max_length),
+            alt=alt_text(facts),
+            caption=caption(facts),
+            tags=tags(facts),
+            facts=to_json(facts),
+        )

@@ -1,0 +1,98 @@
+"""kopf handlers: they translate events into state and nothing else.
+
+Only `on.event`, kopf's low-level kind: its high-level handlers would write annotations and finalizers
+to every ImageJob, several writes a change. The price is that kopf retries nothing, so the reconciler
+works from the whole state.
+"""
+
+import asyncio
+from typing import Any
+
+import kopf
+from vision_node_contract.kube import Kube
+from vision_node_contract.names import COMPONENT_LABEL, GROUP, PLURAL, VERSION, WORKER_COMPONENT
+
+from .reconcile import Reconciler
+from .settings import Settings
+from .writer import Writer
+
+WORKERS_ONLY = {COMPONENT_LABEL: WORKER_COMPONENT}
+
+
+@kopf.on.login()
+def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """Log in with the pod's own token; a developer's kubeconfig otherwise."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL)
+async def imagejob_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """An ImageJob came, changed or went."""
+    reconciler_of(memo).observe("imagejobs", event["type"], dict(event["object"]))
+
+
+@kopf.on.event("batch", "v1", "jobs", labels=WORKERS_ONLY)
+async def describer_job_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A describer Job came, changed or went."""
+    reconciler_of(memo).observe("jobs", event["type"], dict(event["object"]))
+
+
+@kopf.on.event("", "v1", "pods", labels=WORKERS_ONLY)
+async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A worker's pod came, changed or went."""
+    reconciler_of(memo).observe("pods", event["type"], dict(event["object"]))
+
+
+@kopf.on.event("coordination.k8s.io", "v1", "leases", labels=WORKERS_ONLY)
+async def lease_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A worker said that it serves."""
+    reconciler_of(memo).observe("leases", event["type"], dict(event["object"]))
+
+
+@kopf.on.probe(id="secondsSinceLastDecision")
+async def probe(memo: kopf.Memo, **_: Any) -> float:
+    """Fail the liveness probe when the loop is stuck."""
+    return reconciler_of(memo).check()
+
+
+def reconciler_of(memo: kopf.Memo) -> Reconciler:
+    """Return the reconciler that `run` has put there."""
+    reconciler: Reconciler = memo.reconciler
+    return reconciler
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings, each with its reason."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True  # needs cluster-wide rights; CRDs don't come and go here
+    settings.posting.enabled = False  # an Event for every log line would be a write for every image
+    settings.networking.request_timeout = 10  # seconds, as for our own requests
+    settings.watching.server_timeout = 300  # seconds; the server ends the watch, kopf starts the next
+    settings.watching.client_timeout = 330  # seconds; a connection that outlives that is dead
+    return settings
+
+
+async def run(settings: Settings, liveness_endpoint: str) -> None:
+    """Run until cancelled or until something fails that only a new start mends."""
+    async with Kube.connect() as kube:
+        path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
+        writer = Writer(kube, settings, owner_reference(await kube.request("GET", path)))
+        reconciler = Reconciler(kube, settings, writer)
+        operator = kopf.operator(
+            registry=kopf.get_default_registry(),
+            settings=kopf_settings(),
+            memo=kopf.Memo(reconciler=reconciler),
+            standalone=True,
+            namespaces=[settings.namespace],
+            liveness_endpoint=liveness_endpoint,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            loop = tasks.create_task(reconciler.run())
+            await operator  # until SIGTERM, or until a watch fails for good
+            loop.cancel()
+
+
+def owner_reference(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the ownerReference to a ConfigMap."""
+    meta = body["metadata"]
+    return {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"]}

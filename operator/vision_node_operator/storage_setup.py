@@ -1,0 +1,82 @@
+"""`python -m vision_node_operator.storage_setup`: the bundled MinIO's bucket, users and policies.
+
+Idempotent: run by a Job at every install and upgrade. Each component may do with its prefixes what its
+work needs and nothing else.
+"""
+
+import logging
+import os
+from typing import Any
+
+import urllib3
+from minio import Minio
+from minio.credentials.providers import StaticProvider
+from minio.minioadmin import MinioAdmin
+from vision_node_contract.objects import IMAGES_PREFIX, INBOX_PREFIX, RESULTS_PREFIX
+from vision_node_contract.store import StoreSettings
+
+log = logging.getLogger(__name__)
+
+READ, WRITE, REMOVE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
+
+RIGHTS: dict[str, dict[str, list[str]]] = {
+    "api": {IMAGES_PREFIX: [READ, WRITE, REMOVE], RESULTS_PREFIX: [READ]},
+    "describer": {IMAGES_PREFIX: [READ], INBOX_PREFIX: [READ], RESULTS_PREFIX: [WRITE]},
+}
+"""User → key prefix → actions."""
+
+
+def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the IAM policy document for `rights` (prefix → actions) in `bucket`."""
+    arn = f"arn:aws:s3:::{bucket}"
+    statements: list[dict[str, Any]] = [
+        # To see that the bucket is there; without it a missing object reads as "denied".
+        {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [arn]}
+    ]
+    for prefix, actions in rights.items():
+        statements.append({"Effect": "Allow", "Action": actions, "Resource": [f"{arn}/{prefix}*"]})
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def main() -> None:
+    """Set everything up. Any error ends the pod, and the Job tries again."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = StoreSettings.from_env()
+    timeout = urllib3.Timeout(connect=3, read=10)  # seconds
+    retries = urllib3.Retry(
+        total=30, connect=30, read=0, backoff_factor=0.2, backoff_max=2
+    )  # MinIO may still start
+    http = urllib3.PoolManager(timeout=timeout, retries=retries)
+    make_bucket(settings, http)
+    make_users(settings, http)
+
+
+def make_bucket(settings: StoreSettings, http: urllib3.PoolManager) -> None:
+    """Create the bucket, if it is missing."""
+    minio = Minio(
+        endpoint=settings.endpoint,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        secure=settings.secure,
+        http_client=http,
+    )
+    if not minio.bucket_exists(bucket_name=settings.bucket):
+        minio.make_bucket(bucket_name=settings.bucket)
+    log.info("bucket %s is there", settings.bucket)
+
+
+def make_users(settings: StoreSettings, http: urllib3.PoolManager) -> None:
+    """Create or update a user and its policy for each component."""
+    provider = StaticProvider(settings.access_key, settings.secret_key)
+    admin = MinioAdmin(
+        endpoint=settings.endpoint, credentials=provider, secure=settings.secure, http_client=http
+    )
+    for user, rights in RIGHTS.items():
+        admin.policy_add(f"vision-node-{user}", policy=policy(settings.bucket, rights))
+        admin.user_add(user, os.environ[f"{user.upper()}_SECRET_KEY"])
+        admin.policy_set(f"vision-node-{user}", user=user)
+        log.info("user %s may do its part", user)
+
+
+if __name__ == "__main__":
+    main()

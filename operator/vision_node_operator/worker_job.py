@@ -1,0 +1,39 @@
+"""The describer Job: a batch/v1 Job that is one worker."""
+
+import copy
+from typing import Any
+
+from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
+
+from .settings import Pool
+from .state import TEMPLATE_LABEL
+
+
+def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
+    """Return the Job to create; `owner` is the ownerReference with whose object the Job goes.
+
+    The pod template is the chart's; the operator adds who and what the worker is.
+    """
+    labels = {
+        COMPONENT_LABEL: WORKER_COMPONENT,
+        DESCRIBER_LABEL: pool.describer,
+        TEMPLATE_LABEL: pool.template_hash,
+    }
+    template = copy.deepcopy(pool.pod_template)
+    meta = template.setdefault("metadata", {})
+    meta["labels"] = {**meta.get("labels", {}), **labels}
+    spec = template["spec"]
+    # One worker, once: what it held is requeued by the operator, so the Job must not start it again.
+    spec["restartPolicy"] = "Never"
+    spec["containers"][0].setdefault("env", []).extend(
+        [
+            {"name": "DESCRIBER", "value": pool.describer},
+            {"name": "CONCURRENCY", "value": str(pool.concurrency)},
+        ]
+    )
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
+        "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 0, "template": template},
+    }

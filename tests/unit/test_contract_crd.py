@@ -1,0 +1,74 @@
+"""The CRD's YAML is the source of truth: the typed models must agree with it, field by field."""
+
+import re
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from vision_node_contract.imagejob import ImageJob, Spec, Status
+from vision_node_contract.names import GROUP, KIND, PLURAL, VERSION
+from vision_node_contract.reasons import Reason
+
+CRD = yaml.safe_load(Path("crds/imagejobs.vision-node.dev.yaml").read_text())
+SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+
+JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def test_names() -> None:
+    spec = CRD["spec"]
+    assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (GROUP, KIND, PLURAL)
+    assert [v["name"] for v in spec["versions"]] == [VERSION]
+
+
+@pytest.mark.parametrize(("model", "schema"), [(Spec, SCHEMA["spec"]), (Status, SCHEMA["status"])])
+def test_models_agree(model: type[BaseModel], schema: dict[str, Any]) -> None:
+    assert list(disagreements(model, schema, schema.get("description", ""))) == []
+
+
+def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> Any:
+    properties = schema["properties"]
+    fields = {f.alias or name: f for name, f in model.model_fields.items()}
+    if fields.keys() != properties.keys():
+        yield f"{path}: {sorted(fields.keys() ^ properties.keys())} are on one side only"
+    for name in fields.keys() & properties.keys():
+        field, prop, here = fields[name], properties[name], f"{path}.{name}"
+        default = None if field.default is PydanticUndefined else field.default
+        if "default" in prop and prop["default"] != default:
+            yield f"{here}: defaults differ: {prop['default']!r}, {default!r}"
+        if field.is_required() and name not in schema.get("required", []):
+            yield f"{here}: required by the model only"
+        yield from type_disagreements(field.annotation, prop, here)
+
+
+def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> Any:
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        (annotation,) = [a for a in get_args(annotation) if a is not NoneType]
+        origin = get_origin(annotation)
+    if origin is Literal:
+        if set(get_args(annotation)) != set(schema.get("enum", get_args(annotation))):
+            yield f"{path}: {schema['enum']} and {get_args(annotation)} differ"
+    elif origin is list:
+        yield from type_disagreements(get_args(annotation)[0], schema["items"], f"{path}[]")
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from disagreements(annotation, schema, path)
+    elif schema.get("format") == "date-time":
+        if annotation.__name__ != "datetime":
+            yield f"{path}: {annotation} is not a datetime"
+    elif schema["type"] != JSON_TYPES[annotation]:
+        yield f"{path}: {schema['type']} and {annotation} differ"
+
+
+def test_a_fresh_object_reads_as_queued() -> None:
+    job = ImageJob.model_validate({"metadata": {"name": "x"}, "spec": {"image": {"key": "inbox/a"}}})
+    assert job.status.phase == SCHEMA["status"]["default"]["phase"] == "queued"
+
+
+def test_every_reason_fits_the_schema() -> None:
+    pattern = re.compile(SCHEMA["status"]["properties"]["error"]["properties"]["reason"]["pattern"])
+    assert [r for r in Reason if not pattern.fullmatch(r)] == []

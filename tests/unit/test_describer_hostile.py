@@ -1,0 +1,203 @@
+"""Files that somebody made to fail: each ends quickly, with the reason that is true."""
+
+import struct
+import time
+import zlib
+
+import pytest
+from describer_pictures import animation, encoded, halves, noise
+from PIL import Image, PngImagePlugin
+from vision_node_contract.description import Options
+from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_describer.describers import load
+
+# See test_describer_exif.py.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+DESCRIBER = load("metadata")
+
+FILES = {
+    "JPEG": encoded(noise(320, 200), "JPEG"),
+    "progressive JPEG": encoded(noise(320, 200), "JPEG", progressive=True),
+    "PNG": encoded(noise(100, 80), "PNG"),
+    "palette PNG": encoded(noise(100, 80).quantize(16), "PNG"),
+    "GIF": encoded(noise(100, 80).quantize(64), "GIF"),
+    "WebP": encoded(noise(100, 80), "WebP"),
+    "lossless WebP": encoded(noise(100, 80), "WebP", lossless=True),
+    "AVIF": encoded(noise(100, 80), "AVIF", speed=10),
+    "BMP": encoded(noise(100, 80), "BMP"),
+    "animated PNG": animation("PNG"),
+    "animated GIF": animation("GIF"),
+    "animated WebP": animation("WebP"),
+    "animated AVIF": animation("AVIF"),
+}
+
+# Bytes at the end that tell nothing: the checksum of PNG's end mark, GIF's trailer.
+DISPENSABLE = {"PNG": 4, "palette PNG": 4, "animated PNG": 4, "GIF": 1, "animated GIF": 1}
+
+
+def refusal(image: bytes) -> DescribeError:
+    with pytest.raises(DescribeError) as caught:
+        DESCRIBER.describe(image, Options())
+    message = caught.value.message
+    assert "\n" not in message
+    assert len(message) < 400
+    return caught.value
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_truncated_anywhere_is_unreadable(name: str) -> None:
+    image = FILES[name]
+    DESCRIBER.describe(image, Options())
+    ends = {len(image) * part // 25 for part in range(1, 25)} | {
+        len(image) - missing - DISPENSABLE.get(name, 0) for missing in range(1, 5)
+    }
+    for end in sorted(ends - set(range(16))):
+        error = refusal(image[:end])
+        assert (end, error.reason) == (end, Reason.IMAGE_UNREADABLE)
+    assert "upload an intact copy" in error.message
+
+
+def test_a_cut_jpeg_padded_with_zeros_is_unreadable() -> None:
+    image = FILES["JPEG"]
+    half = image[: len(image) // 2]
+    assert refusal(half.ljust(len(image), b"\0")).reason is Reason.IMAGE_UNREADABLE
+
+
+def test_an_empty_file_is_unreadable() -> None:
+    assert refusal(b"").reason is Reason.IMAGE_UNREADABLE
+
+
+FOREIGN = [
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+    (b"<?xml version='1.0'?>\n<!-- x -->\n<SVG/>", "SVG"),
+    (b"%PDF-1.7\n", "PDF"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
+    (b"8BPS\0\1", "Photoshop"),
+    (encoded(halves(), "TIFF"), "TIFF"),
+    (encoded(halves(), "ICO"), "icon"),
+    (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"<!doctype html><html>", "HTML"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "no supported"),
+    (b"\0" * 1000, "no supported"),
+    (b"\xff", "no supported"),
+    (bytes(range(256)) * 40, "no supported"),
+]
+
+
+@pytest.mark.parametrize(("image", "word"), FOREIGN, ids=[word for _, word in FOREIGN])
+def test_other_formats_are_named_and_refused(image: bytes, word: str) -> None:
+    error = refusal(image)
+    assert error.reason is Reason.UNSUPPORTED_FORMAT
+    assert word in error.message
+    assert "convert it to one of JPEG, PNG, WebP, GIF, AVIF, BMP" in error.message
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\xff\0\0\0WEBPVP8 ", b"BM"]
+)
+@pytest.mark.parametrize("rest", [b"", b"\0" * 100, b"\xff" * 100, bytes(range(256)) * 4])
+def test_a_signature_and_nothing_behind_it_is_unreadable(start: bytes, rest: bytes) -> None:
+    reason = refusal(start + rest).reason
+    assert reason in (Reason.IMAGE_UNREADABLE, Reason.IMAGE_TOO_LARGE)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    header = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + body + chunk(b"IEND", b"")
+
+
+def patched(image: bytes, at: int, data: bytes) -> bytes:
+    return image[:at] + data + image[at + len(data) :]
+
+
+def jpeg_of(width: int, height: int) -> bytes:
+    image = FILES["JPEG"]
+    frame = image.index(b"\xff\xc0")
+    return patched(image, frame + 5, struct.pack(">HH", height, width))
+
+
+BOMBS = [
+    ("PNG just above", png(10_001, 10_000)),
+    ("PNG", png(60_000, 60_000)),
+    ("PNG of all 31 bits", png(2**31 - 1, 2**31 - 1)),
+    ("JPEG just above", jpeg_of(10_001, 10_000)),
+    ("JPEG", jpeg_of(65_500, 65_500)),
+    ("GIF", patched(FILES["GIF"], 6, b"\xff\xff\xff\xff")),
+    ("BMP", patched(FILES["BMP"], 18, struct.pack("<LL", 50_000, 50_000))),
+    ("WebP", patched(encoded(halves("RGBA"), "WebP", exif=b"x"), 24, b"\xff\x3f\0\xff\x3f\0")),
+]
+
+
+@pytest.mark.parametrize(("name", "image"), BOMBS, ids=[name for name, _ in BOMBS])
+def test_too_many_pixels_are_refused_before_decoding(name: str, image: bytes) -> None:
+    begun = time.thread_time()
+    error = refusal(image)
+    assert (name, error.reason) == (name, Reason.IMAGE_TOO_LARGE)
+    assert "at most 100 megapixels" in error.message
+    assert time.thread_time() - begun < 0.2
+
+
+def test_a_picture_at_the_limit_is_read() -> None:
+    facts = DESCRIBER.describe(encoded(Image.new("1", (10_000, 10_000)), "PNG"), Options()).facts
+    assert (facts["width"], facts["height"]) == (10_000, 10_000)
+
+
+def test_too_many_scans_are_refused() -> None:
+    image = encoded(halves(), "JPEG", progressive=True)
+    last_scan = image[image.rindex(b"\xff\xda") : -2]
+    error = refusal(image[:-2] + 500 * last_scan + image[-2:])
+    assert error.reason is Reason.IMAGE_TOO_LARGE
+    assert "scans" in error.message
+
+
+def test_a_flipped_bit_in_png_pixels_is_noticed() -> None:
+    image = bytearray(FILES["PNG"])
+    image[-20] ^= 1
+    assert refusal(bytes(image)).reason is Reason.IMAGE_UNREADABLE
+
+
+def test_text_chunk_bombs_are_not_inflated() -> None:
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"\0" * 50_000_000))
+    assert refusal(png(10, 10, bomb)).reason is Reason.IMAGE_UNREADABLE
+
+
+def test_many_small_text_chunks_do_not_matter() -> None:
+    info = PngImagePlugin.PngInfo()
+    for number in range(2_000):
+        info.add_text(f"Image Description {number}", "evil\n- Camera: evil")
+    description = DESCRIBER.describe(encoded(halves(), "PNG", pnginfo=info), Options())
+    assert "evil" not in description.model_dump_json()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "AVIF"])
+def test_a_garbage_color_profile_does_not_matter(kind: str) -> None:
+    image = encoded(halves(), kind, icc_profile=b"garbage" * 1000)
+    assert DESCRIBER.describe(image, Options()).facts["width"] == 64
+
+
+def test_a_million_frames_are_counted_up_to_a_limit() -> None:
+    still = encoded(Image.new("P", (1, 1)), "GIF")
+    frame = still[still.index(b",") : -1]
+    begun = time.thread_time()
+    description = DESCRIBER.describe(still[:-1] + 1_000_000 * frame + b";", Options())
+    assert description.facts["frames"] == 10_000
+    assert "- Animation: 10000 or more frames\n" in description.description + "\n"
+    assert time.thread_time() - begun < 1
+
+
+def test_a_bad_later_frame_is_noticed() -> None:
+    image = FILES["animated GIF"]
+    assert refusal(image[:-30]).reason is Reason.IMAGE_UNREADABLE
+
+
+def test_a_gif_without_size_is_unreadable() -> None:
+    image = patched(FILES["GIF"], 6, b"\0\0\0\0")
+    frame = image.index(b",", 13 + 3 * 64)
+    assert refusal(patched(image, frame + 1, b"\0" * 8)).reason is Reason.IMAGE_UNREADABLE

@@ -1,0 +1,241 @@
+"""What is let in and what each bad upload is told, over a real HTTP exchange with fakes behind it."""
+
+import io
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from PIL import Image
+from starlette.exceptions import HTTPException
+from vision_node_api import intake, routes
+from vision_node_api.jobs import Jobs
+from vision_node_api.problems import Problem, on_problem
+from vision_node_api.settings import Settings
+from vision_node_contract.imagejob import ImageJob, Metadata, Spec
+from vision_node_contract.kube import AlreadyExistsError, NotFoundError, UnavailableError
+from vision_node_contract.store import StoreUnavailableError
+
+LIMIT = 50_000
+SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000)
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB") -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, size).save(out, kind)
+    return out.getvalue()
+
+
+class Bucket:
+    """Keeps objects in a dict; `away` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+
+    async def put(self, key: str, data: bytes, media_type: str) -> None:
+        assert media_type.startswith("image/")
+        if self.away:
+            raise StoreUnavailableError("away")
+        self.objects[key] = data
+
+    async def delete(self, key: str) -> None:
+        del self.objects[key]
+
+
+class Cluster:
+    """Keeps ImageJobs in a dict; `create_fails` is raised instead of creating, or after it."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, ImageJob] = {}
+        self.create_fails: Exception | None = None
+        self.lose_answer = False
+
+    async def create(self, name: str, spec: Spec, labels: dict[str, str]) -> ImageJob:
+        job = ImageJob(metadata=Metadata(name=name, uid=name, labels=labels), spec=spec)
+        if self.create_fails and not self.lose_answer:
+            raise self.create_fails
+        if name in self.jobs:
+            raise AlreadyExistsError(409, "AlreadyExists", name)
+        self.jobs[name] = job
+        if self.create_fails:
+            raise self.create_fails
+        return job
+
+    async def get(self, name: str) -> ImageJob:
+        if name not in self.jobs:
+            raise NotFoundError(404, "NotFound", name)
+        return self.jobs[name]
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+async def client(
+    bucket: Bucket, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as use_own_pixel_limit() does for good
+    app = FastAPI()
+    for kind in (Problem, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, on_problem)
+    app.include_router(routes.router)
+    app.state.jobs = Jobs(cluster, bucket, SETTINGS)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        yield client
+
+
+async def submit(client: httpx.AsyncClient, data: bytes, **kwargs: Any) -> httpx.Response:
+    return await client.post("/submit", files={"image": ("photo.jpg", data)}, **kwargs)
+
+
+@pytest.mark.parametrize("kind", intake.FORMATS)
+async def test_every_format_is_let_in(
+    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket, kind: str
+) -> None:
+    data = picture(kind)
+    answer = await submit(client, data)
+    assert answer.status_code == 202
+    job_id = answer.json()["job_id"]
+    assert answer.json() == {"job_id": job_id, "status": "queued"}
+    assert answer.headers["Location"] == f"/status/{job_id}"
+    image = cluster.jobs[job_id].spec.image
+    assert (image.media_type, image.width, image.height) == (intake.FORMATS[kind], 8, 6)
+    assert image.size_bytes == len(data)
+    assert bucket.objects == {image.key: data}
+
+
+PNG = picture()
+
+
+def bomb(side: int) -> bytes:
+    """Return a PNG of some 40 bytes that declares side × side pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\x00\x00\x00\x00IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+REFUSED: dict[str, tuple[bytes, int, str, str]] = {
+    "empty": (b"", 400, "EmptyImage", "no bytes"),
+    "text": (b"hello world " * 20, 415, "UnsupportedFormat", "JPEG, PNG, WEBP, GIF, AVIF, BMP"),
+    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415, "UnsupportedFormat", "convert"),
+    "pdf": (b"%PDF-1.7\n%", 415, "UnsupportedFormat", "convert"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", 415, "UnsupportedFormat", "convert"),
+    "tiff": (picture("TIFF"), 415, "UnsupportedFormat", "convert"),
+    "too many bytes": (b"x" * (LIMIT + 1), 413, "ImageTooLarge", f"{LIMIT} bytes"),
+    "far too many bytes": (b"x" * (LIMIT * 10), 413, "ImageTooLarge", f"{LIMIT} bytes"),
+    "a bomb": (bomb(60_000), 413, "ImageTooLarge", "60000x60000 are 3600000000 pixels"),
+    "too many pixels": (
+        picture(size=(1001, 1000), mode="1"),
+        413,
+        "ImageTooLarge",
+        "1001x1000 are 1001000 pixels; the limit is 1000000",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_refused(client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket, case: str) -> None:
+    data, status, reason, words = REFUSED[case]
+    answer = await submit(client, data)
+    problem = answer.json()
+    assert (answer.status_code, problem["reason"]) == (status, reason)
+    assert words in problem["detail"]
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert problem["type"]
+    assert problem["title"]
+    assert problem["status"] == status
+    assert (cluster.jobs, bucket.objects) == ({}, {})
+
+
+@pytest.mark.parametrize("length", range(1, len(PNG), 7))
+async def test_a_cut_image_is_taken_or_refused_but_never_an_error(
+    client: httpx.AsyncClient, length: int
+) -> None:
+    assert (await submit(client, PNG[:length])).status_code in {202, 415, 422}
+
+
+async def test_missing_field(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/submit", files={"picture": PNG})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "MissingImage")
+    answer = await client.post("/submit", data={"image": "text"}, files={"other": b""})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "MissingImage")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("image/png", PNG, 415),
+        ("application/json", b"{}", 415),
+        ("multipart/form-data", b"", 400),
+        ("multipart/form-data; boundary=x", b"garbage", 400),
+    ],
+)
+async def test_not_a_form(client: httpx.AsyncClient, content_type: str, body: bytes, status: int) -> None:
+    answer = await client.post("/submit", content=body, headers={"Content-Type": content_type})
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_the_name_is_tidied(client: httpx.AsyncClient, cluster: Cluster) -> None:
+    await client.post("/submit", files={"file": ("../../etc/\x07pass wd.png", PNG)})
+    (job,) = cluster.jobs.values()
+    assert job.spec.image.file_name is not None
+    assert "/" not in job.spec.image.file_name
+    assert job.spec.image.file_name.isprintable()
+
+
+async def test_unknown_job(client: httpx.AsyncClient) -> None:
+    for path in ("/status/nope", "/result/nope", "/status/No..pe", "/result/%2e%2e%2fx"):
+        answer = await client.get(path)
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_result_before_done(client: httpx.AsyncClient) -> None:
+    job_id = (await submit(client, PNG)).json()["job_id"]
+    answer = await client.get(f"/result/{job_id}")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "NotDone")
+
+
+async def test_idempotency_key(client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket) -> None:
+    key = {"Idempotency-Key": "order-17"}
+    first, again = [(await submit(client, PNG, headers=key)).json() for _ in range(2)]
+    assert first == again
+    assert (len(cluster.jobs), len(bucket.objects)) == (1, 1)
+    other = await submit(client, picture(size=(9, 9)), headers=key)
+    assert (other.status_code, other.json()["reason"]) == (422, "IdempotencyKeyReused")
+
+
+async def test_storage_away(client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster) -> None:
+    bucket.away = True
+    answer = await submit(client, PNG)
+    assert (answer.status_code, answer.json()["reason"]) == (503, "StorageUnavailable")
+    assert answer.headers["Retry-After"]
+    assert cluster.jobs == {}
+
+
+async def test_kubernetes_away(client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster) -> None:
+    cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
+    answer = await submit(client, PNG)
+    assert (answer.status_code, answer.json()["reason"]) == (503, "KubernetesUnavailable")
+    assert bucket.objects == {}
+
+
+async def test_a_lost_answer_is_no_lost_job(client: httpx.AsyncClient, cluster: Cluster) -> None:
+    cluster.create_fails, cluster.lose_answer = UnavailableError(0, "NoAnswer", "away"), True
+    answer = await submit(client, PNG)
+    assert answer.status_code == 202
+    assert list(cluster.jobs) == [answer.json()["job_id"]]

@@ -1,0 +1,58 @@
+"""The page's files: nothing from elsewhere, nothing inline, no markup from foreign text."""
+
+import re
+from pathlib import Path
+
+import pytest
+from vision_node_api import ui
+
+FOLDER = Path(ui.__file__).parent
+FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in ui.MEDIA_TYPES)
+SCRIPTS = [path for path in FILES if path.suffix == ".js"]
+PAGE = (FOLDER / "index.html").read_text()
+
+# Not fetched: the name of SVG's vocabulary.
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+def name(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_file_names_another_site(path: Path) -> None:
+    text = path.read_text().replace(SVG_NAMESPACE, "")
+    assert re.findall(r"(?:https?:|[\"'(])//[\w.-]+|@import|data:", text) == []
+
+
+def test_the_page_holds_no_inline_script_or_style() -> None:
+    scripts = re.findall(r"<script[^>]*>([^<]*)", PAGE)
+    assert scripts == [""]
+    assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", PAGE) == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name)
+def test_scripts_never_turn_text_into_markup_or_code(path: Path) -> None:
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function"
+    assert re.findall(forbidden, path.read_text()) == []
+
+
+def test_everything_that_the_page_links_is_served() -> None:
+    linked = set(re.findall(r'(?:href|src)="ui/([^"]+)"', PAGE))
+    assert linked == set(ui.ASSETS)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name)
+def test_every_imported_module_is_served(path: Path) -> None:
+    imported = set(re.findall(r'from "\./([^"]+)"', path.read_text()))
+    assert imported <= set(ui.ASSETS)
+
+
+def test_every_element_that_the_scripts_ask_for_is_on_the_page() -> None:
+    asked = {
+        name
+        for path in SCRIPTS
+        for name in re.findall(r'(?:\$|getElementById)\("([\w-]+)"\)', path.read_text())
+    }
+    assert asked
+    assert asked <= set(re.findall(r'id="([\w-]+)"', PAGE))

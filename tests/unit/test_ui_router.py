@@ -1,0 +1,69 @@
+"""The page's router: what it serves, under which headers."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from vision_node_api import ui
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.include_router(ui.router)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://vision-node") as client:
+        yield client
+
+
+async def test_the_bare_address_leads_to_the_page(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/ui")
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/ui", "text/html; charset=utf-8"),
+        ("/ui/style.css", "text/css; charset=utf-8"),
+        ("/ui/app.js", "text/javascript; charset=utf-8"),
+        ("/ui/icon.svg", "image/svg+xml"),
+    ],
+)
+async def test_files_come_with_their_media_type(
+    client: httpx.AsyncClient, path: str, media_type: str
+) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+
+
+@pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/ui/icon.svg"])
+async def test_nothing_foreign_may_run_or_frame_the_page(client: httpx.AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+    assert headers["content-security-policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+async def test_browsers_revalidate_and_get_304_for_what_they_hold(
+    client: httpx.AsyncClient,
+) -> None:
+    first = await client.get("/ui/app.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = await client.get("/ui/app.js", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+
+
+async def test_an_older_version_is_replaced(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["missing.js", "index.html", "__init__.py", "%2e%2e%2f__init__.py"])
+async def test_other_names_are_not_found(client: httpx.AsyncClient, name: str) -> None:
+    assert (await client.get(f"/ui/{name}")).status_code == 404
