@@ -68,7 +68,7 @@ class RootFileSystem:
 def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
     """A compressed tar of a fresh Debian with those packages, from the machine's own mirror."""
     sources, settings = machine_sources(), machine_settings()
-    key = fingerprint(versions.DEBIAN, repr(wanted), *sources, *settings)
+    key = fingerprint(versions.DEBIAN, repr(wanted), Path(__file__), *sources, *settings)
 
     def make(tar: Path) -> None:
         install(shop, {"mmdebstrap": "mmdebstrap", "zstd": "zstd"}, REACH_A_REGISTRY)
@@ -77,7 +77,9 @@ def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
                 "mmdebstrap",
                 "--mode=root",
                 f"--variant={wanted.variant}",
-                f"--include={','.join(wanted.packages)}",
+                # Merged by the hook: the package that would merge it brings all of Perl along.
+                "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+                f"--include={','.join(['usr-is-merged', *wanted.packages])}",
                 *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
                 *(f"--aptopt={setting}" for setting in settings),
                 "--format=tar",

@@ -118,7 +118,8 @@ def build_binaries(shop: Workshop) -> Binaries:
 def _key(shop: Workshop) -> str:
     modules = [shop.parts / "go" / program.module for program in (KUBERNETES, COREDNS, PAUSE)]
     pinned = (KUBERNETES, PROVISIONER, ROOT, versions.ETCD_IMAGE_TAG, versions.PAUSE_IMAGE_TAG)
-    return fingerprint(repr(pinned), Path(__file__), shop.parts / "node", *modules)
+    recipes = (Path(__file__), Path(debian.__file__))
+    return fingerprint(repr(pinned), *recipes, shop.parts / "node", *modules)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 ALIVE_EVERY_SECONDS = 30.0
+WORTH_TELLING_SECONDS = 0.1
 
 # The log of the step that this thread is in: commands write their output there.
 current_log: contextvars.ContextVar[Path | None] = contextvars.ContextVar("log", default=None)
@@ -100,14 +101,18 @@ class Progress:
         mark = "✗" if step.outcome == "failed" else "✓"
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         timing = Timing(step.title, step.outcome, round(step.seconds, 1), now)
-        took = f" in {timing.seconds} s" if timing.seconds >= 0.1 else ""
+        took = f" in {timing.seconds} s" if timing.seconds >= WORTH_TELLING_SECONDS else ""
         self.say(f"{mark} {step.title}: {step.outcome}{took}")
         with self._lock:
             self._timings.append(timing)
 
     def table(self) -> str:
-        """All steps with their seconds; parallel ones overlap, so they add up to more than the total."""
-        rows = [(f"{timing.seconds:8.1f} s", timing.step, timing.outcome) for timing in self._timings]
+        """The steps that took time; parallel ones overlap, so they add up to more than the total."""
+        rows = [
+            (f"{timing.seconds:8.1f} s", timing.step, timing.outcome)
+            for timing in self._timings
+            if timing.seconds >= WORTH_TELLING_SECONDS
+        ]
         total = time.monotonic() - self._started
         width = max((len(step) for _, step, _ in rows), default=0)
         lines = [f"{seconds}  {step:<{width}}  {outcome}" for seconds, step, outcome in rows]

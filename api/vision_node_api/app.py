@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube
@@ -28,7 +29,14 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
         store.close()
 
     intake.use_own_pixel_limit()
-    app = FastAPI(title="vision-node", version="0.1.0", lifespan=lifespan)
+    # /docs without a content delivery network: clusters often have no way out.
+    app = FastAPIOffline(
+        title="vision-node",
+        version="0.1.0",
+        lifespan=lifespan,
+        redoc_url=None,
+        favicon_url="/ui/icon.svg",
+    )
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
     app.include_router(routes.router)

@@ -7,6 +7,8 @@ results/<job uid>/<attempt>  results too large for the ImageJob's status, writte
 
 import uuid
 
+from .imagejob import ImageJob
+
 IMAGES_PREFIX = "images/"
 INBOX_PREFIX = "inbox/"
 RESULTS_PREFIX = "results/"
@@ -19,6 +21,12 @@ write, read and delete; a hundred thousand of them still fit an etcd of 2 GiB.""
 def new_image_key() -> str:
     """Return a fresh key for an upload."""
     return f"{IMAGES_PREFIX}{uuid.uuid4().hex}"
+
+
+def own_keys(job: ImageJob) -> list[str]:
+    """Return the keys of the objects that go with `job`; what is under inbox/ stays its owner's."""
+    keys = [job.spec.image.key, job.status.result.key if job.status.result else None]
+    return [key for key in keys if key and key.startswith((IMAGES_PREFIX, RESULTS_PREFIX))]
 
 
 def result_key(uid: str, attempt: int) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self, TypeVar
 
 import urllib3
@@ -45,16 +46,19 @@ class StoreSettings:
     access_key: str
     secret_key: str
     secure: bool
+    region: str = "us-east-1"
+    """Given, so that the client need not ask the server where its bucket lives."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read S3_ENDPOINT (host:port), S3_BUCKET, S3_ACCESS_KEY, S3_SECRET_KEY, S3_SECURE."""
+        """Read S3_ENDPOINT (host:port), S3_BUCKET, S3_REGION, S3_ACCESS_KEY, S3_SECRET_KEY, S3_SECURE."""
         return cls(
             endpoint=os.environ["S3_ENDPOINT"],
             bucket=os.environ["S3_BUCKET"],
             access_key=os.environ["S3_ACCESS_KEY"],
             secret_key=os.environ["S3_SECRET_KEY"],
             secure=os.environ.get("S3_SECURE", "false") == "true",
+            region=os.environ.get("S3_REGION") or "us-east-1",
         )
 
     def __repr__(self) -> str:
@@ -73,8 +77,7 @@ class Store:
             access_key=settings.access_key,
             secret_key=settings.secret_key,
             secure=settings.secure,
-            # Given, so that the client need not ask the server where its bucket lives.
-            region="us-east-1",
+            region=settings.region,
             http_client=urllib3.PoolManager(
                 maxsize=THREADS,
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
@@ -115,6 +118,14 @@ class Store:
         """
         await self._run(lambda: self._minio.remove_object(bucket_name=self._bucket, object_name=key))
 
+    async def list_older(self, prefix: str, than: datetime) -> list[str]:
+        """Return the keys under `prefix` whose objects were last written before `than` (UTC).
+
+        Raises:
+            StoreUnavailableError: no answer.
+        """
+        return await self._run(lambda: self._list_older(prefix, than))
+
     async def check(self) -> None:
         """Return if the bucket answers.
 
@@ -127,6 +138,10 @@ class Store:
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _list_older(self, prefix: str, than: datetime) -> list[str]:
+        found = self._minio.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True)
+        return [o.object_name for o in found if o.object_name and o.last_modified and o.last_modified < than]
 
     def _read(self, key: str, most: int) -> bytes:
         response = self._minio.get_object(bucket_name=self._bucket, object_name=key)

@@ -9,9 +9,12 @@ import asyncio
 from typing import Any
 
 import kopf
+from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube
 from vision_node_contract.names import COMPONENT_LABEL, GROUP, PLURAL, VERSION, WORKER_COMPONENT
+from vision_node_contract.store import Store, StoreSettings
 
+from .garbage import Garbage
 from .reconcile import Reconciler
 from .settings import Settings
 from .writer import Writer
@@ -77,7 +80,8 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
     async with Kube.connect() as kube:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
         writer = Writer(kube, settings, owner_reference(await kube.request("GET", path)))
-        reconciler = Reconciler(kube, settings, writer)
+        garbage = Garbage(Store(StoreSettings.from_env()), ImageJobs(kube, settings.namespace), kube)
+        reconciler = Reconciler(kube, settings, writer, garbage)
         operator = kopf.operator(
             registry=kopf.get_default_registry(),
             settings=kopf_settings(),

@@ -20,6 +20,7 @@ from vision_node_contract.names import COMPONENT_LABEL, GROUP, PLURAL, VERSION, 
 
 from .actions import Action, Assign, target
 from .decide import decide
+from .garbage import Garbage
 from .settings import Settings
 from .state import Json, Kind, State
 from .writer import Writer
@@ -47,8 +48,9 @@ WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT}")
 class Reconciler:
     """Holds the state, takes in events, and runs the loop."""
 
-    def __init__(self, kube: Kube, settings: Settings, writer: Writer) -> None:
+    def __init__(self, kube: Kube, settings: Settings, writer: Writer, garbage: Garbage) -> None:
         self.state = State()
+        self._garbage = garbage
         self._kube = kube
         self._settings = settings
         self._writer = writer
@@ -62,6 +64,8 @@ class Reconciler:
         """Take in a watch event."""
         if event == "DELETED":
             self.state.forget(kind, body["metadata"]["name"], utcnow())
+            if kind == "imagejobs":
+                self._garbage.collect(body, self.state)
         else:
             self.state.observe(kind, body, utcnow())
         self._changed.set()
@@ -71,6 +75,7 @@ class Reconciler:
         async with asyncio.TaskGroup() as tasks:
             await self.resync()
             tasks.create_task(self._resync_now_and_then())
+            tasks.create_task(self._garbage.sweep_now_and_then())
             while True:
                 self._round()
                 try:

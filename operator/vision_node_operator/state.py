@@ -5,6 +5,7 @@ like an event; the event itself, when it arrives, is no newer and changes nothin
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ class Finished:
     name: str
     version: int
     expires: datetime
+    image_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class State:
     _queues: dict[str, list[QueueKey]] = field(default_factory=dict)
     """Sorted, by describer."""
     _cancelled: set[str] = field(default_factory=set)
+    _images: Counter[str] = field(default_factory=Counter)
+    """How many ImageJobs name an image; a retry names its original's."""
     _expiry: list[tuple[datetime, str]] = field(default_factory=list)
     _processing: dict[str, str] = field(default_factory=dict)
     _held: dict[str, set[str]] = field(default_factory=dict)
@@ -210,6 +214,10 @@ class State:
         jobs = sorted(self.describer_jobs.values(), key=lambda job: job.name)
         return [self._worker(job, pods.get(job.name), now) for job in jobs if job.describer == describer]
 
+    def is_image_named(self, key: str) -> bool:
+        """Whether some ImageJob still names the image with this object key."""
+        return key in self._images
+
     def is_free(self, name: str, now: datetime) -> bool:
         """Whether the object or pool may be acted upon: no write under way, none failed just now."""
         return name not in self.busy and self.held_off.get(name, now) <= now
@@ -231,10 +239,12 @@ class State:
     def _observe_job(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name
         self._drop_job(name, now)
+        self._images[job.spec.image.key] += 1
         if job.finished:
             keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
             expires = (job.status.completion_time or now) + keep
-            self.finished[name] = Finished(name, int(job.metadata.resource_version), expires)
+            version = int(job.metadata.resource_version)
+            self.finished[name] = Finished(name, version, expires, job.spec.image.key)
             insort(self._expiry, (expires, name))
             return
         self.jobs[name] = job
@@ -251,15 +261,22 @@ class State:
         done = self.finished.pop(name, None)
         if done:
             _remove(self._expiry, (done.expires, name))
+            self._drop_image(done.image_key)
         job = self.jobs.pop(name, None)
         if job is None:
             return
+        self._drop_image(job.spec.image.key)
         if name in self._processing:
             self._release(name, now)
         elif name in self._cancelled:
             self._cancelled.remove(name)
         else:
             _remove(self._queues[job.spec.describer], _queue_key(job))
+
+    def _drop_image(self, key: str) -> None:
+        self._images[key] -= 1
+        if not self._images[key]:
+            del self._images[key]
 
     def _release(self, name: str, now: datetime) -> None:
         worker = self._processing.pop(name)

@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 import pytest
-from describer_pictures import BLUE, encoded, halves
+from pictures import BLUE, encoded, halves
 from PIL import Image, ImageOps
 from vision_node_contract.description import Description, Options
 from vision_node_describer.describers import load

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from describer_pictures import BLUE, RED, encoded, halves
+from pictures import BLUE, RED, encoded, halves
 from PIL import Image
 from vision_node_contract.description import Options
 from vision_node_contract.reasons import DescribeError, Reason

@@ -5,7 +5,7 @@ import time
 import zlib
 
 import pytest
-from describer_pictures import animation, encoded, halves, noise
+from pictures import animation, encoded, halves, noise
 from PIL import Image, PngImagePlugin
 from vision_node_contract.description import Options
 from vision_node_contract.reasons import DescribeError, Reason

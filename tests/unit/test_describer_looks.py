@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from describer_pictures import (
+from pictures import (
     PHOTOGRAPHS,
     chart,
     encoded,

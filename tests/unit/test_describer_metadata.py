@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from describer_pictures import (
+from pictures import (
     PHOTOGRAPHS,
     animation,
     chart,
