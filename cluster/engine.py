@@ -173,6 +173,8 @@ def _start(place: Home, runtime: Path) -> Engine:
         )
     place.root.mkdir(parents=True, exist_ok=True)
     _terminate(place)
+    # A new daemon takes the file of one that was killed for a sign that it runs.
+    place.pid_file.unlink(missing_ok=True)
     # The engine outlives this checkout, so it gets a copy.
     shutil.copy(runtime, place.runtime)
     engine = place.engine()

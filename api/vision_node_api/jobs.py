@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-import json
 import logging
 import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from vision_node_contract.description import Result
 from vision_node_contract.imagejob import ImageJob, Spec
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
 """For clients, while the bucket or the API server is away."""
+
+MAX_RESULT_BYTES = 16 << 20
+"""No describer says so much; what is larger was not written by one."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _DESCRIBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -85,9 +88,8 @@ class Jobs:
         if status.phase != "done" or status.result is None:
             detail = f"the job is {status.phase}; ask again later, or follow /status/{job_id}"
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
-        text = status.result.inline or await self._read_result(status.result.key or "")
-        result: dict[str, Any] = json.loads(text)
-        return {"job_id": job_id, "status": status.phase, **result}
+        result = status.result.inline or await self._read_result(status.result.key or "")
+        return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     async def _create(self, name: str, spec: Spec) -> ImageJob:
         try:
@@ -114,9 +116,9 @@ class Jobs:
         except UnavailableError as error:
             raise unavailable("KubernetesUnavailable", "the API server does not answer") from error
 
-    async def _read_result(self, key: str) -> bytes:
+    async def _read_result(self, key: str) -> Result:
         try:
-            return await self.store.get(key, most=16 << 20)
+            return Result.model_validate_json(await self.store.get(key, MAX_RESULT_BYTES))
         except ObjectNotFoundError as error:
             raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
         except StoreUnavailableError as error:

@@ -1,6 +1,6 @@
 """What a describer answers and what a result holds: the same shape for all describers."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -43,17 +43,17 @@ class Description(Model):
     """A describer's answer for one image.
 
     `description` starts with `Image Description:`; `alt` has at most 150 characters; `facts` are the
-    plain JSON values behind the text.
+    plain JSON values behind the text. The bounds are the CRD's.
     """
 
     description: str
-    alt: str
+    alt: str = Field(max_length=MAX_ALT_CHARACTERS)
     caption: str
-    tags: list[str] = []
+    tags: list[Annotated[str, Field(max_length=256)]] = Field(default=[], max_length=256)
     text: str = ""
-    language: str = "en"
+    language: str = Field(default="en", max_length=35)
     facts: dict[str, JsonValue] = {}
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=256)
     fallback: Fallback | None = None
     usage: Usage | None = None
 
@@ -66,7 +66,7 @@ class Result(Description):
     generated_by: str = Field(default=SIGNATURE, alias="_generated_by")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that is stored and that `/result` shows."""
+        """Return the JSON object that `/result` shows, and that is stored when it is large."""
         return self.model_dump(mode="json", by_alias=True)
 
 

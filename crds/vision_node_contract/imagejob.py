@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from .description import Fallback, Options, Usage
+from .description import Fallback, Options, Result, Usage
 from .names import GROUP, KIND, VERSION
 
 Phase = Literal["queued", "processing", "done", "failed"]
@@ -62,13 +62,13 @@ class Condition(Resource):
 
 
 class StoredResult(Resource):
-    """The description, or where it is: exactly one of `inline` (JSON text) and `key` is set."""
+    """The description, or where it is: exactly one of `inline` and `key` (object key) is set."""
 
     describer: str
     summary: str
     model: str | None = None
     key: str | None = None
-    inline: str | None = None
+    inline: Result | None = None
     fallback: Fallback | None = None
     usage: Usage | None = None
 

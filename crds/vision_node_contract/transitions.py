@@ -31,15 +31,13 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
     }
 
 
-def complete(
-    job: ImageJob, *, result: Result, inline: str | None, key: str | None, now: datetime
-) -> StatusPatch:
-    """Processing → done; exactly one of `inline` (JSON text) and `key` (object key) is given."""
+def complete(job: ImageJob, *, result: Result, key: str | None, now: datetime) -> StatusPatch:
+    """Processing → done; without a `key` (object key of the stored result) the result is inline."""
     stored = StoredResult(
         describer=result.describer,
         model=result.model,
         summary=summarize(result.description),
-        inline=inline,
+        inline=None if key else result,
         key=key,
         fallback=result.fallback,
         usage=result.usage,

@@ -101,16 +101,12 @@ class Attempts:
 
     async def _keep(self, job: ImageJob, result: Result) -> Outcome:
         """Return the outcome `done`, with the result in it or, when that is too large, in the bucket."""
-        text = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":"))
-        data = text.encode()
-        inline: str | None = text
-        key: str | None = None
+        data = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
+        key = None
         if len(data) > INLINE_RESULT_BYTES:
-            inline, key = None, result_key(job.metadata.uid, job.status.attempts)
+            key = result_key(job.metadata.uid, job.status.attempts)
             await self._store.put(key, data, "application/json")
-        return lambda now_job: transitions.complete(
-            now_job, result=result, inline=inline, key=key, now=datetime.now(UTC)
-        )
+        return lambda current: transitions.complete(current, result=result, key=key, now=datetime.now(UTC))
 
     async def _commit(self, job: ImageJob, outcome: Outcome) -> None:
         """Write the outcome, unless the assignment is no longer ours."""

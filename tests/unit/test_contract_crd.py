@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 import yaml
@@ -16,7 +16,7 @@ from vision_node_contract.reasons import Reason
 CRD = yaml.safe_load(Path("crds/imagejobs.vision-node.dev.yaml").read_text())
 SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
 
-JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+JSON_TYPES = {dict: "object", str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def test_names() -> None:
@@ -50,6 +50,8 @@ def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> An
     if origin in (Union, UnionType):
         (annotation,) = [a for a in get_args(annotation) if a is not NoneType]
         origin = get_origin(annotation)
+    if origin is Annotated:
+        annotation, origin = get_args(annotation)[0], None
     if origin is Literal:
         if set(get_args(annotation)) != set(schema.get("enum", get_args(annotation))):
             yield f"{path}: {schema['enum']} and {get_args(annotation)} differ"
@@ -60,7 +62,7 @@ def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> An
     elif schema.get("format") == "date-time":
         if annotation.__name__ != "datetime":
             yield f"{path}: {annotation} is not a datetime"
-    elif schema["type"] != JSON_TYPES[annotation]:
+    elif schema["type"] != JSON_TYPES[origin or annotation]:
         yield f"{path}: {schema['type']} and {annotation} differ"
 
 
