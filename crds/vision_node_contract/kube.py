@@ -244,4 +244,5 @@ def _status_of(body: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
 
 def backoff(failures: int, first: float, longest: float) -> float:
     """Return the seconds to wait after so many failures in a row: doubling, capped, full jitter."""
-    return random.uniform(0, min(longest, first * 2**failures))  # noqa: S311 (jitter, not a secret)
+    doublings = min(failures, 32)  # an outage of days must not overflow
+    return random.uniform(0, min(longest, first * 2**doublings))  # noqa: S311 (jitter, not a secret)

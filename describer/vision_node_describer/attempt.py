@@ -72,6 +72,8 @@ class Attempts:
             return _failure(Reason.IMAGE_NOT_FOUND, f"no object {key} is in the bucket; put it there first")
         except StoreUnavailableError as error:
             return _failure(Reason.STORAGE_UNAVAILABLE, str(error))
+        except MemoryError:
+            return _failure(Reason.OUT_OF_MEMORY, "the image needs more memory than the worker may have")
         except Exception as error:
             log.exception("ImageJob %s: describer %s failed", job.metadata.name, self._describer.name)
             return _failure(Reason.DESCRIBER_FAILED, f"{self._describer.name}: {type(error).__name__}")
@@ -109,8 +111,12 @@ class Attempts:
         return lambda current: transitions.complete(current, result=result, key=key, now=datetime.now(UTC))
 
     async def _commit(self, job: ImageJob, outcome: Outcome) -> None:
-        """Write the outcome, unless the assignment is no longer ours."""
-        failures = 0
+        """Write the outcome, unless the assignment is no longer ours.
+
+        Raises:
+            KubeError: refused for good, and the report of the refusal, too.
+        """
+        failures, refused = 0, False
         current: ImageJob | None = job
         while current is not None:
             try:
@@ -118,11 +124,12 @@ class Attempts:
             except UnavailableError:
                 await asyncio.sleep(backoff(failures, *COMMIT_RETRY_SECONDS))
                 failures += 1
-            except ConflictError:
+            except (ConflictError, NotFoundError):
                 pass
             except KubeError as error:
-                log.warning("ImageJob %s: commit refused: %s", job.metadata.name, error)
-                return
+                if refused:
+                    raise
+                refused, outcome = True, _failure(Reason.DESCRIBER_FAILED, f"result refused: {error.message}")
             else:
                 return
             current = await self._still_ours(job)

@@ -1,0 +1,195 @@
+"""One attempt: what each way of failing leads to, and that a commit is only ever the assignment's own."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from vision_node_contract.description import Description, Options
+from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_contract.store import ObjectNotFoundError, StoreUnavailableError
+from vision_node_describer import attempt
+from vision_node_describer.attempt import Attempts
+from vision_node_describer.settings import Settings
+
+SETTINGS = Settings("ns", "w0", "uid", "fake", concurrency=1, max_image_bytes=100)
+
+
+def job(**status: Any) -> ImageJob:
+    return ImageJob.model_validate(
+        {
+            "metadata": {"name": "j", "uid": "u", "resourceVersion": "7"},
+            "spec": {"image": {"key": "images/1"}},
+            "status": {"phase": "processing", "worker": "w0", "attempts": 1, **status},
+        }
+    )
+
+
+class Api:
+    """Answers each patch with the next of `answers`; `now` is what a read shows."""
+
+    def __init__(self, *answers: KubeError | None, now: ImageJob | KubeError | None = None) -> None:
+        self.answers = list(answers)
+        self.now = now
+        self.patches: list[tuple[str, dict[str, Any]]] = []
+
+    async def patch_status(self, current: ImageJob, patch: dict[str, Any]) -> dict[str, Any]:
+        self.patches.append((current.metadata.resource_version, patch))
+        answer = self.answers.pop(0) if self.answers else None
+        if answer:
+            raise answer
+        return {}
+
+    async def get(self, name: str) -> ImageJob:
+        assert name == "j"
+        if isinstance(self.now, ImageJob):
+            return self.now
+        raise self.now or NotFoundError(404, "NotFound", name)
+
+
+class Bucket:
+    def __init__(self, image: bytes | Exception = b"image") -> None:
+        self.image = image
+        self.stored: dict[str, bytes] = {}
+
+    async def get(self, key: str, most: int) -> bytes:
+        if isinstance(self.image, Exception):
+            raise self.image
+        return self.image[: most + 1]
+
+    async def put(self, key: str, data: bytes, media_type: str) -> None:
+        assert media_type == "application/json"
+        self.stored[key] = data
+
+
+class Fake:
+    """A describer that answers with `answer`."""
+
+    name = "fake"
+
+    def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
+        self.answer = answer
+
+    def describe(self, image: bytes, options: Options) -> Description:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Description(description=self.answer, alt="alt", caption="caption")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "COMMIT_RETRY_SECONDS", (0.0, 0.0))
+
+
+async def run(api: Api, bucket: Bucket | None = None, describer: Fake | None = None) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, SETTINGS)
+        await asyncio.wait_for(Attempts(*parts).attempt(job()), 5)
+
+
+async def test_done_with_the_result_inline() -> None:
+    api, bucket = Api(), Bucket()
+    await run(api, bucket)
+    ((version, patch),) = api.patches
+    assert (version, patch["phase"]) == ("7", "done")
+    assert patch["result"]["summary"] == "Image Description: - It is fine"
+    assert patch["result"]["inline"]["_generated_by"] == "vision-node-gpt"
+    assert "key" not in patch["result"]
+    assert bucket.stored == {}
+
+
+async def test_a_large_result_goes_to_the_bucket_first() -> None:
+    api, bucket = Api(), Bucket()
+    await run(api, bucket, Fake("Image Description: " + "ä" * 3000))
+    ((_, patch),) = api.patches
+    assert patch["result"]["key"] == "results/u/1"
+    assert "inline" not in patch["result"]
+    assert list(bucket.stored) == ["results/u/1"]
+    assert len(patch["result"]["summary"]) == 256
+
+
+FINAL: dict[str, tuple[Any, Any, Reason]] = {
+    "no such object": (ObjectNotFoundError("x"), None, Reason.IMAGE_NOT_FOUND),
+    "too many bytes": (b"x" * 101, None, Reason.IMAGE_TOO_LARGE),
+    "unreadable": (b"x", DescribeError(Reason.IMAGE_UNREADABLE, "m"), Reason.IMAGE_UNREADABLE),
+}
+
+
+@pytest.mark.parametrize("case", FINAL)
+async def test_what_stays_wrong_fails(case: str) -> None:
+    image, error, reason = FINAL[case]
+    api = Api()
+    await run(api, Bucket(image), Fake(error) if error else None)
+    ((_, patch),) = api.patches
+    assert (patch["phase"], patch["error"]["reason"], patch["error"]["retryable"]) == (
+        "failed",
+        reason,
+        False,
+    )
+
+
+PASSING: dict[str, tuple[Any, Any, Reason]] = {
+    "storage away": (StoreUnavailableError("away"), None, Reason.STORAGE_UNAVAILABLE),
+    "rate limited": (b"x", DescribeError(Reason.RATE_LIMITED, "m"), Reason.RATE_LIMITED),
+    "a bug in the describer": (b"x", ZeroDivisionError("secret"), Reason.DESCRIBER_FAILED),
+    "out of memory": (b"x", MemoryError(), Reason.OUT_OF_MEMORY),
+}
+
+
+@pytest.mark.parametrize("case", PASSING)
+async def test_what_may_pass_is_reported_and_left_to_the_operator(case: str) -> None:
+    image, error, reason = PASSING[case]
+    api = Api()
+    await run(api, Bucket(image), Fake(error) if error else None)
+    ((_, patch),) = api.patches
+    assert patch["error"]["reason"] == reason
+    assert patch.keys() == {"error"}
+    assert "secret" not in patch["error"]["message"]
+
+
+CONFLICT = ConflictError(409, "Conflict", "changed")
+SILENCE = UnavailableError(0, "NoAnswer", "timeout")
+
+NEWER = job().model_copy(update={"metadata": job().metadata.model_copy(update={"resource_version": "9"})})
+
+RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]] = {
+    "somebody touched the spec": ([CONFLICT], NEWER, ["7", "9"]),
+    "the answer was lost, the write was not": ([SILENCE], job(phase="done"), ["7"]),
+    "the write was lost": ([SILENCE, SILENCE], NEWER, ["7", "9", "9"]),
+    "given to another worker": ([CONFLICT], job(worker="w1"), ["7"]),
+    "given to us again, as a later attempt": ([CONFLICT], job(attempts=2), ["7"]),
+    "taken back": ([CONFLICT], job(phase="queued"), ["7"]),
+    "cancelled": ([CONFLICT], job(phase="failed"), ["7"]),
+    "deleted": ([NotFoundError(404, "NotFound", "j")], None, ["7"]),
+    "deleted and made anew": (
+        [CONFLICT],
+        job().model_copy(update={"metadata": job().metadata.model_copy(update={"uid": "other"})}),
+        ["7"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RACES)
+async def test_commits_are_only_ever_our_own(case: str) -> None:
+    answers, now, versions = RACES[case]
+    api = Api(*answers, now=now)
+    await run(api)
+    assert [version for version, _ in api.patches] == versions
+
+
+async def test_a_result_that_the_api_server_refuses_is_a_failed_attempt() -> None:
+    api = Api(KubeError(422, "Invalid", "status.result.inline.alt: too long"), now=NEWER)
+    await run(api)
+    (_, refused), (version, report) = api.patches
+    assert refused["phase"] == "done"
+    assert (version, report.keys(), report["error"]["reason"]) == ("9", {"error"}, "DescriberFailed")
+    assert "too long" in report["error"]["message"]
+
+
+async def test_a_refusal_of_that_too_is_left_to_the_deadline() -> None:
+    refusal = KubeError(403, "Forbidden", "no")
+    api = Api(refusal, refusal, now=NEWER)
+    await run(api)
+    assert len(api.patches) == 2

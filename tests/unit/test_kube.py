@@ -1,0 +1,195 @@
+"""The client against a server that speaks the API server's protocol over a real socket."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+from vision_node_contract import kube as module
+from vision_node_contract.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    Event,
+    GoneError,
+    Kube,
+    KubeError,
+    NotFoundError,
+    Selectors,
+    UnavailableError,
+    backoff,
+    error_of,
+)
+
+PATH = "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
+
+
+EVERYTHING = Selectors()
+
+
+class Server:
+    """Lists `pages`, then lets each watch send the next of `watches` (events, or how it ends)."""
+
+    def __init__(self) -> None:
+        self.pages: list[dict[str, Any]] = []
+        self.watches: list[list[Any]] = []
+        self.requests: list[dict[str, str]] = []
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        query = dict(request.query)
+        self.requests.append(query)
+        if "watch" not in query:
+            return web.json_response(self.pages.pop(0))
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for event in self.watches.pop(0):
+            if event == "break":
+                assert request.transport
+                request.transport.abort()
+                return response
+            await response.write(json.dumps(event).encode() + b"\n")
+        return response
+
+
+def page(version: int, *names: str, proceed: str = "") -> dict[str, Any]:
+    items = [named(name, version) for name in names]
+    return {"metadata": {"resourceVersion": str(version), "continue": proceed}, "items": items}
+
+
+def named(name: str, version: int) -> dict[str, Any]:
+    return {"metadata": {"name": name, "resourceVersion": str(version)}}
+
+
+def event(kind: str, name: str, version: int) -> dict[str, Any]:
+    return {"type": kind, "object": named(name, version)}
+
+
+GONE = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+Connect = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[Kube]]
+
+
+@pytest.fixture
+async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
+    """Serve a handler; return a client of it."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
+    closing: list[Any] = []
+
+    async def run(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Kube:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        api = client.ApiClient(client.Configuration(host=f"http://{host}:{port}"))
+        closing.extend([api.close, runner.cleanup])
+        return Kube(api)
+
+    yield run
+    for close in closing:
+        await close()
+
+
+async def take(kube: Kube, count: int, selectors: Selectors = EVERYTHING) -> list[tuple[str, list[str]]]:
+    """Return the first `count` events of follow() as (type, names)."""
+    seen: list[tuple[str, list[str]]] = []
+    follow = kube.follow(PATH, selectors)
+    async for found in follow:
+        seen.append(words(found))
+        if len(seen) == count:
+            break
+    await follow.aclose()  # type: ignore[attr-defined]
+    return seen
+
+
+def words(found: Event) -> tuple[str, list[str]]:
+    return found.type, [body["metadata"]["name"] for body in found.objects]
+
+
+async def test_follow_lists_pages_then_watches(server: Server, connect: Connect) -> None:
+    server.pages = [page(5, "a", proceed="more"), page(5, "b")]
+    server.watches = [[event("MODIFIED", "a", 6), event("DELETED", "b", 7)]]
+    kube = await connect(server.get)
+    selectors = Selectors(labels="x=y", fields="status.worker=w")
+    assert await take(kube, 3, selectors) == [("LISTED", ["a", "b"]), ("MODIFIED", ["a"]), ("DELETED", ["b"])]
+    first, second, watch = server.requests
+    assert (first["labelSelector"], first["fieldSelector"]) == ("x=y", "status.worker=w")
+    assert second["continue"] == "more"
+    assert (watch["resourceVersion"], watch["allowWatchBookmarks"]) == ("5", "true")
+
+
+async def test_an_ended_watch_goes_on_where_it_was_bookmarks_included(
+    server: Server, connect: Connect
+) -> None:
+    server.pages = [page(5)]
+    server.watches = [[event("ADDED", "a", 6), event("BOOKMARK", "", 30)], [event("ADDED", "b", 31)]]
+    kube = await connect(server.get)
+    assert await take(kube, 3) == [("LISTED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
+    assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
+
+
+@pytest.mark.parametrize("end", [GONE, "break"])
+async def test_a_gap_is_closed_by_a_new_list(server: Server, connect: Connect, end: Any) -> None:
+    server.pages = [page(5, "a"), page(9, "b")]
+    server.watches = [[end], []]
+    kube = await connect(server.get)
+    assert await take(kube, 2) == [("LISTED", ["a"]), ("LISTED", ["b"])]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        (404, "NotFound", NotFoundError),
+        (409, "AlreadyExists", AlreadyExistsError),
+        (409, "Conflict", ConflictError),
+        (410, "Expired", GoneError),
+        (422, "Invalid", KubeError),
+        (403, "Forbidden", KubeError),
+        (429, "TooManyRequests", UnavailableError),
+        (500, "InternalError", UnavailableError),
+        (503, "ServiceUnavailable", UnavailableError),
+    ],
+)
+async def test_refusals(connect: Connect, status: int, reason: str, expected: type[KubeError]) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"reason": reason, "message": "because"}, status=status)
+
+    kube = await connect(refuse)
+    with pytest.raises(KubeError) as caught:
+        await kube.request("GET", PATH)
+    assert type(caught.value) is expected
+    assert (caught.value.reason, caught.value.message) == (reason, "because")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b"[1]", b"\xff\xfe"])
+def test_answers_that_are_no_status_objects(body: bytes) -> None:
+    assert isinstance(error_of(502, body), UnavailableError)
+
+
+async def test_patches_are_merge_patches(connect: Connect) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response({"type": request.headers["Content-Type"], "body": await request.json()})
+
+    kube = await connect(echo)
+    answer = await kube.request("PATCH", PATH, body={"status": {"worker": None}})
+    assert answer == {"type": "application/merge-patch+json", "body": {"status": {"worker": None}}}
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    async with client.ApiClient(client.Configuration(host="http://127.0.0.1:9")) as api:
+        with pytest.raises(UnavailableError):
+            await Kube(api).request("GET", PATH)
+
+
+def test_backoff_is_capped() -> None:
+    assert all(0 <= backoff(n, 0.1, 10) <= 10 for n in range(2000))
+    assert all(backoff(n, 0.1, 10) <= 0.1 * 2**n for n in range(5))
