@@ -12,6 +12,7 @@ from vision_node_contract.kube import Kube
 from vision_node_contract.store import Store, StoreSettings
 
 from . import intake, routes, ui
+from .cache import JobCache
 from .jobs import Jobs
 from .problems import Problem, on_problem
 from .settings import Settings
@@ -24,8 +25,11 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = Store(store_settings)
         async with Kube.connect() as kube:
-            app.state.jobs = Jobs(ImageJobs(kube, settings.namespace), store, settings)
-            yield
+            imagejobs = ImageJobs(kube, settings.namespace)
+            cache = JobCache(imagejobs)
+            app.state.jobs = Jobs(imagejobs, cache, store, settings)
+            with cache.following(kube):
+                yield
         store.close()
 
     intake.use_own_pixel_limit()

@@ -15,6 +15,7 @@ from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundErr
 from vision_node_contract.objects import new_image_key
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
+from .cache import JobCache
 from .form import Upload
 from .intake import Limits, inspect
 from .problems import Problem
@@ -37,6 +38,7 @@ class Jobs:
     """ImageJobs as the API's users know them: by their id, which is the ImageJob's name."""
 
     imagejobs: ImageJobs
+    cache: JobCache
     store: Store
     settings: Settings
 
@@ -110,7 +112,7 @@ class Jobs:
 
     async def _find(self, name: str) -> ImageJob | None:
         try:
-            return await self.imagejobs.get(name)
+            return await self.cache.get(name)
         except NotFoundError:
             return None
         except UnavailableError as error:

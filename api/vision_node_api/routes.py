@@ -11,7 +11,7 @@ from vision_node_contract.store import StoreUnavailableError
 
 from .form import read_upload
 from .jobs import Jobs, unavailable
-from .problems import MEDIA_TYPE
+from .problems import MEDIA_TYPE, Problem
 
 router = APIRouter()
 
@@ -99,8 +99,12 @@ async def result(job_id: str, jobs: Injected) -> dict[str, Any]:
 
 
 @router.get("/healthz", include_in_schema=False)
-async def healthz() -> dict[str, str]:
-    """Tell that the process lives."""
+async def healthz(jobs: Injected) -> dict[str, str]:
+    """Tell that the process lives and follows the ImageJobs; Kubernetes starts it anew otherwise."""
+    try:
+        jobs.cache.check()
+    except RuntimeError as error:
+        raise Problem(500, "CacheStopped", str(error)) from error
     return {"status": "ok"}
 
 

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from PIL import Image
 from starlette.exceptions import HTTPException
 from vision_node_api import intake, routes
+from vision_node_api.cache import JobCache
 from vision_node_api.jobs import Jobs
 from vision_node_api.problems import Problem, on_problem
 from vision_node_api.settings import Settings
@@ -91,7 +92,7 @@ async def client(
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
     app.include_router(routes.router)
-    app.state.jobs = Jobs(cluster, bucket, SETTINGS)  # type: ignore[arg-type]
+    app.state.jobs = Jobs(cluster, JobCache(cluster), bucket, SETTINGS)  # type: ignore[arg-type]
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client

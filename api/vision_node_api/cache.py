@@ -1,0 +1,88 @@
+"""ImageJobs as a watch shows them, so that status polls cost the API server nothing.
+
+A job that isn't in it yet (just created, or the watch lags) is read through; so the cache may be behind by
+the watch's delay, but never says that a job is missing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import Event, Kube, KubeError, NotFoundError
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 5.0
+"""Before the watch is tried again after a refusal (no rights yet, the CRD not there yet)."""
+
+
+class JobCache:
+    """Reads ImageJobs by name."""
+
+    def __init__(self, imagejobs: ImageJobs) -> None:
+        self._imagejobs = imagejobs
+        self._unfinished: dict[str, ImageJob] = {}
+        self._finished: dict[str, bytes] = {}
+        """As JSON: a tenth of the memory, and read seldom."""
+        self._following: asyncio.Task[None] | None = None
+
+    async def get(self, name: str) -> ImageJob:
+        """Return an ImageJob.
+
+        Raises:
+            NotFoundError: the API server doesn't have it, either.
+            UnavailableError: it isn't cached and the API server doesn't answer.
+        """
+        found = self._unfinished.get(name)
+        if found:
+            return found
+        text = self._finished.get(name)
+        return ImageJob.model_validate_json(text) if text else await self._imagejobs.get(name)
+
+    @contextmanager
+    def following(self, kube: Kube) -> Iterator[None]:
+        """Follow the ImageJobs while in this context."""
+        self._following = asyncio.create_task(self._follow(kube))
+        yield
+        self._following.cancel()
+
+    def check(self) -> None:
+        """Return if the watch is kept up; what is cached would be old for ever otherwise.
+
+        Raises:
+            RuntimeError: it has ended by an error that nobody foresaw.
+        """
+        if self._following and self._following.done():
+            raise RuntimeError("ImageJobs are no longer followed") from self._following.exception()
+
+    async def _follow(self, kube: Kube) -> None:
+        while True:
+            try:
+                async for event in kube.follow(self._imagejobs.path):
+                    self.observe(event)
+            except NotFoundError:
+                log.warning("ImageJobs can't be watched: their CRD is not installed (yet)")
+            except KubeError as error:
+                log.warning("ImageJobs can't be watched: %s", error)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    def observe(self, event: Event) -> None:
+        """Take in what the watch shows."""
+        if event.type == "LISTED":
+            self._unfinished.clear()
+            self._finished.clear()
+        for body in event.objects:
+            name = body["metadata"]["name"]
+            self._unfinished.pop(name, None)
+            self._finished.pop(name, None)
+            if event.type != "DELETED":
+                self._keep(ImageJob.model_validate(body))
+
+    def _keep(self, job: ImageJob) -> None:
+        if job.finished:
+            self._finished[job.metadata.name] = job.model_dump_json(by_alias=True, exclude_none=True).encode()
+        else:
+            self._unfinished[job.metadata.name] = job

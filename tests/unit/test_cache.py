@@ -1,0 +1,86 @@
+"""The API's view of ImageJobs: what the watch shows, read through where it lags."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from vision_node_api.cache import JobCache
+from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.kube import Event, NotFoundError
+
+
+def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": name, "resourceVersion": "1"},
+        "spec": {"image": {"key": "images/1"}},
+        "status": {"phase": phase, **status},
+    }
+
+
+class Server:
+    """Has the ImageJob `late` only; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def get(self, name: str) -> ImageJob:
+        self.reads += 1
+        if name != "late":
+            raise NotFoundError(404, "NotFound", name)
+        return ImageJob.model_validate(body(name))
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def cache(server: Server) -> JobCache:
+    return JobCache(server)  # type: ignore[arg-type]
+
+
+async def phase(cache: JobCache, name: str) -> str:
+    return (await cache.get(name)).status.phase
+
+
+async def test_what_the_watch_shows_is_not_asked_for(cache: JobCache, server: Server) -> None:
+    cache.observe(Event("LISTED", [body("a"), body("b", "done")]))
+    cache.observe(Event("ADDED", [body("c")]))
+    cache.observe(Event("MODIFIED", [body("a", "processing")]))
+    assert [await phase(cache, name) for name in "abc"] == ["processing", "done", "queued"]
+    cache.observe(Event("MODIFIED", [body("a", "failed")]))
+    assert await phase(cache, "a") == "failed"
+    assert server.reads == 0
+
+
+async def test_what_it_does_not_show_yet_is_read_through(cache: JobCache, server: Server) -> None:
+    assert await phase(cache, "late") == "queued"
+    assert server.reads == 1
+    with pytest.raises(NotFoundError):
+        await cache.get("nobody")
+
+
+@pytest.mark.parametrize("gone", [Event("DELETED", [body("a", "done")]), Event("LISTED", [])])
+@pytest.mark.parametrize("before", ["queued", "done"])
+async def test_what_is_gone_is_gone(cache: JobCache, gone: Event, before: str) -> None:
+    cache.observe(Event("LISTED", [body("a", before)]))
+    cache.observe(gone)
+    with pytest.raises(NotFoundError):
+        await cache.get("a")
+
+
+async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
+    inline = {"description": "Image Description:", "alt": "a", "caption": "c", "describer": "metadata"}
+    whole = {"describer": "metadata", "summary": "s", "inline": {**inline, "seconds": 0.5, "facts": {"x": 1}}}
+    shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
+    cache.observe(Event("LISTED", [shown]))
+    assert await cache.get("a") == ImageJob.model_validate(shown)
+
+
+async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(cache: JobCache) -> None:
+    with cache.following(None):  # type: ignore[arg-type]
+        cache.check()
+        await asyncio.sleep(0.01)
+        with pytest.raises(RuntimeError, match="no longer followed"):
+            cache.check()
