@@ -33,7 +33,7 @@ down: ## Delete the cluster and stop all that was started for it
 
 .PHONY: status
 status: ## Show what runs and the newest jobs
-	@$(KUBECTL) get deployments,statefulsets,jobs,pods,describers,imagejobs
+	@$(KUBECTL) get deployments,statefulsets,jobs,pods,imagejobs
 
 .PHONY: logs
 logs: ## Show the logs of API, operator and describers
@@ -50,7 +50,7 @@ test: lint test-unit test-e2e ## All of these: lint, test-unit, test-e2e
 
 .PHONY: test-unit
 test-unit: ## Test without a cluster, in seconds
-	@$(UV_RUN) pytest tests/unit $(ARGS)
+	@$(UV_RUN) python -m pytest tests/unit $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: ## Test on a fresh cluster that is deleted afterwards

@@ -15,6 +15,8 @@ from cluster.workshop import Workshop
 
 INTERRUPTED = 130
 
+PORTS = range(1024, 65536)
+
 
 def parser() -> argparse.ArgumentParser:
     """The verbs and their options."""
@@ -27,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         return found
 
     up = verb("up", "bring up a cluster with everything on it; only what changed is made anew")
-    up.add_argument("--port", type=int, default=8000, help="this machine's port (%(default)s)")
+    up.add_argument("--port", type=port, default=8000, help="this machine's port (%(default)s)")
     verb("down", "delete the cluster and stop what was started for it")
     verb("env", "print what a shell needs to use the tools and the cluster")
     verb("images", "make the images only")
@@ -41,6 +43,13 @@ def parser() -> argparse.ArgumentParser:
     ):
         verb(name, text).add_argument("arguments", nargs="*")
     return root
+
+
+def port(text: str) -> int:
+    """Read a port that a program without privileges may listen on."""
+    if not text.isdecimal() or int(text) not in PORTS:
+        raise argparse.ArgumentTypeError(f"{text} is no port from {PORTS[0]} to {PORTS[-1]}")
+    return int(text)
 
 
 def act(shop: Workshop, given: argparse.Namespace) -> int:

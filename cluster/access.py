@@ -11,11 +11,12 @@ from enum import Enum
 from pathlib import Path
 
 from cluster import shell
+from cluster.client import Client
 from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.images import Images
 from cluster.kind import LISTEN_ADDRESS, is_free
-from cluster.release import NAMESPACE, Client
+from cluster.release import NAMESPACE
 
 API_SERVICE = "service/vision-node-api"
 API_PORT = 8000
@@ -68,20 +69,23 @@ def decide_delivery(context: str, registry: str, minikube_profiles: frozenset[st
 class Current:
     """The cluster that the user's own kubectl points at."""
 
-    client: Client
     context: str
+    registry: str
+    """Where images are pushed for it; empty where they are loaded into it."""
+    delivery: Delivery
 
     @classmethod
     def of(cls, client: Client) -> "Current":
-        """Ask kubectl where it points."""
-        return cls(client, client.ask("config", "current-context").strip())
+        """Ask kubectl where it points; raises ClusterError when no image could get there."""
+        context = client.ask("config", "current-context").strip()
+        registry = os.environ.get("IMAGE_REGISTRY", "").rstrip("/")
+        return cls(context, registry, decide_delivery(context, registry, minikube_profiles()))
 
     def deliver(self, engine: Engine, kind: Path, images: Images) -> Images:
         """Bring the images into the cluster; their names there."""
-        registry = os.environ.get("IMAGE_REGISTRY", "").rstrip("/")
-        match decide_delivery(self.context, registry, minikube_profiles()):
+        match self.delivery:
             case Delivery.PUSH:
-                return images.renamed(lambda name: _pushed(engine, registry, name))
+                return images.renamed(lambda name: _pushed(engine, self.registry, name))
             case Delivery.KIND:
                 name = self.context.removeprefix("kind-")
                 load = (kind, "load", "docker-image", "--name", name)

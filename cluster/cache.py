@@ -14,6 +14,8 @@ from typing import TextIO
 KEPT_PER_NAME = 2
 KEY_LENGTH = 12
 
+UNFINISHED = ".unfinished"
+
 
 def fingerprint(*inputs: str | Path) -> str:
     """A short key of texts and of files' (or whole folders') relative names, modes and contents."""
@@ -87,8 +89,8 @@ class Cache:
 
     def fill(self, entry: Path, make: Callable[[Path], None]) -> None:
         """Let `make` write a new file or folder and rename it to `entry` when it is complete."""
-        unfinished = entry.with_name(f".{entry.name}.unfinished")
-        remove(unfinished)
+        # Named after this process: a child of one that was killed may still be writing.
+        unfinished = entry.with_name(f".{entry.name}.{os.getpid()}{UNFINISHED}")
         try:
             make(unfinished)
             unfinished.rename(entry)
@@ -96,19 +98,21 @@ class Cache:
             remove(unfinished)
 
     def prune(self, name: str) -> None:
-        """Drop all but the newest few entries of that name."""
+        """Drop all but the newest few entries of that name, and what killed runs left of it."""
         # A key is hexadecimal, so that "helm-*" does not take "helm-plugin-<key>" along.
-        entries = self.made.glob(f"{name}-{'[0-9a-f]' * KEY_LENGTH}*")
-        newest_first = sorted(entries, key=lambda path: path.stat().st_mtime, reverse=True)
-        for entry in newest_first[KEPT_PER_NAME:]:
-            remove(entry)
+        entries = f"{name}-{'[0-9a-f]' * KEY_LENGTH}*"
+        newest_first = sorted(self.made.glob(entries), key=_modified, reverse=True)
+        for path in (*newest_first[KEPT_PER_NAME:], *self.made.glob(f".{entries}{UNFINISHED}*")):
+            remove(path)
 
     @contextlib.contextmanager
     def locked(self, name: str, waiting: Callable[[str], None]) -> Iterator[None]:
         """Hold `name` alone; tells `waiting` once when another run has it."""
         with self._lock_file(name) as file:
             if not _try_lock(file, fcntl.LOCK_EX):
-                waiting(f"  waiting for another run, which has {name} (process {file.read()})")
+                holder = file.read()
+                if holder != str(os.getpid()):
+                    waiting(f"  waiting for another run, which has {name} (process {holder})")
                 fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             file.truncate()
@@ -134,6 +138,10 @@ class Cache:
         path = self.folder("locks") / name
         path.touch()
         return path.open("r+")
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _try_lock(file: TextIO, operation: int) -> bool:

@@ -13,12 +13,13 @@ from cluster import access, debian, images, kind, registry, release, shell, tool
 from cluster import engine as engines
 from cluster.access import Choice, Current
 from cluster.cache import remove
+from cluster.client import Client
 from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.images import Images
 from cluster.kind import Kind
 from cluster.parallel import Parallel, Result
-from cluster.release import NAMESPACE, Client
+from cluster.release import NAMESPACE
 from cluster.tools import Tools
 from cluster.workshop import Workshop
 
@@ -41,17 +42,19 @@ class Running:
 def up(shop: Workshop, name: str, port: int) -> None:
     """Bring up everything and show that it works."""
     choice = Choice.from_environment()
-    with _at_work(shop, name):
-        if choice is Choice.KIND:
-            running = kind_up(shop, name, port)
-            # As kind itself does: the user's kubectl points at the new cluster.
-            running.kind.export(None)
-            url = running.url
-        else:
-            client = elsewhere_up(shop, choice, name)
-    if choice is Choice.KIND:
-        _show(shop, url)
+    if choice is not Choice.KIND:
+        _up_elsewhere(shop, choice, name, port)
         return
+    with _at_work(shop, name):
+        running = kind_up(shop, name, port)
+        # As kind itself does: the user's kubectl points at the new cluster.
+        running.kind.export(None)
+    _show(shop, running.url)
+
+
+def _up_elsewhere(shop: Workshop, choice: Choice, name: str, port: int) -> None:
+    with _at_work(shop, name):
+        client = elsewhere_up(shop, choice, name)
     with access.forwarded(client, port) as url:
         _show(shop, url)
     command = f"kubectl -n {NAMESPACE} port-forward {access.API_SERVICE} {port}:{access.API_PORT}"
@@ -68,6 +71,7 @@ def _at_work(shop: Workshop, name: str) -> Iterator[None]:
 def kind_up(shop: Workshop, name: str, port: int, *, fresh: bool = False) -> Running:
     """Have a kind cluster of that name with the release on it; `fresh` deletes an older one."""
     engine = engines.ensure(shop)
+    kind.check_port(engine, name, port)
     made_here = registry.home_made(shop, engine)
     with Parallel() as parallel:
         found = parallel.start(lambda: tools.all_of(shop, home_made=made_here))
@@ -108,11 +112,12 @@ def elsewhere_up(shop: Workshop, choice: Choice, name: str) -> Client:
     made_here = registry.home_made(shop, engine)
     found = tools.all_of(shop, home_made=made_here)
     client = Client(found.kubectl, found.helm, None)
-    built = images.ensure(shop, engine, home_made=made_here)
     if choice is Choice.MINIKUBE:
-        with shop.progress.step("minikube"):
+        with shop.progress.step("minikube", outcome="runs"):
             access.minikube_start(name)
+    # Before the images: there may be no way for them.
     current = Current.of(client)
+    built = images.ensure(shop, engine, home_made=made_here)
     with shop.progress.step(f"images into {current.context}"):
         delivered = current.deliver(engine, found.kind, built)
     release.install(shop, client, delivered, node_port=None)
@@ -128,7 +133,7 @@ def _show(shop: Workshop, url: str) -> None:
     if done.returncode:
         raise ClusterError(f"{DEMO[0]} failed against {url}: `make logs` shows why")
     print(
-        f"\nvision-node is up: {url} (its API: {url}/docs)\nTry:\n"
+        f"\nvision-node is up: {url}/ui (its API: {url}/docs). Try:\n"
         f"  curl -F image=@{DEMO[1]} {url}/submit\n"
         f'  eval "$(make env)"; kubectl -n {NAMESPACE} get imagejobs --watch'
     )

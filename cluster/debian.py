@@ -66,30 +66,36 @@ class RootFileSystem:
 
 
 def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
-    """A compressed tar of a fresh Debian with those packages, from the machine's own mirror."""
-    sources, settings = machine_sources(), machine_settings()
-    key = fingerprint(versions.DEBIAN, repr(wanted), Path(__file__), *sources, *settings)
+    """A tar of a fresh Debian with those packages, from the machine's own mirror."""
+    sources, command = machine_sources(), _command(wanted)
 
     def make(tar: Path) -> None:
-        install(shop, {"mmdebstrap": "mmdebstrap", "zstd": "zstd"}, REACH_A_REGISTRY)
-        shell.run(
-            [
-                "mmdebstrap",
-                "--mode=root",
-                f"--variant={wanted.variant}",
-                # Merged by the hook: the package that would merge it brings all of Perl along.
-                "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-                f"--include={','.join(['usr-is-merged', *wanted.packages])}",
-                *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
-                *(f"--aptopt={setting}" for setting in settings),
-                "--format=tar",
-                versions.DEBIAN,
-                tar,
-                *sources,
-            ]
-        )
+        install(shop, {"mmdebstrap": "mmdebstrap"}, REACH_A_REGISTRY)
+        shell.run([*command, tar, *sources])
 
+    key = root_key(wanted)
     return shop.make(f"Debian for {wanted.name}", wanted.name, key, make, suffix=".tar")
+
+
+def root_key(wanted: RootFileSystem) -> str:
+    """A fingerprint of how the root file system is made and of where its packages come from."""
+    return fingerprint(*_command(wanted), *machine_sources())
+
+
+def _command(wanted: RootFileSystem) -> list[str]:
+    """How mmdebstrap is called; the tar and the mirrors are still to be named."""
+    return [
+        "mmdebstrap",
+        "--mode=root",
+        f"--variant={wanted.variant}",
+        # Merged by the hook: the package that would merge it brings all of Perl along.
+        "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+        f"--include={','.join(['usr-is-merged', *wanted.packages])}",
+        *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
+        *(f"--aptopt={setting}" for setting in machine_settings()),
+        "--format=tar",
+        versions.DEBIAN,
+    ]
 
 
 def machine_sources() -> list[Path]:

@@ -14,15 +14,12 @@ from cluster import debian, shell
 from cluster.errors import ClusterError
 from cluster.workshop import Workshop
 
-# Debian's package for each program that the engine, the images and the node need.
+# Debian's package for each program that the engine needs.
 PACKAGES: Mapping[str, str] = {
     "dockerd": "docker.io",
     "containerd": "containerd",
     "runc": "runc",
     "iptables": "iptables",
-    "nft": "nftables",
-    "conntrack": "conntrack",
-    "zstd": "zstd",
 }
 
 ANSWER_SECONDS = 10.0

@@ -17,7 +17,7 @@ from cluster.workshop import Workshop
 # A build has phases of one core (linking) and of many (compiling): two at once keep all cores busy.
 _slots = threading.Semaphore(2)
 
-# The builds of minutes start first, so that the short ones fill the gaps.
+# So that the machine stays usable meanwhile.
 NICENESS = 10
 
 

@@ -20,9 +20,15 @@ ROOMS = ("api", "operator", "describer")
 # Beside its own folder a room's image holds these.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
 
-PYTHON = debian.RootFileSystem("python", "essential", ("python3", "python3-venv", "ca-certificates"))
+# What python:slim has, too; wheels link against libstdc++ (Pillow for AVIF).
+PYTHON = debian.RootFileSystem(
+    "python", "essential", ("python3", "python3-venv", "ca-certificates", "libstdc++6")
+)
 
 MINIO = Program("minio", package=f"github.com/minio/minio@{versions.MINIO_MODULE}")
+
+# Empty folders of its image, for whatever user it runs as.
+MINIO_FOLDERS: dict[str, archive.Content] = {"tmp": None, "data": None}
 
 # Handed to `docker build` by name alone, so that no password in an address shows in a process list.
 BUILD_ARGUMENTS = (
@@ -33,6 +39,8 @@ BUILD_ARGUMENTS = (
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Each client looks for its own.
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+KEPT_LAYERS_HOURS = 24
 
 # Older builds of a room that stay in the engine, so that going back to a branch is quick.
 KEPT_BUILDS = 3
@@ -63,6 +71,9 @@ def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
         minio = parallel.start(lambda: _minio(shop, engine, home_made=home_made))
         rooms = parallel.start(lambda: _rooms(shop, engine, home_made=home_made))
     api, operator, describer = rooms.get()
+    if engine.is_ours:
+        # What old builds left: layers that the next build may still use, for a while.
+        engine.works("image", "prune", "--force", f"--filter=until={KEPT_LAYERS_HOURS}h")
     return Images(api, operator, describer, minio.get())
 
 
@@ -120,7 +131,7 @@ def python_base(shop: Workshop, engine: Engine) -> str:
     """The image that the rooms are built on: Debian's Python, trusting what this machine trusts."""
     bundle = machine_ca_bundle()
     root = debian.root_file_system(shop, PYTHON)
-    key = fingerprint(root.name, bundle.read_text(), Path(__file__))
+    key = fingerprint(root.name, bundle.read_text(), CA_BUNDLE, *CA_VARIABLES)
     name = f"vision-node-python:{key}"
 
     def make(target: Path) -> None:
@@ -153,12 +164,12 @@ def _minio(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
                 engine.run("pull", versions.MINIO_IMAGE)
         return versions.MINIO_IMAGE
     program = golang.build(shop, MINIO)
-    key = fingerprint(program.parent.name, Path(__file__))
+    key = fingerprint(program.parent.name, repr(MINIO_FOLDERS))
     name = f"vision-node-minio:{key}"
 
     def make(target: Path) -> None:
         layer = target.with_suffix(".layer")
-        archive.pack_files({"minio": program, "tmp": None, "data": None}, layer)
+        archive.pack_files({"minio": program, **MINIO_FOLDERS}, layer)
         archive.write([archive.Image((name,), (layer,), ("/minio",))], target)
         layer.unlink()
 

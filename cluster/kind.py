@@ -55,6 +55,17 @@ class Node:
         return cls(running == "true", image, int(ports[0]) if ports else 0)
 
 
+def node_name(cluster: str) -> str:
+    """What kind calls the one node of that cluster, and its container."""
+    return f"{cluster}-control-plane"
+
+
+def find_node(engine: Engine, cluster: str) -> Node | None:
+    """The cluster's node as it is; None if there is none."""
+    inspect = ("container", "inspect", "--format", INSPECT, node_name(cluster))
+    return Node.parse(engine.output(*inspect)) if engine.works(*inspect) else None
+
+
 class Action(Enum):
     """What it takes to have the cluster that is wanted."""
 
@@ -114,30 +125,22 @@ class Kind:
     @property
     def node_name(self) -> str:
         """The name of the node and of its container."""
-        return f"{self.name}-control-plane"
+        return node_name(self.name)
 
     @property
     def kubeconfig(self) -> Path:
         """The cluster's own kubeconfig, whatever the user's own points to."""
         return self.shop.cache.folder("clusters", self.name) / "kubeconfig"
 
-    def node(self) -> Node | None:
-        """The node's container as it is; None if there is none."""
-        if not self.engine.works("container", "inspect", self.node_name):
-            return None
-        inspect = ("container", "inspect", "--format", INSPECT, self.node_name)
-        return Node.parse(self.engine.output(*inspect))
-
     def ensure(self, image: str, port: int) -> None:
         """Have the cluster run, with its API at that port of this machine."""
-        action, why = decide(self.node(), image, port)
+        action, why = decide(find_node(self.engine, self.name), image, port)
         if action in (Action.KEEP, Action.START) and not self._runs_again():
             action, why = Action.RECREATE, "its API server does not answer"
         if action is Action.RECREATE:
             self.shop.progress.say(f"  cluster {self.name} has to be created anew: {why}")
             self.delete()
         if action in (Action.CREATE, Action.RECREATE):
-            require_free(port)
             with self.shop.progress.step(f"cluster {self.name}", outcome=action.value):
                 self._create(image, port)
         else:
@@ -256,6 +259,13 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def check_port(engine: Engine, cluster: str, port: int) -> None:
+    """Raise ClusterError at once, not after long builds, when the cluster could not have the port."""
+    node = find_node(engine, cluster)
+    if node is None or node.port != port:
+        require_free(port)
 
 
 def require_free(port: int) -> None:

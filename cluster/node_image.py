@@ -2,13 +2,12 @@
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import archive, debian, golang, shell, versions
-from cluster.cache import files_below, fingerprint
+from cluster.cache import files_below, fingerprint, remove
 from cluster.golang import Program
 from cluster.parallel import Parallel
 from cluster.workshop import Workshop
@@ -99,7 +98,8 @@ def ensure(shop: Workshop) -> Path:
         with Parallel() as parallel:
             root = parallel.start(lambda: debian.root_file_system(shop, ROOT))
             binaries = parallel.start(lambda: build_binaries(shop))
-        with shop.progress.step("node image from its parts"), _scratch(target.parent) as scratch:
+        debian.install(shop, {"zstd": "zstd"}, debian.REACH_A_REGISTRY)
+        with shop.progress.step("node image from its parts"), _scratch(target) as scratch:
             _assemble(shop, root.get(), binaries.get(), scratch, target)
 
     return shop.make("node image", "node-image", _key(shop), make, suffix=".tar.zst")
@@ -118,15 +118,19 @@ def build_binaries(shop: Workshop) -> Binaries:
 def _key(shop: Workshop) -> str:
     modules = [shop.parts / "go" / program.module for program in (KUBERNETES, COREDNS, PAUSE)]
     pinned = (KUBERNETES, PROVISIONER, ROOT, versions.ETCD_IMAGE_TAG, versions.PAUSE_IMAGE_TAG)
-    recipes = (Path(__file__), Path(debian.__file__))
-    return fingerprint(repr(pinned), *recipes, shop.parts / "node", *modules)
+    recipe = (debian.root_key(ROOT), Path(__file__), shop.parts / "node")
+    return fingerprint(repr(pinned), *recipe, *modules)
 
 
 @contextlib.contextmanager
-def _scratch(parent: Path) -> Iterator[Path]:
-    # Beside the result, because /tmp may be small or in memory.
-    with tempfile.TemporaryDirectory(prefix=".node-image-", dir=parent) as folder:
-        yield Path(folder)
+def _scratch(target: Path) -> Iterator[Path]:
+    """A folder for parts, beside the result: /tmp may be small, and the cache tidies up here."""
+    folder = target.with_name(f"{target.name}.parts")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def _assemble(shop: Workshop, root_tar: Path, binaries: Binaries, scratch: Path, target: Path) -> None:
@@ -222,7 +226,10 @@ def _install(overlay: Path, root: Path) -> None:
     _link_unpacked_kubernetes(root)
     for name in ON_NODE:
         (root / "usr/bin" / name).symlink_to("kube")
-    systemctl = ["systemctl", f"--root={root}", "--quiet"]
-    shell.run([*systemctl, "enable", "containerd.service", "kubelet.service"])
-    shell.run([*systemctl, "set-default", "multi-user.target"])
-    shell.run([*systemctl, "mask", *UNUSED_UNITS])
+    # The node's own systemctl: this machine may have none.
+    for change in (
+        ("enable", "containerd.service", "kubelet.service"),
+        ("set-default", "multi-user.target"),
+        ("mask", *UNUSED_UNITS),
+    ):
+        shell.run(["chroot", root, "systemctl", "--root=/", "--quiet", *change])

@@ -1,5 +1,6 @@
 """Steps side by side, where the first failure ends them all."""
 
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,7 +35,9 @@ class Parallel:
 
     def start(self, function: Callable[[], T]) -> Result[T]:
         """Begin with the function right away."""
-        return Result(self._pool.submit(self._run, function))
+        # With the context of the step that it is part of.
+        context = contextvars.copy_context()
+        return Result(self._pool.submit(context.run, self._run, function))
 
     def _run(self, function: Callable[[], T]) -> T:
         try:

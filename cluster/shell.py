@@ -45,6 +45,9 @@ def run(
         except FileNotFoundError:
             raise ClusterError(f"{command[0]} is not installed") from None
         _running.add(process)
+        if _stopping.is_set():
+            # `stop_all` came between the first look and now.
+            process.terminate()
         try:
             process.communicate(text_in.encode())
         finally:

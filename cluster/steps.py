@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-ALIVE_EVERY_SECONDS = 30.0
+# Then after twice as long, and so on: a cold build takes minutes, and many steps run side by side.
+FIRST_SIGN_OF_LIFE_SECONDS = 30.0
 WORTH_TELLING_SECONDS = 0.1
 
 # The log of the step that this thread is in: commands write their output there.
@@ -86,8 +87,10 @@ class Progress:
         finished = threading.Event()
 
         def tell() -> None:
-            while not finished.wait(ALIVE_EVERY_SECONDS):
+            pause = FIRST_SIGN_OF_LIFE_SECONDS
+            while not finished.wait(pause):
                 self.say(f"  {step.title} … still at it, {step.seconds:.0f} s")
+                pause *= 2
 
         teller = threading.Thread(target=tell, daemon=True)
         teller.start()

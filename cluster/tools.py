@@ -56,6 +56,7 @@ KUBECONFORM = Tool(
     Program(
         "kubeconform",
         package=f"github.com/yannh/kubeconform/cmd/kubeconform@{versions.KUBECONFORM}",
+        variables=(("main.version", versions.KUBECONFORM),),
     ),
     versions.KUBECONFORM_OLDEST,
     ("-v",),
@@ -143,7 +144,8 @@ class Tools:
 def all_of(shop: Workshop, *, home_made: bool) -> Tools:
     """Get the tools, side by side."""
     with Parallel() as parallel:
-        helm = parallel.start(lambda: get(shop, HELM))
-        kind = parallel.start(lambda: get(shop, KIND))
+        # First what may take longest: it is a part of the node image, too.
         client = parallel.start(lambda: kubectl(shop, home_made=home_made))
+        kind = parallel.start(lambda: get(shop, KIND))
+        helm = parallel.start(lambda: get(shop, HELM))
     return Tools(kind.get(), helm.get(), client.get())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Event, Kube, KubeError, NotFoundError
+from vision_node_contract.kube import Event, Json, Kube, KubeError, NotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -72,16 +72,23 @@ class JobCache:
     def observe(self, event: Event) -> None:
         """Take in what the watch shows."""
         if event.type == "LISTED":
-            self._unfinished.clear()
-            self._finished.clear()
+            for name in {*self._unfinished, *self._finished} - event.names:
+                self._drop(name)
         for body in event.objects:
-            name = body["metadata"]["name"]
-            self._unfinished.pop(name, None)
-            self._finished.pop(name, None)
+            self._drop(body["metadata"]["name"])
             if event.type != "DELETED":
-                self._keep(ImageJob.model_validate(body))
+                self._keep(body)
 
-    def _keep(self, job: ImageJob) -> None:
+    def _drop(self, name: str) -> None:
+        self._unfinished.pop(name, None)
+        self._finished.pop(name, None)
+
+    def _keep(self, body: Json) -> None:
+        try:
+            job = ImageJob.model_validate(body)
+        except ValueError as error:
+            log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
+            return
         if job.finished:
             self._finished[job.metadata.name] = job.model_dump_json(by_alias=True, exclude_none=True).encode()
         else:

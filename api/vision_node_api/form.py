@@ -1,10 +1,12 @@
 """Reading a multipart upload with a bound: bytes are counted as they arrive."""
 
+import asyncio
 from dataclasses import dataclass
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from .intake import too_many_bytes
@@ -16,6 +18,9 @@ FORM_OVERHEAD_BYTES = 64 * 1024
 DRAIN_BYTES = 64 << 20
 """So much of a too large upload is read and thrown away before the refusal: a client that is still
 sending would see a broken connection instead of the reason."""
+
+UPLOAD_SECONDS = 60.0
+"""An upload that takes longer holds memory that others need."""
 
 IMAGE_FIELDS = ("image", "file")
 """`image` is the name in the documentation; `file` is what many clients send."""
@@ -39,18 +44,34 @@ async def read_upload(request: Request, limit: int) -> Upload:
     """Return the form of `request`, whose image may have at most `limit` bytes.
 
     Raises:
-        Problem: 413 ImageTooLarge; 400 MissingImage or (a broken form) BadRequest; 415 not a form.
+        Problem: 413 ImageTooLarge; 400 MissingImage, or BadRequest for a broken form; 415 NotAForm;
+            408 UploadTooSlow.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         detail = "send a form: curl -F image=@photo.jpg … (multipart/form-data)"
         raise Problem(415, "NotAForm", detail)
     bounded = Request(request.scope, _Bounded(request, limit).receive)
-    async with bounded.form(max_files=1, max_fields=MAX_FIELDS) as form:
-        upload = next((form[name] for name in IMAGE_FIELDS if name in form), None)
-        if not isinstance(upload, UploadFile):
-            raise Problem(400, "MissingImage", "the form has no file in a field named image")
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        return Upload(await upload.read(), upload.filename, fields)
+    try:
+        async with (
+            asyncio.timeout(UPLOAD_SECONDS),
+            bounded.form(max_files=1, max_fields=MAX_FIELDS) as form,
+        ):
+            return await _read(form)
+    except TimeoutError as error:
+        detail = f"the upload did not arrive within {UPLOAD_SECONDS:.0f} s"
+        raise Problem(408, "UploadTooSlow", detail) from error
+    except UnicodeError as error:
+        raise Problem(400, "BadRequest", "the form's charset does not fit its text") from error
+    except ClientDisconnect as error:
+        raise Problem(400, "UploadBroken", "the upload ended before its end") from error
+
+
+async def _read(form: FormData) -> Upload:
+    upload = next((form[name] for name in IMAGE_FIELDS if name in form), None)
+    if not isinstance(upload, UploadFile):
+        raise Problem(400, "MissingImage", "the form has no file in a field named image")
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    return Upload(await upload.read(), upload.filename, fields)
 
 
 class _Bounded:

@@ -22,6 +22,10 @@ FORMATS = {
 formats that reach for interpreters (EPS), other files or seldom-used decoders."""
 
 
+HEADER_BYTES = 2 << 20
+"""Thumbnails, colour profiles and editors' notes before the pixels seldom reach 1 MiB."""
+
+
 def use_own_pixel_limit() -> None:
     """Switch off Pillow's, which knows no exact limit and would hide an image's size; once, at the start."""
     Image.MAX_IMAGE_PIXELS = None
@@ -46,8 +50,10 @@ def inspect(data: bytes, file_name: str | None, key: str, limits: Limits) -> Sto
         raise Problem(400, "EmptyImage", "the image field holds no bytes; send the image itself")
     if len(data) > limits.image_bytes:
         raise too_many_bytes(limits.image_bytes)
+    # Of JPEG and PNG, whose headers can be made of millions of parts, only so much is looked at.
+    header = data[:HEADER_BYTES] if data.startswith((b"\xff\xd8", b"\x89PNG")) else data
     try:
-        with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
+        with Image.open(io.BytesIO(header), formats=list(FORMATS)) as image:
             kind, (width, height) = image.format or "", image.size
     except UnidentifiedImageError as error:
         raise _unsupported() from error

@@ -1,11 +1,15 @@
 """Submitting and reading back: the image to the bucket, then the ImageJob, then the answer."""
 
+import asyncio
 import base64
 import hashlib
 import logging
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from vision_node_contract.description import Result
@@ -15,6 +19,7 @@ from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundErr
 from vision_node_contract.objects import new_image_key
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
+from .admission import Admission
 from .cache import JobCache
 from .form import Upload
 from .intake import Limits, inspect
@@ -25,6 +30,9 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
 """For clients, while the bucket or the API server is away."""
+
+INSPECTORS = 2
+"""Headers read at once, off the event loop: one made to be slow must not stall everybody's answers."""
 
 MAX_RESULT_BYTES = 16 << 20
 """No describer says so much; what is larger was not written by one."""
@@ -41,6 +49,8 @@ class Jobs:
     cache: JobCache
     store: Store
     settings: Settings
+    admission: Admission = field(default_factory=Admission)
+    inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
 
     async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
         """Store the image, create the ImageJob, return it.
@@ -53,11 +63,12 @@ class Jobs:
         """
         key = new_image_key()
         limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
-        image = inspect(upload.data, upload.file_name, key, limits)
+        look = asyncio.get_running_loop().run_in_executor
+        image = await look(self.inspectors, inspect, upload.data, upload.file_name, key, limits)
         spec = Spec(image=image, describer=self._describer(upload))
         name = _name(idempotency_key)
         if idempotency_key:
-            known = await self._find(name)
+            known = await self._read(name)
             if known:
                 return _same(known, spec)
         try:
@@ -67,12 +78,15 @@ class Jobs:
         return await self._create(name, spec)
 
     async def get(self, job_id: str) -> ImageJob:
-        """Return the ImageJob with that id.
+        """Return the ImageJob with that id, as the watch has shown it last.
 
         Raises:
             Problem: 404 JobNotFound; 503 while Kubernetes is away.
         """
-        job = await self._find(job_id) if _NAME.fullmatch(job_id) else None
+        job = None
+        if _NAME.fullmatch(job_id):
+            with answering():
+                job = await self.cache.get(job_id)
         if job is None:
             raise Problem(404, "JobNotFound", "no job has this id; finished jobs are deleted after a while")
         return job
@@ -96,27 +110,24 @@ class Jobs:
     async def _create(self, name: str, spec: Spec) -> ImageJob:
         try:
             return await self.imagejobs.create(name, spec, {})
-        except AlreadyExistsError:
-            await self._discard(spec.image.key)
-            return _same(await self.get(name), spec)
-        except UnavailableError as error:
-            # Its answer may be what was lost: created is created.
-            job = await self._find(name)
+        except (AlreadyExistsError, UnavailableError) as error:
+            # Another submit was faster, or our own request was carried out and its answer lost.
+            job = await self._read(name)
             if job is None:
-                await self._discard(spec.image.key)
+                # It may yet be carried out, so the image stays; a real orphan is the sweep's.
                 raise unavailable("KubernetesUnavailable", "the API server does not answer") from error
-            return job
+            if job.spec.image.key != spec.image.key:
+                await self._discard(spec.image.key)
+            return _same(job, spec)
         except KubeError as error:
             await self._discard(spec.image.key)
             raise Problem(422, "JobRefused", f"Kubernetes refused the ImageJob: {error.message}") from error
 
-    async def _find(self, name: str) -> ImageJob | None:
-        try:
-            return await self.cache.get(name)
-        except NotFoundError:
-            return None
-        except UnavailableError as error:
-            raise unavailable("KubernetesUnavailable", "the API server does not answer") from error
+    async def _read(self, name: str) -> ImageJob | None:
+        """Read from the API server itself: what is promised must not rest on a watch that lags."""
+        with answering():
+            return await self.imagejobs.get(name)
+        return None
 
     async def _read_result(self, key: str) -> Result:
         try:
@@ -138,6 +149,19 @@ class Jobs:
         if not _DESCRIBER.fullmatch(name):
             raise Problem(422, "InvalidRequest", "describer must be a lower-case DNS label, e.g. metadata")
         return name
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the API server's silence and refusals into problems; what it doesn't have passes as nothing."""
+    with suppress(NotFoundError):
+        try:
+            yield
+        except NotFoundError:
+            raise
+        except KubeError as error:
+            log.warning("reading an ImageJob failed: %s", error)
+            raise unavailable("KubernetesUnavailable", "the API server does not answer well") from error
 
 
 def unavailable(reason: str, detail: str) -> Problem:

@@ -80,8 +80,9 @@ async def submit(
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
 ) -> Submitted:
     """Take an image (form field `image`) to be described; answered once it is stored and queued."""
-    upload = await read_upload(request, jobs.settings.max_image_bytes)
-    job = await jobs.submit(upload, idempotency_key)
+    async with jobs.admission:
+        upload = await read_upload(request, jobs.settings.max_image_bytes)
+        job = await jobs.submit(upload, idempotency_key)
     response.headers["Location"] = f"/status/{job.metadata.name}"
     return Submitted(job_id=job.metadata.name, status=job.status.phase)
 

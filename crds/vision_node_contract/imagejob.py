@@ -53,7 +53,7 @@ class Spec(Resource):
 class Condition(Resource):
     """metav1.Condition."""
 
-    type: Literal["Assigned", "Complete", "Failed"]
+    type: str
     status: Literal["True", "False", "Unknown"]
     reason: str
     message: str

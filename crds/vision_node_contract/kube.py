@@ -10,7 +10,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -79,10 +79,11 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A watch event, or (type LISTED) the whole truth: forget everything that is not in `objects`."""
+    """A change; or LISTING, a page of what is there; or LISTED: what is not in `names` is gone."""
 
-    type: Literal["LISTED", "ADDED", "MODIFIED", "DELETED"]
-    objects: list[Json]
+    type: Literal["LISTING", "LISTED", "ADDED", "MODIFIED", "DELETED"]
+    objects: list[Json] = field(default_factory=list)
+    names: frozenset[str] = frozenset()
 
 
 class Kube:
@@ -127,19 +128,26 @@ class Kube:
         answer: Json = json.loads(data)
         return answer
 
-    async def list_all(self, path: str, selectors: Selectors = Selectors()) -> tuple[list[Json], str]:
-        """Return all objects and the resourceVersion to watch from."""
-        items: list[Json] = []
+    async def list_pages(
+        self, path: str, selectors: Selectors = Selectors()
+    ) -> AsyncIterator[tuple[list[Json], str]]:
+        """Yield pages of objects, each with the resourceVersion of the whole list, to watch from.
+
+        Page by page, because ten thousand objects at once are 165 MB.
+
+        Raises:
+            GoneError: the list took too long to read; begin anew.
+        """
         proceed = ""
         while True:
             query = [*selectors.query(), ("limit", str(PAGE))]
             if proceed:
                 query.append(("continue", proceed))
             page = await self.request("GET", path, query=query)
-            items += page["items"]
+            yield page["items"], page["metadata"]["resourceVersion"]
             proceed = page["metadata"].get("continue", "")
             if not proceed:
-                return items, page["metadata"]["resourceVersion"]
+                return
 
     async def watch(self, path: str, version: str, selectors: Selectors = Selectors()) -> AsyncIterator[Json]:
         """Yield raw watch events after `version`, bookmarks included, until the server ends the watch.
@@ -177,20 +185,22 @@ class Kube:
         Raises:
             KubeError: a refusal that waiting does not mend (forbidden, malformed).
         """
-        failures = 0
+        failures, version = 0, ""
         while True:
             try:
-                objects, version = await self.list_all(path, selectors)
-                yield Event("LISTED", objects)
-                failures = 0
-                while True:
-                    async for event in self.watch(path, version, selectors):
-                        version = event["object"]["metadata"]["resourceVersion"]
-                        if event["type"] != "BOOKMARK":
-                            yield Event(event["type"], [event["object"]])
-            except GoneError:
-                continue
-            except UnavailableError:
+                if not version:
+                    names: set[str] = set()
+                    async for objects, listed_at in self.list_pages(path, selectors):  # noqa: B007
+                        names.update(body["metadata"]["name"] for body in objects)
+                        yield Event("LISTING", objects)
+                    yield Event("LISTED", names=frozenset(names))
+                    version = listed_at
+                async for event in self.watch(path, version, selectors):
+                    failures, version = 0, event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        yield Event(event["type"], [event["object"]])
+            except (GoneError, UnavailableError) as error:
+                version = "" if isinstance(error, GoneError) else version
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
                 failures += 1
 

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 import urllib3
 from minio import Minio
-from minio.error import S3Error
+from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
 T = TypeVar("T")
@@ -158,5 +158,7 @@ class Store:
             if error.code in {"NoSuchKey", "NoSuchObject"}:
                 raise ObjectNotFoundError(error.message) from error
             raise StoreUnavailableError(f"{error.code}: {error.message}") from error
-        except (HTTPError, OSError) as error:
-            raise StoreUnavailableError(f"storage did not answer: {type(error).__name__}") from error
+        except (MinioException, HTTPError, OSError) as error:
+            raise StoreUnavailableError(f"storage did not answer well: {type(error).__name__}") from error
+        except ValueError as error:  # the client refuses such a key, so nothing can be stored under it
+            raise ObjectNotFoundError(str(error)) from error

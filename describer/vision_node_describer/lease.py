@@ -9,7 +9,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from vision_node_contract.kube import AlreadyExistsError, Json, Kube, KubeError
+from vision_node_contract.kube import AlreadyExistsError, Json, Kube, KubeError, NotFoundError
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 from vision_node_contract.transitions import timestamp
 
@@ -24,23 +24,40 @@ LEASE_SECONDS = 20
 
 
 async def keep_lease(kube: Kube, settings: Settings) -> None:
-    """Create the Lease, then renew it until cancelled.
+    """Create the Lease, renew it until cancelled, and make it anew should somebody delete it.
 
     Raises:
         KubeError: it could not even be created; the worker is of no use.
     """
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
-    try:
-        await kube.request("POST", path, body=_manifest(settings))
-    except AlreadyExistsError:
-        log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
+    await _create(kube, settings)
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         try:
             renewal = {"spec": {"renewTime": timestamp(datetime.now(UTC))}}
-            await kube.request("PATCH", f"{path}/{settings.pod_name}", body=renewal)
+            await kube.request("PATCH", f"{_path(settings)}/{settings.pod_name}", body=renewal)
+        except NotFoundError:
+            await _create(kube, settings)
         except KubeError as error:
             log.warning("lease %s was not renewed: %s", settings.pod_name, error)
+
+
+async def withdraw_lease(kube: Kube, settings: Settings) -> None:
+    """Say that the worker takes no more; if that fails, the Lease's silence says it."""
+    try:
+        await kube.request("DELETE", f"{_path(settings)}/{settings.pod_name}")
+    except KubeError as error:
+        log.warning("lease %s was not withdrawn: %s", settings.pod_name, error)
+
+
+async def _create(kube: Kube, settings: Settings) -> None:
+    try:
+        await kube.request("POST", _path(settings), body=_manifest(settings))
+    except AlreadyExistsError:
+        log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
+
+
+def _path(settings: Settings) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
 
 
 def _manifest(settings: Settings) -> Json:

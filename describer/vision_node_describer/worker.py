@@ -12,10 +12,14 @@ from vision_node_contract.store import Store, StoreSettings
 
 from .attempt import Attempts
 from .describers import load
-from .lease import keep_lease
+from .lease import keep_lease, withdraw_lease
 from .settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+FINISH_SECONDS = 80.0
+"""A little less than the pod's terminationGracePeriodSeconds; what is not finished is requeued."""
 
 
 class Worker:
@@ -30,7 +34,11 @@ class Worker:
         if event.type == "DELETED":  # committed by us, or taken back: the attempt finds out itself
             return
         for body in event.objects:
-            job = ImageJob.model_validate(body)
+            try:
+                job = ImageJob.model_validate(body)
+            except ValueError as error:
+                log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
+                continue
             key = (job.metadata.uid, job.status.attempts)
             if key in self._held or job.status.error:
                 continue
@@ -38,10 +46,12 @@ class Worker:
             task.add_done_callback(lambda _, key=key: self._held.pop(key))  # type: ignore[misc]
 
     async def finish(self) -> None:
-        """Wait for the attempts under way."""
+        """Wait for the attempts under way, but not longer than the pod is given."""
         if self._held:
             log.info("finishing %d attempts", len(self._held))
-            await asyncio.wait(self._held.values())
+            _, late = await asyncio.wait(self._held.values(), timeout=FINISH_SECONDS)
+            for task in late:
+                task.cancel()
 
 
 async def run(settings: Settings) -> None:
@@ -53,15 +63,15 @@ async def run(settings: Settings) -> None:
     executor = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="describe")
     async with Kube.connect() as kube:
         imagejobs = ImageJobs(kube, settings.namespace)
-        describer = load(settings.describer)
-        worker = Worker(Attempts(imagejobs, store, describer, executor, settings))
-        lease = asyncio.create_task(keep_lease(kube, settings))
+        worker = Worker(Attempts(imagejobs, store, load(settings.describer), executor, settings))
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
+        lease = asyncio.create_task(keep_lease(kube, settings))
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({lease, follow, stopped}, return_when=asyncio.FIRST_COMPLETED)
         follow.cancel()
-        await worker.finish()
         lease.cancel()
+        await withdraw_lease(kube, settings)
+        await worker.finish()
         for task in done:
             task.result()  # of lease or follow: the error that ended it, and so ends us
 

@@ -7,15 +7,15 @@ from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.reasons import Reason
 
 from .settings import Pool
+from .state import key
 
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Bind a queued ImageJob to a worker (pod name) until `deadline`."""
+    """Bind a queued ImageJob to a worker (pod name); its deadline starts when that is written."""
 
     job: ImageJob
     worker: str
-    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,23 @@ class Retire:
     name: str
 
 
-Action = Assign | Requeue | Fail | Expire | Launch | Retire
+@dataclass(frozen=True, slots=True)
+class Cordon:
+    """Assign nothing more to a worker (pod name) that let an attempt time out. Only the operator's memory."""
+
+    worker: str
 
 
-def target(action: Action) -> str:
-    """Return the name of the object that the action writes."""
+Write = Assign | Requeue | Fail | Expire | Launch | Retire
+Action = Write | Cordon
+
+
+def target(action: Write) -> str:
+    """Return the key (see state.key) of the object that the action writes."""
     match action:
         case Assign() | Requeue() | Fail():
-            return action.job.metadata.name
-        case Expire() | Launch() | Retire():
-            return action.name
+            return key("imagejobs", action.job.metadata.name)
+        case Expire():
+            return key("imagejobs", action.name)
+        case Launch() | Retire():
+            return key("jobs", action.name)

@@ -5,6 +5,7 @@ No finalizers: deleting an ImageJob, or the whole namespace, never hangs because
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,9 +13,9 @@ from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube, KubeError
 from vision_node_contract.objects import IMAGES_PREFIX, RESULTS_PREFIX, own_keys
-from vision_node_contract.store import Store, StoreUnavailableError
+from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
-from .state import State
+from .backlog import Backlog
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,9 @@ class Garbage:
         self._kube = kube
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def collect(self, body: dict[str, Any], state: State) -> None:
+    def collect(self, job: ImageJob, backlog: Backlog) -> None:
         """Begin to remove what belonged to a deleted ImageJob, but for an image that another one names."""
-        keys = [key for key in own_keys(ImageJob.model_validate(body)) if not state.is_image_named(key)]
+        keys = [key for key in own_keys(job) if not backlog.is_image_named(key)]
         task = asyncio.create_task(self._remove(keys))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -47,7 +48,7 @@ class Garbage:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 removed = await self.sweep(datetime.now(UTC))
-            except (StoreUnavailableError, KubeError) as error:
+            except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
                 log.warning("sweep failed, the next one is in %.0f s: %s", SWEEP_SECONDS, error)
             else:
                 log.info("swept %d orphaned objects", removed)
@@ -62,8 +63,9 @@ class Garbage:
         """
         prefixes = (IMAGES_PREFIX, RESULTS_PREFIX)
         found = [key for p in prefixes for key in await self._store.list_older(p, now - GRACE)]
-        bodies, _ = await self._kube.list_all(self._imagejobs.path)
-        named = {key for body in bodies for key in own_keys(ImageJob.model_validate(body))}
+        named: set[str | None] = set()
+        async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
+            named.update(key for body in bodies for key in _named(body))
         orphans = [key for key in found if key not in named]
         await self._remove(orphans)
         return len(orphans)
@@ -72,5 +74,11 @@ class Garbage:
         for key in keys:
             try:
                 await self._store.delete(key)
-            except StoreUnavailableError as error:
+            except (StoreUnavailableError, ObjectNotFoundError) as error:
                 log.warning("object %s stays behind until the sweep: %s", key, error)
+
+
+def _named(body: dict[str, Any]) -> Iterator[str | None]:
+    """Yield the keys that an ImageJob names, even one that we could not read whole."""
+    yield body.get("spec", {}).get("image", {}).get("key")
+    yield ((body.get("status") or {}).get("result") or {}).get("key")

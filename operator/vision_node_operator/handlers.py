@@ -6,12 +6,20 @@ works from the whole state.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube
-from vision_node_contract.names import COMPONENT_LABEL, GROUP, PLURAL, VERSION, WORKER_COMPONENT
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    GROUP,
+    PLURAL,
+    VERSION,
+    WORKER_COMPONENT,
+)
 from vision_node_contract.store import Store, StoreSettings
 
 from .garbage import Garbage
@@ -19,7 +27,8 @@ from .reconcile import Reconciler
 from .settings import Settings
 from .writer import Writer
 
-WORKERS_ONLY = {COMPONENT_LABEL: WORKER_COMPONENT}
+# The component alone is a common label; others' workers are not ours.
+WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
 
 
 @kopf.on.login()

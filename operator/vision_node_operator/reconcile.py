@@ -8,6 +8,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
+from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import (
     ConflictError,
     Kube,
@@ -16,13 +17,20 @@ from vision_node_contract.kube import (
     Selectors,
     backoff,
 )
-from vision_node_contract.names import COMPONENT_LABEL, GROUP, PLURAL, VERSION, WORKER_COMPONENT
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    GROUP,
+    PLURAL,
+    VERSION,
+    WORKER_COMPONENT,
+)
 
-from .actions import Action, Assign, target
+from .actions import Assign, Cordon, Fail, Requeue, Write, target
 from .decide import decide
 from .garbage import Garbage
 from .settings import Settings
-from .state import Json, Kind, State
+from .state import Json, Kind, State, key, version_of
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -42,7 +50,11 @@ HOLD_OFF_SECONDS = (0.2, 30.0)
 STALE_SECONDS = 30.0
 """A loop that has not gone round for so long is stuck: the liveness probe fails."""
 
-WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT}")
+DELETION_SEEN = timedelta(seconds=30)
+"""An object that we deleted is left alone until the watch shows it gone, or for so long."""
+
+# The component alone is a common label; others' workers are not ours.
+WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBER_LABEL}")
 
 
 class Reconciler:
@@ -63,9 +75,9 @@ class Reconciler:
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
         """Take in a watch event."""
         if event == "DELETED":
-            self.state.forget(kind, body["metadata"]["name"], utcnow())
+            self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
-                self._garbage.collect(body, self.state)
+                self._collect(body)
         else:
             self.state.observe(kind, body, utcnow())
         self._changed.set()
@@ -109,8 +121,12 @@ class Reconciler:
             ("pods", f"/api/v1/namespaces/{space}/pods", WORKERS_ONLY),
         ]
         for kind, path, selectors in lists:
-            bodies, version = await self._kube.list_all(path, selectors)
-            self.state.replace(kind, bodies, int(version), utcnow())
+            names: set[str] = set()
+            async for bodies, version in self._kube.list_pages(path, selectors):  # noqa: B007
+                names.update(body["metadata"]["name"] for body in bodies)
+                for body in bodies:
+                    self.state.observe(kind, body, utcnow())
+            self.state.sweep(kind, names, int(version), utcnow())
         self._changed.set()
 
     async def _resync_now_and_then(self) -> None:
@@ -125,48 +141,70 @@ class Reconciler:
         self._changed.clear()
         self._last_round = now = utcnow()
         for action in decide(self.state, self._settings, now):
+            if isinstance(action, Cordon):
+                self.state.fleet.cordoned.add(action.worker)
+                continue
             self.state.busy[target(action)] = action.worker if isinstance(action, Assign) else ""
             task = asyncio.create_task(self._perform(action))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
 
-    async def _perform(self, action: Action) -> None:
-        name = target(action)
+    async def _perform(self, action: Write) -> None:
+        object_key = target(action)
         try:
             async with self._slots:
                 kind, body = await self._writer.perform(action, utcnow())
-            self._take_in(kind, name, body)
-            self._failures.pop(name, None)
-        except (ConflictError, NotFoundError):
-            await self._reread(name)
+            self._take_in(object_key, kind, body)
+        except (ConflictError, NotFoundError) as error:
+            await self._reread(action, error)
         except KubeError as error:
-            log.warning("%s %s failed: %s", type(action).__name__, name, error)
-            self._hold_off(name)
+            log.warning("%s %s failed: %s", type(action).__name__, object_key, error)
+            self._hold_off(object_key)
+        except Exception:
+            # A bug; the object waits, all others go on.
+            log.exception("%s %s failed", type(action).__name__, object_key)
+            self._hold_off(object_key)
         finally:
-            self.state.busy.pop(name, None)
+            self.state.busy.pop(object_key, None)
             self._changed.set()
 
-    def _take_in(self, kind: Kind, name: str, body: Json | None) -> None:
-        if body is None:
-            self.state.forget(kind, name, utcnow())
+    def _take_in(self, object_key: str, kind: Kind, body: Json | None) -> None:
+        self._failures.pop(object_key, None)
+        if body is None:  # the watch tells when it is really gone
+            self.state.held_off[object_key] = utcnow() + DELETION_SEEN
         else:
             self.state.observe(kind, body, utcnow())
 
-    async def _reread(self, name: str) -> None:
+    async def _reread(self, action: Write, error: KubeError) -> None:
         """Somebody was faster: look at what the ImageJob is now and let the next round decide."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self._settings.namespace}/{PLURAL}/{name}"
+        if not isinstance(action, Assign | Requeue | Fail):
+            log.warning("%s %s failed: %s", type(action).__name__, target(action), error)
+            self._hold_off(target(action))
+            return
+        meta = action.job.metadata
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self._settings.namespace}/{PLURAL}/{meta.name}"
         try:
             self.state.observe("imagejobs", await self._kube.request("GET", path), utcnow())
         except NotFoundError:
-            self.state.forget("imagejobs", name, utcnow())
-        except KubeError as error:
-            log.warning("reading ImageJob %s failed: %s", name, error)
-            self._hold_off(name)
+            self.state.forget("imagejobs", meta.name, int(meta.resource_version), utcnow())
+        except KubeError as again:
+            log.warning("reading ImageJob %s failed: %s", meta.name, again)
+            self._hold_off(target(action))
 
-    def _hold_off(self, name: str) -> None:
-        failures = self._failures[name] = self._failures.get(name, 0) + 1
-        pause = timedelta(seconds=backoff(failures, *HOLD_OFF_SECONDS))
-        self.state.held_off[name] = utcnow() + pause
+    def _hold_off(self, object_key: str) -> None:
+        failures = self._failures[object_key] = self._failures.get(object_key, 0) + 1
+        first, longest = HOLD_OFF_SECONDS
+        pause = max(first, backoff(failures, first, longest))
+        self.state.held_off[object_key] = utcnow() + timedelta(seconds=pause)
+
+    def _collect(self, body: Json) -> None:
+        self._failures.pop(key("imagejobs", body["metadata"]["name"]), None)
+        try:
+            job = ImageJob.model_validate(body)
+        except ValueError as error:
+            log.warning("objects of ImageJob %s are left to the sweep: %s", body["metadata"]["name"], error)
+        else:
+            self._garbage.collect(job, self.state.backlog)
 
 
 def utcnow() -> datetime:

@@ -5,8 +5,8 @@ from typing import Any
 
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 
+from .fleet import TEMPLATE_LABEL
 from .settings import Pool
-from .state import TEMPLATE_LABEL
 
 
 def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The only module that writes to Kubernetes: performs one action, answers with what it made of the object."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from vision_node_contract import transitions
@@ -9,7 +9,7 @@ from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, Kube, NotFoundError
 
 from . import worker_job
-from .actions import Action, Assign, Expire, Fail, Launch, Requeue, Retire
+from .actions import Assign, Expire, Fail, Launch, Requeue, Retire, Write
 from .settings import Settings
 from .state import Kind
 
@@ -25,8 +25,8 @@ class Writer:
         self._jobs_path = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
         self._owner = owner
 
-    async def perform(self, action: Action, now: datetime) -> tuple[Kind, Json | None]:
-        """Perform `action`; return the written object's kind and what it is now (None: gone)."""
+    async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
+        """Perform `action`; return the written object's kind and what it is now (None: deleted)."""
         match action:
             case Assign() | Requeue() | Fail():
                 return "imagejobs", await self._patch(action, now)
@@ -70,7 +70,9 @@ def _status_of(action: Assign | Requeue | Fail, now: datetime) -> transitions.St
     job: ImageJob = action.job
     match action:
         case Assign():
-            return transitions.assign(job, worker=action.worker, deadline=action.deadline, now=now)
+            # From now, not from when it was decided: writes may have queued for a while.
+            deadline = now + timedelta(seconds=job.spec.timeout_seconds)
+            return transitions.assign(job, worker=action.worker, deadline=deadline, now=now)
         case Requeue():
             return transitions.requeue(
                 job,

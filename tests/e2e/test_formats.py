@@ -52,7 +52,7 @@ ODD: dict[str, tuple[bytes, Facts]] = {
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "WebP", lossless=True),
         shown(64, 48, "WebP", "RGBA", transparent=True),
     ),
-    "WebP moving": (animation("WebP"), shown(64, 48, "WebP", "RGB", frames=4, animationSeconds=1.0)),
+    "WebP moving": (animation("WebP"), shown(64, 48, "WebP", "RGBA", frames=4, animationSeconds=1.0)),
     "GIF": (encoded(halves("P"), "GIF"), shown(64, 48, "GIF", "P", frames=1)),
     "GIF moving": (animation("GIF"), shown(64, 48, "GIF", "P", frames=4, animationSeconds=1.0)),
     "AVIF": (encoded(halves(), "AVIF"), shown(64, 48, "AVIF", "RGB")),

@@ -45,7 +45,8 @@ async def phase(cache: JobCache, name: str) -> str:
 
 
 async def test_what_the_watch_shows_is_not_asked_for(cache: JobCache, server: Server) -> None:
-    cache.observe(Event("LISTED", [body("a"), body("b", "done")]))
+    cache.observe(Event("LISTING", [body("a"), body("b", "done")]))
+    cache.observe(Event("LISTED", names=frozenset("ab")))
     cache.observe(Event("ADDED", [body("c")]))
     cache.observe(Event("MODIFIED", [body("a", "processing")]))
     assert [await phase(cache, name) for name in "abc"] == ["processing", "done", "queued"]
@@ -61,10 +62,10 @@ async def test_what_it_does_not_show_yet_is_read_through(cache: JobCache, server
         await cache.get("nobody")
 
 
-@pytest.mark.parametrize("gone", [Event("DELETED", [body("a", "done")]), Event("LISTED", [])])
+@pytest.mark.parametrize("gone", [Event("DELETED", [body("a", "done")]), Event("LISTED")])
 @pytest.mark.parametrize("before", ["queued", "done"])
 async def test_what_is_gone_is_gone(cache: JobCache, gone: Event, before: str) -> None:
-    cache.observe(Event("LISTED", [body("a", before)]))
+    cache.observe(Event("LISTING", [body("a", before)]))
     cache.observe(gone)
     with pytest.raises(NotFoundError):
         await cache.get("a")
@@ -74,7 +75,7 @@ async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
     inline = {"description": "Image Description:", "alt": "a", "caption": "c", "describer": "metadata"}
     whole = {"describer": "metadata", "summary": "s", "inline": {**inline, "seconds": 0.5, "facts": {"x": 1}}}
     shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
-    cache.observe(Event("LISTED", [shown]))
+    cache.observe(Event("LISTING", [shown]))
     assert await cache.get("a") == ImageJob.model_validate(shown)
 
 
@@ -84,3 +85,10 @@ async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(cache: 
         await asyncio.sleep(0.01)
         with pytest.raises(RuntimeError, match="no longer followed"):
             cache.check()
+
+
+async def test_an_object_that_cannot_be_read_hides_no_other(cache: JobCache) -> None:
+    odd = body("odd")
+    odd["status"]["attempts"] = "many"
+    cache.observe(Event("LISTING", [odd, body("a")]))
+    assert await phase(cache, "a") == "queued"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
-from vision_node_operator.actions import Action, Assign, Expire, Fail, Launch, Requeue, Retire
+from vision_node_operator.actions import Action, Assign, Cordon, Expire, Fail, Launch, Requeue, Retire
 from vision_node_operator.decide import decide
+from vision_node_operator.fleet import JOB_UID_LABEL, TEMPLATE_LABEL
 from vision_node_operator.settings import Pool, Settings
-from vision_node_operator.state import TEMPLATE_LABEL, Kind, State, pool_key
+from vision_node_operator.state import Kind, State
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 POOL = Pool("metadata", {"spec": {}}, min_workers=0, max_workers=2, concurrency=2, idle_seconds=60)
@@ -53,22 +54,30 @@ class World:
         phase: str = "Running",
         heard: float | None = -1,
         template: str = POOL.template_hash,
+        describer: str = "metadata",
         job_status: Any = None,
         deleting: bool = False,
+        created: float = -100,
+        uid: str = "",
     ) -> None:
-        labels = {
-            COMPONENT_LABEL: WORKER_COMPONENT,
-            DESCRIBER_LABEL: "metadata",
-            TEMPLATE_LABEL: template,
-            "batch.kubernetes.io/job-name": f"vn-metadata-{slot}",
-        }
-        name = f"vn-metadata-{slot}"
-        self.see("jobs", name, metadata={"labels": labels}, status=job_status or {})
+        name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
+        labels = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: describer, TEMPLATE_LABEL: template}
+        meta = {"labels": labels, "uid": uid, "creationTimestamp": at(created)}
+        self.see("jobs", name, metadata=meta, status=job_status or {})
         gone = {"deletionTimestamp": at(0)} if deleting else {}
         if pod:
-            self.see("pods", f"w{slot}", metadata={"labels": labels, **gone}, status={"phase": phase})
+            meta = {"labels": {**labels, JOB_UID_LABEL: uid}, **gone}
+            self.see("pods", f"w{slot}", metadata=meta, status={"phase": phase})
         if heard is not None:
-            self.see("leases", f"w{slot}", heard, metadata={"labels": labels})
+            self.lease(slot, heard)
+
+    def lease(self, slot: int, heard: float) -> None:
+        labels = {DESCRIBER_LABEL: "metadata"}
+        self.see("leases", f"w{slot}", heard, metadata={"labels": labels}, spec={"renewTime": at(heard)})
+
+    def forget(self, kind: Kind, name: str, after: float = 0) -> None:
+        self.version += 1
+        self.state.forget(kind, name, self.version, NOW + timedelta(seconds=after))
 
     def decide(self, after: float = 0, pool: Pool = POOL) -> list[str]:
         settings = replace(SETTINGS, pools={"metadata": pool})
@@ -86,6 +95,8 @@ def words(action: Action) -> str:
             return f"fail {action.job.metadata.name} {action.reason}"
         case Expire() | Launch() | Retire():
             return f"{type(action).__name__.lower()} {action.name}"
+        case Cordon():
+            return f"cordon {action.worker}"
 
 
 def test_nothing_asked_nothing_done() -> None:
@@ -162,14 +173,14 @@ def test_what_is_being_written_is_left_alone_and_counts() -> None:
     world.worker(0)
     for name in "abc":
         world.job(name)
-    world.state.busy = {"a": "w0"}
+    world.state.busy = {"imagejobs/a": "w0"}
     assert world.decide() == ["assign b to w0", "launch vn-metadata-1"]
 
 
 def test_a_launch_under_way_counts() -> None:
     world = World()
     world.job("a")
-    world.state.busy = {"vn-metadata-0": ""}
+    world.state.busy = {"jobs/vn-metadata-0": ""}
     assert world.decide() == []
 
 
@@ -177,8 +188,8 @@ def test_a_launch_under_way_counts() -> None:
     ("why", "status", "after", "expected"),
     [
         ("all is well", {}, 0, []),
-        ("late", {}, 30, ["requeue j AttemptTimedOut +31"]),
-        ("late for the last time", {"attempts": 3}, 30, ["fail j AttemptsExhausted"]),
+        ("late", {}, 30, ["cordon w0", "requeue j AttemptTimedOut +31"]),
+        ("late for the last time", {"attempts": 3}, 30, ["cordon w0", "fail j AttemptsExhausted"]),
         (
             "the worker reported a passing error",
             {"attempts": 2, "error": {"reason": "StorageUnavailable", "message": "m", "retryable": True}},
@@ -206,7 +217,7 @@ def test_a_lost_workers_jobs_are_requeued(loss: str) -> None:
     world.worker(0)
     world.processing("j", "w0")
     if loss == "deleted":
-        world.state.forget("pods", "w0", NOW)
+        world.forget("pods", "w0")
     else:
         world.worker(0, phase=loss)
     assert "requeue j WorkerLost +1" in world.decide()
@@ -238,6 +249,8 @@ def test_idle_workers_are_retired_down_to_min_workers() -> None:
     world = World()
     world.worker(0, heard=0)
     world.worker(1, heard=0)
+    world.lease(0, 50)
+    world.lease(1, 50)
     assert world.decide(after=59) == []
     assert world.decide(after=60) == ["retire vn-metadata-0", "retire vn-metadata-1"]
     assert world.decide(after=60, pool=replace(POOL, min_workers=1)) == ["retire vn-metadata-0"]
@@ -248,6 +261,7 @@ def test_idle_time_starts_when_the_last_job_leaves() -> None:
     world.worker(0, heard=-100)
     world.processing("j", "w0")
     world.job("j", phase="done", completionTime=at(0))
+    world.lease(0, 50)
     assert world.decide(after=59) == []
     assert world.decide(after=60) == ["retire vn-metadata-0"]
 
@@ -258,7 +272,7 @@ def test_a_worker_with_an_assignment_under_way_is_not_retired() -> None:
     world.worker(0, heard=-1)
     world.job("j")
     assert world.decide() == ["assign j to w0"]
-    world.state.busy = {"j": "w0"}
+    world.state.busy = {"imagejobs/j": "w0"}
     assert world.decide() == []
 
 
@@ -270,7 +284,7 @@ def test_workers_of_an_older_template_are_replaced_when_they_hold_nothing() -> N
     world.job("k")
     # No name is free for the successor until the retired one's Job is gone.
     assert world.decide() == ["retire vn-metadata-0"]
-    world.state.forget("jobs", "vn-metadata-0", NOW)
+    world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]
 
 
@@ -280,17 +294,99 @@ def test_ended_jobs_make_room() -> None:
     assert world.decide() == ["retire vn-metadata-0"]
 
 
-def test_workers_that_end_before_they_serve_are_launched_ever_more_slowly() -> None:
+@pytest.mark.parametrize("heard", [None, -29])
+def test_workers_that_end_at_once_are_launched_ever_more_slowly(heard: float | None) -> None:
     world = World()
     world.job("j")
     for failures in (1, 2, 3):
-        world.worker(0, phase="Failed", heard=None, job_status={"failed": 1})
-        world.state.forget("jobs", "vn-metadata-0", NOW)
+        uid = f"uid-{failures}"
+        world.worker(0, heard=heard, uid=uid)
+        world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid=uid)
+        world.forget("jobs", "vn-metadata-0")
+        world.forget("leases", "w0")
         assert world.decide(after=2**failures - 0.1) == []
         assert world.decide(after=2**failures) == ["launch vn-metadata-0"]
-    world.worker(0, heard=0)
-    assert world.state.launch_failures == {}
-    assert world.state.held_off[pool_key("metadata")] > NOW
+    world.worker(0, heard=-30, uid="good")
+    world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid="good")
+    assert world.state.fleet.failures == {}
+
+
+def test_a_retired_worker_was_launched_well() -> None:
+    world = World()
+    world.state.fleet.failures = {"metadata": 3}
+    world.worker(0, heard=-5)
+    world.forget("jobs", "vn-metadata-0")
+    assert world.state.fleet.failures == {}
+
+
+@pytest.mark.parametrize(
+    ("why", "worker", "kept"),
+    [
+        ("silent since it served", {"heard": 0}, 60),
+        ("never served: no image, no room, no start", {"heard": None, "created": 0}, 300),
+    ],
+)
+def test_a_worker_that_hangs_makes_room_for_another(why: str, worker: Any, kept: float) -> None:
+    world = World()
+    world.worker(0, **worker)
+    world.job("j", created=kept)
+    assert world.decide(after=kept) == [], why
+    said = world.decide(after=kept + 1)
+    assert said == ["retire vn-metadata-0", "launch vn-metadata-1"], why
+
+
+def test_a_worker_that_let_an_attempt_time_out_gets_no_more() -> None:
+    world = World()
+    world.worker(0)
+    world.processing("late", "w0")
+    world.job("next")
+    assert world.decide()[0] == "assign next to w0"
+    world.state.fleet.cordoned.add("w0")
+    assert world.decide() == ["launch vn-metadata-1"]
+    world.job("late", phase="failed", completionTime=at(0))
+    assert "retire vn-metadata-0" in world.decide()
+
+
+def test_a_worker_that_is_being_retired_gets_no_more() -> None:
+    world = World()
+    world.worker(0)
+    world.job("j")
+    world.state.busy = {"jobs/vn-metadata-0": ""}
+    assert world.decide() == []
+    world.state.busy, world.state.held_off = {}, {"jobs/vn-metadata-0": NOW + timedelta(seconds=30)}
+    assert world.decide() == []
+
+
+def test_a_job_of_the_same_name_does_not_inherit_its_predecessors_pod() -> None:
+    world = World()
+    world.worker(0)
+    world.forget("jobs", "vn-metadata-0")
+    world.worker(0, pod=False, heard=None, uid="new")
+    world.job("j")
+    assert world.decide() == []
+
+
+def test_a_failed_launch_is_not_repeated_at_once() -> None:
+    world = World()
+    world.job("j")
+    world.state.held_off = {"jobs/vn-metadata-0": NOW + timedelta(seconds=5)}
+    assert world.decide() == []
+    assert world.decide(after=5) == ["launch vn-metadata-0"]
+
+
+def test_workers_of_a_describer_that_is_no_more_are_retired() -> None:
+    world = World()
+    world.worker(0, describer="gone")
+    world.worker(1, describer="gone")
+    world.processing("j", "w1")
+    assert world.decide() == ["retire vn-gone-0"]
+
+
+def test_thousands_that_expire_do_so_bit_by_bit() -> None:
+    world = World()
+    for n in range(100):
+        world.job(f"j{n}", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 0})
+    assert len(world.decide()) == 16
 
 
 def test_finished_jobs_expire() -> None:
@@ -305,7 +401,7 @@ def test_older_versions_are_ignored() -> None:
     world.processing("j", "w0")
     body = {"name": "j", "resourceVersion": "1"}
     world.state.observe("imagejobs", {"metadata": body, "spec": {"image": {"key": "inbox/x"}}}, NOW)
-    assert world.state.jobs["j"].status.phase == "processing"
+    assert world.state.backlog.jobs["j"].status.phase == "processing"
 
 
 def test_a_list_drops_what_is_gone_but_not_what_is_newer() -> None:
@@ -313,5 +409,59 @@ def test_a_list_drops_what_is_gone_but_not_what_is_newer() -> None:
     world.job("gone")
     listed_at = world.version
     world.job("newer")
-    world.state.replace("imagejobs", [], listed_at, NOW)
-    assert list(world.state.jobs) == ["newer"]
+    world.state.sweep("imagejobs", set(), listed_at, NOW)
+    assert list(world.state.backlog.jobs) == ["newer"]
+
+
+def test_a_list_read_before_a_deletion_does_not_bring_it_back() -> None:
+    world = World()
+    world.worker(0)
+    listed = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "101", "uid": "uid0"}}
+    world.forget("jobs", "vn-metadata-0")
+    world.state.observe("jobs", listed, NOW)
+    assert world.state.fleet.jobs == {}
+
+
+def test_the_deletion_of_a_namesakes_predecessor_does_not_touch_the_namesake() -> None:
+    world = World()
+    world.job("j")
+    deleted_at = world.version + 1
+    world.version += 1
+    world.job("j")
+    world.state.forget("imagejobs", "j", deleted_at, NOW)
+    assert list(world.state.backlog.jobs) == ["j"]
+
+
+def test_a_relisted_lease_is_no_news() -> None:
+    world = World()
+    world.worker(0, heard=-1)
+    lease = {"metadata": {"name": "w0", "resourceVersion": str(world.version)}, "spec": {"renewTime": at(-1)}}
+    world.state.observe("leases", lease, NOW + timedelta(seconds=600))
+    world.job("j", created=600)
+    assert not any(word.startswith("assign") for word in world.decide(after=25))
+
+
+def test_a_lease_found_at_the_start_counts_from_its_own_time() -> None:
+    world = World()
+    world.worker(0, heard=None)
+    world.see("leases", "w0", 0, metadata={"labels": {}}, spec={"renewTime": at(-21)})
+    world.job("j")
+    assert world.decide() == []
+    world.lease(0, 0)
+    assert world.decide() == ["assign j to w0"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("imagejobs", {"spec": {"image": {}}, "status": {"attempts": "many"}}),
+        ("jobs", {}),
+        ("pods", {}),
+        ("leases", {"spec": {}}),
+    ],
+)
+def test_what_cannot_be_read_stops_nothing(kind: Kind, body: Any) -> None:
+    world = World()
+    world.see(kind, "odd", metadata={"labels": {}}, **body)
+    world.job("j")
+    assert world.decide() == ["launch vn-metadata-0"]

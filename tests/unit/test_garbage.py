@@ -1,6 +1,7 @@
 """What is removed with an ImageJob, and what the sweep takes."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.objects import own_keys
 from vision_node_contract.store import StoreUnavailableError
+from vision_node_operator.backlog import Backlog
 from vision_node_operator.garbage import GRACE, Garbage
-from vision_node_operator.state import State
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -44,9 +45,10 @@ class Cluster:
     def __init__(self, *bodies: dict[str, Any]) -> None:
         self.bodies = bodies
 
-    async def list_all(self, path: str) -> tuple[list[dict[str, Any]], str]:
+    async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         assert path == self.path
-        return list(self.bodies), "9"
+        for body in self.bodies:
+            yield [body], "9"
 
 
 def garbage(bucket: Bucket, *bodies: dict[str, Any]) -> Garbage:
@@ -68,11 +70,11 @@ def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
 
 
 async def collect(bucket: Bucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
-    state = State()
+    backlog = Backlog()
     for other in (deleted, *others):
-        state.observe("imagejobs", other, NOW)
-    state.forget("imagejobs", deleted["metadata"]["name"], NOW)
-    garbage(bucket).collect(deleted, state)
+        backlog.put(ImageJob.model_validate(other), NOW)
+    backlog.drop(deleted["metadata"]["name"], NOW)
+    garbage(bucket).collect(ImageJob.model_validate(deleted), backlog)
     await asyncio.sleep(0.01)
 
 
@@ -100,3 +102,10 @@ async def test_the_sweep_takes_what_no_job_names() -> None:
     swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(NOW)
     assert swept == 2
     assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
+
+
+async def test_an_imagejob_that_cannot_be_read_still_protects_its_image() -> None:
+    odd = body("j", "images/1")
+    odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
+    bucket = Bucket("images/1", "results/u/1")
+    assert await garbage(bucket, odd).sweep(NOW) == 0

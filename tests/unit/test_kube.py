@@ -40,7 +40,8 @@ class Server:
         query = dict(request.query)
         self.requests.append(query)
         if "watch" not in query:
-            return web.json_response(self.pages.pop(0))
+            listed = self.pages.pop(0)
+            return web.json_response(listed, status=503 if "broken" in listed else 200)
         response = web.StreamResponse()
         await response.prepare(request)
         for event in self.watches.pop(0):
@@ -112,7 +113,7 @@ async def take(kube: Kube, count: int, selectors: Selectors = EVERYTHING) -> lis
 
 
 def words(found: Event) -> tuple[str, list[str]]:
-    return found.type, [body["metadata"]["name"] for body in found.objects]
+    return found.type, [body["metadata"]["name"] for body in found.objects] or sorted(found.names)
 
 
 async def test_follow_lists_pages_then_watches(server: Server, connect: Connect) -> None:
@@ -120,7 +121,13 @@ async def test_follow_lists_pages_then_watches(server: Server, connect: Connect)
     server.watches = [[event("MODIFIED", "a", 6), event("DELETED", "b", 7)]]
     kube = await connect(server.get)
     selectors = Selectors(labels="x=y", fields="status.worker=w")
-    assert await take(kube, 3, selectors) == [("LISTED", ["a", "b"]), ("MODIFIED", ["a"]), ("DELETED", ["b"])]
+    assert await take(kube, 5, selectors) == [
+        ("LISTING", ["a"]),
+        ("LISTING", ["b"]),
+        ("LISTED", ["a", "b"]),
+        ("MODIFIED", ["a"]),
+        ("DELETED", ["b"]),
+    ]
     first, second, watch = server.requests
     assert (first["labelSelector"], first["fieldSelector"]) == ("x=y", "status.worker=w")
     assert second["continue"] == "more"
@@ -133,16 +140,31 @@ async def test_an_ended_watch_goes_on_where_it_was_bookmarks_included(
     server.pages = [page(5)]
     server.watches = [[event("ADDED", "a", 6), event("BOOKMARK", "", 30)], [event("ADDED", "b", 31)]]
     kube = await connect(server.get)
-    assert await take(kube, 3) == [("LISTED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
+    assert await take(kube, 4) == [("LISTING", []), ("LISTED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
 
 
-@pytest.mark.parametrize("end", [GONE, "break"])
-async def test_a_gap_is_closed_by_a_new_list(server: Server, connect: Connect, end: Any) -> None:
+async def test_a_version_too_old_is_answered_by_a_new_list(server: Server, connect: Connect) -> None:
     server.pages = [page(5, "a"), page(9, "b")]
-    server.watches = [[end], []]
+    server.watches = [[GONE], []]
     kube = await connect(server.get)
-    assert await take(kube, 2) == [("LISTED", ["a"]), ("LISTED", ["b"])]
+    seen = [event for event in await take(kube, 4) if event[0] == "LISTED"]
+    assert seen == [("LISTED", ["a"]), ("LISTED", ["b"])]
+
+
+async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Connect) -> None:
+    server.pages = [page(5)]
+    server.watches = [["break"], [event("ADDED", "a", 6), "break"], [event("ADDED", "b", 7)]]
+    kube = await connect(server.get)
+    assert (await take(kube, 4))[2:] == [("ADDED", ["a"]), ("ADDED", ["b"])]
+    assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "5", "6"]
+
+
+async def test_a_list_that_breaks_between_pages_begins_anew(server: Server, connect: Connect) -> None:
+    server.pages = [page(5, "a", proceed="more"), {"broken": True}, page(6, "a", "b")]
+    server.watches = [[]]
+    kube = await connect(server.get)
+    assert (await take(kube, 3))[-1] == ("LISTED", ["a", "b"])
 
 
 @pytest.mark.parametrize(

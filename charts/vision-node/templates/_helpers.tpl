@@ -1,13 +1,26 @@
 {{/* Name of the release's objects: the release's own, which is unique in its namespace. */}}
 {{- define "vision-node.name" -}}
-{{- if contains "vision-node" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-vision-node" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end }}
+{{- $name := .Release.Name | replace "." "-" }}
+{{- if not (contains "vision-node" $name) }}{{ $name = printf "%s-vision-node" $name }}{{ end }}
+{{- /* A describer Job's name, which is a label's value of at most 63, adds "-", 22, "-" and 3 characters. */}}
+{{- $name | trunc 36 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Labels that select a component's pods: (list . "api") */}}
+{{/* Name of its cluster-scoped objects; no namespace has a dot, so no other release gets the same. */}}
+{{- define "vision-node.clusterName" -}}
+{{ .Release.Namespace }}.{{ include "vision-node.name" . }}
+{{- end }}
+
+{{/* Labels that select a component's pods; never changed, for selectors are immutable: (list . "api") */}}
 {{- define "vision-node.selector" -}}
-app.kubernetes.io/name: vision-node
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+{{ include "vision-node.releaseSelector" (index . 0) }}
 app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* Labels that select all of the release's pods */}}
+{{- define "vision-node.releaseSelector" -}}
+app.kubernetes.io/name: vision-node
+app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{/* All labels of a component's objects: (list . "api") */}}
@@ -16,24 +29,52 @@ app.kubernetes.io/component: {{ index . 1 }}
 app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
 app.kubernetes.io/part-of: vision-node
-helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Pod Security `restricted`, for pods */}}
-{{- define "vision-node.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
+{{/* What the spec of every pod has, Pod Security `restricted` among it: (list . <the component's values>) */}}
+{{- define "vision-node.pod" -}}
+{{- $root := index . 0 }}{{- $pod := (index . 1).pod | default dict -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" }}
+{{- with index $pod $field }}
+{{ $field }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- end }}
 
-{{/* Pod Security `restricted`, for containers */}}
-{{- define "vision-node.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{/* What every container has, Pod Security `restricted` among it: (list . <which of the images>) */}}
+{{- define "vision-node.container" -}}
+image: {{ index (index . 0).Values.images (index . 1) | quote }}
+imagePullPolicy: {{ (index . 0).Values.imagePullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* The service account's token, as Kubernetes itself would mount it, for the one container that needs it */}}
+{{- define "vision-node.tokenVolume" -}}
+- name: kube-api-access
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3607}
+      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+      - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+{{- end }}
+{{- define "vision-node.tokenMount" -}}
+- {name: kube-api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end }}
 
 {{- define "vision-node.storageSecret" -}}
@@ -44,19 +85,29 @@ capabilities: {drop: [ALL]}
 {{ .Values.storage.endpoint | default (printf "%s-minio:9000" (include "vision-node.name" .)) }}
 {{- end }}
 
+{{- define "vision-node.s3Secure" -}}
+{{ and (ne .Values.storage.endpoint "") .Values.storage.secure }}
+{{- end }}
+
 {{/* How a component reaches the bucket as its own user: (list . "api") */}}
 {{- define "vision-node.s3Env" -}}
 {{- $root := index . 0 }}{{- $user := index . 1 -}}
 - {name: S3_ENDPOINT, value: {{ include "vision-node.s3Endpoint" $root | quote }}}
 - {name: S3_BUCKET, value: {{ $root.Values.storage.bucket | quote }}}
-- {name: S3_SECURE, value: {{ and (ne $root.Values.storage.endpoint "") $root.Values.storage.secure | quote }}}
-- name: S3_ACCESS_KEY
-  valueFrom: {secretKeyRef: {name: {{ include "vision-node.storageSecret" $root }}, key: {{ $user }}-access-key}}
-- name: S3_SECRET_KEY
-  valueFrom: {secretKeyRef: {name: {{ include "vision-node.storageSecret" $root }}, key: {{ $user }}-secret-key}}
+- {name: S3_REGION, value: {{ $root.Values.storage.region | quote }}}
+- {name: S3_SECURE, value: {{ include "vision-node.s3Secure" $root | quote }}}
+{{- range $variable, $key := dict "S3_ACCESS_KEY" "access-key" "S3_SECRET_KEY" "secret-key" }}
+- name: {{ $variable }}
+  valueFrom: {secretKeyRef: {name: {{ include "vision-node.storageSecret" $root }}, key: {{ $user }}-{{ $key }}}}
+{{- end }}
 {{- end }}
 
 {{- define "vision-node.namespaceEnv" -}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- end }}
+
+{{/* Annotations of pods, by `indent`ed YAML or nothing: (list . <the component's values>) */}}
+{{- define "vision-node.podAnnotations" -}}
+{{- with ((index . 1).pod | default dict).annotations }}{{ toYaml . }}{{ end }}
 {{- end }}

@@ -2,8 +2,9 @@
 {{- define "vision-node.pools" -}}
 {{- $pools := dict }}
 {{- range $describer, $pool := .Values.describers }}
+{{- $sizes := pick $pool "minWorkers" "maxWorkers" "concurrency" "idleSeconds" }}
 {{- $template := include "vision-node.workerPod" (list $ $pool) | fromYaml }}
-{{- $_ := set $pools $describer (dict "minWorkers" $pool.minWorkers "maxWorkers" $pool.maxWorkers "concurrency" $pool.concurrency "idleSeconds" $pool.idleSeconds "podTemplate" $template) }}
+{{- $_ := set $pools $describer (merge (dict "podTemplate" $template) $sizes) }}
 {{- end }}
 {{- $pools | toPrettyJson }}
 {{- end }}
@@ -13,20 +14,20 @@
 {{- $root := index . 0 }}{{- $pool := index . 1 -}}
 metadata:
   labels:
-    app.kubernetes.io/name: vision-node
-    app.kubernetes.io/instance: {{ $root.Release.Name }}
+    {{- include "vision-node.releaseSelector" $root | nindent 4 }}
     app.kubernetes.io/part-of: vision-node
+  {{- with include "vision-node.podAnnotations" (list $root $pool) }}
+  annotations: {{- . | nindent 4 }}
+  {{- end }}
 spec:
   serviceAccountName: {{ include "vision-node.name" $root }}-worker
-  imagePullSecrets: {{- toYaml $root.Values.imagePullSecrets | nindent 4 }}
   # After SIGTERM a worker finishes what it holds.
   terminationGracePeriodSeconds: 90
-  securityContext: {{- include "vision-node.podSecurity" $root | nindent 4 }}
+  {{- include "vision-node.pod" (list $root $pool) | nindent 2 }}
   containers:
+    # No probes: the worker's Lease says the same, and sooner.
     - name: worker
-      image: {{ $root.Values.images.describer | quote }}
-      imagePullPolicy: {{ $root.Values.imagePullPolicy }}
-      securityContext: {{- include "vision-node.containerSecurity" $root | nindent 8 }}
+      {{- include "vision-node.container" (list $root "describer") | nindent 6 }}
       env:
         {{- include "vision-node.namespaceEnv" $root | nindent 8 }}
         - name: POD_NAME
@@ -35,9 +36,15 @@ spec:
           valueFrom: {fieldRef: {fieldPath: metadata.uid}}
         - {name: MAX_IMAGE_BYTES, value: {{ $root.Values.limits.imageBytes | int64 | quote }}}
         {{- include "vision-node.s3Env" (list $root "describer") | nindent 8 }}
+      {{- with $root.Values.providerSecret }}
+      envFrom:
+        - secretRef: {name: {{ . }}, optional: false}
+      {{- end }}
       resources: {{- toYaml $pool.resources | nindent 8 }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
+        {{- include "vision-node.tokenMount" $root | nindent 8 }}
   volumes:
     - {name: tmp, emptyDir: {}}
+    {{- include "vision-node.tokenVolume" $root | nindent 4 }}
 {{- end }}

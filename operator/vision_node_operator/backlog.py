@@ -1,0 +1,145 @@
+"""ImageJobs as the operator needs to see them: queued in order, held by workers, finished and expiring."""
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vision_node_contract.imagejob import ImageJob
+
+QueueKey = tuple[int, datetime, str]
+"""Sort key: highest priority first, then oldest, then by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All that is kept of a finished ImageJob."""
+
+    name: str
+    version: int
+    expires: datetime
+    image_key: str
+
+
+@dataclass
+class Backlog:
+    """ImageJobs by name, with an index for each question that decide() asks."""
+
+    jobs: dict[str, ImageJob] = field(default_factory=dict)
+    """Unfinished ones."""
+    finished: dict[str, Finished] = field(default_factory=dict)
+    released: dict[str, datetime] = field(default_factory=dict)
+    """When a worker (pod name) was last rid of all that it held."""
+
+    _queues: dict[str, list[QueueKey]] = field(default_factory=dict)
+    """Sorted, by describer."""
+    _cancelled: set[str] = field(default_factory=set)
+    _processing: dict[str, str] = field(default_factory=dict)
+    _held: dict[str, set[str]] = field(default_factory=dict)
+    _expiry: list[tuple[datetime, str]] = field(default_factory=list)
+    """Sorted."""
+    _images: Counter[str] = field(default_factory=Counter)
+    """How many ImageJobs name an image; a retry names its original's."""
+
+    def put(self, job: ImageJob, now: datetime) -> None:
+        """Take in an ImageJob as it is now."""
+        name = job.metadata.name
+        self.drop(name, now)
+        self._images[job.spec.image.key] += 1
+        if job.finished:
+            self._put_finished(job, now)
+            return
+        self.jobs[name] = job
+        if job.status.phase == "processing":
+            worker = job.status.worker or ""
+            self._processing[name] = worker
+            self._held.setdefault(worker, set()).add(name)
+        elif job.spec.cancel:
+            self._cancelled.add(name)
+        else:
+            insort(self._queues.setdefault(job.spec.describer, []), _queue_key(job))
+
+    def drop(self, name: str, now: datetime) -> None:
+        """Forget an ImageJob."""
+        done = self.finished.pop(name, None)
+        if done:
+            _remove(self._expiry, (done.expires, name))
+            self._drop_image(done.image_key)
+        job = self.jobs.pop(name, None)
+        if job is None:
+            return
+        self._drop_image(job.spec.image.key)
+        if name in self._processing:
+            self._release(name, now)
+        elif name in self._cancelled:
+            self._cancelled.remove(name)
+        else:
+            self._unqueue(job)
+
+    def describers(self) -> list[str]:
+        """Return the names of describers for which an ImageJob is queued."""
+        return list(self._queues)
+
+    def queued(self, describer: str) -> Iterator[ImageJob]:
+        """Yield the describer's queued ImageJobs in the order in which they should be assigned."""
+        return (self.jobs[name] for _, _, name in self._queues.get(describer, ()))
+
+    def processing(self) -> Iterator[ImageJob]:
+        """Yield ImageJobs that a worker holds."""
+        return (self.jobs[name] for name in self._processing)
+
+    def cancelled(self) -> Iterator[ImageJob]:
+        """Yield queued ImageJobs that nobody wants any more."""
+        return (self.jobs[name] for name in self._cancelled)
+
+    def expired(self, now: datetime) -> Iterator[Finished]:
+        """Yield finished ImageJobs whose time to live is over, longest over first."""
+        for expires, name in self._expiry:
+            if expires > now:
+                return
+            yield self.finished[name]
+
+    def held(self, worker: str) -> int:
+        """Return how many ImageJobs the worker (pod name) holds."""
+        return len(self._held.get(worker, ()))
+
+    def is_image_named(self, key: str) -> bool:
+        """Whether some ImageJob names the image with this object key."""
+        return key in self._images
+
+    def _put_finished(self, job: ImageJob, now: datetime) -> None:
+        name = job.metadata.name
+        keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
+        expires = (job.status.completion_time or now) + keep
+        version = int(job.metadata.resource_version)
+        self.finished[name] = Finished(name, version, expires, job.spec.image.key)
+        insort(self._expiry, (expires, name))
+
+    def _release(self, name: str, now: datetime) -> None:
+        worker = self._processing.pop(name)
+        self._held[worker].discard(name)
+        if not self._held[worker]:
+            del self._held[worker]
+            self.released[worker] = now
+
+    def _unqueue(self, job: ImageJob) -> None:
+        queue = self._queues[job.spec.describer]
+        _remove(queue, _queue_key(job))
+        if not queue:
+            del self._queues[job.spec.describer]
+
+    def _drop_image(self, key: str) -> None:
+        self._images[key] -= 1
+        if not self._images[key]:
+            del self._images[key]
+
+
+def _remove(ordered: list[Any], key: Any) -> None:
+    del ordered[bisect_left(ordered, key)]
+
+
+def _queue_key(job: ImageJob) -> QueueKey:
+    created = job.metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC)
+    return (-job.spec.priority, created, job.metadata.name)

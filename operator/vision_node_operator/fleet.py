@@ -1,0 +1,149 @@
+"""Describer Jobs, their pods and their Leases: who could work, and what becomes of launches."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from vision_node_contract.names import DESCRIBER_LABEL
+
+Json = dict[str, Any]
+
+TEMPLATE_LABEL = "vision-node.dev/template-hash"
+
+JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
+"""By uid, because a retired Job's name is used again while its pod still ends."""
+
+PROVEN = timedelta(seconds=30)
+"""A worker that has served for so long was launched well, whatever ends it afterwards."""
+
+STARTING = timedelta(minutes=5)
+"""A pod may pull its image for so long before it first says that it serves."""
+
+LONGEST_HOLD_OFF_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class DescriberJob:
+    """A batch/v1 Job that runs one worker."""
+
+    name: str
+    uid: str
+    describer: str
+    template: str
+    created: datetime
+    ended: bool
+    """Its pod has succeeded or failed."""
+    deleting: bool
+
+    @classmethod
+    def of(cls, body: Json) -> "DescriberJob":
+        """Read a batch/v1 Job."""
+        meta, status = body["metadata"], body.get("status", {})
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            describer=meta["labels"][DESCRIBER_LABEL],
+            template=meta["labels"].get(TEMPLATE_LABEL, ""),
+            created=datetime.fromisoformat(meta["creationTimestamp"]),
+            ended=bool(status.get("succeeded") or status.get("failed")),
+            deleting="deletionTimestamp" in meta,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A worker's pod."""
+
+    name: str
+    job_uid: str
+    alive: bool
+    deleting: bool
+
+    @classmethod
+    def of(cls, body: Json) -> "Pod":
+        """Read a v1 Pod."""
+        meta = body["metadata"]
+        return cls(
+            name=meta["name"],
+            job_uid=meta["labels"][JOB_UID_LABEL],
+            alive=body.get("status", {}).get("phase") not in {"Succeeded", "Failed"},
+            deleting="deletionTimestamp" in meta,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A worker's Lease, by our clock: the worker's may be wrong."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass
+class Fleet:
+    """All workers of the namespace."""
+
+    jobs: dict[str, DescriberJob] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """By pod name."""
+    cordoned: set[str] = field(default_factory=set)
+    """Pods that let an attempt time out: they may hang, and would eat one image after the other."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Per describer: launches in a row that came to nothing."""
+    launch_after: dict[str, datetime] = field(default_factory=dict)
+    """Per describer: not before, because launches came to nothing."""
+
+    def put_job(self, body: Json, now: datetime) -> None:
+        """Take in a describer Job as it is now."""
+        job = DescriberJob.of(body)
+        before = self.jobs.get(job.name)
+        self.jobs[job.name] = job
+        if job.ended and not (before and before.ended and before.uid == job.uid):
+            self._settle_launch(job, now)
+
+    def drop_job(self, name: str, now: datetime) -> None:
+        """Forget a describer Job."""
+        job = self.jobs.pop(name, None)
+        if job and not job.ended:
+            self._settle_launch(job, now, retired=True)
+
+    def put_pod(self, body: Json) -> None:
+        """Take in a worker's pod as it is now."""
+        pod = Pod.of(body)
+        self.pods[pod.name] = pod
+
+    def drop_pod(self, name: str) -> None:
+        """Forget a pod and what was known of it."""
+        self.pods.pop(name, None)
+        self.cordoned.discard(name)
+
+    def put_lease(self, body: Json, now: datetime) -> None:
+        """Take in that a worker serves; one that we find at our start may have been silent for long."""
+        name = body["metadata"]["name"]
+        before = self.heard.get(name)
+        renewed = datetime.fromisoformat(body["spec"]["renewTime"])
+        self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
+
+    def drop_lease(self, name: str) -> None:
+        """Forget a Lease: its worker no longer serves."""
+        self.heard.pop(name, None)
+
+    def pod_of(self, job: DescriberJob) -> Pod | None:
+        """Return the pod of a describer Job, if it has one yet."""
+        return next((pod for pod in self.pods.values() if pod.job_uid == job.uid), None)
+
+    def is_launch_held_off(self, describer: str, now: datetime) -> bool:
+        """Whether launches of this describer came to nothing just now."""
+        return self.launch_after.get(describer, now) > now
+
+    def _settle_launch(self, job: DescriberJob, now: datetime, *, retired: bool = False) -> None:
+        """Learn from a worker's end whether its launch was of use; wait ever longer while none is."""
+        pod = self.pod_of(job)
+        heard = self.heard.get(pod.name) if pod else None
+        if heard and (retired or now - heard.first >= PROVEN):
+            self.failures.pop(job.describer, None)
+        elif not retired or now - job.created >= STARTING:
+            failures = self.failures[job.describer] = self.failures.get(job.describer, 0) + 1
+            pause = timedelta(seconds=min(LONGEST_HOLD_OFF_SECONDS, 2 ** min(failures, 6)))
+            self.launch_after[job.describer] = now + pause

@@ -1,0 +1,153 @@
+"""The chart, rendered by the real helm."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+CHART = "charts/vision-node"
+OLDEST, NEWEST = "1.33", "1.36"
+"""The range of Kubernetes versions that the chart is for."""
+
+Object = dict[str, Any]
+Values = dict[str, Any]
+
+VALUES: dict[str, Values] = {
+    "default": {},
+    "external-s3": {
+        "storage": {
+            "endpoint": "s3.example.com:9443",
+            "existingSecret": "my-bucket",
+            "region": "eu-central-1",
+        }
+    },
+    "ingress": {
+        "api": {
+            "ingress": {
+                "enabled": True,
+                "className": "nginx",
+                "host": "images.example.com",
+                "tlsSecret": "images-tls",
+                "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "20m"},
+            }
+        }
+    },
+    "network-policies": {"networkPolicies": {"enabled": True}},
+    "network-policies-external-s3": {
+        "networkPolicies": {"enabled": True},
+        "storage": {"endpoint": "s3.example.com", "existingSecret": "my-bucket", "secure": False},
+    },
+    "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
+    "crds-not-kept": {"crds": {"keep": False}},
+    "provider": {"providerSecret": "my-provider", "imagePullSecrets": [{"name": "my-registry"}]},
+    "many": {"api": {"replicas": 3, "service": {"type": "NodePort", "nodePort": 30080}}},
+    "placed": {
+        component: {
+            "pod": {
+                "annotations": {"example.com/team": "vision"},
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "tolerations": [{"key": "images", "operator": "Exists", "effect": "NoSchedule"}],
+                "affinity": {
+                    "podAntiAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": [
+                            {
+                                "topologyKey": "kubernetes.io/hostname",
+                                "labelSelector": {"matchLabels": {"a": "b"}},
+                            }
+                        ]
+                    }
+                },
+            }
+        }
+        for component in ("api", "operator", "minio")
+    },
+}
+"""What users may want; each is rendered and looked at."""
+
+
+def find(name: str) -> str | None:
+    """Return the path of helm or helm3: $HELM or $HELM3, or the one on PATH."""
+    return os.environ.get(name.upper()) or shutil.which(name)
+
+
+def helm(name: str) -> str:
+    """Return the path, or fail with what to do."""
+    return find(name) or pytest.fail(f"{name} is not on PATH: `python3 -m cluster tool {name}` gets it")
+
+
+def run(
+    *arguments: str, values: Values | None = None, program: str = "helm"
+) -> subprocess.CompletedProcess[str]:
+    """Run helm with these values."""
+    command = [helm(program), *arguments, "--values", "-"]
+    return subprocess.run(
+        command, input=json.dumps(values or {}), capture_output=True, text=True, check=False
+    )
+
+
+def template(
+    values: Values | None = None,
+    *,
+    release: str = "vision-node",
+    namespace: str = "vision-node",
+    version: str = NEWEST,
+    program: str = "helm",
+) -> list[Object]:
+    """Return the objects that the chart makes of these values."""
+    options = ("--namespace", namespace, "--kube-version", version)
+    done = run("template", release, CHART, *options, values=values, program=program)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@cache
+def _rendered(name: str) -> str:
+    return json.dumps(template(VALUES[name]))
+
+
+def rendered(name: str) -> list[Object]:
+    """Return the objects of one of VALUES."""
+    objects: list[Object] = json.loads(_rendered(name))
+    return objects
+
+
+def refusal(values: Values) -> str:
+    """Return what helm says to values that it refuses."""
+    done = run("template", "vision-node", CHART, "--kube-version", NEWEST, values=values)
+    assert done.returncode != 0, f"{values} were accepted"
+    return done.stderr
+
+
+def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
+    """Return the objects of a kind by name."""
+    return {o["metadata"]["name"]: o for o in objects if o["kind"] == kind}
+
+
+def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    """Return every pod that comes of these objects, workers' among them: its name, and metadata and spec."""
+    for made in objects:
+        match made["kind"]:
+            case "Pod":
+                yield made["metadata"]["name"], made
+            case "Deployment" | "StatefulSet" | "Job":
+                yield made["metadata"]["name"], made["spec"]["template"]
+            case "ConfigMap" if "pools.json" in made["data"]:
+                for describer, pool in json.loads(made["data"]["pools.json"]).items():
+                    yield f"worker-{describer}", pool["podTemplate"]
+
+
+def pod(objects: list[Object], name: str) -> Object:
+    """Return one of them."""
+    return dict(pods(objects))[name]
+
+
+def containers(pod: Object) -> list[Object]:
+    """Return all of a pod's containers."""
+    spec = pod["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]

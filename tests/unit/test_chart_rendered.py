@@ -1,0 +1,253 @@
+"""What the chart makes of values: restricted pods, frugal with secrets and rights, named without clashes."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chart import (
+    CHART,
+    VALUES,
+    Object,
+    containers,
+    find,
+    of_kind,
+    pod,
+    pods,
+    rendered,
+    run,
+    template,
+)
+
+CRDS = sorted(Path("crds").glob("*.yaml"))
+POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+LONG_RELEASE, LONG_NAMESPACE = "r" * 53, "n" * 63
+"""The longest that Helm and Kubernetes allow."""
+
+every_value_set = pytest.mark.parametrize("name", VALUES)
+
+
+@every_value_set
+def test_every_pod_is_restricted(name: str) -> None:
+    for owner, made in pods(rendered(name)):
+        security = made["spec"]["securityContext"]
+        assert security["runAsNonRoot"], owner
+        assert security["runAsUser"] > 0, owner
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, owner
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & made["spec"].keys(), owner
+        assert not [v for v in made["spec"].get("volumes", []) if "hostPath" in v], owner
+        for container in containers(made):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, owner
+
+
+@every_value_set
+def test_every_container_has_resources(name: str) -> None:
+    for owner, made in pods(rendered(name)):
+        for container in containers(made):
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), owner
+            assert "memory" in container["resources"]["limits"], owner
+
+
+@every_value_set
+def test_everything_that_serves_has_probes(name: str) -> None:
+    objects = rendered(name)
+    serving = [*of_kind(objects, "Deployment").values(), *of_kind(objects, "StatefulSet").values()]
+    for made in serving:
+        for container in containers(made["spec"]["template"]):
+            assert {"startupProbe", "livenessProbe"} <= container.keys(), made["metadata"]["name"]
+
+
+def test_tokens_go_only_to_those_who_talk_to_kubernetes() -> None:
+    objects = rendered("default")
+    assert all(
+        a["automountServiceAccountToken"] is False for a in of_kind(objects, "ServiceAccount").values()
+    )
+    assert all(made["spec"]["automountServiceAccountToken"] is False for _, made in pods(objects))
+    holders = {owner for owner, made in pods(objects) if "serviceAccountToken" in json.dumps(made)}
+    assert holders == {"vision-node-api", "vision-node-operator", "worker-metadata"}
+
+
+@every_value_set
+def test_no_credential_stands_outside_secrets(name: str) -> None:
+    objects = rendered(name)
+    values = [
+        v
+        for secret in of_kind(objects, "Secret").values()
+        for k, v in secret["data"].items()
+        if "secret-key" in k
+    ]
+    others = json.dumps([o for o in objects if o["kind"] != "Secret"])
+    for value in values:
+        assert len(base64.b64decode(value)) >= 32
+        assert value not in others
+        assert base64.b64decode(value).decode() not in others
+
+
+def storage_keys(made: Object) -> set[str]:
+    """Return the keys of the storage Secret that a pod's environment reads."""
+    refs = [e.get("valueFrom", {}).get("secretKeyRef") for c in containers(made) for e in c.get("env", [])]
+    return {ref["key"] for ref in refs if ref}
+
+
+@pytest.mark.parametrize("name", ["default", "external-s3"])
+def test_each_component_has_its_own_storage_user_only(name: str) -> None:
+    users = {"vision-node-api": "api", "vision-node-operator": "operator", "worker-metadata": "describer"}
+    for owner, user in users.items():
+        assert storage_keys(pod(rendered(name), owner)) == {f"{user}-access-key", f"{user}-secret-key"}
+    assert storage_keys(pod(rendered(name), "vision-node-test")) == set()
+
+
+def test_a_storage_of_ones_own_replaces_all_of_minio() -> None:
+    objects = rendered("external-s3")
+    assert not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret") | of_kind(objects, "Job")
+    assert "minio" not in json.dumps([o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}])
+    for owner in ("vision-node-api", "vision-node-operator", "worker-metadata"):
+        env = {e["name"]: e for e in containers(pod(objects, owner))[0]["env"]}
+        assert env["S3_ENDPOINT"]["value"] == "s3.example.com:9443"
+        assert (env["S3_SECURE"]["value"], env["S3_REGION"]["value"]) == ("true", "eu-central-1")
+        assert env["S3_SECRET_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "my-bucket"
+
+
+def test_providers_credentials_go_to_workers_only() -> None:
+    objects = rendered("provider")
+    (worker,) = containers(pod(objects, "worker-metadata"))
+    assert worker["envFrom"] == [{"secretRef": {"name": "my-provider", "optional": False}}]
+    assert [owner for owner, made in pods(objects) if "my-provider" in json.dumps(made)] == [
+        "worker-metadata"
+    ]
+    assert "envFrom" not in json.dumps(rendered("default"))
+
+
+def test_a_disruption_budget_needs_a_second_replica() -> None:
+    assert not of_kind(rendered("default"), "PodDisruptionBudget")
+    assert of_kind(rendered("many"), "PodDisruptionBudget").keys() == {"vision-node-api"}
+
+
+def test_pods_are_placed_as_told() -> None:
+    made = pod(rendered("placed"), "vision-node-minio")
+    assert made["metadata"]["annotations"] == {"example.com/team": "vision"}
+    assert made["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert made["spec"]["tolerations"][0]["key"] == "images"
+    assert "podAntiAffinity" in made["spec"]["affinity"]
+
+
+def test_ingress() -> None:
+    ingress = of_kind(rendered("ingress"), "Ingress")["vision-node-api"]
+    assert ingress["spec"]["ingressClassName"] == "nginx"
+    assert ingress["spec"]["rules"][0]["host"] == "images.example.com"
+    assert ingress["spec"]["tls"] == [{"secretName": "images-tls", "hosts": ["images.example.com"]}]
+
+
+def test_network_policies_know_every_pod() -> None:
+    """A pod that none of them names could only ask DNS."""
+    for name in ("network-policies", "network-policies-external-s3"):
+        objects = rendered(name)
+        policies = of_kind(objects, "NetworkPolicy").values()
+        component = "app.kubernetes.io/component"
+        named = {p["spec"]["podSelector"]["matchLabels"].get(component) for p in policies} - {None}
+        running = {made["metadata"]["labels"].get(component, "worker") for _, made in pods(objects)}
+        assert named == running
+    storage = of_kind(objects, "NetworkPolicy")["vision-node-api"]["spec"]["egress"][-1]
+    assert storage == {"ports": [{"port": 80}]}
+
+
+def test_crds_are_those_of_the_contract() -> None:
+    crds = of_kind(rendered("default"), "CustomResourceDefinition")
+    assert [f"{name}.yaml" for name in sorted(crds)] == [path.name for path in CRDS]
+    for path in CRDS:
+        source = yaml.safe_load(path.read_text())
+        assert crds[path.stem]["spec"] == source["spec"]
+        assert crds[path.stem]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        # A link: there is one source, and nothing to copy.
+        assert Path(CHART, "files", path.name).resolve() == path.resolve()
+
+
+def test_crds_need_not_be_kept() -> None:
+    crds = of_kind(rendered("crds-not-kept"), "CustomResourceDefinition")
+    assert crds.keys() == {path.stem for path in CRDS}
+    assert not [crd for crd in crds.values() if "annotations" in crd["metadata"]]
+
+
+def test_a_release_can_do_without_cluster_scoped_objects() -> None:
+    kinds = {made["kind"] for made in rendered("second-release")}
+    assert not kinds & {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", *POLICIES}
+
+
+def test_cluster_scoped_names_are_the_releases_own() -> None:
+    """Namespaces have no dots: what comes before the first one tells a-b + c from a + b-c."""
+    names = [
+        {name for kind in POLICIES for name in of_kind(template(namespace=space, release=release), kind)}
+        for space, release in (("a-b", "c"), ("a", "b-c"), ("a", "b.c"))
+    ]
+    assert all(len(found) == 2 for found in names)
+    assert not names[0] & names[1]
+    assert not names[0] & names[2]
+
+
+def test_policies_hold_for_their_namespace_only() -> None:
+    for policy in of_kind(template(namespace="mine"), POLICIES[0]).values():
+        selector = policy["spec"]["matchConstraints"]["namespaceSelector"]
+        assert selector == {"matchLabels": {"kubernetes.io/metadata.name": "mine"}}
+
+
+def test_the_workers_policy_speaks_of_every_field_of_the_status() -> None:
+    """Whether a field that is new in the CRD is a worker's to write must be thought of, and said there."""
+    policy = of_kind(rendered("default"), POLICIES[0])["vision-node.vision-node-workers"]
+    text = json.dumps(policy["spec"]["validations"])
+    crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    named = set(re.findall(r"variables\.new\.\??(\w+)", text))
+    assert schema["properties"].keys() - named == {"error"}
+
+
+def test_selectors_never_change() -> None:
+    objects = rendered("default")
+    for kind in ("Deployment", "StatefulSet"):
+        for made in of_kind(objects, kind).values():
+            labels = made["spec"]["selector"]["matchLabels"]
+            assert labels.keys() == {f"app.kubernetes.io/{key}" for key in ("name", "instance", "component")}
+            assert labels.items() <= made["spec"]["template"]["metadata"]["labels"].items()
+
+
+@every_value_set
+def test_every_object_has_the_recommended_labels(name: str) -> None:
+    wanted = {"name", "instance", "component", "version", "managed-by", "part-of"}
+    for made in rendered(name):
+        labels = made["metadata"]["labels"]
+        assert {f"app.kubernetes.io/{key}" for key in wanted} <= labels.keys(), made["metadata"]["name"]
+
+
+def test_the_longest_names_fit() -> None:
+    values: Any = {"networkPolicies": {"enabled": True}, "api": {"replicas": 2, "ingress": {"enabled": True}}}
+    objects = template(values, release=LONG_RELEASE, namespace=LONG_NAMESPACE)
+    for made in objects:
+        limit = 253 if made["kind"] in {*POLICIES, "CustomResourceDefinition"} else 63
+        assert len(made["metadata"]["name"]) <= limit
+    strings = re.findall(r'"app.kubernetes.io/[a-z-]+": "([^"]*)"', json.dumps(objects))
+    assert max(map(len, strings)) <= 63
+    # What others add: Kubernetes a StatefulSet's revision, the operator a Job's describer and number.
+    assert len(f"{next(iter(of_kind(objects, 'StatefulSet')))}-0123456789") <= 63
+    prefix = {e["name"]: e for e in containers(pod(objects, f"{LONG_RELEASE[:36]}-operator"))[0]["env"]}
+    assert len(f"{prefix['JOB_PREFIX']['value']}-{'d' * 22}-999") <= 63
+
+
+def test_lint_is_clean() -> None:
+    done = run("lint", "--strict", CHART)
+    assert done.returncode == 0, done.stdout
+    assert not re.search(r"\[(INFO|WARNING|ERROR)\]", done.stdout), done.stdout
+
+
+@pytest.mark.skipif(not find("helm3"), reason="no helm3: `python3 -m cluster tool helm3` gets it")
+@every_value_set
+def test_helm_3_makes_the_same(name: str) -> None:
+    def comparable(objects: list[Object]) -> list[str]:
+        return sorted(json.dumps(o, sort_keys=True) for o in objects if o["kind"] != "Secret")
+
+    assert comparable(template(VALUES[name], program="helm3")) == comparable(rendered(name))

@@ -1,0 +1,133 @@
+"""The loop: what it does when writes fail, conflict or answer late."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_operator.actions import Assign, Launch, Write
+from vision_node_operator.reconcile import Reconciler
+from vision_node_operator.settings import Pool, Settings
+
+POOL = Pool("metadata", {"spec": {}}, max_workers=1)
+SETTINGS = Settings("ns", {"metadata": POOL}, owner_name="pools", job_prefix="vn")
+
+
+def imagejob(version: int, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "j", "uid": "u", "resourceVersion": str(version)},
+        "spec": {"image": {"key": "images/1"}},
+        "status": {"phase": "queued", **status},
+    }
+
+
+def worker() -> list[tuple[Any, dict[str, Any]]]:
+    labels = {"vision-node.dev/describer": "metadata", "vision-node.dev/template-hash": POOL.template_hash}
+    created = datetime.now(UTC).isoformat()
+    job = {"name": "vn-metadata-0", "uid": "ju", "resourceVersion": "1", "creationTimestamp": created}
+    pod = {"name": "w0", "resourceVersion": "1", "labels": {"batch.kubernetes.io/controller-uid": "ju"}}
+    lease = {"name": "w0", "resourceVersion": "1"}
+    return [
+        ("jobs", {"metadata": {**job, "labels": labels}}),
+        ("pods", {"metadata": pod, "status": {"phase": "Running"}}),
+        ("leases", {"metadata": lease, "spec": {"renewTime": created}}),
+    ]
+
+
+class Server:
+    """Has nothing at the start; answers writes with `error`; shows `now` when asked for the ImageJob."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+        self.error: Exception | None = None
+        self.now: dict[str, Any] | None = None
+
+    async def list_pages(self, *_: Any) -> Any:
+        yield [], "0"
+
+    async def request(self, method: str, path: str) -> dict[str, Any]:
+        assert (method, path.rsplit("/", 1)[-1]) == ("GET", "j")
+        if self.now is None:
+            raise NotFoundError(404, "NotFound", "j")
+        return self.now
+
+    async def perform(self, action: Write, now: datetime) -> Any:
+        self.writes.append(action)
+        if self.error:
+            raise self.error
+        await asyncio.sleep(0)
+        return "imagejobs", imagejob(9, phase="processing", worker="w0", attempts=1)
+
+
+class Idle:
+    async def sweep_now_and_then(self) -> None:
+        await asyncio.Event().wait()
+
+    def collect(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+async def run(server: Server, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3) -> Reconciler:
+    """Run the loop for so long after showing it the events."""
+    parts: Any = (server, SETTINGS, server, Idle())
+    reconciler = Reconciler(*parts)
+    task = asyncio.create_task(reconciler.run())
+    await asyncio.sleep(0.01)
+    for kind, body in events:
+        reconciler.observe(kind, "ADDED", body)
+    await asyncio.sleep(seconds)
+    assert not task.done(), "the loop must go on whatever a write does"
+    task.cancel()
+    return reconciler
+
+
+async def test_an_answer_counts_at_once(server: Server) -> None:
+    reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
+    assert [type(write) for write in server.writes] == [Assign]
+    assert reconciler.state.backlog.held("w0") == 1
+    assert reconciler.state.busy == {}
+
+
+FAILURES = [
+    KubeError(403, "Forbidden", "exceeded quota"),
+    KubeError(422, "Invalid", "name too long"),
+    UnavailableError(0, "NoAnswer", "connection refused"),
+    NotFoundError(404, "NotFound", "namespace"),
+    ConflictError(409, "Conflict", "job"),
+    ZeroDivisionError("a bug"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+async def test_a_launch_that_fails_is_tried_ever_more_seldom(server: Server, error: Exception) -> None:
+    server.error = error
+    await run(server, ("imagejobs", imagejob(2)), seconds=1.0)
+    assert {type(write) for write in server.writes} == {Launch}
+    assert 1 <= len(server.writes) <= 5
+
+
+@pytest.mark.parametrize("error", [FAILURES[0], FAILURES[2], FAILURES[5]], ids=repr)
+async def test_so_is_an_assignment(server: Server, error: Exception) -> None:
+    server.error = error
+    await run(server, *worker(), ("imagejobs", imagejob(2)), seconds=1.0)
+    assert 1 <= len(server.writes) <= 5
+
+
+async def test_a_conflict_is_looked_at_and_decided_anew(server: Server) -> None:
+    server.error, server.now = ConflictError(409, "Conflict", "j"), imagejob(5, phase="failed")
+    reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
+    assert len(server.writes) == 1
+    assert list(reconciler.state.backlog.finished) == ["j"]
+
+
+async def test_what_is_gone_is_forgotten(server: Server) -> None:
+    server.error = NotFoundError(404, "NotFound", "j")
+    reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
+    assert len(server.writes) == 1
+    assert reconciler.state.backlog.jobs == {}
