@@ -50,7 +50,7 @@ test: lint test-unit test-e2e ## All of these: lint, test-unit, test-e2e
 
 .PHONY: test-unit
 test-unit: ## Test without a cluster, in seconds
-	@$(UV_RUN) python -m pytest tests/unit $(ARGS)
+	@HELM=$$($(TOOL) tool helm) HELM3=$$($(TOOL) tool helm3) $(UV_RUN) python -m pytest tests/unit $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: ## Test on a fresh cluster that is deleted afterwards
@@ -70,11 +70,13 @@ lint-python:
 .PHONY: lint-chart
 lint-chart:
 	@$$($(TOOL) tool helm) lint --strict charts/vision-node
+	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Put the style right
+format: ## Put the style right, and the chart's copies of the CRDs
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
+	@cp crds/*.yaml charts/vision-node/files/
 
 ##@ Parts
 

@@ -26,7 +26,8 @@ class Client:
 
     def apply(self, manifest: Mapping[str, object]) -> None:
         """Have the object in the cluster as it is here."""
-        apply = (self.kubectl, "apply", "-f", "-")
+        # Server-side: else an annotation would repeat all that the object holds, keys included.
+        apply = (self.kubectl, "apply", "--server-side", "--force-conflicts", "-f", "-")
         shell.run(apply, env=self.env, text_in=json.dumps(manifest))
 
     def run_kubectl(self, *arguments: shell.Argument) -> None:

@@ -1,13 +1,14 @@
 """The project in the cluster: its namespace and its Helm release."""
 
 import json
+import os
 import threading
 import time
 import urllib.request
 from dataclasses import asdict
 from pathlib import Path
 
-from cluster import diagnosis
+from cluster import diagnosis, dotenv
 from cluster.client import Client
 from cluster.errors import ClusterError
 from cluster.images import Images
@@ -25,19 +26,23 @@ SERVING_SECONDS = 60.0
 UNFINISHED = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
 
 
-def values(images: Images, node_port: int | None) -> dict[str, object]:
-    """The chart's values; `node_port` publishes the API on the node."""
+def values(images: Images, node_port: int | None, provider_secret: str) -> dict[str, object]:
+    """The chart's values; `node_port` publishes the API on the node, the Secret's keys reach the workers."""
     service = {"service": {"type": "NodePort", "nodePort": node_port}} if node_port else {}
-    return {"images": asdict(images), "api": service}
+    return {"images": asdict(images), "api": service, "providerSecret": provider_secret}
 
 
 def install(shop: Workshop, client: Client, images: Images, node_port: int | None) -> None:
     """Install or upgrade the release and wait until it is ready."""
     file = shop.cache.folder("releases") / "values.json"
     # JSON is YAML.
-    file.write_text(json.dumps(values(images, node_port), indent=2))
+    settings = dotenv.read(shop.repository / ".env", os.environ)
+    secret = dotenv.SECRET if settings else ""
+    file.write_text(json.dumps(values(images, node_port, secret), indent=2))
     with shop.progress.step("release", outcome="ready"):
         client.apply(namespace())
+        if settings:
+            client.apply(dotenv.manifest(settings, NAMESPACE))
         if client.kubeconfig:
             # Whoever was upgrading our own cluster was killed: this run has it alone.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)

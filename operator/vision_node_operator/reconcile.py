@@ -26,7 +26,7 @@ from vision_node_contract.names import (
     WORKER_COMPONENT,
 )
 
-from .actions import Assign, Cordon, Fail, Requeue, Write, target
+from .actions import Assign, Cordon, Expire, Fail, Requeue, Write, target
 from .decide import decide
 from .garbage import Garbage
 from .settings import Settings
@@ -155,6 +155,7 @@ class Reconciler:
             async with self._slots:
                 kind, body = await self._writer.perform(action, utcnow())
             self._take_in(object_key, kind, body)
+            log.log(_level(action), "%s %s", type(action).__name__, object_key)
         except (ConflictError, NotFoundError) as error:
             await self._reread(action, error)
         except KubeError as error:
@@ -205,6 +206,11 @@ class Reconciler:
             log.warning("objects of ImageJob %s are left to the sweep: %s", body["metadata"]["name"], error)
         else:
             self._garbage.collect(job, self.state.backlog)
+
+
+def _level(action: Write) -> int:
+    """Return the log level: what each image takes is no news."""
+    return logging.DEBUG if isinstance(action, Assign | Expire) else logging.INFO
 
 
 def utcnow() -> datetime:

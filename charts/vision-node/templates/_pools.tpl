@@ -12,10 +12,15 @@
 {{/* A worker's pod: (list . pool) */}}
 {{- define "vision-node.workerPod" -}}
 {{- $root := index . 0 }}{{- $pool := index . 1 -}}
+{{- $provider := (lookup "v1" "Secret" $root.Release.Namespace ($root.Values.providerSecret | default "none")).data }}
 metadata:
   labels:
     {{- include "vision-node.releaseSelector" $root | nindent 4 }}
     app.kubernetes.io/part-of: vision-node
+    {{- with $provider }}
+    # Workers read it when they start: those with older keys are replaced.
+    vision-node.dev/provider-hash: {{ . | toJson | sha256sum | trunc 16 }}
+    {{- end }}
   {{- with include "vision-node.podAnnotations" (list $root $pool) }}
   annotations: {{- . | nindent 4 }}
   {{- end }}

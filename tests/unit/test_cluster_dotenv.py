@@ -1,0 +1,37 @@
+"""The keys in .env: what is carried into the cluster, and what is never said."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster import dotenv
+from cluster.errors import ClusterError
+
+CASES = [
+    ("", {}, {}),
+    ("OPENAI_API_KEY=\nOPENAI_BASE_URL=''", {}, {}),
+    ("OPENAI_API_KEY=sk-1", {}, {"OPENAI_API_KEY": "sk-1"}),
+    ("# a comment\n\n  export OPENAI_API_KEY = 'sk-1' ", {}, {"OPENAI_API_KEY": "sk-1"}),
+    ('OPENAI_VISION_MODEL="a=b"\nHOME=/elsewhere', {}, {"OPENAI_VISION_MODEL": "a=b"}),
+    ("OPENAI_API_KEY=file", {"OPENAI_API_KEY": "env"}, {"OPENAI_API_KEY": "env"}),
+    ("", {"OPENAI_API_KEY": "env", "OTHER": "x"}, {"OPENAI_API_KEY": "env"}),
+]
+
+
+@pytest.mark.parametrize(("text", "environment", "expected"), CASES)
+def test_what_is_carried(
+    tmp_path: Path, text: str, environment: dict[str, str], expected: dict[str, str]
+) -> None:
+    (tmp_path / ".env").write_text(text)
+    assert dotenv.read(tmp_path / ".env", environment) == expected
+
+
+def test_no_file_is_no_settings(tmp_path: Path) -> None:
+    assert dotenv.read(tmp_path / ".env", {}) == {}
+
+
+def test_a_broken_line_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=a\nsk-secret")
+    with pytest.raises(ClusterError, match=r"\.env, line 2") as caught:
+        dotenv.read(tmp_path / ".env", {})
+    assert "secret" not in str(caught.value)
