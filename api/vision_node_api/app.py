@@ -36,6 +36,7 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
     # /docs without a content delivery network: clusters often have no way out.
     app = FastAPIOffline(
         title="vision-node",
+        summary="Images in, descriptions out. Submit an image, follow its job, read its result.",
         version="0.1.0",
         lifespan=lifespan,
         redoc_url=None,

@@ -13,7 +13,7 @@ from .form import read_upload
 from .jobs import Jobs, unavailable
 from .problems import MEDIA_TYPE, Problem
 
-router = APIRouter()
+router = APIRouter(tags=["jobs"])
 
 MAX_IDEMPOTENCY_KEY = 255
 

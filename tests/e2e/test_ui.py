@@ -212,3 +212,13 @@ def test_a_hostile_file_name_stays_one_word_of_the_command(page: Page) -> None:
     )
     first, *_ = commands["curl"].split("\n")
     assert first == ("curl -F 'image=@\"a'\\''; rm -rf ~; \ufffd[2J\ufffdgpj.jpg\"' http://server/submit")
+
+
+def test_the_api_documents_itself_without_the_internet(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{url}/docs")
+    page.get_by_text("/submit", exact=True).wait_for()
+    page.close()
+    assert [address for address in asked if not address.startswith((url, "data:"))] == []
