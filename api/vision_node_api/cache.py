@@ -29,6 +29,11 @@ class JobCache:
         """As JSON: a tenth of the memory, and read seldom."""
         self._following: asyncio.Task[None] | None = None
 
+    @property
+    def unfinished(self) -> int:
+        """How many ImageJobs are queued or in processing."""
+        return len(self._unfinished)
+
     async def get(self, name: str) -> ImageJob:
         """Return an ImageJob.
 

@@ -37,6 +37,9 @@ INSPECTORS = 2
 MAX_RESULT_BYTES = 16 << 20
 """No describer says so much; what is larger was not written by one."""
 
+FULL_RETRY_AFTER_SECONDS = "10"
+"""For clients, while too many jobs wait."""
+
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _DESCRIBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -58,8 +61,8 @@ class Jobs:
         With an idempotency key, the second submit of the same image returns the first one's ImageJob.
 
         Raises:
-            Problem: the upload is refused (see intake), the key was used for another image (422), or
-                storage or Kubernetes is away (503).
+            Problem: the upload is refused (see intake), the key was used for another image (422), too
+                many jobs wait (429), or storage or Kubernetes is away (503).
         """
         key = new_image_key()
         limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
@@ -71,6 +74,7 @@ class Jobs:
             known = await self._read(name)
             if known:
                 return _same(known, spec)
+        self._check_room()
         try:
             await self.store.put(key, upload.data, image.media_type or "application/octet-stream")
         except StoreUnavailableError as error:
@@ -106,6 +110,12 @@ class Jobs:
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
         result = status.result.inline or await self._read_result(status.result.key or "")
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
+
+    def _check_room(self) -> None:
+        limit = self.settings.max_unfinished_jobs
+        if self.cache.unfinished >= limit:
+            detail = f"{limit} jobs are unfinished, which is the limit; try again later"
+            raise Problem(429, "TooManyJobs", detail, headers={"Retry-After": FULL_RETRY_AFTER_SECONDS})
 
     async def _create(self, name: str, spec: Spec) -> ImageJob:
         try:

@@ -16,13 +16,16 @@ class Settings:
     max_image_bytes: int = 20 * MEBIBYTE
     max_image_pixels: int = 100_000_000
     """Decoded, about 400 MB: what a worker's memory limit has room for."""
+    max_unfinished_jobs: int = 20_000
+    """What waits beyond that would wait too long, and etcd is not made for millions."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read POD_NAMESPACE, DEFAULT_DESCRIBER, MAX_IMAGE_BYTES and MAX_IMAGE_PIXELS."""
+        """Read POD_NAMESPACE, DEFAULT_DESCRIBER, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_UNFINISHED_JOBS."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             max_image_pixels=int(os.environ["MAX_IMAGE_PIXELS"]),
+            max_unfinished_jobs=int(os.environ["MAX_UNFINISHED_JOBS"]),
         )

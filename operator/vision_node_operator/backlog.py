@@ -1,16 +1,25 @@
-"""ImageJobs as the operator needs to see them: queued in order, held by workers, finished and expiring."""
+"""ImageJobs as the operator needs to see them: queued in order, held by workers, finished and expiring.
+
+The order is: highest priority first; then the owner of whom fewest are being worked on, so that one
+owner's ten thousand images don't starve another's single one; then the oldest.
+"""
 
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import heapify, heappop, heapreplace
 from typing import Any
 
 from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.names import OWNER_LABEL
 
-QueueKey = tuple[int, datetime, str]
-"""Sort key: highest priority first, then oldest, then by name."""
+Line = list[tuple[datetime, str]]
+"""One owner's queued ImageJobs of one priority: when created, name; sorted."""
+
+Queue = dict[int, dict[str, Line]]
+"""A describer's queued ImageJobs: by priority, by owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +42,13 @@ class Backlog:
     released: dict[str, datetime] = field(default_factory=dict)
     """When a worker (pod name) was last rid of all that it held."""
 
-    _queues: dict[str, list[QueueKey]] = field(default_factory=dict)
-    """Sorted, by describer."""
+    _queues: dict[str, Queue] = field(default_factory=dict)
+    """By describer."""
     _cancelled: set[str] = field(default_factory=set)
     _processing: dict[str, str] = field(default_factory=dict)
     _held: dict[str, set[str]] = field(default_factory=dict)
+    _worked_on: Counter[str] = field(default_factory=Counter)
+    """By owner: ImageJobs in processing."""
     _expiry: list[tuple[datetime, str]] = field(default_factory=list)
     """Sorted."""
     _images: Counter[str] = field(default_factory=Counter)
@@ -56,10 +67,12 @@ class Backlog:
             worker = job.status.worker or ""
             self._processing[name] = worker
             self._held.setdefault(worker, set()).add(name)
+            self._worked_on[owner_of(job)] += 1
         elif job.spec.cancel:
             self._cancelled.add(name)
         else:
-            insort(self._queues.setdefault(job.spec.describer, []), _queue_key(job))
+            owners = self._queues.setdefault(job.spec.describer, {}).setdefault(job.spec.priority, {})
+            insort(owners.setdefault(owner_of(job), []), _place(job))
 
     def drop(self, name: str, now: datetime) -> None:
         """Forget an ImageJob."""
@@ -72,7 +85,7 @@ class Backlog:
             return
         self._drop_image(job.spec.image.key)
         if name in self._processing:
-            self._release(name, now)
+            self._release(job, now)
         elif name in self._cancelled:
             self._cancelled.remove(name)
         else:
@@ -84,7 +97,11 @@ class Backlog:
 
     def queued(self, describer: str) -> Iterator[ImageJob]:
         """Yield the describer's queued ImageJobs in the order in which they should be assigned."""
-        return (self.jobs[name] for _, _, name in self._queues.get(describer, ()))
+        queue = self._queues.get(describer, {})
+        taken = Counter(self._worked_on)
+        for priority in sorted(queue, reverse=True):
+            for name in _in_turn(queue[priority], taken):
+                yield self.jobs[name]
 
     def processing(self) -> Iterator[ImageJob]:
         """Yield ImageJobs that a worker holds."""
@@ -117,7 +134,11 @@ class Backlog:
         self.finished[name] = Finished(name, version, expires, job.spec.image.key)
         insort(self._expiry, (expires, name))
 
-    def _release(self, name: str, now: datetime) -> None:
+    def _release(self, job: ImageJob, now: datetime) -> None:
+        name, owner = job.metadata.name, owner_of(job)
+        self._worked_on[owner] -= 1
+        if not self._worked_on[owner]:
+            del self._worked_on[owner]
         worker = self._processing.pop(name)
         self._held[worker].discard(name)
         if not self._held[worker]:
@@ -126,7 +147,13 @@ class Backlog:
 
     def _unqueue(self, job: ImageJob) -> None:
         queue = self._queues[job.spec.describer]
-        _remove(queue, _queue_key(job))
+        owners = queue[job.spec.priority]
+        line = owners[owner_of(job)]
+        _remove(line, _place(job))
+        if not line:
+            del owners[owner_of(job)]
+        if not owners:
+            del queue[job.spec.priority]
         if not queue:
             del self._queues[job.spec.describer]
 
@@ -136,10 +163,29 @@ class Backlog:
             del self._images[key]
 
 
+def owner_of(job: ImageJob) -> str:
+    """Return who submitted the ImageJob; all without a name are one."""
+    return job.metadata.labels.get(OWNER_LABEL, "")
+
+
+def _in_turn(lines: dict[str, Line], taken: Counter[str]) -> Iterator[str]:
+    """Yield names of all lines: next is always the owner of whom fewest are `taken`, which counts on."""
+    heap = [(taken[owner], line[0], owner, 0) for owner, line in lines.items()]
+    heapify(heap)
+    while heap:
+        _, (_, name), owner, index = heap[0]
+        yield name
+        taken[owner] += 1
+        line = lines[owner]
+        if index + 1 < len(line):
+            heapreplace(heap, (taken[owner], line[index + 1], owner, index + 1))
+        else:
+            heappop(heap)
+
+
+def _place(job: ImageJob) -> tuple[datetime, str]:
+    return (job.metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC), job.metadata.name)
+
+
 def _remove(ordered: list[Any], key: Any) -> None:
     del ordered[bisect_left(ordered, key)]
-
-
-def _queue_key(job: ImageJob) -> QueueKey:
-    created = job.metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC)
-    return (-job.spec.priority, created, job.metadata.name)

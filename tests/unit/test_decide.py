@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
+from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, OWNER_LABEL, WORKER_COMPONENT
 from vision_node_operator.actions import Action, Assign, Cordon, Expire, Fail, Launch, Requeue, Retire
 from vision_node_operator.decide import decide
 from vision_node_operator.fleet import JOB_UID_LABEL, TEMPLATE_LABEL
@@ -33,11 +33,13 @@ class World:
         meta = {"name": name, "resourceVersion": str(self.version), **body.pop("metadata", {})}
         self.state.observe(kind, {"metadata": meta, **body}, NOW + timedelta(seconds=when))
 
-    def job(self, name: str, *, created: float = -10, spec: Any = None, **status: Any) -> None:
+    def job(
+        self, name: str, *, created: float = -10, spec: Any = None, owner: str = "", **status: Any
+    ) -> None:
         self.see(
             "imagejobs",
             name,
-            metadata={"uid": name, "creationTimestamp": at(created)},
+            metadata={"uid": name, "creationTimestamp": at(created), "labels": {OWNER_LABEL: owner}},
             spec={"image": {"key": "images/1"}, **(spec or {})},
             status={"phase": "queued", **status},
         )
@@ -158,6 +160,35 @@ def test_assignment_goes_by_priority_then_age_and_to_who_holds_least() -> None:
     world.job("urgent", created=-1, spec={"priority": 5})
     world.job("new", created=-2)
     assert world.decide() == ["assign urgent to w1", "assign older to w0", "assign old to w1"]
+
+
+def test_owners_take_turns() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    for n in range(20):
+        world.job(f"many{n:02}", created=-100 + n, owner="bulk")
+    world.job("single", created=-1, owner="somebody")
+    world.job("other", created=-2, owner="somebody else")
+    assert [word.split()[1] for word in world.decide()] == ["many00", "other", "single", "many01"]
+
+
+def test_what_an_owner_has_in_work_counts() -> None:
+    world = World()
+    world.worker(0)
+    world.processing("first", "w0", owner="bulk")
+    world.job("second", created=-100, owner="bulk")
+    world.job("single", created=-1, owner="somebody")
+    assert world.decide()[0] == "assign single to w0"
+
+
+def test_priority_goes_before_fairness() -> None:
+    world = World()
+    world.worker(0)
+    world.processing("first", "w0", owner="bulk")
+    world.job("urgent", owner="bulk", spec={"priority": 1})
+    world.job("single", created=-100, owner="somebody")
+    assert world.decide()[0] == "assign urgent to w0"
 
 
 def test_backing_off_is_respected() -> None:

@@ -19,11 +19,11 @@ from vision_node_api.jobs import Jobs
 from vision_node_api.problems import Problem, on_problem
 from vision_node_api.settings import Settings
 from vision_node_contract.imagejob import ImageJob, Metadata, Spec
-from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.kube import AlreadyExistsError, Event, KubeError, NotFoundError, UnavailableError
 from vision_node_contract.store import StoreUnavailableError
 
 LIMIT = 50_000
-SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000)
+SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100)
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB") -> bytes:
@@ -88,15 +88,18 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-async def client(
-    bucket: Bucket, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[httpx.AsyncClient]:
+def jobs(bucket: Bucket, cluster: Cluster) -> Jobs:
+    return Jobs(cluster, JobCache(cluster), bucket, SETTINGS)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def client(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as use_own_pixel_limit() does for good
     app = FastAPI()
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
     app.include_router(routes.router)
-    app.state.jobs = Jobs(cluster, JobCache(cluster), bucket, SETTINGS)  # type: ignore[arg-type]
+    app.state.jobs = jobs
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client
@@ -222,6 +225,16 @@ async def test_idempotency_key(client: httpx.AsyncClient, cluster: Cluster, buck
     assert (len(cluster.jobs), len(bucket.objects)) == (1, 1)
     other = await submit(client, picture(size=(9, 9)), headers=key)
     assert (other.status_code, other.json()["reason"]) == (422, "IdempotencyKeyReused")
+
+
+async def test_no_more_than_can_wait(client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket) -> None:
+    limit = SETTINGS.max_unfinished_jobs
+    waiting = {"spec": {"image": {"key": "images/1"}}}
+    jobs.cache.observe(Event("LISTING", [{"metadata": {"name": f"j{n}"}, **waiting} for n in range(limit)]))
+    answer = await submit(client, PNG)
+    assert (answer.status_code, answer.json()["reason"]) == (429, "TooManyJobs")
+    assert answer.headers["Retry-After"]
+    assert bucket.objects == {}
 
 
 async def test_storage_away(client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster) -> None:

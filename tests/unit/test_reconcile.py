@@ -107,7 +107,7 @@ FAILURES = [
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
 async def test_a_launch_that_fails_is_tried_ever_more_seldom(server: Server, error: Exception) -> None:
     server.error = error
-    await run(server, ("imagejobs", imagejob(2)), seconds=1.0)
+    await run(server, ("imagejobs", imagejob(2)), seconds=0.5)
     assert {type(write) for write in server.writes} == {Launch}
     assert 1 <= len(server.writes) <= 5
 
@@ -115,7 +115,7 @@ async def test_a_launch_that_fails_is_tried_ever_more_seldom(server: Server, err
 @pytest.mark.parametrize("error", [FAILURES[0], FAILURES[2], FAILURES[5]], ids=repr)
 async def test_so_is_an_assignment(server: Server, error: Exception) -> None:
     server.error = error
-    await run(server, *worker(), ("imagejobs", imagejob(2)), seconds=1.0)
+    await run(server, *worker(), ("imagejobs", imagejob(2)), seconds=0.5)
     assert 1 <= len(server.writes) <= 5
 
 
