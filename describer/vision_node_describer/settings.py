@@ -16,10 +16,12 @@ class Settings:
     concurrency: int
     """ImageJobs held at once: while one decodes, others fetch and commit."""
     max_image_bytes: int
+    memory_limit_bytes: int
+    """Of the container; the node's memory if it has none."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read POD_NAMESPACE, POD_NAME, POD_UID (downward API), DESCRIBER, CONCURRENCY, MAX_IMAGE_BYTES."""
+        """Read the pod's environment, as charts/vision-node/templates/_pools.tpl and worker_job.py set it."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             pod_name=os.environ["POD_NAME"],
@@ -27,4 +29,5 @@ class Settings:
             describer=os.environ["DESCRIBER"],
             concurrency=int(os.environ["CONCURRENCY"]),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
+            memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
         )

@@ -14,7 +14,7 @@ from vision_node_describer import attempt
 from vision_node_describer.attempt import Attempts
 from vision_node_describer.settings import Settings
 
-SETTINGS = Settings("ns", "w0", "uid", "fake", concurrency=1, max_image_bytes=100)
+SETTINGS = Settings("ns", "w0", "uid", "fake", concurrency=1, max_image_bytes=100, memory_limit_bytes=1 << 30)
 
 
 def job(**status: Any) -> ImageJob:
@@ -71,6 +71,9 @@ class Fake:
 
     def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
         self.answer = answer
+
+    def memory(self, image: bytes) -> int:
+        return 0
 
     def describe(self, image: bytes, options: Options) -> Description:
         if isinstance(self.answer, Exception):

@@ -39,6 +39,8 @@ spec:
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
         - name: POD_UID
           valueFrom: {fieldRef: {fieldPath: metadata.uid}}
+        - name: MEMORY_LIMIT_BYTES
+          valueFrom: {resourceFieldRef: {resource: limits.memory}}
         - {name: MAX_IMAGE_BYTES, value: {{ $root.Values.limits.imageBytes | int64 | quote }}}
         {{- include "vision-node.s3Env" (list $root "describer") | nindent 8 }}
       {{- with $root.Values.providerSecret }}

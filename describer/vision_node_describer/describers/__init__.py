@@ -12,6 +12,10 @@ class Describer(Protocol):
 
     name: str
 
+    def memory(self, image: bytes) -> int:
+        """Return the bytes of memory that describing this file may take, as its header says; never raises."""
+        ...
+
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file.
 

@@ -3,6 +3,7 @@
 from vision_node_contract.description import Description, Options
 
 from .facts import read_facts, to_json
+from .picture import decoding_bytes
 from .wording import alt_text, caption, describe_in_lines, tags
 
 
@@ -10,6 +11,10 @@ class Metadata:
     """Says in words what the file and its pixels tell. The same file gives the same words."""
 
     name = "metadata"
+
+    def memory(self, image: bytes) -> int:
+        """Return what decoding takes at most, in bytes."""
+        return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file, in English whatever `options.language` asks for.

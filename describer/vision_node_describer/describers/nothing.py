@@ -14,6 +14,10 @@ class Nothing:
 
     name = "nothing"
 
+    def memory(self, image: bytes) -> int:  # noqa: ARG002
+        """Return that it takes none."""
+        return 0
+
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
         """Return a constant."""
         return _DESCRIPTION

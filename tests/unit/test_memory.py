@@ -1,0 +1,65 @@
+"""Memory is given out before it is used."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from pictures import PHOTOGRAPHS, encoded, halves
+from PIL import Image
+from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_describer.describers import load
+from vision_node_describer.memory import RESERVED_BYTES, Budget
+
+MIB = 1 << 20
+
+
+async def test_what_fits_together_goes_together_and_the_rest_waits() -> None:
+    budget = Budget(RESERVED_BYTES + 100 * MIB)
+    order: list[str] = []
+
+    async def describe(name: str, wanted: int) -> None:
+        async with budget.room(wanted):
+            order.append(f"+{name}")
+            await asyncio.sleep(0)
+        order.append(f"-{name}")
+
+    await asyncio.gather(describe("a", 60 * MIB), describe("b", 40 * MIB), describe("c", 100 * MIB))
+    assert order.index("+b") < order.index("-a")
+    assert max(order.index("-a"), order.index("-b")) < order.index("+c")
+
+
+async def test_room_is_given_back_after_a_failure() -> None:
+    budget = Budget(RESERVED_BYTES + MIB)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            async with budget.room(MIB):
+                raise ZeroDivisionError
+
+
+async def test_what_will_never_fit_is_refused_with_both_numbers() -> None:
+    with pytest.raises(DescribeError, match="may take 500 MiB, the worker has 100 MiB") as caught:
+        async with Budget(RESERVED_BYTES + 100 * MIB).room(500 * MIB):
+            pass
+    assert caught.value.reason is Reason.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("kind", "per_pixel"), [("JPEG", 4), ("PNG", 5), ("GIF", 5), ("BMP", 8), ("AVIF", 10), ("WebP", 16)]
+)
+def test_what_a_picture_may_take_goes_by_its_format(kind: str, per_pixel: int) -> None:
+    picture = Image.new("RGB", (400, 300))
+    assert load("metadata").memory(encoded(picture, kind)) == 400 * 300 * per_pixel
+
+
+@pytest.mark.parametrize("image", [b"", b"no image", encoded(halves(), "PNG")[:20]])
+def test_what_cannot_be_opened_takes_nothing_and_fails_when_described(image: bytes) -> None:
+    assert load("metadata").memory(image) == 0
+
+
+@pytest.mark.parametrize("path", PHOTOGRAPHS, ids=lambda path: path.stem)
+def test_photographs_take_little(path: Path) -> None:
+    assert 0 < load("metadata").memory(path.read_bytes()) < 16 * MIB
+
+
+def test_who_does_not_look_takes_nothing() -> None:
+    assert load("nothing").memory(encoded(halves(), "PNG")) == 0
