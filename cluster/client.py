@@ -34,9 +34,9 @@ class Client:
         """Run kubectl; its output goes into the step's log."""
         shell.run([self.kubectl, *arguments], env=self.env)
 
-    def run_helm(self, *arguments: shell.Argument) -> None:
+    def run_helm(self, *arguments: shell.Argument, text_in: str = "") -> None:
         """Run helm; its output goes into the step's log."""
-        shell.run([self.helm, *arguments], env=self.env)
+        shell.run([self.helm, *arguments], env=self.env, text_in=text_in)
 
     def ask(self, *arguments: shell.Argument) -> str:
         """What kubectl prints."""

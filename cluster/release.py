@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,11 +35,8 @@ def values(images: Images, node_port: int | None, provider_secret: str) -> dict[
 
 def install(shop: Workshop, client: Client, images: Images, node_port: int | None) -> None:
     """Install or upgrade the release and wait until it is ready."""
-    file = shop.cache.folder("releases") / "values.json"
-    # JSON is YAML.
     settings = dotenv.read(shop.repository / ".env", os.environ)
-    secret = dotenv.SECRET if settings else ""
-    file.write_text(json.dumps(values(images, node_port, secret), indent=2))
+    wanted = values(images, node_port, dotenv.SECRET if settings else "")
     with shop.progress.step("release", outcome="ready"):
         client.apply(namespace())
         if settings:
@@ -47,26 +45,28 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
             # Whoever was upgrading our own cluster was killed: this run has it alone.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)
         try:
-            _upgrade(client, shop.repository / CHART, file)
+            _upgrade(client, shop.repository / CHART, wanted)
         except ClusterError as error:
             raise ClusterError(f"{error}\n\n{diagnosis.describe(client, NAMESPACE)}") from None
 
 
-def _upgrade(client: Client, chart: Path, values_file: Path) -> None:
+def _upgrade(client: Client, chart: Path, wanted: Mapping[str, object]) -> None:
     """Run helm until all is ready, or until a pod shows that it will not be."""
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     finished = threading.Event()
 
-    def upgrade() -> None:
-        options = ("--namespace", NAMESPACE, "--values", values_file)
+    def run() -> None:
+        options = ("--namespace", NAMESPACE, "--values", "-")
         wait = ("--wait", "--timeout", f"{HELM_TIMEOUT_SECONDS}s")
+        upgrade = ("upgrade", "--install", RELEASE, chart, *options, *wait)
         try:
-            client.run_helm("upgrade", "--install", RELEASE, chart, *options, *wait)
+            # JSON is YAML.
+            client.run_helm(*upgrade, text_in=json.dumps(wanted))
         finally:
             finished.set()
 
     with Parallel() as parallel:
-        parallel.start(upgrade)
+        parallel.start(run)
         parallel.start(lambda: diagnosis.watch(client, NAMESPACE, since, finished))
 
 

@@ -99,7 +99,7 @@ def test_pushed_images_are_renamed_all() -> None:
 
 
 def test_the_chart_is_told_its_images_and_the_port() -> None:
-    assert values(IMAGES, 30080) == {
+    assert values(IMAGES, 30080, "keys") == {
         "images": {
             "api": "vision-node-api:1",
             "operator": "vision-node-operator:2",
@@ -107,11 +107,12 @@ def test_the_chart_is_told_its_images_and_the_port() -> None:
             "minio": "minio:4",
         },
         "api": {"service": {"type": "NodePort", "nodePort": 30080}},
+        "providerSecret": "keys",
     }
 
 
 def test_without_a_port_the_service_stays_as_the_chart_has_it() -> None:
-    assert values(IMAGES, None)["api"] == {}
+    assert values(IMAGES, None, "")["api"] == {}
 
 
 def test_the_namespace_enforces_the_strictest_pod_security() -> None:
