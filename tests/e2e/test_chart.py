@@ -209,6 +209,27 @@ class Workers:
         answer = self._http.patch(path, content=json.dumps({"status": status}), headers=headers)
         return answer.status_code, answer.json().get("message", "")
 
+    def lease(self, method: str, name: str, *, pod: str) -> int:
+        """Create (POST), renew (PATCH) or withdraw (DELETE) a Lease as that pod; the answer's status."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{OTHER_NAMESPACE}/leases"
+        body = {"metadata": {"name": name}, "spec": {"holderIdentity": name}}
+        headers = {
+            "Authorization": f"Bearer {self.token(pod)}",
+            "Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json",
+        }
+        url = path if method == "POST" else f"{path}/{name}"
+        content = None if method == "DELETE" else json.dumps(body)
+        return self._http.request(method, url, content=content, headers=headers).status_code
+
+
+def test_a_worker_says_only_of_itself_that_it_serves(workers: Workers) -> None:
+    assert workers.lease("POST", "theirs", pod="mine") == 403
+    assert workers.lease("POST", "mine", pod="mine") == 201
+    assert workers.lease("PATCH", "mine", pod="theirs") == 403
+    assert workers.lease("DELETE", "mine", pod="theirs") == 403
+    assert workers.lease("PATCH", "mine", pod="mine") == 200
+    assert workers.lease("DELETE", "mine", pod="mine") == 200
+
 
 REPORT: Json = {"error": {"reason": "RateLimited", "message": "later", "retryable": True}}
 CLEARED: Json = {"attemptDeadline": None, "nextAttemptTime": None, "duration": "1s"}

@@ -186,7 +186,7 @@ def test_cluster_scoped_names_are_the_releases_own() -> None:
         {name for kind in POLICIES for name in of_kind(template(namespace=space, release=release), kind)}
         for space, release in (("a-b", "c"), ("a", "b-c"), ("a", "b.c"))
     ]
-    assert all(len(found) == 2 for found in names)
+    assert all(len(found) == 3 for found in names)
     assert not names[0] & names[1]
     assert not names[0] & names[2]
 
