@@ -266,6 +266,7 @@ def clean(shop: Workshop, name: str) -> None:
         kind_down(shop, cluster)
     if engines.home(shop).process():
         raise ClusterError("Other containers run on this cache's Docker engine: stop them first")
-    with shop.progress.step("cache", outcome="deleted"):
-        for path in shop.cache.root.iterdir():
-            remove(path)
+    engines.unmount(shop)
+    for path in shop.cache.root.iterdir():
+        remove(path)
+    shop.progress.say(f"✓ {shop.cache.root}: empty")

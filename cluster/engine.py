@@ -240,6 +240,16 @@ def stop(shop: Workshop) -> None:
             _terminate(place)
 
 
+def unmount(shop: Workshop) -> None:
+    """Take away what a stopped engine left mounted, so that its files can be deleted."""
+    root = str(home(shop).root)
+    mounts = Path("/proc/self/mounts")
+    points = [line.split()[1] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    # The deepest first.
+    for point in sorted((point for point in points if point.startswith(f"{root}/")), reverse=True):
+        shell.run(["umount", point])
+
+
 def _terminate(place: Home) -> None:
     """End our daemon if it runs: politely, and after a while not so."""
     for sign in (signal.SIGTERM, signal.SIGKILL):

@@ -58,9 +58,19 @@ class Parallel:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=error is not None)
-        if threading.current_thread() is threading.main_thread():
-            # The outermost block: all is quiet now, and cleaning up may need programs.
-            shell.resume()
+        try:
+            self._wait()
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                # The outermost block: all is quiet now, and cleaning up may need programs.
+                shell.resume()
         if self._first_error:
             raise self._first_error
+
+    def _wait(self) -> None:
+        try:
+            self._pool.shutdown(wait=True)
+        except KeyboardInterrupt:
+            shell.stop_all()
+            self._pool.shutdown(wait=True)
+            raise

@@ -23,7 +23,7 @@ from vision_node_contract.names import (
 from vision_node_contract.store import Store, StoreSettings
 
 from .garbage import Garbage
-from .reconcile import Reconciler
+from .reconcile import Reconciler, until_answered
 from .settings import Settings
 from .writer import Writer
 
@@ -88,9 +88,12 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
     """Run until cancelled or until something fails that only a new start mends."""
     async with Kube.connect() as kube:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
-        writer = Writer(kube, settings, owner_reference(await kube.request("GET", path)))
+        pools = await until_answered(lambda: kube.request("GET", path))
+        writer = Writer(kube, settings, owner_reference(pools))
         garbage = Garbage(Store(StoreSettings.from_env()), ImageJobs(kube, settings.namespace), kube)
         reconciler = Reconciler(kube, settings, writer, garbage)
+        # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
+        await until_answered(reconciler.resync)
         operator = kopf.operator(
             registry=kopf.get_default_registry(),
             settings=kopf_settings(),

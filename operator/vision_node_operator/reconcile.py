@@ -6,7 +6,9 @@ remembered but what is.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import (
@@ -32,6 +34,8 @@ from .garbage import Garbage
 from .settings import Settings
 from .state import Json, Kind, State, key, version_of
 from .writer import Writer
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +87,8 @@ class Reconciler:
         self._changed.set()
 
     async def run(self) -> None:
-        """Resync, then decide and act until cancelled."""
+        """Decide and act until cancelled; call resync() before, so that what there is is known."""
         async with asyncio.TaskGroup() as tasks:
-            await self.resync()
             tasks.create_task(self._resync_now_and_then())
             tasks.create_task(self._garbage.sweep_now_and_then())
             while True:
@@ -110,7 +113,7 @@ class Reconciler:
         """List everything and take it in, so that nothing is taken for lost that was only not seen yet.
 
         Raises:
-            KubeError: the API server is away; the pod starts again.
+            KubeError: a list could not be had.
         """
         space = self._settings.namespace
         lists: list[tuple[Kind, str, Selectors]] = [
@@ -206,6 +209,22 @@ class Reconciler:
             log.warning("objects of ImageJob %s are left to the sweep: %s", body["metadata"]["name"], error)
         else:
             self._garbage.collect(job, self.state.backlog)
+
+
+async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
+    """Return what `call` does, which is tried until the API server answers it well.
+
+    At the start of a release the CRD and our rights may come a moment after us; if they don't come, the
+    startup probe ends the wait.
+    """
+    failures = 0
+    while True:
+        try:
+            return await call()
+        except KubeError as error:
+            log.warning("waiting for the API server: %s", error)
+        await asyncio.sleep(backoff(failures, *HOLD_OFF_SECONDS))
+        failures += 1
 
 
 def _level(action: Write) -> int:

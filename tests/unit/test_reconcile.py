@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
 from vision_node_operator.actions import Assign, Launch, Write
-from vision_node_operator.reconcile import Reconciler
+from vision_node_operator.reconcile import Reconciler, until_answered
 from vision_node_operator.settings import Pool, Settings
 
 POOL = Pool("metadata", {"spec": {}}, max_workers=1)
@@ -131,3 +131,15 @@ async def test_what_is_gone_is_forgotten(server: Server) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
     assert reconciler.state.backlog.jobs == {}
+
+
+async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
+    answers: list[Exception | str] = [NotFoundError(404, "NotFound", "imagejobs"), FAILURES[2], "lists"]
+
+    async def call() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await until_answered(call) == "lists"
