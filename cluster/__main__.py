@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
     def verb(name: str, help_text: str) -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=help_text, description=help_text)
-        found.add_argument("--name", default="vision-node", help="the cluster (%(default)s)")
+        found.add_argument("--name", default=commands.DEFAULT_CLUSTER, help="the cluster (%(default)s)")
         return found
 
     up = verb("up", "bring up a cluster with everything on it; only what changed is made anew")
@@ -62,7 +62,7 @@ def act(shop: Workshop, given: argparse.Namespace) -> int:
         "env": lambda: commands.env(shop, given.name),
         "tool": lambda: print(commands.tool(shop, given.tool)),
         "uv": lambda: commands.uv(shop, given.name, given.arguments),
-        "run": lambda: commands.execute(shop, given.name, given.arguments),
+        "run": lambda: commands.run(shop, given.name, given.arguments),
         "chromium": lambda: debian.chromium(shop),
         "clean": lambda: commands.clean(shop, given.name),
     }

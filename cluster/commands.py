@@ -23,6 +23,7 @@ from cluster.release import NAMESPACE
 from cluster.tools import Tools
 from cluster.workshop import Workshop
 
+DEFAULT_CLUSTER = "vision-node"
 TEST_CLUSTER = "vision-node-test"
 TEST_PORTS = range(8010, 8110)
 
@@ -47,16 +48,17 @@ def up(shop: Workshop, name: str, port: int) -> None:
         return
     with _at_work(shop, name):
         running = kind_up(shop, name, port)
-        # As kind itself does: the user's kubectl points at the new cluster.
-        running.kind.export(None)
-    _show(shop, running.url)
+        kept = running.kind.into_users_kubeconfig(running.tools.kubectl)
+    _show(shop, name, running.url)
+    if kept:
+        print(f"Your kubectl still points at {kept}; elsewhere add --context {running.kind.context}")
 
 
 def _up_elsewhere(shop: Workshop, choice: Choice, name: str, port: int) -> None:
     with _at_work(shop, name):
         client = elsewhere_up(shop, choice, name)
     with access.forwarded(client, port) as url:
-        _show(shop, url)
+        _show(shop, name, url)
     command = f"kubectl -n {NAMESPACE} port-forward {access.API_SERVICE} {port}:{access.API_PORT}"
     print(f"That address answers as long as this runs: {command}")
 
@@ -71,7 +73,7 @@ def _at_work(shop: Workshop, name: str) -> Iterator[None]:
 def kind_up(shop: Workshop, name: str, port: int, *, fresh: bool = False) -> Running:
     """Have a kind cluster of that name with the release on it; `fresh` deletes an older one."""
     engine = engines.ensure(shop)
-    kind.check_port(engine, name, port)
+    kind.check_port(None if fresh else kind.find_node(engine, name), name, port)
     made_here = registry.home_made(shop, engine)
     with Parallel() as parallel:
         found = parallel.start(lambda: tools.all_of(shop, home_made=made_here))
@@ -124,7 +126,7 @@ def elsewhere_up(shop: Workshop, choice: Choice, name: str) -> Client:
     return client
 
 
-def _show(shop: Workshop, url: str) -> None:
+def _show(shop: Workshop, name: str, url: str) -> None:
     """Print how long it took, describe the example picture, and say what to try."""
     print(f"\n{shop.progress.table()}\n", file=sys.stderr)
     client, photo = (shop.repository / name for name in DEMO)
@@ -132,10 +134,11 @@ def _show(shop: Workshop, url: str) -> None:
     done = subprocess.run([sys.executable, client, photo, "--url", url], check=False)
     if done.returncode:
         raise ClusterError(f"{DEMO[0]} failed against {url}: `make logs` shows why")
+    which = "" if name == DEFAULT_CLUSTER else f" NAME={name}"
     print(
         f"\nvision-node is up: {url}/ui (its API: {url}/docs). Try:\n"
         f"  curl -F image=@{DEMO[1]} {url}/submit\n"
-        f'  eval "$(make env)"; kubectl -n {NAMESPACE} get imagejobs --watch'
+        f'  eval "$(make env{which})"; kubectl -n {NAMESPACE} get imagejobs --watch'
     )
 
 
@@ -221,8 +224,25 @@ def environment(shop: Workshop, engine: Engine | None, name: str) -> dict[str, s
 
 def env(shop: Workshop, name: str) -> None:
     """Print the environment as lines for the shell's eval."""
+    _require(shop, name)
     for variable, value in environment(shop, engines.find(shop), name).items():
         print(f"export {variable}={shlex.quote(value)}")
+
+
+def _require(shop: Workshop, name: str) -> None:
+    """Raise ClusterError when there is no such cluster: kubectl would turn to the user's own instead."""
+    if Choice.from_environment() is not Choice.KIND:
+        return
+    known = sorted(path.parent.name for path in shop.cache.root.glob("clusters/*/kubeconfig"))
+    if name not in known:
+        others = f"there are: {', '.join(known)} (NAME=…)" if known else "there is none"
+        raise ClusterError(f"No cluster {name} is up; {others}. `make up` brings it up")
+
+
+def run(shop: Workshop, name: str, command: Sequence[str]) -> None:
+    """Become that command, aimed at the cluster of that name."""
+    _require(shop, name)
+    execute(shop, name, command)
 
 
 def execute(shop: Workshop, name: str, command: Sequence[str]) -> None:

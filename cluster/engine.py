@@ -174,7 +174,6 @@ def _start(place: Home, runtime: Path) -> Engine:
     place.pid_file.unlink(missing_ok=True)
     # The engine outlives this checkout, so it gets a copy.
     shutil.copy(runtime, place.runtime)
-    engine = place.engine()
     with place.log.open("ab") as log:
         # A session of its own, so that it outlives the `make` that started it.
         daemon = subprocess.Popen(
@@ -185,15 +184,19 @@ def _start(place: Home, runtime: Path) -> Engine:
             stderr=log,
             start_new_session=True,
         )
+    engine = place.engine()
+    _await(place, engine, daemon)
+    _drop_nodes(engine)
+    return engine
+
+
+def _await(place: Home, engine: Engine, daemon: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not answers(engine):
         if daemon.poll() is not None or time.monotonic() > deadline:
-            raise ClusterError(
-                f"The Docker engine did not start:\n{shell.tail(place.log)}\nThe whole log: {place.log}"
-            )
+            said = f"{shell.tail(place.log)}\nThe whole log: {place.log}"
+            raise ClusterError(f"The Docker engine did not start:\n{said}")
         time.sleep(0.1)
-    _drop_nodes(engine)
-    return engine
 
 
 def _command(place: Home) -> list[str]:

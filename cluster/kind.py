@@ -75,12 +75,10 @@ class Action(Enum):
     KEEP = "kept"
 
 
-def decide(node: Node | None, image: str, port: int) -> tuple[Action, str]:
+def decide(node: Node | None, image: str) -> tuple[Action, str]:
     """What to do with the node that is there, and why, for the user to read."""
     if node is None:
         return Action.CREATE, ""
-    if node.port != port:
-        return Action.RECREATE, f"its port is {node.port}, not {port}, and cannot change"
     # A home-made image and kind's own are both good: changing over is not worth losing the data.
     home_made = all(name.startswith(node_image.REPOSITORY) for name in (node.image, image))
     if home_made and node.image != image:
@@ -128,13 +126,18 @@ class Kind:
         return node_name(self.name)
 
     @property
+    def context(self) -> str:
+        """The name that kind gives it in kubeconfigs."""
+        return f"kind-{self.name}"
+
+    @property
     def kubeconfig(self) -> Path:
         """The cluster's own kubeconfig, whatever the user's own points to."""
         return self.shop.cache.folder("clusters", self.name) / "kubeconfig"
 
     def ensure(self, image: str, port: int) -> None:
         """Have the cluster run, with its API at that port of this machine."""
-        action, why = decide(find_node(self.engine, self.name), image, port)
+        action, why = decide(find_node(self.engine, self.name), image)
         if action in (Action.KEEP, Action.START) and not self._runs_again():
             action, why = Action.RECREATE, "its API server does not answer"
         if action is Action.RECREATE:
@@ -174,6 +177,21 @@ class Kind:
         """Write the cluster into that kubeconfig; None for the user's own."""
         where = ("--kubeconfig", kubeconfig) if kubeconfig else ()
         self._kind("export", "kubeconfig", "--name", self.name, *where)
+
+    def into_users_kubeconfig(self, kubectl: Path) -> str:
+        """Add the cluster to the user's own kubeconfig, as kind does, but keep a context that isn't kind's.
+
+        Whoever works on a real cluster must not find kubectl aimed elsewhere afterwards. The context that
+        was kept; empty if kubectl points at this cluster now.
+        """
+        before = ""
+        with contextlib.suppress(ClusterError):
+            before = shell.output([kubectl, "config", "current-context"]).strip()
+        self.export(None)
+        if not before or before.startswith("kind-"):
+            return ""
+        shell.run([kubectl, "config", "use-context", before])
+        return before
 
     def delete(self) -> None:
         """Delete the cluster from the engine and from both kubeconfigs."""
@@ -261,11 +279,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-def check_port(engine: Engine, cluster: str, port: int) -> None:
+def check_port(node: Node | None, cluster: str, port: int) -> None:
     """Raise ClusterError at once, not after long builds, when the cluster could not have the port."""
-    node = find_node(engine, cluster)
-    if node is None or node.port != port:
+    if node is None:
         require_free(port)
+    elif node.port != port:
+        raise ClusterError(
+            f"Cluster {cluster} has port {node.port}, which can't change: `PORT={node.port} make up` keeps it; "
+            "`make down` deletes it, with all its jobs"
+        )
 
 
 def require_free(port: int) -> None:

@@ -3,9 +3,9 @@
 import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from cluster import shell
 
@@ -31,13 +31,16 @@ class Parallel:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE)
+        self._futures: list[Future[object]] = []
         self._first_error: BaseException | None = None
 
     def start(self, function: Callable[[], T]) -> Result[T]:
         """Begin with the function right away."""
         # With the context of the step that it is part of.
         context = contextvars.copy_context()
-        return Result(self._pool.submit(context.run, self._run, function))
+        future = self._pool.submit(context.run, self._run, function)
+        self._futures.append(cast("Future[object]", future))
+        return Result(future)
 
     def _run(self, function: Callable[[], T]) -> T:
         try:
@@ -68,9 +71,12 @@ class Parallel:
             raise self._first_error
 
     def _wait(self) -> None:
+        """Wait for the functions, not for their threads: Python forgets a thread whose join Ctrl-C ends."""
         try:
-            self._pool.shutdown(wait=True)
+            wait(self._futures)
         except KeyboardInterrupt:
             shell.stop_all()
-            self._pool.shutdown(wait=True)
+            wait(self._futures)
             raise
+        finally:
+            self._pool.shutdown()

@@ -174,10 +174,12 @@ class Reconciler:
 
     def _take_in(self, object_key: str, kind: Kind, body: Json | None) -> None:
         self._failures.pop(object_key, None)
-        if body is None:  # the watch tells when it is really gone
-            self.state.held_off[object_key] = utcnow() + DELETION_SEEN
-        else:
+        if body is not None:
             self.state.observe(kind, body, utcnow())
+        elif self.state.knows(
+            object_key
+        ):  # until the watch tells that it is gone; it may have done so already
+            self.state.held_off[object_key] = utcnow() + DELETION_SEEN
 
     async def _reread(self, action: Write, error: KubeError) -> None:
         """Somebody was faster: look at what the ImageJob is now and let the next round decide."""

@@ -113,6 +113,11 @@ class State:
         """Whether the object may be acted upon: no write under way, none failed just now."""
         return object_key not in self.busy and self.held_off.get(object_key, now) <= now
 
+    def knows(self, object_key: str) -> bool:
+        """Whether the object is there, as far as was seen."""
+        kind, _, name = object_key.partition("/")
+        return any(kind == known and name in names for known, names in self._versions.items())
+
     def workers(self, now: datetime) -> list[Worker]:
         """Return all workers, by Job name."""
         jobs = sorted(self.fleet.jobs.values(), key=lambda job: job.name)

@@ -10,6 +10,7 @@ from cluster.kind import (
     Action,
     Node,
     NodeImage,
+    check_port,
     configuration,
     decide,
     full_name,
@@ -28,7 +29,6 @@ OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kin
         (None, OURS, Action.CREATE),
         (Node(running=True, image=OURS, port=8000), OURS, Action.KEEP),
         (Node(running=False, image=OURS, port=8000), OURS, Action.START),
-        (Node(running=True, image=OURS, port=8001), OURS, Action.RECREATE),
         (Node(running=True, image=OLDER, port=8000), OURS, Action.RECREATE),
         # Without the network for a day, or with it again: nobody's data is worth that.
         (Node(running=True, image=PUBLIC, port=8000), OURS, Action.KEEP),
@@ -36,9 +36,16 @@ OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kin
     ],
 )
 def test_a_cluster_is_made_anew_only_when_it_must_be(node: Node | None, image: str, expected: Action) -> None:
-    action, why = decide(node, image, 8000)
+    action, why = decide(node, image)
     assert action is expected
     assert bool(why) == (expected is Action.RECREATE)
+
+
+def test_another_port_never_costs_the_jobs() -> None:
+    node = Node(running=True, image=OURS, port=8000)
+    check_port(node, "vn", 8000)
+    with pytest.raises(ClusterError, match=r"has port 8000.*PORT=8000 make up"):
+        check_port(node, "vn", 8001)
 
 
 @pytest.mark.parametrize(

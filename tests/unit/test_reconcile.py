@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
-from vision_node_operator.actions import Assign, Launch, Write
+from vision_node_operator.actions import Assign, Launch, Retire, Write
 from vision_node_operator.reconcile import Reconciler, until_answered
 from vision_node_operator.settings import Pool, Settings
 
@@ -92,6 +92,35 @@ async def test_an_answer_counts_at_once(server: Server) -> None:
     assert [type(write) for write in server.writes] == [Assign]
     assert reconciler.state.backlog.held("w0") == 1
     assert reconciler.state.busy == {}
+
+
+@pytest.mark.parametrize("seen_first", [True, False])
+async def test_a_deletion_frees_the_name_when_the_watch_shows_it(server: Server, *, seen_first: bool) -> None:
+    """The watch is often faster than the DELETE's own answer; the order must not matter."""
+    parts: Any = (server, SETTINGS, server, Idle())
+    reconciler = Reconciler(*parts)
+    (_, job), *_ = worker()
+    deleted = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "5"}}
+    answered = asyncio.Event()
+
+    async def perform(action: Write, now: datetime) -> Any:
+        assert isinstance(action, Retire)
+        await answered.wait()
+        return "jobs", None
+
+    server.perform = perform  # type: ignore[method-assign]
+    task = asyncio.create_task(reconciler.run())
+    reconciler.observe("jobs", "ADDED", {**job, "status": {"failed": 1}})
+    await asyncio.sleep(0.05)
+    if seen_first:
+        reconciler.observe("jobs", "DELETED", deleted)
+    answered.set()
+    await asyncio.sleep(0.05)
+    if not seen_first:
+        assert list(reconciler.state.held_off) == ["jobs/vn-metadata-0"]
+        reconciler.observe("jobs", "DELETED", deleted)
+    assert reconciler.state.held_off == {}
+    task.cancel()
 
 
 FAILURES = [
