@@ -285,8 +285,8 @@ def check_port(node: Node | None, cluster: str, port: int) -> None:
         require_free(port)
     elif node.port != port:
         raise ClusterError(
-            f"Cluster {cluster} has port {node.port}, which can't change: `PORT={node.port} make up` keeps it; "
-            "`make down` deletes it, with all its jobs"
+            f"Cluster {cluster} has port {node.port}, which can't change: `PORT={node.port} make up` keeps "
+            "it; `make down` deletes it, with all its jobs"
         )
 
 

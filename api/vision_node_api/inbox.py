@@ -8,29 +8,59 @@ credentials.
 
 import argparse
 import asyncio
+import re
 import sys
 
 from vision_node_contract.objects import INBOX_PREFIX
-from vision_node_contract.store import Store, StoreSettings, StoreUnavailableError
+from vision_node_contract.store import ObjectNotFoundError, Store, StoreSettings, StoreUnavailableError
 
 from .intake import Limits, inspect
 from .problems import Problem
 from .settings import Settings
 
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""What the CRD allows in a key, on one level and without dots in a row."""
+
 
 def main() -> int:
     """Read the image from standard input; print its key. Return the exit status."""
-    parser = argparse.ArgumentParser(prog="inbox", description="Put an image under inbox/.")
-    parser.add_argument("name", help="what to call it, e.g. photo.jpg")
-    key = INBOX_PREFIX + parser.parse_args().name
-    settings = Settings.from_env()
-    data = sys.stdin.buffer.read(settings.max_image_bytes + 1)
     try:
-        limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        image = inspect(data, None, key, limits)
-        asyncio.run(Store(StoreSettings.from_env()).put(key, data, image.media_type or ""))
-    except (Problem, StoreUnavailableError) as error:
+        return put()
+    except (Problem, StoreUnavailableError, ObjectNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(key)
+    finally:
+        drain()
+
+
+def put() -> int:
+    """Store what comes in, if it is an image.
+
+    Raises:
+        Problem: it is none, or too large; or the name won't do.
+        StoreUnavailableError, ObjectNotFoundError: it could not be stored.
+    """
+    parser = argparse.ArgumentParser(prog="inbox", description="Put an image under inbox/.")
+    parser.add_argument("name", help="what to call it, e.g. photo.jpg")
+    name = parser.parse_args().name.removeprefix(INBOX_PREFIX)
+    if not NAME.fullmatch(name) or ".." in name:
+        raise Problem(
+            422, "InvalidName", f"{name!r} won't do: letters, digits, '.', '_' and '-', e.g. photo.jpg"
+        )
+    settings = Settings.from_env()
+    data = sys.stdin.buffer.read(settings.max_image_bytes + 1)
+    if not data:
+        raise Problem(
+            400, "EmptyImage", "nothing came on standard input: kubectl exec -i … inbox photo.jpg < photo.jpg"
+        )
+    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+    image = inspect(data, None, INBOX_PREFIX + name, limits)
+    asyncio.run(Store(StoreSettings.from_env()).put(image.key, data, image.media_type or ""))
+    print(image.key)
     return 0
+
+
+def drain() -> None:
+    """Read what is left of the input: kubectl exec waits for ever for somebody to take it."""
+    while sys.stdin.buffer.read(1 << 20):
+        pass

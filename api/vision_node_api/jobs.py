@@ -17,6 +17,7 @@ from vision_node_contract.imagejob import ImageJob, Spec
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
 from vision_node_contract.objects import new_image_key
+from vision_node_contract.reasons import Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
 from .admission import Admission
@@ -41,7 +42,6 @@ FULL_RETRY_AFTER_SECONDS = "10"
 """For clients, while too many jobs wait."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_DESCRIBER = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,11 @@ class Jobs:
 
     def _describer(self, upload: Upload) -> str:
         name = upload.fields.get("describer") or self.settings.default_describer
-        if not _DESCRIBER.fullmatch(name):
-            raise Problem(422, "InvalidRequest", "describer must be a lower-case DNS label, e.g. metadata")
+        if name not in self.settings.describers:
+            known = ", ".join(sorted(self.settings.describers))
+            raise Problem(
+                422, Reason.DESCRIBER_NOT_FOUND, f"no describer is named {name!r}; there are: {known}"
+            )
         return name
 
 

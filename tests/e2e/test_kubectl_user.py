@@ -57,6 +57,28 @@ def test_a_job_by_hand(
     assert phases(watch, "by-hand")[:3] == ["queued", "processing", "done"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "data", "words"),
+    [
+        (["../photo.jpg"], b"x" * 100_000, "won't do"),
+        (["my photo.jpg"], b"x", "won't do"),
+        (["photo.jpg"], b"", "nothing came on standard input"),
+        (["photo.jpg"], b"no image" * 100_000, "not an image"),
+        ([], b"x" * 1_000_000, "usage: inbox"),
+    ],
+)
+def test_the_inbox_says_what_is_wrong_and_ends(
+    refused: Callable[..., str], tmp_path: Path, arguments: list[str], data: bytes, words: str
+) -> None:
+    (tmp_path / "in").write_bytes(data)
+    with (tmp_path / "in").open("rb") as image:
+        said = refused(
+            "exec", "-i", "deploy/vision-node-api", "--", "inbox", *arguments, stdin=image, timeout=60
+        )
+    assert words in said
+    assert "Traceback" not in said
+
+
 def phases(watch: subprocess.Popen[str], name: str) -> list[str]:
     """Return the phases that the watch has shown, in order."""
     watch.terminate()

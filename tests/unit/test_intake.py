@@ -227,6 +227,14 @@ async def test_idempotency_key(client: httpx.AsyncClient, cluster: Cluster, buck
     assert (other.status_code, other.json()["reason"]) == (422, "IdempotencyKeyReused")
 
 
+@pytest.mark.parametrize("name", ["gpt", "Not a label", "../metadata"])
+async def test_an_unknown_describer(client: httpx.AsyncClient, bucket: Bucket, name: str) -> None:
+    answer = await client.post("/submit", files={"image": PNG}, data={"describer": name})
+    assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
+    assert "there are: metadata" in answer.json()["detail"]
+    assert bucket.objects == {}
+
+
 async def test_no_more_than_can_wait(client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket) -> None:
     limit = SETTINGS.max_unfinished_jobs
     waiting = {"spec": {"image": {"key": "images/1"}}}
