@@ -5,6 +5,7 @@ import io
 import json
 import platform
 import tarfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Image:
         content = {
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "config": {"Env": list(self.environment), "Entrypoint": list(self.entrypoint)},
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         }

@@ -38,6 +38,9 @@ GET_DOCKER = "Start Docker, or install it: https://docs.docker.com/get-started/g
 # Runs that need the engine share this lock of the cache.
 IN_USE = "engine"
 
+# Of each repository: going back to another branch is quick, and the disk does not fill up.
+KEPT_IMAGES = 2
+
 NODE_LABEL = "io.x-k8s.kind.cluster"
 
 
@@ -75,6 +78,14 @@ class Engine:
     def has_image(self, name: str) -> bool:
         """Whether the engine holds an image of that name."""
         return self.works("image", "inspect", name)
+
+    def prune(self, keep: str) -> None:
+        """Drop old images of the repository of `keep`; Docker lists the newest first."""
+        repository = keep.partition(":")[0]
+        listed = self.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository)
+        # One may still run in another cluster: the engine then says no, and that is fine.
+        for old in [name for name in listed.split() if name != keep][KEPT_IMAGES - 1 :]:
+            self.works("image", "rm", old)
 
     def load(self, archive: Path) -> None:
         """Load an archive of images, compressed with zstd or not."""
@@ -250,7 +261,8 @@ def unmount(shop: Workshop) -> None:
     points = [line.split()[1] for line in mounts.read_text().splitlines()] if mounts.exists() else []
     # The deepest first.
     for point in sorted((point for point in points if point.startswith(f"{root}/")), reverse=True):
-        shell.run(["umount", point])
+        # Containers of another engine may hold a copy of the mount.
+        shell.run(["umount", "--lazy", point])
 
 
 def _terminate(place: Home) -> None:

@@ -40,10 +40,7 @@ CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Each client looks for its own.
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
-KEPT_LAYERS_HOURS = 24
-
-# Older builds of a room that stay in the engine, so that going back to a branch is quick.
-KEPT_BUILDS = 3
+KEPT_LAYERS_HOURS = 1
 
 
 @dataclass(frozen=True)
@@ -71,31 +68,32 @@ def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
         minio = parallel.start(lambda: _minio(shop, engine, home_made=home_made))
         rooms = parallel.start(lambda: _rooms(shop, engine, home_made=home_made))
     api, operator, describer = rooms.get()
-    if engine.is_ours:
-        # What old builds left: layers that the next build may still use, for a while.
-        engine.works("image", "prune", "--force", f"--filter=until={KEPT_LAYERS_HOURS}h")
     return Images(api, operator, describer, minio.get())
 
 
 def _rooms(shop: Workshop, engine: Engine, *, home_made: bool) -> list[str]:
+    """Build the rooms' images that are not there; the names of all."""
     base = python_base(shop, engine) if home_made else ""
+    keys = {room: room_key(shop.repository, room, base) for room in ROOMS}
+    names = {room: f"vision-node-{room}:{key}" for room, key in keys.items()}
+    missing = {room: name for room, name in names.items() if not engine.has_image(name)}
     with Parallel() as parallel:
-        builds = [parallel.start(partial(_room, shop, engine, room, base)) for room in ROOMS]
-    return [build.get() for build in builds]
-
-
-def _room(shop: Workshop, engine: Engine, room: str, base: str) -> str:
-    """Build the room's image, unless it is there; its name."""
-    name = f"vision-node-{room}:{room_key(shop.repository, room, base)}"
-    if engine.has_image(name):
+        for room, name in missing.items():
+            parallel.start(partial(_build, shop, engine, room, name, base))
+    for room in names.keys() - missing.keys():
         shop.progress.note(f"image {room}", "there")
-        return name
+    if missing and engine.is_ours:
+        # Each build leaves hundreds of megabytes, of which the next one uses only the newest.
+        engine.works("image", "prune", "--force", f"--filter=until={KEPT_LAYERS_HOURS}h")
+    return list(names.values())
+
+
+def _build(shop: Workshop, engine: Engine, room: str, name: str, base: str) -> None:
     with shop.progress.step(f"image {room}", outcome="built"):
         file = shop.repository / room / "Dockerfile"
         arguments = build_arguments(os.environ, base, host_network=engine.is_ours)
         engine.run("build", *arguments, "--file", file, "--tag", name, shop.repository)
-        _prune(engine, f"vision-node-{room}")
-    return name
+        engine.prune(keep=name)
 
 
 def room_key(repository: Path, room: str, base: str) -> str:
@@ -117,14 +115,6 @@ def build_arguments(environment: Iterable[str], base: str, *, host_network: bool
         # The machine's name server may be reachable from its own network alone.
         options.append("--network=host")
     return options
-
-
-def _prune(engine: Engine, repository: str) -> None:
-    """Drop old builds of one repository; Docker lists the newest first."""
-    listed = engine.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository)
-    # An older one may still run in another cluster: the engine then says no, and that is fine.
-    for old in listed.split()[KEPT_BUILDS:]:
-        engine.works("image", "rm", old)
 
 
 def python_base(shop: Workshop, engine: Engine) -> str:
@@ -183,4 +173,4 @@ def _load(shop: Workshop, engine: Engine, name: str, file: Path) -> None:
     if not engine.has_image(name):
         with shop.progress.step(f"{name.partition(':')[0]} into the engine", outcome="loaded"):
             engine.load(file)
-            _prune(engine, name.partition(":")[0])
+            engine.prune(keep=name)

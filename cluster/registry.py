@@ -34,4 +34,5 @@ def node_image_name(shop: Workshop, engine: Engine, *, made_here: bool) -> str:
         file = node_image.ensure(shop)
         with shop.progress.step("node image into the engine", outcome="loaded"):
             engine.load(file)
+            engine.prune(keep=name)
     return name

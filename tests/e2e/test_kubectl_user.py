@@ -101,18 +101,54 @@ def test_deleting_a_job_removes_its_image(
     wait_for(lambda: exists(kubectl, key), lambda there: not there)
 
 
+SWEEP = """
+import asyncio, datetime
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import Kube
+from vision_node_contract.store import Store, StoreSettings
+from vision_node_operator.garbage import Garbage
+async def main():
+    async with Kube.connect() as kube:
+        garbage = Garbage(Store(StoreSettings.from_env()), ImageJobs(kube, 'vision-node'), kube)
+        # As if it were tomorrow: what is an hour old is swept.
+        await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
+asyncio.run(main())
+"""
+
+
+def test_the_sweep_takes_orphans_and_nothing_else(
+    kubectl: Callable[..., str],
+    photo: Path,
+    submit: Callable[..., str],
+    ended: Callable[[str], dict[str, Any]],
+    imagejob: Callable[[str], dict[str, Any]],
+) -> None:
+    """With the operator's own rights in the bucket."""
+    job_id = submit(photo.read_bytes())
+    ended(job_id)
+    key = imagejob(job_id)["spec"]["image"]["key"]
+    in_bucket(kubectl, "store.put('images/orphan', b'x', 'image/png')")
+    kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", SWEEP)
+    assert (exists(kubectl, "images/orphan"), exists(kubectl, key)) == (False, True)
+
+
 def exists(kubectl: Callable[..., str], key: str) -> bool:
-    """Ask MinIO, from the API's pod."""
+    said = in_bucket(kubectl, f"store.get({key!r}, 1)")
+    assert said in {"done", "gone"}
+    return said == "done"
+
+
+def in_bucket(kubectl: Callable[..., str], call: str) -> str:
+    """Do something with the bucket from the API's pod; say whether the object was there."""
     code = (
         "import asyncio\n"
         "from vision_node_contract.store import *\n"
-        f"try: asyncio.run(Store(StoreSettings.from_env()).get({key!r}, 1))\n"
+        "store = Store(StoreSettings.from_env())\n"
+        f"try: asyncio.run({call})\n"
         "except ObjectNotFoundError: print('gone')\n"
-        "else: print('there')\n"
+        "else: print('done')\n"
     )
-    said = kubectl("exec", "deploy/vision-node-api", "--", "python", "-c", code).strip()
-    assert said in {"there", "gone"}
-    return said == "there"
+    return kubectl("exec", "deploy/vision-node-api", "--", "python", "-c", code).strip()
 
 
 def test_jobs_expire(
