@@ -12,7 +12,8 @@ LIVENESS = "http://0.0.0.0:8080/healthz"
 def main() -> None:
     """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for every event
+    for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # a line for every event and probe
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     asyncio.run(run(Settings.from_env(), LIVENESS))
 
 
