@@ -146,6 +146,8 @@ class Jobs:
             raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
         except StoreUnavailableError as error:
             raise unavailable("StorageUnavailable", "result storage does not answer") from error
+        except ValueError as error:
+            raise Problem(502, "ResultUnreadable", "what storage holds is not a result") from error
 
     async def _discard(self, key: str) -> None:
         """Remove an upload that no ImageJob names; if that fails, the operator's sweep will."""
