@@ -16,6 +16,7 @@ export CLUSTER KEEP
 PYTHON := python3
 TOOL := $(PYTHON) -m cluster
 UV_RUN := $(TOOL) uv -- run --frozen
+BENCH := PYTHONPATH=.:tests $(UV_RUN) --group bench python -m bench
 KUBECTL := $(TOOL) run --name $(NAME) -- kubectl --namespace vision-node
 
 .DEFAULT_GOAL := help
@@ -77,6 +78,16 @@ format: ## Put the style right, and the chart's copies of the CRDs
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
+
+##@ Measure it
+
+.PHONY: bench
+bench: ## Compare with Celery and with a Job per image, side by side: build/bench/ (QUICK=1: minutes; WRITE=1: docs/)
+	@$(BENCH)
+
+.PHONY: bench-backlog
+bench-backlog: ## Throughput, memory and lists with 10,000 jobs waiting
+	@$(BENCH) backlog
 
 ##@ Parts
 

@@ -1,0 +1,52 @@
+"""`python -m bench [backlog]`: measure, and write the report.
+
+QUICK=1 measures a few minutes only, WRITE=1 replaces the report in docs/, KEEP=1 leaves the cluster.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import types
+
+import uvloop
+
+from bench import compare, report
+from bench.arena import REPOSITORY
+from bench.backlog import measure as measure_backlog
+from bench.errors import BenchError
+from bench.plan import FULL, FULL_BACKLOG, QUICK, QUICK_BACKLOG
+from cluster.errors import ClusterError
+
+INTERRUPTED = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the two; the exit status."""
+    signal.signal(signal.SIGTERM, _end)
+    quick, write = (os.environ.get(name) == "1" for name in ("QUICK", "WRITE"))
+    try:
+        match arguments:
+            case []:
+                uvloop.run(compare.measure(QUICK if quick else FULL))
+            case ["backlog"]:
+                uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+        print(report.write(REPOSITORY, to_docs=write))
+    except (BenchError, ClusterError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _end(_signal: int, _frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""The benchmark's own kind cluster: brought up, kept to its cores, reconfigured, deleted."""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import processes
+from bench.cores import Cores, pin
+from bench.errors import BenchError
+from cluster import commands
+from cluster import engine as engines
+from cluster.cache import Cache, default_root
+from cluster.client import Client
+from cluster.commands import Running
+from cluster.errors import ClusterError
+from cluster.kind import Kind, find_node, is_free
+from cluster.release import CHART, HELM_TIMEOUT_SECONDS, NAMESPACE, RELEASE
+from cluster.shell import Argument
+from cluster.steps import Progress
+from cluster.workshop import Workshop
+
+CLUSTER = "vision-node-bench"
+PORTS = range(8110, 8210)
+
+REPOSITORY = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+WARM = (HERE / "values.yaml",)
+COLD = (*WARM, HERE / "values-cold.yaml")
+
+PIN_ATTEMPTS = 5
+# On cgroup v1 a group cannot have fewer cores than one below it: the deepest first.
+NARROW = r"""
+find /sys/fs/cgroup/cpuset -mindepth 2 -name cpuset.cpus 2>/dev/null \
+  | awk '{ print gsub("/", "/"), $0 }' | sort -rn | cut -d " " -f 2 \
+  | while read -r file; do echo "$0" > "$file"; done
+"""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The cluster with the release on it."""
+
+    running: Running
+    cores: Cores
+
+    @property
+    def kind(self) -> Kind:
+        """The cluster."""
+        return self.running.kind
+
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return self.running.url
+
+    @property
+    def client(self) -> Client:
+        """Helm and kubectl, aimed at the cluster."""
+        return Client(self.running.tools.kubectl, self.running.tools.helm, self.kind.kubeconfig)
+
+    def kubeconfig(self) -> dict[str, Any]:
+        """How to reach the API server."""
+        found: dict[str, Any] = json.loads(self.client.ask("config", "view", "--raw", "-o", "json"))
+        return found
+
+    def configure(self, files: Sequence[Path]) -> None:
+        """Upgrade the release to those files' values, on top of what the installation was given."""
+        shop = self.kind.shop
+        values = (option for file in files for option in ("--values", file))
+        options = ("--namespace", NAMESPACE, "--reuse-values", *values)
+        wait = ("--wait", "--timeout", f"{HELM_TIMEOUT_SECONDS}s")
+        with shop.progress.step(f"release with {files[-1].name}", outcome="ready"):
+            self.client.run_helm("upgrade", RELEASE, shop.repository / CHART, *options, *wait)
+
+    def upload(self, key: str, data: bytes) -> None:
+        """Put an object into the bucket by hand, as the README tells those who have only kubectl."""
+        inbox = ("exec", "-i", "deploy/vision-node-api", "--", "inbox", key.removeprefix("inbox/"))
+        command: list[Argument] = [self.client.kubectl, "--namespace", NAMESPACE, *inbox]
+        subprocess.run(command, check=True, input=data, env=self.client.env, stdout=subprocess.DEVNULL)
+
+    def proxies(self) -> list[int]:
+        """Docker's processes that lead this machine's port to the node: their ids."""
+        port = self.url.rpartition(":")[2]
+        return processes.with_command("docker-proxy", "-host-port", port)
+
+    def keep_to_cores(self) -> None:
+        """Let the node, and what leads to it, use the systems' cores only.
+
+        Raises:
+            BenchError: the engine refuses.
+        """
+        if not self.cores.pinned:
+            return
+        cores = self.cores.system_list
+        for attempt in range(1, PIN_ATTEMPTS + 1):
+            self.kind.engine.works("exec", self.kind.node_name, "sh", "-c", NARROW, cores)
+            try:
+                self.kind.engine.output("update", "--cpuset-cpus", cores, self.kind.node_name)
+                break
+            except ClusterError as error:
+                # A container that has just started was not narrowed yet.
+                if attempt == PIN_ATTEMPTS:
+                    raise BenchError(f"the node can't be kept to the cores {cores}: {error}") from error
+                time.sleep(1)
+        for process in self.proxies():
+            pin(process, self.cores.system)
+
+
+@contextlib.contextmanager
+def arena(cores: Cores) -> Iterator[Arena]:
+    """The cluster, deleted afterwards unless KEEP=1 is in the environment."""
+    cache = Cache(default_root())
+    shop = Workshop(REPOSITORY, cache, Progress(cache.logs))
+    kept = os.environ.get("KEEP") == "1"
+    try:
+        with cache.locked(f"cluster-{CLUSTER}", shop.progress.say), cache.shared(engines.IN_USE):
+            found = Arena(commands.kind_up(shop, CLUSTER, _port(shop)), cores)
+            found.keep_to_cores()
+            yield found
+    finally:
+        if not kept:
+            commands.kind_down(shop.quiet(), CLUSTER)
+
+
+def _port(shop: Workshop) -> int:
+    """The port of a cluster that was kept, else a free one."""
+    if engine := engines.find(shop):
+        node = find_node(engine, CLUSTER)
+        if node and node.port:
+            return node.port
+    return next((port for port in PORTS if is_free(port)), PORTS[0])

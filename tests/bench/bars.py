@@ -1,0 +1,124 @@
+"""What has to be reached, and whether it is. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench import stats
+from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE
+from bench.results import CELERY, JOB_PER_IMAGE, VISION_NODE, Backlog, Run, Sample
+from bench.stats import Spread
+
+Direction = Literal["at most", "at least"]
+Verdict = Literal["beyond", "reached", "missed", "not measured"]
+
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A target, and what was measured."""
+
+    what: str
+    direction: Direction
+    target: float
+    beyond: float
+    """What is aimed for beyond the target; equal to it where nothing is."""
+    unit: str
+    measured: Spread | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the median compares."""
+        if self.measured is None:
+            return "not measured"
+        value = self.measured.median
+        if self.beyond != self.target and self._holds(value, self.beyond):
+            return "beyond"
+        return "reached" if self._holds(value, self.target) else "missed"
+
+    def _holds(self, value: float, limit: float) -> bool:
+        return value <= limit if self.direction == "at most" else value >= limit
+
+
+def judge(run: Run | None, backlog: Backlog | None) -> list[Bar]:
+    """All bars; those of a run that is missing are not measured."""
+    return [*_race(run), *_alone(run), *_many(backlog)]
+
+
+def _race(run: Run | None) -> list[Bar]:
+    def celery(load: str, describer: str, value: Callable[[Sample], float]) -> Spread | None:
+        return _ratio(run, CELERY, load, describer, value)
+
+    jobs = _ratio(run, JOB_PER_IMAGE, EIGHT, METADATA, stats.throughput)
+    nothing = celery(EIGHT, NOTHING, stats.throughput)
+    times, burst = "× Celery", burst_size(run)
+    return [
+        Bar("submit → done, one client, p50", "at most", 1.6, 1.1, times, celery(ONE, METADATA, stats.p50)),
+        Bar("images/s, 8 clients", "at least", 0.6, 1, times, celery(EIGHT, METADATA, stats.throughput)),
+        Bar("images/s, 8 clients", "at least", 15, 15, "× Job per image", jobs),
+        Bar("images/s, 8 clients, nothing described", "at least", 0.5, 0.8, times, nothing),
+        Bar(
+            f"burst of {burst}: last one done",
+            "at most",
+            1.7,
+            1,
+            times,
+            celery(BURST, METADATA, stats.duration),
+        ),
+    ]
+
+
+def burst_size(run: Run | None) -> int:
+    """How many images a burst has had; what it should have, when there was none."""
+    seen = run.select(VISION_NODE, BURST, METADATA) if run else []
+    return seen[0].images if seen else 500
+
+
+def _alone(run: Run | None) -> list[Bar]:
+    cold = stats.spread(run.cold_seconds) if run else None
+    writes = stats.over_rounds(_ours(run), lambda sample: sample.writes / sample.images)
+    idle = run.idle_cores if run else {}
+    return [
+        Bar("cold start: submit → done, no worker runs", "at most", 4, 3, "s", cold),
+        Bar("ImageJob writes per image", "at most", 3, 3, "", writes),
+        *(
+            Bar(f"idle {name}", "at most", 1, 1, "% of a core", _single(idle.get(name), 100))
+            for name in ("operator", "api")
+        ),
+    ]
+
+
+def _many(backlog: Backlog | None) -> list[Bar]:
+    many = f"{backlog.large.images if backlog else 10_000:,}"
+    few = f"{backlog.small[0].images if backlog else 500:,}"
+    pages = stats.spread(1000 * seconds for seconds in backlog.list_page_seconds) if backlog else None
+    memory = _single(backlog.operator_peak_bytes if backlog else None, 1 / MEGABYTE)
+    title = f"images/s at a backlog of {many}, against one of {few}"
+    return [
+        Bar(title, "at least", 0.9, 1, "×", _slowdown(backlog) if backlog else None),
+        Bar(f"operator's memory with {many} ImageJobs", "at most", 200, 120, "MB", memory),
+        Bar(f"list page of 50, {many} ImageJobs, p50", "at most", 50, 10, "ms", pages),
+    ]
+
+
+def _slowdown(backlog: Backlog) -> Spread | None:
+    rate = backlog.large.images_per_second
+    return stats.spread(rate / small.images_per_second for small in backlog.small)
+
+
+def _ours(run: Run | None) -> list[Sample]:
+    return run.select(VISION_NODE, EIGHT, METADATA) if run else []
+
+
+def _ratio(
+    run: Run | None, other: str, load: str, describer: str, value: Callable[[Sample], float]
+) -> Spread | None:
+    if run is None:
+        return None
+    ours, theirs = (run.select(system, load, describer) for system in (VISION_NODE, other))
+    return stats.ratio(ours, theirs, value)
+
+
+def _single(value: float | None, scale: float) -> Spread | None:
+    return None if value is None else stats.spread([value * scale])

@@ -1,0 +1,47 @@
+"""The HTTP API: `uvicorn bench.celery_system.api:app`."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import FastAPI, File, Form, HTTPException, Response
+
+from .jobs import UNFINISHED, Jobs
+from .settings import Settings
+from .tasks import TASK
+from .tasks import app as celery
+
+app = FastAPI()
+_jobs = Jobs(Settings.from_env().data)
+
+
+@app.post("/submit", status_code=202)
+def submit(image: Annotated[bytes, File()], describer: Annotated[str, Form()] = "metadata") -> dict[str, str]:
+    """Store the image, queue the task, answer with the job's id."""
+    job = uuid.uuid4().hex
+    _jobs.add(job, describer, image)
+    celery.send_task(TASK, (job,))
+    return {"job_id": job, "status": "queued"}
+
+
+@app.get("/status/{job}")
+async def status(job: str) -> dict[str, object]:
+    """Tell where a job is."""
+    found = _jobs.status(job)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+@app.get("/result/{job}")
+async def result(job: str) -> Response:
+    """Return the description of a job that is done."""
+    found = _jobs.result(job)
+    if found is None:
+        raise HTTPException(409)
+    return Response(found, media_type="application/json")
+
+
+@app.get("/unfinished")
+async def unfinished() -> dict[str, int]:
+    """Count the jobs that are still to be done, and those that failed."""
+    return {"unfinished": _jobs.count(UNFINISHED), "failed": _jobs.count("status = 'failed'")}

@@ -1,0 +1,108 @@
+"""The classic design's processes: Redis, the API and the workers, on this machine's loopback."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cores import Cores
+from bench.errors import BenchError
+
+from .jobs import Jobs
+from .settings import Settings
+
+HOST = "127.0.0.1"
+WORKER_PROCESSES = 2
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+Command = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Running:
+    """The system as it runs: where its API is, its processes by component, and its rows."""
+
+    url: str
+    processes: dict[str, int]
+    jobs: Jobs
+
+
+@contextlib.contextmanager
+def running(folder: Path, cores: Cores) -> Iterator[Running]:
+    """The system with its data in that folder, on those cores, as long as the block runs."""
+    redis_port, api_port = free_port(), free_port()
+    settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
+    url = f"http://{HOST}:{api_port}"
+    env = os.environ | settings.to_env()
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str, command: Command) -> int:
+            pinned = ["taskset", "--cpu-list", cores.system_list, *command]
+            return stack.enter_context(_process(pinned, env, folder / f"{name}.log"))
+
+        processes = {"redis": start("redis", _redis(redis_port, folder))}
+        _wait_for_port(redis_port)
+        processes |= {"api": start("api", _api(api_port)), "workers": start("workers", _workers())}
+        _wait_for_port(api_port)
+        urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310  # our own
+        yield Running(url, processes, Jobs(folder))
+
+
+def _redis(port: int, folder: Path) -> Command:
+    listen = ("--bind", HOST, "--port", str(port), "--dir", str(folder))
+    # It keeps nothing: neither snapshots nor a log of commands.
+    return ["redis-server", *listen, "--save", "", "--appendonly", "no"]
+
+
+def _api(port: int) -> Command:
+    program = [sys.executable, "-m", "uvicorn", "bench.celery_system.api:app"]
+    listen = ["--host", HOST, "--port", str(port), "--no-access-log", "--log-level", "warning"]
+    return [*program, *listen, "--loop", "uvloop", "--http", "httptools"]
+
+
+def _workers() -> Command:
+    program = [sys.executable, "-m", "celery", "--app", "bench.celery_system.tasks", "worker"]
+    quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
+    return [*program, "--concurrency", str(WORKER_PROCESSES), *quiet]
+
+
+@contextlib.contextmanager
+def _process(command: Command, env: dict[str, str], log: Path) -> Iterator[int]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.05)
+    raise BenchError(
+        f"nothing listens on port {port} after {START_SECONDS:g} s: see the logs beside the data"
+    )
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,25 @@
+"""What its processes are told by their environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA_VARIABLE = "BENCH_DATA"
+BROKER_VARIABLE = "BENCH_BROKER"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where images and rows are, and the URL of Redis."""
+
+    data: Path
+    broker: str
+
+    @classmethod
+    def from_env(cls) -> "Settings":
+        """Read them."""
+        return cls(Path(os.environ[DATA_VARIABLE]), os.environ[BROKER_VARIABLE])
+
+    def to_env(self) -> dict[str, str]:
+        """Hand them on."""
+        return {DATA_VARIABLE: str(self.data), BROKER_VARIABLE: self.broker}

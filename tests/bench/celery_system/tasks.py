@@ -1,0 +1,45 @@
+"""The Celery application: `celery -A bench.celery_system.tasks worker`."""
+
+import json
+from functools import cache
+
+from celery import Celery
+from vision_node_contract.description import Options, Result
+from vision_node_describer.describers import Describer, load
+
+from .jobs import Jobs
+from .settings import Settings
+
+TASK = "describe"
+
+_settings = Settings.from_env()
+app = Celery("bench", broker=_settings.broker)
+app.conf.update(
+    task_acks_late=True,  # as the operator does: a job whose worker dies is done again
+    worker_prefetch_multiplier=1,  # late acknowledgement's usual companion
+    task_ignore_result=True,  # the status is in SQLite
+    broker_connection_retry_on_startup=True,
+    worker_hijack_root_logger=False,
+)
+
+# One of each per process: the pool's processes must not share a connection.
+_describer = cache(load)
+
+
+@cache
+def _jobs() -> Jobs:
+    return Jobs(_settings.data)
+
+
+@app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
+def describe(job: str) -> None:
+    """Describe a job's image as a worker of ours does, and store the result."""
+    name, image = _jobs().start(job)
+    describer: Describer = _describer(name)
+    try:
+        description = describer.describe(image, Options())
+    except Exception as error:  # noqa: BLE001  # whatever it is, the job has to end
+        _jobs().finish(job, result=None, error=repr(error))
+        return
+    result = Result(**description.model_dump(by_alias=True), describer=name, seconds=0)
+    _jobs().finish(job, result=json.dumps(result.to_json()), error=None)

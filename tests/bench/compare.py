@@ -1,0 +1,117 @@
+"""`make bench`: from an empty machine to the numbers."""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import load, machine, release_state, results
+from bench.arena import COLD, REPOSITORY, WARM, Arena, arena
+from bench.celery_system.run import Running as CeleryRunning
+from bench.celery_system.run import running as celery_running
+from bench.cores import Cores, share_out
+from bench.kube_api import KubeApi, connect
+from bench.load import Work
+from bench.meter import Meter
+from bench.pictures_1080p import Picture, photographs
+from bench.plan import METADATA, POLL_SECONDS, Plan
+from bench.results import CELERY, Run
+from bench.rounds import Rounds
+from bench.systems import Celery, JobPerImage, VisionNode, session
+from cluster import debian
+
+RESULTS = REPOSITORY / "build" / "bench" / "results.json"
+
+WARM_WORKERS = 4
+"""Two of each describer: values.yaml."""
+
+JOBS_PICTURE = "inbox/bench.jpg"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that a measurement needs."""
+
+    arena: Arena
+    kube: KubeApi
+    system: VisionNode
+
+    def say(self, text: str) -> None:
+        """Tell the person who waits."""
+        self.arena.kind.shop.progress.say(text)
+
+
+@asynccontextmanager
+async def staged() -> AsyncIterator[Stage]:
+    """A cluster of our own, and connections to it."""
+    cores = share_out(os.sched_getaffinity(0))
+    with arena(cores) as found:
+        os.sched_setaffinity(0, cores.driver)
+        async with connect(found.kubeconfig()) as kube, session(found.url) as client:
+            yield Stage(found, kube, VisionNode(client, kube))
+
+
+async def measure(plan: Plan) -> None:
+    """Measure everything that the plan asks for; the numbers go to RESULTS."""
+    async with staged() as stage:
+        shop = stage.arena.kind.shop
+        debian.install(shop, {"redis-server": "redis-server"}, "Install Redis' server.")
+        pictures = photographs()
+        about = await machine.describe(stage.arena.cores, stage.kube, REPOSITORY, quick=plan.rounds == 1)
+        run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])
+        await _rest(stage, plan, run, pictures)
+        with _celery(stage.arena.cores) as celery:
+            async with session(celery.url) as client:
+                await _race(stage, plan, run, pictures, celery, Celery(CELERY, client))
+
+
+async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
+    """Nothing to do, and the first image after that."""
+    stage.arena.configure(COLD)
+    await release_state.no_workers(stage.kube)
+    meter = Meter(stage.arena, stage.kube)
+    await meter.calm()
+    run.idle_cores = await meter.idle(plan.idle_seconds)
+    work = Work(stage.system, pictures, METADATA)
+    for number in range(plan.cold_starts):
+        await release_state.no_workers(stage.kube)
+        seen = await load.closed_loop(work, clients=1, images=1, poll_seconds=POLL_SECONDS)
+        run.cold_seconds += seen.latencies
+        stage.say(f"  cold start {number + 1}: {seen.seconds:.2f} s")
+
+
+async def _race(
+    stage: Stage, plan: Plan, run: Run, pictures: list[Picture], celery: CeleryRunning, theirs: Celery
+) -> None:
+    """The systems in turn, warm."""
+    stage.arena.configure(WARM)
+    await release_state.workers_serve(stage.kube, WARM_WORKERS)
+    stage.arena.upload(JOBS_PICTURE, pictures[0].data)
+    jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), JOBS_PICTURE)
+    meter = Meter(stage.arena, stage.kube, celery)
+    rounds = Rounds(plan, pictures, [stage.system, theirs], jobs, meter, run.samples)
+    await rounds.warm_up()
+    for number in range(plan.rounds):
+        started = time.monotonic()
+        await rounds.run(number)
+        run.imagejob_bytes = await release_state.imagejob_bytes(stage.kube)
+        await release_state.delete_imagejobs(stage.kube)
+        celery.jobs.clear()
+        await meter.calm()
+        run.turned_away = stage.system.turned_away
+        # What there is, should a later round fail.
+        results.save(run, RESULTS)
+        stage.say(f"  round {number + 1} of {plan.rounds}: {time.monotonic() - started:.0f} s")
+
+
+@contextlib.contextmanager
+def _celery(cores: Cores) -> Iterator[CeleryRunning]:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-celery-") as folder,
+        celery_running(Path(folder), cores) as found,
+    ):
+        yield found

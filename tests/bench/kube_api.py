@@ -1,0 +1,107 @@
+"""The cluster's API server, asked over one connection: `kubectl` would cost a process for each question."""
+
+import asyncio
+import base64
+import json
+import ssl
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench.errors import BenchError
+
+Json = dict[str, Any]
+
+REQUEST_SECONDS = 60.0
+LOOK_SECONDS = 0.2
+"""Between two looks at something that is awaited."""
+
+
+class KubeApi:
+    """Requests as the cluster's administrator."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def text(self, path: str, **query: str) -> str:
+        """GET; the answer as it is."""
+        return (await self._request("GET", path, query=query)).decode()
+
+    async def get(self, path: str, **query: str) -> Json:
+        """GET; the answer's JSON."""
+        answer: Json = json.loads(await self._request("GET", path, query=query))
+        return answer
+
+    async def items(self, path: str, **query: str) -> list[Json]:
+        """GET a list; its objects."""
+        items: list[Json] = (await self.get(path, **query))["items"]
+        return items
+
+    async def create(self, path: str, body: Json) -> None:
+        """POST an object."""
+        await self._request("POST", path, body=body)
+
+    async def merge(self, path: str, patch: Json) -> None:
+        """Change an object by a merge patch."""
+        await self._request("PATCH", path, body=patch)
+
+    async def delete_all(self, path: str, **query: str) -> None:
+        """Delete a collection, with all that its objects own."""
+        await self._request("DELETE", path, query={**query, "propagationPolicy": "Background"})
+
+    async def _request(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None
+    ) -> bytes:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        data = None if body is None else json.dumps(body)
+        call = self._session.request(
+            method, path, params=query or {}, data=data, headers={"Content-Type": kind}
+        )
+        async with call as answer:
+            content = await answer.read()
+            if not answer.ok:
+                raise BenchError(f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}")
+            return content
+
+
+@asynccontextmanager
+async def connect(kubeconfig: Json) -> AsyncIterator[KubeApi]:
+    """Connect as a kubeconfig with one cluster and one user says (`kubectl config view --raw -o json`)."""
+    cluster = kubeconfig["clusters"][0]["cluster"]
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+    connector = aiohttp.TCPConnector(ssl=_tls(cluster, kubeconfig["users"][0]["user"]))
+    async with aiohttp.ClientSession(cluster["server"], connector=connector, timeout=timeout) as session:
+        yield KubeApi(session)
+
+
+def _tls(cluster: Json, user: Json) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
+    # Python reads client certificates from files only.
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = Path(folder, "certificate"), Path(folder, "key")
+        certificate.write_text(_decoded(user["client-certificate-data"]))
+        key.write_text(_decoded(user["client-key-data"]))
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def _decoded(data: str) -> str:
+    return base64.b64decode(data).decode()
+
+
+async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float) -> None:
+    """Look now and then until it is so.
+
+    Raises:
+        BenchError: it is not, after so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while not await look():
+        if time.monotonic() > deadline:
+            raise BenchError(f"not within {seconds:g} s: {what}")
+        await asyncio.sleep(LOOK_SECONDS)

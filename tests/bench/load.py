@@ -1,0 +1,144 @@
+"""The loads: what clients do, and when. Returns what they saw; times in seconds."""
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.errors import BenchError
+from bench.pictures_1080p import Picture
+from bench.systems import System
+
+JOB_SECONDS = 120.0
+"""The longest that anybody waits for one job."""
+
+SLOWEST_PER_SECOND = 2.0
+"""A backlog that is worked off more slowly is not waited for."""
+
+
+@dataclass
+class Seen:
+    """What the clients saw. `seconds`: from the first submit to the last job that was seen done."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    """Submit → seen done, of each job; empty where only the last one was waited for."""
+    submitted: int = 0
+    submit_seconds: float = 0.0
+    """From the first submit to the answer to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is submitted, to whom."""
+
+    system: System
+    pictures: Sequence[Picture]
+    describer: str
+
+
+async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: float) -> Seen:
+    """Clients that submit an image, wait until it is done, and submit the next one."""
+    seen = Seen()
+    pictures = itertools.islice(itertools.cycle(work.pictures), images)
+    started = time.perf_counter()
+
+    async def client(mine: Iterator[Picture]) -> None:
+        for picture in mine:
+            begun = time.perf_counter()
+            job = await work.system.submit(picture, work.describer)
+            await _until_done(work.system, job, poll_seconds)
+            seen.latencies.append(time.perf_counter() - begun)
+
+    await _together(client(pictures) for _ in range(clients))
+    seen.submitted = images
+    seen.seconds = seen.submit_seconds = time.perf_counter() - started
+    return seen
+
+
+async def poisson(work: Work, *, per_second: float, seconds: float, poll_seconds: float, seed: int) -> Seen:
+    """Submits that come at random moments, whether earlier ones are done or not.
+
+    A job's time begins when it should have been submitted, so that a late driver hides nothing.
+    """
+    seen = Seen()
+    started = time.perf_counter()
+
+    async def client(moment: float, picture: Picture) -> None:
+        await asyncio.sleep(started + moment - time.perf_counter())
+        job = await work.system.submit(picture, work.describer)
+        await _until_done(work.system, job, poll_seconds)
+        seen.latencies.append(time.perf_counter() - started - moment)
+
+    moments = list(arrivals(per_second, seconds, seed))
+    await _together(itertools.starmap(client, zip(moments, itertools.cycle(work.pictures), strict=False)))
+    seen.submitted = len(moments)
+    seen.seconds = time.perf_counter() - started
+    return seen
+
+
+def arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:
+    """The moments of a Poisson process within the first `seconds`; equal seeds give equal moments."""
+    chance = random.Random(seed)  # noqa: S311  # no secret
+    moment = chance.expovariate(per_second)
+    while moment < seconds:
+        yield moment
+        moment += chance.expovariate(per_second)
+
+
+async def burst(work: Work, *, images: int, connections: int, poll_seconds: float) -> Seen:
+    """All at once over so many connections, then one list now and then until none is unfinished."""
+    seen = Seen(submitted=images)
+    started = time.perf_counter()
+    await submit_all(work, images=images, connections=connections)
+    seen.submit_seconds = time.perf_counter() - started
+    await until_drained(work.system, images, poll_seconds)
+    seen.seconds = time.perf_counter() - started
+    return seen
+
+
+async def submit_all(work: Work, *, images: int, connections: int) -> None:
+    """Submit and don't look what becomes of it."""
+    pictures = itertools.islice(itertools.cycle(work.pictures), images)
+
+    async def client(mine: Iterator[Picture]) -> None:
+        for picture in mine:
+            await work.system.submit(picture, work.describer)
+
+    await _together(client(pictures) for _ in range(connections))
+
+
+async def until_drained(system: System, images: int, poll_seconds: float) -> None:
+    """Look at the list until none of so many jobs is unfinished."""
+    seconds = JOB_SECONDS + images / SLOWEST_PER_SECOND
+    deadline = time.perf_counter() + seconds
+    while await system.any_unfinished():
+        if time.perf_counter() > deadline:
+            raise BenchError(f"{system.name}: jobs are unfinished after {seconds:g} s")
+        await asyncio.sleep(poll_seconds)
+
+
+async def _until_done(system: System, job: str, poll_seconds: float) -> None:
+    deadline = time.perf_counter() + JOB_SECONDS
+    while not await system.is_done(job):
+        if time.perf_counter() > deadline:
+            raise BenchError(f"{system.name}: job {job} is unfinished after {JOB_SECONDS:g} s")
+        await asyncio.sleep(poll_seconds)
+
+
+async def _together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them until all have ended, or one fails.
+
+    Raises:
+        BenchError: the first failure.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for client in clients:
+                tasks.create_task(client)
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise BenchError(str(first) if isinstance(first, BenchError) else repr(first)) from first

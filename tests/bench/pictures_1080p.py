@@ -1,0 +1,76 @@
+"""Photographs as a camera or a phone would send them, 1920 x 1080 pixels: the same bytes on every machine."""
+
+import io
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import skimage
+import sklearn.datasets
+from PIL import Image, ImageChops, ImageOps
+
+SIZE = (1920, 1080)
+QUALITY = 88
+"""What phones use."""
+
+GRAIN = 10
+"""A sensor's noise, of 255 steps up and down: enlarging alone makes files smaller than cameras do."""
+
+_SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
+_SKIMAGE = Path(skimage.__file__).parent / "data"
+_SOURCES = (
+    *(_SKLEARN / name for name in ("china.jpg", "flower.jpg")),
+    *(_SKIMAGE / name for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")),
+    *(_SKIMAGE / name for name in ("motorcycle_left.png", "hubble_deep_field.jpg")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file, and the form that submits it: made once, so that the load driver only sends."""
+
+    data: bytes
+    boundary: str = "vision-node-bench"
+
+    @property
+    def content_type(self) -> str:
+        """Of the form."""
+        return f"multipart/form-data; boundary={self.boundary}"
+
+    def form(self, describer: str) -> bytes:
+        """The body of a submit."""
+        head = (
+            f'--{self.boundary}\r\nContent-Disposition: form-data; name="describer"\r\n\r\n{describer}\r\n'
+            f'--{self.boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
+            "Content-Type: image/jpeg\r\n\r\n"
+        )
+        return head.encode() + self.data + f"\r\n--{self.boundary}--\r\n".encode()
+
+
+def photographs() -> list[Picture]:
+    """Eight photographs of 1080p, as JPEG."""
+    return [_photograph(source) for source in _SOURCES]
+
+
+def thumbnail() -> Picture:
+    """One photograph of 64 x 36 pixels, for what is not about images."""
+    with Image.open(_SOURCES[0]) as image:
+        return Picture(_jpeg(ImageOps.fit(image.convert("RGB"), (64, 36))))
+
+
+def _photograph(source: Path) -> Picture:
+    with Image.open(source) as image:
+        large = ImageOps.fit(image.convert("RGB"), SIZE, Image.Resampling.LANCZOS)
+    return Picture(_jpeg(ImageChops.add(large, _grain(), offset=-128)))
+
+
+def _grain() -> Image.Image:
+    width, height = SIZE
+    noise = Image.frombytes("L", SIZE, random.Random(1).randbytes(width * height))  # noqa: S311
+    return noise.point([128 - GRAIN + value * 2 * GRAIN // 255 for value in range(256)]).convert("RGB")
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()

@@ -1,0 +1,80 @@
+"""How much is measured: a few minutes to look, or as much as the report rests on."""
+
+from dataclasses import dataclass
+
+ONE, EIGHT, THIRTY_TWO = "1 client", "8 clients", "32 clients"
+POISSON, BURST = "Poisson arrivals", "burst"
+
+METADATA, NOTHING = "metadata", "nothing"
+
+ONE_POLL_SECONDS = 0.005
+POLL_SECONDS = 0.020
+LIST_SECONDS = 0.050
+"""Between two looks at the list, in a burst."""
+
+CAPACITY_SHARE = 0.7
+"""Poisson arrivals per second, as a part of what 32 clients got through."""
+
+BURST_CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Counts of images and lengths in seconds; those of `images` are for each of the describers."""
+
+    rounds: int
+    images: dict[str, dict[str, int]]
+    """By load, by describer."""
+    job_images: dict[str, int]
+    """Of one Job per image, by load."""
+    poisson_seconds: float
+    cold_starts: int
+    idle_seconds: float
+    warm_up: int
+
+
+FULL = Plan(
+    rounds=5,
+    images={
+        ONE: {METADATA: 25, NOTHING: 50},
+        EIGHT: {METADATA: 160, NOTHING: 320},
+        THIRTY_TWO: {METADATA: 256, NOTHING: 512},
+        BURST: {METADATA: 500, NOTHING: 500},
+    },
+    job_images={ONE: 2, EIGHT: 16},
+    poisson_seconds=10,
+    cold_starts=5,
+    idle_seconds=60,
+    warm_up=64,
+)
+
+QUICK = Plan(
+    rounds=1,
+    images={
+        ONE: {METADATA: 20, NOTHING: 30},
+        EIGHT: {METADATA: 64, NOTHING: 96},
+        THIRTY_TWO: {METADATA: 64, NOTHING: 128},
+        BURST: {METADATA: 100, NOTHING: 200},
+    },
+    job_images={ONE: 1, EIGHT: 8},
+    poisson_seconds=4,
+    cold_starts=1,
+    idle_seconds=10,
+    warm_up=32,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogPlan:
+    """Counts of ImageJobs."""
+
+    small: int
+    repeats: int
+    """How often a small backlog is worked off."""
+    large: int
+    list_pages: int
+    """How often a page of the list is asked for."""
+
+
+FULL_BACKLOG = BacklogPlan(small=500, repeats=3, large=10_000, list_pages=200)
+QUICK_BACKLOG = BacklogPlan(small=200, repeats=1, large=1_000, list_pages=50)

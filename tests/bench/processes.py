@@ -1,0 +1,89 @@
+"""CPU time and memory of this machine's processes, from /proc."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+# Fields of /proc/<pid>/stat after the name: state is the first.
+_PARENT, _USER, _SYSTEM, _WAITED_USER, _WAITED_SYSTEM = 1, 11, 12, 13, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process as /proc/<pid>/stat shows it; `cpu_seconds` with its children that have ended."""
+
+    parent: int
+    cpu_seconds: float
+
+
+def parse_stat(text: str) -> Process:
+    """Read /proc/<pid>/stat; the name, in parentheses, may hold anything."""
+    fields = text.rpartition(")")[2].split()
+    ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _WAITED_USER, _WAITED_SYSTEM))
+    return Process(int(fields[_PARENT]), ticks / TICKS_PER_SECOND)
+
+
+def tree(root: int) -> dict[int, Process]:
+    """The process and all its descendants, by id."""
+    everything = dict(_all())
+    found: dict[int, Process] = {}
+    young = {root} & everything.keys()
+    while young:
+        found |= {pid: everything[pid] for pid in young}
+        young = {pid for pid, process in everything.items() if process.parent in young}
+    return found
+
+
+def cpu_seconds(root: int) -> float:
+    """CPU time of the process and its descendants so far."""
+    return sum(process.cpu_seconds for process in tree(root).values())
+
+
+def memory_bytes(root: int) -> int:
+    """Memory of the process and its descendants; what they share counts once (PSS)."""
+    return sum(_pss(Path(f"/proc/{pid}/smaps_rollup")) for pid in tree(root))
+
+
+def with_command(*words: str) -> list[int]:
+    """Ids of the processes whose command lines begin with a program of the first name and have all words."""
+    program, *others = words
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        command = _read(folder / "cmdline").split("\0")
+        if Path(command[0]).name == program and set(others) <= set(command):
+            found.append(int(folder.name))
+    return found
+
+
+def busy_seconds(cores: Iterable[int]) -> float:
+    """CPU time that this machine has spent on those cores since it started, whoever for."""
+    wanted = {f"cpu{core}" for core in cores}
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    return sum(_busy(list(map(int, fields))) for name, *fields in lines if name in wanted)
+
+
+def _busy(ticks: list[int]) -> float:
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts = ticks[:7]
+    return (user + nice + system + interrupts + soft_interrupts) / TICKS_PER_SECOND
+
+
+def _all() -> Iterable[tuple[int, Process]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        if text := _read(folder / "stat"):
+            yield int(folder.name), parse_stat(text)
+
+
+def _pss(file: Path) -> int:
+    lines = (line.split() for line in _read(file).splitlines())
+    return sum(int(words[1]) * 1024 for words in lines if words[0] == "Pss:")
+
+
+def _read(file: Path) -> str:
+    """The file's text; nothing when its process has gone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

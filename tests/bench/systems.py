@@ -1,0 +1,188 @@
+"""The three systems as a client sees them: submit an image, ask until it is done."""
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+
+from bench.errors import BenchError
+from bench.kube_api import KubeApi
+from bench.pictures_1080p import Picture
+from cluster.release import NAMESPACE
+
+Json = dict[str, Any]
+
+IMAGEJOBS = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagejobs"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+
+REQUEST_SECONDS = 60.0
+IDLE_SECONDS = 2.0
+"""An idle connection is not used again after that: uvicorn closes it after 5 s, perhaps just then."""
+
+BUSY_SECONDS = 0.5
+"""Before a submit that was turned away (429, 503) is tried again."""
+
+
+class System(Protocol):
+    """What is compared."""
+
+    name: str
+
+    async def submit(self, picture: Picture, describer: str) -> str:
+        """Submit an image; the job's id."""
+        ...
+
+    async def is_done(self, job: str) -> bool:
+        """Ask for one job's state.
+
+        Raises:
+            BenchError: the job failed.
+        """
+        ...
+
+    async def any_unfinished(self) -> bool:
+        """Ask, by one list, whether some job is still to be done.
+
+        Raises:
+            BenchError: a job failed.
+        """
+        ...
+
+
+class HttpSystem:
+    """A system with our HTTP API, or one that is like it."""
+
+    def __init__(self, name: str, session: aiohttp.ClientSession) -> None:
+        self.name = name
+        self.turned_away = 0
+        """Submits that were answered with 429 or 503, and repeated."""
+        self._session = session
+
+    async def submit(self, picture: Picture, describer: str) -> str:
+        """Submit an image; the job's id."""
+        form, headers = picture.form(describer), {"Content-Type": picture.content_type}
+        while True:
+            async with self._session.post("/submit", data=form, headers=headers) as answer:
+                body = await answer.read()
+            if answer.status == 202:
+                return str(json.loads(body)["job_id"])
+            if answer.status not in {429, 503}:
+                raise BenchError(f"{self.name}: submit was answered {answer.status}: {body.decode()}")
+            self.turned_away += 1
+            await asyncio.sleep(BUSY_SECONDS)
+
+    async def is_done(self, job: str) -> bool:
+        """Ask for one job's state."""
+        async with self._session.get(f"/status/{job}") as answer:
+            status = json.loads(await answer.read())
+        if not answer.ok or status["status"] == "failed":
+            raise BenchError(f"{self.name}: job {job}: {status}")
+        return bool(status["status"] == "done")
+
+
+class Celery(HttpSystem):
+    """The classic design."""
+
+    async def any_unfinished(self) -> bool:
+        """Ask its API, which counts rows."""
+        async with self._session.get("/unfinished") as answer:
+            counts = json.loads(await answer.read())
+        if counts["failed"]:
+            raise BenchError(f"{self.name}: {counts['failed']} jobs failed")
+        return bool(counts["unfinished"])
+
+
+class VisionNode(HttpSystem):
+    """This system."""
+
+    def __init__(self, session: aiohttp.ClientSession, kube: KubeApi) -> None:
+        super().__init__("vision-node", session)
+        self._kube = kube
+
+    async def any_unfinished(self) -> bool:
+        """Ask the API server for one ImageJob that is not done."""
+        found = await self._kube.items(IMAGEJOBS, fieldSelector="status.phase!=done", limit="1")
+        for job in found:
+            if job["status"]["phase"] == "failed":
+                raise BenchError(f"{self.name}: {job['metadata']['name']}: {job['status']['error']}")
+        return bool(found)
+
+
+# What a Job does with its one image: what a worker does, without the waiting for work.
+_DESCRIBE = """
+import asyncio, json, sys
+from vision_node_contract.description import Options
+from vision_node_contract.store import Store, StoreSettings
+from vision_node_describer.describers import load
+store = Store(StoreSettings.from_env())
+image = asyncio.run(store.get(sys.argv[1], 1 << 30))
+description = load(sys.argv[2]).describe(image, Options())
+print(json.dumps(description.model_dump(mode="json", by_alias=True)))
+"""
+
+
+class JobPerImage:
+    """One Kubernetes Job per image, of the workers' image and with their environment.
+
+    In its favour it uploads nothing: all its Jobs read an object that is in the bucket already.
+    """
+
+    LABEL = "vision-node.dev/bench"
+
+    def __init__(self, kube: KubeApi, worker_pod: Json, key: str) -> None:
+        """`worker_pod` is a running worker's spec, `key` the object that is described."""
+        self.name = "Job per image"
+        self._kube = kube
+        self._pod = worker_pod
+        self._key = key
+        self._numbers = itertools.count()
+        self._run = uuid.uuid4().hex[:6]
+
+    async def submit(self, picture: Picture, describer: str) -> str:
+        """Create a Job; its name."""
+        name = f"bench-{self._run}-{next(self._numbers)}"
+        await self._kube.create(JOBS, self._manifest(name, describer))
+        return name
+
+    async def is_done(self, job: str) -> bool:
+        """Ask the API server for the Job."""
+        status = (await self._kube.get(f"{JOBS}/{job}"))["status"]
+        if status.get("failed"):
+            raise BenchError(f"{self.name}: Job {job} failed")
+        return bool(status.get("succeeded"))
+
+    async def any_unfinished(self) -> bool:
+        """List the Jobs."""
+        found = await self._kube.items(JOBS, labelSelector=self.LABEL)
+        return any(not job["status"].get("succeeded") for job in found)
+
+    async def clear(self) -> None:
+        """Delete all of them."""
+        await self._kube.delete_all(JOBS, labelSelector=self.LABEL)
+
+    def _manifest(self, name: str, describer: str) -> Json:
+        labels = {self.LABEL: "job-per-image"}
+        first, *others = self._pod["containers"]
+        container = {**first, "command": ["python", "-c", _DESCRIBE, self._key, describer]}
+        pod = {**self._pod, "containers": [container, *others], "restartPolicy": "Never"}
+        template = {"metadata": {"labels": labels}, "spec": pod}
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"backoffLimit": 0, "template": template},
+        }
+
+
+@asynccontextmanager
+async def session(url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections to an HTTP API, as many as are needed at once."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as found:
+        yield found
