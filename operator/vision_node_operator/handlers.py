@@ -88,7 +88,9 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
     """Run until cancelled or until something fails that only a new start mends."""
     async with Kube.connect() as kube:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
+        # From the API server: a mounted file may still be the one of before an upgrade.
         pools = await until_answered(lambda: kube.request("GET", path))
+        settings = settings.with_pools(pools)
         writer = Writer(kube, settings, owner_reference(pools))
         garbage = Garbage(Store(StoreSettings.from_env()), ImageJobs(kube, settings.namespace), kube)
         reconciler = Reconciler(kube, settings, writer, garbage)

@@ -3,8 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 
@@ -47,16 +46,20 @@ class Settings:
     namespace: str
     pools: dict[str, Pool]
     owner_name: str
-    """ConfigMap that owns the describer Jobs: they go with the release that wanted them."""
+    """ConfigMap that describes the pools and owns the describer Jobs: they go with the release that wanted them."""
     job_prefix: str
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read POD_NAMESPACE, POOLS_FILE (JSON: describer → pool), POOLS_CONFIGMAP and JOB_PREFIX."""
-        pools = json.loads(Path(os.environ["POOLS_FILE"]).read_text())
+        """Read POD_NAMESPACE, POOLS_CONFIGMAP and JOB_PREFIX; the pools are yet to be read."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
-            pools={name: Pool.of(name, values) for name, values in pools.items()},
+            pools={},
             owner_name=os.environ["POOLS_CONFIGMAP"],
             job_prefix=os.environ["JOB_PREFIX"],
         )
+
+    def with_pools(self, configmap: dict[str, Any]) -> Self:
+        """Return the settings with the pools that the ConfigMap holds (pools.json: describer → pool)."""
+        pools = json.loads(configmap["data"]["pools.json"])
+        return replace(self, pools={name: Pool.of(name, values) for name, values in pools.items()})
