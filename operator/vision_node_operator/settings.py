@@ -46,7 +46,7 @@ class Settings:
     namespace: str
     pools: dict[str, Pool]
     owner_name: str
-    """ConfigMap that describes the pools and owns the describer Jobs: they go with the release that wanted them."""
+    """ConfigMap that holds the pools and owns the describer Jobs: they go with the release."""
     job_prefix: str
 
     @classmethod
