@@ -69,9 +69,9 @@ def _race(run: Run | None) -> list[Bar]:
     ]
 
 
-def burst_size(run: Run | None) -> int:
+def burst_size(run: Run | None, describer: str = METADATA) -> int:
     """How many images a burst has had; what it should have, when there was none."""
-    seen = run.select(VISION_NODE, BURST, METADATA) if run else []
+    seen = run.select(VISION_NODE, BURST, describer) if run else []
     return seen[0].images if seen else 500
 
 

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import stats
-from bench.page import digits
 from bench.plan import EIGHT, METADATA, ONE
 from bench.results import CELERY, JOB_PER_IMAGE, VISION_NODE, Run
 from bench.stats import Spread
+from bench.tables import digits
 
 COLORS = {VISION_NODE: "#0f766e", CELERY: "#94a3b8", JOB_PER_IMAGE: "#cbd5e1"}
 NAMES = {

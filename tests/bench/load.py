@@ -15,6 +15,12 @@ from bench.systems import System
 JOB_SECONDS = 120.0
 """The longest that anybody waits for one job."""
 
+PATIENCE = 1.25
+"""By how much a client of an open loop waits longer each time before it asks again. Else the questions for
+all the jobs that are late would keep a system from ever catching up."""
+
+LONGEST_POLL_SECONDS = 0.25
+
 SLOWEST_PER_SECOND = 2.0
 """A backlog that is worked off more slowly is not waited for."""
 
@@ -70,7 +76,7 @@ async def poisson(work: Work, *, per_second: float, seconds: float, poll_seconds
     async def client(moment: float, picture: Picture) -> None:
         await asyncio.sleep(started + moment - time.perf_counter())
         job = await work.system.submit(picture, work.describer)
-        await _until_done(work.system, job, poll_seconds)
+        await _until_done(work.system, job, poll_seconds, PATIENCE)
         seen.latencies.append(time.perf_counter() - started - moment)
 
     moments = list(arrivals(per_second, seconds, seed))
@@ -121,12 +127,13 @@ async def until_drained(system: System, images: int, poll_seconds: float) -> Non
         await asyncio.sleep(poll_seconds)
 
 
-async def _until_done(system: System, job: str, poll_seconds: float) -> None:
+async def _until_done(system: System, job: str, poll_seconds: float, patience: float = 1.0) -> None:
     deadline = time.perf_counter() + JOB_SECONDS
     while not await system.is_done(job):
         if time.perf_counter() > deadline:
             raise BenchError(f"{system.name}: job {job} is unfinished after {JOB_SECONDS:g} s")
         await asyncio.sleep(poll_seconds)
+        poll_seconds = max(poll_seconds, min(LONGEST_POLL_SECONDS, poll_seconds * patience))
 
 
 async def _together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:

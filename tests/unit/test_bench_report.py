@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench import bars, page
+from bench import bars, page, tables
 from bench.bars import Bar
 from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
 from bench.results import (
@@ -131,7 +131,7 @@ def test_a_page_of_one_half_leaves_out_the_other(run: Run, backlog: Backlog) -> 
     ("value", "text"), [(12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (0.012345, "0.0123"), (3, "3")]
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert page.digits(value) == text
+    assert tables.digits(value) == text
 
 
 def test_results_survive_being_written_down(run: Run, backlog: Backlog, tmp_path: Path) -> None:
