@@ -23,14 +23,12 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = Store(store_settings)
-        async with Kube.connect() as kube:
+        async with Store.open(store_settings) as store, Kube.connect("api") as kube:
             imagejobs = ImageJobs(kube, settings.namespace)
             cache = JobCache(imagejobs)
             app.state.jobs = Jobs(imagejobs, cache, store, settings)
             with cache.following(kube):
                 yield
-        store.close()
 
     intake.use_own_pixel_limit()
     # /docs without a content delivery network: clusters often have no way out.

@@ -5,11 +5,12 @@ the watch's delay, but never says that a job is missing.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.imagejob import TERMINAL, ImageJob
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Event, Json, Kube, KubeError, NotFoundError
 
@@ -24,9 +25,10 @@ class JobCache:
 
     def __init__(self, imagejobs: ImageJobs) -> None:
         self._imagejobs = imagejobs
-        self._unfinished: dict[str, ImageJob] = {}
+        self._unfinished: dict[str, Json] = {}
+        """As the watch showed them: each changes twice and may never be asked for."""
         self._finished: dict[str, bytes] = {}
-        """As JSON: a tenth of the memory, and read seldom."""
+        """As JSON text: a tenth of the memory, and read seldom."""
         self._following: asyncio.Task[None] | None = None
 
     @property
@@ -40,10 +42,11 @@ class JobCache:
         Raises:
             NotFoundError: the API server doesn't have it, either.
             UnavailableError: it isn't cached and the API server doesn't answer.
+            ValueError: it is not as an ImageJob of this version.
         """
         found = self._unfinished.get(name)
         if found:
-            return found
+            return ImageJob.model_validate(found)
         text = self._finished.get(name)
         return ImageJob.model_validate_json(text) if text else await self._imagejobs.get(name)
 
@@ -89,12 +92,9 @@ class JobCache:
         self._finished.pop(name, None)
 
     def _keep(self, body: Json) -> None:
-        try:
-            job = ImageJob.model_validate(body)
-        except ValueError as error:
-            log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
-            return
-        if job.finished:
-            self._finished[job.metadata.name] = job.model_dump_json(by_alias=True, exclude_none=True).encode()
+        name = body["metadata"]["name"]
+        if (body.get("status") or {}).get("phase") in TERMINAL:
+            body["metadata"].pop("managedFields", None)
+            self._finished[name] = json.dumps(body, separators=(",", ":")).encode()
         else:
-            self._unfinished[job.metadata.name] = job
+            self._unfinished[name] = body

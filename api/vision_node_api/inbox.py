@@ -55,9 +55,14 @@ def put() -> int:
         )
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     image = inspect(data, None, INBOX_PREFIX + name, limits)
-    asyncio.run(Store(StoreSettings.from_env()).put(image.key, data, image.media_type or ""))
+    asyncio.run(_put(image.key, data, image.media_type or ""))
     print(image.key)
     return 0
+
+
+async def _put(key: str, data: bytes, media_type: str) -> None:
+    async with Store.open(StoreSettings.from_env()) as store:
+        await store.put(key, data, media_type)
 
 
 def drain() -> None:

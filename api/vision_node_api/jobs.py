@@ -41,6 +41,8 @@ MAX_RESULT_BYTES = 16 << 20
 FULL_RETRY_AFTER_SECONDS = "10"
 """For clients, while too many jobs wait."""
 
+ANY_TYPE = "application/octet-stream"
+
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -76,7 +78,7 @@ class Jobs:
                 return _same(known, spec)
         self._check_room()
         try:
-            await self.store.put(key, upload.data, image.media_type or "application/octet-stream")
+            await self.store.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
         except StoreUnavailableError as error:
             raise unavailable("StorageUnavailable", "image storage does not answer") from error
         return await self._create(name, spec)
@@ -177,6 +179,9 @@ def answering() -> Iterator[None]:
         except KubeError as error:
             log.warning("reading an ImageJob failed: %s", error)
             raise unavailable("KubernetesUnavailable", "the API server does not answer well") from error
+        except ValueError as error:
+            log.warning("an ImageJob can't be read: %s", error)
+            raise Problem(502, "JobUnreadable", "the ImageJob is not of this version") from error
 
 
 def unavailable(reason: str, detail: str) -> Problem:

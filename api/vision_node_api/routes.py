@@ -39,8 +39,8 @@ class StatusAnswer(BaseModel):
     error: JobError | None
 
 
-def jobs_of(request: Request) -> Jobs:
-    """Return what the application's start has made."""
+async def jobs_of(request: Request) -> Jobs:
+    """Return what the application's start has made. Async, or FastAPI would take a thread each time."""
     jobs: Jobs = request.app.state.jobs
     return jobs
 
@@ -87,10 +87,12 @@ async def submit(
     return Submitted(job_id=job.metadata.name, status=job.status.phase)
 
 
-@router.get("/status/{job_id}", responses=dict.fromkeys((404, 503), _PROBLEM))
-async def status(job_id: str, jobs: Injected) -> StatusAnswer:
+@router.get("/status/{job_id}", response_model=StatusAnswer, responses=dict.fromkeys((404, 503), _PROBLEM))
+async def status(job_id: str, jobs: Injected) -> Response:
     """Tell where a job is: queued, processing, done or failed."""
-    return _status(await jobs.get(job_id))
+    # Polled: as JSON at once, which FastAPI would validate and build a second time.
+    answer = _status(await jobs.get(job_id))
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 503), _PROBLEM))

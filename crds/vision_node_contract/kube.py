@@ -1,20 +1,21 @@
-"""JSON over the official asyncio client: its configuration, TLS and token rotation; our timeouts and errors.
+"""JSON to and from the API server: requests, lists, watches; every one with a timeout and typed errors.
 
-Objects travel as plain JSON, because the generated models cost more time per object than a whole
-ImageJob takes to decide upon, and know nothing of custom resources.
+Objects travel as plain JSON. The official client's generated models know nothing of custom resources, and
+its way to a request costs more time than the operator takes to decide on it (see docs/architecture.md).
 """
 
 import asyncio
 import json
-import os
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import aiohttp
-from kubernetes.aio import client, config
+
+from . import access
+from .access import Access
 
 Json = dict[str, Any]
 
@@ -32,6 +33,16 @@ PAGE = 500
 
 RETRY_SECONDS = (0.1, 10.0)
 """First and longest wait before a broken watch is tried again (doubling, with full jitter)."""
+
+_ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+_ONE_WATCH = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+
+_HEADERS = {
+    "GET": {"Accept": "application/json"},
+    "POST": {"Accept": "application/json", "Content-Type": "application/json"},
+    "DELETE": {"Accept": "application/json", "Content-Type": "application/json"},
+    "PATCH": {"Accept": "application/json", "Content-Type": "application/merge-patch+json"},
+}
 
 
 class KubeError(Exception):
@@ -89,20 +100,15 @@ class Event:
 class Kube:
     """A connection to one API server."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = api
+    def __init__(self, server: Access) -> None:
+        self._server = server
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls) -> AsyncIterator[Self]:
+    async def connect(cls, component: str) -> AsyncIterator[Self]:
         """Connect as the pod's service account, or as KUBECONFIG says when there is none."""
-        configuration = client.Configuration()
-        if "KUBERNETES_SERVICE_HOST" in os.environ:
-            config.load_incluster_config(client_configuration=configuration)
-        else:
-            await config.load_kube_config(client_configuration=configuration)
-        async with client.ApiClient(configuration) as api:
-            yield cls(api)
+        async with access.connect(component) as server:
+            yield cls(server)
 
     async def request(
         self,
@@ -117,16 +123,16 @@ class Kube:
         Raises:
             KubeError: as its subclasses say; UnavailableError when no answer came in time.
         """
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         try:
-            response = await self._send(method, path, query or [], body, timeout)
-            data = await response.read()
+            async with self._send(method, path, query, data, _ONE_REQUEST) as response:
+                answer = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
         if response.status >= 400:
-            raise error_of(response.status, data)
-        answer: Json = json.loads(data)
-        return answer
+            raise error_of(response.status, answer)
+        found: Json = json.loads(answer)
+        return found
 
     async def list_pages(
         self, path: str, selectors: Selectors = Selectors()
@@ -163,10 +169,8 @@ class Kube:
             ("timeoutSeconds", str(WATCH_SECONDS)),
             ("resourceVersion", version),
         ]
-        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         try:
-            response = await self._send("GET", path, query, None, timeout)
-            async with response:
+            async with self._send("GET", path, query, None, _ONE_WATCH) as response:
                 if response.status >= 400:
                     raise error_of(response.status, await response.read())
                 async for line in response.content:
@@ -204,26 +208,19 @@ class Kube:
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
                 failures += 1
 
-    async def _send(
+    def _send(
         self,
         method: str,
         path: str,
-        query: list[tuple[str, str]],
-        body: Json | None,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 (aiohttp's own, it also bounds single reads)
-    ) -> aiohttp.ClientResponse:
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        request = await self._api.param_serialize(
-            method=method,
-            resource_path=path,
-            query_params=query,
-            header_params={"Accept": "application/json", "Content-Type": kind},
-            body=body,
-            auth_settings=["BearerToken"],
+        query: list[tuple[str, str]] | None,
+        data: bytes | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = _HEADERS[method] | self._server.credentials()
+        url = self._server.url + path
+        return self._server.session.request(
+            method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
         )
-        response = await self._api.call_api(*request, _request_timeout=timeout)
-        answer: aiohttp.ClientResponse = response.response
-        return answer
 
 
 def error_of(status: int, body: bytes | Mapping[str, Any]) -> KubeError:

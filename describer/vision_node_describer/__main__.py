@@ -1,7 +1,8 @@
 """`python -m vision_node_describer`: run one worker."""
 
-import asyncio
 import logging
+
+import uvloop
 
 from .settings import Settings
 from .worker import run
@@ -10,7 +11,7 @@ from .worker import run
 def main() -> None:
     """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(run(Settings.from_env()))
+    uvloop.run(run(Settings.from_env()))
 
 
 if __name__ == "__main__":

@@ -59,9 +59,8 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    store = Store(StoreSettings.from_env())
     executor = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="describe")
-    async with Kube.connect() as kube:
+    async with Kube.connect("worker") as kube, Store.open(StoreSettings.from_env()) as store:
         imagejobs = ImageJobs(kube, settings.namespace)
         worker = Worker(Attempts(imagejobs, store, load(settings.describer), executor, settings))
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))

@@ -1,7 +1,8 @@
 """`python -m vision_node_operator`: run the operator."""
 
-import asyncio
 import logging
+
+import uvloop
 
 from .handlers import run
 from .settings import Settings
@@ -14,7 +15,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # a line for every event and probe
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    asyncio.run(run(Settings.from_env(), LIVENESS))
+    uvloop.run(run(Settings.from_env(), LIVENESS))
 
 
 if __name__ == "__main__":

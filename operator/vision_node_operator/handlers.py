@@ -73,10 +73,25 @@ def reconciler_of(memo: kopf.Memo) -> Reconciler:
     return reconciler
 
 
+class NothingCompared(kopf.DiffBaseStorage):
+    """No handler of ours is told what changed, so kopf need not copy every object to find out."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return nothing to compare with."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        """Return that nothing was remembered."""
+
+    def store(self, **_: Any) -> None:
+        """Remember nothing."""
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     """Return kopf's settings, each with its reason."""
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True  # needs cluster-wide rights; CRDs don't come and go here
+    settings.persistence.diffbase_storage = NothingCompared()
     settings.posting.enabled = False  # an Event for every log line would be a write for every image
     settings.networking.request_timeout = 10  # seconds, as for our own requests
     settings.watching.server_timeout = 300  # seconds; the server ends the watch, kopf starts the next
@@ -86,13 +101,13 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 async def run(settings: Settings, liveness_endpoint: str) -> None:
     """Run until cancelled or until something fails that only a new start mends."""
-    async with Kube.connect() as kube:
+    async with Kube.connect("operator") as kube, Store.open(StoreSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
         # From the API server: a mounted file may still be the one of before an upgrade.
         pools = await until_answered(lambda: kube.request("GET", path))
         settings = settings.with_pools(pools)
         writer = Writer(kube, settings, owner_reference(pools))
-        garbage = Garbage(Store(StoreSettings.from_env()), ImageJobs(kube, settings.namespace), kube)
+        garbage = Garbage(store, ImageJobs(kube, settings.namespace), kube)
         reconciler = Reconciler(kube, settings, writer, garbage)
         # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
         await until_answered(reconciler.resync)

@@ -119,8 +119,10 @@ import asyncio, json, sys
 from vision_node_contract.description import Options
 from vision_node_contract.store import Store, StoreSettings
 from vision_node_describer.describers import load
-store = Store(StoreSettings.from_env())
-image = asyncio.run(store.get(sys.argv[1], 1 << 30))
+async def read():
+    async with Store.open(StoreSettings.from_env()) as store:
+        return await store.get(sys.argv[1], 1 << 30)
+image = asyncio.run(read())
 description = load(sys.argv[2]).describe(image, Options())
 print(json.dumps(description.model_dump(mode="json", by_alias=True)))
 """

@@ -108,8 +108,8 @@ from vision_node_contract.kube import Kube
 from vision_node_contract.store import Store, StoreSettings
 from vision_node_operator.garbage import Garbage
 async def main():
-    async with Kube.connect() as kube:
-        garbage = Garbage(Store(StoreSettings.from_env()), ImageJobs(kube, 'vision-node'), kube)
+    async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
+        garbage = Garbage(store, ImageJobs(kube, 'vision-node'), kube)
         # As if it were tomorrow: what is an hour old is swept.
         await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
 asyncio.run(main())
@@ -143,8 +143,10 @@ def in_bucket(kubectl: Callable[..., str], call: str) -> str:
     code = (
         "import asyncio\n"
         "from vision_node_contract.store import *\n"
-        "store = Store(StoreSettings.from_env())\n"
-        f"try: asyncio.run({call})\n"
+        "async def main():\n"
+        "    async with Store.open(StoreSettings.from_env()) as store:\n"
+        f"        await {call}\n"
+        "try: asyncio.run(main())\n"
         "except ObjectNotFoundError: print('gone')\n"
         "else: print('done')\n"
     )

@@ -59,7 +59,7 @@ class Bucket:
             raise self.image
         return self.image[: most + 1]
 
-    async def put(self, key: str, data: bytes, media_type: str) -> None:
+    async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         assert media_type == "application/json"
         self.stored[key] = data
 

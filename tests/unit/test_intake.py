@@ -39,7 +39,7 @@ class Bucket:
         self.objects: dict[str, bytes] = {}
         self.away = False
 
-    async def put(self, key: str, data: bytes, media_type: str) -> None:
+    async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         assert media_type.startswith("image/")
         if self.away:
             raise StoreUnavailableError("away")

@@ -4,10 +4,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 from vision_node_contract import kube as module
+from vision_node_contract.access import LINE_BYTES, Access
 from vision_node_contract.kube import (
     AlreadyExistsError,
     ConflictError,
@@ -91,9 +92,9 @@ async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        api = client.ApiClient(client.Configuration(host=f"http://{host}:{port}"))
-        closing.extend([api.close, runner.cleanup])
-        return Kube(api)
+        session = aiohttp.ClientSession(read_bufsize=LINE_BYTES)
+        closing.extend([session.close, runner.cleanup])
+        return Kube(Access(session, f"http://{host}:{port}"))
 
     yield run
     for close in closing:
@@ -207,9 +208,9 @@ async def test_patches_are_merge_patches(connect: Connect) -> None:
 
 
 async def test_nobody_there_is_unavailable() -> None:
-    async with client.ApiClient(client.Configuration(host="http://127.0.0.1:9")) as api:
+    async with aiohttp.ClientSession() as session:
         with pytest.raises(UnavailableError):
-            await Kube(api).request("GET", PATH)
+            await Kube(Access(session, "http://127.0.0.1:9")).request("GET", PATH)
 
 
 def test_backoff_is_capped() -> None:
