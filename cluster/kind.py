@@ -234,6 +234,18 @@ class Kind:
         shell.run([self.program, *arguments], env=self.engine.env)
 
 
+_LAZY_GARBAGE = [{"name": "GOGC", "value": "300"}]
+
+CONTROL_PLANE = {
+    "kind": "ClusterConfiguration",
+    "apiVersion": "kubeadm.k8s.io/v1beta4",
+    "apiServer": {"extraEnvs": _LAZY_GARBAGE},
+    "etcd": {"local": {"extraEnvs": _LAZY_GARBAGE}},
+}
+"""A small cluster's heaps are small, and Go collects them many times a second: a quarter of the API server's
+CPU time with 50 jobs/s, against 300 MB of memory."""
+
+
 def full_name(image: str) -> str:
     """The name under which containerd keeps an image that Docker knows as `image`."""
     host, slash, _ = image.partition("/")
@@ -248,6 +260,7 @@ def configuration(port: int, resolv_conf: Path | None) -> str:
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [node],
+        "kubeadmConfigPatches": [json.dumps(CONTROL_PLANE)],
     }
     if resolv_conf:
         mount = {"hostPath": str(resolv_conf), "containerPath": NODE_RESOLV_CONF, "readOnly": True}

@@ -1,12 +1,13 @@
 """ImageJobs as a watch shows them, so that status polls cost the API server nothing.
 
-A job that isn't in it yet (just created, or the watch lags) is read through; so the cache may be behind by
-the watch's delay, but never says that a job is missing.
+A job that isn't in it (created elsewhere just now, or the watch lags) is read through; so the cache may be
+behind by the watch's delay, but never says that a job is missing.
 """
 
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,10 @@ from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Event, Json, Kube, KubeError, NotFoundError
 
 log = logging.getLogger(__name__)
+
+CREATED_SECONDS = 2.0
+"""What was created here counts for so long until the watch shows it: clients ask at once, and each such
+question would cost the API server as much as a write."""
 
 RESTART_SECONDS = 5.0
 """Before the watch is tried again after a refusal (no rights yet, the CRD not there yet)."""
@@ -29,6 +34,8 @@ class JobCache:
         """As the watch showed them: each changes twice and may never be asked for."""
         self._finished: dict[str, bytes] = {}
         """As JSON text: a tenth of the memory, and read seldom."""
+        self._created: dict[str, tuple[float, ImageJob]] = {}
+        """Not yet shown by the watch; oldest first, with the (monotonic) time until which it counts."""
         self._following: asyncio.Task[None] | None = None
 
     @property
@@ -47,8 +54,19 @@ class JobCache:
         found = self._unfinished.get(name)
         if found:
             return ImageJob.model_validate(found)
-        text = self._finished.get(name)
-        return ImageJob.model_validate_json(text) if text else await self._imagejobs.get(name)
+        if text := self._finished.get(name):
+            return ImageJob.model_validate_json(text)
+        until, created = self._created.get(name, (0.0, None))
+        if created and time.monotonic() < until:
+            return created
+        return await self._imagejobs.get(name)
+
+    def created(self, job: ImageJob) -> None:
+        """Take in an ImageJob that was created here."""
+        now = time.monotonic()
+        while self._created and next(iter(self._created.values()))[0] < now:
+            del self._created[next(iter(self._created))]
+        self._created[job.metadata.name] = (now + CREATED_SECONDS, job)
 
     @contextmanager
     def following(self, kube: Kube) -> Iterator[None]:
@@ -88,6 +106,7 @@ class JobCache:
                 self._keep(body)
 
     def _drop(self, name: str) -> None:
+        self._created.pop(name, None)
         self._unfinished.pop(name, None)
         self._finished.pop(name, None)
 

@@ -121,7 +121,7 @@ class Jobs:
 
     async def _create(self, name: str, spec: Spec) -> ImageJob:
         try:
-            return await self.imagejobs.create(name, spec, {})
+            created = await self.imagejobs.create(name, spec, {})
         except (AlreadyExistsError, UnavailableError) as error:
             # Another submit was faster, or our own request was carried out and its answer lost.
             job = await self._read(name)
@@ -134,6 +134,8 @@ class Jobs:
         except KubeError as error:
             await self._discard(spec.image.key)
             raise Problem(422, "JobRefused", f"Kubernetes refused the ImageJob: {error.message}") from error
+        self.cache.created(created)
+        return created
 
     async def _read(self, name: str) -> ImageJob | None:
         """Read from the API server itself: what is promised must not rest on a watch that lags."""

@@ -37,7 +37,7 @@ class Access:
 
 @asynccontextmanager
 async def connect(component: str) -> AsyncIterator[Access]:
-    """Reach the API server; `component` is our name in its managedFields and logs.
+    """Reach the API server; `component` is ours, for its logs. In managedFields all are one: vision-node.
 
     In a pod, nothing but two files and two variables is needed. KUBECONFIG with all that it may say is the
     official client's to read; that takes most of a second to import, which no worker's start has to spare.
@@ -45,7 +45,7 @@ async def connect(component: str) -> AsyncIterator[Access]:
     found = _in_cluster() if "KUBERNETES_SERVICE_HOST" in os.environ else await _from_kubeconfig()
     url, tls, credentials = found
     connector = aiohttp.TCPConnector(ssl=tls, limit=CONNECTIONS)
-    agent = {"User-Agent": f"vision-node-{component}"}
+    agent = {"User-Agent": f"vision-node/{component}"}
     async with aiohttp.ClientSession(connector=connector, headers=agent, read_bufsize=LINE_BYTES) as session:
         yield Access(session, url, credentials)
 

@@ -92,3 +92,22 @@ async def test_an_object_that_cannot_be_read_hides_no_other(cache: JobCache) -> 
     odd["status"]["attempts"] = "many"
     cache.observe(Event("LISTING", [odd, body("a")]))
     assert await phase(cache, "a") == "queued"
+
+
+async def test_what_was_created_here_counts_until_the_watch_shows_it(
+    cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.created(ImageJob.model_validate(body("a")))
+    cache.created(ImageJob.model_validate(body("late")))
+    assert [await phase(cache, name) for name in ("a", "late")] == ["queued", "queued"]
+    assert server.reads == 0
+    cache.observe(Event("MODIFIED", [body("a", "processing")]))
+    assert await phase(cache, "a") == "processing"
+    cache.observe(Event("DELETED", [body("a")]))
+    with pytest.raises(NotFoundError):
+        await cache.get("a")
+    monkeypatch.setattr("vision_node_api.cache.CREATED_SECONDS", 0.0)
+    cache.created(ImageJob.model_validate(body("late")))
+    await asyncio.sleep(0)
+    assert await phase(cache, "late") == "queued"
+    assert server.reads == 2
