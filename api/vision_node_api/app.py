@@ -13,6 +13,7 @@ from vision_node_contract.store import Store, StoreSettings
 
 from . import intake, routes, ui
 from .cache import JobCache
+from .describers import Describers
 from .jobs import Jobs
 from .problems import Problem, on_problem
 from .settings import Settings
@@ -26,8 +27,9 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
         async with Store.open(store_settings) as store, Kube.connect("api") as kube:
             imagejobs = ImageJobs(kube, settings.namespace)
             cache = JobCache(imagejobs)
-            app.state.jobs = Jobs(imagejobs, cache, store, settings)
-            with cache.following(kube):
+            describers = Describers(kube, settings.namespace)
+            app.state.jobs = Jobs(imagejobs, cache, describers, store, settings)
+            with cache.following(kube), describers.following():
                 yield
 
     intake.use_own_pixel_limit()

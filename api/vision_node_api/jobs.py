@@ -22,6 +22,7 @@ from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavaila
 
 from .admission import Admission
 from .cache import JobCache
+from .describers import Describers
 from .form import Upload
 from .intake import Limits, inspect
 from .problems import Problem
@@ -52,6 +53,7 @@ class Jobs:
 
     imagejobs: ImageJobs
     cache: JobCache
+    describers: Describers
     store: Store
     settings: Settings
     admission: Admission = field(default_factory=Admission)
@@ -70,7 +72,7 @@ class Jobs:
         limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
         look = asyncio.get_running_loop().run_in_executor
         image = await look(self.inspectors, inspect, upload.data, upload.file_name, key, limits)
-        spec = Spec(image=image, describer=self._describer(upload))
+        spec = Spec(image=image, describer=await self._describer(upload))
         name = _name(idempotency_key)
         if idempotency_key:
             known = await self._read(name)
@@ -160,14 +162,18 @@ class Jobs:
         except StoreUnavailableError as error:
             log.warning("upload %s stays behind: %s", key, error)
 
-    def _describer(self, upload: Upload) -> str:
-        name = upload.fields.get("describer") or self.settings.default_describer
-        if name not in self.settings.describers:
-            known = ", ".join(sorted(self.settings.describers))
-            raise Problem(
-                422, Reason.DESCRIBER_NOT_FOUND, f"no describer is named {name!r}; there are: {known}"
-            )
-        return name
+    async def _describer(self, upload: Upload) -> str:
+        default = self.settings.default_describer
+        name = upload.fields.get("describer") or default
+        # The default one is the administrator's word: at a release's start it comes a moment later.
+        if name == default:
+            return name
+        with answering():
+            if await self.describers.has(name):
+                return name
+        known = ", ".join(describer.metadata.name for describer in self.describers.all())
+        detail = f"no describer is named {name!r}; there are: {known}"
+        raise Problem(422, Reason.DESCRIBER_NOT_FOUND, detail)
 
 
 @contextmanager
@@ -179,7 +185,7 @@ def answering() -> Iterator[None]:
         except NotFoundError:
             raise
         except KubeError as error:
-            log.warning("reading an ImageJob failed: %s", error)
+            log.warning("reading from Kubernetes failed: %s", error)
             raise unavailable("KubernetesUnavailable", "the API server does not answer well") from error
         except ValueError as error:
             log.warning("an ImageJob can't be read: %s", error)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
+from vision_node_contract.describer import Describer
 from vision_node_contract.imagejob import ImageJob, JobError, Phase
 from vision_node_contract.kube import KubeError
 from vision_node_contract.store import StoreUnavailableError
@@ -37,6 +38,27 @@ class StatusAnswer(BaseModel):
     completed_at: datetime | None
     duration_seconds: float | None
     error: JobError | None
+
+
+class DescriberAnswer(BaseModel):
+    """A way of describing and how it fares, as of a few seconds ago."""
+
+    name: str
+    provider: str
+    model: str | None
+    ready: bool
+    reason: str | None
+    message: str | None
+    workers: int
+    queued: int
+    processing: int
+    default: bool
+
+
+class DescribersAnswer(BaseModel):
+    """Answer to GET /describers."""
+
+    describers: list[DescriberAnswer]
 
 
 async def jobs_of(request: Request) -> Jobs:
@@ -101,6 +123,13 @@ async def result(job_id: str, jobs: Injected) -> dict[str, Any]:
     return await jobs.result(job_id)
 
 
+@router.get("/describers")
+async def describers(jobs: Injected) -> DescribersAnswer:
+    """Tell which describers a submit may name, and how they fare."""
+    default = jobs.settings.default_describer
+    return DescribersAnswer(describers=[_describer(found, default) for found in jobs.describers.all()])
+
+
 @router.get("/healthz", include_in_schema=False)
 async def healthz(jobs: Injected) -> dict[str, str]:
     """Tell that the process lives and follows the ImageJobs; Kubernetes starts it anew otherwise."""
@@ -134,4 +163,20 @@ def _status(job: ImageJob) -> StatusAnswer:
         completed_at=seen.completion_time,
         duration_seconds=float(seen.duration.removesuffix("s")) if seen.duration else None,
         error=seen.error,
+    )
+
+
+def _describer(found: Describer, default: str) -> DescriberAnswer:
+    name, seen, ready = found.metadata.name, found.status, found.status.readiness
+    return DescriberAnswer(
+        name=name,
+        provider=found.provider,
+        model=found.spec.model,
+        ready=ready is not None and ready.status == "True",
+        reason=ready.reason if ready else None,
+        message=ready.message if ready else None,
+        workers=seen.workers,
+        queued=seen.queued,
+        processing=seen.processing,
+        default=name == default,
     )

@@ -13,7 +13,6 @@ class Settings:
 
     namespace: str
     default_describer: str = "metadata"
-    describers: frozenset[str] = frozenset({"metadata"})
     max_image_bytes: int = 20 * MEBIBYTE
     max_image_pixels: int = 100_000_000
     """Decoded, about 400 MB: what a worker's memory limit has room for."""
@@ -26,7 +25,6 @@ class Settings:
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
-            describers=frozenset(os.environ["DESCRIBERS"].split()),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             max_image_pixels=int(os.environ["MAX_IMAGE_PIXELS"]),
             max_unfinished_jobs=int(os.environ["MAX_UNFINISHED_JOBS"]),

@@ -42,8 +42,8 @@ class Spec(Resource):
     describer: str = "metadata"
     options: Options | None = None
     priority: int = 0
-    max_attempts: int = 3
-    timeout_seconds: int = 60
+    max_attempts: int | None = None
+    timeout_seconds: int | None = None
     ttl_seconds_after_finished: int = 604_800
     cancel: bool = False
     retry_of: str | None = None
@@ -101,6 +101,7 @@ class Metadata(Resource):
     """The parts of metav1.ObjectMeta that the system uses."""
 
     name: str
+    namespace: str = ""
     uid: str = ""
     resource_version: str = "0"
     generation: int = 1

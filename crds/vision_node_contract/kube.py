@@ -42,6 +42,8 @@ _HEADERS = {
     "POST": {"Accept": "application/json", "Content-Type": "application/json"},
     "DELETE": {"Accept": "application/json", "Content-Type": "application/json"},
     "PATCH": {"Accept": "application/json", "Content-Type": "application/merge-patch+json"},
+    # JSON is YAML.
+    "APPLY": {"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"},
 }
 
 
@@ -112,13 +114,15 @@ class Kube:
 
     async def request(
         self,
-        method: Literal["GET", "POST", "PATCH", "DELETE"],
+        method: Literal["GET", "POST", "PATCH", "APPLY", "DELETE"],
         path: str,
         *,
         query: list[tuple[str, str]] | None = None,
         body: Json | None = None,
     ) -> Json:
         """Send one request and return the answer's JSON. PATCH bodies are merge patches (RFC 7386).
+
+        APPLY is a server-side apply; its `query` names the fieldManager.
 
         Raises:
             KubeError: as its subclasses say; UnavailableError when no answer came in time.
@@ -218,8 +222,9 @@ class Kube:
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = _HEADERS[method] | self._server.credentials()
         url = self._server.url + path
+        verb = "PATCH" if method == "APPLY" else method
         return self._server.session.request(
-            method, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            verb, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
         )
 
 

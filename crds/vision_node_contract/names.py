@@ -4,6 +4,8 @@ GROUP = "vision-node.dev"
 VERSION = "v1alpha1"
 KIND = "ImageJob"
 PLURAL = "imagejobs"
+DESCRIBER_KIND = "Describer"
+DESCRIBER_PLURAL = "describers"
 
 OWNER_LABEL = f"{GROUP}/owner"
 """Who submitted an ImageJob."""

@@ -1,4 +1,4 @@
-"""Why an attempt failed: one enum for logs, Events, conditions, status and HTTP problems."""
+"""Why an attempt failed, and how a Describer fares: the words of logs, Events, status and HTTP problems."""
 
 from enum import StrEnum
 
@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ATTEMPT_TIMED_OUT = "AttemptTimedOut"
     OUT_OF_MEMORY = "OutOfMemory"
     WORKER_LOST = "WorkerLost"
+    NO_WORKER = "NoWorker"
     ATTEMPTS_EXHAUSTED = "AttemptsExhausted"
     CANCELLED = "Cancelled"
 
@@ -45,6 +46,23 @@ _TRANSIENT = frozenset(
         Reason.WORKER_LOST,
     }
 )
+
+
+class Readiness(StrEnum):
+    """Reasons of a Describer's condition Ready. Part of the API."""
+
+    SERVING = "Serving"
+    IDLE = "Idle"
+    """No worker runs because nothing is asked: Ready, for the next image launches one."""
+    STARTING = "Starting"
+    NO_ROOM = "NoRoom"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    LAUNCH_FAILED = "LaunchFailed"
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a person may have to do something."""
+        return self in {Readiness.NO_ROOM, Readiness.IMAGE_PULL_FAILED, Readiness.LAUNCH_FAILED}
 
 
 class DescribeError(Exception):

@@ -94,7 +94,7 @@ class Attempts:
             description = await self._in_thread(self._describer.describe, image, options)
         result = Result(
             **description.model_dump(by_alias=True),
-            describer=self._describer.name,
+            describer=self._settings.describer,
             seconds=round(time.monotonic() - started, 4),
         )
         return await self._keep(job, result)

@@ -13,21 +13,28 @@ class Settings:
     pod_name: str
     pod_uid: str
     describer: str
+    """The Describer's name, which results carry."""
+    provider: str
+    """Which describer to run."""
     concurrency: int
     """ImageJobs held at once: while one decodes, others fetch and commit."""
     max_image_bytes: int
     memory_limit_bytes: int
     """Of the container; the node's memory if it has none."""
+    max_images: int = 0
+    """Ends after so many assignments; 0: never."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, as charts/vision-node/templates/_pools.tpl and worker_job.py set it."""
+        """Read the pod's environment, as charts/vision-node/templates/_describers.tpl and pools.py set it."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             pod_name=os.environ["POD_NAME"],
             pod_uid=os.environ["POD_UID"],
             describer=os.environ["DESCRIBER"],
+            provider=os.environ["PROVIDER"],
             concurrency=int(os.environ["CONCURRENCY"]),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
+            max_images=int(os.environ["MAX_IMAGES"]),
         )

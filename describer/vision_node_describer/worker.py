@@ -25,8 +25,12 @@ FINISH_SECONDS = 80.0
 class Worker:
     """Attempts each assignment once, however often the watch shows it."""
 
-    def __init__(self, attempts: Attempts) -> None:
+    def __init__(self, attempts: Attempts, max_images: int = 0) -> None:
+        self.used_up = asyncio.Event()
+        """Set when it has had all that it may have. The operator counts, too, but may have begun anew."""
         self._attempts = attempts
+        self._max_images = max_images
+        self._taken = 0
         self._held: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     def take(self, event: Event) -> None:
@@ -40,10 +44,17 @@ class Worker:
                 log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
                 continue
             key = (job.metadata.uid, job.status.attempts)
-            if key in self._held or job.status.error:
-                continue
+            full = self._max_images and self._taken >= self._max_images
+            if key in self._held or job.status.error or full:
+                continue  # what is too much comes back to the operator with our end
             self._held[key] = task = asyncio.create_task(self._attempts.attempt(job))
-            task.add_done_callback(lambda _, key=key: self._held.pop(key))  # type: ignore[misc]
+            self._taken += 1
+            task.add_done_callback(lambda _, key=key: self._drop(key))  # type: ignore[misc]
+
+    def _drop(self, key: tuple[str, int]) -> None:
+        del self._held[key]
+        if self._max_images and self._taken >= self._max_images and not self._held:
+            self.used_up.set()
 
     async def finish(self) -> None:
         """Wait for the attempts under way, but not longer than the pod is given."""
@@ -62,11 +73,13 @@ async def run(settings: Settings) -> None:
     executor = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="describe")
     async with Kube.connect("worker") as kube, Store.open(StoreSettings.from_env()) as store:
         imagejobs = ImageJobs(kube, settings.namespace)
-        worker = Worker(Attempts(imagejobs, store, load(settings.describer), executor, settings))
+        attempts = Attempts(imagejobs, store, load(settings.provider), executor, settings)
+        worker = Worker(attempts, settings.max_images)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
         lease = asyncio.create_task(keep_lease(kube, settings))
         stopped = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait({lease, follow, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        used_up = asyncio.create_task(worker.used_up.wait())
+        done, _ = await asyncio.wait({lease, follow, stopped, used_up}, return_when=asyncio.FIRST_COMPLETED)
         follow.cancel()
         lease.cancel()
         await withdraw_lease(kube, settings)

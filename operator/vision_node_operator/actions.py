@@ -1,12 +1,13 @@
 """What can be done: decide() answers with these, the writer performs them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from vision_node_contract.describer import DescriberStatus
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.reasons import Reason
 
-from .settings import Pool
+from .pools import Pool
 from .state import key
 
 
@@ -16,6 +17,7 @@ class Assign:
 
     job: ImageJob
     worker: str
+    timeout: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,23 @@ class Cordon:
     worker: str
 
 
-Write = Assign | Requeue | Fail | Expire | Launch | Retire
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Write a Describer's status, and with `tell` an Event that its condition Ready has changed."""
+
+    pool: Pool
+    status: DescriberStatus
+    tell: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell in an Event that an ImageJob has failed."""
+
+    job: ImageJob
+
+
+Write = Assign | Requeue | Fail | Expire | Launch | Retire | Report | Announce
 Action = Write | Cordon
 
 
@@ -80,3 +98,7 @@ def target(action: Write) -> str:
             return key("imagejobs", action.name)
         case Launch() | Retire():
             return key("jobs", action.name)
+        case Report():
+            return key("describers", action.pool.describer)
+        case Announce():
+            return f"events/{action.job.metadata.name}"

@@ -15,8 +15,13 @@ from typing import Any
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.names import OWNER_LABEL
 
+from .demand import Demand
+
 Line = list[tuple[datetime, str]]
 """One owner's queued ImageJobs of one priority: when created, name; sorted."""
+
+UNTOLD = 1000
+"""Failures to be told in Events; more at once are not read by anybody."""
 
 Queue = dict[int, dict[str, Line]]
 """A describer's queued ImageJobs: by priority, by owner."""
@@ -41,6 +46,12 @@ class Backlog:
     finished: dict[str, Finished] = field(default_factory=dict)
     released: dict[str, datetime] = field(default_factory=dict)
     """When a worker (pod name) was last rid of all that it held."""
+    given: Counter[str] = field(default_factory=Counter)
+    """How many ImageJobs a worker (pod name) was assigned."""
+    demands: dict[str, Demand] = field(default_factory=dict)
+    """By describer."""
+    failed: dict[str, ImageJob] = field(default_factory=dict)
+    """Seen to fail, and yet to be told."""
 
     _queues: dict[str, Queue] = field(default_factory=dict)
     """By describer."""
@@ -57,17 +68,21 @@ class Backlog:
     def put(self, job: ImageJob, now: datetime) -> None:
         """Take in an ImageJob as it is now."""
         name = job.metadata.name
+        self._learn(job, self.jobs.get(name))
         self.drop(name, now)
         self._images[job.spec.image.key] += 1
         if job.finished:
             self._put_finished(job, now)
             return
         self.jobs[name] = job
+        demand = self.demands.setdefault(job.spec.describer, Demand())
+        demand.change(+1, now)
         if job.status.phase == "processing":
             worker = job.status.worker or ""
             self._processing[name] = worker
             self._held.setdefault(worker, set()).add(name)
             self._worked_on[owner_of(job)] += 1
+            demand.processing += 1
         elif job.spec.cancel:
             self._cancelled.add(name)
         else:
@@ -84,12 +99,23 @@ class Backlog:
         if job is None:
             return
         self._drop_image(job.spec.image.key)
+        demand = self.demands[job.spec.describer]
+        demand.change(-1, now)
         if name in self._processing:
+            demand.processing -= 1
             self._release(job, now)
         elif name in self._cancelled:
             self._cancelled.remove(name)
         else:
             self._unqueue(job)
+
+    def demand(self, describer: str) -> Demand:
+        """Return how much the describer is asked for."""
+        return self.demands.get(describer) or Demand()
+
+    def held_by(self, worker: str) -> Iterator[ImageJob]:
+        """Yield the ImageJobs that the worker (pod name) holds."""
+        return (self.jobs[name] for name in self._held.get(worker, ()))
 
     def describers(self) -> list[str]:
         """Return the names of describers for which an ImageJob is queued."""
@@ -125,6 +151,20 @@ class Backlog:
     def is_image_named(self, key: str) -> bool:
         """Whether some ImageJob names the image with this object key."""
         return key in self._images
+
+    def _learn(self, job: ImageJob, before: ImageJob | None) -> None:
+        """Take in what the change from `before` tells of workers and describers."""
+        name, status = job.metadata.name, job.status
+        known = before.status.attempts if before else status.attempts * (name in self.finished)
+        if status.worker and status.attempts > known:
+            self.given[status.worker] += 1
+        if before is None or not job.finished:
+            return
+        if status.phase == "failed" and len(self.failed) < UNTOLD:
+            self.failed[name] = job
+        elif status.attempts == 1 and status.start_time and status.completion_time:
+            took = status.completion_time - status.start_time
+            self.demands[job.spec.describer].measure(took.total_seconds())
 
     def _put_finished(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name

@@ -1,21 +1,26 @@
 """decide(state, now): what to do about what is. Pure: no clock, no client, no change of the state."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
 from vision_node_contract.imagejob import ImageJob
 
-from .actions import Action, Assign, Expire
-from .scaling import retire_strangers, scale
-from .settings import Pool, Settings
+from .actions import Action, Announce, Assign, Expire
+from .pools import Pool
+from .readiness import report
+from .scaling import is_current, retire_strangers, room, scale, wanted_workers
+from .settings import Settings
 from .settle import settle_processing, settle_queued
 from .state import State, Worker, key
 
 EXPIRE_AT_ONCE = 16
 """Deletions under way: thousands that expire together must not hold up assignments."""
+
+ANNOUNCE_AT_ONCE = 4
+"""Nor must Events of thousands that fail."""
 
 
 def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
@@ -26,43 +31,57 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
         *settle_queued(state, settings, now),
         *(
             action
-            for pool in settings.pools.values()
+            for pool in state.pools.values()
             for action in _run_pool(state, pool, settings, workers, now)
         ),
-        *retire_strangers(state, settings, workers, now),
+        *retire_strangers(state, workers, now),
         *_expire(state, now),
+        *_announce(state),
     ]
 
 
 def _run_pool(
-    state: State, pool: Pool, settings: Settings, workers: list[Worker], now: datetime
+    state: State, pool: Pool, settings: Settings, workers: Sequence[Worker], now: datetime
 ) -> Iterator[Action]:
     mine = [w for w in workers if w.job.describer == pool.describer]
     queued = state.queued(pool.describer, now)
-    assignments = list(_assign(queued, mine, pool))
+    assignments = list(_assign(state, queued, mine, pool))
     yield from assignments
     new = Counter(a.worker for a in assignments)
-    mine = [replace(w, held=w.held + new[w.pod.name]) if w.pod else w for w in mine]
+    mine = [_with(w, new[w.pod.name]) if w.pod else w for w in mine]
+    current = [w for w in mine if is_current(w, pool, now)]
     # More than the whole pool could hold need not be counted to know that all of it is wanted.
-    waiting = sum(1 for _ in islice(queued, pool.max_workers * pool.concurrency))
-    yield from scale(state, pool, settings, mine, waiting, now)
+    waiting = sum(1 for _ in islice(queued, pool.spec.max_workers * pool.spec.images_at_once))
+    wanted = wanted_workers(state, pool, current, waiting, now)
+    yield from scale(state, pool, settings, mine, current, wanted, now)
+    yield from report(state, pool, mine, wanted, now)
 
 
-def _assign(jobs: Iterator[ImageJob], workers: list[Worker], pool: Pool) -> Iterator[Assign]:
+def _with(worker: Worker, more: int) -> Worker:
+    return replace(worker, held=worker.held + more, given=worker.given + more) if more else worker
+
+
+def _assign(
+    state: State, jobs: Iterator[ImageJob], workers: Sequence[Worker], pool: Pool
+) -> Iterator[Assign]:
     """Give each ImageJob to the worker that holds least, so that none waits behind another."""
-    held = {
-        w.pod.name: w.held
-        for w in workers
-        if w.pod and w.serving and w.job.template == pool.template_hash and w.held < pool.concurrency
-    }
-    slots = sum(pool.concurrency - n for n in held.values())
-    for job in islice(jobs, slots):
-        worker = min(held, key=lambda name: held[name])
+    useful = [w for w in workers if w.serving and w.job.template == pool.template_hash]
+    free = {w.pod.name: n for w in useful if w.pod and (n := room(w, pool))}
+    held = {w.pod.name: w.held for w in useful if w.pod}
+    for job in islice(jobs, sum(free.values())):
+        worker = min((name for name, n in free.items() if n), key=held.__getitem__)
         held[worker] += 1
-        yield Assign(job, worker)
+        free[worker] -= 1
+        yield Assign(job, worker, state.timeout(job))
 
 
 def _expire(state: State, now: datetime) -> Iterator[Expire]:
     for done in islice(state.backlog.expired(now), EXPIRE_AT_ONCE):
         if state.is_free(key("imagejobs", done.name), now):
             yield Expire(done.name, done.version)
+
+
+def _announce(state: State) -> Iterator[Announce]:
+    under_way = sum(name.startswith("events/") for name in state.busy)
+    for job in islice(state.backlog.failed.values(), max(0, ANNOUNCE_AT_ONCE - under_way)):
+        yield Announce(job)

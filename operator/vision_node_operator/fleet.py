@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vision_node_contract.names import DESCRIBER_LABEL
+from vision_node_contract.reasons import Readiness
+
+from .trouble import Trouble, trouble_of
 
 Json = dict[str, Any]
 
@@ -33,6 +36,7 @@ class DescriberJob:
     created: datetime
     ended: bool
     """Its pod has succeeded or failed."""
+    succeeded: bool
     deleting: bool
 
     @classmethod
@@ -46,6 +50,7 @@ class DescriberJob:
             template=meta["labels"].get(TEMPLATE_LABEL, ""),
             created=datetime.fromisoformat(meta["creationTimestamp"]),
             ended=bool(status.get("succeeded") or status.get("failed")),
+            succeeded=bool(status.get("succeeded")),
             deleting="deletionTimestamp" in meta,
         )
 
@@ -58,12 +63,14 @@ class Pod:
     job_uid: str
     alive: bool
     deleting: bool
+    trouble: Trouble | None = None
 
     @classmethod
     def of(cls, body: Json) -> "Pod":
         """Read a v1 Pod."""
         meta = body["metadata"]
         return cls(
+            trouble=trouble_of(body.get("status", {})),
             name=meta["name"],
             job_uid=meta["labels"][JOB_UID_LABEL],
             alive=body.get("status", {}).get("phase") not in {"Succeeded", "Failed"},
@@ -93,12 +100,19 @@ class Fleet:
     """Per describer: launches in a row that came to nothing."""
     launch_after: dict[str, datetime] = field(default_factory=dict)
     """Per describer: not before, because launches came to nothing."""
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    """Per describer: what the last launch in vain came to nothing for."""
+
+    _served: dict[str, datetime] = field(default_factory=dict)
+    """By pod name: since when it has served, though its Lease may be gone."""
 
     def put_job(self, body: Json, now: datetime) -> None:
         """Take in a describer Job as it is now."""
         job = DescriberJob.of(body)
         before = self.jobs.get(job.name)
         self.jobs[job.name] = job
+        if before is None and job.describer not in self.failures:
+            self.troubles.pop(job.describer, None)  # refused before, it is there now
         if job.ended and not (before and before.ended and before.uid == job.uid):
             self._settle_launch(job, now)
 
@@ -116,6 +130,7 @@ class Fleet:
     def drop_pod(self, name: str) -> None:
         """Forget a pod and what was known of it."""
         self.pods.pop(name, None)
+        self._served.pop(name, None)
         self.cordoned.discard(name)
 
     def put_lease(self, body: Json, now: datetime) -> None:
@@ -124,6 +139,7 @@ class Fleet:
         before = self.heard.get(name)
         renewed = datetime.fromisoformat(body["spec"]["renewTime"])
         self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
+        self._served.setdefault(name, now)
 
     def drop_lease(self, name: str) -> None:
         """Forget a Lease: its worker no longer serves."""
@@ -140,10 +156,13 @@ class Fleet:
     def _settle_launch(self, job: DescriberJob, now: datetime, *, retired: bool = False) -> None:
         """Learn from a worker's end whether its launch was of use; wait ever longer while none is."""
         pod = self.pod_of(job)
-        heard = self.heard.get(pod.name) if pod else None
-        if heard and (retired or now - heard.first >= PROVEN):
+        served = self._served.get(pod.name) if pod else None
+        if served and (retired or job.succeeded or now - served >= PROVEN):
             self.failures.pop(job.describer, None)
+            self.troubles.pop(job.describer, None)
         elif not retired or now - job.created >= STARTING:
             failures = self.failures[job.describer] = self.failures.get(job.describer, 0) + 1
             pause = timedelta(seconds=min(LONGEST_HOLD_OFF_SECONDS, 2 ** min(failures, 6)))
             self.launch_after[job.describer] = now + pause
+            unknown = Trouble(Readiness.LAUNCH_FAILED, f"the worker of Job {job.name} did not serve for long")
+            self.troubles[job.describer] = (pod.trouble if pod else None) or unknown

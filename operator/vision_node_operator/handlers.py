@@ -15,6 +15,7 @@ from vision_node_contract.kube import Kube
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
+    DESCRIBER_PLURAL,
     GROUP,
     PLURAL,
     VERSION,
@@ -22,6 +23,7 @@ from vision_node_contract.names import (
 )
 from vision_node_contract.store import Store, StoreSettings
 
+from .defaults import Defaults
 from .garbage import Garbage
 from .reconcile import Reconciler, until_answered
 from .settings import Settings
@@ -41,6 +43,12 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 async def imagejob_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """An ImageJob came, changed or went."""
     reconciler_of(memo).observe("imagejobs", event["type"], dict(event["object"]))
+
+
+@kopf.on.event(GROUP, VERSION, DESCRIBER_PLURAL)
+async def describer_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A Describer came, changed or went."""
+    reconciler_of(memo).observe("describers", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs", labels=WORKERS_ONLY)
@@ -104,11 +112,11 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
     async with Kube.connect("operator") as kube, Store.open(StoreSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
         # From the API server: a mounted file may still be the one of before an upgrade.
-        pools = await until_answered(lambda: kube.request("GET", path))
-        settings = settings.with_pools(pools)
-        writer = Writer(kube, settings, owner_reference(pools))
+        defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
+        writer = Writer(kube, settings, defaults.owner)
         garbage = Garbage(store, ImageJobs(kube, settings.namespace), kube)
-        reconciler = Reconciler(kube, settings, writer, garbage)
+        reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
+        await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
         await until_answered(reconciler.resync)
         operator = kopf.operator(
@@ -123,9 +131,3 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
             loop = tasks.create_task(reconciler.run())
             await operator  # until SIGTERM, or until a watch fails for good
             loop.cancel()
-
-
-def owner_reference(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the ownerReference to a ConfigMap."""
-    meta = body["metadata"]
-    return {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"]}

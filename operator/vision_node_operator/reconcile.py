@@ -22,17 +22,19 @@ from vision_node_contract.kube import (
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
+    DESCRIBER_PLURAL,
     GROUP,
     PLURAL,
     VERSION,
     WORKER_COMPONENT,
 )
 
-from .actions import Assign, Cordon, Expire, Fail, Requeue, Write, target
+from .actions import Announce, Assign, Cordon, Expire, Fail, Launch, Report, Requeue, Write, target
 from .decide import decide
 from .garbage import Garbage
 from .settings import Settings
 from .state import Json, Kind, State, key, version_of
+from .trouble import of_refusal
 from .writer import Writer
 
 T = TypeVar("T")
@@ -64,8 +66,10 @@ WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBE
 class Reconciler:
     """Holds the state, takes in events, and runs the loop."""
 
-    def __init__(self, kube: Kube, settings: Settings, writer: Writer, garbage: Garbage) -> None:
-        self.state = State()
+    def __init__(
+        self, kube: Kube, settings: Settings, writer: Writer, garbage: Garbage, pod_template: Json
+    ) -> None:
+        self.state = State(pod_template=pod_template, since=utcnow())
         self._garbage = garbage
         self._kube = kube
         self._settings = settings
@@ -116,10 +120,12 @@ class Reconciler:
             KubeError: a list could not be had.
         """
         space = self._settings.namespace
+        ours = f"/apis/{GROUP}/{VERSION}/namespaces/{space}"
         lists: list[tuple[Kind, str, Selectors]] = [
+            ("describers", f"{ours}/{DESCRIBER_PLURAL}", Selectors()),
             ("leases", f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases", WORKERS_ONLY),
             ("jobs", f"/apis/batch/v1/namespaces/{space}/jobs", WORKERS_ONLY),
-            ("imagejobs", f"/apis/{GROUP}/{VERSION}/namespaces/{space}/{PLURAL}", Selectors()),
+            ("imagejobs", f"{ours}/{PLURAL}", Selectors()),
             # Pods last: an ImageJob's worker is always in a list read after the ImageJob.
             ("pods", f"/api/v1/namespaces/{space}/pods", WORKERS_ONLY),
         ]
@@ -147,10 +153,18 @@ class Reconciler:
             if isinstance(action, Cordon):
                 self.state.fleet.cordoned.add(action.worker)
                 continue
+            self._note(action, now)
             self.state.busy[target(action)] = action.worker if isinstance(action, Assign) else ""
             task = asyncio.create_task(self._perform(action))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
+
+    def _note(self, action: Write, now: datetime) -> None:
+        """Remember what was said, so that it is not said again at once."""
+        if isinstance(action, Report):
+            self.state.reported[action.pool.describer] = now
+        elif isinstance(action, Announce):
+            self.state.backlog.failed.pop(action.job.metadata.name, None)
 
     async def _perform(self, action: Write) -> None:
         object_key = target(action)
@@ -164,6 +178,8 @@ class Reconciler:
         except KubeError as error:
             log.warning("%s %s failed: %s", type(action).__name__, object_key, error)
             self._hold_off(object_key)
+            if isinstance(action, Launch):
+                self.state.fleet.troubles[action.pool.describer] = of_refusal(error.message)
         except Exception:
             # A bug; the object waits, all others go on.
             log.exception("%s %s failed", type(action).__name__, object_key)
@@ -231,7 +247,7 @@ async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
 
 def _level(action: Write) -> int:
     """Return the log level: what each image takes is no news."""
-    return logging.DEBUG if isinstance(action, Assign | Expire) else logging.INFO
+    return logging.DEBUG if isinstance(action, Assign | Expire | Report | Announce) else logging.INFO
 
 
 def utcnow() -> datetime:

@@ -1,26 +1,60 @@
-"""How many workers a pool has: launch what the backlog wants, retire what is idle, outdated or gone."""
+"""How many workers a pool has: launch what is asked for, retire what is idle, outdated, used up or gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from math import ceil
 
 from .actions import Launch, Retire
 from .fleet import STARTING
-from .settings import Pool, Settings
+from .pools import Pool
+from .settings import Settings
 from .state import State, Worker, key
 
 UNRESPONSIVE = timedelta(minutes=1)
 """A worker that holds nothing and has been silent for so long is replaced."""
 
+DRAIN_SECONDS = 2.0
+"""Workers are wanted so that what waits is described within this time. A launch takes one second: what is
+worked off sooner would be over before a further worker serves."""
+
+
+def wanted_workers(state: State, pool: Pool, current: Sequence[Worker], waiting: int, now: datetime) -> int:
+    """Return how many workers the pool should have, when `waiting` ImageJobs found no room.
+
+    As many as work off all there is within DRAIN_SECONDS at the measured time per image, or as are busy
+    on the average of the last seconds; not more than there are images for.
+    """
+    spec, demand = pool.spec, state.backlog.demand(pool.describer)
+    at_once = spec.images_at_once
+    most = ceil((waiting + sum(worker.held for worker in current)) / at_once)
+    if spec.isolation == "shared" and waiting:
+        seconds = max(demand.seconds, _mean_age(state, current, now))
+        drain = demand.unfinished * seconds / (at_once * DRAIN_SECONDS)
+        # While none serves yet, a level says nothing of what one could do.
+        busy = demand.level(now) / at_once if any(worker.serving for worker in current) else 0.0
+        most = min(most, max(1, ceil(max(drain, busy))))
+    return min(spec.max_workers, max(spec.min_workers, most))
+
+
+def _mean_age(state: State, workers: Sequence[Worker], now: datetime) -> float:
+    """Return for how many seconds the ImageJobs in work have been so: a bound, before one has ended."""
+    held = [job for w in workers if w.pod for job in state.backlog.held_by(w.pod.name)]
+    ends = [(job.status.attempt_deadline, state.timeout(job)) for job in held]
+    ages = [(now - (deadline - timeout)).total_seconds() for deadline, timeout in ends if deadline]
+    return sum(ages) / len(ages) if ages else 0.0
+
 
 def scale(
-    state: State, pool: Pool, settings: Settings, workers: list[Worker], waiting: int, now: datetime
+    state: State,
+    pool: Pool,
+    settings: Settings,
+    workers: Sequence[Worker],
+    current: Sequence[Worker],
+    wanted: int,
+    now: datetime,
 ) -> Iterator[Launch | Retire]:
-    """Launch what the backlog wants; retire what has ended, is outdated, silent or idle for long."""
-    current = [w for w in workers if _is_current(w, pool, now)]
-    held = sum(w.held for w in current)
-    wanted = min(pool.max_workers, max(pool.min_workers, ceil((waiting + held) / pool.concurrency)))
+    """Launch what is missing; retire what has ended, is outdated, used up, silent or idle for long."""
     spare = len(current) - wanted
     for worker in workers:
         if not state.is_free(key("jobs", worker.job.name), now) or worker.job.deleting:
@@ -35,7 +69,7 @@ def scale(
 
 
 def _launch(state: State, pool: Pool, settings: Settings, missing: int, now: datetime) -> Iterator[Launch]:
-    names = [f"{settings.job_prefix}-{pool.describer}-{slot}" for slot in range(pool.max_workers)]
+    names = [f"{settings.job_prefix}-{pool.describer}-{slot}" for slot in range(pool.spec.max_workers)]
     vacant = [name for name in names if name not in state.fleet.jobs]
     free = [name for name in vacant if state.is_free(key("jobs", name), now)]
     launching = len(vacant) - len(free)
@@ -43,10 +77,19 @@ def _launch(state: State, pool: Pool, settings: Settings, missing: int, now: dat
         yield Launch(name, pool)
 
 
-def _is_current(worker: Worker, pool: Pool, now: datetime) -> bool:
-    """Whether the worker counts towards the pool: made from its template, and not lost hope of."""
-    over = worker.job.ended or worker.job.deleting or worker.cordoned
+def is_current(worker: Worker, pool: Pool, now: datetime) -> bool:
+    """Whether the worker counts towards the pool: of its template, to be given more, not lost hope of."""
+    over = worker.job.ended or worker.job.deleting or worker.cordoned or room(worker, pool) is None
     return worker.job.template == pool.template_hash and not over and not _is_silent(worker, now)
+
+
+def room(worker: Worker, pool: Pool) -> int | None:
+    """Return how many ImageJobs the worker can take now; None: it was given all that it may ever have."""
+    free = max(0, pool.spec.images_at_once - worker.held)
+    limit = pool.spec.images_per_worker
+    if not limit:
+        return free
+    return min(free, limit - worker.given) if worker.given < limit else None
 
 
 def _is_silent(worker: Worker, now: datetime) -> bool:
@@ -58,16 +101,14 @@ def _is_silent(worker: Worker, now: datetime) -> bool:
 
 def _is_idle(worker: Worker, pool: Pool, now: datetime) -> bool:
     since = worker.idle_since
-    idle = timedelta(seconds=pool.idle_seconds)
+    idle = timedelta(seconds=pool.spec.idle_seconds)
     return worker.held == 0 and since is not None and now - since >= idle
 
 
-def retire_strangers(
-    state: State, settings: Settings, workers: list[Worker], now: datetime
-) -> Iterator[Retire]:
+def retire_strangers(state: State, workers: Sequence[Worker], now: datetime) -> Iterator[Retire]:
     """Retire workers of describers that are no more."""
     for worker in workers:
-        stays = worker.job.describer in settings.pools or worker.job.deleting
+        stays = worker.job.describer in state.pools or worker.job.deleting
         if (
             not stays
             and (worker.held == 0 or worker.job.ended)

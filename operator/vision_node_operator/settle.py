@@ -7,11 +7,15 @@ from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.reasons import Reason
 
 from .actions import Action, Cordon, Fail, Requeue
+from .pools import Pool
 from .settings import Settings
 from .state import State
 
 DESCRIBER_GRACE = timedelta(minutes=1)
 """A describer that is created right after its first ImageJob is still found."""
+
+OWN_TRY = timedelta(minutes=10)
+"""For so long an operator tries for itself before it believes the one before it that no worker starts."""
 
 RETRY_SECONDS = (1.0, 60.0)
 """First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage is
@@ -31,19 +35,19 @@ def _settle(job: ImageJob, state: State, now: datetime) -> Iterator[Action]:
     if job.spec.cancel:
         yield _cancel(job)
     elif status.error:
-        yield _again_or_fail(job, _reason(status.error.reason), status.error.message, now)
+        yield _again_or_fail(state, job, _reason(status.error.reason), status.error.message, now)
     elif pod is None or not pod.alive:
-        yield _again_or_fail(job, Reason.WORKER_LOST, f"worker {worker} is gone", now)
+        yield _again_or_fail(state, job, Reason.WORKER_LOST, f"worker {worker} is gone", now)
     elif status.attempt_deadline and status.attempt_deadline <= now:
-        late = f"worker {worker} did not finish within {job.spec.timeout_seconds} s"
+        late = f"worker {worker} did not finish within {state.timeout(job).total_seconds():g} s"
         yield Cordon(worker)
-        yield _again_or_fail(job, Reason.ATTEMPT_TIMED_OUT, late, now)
+        yield _again_or_fail(state, job, Reason.ATTEMPT_TIMED_OUT, late, now)
 
 
-def _again_or_fail(job: ImageJob, reason: Reason, message: str, now: datetime) -> Action:
-    attempts = job.status.attempts
-    if attempts >= job.spec.max_attempts:
-        total = f"{attempts} of {job.spec.max_attempts} attempts failed; the last: {reason}: {message}"
+def _again_or_fail(state: State, job: ImageJob, reason: Reason, message: str, now: datetime) -> Action:
+    attempts, most = job.status.attempts, state.max_attempts(job)
+    if attempts >= most:
+        total = f"{attempts} of {most} attempts failed; the last: {reason}: {message}"
         return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
     first, longest = RETRY_SECONDS
     wait = timedelta(seconds=min(longest, first * 2 ** (attempts - 1)))
@@ -51,18 +55,47 @@ def _again_or_fail(job: ImageJob, reason: Reason, message: str, now: datetime) -
 
 
 def settle_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:
-    """End queued ImageJobs that nobody wants any more, or that no describer is for."""
+    """End queued ImageJobs that nobody wants any more, or that nobody will describe."""
     for job in state.free(state.backlog.cancelled(), now):
         yield _cancel(job)
-    known = ", ".join(sorted(settings.pools)) or "none"
     for describer in state.backlog.describers():
-        if describer in settings.pools:
-            continue
-        message = f"no describer is named {describer}; there are: {known}"
-        for job in state.queued(describer, now):
-            created = job.metadata.creation_timestamp
-            if created and now - created > DESCRIBER_GRACE:
-                yield Fail(job, Reason.DESCRIBER_NOT_FOUND, message)
+        pool = state.pools.get(describer)
+        if pool is None:
+            yield from _fail_unknown(state, describer, now)
+        else:
+            yield from _fail_unserved(state, pool, settings, now)
+
+
+def _fail_unknown(state: State, describer: str, now: datetime) -> Iterator[Fail]:
+    """End ImageJobs whose Describer is not there, or was deleted a while ago."""
+    known = ", ".join(sorted(state.pools)) or "none"
+    message = f"no describer is named {describer}; there are: {known}"
+    since = state.dropped.get(describer)
+    for job in state.queued(describer, now):
+        waits = [t for t in (job.metadata.creation_timestamp, since) if t]
+        if waits and now - max(waits) > DESCRIBER_GRACE:
+            yield Fail(job, Reason.DESCRIBER_NOT_FOUND, message)
+
+
+def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
+    """End ImageJobs that have waited for long while no worker came to serve, whatever was tried.
+
+    Since when is in the Describer's condition, so that a restart of the operator begins no new count; but
+    a fresh operator tries for itself first.
+    """
+    ready = pool.status.readiness
+    wait = settings.no_worker
+    if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRY):
+        return
+    if now - ready.last_transition_time < wait:
+        return
+    message = (
+        f"describer {pool.describer} has had no worker for {wait.total_seconds():g} s "
+        f"({ready.reason}: {ready.message}); mend that and submit the image again"
+    )
+    for job in state.queued(pool.describer, now):
+        if job.metadata.creation_timestamp and now - job.metadata.creation_timestamp >= wait:
+            yield Fail(job, Reason.NO_WORKER, message)
 
 
 def _cancel(job: ImageJob) -> Fail:

@@ -5,20 +5,25 @@ like an event; the event itself, when it arrives, is no newer and changes nothin
 """
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
+from vision_node_contract.describer import DescriberSpec
 from vision_node_contract.imagejob import ImageJob
 
 from .backlog import Backlog
 from .fleet import DescriberJob, Fleet, Pod
+from .pools import Pool
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["imagejobs", "jobs", "pods", "leases"]
+Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
 Json = dict[str, Any]
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 LEASE_GRACE = timedelta(seconds=20)
 """A worker whose Lease nobody renewed for so long is hung or cut off. Workers renew every 5 s."""
@@ -32,6 +37,8 @@ class Worker:
     pod: Pod | None
     serving: bool
     held: int
+    given: int
+    """ImageJobs that it was assigned, those under way among them."""
     idle_since: datetime | None
     """Since when it holds nothing; None if it never served."""
     heard: datetime | None
@@ -46,6 +53,16 @@ def _per_kind() -> dict[Kind, dict[str, int]]:
 class State:
     """The operator's view of its namespace; knows no clients, only what it was shown."""
 
+    pod_template: Json = field(default_factory=dict)
+    """The chart's, of all workers."""
+    since: datetime = LONG_AGO
+    """When this operator began to look."""
+    pools: dict[str, Pool] = field(default_factory=dict)
+    """By describer."""
+    dropped: dict[str, datetime] = field(default_factory=dict)
+    """When a Describer was deleted."""
+    reported: dict[str, datetime] = field(default_factory=dict)
+    """When a Describer's status was last written."""
     backlog: Backlog = field(default_factory=Backlog)
     fleet: Fleet = field(default_factory=Fleet)
     busy: dict[str, str] = field(default_factory=dict)
@@ -81,6 +98,9 @@ class State:
         self._versions[kind].pop(name, None)
         self.held_off.pop(key(kind, name), None)
         match kind:
+            case "describers":
+                self.pools.pop(name, None)
+                self.dropped[name] = now
             case "imagejobs":
                 self.backlog.drop(name, now)
             case "jobs":
@@ -88,6 +108,7 @@ class State:
             case "pods":
                 self.fleet.drop_pod(name)
                 self.backlog.released.pop(name, None)
+                self.backlog.given.pop(name, None)
             case "leases":
                 self.fleet.drop_lease(name)
 
@@ -96,7 +117,22 @@ class State:
         for name, known in [*self._versions[kind].items()]:
             if name not in listed and known <= version:
                 self.forget(kind, name, version, now)
+        if kind == "pods":
+            self.backlog.given = Counter({pod: n for pod, n in self.backlog.given.items() if pod in listed})
         self._gone[kind] = {name: gone for name, gone in self._gone[kind].items() if gone >= version}
+
+    def spec_for(self, job: ImageJob) -> DescriberSpec:
+        """Return what the ImageJob's Describer says, or the defaults if there is none."""
+        pool = self.pools.get(job.spec.describer)
+        return pool.spec if pool else DescriberSpec()
+
+    def timeout(self, job: ImageJob) -> timedelta:
+        """Return the time for one attempt."""
+        return timedelta(seconds=job.spec.timeout_seconds or self.spec_for(job).timeout_seconds)
+
+    def max_attempts(self, job: ImageJob) -> int:
+        """Return how many attempts there may be."""
+        return job.spec.max_attempts or self.spec_for(job).max_attempts
 
     def queued(self, describer: str, now: datetime) -> Iterator[ImageJob]:
         """Yield the describer's ImageJobs that may be assigned now, in the order in which they should be."""
@@ -128,13 +164,15 @@ class State:
         heard = self.fleet.heard.get(name)
         cordoned = name in self.fleet.cordoned
         ending = job.deleting or job.ended or pod is None or pod.deleting or not pod.alive
+        under_way = sum(pod_name == name for pod_name in self.busy.values() if name)
         # A Job that is being deleted, or whose deletion is yet to be seen, takes no more.
         usable = not cordoned and not ending and self.is_free(key("jobs", job.name), now)
         return Worker(
             job=job,
             pod=pod,
             serving=usable and heard is not None and now - heard.last < LEASE_GRACE,
-            held=self.backlog.held(name) + sum(pod_name == name for pod_name in self.busy.values() if name),
+            held=self.backlog.held(name) + under_way,
+            given=self.backlog.given[name] + under_way,
             idle_since=max(heard.first, self.backlog.released.get(name, heard.first)) if heard else None,
             heard=heard.last if heard else None,
             cordoned=cordoned,
@@ -142,6 +180,9 @@ class State:
 
     def _put(self, kind: Kind, body: Json, now: datetime) -> None:
         match kind:
+            case "describers":
+                pool = Pool.of(body, self.pod_template)
+                self.pools[pool.describer] = pool
             case "imagejobs":
                 self.backlog.put(ImageJob.model_validate(body), now)
             case "jobs":

@@ -6,14 +6,11 @@ from typing import Any
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 
 from .fleet import TEMPLATE_LABEL
-from .settings import Pool
+from .pools import Pool
 
 
 def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
-    """Return the Job to create; `owner` is the ownerReference with whose object the Job goes.
-
-    The pod template is the chart's; the operator adds who and what the worker is.
-    """
+    """Return the Job to create; `owner` is the ownerReference with whose object the Job goes."""
     labels = {
         COMPONENT_LABEL: WORKER_COMPONENT,
         DESCRIBER_LABEL: pool.describer,
@@ -22,15 +19,8 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
     template = copy.deepcopy(pool.pod_template)
     meta = template.setdefault("metadata", {})
     meta["labels"] = {**meta.get("labels", {}), **labels}
-    spec = template["spec"]
     # One worker, once: what it held is requeued by the operator, so the Job must not start it again.
-    spec["restartPolicy"] = "Never"
-    spec["containers"][0].setdefault("env", []).extend(
-        [
-            {"name": "DESCRIBER", "value": pool.describer},
-            {"name": "CONCURRENCY", "value": str(pool.concurrency)},
-        ]
-    )
+    template["spec"]["restartPolicy"] = "Never"
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -1,19 +1,31 @@
 """The only module that writes to Kubernetes: performs one action, answers with what it made of the object."""
 
-from datetime import datetime, timedelta
+import logging
+from datetime import datetime
 from typing import Any
 
 from vision_node_contract import transitions
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import AlreadyExistsError, Kube, NotFoundError
+from vision_node_contract.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, VERSION
 
-from . import worker_job
-from .actions import Assign, Expire, Fail, Launch, Requeue, Retire, Write
+from . import events, worker_job
+from .actions import Announce, Assign, Expire, Fail, Launch, Report, Requeue, Retire, Write
+from .defaults import Defaults, changes
 from .settings import Settings
 from .state import Kind
 
 Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+FIELD_MANAGER = "vision-node"
+"""Of what the values say of Describers (server-side apply)."""
+
+
+INVALID = 422
+"""What the CRD refuses: trying again mends nothing, and must not keep all others waiting."""
 
 
 class Writer:
@@ -23,6 +35,8 @@ class Writer:
         self._kube = kube
         self._imagejobs = ImageJobs(kube, settings.namespace)
         self._jobs_path = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
+        self._describers_path = f"/apis/{GROUP}/{VERSION}/namespaces/{settings.namespace}/{DESCRIBER_PLURAL}"
+        self._events_path = f"/api/v1/namespaces/{settings.namespace}/events"
         self._owner = owner
 
     async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
@@ -38,6 +52,45 @@ class Writer:
             case Retire():
                 await self._retire(action)
                 return "jobs", None
+            case Report():
+                return "describers", await self._report(action, now)
+            case Announce():
+                await self._tell(events.of_failure(action.job, now))
+                return "imagejobs", None
+
+    async def apply(self, defaults: Defaults, release: str) -> None:
+        """Make the Describers that the values name be as they say, and those that left them go."""
+        existing = [body async for page, _ in self._kube.list_pages(self._describers_path) for body in page]
+        wanted = changes(defaults, release, existing)
+        # By force: what the values say of their own Describers holds, whoever changed it since.
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        for body in wanted.apply:
+            path = f"{self._describers_path}/{body['metadata']['name']}"
+            try:
+                await self._kube.request("APPLY", path, query=query, body=body)
+            except KubeError as error:
+                if error.status != INVALID:
+                    raise
+                log.exception("Describer %s of the values is left out", body["metadata"]["name"])
+        for name in wanted.delete:
+            await self._delete(f"{self._describers_path}/{name}", {})
+
+    async def _report(self, action: Report, now: datetime) -> Json:
+        meta = action.pool.resource.metadata
+        body = {"metadata": {"resourceVersion": meta.resource_version}, "status": action.status.to_json()}
+        answer = await self._kube.request("PATCH", f"{self._describers_path}/{meta.name}/status", body=body)
+        if action.tell:
+            await self._tell(events.of_condition(action.pool.resource, action.status, now))
+        return answer
+
+    async def _tell(self, event: Json) -> None:
+        """Create an Event, once: what it tells stands in a status, too."""
+        try:
+            await self._kube.request("POST", self._events_path, body=event)
+        except AlreadyExistsError:
+            return
+        except KubeError as error:
+            log.warning("no Event %s: %s", event["metadata"]["name"], error)
 
     async def _patch(self, action: Assign | Requeue | Fail, now: datetime) -> Json:
         return await self._imagejobs.patch_status(action.job, _status_of(action, now))
@@ -71,8 +124,7 @@ def _status_of(action: Assign | Requeue | Fail, now: datetime) -> transitions.St
     match action:
         case Assign():
             # From now, not from when it was decided: writes may have queued for a while.
-            deadline = now + timedelta(seconds=job.spec.timeout_seconds)
-            return transitions.assign(job, worker=action.worker, deadline=deadline, now=now)
+            return transitions.assign(job, worker=action.worker, deadline=now + action.timeout, now=now)
         case Requeue():
             return transitions.requeue(
                 job,

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from vision_node_operator.defaults import Defaults, changes
+from vision_node_operator.pools import Pool
 
 CHART = "charts/vision-node"
 OLDEST, NEWEST = "1.33", "1.36"
@@ -137,9 +139,11 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
                 yield made["metadata"]["name"], made
             case "Deployment" | "StatefulSet" | "Job":
                 yield made["metadata"]["name"], made["spec"]["template"]
-            case "ConfigMap" if "pools.json" in made["data"]:
-                for describer, pool in json.loads(made["data"]["pools.json"]).items():
-                    yield f"worker-{describer}", pool["podTemplate"]
+            case "ConfigMap" if "describers.json" in made["data"]:
+                defaults = Defaults.of({**made, "metadata": {**made["metadata"], "uid": "u"}})
+                for body in changes(defaults, "vision-node", []).apply:
+                    pool = Pool.of(body, defaults.pod_template)
+                    yield f"worker-{pool.describer}", pool.pod_template
 
 
 def pod(objects: list[Object], name: str) -> Object:

@@ -14,7 +14,9 @@ from vision_node_describer import attempt
 from vision_node_describer.attempt import Attempts
 from vision_node_describer.settings import Settings
 
-SETTINGS = Settings("ns", "w0", "uid", "fake", concurrency=1, max_image_bytes=100, memory_limit_bytes=1 << 30)
+SETTINGS = Settings(
+    "ns", "w0", "uid", "fake", "fake", concurrency=1, max_image_bytes=100, memory_limit_bytes=1 << 30
+)
 
 
 def job(**status: Any) -> ImageJob:

@@ -122,7 +122,7 @@ def test_providers_credentials_go_to_workers_only() -> None:
     assert [owner for owner, made in pods(objects) if "my-provider" in json.dumps(made)] == [
         "worker-metadata"
     ]
-    assert "envFrom" not in json.dumps(rendered("default"))
+    assert "envFrom" not in json.dumps(dict(pods(rendered("default"))))
 
 
 def test_a_disruption_budget_needs_a_second_replica() -> None:

@@ -12,8 +12,9 @@ from chart import CHART, VALUES, Values, refusal, template
 SCHEMA = json.loads(Path(CHART, "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load(Path(CHART, "values.yaml").read_text())
 
-OPEN = {"global", "strings", "affinity", "items", "requests", "limits"}
-"""Maps whose keys are the user's or Kubernetes' own; `items` are tolerations, `limits` those of resources."""
+OPEN = {"global", "strings", "affinity", "items", "options", "requests", "limits"}
+"""Maps whose keys are the user's, a provider's or Kubernetes' own; `items` are tolerations and variables,
+`limits` those of resources."""
 
 Node = dict[str, Any]
 
@@ -132,7 +133,8 @@ def test_a_typo_is_named(path: str) -> None:
         ({"storage": {"endpoint": "https://s3.example.com"}}, "/storage/endpoint"),
         ({"describers": {"My Describer": {}}}, "at '/describers': additional properties 'My Describer'"),
         ({"describers": {"a" * 23: {}}}, "at '/describers': additional properties"),
-        ({"describers": {"openai": {"maxWorkers": 1}}}, "missing properties 'minWorkers', 'concurrency'"),
+        ({"describers": {"openai": {"isolation": "total"}}}, "/describers/openai/isolation"),
+        ({"describers": {"openai": {"minWorkers": 3}}}, "describers.openai.minWorkers is greater than"),
         ({"describers": {"metadata": {"concurrency": 0}}}, "/describers/metadata/concurrency"),
         ({"describers": {"metadata": {"minWorkers": 3}}}, "describers.metadata.minWorkers is greater than"),
         ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to the Secret"),

@@ -1,4 +1,4 @@
-"""The CRD's YAML is the source of truth: the typed models must agree with it, field by field."""
+"""The CRDs' YAML is the source of truth: the typed models must agree with it, field by field."""
 
 import re
 from pathlib import Path
@@ -9,23 +9,43 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-from vision_node_contract.imagejob import ImageJob, Spec, Status
-from vision_node_contract.names import GROUP, KIND, PLURAL, VERSION
-from vision_node_contract.reasons import Reason
+from vision_node_contract.describer import DescriberSpec, DescriberStatus
+from vision_node_contract.imagejob import ImageJob, Resource, Spec, Status
+from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, KIND, PLURAL, VERSION
+from vision_node_contract.reasons import Readiness, Reason
 
-CRD = yaml.safe_load(Path("crds/imagejobs.vision-node.dev.yaml").read_text())
-SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+
+def schema_of(crd: Any) -> Any:
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+
+
+CRD, DESCRIBERS = (
+    yaml.safe_load(Path(f"crds/{plural}.vision-node.dev.yaml").read_text())
+    for plural in (PLURAL, DESCRIBER_PLURAL)
+)
+SCHEMA, DESCRIBER = schema_of(CRD), schema_of(DESCRIBERS)
 
 JSON_TYPES = {dict: "object", str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
-def test_names() -> None:
-    spec = CRD["spec"]
-    assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (GROUP, KIND, PLURAL)
+@pytest.mark.parametrize(
+    ("crd", "kind", "plural"), [(CRD, KIND, PLURAL), (DESCRIBERS, "Describer", DESCRIBER_PLURAL)]
+)
+def test_names(crd: Any, kind: str, plural: str) -> None:
+    spec = crd["spec"]
+    assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (GROUP, kind, plural)
     assert [v["name"] for v in spec["versions"]] == [VERSION]
 
 
-@pytest.mark.parametrize(("model", "schema"), [(Spec, SCHEMA["spec"]), (Status, SCHEMA["status"])])
+@pytest.mark.parametrize(
+    ("model", "schema"),
+    [
+        (Spec, SCHEMA["spec"]),
+        (Status, SCHEMA["status"]),
+        (DescriberSpec, DESCRIBER["spec"]),
+        (DescriberStatus, DESCRIBER["status"]),
+    ],
+)
 def test_models_agree(model: type[BaseModel], schema: dict[str, Any]) -> None:
     assert list(disagreements(model, schema, schema.get("description", ""))) == []
 
@@ -38,6 +58,7 @@ def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> 
     for name in fields.keys() & properties.keys():
         field, prop, here = fields[name], properties[name], f"{path}.{name}"
         default = None if field.default is PydanticUndefined else field.default
+        default = default.to_json() if isinstance(default, Resource) else default
         if "default" in prop and prop["default"] != default:
             yield f"{here}: defaults differ: {prop['default']!r}, {default!r}"
         if field.is_required() and name not in schema.get("required", []):
@@ -74,3 +95,28 @@ def test_a_fresh_object_reads_as_queued() -> None:
 def test_every_reason_fits_the_schema() -> None:
     pattern = re.compile(SCHEMA["status"]["properties"]["error"]["properties"]["reason"]["pattern"])
     assert [r for r in Reason if not pattern.fullmatch(r)] == []
+
+
+def test_every_readiness_fits_the_schema() -> None:
+    conditions = DESCRIBER["status"]["properties"]["conditions"]["items"]["properties"]
+    pattern = re.compile(conditions["reason"]["pattern"])
+    assert [r for r in Readiness if not pattern.fullmatch(r)] == []
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, DESCRIBER])
+def test_every_string_and_list_is_bounded(schema: Any) -> None:
+    """What the API server stores, and prices for CEL, has an end."""
+    assert list(unbounded(schema["spec"], "spec")) + list(unbounded(schema["status"], "status")) == []
+
+
+BOUND = {"string": "maxLength", "array": "maxItems"}
+
+
+def unbounded(schema: Any, path: str) -> Any:
+    bound = BOUND.get(schema.get("type", ""))
+    if bound and bound not in schema and schema.get("format") != "date-time":
+        yield path
+    for name, child in schema.get("properties", {}).items():
+        yield from unbounded(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from unbounded(schema["items"], f"{path}[]")

@@ -1,104 +1,11 @@
 """decide(): tables of what is and what is to be done."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, OWNER_LABEL, WORKER_COMPONENT
-from vision_node_operator.actions import Action, Assign, Cordon, Expire, Fail, Launch, Requeue, Retire
-from vision_node_operator.decide import decide
-from vision_node_operator.fleet import JOB_UID_LABEL, TEMPLATE_LABEL
-from vision_node_operator.settings import Pool, Settings
-from vision_node_operator.state import Kind, State
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-POOL = Pool("metadata", {"spec": {}}, min_workers=0, max_workers=2, concurrency=2, idle_seconds=60)
-SETTINGS = Settings("ns", {"metadata": POOL}, owner_name="pools", job_prefix="vn")
-
-
-def at(seconds: float) -> str:
-    return (NOW + timedelta(seconds=seconds)).isoformat()
-
-
-class World:
-    """Builds a State out of watch events, as the reconciler does."""
-
-    def __init__(self) -> None:
-        self.state = State()
-        self.version = 100
-
-    def see(self, kind: Kind, name: str, when: float = 0, **body: Any) -> None:
-        self.version += 1
-        meta = {"name": name, "resourceVersion": str(self.version), **body.pop("metadata", {})}
-        self.state.observe(kind, {"metadata": meta, **body}, NOW + timedelta(seconds=when))
-
-    def job(
-        self, name: str, *, created: float = -10, spec: Any = None, owner: str = "", **status: Any
-    ) -> None:
-        self.see(
-            "imagejobs",
-            name,
-            metadata={"uid": name, "creationTimestamp": at(created), "labels": {OWNER_LABEL: owner}},
-            spec={"image": {"key": "images/1"}, **(spec or {})},
-            status={"phase": "queued", **status},
-        )
-
-    def processing(self, name: str, worker: str, **status: Any) -> None:
-        attempt = {"attempts": 1, "attemptDeadline": at(30)}
-        self.job(name, **{"phase": "processing", "worker": worker, **attempt, **status})
-
-    def worker(
-        self,
-        slot: int,
-        *,
-        pod: bool = True,
-        phase: str = "Running",
-        heard: float | None = -1,
-        template: str = POOL.template_hash,
-        describer: str = "metadata",
-        job_status: Any = None,
-        deleting: bool = False,
-        created: float = -100,
-        uid: str = "",
-    ) -> None:
-        name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
-        labels = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: describer, TEMPLATE_LABEL: template}
-        meta = {"labels": labels, "uid": uid, "creationTimestamp": at(created)}
-        self.see("jobs", name, metadata=meta, status=job_status or {})
-        gone = {"deletionTimestamp": at(0)} if deleting else {}
-        if pod:
-            meta = {"labels": {**labels, JOB_UID_LABEL: uid}, **gone}
-            self.see("pods", f"w{slot}", metadata=meta, status={"phase": phase})
-        if heard is not None:
-            self.lease(slot, heard)
-
-    def lease(self, slot: int, heard: float) -> None:
-        labels = {DESCRIBER_LABEL: "metadata"}
-        self.see("leases", f"w{slot}", heard, metadata={"labels": labels}, spec={"renewTime": at(heard)})
-
-    def forget(self, kind: Kind, name: str, after: float = 0) -> None:
-        self.version += 1
-        self.state.forget(kind, name, self.version, NOW + timedelta(seconds=after))
-
-    def decide(self, after: float = 0, pool: Pool = POOL) -> list[str]:
-        settings = replace(SETTINGS, pools={"metadata": pool})
-        return [words(a) for a in decide(self.state, settings, NOW + timedelta(seconds=after))]
-
-
-def words(action: Action) -> str:
-    match action:
-        case Assign():
-            return f"assign {action.job.metadata.name} to {action.worker}"
-        case Requeue():
-            wait = (action.next_attempt - NOW).total_seconds()
-            return f"requeue {action.job.metadata.name} {action.reason} +{wait:g}"
-        case Fail():
-            return f"fail {action.job.metadata.name} {action.reason}"
-        case Expire() | Launch() | Retire():
-            return f"{type(action).__name__.lower()} {action.name}"
-        case Cordon():
-            return f"cordon {action.worker}"
+from vision_node_operator.state import Kind
+from world import NOW, World, at
 
 
 def test_nothing_asked_nothing_done() -> None:
@@ -119,7 +26,7 @@ def test_a_backlog_launches_up_to_the_pool() -> None:
 
 
 def test_min_workers_are_kept_warm() -> None:
-    assert World().decide(pool=replace(POOL, min_workers=1)) == ["launch vn-metadata-0"]
+    assert World().decide(minWorkers=1) == ["launch vn-metadata-0"]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +112,7 @@ def test_what_is_being_written_is_left_alone_and_counts() -> None:
     for name in "abc":
         world.job(name)
     world.state.busy = {"imagejobs/a": "w0"}
+    world.state.backlog.demand("metadata").measure(10)
     assert world.decide() == ["assign b to w0", "launch vn-metadata-1"]
 
 
@@ -284,7 +192,7 @@ def test_idle_workers_are_retired_down_to_min_workers() -> None:
     world.lease(1, 50)
     assert world.decide(after=59) == []
     assert world.decide(after=60) == ["retire vn-metadata-0", "retire vn-metadata-1"]
-    assert world.decide(after=60, pool=replace(POOL, min_workers=1)) == ["retire vn-metadata-0"]
+    assert world.decide(after=60, minWorkers=1) == ["retire vn-metadata-0"]
 
 
 def test_idle_time_starts_when_the_last_job_leaves() -> None:
@@ -335,6 +243,7 @@ def test_workers_that_end_at_once_are_launched_ever_more_slowly(heard: float | N
         world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid=uid)
         world.forget("jobs", "vn-metadata-0")
         world.forget("leases", "w0")
+        world.forget("pods", "w0")
         assert world.decide(after=2**failures - 0.1) == []
         assert world.decide(after=2**failures) == ["launch vn-metadata-0"]
     world.worker(0, heard=-30, uid="good")

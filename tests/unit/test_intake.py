@@ -15,6 +15,7 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 from vision_node_api import intake, routes
 from vision_node_api.cache import JobCache
+from vision_node_api.describers import Describers
 from vision_node_api.jobs import Jobs
 from vision_node_api.problems import Problem, on_problem
 from vision_node_api.settings import Settings
@@ -69,6 +70,15 @@ class Cluster:
             raise self.create_fails
         return job
 
+    async def request(self, method: str, path: str) -> dict[str, Any]:
+        """Answer as the API server does that has one Describer which the watch does not show yet."""
+        if self.get_fails:
+            raise self.get_fails
+        name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
+        if (method, name) != ("GET", "newest"):
+            raise NotFoundError(404, "NotFound", name)
+        return {"metadata": {"name": name}}
+
     async def get(self, name: str) -> ImageJob:
         if self.get_fails:
             raise self.get_fails
@@ -89,7 +99,10 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def jobs(bucket: Bucket, cluster: Cluster) -> Jobs:
-    return Jobs(cluster, JobCache(cluster), bucket, SETTINGS)  # type: ignore[arg-type]
+    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), bucket, SETTINGS)
+    jobs = Jobs(*parts)
+    jobs.describers.observe(Event("ADDED", [{"metadata": {"name": "metadata"}}]))
+    return jobs
 
 
 @pytest.fixture
@@ -233,6 +246,43 @@ async def test_an_unknown_describer(client: httpx.AsyncClient, bucket: Bucket, n
     assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
     assert "there are: metadata" in answer.json()["detail"]
     assert bucket.objects == {}
+
+
+async def test_a_describer_of_a_moment_ago(client: httpx.AsyncClient, cluster: Cluster) -> None:
+    answer = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
+    assert answer.status_code == 202
+    assert cluster.jobs[answer.json()["job_id"]].spec.describer == "newest"
+
+
+async def test_whether_there_is_a_describer_may_be_unknown(
+    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket
+) -> None:
+    cluster.get_fails = UnavailableError(0, "NoAnswer", "away")
+    answer = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
+    assert (answer.status_code, bucket.objects) == (503, {})
+
+
+async def test_the_describers(client: httpx.AsyncClient, jobs: Jobs) -> None:
+    why = {"reason": "NoRoom", "message": "exceeded quota", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    seen = {"workers": 1, "queued": 3, "conditions": [{"type": "Ready", "status": "False", **why}]}
+    body = {"metadata": {"name": "gpt"}, "spec": {"provider": "openai", "model": "gpt-x"}, "status": seen}
+    jobs.describers.observe(Event("ADDED", [body]))
+    gpt, metadata = (await client.get("/describers")).json()["describers"]
+    assert gpt == {
+        "name": "gpt",
+        "provider": "openai",
+        "model": "gpt-x",
+        "ready": False,
+        "reason": "NoRoom",
+        "message": "exceeded quota",
+        "workers": 1,
+        "queued": 3,
+        "processing": 0,
+        "default": False,
+    }
+    assert (metadata["name"], metadata["provider"], metadata["default"]) == ("metadata", "metadata", True)
+    jobs.describers.observe(Event("LISTED", names=frozenset({"gpt"})))
+    assert [found["name"] for found in (await client.get("/describers")).json()["describers"]] == ["gpt"]
 
 
 async def test_no_more_than_can_wait(client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket) -> None:

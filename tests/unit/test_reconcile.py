@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
-from vision_node_operator.actions import Assign, Launch, Retire, Write
+from vision_node_operator.actions import Announce, Assign, Launch, Report, Retire, Write
+from vision_node_operator.pools import Pool
 from vision_node_operator.reconcile import Reconciler, until_answered
-from vision_node_operator.settings import Pool, Settings
+from vision_node_operator.settings import Settings
 
-POOL = Pool("metadata", {"spec": {}}, max_workers=1)
-SETTINGS = Settings("ns", {"metadata": POOL}, owner_name="pools", job_prefix="vn")
+TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
+DESCRIBER = {"metadata": {"name": "metadata", "resourceVersion": "1"}, "spec": {"maxWorkers": 1}}
+POOL = Pool.of(DESCRIBER, TEMPLATE)
+SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
 
 
 def imagejob(version: int, **status: Any) -> dict[str, Any]:
@@ -53,6 +56,8 @@ class Server:
         return self.now
 
     async def perform(self, action: Write, now: datetime) -> Any:
+        if isinstance(action, Report | Announce):
+            return "describers", DESCRIBER
         self.writes.append(action)
         if self.error:
             raise self.error
@@ -73,10 +78,16 @@ def server() -> Server:
     return Server()
 
 
+def reconciler_of(server: Server) -> Reconciler:
+    parts: Any = (server, SETTINGS, server, Idle(), TEMPLATE)
+    reconciler = Reconciler(*parts)
+    reconciler.observe("describers", "ADDED", DESCRIBER)
+    return reconciler
+
+
 async def run(server: Server, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3) -> Reconciler:
     """Run the loop for so long after showing it the events."""
-    parts: Any = (server, SETTINGS, server, Idle())
-    reconciler = Reconciler(*parts)
+    reconciler = reconciler_of(server)
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.01)
     for kind, body in events:
@@ -97,13 +108,14 @@ async def test_an_answer_counts_at_once(server: Server) -> None:
 @pytest.mark.parametrize("seen_first", [True, False])
 async def test_a_deletion_frees_the_name_when_the_watch_shows_it(server: Server, *, seen_first: bool) -> None:
     """The watch is often faster than the DELETE's own answer; the order must not matter."""
-    parts: Any = (server, SETTINGS, server, Idle())
-    reconciler = Reconciler(*parts)
+    reconciler = reconciler_of(server)
     (_, job), *_ = worker()
     deleted = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "5"}}
     answered = asyncio.Event()
 
     async def perform(action: Write, now: datetime) -> Any:
+        if isinstance(action, Report):
+            return "describers", DESCRIBER
         assert isinstance(action, Retire)
         await answered.wait()
         return "jobs", None

@@ -1,0 +1,78 @@
+"""Describers as a watch shows them: which there are, and how they fare."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vision_node_contract.describer import Describer
+from vision_node_contract.kube import Event, Kube, KubeError, NotFoundError
+from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, VERSION
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = 5.0
+"""Before the watch is tried again after a refusal (no rights yet, the CRD not there yet)."""
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Describers:
+    """The Describers of one namespace."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DESCRIBER_PLURAL}"
+        self._kube = kube
+        self._known: dict[str, Describer] = {}
+
+    def all(self) -> list[Describer]:
+        """Return all of them, by name."""
+        return [self._known[name] for name in sorted(self._known)]
+
+    async def has(self, name: str) -> bool:
+        """Whether there is one of that name; asks the API server about one that the watch doesn't show.
+
+        Raises:
+            KubeError: it had to be asked and did not answer well.
+        """
+        if name in self._known:
+            return True
+        if not _NAME.fullmatch(name):
+            return False
+        try:
+            await self._kube.request("GET", f"{self._path}/{name}")
+        except NotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follow the Describers while in this context."""
+        task = asyncio.create_task(self._follow())
+        yield
+        task.cancel()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async for event in self._kube.follow(self._path):
+                    self.observe(event)
+            except KubeError as error:
+                log.warning("Describers can't be watched: %s", error)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    def observe(self, event: Event) -> None:
+        """Take in what the watch shows."""
+        if event.type == "LISTED":
+            for name in self._known.keys() - event.names:
+                del self._known[name]
+        for body in event.objects:
+            name = body["metadata"]["name"]
+            self._known.pop(name, None)
+            if event.type == "DELETED":
+                continue
+            try:
+                self._known[name] = Describer.model_validate(body)
+            except ValueError as error:
+                log.warning("Describer %s can't be read: %s", name, error)

@@ -1,0 +1,131 @@
+"""Describer as typed Python: agrees with describers.vision-node.dev.yaml, which is the source of truth."""
+
+from typing import Any, Literal
+
+from .imagejob import Condition, Metadata, Resource
+
+READY = "Ready"
+"""The condition that tells whether images are described."""
+
+DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
+    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "limits": {"memory": "1Gi"},
+}
+
+
+class KeyRef(Resource):
+    """One key of a Secret or ConfigMap."""
+
+    name: str
+    key: str
+    optional: bool | None = None
+
+
+class EnvSource(Resource):
+    """Where a variable's value is: exactly one is set."""
+
+    secret_key_ref: KeyRef | None = None
+    config_map_key_ref: KeyRef | None = None
+
+
+class EnvVar(Resource):
+    """A variable of the workers' environment."""
+
+    name: str
+    value: str | None = None
+    value_from: EnvSource | None = None
+
+
+class SourceRef(Resource):
+    """A Secret or ConfigMap."""
+
+    name: str
+    optional: bool | None = None
+
+
+class EnvFrom(Resource):
+    """All keys of a Secret or ConfigMap: exactly one is set."""
+
+    secret_ref: SourceRef | None = None
+    config_map_ref: SourceRef | None = None
+
+
+class Resources(Resource):
+    """Quantities by resource, as in a container's spec."""
+
+    requests: dict[str, str | int] = {}
+    limits: dict[str, str | int] = {}
+
+
+class Toleration(Resource):
+    """A taint that does not matter, as in a pod's spec."""
+
+    key: str | None = None
+    operator: str | None = None
+    value: str | None = None
+    effect: str | None = None
+    toleration_seconds: int | None = None
+
+
+class DescriberSpec(Resource):
+    """What workers run, and how many there are; times in seconds."""
+
+    provider: str | None = None
+    model: str | None = None
+    options: dict[str, Any] = {}
+    image: str | None = None
+    command: list[str] = []
+    env: list[EnvVar] = []
+    env_from: list[EnvFrom] = []
+    resources: Resources = Resources.model_validate(DEFAULT_RESOURCES)
+    pod_annotations: dict[str, str] = {}
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+    affinity: dict[str, Any] = {}
+    min_workers: int = 0
+    max_workers: int = 2
+    concurrency: int = 4
+    idle_seconds: float = 60
+    max_images_per_worker: int = 0
+    isolation: Literal["shared", "dedicated"] = "shared"
+    timeout_seconds: int = 60
+    max_attempts: int = 3
+
+    @property
+    def images_at_once(self) -> int:
+        """How many ImageJobs one worker holds."""
+        return 1 if self.isolation == "dedicated" else self.concurrency
+
+    @property
+    def images_per_worker(self) -> int:
+        """How many ImageJobs a worker is given before it is replaced; 0: no limit."""
+        return 1 if self.isolation == "dedicated" else self.max_images_per_worker
+
+
+class DescriberStatus(Resource):
+    """How a Describer fares."""
+
+    provider: str | None = None
+    workers: int = 0
+    ready: int = 0
+    queued: int = 0
+    processing: int = 0
+    conditions: list[Condition] = []
+
+    @property
+    def readiness(self) -> Condition | None:
+        """The condition Ready, once it was written."""
+        return next((c for c in self.conditions if c.type == READY), None)
+
+
+class Describer(Resource):
+    """A way of describing images."""
+
+    metadata: Metadata
+    spec: DescriberSpec = DescriberSpec()
+    status: DescriberStatus = DescriberStatus()
+
+    @property
+    def provider(self) -> str:
+        """Which describer the workers run."""
+        return self.spec.provider or self.metadata.name

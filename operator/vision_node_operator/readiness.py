@@ -1,0 +1,92 @@
+"""What is said of a Describer: its status, and whether it is worth an Event."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from vision_node_contract.describer import READY, DescriberStatus
+from vision_node_contract.imagejob import Condition
+from vision_node_contract.reasons import Readiness
+from vision_node_contract.transitions import MAX_MESSAGE_CHARACTERS
+
+from .actions import Report
+from .pools import Pool
+from .state import State, Worker, key
+from .trouble import Trouble
+
+REPORT_PERIOD = timedelta(seconds=5)
+"""A Describer's status is written at most so often: never per image."""
+
+POD_COMES = timedelta(seconds=10)
+"""Kubernetes makes a Job's pod within a second, unless something forbids it."""
+
+
+def report(
+    state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime
+) -> Iterator[Report]:
+    """Write how a Describer fares that has these workers and should have `wanted`, if that has changed."""
+    name = pool.describer
+    last = state.reported.get(name)
+    if (last and now - last < REPORT_PERIOD) or not state.is_free(key("describers", name), now):
+        return
+    demand = state.backlog.demand(name)
+    alive = [worker for worker in workers if not (worker.job.ended or worker.job.deleting)]
+    condition = _condition(state, pool, alive, wanted, now)
+    others = [c for c in pool.status.conditions if c.type != READY]
+    status = DescriberStatus(
+        provider=pool.resource.provider,
+        workers=len(alive),
+        ready=sum(worker.serving for worker in alive),
+        queued=demand.unfinished - demand.processing,
+        processing=demand.processing,
+        conditions=[*others, condition],
+    )
+    if status != pool.status:
+        yield Report(pool, status, tell=_is_news(pool.status.readiness, condition))
+
+
+def _condition(state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime) -> Condition:
+    status, reason, message = _readiness(state, pool, workers, wanted, now)
+    before = pool.status.readiness
+    same = before is not None and before.status == status
+    return Condition(
+        type=READY,
+        status=status,
+        reason=reason,
+        message=message[:MAX_MESSAGE_CHARACTERS],
+        last_transition_time=before.last_transition_time if before and same else now,
+        observed_generation=pool.resource.metadata.generation,
+    )
+
+
+def _readiness(
+    state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime
+) -> tuple[Literal["True", "False"], Readiness, str]:
+    ready = sum(worker.serving for worker in workers)
+    trouble = _trouble(state, pool, workers, now) if ready < wanted else None
+    if ready and trouble:
+        return "True", trouble.reason, f"goes on with the workers that it has: {trouble.message}"
+    if ready:
+        return "True", Readiness.SERVING, "images are described"
+    if trouble:
+        return "False", trouble.reason, trouble.message
+    if wanted:
+        return "False", Readiness.STARTING, "no worker serves yet"
+    return "True", Readiness.IDLE, "no worker runs, for nothing is asked; the next image launches one"
+
+
+def _trouble(state: State, pool: Pool, workers: Sequence[Worker], now: datetime) -> Trouble | None:
+    """Return why fewer workers serve than should, if anything is known to be in their way."""
+    for worker in workers:
+        if worker.pod and worker.pod.trouble and not worker.serving:
+            return worker.pod.trouble
+        if worker.pod is None and now - worker.job.created > POD_COMES:
+            look = f"kubectl describe job {worker.job.name}"
+            return Trouble(Readiness.NO_ROOM, f"no pod is made, most often because of a quota: see `{look}`")
+    return state.fleet.troubles.get(pool.describer)
+
+
+def _is_news(before: Condition | None, after: Condition) -> bool:
+    """Whether trouble has come, changed or gone; that workers come and go with the work is none."""
+    words = {before.reason if before else "", after.reason}
+    return len(words) == 2 and any(word in words for word in Readiness if word.troubled)
