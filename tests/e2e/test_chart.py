@@ -136,7 +136,7 @@ def imagejob_manifest(name: str, key: str) -> str:
 
 
 LEFT_TO_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
-KINDS = "all,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,networkpolicy,ingress,pdb"
+KINDS = "all,describers,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,networkpolicy,ingress,pdb"
 
 
 def test_uninstalled_it_leaves_what_it_should_and_takes_that_up_again(

@@ -89,6 +89,20 @@ def test_a_chosen_image_is_described(page: Page, photo: Path) -> None:
     expect(page.get_by_role("status")).to_contain_text("done")
 
 
+def test_describers_are_offered_where_there_are_several(page: Page, photo: Path) -> None:
+    choice = page.get_by_label("Describer")
+    expect(choice).to_be_hidden()
+    both = [{"name": "metadata", "model": None, "ready": True, "default": True}]
+    both.append({"name": "nobody", "model": "gpt-x", "ready": False, "default": False})
+    page.route("**/describers", lambda route: route.fulfill(json={"describers": both}))
+    page.reload()
+    expect(choice).to_have_value("metadata")
+    choice.select_option("nobody (gpt-x) – not ready")
+    page.get_by_label("Images", exact=True).set_input_files(photo)
+    card = page.get_by_role("article", name=photo.name)
+    expect(card.locator(".problem-detail")).to_contain_text("no describer is named 'nobody'")
+
+
 def test_a_dropped_image_is_described(page: Page, photo: Path) -> None:
     files = transfer(page, photo, "dropped.jpg")
     page.dispatch_event("body", "dragover", {"dataTransfer": files})

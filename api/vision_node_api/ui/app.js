@@ -2,6 +2,7 @@
 
 import { Card, copy, finished, resumable } from "./card.js";
 import { describe, Refusal } from "./client.js";
+import { offer } from "./describers.js";
 import { listen, objection, typeOf } from "./intake.js";
 import { fromText, shrink, toText } from "./preview.js";
 import { commands, tame } from "./text.js";
@@ -35,7 +36,9 @@ function take(files) {
 /** @param {File} file @returns {Job} */
 function newJob(file) {
   const { name, size } = file;
-  const job = { key: token(), idempotencyKey: token(), name, size, type: typeOf(file), phase: "waiting", file };
+  const describer = $("describer").value || undefined;
+  const keys = { key: token(), idempotencyKey: token() };
+  const job = { ...keys, name, size, type: typeOf(file), describer, phase: "waiting", file };
   const problem = objection(job);
   return problem ? { ...job, phase: "failed", problem } : job;
 }
@@ -234,6 +237,7 @@ function showCommand() {
 }
 
 showCommand();
+void offer($("describer"), $("describers"));
 $("clear").addEventListener("click", removeFinished);
 addEventListener("pagehide", saveNow);
 setInterval(() => jobs.forEach(({ job, card }) => finished(job) || card.tick()), TICK_MS);
