@@ -6,7 +6,7 @@ owner's ten thousand images don't starve another's single one; then the oldest.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heapreplace
@@ -112,6 +112,11 @@ class Backlog:
     def demand(self, describer: str) -> Demand:
         """Return how much the describer is asked for."""
         return self.demands.get(describer) or Demand()
+
+    def forget_demands(self, known: Collection[str]) -> None:
+        """Forget describers that are not `known` and asked for nothing."""
+        kept = {name for name, found in self.demands.items() if name in known or found.unfinished}
+        self.demands = {name: self.demands[name] for name in kept}
 
     def held_by(self, worker: str) -> Iterator[ImageJob]:
         """Yield the ImageJobs that the worker (pod name) holds."""

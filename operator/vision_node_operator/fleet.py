@@ -153,6 +153,11 @@ class Fleet:
         """Whether launches of this describer came to nothing just now."""
         return self.launch_after.get(describer, now) > now
 
+    def forgive(self, describer: str) -> None:
+        """Forget launches in vain: what is launched next is another thing."""
+        for learnt in (self.failures, self.launch_after, self.troubles):
+            learnt.pop(describer, None)
+
     def _settle_launch(self, job: DescriberJob, now: datetime, *, retired: bool = False) -> None:
         """Learn from a worker's end whether its launch was of use; wait ever longer while none is."""
         pod = self.pod_of(job)

@@ -28,6 +28,9 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 LEASE_GRACE = timedelta(seconds=20)
 """A worker whose Lease nobody renewed for so long is hung or cut off. Workers renew every 5 s."""
 
+DROPPED_KEPT = timedelta(hours=1)
+"""When a Describer was deleted matters only for the minute of grace."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -100,6 +103,7 @@ class State:
         match kind:
             case "describers":
                 self.pools.pop(name, None)
+                self.reported.pop(name, None)
                 self.dropped[name] = now
             case "imagejobs":
                 self.backlog.drop(name, now)
@@ -117,7 +121,10 @@ class State:
         for name, known in [*self._versions[kind].items()]:
             if name not in listed and known <= version:
                 self.forget(kind, name, version, now)
-        if kind == "pods":
+        if kind == "describers":
+            self.dropped = {gone: when for gone, when in self.dropped.items() if now - when < DROPPED_KEPT}
+            self.backlog.forget_demands(self.pools)
+        elif kind == "pods":
             self.backlog.given = Counter({pod: n for pod, n in self.backlog.given.items() if pod in listed})
         self._gone[kind] = {name: gone for name, gone in self._gone[kind].items() if gone >= version}
 
@@ -181,8 +188,7 @@ class State:
     def _put(self, kind: Kind, body: Json, now: datetime) -> None:
         match kind:
             case "describers":
-                pool = Pool.of(body, self.pod_template)
-                self.pools[pool.describer] = pool
+                self._put_pool(Pool.of(body, self.pod_template))
             case "imagejobs":
                 self.backlog.put(ImageJob.model_validate(body), now)
             case "jobs":
@@ -191,6 +197,13 @@ class State:
                 self.fleet.put_pod(body)
             case "leases":
                 self.fleet.put_lease(body, now)
+
+    def _put_pool(self, pool: Pool) -> None:
+        before = self.pools.get(pool.describer)
+        if before and before.template_hash != pool.template_hash:
+            self.fleet.forgive(pool.describer)
+        self.pools[pool.describer] = pool
+        self.dropped.pop(pool.describer, None)
 
 
 def key(kind: Kind, name: str) -> str:

@@ -222,6 +222,17 @@ def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
     assert world.decide(minWorkers=0) == [], "not every change concerns the workers"
 
 
+def test_a_mended_describer_is_tried_at_once() -> None:
+    world = World()
+    world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
+    world.state.fleet.launch_after["metadata"] = NOW + timedelta(seconds=60)
+    world.job("j")
+    world.see("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
+    assert world.decide() == []
+    world.see("describers", "metadata", spec={**SPEC, "image": "mended"})
+    assert world.decide() == ["launch vn-metadata-0"]
+
+
 def test_a_deleted_describer() -> None:
     world = World()
     world.worker(0)
