@@ -86,8 +86,8 @@ class Reconciler:
             self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
                 self._collect(body)
-        else:
-            self.state.observe(kind, body, utcnow())
+        elif not self.state.observe(kind, body, utcnow()):
+            return  # what we wrote ourselves, and took in with the answer
         self._changed.set()
 
     async def run(self) -> None:

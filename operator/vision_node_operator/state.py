@@ -78,20 +78,21 @@ class State:
     _gone: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
     """Versions at which objects went, so that nothing read before brings them back."""
 
-    def observe(self, kind: Kind, body: Json, now: datetime) -> None:
-        """Take in an object as the API server showed it, unless it is no newer than what we have.
+    def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
+        """Take in an object as the API server showed it; return False if it is no newer than what we have.
 
         resourceVersions of one kind compare as integers (KEP-5504). An object that can't be read is
         somebody else's, or of another version of ours: it is skipped, and the rest goes on.
         """
         name, version = body["metadata"]["name"], version_of(body)
         if version <= max(self._versions[kind].get(name, 0), self._gone[kind].get(name, 0)):
-            return
+            return False
         self._versions[kind][name] = version
         try:
             self._put(kind, body, now)
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s %s can't be read and is left alone: %s", kind, name, error)
+        return True
 
     def forget(self, kind: Kind, name: str, version: int, now: datetime) -> None:
         """Take in that an object was gone at `version`; a namesake made since stays."""
