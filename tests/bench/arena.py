@@ -7,11 +7,11 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench import processes
-from bench.cores import Cores, pin
+from bench.cores import Cores
 from bench.errors import BenchError
 from cluster import commands
 from cluster import engine as engines
@@ -19,7 +19,7 @@ from cluster.cache import Cache, default_root
 from cluster.client import Client
 from cluster.commands import Running
 from cluster.errors import ClusterError
-from cluster.kind import Kind, find_node, is_free
+from cluster.kind import NODE_PORT, Kind, find_node, is_free
 from cluster.release import CHART, HELM_TIMEOUT_SECONDS, NAMESPACE, RELEASE
 from cluster.shell import Argument
 from cluster.steps import Progress
@@ -54,10 +54,12 @@ class Arena:
         """The cluster."""
         return self.running.kind
 
-    @property
+    @cached_property
     def url(self) -> str:
-        """Where the API answers."""
-        return self.running.url
+        """Where the API answers: at the node itself; Docker's proxy would copy every byte once more."""
+        networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        address = self.kind.engine.output("inspect", "--format", networks, self.kind.node_name).strip()
+        return f"http://{address}:{NODE_PORT}"
 
     @property
     def client(self) -> Client:
@@ -84,13 +86,8 @@ class Arena:
         command: list[Argument] = [self.client.kubectl, "--namespace", NAMESPACE, *inbox]
         subprocess.run(command, check=True, input=data, env=self.client.env, stdout=subprocess.DEVNULL)
 
-    def proxies(self) -> list[int]:
-        """Docker's processes that lead this machine's port to the node: their ids."""
-        port = self.url.rpartition(":")[2]
-        return processes.with_command("docker-proxy", "-host-port", port)
-
     def keep_to_cores(self) -> None:
-        """Let the node, and what leads to it, use the systems' cores only.
+        """Let the node use the systems' cores only.
 
         Raises:
             BenchError: the engine refuses.
@@ -108,8 +105,6 @@ class Arena:
                 if attempt == PIN_ATTEMPTS:
                     raise BenchError(f"the node can't be kept to the cores {cores}: {error}") from error
                 time.sleep(1)
-        for process in self.proxies():
-            pin(process, self.cores.system)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,7 @@
 """Which cores the systems get, so that they have the same two and the load driver none of them."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 SYSTEM_CORES = 2
 """What the targets are about."""
@@ -33,9 +31,3 @@ def share_out(available: Iterable[int]) -> Cores:
     if len(ordered) <= SYSTEM_CORES:
         return Cores(frozenset(ordered), frozenset(ordered))
     return Cores(frozenset(ordered[:SYSTEM_CORES]), frozenset(ordered[SYSTEM_CORES:]))
-
-
-def pin(process: int, cores: Iterable[int]) -> None:
-    """Keep a process with all its threads to those cores."""
-    for task in Path(f"/proc/{process}/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)

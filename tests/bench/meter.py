@@ -94,7 +94,6 @@ class Meter:
 
     def _local(self) -> dict[str, float]:
         found = {DRIVER: time.process_time()}
-        found["port proxy"] = sum(processes.cpu_seconds(process) for process in self.arena.proxies())
         for name, process in self.celery.processes.items() if self.celery else ():
             found[CELERY_PREFIX + name] = processes.cpu_seconds(process)
         return found

@@ -47,17 +47,6 @@ def memory_bytes(root: int) -> int:
     return sum(_pss(Path(f"/proc/{pid}/smaps_rollup")) for pid in tree(root))
 
 
-def with_command(*words: str) -> list[int]:
-    """Ids of the processes whose command lines begin with a program of the first name and have all words."""
-    program, *others = words
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        command = _read(folder / "cmdline").split("\0")
-        if Path(command[0]).name == program and set(others) <= set(command):
-            found.append(int(folder.name))
-    return found
-
-
 def busy_seconds(cores: Iterable[int]) -> float:
     """CPU time that this machine has spent on those cores since it started, whoever for."""
     wanted = {f"cpu{core}" for core in cores}
