@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vision_node_contract.describer import Describer
+from vision_node_contract.imagejob import Condition
 from vision_node_contract.kube import Event, Kube, KubeError, NotFoundError
 from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, VERSION
 
@@ -29,6 +30,12 @@ class Describers:
     def all(self) -> list[Describer]:
         """Return all of them, by name."""
         return [self._known[name] for name in sorted(self._known)]
+
+    def trouble(self, name: str) -> Condition | None:
+        """Return why the Describer of that name does not work, if it doesn't."""
+        found = self._known.get(name)
+        ready = found.status.readiness if found else None
+        return ready if ready and ready.status == "False" else None
 
     async def has(self, name: str) -> bool:
         """Whether there is one of that name; asks the API server about one that the watch doesn't show.

@@ -10,6 +10,7 @@ from vision_node_contract.imagejob import ImageJob, JobError, Phase
 from vision_node_contract.kube import KubeError
 from vision_node_contract.store import StoreUnavailableError
 
+from .describers import Describers
 from .form import read_upload
 from .jobs import Jobs, unavailable
 from .problems import MEDIA_TYPE, Problem
@@ -26,6 +27,13 @@ class Submitted(BaseModel):
     status: Phase
 
 
+class Waiting(BaseModel):
+    """Why a queued job's describer does not work."""
+
+    reason: str
+    message: str
+
+
 class StatusAnswer(BaseModel):
     """Answer to GET /status/{job_id}; times are UTC, durations seconds."""
 
@@ -38,6 +46,7 @@ class StatusAnswer(BaseModel):
     completed_at: datetime | None
     duration_seconds: float | None
     error: JobError | None
+    waiting: Waiting | None
 
 
 class DescriberAnswer(BaseModel):
@@ -113,7 +122,7 @@ async def submit(
 async def status(job_id: str, jobs: Injected) -> Response:
     """Tell where a job is: queued, processing, done or failed."""
     # Polled: as JSON at once, which FastAPI would validate and build a second time.
-    answer = _status(await jobs.get(job_id))
+    answer = _status(await jobs.get(job_id), jobs.describers)
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -151,8 +160,9 @@ async def readyz(jobs: Injected) -> dict[str, str]:
     return {"status": "ready"}
 
 
-def _status(job: ImageJob) -> StatusAnswer:
+def _status(job: ImageJob, describers: Describers) -> StatusAnswer:
     seen = job.status
+    trouble = describers.trouble(job.spec.describer) if seen.phase == "queued" else None
     return StatusAnswer(
         job_id=job.metadata.name,
         status=seen.phase,
@@ -163,6 +173,7 @@ def _status(job: ImageJob) -> StatusAnswer:
         completed_at=seen.completion_time,
         duration_seconds=float(seen.duration.removesuffix("s")) if seen.duration else None,
         error=seen.error,
+        waiting=Waiting(reason=trouble.reason, message=trouble.message) if trouble else None,
     )
 
 

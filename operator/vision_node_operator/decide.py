@@ -82,6 +82,8 @@ def _expire(state: State, now: datetime) -> Iterator[Expire]:
 
 
 def _announce(state: State) -> Iterator[Announce]:
+    if not state.backlog.failed:
+        return
     under_way = sum(name.startswith("events/") for name in state.busy)
     for job in islice(state.backlog.failed.values(), max(0, ANNOUNCE_AT_ONCE - under_way)):
         yield Announce(job)

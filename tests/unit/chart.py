@@ -69,6 +69,24 @@ VALUES: dict[str, Values] = {
         }
         for component in ("api", "operator", "minio")
     },
+    "describers": {
+        "describers": {
+            "metadata": {
+                "minWorkers": 1,
+                "concurrency": 8,
+                "resources": {"limits": {"memory": "2Gi"}},
+                "pod": {"annotations": {"example.com/team": "vision"}, "nodeSelector": {"disk": "ssd"}},
+            },
+            "gpt": {
+                "provider": "openai",
+                "model": "gpt-x",
+                "image": "registry.example.com/describer:1",
+                "options": {"detail": "high"},
+                "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}],
+                "isolation": "dedicated",
+            },
+        }
+    },
 }
 """What users may want; each is rendered and looked at."""
 

@@ -138,6 +138,36 @@ def test_pods_are_placed_as_told() -> None:
     assert "podAntiAffinity" in made["spec"]["affinity"]
 
 
+def test_the_values_describers() -> None:
+    """What a describer's values say reaches its pods; what they leave out is left to the CRD."""
+    objects = rendered("describers")
+    data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
+    specs = json.loads(data["describers.json"])
+    assert (specs["metadata"]["minWorkers"], specs["metadata"]["maxWorkers"]) == (1, 2)
+    assert specs["gpt"].keys() == {"provider", "model", "image", "options", "env", "isolation"}
+    made = pod(objects, "worker-metadata")
+    assert made["metadata"]["annotations"] == {"example.com/team": "vision"}
+    assert made["spec"]["nodeSelector"] == {"disk": "ssd"}
+    (worker,) = containers(made)
+    assert worker["resources"]["limits"] == {"memory": "2Gi"}
+    assert {"name": "CONCURRENCY", "value": "8"} in worker["env"]
+    (gpt,) = containers(pod(objects, "worker-gpt"))
+    assert gpt["image"] == "registry.example.com/describer:1"
+
+
+DESCRIBER = yaml.safe_load(Path("crds/describers.vision-node.dev.yaml").read_text())
+SPEC = DESCRIBER["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+
+
+def test_the_values_and_the_crd_have_the_same_fields_and_defaults() -> None:
+    (values,) = yaml.safe_load(Path(CHART, "values.yaml").read_text())["describers"].values()
+    placed = {"podAnnotations", "nodeSelector", "tolerations", "affinity"}
+    assert values.keys() - {"pod"} == SPEC.keys() - placed
+    for name, value in values.items():
+        if name != "pod" and value:
+            assert value == SPEC[name]["default"], name
+
+
 def test_ingress() -> None:
     ingress = of_kind(rendered("ingress"), "Ingress")["vision-node-api"]
     assert ingress["spec"]["ingressClassName"] == "nginx"

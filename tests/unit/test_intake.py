@@ -285,6 +285,18 @@ async def test_the_describers(client: httpx.AsyncClient, jobs: Jobs) -> None:
     assert [found["name"] for found in (await client.get("/describers")).json()["describers"]] == ["gpt"]
 
 
+async def test_a_job_that_waits_for_a_describer_in_trouble_says_so(
+    client: httpx.AsyncClient, jobs: Jobs
+) -> None:
+    job_id = (await submit(client, PNG)).json()["job_id"]
+    assert (await client.get(f"/status/{job_id}")).json()["waiting"] is None
+    why = {"reason": "NoRoom", "message": "exceeded quota", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"conditions": [{"type": "Ready", "status": "False", **why}]}
+    jobs.describers.observe(Event("MODIFIED", [{"metadata": {"name": "metadata"}, "status": status}]))
+    waiting = (await client.get(f"/status/{job_id}")).json()["waiting"]
+    assert waiting == {"reason": "NoRoom", "message": "exceeded quota"}
+
+
 async def test_no_more_than_can_wait(client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket) -> None:
     limit = SETTINGS.max_unfinished_jobs
     waiting = {"spec": {"image": {"key": "images/1"}}}
