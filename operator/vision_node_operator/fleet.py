@@ -24,6 +24,9 @@ STARTING = timedelta(minutes=5)
 
 LONGEST_HOLD_OFF_SECONDS = 60
 
+TROUBLE_KEPT = timedelta(minutes=2)
+"""Launches that are still wanted are tried at least twice in that time, so what is older is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class DescriberJob:
@@ -100,8 +103,8 @@ class Fleet:
     """Per describer: launches in a row that came to nothing."""
     launch_after: dict[str, datetime] = field(default_factory=dict)
     """Per describer: not before, because launches came to nothing."""
-    troubles: dict[str, Trouble] = field(default_factory=dict)
-    """Per describer: what the last launch in vain came to nothing for."""
+    troubles: dict[str, tuple[Trouble, datetime]] = field(default_factory=dict)
+    """Per describer: what the last launch in vain came to nothing for, and when."""
 
     _served: dict[str, datetime] = field(default_factory=dict)
     """By pod name: since when it has served, though its Lease may be gone."""
@@ -144,6 +147,8 @@ class Fleet:
     def drop_lease(self, name: str) -> None:
         """Forget a Lease: its worker no longer serves."""
         self.heard.pop(name, None)
+        if name not in self.pods:
+            self._served.pop(name, None)
 
     def pod_of(self, job: DescriberJob) -> Pod | None:
         """Return the pod of a describer Job, if it has one yet."""
@@ -152,6 +157,11 @@ class Fleet:
     def is_launch_held_off(self, describer: str, now: datetime) -> bool:
         """Whether launches of this describer came to nothing just now."""
         return self.launch_after.get(describer, now) > now
+
+    def trouble(self, describer: str, now: datetime) -> Trouble | None:
+        """Return why launches come to nothing, if the last ones did."""
+        found, when = self.troubles.get(describer, (None, now))
+        return found if now - when < TROUBLE_KEPT else None
 
     def forgive(self, describer: str) -> None:
         """Forget launches in vain: what is launched next is another thing."""
@@ -170,4 +180,4 @@ class Fleet:
             pause = timedelta(seconds=min(LONGEST_HOLD_OFF_SECONDS, 2 ** min(failures, 6)))
             self.launch_after[job.describer] = now + pause
             unknown = Trouble(Readiness.LAUNCH_FAILED, f"the worker of Job {job.name} did not serve for long")
-            self.troubles[job.describer] = (pod.trouble if pod else None) or unknown
+            self.troubles[job.describer] = (pod.trouble if pod else None) or unknown, now

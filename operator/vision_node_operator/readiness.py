@@ -83,7 +83,7 @@ def _trouble(state: State, pool: Pool, workers: Sequence[Worker], now: datetime)
         if worker.pod is None and now - worker.job.created > POD_COMES:
             look = f"kubectl describe job {worker.job.name}"
             return Trouble(Readiness.NO_ROOM, f"no pod is made, most often because of a quota: see `{look}`")
-    return state.fleet.troubles.get(pool.describer)
+    return state.fleet.trouble(pool.describer, now)
 
 
 def _is_news(before: Condition | None, after: Condition) -> bool:

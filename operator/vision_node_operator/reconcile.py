@@ -179,7 +179,7 @@ class Reconciler:
             log.warning("%s %s failed: %s", type(action).__name__, object_key, error)
             self._hold_off(object_key)
             if isinstance(action, Launch):
-                self.state.fleet.troubles[action.pool.describer] = of_refusal(error.message)
+                self.state.fleet.troubles[action.pool.describer] = of_refusal(error.message), utcnow()
         except Exception:
             # A bug; the object waits, all others go on.
             log.exception("%s %s failed", type(action).__name__, object_key)

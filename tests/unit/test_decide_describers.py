@@ -9,6 +9,7 @@ from vision_node_contract.describer import READY, DescriberStatus
 from vision_node_operator.actions import Assign, Launch, Report, Retire
 from vision_node_operator.decide import decide
 from vision_node_operator.pools import Pool
+from vision_node_operator.trouble import of_refusal
 from world import NOW, POOL, SETTINGS, SPEC, TEMPLATE, World, at
 
 FOUR: Any = {"concurrency": 4, "maxWorkers": 5}
@@ -330,9 +331,9 @@ def test_a_pod_that_is_not_made() -> None:
     world.worker(0, pod=False, heard=None, created=-11)
     world.job("j")
     report = world.report()
+    assert reason(report) == "NoRoom"
     assert report is not None
     assert report.status.readiness is not None
-    assert report.status.readiness.reason == "NoRoom"
     assert "kubectl describe job vn-metadata-0" in report.status.readiness.message
 
 
@@ -398,6 +399,38 @@ def test_since_when_it_does_not_serve_outlives_another_reason() -> None:
     assert report is not None
     assert report.status.readiness is not None
     assert report.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
+
+
+def test_a_refused_launch_is_told_until_one_succeeds_or_it_is_long_ago() -> None:
+    world = World()
+    world.job("j")
+    refusal = of_refusal('jobs.batch "x" is forbidden: exceeded quota: tight'), NOW
+    for after, expected in ((0, "NoRoom"), (119, "NoRoom"), (120, "Starting")):
+        world.state.fleet.troubles = {"metadata": refusal}
+        assert reason(world.report(after)) == expected
+    world.state.fleet.troubles = {"metadata": refusal}
+    world.worker(0, heard=None, created=0)
+    assert reason(world.report()) == "Starting"
+
+
+def test_why_workers_end_is_told() -> None:
+    world = World()
+    world.job("j")
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "no key"}}
+    status = {"containerStatuses": [{"state": ended}]}
+    for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
+        world.worker(0, heard=None, phase="Failed", pod_status=status, job_status=job_status)
+    report = world.report()
+    assert report is not None
+    assert report.status.readiness is not None
+    assert reason(report) == "LaunchFailed"
+    assert report.status.readiness.message == "a worker ended with exit code 1: no key"
+
+
+def reason(report: Report | None) -> str:
+    assert report is not None
+    assert report.status.readiness is not None
+    return report.status.readiness.reason
 
 
 def test_counts() -> None:
