@@ -157,7 +157,8 @@ def test_without_room_it_says_so_and_goes_on(
     condition = wait_for(lambda: ready(kubectl, name), lambda said: said.get("reason") == "NoRoom")
     assert condition["status"] == "True"
     assert words in condition["message"]
-    selector = f"involvedObject.kind=Describer,involvedObject.name={name}"
+    uid = kubectl("get", "describer", name, "-o", "jsonpath={.metadata.uid}")
+    selector = f"involvedObject.uid={uid}"
     events = json.loads(kubectl("get", "events", "--field-selector", selector, "-o", "json"))["items"]
     assert [(event["type"], event["reason"]) for event in events] == [("Warning", "NoRoom")]
     assert ended(submit(photo.read_bytes(), describer=name))["status"] == "done"
