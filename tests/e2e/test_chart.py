@@ -135,6 +135,28 @@ def imagejob_manifest(name: str, key: str) -> str:
     )
 
 
+def test_the_values_describers_come_and_go_and_others_stay(
+    helm: Callable[..., str], elsewhere: Callable[..., str], other: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "values.json"
+    values = json.loads(helm("get", "values", OTHER, "-n", OTHER_NAMESPACE, "-o", "json").partition("\n")[0])
+    mine = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": "mine"}}
+    elsewhere("apply", "-f", "-", input=json.dumps({**mine, "spec": {"provider": "metadata"}}))
+
+    def upgrade(**more: Json) -> None:
+        file.write_text(json.dumps({**values, **more}))
+        helm("upgrade", OTHER, CHART, "-n", OTHER_NAMESPACE, "--values", str(file), "--wait")
+
+    def described_by() -> set[str]:
+        return set(elsewhere("get", "describers", "-o", "jsonpath={.items[*].metadata.name}").split())
+
+    upgrade(describers={"further": {"provider": "metadata"}})
+    wait_for(described_by, lambda names: names == {"metadata", "further", "mine"})
+    upgrade()
+    wait_for(described_by, lambda names: names == {"metadata", "mine"})
+    elsewhere("delete", "describer", "mine")
+
+
 LEFT_TO_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 KINDS = "all,describers,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,networkpolicy,ingress,pdb"
 
