@@ -1,6 +1,6 @@
 """What a describer answers and what a result holds: the same shape for all describers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -23,6 +23,7 @@ class Options(Model):
     language: str | None = None
     detail: str | None = None
     max_length: int | None = Field(default=None, alias="maxLength")
+    fallback: Literal["never"] | None = None
 
 
 class Usage(Model):

@@ -14,6 +14,8 @@ class Reason(StrEnum):
     CREDENTIALS_MISSING = "CredentialsMissing"
     CREDENTIALS_REFUSED = "CredentialsRefused"
     MODEL_NOT_FOUND = "ModelNotFound"
+    OPTIONS_INVALID = "OptionsInvalid"
+    REQUEST_REFUSED = "RequestRefused"
     QUOTA_EXHAUSTED = "QuotaExhausted"
     RATE_LIMITED = "RateLimited"
     CONTENT_REFUSED = "ContentRefused"
@@ -71,9 +73,11 @@ class DescribeError(Exception):
     Args:
         reason: The enum's word for it.
         message: What happened, to what, and what to do; a person reads it.
+        retry_after: Seconds that a provider wants to be left alone; None if it doesn't say.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after

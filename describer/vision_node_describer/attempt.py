@@ -8,10 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from functools import partial
-from typing import ParamSpec, TypeVar
+from inspect import iscoroutinefunction
+from typing import ParamSpec, TypeVar, cast
 
 from vision_node_contract import transitions
-from vision_node_contract.description import Options, Result
+from vision_node_contract.description import Description, Options, Result
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import (
@@ -82,8 +83,8 @@ class Attempts:
         except MemoryError:
             return _failure(Reason.OUT_OF_MEMORY, "the image needs more memory than the worker may have")
         except Exception as error:
-            log.exception("ImageJob %s: describer %s failed", job.metadata.name, self._describer.name)
-            return _failure(Reason.DESCRIBER_FAILED, f"{self._describer.name}: {type(error).__name__}")
+            log.exception("ImageJob %s: describer %s failed", job.metadata.name, self._settings.describer)
+            return _failure(Reason.DESCRIBER_FAILED, f"{self._settings.describer}: {type(error).__name__}")
 
     async def _describe(self, job: ImageJob) -> Outcome:
         started = time.monotonic()
@@ -91,13 +92,19 @@ class Attempts:
         options = job.spec.options or Options()
         wanted = await self._in_thread(self._describer.memory, image)
         async with self._budget.room(wanted):
-            description = await self._in_thread(self._describer.describe, image, options)
+            description = await self._run(image, options)
         result = Result(
             **description.model_dump(by_alias=True),
             describer=self._settings.describer,
             seconds=round(time.monotonic() - started, 4),
         )
         return await self._keep(job, result)
+
+    async def _run(self, image: bytes, options: Options) -> Description:
+        describe = self._describer.describe
+        if iscoroutinefunction(describe):
+            return cast("Description", await describe(image, options))
+        return cast("Description", await self._in_thread(describe, image, options))
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         run = partial(call, *args, **kwargs)

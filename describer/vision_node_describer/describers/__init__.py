@@ -1,48 +1,59 @@
-"""Ways of describing an image: pure functions that know neither Kubernetes nor storage."""
+"""Ways of describing an image: they know neither Kubernetes nor storage."""
 
 from importlib import import_module
-from typing import Protocol
 
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
 
+from .interface import Describer, Setup
 
-class Describer(Protocol):
-    """One way of describing. Safe to call from several threads at once."""
-
-    name: str
-
-    def memory(self, image: bytes) -> int:
-        """Return the bytes of memory that describing this file may take, as its header says; never raises."""
-        ...
-
-    def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file.
-
-        Raises:
-            DescribeError: this image cannot be described; the reason says whether to try again.
-        """
-        ...
-
+__all__ = ["DESCRIBERS", "Describer", "Setup", "Unable", "load"]
 
 DESCRIBERS: dict[str, str] = {
+    "google": "Google",
+    "http": "Http",
     "metadata": "Metadata",
     "nothing": "Nothing",
+    "openai": "OpenAI",
+    "rekognition": "Rekognition",
 }
-"""Class by name; each lives in the module of that name. Imported on demand, so that a worker
+"""Class by provider; each lives in the module of that name. Imported on demand, so that a worker
 carries no other describer's libraries in its memory."""
 
 
-def load(name: str) -> Describer:
+def load(provider: str, setup: Setup | None = None) -> Describer:
     """Return a describer that is ready to work.
 
+    Args:
+        provider: A name in DESCRIBERS, or `package.module:Class` for a class of somebody else's.
+        setup: What the describer is told; nothing by default.
+
     Raises:
-        DescribeError: DescriberNotFound.
+        DescribeError: DescriberNotFound, or why it can never work, such as CredentialsMissing.
     """
-    if name not in DESCRIBERS:
+    module, _, name = provider.partition(":")
+    if not name:
+        module, name = f"{__name__}.{provider}", DESCRIBERS.get(provider, "")
+    if not name:
         known = ", ".join(sorted(DESCRIBERS))
-        message = f"there is no describer called {name!r}; choose one of: {known}"
+        message = (
+            f"there is no describer called {provider!r}; choose one of: {known}; or package.module:Class"
+        )
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message)
-    module = import_module(f"{__name__}.{name}")
-    describer: Describer = getattr(module, DESCRIBERS[name])()
-    return describer
+    try:
+        make: type[Describer] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        message = f"{provider} is not in this image ({error}); name an image that has it"
+        raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message) from error
+    return make(setup or Setup())
+
+
+class Unable(Describer):
+    """Stands in for a describer that can't be made: every image is told why."""
+
+    def __init__(self, error: DescribeError) -> None:
+        self._error = error
+
+    def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
+        """Raise what making the describer raised."""
+        raise self._error

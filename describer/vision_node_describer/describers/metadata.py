@@ -3,14 +3,13 @@
 from vision_node_contract.description import Description, Options
 
 from .facts import read_facts, to_json
+from .interface import Describer
 from .picture import decoding_bytes
 from .wording import alt_text, caption, describe_in_lines, tags
 
 
-class Metadata:
+class Metadata(Describer):
     """Says in words what the file and its pixels tell. The same file gives the same words."""
-
-    name = "metadata"
 
     def memory(self, image: bytes) -> int:
         """Return what decoding takes at most, in bytes."""

@@ -2,6 +2,8 @@
 
 from vision_node_contract.description import Description, Options
 
+from .interface import Describer
+
 _DESCRIPTION = Description(
     description="Image Description:\n- Content: not looked at",
     alt="An image that nobody looked at",
@@ -9,14 +11,8 @@ _DESCRIPTION = Description(
 )
 
 
-class Nothing:
+class Nothing(Describer):
     """Answers the same for every image, even for none. For benchmarks."""
-
-    name = "nothing"
-
-    def memory(self, image: bytes) -> int:  # noqa: ARG002
-        """Return that it takes none."""
-        return 0
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
         """Return a constant."""

@@ -90,20 +90,31 @@ def read_picture(image: bytes) -> Picture:
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
-    if not image:
-        raise DescribeError(Reason.IMAGE_UNREADABLE, "the file is empty; upload it again")
-    kind = recognise(image)
-    with _errors_of(kind), Image.open(BytesIO(image), formats=[kind.name]) as opened:
+    with open_picture(image) as (kind, opened):
         width, height = opened.size
-        _check_size(width, height)
-        if kind is JPEG:
-            _check_scans(image)
-            _check_end(image, opened.fp.tell() if opened.fp else 0)
         mode = opened.mode  # this and the size: before decoding, which may change both
         exif = read_exif(opened.info.get("exif"))
         small = shrink(opened)
         bits = _bits(image, kind, mode)
         return Picture(kind, width, height, mode, bits, exif, count_frames(image, kind), small)
+
+
+@contextmanager
+def open_picture(image: bytes) -> Iterator[tuple[Format, Image.Image]]:
+    """Open a file whose header and end have been found sound; what goes wrong inside is translated, too.
+
+    Raises:
+        DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
+    """
+    if not image:
+        raise DescribeError(Reason.IMAGE_UNREADABLE, "the file is empty; upload it again")
+    kind = recognise(image)
+    with _errors_of(kind), Image.open(BytesIO(image), formats=[kind.name]) as opened:
+        _check_size(*opened.size)
+        if kind is JPEG:
+            _check_scans(image)
+            _check_end(image, opened.fp.tell() if opened.fp else 0)
+        yield kind, opened
 
 
 @contextmanager
@@ -174,10 +185,14 @@ def shrink(picture: Image.Image) -> Image.Image:
     """Return a small RGBA copy, averaging over what each of its pixels covers."""
     picture.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))
     picture.load()
+    return reduced(picture, -(-max(picture.size) // SMALL_SIDE))
+
+
+def reduced(picture: Image.Image, factor: int) -> Image.Image:
+    """Return a decoded picture as RGBA, averaged over squares of `factor` pixels."""
     if picture.mode in ("I", "F"):
         picture = _stretched(picture)
     width, height = picture.size
-    factor = -(-max(width, height) // SMALL_SIDE)
     if factor == 1:
         return _as_seen(picture).convert("RGBA")
     small = Image.new("RGBA", (-(-width // factor), -(-height // factor)))

@@ -2,9 +2,10 @@
 
 import json
 from functools import cache
+from typing import cast
 
 from celery import Celery
-from vision_node_contract.description import Options, Result
+from vision_node_contract.description import Description, Options, Result
 from vision_node_describer.describers import Describer, load
 
 from .jobs import Jobs
@@ -37,7 +38,7 @@ def describe(job: str) -> None:
     name, image = _jobs().start(job)
     describer: Describer = _describer(name)
     try:
-        description = describer.describe(image, Options())
+        description = cast("Description", describer.describe(image, Options()))  # no describer that is async
     except Exception as error:  # noqa: BLE001  # whatever it is, the job has to end
         _jobs().finish(job, result=None, error=repr(error))
         return

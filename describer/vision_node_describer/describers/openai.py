@@ -1,0 +1,151 @@
+"""Describes by a model of OpenAI, or of any server with its protocol (vLLM, Ollama, LocalAI, Azure)."""
+
+import asyncio
+import logging
+from urllib.parse import urlsplit
+
+import httpx2
+from openai import APIError, AsyncOpenAI
+from pydantic import Field
+from vision_node_contract.description import Description, Options
+from vision_node_contract.reasons import DescribeError, Reason
+
+from .interface import Setup
+from .providers import openai_wire as wire
+from .providers.answer import read_answer
+from .providers.asking import Asking, ProviderOptions
+from .providers.openai_errors import reason_for, refused_fields
+from .providers.prompt import wishes
+from .providers.retirement import announced, published
+from .providers.upload import Bounds, prepare, upload_bytes
+from .providers.waits import exhausted
+from .providers.wording import said
+
+DEFAULT_MODEL = "gpt-4o-mini"
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+LOW_DETAIL = Bounds(longest=512)
+HIGH_DETAIL = Bounds(longest=2048, shortest=768)
+"""What OpenAI scales a picture down to before it looks (platform.openai.com/docs/guides/images-vision,
+"Calculating costs"): more pixels would only take longer to send."""
+
+_OPENAI_TOKENS = 16_384
+"""What gpt-4o-mini writes at most; a reasoning model thinks within it, too."""
+
+_OTHER_TOKENS = 4096
+"""For servers whose context is often 8,192 tokens and holds the picture as well."""
+
+_CONNECT_SECONDS = 5.0
+
+_CONNECTIONS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+"""More than a worker has images at once; the gate bounds requests."""
+
+# One line a request, with the address; ours say more.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+class OpenAIOptions(ProviderOptions):
+    """`options` of a Describer with provider openai."""
+
+    api: wire.Api | None = None
+    """By default the Responses API at OpenAI and chat completions elsewhere."""
+    max_output_tokens: int | None = Field(default=None, ge=16, le=200_000)
+
+
+class OpenAI(Asking):
+    """Asks one model at one server."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        options = OpenAIOptions.of(setup)
+        base_url = setup.variable("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+        self._server = urlsplit(base_url).hostname or ""
+        own = self._server == "api.openai.com" or self._server.endswith(".api.openai.com")
+        self._key = _key(setup, needed=own)
+        self._model = setup.model or setup.variable("OPENAI_VISION_MODEL") or DEFAULT_MODEL
+        self._api: wire.Api = options.api or ("responses" if own else "chat")
+        self._max_tokens = options.max_output_tokens or (_OPENAI_TOKENS if own else _OTHER_TOKENS)
+        self._tokens_field = "max_completion_tokens" if own else "max_tokens"
+        self._unknown: frozenset[str] = frozenset()
+        self._warning = published(self._model) if own else None
+        self._client = _client(base_url, self._key, self._seconds)
+
+    def memory(self, image: bytes) -> int:
+        """Return what decoding and scaling take at most, in bytes."""
+        return upload_bytes(image, HIGH_DETAIL)
+
+    async def describe(self, image: bytes, options: Options) -> Description:
+        """Describe one image file.
+
+        Raises:
+            DescribeError: with one of the reasons in docs/describers/openai.md.
+        """
+        upload = await asyncio.to_thread(
+            prepare, image, LOW_DETAIL if options.detail == "low" else HIGH_DETAIL
+        )
+        detail = options.detail or "auto"
+        question = wire.Question(self._model, upload, wishes(options), detail, self._max_tokens)
+        reply = await self._asked(lambda _: self._reply(question))
+        return read_answer(reply.text, options, model=reply.model or self._model, usage=reply.usage)
+
+    def warnings(self) -> list[str]:
+        """Return that the model will be shut down, if that is known."""
+        return [self._warning] if self._warning else []
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _reply(self, question: wire.Question) -> wire.Reply:
+        """Ask; where the server doesn't know a field that can be done without, ask without it from now on."""
+        while True:
+            try:
+                return self._read(await self._send(question))
+            except APIError as error:
+                refused = refused_fields(error) - self._unknown
+                if not refused:
+                    raise self._reason(error) from error
+                self._unknown |= refused
+
+    async def _send(self, question: wire.Question) -> httpx2.Response:
+        if self._api == "responses":
+            body = wire.responses_request(question)
+            path = "/responses"
+        else:
+            body = wire.chat_request(question, tokens_field=self._tokens_field)
+            path = "/chat/completions"
+        kept = {name: value for name, value in body.items() if name not in self._unknown}
+        return await self._client.post(path, cast_to=httpx2.Response, body=kept)
+
+    def _read(self, answer: httpx2.Response) -> wire.Reply:
+        self._warning = announced(self._model, answer.headers) or self._warning
+        if (wait := exhausted(answer.headers)) is not None:
+            self._gate.hold(wait)
+        try:
+            return wire.read_reply(self._api, answer.content)
+        except ValueError as error:
+            message = (
+                f"{self._server} answers something else than its protocol: {said(answer.text, self._key)}"
+            )
+            raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message) from error
+
+    def _reason(self, error: APIError) -> DescribeError:
+        return reason_for(error, server=self._server, model=self._model, key=self._key)
+
+
+def _key(setup: Setup, *, needed: bool) -> str | None:
+    key = setup.variable("OPENAI_API_KEY")
+    if needed and not key:
+        message = "OPENAI_API_KEY is not set; put a key into the describer's Secret"
+        raise DescribeError(Reason.CREDENTIALS_MISSING, message)
+    return key
+
+
+def _client(base_url: str, key: str | None, seconds: float) -> AsyncOpenAI:
+    """Return a client that repeats nothing, and follows nobody elsewhere with the picture."""
+    timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
+    http = httpx2.AsyncClient(timeout=timeout, limits=_CONNECTIONS, follow_redirects=False)
+    # The SDK wants some key even where the server wants none.
+    return AsyncOpenAI(
+        api_key=key or "none", base_url=base_url, timeout=timeout, max_retries=0, http_client=http
+    )

@@ -1,0 +1,141 @@
+"""Makes a Description of what a model answered. Its shape is enforced here and never trusted."""
+
+import re
+from typing import Any
+
+from pydantic_core import from_json
+from vision_node_contract.description import MAX_ALT_CHARACTERS, Description, Options, Usage
+from vision_node_contract.reasons import DescribeError, Reason
+
+from ..wording import TITLE
+from .wording import clean, one_line, shorten
+
+MAX_CHARACTERS = 20_000
+"""Of a description, or of the text read in a picture: ImageJob's largest `options.maxLength`."""
+
+_MAX_CAPTION_CHARACTERS = 500
+_MAX_TAGS = 32
+_MAX_TAG_CHARACTERS = 64
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
+
+_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+"""Reasoning models behind a server that does not take it out of the answer."""
+
+_FENCED = re.compile(r"```(?:json)?\s*(\{.*?\})\s*```", re.DOTALL)
+
+_PICTURE_OF = re.compile(
+    r"^\W*(?:(?:an?|the|this)\s+)?(?:(?:black[ -]and[ -]white|[\w-]+)\s+)?"
+    r"(?:image|picture|photo|photograph)\b\s*(?:of\b|show(?:s|ing)\b|depict(?:s|ing)\b|:)\s*",
+    re.IGNORECASE,
+)
+"""Screen readers say "image" by themselves (WAI, Images Tutorial, tips)."""
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["description", "alt", "caption", "tags", "text", "language"],
+    "properties": {
+        "description": {"type": "string", "description": "What the picture shows, in several sentences."},
+        "alt": {"type": "string", "description": f"Alternative text, up to {MAX_ALT_CHARACTERS} characters."},
+        "caption": {"type": "string", "description": "One sentence."},
+        "tags": {"type": "array", "items": {"type": "string"}, "description": "Up to 12 words to search by."},
+        "text": {
+            "type": "string",
+            "description": "Text that can be read in the picture, word for word, or empty.",
+        },
+        "language": {"type": "string", "description": "BCP 47 tag of the language of description."},
+    },
+}
+"""What is asked for, within what strict mode allows (OpenAI, Structured Outputs, supported schemas)."""
+
+
+def read_answer(answer: str, options: Options, *, model: str | None, usage: Usage | None) -> Description:
+    """Return the description in a model's answer: JSON, JSON in a fence, or plain text.
+
+    Args:
+        answer: What the model wrote.
+        options: The user's; language and maxLength count here.
+        model: Which model it was.
+        usage: What it took.
+
+    Raises:
+        DescribeError: EmptyAnswer: it says nothing, or ends in the middle of its JSON.
+    """
+    text = _THOUGHTS.sub("", answer).strip()
+    said = _fenced_or_whole(text)
+    if said is None and text.startswith("{"):
+        raise DescribeError(Reason.EMPTY_ANSWER, "the model's answer is JSON that ends in the middle")
+    return shaped(said or {"description": text}, options, model=model, usage=usage)
+
+
+def shaped(
+    said: dict[str, Any], options: Options, *, model: str | None = None, usage: Usage | None = None
+) -> Description:
+    """Return a Description that keeps to the shape, of an object that may not.
+
+    Raises:
+        DescribeError: EmptyAnswer.
+    """
+    body = _untitled(clean(_string(said.get("description")), MAX_CHARACTERS))
+    if not body:
+        raise DescribeError(Reason.EMPTY_ANSWER, "the model answered without a description")
+    caption = one_line(_string(said.get("caption")) or _first_sentence(body), _MAX_CAPTION_CHARACTERS)
+    language = _string(said.get("language"))
+    return Description(
+        description=shorten(f"{TITLE}\n{body}", options.max_length or MAX_CHARACTERS),
+        alt=_alt(_string(said.get("alt")), caption, body),
+        caption=caption,
+        tags=_tags(said.get("tags")),
+        text=clean(_string(said.get("text")), MAX_CHARACTERS),
+        language=language if _LANGUAGE.fullmatch(language) else options.language or "en",
+        model=one_line(model, 256) if model else None,
+        usage=usage,
+    )
+
+
+def _fenced_or_whole(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that text is, or that it holds in a fence."""
+    fenced = _FENCED.search(text)
+    return json_object(text) or (json_object(fenced[1]) if fenced else None)
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object that text is, if it is one that can be stored: no NaN, no half characters."""
+    try:
+        value = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _string(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _untitled(text: str) -> str:
+    while text.lower().startswith(TITLE.lower()):
+        text = text[len(TITLE) :].lstrip()
+    return text
+
+
+def _first_sentence(text: str) -> str:
+    line = text.splitlines()[0].lstrip("-*# ")
+    end = re.search(r"[.!?](\s|$)", line)
+    return line[: end.end()].strip() if end else line
+
+
+def _alt(*candidates: str) -> str:
+    """Return the first candidate that says something besides being a picture."""
+    for candidate in candidates:
+        words = one_line(candidate, 4 * MAX_ALT_CHARACTERS)
+        while (shorter := _PICTURE_OF.sub("", words, count=1)) != words:
+            words = shorter
+        if words:
+            return shorten(words[0].upper() + words[1:], MAX_ALT_CHARACTERS)
+    return "No short description"
+
+
+def _tags(value: object) -> list[str]:
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    tags = (one_line(_string(tag).lstrip("#"), _MAX_TAG_CHARACTERS).lower() for tag in given)
+    return [tag for tag in dict.fromkeys(tags) if tag][:_MAX_TAGS]

@@ -1,0 +1,101 @@
+"""What the OpenAI SDK raises, as reasons. A provider's words are quoted without the key."""
+
+import re
+
+from openai import APIConnectionError, APIError, APIStatusError
+from vision_node_contract.reasons import DescribeError, Reason
+
+from .waits import retry_after
+from .wording import said
+
+_SET_MODEL = "set OPENAI_VISION_MODEL, or the Describer's model, to one that it has and that reads pictures"
+
+_CODES = {
+    Reason.QUOTA_EXHAUSTED: {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"},
+    Reason.MODEL_NOT_FOUND: {"model_not_found", "deploymentnotfound", "model_not_available"},
+    Reason.CONTENT_REFUSED: {"content_filter", "content_policy_violation"},
+}
+"""platform.openai.com/docs/guides/error-codes; deployments and the filter are Azure's."""
+
+_STATUSES = {
+    401: Reason.CREDENTIALS_REFUSED,
+    402: Reason.QUOTA_EXHAUSTED,
+    403: Reason.CREDENTIALS_REFUSED,
+    404: Reason.MODEL_NOT_FOUND,
+    408: Reason.PROVIDER_UNAVAILABLE,
+    409: Reason.PROVIDER_UNAVAILABLE,
+    429: Reason.RATE_LIMITED,
+}
+
+_DISPENSABLE = frozenset(
+    {"response_format", "text", "store", "max_tokens", "max_completion_tokens", "max_output_tokens"}
+)
+"""Fields of a request that it can do without, when a server does not know them or their values."""
+
+_NAMED_IN_WORDS = _DISPENSABLE - {"text", "store"}
+"""Those that can't be anything else in a sentence."""
+
+
+def refused_fields(error: APIError) -> frozenset[str]:
+    """Return the dispensable fields that a server refused, by its error's `param` or else by its words."""
+    if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
+        return frozenset()
+    if error.param:
+        return _DISPENSABLE & {str(error.param).partition(".")[0]}
+    return _NAMED_IN_WORDS & set(re.findall(r"\w+", _words(error)))
+
+
+def reason_for(error: APIError, *, server: str, model: str, key: str | None) -> DescribeError:
+    """Return the DescribeError for what the SDK raised.
+
+    Args:
+        error: The SDK's.
+        server: Its host name, for the message.
+        model: Which was asked for.
+        key: The API key, to be left out of what is quoted.
+    """
+    if isinstance(error, APIConnectionError):
+        message = f"{server} can't be reached, or did not answer in time ({_cause(error)})"
+        return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
+    if not isinstance(error, APIStatusError):
+        return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{server}: {said(error.message, key)}")
+    reason, what = _status(error, server, model)
+    wait = retry_after(error.response.headers) if reason.retryable else None
+    quoted = "" if reason is Reason.CREDENTIALS_REFUSED else f" ({said(_words(error), key)})"
+    return DescribeError(reason, f"{what}{quoted}", retry_after=wait)
+
+
+def _status(error: APIStatusError, server: str, model: str) -> tuple[Reason, str]:
+    reason = _by_code(error) or _by_status(error.status_code)
+    what = {
+        Reason.CONTENT_REFUSED: f"{server}'s content filter refuses the picture or the prompt",
+        Reason.CREDENTIALS_REFUSED: f"{server} refuses the key; check OPENAI_API_KEY",
+        Reason.MODEL_NOT_FOUND: f"{server} has no model {model} for this key; {_SET_MODEL}",
+        Reason.QUOTA_EXHAUSTED: f"the quota at {server} is used up; raise it or pay there",
+        Reason.RATE_LIMITED: f"{server} is asked too often",
+        Reason.PROVIDER_UNAVAILABLE: f"{server} answers HTTP {error.status_code}",
+        Reason.REQUEST_REFUSED: f"{server} refuses the request with HTTP {error.status_code}",
+    }
+    return reason, what[reason]
+
+
+def _by_code(error: APIStatusError) -> Reason | None:
+    """Return the reason that the error's code or type gives, which says more than the status."""
+    codes = {(error.code or "").lower(), (error.type or "").lower()}
+    return next((reason for reason, known in _CODES.items() if codes & known), None)
+
+
+def _by_status(status: int) -> Reason:
+    if status in _STATUSES:
+        return _STATUSES[status]
+    return Reason.PROVIDER_UNAVAILABLE if status >= 500 else Reason.REQUEST_REFUSED
+
+
+def _words(error: APIStatusError) -> str:
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else body
+    return message if isinstance(message, str) else error.message
+
+
+def _cause(error: Exception) -> str:
+    return type(error.__cause__ or error).__name__

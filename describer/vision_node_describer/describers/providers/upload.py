@@ -1,0 +1,105 @@
+"""Makes of a file the picture that may leave the worker: upright, small, nothing but pixels."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image
+
+from ..exif import read_exif
+from ..formats import BMP, GIF, JPEG, PNG, Format
+from ..picture import decoding_bytes, open_picture, reduced
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+
+_LOSSLESS = (PNG, GIF, BMP)
+"""Screenshots and drawings mostly: they stay sharp as PNG."""
+
+_PNG_BYTES = 1_500_000
+"""A larger PNG is a photograph, which as JPEG takes a tenth of that and loses nothing that anybody sees."""
+
+_JPEG_QUALITY = 90
+
+_SCALING_BYTES = 12
+"""Per pixel that is scaled: RGBA before and after averaging, and while it is laid on white."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large a picture may be, in pixels as shown."""
+
+    longest: int
+    shortest: int | None = None
+    """Of the shorter side; None: no bound of its own."""
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """Return the largest size in these bounds; never a larger one than the picture has."""
+        scale = min(1.0, self.longest / max(width, height))
+        if self.shortest is not None:
+            scale = min(scale, self.shortest / min(width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What leaves: a JPEG or PNG file."""
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+
+
+def upload_bytes(image: bytes, bounds: Bounds) -> int:
+    """Return the memory that prepare() takes at most, in bytes."""
+    decoded = decoding_bytes(image)  # at least 4 bytes a pixel
+    # What is scaled has less than twice the final width and height, and never more pixels than the file.
+    scaled = 4 * bounds.longest * (bounds.shortest or bounds.longest)
+    return decoded + _SCALING_BYTES * min(decoded // 4, scaled)
+
+
+def prepare(image: bytes, bounds: Bounds) -> Upload:
+    """Decode a file and encode it anew: without EXIF, comments, colour profile, further frames.
+
+    Raises:
+        DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
+    """
+    with open_picture(image) as (kind, opened):
+        turn = _TURNS.get(read_exif(opened.info.get("exif")).orientation)
+        size = bounds.fit(*opened.size)  # turning swaps the sides, the bounds stay
+        opened.draft(None, size)
+        opened.load()
+        # Averaging whole pixels first costs a tenth of the time and memory of scaling at once.
+        factor = max(1, min(opened.width // size[0], opened.height // size[1]))
+        picture = _on_white(reduced(opened, factor))
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    return _encode(picture.transpose(turn) if turn else picture, kind)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Return RGB: a model would see black where nothing is, and dark text on it not at all."""
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(picture, mask=picture.getchannel("A"))
+    return white
+
+
+def _encode(picture: Image.Image, kind: Format) -> Upload:
+    if kind in _LOSSLESS:
+        data = _saved(picture, PNG)
+        if len(data) <= _PNG_BYTES:
+            return Upload(data, PNG.media_type, *picture.size)
+    return Upload(_saved(picture, JPEG, quality=_JPEG_QUALITY), JPEG.media_type, *picture.size)
+
+
+def _saved(picture: Image.Image, kind: Format, **how: int) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, kind.name, **how)
+    return buffer.getvalue()

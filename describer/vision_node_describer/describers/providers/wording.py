@@ -1,0 +1,52 @@
+"""Makes foreign text fit for a result, a status or a log."""
+
+import re
+import unicodedata
+
+_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Change the order in which the text around them is shown (Unicode Standard Annex 9)."""
+
+_MAX_SAID_CHARACTERS = 300
+"""Of a provider's own words in an error."""
+
+_SECRET_CHARACTERS = 6
+"""A shorter secret is none, and taking it out would mangle every text."""
+
+_WORD_CHARACTERS = 30
+"""Longer than words are in most languages that put gaps between them; others have none."""
+
+
+def clean(text: str, most: int) -> str:
+    """Return text without control, bidirectional or half characters, of at most `most` characters."""
+    return shorten("".join(c for c in text[: 4 * most] if _shown(c)).strip(), most)
+
+
+def shorten(text: str, most: int) -> str:
+    """Return text of at most `most` characters, cut between words if there is a gap near enough."""
+    if len(text) <= most:
+        return text
+    cut = text[: max(most - 1, 0)]
+    gap = max(cut.rfind(" "), cut.rfind("\n"))
+    near = gap if gap >= len(cut) - _WORD_CHARACTERS else len(cut)
+    return (cut[:near].rstrip(" \n,;:") + "…")[:most]
+
+
+def one_line(text: str, most: int) -> str:
+    """Return clean() text on one line."""
+    return clean(" ".join(text[: 4 * most].split()), most)
+
+
+def said(text: str, *secrets: str | None) -> str:
+    """Return what a provider said, fit for an error: one short line without any of `secrets`."""
+    for secret in secrets:
+        if secret and len(secret) >= _SECRET_CHARACTERS:
+            text = text.replace(secret, "[secret]")
+    # Providers show a part of a key that they refuse: "sk-ab***yz".
+    text = re.sub(r"\b(?:sk|AIza|AKIA|ASIA|Bearer)[-_ ]?[\w*.…-]{4,}", "[secret]", text)
+    return one_line(text, _MAX_SAID_CHARACTERS) or "no explanation"
+
+
+def _shown(character: str) -> bool:
+    if character in "\n\t":
+        return True
+    return unicodedata.category(character) not in {"Cc", "Cs", "Cn"} and character not in _BIDIRECTIONAL

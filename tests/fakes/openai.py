@@ -1,0 +1,256 @@
+"""Speaks OpenAI's protocol: both APIs, a strict reading of requests, and faults by script.
+
+In a cluster: `python -m fakes.openai --port 8080` in any image that has starlette and uvicorn.
+
+    PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, "hang",
+                            or {"fault": name, …} with parameters
+    GET    /admin/requests  what was asked: path, whether the key was right, body
+    DELETE /admin/requests  forget them
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+KEY = "sk-right-0123456789abcdefghij"
+"""The one key that is let in."""
+
+MODELS = ("gpt-4o-mini", "gpt-4o-mini-2024-07-18", "o4-mini", "gpt-5-mini", "llava")
+
+ANSWER = {
+    "description": "A red square stands on the left, a blue one on the right.",
+    "alt": "A red and a blue square side by side",
+    "caption": "Two squares.",
+    "tags": ["squares", "red", "blue"],
+    "text": "",
+    "language": "en",
+}
+
+Json = dict[str, Any]
+Fault = Callable[[Json], Response]
+
+
+def error(
+    status: int, message: str, *, code: str | None = None, param: str | None = None, **headers: str
+) -> Response:
+    """Return an error as OpenAI words it (platform.openai.com/docs/guides/error-codes)."""
+    kind = "insufficient_quota" if code == "insufficient_quota" else "invalid_request_error"
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return JSONResponse(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def answered(
+    body: Json, text: str | None, *, finish: str = "stop", refusal: str | None = None, **headers: str
+) -> Response:
+    """Return a whole answer in the protocol that `body` asks in."""
+    build = _response if "input" in body else _completion
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return JSONResponse(build(body["model"], text, finish, refusal), headers=named)
+
+
+def _response(model: str, text: str | None, finish: str, refusal: str | None) -> Json:
+    said: Json = {"type": "output_text", "text": text, "annotations": []}
+    content = [{"type": "refusal", "refusal": refusal}] if refusal else [said] if text is not None else []
+    incomplete = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(finish)
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": content,
+    }
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1.0,
+        "status": "incomplete" if incomplete else "completed",
+        "incomplete_details": {"reason": incomplete} if incomplete else None,
+        "error": None,
+        "model": model,
+        "output": [{"type": "reasoning", "id": "rs_1", "summary": []}, message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 1000,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": 90,
+            "output_tokens_details": {"reasoning_tokens": 20},
+            "total_tokens": 1090,
+        },
+    }
+
+
+def _completion(model: str, text: str | None, finish: str, refusal: str | None) -> Json:
+    message = {"role": "assistant", "content": text, "refusal": refusal}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 90, "total_tokens": 1090},
+    }
+
+
+def _rate_limited(body: Json, retry_after: str | None = "1", **headers: str) -> Response:
+    wait = {"retry_after": retry_after} if retry_after else {}
+    return error(429, "Rate limit reached for requests", code="rate_limit_exceeded", **wait, **headers)
+
+
+def _quoted_key(body: Json) -> Response:
+    return error(500, f"internal: Authorization: Bearer {KEY} could not be forwarded")
+
+
+def _truncated(body: Json) -> Response:
+    whole = answered(body, json.dumps(ANSWER)).body
+    return Response(bytes(whole)[: len(whole) // 2], media_type="application/json")
+
+
+FAULTS: dict[str, Callable[..., Response]] = {
+    "none": lambda body: answered(body, json.dumps(ANSWER)),
+    "says": answered,
+    "rate_limited": _rate_limited,
+    "quota": lambda body: error(429, "You exceeded your current quota", code="insufficient_quota"),
+    "server_error": lambda body: error(500, "The server had an error"),
+    "overloaded": lambda body: error(503, "Slow down", retry_after="3"),
+    "quotes_key": _quoted_key,
+    "forbidden": lambda body: error(403, "You are not allowed to sample from this model"),
+    "retired": lambda body: error(
+        404, f"The model `{body['model']}` has been deprecated", code="model_not_found", param="model"
+    ),
+    "filtered_request": lambda body: error(400, "The response was filtered", code="content_filter"),
+    "filtered_answer": lambda body: answered(body, "", finish="content_filter"),
+    "refusal": lambda body: answered(body, None, refusal="I'm sorry, I can't help with that."),
+    "empty": lambda body: answered(body, ""),
+    "cut": lambda body: answered(body, '{"description": "A red', finish="length"),
+    "half_json": lambda body: answered(body, '{"description": "A red'),
+    "truncated_body": _truncated,
+    "html": lambda body: Response("<html>Log in to the Wi-Fi</html>", media_type="text/html"),
+    "plain": lambda body: answered(body, "Two squares, red and blue. They touch."),
+    "fenced": lambda body: answered(body, f"Here it is:\n```json\n{json.dumps(ANSWER)}\n```"),
+    "no_schema": lambda body: (
+        error(400, "response_format is not supported by this model")
+        if "response_format" in body
+        else error(400, "Unsupported parameter", param="text.format")
+        if "text" in body
+        else answered(body, "Two squares.")
+    ),
+    "unknown_store": lambda body: (
+        error(400, "Unknown parameter: 'store'.", param="store", code="unknown_parameter")
+        if "store" in body
+        else answered(body, json.dumps(ANSWER))
+    ),
+    "deprecated": lambda body: answered(
+        body, json.dumps(ANSWER), deprecation="@1767225600", sunset="Thu, 14 Jan 2027 00:00:00 GMT"
+    ),
+    "moved": lambda body: Response(status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}),
+}
+"""What may come instead of an answer, by name; parameters are those of the function."""
+
+
+class FakeOpenAI:
+    """The server's state, and its application."""
+
+    def __init__(self) -> None:
+        self.next: deque[Any] = deque()
+        self.always: Any = "none"
+        self.requests: list[Json] = []
+        self.app = Starlette(
+            routes=[
+                Route("/v1/responses", self._answer, methods=["POST"]),
+                Route("/v1/chat/completions", self._answer, methods=["POST"]),
+                Route("/admin/script", self._script, methods=["PUT"]),
+                Route("/admin/requests", self._asked, methods=["GET", "DELETE"]),
+            ]
+        )
+
+    async def _answer(self, request: Request) -> Response:
+        body = await request.json()
+        right_key = request.headers.get("authorization") == f"Bearer {KEY}"
+        self.requests.append({"path": request.url.path, "rightKey": right_key, "body": body})
+        fault = self.next.popleft() if self.next else self.always
+        how = {"fault": fault} if isinstance(fault, str) else dict(fault)
+        name = how.pop("fault")
+        if name == "hang":
+            await asyncio.sleep(how.pop("seconds", 3600))
+            name = "none"
+        return refusal(request.url.path, body, right_key=right_key) or FAULTS[name](body, **how)
+
+    async def _script(self, request: Request) -> Response:
+        script = await request.json()
+        self.next = deque(script.get("next", []))
+        self.always = script.get("always", "none")
+        return Response(status_code=204)
+
+    async def _asked(self, request: Request) -> Response:
+        asked = list(self.requests)
+        if request.method == "DELETE":
+            self.requests.clear()
+        return JSONResponse(asked)
+
+
+def refusal(path: str, body: Json, *, right_key: bool) -> Response | None:
+    """Return what OpenAI answers to a request that is wrong in itself; None for a right one."""
+    if not right_key:
+        message = "Incorrect API key provided: sk-wr***************gs. You can find your API key at https://…"
+        return error(401, message, code="invalid_api_key")
+    if body.get("model") not in MODELS:
+        message = f"The model `{body.get('model')}` does not exist or you do not have access to it."
+        return error(404, message, code="model_not_found")
+    reasoning = str(body["model"]).startswith(("o", "gpt-5"))
+    for field in {"temperature", "top_p", "max_tokens"} & body.keys() if reasoning else ():
+        message = f"Unsupported parameter: '{field}' is not supported with this model."
+        return error(400, message, param=field, code="unsupported_parameter")
+    schema = body["text"]["format"] if "text" in body else body.get("response_format", {}).get("json_schema")
+    if schema and not _strict(schema):
+        return error(
+            400, "Invalid schema: in strict mode all properties are required", param="text.format.schema"
+        )
+    return (
+        None
+        if _picture(path, body)
+        else error(400, "You uploaded an unsupported image", code="invalid_image")
+    )
+
+
+def _strict(schema: Json) -> bool:
+    inner = schema["schema"]
+    return (
+        schema["strict"] is True
+        and inner["additionalProperties"] is False
+        and set(inner["required"]) == set(inner["properties"])
+    )
+
+
+def _picture(path: str, body: Json) -> bool:
+    """Return whether there is one picture, by a data URL that decodes."""
+    messages = body["input" if path.endswith("responses") else "messages"]
+    contents = [message["content"] for message in messages if isinstance(message["content"], list)]
+    parts = [part for content in contents for part in content]
+    urls = [part["image_url"] for part in parts if "image_url" in part]
+    urls = [url if isinstance(url, str) else url["url"] for url in urls]
+    found = [re.fullmatch(r"data:image/(?:jpeg|png);base64,(.+)", url) for url in urls]
+    return len(found) == 1 and found[0] is not None and bool(base64.b64decode(found[0][1], validate=True))
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=8080)
+    uvicorn.run(FakeOpenAI().app, host="0.0.0.0", port=parser.parse_args().port)  # noqa: S104  # in a pod
+
+
+if __name__ == "__main__":
+    main()
