@@ -1,0 +1,146 @@
+"""Describes by what Amazon Rekognition recognises: labels, text, faces, unsafe content."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Literal
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field
+from vision_node_contract.description import Description, Options
+from vision_node_contract.reasons import DescribeError, Reason
+
+from .interface import Setup
+from .providers.asking import Asking, ProviderOptions
+from .providers.findings import POSSIBLE, Finding, Findings, describe_findings
+from .providers.rekognition_errors import reason_for
+from .providers.upload import Bounds, Upload, prepare, upload_bytes
+
+BOUNDS = Bounds(longest=1920)
+"""Faces of 40 pixels are found in a picture of 1920 (docs.aws.amazon.com/rekognition/latest/dg/limits.html).
+Within it a file stays below the 5 MB that a request may have."""
+
+_MAX_FACES = 100
+"""DetectFaces returns the hundred largest."""
+
+_MAX_LABELS = 20
+
+_THREADS = 16
+"""Requests under way: boto3 has no asynchronous side."""
+
+_CONNECT_SECONDS = 5.0
+
+Feature = Literal["labels", "text", "faces", "moderation"]
+
+_OPERATIONS: dict[Feature, tuple[str, dict[str, float]]] = {
+    "labels": ("detect_labels", {"MaxLabels": _MAX_LABELS, "MinConfidence": 100 * POSSIBLE}),
+    "text": ("detect_text", {}),
+    "faces": ("detect_faces", {}),
+    "moderation": ("detect_moderation_labels", {"MinConfidence": 100 * POSSIBLE}),
+}
+
+
+class RekognitionOptions(ProviderOptions):
+    """`options` of a Describer with provider rekognition."""
+
+    features: list[Feature] = Field(default=["labels", "text", "faces", "moderation"], min_length=1)
+    """Each is a request of its own, and paid for."""
+    endpoint: str | None = None
+    """Such as a VPC endpoint's address."""
+
+
+class Rekognition(Asking):
+    """Asks Rekognition, one request for each picture and feature."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        options = RekognitionOptions.of(setup)
+        self._features = options.features
+        self._client = _client(setup, options.endpoint, self._seconds)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rekognition")
+
+    def memory(self, image: bytes) -> int:
+        """Return what decoding and scaling take at most, in bytes."""
+        return upload_bytes(image, BOUNDS)
+
+    async def describe(self, image: bytes, options: Options) -> Description:
+        """Describe one image file, in English whatever `options.language` asks for.
+
+        Raises:
+            DescribeError: with one of the reasons in docs/describers/rekognition.md.
+        """
+        upload = await asyncio.to_thread(prepare, image, BOUNDS)
+        answers = await asyncio.gather(*(self._detected(feature, upload) for feature in self._features))
+        found = _findings(dict(zip(self._features, answers, strict=True)))
+        return describe_findings(found, options, model="rekognition", faces_most=_MAX_FACES)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._threads.shutdown(wait=False)
+        self._client.close()
+
+    async def _detected(self, feature: Feature, upload: Upload) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        call = partial(self._detect, feature, upload)
+        return await self._asked(lambda _: loop.run_in_executor(self._threads, call))
+
+    def _detect(self, feature: Feature, upload: Upload) -> dict[str, Any]:
+        operation, most = _OPERATIONS[feature]
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(Image={"Bytes": upload.data}, **most)
+        except (ClientError, BotoCoreError) as error:
+            raise reason_for(error) from error
+        return answer
+
+
+def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
+    """Return a client that repeats nothing. Keys come from the Secret, or from the pod's identity (IRSA).
+
+    Raises:
+        DescribeError: OptionsInvalid: no region is set.
+    """
+    region = setup.variable("AWS_REGION") or setup.variable("AWS_DEFAULT_REGION")
+    if not region:
+        message = "AWS_REGION is not set; add it to the describer's Secret or env"
+        raise DescribeError(Reason.OPTIONS_INVALID, message)
+    return boto3.session.Session().client(
+        "rekognition",
+        region_name=region,
+        endpoint_url=endpoint,
+        aws_access_key_id=setup.variable("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=setup.variable("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=setup.variable("AWS_SESSION_TOKEN"),
+        config=Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=seconds,
+            max_pool_connections=_THREADS,
+            retries={"total_max_attempts": 1},
+        ),
+    )
+
+
+def _findings(answers: dict[Feature, dict[str, Any]]) -> Findings:
+    text = _list(answers, "text", "TextDetections")
+    return Findings(
+        labels=[_finding(label) for label in _list(answers, "labels", "Labels")],
+        text="\n".join(line["DetectedText"] for line in text if line.get("Type") == "LINE"),
+        faces=len(_list(answers, "faces", "FaceDetails")),
+        unsafe=[_unsafe(label) for label in _list(answers, "moderation", "ModerationLabels")],
+    )
+
+
+def _list(answers: dict[Feature, dict[str, Any]], feature: Feature, name: str) -> Sequence[dict[str, Any]]:
+    found: Sequence[dict[str, Any]] = answers.get(feature, {}).get(name, [])
+    return found
+
+
+def _finding(label: dict[str, Any]) -> Finding:
+    return Finding(label.get("Name", ""), label.get("Confidence", 0.0) / 100)
+
+
+def _unsafe(label: dict[str, Any]) -> str:
+    finding = _finding(label)
+    return f"{finding.name.lower()} ({finding.confidence:.0%})".replace("%)", " %)")
