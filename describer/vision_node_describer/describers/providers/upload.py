@@ -81,7 +81,7 @@ def prepare(image: bytes, bounds: Bounds) -> Upload:
         factor = max(1, min(opened.width // size[0], opened.height // size[1]))
         picture = _on_white(reduced(opened, factor))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return _encode(picture.transpose(turn) if turn else picture, kind)
+    return _encode(picture if turn is None else picture.transpose(turn), kind)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

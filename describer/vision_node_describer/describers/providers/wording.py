@@ -25,10 +25,10 @@ def shorten(text: str, most: int) -> str:
     """Return text of at most `most` characters, cut between words if there is a gap near enough."""
     if len(text) <= most:
         return text
-    cut = text[: max(most - 1, 0)]
-    gap = max(cut.rfind(" "), cut.rfind("\n"))
-    near = gap if gap >= len(cut) - _WORD_CHARACTERS else len(cut)
-    return (cut[:near].rstrip(" \n,;:") + "…")[:most]
+    room = most - 1
+    gap = max(text.rfind(" ", 0, most), text.rfind("\n", 0, most))
+    near = gap if gap > 0 and gap >= room - _WORD_CHARACTERS else room
+    return text[:near].rstrip(" \n,;:") + "…"
 
 
 def one_line(text: str, most: int) -> str:

@@ -1,0 +1,38 @@
+"""A describer of one's own, as a container: it tells a picture's format, and what the user asked."""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LARGEST_BYTES = 32 << 20
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers POST /describe."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_POST(self) -> None:
+        """Read the picture and its options, answer JSON."""
+        length = int(self.headers.get("Content-Length", 0))
+        if self.path != "/describe" or not 0 < length <= LARGEST_BYTES:
+            self.close_connection = True
+            return self._answer(400, {"reason": "RequestRefused", "message": "POST a picture to /describe"})
+        picture = self.rfile.read(length)
+        options = json.loads(self.headers.get("Vision-Node-Options", "{}"))
+        kind = self.headers.get("Content-Type", "").removeprefix("image/").upper()
+        wish = f" You asked: {options['prompt']}" if "prompt" in options else ""
+        return self._answer(200, {"description": f"A {kind} of {len(picture)} bytes.{wish}", "tags": [kind]})
+
+    def _answer(self, status: int, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", 9000), Handler).serve_forever()

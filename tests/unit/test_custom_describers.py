@@ -1,0 +1,192 @@
+"""Describers of one's own: a class, and a container that answers POST /describe; the examples are both."""
+
+import importlib.util
+import json
+import re
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from http.server import ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fakes.serving import served
+from pictures import encoded, halves, noise
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from vision_node_contract.description import Description, Options
+from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_describer.describers import Describer, Setup, Unable, load
+
+EXAMPLES = Path(__file__).parents[2] / "describer" / "examples"
+PICTURE = encoded(halves(), "AVIF", speed=10)
+
+
+def module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.mark.parametrize(("shade", "word"), [(250, "light"), (10, "dark")])
+def test_the_example_class(monkeypatch: pytest.MonkeyPatch, shade: int, word: str) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES / "own-class")
+    image = encoded(Image.new("L", (40, 30), shade), "PNG")
+    describer = load("brightness:Brightness")
+    description = describer.describe(image, Options())
+    assert isinstance(description, Description)
+    assert description.alt == f"A {word} picture"
+    assert describer.memory(image) > 0
+    with pytest.raises(DescribeError) as caught:
+        describer.describe(image[:-30], Options())
+    assert caught.value.reason is Reason.IMAGE_UNREADABLE
+
+
+@pytest.mark.parametrize("provider", ["nowhere:Nothing", "json:Nothing", "nowhere", "", "../etc"])
+def test_providers_that_are_not_there(provider: str) -> None:
+    with pytest.raises(DescribeError) as caught:
+        load(provider)
+    assert caught.value.reason is Reason.DESCRIBER_NOT_FOUND
+
+
+def test_unable_says_why_each_time() -> None:
+    error = DescribeError(Reason.CREDENTIALS_MISSING, "no key")
+    with pytest.raises(DescribeError, match="no key"):
+        Unable(error).describe(PICTURE, Options())
+
+
+class Container:
+    """Answers with `answer`; keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Response = JSONResponse({})
+        self.asked: list[tuple[dict[str, str], bytes]] = []
+        self.app = Starlette(routes=[Route("/describe", self._describe, methods=["POST"])])
+
+    async def _describe(self, request: Request) -> Response:
+        self.asked.append((dict(request.headers), await request.body()))
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Container, str]]:
+    container = Container()
+    with served(container.app) as url:
+        yield container, f"{url}/describe"
+
+
+@asynccontextmanager
+async def made(url: str, **options: Any) -> AsyncIterator[Describer]:
+    describer = load("http", Setup(options={"url": url, **options}))
+    try:
+        yield describer
+    finally:
+        await describer.close()
+
+
+async def describe(url: str, image: bytes = PICTURE, wishes: Any = None, **options: Any) -> Description:
+    async with made(url, **options) as describer:
+        description = await describer.describe(image, Options.model_validate(wishes or {}))
+        assert isinstance(description, Description)
+        return description
+
+
+async def ask(running: tuple[Container, str], answer: Response, **how: Any) -> Description:
+    container, url = running
+    container.asked.clear()
+    container.answer = answer
+    return await describe(url, **how)
+
+
+@pytest.fixture
+def example() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), module(EXAMPLES / "own-container" / "server.py").Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+async def test_the_example_container(example: str) -> None:
+    description = await describe(f"{example}/describe", wishes={"prompt": "Wie groß? 🐶"})
+    assert re.fullmatch(
+        r"Image Description:\nA JPEG of \d+ bytes\. You asked: Wie groß\? 🐶", description.description
+    )
+    assert description.tags == ["jpeg"]
+    with pytest.raises(DescribeError, match="POST a picture to /describe") as caught:
+        await describe(f"{example}/elsewhere")
+    assert caught.value.reason is Reason.REQUEST_REFUSED
+
+
+async def test_what_is_sent(running: tuple[Container, str]) -> None:
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "SECRET", 6
+    wishes = {"prompt": "ä", "language": "de", "fallback": "never"}
+    image = encoded(noise(3000, 100), "JPEG", exif=exif)
+    await ask(running, JSONResponse({"description": "x"}), image=image, wishes=wishes, longestSide=600)
+    ((headers, body),) = running[0].asked
+    assert b"SECRET" not in body
+    with Image.open(BytesIO(body)) as opened:
+        assert (opened.format, opened.size) == ("JPEG", (20, 600))
+    assert headers["content-type"] == "image/jpeg"
+    assert json.loads(headers["vision-node-options"]) == {"prompt": "ä", "language": "de"}
+
+
+async def test_all_that_it_may_say(running: tuple[Container, str]) -> None:
+    said = {
+        "description": "A dog.",
+        "alt": "Image of a dog",
+        "facts": {"legs": 4},
+        "model": "mine-2",
+        "usage": {"inputTokens": 3, "outputTokens": 4},
+        "fallback": {"from": "x", "reason": "y"},
+    }
+    found = await ask(running, JSONResponse(said))
+    assert (found.description, found.alt) == ("Image Description:\nA dog.", "A dog")
+    assert (found.facts, found.model, found.fallback) == ({"legs": 4}, "mine-2", None)
+    assert found.usage
+    assert found.usage.output_tokens == 4
+
+
+async def test_plain_text_will_do(running: tuple[Container, str]) -> None:
+    found = await ask(running, Response("A dog. It runs."))
+    assert (found.description, found.caption) == ("Image Description:\nA dog. It runs.", "A dog.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (JSONResponse({"reason": "ModelNotFound", "message": "no weights"}, 500), Reason.MODEL_NOT_FOUND),
+        (JSONResponse({"reason": "Cancelled"}, 400), Reason.REQUEST_REFUSED),  # not its to say
+        (Response("busy", 429, {"retry-after": "3"}), Reason.RATE_LIMITED),
+        (Response("starting", 503), Reason.PROVIDER_UNAVAILABLE),
+        (Response(status_code=307, headers={"location": "http://127.0.0.1:1/"}), Reason.REQUEST_REFUSED),
+        (JSONResponse({}), Reason.EMPTY_ANSWER),
+        (Response(""), Reason.EMPTY_ANSWER),
+        (Response('{"description": "x", "facts": {"a": NaN}}'), Reason.DESCRIBER_FAILED),
+        (Response("[1, 2]"), Reason.DESCRIBER_FAILED),
+        (Response("x" * ((1 << 20) + 1)), Reason.DESCRIBER_FAILED),
+    ],
+)
+async def test_how_it_may_fail(running: tuple[Container, str], answer: Response, reason: Reason) -> None:
+    with pytest.raises(DescribeError) as caught:
+        await ask(running, answer)
+    assert caught.value.reason is reason, caught.value.message
+    assert len(caught.value.message) < 500
+
+
+async def test_a_container_that_is_not_up() -> None:
+    with pytest.raises(DescribeError, match="is the container up") as caught:
+        await describe("http://127.0.0.1:9/describe")
+    assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
