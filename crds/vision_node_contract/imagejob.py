@@ -79,6 +79,7 @@ class JobError(Resource):
     reason: str
     message: str
     retryable: bool
+    retry_after_seconds: float | None = None
 
 
 class Status(Resource):

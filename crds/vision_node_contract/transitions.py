@@ -61,9 +61,12 @@ def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> Statu
     }
 
 
-def report(reason: Reason, message: str) -> StatusPatch:
-    """A worker's word that its attempt failed in a way that may pass; the operator decides what follows."""
-    return {"error": _error(reason, message, retryable=True)}
+def report(reason: Reason, message: str, retry_after: float | None = None) -> StatusPatch:
+    """A worker's word that its attempt failed in a way that may pass; the operator decides what follows.
+
+    `retry_after` (seconds) is what a provider asks for.
+    """
+    return {"error": _error(reason, message, retryable=True, retry_after=retry_after)}
 
 
 def requeue(
@@ -96,9 +99,12 @@ def _finished(job: ImageJob, now: datetime) -> StatusPatch:
     }
 
 
-def _error(reason: Reason, message: str, *, retryable: bool) -> dict[str, Any]:
+def _error(
+    reason: Reason, message: str, *, retryable: bool, retry_after: float | None = None
+) -> dict[str, Any]:
     text = message[:MAX_MESSAGE_CHARACTERS]
-    return JobError(reason=reason, message=text, retryable=retryable).to_json()
+    error = JobError(reason=reason, message=text, retryable=retryable, retry_after_seconds=retry_after)
+    return error.to_json()
 
 
 def _with(

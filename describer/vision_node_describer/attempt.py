@@ -28,6 +28,7 @@ from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavaila
 from vision_node_contract.transitions import StatusPatch
 
 from .describers import Describer
+from .describers.fallback import instead_of, may_stand_in
 from .memory import Budget
 from .settings import Settings
 
@@ -53,10 +54,12 @@ class Attempts:
         describer: Describer,
         executor: Executor,
         settings: Settings,
+        fallback: Describer | None = None,
     ) -> None:
         self._imagejobs = imagejobs
         self._store = store
         self._describer = describer
+        self._fallback = fallback
         self._executor = executor
         self._settings = settings
         self._budget = Budget(settings.memory_limit_bytes)
@@ -74,7 +77,7 @@ class Attempts:
         try:
             return await self._describe(job)
         except DescribeError as error:
-            return _failure(error.reason, error.message)
+            return _failure(error.reason, error.message, error.retry_after)
         except ObjectNotFoundError:
             key = job.spec.image.key
             return _failure(Reason.IMAGE_NOT_FOUND, f"no object {key} is in the bucket; put it there first")
@@ -89,22 +92,34 @@ class Attempts:
     async def _describe(self, job: ImageJob) -> Outcome:
         started = time.monotonic()
         image = await self._fetch(job)
-        options = job.spec.options or Options()
-        wanted = await self._in_thread(self._describer.memory, image)
-        async with self._budget.room(wanted):
-            description = await self._run(image, options)
+        describer, description = await self._described(job, image)
         result = Result(
             **description.model_dump(by_alias=True),
-            describer=self._settings.describer,
+            describer=describer,
             seconds=round(time.monotonic() - started, 4),
         )
         return await self._keep(job, result)
 
-    async def _run(self, image: bytes, options: Options) -> Description:
-        describe = self._describer.describe
-        if iscoroutinefunction(describe):
-            return cast("Description", await describe(image, options))
-        return cast("Description", await self._in_thread(describe, image, options))
+    async def _described(self, job: ImageJob, image: bytes) -> tuple[str, Description]:
+        """Return who described the image, and how: the describer, or its fallback when it may stand in."""
+        options = job.spec.options or Options()
+        name, fallback = self._settings.describer, self._settings.fallback
+        try:
+            return name, await self._run(self._describer, image, options)
+        except DescribeError as error:
+            attempt, most = job.status.attempts, job.spec.max_attempts
+            may = may_stand_in(error, options, attempt=attempt, max_attempts=most)
+            if not (may and fallback and self._fallback):
+                raise
+            log.warning("ImageJob %s: %s stands in: %s", job.metadata.name, fallback, error.message)
+            return fallback, instead_of(name, error, await self._run(self._fallback, image, options))
+
+    async def _run(self, describer: Describer, image: bytes, options: Options) -> Description:
+        wanted = await self._in_thread(describer.memory, image)
+        async with self._budget.room(wanted):
+            if iscoroutinefunction(describer.describe):
+                return cast("Description", await describer.describe(image, options))
+            return cast("Description", await self._in_thread(describer.describe, image, options))
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         run = partial(call, *args, **kwargs)
@@ -167,8 +182,8 @@ class Attempts:
         return now if same and ours else None
 
 
-def _failure(reason: Reason, message: str) -> Outcome:
+def _failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:
     """Return `failed` for a reason that is final, or a report to the operator for one that may pass."""
     if reason.retryable:
-        return lambda _: transitions.report(reason, message)
+        return lambda _: transitions.report(reason, message, retry_after)
     return lambda job: transitions.fail(job, reason=reason, message=message, now=datetime.now(UTC))

@@ -23,6 +23,8 @@ class Settings:
     """Of the container; the node's memory if it has none."""
     max_images: int = 0
     """Ends after so many assignments; 0: never."""
+    fallback: str | None = None
+    """The describer of this image that stands in when the worker's own lacks its provider."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -37,4 +39,5 @@ class Settings:
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
             max_images=int(os.environ["MAX_IMAGES"]),
+            fallback=os.environ.get("FALLBACK") or None,
         )

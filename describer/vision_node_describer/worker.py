@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ from vision_node_contract.kube import Event, Kube, Selectors
 from vision_node_contract.store import Store, StoreSettings
 
 from .attempt import Attempts
-from .describers import load
+from .describers import load, load_or_explain
 from .lease import keep_lease, withdraw_lease
 from .settings import Settings
 
@@ -73,7 +74,9 @@ async def run(settings: Settings) -> None:
     executor = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="describe")
     async with Kube.connect("worker") as kube, Store.open(StoreSettings.from_env()) as store:
         imagejobs = ImageJobs(kube, settings.namespace)
-        attempts = Attempts(imagejobs, store, load(settings.provider), executor, settings)
+        describer = load_or_explain(settings.provider, os.environ)
+        fallback = load(settings.fallback) if settings.fallback else None
+        attempts = Attempts(imagejobs, store, describer, executor, settings, fallback)
         worker = Worker(attempts, settings.max_images)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
         lease = asyncio.create_task(keep_lease(kube, settings))
@@ -84,6 +87,7 @@ async def run(settings: Settings) -> None:
         lease.cancel()
         await withdraw_lease(kube, settings)
         await worker.finish()
+        await describer.close()
         for task in done:
             task.result()  # of lease or follow: the error that ended it, and so ends us
 

@@ -50,8 +50,9 @@ def _again_or_fail(state: State, job: ImageJob, reason: Reason, message: str, no
         total = f"{attempts} of {most} attempts failed; the last: {reason}: {message}"
         return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
     first, longest = RETRY_SECONDS
-    wait = timedelta(seconds=min(longest, first * 2 ** (attempts - 1)))
-    return Requeue(job, reason, message, next_attempt=now + wait)
+    asked_for = (job.status.error.retry_after_seconds if job.status.error else None) or 0.0
+    wait = max(asked_for, min(longest, first * 2 ** (attempts - 1)))
+    return Requeue(job, reason, message, next_attempt=now + timedelta(seconds=wait))
 
 
 def settle_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:

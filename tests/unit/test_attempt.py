@@ -1,7 +1,9 @@
 """One attempt: what each way of failing leads to, and that a commit is only ever the assignment's own."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,8 +71,6 @@ class Bucket:
 class Fake:
     """A describer that answers with `answer`."""
 
-    name = "fake"
-
     def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
         self.answer = answer
 
@@ -88,10 +88,17 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "COMMIT_RETRY_SECONDS", (0.0, 0.0))
 
 
-async def run(api: Api, bucket: Bucket | None = None, describer: Fake | None = None) -> None:
+async def run(
+    api: Api,
+    bucket: Bucket | None = None,
+    describer: Fake | None = None,
+    fallback: Fake | None = None,
+    attempt: int = 1,
+) -> None:
     with ThreadPoolExecutor(1) as executor:
-        parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, SETTINGS)
-        await asyncio.wait_for(Attempts(*parts).attempt(job()), 5)
+        settings = replace(SETTINGS, fallback="metadata" if fallback else None)
+        parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, settings, fallback)
+        await asyncio.wait_for(Attempts(*parts).attempt(job(attempts=attempt)), 5)
 
 
 async def test_done_with_the_result_inline() -> None:
@@ -152,6 +159,34 @@ async def test_what_may_pass_is_reported_and_left_to_the_operator(case: str) -> 
     assert patch["error"]["reason"] == reason
     assert patch.keys() == {"error"}
     assert "secret" not in patch["error"]["message"]
+
+
+async def test_the_wait_that_a_provider_asks_for_reaches_the_operator() -> None:
+    api = Api()
+    await run(api, describer=Fake(DescribeError(Reason.RATE_LIMITED, "m", retry_after=7.5)))
+    ((_, patch),) = api.patches
+    assert patch["error"]["retryAfterSeconds"] == 7.5
+
+
+class Async(Fake):
+    async def describe(self, image: bytes, options: Options) -> Description:  # type: ignore[override]
+        await asyncio.sleep(0)
+        assert threading.current_thread() is threading.main_thread()
+        return super().describe(image, options)
+
+
+@pytest.mark.parametrize("kind", [Fake, Async])
+@pytest.mark.parametrize("attempt", [1, 3])
+async def test_a_fallback_on_the_last_attempt(kind: type[Fake], attempt: int) -> None:
+    api, down = Api(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
+    await run(api, describer=down, fallback=Fake(), attempt=attempt)
+    ((_, patch),) = api.patches
+    if attempt == 1:
+        assert patch["error"]["reason"] == "ProviderUnavailable"
+        return
+    found = patch["result"]
+    assert (patch["phase"], found["describer"]) == ("done", "metadata")
+    assert found["inline"]["fallback"] == {"from": "fake", "reason": "ProviderUnavailable"}
 
 
 CONFLICT = ConflictError(409, "Conflict", "changed")

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
-from vision_node_describer.describers import Describer, Setup, Unable, load
+from vision_node_describer.describers import Describer, Setup, load, load_or_explain
 
 EXAMPLES = Path(__file__).parents[2] / "describer" / "examples"
 PICTURE = encoded(halves(), "AVIF", speed=10)
@@ -58,10 +58,28 @@ def test_providers_that_are_not_there(provider: str) -> None:
     assert caught.value.reason is Reason.DESCRIBER_NOT_FOUND
 
 
-def test_unable_says_why_each_time() -> None:
-    error = DescribeError(Reason.CREDENTIALS_MISSING, "no key")
-    with pytest.raises(DescribeError, match="no key"):
-        Unable(error).describe(PICTURE, Options())
+@pytest.mark.parametrize(
+    ("provider", "environment", "reason"),
+    [
+        ("openai", {}, Reason.CREDENTIALS_MISSING),
+        ("openai", {"OPENAI_API_KEY": "k", "DESCRIBER_OPTIONS": "[1]"}, Reason.OPTIONS_INVALID),
+        ("http", {"DESCRIBER_OPTIONS": '{"url": 1}'}, Reason.OPTIONS_INVALID),
+        ("metadata", {"TIMEOUT_SECONDS": "soon"}, Reason.OPTIONS_INVALID),
+        ("nobody", {}, Reason.DESCRIBER_NOT_FOUND),
+        ("fractions:Fraction", {}, Reason.DESCRIBER_FAILED),  # a class that makes nothing of a Setup
+    ],
+)
+def test_workers_that_can_t_work_say_why(provider: str, environment: dict[str, str], reason: Reason) -> None:
+    with pytest.raises(DescribeError) as caught:
+        load_or_explain(provider, environment).describe(PICTURE, Options())
+    assert caught.value.reason is reason
+
+
+def test_what_a_worker_is_told() -> None:
+    told = {"MODEL": "m", "DESCRIBER_OPTIONS": '{"a": 1}'}
+    told |= {"TIMEOUT_SECONDS": "90", "REQUESTS_PER_MINUTE": "2.5"}
+    assert Setup.from_env(told) == Setup("m", {"a": 1}, 90.0, 2.5, told)
+    assert Setup.from_env({"MODEL": " "}) == Setup(environment={"MODEL": " "})
 
 
 class Container:

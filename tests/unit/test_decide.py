@@ -136,6 +136,12 @@ def test_a_launch_under_way_counts() -> None:
             ["requeue j StorageUnavailable +2"],
         ),
         (
+            "a provider asked for a longer wait",
+            {"error": {"reason": "RateLimited", "message": "", "retryable": True, "retryAfterSeconds": 40.5}},
+            0,
+            ["requeue j RateLimited +40.5"],
+        ),
+        (
             "with a reason that only a newer worker knows",
             {"error": {"reason": "SunSpots", "message": "m", "retryable": True}},
             0,

@@ -1,5 +1,7 @@
 """Ways of describing an image: they know neither Kubernetes nor storage."""
 
+import logging
+from collections.abc import Mapping
 from importlib import import_module
 
 from vision_node_contract.description import Description, Options
@@ -7,7 +9,9 @@ from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Describer, Setup
 
-__all__ = ["DESCRIBERS", "Describer", "Setup", "Unable", "load"]
+__all__ = ["DESCRIBERS", "Describer", "Setup", "Unable", "load", "load_or_explain"]
+
+log = logging.getLogger(__name__)
 
 DESCRIBERS: dict[str, str] = {
     "google": "Google",
@@ -46,6 +50,22 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
         message = f"{provider} is not in this image ({error}); name an image that has it"
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message) from error
     return make(setup or Setup())
+
+
+def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
+    """Return the describer that a worker's environment asks for, or one that says to each image why not.
+
+    A missing key then fails jobs with its reason, where a worker that ends would leave them waiting.
+    """
+    try:
+        return load(provider, Setup.from_env(environment))
+    except DescribeError as error:
+        log.error("describer %s can't work: %s: %s", provider, error.reason, error.message)  # noqa: TRY400
+        return Unable(error)
+    except Exception as error:
+        log.exception("describer %s can't be made", provider)
+        message = f"{provider} can't be made: {type(error).__name__}; its worker's log says more"
+        return Unable(DescribeError(Reason.DESCRIBER_FAILED, message))
 
 
 class Unable(Describer):

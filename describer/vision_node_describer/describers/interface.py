@@ -1,11 +1,19 @@
 """What a describer is: the one interface that ours and other people's classes have."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Self
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 from vision_node_contract.description import Description, Options
+from vision_node_contract.reasons import DescribeError, Reason
+
+DEFAULT_TIMEOUT_SECONDS = 60.0
+"""As ImageJob's `timeoutSeconds`."""
+
+_VARIABLES = ("MODEL", "DESCRIBER_OPTIONS", "TIMEOUT_SECONDS", "REQUESTS_PER_MINUTE")
+_AN_OBJECT = TypeAdapter(dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,22 +23,39 @@ class Setup:
     model: str | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     """The Describer's `options`, unchecked: each describer knows its own."""
-    timeout_seconds: float = 60.0
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """Of one attempt, fetching the image included."""
     requests_per_minute: float | None = None
     """This worker's share of what the Describer may ask of its provider; None: as many as it can."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Credentials among it: never shown."""
 
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> Self:
+        """Read what a worker is told: MODEL, DESCRIBER_OPTIONS (JSON), TIMEOUT_SECONDS, REQUESTS_PER_MINUTE.
+
+        Raises:
+            DescribeError: OptionsInvalid.
+        """
+        told = {name: environment.get(name, "").strip() for name in _VARIABLES}
+        try:
+            options = _AN_OBJECT.validate_json(told["DESCRIBER_OPTIONS"] or "{}")
+            timeout = float(told["TIMEOUT_SECONDS"] or DEFAULT_TIMEOUT_SECONDS)
+            rate = float(told["REQUESTS_PER_MINUTE"]) if told["REQUESTS_PER_MINUTE"] else None
+        except ValueError as error:
+            message = f"the worker's environment makes no sense: {error}"
+            raise DescribeError(Reason.OPTIONS_INVALID, message) from error
+        return cls(told["MODEL"] or None, options, timeout, rate, environment)
+
     def variable(self, name: str) -> str | None:
         """Return an environment variable; a blank one, as `.env` files have, counts as not set."""
         return self.environment.get(name, "").strip() or None
 
 
-class Describer(Protocol):
+class Describer(ABC):
     """One way of describing. Subclass it and define `describe`; the rest may stay as it is."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup) -> None:  # noqa: B027
         """Get ready to work.
 
         Raises:
@@ -41,6 +66,7 @@ class Describer(Protocol):
         """Return the bytes of memory that describing this file may take, as its header says; never raises."""
         return 0
 
+    @abstractmethod
     def describe(self, image: bytes, options: Options) -> Description | Awaitable[Description]:
         """Describe one image file.
 
@@ -50,11 +76,10 @@ class Describer(Protocol):
         Raises:
             DescribeError: this image cannot be described; the reason says whether to try again.
         """
-        ...
 
     def warnings(self) -> list[str]:
         """Return what somebody should see to, although it works, such as a model that will be shut down."""
         return []
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  # most have nothing to close
         """Give back connections."""
