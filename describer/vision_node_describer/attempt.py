@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from inspect import iscoroutinefunction
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 COMMIT_RETRY_SECONDS = (0.1, 5.0)
 """First and longest wait before a commit that the API server did not answer is tried again."""
+
+SHARE_OF_ATTEMPT = 0.9
+"""Of an attempt's time, for a describer that waits for others; the rest is for storing and committing."""
 
 Outcome = Callable[[ImageJob], StatusPatch]
 """What came of an attempt, as the patch for the ImageJob as it then is."""
@@ -105,21 +109,23 @@ class Attempts:
         options = job.spec.options or Options()
         name, fallback = self._settings.describer, self._settings.fallback
         try:
-            return name, await self._run(self._describer, image, options)
+            return name, await self._run(self._describer, image, job)
         except DescribeError as error:
             attempt, most = job.status.attempts, job.spec.max_attempts
             may = may_stand_in(error, options, attempt=attempt, max_attempts=most)
             if not (may and fallback and self._fallback):
                 raise
             log.warning("ImageJob %s: %s stands in: %s", job.metadata.name, fallback, error.message)
-            return fallback, instead_of(name, error, await self._run(self._fallback, image, options))
+            return fallback, instead_of(name, error, await self._run(self._fallback, image, job))
 
-    async def _run(self, describer: Describer, image: bytes, options: Options) -> Description:
+    async def _run(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
+        options = job.spec.options or Options()
         wanted = await self._in_thread(describer.memory, image)
         async with self._budget.room(wanted):
-            if iscoroutinefunction(describer.describe):
+            if not iscoroutinefunction(describer.describe):
+                return cast("Description", await self._in_thread(describer.describe, image, options))
+            async with _time_for(job):
                 return cast("Description", await describer.describe(image, options))
-            return cast("Description", await self._in_thread(describer.describe, image, options))
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         run = partial(call, *args, **kwargs)
@@ -180,6 +186,17 @@ class Attempts:
         same = now.metadata.uid == job.metadata.uid and now.status.attempts == job.status.attempts
         ours = now.status.worker == self._settings.pod_name and now.status.phase == "processing"
         return now if same and ours else None
+
+
+@asynccontextmanager
+async def _time_for(job: ImageJob) -> AsyncIterator[None]:
+    """Give up before the operator does, which would think the worker hung and pass it over."""
+    seconds = job.spec.timeout_seconds * SHARE_OF_ATTEMPT
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise DescribeError(Reason.ATTEMPT_TIMED_OUT, f"no description within {seconds:g} s") from error
 
 
 def _failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:

@@ -93,12 +93,12 @@ async def run(
     bucket: Bucket | None = None,
     describer: Fake | None = None,
     fallback: Fake | None = None,
-    attempt: int = 1,
+    number: int = 1,
 ) -> None:
     with ThreadPoolExecutor(1) as executor:
         settings = replace(SETTINGS, fallback="metadata" if fallback else None)
         parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, settings, fallback)
-        await asyncio.wait_for(Attempts(*parts).attempt(job(attempts=attempt)), 5)
+        await asyncio.wait_for(Attempts(*parts).attempt(job(attempts=number)), 5)
 
 
 async def test_done_with_the_result_inline() -> None:
@@ -175,13 +175,26 @@ class Async(Fake):
         return super().describe(image, options)
 
 
-@pytest.mark.parametrize("kind", [Fake, Async])
-@pytest.mark.parametrize("attempt", [1, 3])
-async def test_a_fallback_on_the_last_attempt(kind: type[Fake], attempt: int) -> None:
-    api, down = Api(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
-    await run(api, describer=down, fallback=Fake(), attempt=attempt)
+class Hung(Fake):
+    async def describe(self, image: bytes, options: Options) -> Description:  # type: ignore[override]
+        return await asyncio.Future()
+
+
+async def test_a_describer_that_hangs_ends_before_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
+    api = Api()
+    await run(api, describer=Hung())
     ((_, patch),) = api.patches
-    if attempt == 1:
+    assert patch["error"]["reason"] == "AttemptTimedOut"
+
+
+@pytest.mark.parametrize("kind", [Fake, Async])
+@pytest.mark.parametrize("number", [1, 3])
+async def test_a_fallback_on_the_last_attempt(kind: type[Fake], number: int) -> None:
+    api, down = Api(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
+    await run(api, describer=down, fallback=Fake(), number=number)
+    ((_, patch),) = api.patches
+    if number == 1:
         assert patch["error"]["reason"] == "ProviderUnavailable"
         return
     found = patch["result"]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any, get_args
 
+import httpx
 import pytest
 from fakes.openai import ANSWER, FAULTS, KEY, FakeOpenAI, answered
 from fakes.serving import served
@@ -357,6 +358,16 @@ async def test_whatever_the_model_says_the_shape_holds(fake: FakeOpenAI, url: st
     assert len(found.tags[0]) == 64
     assert (found.text, found.language) == ("[31m읽다", "en")
     assert (found.facts, found.fallback, found.model) == ({}, None, "gpt-4o-mini")
+
+
+async def test_the_server_can_be_scripted_from_outside(fake: FakeOpenAI, url: str) -> None:
+    async with httpx.AsyncClient(base_url=url.removesuffix("/v1")) as admin:
+        await admin.put("/admin/script", json={"next": ["quota"], "always": "plain"})
+        assert (await refused(url)).reason is Reason.QUOTA_EXHAUSTED
+        await describe(url)
+        asked = (await admin.delete("/admin/requests")).json()
+        assert [request["rightKey"] for request in asked] == [True, True]
+        assert (await admin.get("/admin/requests")).json() == []
 
 
 def test_every_fault_is_tried() -> None:

@@ -296,6 +296,7 @@ def test_a_provider_s_words_are_quoted_without_secrets() -> None:
         (Reason.PROVIDER_UNAVAILABLE, 3, None, True),
         (Reason.PROVIDER_UNAVAILABLE, 2, None, False),  # an outage may pass
         (Reason.RATE_LIMITED, 3, None, True),
+        (Reason.ATTEMPT_TIMED_OUT, 3, None, True),
         (Reason.QUOTA_EXHAUSTED, 1, None, True),  # this does not pass by itself
         (Reason.QUOTA_EXHAUSTED, 1, "never", False),
         (Reason.PROVIDER_UNAVAILABLE, 3, "never", False),

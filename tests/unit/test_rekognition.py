@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes.rekognition import FAULTS, KEY_ID, FakeRekognition
 from fakes.serving import served
-from pictures import encoded, halves, noise
+from pictures import BLUE, RED, encoded, halves, noise
 from PIL import Image
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
@@ -89,6 +89,14 @@ async def test_what_is_sent(server: Server) -> None:
     assert len(picture) < 5_000_000  # the noisiest picture there can be
     with Image.open(BytesIO(picture)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (1920, 1280))
+
+
+async def test_pictures_that_are_too_small_for_it_get_a_border(server: Server) -> None:
+    await describe(server, features=["labels"])
+    ((_, body),) = server[0].requests
+    with Image.open(BytesIO(base64.b64decode(body["Image"]["Bytes"]))) as opened:
+        assert opened.size == (80, 80)
+        assert [opened.getpixel(at) for at in ((0, 0), (63, 47), (79, 79))] == [RED, BLUE, (255, 255, 255)]
 
 
 CASES = {

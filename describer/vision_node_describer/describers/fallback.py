@@ -3,7 +3,9 @@
 from vision_node_contract.description import Description, Fallback, Options
 from vision_node_contract.reasons import DescribeError, Reason
 
-OUTAGES = frozenset({Reason.PROVIDER_UNAVAILABLE, Reason.RATE_LIMITED, Reason.QUOTA_EXHAUSTED})
+OUTAGES = frozenset(
+    {Reason.PROVIDER_UNAVAILABLE, Reason.ATTEMPT_TIMED_OUT, Reason.RATE_LIMITED, Reason.QUOTA_EXHAUSTED}
+)
 """What another describer can make up for. Not an image that can't be read: it can't, either. Not a wrong key
 or model, which it would hide from those who must put it right. Not a refusal, which is an answer."""
 

@@ -19,9 +19,10 @@ from .providers.findings import POSSIBLE, Finding, Findings, describe_findings
 from .providers.rekognition_errors import reason_for
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 
-BOUNDS = Bounds(longest=1920)
-"""Faces of 40 pixels are found in a picture of 1920 (docs.aws.amazon.com/rekognition/latest/dg/limits.html).
-Within it a file stays below the 5 MB that a request may have."""
+BOUNDS = Bounds(longest=1920, least=80)
+"""It refuses less than 80 pixels, and finds faces of 40 in a picture of 1920
+(docs.aws.amazon.com/rekognition/latest/dg/limits.html). So large, a file stays below the
+5 MB that a request may have."""
 
 _MAX_FACES = 100
 """DetectFaces returns the hundred largest."""

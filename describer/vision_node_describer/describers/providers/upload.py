@@ -39,6 +39,8 @@ class Bounds:
     longest: int
     shortest: int | None = None
     """Of the shorter side; None: no bound of its own."""
+    least: int = 1
+    """Of either side; a smaller picture is given a white border."""
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """Return the largest size in these bounds; never a larger one than the picture has."""
@@ -81,7 +83,8 @@ def prepare(image: bytes, bounds: Bounds) -> Upload:
         factor = max(1, min(opened.width // size[0], opened.height // size[1]))
         picture = _on_white(reduced(opened, factor))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return _encode(picture if turn is None else picture.transpose(turn), kind)
+    picture = picture if turn is None else picture.transpose(turn)
+    return _encode(_bordered(picture, bounds.least), kind)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -89,6 +92,14 @@ def _on_white(picture: Image.Image) -> Image.Image:
     white = Image.new("RGB", picture.size, "white")
     white.paste(picture, mask=picture.getchannel("A"))
     return white
+
+
+def _bordered(picture: Image.Image, least: int) -> Image.Image:
+    if min(picture.size) >= least:
+        return picture
+    large = Image.new("RGB", (max(picture.width, least), max(picture.height, least)), "white")
+    large.paste(picture)
+    return large
 
 
 def _encode(picture: Image.Image, kind: Format) -> Upload:
