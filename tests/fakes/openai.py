@@ -2,8 +2,8 @@
 
 In a cluster: `python -m fakes.openai --port 8080` in any image that has starlette and uvicorn.
 
-    PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, "hang",
-                            or {"fault": name, …} with parameters
+    PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, or
+                            {"fault": name, "after": seconds, …} with its parameters
     GET    /admin/requests  what was asked: path, whether the key was right, body
     DELETE /admin/requests  forget them
 """
@@ -183,9 +183,7 @@ class FakeOpenAI:
         fault = self.next.popleft() if self.next else self.always
         how = {"fault": fault} if isinstance(fault, str) else dict(fault)
         name = how.pop("fault")
-        if name == "hang":
-            await asyncio.sleep(how.pop("seconds", 3600))
-            name = "none"
+        await asyncio.sleep(how.pop("after", 0))
         return refusal(request.url.path, body, right_key=right_key) or FAULTS[name](body, **how)
 
     async def _script(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """The openai describer: the real SDK against a server that speaks OpenAI's protocol, and faults."""
 
+import asyncio
 import base64
 import json
 import logging
@@ -158,6 +159,13 @@ async def test_a_field_that_is_unknown_once_is_never_sent_again(fake: FakeOpenAI
     assert ["store" in request["body"] for request in fake.requests] == [True, False, False]
 
 
+async def test_two_at_once_learn_the_same(fake: FakeOpenAI, url: str) -> None:
+    fake.always = {"fault": "unknown_store", "after": 0.3}
+    async with made(url, api="responses") as describer:
+        await asyncio.gather(*(describer.describe(PICTURE, Options()) for _ in range(2)))
+    assert ["store" in request["body"] for request in fake.requests] == [True, True, False, False]
+
+
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("model", ["o4-mini", "gpt-5-mini"])
 async def test_reasoning_models(fake: FakeOpenAI, url: str, api: str, model: str) -> None:
@@ -203,6 +211,22 @@ async def test_other_servers_may_need_none(fake: FakeOpenAI, url: str) -> None:
     assert fake.requests[0]["path"] == "/v1/chat/completions"  # the default elsewhere
 
 
+@pytest.mark.parametrize("key", ["sk-secret\nkey", "sk-secret…key"])
+def test_a_key_that_is_none_is_not_sent_or_shown(key: str) -> None:
+    with pytest.raises(DescribeError) as caught:
+        load("openai", Setup(environment={"OPENAI_API_KEY": key}))
+    assert caught.value.reason is Reason.CREDENTIALS_REFUSED
+    assert "secret" not in caught.value.message
+    assert "sk-" not in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["ollama:11434", "ftp://x/", "http://", "http://[::1/v1"])
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(DescribeError, match="OPENAI_BASE_URL") as caught:
+        load("openai", Setup(environment={"OPENAI_BASE_URL": url}))
+    assert caught.value.reason is Reason.OPTIONS_INVALID
+
+
 def test_options_that_make_no_sense() -> None:
     options: Any = {"api": "soap", "maxOutputTokens": 1, "temperature": 2}
     with pytest.raises(DescribeError) as caught:
@@ -212,7 +236,7 @@ def test_options_that_make_no_sense() -> None:
 
 
 async def test_a_server_that_hangs(fake: FakeOpenAI, url: str) -> None:
-    fake.always = "hang"
+    fake.always = {"fault": "none", "after": 3600}
     error = await refused(url, seconds=0.5)
     assert error.reason is Reason.PROVIDER_UNAVAILABLE
 
@@ -266,14 +290,18 @@ async def test_an_answer_that_uses_up_the_limit_slows_down(fake: FakeOpenAI, url
     assert caught.value.reason is Reason.RATE_LIMITED
 
 
-async def test_an_announced_retirement_becomes_a_warning(fake: FakeOpenAI, url: str) -> None:
+async def test_an_announced_retirement_becomes_a_warning(
+    fake: FakeOpenAI, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with made(url) as describer:
         await describer.describe(PICTURE, Options())
         assert describer.warnings() == []  # not OpenAI's own server: nothing published counts
-        fake.next.append("deprecated")
-        await describer.describe(PICTURE, Options())
+        fake.always = "deprecated"
+        for _ in range(2):
+            await describer.describe(PICTURE, Options())
         (warning,) = describer.warnings()
     assert "gpt-4o-mini will be shut down on 2027-01-14" in warning
+    assert caplog.messages.count(warning) == 1
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
     A missing key then fails jobs with its reason, where a worker that ends would leave them waiting.
     """
     try:
-        return load(provider, Setup.from_env(environment))
+        describer = load(provider, Setup.from_env(environment))
+        for warning in describer.warnings():
+            log.warning("describer %s: %s", provider, warning)
     except DescribeError as error:
         log.error("describer %s can't work: %s: %s", provider, error.reason, error.message)  # noqa: TRY400
         return Unable(error)
@@ -66,6 +68,7 @@ def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
         log.exception("describer %s can't be made", provider)
         message = f"{provider} can't be made: {type(error).__name__}; its worker's log says more"
         return Unable(DescribeError(Reason.DESCRIBER_FAILED, message))
+    return describer
 
 
 class Unable(Describer):

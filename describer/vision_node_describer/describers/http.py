@@ -11,7 +11,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
 from .providers.answer import json_object, shaped
-from .providers.asking import Asking, ProviderOptions
+from .providers.asking import Asking, ProviderOptions, host_of
 from .providers.upload import Bounds, prepare, upload_bytes
 from .providers.waits import retry_after
 from .providers.wording import said
@@ -49,6 +49,7 @@ class Http(Asking):
         super().__init__(setup)
         options = HttpOptions.of(setup)
         self._url = options.url
+        host_of(options.url, "url")
         self._bounds = Bounds(longest=options.longest_side)
         self._model = setup.model
         timeout = httpx2.Timeout(self._seconds, connect=_CONNECT_SECONDS)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from urllib.parse import urlsplit
 
 import httpx2
 from openai import APIError, AsyncOpenAI
@@ -13,7 +12,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 from .interface import Setup
 from .providers import openai_wire as wire
 from .providers.answer import read_answer
-from .providers.asking import Asking, ProviderOptions
+from .providers.asking import Asking, ProviderOptions, host_of
 from .providers.openai_errors import reason_for, refused_fields
 from .providers.prompt import wishes
 from .providers.retirement import announced, published
@@ -40,6 +39,8 @@ _CONNECT_SECONDS = 5.0
 _CONNECTIONS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
 """More than a worker has images at once; the gate bounds requests."""
 
+log = logging.getLogger(__name__)
+
 # One line a request, with the address; ours say more.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
@@ -59,7 +60,7 @@ class OpenAI(Asking):
         super().__init__(setup)
         options = OpenAIOptions.of(setup)
         base_url = setup.variable("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        self._server = urlsplit(base_url).hostname or ""
+        self._server = host_of(base_url, "OPENAI_BASE_URL")
         own = self._server == "api.openai.com" or self._server.endswith(".api.openai.com")
         self._key = _key(setup, needed=own)
         self._model = setup.model or setup.variable("OPENAI_VISION_MODEL") or DEFAULT_MODEL
@@ -99,26 +100,25 @@ class OpenAI(Asking):
     async def _reply(self, question: wire.Question) -> wire.Reply:
         """Ask; where the server doesn't know a field that can be done without, ask without it from now on."""
         while True:
+            path, whole = self._request(question)
+            body = {name: value for name, value in whole.items() if name not in self._unknown}
             try:
-                return self._read(await self._send(question))
+                return self._read(await self._client.post(path, cast_to=httpx2.Response, body=body))
             except APIError as error:
-                refused = refused_fields(error) - self._unknown
+                refused = refused_fields(error) & body.keys()
                 if not refused:
                     raise self._reason(error) from error
                 self._unknown |= refused
 
-    async def _send(self, question: wire.Question) -> httpx2.Response:
+    def _request(self, question: wire.Question) -> tuple[str, wire.Request]:
         if self._api == "responses":
-            body = wire.responses_request(question)
-            path = "/responses"
-        else:
-            body = wire.chat_request(question, tokens_field=self._tokens_field)
-            path = "/chat/completions"
-        kept = {name: value for name, value in body.items() if name not in self._unknown}
-        return await self._client.post(path, cast_to=httpx2.Response, body=kept)
+            return "/responses", wire.responses_request(question)
+        return "/chat/completions", wire.chat_request(question, tokens_field=self._tokens_field)
 
     def _read(self, answer: httpx2.Response) -> wire.Reply:
-        self._warning = announced(self._model, answer.headers) or self._warning
+        if (warning := announced(self._model, answer.headers)) and warning != self._warning:
+            self._warning = warning
+            log.warning("%s", warning)
         if (wait := exhausted(answer.headers)) is not None:
             self._gate.hold(wait)
         try:
@@ -138,6 +138,9 @@ def _key(setup: Setup, *, needed: bool) -> str | None:
     if needed and not key:
         message = "OPENAI_API_KEY is not set; put a key into the describer's Secret"
         raise DescribeError(Reason.CREDENTIALS_MISSING, message)
+    if key and not (key.isascii() and key.isprintable()):
+        message = "OPENAI_API_KEY has characters that no key has; copy it anew into the describer's Secret"
+        raise DescribeError(Reason.CREDENTIALS_REFUSED, message)
     return key
 
 

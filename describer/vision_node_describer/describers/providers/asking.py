@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -38,6 +39,22 @@ class ProviderOptions(BaseModel):
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise DescribeError(Reason.OPTIONS_INVALID, f"the Describer's options: {wrong}") from error
+
+
+def host_of(url: str, name: str) -> str:
+    """Return the host of the web address that the setting `name` holds.
+
+    Raises:
+        DescribeError: OptionsInvalid: it is no web address.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        message = f"{name} is no address such as http://ollama.default.svc:11434/v1"
+        raise DescribeError(Reason.OPTIONS_INVALID, message)
+    return parts.hostname
 
 
 class Asking(Describer):
