@@ -286,6 +286,8 @@ def test_a_hostile_length_costs_little_time() -> None:
 def test_a_provider_s_words_are_quoted_without_secrets() -> None:
     assert said("key hunter2-secret\nis bad", "hunter2-secret") == "key [secret] is bad"
     assert said("Incorrect API key provided: sk-ab***yz.") == "Incorrect API key provided: [secret]"
+    assert said("Authorization: Bearer 0123456789abcdef0") == "Authorization: [secret]"
+    assert said("skipped: Bearer authentication, sk-8") == "skipped: Bearer authentication, sk-8"
     assert said(" \n") == "no explanation"
     assert len(said("x" * 5000)) == 300
 

@@ -3,11 +3,14 @@
 import re
 import unicodedata
 
-_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Change the order in which the text around them is shown (Unicode Standard Annex 9)."""
 
 _MAX_SAID_CHARACTERS = 300
 """Of a provider's own words in an error."""
+
+_LIKE_A_KEY = re.compile(r"\b(?:sk-|AIza|AKIA|ASIA)[\w*.…-]{4,}|\bBearer\s+\S{16,}")
+"""Providers quote a part of a key that they refuse: "sk-ab***yz"."""
 
 _SECRET_CHARACTERS = 6
 """A shorter secret is none, and taking it out would mangle every text."""
@@ -41,9 +44,7 @@ def said(text: str, *secrets: str | None) -> str:
     for secret in secrets:
         if secret and len(secret) >= _SECRET_CHARACTERS:
             text = text.replace(secret, "[secret]")
-    # Providers show a part of a key that they refuse: "sk-ab***yz".
-    text = re.sub(r"\b(?:sk|AIza|AKIA|ASIA|Bearer)[-_ ]?[\w*.…-]{4,}", "[secret]", text)
-    return one_line(text, _MAX_SAID_CHARACTERS) or "no explanation"
+    return one_line(_LIKE_A_KEY.sub("[secret]", text), _MAX_SAID_CHARACTERS) or "no explanation"
 
 
 def _shown(character: str) -> bool:
