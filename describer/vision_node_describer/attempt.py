@@ -111,7 +111,7 @@ class Attempts:
         try:
             return name, await self._run(self._describer, image, job)
         except DescribeError as error:
-            attempt, most = job.status.attempts, job.spec.max_attempts
+            attempt, most = job.status.attempts, job.spec.max_attempts or self._settings.max_attempts
             may = may_stand_in(error, options, attempt=attempt, max_attempts=most)
             if not (may and fallback and self._fallback):
                 raise
@@ -124,7 +124,7 @@ class Attempts:
         async with self._budget.room(wanted):
             if not iscoroutinefunction(describer.describe):
                 return cast("Description", await self._in_thread(describer.describe, image, options))
-            async with _time_for(job):
+            async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
                 return cast("Description", await describer.describe(image, options))
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -189,9 +189,9 @@ class Attempts:
 
 
 @asynccontextmanager
-async def _time_for(job: ImageJob) -> AsyncIterator[None]:
+async def _limited(timeout_seconds: float) -> AsyncIterator[None]:
     """Give up before the operator does, which would think the worker hung and pass it over."""
-    seconds = job.spec.timeout_seconds * SHARE_OF_ATTEMPT
+    seconds = timeout_seconds * SHARE_OF_ATTEMPT
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -23,6 +23,10 @@ class Settings:
     """Of the container; the node's memory if it has none."""
     max_images: int = 0
     """Ends after so many assignments; 0: never."""
+    max_attempts: int = 3
+    """Of an ImageJob that says nothing of its own."""
+    timeout_seconds: float = 60.0
+    """Of an attempt at an ImageJob that says nothing of its own."""
     fallback: str | None = None
     """The describer of this image that stands in when the worker's own lacks its provider."""
 
@@ -39,5 +43,7 @@ class Settings:
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
             max_images=int(os.environ["MAX_IMAGES"]),
+            max_attempts=int(os.environ["MAX_ATTEMPTS"]),
+            timeout_seconds=float(os.environ["TIMEOUT_SECONDS"]),
             fallback=os.environ.get("FALLBACK") or None,
         )

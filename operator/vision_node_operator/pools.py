@@ -82,5 +82,7 @@ def _told(describer: Describer) -> list[Json]:
         "DESCRIBER_OPTIONS": json.dumps(spec.options, sort_keys=True),
         "CONCURRENCY": str(spec.images_at_once),
         "MAX_IMAGES": str(spec.images_per_worker),
+        "MAX_ATTEMPTS": str(spec.max_attempts),
+        "TIMEOUT_SECONDS": str(spec.timeout_seconds),
     }
     return [{"name": name, "value": value} for name, value in told.items()]

@@ -495,7 +495,8 @@ def test_which_changes_replace_workers() -> None:
     def template_hash(**spec: Any) -> str:
         return Pool.of({"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE).template_hash
 
-    same = {"minWorkers": 1, "maxWorkers": 9, "idleSeconds": 5, "timeoutSeconds": 5, "maxAttempts": 1}
+    same = {"minWorkers": 1, "maxWorkers": 9, "idleSeconds": 5}
     assert template_hash(**same) == POOL.template_hash
     others: Any = {"model": "m", "options": {"a": 1}, "concurrency": 3, "isolation": "dedicated"}
-    assert len({template_hash(**{name: value}) for name, value in others.items()} | {POOL.template_hash}) == 5
+    others |= {"timeoutSeconds": 5, "maxAttempts": 1}
+    assert len({template_hash(**{name: value}) for name, value in others.items()} | {POOL.template_hash}) == 7
