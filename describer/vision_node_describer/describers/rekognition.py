@@ -15,7 +15,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
 from .providers.asking import Asking, ProviderOptions
-from .providers.findings import POSSIBLE, Finding, Findings, describe_findings
+from .providers.findings import POSSIBLE, Finding, Findings, describe_findings, with_share
 from .providers.rekognition_errors import reason_for
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 
@@ -129,7 +129,7 @@ def _findings(answers: dict[Feature, dict[str, Any]]) -> Findings:
         labels=[_finding(label) for label in _list(answers, "labels", "Labels")],
         text="\n".join(line["DetectedText"] for line in text if line.get("Type") == "LINE"),
         faces=len(_list(answers, "faces", "FaceDetails")),
-        unsafe=[_unsafe(label) for label in _list(answers, "moderation", "ModerationLabels")],
+        unsafe=[with_share(_finding(label)) for label in _list(answers, "moderation", "ModerationLabels")],
     )
 
 
@@ -140,8 +140,3 @@ def _list(answers: dict[Feature, dict[str, Any]], feature: Feature, name: str) -
 
 def _finding(label: dict[str, Any]) -> Finding:
     return Finding(label.get("Name", ""), label.get("Confidence", 0.0) / 100)
-
-
-def _unsafe(label: dict[str, Any]) -> str:
-    finding = _finding(label)
-    return f"{finding.name.lower()} ({finding.confidence:.0%})".replace("%)", " %)")

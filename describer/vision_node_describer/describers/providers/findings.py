@@ -92,9 +92,12 @@ def _count(faces: int, most: int) -> str:
 
 
 def _shares(labels: Sequence[Finding]) -> str:
-    return ", ".join(f"{label.name.lower()} ({label.confidence:.0%})" for label in labels).replace(
-        "%)", " %)"
-    )
+    return ", ".join(with_share(label) for label in labels)
+
+
+def with_share(finding: Finding) -> str:
+    """Return "dog (97 %)"."""
+    return f"{finding.name.lower()} ({round(100 * finding.confidence)} %)"
 
 
 def _listed(names: Sequence[str]) -> str:
