@@ -18,6 +18,7 @@ DESCRIBERS: dict[str, str] = {
     "http": "Http",
     "metadata": "Metadata",
     "nothing": "Nothing",
+    "ocr": "Ocr",
     "openai": "OpenAI",
     "rekognition": "Rekognition",
 }

@@ -1,6 +1,6 @@
 """Puts facts into English: a list of lines, one sentence, one clause, some tags."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vision_node_contract.description import MAX_ALT_CHARACTERS
 
@@ -32,10 +32,12 @@ _TURNS = {
 """By EXIF orientation, what the file does and a viewer undoes."""
 
 
-def describe_in_lines(facts: Facts, max_length: int | None = None) -> str:
-    """Return the title and a line per fact, up to the last line that `max_length` has room for."""
+def describe_in_lines(
+    facts: Facts, max_length: int | None = None, *, first: Mapping[str, str] | None = None
+) -> str:
+    """Return the title and lines, `first` and the facts, up to the last that `max_length` has room for."""
     text = TITLE
-    for key, value in _lines(facts):
+    for key, value in (*(first or {}).items(), *_lines(facts)):
         line = f"\n- {key}: {value}"
         if max_length is not None and len(text) + len(line) > max_length:
             break

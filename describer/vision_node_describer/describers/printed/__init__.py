@@ -1,0 +1,1 @@
+"""Reading printed text: pixels, lines, their order, their language."""

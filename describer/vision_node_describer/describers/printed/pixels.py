@@ -1,0 +1,73 @@
+"""Makes of a file the picture to read: upright, opaque, of bounded size."""
+
+from PIL import Image
+
+from ..facts import Facts
+from ..picture import open_picture, reduced
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+
+MAX_READ_PIXELS = 12_500_000
+"""A page of A4 scanned at 300 dots per inch has 8.7 million, a telephone's photograph 12."""
+
+_MAX_SIDE = 6_000
+"""Pixels: what lies in a strip beyond that would be too low to be read."""
+
+_MIN_SIDE = 8
+"""Pixels: no letter is lower."""
+
+_BYTES_PER_PIXEL = 20
+"""Coefficients of a JPEG; RGBA before and after averaging; RGB, turned, as array, with colours swapped."""
+
+
+def _factor(width: int, height: int) -> int:
+    """Return over squares of which side, in pixels, such a picture is averaged before it is read."""
+    factor = max(1, -(-max(width, height) // _MAX_SIDE))
+    while width * height > MAX_READ_PIXELS * factor**2:
+        factor += 1
+    return factor
+
+
+def reading_pixels(width: int, height: int) -> int:
+    """Return how many pixels of such a picture are read."""
+    return width * height // _factor(width, height) ** 2
+
+
+def reading_bytes(pixels: int) -> int:
+    """Return the memory that readable() takes beside decoding, in bytes."""
+    return _BYTES_PER_PIXEL * pixels
+
+
+def readable(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
+    """Return the picture as RGB, and by how much it was scaled down; None if it is too thin for letters.
+
+    Raises:
+        DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
+    """
+    stored = facts.picture
+    factor = _factor(stored.width, stored.height)
+    if min(stored.width, stored.height) < _MIN_SIDE * factor:
+        return None, factor
+    with open_picture(image) as (_, opened):
+        opened.load()
+        picture = _opaque(reduced(opened, factor), facts)
+    turn = _TURNS.get(stored.exif.orientation)
+    return (picture.transpose(turn) if turn else picture), factor
+
+
+def _opaque(picture: Image.Image, facts: Facts) -> Image.Image:
+    """Lay the picture on what its visible part stands out from: light text may have a clear ground."""
+    if not facts.transparent:
+        return picture.convert("RGB")
+    ground = Image.new("RGB", picture.size, "black" if (facts.looks.brightness or 0) > 0.5 else "white")
+    ground.paste(picture, mask=picture.getchannel("A"))
+    return ground
