@@ -8,10 +8,12 @@ CLUSTER ?= kind
 KEEP ?= 0
 # The cluster's name.
 NAME ?= vision-node
+# Images of further describers to build as well: ocr, cloud (google and rekognition), or both.
+EXTRAS ?=
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
 
-export CLUSTER KEEP
+export CLUSTER EXTRAS KEEP
 
 PYTHON := python3
 TOOL := $(PYTHON) -m cluster

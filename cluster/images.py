@@ -2,8 +2,8 @@
 
 import os
 import ssl
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from cluster.parallel import Parallel
 from cluster.workshop import Workshop
 
 ROOMS = ("api", "operator", "describer")
+
+# Images of describers with large libraries, and the extras of describer/pyproject.toml that they carry. Made when
+# EXTRAS in the environment names them.
+EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
 
 # Beside its own folder a room's image holds these.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
@@ -51,47 +55,69 @@ class Images:
     operator: str
     describer: str
     minio: str
+    extras: tuple[str, ...] = ()
+    """Those that Describers name, not the chart."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """Every image that a node needs."""
-        return (self.api, self.operator, self.describer, self.minio)
+        return (self.api, self.operator, self.describer, self.minio, *self.extras)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The chart's values."""
+        return {name: value for name, value in asdict(self).items() if name != "extras"}
 
     def renamed(self, rename: Callable[[str], str]) -> "Images":
         """The same images under the names that `rename` gives them."""
-        return Images(*map(rename, self.all))
+        api, operator, describer, minio, *extras = map(rename, self.all)
+        return Images(api, operator, describer, minio, tuple(extras))
 
 
 def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
     """Have all images in the engine; `home_made` when no image registry answers."""
+    extras = wanted_extras(os.environ)
     with Parallel() as parallel:
         minio = parallel.start(lambda: _minio(shop, engine, home_made=home_made))
-        rooms = parallel.start(lambda: _rooms(shop, engine, home_made=home_made))
-    api, operator, describer = rooms.get()
-    return Images(api, operator, describer, minio.get())
+        rooms = parallel.start(lambda: _rooms(shop, engine, extras, home_made=home_made))
+    api, operator, describer, *others = rooms.get()
+    return Images(api, operator, describer, minio.get(), tuple(others))
 
 
-def _rooms(shop: Workshop, engine: Engine, *, home_made: bool) -> list[str]:
-    """Build the rooms' images that are not there; the names of all."""
+def wanted_extras(environment: Mapping[str, str]) -> list[str]:
+    """What EXTRAS names, separated by spaces."""
+    wanted = environment.get("EXTRAS", "").split()
+    if unknown := [name for name in wanted if name not in EXTRAS]:
+        raise ClusterError(f"EXTRAS: there is no {', '.join(unknown)}; choose from {', '.join(EXTRAS)}")
+    return wanted
+
+
+def _rooms(shop: Workshop, engine: Engine, extras: Iterable[str], *, home_made: bool) -> list[str]:
+    """Build the images of rooms and extras that are not there; the names of all."""
     base = python_base(shop, engine) if home_made else ""
-    keys = {room: room_key(shop.repository, room, base) for room in ROOMS}
-    names = {room: f"vision-node-{room}:{key}" for room, key in keys.items()}
-    missing = {room: name for room, name in names.items() if not engine.has_image(name)}
+    recipes = {room: (room, "") for room in ROOMS} | {
+        f"describer-{name}": ("describer", EXTRAS[name]) for name in extras
+    }
+    keys = {image: room_key(shop.repository, room, base) for image, (room, _) in recipes.items()}
+    names = {image: f"vision-node-{image}:{key}" for image, key in keys.items()}
+    missing = {image: name for image, name in names.items() if not engine.has_image(name)}
     with Parallel() as parallel:
-        for room, name in missing.items():
-            parallel.start(partial(_build, shop, engine, room, name, base))
-    for room in names.keys() - missing.keys():
-        shop.progress.note(f"image {room}", "there")
+        for image, name in missing.items():
+            parallel.start(partial(_build, shop, engine, *recipes[image], name, base))
+    for image in names.keys() - missing.keys():
+        shop.progress.note(f"image {image}", "there")
     if missing and engine.is_ours:
         # Each build leaves hundreds of megabytes, of which the next one uses only the newest.
         engine.works("image", "prune", "--force", f"--filter=until={KEPT_LAYERS_HOURS}h")
     return list(names.values())
 
 
-def _build(shop: Workshop, engine: Engine, room: str, name: str, base: str) -> None:
-    with shop.progress.step(f"image {room}", outcome="built"):
+def _build(shop: Workshop, engine: Engine, room: str, extras: str, name: str, base: str) -> None:
+    with shop.progress.step(" ".join(["image", room, *extras.split()]), outcome="built"):
         file = shop.repository / room / "Dockerfile"
         arguments = build_arguments(os.environ, base, host_network=engine.is_ours)
+        if extras:
+            arguments.append(f"--build-arg=EXTRAS={extras}")
         engine.run("build", *arguments, "--file", file, "--tag", name, shop.repository)
         engine.prune(keep=name)
 

@@ -6,7 +6,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from cluster import diagnosis, dotenv
@@ -30,7 +29,7 @@ UNFINISHED = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgr
 def values(images: Images, node_port: int | None, provider_secret: str) -> dict[str, object]:
     """The chart's values; `node_port` publishes the API on the node, the Secret's keys reach the workers."""
     service = {"service": {"type": "NodePort", "nodePort": node_port}} if node_port else {}
-    return {"images": asdict(images), "api": service, "providerSecret": provider_secret}
+    return {"images": images.values, "api": service, "providerSecret": provider_secret}
 
 
 def install(shop: Workshop, client: Client, images: Images, node_port: int | None) -> None:

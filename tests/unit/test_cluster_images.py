@@ -7,7 +7,7 @@ import pytest
 
 from cluster import archive
 from cluster.errors import ClusterError
-from cluster.images import room_key
+from cluster.images import Images, room_key, wanted_extras
 
 
 @pytest.fixture
@@ -54,6 +54,20 @@ def test_another_base_image_builds_anew(checkout: Path) -> None:
 def test_a_missing_dockerfile_is_named(checkout: Path) -> None:
     with pytest.raises(ClusterError, match="describer/Dockerfile"):
         room_key(checkout, "describer", "base")
+
+
+def test_extras_are_made_when_they_are_named() -> None:
+    assert wanted_extras({}) == []
+    assert wanted_extras({"EXTRAS": " ocr "}) == ["ocr"]
+    with pytest.raises(ClusterError, match="there is no orc; choose from ocr"):
+        wanted_extras({"EXTRAS": "orc"})
+
+
+def test_extras_go_to_the_node_and_not_into_the_charts_values() -> None:
+    images = Images("api:1", "operator:1", "describer:1", "minio:1", ("describer-ocr:1",))
+    assert images.all[-1] == "describer-ocr:1"
+    assert images.values.keys() == {"api", "operator", "describer", "minio"}
+    assert images.renamed("registry/".__add__).extras == ("registry/describer-ocr:1",)
 
 
 def test_files_links_and_folders_are_packed_under_new_names(tmp_path: Path) -> None:
