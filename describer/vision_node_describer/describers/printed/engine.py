@@ -4,6 +4,7 @@ The options are the fastest and smallest that read the same words; docs/describe
 """
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import sqrt
 from pathlib import Path
 from threading import Lock
@@ -41,7 +42,10 @@ _FINDING_BYTES_PER_PIXEL = 340
 """Measured up to four megapixels: 165 to 330."""
 
 _LONGEST_LINE = 80
-"""In heights of the line, 160 letters or so; longer ones are squeezed, so that what they take has a bound."""
+"""In heights of the line, 160 letters or so: what a line takes has a bound."""
+
+_CUT_WITHIN = 8
+"""In heights of the line, how far from its middle a longer one is cut: two or three words."""
 
 _READING_BYTES = 150 << 20
 """Of the longest line, measured: 141 MB."""
@@ -74,17 +78,29 @@ def engine_bytes(pixels: int) -> int:
 
 
 class _Reader(rapidocr.RapidOCR):
-    """rapidocr's chain of models, with a bound for the length of a line."""
+    """rapidocr's chain of models; a line that is too long is read in parts."""
 
     def recognize_txt(self, img: list[Any]) -> Any:
-        """Read lines, given as pictures."""
-        return super().recognize_txt([_squeezed(line) for line in img])
+        """Read lines, given as arrays of pixels."""
+        lines = [_parts(line) for line in img]
+        read: Any = super().recognize_txt([part for parts in lines for part in parts])
+        texts, scores = iter(read.txts or ()), iter(read.scores or ())
+        read.txts = tuple(" ".join(islice(texts, len(parts))) for parts in lines)
+        read.scores = tuple(min(islice(scores, len(parts))) for parts in lines)
+        read.imgs, read.word_results = img, (None,) * len(img)
+        return read
 
 
-def _squeezed(line: Any) -> Any:
+def _parts(line: Any) -> list[Any]:
+    """Cut a line where, near its middle, there is the least to be seen: between two words."""
     height, width = line.shape[:2]
-    longest = _LONGEST_LINE * height
-    return line if width <= longest else cv2.resize(line, (longest, height), interpolation=cv2.INTER_AREA)
+    if width <= _LONGEST_LINE * height:
+        return [line]
+    first = width // 2 - _CUT_WITHIN * height
+    middle = line[:, first : first + 2 * _CUT_WITHIN * height]
+    seen = cv2.blur(middle.std(axis=(0, 2)).reshape(1, -1), (max(1, height // 4), 1))
+    cut = first + int(seen.argmin())
+    return [*_parts(line[:, :cut]), *_parts(line[:, cut:])]
 
 
 def _session(model: str) -> onnxruntime.InferenceSession:
