@@ -91,6 +91,10 @@ bench: ## Compare with Celery and with a Job per image, side by side: build/benc
 bench-backlog: ## Throughput, memory and lists with 10,000 jobs waiting
 	@$(BENCH) backlog
 
+.PHONY: bench-ocr
+bench-ocr: ## What the describer ocr reads and costs, on one core: build/bench/ocr.md (WRITE=1: docs/)
+	@$(BENCH) ocr
+
 ##@ Parts
 
 .PHONY: images

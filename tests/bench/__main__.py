@@ -1,4 +1,4 @@
-"""`python -m bench [backlog]`: measure, and write the report.
+"""`python -m bench [backlog | ocr]`: measure, and write the report.
 
 QUICK=1 measures a few minutes only, WRITE=1 replaces the report in docs/, KEEP=1 leaves the cluster.
 """
@@ -11,7 +11,7 @@ import types
 
 import uvloop
 
-from bench import compare, report
+from bench import compare, ocr, report
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> int:
                 uvloop.run(compare.measure(QUICK if quick else FULL))
             case ["backlog"]:
                 uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
+            case ["ocr"]:
+                print(ocr.measure(REPOSITORY, to_docs=write))
+                return 0
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2

@@ -16,7 +16,7 @@ from bench.results import Machine
 async def describe(cores: Cores, kube: KubeApi, repository: Path, *, quick: bool) -> Machine:
     """What a reader has to know about the machine and the versions."""
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=os.cpu_count() or 0,
         system_cores=len(cores.system),
         driver_apart=cores.pinned,
@@ -33,7 +33,8 @@ async def describe(cores: Cores, kube: KubeApi, repository: Path, *, quick: bool
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its model."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else platform.machine()
 

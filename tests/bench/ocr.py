@@ -1,0 +1,85 @@
+"""What the describer `ocr` reads, and what it costs on one core: build/bench/ocr.md, or its page in docs/."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from printed import CONDITIONS, FONT_PIXELS, FONTS, SIZE
+
+from bench import stats
+from bench.machine import processor
+from bench.ocr_measure import TIMES, Measured
+from bench.page import MARKS
+from bench.tables import digits, table
+
+BEGIN, END = "<!-- make bench-ocr: from here -->\n", "<!-- make bench-ocr: to here -->\n"
+
+BAR_SECONDS = 1.0
+BAR_MEGABYTES = 600.0
+
+
+def measure(repository: Path, *, to_docs: bool) -> Path:
+    """Measure, in minutes, and write the figures; the file that has them."""
+    text = figures(_run(), _run("one"))
+    build = repository / "build" / "bench" / "ocr.md"
+    build.parent.mkdir(parents=True, exist_ok=True)
+    build.write_text(text)
+    page = repository / "docs" / "describers" / "ocr.md"
+    if not to_docs:
+        return build
+    before, _, rest = page.read_text().partition(BEGIN)
+    page.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2])
+    return page
+
+
+def _run(*arguments: str) -> Measured:
+    command = [sys.executable, "-m", "bench.ocr_measure", *arguments]
+    return Measured(**json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+
+
+def figures(corpus: Measured, one: Measured) -> str:
+    """Tables of what was measured, as Markdown."""
+    return (
+        "\n\n".join([_accuracy(corpus), _cost(corpus, one), f"Measured on one core of {processor()}."]) + "\n"
+    )
+
+
+def _accuracy(corpus: Measured) -> str:
+    rows = [(font, *(_percent(*corpus.words[condition][font]) for condition in CONDITIONS)) for font in FONTS]
+    totals = [
+        tuple(map(sum, zip(*corpus.words[condition].values(), strict=True))) for condition in CONDITIONS
+    ]
+    bars = [condition.bar for condition in CONDITIONS.values()]
+    reached = [
+        f"{mark(read >= bar * there)} ≥ {100 * bar:g}"
+        for (read, there), bar in zip(totals, bars, strict=True)
+    ]
+    rows += [("**all**", *(_percent(*total) for total in totals)), ("target", *reached)]
+    head = f"Percent of {totals[0][1]} words read to the letter, {FONT_PIXELS} pixels high:"
+    return f"{head}\n\n{table(('', *CONDITIONS), rows)}"
+
+
+def _percent(read: int, there: int) -> str:
+    return f"{100 * read / there:.1f}"
+
+
+def _cost(corpus: Measured, one: Measured) -> str:
+    p50, p95 = (stats.percentile(corpus.seconds, share) for share in (0.5, 0.95))
+    peak = one.peak_bytes / 1e6
+    rows = [
+        ("seconds, p50", digits(p50), ""),
+        ("seconds, p95", digits(p95), f"{mark(p95 <= BAR_SECONDS)} ≤ {BAR_SECONDS:g}"),
+        ("peak memory, MB", digits(peak), f"{mark(peak <= BAR_MEGABYTES)} ≤ {BAR_MEGABYTES:g}"),
+        ("peak memory after all pictures of the table above, MB", digits(corpus.peak_bytes / 1e6), ""),
+        ("memory after the start, MB", digits(one.started_bytes / 1e6), ""),
+        ("start: libraries and models loaded, seconds", digits(one.start_seconds), ""),
+    ]
+    width, height = SIZE
+    head = f"A clean picture of {width}×{height} pixels, four lines; memory of one read {TIMES} times:"
+    return f"{head}\n\n{table(('', 'measured', 'target'), rows)}"
+
+
+def mark(reached: bool) -> str:  # noqa: FBT001
+    """A sign for it."""
+    return MARKS["reached" if reached else "missed"]
