@@ -84,7 +84,7 @@ class _Reader(rapidocr.RapidOCR):
         """Read lines, given as arrays of pixels."""
         lines = [_parts(line) for line in img]
         read: Any = super().recognize_txt([part for parts in lines for part in parts])
-        texts, scores = iter(read.txts or ()), iter(read.scores or ())
+        texts, scores = iter(read.txts), iter(read.scores)
         read.txts = tuple(" ".join(islice(texts, len(parts))) for parts in lines)
         read.scores = tuple(min(islice(scores, len(parts))) for parts in lines)
         read.imgs, read.word_results = img, (None,) * len(img)
