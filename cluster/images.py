@@ -17,8 +17,8 @@ from cluster.workshop import Workshop
 
 ROOMS = ("api", "operator", "describer")
 
-# Images of describers with large libraries, and the extras of describer/pyproject.toml that they carry. Made when
-# EXTRAS in the environment names them.
+# Images of describers with large libraries, and the extras of describer/pyproject.toml that they carry: made
+# when EXTRAS in the environment names them.
 EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
 
 # Beside its own folder a room's image holds these.

@@ -4,6 +4,7 @@ from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError
 
 from .facts import Facts, read_facts, to_json
+from .interface import Describer, Setup
 from .picture import decoding_bytes, open_picture
 from .printed.engine import MODEL, Engine, Line, engine_bytes
 from .printed.language import Languages
@@ -17,13 +18,12 @@ _LIBRARIES_BYTES = 220 << 20
 """Libraries and models, measured; for a slim process a worker reserves memory anyway."""
 
 
-class Ocr:
+class Ocr(Describer):
     """Reads printed text in Latin letters, Chinese and Japanese."""
 
-    name = "ocr"
-
-    def __init__(self) -> None:
+    def __init__(self, setup: Setup) -> None:
         """Load the models, in less than two seconds."""
+        super().__init__(setup)
         self._engine = Engine()
         self._languages = Languages()
 

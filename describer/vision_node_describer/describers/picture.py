@@ -181,6 +181,24 @@ def _bits(image: bytes, kind: Format, mode: str) -> int:
     return 1 if mode == "1" else 8
 
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+
+
+def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """Return the picture as it is meant to be seen."""
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)  # the first one's value is 0
+
+
 def shrink(picture: Image.Image) -> Image.Image:
     """Return a small RGBA copy, averaging over what each of its pixels covers."""
     picture.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))

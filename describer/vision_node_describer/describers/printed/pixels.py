@@ -3,18 +3,7 @@
 from PIL import Image
 
 from ..facts import Facts
-from ..picture import open_picture, reduced
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+from ..picture import open_picture, reduced, turned_upright
 
 MAX_READ_PIXELS = 12_500_000
 """A page of A4 scanned at 300 dots per inch has 8.7 million, a telephone's photograph 12."""
@@ -60,8 +49,7 @@ def readable(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
     with open_picture(image) as (_, opened):
         opened.load()
         picture = _opaque(reduced(opened, factor), facts)
-    turn = _TURNS.get(stored.exif.orientation)
-    return (picture.transpose(turn) if turn else picture), factor
+    return turned_upright(picture, stored.exif.orientation), factor
 
 
 def _opaque(picture: Image.Image, facts: Facts) -> Image.Image:

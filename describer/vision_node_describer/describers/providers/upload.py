@@ -7,18 +7,7 @@ from PIL import Image
 
 from ..exif import read_exif
 from ..formats import BMP, GIF, JPEG, PNG, Format
-from ..picture import decoding_bytes, open_picture, reduced
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+from ..picture import decoding_bytes, open_picture, reduced, turned_upright
 
 _LOSSLESS = (PNG, GIF, BMP)
 """Screenshots and drawings mostly: they stay sharp as PNG."""
@@ -75,7 +64,7 @@ def prepare(image: bytes, bounds: Bounds) -> Upload:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
     with open_picture(image) as (kind, opened):
-        turn = _TURNS.get(read_exif(opened.info.get("exif")).orientation)
+        orientation = read_exif(opened.info.get("exif")).orientation
         size = bounds.fit(*opened.size)  # turning swaps the sides, the bounds stay
         opened.draft(None, size)
         opened.load()
@@ -83,8 +72,7 @@ def prepare(image: bytes, bounds: Bounds) -> Upload:
         factor = max(1, min(opened.width // size[0], opened.height // size[1]))
         picture = _on_white(reduced(opened, factor))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    picture = picture if turn is None else picture.transpose(turn)
-    return _encode(_bordered(picture, bounds.least), kind)
+    return _encode(_bordered(turned_upright(picture, orientation), bounds.least), kind)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
