@@ -15,6 +15,7 @@ from . import intake, routes, ui
 from .cache import JobCache
 from .describers import Describers
 from .jobs import Jobs
+from .polls import Polls
 from .problems import Problem, on_problem
 from .settings import Settings
 
@@ -44,6 +45,7 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
     )
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
+    app.add_middleware(Polls, known=routes.known_status)
     app.include_router(routes.router)
     app.include_router(ui.router)
     return app

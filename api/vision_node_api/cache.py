@@ -51,15 +51,20 @@ class JobCache:
             UnavailableError: it isn't cached and the API server doesn't answer.
             ValueError: it is not as an ImageJob of this version.
         """
-        found = self._unfinished.get(name)
-        if found:
+        return self.peek(name) or await self._imagejobs.get(name)
+
+    def peek(self, name: str) -> ImageJob | None:
+        """Return an ImageJob if it is known.
+
+        Raises:
+            ValueError: it is not as an ImageJob of this version.
+        """
+        if found := self._unfinished.get(name):
             return ImageJob.model_validate(found)
         if text := self._finished.get(name):
             return ImageJob.model_validate_json(text)
         until, created = self._created.get(name, (0.0, None))
-        if created and time.monotonic() < until:
-            return created
-        return await self._imagejobs.get(name)
+        return created if time.monotonic() < until else None
 
     def created(self, job: ImageJob) -> None:
         """Take in an ImageJob that was created here."""

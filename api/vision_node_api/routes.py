@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
+from starlette.types import Scope
 from vision_node_contract.describer import Describer
 from vision_node_contract.imagejob import ImageJob, JobError, Phase
 from vision_node_contract.kube import KubeError
@@ -121,9 +122,18 @@ async def submit(
 @router.get("/status/{job_id}", response_model=StatusAnswer, responses=dict.fromkeys((404, 503), _PROBLEM))
 async def status(job_id: str, jobs: Injected) -> Response:
     """Tell where a job is: queued, processing, done or failed."""
-    # Polled: as JSON at once, which FastAPI would validate and build a second time.
     answer = _status(await jobs.get(job_id), jobs.describers)
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def known_status(scope: Scope, job_id: str) -> str | None:
+    """Return the answer to GET /status as JSON if the job is known; `status` has all others."""
+    jobs: Jobs = scope["app"].state.jobs
+    try:
+        job = jobs.cache.peek(job_id)
+    except ValueError:
+        return None
+    return _status(job, jobs.describers).model_dump_json() if job else None
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 503), _PROBLEM))

@@ -17,6 +17,7 @@ from vision_node_api import intake, routes
 from vision_node_api.cache import JobCache
 from vision_node_api.describers import Describers
 from vision_node_api.jobs import Jobs
+from vision_node_api.polls import Polls
 from vision_node_api.problems import Problem, on_problem
 from vision_node_api.settings import Settings
 from vision_node_contract.imagejob import ImageJob, Metadata, Spec
@@ -111,6 +112,7 @@ async def client(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[h
     app = FastAPI()
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
+    app.add_middleware(Polls, known=routes.known_status)
     app.include_router(routes.router)
     app.state.jobs = jobs
     transport = httpx.ASGITransport(app)
@@ -295,6 +297,20 @@ async def test_a_job_that_waits_for_a_describer_in_trouble_says_so(
     jobs.describers.observe(Event("MODIFIED", [{"metadata": {"name": "metadata"}, "status": status}]))
     waiting = (await client.get(f"/status/{job_id}")).json()["waiting"]
     assert waiting == {"reason": "NoRoom", "message": "exceeded quota"}
+
+
+async def test_polls_are_answered_as_by_the_route(
+    client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
+) -> None:
+    job_id = (await submit(client, PNG)).json()["job_id"]
+    known = await client.get(f"/status/{job_id}")
+    jobs.cache.observe(Event("LISTED"))
+    jobs.cache.observe(Event("DELETED", [{"metadata": {"name": job_id}}]))
+    asked = await client.get(f"/status/{job_id}")  # of Kubernetes, because the cache has it no longer
+    assert (known.json(), known.headers) == (asked.json(), asked.headers)
+    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": job_id}, "spec": "nonsense"}]))
+    odd = await client.get(f"/status/{job_id}")
+    assert (odd.status_code, odd.json()["reason"]) == (502, "JobUnreadable")
 
 
 async def test_no_more_than_can_wait(client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket) -> None:
