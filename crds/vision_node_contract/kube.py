@@ -74,7 +74,7 @@ class GoneError(KubeError):
 
 
 class UnavailableError(KubeError):
-    """No answer, 429 or 5xx: the same request may succeed later."""
+    """No answer, 429, 5xx, or rights not known (yet): the same request may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +233,15 @@ def error_of(status: int, body: bytes | Mapping[str, Any]) -> KubeError:
     details = _status_of(body)
     reason = str(details.get("reason") or status)
     message = str(details.get("message") or details)
-    return _error_class(status, reason)(status, reason, message)
+    return _error_class(status, reason, message)(status, reason, message)
 
 
-def _error_class(status: int, reason: str) -> type[KubeError]:
+def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
     if status == 409:
         return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
-    if status == 429 or status >= 500:
+    # An API server that has just started knows neither accounts nor roles for a moment.
+    forgetful = status == 401 or (status == 403 and " cannot " in message)
+    if status == 429 or status >= 500 or forgetful:
         return UnavailableError
     return {404: NotFoundError, 410: GoneError}.get(status, KubeError)
 

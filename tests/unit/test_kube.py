@@ -213,6 +213,27 @@ async def test_nobody_there_is_unavailable() -> None:
             await Kube(Access(session, "http://127.0.0.1:9")).request("GET", PATH)
 
 
+@pytest.mark.parametrize(
+    ("why", "status", "message", "expected"),
+    [
+        ("roles not known", 403, 'imagejobs is forbidden: User "x" cannot patch resource', UnavailableError),
+        ("accounts not known", 401, "Unauthorized", UnavailableError),
+        (
+            "a policy's refusal",
+            403,
+            "imagejobs is forbidden: ValidatingAdmissionPolicy 'p' denied",
+            KubeError,
+        ),
+        ("a quota's", 403, "jobs is forbidden: exceeded quota", KubeError),
+    ],
+)
+def test_an_api_server_that_has_just_started(
+    why: str, status: int, message: str, expected: type[KubeError]
+) -> None:
+    """For a moment it knows neither accounts nor roles: that is no refusal for good."""
+    assert type(error_of(status, {"message": message})) is expected, why
+
+
 def test_backoff_is_capped() -> None:
     assert all(0 <= backoff(n, 0.1, 10) <= 10 for n in range(2000))
     assert all(backoff(n, 0.1, 10) <= 0.1 * 2**n for n in range(5))
