@@ -88,6 +88,8 @@ class Status(Resource):
     phase: Phase = "queued"
     conditions: list[Condition] = []
     attempts: int = 0
+    losses: int = 0
+    suspect: bool = False
     worker: str | None = None
     attempt_deadline: datetime | None = None
     next_attempt_time: datetime | None = None

@@ -70,11 +70,23 @@ def report(reason: Reason, message: str, retry_after: float | None = None) -> St
 
 
 def requeue(
-    job: ImageJob, *, reason: Reason, message: str, next_attempt: datetime, now: datetime
+    job: ImageJob,
+    *,
+    reason: Reason,
+    message: str,
+    next_attempt: datetime,
+    now: datetime,
+    lost: bool = False,
+    suspect: bool = False,
 ) -> StatusPatch:
-    """Processing → queued: to be assigned again at `next_attempt` or later."""
+    """Processing → queued: to be assigned again at `next_attempt` or later.
+
+    `lost`: infrastructure ended the attempt, which costs nothing. `suspect`: to be tried alone from now on.
+    """
     return {
         "phase": "queued",
+        **({"losses": job.status.losses + 1} if lost else {}),
+        **({"suspect": True} if suspect else {}),
         "worker": None,
         "attemptDeadline": None,
         "nextAttemptTime": timestamp(next_attempt),

@@ -30,6 +30,7 @@ from vision_node_contract.transitions import StatusPatch
 
 from .describers import Describer
 from .describers.fallback import instead_of, may_stand_in
+from .last_words import LastWords
 from .memory import Budget
 from .settings import Settings
 
@@ -67,6 +68,7 @@ class Attempts:
         self._executor = executor
         self._settings = settings
         self._budget = Budget(settings.memory_limit_bytes)
+        self._last_words = LastWords()
 
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises."""
@@ -111,7 +113,8 @@ class Attempts:
         try:
             return name, await self._run(self._describer, image, job)
         except DescribeError as error:
-            attempt, most = job.status.attempts, job.spec.max_attempts or self._settings.max_attempts
+            attempt = job.status.attempts - job.status.losses
+            most = job.spec.max_attempts or self._settings.max_attempts
             may = may_stand_in(error, options, attempt=attempt, max_attempts=most)
             if not (may and fallback and self._fallback):
                 raise
@@ -119,13 +122,18 @@ class Attempts:
             return fallback, instead_of(name, error, await self._run(self._fallback, image, job))
 
     async def _run(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
-        options = job.spec.options or Options()
-        wanted = await self._in_thread(describer.memory, image)
+        with self._last_words.describing(job.metadata.uid):
+            wanted = await self._in_thread(describer.memory, image)
         async with self._budget.room(wanted):
-            if not iscoroutinefunction(describer.describe):
-                return cast("Description", await self._in_thread(describer.describe, image, options))
-            async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
-                return cast("Description", await describer.describe(image, options))
+            with self._last_words.describing(job.metadata.uid):
+                return await self._describe_by(describer, image, job)
+
+    async def _describe_by(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
+        options = job.spec.options or Options()
+        if not iscoroutinefunction(describer.describe):
+            return cast("Description", await self._in_thread(describer.describe, image, options))
+        async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
+            return cast("Description", await describer.describe(image, options))
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         run = partial(call, *args, **kwargs)

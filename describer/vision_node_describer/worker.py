@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 
 from vision_node_contract.imagejob import ImageJob
@@ -33,10 +34,13 @@ class Worker:
         self._max_images = max_images
         self._taken = 0
         self._held: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._over: set[tuple[str, int]] = set()
+        """Of those held: taken back, or committed already."""
 
     def take(self, event: Event) -> None:
         """Begin what the event shows to be assigned to us."""
-        if event.type == "DELETED":  # committed by us, or taken back: the attempt finds out itself
+        if event.type == "DELETED":  # committed by us, or taken back
+            self._release({body["metadata"]["uid"] for body in event.objects})
             return
         for body in event.objects:
             try:
@@ -52,18 +56,21 @@ class Worker:
             self._taken += 1
             task.add_done_callback(lambda _, key=key: self._drop(key))  # type: ignore[misc]
 
+    async def finish(self) -> None:
+        """Wait for the attempts under way that are still ours, but not longer than the pod is given."""
+        if ours := [task for key, task in self._held.items() if key not in self._over]:
+            log.info("finishing %d attempts", len(ours))
+            await asyncio.wait(ours, timeout=FINISH_SECONDS)
+
+    def _release(self, uids: Set[str]) -> None:
+        """Expect nothing more of these attempts; a thread that hangs in a describer can't be ended."""
+        self._over |= {key for key in self._held if key[0] in uids}
+
     def _drop(self, key: tuple[str, int]) -> None:
         del self._held[key]
+        self._over.discard(key)
         if self._max_images and self._taken >= self._max_images and not self._held:
             self.used_up.set()
-
-    async def finish(self) -> None:
-        """Wait for the attempts under way, but not longer than the pod is given."""
-        if self._held:
-            log.info("finishing %d attempts", len(self._held))
-            _, late = await asyncio.wait(self._held.values(), timeout=FINISH_SECONDS)
-            for task in late:
-                task.cancel()
 
 
 async def run(settings: Settings) -> None:

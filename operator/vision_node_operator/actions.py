@@ -28,6 +28,10 @@ class Requeue:
     reason: Reason
     message: str
     next_attempt: datetime
+    lost: bool = False
+    """Infrastructure ended the attempt: it costs nothing."""
+    suspect: bool = False
+    """Its worker was killed, perhaps by this image: it is tried alone from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
-    """Assign nothing more to a worker (pod name) that let an attempt time out. Only the operator's memory."""
+    """Assign nothing more to a worker (pod name) that may be broken. Only the operator's memory."""
 
     worker: str
 

@@ -56,6 +56,7 @@ class Backlog:
     _queues: dict[str, Queue] = field(default_factory=dict)
     """By describer."""
     _cancelled: set[str] = field(default_factory=set)
+    _suspects: set[str] = field(default_factory=set)
     _processing: dict[str, str] = field(default_factory=dict)
     _held: dict[str, set[str]] = field(default_factory=dict)
     _worked_on: Counter[str] = field(default_factory=Counter)
@@ -77,6 +78,8 @@ class Backlog:
         self.jobs[name] = job
         demand = self.demands.setdefault(job.spec.describer, Demand())
         demand.change(+1, now)
+        if job.status.suspect:
+            self._suspects.add(name)
         if job.status.phase == "processing":
             worker = job.status.worker or ""
             self._processing[name] = worker
@@ -101,6 +104,7 @@ class Backlog:
         self._drop_image(job.spec.image.key)
         demand = self.demands[job.spec.describer]
         demand.change(-1, now)
+        self._suspects.discard(name)
         if name in self._processing:
             demand.processing -= 1
             self._release(job, now)
@@ -141,6 +145,10 @@ class Backlog:
     def cancelled(self) -> Iterator[ImageJob]:
         """Yield queued ImageJobs that nobody wants any more."""
         return (self.jobs[name] for name in self._cancelled)
+
+    def suspects(self) -> Iterator[ImageJob]:
+        """Yield unfinished ImageJobs that may have ended a worker."""
+        return (self.jobs[name] for name in sorted(self._suspects))
 
     def expired(self, now: datetime) -> Iterator[Finished]:
         """Yield finished ImageJobs whose time to live is over, longest over first."""

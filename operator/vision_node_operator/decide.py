@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from vision_node_contract.imagejob import ImageJob
 
@@ -13,7 +13,7 @@ from .pools import Pool
 from .readiness import report
 from .scaling import is_current, retire_strangers, room, scale, wanted_workers
 from .settings import Settings
-from .settle import settle_processing, settle_queued
+from .settle import cordon_failing, settle_processing, settle_queued
 from .state import State, Worker, key
 
 EXPIRE_AT_ONCE = 16
@@ -27,6 +27,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     """Return the actions that lead from `state` towards what is wanted, as of `now` (UTC)."""
     workers = state.workers(now)
     return [
+        *cordon_failing(state),
         *settle_processing(state, now),
         *settle_queued(state, settings, now),
         *(
@@ -44,14 +45,17 @@ def _run_pool(
     state: State, pool: Pool, settings: Settings, workers: Sequence[Worker], now: datetime
 ) -> Iterator[Action]:
     mine = [w for w in workers if w.job.describer == pool.describer]
-    queued = state.queued(pool.describer, now)
-    assignments = list(_assign(state, queued, mine, pool))
+    queued = (job for job in state.queued(pool.describer, now) if not job.status.suspect)
+    suspects = state.suspects(pool.describer, now)
+    assignments = list(_assign(state, queued, suspects, mine, pool))
     yield from assignments
     new = Counter(a.worker for a in assignments)
     mine = [_with(w, new[w.pod.name]) if w.pod else w for w in mine]
     current = [w for w in mine if is_current(w, pool, now)]
     # More than the whole pool could hold need not be counted to know that all of it is wanted.
-    waiting = sum(1 for _ in islice(queued, pool.spec.max_workers * pool.spec.images_at_once))
+    waiting = sum(
+        1 for _ in islice(chain(queued, suspects), pool.spec.max_workers * pool.spec.images_at_once)
+    )
     wanted = wanted_workers(state, pool, current, waiting, now)
     yield from scale(state, pool, settings, mine, current, wanted, now)
     yield from report(state, pool, mine, wanted, now)
@@ -62,12 +66,24 @@ def _with(worker: Worker, more: int) -> Worker:
 
 
 def _assign(
-    state: State, jobs: Iterator[ImageJob], workers: Sequence[Worker], pool: Pool
+    state: State,
+    jobs: Iterator[ImageJob],
+    suspects: Iterator[ImageJob],
+    workers: Sequence[Worker],
+    pool: Pool,
 ) -> Iterator[Assign]:
-    """Give each ImageJob to the worker that holds least, so that none waits behind another."""
+    """Give each ImageJob to the worker that holds least, so that none waits behind another.
+
+    A suspect gets a worker to itself, one suspect at a time: the one that holds least is kept free for it.
+    """
     useful = [w for w in workers if w.serving and w.job.template == pool.template_hash]
-    free = {w.pod.name: n for w in useful if w.pod and (n := room(w, pool))}
+    rooms = {w.pod.name: n for w in useful if w.pod and (n := room(w, pool)) is not None}
     held = {w.pod.name: w.held for w in useful if w.pod}
+    trial = state.on_trial() & rooms.keys()
+    if rooms and not trial and (suspect := next(suspects, None)):
+        trial = {min(rooms, key=lambda name: (held[name], name))}
+        yield from (Assign(suspect, name, state.timeout(suspect)) for name in trial if not held[name])
+    free = {name: n for name, n in rooms.items() if name not in trial}
     for job in islice(jobs, sum(free.values())):
         worker = min((name for name, n in free.items() if n), key=held.__getitem__)
         held[worker] += 1

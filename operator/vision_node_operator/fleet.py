@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_LABEL
-from vision_node_contract.reasons import Readiness
+from vision_node_contract.reasons import Readiness, Reason
 
+from .ending import Ending
 from .trouble import Trouble, trouble_of
 
 Json = dict[str, Any]
@@ -26,6 +28,9 @@ LONGEST_HOLD_OFF_SECONDS = 60
 
 TROUBLE_KEPT = timedelta(minutes=2)
 """Launches that are still wanted are tried at least twice in that time, so what is older is over."""
+
+ERRORS_IN_A_ROW = 3
+"""A worker that infrastructure fails so often, while it serves another, is what is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Pod:
     alive: bool
     deleting: bool
     trouble: Trouble | None = None
+    ending: Ending | None = None
 
     @classmethod
     def of(cls, body: Json) -> "Pod":
@@ -78,6 +84,7 @@ class Pod:
             job_uid=meta["labels"][JOB_UID_LABEL],
             alive=body.get("status", {}).get("phase") not in {"Succeeded", "Failed"},
             deleting="deletionTimestamp" in meta,
+            ending=Ending.of(body),
         )
 
 
@@ -98,7 +105,12 @@ class Fleet:
     heard: dict[str, Heard] = field(default_factory=dict)
     """By pod name."""
     cordoned: set[str] = field(default_factory=set)
-    """Pods that let an attempt time out: they may hang, and would eat one image after the other."""
+    """Pods that let an attempt time out, or see errors where others see none: they would eat one image
+    after the other."""
+    errors: dict[str, dict[tuple[str, int], datetime]] = field(default_factory=dict)
+    """By pod: attempts (ImageJob, number) since its last good one that infrastructure failed, and when."""
+    succeeded: dict[str, datetime] = field(default_factory=dict)
+    """By pod: when it last described an image."""
     failures: dict[str, int] = field(default_factory=dict)
     """Per describer: launches in a row that came to nothing."""
     launch_after: dict[str, datetime] = field(default_factory=dict)
@@ -135,6 +147,29 @@ class Fleet:
         self.pods.pop(name, None)
         self._served.pop(name, None)
         self.cordoned.discard(name)
+        self.errors.pop(name, None)
+        self.succeeded.pop(name, None)
+
+    def learn(self, job: ImageJob, now: datetime) -> None:
+        """Take in how an attempt went for its worker."""
+        worker, status = job.status.worker or "", job.status
+        if worker not in self.pods:
+            return
+        if status.phase == "done":
+            self.succeeded[worker] = now
+            self.errors.pop(worker, None)
+        elif status.error and status.error.reason == Reason.STORAGE_UNAVAILABLE:
+            attempt = (job.metadata.name, status.attempts)
+            self.errors.setdefault(worker, {}).setdefault(attempt, now)
+
+    def failing(self) -> list[str]:
+        """Return pods with several errors in a row, since the first of which another pod has succeeded."""
+        return [
+            pod
+            for pod, errors in self.errors.items()
+            if len(errors) >= ERRORS_IN_A_ROW
+            and any(at > min(errors.values()) for at in self.succeeded.values())
+        ]
 
     def put_lease(self, body: Json, now: datetime) -> None:
         """Take in that a worker serves; one that we find at our start may have been silent for long."""

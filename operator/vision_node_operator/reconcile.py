@@ -53,6 +53,15 @@ WRITES_AT_ONCE = 32
 HOLD_OFF_SECONDS = (0.2, 30.0)
 """First and longest pause for an object whose write failed, doubling with full jitter."""
 
+ASLEEP = timedelta(seconds=5)
+"""Rounds are a second apart at most: after more, somebody has stopped this process for a while."""
+
+SILENT = timedelta(seconds=12)
+"""While anything is in work, Leases are renewed every 5 s: after two of them, a watch may be broken."""
+
+DAZED = timedelta(seconds=10)
+"""Time for workers to commit and to renew their Leases after the API server was away: they try every 5 s."""
+
 STALE_SECONDS = 30.0
 """A loop that has not gone round for so long is stuck: the liveness probe fails."""
 
@@ -78,10 +87,12 @@ class Reconciler:
         self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[str, int] = {}
-        self._last_round = utcnow()
+        self._last_round = self._last_heard = utcnow()
+        self._cut_off = False
 
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
         """Take in a watch event."""
+        self._last_heard = utcnow()
         if event == "DELETED":
             self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
@@ -96,7 +107,8 @@ class Reconciler:
             tasks.create_task(self._resync_now_and_then())
             tasks.create_task(self._garbage.sweep_now_and_then())
             while True:
-                self._round()
+                if await self._is_awake():
+                    self._round()
                 try:
                     await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
                 except TimeoutError:
@@ -136,7 +148,33 @@ class Reconciler:
                 for body in bodies:
                     self.state.observe(kind, body, utcnow())
             self.state.sweep(kind, names, int(version), utcnow())
+        self._last_heard = utcnow()
         self._changed.set()
+
+    async def _is_awake(self) -> bool:
+        """Return whether decisions rest on what is: after a sleep or a silence, only once all is listed anew.
+
+        Somebody may have stopped this process, or the API server been away: deadlines have passed and
+        Leases have fallen silent, but only because we did not look.
+        """
+        now = utcnow()
+        slept = now - self._last_round > ASLEEP
+        self._last_round = now
+        self._cut_off |= slept
+        silent = now - self._last_heard > SILENT and any(self.state.backlog.processing())
+        if not (self._cut_off or silent):
+            return True
+        try:
+            await self.resync()
+        except KubeError as error:
+            log.warning("nothing is decided until the API server answers: %s", error)
+            self._cut_off = True
+            return False
+        self._last_round = utcnow()
+        if self._cut_off:
+            self.state.dazed_until = self._last_round + DAZED
+        self._cut_off = False
+        return True
 
     async def _resync_now_and_then(self) -> None:
         while True:
@@ -148,7 +186,7 @@ class Reconciler:
 
     def _round(self) -> None:
         self._changed.clear()
-        self._last_round = now = utcnow()
+        now = utcnow()
         for action in decide(self.state, self._settings, now):
             if isinstance(action, Cordon):
                 self.state.fleet.cordoned.add(action.worker)

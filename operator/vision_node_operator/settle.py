@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.reasons import Reason
 
-from .actions import Action, Cordon, Fail, Requeue
+from .actions import Action, Cordon, Fail
 from .pools import Pool
+from .retry import after_loss, again_or_fail
 from .settings import Settings
 from .state import State
 
@@ -16,10 +17,6 @@ DESCRIBER_GRACE = timedelta(minutes=1)
 
 OWN_TRY = timedelta(minutes=10)
 """For so long an operator tries for itself before it believes the one before it that no worker starts."""
-
-RETRY_SECONDS = (1.0, 60.0)
-"""First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage is
-not hammered."""
 
 
 def settle_processing(state: State, now: datetime) -> Iterator[Action]:
@@ -35,24 +32,20 @@ def _settle(job: ImageJob, state: State, now: datetime) -> Iterator[Action]:
     if job.spec.cancel:
         yield _cancel(job)
     elif status.error:
-        yield _again_or_fail(state, job, _reason(status.error.reason), status.error.message, now)
+        yield again_or_fail(state, job, _reason(status.error.reason), status.error.message, now)
     elif pod is None or not pod.alive:
-        yield _again_or_fail(state, job, Reason.WORKER_LOST, f"worker {worker} is gone", now)
-    elif status.attempt_deadline and status.attempt_deadline <= now:
+        yield after_loss(state, job, pod, now)
+    elif status.attempt_deadline and status.attempt_deadline <= now and not state.is_dazed(now):
         late = f"worker {worker} did not finish within {state.timeout(job).total_seconds():g} s"
         yield Cordon(worker)
-        yield _again_or_fail(state, job, Reason.ATTEMPT_TIMED_OUT, late, now)
+        yield again_or_fail(state, job, Reason.ATTEMPT_TIMED_OUT, late, now)
 
 
-def _again_or_fail(state: State, job: ImageJob, reason: Reason, message: str, now: datetime) -> Action:
-    attempts, most = job.status.attempts, state.max_attempts(job)
-    if attempts >= most:
-        total = f"{attempts} of {most} attempts failed; the last: {reason}: {message}"
-        return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
-    first, longest = RETRY_SECONDS
-    asked_for = (job.status.error.retry_after_seconds if job.status.error else None) or 0.0
-    wait = max(asked_for, min(longest, first * 2 ** (attempts - 1)))
-    return Requeue(job, reason, message, next_attempt=now + timedelta(seconds=wait))
+def cordon_failing(state: State) -> Iterator[Cordon]:
+    """Cordon workers to which infrastructure fails again and again while it serves others."""
+    for worker in state.fleet.failing():
+        if worker not in state.fleet.cordoned:
+            yield Cordon(worker)
 
 
 def settle_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:

@@ -74,6 +74,9 @@ class State:
     held_off: dict[str, datetime] = field(default_factory=dict)
     """Objects that are left alone until then: a write failed, or a deletion is yet to be seen."""
 
+    dazed_until: datetime | None = None
+    """We slept, or were cut off, until shortly before: what looks late may only be unseen."""
+
     _versions: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
     _gone: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
     """Versions at which objects went, so that nothing read before brings them back."""
@@ -144,10 +147,29 @@ class State:
 
     def queued(self, describer: str, now: datetime) -> Iterator[ImageJob]:
         """Yield the describer's ImageJobs that may be assigned now, in the order in which they should be."""
-        for job in self.free(self.backlog.queued(describer), now):
+        return self._due(self.backlog.queued(describer), now)
+
+    def suspects(self, describer: str, now: datetime) -> Iterator[ImageJob]:
+        """Yield the describer's ImageJobs that may be assigned now, each to a worker of its own."""
+        jobs = (job for job in self.backlog.suspects() if job.spec.describer == describer)
+        return self._due((job for job in jobs if job.status.phase == "queued"), now)
+
+    def on_trial(self) -> set[str]:
+        """Return the workers (pod names) that hold a suspect: they get nothing else."""
+        return {
+            job.status.worker or self.busy.get(key("imagejobs", job.metadata.name), "")
+            for job in self.backlog.suspects()
+        } - {""}
+
+    def _due(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
+        for job in self.free(jobs, now):
             due = job.status.next_attempt_time
             if due is None or due <= now:
                 yield job
+
+    def is_dazed(self, now: datetime) -> bool:
+        """Whether we looked away until just now: workers are to be given time to show what they did."""
+        return self.dazed_until is not None and now < self.dazed_until
 
     def free(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
         """Yield those ImageJobs that may be acted upon."""
@@ -182,7 +204,7 @@ class State:
             held=self.backlog.held(name) + under_way,
             given=self.backlog.given[name] + under_way,
             idle_since=max(heard.first, self.backlog.released.get(name, heard.first)) if heard else None,
-            heard=heard.last if heard else None,
+            heard=(now if self.is_dazed(now) else heard.last) if heard else None,
             cordoned=cordoned,
         )
 
@@ -191,7 +213,9 @@ class State:
             case "describers":
                 self._put_pool(Pool.of(body, self.pod_template))
             case "imagejobs":
-                self.backlog.put(ImageJob.model_validate(body), now)
+                job = ImageJob.model_validate(body)
+                self.backlog.put(job, now)
+                self.fleet.learn(job, now)
             case "jobs":
                 self.fleet.put_job(body, now)
             case "pods":

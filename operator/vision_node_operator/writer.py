@@ -131,6 +131,8 @@ def _status_of(action: Assign | Requeue | Fail, now: datetime) -> transitions.St
                 reason=action.reason,
                 message=action.message,
                 next_attempt=action.next_attempt,
+                lost=action.lost,
+                suspect=action.suspect,
                 now=now,
             )
         case Fail():

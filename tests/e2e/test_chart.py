@@ -316,6 +316,8 @@ def test_a_worker_commits_nothing_of_anothers(workers: Workers, assigned: str, p
         ({"worker": "theirs"}, "does not change the assignment"),
         ({"attempts": 0}, "does not change the assignment"),
         ({"startTime": None}, "does not change the assignment"),
+        ({"losses": 1}, "does not change the assignment"),
+        ({"suspect": True}, "does not change the assignment"),
         ({**DONE, "worker": None}, "does not change the assignment"),
         ({**FAILED, "attempts": 9}, "does not change the assignment"),
         ({"attemptDeadline": "2200-01-01T00:00:00Z"}, "does not set attemptDeadline"),

@@ -133,7 +133,7 @@ def test_a_launch_under_way_counts() -> None:
             "the worker reported a passing error",
             {"attempts": 2, "error": {"reason": "StorageUnavailable", "message": "m", "retryable": True}},
             0,
-            ["requeue j StorageUnavailable +2"],
+            ["requeue j StorageUnavailable +2 free"],
         ),
         (
             "a provider asked for a longer wait",
@@ -165,7 +165,7 @@ def test_a_lost_workers_jobs_are_requeued(loss: str) -> None:
         world.forget("pods", "w0")
     else:
         world.worker(0, phase=loss)
-    assert "requeue j WorkerLost +1" in world.decide()
+    assert "requeue j WorkerLost +0 free" in world.decide()
 
 
 def test_a_stopping_worker_may_finish_what_it_holds() -> None:

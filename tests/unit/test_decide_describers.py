@@ -255,10 +255,10 @@ def test_timeout_and_attempts_are_the_describers_unless_the_job_says() -> None:
     given = [action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Assign)]
     assert [action.timeout.total_seconds() for action in given] == [7, 5]
     for name, spec in (("a", {}), ("b", {"maxAttempts": 2})):
-        world.job(name, spec=spec, phase="processing", attempts=1, worker="gone")
+        world.job(name, spec=spec, phase="processing", attempts=4, losses=3, worker="gone")
     assert {word for word in world.decide() if "w0" not in word} >= {
         "fail a AttemptsExhausted",
-        "requeue b WorkerLost +1",
+        "requeue b WorkerLost +4",
     }
 
 

@@ -1,11 +1,12 @@
 """The loop: what it does when writes fail, conflict or answer late."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_operator import reconcile as module
 from vision_node_operator.actions import Announce, Assign, Launch, Report, Retire, Write
 from vision_node_operator.pools import Pool
 from vision_node_operator.reconcile import Reconciler, until_answered
@@ -45,9 +46,14 @@ class Server:
         self.writes: list[Write] = []
         self.error: Exception | None = None
         self.now: dict[str, Any] | None = None
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+        self.listed = 0
 
-    async def list_pages(self, *_: Any) -> Any:
-        yield [], "0"
+    async def list_pages(self, path: str, *_: Any) -> Any:
+        if self.error:
+            raise self.error
+        self.listed += 1
+        yield self.lists.get(path.rsplit("/", 1)[-1], []), "0"
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
         assert (method, path.rsplit("/", 1)[-1]) == ("GET", "j")
@@ -184,3 +190,64 @@ async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
         return answer
 
     assert await until_answered(call) == "lists"
+
+
+class Clock:
+    """The reconciler's clock; a test sets it forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = timedelta(0)
+        monkeypatch.setattr(module, "utcnow", lambda: datetime.now(UTC) + self.ahead)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def late(reconciler: Reconciler) -> None:
+    """Have it see an ImageJob that is late, on a worker that serves."""
+    for kind, body in worker():
+        reconciler.observe(kind, "ADDED", body)
+    deadline = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    attempt = {"phase": "processing", "worker": "w0", "attempts": 1, "attemptDeadline": deadline}
+    reconciler.observe("imagejobs", "ADDED", imagejob(2, **attempt))
+
+
+async def test_after_a_sleep_it_looks_before_it_decides(server: Server, clock: Clock) -> None:
+    """The worker has committed while this process was stopped; the watch has yet to show it."""
+    reconciler = reconciler_of(server)
+    late(reconciler)
+    clock.ahead = timedelta(seconds=25)
+    server.lists["imagejobs"] = [imagejob(8, phase="done", worker="w0", attempts=1)]
+    assert await reconciler._is_awake()
+    reconciler._round()
+    assert reconciler.state.fleet.cordoned == set()
+    assert list(reconciler.state.backlog.finished) == ["j"]
+    assert server.writes == []
+
+
+async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock: Clock) -> None:
+    reconciler = reconciler_of(server)
+    late(reconciler)
+    server.error = UnavailableError(0, "NoAnswer", "connection refused")
+    clock.ahead = timedelta(seconds=25)
+    assert not await reconciler._is_awake()
+    server.error = None
+    server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
+    assert await reconciler._is_awake()
+    assert reconciler.state.is_dazed(module.utcnow())
+    clock.ahead += timedelta(seconds=11)
+    assert not reconciler.state.is_dazed(module.utcnow())
+
+
+async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock: Clock) -> None:
+    """The one worker hangs, its Lease, too: its images' deadlines must not wait for it."""
+    reconciler = reconciler_of(server)
+    late(reconciler)
+    server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
+    for _ in range(5):
+        clock.ahead += timedelta(seconds=4)
+        assert await reconciler._is_awake()
+    assert server.listed > 0
+    assert not reconciler.state.is_dazed(module.utcnow())

@@ -1,56 +1,126 @@
-"""The worker's loop: each assignment once, and no more of them than it may have."""
+"""The worker: each assignment once, no more than it may have; its end and its last words."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import pytest
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import Event
+from vision_node_describer import worker as module
+from vision_node_describer.last_words import LastWords
 from vision_node_describer.worker import Worker
 
 
 class Attempts:
-    """Attempts that end when they are told to."""
+    """Attempts that end when told to."""
 
     def __init__(self) -> None:
-        self.made: list[str] = []
-        self.end = asyncio.Event()
+        self.ends: dict[str, asyncio.Event] = {}
 
     async def attempt(self, job: ImageJob) -> None:
-        self.made.append(job.metadata.name)
-        await self.end.wait()
+        await self.ends.setdefault(job.metadata.uid, asyncio.Event()).wait()
 
 
-def assigned(*names: str) -> Event:
-    status = {"phase": "processing", "attempts": 1, "worker": "w0"}
-    spec = {"image": {"key": "images/1"}}
-    bodies: Any = [{"metadata": {"name": n, "uid": n}, "spec": spec, "status": status} for n in names]
-    return Event("LISTING", bodies)
+def assigned(uid: str, attempts: int = 1) -> dict[str, Any]:
+    return {
+        "metadata": {"name": uid, "uid": uid, "resourceVersion": "1"},
+        "spec": {"image": {"key": "images/1"}},
+        "status": {"phase": "processing", "attempts": attempts},
+    }
 
 
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+@pytest.fixture
+def attempts() -> Attempts:
+    return Attempts()
 
 
-async def test_each_assignment_is_attempted_once_however_often_it_is_shown() -> None:
-    attempts = Attempts()
-    worker = Worker(attempts)  # type: ignore[arg-type]
-    for _ in range(2):
-        worker.take(assigned("a", "b"))
-    attempts.end.set()
-    await settle()
-    assert attempts.made == ["a", "b"]
+@pytest.fixture
+async def worker(attempts: Attempts) -> Worker:
+    parts: Any = (attempts,)
+    worker = Worker(*parts)
+    worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
+    await asyncio.sleep(0)
+    return worker
+
+
+async def test_it_finishes_what_it_holds(worker: Worker, attempts: Attempts) -> None:
+    finishing = asyncio.create_task(worker.finish())
+    attempts.ends["a"].set()
+    await asyncio.sleep(0.01)
+    assert not finishing.done()
+    attempts.ends["b"].set()
+    await asyncio.wait_for(finishing, 1)
+
+
+async def test_it_does_not_wait_for_what_was_taken_back(worker: Worker, attempts: Attempts) -> None:
+    """Threads that hang in a describer would keep it for its whole grace period."""
+    worker.take(Event("DELETED", [assigned("a")]))
+    worker.take(Event("DELETED", [assigned("b")]))
+    await asyncio.wait_for(worker.finish(), 1)
+
+
+async def test_it_waits_for_what_it_was_given_anew(worker: Worker, attempts: Attempts) -> None:
+    worker.take(Event("DELETED", [assigned("a"), assigned("b")]))
+    worker.take(Event("ADDED", [assigned("a", attempts=2)]))
+    finishing = asyncio.create_task(worker.finish())
+    await asyncio.sleep(0.01)
+    assert not finishing.done()
+    attempts.ends["a"].set()
+    await asyncio.wait_for(finishing, 1)
+
+
+async def test_but_not_for_ever(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FINISH_SECONDS", 0.01)
+    await asyncio.wait_for(worker.finish(), 1)
+
+
+async def test_it_is_used_up_when_it_has_finished_all_that_it_may_have(attempts: Attempts) -> None:
+    parts: Any = (attempts,)
+    worker = Worker(*parts, max_images=2)
+    worker.take(Event("LISTING", [assigned("a")]))
+    worker.take(Event("LISTING", [assigned("b"), assigned("too many")]))
+    await asyncio.sleep(0)
+    assert list(attempts.ends) == ["a", "b"]
+    assert not worker.used_up.is_set()
+    for end in attempts.ends.values():
+        end.set()
+    await asyncio.wait_for(worker.used_up.wait(), 1)
+
+
+async def test_each_assignment_is_attempted_once_however_often_it_is_shown(
+    worker: Worker, attempts: Attempts
+) -> None:
+    worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
+    await asyncio.sleep(0)
+    assert list(attempts.ends) == ["a", "b"]
+    assert len(worker._held) == 2
     assert not worker.used_up.is_set()
 
 
-async def test_it_is_used_up_when_it_has_finished_all_that_it_may_have() -> None:
-    attempts = Attempts()
-    worker = Worker(attempts, max_images=2)  # type: ignore[arg-type]
-    worker.take(assigned("a"))
-    worker.take(assigned("b", "too many"))
-    await settle()
-    assert attempts.made == ["a", "b"]
-    assert not worker.used_up.is_set()
-    attempts.end.set()
-    await settle()
-    assert worker.used_up.is_set()
+async def test_what_is_over_is_forgotten(worker: Worker, attempts: Attempts) -> None:
+    worker.take(Event("DELETED", [assigned("a")]))
+    for end in attempts.ends.values():
+        end.set()
+    await worker.finish()
+    await asyncio.sleep(0)
+    assert (worker._held, worker._over) == ({}, set())
+
+
+def test_last_words_name_what_is_being_described(tmp_path: Path) -> None:
+    path = tmp_path / "message"
+    path.touch()
+    words = LastWords(path)
+    with words.describing("first"):
+        assert path.read_text() == "first"
+        with words.describing("second"):
+            assert path.read_text() == "first\nsecond"
+        with pytest.raises(ZeroDivisionError), words.describing("second"):
+            raise ZeroDivisionError
+        assert path.read_text() == "first"
+    assert path.read_text() == ""
+
+
+def test_without_a_place_for_last_words_work_goes_on(tmp_path: Path) -> None:
+    with LastWords(tmp_path / "missing").describing("first"):
+        pass

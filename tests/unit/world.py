@@ -48,11 +48,19 @@ class World:
         self.state.observe(kind, {"metadata": meta, **body}, NOW + timedelta(seconds=when))
 
     def job(
-        self, name: str, *, created: float = -10, spec: Any = None, owner: str = "", **status: Any
+        self,
+        name: str,
+        *,
+        created: float = -10,
+        seen: float = 0,
+        spec: Any = None,
+        owner: str = "",
+        **status: Any,
     ) -> None:
         self.see(
             "imagejobs",
             name,
+            seen,
             metadata={"uid": name, "creationTimestamp": at(created), "labels": {OWNER_LABEL: owner}},
             spec={"image": {"key": "images/1"}, **(spec or {})},
             status={"phase": "queued", **status},
@@ -120,8 +128,11 @@ def words(action: Action) -> str:
         case Assign():
             return f"assign {action.job.metadata.name} to {action.worker}"
         case Requeue() | Fail():
-            wait = f" +{(action.next_attempt - NOW).total_seconds():g}" if isinstance(action, Requeue) else ""
-            return f"{type(action).__name__.lower()} {action.job.metadata.name} {action.reason}{wait}"
+            how = ""
+            if isinstance(action, Requeue):
+                how = f" +{(action.next_attempt - NOW).total_seconds():g}"
+                how += " free" * action.lost + " suspect" * action.suspect
+            return f"{type(action).__name__.lower()} {action.job.metadata.name} {action.reason}{how}"
         case Expire() | Launch() | Retire():
             return f"{type(action).__name__.lower()} {action.name}"
         case Cordon():
