@@ -1,0 +1,1 @@
+"""`make test-faults`: parts are killed under load, and a checker reads the history."""

@@ -1,0 +1,72 @@
+"""Makes the release fit for a run: workers that pictures can harm, and a filled inbox."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from vision_node_contract.kube import Kube
+from vision_node_contract.names import COMPONENT_LABEL
+
+from cluster.release import NAMESPACE
+from faults.load import Picture, inbox_key
+from faults.sabotage import PODS
+
+Json = dict[str, Any]
+
+POOLS = f"/api/v1/namespaces/{NAMESPACE}/configmaps/vision-node-describers"
+
+MEMORY = "512Mi"
+"""Of a worker: soon exhausted."""
+
+WORKERS = 3
+
+
+async def use_faulty_describer(kube: Kube) -> None:
+    """Have workers run the tests' describer, and the operator know it."""
+    pools = json.loads((await kube.request("GET", POOLS))["data"]["pools.json"])
+    pool = pools["metadata"]
+    pool["maxWorkers"] = WORKERS
+    container = pool["podTemplate"]["spec"]["containers"][0]
+    container["command"] = ["python", "-c", Path(__file__).with_name("faulty.py").read_text()]
+    container["resources"]["limits"]["memory"] = MEMORY
+    await kube.request("PATCH", POOLS, body={"data": {"pools.json": json.dumps(pools)}})
+    selector = [("labelSelector", f"{COMPONENT_LABEL}=operator")]
+    for pod in (await kube.request("GET", PODS, query=selector))["items"]:
+        await kube.request("DELETE", f"{PODS}/{pod['metadata']['name']}", body={})
+
+
+async def fill_inbox(pictures: list[Picture]) -> None:
+    """Put the pictures of ImageJobs that are made by hand where they name them, all at once."""
+    files = {inbox_key(picture): picture.data.hex() for picture in pictures if picture.by_hand}
+    await _in_api("import asyncio; asyncio.run(put(json.load(sys.stdin)))", json.dumps(files))
+
+
+async def objects() -> frozenset[str]:
+    """Return all keys in the bucket."""
+    said = await _in_api("print(json.dumps(asyncio.run(keys())))")
+    return frozenset(json.loads(said))
+
+
+_HELPERS = """
+import asyncio, json, sys
+from datetime import UTC, datetime
+from vision_node_contract.store import Store, StoreSettings
+store = Store(StoreSettings.from_env())
+async def put(files):
+    for key, data in files.items():
+        await store.put(key, bytes.fromhex(data), "image/jpeg")
+async def keys():
+    return await store.list_older("", datetime.now(UTC))
+"""
+
+
+async def _in_api(code: str, text_in: str = "") -> str:
+    """Run Python where the bucket is reached already; return what it prints."""
+    where = ("kubectl", "--namespace", NAMESPACE, "exec", "-i", "deploy/vision-node-api", "--")
+    process = await asyncio.create_subprocess_exec(
+        *where, "python", "-c", _HELPERS + code, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate(text_in.encode())
+    assert process.returncode == 0, f"kubectl exec ended with {process.returncode}"
+    return out.decode()

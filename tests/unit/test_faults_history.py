@@ -1,0 +1,116 @@
+"""The checker of `make test-faults`: every rule finds the history that breaks it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from faults.history import Expected, History, Seen, Submit, check
+from faults.plan import MIX, Kind, plan
+
+SIZE = (20, 30)
+RESULT = {"facts": {"width": 20, "height": 30}}
+
+
+def seen(version: int, phase: str, *, job: str = "a", at: float | None = None, **status: Any) -> Seen:
+    deleted = status.pop("deleted", False)
+    return Seen(version if at is None else at, job, version, {"phase": phase, **status}, deleted=deleted)
+
+
+GOOD = [
+    seen(1, "queued"),
+    seen(2, "processing", attempts=1, worker="w0"),
+    seen(3, "queued", attempts=1, losses=1),
+    seen(4, "processing", attempts=2, losses=1, worker="w1"),
+    seen(5, "done", attempts=2, losses=1, worker="w1"),
+]
+
+
+def history(*statuses: Seen, submits: list[Submit] | None = None, **parts: Any) -> History:
+    """What was seen of one ImageJob, after a fault at 5 s that must be over at 65 s."""
+    known = {"results": {"a": RESULT}, "objects": frozenset({"images/1"}), "last_fault": 5, **parts}
+    given = [Submit("key", "a", Expected(size=SIZE))] if submits is None else submits
+    return History(given, [*statuses], **known)
+
+
+def failing(reason: str, *allowed: str) -> History:
+    end = seen(2, "failed", error={"reason": reason, "message": "m"})
+    return history(end, submits=[Submit("key", "a", Expected("failed", frozenset(allowed)))])
+
+
+KEPT = {
+    "done at the second attempt": history(*GOOD),
+    "failed as it should": failing("OutOfMemory", "OutOfMemory"),
+    "three attempts lost, three paid": history(seen(1, "done", attempts=6, losses=3)),
+    "shown again after a gap": history(*GOOD, replace(GOOD[-1], version=6)),
+    "events out of order": history(*reversed(GOOD)),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_good_history_passes(case: str) -> None:
+    assert check(KEPT[case]) == []
+
+
+TWICE = [Submit("key", name, Expected(size=SIZE)) for name in "ab"]
+
+BROKEN: dict[str, tuple[History, str]] = {
+    "acknowledged, never seen": (history(), "a: lost: its submit was acknowledged"),
+    "deleted": (
+        history(*GOOD, seen(6, "done", attempts=2, worker="w1", deleted=True)),
+        "a: lost: it was deleted",
+    ),
+    "one key, two answers": (
+        history(*GOOD, seen(6, "done", job="b"), submits=TWICE, results={"a": RESULT, "b": RESULT}),
+        "key key: answered with several ImageJobs: a, b",
+    ),
+    "a second ImageJob that no answer names": (history(*GOOD, seen(6, "done", job="b")), "b: no submit was"),
+    "done, then done otherwise": (
+        history(*GOOD, seen(6, "done", attempts=3)),
+        "a: changed after it was done",
+    ),
+    "done, then queued": (history(*GOOD, seen(6, "queued", attempts=2)), "a: changed after it was done"),
+    "more attempts than it may have": (history(seen(1, "done", attempts=4)), "a: 4 attempts, of at most 3"),
+    "attempts counted back": (
+        history(seen(1, "processing", attempts=2, worker="w"), seen(2, "done", attempts=1, worker="w")),
+        "a: attempts went from 2 back to 1",
+    ),
+    "an attempt of two workers": (
+        history(seen(1, "processing", attempts=1, worker="v"), seen(2, "done", attempts=1, worker="w")),
+        "a: attempt 1 is of several workers: v, w",
+    ),
+    "never ended": (history(seen(1, "processing", attempts=1, worker="w")), "a: stuck"),
+    "ended too late": (history(seen(1, "done", at=66)), "a: ended 61 s after the last fault: too late"),
+    "an innocent failed": (
+        history(seen(1, "failed", error={"reason": "AttemptsExhausted"})),
+        "a: failed {'reason': 'AttemptsExhausted'}, but should be done",
+    ),
+    "a culprit done": (
+        history(seen(1, "done"), submits=[Submit("k", "a", Expected("failed", frozenset({"X"}), SIZE))]),
+        "a: done {}, but should be failed X",
+    ),
+    "a culprit failed for another reason": (
+        failing("Cancelled", "OutOfMemory"),
+        "should be failed OutOfMemory",
+    ),
+    "an unreadable result": (history(*GOOD, results={"a": "410"}), "its result can't be read: 410"),
+    "a result that nobody asked for": (history(*GOOD, results={}), "can't be read: nobody asked"),
+    "another picture's result": (
+        history(*GOOD, results={"a": {"facts": {"width": 1, "height": 1}}}),
+        "a: the result is of a picture of (1, 1), not (20, 30)",
+    ),
+    "its image is gone": (history(*GOOD, objects=frozenset()), "a: its image images/1 is gone"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_promise_is_found(case: str) -> None:
+    broken, words = BROKEN[case]
+    assert [said for said in check(broken) if words in said] == check(broken) != []
+
+
+def test_a_seed_repeats_its_faults() -> None:
+    assert plan(7) == plan(7) != plan(8)
+    faults = plan(7)
+    assert len(faults) == MIX.total() >= 30
+    assert {fault.kind for fault in faults} == set(Kind)
+    assert [fault.at for fault in faults] == sorted(fault.at for fault in faults)
