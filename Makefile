@@ -10,10 +10,12 @@ KEEP ?= 0
 NAME ?= vision-node
 # Images of further describers to build as well: ocr, cloud (google and rekognition), or both.
 EXTRAS ?=
+# Repeats the faults of a `make test-faults` that printed it.
+SEED ?=
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
 
-export CLUSTER EXTRAS KEEP
+export CLUSTER EXTRAS KEEP SEED
 
 PYTHON := python3
 TOOL := $(PYTHON) -m cluster
@@ -49,7 +51,7 @@ env: ## Print what a shell needs for kubectl, helm and kind: eval "$$(make env)"
 ##@ Check it
 
 .PHONY: test
-test: lint test-unit test-e2e ## All of these: lint, test-unit, test-e2e
+test: lint test-unit test-cluster ## All of these: lint, test-unit, test-e2e, test-faults
 
 .PHONY: test-unit
 test-unit: ## Test without a cluster, in seconds
@@ -57,7 +59,15 @@ test-unit: ## Test without a cluster, in seconds
 
 .PHONY: test-e2e
 test-e2e: ## Test on a fresh cluster that is deleted afterwards
-	@$(TOOL) test -- $(ARGS)
+	@$(TOOL) test --suite e2e -- $(ARGS)
+
+.PHONY: test-faults
+test-faults: ## Kill every part under load on a fresh cluster, and check that every promise is kept (3 minutes)
+	@$(TOOL) test --suite faults -- $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: # Both of these on one fresh cluster.
+	@$(TOOL) test --suite e2e --suite faults -- $(ARGS)
 
 .PHONY: lint
 lint: lint-python lint-chart ## Style, types, layers and the chart

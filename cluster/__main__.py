@@ -36,8 +36,10 @@ def parser() -> argparse.ArgumentParser:
     verb("chromium", "install a browser for the browser tests (Debian, root)")
     verb("clean", "delete clusters, engine and cache")
     verb("tool", "get one tool and print its path").add_argument("tool")
+    test = verb("test", "run tests on a fresh cluster: test --suite e2e -- <pytest's arguments>")
+    test.add_argument("--suite", action="append", choices=commands.SUITES, required=True)
+    test.add_argument("arguments", nargs="*")
     for name, text in (
-        ("test", "run the end-to-end tests on a fresh cluster: test -- <pytest's arguments>"),
         ("uv", "run the pinned uv: uv -- <its arguments>"),
         ("run", "run a command with the tools and the cluster: run -- <command>"),
     ):
@@ -57,7 +59,7 @@ def act(shop: Workshop, given: argparse.Namespace) -> int:
     verbs: dict[str, Callable[[], int | None]] = {
         "up": lambda: commands.up(shop, given.name, given.port),
         "down": lambda: commands.down(shop, given.name),
-        "test": lambda: commands.test(shop, given.arguments),
+        "test": lambda: commands.test(shop, given.suite, given.arguments),
         "images": lambda: print(*commands.build_images(shop).all, sep="\n"),
         "env": lambda: commands.env(shop, given.name),
         "tool": lambda: print(commands.tool(shop, given.tool)),

@@ -26,6 +26,8 @@ from cluster.workshop import Workshop
 DEFAULT_CLUSTER = "vision-node"
 TEST_CLUSTER = "vision-node-test"
 TEST_PORTS = range(8010, 8110)
+SUITES = ("e2e", "faults")
+BROWSER_SUITE = "e2e"
 
 DEMO = (Path("test_client.py"), Path("docs/photo.jpg"))
 
@@ -173,8 +175,8 @@ def _delete(shop: Workshop, name: str) -> None:
     remove(shop.cache.root / "clusters" / name)
 
 
-def test(shop: Workshop, arguments: Sequence[str]) -> int:
-    """Run the end-to-end tests on a fresh cluster that is deleted afterwards; pytest's status."""
+def test(shop: Workshop, suites: Sequence[str], arguments: Sequence[str]) -> int:
+    """Run those folders of tests/ on a fresh cluster that is deleted afterwards; pytest's status."""
     # Quietly: the tests' own summary is what a reader wants to see last.
     quiet = shop.quiet()
     port = next((port for port in TEST_PORTS if kind.is_free(port)), TEST_PORTS[0])
@@ -182,11 +184,12 @@ def test(shop: Workshop, arguments: Sequence[str]) -> int:
         with _at_work(shop, TEST_CLUSTER):
             try:
                 with Parallel() as parallel:
-                    parallel.start(lambda: debian.chromium(shop))
+                    if BROWSER_SUITE in suites:
+                        parallel.start(lambda: debian.chromium(shop))
                     uv_path = parallel.start(lambda: tools.uv(shop))
                     up = parallel.start(lambda: kind_up(shop, TEST_CLUSTER, port, fresh=True))
                 print(f"\n{shop.progress.table()}\n", file=sys.stderr, flush=True)
-                return _pytest(shop, up.get(), uv_path.get(), arguments)
+                return _pytest(shop, up.get(), uv_path.get(), [*_folders(suites), *arguments])
             finally:
                 if os.environ.get("KEEP") != "1":
                     _delete(quiet, TEST_CLUSTER)
@@ -194,12 +197,16 @@ def test(shop: Workshop, arguments: Sequence[str]) -> int:
         engines.stop(quiet)
 
 
+def _folders(suites: Sequence[str]) -> list[str]:
+    return [f"tests/{suite}" for suite in suites]
+
+
 def _pytest(shop: Workshop, running: Running, uv_path: Path, arguments: Sequence[str]) -> int:
-    """Run the end-to-end tests against that cluster; pytest's status."""
+    """Run tests against that cluster; pytest's status."""
     cluster = running.kind
     env = running.engine.env | environment(shop, running.engine, cluster.name)
     command: list[shell.Argument] = [
-        *(uv_path, "run", "--frozen", "pytest", "tests/e2e"),
+        *(uv_path, "run", "--frozen", "pytest"),
         *("--cluster-name", cluster.name, "--kubeconfig", cluster.kubeconfig),
         # The tests find the cluster; whoever made it deletes it.
         "--keep-cluster",

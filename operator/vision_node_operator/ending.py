@@ -40,6 +40,11 @@ class Ending:
         """Whether what it did ended it, and nobody outside."""
         return self.out_of_memory or self.exit_code in CRASHES
 
+    @property
+    def killed(self) -> bool:
+        """Whether it did not end of itself: an image did it, or somebody."""
+        return self.broke or self.exit_code == KILLED
+
     def suspects(self, uid: str) -> bool:
         """Whether the ImageJob with this UID, which the worker held, may have ended it.
 
@@ -47,4 +52,4 @@ class Ending:
         """
         if self.broke and not self.describing:
             return True
-        return uid in self.describing and (self.broke or self.exit_code == KILLED)
+        return uid in self.describing and self.killed

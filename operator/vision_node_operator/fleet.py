@@ -207,7 +207,8 @@ class Fleet:
         """Learn from a worker's end whether its launch was of use; wait ever longer while none is."""
         pod = self.pod_of(job)
         served = self._served.get(pod.name) if pod else None
-        if served and (retired or job.succeeded or now - served >= PROVEN):
+        killed = pod is not None and pod.ending is not None and pod.ending.killed
+        if served and (retired or killed or job.succeeded or now - served >= PROVEN):
             self.failures.pop(job.describer, None)
             self.troubles.pop(job.describer, None)
         elif not retired or now - job.created >= STARTING:

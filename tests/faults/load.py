@@ -60,14 +60,15 @@ POISON: list[tuple[str, bytes, Expected, dict[str, Any], bool]] = [
 def pictures(seed: int, count: int) -> list[Picture]:
     """Return good pictures, no two of one size, and among them some that harm who describes them."""
     dice = random.Random(seed)  # noqa: S311 (repeatable is the point)
-    found = [_good(index, dice) for index in range(count)]
+    found = [good(index, dice) for index in range(count)]
     for name, comment, expected, spec, by_hand in POISON:
         data = _draw((64, 48), dice, comment)
         found.insert(dice.randrange(count // 2), Picture(name, data, expected, spec, by_hand))
     return found
 
 
-def _good(index: int, dice: random.Random) -> Picture:
+def good(index: int, dice: random.Random) -> Picture:
+    """Return the picture with that number."""
     size = (16 + index % 100, 16 + index // 100)
     by_hand = index % BY_HAND_EACH == 0
     spec = {"timeoutSeconds": TIMEOUT_BY_HAND_SECONDS} if by_hand else {}
@@ -81,6 +82,13 @@ def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> b
     return buffer.getvalue()
 
 
+def hanging(count: int) -> list[Picture]:
+    """Return pictures that never let go of who describes them, each with one attempt."""
+    data = _draw((64, 48), random.Random(0), HANG)  # noqa: S311
+    spec = {"timeoutSeconds": 3, "maxAttempts": 1}
+    return [Picture(f"hanging-{index}", data, HUNG, spec, by_hand=True) for index in range(count)]
+
+
 class Load:
     """Submits; every acknowledgement is in `submits`."""
 
@@ -91,7 +99,7 @@ class Load:
         self._http = http
         self._kube = kube
 
-    async def run(self, pictures: list[Picture]) -> None:
+    async def run(self, pictures: list[Picture], per_second: float = PER_SECOND) -> None:
         """Submit them at a steady pace, whatever fails.
 
         Raises:
@@ -100,7 +108,7 @@ class Load:
         async with asyncio.TaskGroup() as tasks:
             for picture in pictures:
                 tasks.create_task(self._submit(picture))
-                await asyncio.sleep(1 / PER_SECOND)
+                await asyncio.sleep(1 / per_second)
 
     async def _submit(self, picture: Picture) -> None:
         key = f"{self._run}-{picture.name}"

@@ -10,7 +10,7 @@ from vision_node_contract.names import COMPONENT_LABEL
 
 from cluster.release import NAMESPACE
 from faults.load import Picture, inbox_key
-from faults.sabotage import PODS
+from faults.sabotage import LOOK_SECONDS, PODS
 
 Json = dict[str, Any]
 
@@ -19,14 +19,14 @@ POOLS = f"/api/v1/namespaces/{NAMESPACE}/configmaps/vision-node-describers"
 MEMORY = "512Mi"
 """Of a worker: soon exhausted."""
 
-WORKERS = 3
+WORKERS, CONCURRENCY = 3, 4
 
 
 async def use_faulty_describer(kube: Kube) -> None:
     """Have workers run the tests' describer, and the operator know it."""
     pools = json.loads((await kube.request("GET", POOLS))["data"]["pools.json"])
     pool = pools["metadata"]
-    pool["maxWorkers"] = WORKERS
+    pool["maxWorkers"], pool["concurrency"] = WORKERS, CONCURRENCY
     container = pool["podTemplate"]["spec"]["containers"][0]
     container["command"] = ["python", "-c", Path(__file__).with_name("faulty.py").read_text()]
     container["resources"]["limits"]["memory"] = MEMORY
@@ -34,6 +34,17 @@ async def use_faulty_describer(kube: Kube) -> None:
     selector = [("labelSelector", f"{COMPONENT_LABEL}=operator")]
     for pod in (await kube.request("GET", PODS, query=selector))["items"]:
         await kube.request("DELETE", f"{PODS}/{pod['metadata']['name']}", body={})
+
+
+async def workers_gone(kube: Kube, names: set[str], seconds: float) -> None:
+    """Wait until none of these pods is left; TimeoutError when that takes longer."""
+    selector = [("labelSelector", f"{COMPONENT_LABEL}=worker")]
+    left = names
+    async with asyncio.timeout(seconds):
+        while left:
+            await asyncio.sleep(LOOK_SECONDS)
+            pods = (await kube.request("GET", PODS, query=selector))["items"]
+            left = names & {pod["metadata"]["name"] for pod in pods}
 
 
 async def fill_inbox(pictures: list[Picture]) -> None:

@@ -1,15 +1,19 @@
 """Everything is killed while pictures come in, and every promise is kept."""
 
 import asyncio
+import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 from vision_node_contract.kube import Kube
 
 from faults import rig
 from faults.history import History, Json, Submit, check
-from faults.load import PER_SECOND, Load, pictures
+from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
 from faults.observer import Observer
 from faults.plan import RUN_SECONDS, plan
 from faults.sabotage import Saboteur
@@ -21,32 +25,68 @@ PATIENCE_SECONDS = 60.0
 AFTERWARDS_SECONDS = 5.0
 """The load goes on for so long after the last fault, to show that images are described again."""
 
+AT_ONCE_PER_SECOND = 100.0
+
+ENDING_SECONDS = 30.0
+"""A retired worker ends well before its grace period (90 s), although its threads never do."""
+
 LOOK_SECONDS = 0.1
 
 
-async def test_promises_hold_under_faults(url: str, node: str, seed: int) -> None:
-    print(f"\nmake test-faults SEED={seed}")
+async def test_workers_whose_every_slot_hangs_are_replaced_and_end(url: str) -> None:
+    work = [*hanging(rig.WORKERS * rig.CONCURRENCY), good(1, random.Random(0))]  # noqa: S311
+    async with Kube.connect() as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
+        async with running(kube, http, work, "hang") as (load, observer):
+            await load.run(work, AT_ONCE_PER_SECOND)
+            await all_ended(load, observer)
+        hung = {seen.status["worker"] for seen in observer.seen if seen.status["phase"] == "failed"}
+        await rig.workers_gone(kube, hung, ENDING_SECONDS)
+    history = History(load.submits, observer.seen)
+    ends = [seen[-1].status for seen in history.of_jobs().values()]
+    reasons = Counter(status.get("error", {}).get("reason", status["phase"]) for status in ends)
+    assert reasons == {"AttemptsExhausted": len(work) - 1, "done": 1}
+
+
+async def test_promises_hold_under_faults(
+    url: str, node: str, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(f"\nSEED={seed}")
     work = pictures(seed, int((RUN_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND))
     async with Kube.connect() as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
-        await rig.use_faulty_describer(kube)
-        await rig.fill_inbox(work)
-        observer, load = Observer(kube), Load(f"run-{seed}-{int(time.time())}", http, kube)
         saboteur = Saboteur(kube, node)
-        watching = asyncio.create_task(observer.run())
-        await until(lambda: observer.ready, PATIENCE_SECONDS)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(load.run(work))
-            tasks.create_task(saboteur.run(plan(seed)))
+        async with running(kube, http, work, str(seed)) as (load, observer):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(load.run(work))
+                tasks.create_task(saboteur.run(plan(seed)))
+            await all_ended(load, observer)
         last = max(at + fault.seconds for at, fault in saboteur.injected)
-        submitted = {submit.job for submit in load.submits}
-        await until(lambda: not observer.unfinished(submitted), PATIENCE_SECONDS)
-        watching.cancel()
         history = History(load.submits, observer.seen, last_fault=last, patience=PATIENCE_SECONDS)
         history.results = await results(http, load.submits)
         history.objects = await rig.objects()
-    print(summary(history, saboteur.injected, load.retries))
+    with capsys.disabled():
+        print(summary(history, saboteur.injected, load.retries))
     broken = check(history)
     assert not broken, f"{len(broken)} promises broken; again with SEED={seed}:\n" + "\n".join(broken[:50])
+
+
+@asynccontextmanager
+async def running(
+    kube: Kube, http: httpx.AsyncClient, work: list[Picture], name: str
+) -> AsyncIterator[tuple[Load, Observer]]:
+    """Have workers that pictures can harm, and everything seen that becomes of ImageJobs."""
+    await rig.use_faulty_describer(kube)
+    await rig.fill_inbox(work)
+    observer = Observer(kube)
+    watching = asyncio.create_task(observer.run())
+    await until(lambda: observer.ready, PATIENCE_SECONDS)
+    yield Load(f"run-{name}-{int(time.time())}", http, kube), observer
+    watching.cancel()
+
+
+async def all_ended(load: Load, observer: Observer) -> None:
+    submitted = {submit.job for submit in load.submits}
+    await until(lambda: not observer.unfinished(submitted), PATIENCE_SECONDS)
 
 
 async def results(http: httpx.AsyncClient, submits: list[Submit]) -> dict[str, Json | str]:

@@ -171,3 +171,15 @@ def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it(
     world.state.dazed_until = NOW + timedelta(seconds=100)
     assert world.decide(after=99, minWorkers=2) == []
     assert world.decide(after=100)[:2] == ["cordon w0", "requeue late AttemptTimedOut +101"]
+
+
+@pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
+def test_a_worker_that_was_killed_was_launched_well(ending: Any) -> None:
+    """Else one poison image after the other would have the whole pool wait ever longer."""
+    world = World()
+    world.job("j")
+    world.worker(0, heard=-1)
+    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending))
+    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending), job_status={"failed": 1})
+    world.forget("jobs", "vn-metadata-0")
+    assert world.decide() == ["launch vn-metadata-0"]
