@@ -4,7 +4,7 @@
 PORT ?= 8000
 # kind: a cluster of our own; minikube; current: the one that kubectl points at (see IMAGE_REGISTRY in the README).
 CLUSTER ?= kind
-# 1: `make test-e2e` leaves its cluster for a look.
+# 1: tests leave their cluster for a look.
 KEEP ?= 0
 # The cluster's name.
 NAME ?= vision-node

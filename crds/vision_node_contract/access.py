@@ -91,9 +91,6 @@ async def _from_kubeconfig() -> Found:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
     if not configuration.verify_ssl:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-
-    def credentials() -> Headers:
-        token = configuration.get_api_key_with_prefix("BearerToken")
-        return {"Authorization": token} if token else {}
-
-    return configuration.host, tls, credentials
+    token = await configuration.get_api_key_with_prefix("BearerToken")
+    headers = {"Authorization": token} if token else {}
+    return configuration.host, tls, lambda: headers

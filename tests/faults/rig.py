@@ -49,35 +49,36 @@ async def workers_gone(kube: Kube, names: set[str], seconds: float) -> None:
 
 async def fill_inbox(pictures: list[Picture]) -> None:
     """Put the pictures of ImageJobs that are made by hand where they name them, all at once."""
-    files = {inbox_key(picture): picture.data.hex() for picture in pictures if picture.by_hand}
-    await _in_api("import asyncio; asyncio.run(put(json.load(sys.stdin)))", json.dumps(files))
+    await _in_api("put", {inbox_key(it): it.data.hex() for it in pictures if it.by_hand})
 
 
 async def objects() -> frozenset[str]:
     """Return all keys in the bucket."""
-    said = await _in_api("print(json.dumps(asyncio.run(keys())))")
-    return frozenset(json.loads(said))
+    return frozenset(await _in_api("keys", {}))
 
 
-_HELPERS = """
+IN_API = """
 import asyncio, json, sys
 from datetime import UTC, datetime
 from vision_node_contract.store import Store, StoreSettings
-store = Store(StoreSettings.from_env())
-async def put(files):
-    for key, data in files.items():
-        await store.put(key, bytes.fromhex(data), "image/jpeg")
-async def keys():
-    return await store.list_older("", datetime.now(UTC))
+async def main():
+    async with Store.open(StoreSettings.from_env()) as store:
+        for key, data in json.load(sys.stdin).items():
+            await store.put(key, bytes.fromhex(data), "image/jpeg")
+        if "keys" in sys.argv:
+            print(json.dumps(await store.list_older("", datetime.now(UTC))))
+asyncio.run(main())
 """
+"""Puts what it is given into the bucket; asked for `keys`, prints all there are."""
 
 
-async def _in_api(code: str, text_in: str = "") -> str:
-    """Run Python where the bucket is reached already; return what it prints."""
+async def _in_api(question: str, files: dict[str, str]) -> list[str]:
+    """Run IN_API where the bucket is reached already; return the keys that it prints."""
     where = ("kubectl", "--namespace", NAMESPACE, "exec", "-i", "deploy/vision-node-api", "--")
+    pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *where, "python", "-c", _HELPERS + code, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *where, "python", "-c", IN_API, question, stdin=pipe, stdout=pipe
     )
-    out, _ = await process.communicate(text_in.encode())
+    out, _ = await process.communicate(json.dumps(files).encode())
     assert process.returncode == 0, f"kubectl exec ended with {process.returncode}"
-    return out.decode()
+    return json.loads(out or "[]")  # type: ignore[no-any-return]

@@ -35,7 +35,7 @@ LOOK_SECONDS = 0.1
 
 async def test_workers_whose_every_slot_hangs_are_replaced_and_end(url: str) -> None:
     work = [*hanging(rig.WORKERS * rig.CONCURRENCY), good(1, random.Random(0))]  # noqa: S311
-    async with Kube.connect() as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
+    async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         async with running(kube, http, work, "hang") as (load, observer):
             await load.run(work, AT_ONCE_PER_SECOND)
             await all_ended(load, observer)
@@ -53,7 +53,7 @@ async def test_promises_hold_under_faults(
     with capsys.disabled():
         print(f"\nSEED={seed}")
     work = pictures(seed, int((RUN_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND))
-    async with Kube.connect() as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
+    async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         saboteur = Saboteur(kube, node)
         async with running(kube, http, work, str(seed)) as (load, observer):
             async with asyncio.TaskGroup() as tasks:
