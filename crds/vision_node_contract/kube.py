@@ -31,7 +31,7 @@ WATCH_SILENCE_SECONDS = 75.0
 PAGE = 500
 """Objects a LIST returns at once, as kubectl does: bounds memory on both sides."""
 
-RETRY_SECONDS = (0.1, 10.0)
+RETRY_SECONDS = (0.1, 3.0)
 """First and longest wait before a broken watch is tried again (doubling, with full jitter)."""
 
 _ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)

@@ -6,7 +6,8 @@ works from the whole state.
 """
 
 import asyncio
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import kopf
@@ -95,6 +96,15 @@ class NothingCompared(kopf.DiffBaseStorage):
         """Remember nothing."""
 
 
+class Backoffs:
+    """Seconds between attempts at a watch. For ever: kopf's own grow to 21 s, and then it gives up."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield waits with jitter, so short that an API server that is back is soon seen again."""
+        while True:
+            yield random.uniform(0.2, 2.0)  # noqa: S311 (jitter, not a secret)
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     """Return kopf's settings, each with its reason."""
     settings = kopf.OperatorSettings()
@@ -102,6 +112,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NothingCompared()
     settings.posting.enabled = False  # an Event for every log line would be a write for every image
     settings.networking.request_timeout = 10  # seconds, as for our own requests
+    settings.networking.error_backoffs = Backoffs()
     settings.watching.server_timeout = 300  # seconds; the server ends the watch, kopf starts the next
     settings.watching.client_timeout = 330  # seconds; a connection that outlives that is dead
     return settings
