@@ -18,6 +18,8 @@ from faults.history import Expected, Submit
 
 IMAGEJOBS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 
+DESCRIBER = "faulty"
+
 PER_SECOND = 4.0
 BY_HAND_EACH = 6
 """One of so many is made as with kubectl."""
@@ -129,7 +131,10 @@ class Load:
         """POST /submit; None when it was not answered, or with 5xx."""
         try:
             answer = await self._http.post(
-                "/submit", files={"image": ("image", picture.data)}, headers={"Idempotency-Key": key}
+                "/submit",
+                files={"image": ("image", picture.data)},
+                data={"describer": DESCRIBER},
+                headers={"Idempotency-Key": key},
             )
         except httpx.TransportError:
             return None
@@ -140,7 +145,7 @@ class Load:
 
     async def _create(self, key: str, picture: Picture) -> str | None:
         """Create the ImageJob at the API server; None when it was not answered."""
-        spec = {"image": {"key": inbox_key(picture)}, **picture.spec}
+        spec = {"image": {"key": inbox_key(picture)}, "describer": DESCRIBER, **picture.spec}
         body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": {"name": key}, "spec": spec}
         try:
             await self._kube.request("POST", IMAGEJOBS, body=body)

@@ -11,6 +11,10 @@ from faults.load import IMAGEJOBS
 Json = dict[str, Any]
 
 
+MAX_ATTEMPTS = 3
+"""A Describer's default."""
+
+
 class Observer:
     """Follows the ImageJobs from outside, over API server restarts and expired watches."""
 
@@ -47,6 +51,6 @@ class Observer:
         if name in (self._older or ()) or version <= self._versions.get(name, 0):
             return
         self._versions[name] = version
-        image, attempts = spec["image"]["key"], spec["maxAttempts"]
+        image, attempts = spec["image"]["key"], spec.get("maxAttempts", MAX_ATTEMPTS)
         now = time.monotonic()
         self.seen.append(Seen(now, name, version, body["status"], image, attempts, deleted))

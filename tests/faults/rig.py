@@ -1,39 +1,52 @@
 """Makes the release fit for a run: workers that pictures can harm, and a filled inbox."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from vision_node_contract.kube import Kube
-from vision_node_contract.names import COMPONENT_LABEL
+import httpx
+from vision_node_contract.kube import AlreadyExistsError, Kube
+from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_KIND, DESCRIBER_PLURAL, GROUP, VERSION
 
 from cluster.release import NAMESPACE
-from faults.load import Picture, inbox_key
+from faults.load import DESCRIBER, Picture, inbox_key
 from faults.sabotage import LOOK_SECONDS, PODS
 
 Json = dict[str, Any]
 
-POOLS = f"/api/v1/namespaces/{NAMESPACE}/configmaps/vision-node-describers"
-
-MEMORY = "512Mi"
-"""Of a worker: soon exhausted."""
+DESCRIBERS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{DESCRIBER_PLURAL}"
 
 WORKERS, CONCURRENCY = 3, 4
 
+KNOWN_SECONDS = 10.0
 
-async def use_faulty_describer(kube: Kube) -> None:
-    """Have workers run the tests' describer, and the operator know it."""
-    pools = json.loads((await kube.request("GET", POOLS))["data"]["pools.json"])
-    pool = pools["metadata"]
-    pool["maxWorkers"], pool["concurrency"] = WORKERS, CONCURRENCY
-    container = pool["podTemplate"]["spec"]["containers"][0]
-    container["command"] = ["python", "-c", Path(__file__).with_name("faulty.py").read_text()]
-    container["resources"]["limits"]["memory"] = MEMORY
-    await kube.request("PATCH", POOLS, body={"data": {"pools.json": json.dumps(pools)}})
-    selector = [("labelSelector", f"{COMPONENT_LABEL}=operator")]
-    for pod in (await kube.request("GET", PODS, query=selector))["items"]:
-        await kube.request("DELETE", f"{PODS}/{pod['metadata']['name']}", body={})
+FAULTY: Json = {
+    "apiVersion": f"{GROUP}/{VERSION}",
+    "kind": DESCRIBER_KIND,
+    "metadata": {"name": DESCRIBER},
+    "spec": {
+        "provider": "metadata",
+        "command": ["python", "-c", Path(__file__).with_name("faulty.py").read_text()],
+        "maxWorkers": WORKERS,
+        "concurrency": CONCURRENCY,
+        # Little, to be soon exhausted.
+        "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
+    },
+}
+"""Workers that pictures can harm."""
+
+
+async def have_faulty_describer(kube: Kube, http: httpx.AsyncClient) -> None:
+    """Create it, and wait until the API knows it."""
+    with contextlib.suppress(AlreadyExistsError):
+        await kube.request("POST", DESCRIBERS, body=FAULTY)
+    async with asyncio.timeout(KNOWN_SECONDS):
+        while True:
+            if DESCRIBER in (await http.get("/describers")).text:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def workers_gone(kube: Kube, names: set[str], seconds: float) -> None:

@@ -75,7 +75,7 @@ async def running(
     kube: Kube, http: httpx.AsyncClient, work: list[Picture], name: str
 ) -> AsyncIterator[tuple[Load, Observer]]:
     """Have workers that pictures can harm, and everything seen that becomes of ImageJobs."""
-    await rig.use_faulty_describer(kube)
+    await rig.have_faulty_describer(kube, http)
     await rig.fill_inbox(work)
     observer = Observer(kube)
     watching = asyncio.create_task(observer.run())
