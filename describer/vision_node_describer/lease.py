@@ -9,7 +9,15 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from vision_node_contract.kube import AlreadyExistsError, Json, Kube, KubeError, NotFoundError
+from vision_node_contract.kube import (
+    AlreadyExistsError,
+    Json,
+    Kube,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 from vision_node_contract.transitions import timestamp
 
@@ -21,6 +29,9 @@ RENEW_SECONDS = 5.0
 """A quarter of the silence after which the operator assigns no more: three renewals may be lost."""
 
 LEASE_SECONDS = 20
+
+CREATE_RETRY_SECONDS = (0.1, 2.0)
+"""First and longest wait before the Lease is created again, while the API server is away."""
 
 
 async def keep_lease(kube: Kube, settings: Settings) -> None:
@@ -50,10 +61,19 @@ async def withdraw_lease(kube: Kube, settings: Settings) -> None:
 
 
 async def _create(kube: Kube, settings: Settings) -> None:
-    try:
-        await kube.request("POST", _path(settings), body=_manifest(settings))
-    except AlreadyExistsError:
-        log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
+    failures = 0
+    while True:
+        try:
+            await kube.request("POST", _path(settings), body=_manifest(settings))
+        except AlreadyExistsError:
+            log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
+        except UnavailableError as error:
+            # The API server begins anew, perhaps: so would a worker in our place.
+            log.warning("lease %s was not created: %s", settings.pod_name, error)
+            await asyncio.sleep(backoff(failures, *CREATE_RETRY_SECONDS))
+            failures += 1
+            continue
+        return
 
 
 def _path(settings: Settings) -> str:

@@ -2,9 +2,13 @@
 
 import statistics
 from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 
 from faults.history import History
 from faults.sabotage import Injected
+
+SILENCES = 3
 
 
 def summary(history: History, injected: list[Injected], retries: int) -> str:
@@ -26,7 +30,15 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
         f"{again} images took more than one attempt, {lost} attempts were lost at no cost",
         f"the last image ended {longest:.1f} s after the last fault; {len(history.seen)} states were seen",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_silences(ends, injected)])
+
+
+def _silences(ends: list[float], injected: list[Injected]) -> Iterator[str]:
+    """The longest times in which no image ended, and what had been done from 10 s before them on."""
+    gaps = sorted(((after - before, before) for before, after in pairwise(ends)), reverse=True)
+    for seconds, begin in gaps[:SILENCES]:
+        done = [f"{fault.kind} ({at - begin:+.0f} s)" for at, fault in injected if -10 < at - begin < seconds]
+        yield f"no image ended for {seconds:.1f} s: {', '.join(done)}"
 
 
 def _next(ends: list[float], at: float) -> float:

@@ -2,11 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.kube import Event
+from vision_node_contract.kube import AlreadyExistsError, Event, KubeError, UnavailableError
+from vision_node_describer import lease
 from vision_node_describer import worker as module
 from vision_node_describer.last_words import LastWords
 from vision_node_describer.worker import Worker
@@ -124,3 +126,37 @@ def test_last_words_name_what_is_being_described(tmp_path: Path) -> None:
 def test_without_a_place_for_last_words_work_goes_on(tmp_path: Path) -> None:
     with LastWords(tmp_path / "missing").describing("first"):
         pass
+
+
+class Server:
+    """Answers POSTs with the next of `answers`."""
+
+    def __init__(self, *answers: KubeError | None) -> None:
+        self.answers = list(answers)
+
+    async def request(self, method: str, path: str, *, body: Any) -> Any:
+        assert (method, path.rsplit("/", 1)[-1]) == ("POST", "leases")
+        if error := self.answers.pop(0):
+            raise error
+
+
+AWAY = UnavailableError(0, "NoAnswer", "connection refused")
+EXISTS = AlreadyExistsError(409, "AlreadyExists", "w0")
+
+
+@pytest.mark.parametrize("answers", [[None], [AWAY, AWAY, None], [AWAY, EXISTS]])
+async def test_a_lease_waits_for_an_api_server_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, answers: list[KubeError | None]
+) -> None:
+    monkeypatch.setattr(lease, "CREATE_RETRY_SECONDS", (0.0, 0.0))
+    server: Any = Server(*answers)
+    settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
+    await lease._create(server, settings)
+    assert server.answers == []
+
+
+async def test_a_refusal_ends_the_worker() -> None:
+    server: Any = Server(KubeError(403, "Forbidden", "denied"))
+    settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
+    with pytest.raises(KubeError, match="denied"):
+        await lease._create(server, settings)
