@@ -189,16 +189,14 @@ def test(shop: Workshop, suites: Sequence[str], arguments: Sequence[str]) -> int
                     uv_path = parallel.start(lambda: tools.uv(shop))
                     up = parallel.start(lambda: kind_up(shop, TEST_CLUSTER, port, fresh=True))
                 print(f"\n{shop.progress.table()}\n", file=sys.stderr, flush=True)
-                return _pytest(shop, up.get(), uv_path.get(), [*_folders(suites), *arguments])
+                return _pytest(
+                    shop, up.get(), uv_path.get(), [*(f"tests/{suite}" for suite in suites), *arguments]
+                )
             finally:
                 if os.environ.get("KEEP") != "1":
                     _delete(quiet, TEST_CLUSTER)
     finally:
         engines.stop(quiet)
-
-
-def _folders(suites: Sequence[str]) -> list[str]:
-    return [f"tests/{suite}" for suite in suites]
 
 
 def _pytest(shop: Workshop, running: Running, uv_path: Path, arguments: Sequence[str]) -> int:
