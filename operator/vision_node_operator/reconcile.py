@@ -30,6 +30,7 @@ from vision_node_contract.names import (
 )
 
 from .actions import Announce, Assign, Cordon, Expire, Fail, Launch, Report, Requeue, Write, target
+from .alertness import Alertness
 from .decide import decide
 from .garbage import Garbage
 from .settings import Settings
@@ -52,15 +53,6 @@ WRITES_AT_ONCE = 32
 
 HOLD_OFF_SECONDS = (0.2, 30.0)
 """First and longest pause for an object whose write failed, doubling with full jitter."""
-
-ASLEEP = timedelta(seconds=5)
-"""Rounds are a second apart at most: after more, somebody has stopped this process for a while."""
-
-SILENT = timedelta(seconds=12)
-"""While anything is in work, Leases are renewed every 5 s: after two of them, a watch may be broken."""
-
-DAZED = timedelta(seconds=10)
-"""Time for workers to commit and to renew their Leases after the API server was away: they try every 5 s."""
 
 STALE_SECONDS = 30.0
 """A loop that has not gone round for so long is stuck: the liveness probe fails."""
@@ -87,12 +79,11 @@ class Reconciler:
         self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[str, int] = {}
-        self._last_round = self._last_heard = utcnow()
-        self._cut_off = False
+        self._alertness = Alertness(last_round=utcnow(), last_heard=utcnow())
 
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
         """Take in a watch event."""
-        self._last_heard = utcnow()
+        self._alertness.last_heard = utcnow()
         if event == "DELETED":
             self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
@@ -120,7 +111,7 @@ class Reconciler:
         Raises:
             RuntimeError: the loop is stuck.
         """
-        age = (utcnow() - self._last_round).total_seconds()
+        age = (utcnow() - self._alertness.last_round).total_seconds()
         if age > STALE_SECONDS:
             raise RuntimeError(f"no decision for {age:.0f} s")
         return age
@@ -148,32 +139,20 @@ class Reconciler:
                 for body in bodies:
                     self.state.observe(kind, body, utcnow())
             self.state.sweep(kind, names, int(version), utcnow())
-        self._last_heard = utcnow()
+        self._alertness.last_heard = utcnow()
         self._changed.set()
 
     async def _is_awake(self) -> bool:
-        """Return whether decisions rest on what is: after a sleep or a silence, only once all is listed anew.
-
-        Somebody may have stopped this process, or the API server been away: deadlines have passed and
-        Leases have fallen silent, but only because we did not look.
-        """
-        now = utcnow()
-        slept = now - self._last_round > ASLEEP
-        self._last_round = now
-        self._cut_off |= slept
-        silent = now - self._last_heard > SILENT and any(self.state.backlog.processing())
-        if not (self._cut_off or silent):
+        """Return whether decisions rest on what is: after a sleep or a silence, only once all is listed."""
+        if not self._alertness.must_look(utcnow(), working=any(self.state.backlog.processing())):
             return True
         try:
             await self.resync()
         except KubeError as error:
             log.warning("nothing is decided until the API server answers: %s", error)
-            self._cut_off = True
+            self._alertness.cut_off = True
             return False
-        self._last_round = utcnow()
-        if self._cut_off:
-            self.state.dazed_until = self._last_round + DAZED
-        self._cut_off = False
+        self.state.dazed_until = self._alertness.looked(utcnow()) or self.state.dazed_until
         return True
 
     async def _resync_now_and_then(self) -> None:

@@ -11,6 +11,9 @@ PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrIm
 CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """kubelet's words for containers that wait for somebody to mend something."""
 
+KILLED = 128
+"""Exit codes above this are the number of a signal, plus this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -38,7 +41,8 @@ def _of_container(state: Json) -> Trouble | None:
         reason = Readiness.IMAGE_PULL_FAILED if word in PULL else Readiness.LAUNCH_FAILED
         return Trouble(reason, f"{word}: {message}")
     if code := ended.get("exitCode"):
-        said = ended.get("message") or ended.get("reason") or ""
+        # The message of one that was killed is what it was describing (see ending.Ending).
+        said = (code <= KILLED and ended.get("message")) or ended.get("reason") or ""
         return Trouble(Readiness.LAUNCH_FAILED, f"a worker ended with exit code {code}: {said}")
     return None
 

@@ -94,6 +94,14 @@ def test_a_suspect_that_kills_alone_is_the_culprit(why: str, ending: Any, expect
     assert world.decide()[0] == expected, why
 
 
+def test_what_a_killed_worker_was_describing_is_no_explanation() -> None:
+    world = World()
+    world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
+    trouble = world.state.fleet.pods["w0"].trouble
+    assert trouble is not None
+    assert trouble.message == "a worker ended with exit code 139: Error"
+
+
 def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
     world = World()
     world.worker(0)
