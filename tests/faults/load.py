@@ -65,7 +65,7 @@ def pictures(seed: int, count: int) -> list[Picture]:
     found = [good(index, dice) for index in range(count)]
     for name, comment, expected, spec, by_hand in POISON:
         data = _draw((64, 48), dice, comment)
-        found.insert(dice.randrange(count // 2), Picture(name, data, expected, spec, by_hand))
+        found.insert(dice.randrange(count // 3), Picture(name, data, expected, spec, by_hand))
     return found
 
 
@@ -97,6 +97,8 @@ class Load:
     def __init__(self, run: str, http: httpx.AsyncClient, kube: Kube) -> None:
         self.submits: list[Submit] = []
         self.retries = 0
+        self.enough = False
+        """Set to have no further ones submitted."""
         self._run = run
         self._http = http
         self._kube = kube
@@ -109,6 +111,8 @@ class Load:
         """
         async with asyncio.TaskGroup() as tasks:
             for picture in pictures:
+                if self.enough:
+                    return
                 tasks.create_task(self._submit(picture))
                 await asyncio.sleep(1 / per_second)
 

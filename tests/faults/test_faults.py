@@ -16,7 +16,7 @@ from faults.history import History, Json, Submit, check
 from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
 from faults.observer import Observer
 from faults.plan import RUN_SECONDS, plan
-from faults.sabotage import Saboteur
+from faults.sabotage import FIND_SECONDS, Saboteur
 from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
@@ -52,13 +52,15 @@ async def test_promises_hold_under_faults(
 ) -> None:
     with capsys.disabled():
         print(f"\nSEED={seed}")
-    work = pictures(seed, int((RUN_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND))
+    work = pictures(seed, int((RUN_SECONDS + FIND_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND))
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         saboteur = Saboteur(kube, node)
         async with running(kube, http, work, str(seed)) as (load, observer):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(load.run(work))
-                tasks.create_task(saboteur.run(plan(seed)))
+                await saboteur.run(plan(seed))
+                await asyncio.sleep(AFTERWARDS_SECONDS)
+                load.enough = True
             await all_ended(load, observer)
         last = max(at + fault.seconds for at, fault in saboteur.injected)
         history = History(load.submits, observer.seen, last_fault=last, patience=PATIENCE_SECONDS)
