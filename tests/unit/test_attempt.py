@@ -94,11 +94,12 @@ async def run(
     describer: Fake | None = None,
     fallback: Fake | None = None,
     number: int = 1,
+    losses: int = 0,
 ) -> None:
     with ThreadPoolExecutor(1) as executor:
         settings = replace(SETTINGS, fallback="metadata" if fallback else None)
         parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, settings, fallback)
-        await asyncio.wait_for(Attempts(*parts).attempt(job(attempts=number)), 5)
+        await asyncio.wait_for(Attempts(*parts).attempt(job(attempts=number, losses=losses)), 5)
 
 
 async def test_done_with_the_result_inline() -> None:
@@ -189,12 +190,14 @@ async def test_a_describer_that_hangs_ends_before_its_attempt(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("kind", [Fake, Async])
-@pytest.mark.parametrize("number", [1, 3])
-async def test_a_fallback_on_the_last_attempt(kind: type[Fake], number: int) -> None:
+@pytest.mark.parametrize(("number", "losses", "last"), [(1, 0, False), (3, 0, True), (3, 2, False)])
+async def test_a_fallback_on_the_last_attempt(
+    kind: type[Fake], number: int, losses: int, *, last: bool
+) -> None:
     api, down = Api(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
-    await run(api, describer=down, fallback=Fake(), number=number)
+    await run(api, describer=down, fallback=Fake(), number=number, losses=losses)
     ((_, patch),) = api.patches
-    if number == 1:
+    if not last:
         assert patch["error"]["reason"] == "ProviderUnavailable"
         return
     found = patch["result"]
