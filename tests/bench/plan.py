@@ -34,7 +34,7 @@ class Plan:
 
 
 FULL = Plan(
-    rounds=5,
+    rounds=3,
     images={
         ONE: {METADATA: 25, NOTHING: 50},
         EIGHT: {METADATA: 160, NOTHING: 320},
