@@ -92,11 +92,12 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A change; or LISTING, a page of what is there; or LISTED: what is not in `names` is gone."""
+    """A change; or LISTING, a page of what is there; or LISTED: what `names` lacks was gone at `version`."""
 
     type: Literal["LISTING", "LISTED", "ADDED", "MODIFIED", "DELETED"]
     objects: list[Json] = field(default_factory=list)
     names: frozenset[str] = frozenset()
+    version: str = ""
 
 
 class Kube:
@@ -201,7 +202,7 @@ class Kube:
                     async for objects, listed_at in self.list_pages(path, selectors):  # noqa: B007
                         names.update(body["metadata"]["name"] for body in objects)
                         yield Event("LISTING", objects)
-                    yield Event("LISTED", names=frozenset(names))
+                    yield Event("LISTED", names=frozenset(names), version=listed_at)
                     version = listed_at
                 async for event in self.watch(path, version, selectors):
                     failures, version = 0, event["object"]["metadata"]["resourceVersion"]

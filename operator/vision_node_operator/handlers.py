@@ -18,13 +18,13 @@ from vision_node_contract.names import (
     DESCRIBER_LABEL,
     DESCRIBER_PLURAL,
     GROUP,
-    PLURAL,
     VERSION,
     WORKER_COMPONENT,
 )
 from vision_node_contract.store import Store, StoreSettings
 
 from .defaults import Defaults
+from .following import follow_imagejobs
 from .garbage import Garbage
 from .reconcile import Reconciler, until_answered
 from .settings import Settings
@@ -38,12 +38,6 @@ WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """Log in with the pod's own token; a developer's kubeconfig otherwise."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-
-
-@kopf.on.event(GROUP, VERSION, PLURAL)
-async def imagejob_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """An ImageJob came, changed or went."""
-    reconciler_of(memo).observe("imagejobs", event["type"], dict(event["object"]))
 
 
 @kopf.on.event(GROUP, VERSION, DESCRIBER_PLURAL)
@@ -139,6 +133,10 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
             liveness_endpoint=liveness_endpoint,
         )
         async with asyncio.TaskGroup() as tasks:
-            loop = tasks.create_task(reconciler.run())
+            loops = [
+                tasks.create_task(reconciler.run()),
+                tasks.create_task(follow_imagejobs(kube, settings.namespace, reconciler)),
+            ]
             await operator  # until SIGTERM, or until a watch fails for good
-            loop.cancel()
+            for loop in loops:
+                loop.cancel()

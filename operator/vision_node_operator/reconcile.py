@@ -6,7 +6,7 @@ remembered but what is.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -90,6 +90,11 @@ class Reconciler:
                 self._collect(body)
         elif not self.state.observe(kind, body, utcnow()):
             return  # what we wrote ourselves, and took in with the answer
+        self._changed.set()
+
+    def sweep(self, kind: Kind, names: Collection[str], version: int) -> None:
+        """Take in that a list, read at `version`, has these names and no others."""
+        self.state.sweep(kind, names, version, utcnow())
         self._changed.set()
 
     async def run(self) -> None:

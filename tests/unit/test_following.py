@@ -1,0 +1,48 @@
+"""What the operator is told of ImageJobs."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from vision_node_contract.kube import Event, KubeError
+from vision_node_operator.following import follow_imagejobs
+
+
+class Server:
+    """Shows some events, then refuses for good."""
+
+    async def follow(self, path: str) -> AsyncIterator[Event]:
+        assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
+        yield Event("LISTING", [{"n": 1}, {"n": 2}])
+        yield Event("LISTING", [{"n": 3}])
+        yield Event("LISTED", names=frozenset("abc"), version="7")
+        yield Event("MODIFIED", [{"n": 1}])
+        yield Event("DELETED", [{"n": 2}])
+        raise KubeError(404, "NotFound", "no such kind")
+
+
+class Told:
+    """Stands in for the reconciler."""
+
+    def __init__(self) -> None:
+        self.all: list[Any] = []
+
+    def observe(self, kind: str, event: str, body: dict[str, int]) -> None:
+        self.all.append((kind, event, body["n"]))
+
+    def sweep(self, kind: str, names: frozenset[str], version: int) -> None:
+        self.all.append((kind, sorted(names), version))
+
+
+async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
+    told = Told()
+    with pytest.raises(KubeError):
+        await follow_imagejobs(Server(), "ns", told)  # type: ignore[arg-type]
+    assert told.all == [
+        ("imagejobs", "LISTING", 1),
+        ("imagejobs", "LISTING", 2),
+        ("imagejobs", "LISTING", 3),
+        ("imagejobs", ["a", "b", "c"], 7),
+        ("imagejobs", "MODIFIED", 1),
+        ("imagejobs", "DELETED", 2),
+    ]
