@@ -1,7 +1,7 @@
 """The application: its parts, put together."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +14,7 @@ from vision_node_contract.store import Store, StoreSettings
 from . import intake, routes, ui
 from .cache import JobCache
 from .describers import Describers
+from .following import Following
 from .jobs import Jobs
 from .polls import Polls
 from .problems import Problem, on_problem
@@ -30,7 +31,13 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
             cache = JobCache(imagejobs)
             describers = Describers(kube, settings.namespace)
             app.state.jobs = Jobs(imagejobs, cache, describers, store, settings)
-            with cache.following(kube), describers.following():
+            app.state.followed = followed = (
+                Following(kube, imagejobs.path, cache.observe),
+                Following(kube, describers.path, describers.observe),
+            )
+            with ExitStack() as running:
+                for following in followed:
+                    running.enter_context(following.running())
                 yield
 
     intake.use_own_pixel_limit()

@@ -4,25 +4,19 @@ A job that isn't in it (created elsewhere just now, or the watch lags) is read t
 behind by the watch's delay, but never says that a job is missing.
 """
 
-import asyncio
 import json
-import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from vision_node_contract.imagejob import TERMINAL, ImageJob
 from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Event, Json, Kube, KubeError, NotFoundError
-
-log = logging.getLogger(__name__)
+from vision_node_contract.kube import Event, Json
 
 CREATED_SECONDS = 2.0
 """What was created here counts for so long until the watch shows it: clients ask at once, and each such
 question would cost the API server as much as a write."""
 
-RESTART_SECONDS = 5.0
-"""Before the watch is tried again after a refusal (no rights yet, the CRD not there yet)."""
+FINISHED_KEPT = 20_000
+"""About 50 MB. Older ones are read through: in a week there may be hundreds of thousands."""
 
 
 class JobCache:
@@ -36,7 +30,6 @@ class JobCache:
         """As JSON text: a tenth of the memory, and read seldom."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
         """Not yet shown by the watch; oldest first, with the (monotonic) time until which it counts."""
-        self._following: asyncio.Task[None] | None = None
 
     @property
     def unfinished(self) -> int:
@@ -73,33 +66,6 @@ class JobCache:
             del self._created[next(iter(self._created))]
         self._created[job.metadata.name] = (now + CREATED_SECONDS, job)
 
-    @contextmanager
-    def following(self, kube: Kube) -> Iterator[None]:
-        """Follow the ImageJobs while in this context."""
-        self._following = asyncio.create_task(self._follow(kube))
-        yield
-        self._following.cancel()
-
-    def check(self) -> None:
-        """Return if the watch is kept up; what is cached would be old for ever otherwise.
-
-        Raises:
-            RuntimeError: it has ended by an error that nobody foresaw.
-        """
-        if self._following and self._following.done():
-            raise RuntimeError("ImageJobs are no longer followed") from self._following.exception()
-
-    async def _follow(self, kube: Kube) -> None:
-        while True:
-            try:
-                async for event in kube.follow(self._imagejobs.path):
-                    self.observe(event)
-            except NotFoundError:
-                log.warning("ImageJobs can't be watched: their CRD is not installed (yet)")
-            except KubeError as error:
-                log.warning("ImageJobs can't be watched: %s", error)
-            await asyncio.sleep(RESTART_SECONDS)
-
     def observe(self, event: Event) -> None:
         """Take in what the watch shows."""
         if event.type == "LISTED":
@@ -120,5 +86,7 @@ class JobCache:
         if (body.get("status") or {}).get("phase") in TERMINAL:
             body["metadata"].pop("managedFields", None)
             self._finished[name] = json.dumps(body, separators=(",", ":")).encode()
+            if len(self._finished) > FINISHED_KEPT:
+                del self._finished[next(iter(self._finished))]
         else:
             self._unfinished[name] = body

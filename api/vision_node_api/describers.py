@@ -1,20 +1,14 @@
 """Describers as a watch shows them: which there are, and how they fare."""
 
-import asyncio
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from vision_node_contract.describer import Describer
 from vision_node_contract.imagejob import Condition
-from vision_node_contract.kube import Event, Kube, KubeError, NotFoundError
+from vision_node_contract.kube import Event, Kube, NotFoundError
 from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, VERSION
 
 log = logging.getLogger(__name__)
-
-RESTART_SECONDS = 5.0
-"""Before the watch is tried again after a refusal (no rights yet, the CRD not there yet)."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -23,7 +17,7 @@ class Describers:
     """The Describers of one namespace."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
-        self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DESCRIBER_PLURAL}"
+        self.path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DESCRIBER_PLURAL}"
         self._kube = kube
         self._known: dict[str, Describer] = {}
 
@@ -48,26 +42,10 @@ class Describers:
         if not _NAME.fullmatch(name):
             return False
         try:
-            await self._kube.request("GET", f"{self._path}/{name}")
+            await self._kube.request("GET", f"{self.path}/{name}")
         except NotFoundError:
             return False
         return True
-
-    @contextmanager
-    def following(self) -> Iterator[None]:
-        """Follow the Describers while in this context."""
-        task = asyncio.create_task(self._follow())
-        yield
-        task.cancel()
-
-    async def _follow(self) -> None:
-        while True:
-            try:
-                async for event in self._kube.follow(self._path):
-                    self.observe(event)
-            except KubeError as error:
-                log.warning("Describers can't be watched: %s", error)
-            await asyncio.sleep(RESTART_SECONDS)
 
     def observe(self, event: Event) -> None:
         """Take in what the watch shows."""

@@ -150,12 +150,13 @@ async def describers(jobs: Injected) -> DescribersAnswer:
 
 
 @router.get("/healthz", include_in_schema=False)
-async def healthz(jobs: Injected) -> dict[str, str]:
-    """Tell that the process lives and follows the ImageJobs; Kubernetes starts it anew otherwise."""
+async def healthz(request: Request) -> dict[str, str]:
+    """Tell that the process lives and follows what it should; Kubernetes starts it anew otherwise."""
     try:
-        jobs.cache.check()
+        for following in request.app.state.followed:
+            following.check()
     except RuntimeError as error:
-        raise Problem(500, "CacheStopped", str(error)) from error
+        raise Problem(500, "WatchStopped", str(error)) from error
     return {"status": "ok"}
 
 
@@ -181,7 +182,7 @@ def _status(job: ImageJob, describers: Describers) -> StatusAnswer:
         created_at=job.metadata.creation_timestamp,
         started_at=seen.start_time,
         completed_at=seen.completion_time,
-        duration_seconds=float(seen.duration.removesuffix("s")) if seen.duration else None,
+        duration_seconds=_seconds(seen.duration),
         error=seen.error,
         waiting=Waiting(reason=trouble.reason, message=trouble.message) if trouble else None,
     )
@@ -201,3 +202,11 @@ def _describer(found: Describer, default: str) -> DescriberAnswer:
         processing=seen.processing,
         default=name == default,
     )
+
+
+def _seconds(duration: str | None) -> float | None:
+    """Return the number in `0.042s`; None for what somebody else has written there."""
+    try:
+        return float((duration or "").removesuffix("s"))
+    except ValueError:
+        return None

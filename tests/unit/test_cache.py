@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from vision_node_api.cache import JobCache
+from vision_node_api.following import Following
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import Event, NotFoundError
 
@@ -80,11 +81,23 @@ async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
 
 
 async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(cache: JobCache) -> None:
-    with cache.following(None):  # type: ignore[arg-type]
-        cache.check()
+    following = Following(None, "/path", cache.observe)  # type: ignore[arg-type]
+    with following.running():
+        following.check()
         await asyncio.sleep(0.01)
-        with pytest.raises(RuntimeError, match="no longer followed"):
-            cache.check()
+        with pytest.raises(RuntimeError, match="/path is no longer followed"):
+            following.check()
+
+
+async def test_of_many_finished_jobs_the_newest_are_kept(
+    cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vision_node_api.cache.FINISHED_KEPT", 2)
+    cache.observe(Event("LISTING", [body(name, "done") for name in ("late", "b", "c")]))
+    assert [await phase(cache, name) for name in "bc"] == ["done", "done"]
+    assert server.reads == 0
+    await cache.get("late")
+    assert server.reads == 1
 
 
 async def test_an_object_that_cannot_be_read_hides_no_other(cache: JobCache) -> None:

@@ -309,6 +309,9 @@ async def test_polls_are_answered_as_by_the_route(
     asked = await client.get(f"/status/{job_id}")  # of Kubernetes, because the cache has it no longer
     assert (known.json(), known.headers) == (asked.json(), asked.headers)
     jobs.cache.observe(Event("ADDED", [{"metadata": {"name": job_id}, "spec": "nonsense"}]))
+    strange = {"spec": {"image": {"key": "k"}}, "status": {"phase": "done", "duration": "for ever"}}
+    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": "b"}, **strange}]))
+    assert (await client.get("/status/b")).json()["duration_seconds"] is None
     odd = await client.get(f"/status/{job_id}")
     assert (odd.status_code, odd.json()["reason"]) == (502, "JobUnreadable")
 
