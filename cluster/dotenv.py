@@ -1,5 +1,6 @@
 """What `.env` in the project's root carries into the cluster: the keys of description services."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,9 +23,10 @@ def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def manifest(settings: Mapping[str, str], namespace: str) -> dict[str, object]:
-    """The Secret that holds them."""
+    """The Secret that holds them, and nothing that it held before (as it would with `stringData`)."""
     metadata = {"name": SECRET, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(settings)}
+    encoded = {name: b64encode(value.encode()).decode() for name, value in settings.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
 
 
 def _says(line: str) -> bool:

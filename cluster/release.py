@@ -40,6 +40,8 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
         client.apply(namespace())
         if settings:
             client.apply(dotenv.manifest(settings, NAMESPACE))
+        else:
+            client.run_kubectl("-n", NAMESPACE, "delete", "secret", dotenv.SECRET, "--ignore-not-found")
         if client.kubeconfig:
             # Whoever was upgrading our own cluster was killed: this run has it alone.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)

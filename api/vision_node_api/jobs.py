@@ -27,6 +27,7 @@ from .form import Upload
 from .intake import Limits, inspect
 from .problems import Problem
 from .settings import Settings
+from .wishes import Wishes
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,9 @@ class Jobs:
         limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
         look = asyncio.get_running_loop().run_in_executor
         image = await look(self.inspectors, inspect, upload.data, upload.file_name, key, limits)
-        spec = Spec(image=image, describer=await self._describer(upload))
+        wishes = Wishes.read(upload.fields)
+        describer = await self._describer(wishes.describer)
+        spec = Spec(image=image, describer=describer, options=wishes.options)
         name = _name(idempotency_key)
         if idempotency_key:
             known = await self._read(name)
@@ -162,9 +165,9 @@ class Jobs:
         except StoreUnavailableError as error:
             log.warning("upload %s stays behind: %s", key, error)
 
-    async def _describer(self, upload: Upload) -> str:
+    async def _describer(self, wished: str | None) -> str:
         default = self.settings.default_describer
-        name = upload.fields.get("describer") or default
+        name = wished or default
         # The default one is the administrator's word: at a release's start it comes a moment later.
         if name == default:
             return name
@@ -206,7 +209,8 @@ def _name(idempotency_key: str | None) -> str:
 
 
 def _same(job: ImageJob, spec: Spec) -> ImageJob:
-    if job.spec.image.sha256 != spec.image.sha256 or job.spec.describer != spec.describer:
-        detail = f"this Idempotency-Key belongs to {job.metadata.name}, submitted with another image"
+    before, now = ((it.image.sha256, it.describer, it.options) for it in (job.spec, spec))
+    if before != now:
+        detail = f"this Idempotency-Key belongs to {job.metadata.name}, submitted with another image or wish"
         raise Problem(422, "IdempotencyKeyReused", detail)
     return job

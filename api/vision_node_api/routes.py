@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 from starlette.types import Scope
-from vision_node_contract.describer import Describer
+from vision_node_contract.describer import DEPRECATED, FALLBACK_READY, Describer
 from vision_node_contract.imagejob import ImageJob, JobError, Phase
 from vision_node_contract.kube import KubeError
 from vision_node_contract.store import StoreUnavailableError
@@ -15,6 +15,7 @@ from .describers import Describers
 from .form import read_upload
 from .jobs import Jobs, unavailable
 from .problems import MEDIA_TYPE, Problem
+from .wishes import form_schema
 
 router = APIRouter(tags=["jobs"])
 
@@ -59,6 +60,8 @@ class DescriberAnswer(BaseModel):
     ready: bool
     reason: str | None
     message: str | None
+    fallback: str | None
+    warnings: list[str]
     workers: int
     queued: int
     processing: int
@@ -85,14 +88,7 @@ _FORM: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {"type": "string", "format": "binary"},
-                        "describer": {"type": "string", "description": "way of describing"},
-                    },
-                }
+                "schema": form_schema(),
             }
         },
     }
@@ -197,6 +193,8 @@ def _describer(found: Describer, default: str) -> DescriberAnswer:
         ready=ready is not None and ready.status == "True",
         reason=ready.reason if ready else None,
         message=ready.message if ready else None,
+        fallback=found.spec.fallback,
+        warnings=_warnings(found),
         workers=seen.workers,
         queued=seen.queued,
         processing=seen.processing,
@@ -210,3 +208,9 @@ def _seconds(duration: str | None) -> float | None:
         return float((duration or "").removesuffix("s"))
     except ValueError:
         return None
+
+
+def _warnings(found: Describer) -> list[str]:
+    """Return what somebody should see to, although images are described."""
+    bad = {FALLBACK_READY: "False", DEPRECATED: "True"}
+    return [said.message for said in found.status.conditions if bad.get(said.type) == said.status]

@@ -7,6 +7,15 @@ from .imagejob import Condition, Metadata, Resource
 READY = "Ready"
 """The condition that tells whether images are described."""
 
+FALLBACK_READY = "FallbackReady"
+"""The condition that tells whether the fallback can stand in."""
+
+DEPRECATED = "Deprecated"
+"""The condition that tells that the provider will end the model."""
+
+PATIENCE = 0.4
+"""Of an attempt's time, for which workers let an image wait for its turn under requestsPerMinute."""
+
 DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
@@ -67,6 +76,17 @@ class Toleration(Resource):
     toleration_seconds: int | None = None
 
 
+class Sidecar(Resource):
+    """A container beside each worker, which describes."""
+
+    image: str
+    command: list[str] = []
+    args: list[str] = []
+    port: int = 9000
+    env: list[EnvVar] = []
+    resources: Resources = Resources.model_validate(DEFAULT_RESOURCES)
+
+
 class DescriberSpec(Resource):
     """What workers run, and how many there are; times in seconds."""
 
@@ -90,11 +110,27 @@ class DescriberSpec(Resource):
     isolation: Literal["shared", "dedicated"] = "shared"
     timeout_seconds: int = 60
     max_attempts: int = 3
+    requests_per_minute: int = 0
+    fallback: str | None = None
+    sidecar: Sidecar | None = None
+
+    @property
+    def worker_requests_per_minute(self) -> float | None:
+        """A worker's share of requestsPerMinute.
+
+        Of as many workers as there may be, not as there are: so they keep the limit together, and one that
+        comes or goes changes nothing for the others.
+        """
+        return self.requests_per_minute / self.max_workers if self.requests_per_minute else None
 
     @property
     def images_at_once(self) -> int:
-        """How many ImageJobs one worker holds."""
-        return 1 if self.isolation == "dedicated" else self.concurrency
+        """How many ImageJobs one worker holds: no more than get their turn in time."""
+        if self.isolation == "dedicated":
+            return 1
+        share = self.worker_requests_per_minute
+        turns = int(share / 60 * self.timeout_seconds * PATIENCE) if share else self.concurrency
+        return max(1, min(self.concurrency, turns))
 
     @property
     def images_per_worker(self) -> int:
@@ -115,7 +151,11 @@ class DescriberStatus(Resource):
     @property
     def readiness(self) -> Condition | None:
         """The condition Ready, once it was written."""
-        return next((c for c in self.conditions if c.type == READY), None)
+        return self.condition(READY)
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of that type, if there is one."""
+        return next((c for c in self.conditions if c.type == kind), None)
 
 
 class Describer(Resource):

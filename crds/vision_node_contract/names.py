@@ -19,5 +19,8 @@ WORKER_COMPONENT = "worker"
 DESCRIBER_LABEL = f"{GROUP}/describer"
 """On describer Jobs, their pods and Leases: the describer they run."""
 
+WARNING_ANNOTATION = f"{GROUP}/warning"
+"""On a worker's Lease: what its describer warns of, such as a model that will be shut down."""
+
 SIGNATURE = "vision-node-gpt"
 """`_generated_by` of every result, whichever describer worked."""

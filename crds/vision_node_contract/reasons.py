@@ -51,7 +51,7 @@ _TRANSIENT = frozenset(
 
 
 class Readiness(StrEnum):
-    """Reasons of a Describer's condition Ready. Part of the API."""
+    """Reasons of a Describer's conditions. Part of the API."""
 
     SERVING = "Serving"
     IDLE = "Idle"
@@ -61,10 +61,42 @@ class Readiness(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     LAUNCH_FAILED = "LaunchFailed"
 
+    DESCRIBER_NOT_FOUND = "DescriberNotFound"
+    """The workers' image has no such provider."""
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    OPTIONS_INVALID = "OptionsInvalid"
+    QUOTA_EXHAUSTED = "QuotaExhausted"
+
+    STANDS_BY = "StandsBy"
+    """Of FallbackReady."""
+    CANNOT_STAND_IN = "CannotStandIn"
+    RETIREMENT_ANNOUNCED = "RetirementAnnounced"
+    """Of Deprecated."""
+
     @property
     def troubled(self) -> bool:
         """Whether a person may have to do something."""
-        return self in {Readiness.NO_ROOM, Readiness.IMAGE_PULL_FAILED, Readiness.LAUNCH_FAILED}
+        launching = {Readiness.NO_ROOM, Readiness.IMAGE_PULL_FAILED, Readiness.LAUNCH_FAILED}
+        return self in launching or self.of_provider
+
+    @property
+    def of_provider(self) -> bool:
+        """Whether workers serve and every image fails all the same, until a person changes something."""
+        return self in _OF_PROVIDER
+
+
+_OF_PROVIDER = frozenset(
+    {
+        Readiness.DESCRIBER_NOT_FOUND,
+        Readiness.CREDENTIALS_MISSING,
+        Readiness.CREDENTIALS_REFUSED,
+        Readiness.MODEL_NOT_FOUND,
+        Readiness.OPTIONS_INVALID,
+        Readiness.QUOTA_EXHAUSTED,
+    }
+)
 
 
 class DescribeError(Exception):

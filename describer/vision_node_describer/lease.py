@@ -7,6 +7,7 @@ KEP-589).
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vision_node_contract.kube import (
@@ -18,7 +19,7 @@ from vision_node_contract.kube import (
     UnavailableError,
     backoff,
 )
-from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
+from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WARNING_ANNOTATION, WORKER_COMPONENT
 from vision_node_contract.transitions import timestamp
 
 from .settings import Settings
@@ -30,24 +31,29 @@ RENEW_SECONDS = 5.0
 
 LEASE_SECONDS = 20
 
+MAX_WARNING_CHARACTERS = 1024
+"""A sentence or two, which become a condition's message."""
+
 CREATE_RETRY_SECONDS = (0.1, 2.0)
 """First and longest wait before the Lease is created again, while the API server is away."""
 
 
-async def keep_lease(kube: Kube, settings: Settings) -> None:
+async def keep_lease(kube: Kube, settings: Settings, warnings: Callable[[], list[str]]) -> None:
     """Create the Lease, renew it until cancelled, and make it anew should somebody delete it.
+
+    With it go the describer's `warnings`, which the operator makes known.
 
     Raises:
         KubeError: it could not even be created; the worker is of no use.
     """
-    await _create(kube, settings)
+    await _create(kube, settings, warnings())
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         try:
-            renewal = {"spec": {"renewTime": timestamp(datetime.now(UTC))}}
+            renewal = {**_annotated(warnings()), "spec": {"renewTime": timestamp(datetime.now(UTC))}}
             await kube.request("PATCH", f"{_path(settings)}/{settings.pod_name}", body=renewal)
         except NotFoundError:
-            await _create(kube, settings)
+            await _create(kube, settings, warnings())
         except KubeError as error:
             log.warning("lease %s was not renewed: %s", settings.pod_name, error)
 
@@ -60,11 +66,11 @@ async def withdraw_lease(kube: Kube, settings: Settings) -> None:
         log.warning("lease %s was not withdrawn: %s", settings.pod_name, error)
 
 
-async def _create(kube: Kube, settings: Settings) -> None:
+async def _create(kube: Kube, settings: Settings, warnings: list[str]) -> None:
     failures = 0
     while True:
         try:
-            await kube.request("POST", _path(settings), body=_manifest(settings))
+            await kube.request("POST", _path(settings), body=_manifest(settings, warnings))
         except AlreadyExistsError:
             log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
         except UnavailableError as error:
@@ -80,13 +86,20 @@ def _path(settings: Settings) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
 
 
-def _manifest(settings: Settings) -> Json:
+def _annotated(warnings: list[str]) -> Json:
+    """Return the metadata that carry warnings, if there are any."""
+    text = "; ".join(warnings)[:MAX_WARNING_CHARACTERS]
+    return {"metadata": {"annotations": {WARNING_ANNOTATION: text}}} if text else {}
+
+
+def _manifest(settings: Settings, warnings: list[str]) -> Json:
     now = timestamp(datetime.now(UTC))
     owner = {"apiVersion": "v1", "kind": "Pod", "name": settings.pod_name, "uid": settings.pod_uid}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {
+            **_annotated(warnings).get("metadata", {}),
             "name": settings.pod_name,
             "labels": {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: settings.describer},
             "ownerReferences": [owner],

@@ -28,7 +28,7 @@ class Settings:
     timeout_seconds: float = 60.0
     """Of an attempt at an ImageJob that says nothing of its own."""
     fallback: str | None = None
-    """The describer of this image that stands in when the worker's own lacks its provider."""
+    """The Describer that stands in when the worker's own lacks its provider."""
 
     @classmethod
     def from_env(cls) -> Self:

@@ -13,7 +13,8 @@ from vision_node_contract.kube import Event, Kube, Selectors
 from vision_node_contract.store import Store, StoreSettings
 
 from .attempt import Attempts
-from .describers import load, load_or_explain
+from .describers import load_or_explain
+from .describers.fallback import standing_by
 from .lease import keep_lease, withdraw_lease
 from .settings import Settings
 
@@ -82,11 +83,11 @@ async def run(settings: Settings) -> None:
     async with Kube.connect("worker") as kube, Store.open(StoreSettings.from_env()) as store:
         imagejobs = ImageJobs(kube, settings.namespace)
         describer = load_or_explain(settings.provider, os.environ)
-        fallback = load(settings.fallback) if settings.fallback else None
+        fallback = standing_by(os.environ)
         attempts = Attempts(imagejobs, store, describer, executor, settings, fallback)
         worker = Worker(attempts, settings.max_images)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
-        lease = asyncio.create_task(keep_lease(kube, settings))
+        lease = asyncio.create_task(keep_lease(kube, settings, describer.warnings))
         stopped = asyncio.create_task(stop.wait())
         used_up = asyncio.create_task(worker.used_up.wait())
         done, _ = await asyncio.wait({lease, follow, stopped, used_up}, return_when=asyncio.FIRST_COMPLETED)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.names import DESCRIBER_LABEL
+from vision_node_contract.names import DESCRIBER_LABEL, WARNING_ANNOTATION
 from vision_node_contract.reasons import Readiness, Reason
 
 from .ending import Ending
@@ -104,6 +104,8 @@ class Fleet:
     pods: dict[str, Pod] = field(default_factory=dict)
     heard: dict[str, Heard] = field(default_factory=dict)
     """By pod name."""
+    warnings: dict[str, str] = field(default_factory=dict)
+    """By pod name: what it warns of in its Lease."""
     cordoned: set[str] = field(default_factory=set)
     """Pods that let an attempt time out, or see errors where others see none: they would eat one image
     after the other."""
@@ -176,12 +178,16 @@ class Fleet:
         name = body["metadata"]["name"]
         before = self.heard.get(name)
         renewed = datetime.fromisoformat(body["spec"]["renewTime"])
+        warning = body["metadata"].get("annotations", {}).get(WARNING_ANNOTATION)
+        if warning:
+            self.warnings[name] = warning
         self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
         self._served.setdefault(name, now)
 
     def drop_lease(self, name: str) -> None:
         """Forget a Lease: its worker no longer serves."""
         self.heard.pop(name, None)
+        self.warnings.pop(name, None)
         if name not in self.pods:
             self._served.pop(name, None)
 

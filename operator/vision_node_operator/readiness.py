@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from vision_node_contract.describer import READY, DescriberStatus
+from vision_node_contract.describer import DEPRECATED, FALLBACK_READY, READY, DescriberStatus
 from vision_node_contract.imagejob import Condition
 from vision_node_contract.reasons import Readiness
 from vision_node_contract.transitions import MAX_MESSAGE_CHARACTERS
@@ -16,6 +16,9 @@ from .trouble import Trouble
 
 REPORT_PERIOD = timedelta(seconds=5)
 """A Describer's status is written at most so often: never per image."""
+
+Truth = Literal["True", "False"]
+Said = tuple[Truth, Readiness, str]
 
 POD_COMES = timedelta(seconds=10)
 """Kubernetes makes a Job's pod within a second, unless something forbids it."""
@@ -31,26 +34,30 @@ def report(
         return
     demand = state.backlog.demand(name)
     alive = [worker for worker in workers if not (worker.job.ended or worker.job.deleting)]
-    condition = _condition(state, pool, alive, wanted, now)
-    others = [c for c in pool.status.conditions if c.type != READY]
+    condition = _dated(pool, READY, *_readiness(state, pool, alive, wanted, now), now)
+    told = [
+        condition,
+        *(_dated(pool, kind, *said, now) for kind, said in _further(state, pool, alive) if said),
+    ]
+    ours = {READY, FALLBACK_READY, DEPRECATED}
+    others = [c for c in pool.status.conditions if c.type not in ours]
     status = DescriberStatus(
         provider=pool.resource.provider,
         workers=len(alive),
         ready=sum(worker.serving for worker in alive),
         queued=demand.unfinished - demand.processing,
         processing=demand.processing,
-        conditions=[*others, condition],
+        conditions=[*others, *told],
     )
     if status != pool.status:
         yield Report(pool, status, tell=_is_news(pool.status.readiness, condition))
 
 
-def _condition(state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime) -> Condition:
-    status, reason, message = _readiness(state, pool, workers, wanted, now)
-    before = pool.status.readiness
+def _dated(pool: Pool, kind: str, status: Truth, reason: Readiness, message: str, now: datetime) -> Condition:
+    before = pool.status.condition(kind)
     same = before is not None and before.status == status
     return Condition(
-        type=READY,
+        type=kind,
         status=status,
         reason=reason,
         message=message[:MAX_MESSAGE_CHARACTERS],
@@ -59,11 +66,12 @@ def _condition(state: State, pool: Pool, workers: Sequence[Worker], wanted: int,
     )
 
 
-def _readiness(
-    state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime
-) -> tuple[Literal["True", "False"], Readiness, str]:
+def _readiness(state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime) -> Said:
     ready = sum(worker.serving for worker in workers)
     trouble = _trouble(state, pool, workers, now) if ready < wanted else None
+    provider = _of_provider(state, pool)
+    if provider and (ready or not trouble):
+        return "False", provider.reason, provider.message
     if ready and trouble:
         return "True", trouble.reason, f"goes on with the workers that it has: {trouble.message}"
     if ready:
@@ -73,6 +81,40 @@ def _readiness(
     if wanted:
         return "False", Readiness.STARTING, "no worker serves yet"
     return "True", Readiness.IDLE, "no worker runs, for nothing is asked; the next image launches one"
+
+
+def _of_provider(state: State, pool: Pool) -> Trouble | None:
+    """Return why every image fails, as of the last one; before one has ended, what was said before us."""
+    if known := state.verdicts.get(pool.describer):
+        return known.trouble
+    before = pool.status.readiness
+    if before is None or before.observed_generation != pool.resource.metadata.generation:
+        return None
+    found = next((reason for reason in Readiness if reason == before.reason and reason.of_provider), None)
+    return Trouble(found, before.message) if found else None
+
+
+def _further(state: State, pool: Pool, workers: Sequence[Worker]) -> Iterator[tuple[str, Said | None]]:
+    yield FALLBACK_READY, _fallback(pool)
+    yield DEPRECATED, _deprecation(state, pool, workers)
+
+
+def _fallback(pool: Pool) -> Said | None:
+    if pool.spec.fallback is None:
+        return None
+    if pool.hindrance:
+        return "False", Readiness.CANNOT_STAND_IN, pool.hindrance
+    return "True", Readiness.STANDS_BY, f"{pool.spec.fallback} stands in during an outage"
+
+
+def _deprecation(state: State, pool: Pool, workers: Sequence[Worker]) -> Said | None:
+    """Return what workers warn of; while none serves, what they last did."""
+    serving = [worker.pod.name for worker in workers if worker.serving and worker.pod]
+    warnings = [state.fleet.warnings[name] for name in serving if name in state.fleet.warnings]
+    before = pool.status.condition(DEPRECATED)
+    if not serving and before and before.observed_generation == pool.resource.metadata.generation:
+        warnings = [before.message]
+    return ("True", Readiness.RETIREMENT_ANNOUNCED, warnings[0]) if warnings else None
 
 
 def _trouble(state: State, pool: Pool, workers: Sequence[Worker], now: datetime) -> Trouble | None:

@@ -14,10 +14,10 @@ RETRY_SECONDS = (1.0, 60.0)
 """First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage is
 not hammered."""
 
-FREE: dict[Reason, int] = {Reason.WORKER_LOST: 3, Reason.STORAGE_UNAVAILABLE: 10}
+FREE: dict[Reason, int] = {Reason.WORKER_LOST: 3, Reason.STORAGE_UNAVAILABLE: 10, Reason.RATE_LIMITED: 20}
 """Losses before which an attempt that ended so costs nothing. Lost workers: enough for nodes that are
 drained one by one, while an image that kills workers without a trace still ends. Storage: with the waits
-between them, an outage of five minutes."""
+between them, an outage of five minutes. Rate limits: a quarter of an hour."""
 
 
 def again_or_fail(

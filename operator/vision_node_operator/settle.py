@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.reasons import Reason
+from vision_node_contract.reasons import Readiness, Reason
 
 from .actions import Action, Cordon, Fail
 from .pools import Pool
@@ -81,7 +81,8 @@ def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) 
     wait = settings.no_worker
     if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRY):
         return
-    if now - ready.last_transition_time < wait:
+    served = any(ready.reason == reason and reason.of_provider for reason in Readiness)
+    if served or now - ready.last_transition_time < wait:
         return
     message = (
         f"describer {pool.describer} has had no worker for {wait.total_seconds():g} s "

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from vision_node_contract.describer import DescriberSpec
+from vision_node_contract.describer import Describer, DescriberSpec
 from vision_node_contract.imagejob import ImageJob
 
 from .backlog import Backlog
 from .fleet import DescriberJob, Fleet, Pod
 from .pools import Pool
+from .verdict import Verdict, verdict
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ class State:
     """By describer."""
     dropped: dict[str, datetime] = field(default_factory=dict)
     """When a Describer was deleted."""
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    """By describer: what the last image that ended says of its provider."""
     reported: dict[str, datetime] = field(default_factory=dict)
     """When a Describer's status was last written."""
     backlog: Backlog = field(default_factory=Backlog)
@@ -107,6 +110,8 @@ class State:
         match kind:
             case "describers":
                 self.pools.pop(name, None)
+                self.verdicts.pop(name, None)
+                self._remake(name)
                 self.reported.pop(name, None)
                 self.dropped[name] = now
             case "imagejobs":
@@ -211,11 +216,10 @@ class State:
     def _put(self, kind: Kind, body: Json, now: datetime) -> None:
         match kind:
             case "describers":
-                self._put_pool(Pool.of(body, self.pod_template))
+                self._put_pool(Describer.model_validate(body))
+                self._remake(body["metadata"]["name"])
             case "imagejobs":
-                job = ImageJob.model_validate(body)
-                self.backlog.put(job, now)
-                self.fleet.learn(job, now)
+                self._put_imagejob(ImageJob.model_validate(body), now)
             case "jobs":
                 self.fleet.put_job(body, now)
             case "pods":
@@ -223,12 +227,28 @@ class State:
             case "leases":
                 self.fleet.put_lease(body, now)
 
-    def _put_pool(self, pool: Pool) -> None:
-        before = self.pools.get(pool.describer)
+    def _put_pool(self, describer: Describer) -> None:
+        name = describer.metadata.name
+        before = self.pools.get(name)
+        others = {other: pool.resource for other, pool in self.pools.items()}
+        pool = self.pools[name] = Pool.made(describer, self.pod_template, others)
         if before and before.template_hash != pool.template_hash:
-            self.fleet.forgive(pool.describer)
-        self.pools[pool.describer] = pool
-        self.dropped.pop(pool.describer, None)
+            self.fleet.forgive(name)
+            self.verdicts.pop(name, None)
+        self.dropped.pop(name, None)
+
+    def _remake(self, fallback: str) -> None:
+        """Make anew the pools of Describers that name this one, which has come, changed or gone."""
+        for pool in [pool for pool in self.pools.values() if pool.spec.fallback == fallback]:
+            self._put_pool(pool.resource)
+
+    def _put_imagejob(self, job: ImageJob, now: datetime) -> None:
+        before = self.backlog.jobs.get(job.metadata.name)
+        self.backlog.put(job, now)
+        self.fleet.learn(job, now)
+        # Only of what we have seen to end: a list shows ends in no order, and of long ago.
+        if before and job.finished and job.status.worker and (found := verdict(job)):
+            self.verdicts[job.spec.describer] = found
 
 
 def key(kind: Kind, name: str) -> str:

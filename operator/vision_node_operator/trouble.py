@@ -8,7 +8,9 @@ from vision_node_contract.reasons import Readiness
 Json = dict[str, Any]
 
 PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
-CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+CONFIG = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
+)
 """kubelet's words for containers that wait for somebody to mend something."""
 
 KILLED = 128
@@ -28,6 +30,10 @@ def trouble_of(status: Json) -> Trouble | None:
     for condition in status.get("conditions", []):
         if condition.get("reason") == "Unschedulable":
             return Trouble(Readiness.NO_ROOM, condition.get("message", ""))
+    for container in status.get("initContainerStatuses", []):
+        # A sidecar: that it ends after the worker is no trouble.
+        if found := _of_container({"waiting": container.get("state", {}).get("waiting", {})}):
+            return found
     for container in status.get("containerStatuses", []):
         if found := _of_container(container.get("state", {})):
             return found

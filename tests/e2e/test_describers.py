@@ -47,7 +47,7 @@ def ready(kubectl: Callable[..., str], describer: str) -> Json:
 
 def test_the_values_describer_is_there(kubectl: Callable[..., str], api: httpx.Client) -> None:
     heads, line = kubectl("get", "describer", "metadata").splitlines()
-    assert heads.split() == ["NAME", "PROVIDER", "READY", "WORKERS", "QUEUED", "PROCESSING", "AGE"]
+    assert heads.split() == ["NAME", "PROVIDER", "READY", "REASON", "WORKERS", "QUEUED", "PROCESSING", "AGE"]
     assert line.split()[:3] == ["metadata", "metadata", "True"]
     assert "MESSAGE" in kubectl("get", "describers", "-o", "wide").splitlines()[0]
     (found,) = [d for d in api.get("/describers").json()["describers"] if d["name"] == "metadata"]

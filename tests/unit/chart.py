@@ -45,6 +45,13 @@ VALUES: dict[str, Values] = {
         "networkPolicies": {"enabled": True},
         "storage": {"endpoint": "s3.example.com", "existingSecret": "my-bucket", "secure": False},
     },
+    "private-network": {
+        "networkPolicies": {"enabled": True, "workerEgress": ["10.0.0.0/8", "fd00::/8"]},
+        "providers": {
+            "caBundle": {"configMap": "my-authorities", "key": "bundle.pem"},
+            "proxy": {"url": "http://proxy.example.com:3128", "except": [".example.com"]},
+        },
+    },
     "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
     "crds-not-kept": {"crds": {"keep": False}},
     "provider": {"providerSecret": "my-provider", "imagePullSecrets": [{"name": "my-registry"}]},
@@ -84,7 +91,10 @@ VALUES: dict[str, Values] = {
                 "options": {"detail": "high"},
                 "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}],
                 "isolation": "dedicated",
+                "requestsPerMinute": 60,
+                "fallback": "metadata",
             },
+            "own": {"provider": "http", "sidecar": {"image": "registry.example.com/own:1"}},
         }
     },
 }

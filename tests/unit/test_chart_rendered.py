@@ -125,6 +125,33 @@ def test_providers_credentials_go_to_workers_only() -> None:
     assert "envFrom" not in json.dumps(dict(pods(rendered("default"))))
 
 
+def test_workers_alone_have_the_way_to_providers() -> None:
+    objects = rendered("private-network")
+    worker = pod(objects, "worker-metadata")
+    variables = {v["name"]: v.get("value") for v in worker["spec"]["containers"][0]["env"]}
+    assert variables["SSL_CERT_FILE"] == "/etc/vision-node/ca/ca.crt"
+    assert variables["HTTPS_PROXY"] == "http://proxy.example.com:3128"
+    inside = ["localhost", "127.0.0.1", ".svc", ".cluster.local", "vision-node-minio"]
+    assert variables["NO_PROXY"].split(",") == [*inside, "$(KUBERNETES_SERVICE_HOST)", ".example.com"]
+    (volume,) = [v for v in worker["spec"]["volumes"] if v["name"] == "provider-ca"]
+    items = [{"key": "bundle.pem", "path": "ca.crt"}]
+    assert volume["configMap"] == {"name": "my-authorities", "items": items}
+    others = [made for name, made in pods(objects) if not name.startswith("worker-")]
+    assert "PROXY" not in json.dumps(others)
+    policy = of_kind(objects, "NetworkPolicy")["vision-node-worker"]["spec"]["egress"]
+    assert policy[-1] == {"to": [{"ipBlock": {"cidr": cidr}} for cidr in ("10.0.0.0/8", "fd00::/8")]}
+
+
+def test_openai_is_there_with_a_key() -> None:
+    """`helm template` sees no Secret; tests/e2e/test_openai.py tries the one of the cluster."""
+    assert "worker-openai" not in dict(pods(rendered("provider")))
+    keyed = {"describers": {"openai": {"envFrom": [{"secretRef": {"name": "mine"}}]}}}
+    assert "worker-openai" in dict(pods(template(keyed)))
+    for values, default in (({}, "metadata"), ({"defaultDescriber": "openai"}, "openai")):
+        api = pod(template(values), "vision-node-api")["spec"]["containers"][0]
+        assert {"name": "DEFAULT_DESCRIBER", "value": default} in api["env"]
+
+
 def test_a_disruption_budget_needs_a_second_replica() -> None:
     assert not of_kind(rendered("default"), "PodDisruptionBudget")
     assert of_kind(rendered("many"), "PodDisruptionBudget").keys() == {"vision-node-api"}
@@ -144,7 +171,9 @@ def test_the_values_describers() -> None:
     data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
     specs = json.loads(data["describers.json"])
     assert (specs["metadata"]["minWorkers"], specs["metadata"]["maxWorkers"]) == (1, 2)
-    assert specs["gpt"].keys() == {"provider", "model", "image", "options", "env", "isolation"}
+    assert specs["gpt"].keys() == {
+        *("provider", "model", "image", "options", "env", "isolation", "requestsPerMinute", "fallback"),
+    }
     made = pod(objects, "worker-metadata")
     assert made["metadata"]["annotations"] == {"example.com/team": "vision"}
     assert made["spec"]["nodeSelector"] == {"disk": "ssd"}
@@ -160,7 +189,7 @@ SPEC = DESCRIBER["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties
 
 
 def test_the_values_and_the_crd_have_the_same_fields_and_defaults() -> None:
-    (values,) = yaml.safe_load(Path(CHART, "values.yaml").read_text())["describers"].values()
+    values = yaml.safe_load(Path(CHART, "values.yaml").read_text())["describers"]["metadata"]
     placed = {"podAnnotations", "nodeSelector", "tolerations", "affinity"}
     assert values.keys() - {"pod"} == SPEC.keys() - placed
     for name, value in values.items():

@@ -26,6 +26,11 @@ def test_what_is_carried(
     assert dotenv.read(tmp_path / ".env", environment) == expected
 
 
+def test_the_secret_is_replaced_whole() -> None:
+    made = dotenv.manifest({"OPENAI_API_KEY": "sk-1"}, "ns")
+    assert (made["data"], "stringData" in made) == ({"OPENAI_API_KEY": "c2stMQ=="}, False)
+
+
 def test_no_file_is_no_settings(tmp_path: Path) -> None:
     assert dotenv.read(tmp_path / ".env", {}) == {}
 

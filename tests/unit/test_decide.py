@@ -139,7 +139,7 @@ def test_a_launch_under_way_counts() -> None:
             "a provider asked for a longer wait",
             {"error": {"reason": "RateLimited", "message": "", "retryable": True, "retryAfterSeconds": 40.5}},
             0,
-            ["requeue j RateLimited +40.5"],
+            ["requeue j RateLimited +40.5 free"],
         ),
         (
             "with a reason that only a newer worker knows",

@@ -20,6 +20,7 @@ from vision_node_api.jobs import Jobs
 from vision_node_api.polls import Polls
 from vision_node_api.problems import Problem, on_problem
 from vision_node_api.settings import Settings
+from vision_node_api.wishes import form_schema
 from vision_node_contract.imagejob import ImageJob, Metadata, Spec
 from vision_node_contract.kube import AlreadyExistsError, Event, KubeError, NotFoundError, UnavailableError
 from vision_node_contract.store import StoreUnavailableError
@@ -250,6 +251,48 @@ async def test_an_unknown_describer(client: httpx.AsyncClient, bucket: Bucket, n
     assert bucket.objects == {}
 
 
+async def test_wishes_reach_the_imagejob(client: httpx.AsyncClient, cluster: Cluster) -> None:
+    wishes = {"prompt": "Which breed?", "language": "de", "detail": "high", "maxLength": "300"}
+    fields = {**wishes, "fallback": "never", "describer": " "}
+    answer = await client.post("/submit", files={"image": PNG}, data=fields)
+    spec = cluster.jobs[answer.json()["job_id"]].spec
+    assert spec.describer == "metadata"
+    assert spec.options is not None
+    assert spec.options.model_dump(by_alias=True) == {**wishes, "maxLength": 300, "fallback": "never"}
+    await client.post("/submit", files={"image": PNG}, data={"prompt": ""})
+    assert [job.spec.options for job in cluster.jobs.values()][1:] == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("prompt", "x" * 4001),
+        ("language", "German!"),
+        ("detail", "most"),
+        ("maxLength", "0"),
+        ("maxLength", "ten"),
+        ("fallback", "always"),
+    ],
+)
+async def test_a_wish_that_makes_no_sense_is_named(
+    client: httpx.AsyncClient, bucket: Bucket, name: str, value: str
+) -> None:
+    answer = await client.post("/submit", files={"image": PNG}, data={name: value})
+    assert (answer.status_code, answer.json()["reason"]) == (422, "OptionsInvalid")
+    assert name in answer.json()["detail"]
+    assert not bucket.objects
+
+
+async def test_the_form_is_documented(client: httpx.AsyncClient) -> None:
+    form = form_schema()["properties"]
+    assert form.keys() == {"image", "describer", "prompt", "language", "detail", "maxLength", "fallback"}
+    assert form["detail"] == {
+        "type": "string",
+        "enum": ["low", "high", "auto"],
+        "description": "how closely to look",
+    }
+
+
 async def test_a_describer_of_a_moment_ago(client: httpx.AsyncClient, cluster: Cluster) -> None:
     answer = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
     assert answer.status_code == 202
@@ -266,8 +309,12 @@ async def test_whether_there_is_a_describer_may_be_unknown(
 
 async def test_the_describers(client: httpx.AsyncClient, jobs: Jobs) -> None:
     why = {"reason": "NoRoom", "message": "exceeded quota", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    seen = {"workers": 1, "queued": 3, "conditions": [{"type": "Ready", "status": "False", **why}]}
-    body = {"metadata": {"name": "gpt"}, "spec": {"provider": "openai", "model": "gpt-x"}, "status": seen}
+    ends = {**why, "type": "Deprecated", "status": "True", "message": "ends soon"}
+    fine = {**why, "type": "FallbackReady", "status": "True"}
+    conditions = [{"type": "Ready", "status": "False", **why}, ends, fine]
+    seen = {"workers": 1, "queued": 3, "conditions": conditions}
+    spec = {"provider": "openai", "model": "gpt-x", "fallback": "metadata"}
+    body = {"metadata": {"name": "gpt"}, "spec": spec, "status": seen}
     jobs.describers.observe(Event("ADDED", [body]))
     gpt, metadata = (await client.get("/describers")).json()["describers"]
     assert gpt == {
@@ -277,6 +324,8 @@ async def test_the_describers(client: httpx.AsyncClient, jobs: Jobs) -> None:
         "ready": False,
         "reason": "NoRoom",
         "message": "exceeded quota",
+        "fallback": "metadata",
+        "warnings": ["ends soon"],
         "workers": 1,
         "queued": 3,
         "processing": 0,

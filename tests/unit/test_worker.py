@@ -136,6 +136,8 @@ class Server:
 
     async def request(self, method: str, path: str, *, body: Any) -> Any:
         assert (method, path.rsplit("/", 1)[-1]) == ("POST", "leases")
+        assert body["metadata"]["annotations"] == {"vision-node.dev/warning": "ends soon"}
+        assert body["metadata"]["name"] == "w0"
         if error := self.answers.pop(0):
             raise error
 
@@ -151,7 +153,7 @@ async def test_a_lease_waits_for_an_api_server_that_is_away(
     monkeypatch.setattr(lease, "CREATE_RETRY_SECONDS", (0.0, 0.0))
     server: Any = Server(*answers)
     settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
-    await lease._create(server, settings)
+    await lease._create(server, settings, ["ends soon"])
     assert server.answers == []
 
 
@@ -159,4 +161,4 @@ async def test_a_refusal_ends_the_worker() -> None:
     server: Any = Server(KubeError(403, "Forbidden", "denied"))
     settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
     with pytest.raises(KubeError, match="denied"):
-        await lease._create(server, settings)
+        await lease._create(server, settings, ["ends soon"])

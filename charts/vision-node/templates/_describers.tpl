@@ -1,7 +1,30 @@
+{{/* What providerSecret holds, as JSON; without a cluster (`helm template`) nothing. */}}
+{{- define "vision-node.providerData" -}}
+{{- (lookup "v1" "Secret" .Release.Namespace (.Values.providerSecret | default "none")).data | default dict | toJson }}
+{{- end }}
+
+{{/* "true" if providerSecret says which server of OpenAI's protocol to ask, or has a key for it */}}
+{{- define "vision-node.hasOpenAI" -}}
+{{- $data := include "vision-node.providerData" . | fromJson }}
+{{- if and .Values.providerSecret (or $data.OPENAI_API_KEY $data.OPENAI_BASE_URL) }}true{{ end }}
+{{- end }}
+
+{{- define "vision-node.defaultDescriber" -}}
+{{ .Values.defaultDescriber | default (include "vision-node.hasOpenAI" . | eq "true" | ternary "openai" "metadata") }}
+{{- end }}
+
+{{/* What is in the cluster is reached without the proxy. */}}
+{{- define "vision-node.noProxy" -}}
+{{- $s3 := regexReplaceAll ":[0-9]+$" (include "vision-node.s3Endpoint" .) "" }}
+{{- $inside := list "localhost" "127.0.0.1" ".svc" ".cluster.local" $s3 "$(KUBERNETES_SERVICE_HOST)" }}
+{{- concat $inside .Values.providers.proxy.except | join "," }}
+{{- end }}
+
 {{/* The Describers that the operator makes, as JSON: name → spec. */}}
 {{- define "vision-node.describers" -}}
 {{- $specs := dict }}
 {{- range $name, $values := .Values.describers }}
+{{- if or (ne $name "openai") $values.env $values.envFrom (include "vision-node.hasOpenAI" $) }}
 {{- $pod := $values.pod | default dict }}
 {{- $placed := dict "podAnnotations" $pod.annotations "nodeSelector" $pod.nodeSelector "tolerations" $pod.tolerations "affinity" $pod.affinity }}
 {{- $spec := dict }}
@@ -11,12 +34,13 @@
 {{- end }}
 {{- $_ := set $specs $name $spec }}
 {{- end }}
+{{- end }}
 {{- $specs | toPrettyJson }}
 {{- end }}
 
 {{/* What the pods of all workers have; each Describer adds its own. */}}
 {{- define "vision-node.workerPod" -}}
-{{- $provider := (lookup "v1" "Secret" .Release.Namespace (.Values.providerSecret | default "none")).data }}
+{{- $provider := include "vision-node.providerData" . | fromJson }}
 metadata:
   labels:
     {{- include "vision-node.releaseSelector" . | nindent 4 }}
@@ -44,6 +68,17 @@ spec:
           valueFrom: {resourceFieldRef: {resource: limits.memory}}
         - {name: MAX_IMAGE_BYTES, value: {{ .Values.limits.imageBytes | int64 | quote }}}
         {{- include "vision-node.s3Env" (list . "describer") | nindent 8 }}
+        {{- if .Values.providers.caBundle.configMap }}
+        # Each client looks for its own.
+        {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}
+        - {name: {{ . }}, value: /etc/vision-node/ca/ca.crt}
+        {{- end }}
+        {{- end }}
+        {{- with .Values.providers.proxy.url }}
+        - {name: HTTPS_PROXY, value: {{ . | quote }}}
+        - {name: HTTP_PROXY, value: {{ . | quote }}}
+        - {name: NO_PROXY, value: {{ include "vision-node.noProxy" $ | quote }}}
+        {{- end }}
       {{- with .Values.providerSecret }}
       envFrom:
         - secretRef: {name: {{ . }}, optional: false}
@@ -51,7 +86,16 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         {{- include "vision-node.tokenMount" . | nindent 8 }}
+        {{- if .Values.providers.caBundle.configMap }}
+        - {name: provider-ca, mountPath: /etc/vision-node/ca, readOnly: true}
+        {{- end }}
   volumes:
     - {name: tmp, emptyDir: {}}
     {{- include "vision-node.tokenVolume" . | nindent 4 }}
+    {{- with .Values.providers.caBundle }}
+    {{- if .configMap }}
+    - name: provider-ca
+      configMap: {name: {{ .configMap }}, items: [{key: {{ .key }}, path: ca.crt}]}
+    {{- end }}
+    {{- end }}
 {{- end }}

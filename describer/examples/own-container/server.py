@@ -35,4 +35,4 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", 9000), Handler).serve_forever()
+    ThreadingHTTPServer(("", 9000), Handler).serve_forever()
