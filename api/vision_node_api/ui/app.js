@@ -37,8 +37,9 @@ function take(files) {
 function newJob(file) {
   const { name, size } = file;
   const describer = $("describer").value || undefined;
+  const prompt = $("prompt").value.trim() || undefined;
   const keys = { key: token(), idempotencyKey: token() };
-  const job = { ...keys, name, size, type: typeOf(file), describer, phase: "waiting", file };
+  const job = { ...keys, name, size, type: typeOf(file), describer, prompt, phase: "waiting", file };
   const problem = objection(job);
   return problem ? { ...job, phase: "failed", problem } : job;
 }
@@ -237,7 +238,7 @@ function showCommand() {
 }
 
 showCommand();
-void offer($("describer"), $("describers"));
+void offer($("describer"), [$("describers"), $("wish")]);
 $("clear").addEventListener("click", removeFinished);
 addEventListener("pagehide", saveNow);
 setInterval(() => jobs.forEach(({ job, card }) => finished(job) || card.tick()), TICK_MS);

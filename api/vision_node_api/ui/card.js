@@ -5,7 +5,7 @@ import { bytes, commands, parts, seconds, sentence, tame } from "./text.js";
 /**
  * @typedef {import("./client.js").News & {
  *   key: string, idempotencyKey: string, name: string, type: string, size: number, phase: string,
- *   describer?: string, file?: File, thumbnail?: string, elapsed?: number, problem?: import("./client.js").Problem}} Job
+ *   describer?: string, prompt?: string, file?: File, thumbnail?: string, elapsed?: number, problem?: import("./client.js").Problem}} Job
  */
 
 const PHASES = {

@@ -35,7 +35,7 @@ export class Refusal extends Error {
 
 /**
  * Bring a job to its end, telling the news on the way; throws a Refusal when it can't be described.
- * @param {{id?: string, file?: File, name: string, describer?: string, idempotencyKey: string}} job
+ * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, idempotencyKey: string}} job
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<News, void>}
  */
@@ -53,6 +53,7 @@ async function* upload(job, signal) {
     const form = new FormData();
     form.append("image", await readable(job.file), job.name);
     if (job.describer) form.append("describer", job.describer);
+    if (job.prompt) form.append("prompt", job.prompt);
     // With the key a repeated request is the same job: a lost answer makes no second one.
     const headers = { "Idempotency-Key": job.idempotencyKey };
     const body = yield* answer("submit", { method: "POST", body: form, headers }, signal, UPLOAD_TIMEOUT_MS);

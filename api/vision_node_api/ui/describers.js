@@ -1,4 +1,4 @@
-/** The choice of a way of describing: offered when there is more than one. */
+/** The choice of a way of describing, and a wish for it: offered when there is more than one. */
 
 /**
  * What GET /describers tells of one.
@@ -7,16 +7,17 @@
 
 /**
  * Fill the choice, and show it if it is one. Without an answer the server's default describes.
- * @param {HTMLSelectElement} select @param {HTMLElement} label what holds it
+ * @param {HTMLSelectElement} select @param {HTMLElement[]} labels what holds it, and the wish
  */
-export async function offer(select, label) {
+export async function offer(select, labels) {
+  const show = (/** @type {boolean} */ shown) => labels.forEach((label) => (label.hidden = !shown));
   try {
     const response = await fetch("describers", { cache: "no-store" });
     const { describers } = await response.json();
     select.replaceChildren(...describers.map(option));
-    label.hidden = describers.length < 2;
+    show(describers.length > 1);
   } catch {
-    label.hidden = true;
+    show(false);
   }
 }
 
