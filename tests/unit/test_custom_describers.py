@@ -23,6 +23,8 @@ from starlette.routing import Route
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers import Describer, Setup, load, load_or_explain
+from vision_node_describer.describers.fallback import standing_by
+from vision_node_describer.describers.openai import OpenAI
 
 EXAMPLES = Path(__file__).parents[2] / "describer" / "examples"
 PICTURE = encoded(halves(), "AVIF", speed=10)
@@ -208,3 +210,17 @@ async def test_a_container_that_is_not_up() -> None:
     with pytest.raises(DescribeError, match="is the container up") as caught:
         await describe("http://127.0.0.1:9/describe")
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
+
+
+def test_who_stands_by_is_what_the_operator_tells() -> None:
+    told = {"FALLBACK_PROVIDER": "openai", "FALLBACK_MODEL": "llava", "FALLBACK_OPTIONS": '{"api": "chat"}'}
+    own = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
+    stand_in = standing_by({**told, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert isinstance(stand_in, OpenAI)
+    assert (stand_in._model, stand_in._api) == ("llava", "chat")
+    assert standing_by({"MODEL": "mine"}) is None
+
+
+def test_a_stand_in_that_cannot_work_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    assert standing_by({"FALLBACK_PROVIDER": "openai"}) is None
+    assert "CredentialsMissing" in caplog.text
