@@ -143,17 +143,25 @@ def test_the_values_describers_come_and_go_and_others_stay(
     mine = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": "mine"}}
     elsewhere("apply", "-f", "-", input=json.dumps({**mine, "spec": {"provider": "metadata"}}))
 
-    def upgrade(**more: Json) -> None:
+    def upgrade(**more: Any) -> None:
         file.write_text(json.dumps({**values, **more}))
         helm("upgrade", OTHER, CHART, "-n", OTHER_NAMESPACE, "--values", str(file), "--wait")
 
     def described_by() -> set[str]:
         return set(elsewhere("get", "describers", "-o", "jsonpath={.items[*].metadata.name}").split())
 
-    upgrade(describers={"further": {"provider": "metadata"}})
-    wait_for(described_by, lambda names: names == {"metadata", "further", "mine"})
+    def default() -> str:
+        path = 'jsonpath={..env[?(@.name=="DEFAULT_DESCRIBER")].value}'
+        return elsewhere("get", "deployments", "-o", path)
+
+    elsewhere("create", "secret", "generic", "keys", "--from-literal=OPENAI_API_KEY=sk-0123456789")
+    upgrade(describers={"further": {"provider": "metadata"}}, providerSecret="keys")
+    wait_for(described_by, lambda names: names == {"metadata", "openai", "further", "mine"})
+    assert default() == "openai"
     upgrade()
     wait_for(described_by, lambda names: names == {"metadata", "mine"})
+    assert default() == "metadata"
+    elsewhere("delete", "secret", "keys")
     elsewhere("delete", "describer", "mine")
 
 
