@@ -7,7 +7,8 @@ works from the whole state.
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import kopf
@@ -113,7 +114,7 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 async def run(settings: Settings, liveness_endpoint: str) -> None:
-    """Run until cancelled or until something fails that only a new start mends."""
+    """Run until SIGTERM or until something fails that only a new start mends."""
     async with Kube.connect("operator") as kube, Store.open(StoreSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
         # From the API server: a mounted file may still be the one of before an upgrade.
@@ -124,19 +125,38 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
         await until_answered(reconciler.resync)
-        operator = kopf.operator(
-            registry=kopf.get_default_registry(),
-            settings=kopf_settings(),
-            memo=kopf.Memo(reconciler=reconciler),
-            standalone=True,
-            namespaces=[settings.namespace],
-            liveness_endpoint=liveness_endpoint,
-        )
-        async with asyncio.TaskGroup() as tasks:
-            loops = [
-                tasks.create_task(reconciler.run()),
-                tasks.create_task(follow_imagejobs(kube, settings.namespace, reconciler)),
-            ]
-            await operator  # until SIGTERM, or until a watch fails for good
-            for loop in loops:
-                loop.cancel()
+        await _serve(kube, settings, reconciler, liveness_endpoint)
+
+
+async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, liveness_endpoint: str) -> None:
+    loops: list[asyncio.Task[None]] = []
+    ready, stopping = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        for loop in loops:
+            loop.cancel()
+        stopping.set()
+
+    operator = kopf.operator(
+        registry=kopf.get_default_registry(),
+        settings=kopf_settings(),
+        memo=kopf.Memo(reconciler=reconciler),
+        ready_flag=ready,
+        stop_flag=stopping,
+        standalone=True,
+        namespaces=[settings.namespace],
+        liveness_endpoint=liveness_endpoint,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        loops.append(tasks.create_task(reconciler.run()))
+        loops.append(tasks.create_task(follow_imagejobs(kube, settings.namespace, reconciler)))
+        loops.append(tasks.create_task(hear_signals(ready, stop)))
+        await operator  # until stopped, or until a watch fails for good
+        stop()
+
+
+async def hear_signals(ready: asyncio.Event, stop: Callable[[], None]) -> None:
+    """Stop at once when told to: kopf takes seconds to end, in which the next operator begins to decide."""
+    await ready.wait()  # kopf has put its own signal handlers in place by then
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -1,11 +1,15 @@
-"""What the operator is told of ImageJobs."""
+"""What the operator is told: of ImageJobs, and to end."""
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from vision_node_contract.kube import Event, KubeError
 from vision_node_operator.following import follow_imagejobs
+from vision_node_operator.handlers import hear_signals
 
 
 class Server:
@@ -46,3 +50,16 @@ async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
         ("imagejobs", "MODIFIED", 1),
         ("imagejobs", "DELETED", 2),
     ]
+
+
+async def test_told_to_end_the_operator_decides_no_more() -> None:
+    ready, stopped = asyncio.Event(), asyncio.Event()
+    hearing = asyncio.create_task(hear_signals(ready, stopped.set))
+    ready.set()
+    await hearing
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(stopped.wait(), 5)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
