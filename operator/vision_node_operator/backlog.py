@@ -69,7 +69,7 @@ class Backlog:
     def put(self, job: ImageJob, now: datetime) -> None:
         """Take in an ImageJob as it is now."""
         name = job.metadata.name
-        self._learn(job, self.jobs.get(name))
+        self._learn(job, self.jobs.get(name), now)
         self.drop(name, now)
         self._images[job.spec.image.key] += 1
         if job.finished:
@@ -165,7 +165,7 @@ class Backlog:
         """Whether some ImageJob names the image with this object key."""
         return key in self._images
 
-    def _learn(self, job: ImageJob, before: ImageJob | None) -> None:
+    def _learn(self, job: ImageJob, before: ImageJob | None, now: datetime) -> None:
         """Take in what the change from `before` tells of workers and describers."""
         name, status = job.metadata.name, job.status
         known = before.status.attempts if before else status.attempts * (name in self.finished)
@@ -176,13 +176,14 @@ class Backlog:
         if status.phase == "failed" and len(self.failed) < UNTOLD:
             self.failed[name] = job
         elif status.attempts == 1 and status.start_time and status.completion_time:
-            took = status.completion_time - status.start_time
+            took = min(status.completion_time, now) - status.start_time
             self.demands[job.spec.describer].measure(took.total_seconds())
 
     def _put_finished(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name
         keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-        expires = (job.status.completion_time or now) + keep
+        # A worker's word: its clock may be wrong, and no date of its may be too large to reckon with.
+        expires = min(job.status.completion_time or now, now) + keep
         version = int(job.metadata.resource_version)
         self.finished[name] = Finished(name, version, expires, job.spec.image.key)
         insort(self._expiry, (expires, name))

@@ -96,7 +96,7 @@ class State:
         self._versions[kind][name] = version
         try:
             self._put(kind, body, now)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             log.warning("%s %s can't be read and is left alone: %s", kind, name, error)
         return True
 

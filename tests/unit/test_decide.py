@@ -7,6 +7,9 @@ import pytest
 from vision_node_operator.state import Kind
 from world import NOW, World, at
 
+DONE = {"phase": "done"}
+KEPT = {"ttlSecondsAfterFinished": 10}
+
 
 def test_nothing_asked_nothing_done() -> None:
     assert World().decide() == []
@@ -337,9 +340,18 @@ def test_thousands_that_expire_do_so_bit_by_bit() -> None:
 
 def test_finished_jobs_expire() -> None:
     world = World()
-    world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10})
+    world.job("j", phase="done", completionTime=at(0), spec=KEPT)
     assert world.decide(after=9) == []
     assert world.decide(after=10) == ["expire j"]
+
+
+def test_a_worker_whose_clock_is_ahead_neither_stops_the_operator_nor_keeps_its_images_for_ever() -> None:
+    world = World()
+    world.processing("j", "w0", startTime=at(-3))
+    end = "9999-12-31T23:59:59Z"
+    world.job("j", phase="done", attempts=1, startTime=at(-3), completionTime=end, spec=KEPT)
+    assert world.decide(after=10) == ["expire j"]
+    assert world.state.backlog.demand("metadata").seconds == 3
 
 
 def test_older_versions_are_ignored() -> None:
@@ -401,6 +413,7 @@ def test_a_lease_found_at_the_start_counts_from_its_own_time() -> None:
     ("kind", "body"),
     [
         ("imagejobs", {"spec": {"image": {}}, "status": {"attempts": "many"}}),
+        ("imagejobs", {"spec": {"image": {"key": "a"}, "ttlSecondsAfterFinished": 10**15}, "status": DONE}),
         ("jobs", {}),
         ("pods", {}),
         ("leases", {"spec": {}}),

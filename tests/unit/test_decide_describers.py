@@ -48,7 +48,8 @@ def test_time_per_image_is_learnt_from_the_first_ends() -> None:
     world = World()
     for n in range(10):
         world.processing(f"j{n}", "w0", startTime=at(0))
-        world.job(f"j{n}", phase="done", attempts=1, worker="w0", startTime=at(0), completionTime=at(4))
+        took = {"startTime": at(0), "completionTime": at(4)}
+        world.job(f"j{n}", seen=4, phase="done", attempts=1, worker="w0", **took)
     assert world.state.backlog.demand("metadata").seconds == pytest.approx(4)
     assert (world.state.backlog.demand("metadata").unfinished, world.state.backlog.given["w0"]) == (0, 10)
 
