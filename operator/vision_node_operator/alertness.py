@@ -11,7 +11,7 @@ ASLEEP = timedelta(seconds=5)
 """Rounds are a second apart at most: after more, somebody has stopped this process for a while."""
 
 SILENT = timedelta(seconds=12)
-"""While anything is in work, Leases are renewed every 5 s: after two of them, a watch may be broken."""
+"""Workers renew their Leases every 5 s: after two of them, the watch may be broken."""
 
 DAZED = timedelta(seconds=10)
 """Time for workers to commit and to renew their Leases after the API server was away: they try every 5 s."""
@@ -19,7 +19,7 @@ DAZED = timedelta(seconds=10)
 
 @dataclass
 class Alertness:
-    """When the loop last went round, and when anything was last heard, by the operator's clock."""
+    """When the loop last went round, and when a Lease was last heard of, by the operator's clock."""
 
     last_round: datetime
     last_heard: datetime
@@ -27,7 +27,7 @@ class Alertness:
     """Nothing could be seen: by our sleep, or because the API server does not answer."""
 
     def must_look(self, now: datetime, *, working: bool) -> bool:
-        """Begin a round, with images in work or not; return whether all is to be listed anew first."""
+        """Begin a round, with workers that have Leases or not; return whether all is to be listed anew."""
         self.cut_off |= now - self.last_round > ASLEEP
         self.last_round = now
         return self.cut_off or (working and now - self.last_heard > SILENT)

@@ -54,6 +54,9 @@ WRITES_AT_ONCE = 32
 HOLD_OFF_SECONDS = (0.2, 30.0)
 """First and longest pause for an object whose write failed, doubling with full jitter."""
 
+AWAY_SECONDS = (0.2, 2.0)
+"""First and longest pause while the API server is away: it is soon seen to be back."""
+
 STALE_SECONDS = 30.0
 """A loop that has not gone round for so long is stuck: the liveness probe fails."""
 
@@ -79,11 +82,14 @@ class Reconciler:
         self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[str, int] = {}
+        self._unanswered = 0
+        self._listing = asyncio.Lock()
         self._alertness = Alertness(last_round=utcnow(), last_heard=utcnow())
 
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
         """Take in a watch event."""
-        self._alertness.last_heard = utcnow()
+        if kind == "leases":
+            self._alertness.last_heard = utcnow()
         if event == "DELETED":
             self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
@@ -103,8 +109,10 @@ class Reconciler:
             tasks.create_task(self._resync_now_and_then())
             tasks.create_task(self._garbage.sweep_now_and_then())
             while True:
-                if await self._is_awake():
-                    self._round()
+                if not await self._is_awake():
+                    await asyncio.sleep(backoff(self._unanswered, *AWAY_SECONDS))
+                    continue
+                self._round()
                 try:
                     await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
                 except TimeoutError:
@@ -124,9 +132,17 @@ class Reconciler:
     async def resync(self) -> None:
         """List everything and take it in, so that nothing is taken for lost that was only not seen yet.
 
+        One at a time: a list that takes long must not bring back what a later one showed to be gone.
+
         Raises:
             KubeError: a list could not be had.
         """
+        async with self._listing:
+            await self._list_all()
+        self._alertness.last_heard = utcnow()
+        self._changed.set()
+
+    async def _list_all(self) -> None:
         space = self._settings.namespace
         ours = f"/apis/{GROUP}/{VERSION}/namespaces/{space}"
         lists: list[tuple[Kind, str, Selectors]] = [
@@ -144,19 +160,19 @@ class Reconciler:
                 for body in bodies:
                     self.state.observe(kind, body, utcnow())
             self.state.sweep(kind, names, int(version), utcnow())
-        self._alertness.last_heard = utcnow()
-        self._changed.set()
 
     async def _is_awake(self) -> bool:
         """Return whether decisions rest on what is: after a sleep or a silence, only once all is listed."""
-        if not self._alertness.must_look(utcnow(), working=any(self.state.backlog.processing())):
+        if not self._alertness.must_look(utcnow(), working=bool(self.state.fleet.heard)):
             return True
         try:
             await self.resync()
         except KubeError as error:
             log.warning("nothing is decided until the API server answers: %s", error)
             self._alertness.cut_off = True
+            self._unanswered += 1
             return False
+        self._unanswered = 0
         self.state.dazed_until = self._alertness.looked(utcnow()) or self.state.dazed_until
         return True
 

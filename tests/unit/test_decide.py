@@ -380,6 +380,19 @@ def test_a_list_read_before_a_deletion_does_not_bring_it_back() -> None:
     assert world.state.fleet.jobs == {}
 
 
+def test_nor_does_one_that_is_still_being_read_when_a_later_one_ends() -> None:
+    world = World()
+    world.job("j")
+    body = {"metadata": {"name": "j", "resourceVersion": "101"}, "spec": {"image": {"key": "images/1"}}}
+    world.forget("imagejobs", "j")
+    world.state.sweep("imagejobs", set(), world.version + 5, NOW)
+    world.state.observe("imagejobs", body, NOW)
+    assert world.state.backlog.jobs == {}
+    for later in (10, 20):
+        world.state.sweep("imagejobs", set(), world.version + later, NOW)
+    assert world.state._gone["imagejobs"] == {}, "remembered no longer than it must be"
+
+
 def test_the_deletion_of_a_namesakes_predecessor_does_not_touch_the_namesake() -> None:
     world = World()
     world.job("j")

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
@@ -11,6 +11,7 @@ from vision_node_operator.actions import Announce, Assign, Launch, Report, Retir
 from vision_node_operator.pools import Pool
 from vision_node_operator.reconcile import Reconciler, until_answered
 from vision_node_operator.settings import Settings
+from vision_node_operator.state import Kind
 
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
 DESCRIBER = {"metadata": {"name": "metadata", "resourceVersion": "1"}, "spec": {"maxWorkers": 1}}
@@ -39,6 +40,9 @@ def worker() -> list[tuple[Any, dict[str, Any]]]:
     ]
 
 
+LISTS: tuple[Kind, ...] = get_args(Kind)
+
+
 class Server:
     """Has nothing at the start; answers writes with `error`; shows `now` when asked for the ImageJob."""
 
@@ -47,13 +51,20 @@ class Server:
         self.error: Exception | None = None
         self.now: dict[str, Any] | None = None
         self.lists: dict[str, list[dict[str, Any]]] = {}
-        self.listed = 0
+        self.answered = asyncio.Event()
+        self.asked = self.listed = self.reading = self.most_at_once = 0
 
     async def list_pages(self, path: str, *_: Any) -> Any:
+        self.asked += 1
         if self.error:
             raise self.error
+        self.reading += 1
+        self.most_at_once = max(self.reading, self.most_at_once)
+        await asyncio.sleep(0)
         self.listed += 1
+        self.answered.set()
         yield self.lists.get(path.rsplit("/", 1)[-1], []), "0"
+        self.reading -= 1
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
         assert (method, path.rsplit("/", 1)[-1]) == ("GET", "j")
@@ -239,6 +250,38 @@ async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock
     assert reconciler.state.is_dazed(module.utcnow())
     clock.ahead += timedelta(seconds=11)
     assert not reconciler.state.is_dazed(module.utcnow())
+
+
+async def test_while_the_api_server_is_away_it_is_asked_with_pauses(server: Server) -> None:
+    reconciler = reconciler_of(server)
+    reconciler._alertness.cut_off = True
+    server.error = UnavailableError(0, "NoAnswer", "connection refused")
+    task = asyncio.create_task(reconciler.run())
+    await asyncio.sleep(0.5)
+    assert not task.done()
+    assert 1 <= server.asked <= 20
+    server.error = None
+    await asyncio.wait_for(server.answered.wait(), module.AWAY_SECONDS[1] + 1)
+    task.cancel()
+
+
+async def test_lists_are_read_one_after_the_other(server: Server) -> None:
+    """A list under way knows nothing of what went since, and a later one makes it forgotten."""
+    reconciler = reconciler_of(server)
+    await asyncio.gather(reconciler.resync(), reconciler.resync())
+    assert server.most_at_once == 1
+
+
+async def test_a_silent_lease_watch_is_noticed_while_others_speak(server: Server, clock: Clock) -> None:
+    """Else nobody would be serving after 20 s, and idle workers be retired after a minute."""
+    reconciler = reconciler_of(server)
+    for kind, body in worker():
+        reconciler.observe(kind, "ADDED", body)
+    for version in range(2, 6):
+        clock.ahead += timedelta(seconds=4)
+        reconciler.observe("imagejobs", "ADDED", imagejob(version))
+        assert await reconciler._is_awake()
+    assert server.listed == len(LISTS)
 
 
 async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock: Clock) -> None:
