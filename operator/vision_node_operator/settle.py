@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.reasons import Readiness, Reason
 
-from .actions import Action, Cordon, Fail
+from .actions import Action, Cordon, Fail, Requeue
 from .pools import Pool
 from .retry import after_loss, again_or_fail
 from .settings import Settings
@@ -36,8 +36,22 @@ def _settle(job: ImageJob, state: State, now: datetime) -> Iterator[Action]:
     elif pod is None or not pod.alive:
         yield after_loss(state, job, pod, now)
     elif status.attempt_deadline and status.attempt_deadline <= now and not state.is_dazed(now):
-        late = f"worker {worker} did not finish within {state.timeout(job).total_seconds():g} s"
+        yield from _end_late(job, worker, status.attempt_deadline, state, now)
+
+
+def _end_late(
+    job: ImageJob, worker: str, deadline: datetime, state: State, now: datetime
+) -> Iterator[Cordon | Requeue | Fail]:
+    """End an attempt that is late: its worker is lost, or hung, or slower than this ImageJob allows."""
+    timeout, usual = state.timeout(job), timedelta(seconds=state.spec_for(job).timeout_seconds)
+    if now - (deadline - timeout) >= usual:
+        # Not before: whoever submits an image must not be able to end workers by an impatient timeout.
         yield Cordon(worker)
+    if state.is_silent(worker, now):
+        lost = f"worker {worker} was cut off or hung: it has not renewed its Lease for a while"
+        yield again_or_fail(state, job, Reason.WORKER_LOST, lost, now)
+    else:
+        late = f"worker {worker} did not finish within {timeout.total_seconds():g} s"
         yield again_or_fail(state, job, Reason.ATTEMPT_TIMED_OUT, late, now)
 
 

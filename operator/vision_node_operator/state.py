@@ -194,6 +194,11 @@ class State:
         kind, _, name = object_key.partition("/")
         return any(kind == known and name in names for known, names in self._versions.items())
 
+    def is_silent(self, worker: str, now: datetime) -> bool:
+        """Whether the worker (pod name) served, and has not been heard of for longer than a hiccup."""
+        heard = self.fleet.heard.get(worker)
+        return heard is not None and now - heard.last >= LEASE_GRACE
+
     def workers(self, now: datetime) -> list[Worker]:
         """Return all workers, by Job name."""
         jobs = sorted(self.fleet.jobs.values(), key=lambda job: job.name)
@@ -210,7 +215,7 @@ class State:
         return Worker(
             job=job,
             pod=pod,
-            serving=usable and heard is not None and now - heard.last < LEASE_GRACE,
+            serving=usable and heard is not None and not self.is_silent(name, now),
             held=self.backlog.held(name) + under_way,
             given=self.backlog.given[name] + under_way,
             idle_since=max(heard.first, self.backlog.released.get(name, heard.first)) if heard else None,

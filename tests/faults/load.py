@@ -28,8 +28,8 @@ RETRY_SECONDS = 0.2
 GIVE_UP_SECONDS = 90.0
 """A submit that is not acknowledged within this is a failure of the system."""
 
-TIMEOUT_BY_HAND_SECONDS = 15
-"""Shorter than the operator's pauses: deadlines pass while it can't look."""
+TIMEOUT_SECONDS = 15
+"""The Describer's. Shorter than the operator's pauses: deadlines pass while it can't look."""
 
 MAX_BYTES = 20_000
 
@@ -53,10 +53,10 @@ POISON: list[tuple[str, bytes, Expected, dict[str, Any], bool]] = [
     ("memory-1", EXHAUST_MEMORY, OUT_OF_MEMORY, {}, False),
     ("memory-2", EXHAUST_MEMORY, OUT_OF_MEMORY, {}, True),
     ("crash", CRASH, CRASHED, {}, False),
-    ("hang-1", HANG, HUNG, {"timeoutSeconds": 3, "maxAttempts": 2}, True),
-    ("hang-2", HANG, HUNG, {"timeoutSeconds": 3, "maxAttempts": 2}, True),
+    ("hang-1", HANG, HUNG, {"maxAttempts": 2}, True),
+    ("hang-2", HANG, HUNG, {"maxAttempts": 2}, True),
 ]
-"""Name, comment, end, spec, whether by hand (only there the timeout can be chosen)."""
+"""Name, comment, end, spec, whether by hand (only there the attempts can be chosen)."""
 
 
 def pictures(seed: int, count: int) -> list[Picture]:
@@ -73,8 +73,7 @@ def good(index: int, dice: random.Random) -> Picture:
     """Return the picture with that number."""
     size = (16 + index % 100, 16 + index // 100)
     by_hand = index % BY_HAND_EACH == 0
-    spec = {"timeoutSeconds": TIMEOUT_BY_HAND_SECONDS} if by_hand else {}
-    return Picture(f"good-{index}", _draw(size, dice), Expected(size=size), spec, by_hand)
+    return Picture(f"good-{index}", _draw(size, dice), Expected(size=size), by_hand=by_hand)
 
 
 def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> bytes:
@@ -87,7 +86,7 @@ def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> b
 def hanging(count: int) -> list[Picture]:
     """Return pictures that never let go of who describes them, each with one attempt."""
     data = _draw((64, 48), random.Random(0), HANG)  # noqa: S311
-    spec = {"timeoutSeconds": 3, "maxAttempts": 1}
+    spec = {"maxAttempts": 1}
     return [Picture(f"hanging-{index}", data, HUNG, spec, by_hand=True) for index in range(count)]
 
 

@@ -11,7 +11,7 @@ from vision_node_contract.kube import AlreadyExistsError, Kube
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_KIND, DESCRIBER_PLURAL, GROUP, VERSION
 
 from cluster.release import NAMESPACE
-from faults.load import DESCRIBER, Picture, inbox_key
+from faults.load import DESCRIBER, TIMEOUT_SECONDS, Picture, inbox_key
 from faults.sabotage import LOOK_SECONDS, PODS
 
 Json = dict[str, Any]
@@ -31,6 +31,7 @@ FAULTY: Json = {
         "command": ["python", "-c", Path(__file__).with_name("faulty.py").read_text()],
         "maxWorkers": WORKERS,
         "concurrency": CONCURRENCY,
+        "timeoutSeconds": TIMEOUT_SECONDS,
         # Little, to be soon exhausted.
         "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
     },

@@ -20,7 +20,7 @@ from faults.sabotage import FIND_SECONDS, Saboteur
 from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
-"""After the last fault all must end within this: a hung image has two attempts of a few seconds each."""
+"""After the last fault all must end within this: a hung image has two attempts of TIMEOUT_SECONDS each."""
 
 AFTERWARDS_SECONDS = 5.0
 """The load goes on for so long after the last fault, to show that images are described again."""

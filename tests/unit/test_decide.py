@@ -284,6 +284,28 @@ def test_a_worker_that_hangs_makes_room_for_another(why: str, worker: Any, kept:
     assert said == ["retire vn-metadata-0", "launch vn-metadata-1"], why
 
 
+@pytest.mark.parametrize(
+    ("why", "timeout", "after", "cordons"),
+    [
+        ("an impatient image says nothing of its worker", 1, 1, False),
+        ("unless we came to look later", 1, 30, True),
+        ("the usual time has passed", 30, 30, True),
+        ("a patient image is waited for", 90, 30, False),
+        ("but not longer", 90, 90, True),
+    ],
+)
+def test_a_worker_is_cordoned_for_being_slower_than_its_describer_allows(
+    why: str, timeout: int, after: float, *, cordons: bool
+) -> None:
+    world = World()
+    world.describer(timeoutSeconds=30)
+    world.worker(0, heard=after)
+    world.processing("j", "w0", spec={"timeoutSeconds": timeout}, attemptDeadline=at(timeout))
+    said = world.decide(after=after)
+    assert ("cordon w0" in said) == cordons, why
+    assert said[-1:] == (["requeue j AttemptTimedOut " + f"+{after + 1}"] if after >= timeout else []), why
+
+
 def test_a_worker_that_let_an_attempt_time_out_gets_no_more() -> None:
     world = World()
     world.worker(0)

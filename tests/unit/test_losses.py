@@ -178,7 +178,24 @@ def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it(
     world.worker(1, heard=0)
     world.state.dazed_until = NOW + timedelta(seconds=100)
     assert world.decide(after=99, minWorkers=2) == []
-    assert world.decide(after=100)[:2] == ["cordon w0", "requeue late AttemptTimedOut +101"]
+    assert world.decide(after=100)[:2] == ["cordon w0", "requeue late WorkerLost +100 free"]
+
+
+@pytest.mark.parametrize(
+    ("why", "heard", "expected"),
+    [
+        ("it is heard of: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
+        ("its node is away, which Kubernetes has yet to notice", 40, "requeue late WorkerLost +60 free"),
+        ("it ends, and has said so: it does not finish in time", None, "requeue late AttemptTimedOut +61"),
+    ],
+)
+def test_a_late_image_pays_only_where_its_worker_is_heard_of(
+    why: str, heard: float | None, expected: str
+) -> None:
+    world = World()
+    world.worker(0, heard=heard)
+    world.processing("late", "w0", attemptDeadline=at(60))
+    assert world.decide(after=60)[1] == expected, why
 
 
 @pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
