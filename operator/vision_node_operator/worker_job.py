@@ -11,11 +11,7 @@ from .pools import Pool
 
 def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
     """Return the Job to create; `owner` is the ownerReference with whose object the Job goes."""
-    labels = {
-        COMPONENT_LABEL: WORKER_COMPONENT,
-        DESCRIBER_LABEL: pool.describer,
-        TEMPLATE_LABEL: pool.template_hash,
-    }
+    labels = {**_labels(pool), TEMPLATE_LABEL: pool.template_hash}
     template = copy.deepcopy(pool.pod_template)
     meta = template.setdefault("metadata", {})
     meta["labels"] = {**meta.get("labels", {}), **labels}
@@ -27,3 +23,13 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
         "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
         "spec": {"parallelism": 1, "completions": 1, "backoffLimit": 0, "template": template},
     }
+
+
+def is_of(job: dict[str, Any], pool: Pool) -> bool:
+    """Whether a Job is one of the pool's workers, of whatever template."""
+    labels: dict[str, str] = job["metadata"].get("labels", {})
+    return labels.items() >= _labels(pool).items()
+
+
+def _labels(pool: Pool) -> dict[str, str]:
+    return {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: pool.describer}

@@ -104,9 +104,13 @@ class Writer:
         try:
             body = worker_job.manifest(action.name, action.pool, self._owner)
             return await self._kube.request("POST", self._jobs_path, body=body)
-        except AlreadyExistsError:
+        except AlreadyExistsError as error:
             # Made before a crash or a lost answer: adopt it.
-            return await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
+            found = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
+            if worker_job.is_of(found, action.pool):
+                return found
+            told = f"Job {action.name} is not a worker of {action.pool.describer} but has its name; delete it"
+            raise KubeError(error.status, error.reason, told) from error
 
     async def _retire(self, action: Retire) -> None:
         # The default for Jobs would leave the pod running.
