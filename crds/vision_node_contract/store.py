@@ -40,8 +40,11 @@ TRANSFER_SECONDS = 60.0
 """A whole transfer, however slowly it goes on."""
 
 CONNECT_PAUSES = (0.1, 0.3)
-"""Seconds before another try to connect. The one layer that retries storage, and only connections that never
-came about, so nothing is done twice."""
+"""Seconds before another try after a refused connection; one that nobody answered has waited enough.
+
+The one layer that retries storage, but for aiohttp: once, when a kept connection turns out closed; a GET, or
+a PUT of the same bytes.
+"""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
 _RETRIES = urllib3.Retry(
@@ -52,7 +55,8 @@ CHUNK_BYTES = 1 << 20
 """Received at a time: images are seldom larger, and each pause costs a turn of the event loop."""
 
 REFUSAL_BYTES = 1 << 16
-"""Of a refusal: it holds a few hundred, and whoever answers in the bucket's place may send more."""
+"""Of an answer that is no object: it holds a few hundred, and whoever answers in the bucket's place may
+send more."""
 
 _MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
 _CODE = re.compile(rb"<Code>(\w+)</Code>")
@@ -119,7 +123,7 @@ class Store:
         tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
         connector = aiohttp.TCPConnector(ssl=tls, limit=TRANSFERS)
         async with aiohttp.ClientSession(
-            connector=connector, timeout=_TIMEOUT, read_bufsize=CHUNK_BYTES
+            connector=connector, timeout=_TIMEOUT, read_bufsize=CHUNK_BYTES, auto_decompress=False
         ) as session:
             store = cls(settings, session)
             try:
@@ -175,13 +179,21 @@ class Store:
         return [o.object_name for o in found if o.object_name and o.last_modified and o.last_modified < than]
 
     async def _send(
-        self, method: str, key: str, sha256: str, data: bytes | None, headers: dict[str, str], most: int = -1
+        self,
+        method: str,
+        key: str,
+        sha256: str,
+        data: bytes | None,
+        headers: dict[str, str],
+        most: int = REFUSAL_BYTES,
     ) -> bytes:
         pauses = iter(CONNECT_PAUSES)
         while True:
             try:
                 url, signed = self._signer.sign(method, key, sha256)
-                async with self._session.request(method, url, data=data, headers=headers | signed) as answer:
+                async with self._session.request(
+                    method, url, data=data, headers=headers | signed, allow_redirects=False
+                ) as answer:
                     body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
             except aiohttp.ClientConnectorError as error:
                 pause = next(pauses, None)
@@ -214,9 +226,7 @@ _SILENT = "storage did not answer well: {}"
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """Return the body, or its first `most` bytes."""
-    if most < 0 or (answer.content_length or most + 1) <= most:
-        return await answer.read()
+    """Return the body, or its first `most` bytes, whatever Content-Length says."""
     try:
         return await answer.content.readexactly(most)
     except asyncio.IncompleteReadError as error:

@@ -1,5 +1,6 @@
 """The bucket's client against a server that speaks S3's protocol over a real socket."""
 
+import gzip
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -70,6 +71,25 @@ async def test_a_get_reads_no_more_than_is_wanted(opened: Open, length: str, siz
         return answer
 
     assert await (await opened(give)).get("images/a", 4) == b"x" * read
+
+
+async def test_a_get_unpacks_nothing(opened: Open) -> None:
+    packed = gzip.compress(b"x" * (1 << 22))
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    assert await (await opened(give)).get("images/a", 1 << 20) == packed
+
+
+async def test_a_redirect_is_not_followed(opened: Open) -> None:
+    async def give(request: web.Request) -> web.Response:
+        if request.path.endswith("/b"):
+            return web.Response(body=b"elsewhere")
+        return web.Response(status=307, headers={"Location": "/bucket/images/b"})
+
+    with pytest.raises(StoreUnavailableError, match="307"):
+        await (await opened(give)).get("images/a", 10)
 
 
 @pytest.mark.parametrize(
