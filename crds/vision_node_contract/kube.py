@@ -6,16 +6,21 @@ its way to a request costs more time than the operator takes to decide on it (se
 
 import asyncio
 import json
+import logging
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from . import access
 from .access import Access
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -28,11 +33,17 @@ WATCH_SECONDS = 300
 WATCH_SILENCE_SECONDS = 75.0
 """Bookmarks arrive about once a minute: a watch silent for longer has lost its connection."""
 
+BRIEF_SECONDS = 1.0
+"""A watch that ends before this without an event has failed: opened again at once, it would end again."""
+
 PAGE = 500
 """Objects a LIST returns at once, as kubectl does: bounds memory on both sides."""
 
 RETRY_SECONDS = (0.1, 3.0)
 """First and longest wait before a broken watch is tried again (doubling, with full jitter)."""
+
+_NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError)
+"""ValueError: what came is no JSON, but a proxy's page or half a line."""
 
 _ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 _ONE_WATCH = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
@@ -132,11 +143,11 @@ class Kube:
         try:
             async with self._send(method, path, query, data, _ONE_REQUEST) as response:
                 answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if response.status >= 400:
+                raise error_of(response.status, answer)
+            found: Json = json.loads(answer)
+        except _NO_ANSWER as error:
             raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
-        if response.status >= 400:
-            raise error_of(response.status, answer)
-        found: Json = json.loads(answer)
         return found
 
     async def list_pages(
@@ -165,8 +176,9 @@ class Kube:
 
         Raises:
             GoneError: list again.
-            UnavailableError: the connection broke or fell silent.
+            UnavailableError: the connection broke or fell silent, or the watch ended at once.
         """
+        began, events = time.monotonic(), 0
         query = [
             *selectors.query(),
             ("watch", "true"),
@@ -182,9 +194,12 @@ class Kube:
                     event: Json = json.loads(line)
                     if event["type"] == "ERROR":
                         raise error_of(event["object"].get("code", 500), event["object"])
+                    events += 1
                     yield event
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except _NO_ANSWER as error:
             raise UnavailableError(0, "WatchBroken", f"{path}: {error!r}") from error
+        if not events and time.monotonic() - began < BRIEF_SECONDS:
+            raise UnavailableError(0, "WatchEnded", f"{path}: ended at once, without an event")
 
     async def follow(self, path: str, selectors: Selectors = Selectors()) -> AsyncIterator[Event]:
         """List, then watch, for ever: what is there now, then every change, then again after a gap.
@@ -209,7 +224,10 @@ class Kube:
                     if event["type"] != "BOOKMARK":
                         yield Event(event["type"], [event["object"]])
             except (GoneError, UnavailableError) as error:
-                version = "" if isinstance(error, GoneError) else version
+                if isinstance(error, GoneError):
+                    version = ""
+                else:
+                    log.warning("watch of %s is tried again: %s", path, error)
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
                 failures += 1
 

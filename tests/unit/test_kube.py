@@ -50,6 +50,9 @@ class Server:
                 assert request.transport
                 request.transport.abort()
                 return response
+            if isinstance(event, bytes):
+                await response.write(event)
+                continue
             await response.write(json.dumps(event).encode() + b"\n")
         return response
 
@@ -161,6 +164,29 @@ async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Conn
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "5", "6"]
 
 
+@pytest.mark.parametrize("line", [b'{"type":"ADDED","obj', b"x" * (2 * LINE_BYTES)], ids=["half", "long"])
+async def test_a_watch_whose_line_cannot_be_read_is_broken(
+    server: Server, connect: Connect, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    server.pages = [page(5)]
+    server.watches = [[event("ADDED", "a", 6), line], [event("ADDED", "b", 7)]]
+    kube = await connect(server.get)
+    assert (await take(kube, 4))[2:] == [("ADDED", ["a"]), ("ADDED", ["b"])]
+    (record,) = caplog.records
+    assert f"watch of {PATH} is tried again: WatchBroken" in record.message
+
+
+async def test_watches_that_end_at_once_are_opened_ever_more_slowly(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[int] = []
+    monkeypatch.setattr(module, "backoff", lambda count, *_: failures.append(count) or 0.0)
+    server.pages = [page(5)]
+    server.watches = [[], [], [event("ADDED", "a", 6)], [], [event("ADDED", "b", 7)]]
+    await take(await connect(server.get), 4)
+    assert failures == [0, 1, 0]
+
+
 async def test_a_list_that_breaks_between_pages_begins_anew(server: Server, connect: Connect) -> None:
     server.pages = [page(5, "a", proceed="more"), {"broken": True}, page(6, "a", "b")]
     server.watches = [[]]
@@ -196,6 +222,15 @@ async def test_refusals(connect: Connect, status: int, reason: str, expected: ty
 @pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b"[1]", b"\xff\xfe"])
 def test_answers_that_are_no_status_objects(body: bytes) -> None:
     assert isinstance(error_of(502, body), UnavailableError)
+
+
+@pytest.mark.parametrize("status", [200, 302])
+async def test_an_answer_that_is_no_json_is_none(connect: Connect, status: int) -> None:
+    async def portal(_: web.Request) -> web.Response:
+        return web.Response(status=status, text="<html>", headers={"Location": "/"})
+
+    with pytest.raises(UnavailableError, match=f"GET {PATH}"):
+        await (await connect(portal)).request("GET", PATH)
 
 
 async def test_patches_are_merge_patches(connect: Connect) -> None:
