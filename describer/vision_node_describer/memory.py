@@ -1,7 +1,8 @@
 """Memory for describing, given out before it is used: one huge picture must not kill the rest.
 
 Pictures whose decoding fits together are described together; one that fits only alone waits until it
-has the worker to itself; one that does not fit at all is refused before it takes the worker down.
+has the worker to itself, and those after it wait, too; one that does not fit at all is refused before it
+takes the worker down.
 """
 
 import asyncio
@@ -20,11 +21,13 @@ class Budget:
     def __init__(self, limit_bytes: int) -> None:
         self._total = max(0, limit_bytes - RESERVED_BYTES)
         self._used = 0
+        self._turn = asyncio.Lock()
+        """Held by the first in line: small ones that keep coming must not pass a large one for ever."""
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def room(self, wanted: int) -> AsyncIterator[None]:
-        """Wait for `wanted` bytes and hold them.
+        """Wait for `wanted` bytes, first come, first served, and hold them.
 
         Raises:
             DescribeError: ImageTooLarge: there will never be so much.
@@ -35,7 +38,7 @@ class Budget:
             )
             advice = "scale it down, save it as JPEG or PNG, or raise the describer's memory limit"
             raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{needs}; {advice}")
-        async with self._changed:
+        async with self._turn, self._changed:
             await self._changed.wait_for(lambda: self._used + wanted <= self._total)
             self._used += wanted
         try:

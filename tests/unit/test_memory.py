@@ -28,6 +28,19 @@ async def test_what_fits_together_goes_together_and_the_rest_waits() -> None:
     assert max(order.index("-a"), order.index("-b")) < order.index("+c")
 
 
+async def test_a_large_one_is_not_starved_by_small_ones_that_keep_coming() -> None:
+    budget, order = Budget(RESERVED_BYTES + 100 * MIB), list[str]()
+
+    async def describe(name: str, wanted: int) -> None:
+        async with budget.room(wanted):
+            order.append(name)
+            await asyncio.sleep(0.001)
+
+    small = [describe(f"small {n}", 40 * MIB) for n in range(3)]
+    await asyncio.gather(small[0], describe("large", 100 * MIB), *small[1:])
+    assert order == ["small 0", "large", "small 1", "small 2"]
+
+
 async def test_room_is_given_back_after_a_failure() -> None:
     budget = Budget(RESERVED_BYTES + MIB)
     for _ in range(3):
