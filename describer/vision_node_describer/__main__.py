@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import NoReturn
 
 import uvloop
 
@@ -12,14 +13,19 @@ from .worker import run
 def main() -> None:
     """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    uvloop.run(_run_and_exit())
+
+
+async def _run_and_exit() -> NoReturn:
+    """Exit from within the loop: its end, and Python's, wait for threads, and one that hangs never ends."""
     status = 0
     try:
-        uvloop.run(run(Settings.from_env()))
+        await run(Settings.from_env())
     except Exception:
         logging.getLogger(__name__).exception("the worker ends")
         status = 1
     logging.shutdown()
-    os._exit(status)  # Python would wait for every thread, and one that hangs in a describer never ends
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ class LastWords:
     def __init__(self, path: Path = PATH) -> None:
         self._describing: list[str] = []
         self._file: int | None = None
+        self._failed = False
         try:
             self._file = os.open(path, os.O_WRONLY)
         except OSError as error:
@@ -40,8 +41,14 @@ class LastWords:
             self._write()
 
     def _write(self) -> None:
-        # In place and without fsync (6 µs): the file outlives the process, and that is all it has to.
-        if self._file is not None:
-            message = "\n".join(self._describing).encode()
+        if self._file is None:
+            return
+        message = "\n".join(self._describing).encode()
+        try:
+            # In place and without fsync (6 µs): the file outlives the process, and that is all it has to.
             os.pwrite(self._file, message, 0)
             os.ftruncate(self._file, len(message))
+        except OSError as error:  # a full disk costs the message, not the attempt
+            if not self._failed:
+                log.warning("the termination message can't be written: %s", error)
+            self._failed = True

@@ -50,8 +50,7 @@ class Worker:
                 log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
                 continue
             key = (job.metadata.uid, job.status.attempts)
-            full = self._max_images and self._taken >= self._max_images
-            if key in self._held or job.status.error or full:
+            if key in self._held or job.status.error or self._is_full():
                 continue  # what is too much comes back to the operator with our end
             self._held[key] = task = asyncio.create_task(self._attempts.attempt(job))
             self._taken += 1
@@ -66,11 +65,18 @@ class Worker:
     def _release(self, uids: Set[str]) -> None:
         """Expect nothing more of these attempts; a thread that hangs in a describer can't be ended."""
         self._over |= {key for key in self._held if key[0] in uids}
+        self._end_if_used_up()
 
     def _drop(self, key: tuple[str, int]) -> None:
         del self._held[key]
         self._over.discard(key)
-        if self._max_images and self._taken >= self._max_images and not self._held:
+        self._end_if_used_up()
+
+    def _is_full(self) -> bool:
+        return 0 < self._max_images <= self._taken
+
+    def _end_if_used_up(self) -> None:
+        if self._is_full() and self._held.keys() <= self._over:
             self.used_up.set()
 
 

@@ -1,6 +1,8 @@
 """The worker: each assignment once, no more than it may have; its end and its last words."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,6 +92,17 @@ async def test_it_is_used_up_when_it_has_finished_all_that_it_may_have(attempts:
     await asyncio.wait_for(worker.used_up.wait(), 1)
 
 
+async def test_it_is_used_up_when_all_that_it_holds_was_taken_back(attempts: Attempts) -> None:
+    """The operator may have begun anew since, and know nothing of a thread that hangs."""
+    parts: Any = (attempts,)
+    worker = Worker(*parts, max_images=2)
+    worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
+    worker.take(Event("DELETED", [assigned("a")]))
+    assert not worker.used_up.is_set()
+    worker.take(Event("DELETED", [assigned("b")]))
+    assert worker.used_up.is_set()
+
+
 async def test_each_assignment_is_attempted_once_however_often_it_is_shown(
     worker: Worker, attempts: Attempts
 ) -> None:
@@ -126,6 +139,36 @@ def test_last_words_name_what_is_being_described(tmp_path: Path) -> None:
 def test_without_a_place_for_last_words_work_goes_on(tmp_path: Path) -> None:
     with LastWords(tmp_path / "missing").describing("first"):
         pass
+
+
+def test_last_words_that_cannot_be_written_are_missed_once(caplog: pytest.LogCaptureFixture) -> None:
+    words = LastWords(Path("/dev/full"))
+    with words.describing("first"), words.describing("second"):
+        pass
+    assert [record.message for record in caplog.records] == [
+        "the termination message can't be written: [Errno 28] No space left on device"
+    ]
+
+
+MAIN = """
+import asyncio, threading
+from vision_node_describer import __main__ as module
+
+async def run(settings):
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    {}
+
+module.run, module.Settings.from_env = run, lambda: None
+module.main()
+"""
+
+
+@pytest.mark.parametrize(("end", "status", "said"), [("return", 0, ""), ("1 / 0", 1, "ZeroDivisionError")])
+def test_it_exits_though_a_thread_hangs(end: str, status: int, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN.format(end)], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, said in done.stderr) == (status, True), done.stderr
 
 
 class Server:
