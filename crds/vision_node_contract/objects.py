@@ -24,9 +24,15 @@ def new_image_key() -> str:
 
 
 def own_keys(job: ImageJob) -> list[str]:
-    """Return the keys of the objects that go with `job`; what is under inbox/ stays its owner's."""
-    keys = [job.spec.image.key, job.status.result.key if job.status.result else None]
-    return [key for key in keys if key and key.startswith((IMAGES_PREFIX, RESULTS_PREFIX))]
+    """Return the keys of the objects that go with `job`.
+
+    What is under inbox/ stays its owner's; a result that is named after another job is that one's, whoever
+    wrote the status.
+    """
+    image, result = job.spec.image.key, job.status.result
+    own = result_key(job.metadata.uid, job.status.attempts)
+    keys = [image] if image.startswith(IMAGES_PREFIX) else []
+    return [*keys, own] if result and result.key == own else keys
 
 
 def result_key(uid: str, attempt: int) -> str:

@@ -239,10 +239,14 @@ class Workers:
         answer = self._http.patch(path, content=json.dumps({"status": status}), headers=headers)
         return answer.status_code, answer.json().get("message", "")
 
-    def lease(self, method: str, name: str, *, pod: str) -> int:
-        """Create (POST), renew (PATCH) or withdraw (DELETE) a Lease as that pod; the answer's status."""
+    def lease(self, method: str, name: str, *, pod: str | None) -> int:
+        """Create (POST), renew (PATCH) or withdraw (DELETE) a Lease as that pod; the answer's status.
+
+        Without a name, the API server is to generate one.
+        """
         path = f"/apis/coordination.k8s.io/v1/namespaces/{OTHER_NAMESPACE}/leases"
-        body = {"metadata": {"name": name}, "spec": {"holderIdentity": name}}
+        metadata = {"name": name} if name else {"generateName": "lease-"}
+        body = {"metadata": metadata, "spec": {"holderIdentity": name}}
         headers = {
             "Authorization": f"Bearer {self.token(pod)}",
             "Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json",
@@ -254,6 +258,8 @@ class Workers:
 
 def test_a_worker_says_only_of_itself_that_it_serves(workers: Workers) -> None:
     assert workers.lease("POST", "theirs", pod="mine") == 403
+    assert workers.lease("POST", "", pod="mine") == 403
+    assert workers.lease("POST", "", pod=None) == 403
     assert workers.lease("POST", "mine", pod="mine") == 201
     assert workers.lease("PATCH", "mine", pod="theirs") == 403
     assert workers.lease("DELETE", "mine", pod="theirs") == 403
@@ -344,6 +350,20 @@ def test_a_worker_changes_only_the_outcome(workers: Workers, assigned: str, stat
 @pytest.mark.parametrize("status", [REPORT, DONE, FAILED], ids=["reports", "done", "failed"])
 def test_a_worker_commits_its_own(workers: Workers, assigned: str, status: Json) -> None:
     assert workers.write(assigned, status, pod="mine") == (200, "")
+
+
+def test_a_worker_names_no_result_but_its_own(
+    workers: Workers, assigned: str, elsewhere: Callable[..., str]
+) -> None:
+    uid = elsewhere("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
+
+    def commit(key: str) -> tuple[int, str]:
+        return workers.write(assigned, {**DONE, "result": {**DONE["result"], "key": key}}, pod="mine")
+
+    for key in (f"results/{uuid.uuid4()}/1", f"results/{uid}/2", "images/another", ""):
+        code, said = commit(key)
+        assert (code, "names no result but its attempt's own" in said) == (403, True), said
+    assert commit(f"results/{uid}/1") == (200, "")
 
 
 def test_what_is_queued_is_nobodys(workers: Workers, elsewhere: Callable[..., str]) -> None:

@@ -20,7 +20,7 @@ def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "uid": name, "resourceVersion": "5"},
         "spec": {"image": {"key": image}},
-        "status": {"phase": "done" if result else "queued", **stored},
+        "status": {"phase": "done" if result else "queued", "attempts": 1, **stored},
     }
 
 
@@ -60,9 +60,13 @@ def garbage(bucket: Bucket, *bodies: dict[str, Any]) -> Garbage:
     ("image", "result", "own"),
     [
         ("images/1", None, ["images/1"]),
-        ("images/1", "results/u/1", ["images/1", "results/u/1"]),
-        ("inbox/1", "results/u/1", ["results/u/1"]),
+        ("images/1", "results/j/1", ["images/1", "results/j/1"]),
+        ("inbox/1", "results/j/1", ["results/j/1"]),
         ("inbox/1", None, []),
+        ("images/1", "results/another/1", ["images/1"]),
+        ("images/1", "results/j/../another/1", ["images/1"]),
+        ("images/1", "images/another", ["images/1"]),
+        ("results/another/1", None, []),
     ],
 )
 def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
@@ -79,14 +83,14 @@ async def collect(bucket: Bucket, deleted: dict[str, Any], *others: dict[str, An
 
 
 async def test_a_deleted_job_takes_its_objects_along() -> None:
-    bucket = Bucket("images/1", "results/u/1", "images/2")
-    await collect(bucket, body("j", "images/1", "results/u/1"), body("k", "images/2"))
+    bucket = Bucket("images/1", "results/j/1", "images/2")
+    await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
     assert bucket.keys == {"images/2"}
 
 
 async def test_but_not_an_image_that_its_retry_needs() -> None:
-    bucket = Bucket("images/1", "results/u/1")
-    await collect(bucket, body("j", "images/1", "results/u/1"), body("retry", "images/1"))
+    bucket = Bucket("images/1", "results/j/1")
+    await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
