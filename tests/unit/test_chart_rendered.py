@@ -55,6 +55,16 @@ def test_every_container_has_resources(name: str) -> None:
             assert "memory" in container["resources"]["limits"], owner
 
 
+def test_minio_collects_garbage_before_it_is_killed() -> None:
+    """At the limit itself the kernel would be first: a hard limit counts more than Go does."""
+    (minio,) = containers(pod(rendered("default"), "vision-node-minio"))
+    env = {variable["name"]: variable for variable in minio["env"]}
+    field = {"resource": "limits.memory", "divisor": "1Mi"}
+    assert env["MEMORY_LIMIT_MI"]["valueFrom"] == {"resourceFieldRef": field}
+    assert env["GOMEMLIMIT"]["value"] == "$(MEMORY_LIMIT_MI)000000"
+    assert list(env).index("MEMORY_LIMIT_MI") < list(env).index("GOMEMLIMIT"), "or it isn't expanded"
+
+
 @every_value_set
 def test_everything_that_serves_has_probes(name: str) -> None:
     objects = rendered(name)
