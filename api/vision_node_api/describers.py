@@ -6,7 +6,7 @@ import re
 from vision_node_contract.describer import Describer
 from vision_node_contract.imagejob import Condition
 from vision_node_contract.kube import Event, Kube, NotFoundError
-from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, VERSION
+from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ class Describers:
     """The Describers of one namespace."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
-        self.path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DESCRIBER_PLURAL}"
+        self.path = path_of(DESCRIBER_PLURAL, namespace)
         self._kube = kube
         self._known: dict[str, Describer] = {}
 

@@ -2,7 +2,7 @@
 
 from .imagejob import ImageJob, Spec
 from .kube import Json, Kube
-from .names import GROUP, PLURAL, VERSION
+from .names import PLURAL, path_of
 from .transitions import StatusPatch
 
 
@@ -10,7 +10,7 @@ class ImageJobs:
     """The ImageJobs of one namespace. Methods raise KubeError and its subclasses."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
-        self.path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+        self.path = path_of(PLURAL, namespace)
         self._kube = kube
 
     async def create(self, name: str, spec: Spec, labels: dict[str, str]) -> ImageJob:

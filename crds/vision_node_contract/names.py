@@ -7,6 +7,12 @@ PLURAL = "imagejobs"
 DESCRIBER_KIND = "Describer"
 DESCRIBER_PLURAL = "describers"
 
+
+def path_of(plural: str, namespace: str) -> str:
+    """Return the path of our objects of one kind in the Kubernetes API."""
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}"
+
+
 OWNER_LABEL = f"{GROUP}/owner"
 """Who submitted an ImageJob."""
 

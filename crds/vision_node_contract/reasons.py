@@ -75,6 +75,11 @@ class Readiness(StrEnum):
     RETIREMENT_ANNOUNCED = "RetirementAnnounced"
     """Of Deprecated."""
 
+    @classmethod
+    def by_provider(cls, word: str) -> "Readiness | None":
+        """Return the reason that is spelt so, if it is one of those of_provider."""
+        return next((reason for reason in _OF_PROVIDER if reason == word), None)
+
     @property
     def troubled(self) -> bool:
         """Whether a person may have to do something."""

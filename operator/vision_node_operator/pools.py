@@ -27,15 +27,6 @@ class Pool:
     """Why its fallback can't stand in."""
 
     @classmethod
-    def of(cls, body: Json, base: Json) -> Self:
-        """Read a Describer; `base` is the pod template that the chart has for all of them.
-
-        Raises:
-            ValueError: it is none that we know how to read.
-        """
-        return cls.made(Describer.model_validate(body), base, {})
-
-    @classmethod
     def made(cls, resource: Describer, base: Json, others: Mapping[str, Describer]) -> Self:
         """Return the pool of a Describer, among the others that there are: its fallback is one of them."""
         why = hindrance(resource, others)

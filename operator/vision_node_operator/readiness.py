@@ -90,7 +90,7 @@ def _of_provider(state: State, pool: Pool) -> Trouble | None:
     before = pool.status.readiness
     if before is None or before.observed_generation != pool.resource.metadata.generation:
         return None
-    found = next((reason for reason in Readiness if reason == before.reason and reason.of_provider), None)
+    found = Readiness.by_provider(before.reason)
     return Trouble(found, before.message) if found else None
 
 

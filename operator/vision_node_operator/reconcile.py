@@ -23,10 +23,9 @@ from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
     DESCRIBER_PLURAL,
-    GROUP,
     PLURAL,
-    VERSION,
     WORKER_COMPONENT,
+    path_of,
 )
 
 from .actions import Announce, Assign, Cordon, Expire, Fail, Launch, Report, Requeue, Write, target
@@ -144,12 +143,11 @@ class Reconciler:
 
     async def _list_all(self) -> None:
         space = self._settings.namespace
-        ours = f"/apis/{GROUP}/{VERSION}/namespaces/{space}"
         lists: list[tuple[Kind, str, Selectors]] = [
-            ("describers", f"{ours}/{DESCRIBER_PLURAL}", Selectors()),
+            ("describers", path_of(DESCRIBER_PLURAL, space), Selectors()),
             ("leases", f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases", WORKERS_ONLY),
             ("jobs", f"/apis/batch/v1/namespaces/{space}/jobs", WORKERS_ONLY),
-            ("imagejobs", f"{ours}/{PLURAL}", Selectors()),
+            ("imagejobs", path_of(PLURAL, space), Selectors()),
             # Pods last: an ImageJob's worker is always in a list read after the ImageJob.
             ("pods", f"/api/v1/namespaces/{space}/pods", WORKERS_ONLY),
         ]
@@ -242,7 +240,7 @@ class Reconciler:
             self._hold_off(target(action))
             return
         meta = action.job.metadata
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self._settings.namespace}/{PLURAL}/{meta.name}"
+        path = f"{path_of(PLURAL, self._settings.namespace)}/{meta.name}"
         try:
             self.state.observe("imagejobs", await self._kube.request("GET", path), utcnow())
         except NotFoundError:

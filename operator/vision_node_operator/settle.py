@@ -95,7 +95,7 @@ def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) 
     wait = settings.no_worker
     if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRY):
         return
-    served = any(ready.reason == reason and reason.of_provider for reason in Readiness)
+    served = Readiness.by_provider(ready.reason)
     if served or now - ready.last_transition_time < wait:
         return
     message = (

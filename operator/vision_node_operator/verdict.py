@@ -20,16 +20,12 @@ def verdict(job: ImageJob) -> Verdict | None:
     """Return what a finished ImageJob says; None if that concerns its image alone."""
     status = job.status
     if status.phase == "failed":
-        found = _readiness(status.error.reason if status.error else "")
+        found = Readiness.by_provider(status.error.reason if status.error else "")
         message = status.error.message if status.error else ""
         return Verdict(Trouble(found, message)) if found else None
     stood_in = status.result.fallback if status.result else None
     if stood_in is None:
         return Verdict(None)
-    found = _readiness(stood_in.reason)
+    found = Readiness.by_provider(stood_in.reason)
     name = status.result.describer if status.result else ""
     return Verdict(Trouble(found, f"{name} stands in for images until that is mended")) if found else None
-
-
-def _readiness(word: str) -> Readiness | None:
-    return next((reason for reason in Readiness if reason == word and reason.of_provider), None)

@@ -8,7 +8,7 @@ from vision_node_contract import transitions
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
-from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, VERSION
+from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
 from . import events, worker_job
 from .actions import Announce, Assign, Expire, Fail, Launch, Report, Requeue, Retire, Write
@@ -35,7 +35,7 @@ class Writer:
         self._kube = kube
         self._imagejobs = ImageJobs(kube, settings.namespace)
         self._jobs_path = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
-        self._describers_path = f"/apis/{GROUP}/{VERSION}/namespaces/{settings.namespace}/{DESCRIBER_PLURAL}"
+        self._describers_path = path_of(DESCRIBER_PLURAL, settings.namespace)
         self._events_path = f"/api/v1/namespaces/{settings.namespace}/events"
         self._owner = owner
 

@@ -37,12 +37,17 @@ def workers(kubectl: Callable[..., str], describer: str) -> list[Json]:
     return found
 
 
+def condition(kubectl: Callable[..., str], describer: str, kind: str) -> Json:
+    """Return a Describer's condition, or nothing before it was written."""
+    path = f'jsonpath={{.status.conditions[?(@.type=="{kind}")]}}'
+    said = kubectl("get", "describer", describer, "-o", path)
+    found: Json = json.loads(said or "{}")
+    return found
+
+
 def ready(kubectl: Callable[..., str], describer: str) -> Json:
-    """Return the condition Ready, or nothing before it was written."""
-    path = '{.status.conditions[?(@.type=="Ready")]}'
-    said = kubectl("get", "describer", describer, "-o", f"jsonpath={path}")
-    condition: Json = json.loads(said or "{}")
-    return condition
+    """Return the condition Ready."""
+    return condition(kubectl, describer, "Ready")
 
 
 def test_the_values_describer_is_there(kubectl: Callable[..., str], api: httpx.Client) -> None:

@@ -12,7 +12,7 @@ import pytest
 from conftest import NAMESPACE, Kubectl, wait_for
 from fakes.openai import ANSWER, KEY
 from PIL import Image
-from test_describers import Apply, Json, apply, ready, workers
+from test_describers import Apply, Json, apply, condition, ready, workers
 
 __all__ = ["apply"]  # the fixture
 
@@ -115,13 +115,6 @@ def asking(secret: str = "right-key", **spec: Any) -> Json:  # noqa: S107  # its
     key = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": secret, "key": "KEY"}}}
     address = {"name": "OPENAI_BASE_URL", "value": f"http://{FAKE}:8080/v1"}
     return {"provider": "openai", "env": [key, address], **spec}
-
-
-def condition(kubectl: Kubectl, describer: str, kind: str) -> Json:
-    path = f'jsonpath={{.status.conditions[?(@.type=="{kind}")]}}'
-    said = kubectl("get", "describer", describer, "-o", path)
-    found: Json = json.loads(said or "{}")
-    return found
 
 
 def until_ready_says(kubectl: Kubectl, describer: str, reason: str) -> Json:

@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 from PIL import Image
 from vision_node_contract.kube import AlreadyExistsError, Kube, UnavailableError
-from vision_node_contract.names import GROUP, KIND, PLURAL, VERSION
+from vision_node_contract.names import GROUP, KIND, PLURAL, VERSION, path_of
 
 from cluster.release import NAMESPACE
 from faults.faulty import CRASH, EXHAUST_MEMORY, HANG
 from faults.history import Expected, Submit
 
-IMAGEJOBS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
+IMAGEJOBS = path_of(PLURAL, NAMESPACE)
 
 DESCRIBER = "faulty"
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import httpx
 from vision_node_contract.kube import AlreadyExistsError, Kube
-from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_KIND, DESCRIBER_PLURAL, GROUP, VERSION
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_KIND,
+    DESCRIBER_PLURAL,
+    GROUP,
+    VERSION,
+    path_of,
+)
 
 from cluster.release import NAMESPACE
 from faults.load import DESCRIBER, TIMEOUT_SECONDS, Picture, inbox_key
@@ -16,7 +23,7 @@ from faults.sabotage import LOOK_SECONDS, PODS
 
 Json = dict[str, Any]
 
-DESCRIBERS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{DESCRIBER_PLURAL}"
+DESCRIBERS = path_of(DESCRIBER_PLURAL, NAMESPACE)
 
 WORKERS, CONCURRENCY = 3, 4
 

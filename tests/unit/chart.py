@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from vision_node_operator.defaults import Defaults, changes
-from vision_node_operator.pools import Pool
+from world import pool_of
 
 CHART = "charts/vision-node"
 OLDEST, NEWEST = "1.33", "1.36"
@@ -170,7 +170,7 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
             case "ConfigMap" if "describers.json" in made["data"]:
                 defaults = Defaults.of({**made, "metadata": {**made["metadata"], "uid": "u"}})
                 for body in changes(defaults, "vision-node", []).apply:
-                    pool = Pool.of(body, defaults.pod_template)
+                    pool = pool_of(body, defaults.pod_template)
                     yield f"worker-{pool.describer}", pool.pod_template
 
 

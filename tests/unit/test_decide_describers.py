@@ -8,9 +8,8 @@ import pytest
 from vision_node_contract.describer import READY, DescriberStatus
 from vision_node_operator.actions import Assign, Launch, Report, Retire
 from vision_node_operator.decide import decide
-from vision_node_operator.pools import Pool
 from vision_node_operator.trouble import of_refusal
-from world import NOW, POOL, SETTINGS, SPEC, TEMPLATE, World, at
+from world import NOW, POOL, SETTINGS, SPEC, TEMPLATE, World, at, pool_of
 
 FOUR: Any = {"concurrency": 4, "maxWorkers": 5}
 
@@ -476,7 +475,7 @@ def test_a_describer_adds_to_the_pod_template() -> None:
         "tolerations": [{"key": "gpu", "operator": "Exists"}],
     }
     base = {"spec": {"containers": [ours]}}
-    made = Pool.of({"metadata": {"name": "mine"}, "spec": spec}, base).pod_template
+    made = pool_of({"metadata": {"name": "mine"}, "spec": spec}, base).pod_template
     (container,) = made["spec"]["containers"]
     variables = {variable["name"]: variable for variable in container["env"]}
     assert variables["MODE"] == {"name": "MODE", "value": "fast"}
@@ -494,7 +493,7 @@ def test_a_describer_adds_to_the_pod_template() -> None:
 
 def test_which_changes_replace_workers() -> None:
     def template_hash(**spec: Any) -> str:
-        return Pool.of({"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE).template_hash
+        return pool_of({"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE).template_hash
 
     same = {"minWorkers": 1, "maxWorkers": 9, "idleSeconds": 5}
     assert template_hash(**same) == POOL.template_hash

@@ -8,8 +8,7 @@ from vision_node_contract.describer import DEPRECATED, FALLBACK_READY, READY, De
 from vision_node_contract.imagejob import Condition
 from vision_node_contract.names import DESCRIBER_LABEL, WARNING_ANNOTATION
 from vision_node_contract.reasons import Reason
-from vision_node_operator.pools import Pool
-from world import SPEC, TEMPLATE, World, at
+from world import SPEC, TEMPLATE, World, at, pool_of
 
 Json = dict[str, Any]
 
@@ -28,7 +27,7 @@ def world() -> World:
 
 
 def pod_of(spec: Json, base: Json = TEMPLATE) -> Json:
-    made: Json = Pool.of({"metadata": {"name": "mine"}, "spec": spec}, base).pod_template["spec"]
+    made: Json = pool_of({"metadata": {"name": "mine"}, "spec": spec}, base).pod_template["spec"]
     return made
 
 

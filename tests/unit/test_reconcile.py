@@ -8,14 +8,14 @@ import pytest
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
 from vision_node_operator import reconcile as module
 from vision_node_operator.actions import Announce, Assign, Launch, Report, Retire, Write
-from vision_node_operator.pools import Pool
 from vision_node_operator.reconcile import Reconciler, until_answered
 from vision_node_operator.settings import Settings
 from vision_node_operator.state import Kind
+from world import pool_of
 
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
 DESCRIBER = {"metadata": {"name": "metadata", "resourceVersion": "1"}, "spec": {"maxWorkers": 1}}
-POOL = Pool.of(DESCRIBER, TEMPLATE)
+POOL = pool_of(DESCRIBER, TEMPLATE)
 SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
 
 

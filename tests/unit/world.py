@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from vision_node_contract.describer import Describer
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, OWNER_LABEL, WORKER_COMPONENT
 from vision_node_operator.actions import (
     Action,
@@ -28,7 +29,12 @@ SPEC = {"minWorkers": 0, "maxWorkers": 2, "concurrency": 2, "idleSeconds": 60}
 SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
 
 
-POOL = Pool.of({"metadata": {"name": "metadata"}, "spec": SPEC}, TEMPLATE)
+def pool_of(body: dict[str, Any], base: dict[str, Any]) -> Pool:
+    """Return the pool of a Describer that is alone; `base` is the chart's pod template."""
+    return Pool.made(Describer.model_validate(body), base, {})
+
+
+POOL = pool_of({"metadata": {"name": "metadata"}, "spec": SPEC}, TEMPLATE)
 
 
 def at(seconds: float) -> str:
@@ -108,7 +114,7 @@ class World:
     def describer(self, *, status: Any = None, **spec: Any) -> None:
         """Have the Describer say this."""
         body = {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}, "status": status or {}}
-        self.state.pools["metadata"] = Pool.of(body, TEMPLATE)
+        self.state.pools["metadata"] = pool_of(body, TEMPLATE)
 
     def decide(self, after: float = 0, **spec: Any) -> list[str]:
         """Return what is decided, in words; what is said of the describer apart (see report)."""
