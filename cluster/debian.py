@@ -1,6 +1,7 @@
 """Debian packages: installed on this machine, and unpacked into root file systems for images."""
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Mapping
@@ -15,8 +16,12 @@ from cluster.workshop import Workshop
 # apt and dpkg hold a lock of their own that they don't wait for.
 _apt = threading.Lock()
 
-# Nobody reads these in a container, and they are a third of what a package unpacks.
-UNREAD = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
+# Nobody reads these in a container, and they are a third of what a package unpacks. gconv is for the C
+# library's own conversion of old encodings, which Python does without.
+UNREAD = (
+    *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"),
+    "/usr/lib/*/gconv/*",
+)
 
 # What the machine's own apt was told about proxies, certificates and old mirrors.
 APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-")
@@ -61,17 +66,19 @@ class RootFileSystem:
     """What a Debian root file system consists of; `variant` is one of mmdebstrap's."""
 
     name: str
+    release: str
     variant: str
     packages: tuple[str, ...]
 
 
 def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
     """A tar of a fresh Debian with those packages, from the machine's own mirror."""
-    sources, command = machine_sources(), _command(wanted)
+    sources, command = machine_sources(wanted.release), _command(wanted)
 
     def make(tar: Path) -> None:
         install(shop, {"mmdebstrap": "mmdebstrap"}, REACH_A_REGISTRY)
-        shell.run([*command, tar, *sources])
+        from_input = ["-"] if sources else []
+        shell.run([*command, tar, *from_input], text_in=sources)
 
     key = root_key(wanted)
     return shop.make(f"Debian for {wanted.name}", wanted.name, key, make, suffix=".tar")
@@ -79,7 +86,7 @@ def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
 
 def root_key(wanted: RootFileSystem) -> str:
     """A fingerprint of how the root file system is made and of where its packages come from."""
-    return fingerprint(*_command(wanted), *machine_sources())
+    return fingerprint(*_command(wanted), machine_sources(wanted.release))
 
 
 def _command(wanted: RootFileSystem) -> list[str]:
@@ -94,16 +101,28 @@ def _command(wanted: RootFileSystem) -> list[str]:
         *(f"--dpkgopt=path-exclude={path}" for path in UNREAD),
         *(f"--aptopt={setting}" for setting in machine_settings()),
         "--format=tar",
-        versions.DEBIAN,
+        wanted.release,
     ]
 
 
-def machine_sources() -> list[Path]:
-    """The machine's list of Debian mirrors, if it is of the same release; else mmdebstrap's own."""
+def machine_sources(release: str) -> str:
+    """The machine's list of Debian mirrors, turned to that release.
+
+    Empty, which means mmdebstrap's own mirror, on a machine of another release than `versions.DEBIAN`.
+    """
     if f"VERSION_CODENAME={versions.DEBIAN}" not in _read("/etc/os-release").splitlines():
-        return []
-    places = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
-    return [place for place in places if _read(place).strip()][:1]
+        return ""
+    places = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+    found = next((text for text in map(_read, places) if text.strip()), "")
+    return of_release(found, versions.DEBIAN, release)
+
+
+def of_release(sources: str, old: str, new: str) -> str:
+    """A list of mirrors (deb822 or one line each) with its suites renamed: `old`, `old-security` and so on.
+
+    What merely has the old name in it, an address or a key's file, stays.
+    """
+    return re.sub(rf"(?<=\s){old}(?=[-\s]|$)", new, sources)
 
 
 def machine_settings() -> list[str]:

@@ -26,7 +26,10 @@ SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
 
 # What python:slim has, too; wheels link against libstdc++ (Pillow for AVIF).
 PYTHON = debian.RootFileSystem(
-    "python", "essential", ("python3", "python3-venv", "ca-certificates", "libstdc++6")
+    "python",
+    versions.DEBIAN_OF_PYTHON,
+    "essential",
+    ("python3", "python3-venv", "ca-certificates", "libstdc++6"),
 )
 
 MINIO = Program("minio", package=f"github.com/minio/minio@{versions.MINIO_MODULE}")

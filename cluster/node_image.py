@@ -34,6 +34,7 @@ PROVISIONER = Program(
 
 ROOT = debian.RootFileSystem(
     "node",
+    versions.DEBIAN,
     "minbase",
     (
         *("systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins"),

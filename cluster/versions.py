@@ -31,5 +31,7 @@ LOCAL_PATH_PROVISIONER = "v0.0.30"
 MINIO_MODULE = "v0.0.0-20260212201848-7aac2a2c5b7c"
 MINIO_IMAGE = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
 
-# The release whose systemd still runs on cgroup v1.
+# The node's release, whose systemd still runs on cgroup v1.
 DEBIAN = "bookworm"
+# The release whose Python is the one of the Dockerfiles' BASE_IMAGE.
+DEBIAN_OF_PYTHON = "trixie"
