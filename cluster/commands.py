@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import access, debian, images, kind, registry, release, shell, tools
+from cluster import access, debian, demo, images, kind, registry, release, shell, tools
 from cluster import engine as engines
 from cluster.access import Choice, Current
 from cluster.cache import remove
@@ -28,8 +28,6 @@ TEST_CLUSTER = "vision-node-test"
 TEST_PORTS = range(8010, 8110)
 SUITES = ("e2e", "faults")
 BROWSER_SUITE = "e2e"
-
-DEMO = (Path("test_client.py"), Path("docs/photo.jpg"))
 
 
 @dataclass(frozen=True)
@@ -129,19 +127,9 @@ def elsewhere_up(shop: Workshop, choice: Choice, name: str) -> Client:
 
 
 def _show(shop: Workshop, name: str, url: str) -> None:
-    """Print how long it took, describe the example picture, and say what to try."""
+    """Print how long it took, and the demonstration."""
     print(f"\n{shop.progress.table()}\n", file=sys.stderr)
-    client, photo = (shop.repository / name for name in DEMO)
-    print(f"$ python3 {DEMO[0]} {DEMO[1]} --url {url}", flush=True)
-    done = subprocess.run([sys.executable, client, photo, "--url", url], check=False)
-    if done.returncode:
-        raise ClusterError(f"{DEMO[0]} failed against {url}: `make logs` shows why")
-    which = "" if name == DEFAULT_CLUSTER else f" NAME={name}"
-    print(
-        f"\nvision-node is up: {url}/ui (its API: {url}/docs). Try:\n"
-        f"  curl -F image=@{DEMO[1]} {url}/submit\n"
-        f'  eval "$(make env{which})"; kubectl -n {NAMESPACE} get imagejobs --watch'
-    )
+    demo.show(shop.repository, url, "" if name == DEFAULT_CLUSTER else f" NAME={name}")
 
 
 def down(shop: Workshop, name: str) -> None:

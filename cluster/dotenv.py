@@ -22,6 +22,11 @@ def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
     return {name: found[name] for name in CARRIED if found.get(name)}
 
 
+def chooses_openai(settings: Mapping[str, str]) -> bool:
+    """Whether `openai` describes by default with those settings: the chart's rule."""
+    return any(name in settings for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
+
+
 def manifest(settings: Mapping[str, str], namespace: str) -> dict[str, object]:
     """The Secret that holds them, and nothing that it held before (as it would with `stringData`)."""
     metadata = {"name": SECRET, "namespace": namespace}
