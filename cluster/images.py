@@ -87,6 +87,15 @@ def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
     return Images(api, operator, describer, minio.get(), tuple(others))
 
 
+def ensure_other(shop: Workshop, engine: Engine, folder: str, name: str, *, home_made: bool) -> str:
+    """Have the image of that folder's Dockerfile, too, on the same base as the rooms'; its full name."""
+    base = python_base(shop, engine) if home_made else ""
+    image = f"vision-node-{name}:{room_key(shop.repository, folder, base)}"
+    if not engine.has_image(image):
+        _build(shop, engine, folder, "", image, base)
+    return image
+
+
 def wanted_extras(environment: Mapping[str, str]) -> list[str]:
     """What EXTRAS names, separated by spaces."""
     wanted = environment.get("EXTRAS", "").split()

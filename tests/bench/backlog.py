@@ -32,7 +32,7 @@ POINTS = 200
 async def measure(plan: BacklogPlan) -> None:
     """Work off small backlogs and a large one, each submitted while the operator is away."""
     async with staged() as stage:
-        about = await machine.describe(stage.arena.cores, stage.kube, REPOSITORY, quick=plan.repeats == 1)
+        about = await machine.describe(stage.arena, stage.kube, quick=plan.repeats == 1)
         stage.arena.configure(WARM)
         await release_state.workers_serve(stage.kube, WARM_WORKERS)
         meter = Meter(stage.arena, stage.kube)

@@ -13,7 +13,7 @@ from bench import load, machine, release_state, results
 from bench.arena import COLD, REPOSITORY, WARM, Arena, arena
 from bench.celery_system.run import Running as CeleryRunning
 from bench.celery_system.run import running as celery_running
-from bench.cores import Cores, share_out
+from bench.cores import share_out
 from bench.kube_api import KubeApi, connect
 from bench.load import Work
 from bench.meter import Meter
@@ -61,10 +61,11 @@ async def measure(plan: Plan) -> None:
         shop = stage.arena.kind.shop
         debian.install(shop, {"redis-server": "redis-server"}, "Install Redis' server.")
         pictures = photographs()
-        about = await machine.describe(stage.arena.cores, stage.kube, REPOSITORY, quick=plan.rounds == 1)
+        about = await machine.describe(stage.arena, stage.kube, quick=plan.rounds == 1)
         run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])
         await _rest(stage, plan, run, pictures)
-        with _celery(stage.arena.cores) as celery:
+        with _celery(stage.arena) as celery:
+            about.versions["Celery's Python"] = celery.python
             async with session(celery.url) as client:
                 await _race(stage, plan, run, pictures, celery, Celery(CELERY, client))
 
@@ -109,9 +110,9 @@ async def _race(
 
 
 @contextlib.contextmanager
-def _celery(cores: Cores) -> Iterator[CeleryRunning]:
+def _celery(arena: Arena) -> Iterator[CeleryRunning]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-celery-") as folder,
-        celery_running(Path(folder), cores) as found,
+        celery_running(Path(folder), arena) as found,
     ):
         yield found

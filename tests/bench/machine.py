@@ -8,13 +8,15 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.cores import Cores
+from bench.arena import REPOSITORY, Arena
 from bench.kube_api import KubeApi
 from bench.results import Machine
+from cluster.release import NAMESPACE
 
 
-async def describe(cores: Cores, kube: KubeApi, repository: Path, *, quick: bool) -> Machine:
-    """What a reader has to know about the machine and the versions."""
+async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
+    """What a reader has to know about the machine and the versions; Python's is that of the API's pod."""
+    cores, pod = arena.cores, ("--namespace", NAMESPACE, "exec", "deploy/vision-node-api", "--")
     return Machine(
         processor=processor(),
         cores=os.cpu_count() or 0,
@@ -22,10 +24,10 @@ async def describe(cores: Cores, kube: KubeApi, repository: Path, *, quick: bool
         driver_apart=cores.pinned,
         started=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         quick=quick,
-        commit=_said("git", "-C", str(repository), "describe", "--always", "--dirty"),
+        commit=_said("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"),
         versions={
             "Kubernetes": (await kube.get("/version"))["gitVersion"],
-            "Python": platform.python_version(),
+            "Python": _number(arena.client.ask(*pod, "python", "--version")),
             "Celery": version("celery"),
             "FastAPI": version("fastapi"),
             "Redis": _number(_said("redis-server", "--version")),

@@ -14,10 +14,12 @@ SYSTEMS = (
     "hold up to four images each; Celery's are two processes with late acknowledgement and a prefetch of "
     "one. While one system is measured, the other idles on the same cores.",
     "Celery's side is as fast as that design is when it is well set up: images as files on the local disk, "
-    "SQLite with a write-ahead log and its default durability, a Redis that never writes to disk, no "
-    "containers and no TLS. vision-node writes every image to MinIO and every step to etcd; in its cluster, "
-    "made as `make up` does, API server, etcd and MinIO collect garbage less often than by default. It is "
-    "asked at the node's own address.",
+    "SQLite with a write-ahead log and its default durability, a Redis that never writes to disk, no TLS. "
+    "Its API and workers run in containers on the base of vision-node's images, so on the same Python, with "
+    "the machine's own network and disk and with no filter of system calls.",
+    "vision-node writes every image to MinIO and every step to etcd; in its cluster, made as `make up` does, "
+    "API server, etcd and MinIO collect garbage less often than by default. It is asked at the node's own "
+    "address.",
     "One Job per image uses the workers' own pod and image; its Jobs read one object that is in MinIO "
     "already, and print the description. It has neither arrivals nor bursts: at its pace they would take "
     "minutes.",

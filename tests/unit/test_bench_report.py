@@ -113,6 +113,11 @@ def test_the_page_shows_value_target_and_verdict_side_by_side(run: Run, backlog:
     assert "| idle operator | 2 % of a core | ≤ 1 | ✗ |" in text
 
 
+def test_both_sides_pythons_are_told(run: Run) -> None:
+    run.machine = dataclasses.replace(MACHINE, versions={"Python": "3.13.5", "Celery's Python": "3.13.6"})
+    assert "Python 3.13.5, Celery's Python 3.13.6; this system at abc1234" in page.markdown(run, None)
+
+
 def test_cpu_time_is_told_of_the_system_under_load_alone_and_above_its_idling(run: Run) -> None:
     text = page.markdown(run, None)
     header, rule, *rows = text.partition("nothing is asked.\n\n")[2].partition("\n\n")[0].splitlines()

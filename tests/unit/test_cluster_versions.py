@@ -48,6 +48,6 @@ def test_the_chart_and_this_package_run_the_same_minio() -> None:
     assert versions.MINIO_IMAGE in (REPOSITORY / "charts/vision-node/values.yaml").read_text()
 
 
-@pytest.mark.parametrize("room", ["api", "operator", "describer"])
+@pytest.mark.parametrize("room", ["api", "operator", "describer", "tests/bench/celery_system"])
 def test_the_images_are_built_with_the_pinned_uv(room: str) -> None:
     assert f"uv=={versions.UV}" in (REPOSITORY / room / "Dockerfile").read_text()

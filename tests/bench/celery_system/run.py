@@ -1,19 +1,18 @@
 """The classic design's processes: Redis, the API and the workers, on this machine's loopback."""
 
 import contextlib
-import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cores import Cores
+from bench.arena import Arena
 from bench.errors import BenchError
 
+from .containers import Containers
 from .jobs import Jobs
 from .settings import Settings
 
@@ -27,32 +26,29 @@ Command = Sequence[str]
 
 @dataclass(frozen=True)
 class Running:
-    """The system as it runs: where its API is, its processes by component, and its rows."""
+    """The system as it runs: where its API is, its processes by component, its rows, its Python's version."""
 
     url: str
     processes: dict[str, int]
     jobs: Jobs
+    python: str
 
 
 @contextlib.contextmanager
-def running(folder: Path, cores: Cores) -> Iterator[Running]:
-    """The system with its data in that folder, on those cores, as long as the block runs."""
+def running(folder: Path, arena: Arena) -> Iterator[Running]:
+    """The system with its data in that folder, on the systems' cores, as long as the block runs."""
     redis_port, api_port = free_port(), free_port()
     settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
-    url = f"http://{HOST}:{api_port}"
-    env = os.environ | settings.to_env()
+    containers, url = Containers.of(arena, settings), f"http://{HOST}:{api_port}"
+    redis = ["taskset", "--cpu-list", arena.cores.system_list, *_redis(redis_port, folder)]
     with contextlib.ExitStack() as stack:
-
-        def start(name: str, command: Command) -> int:
-            pinned = ["taskset", "--cpu-list", cores.system_list, *command]
-            return stack.enter_context(_process(pinned, env, folder / f"{name}.log"))
-
-        processes = {"redis": start("redis", _redis(redis_port, folder))}
-        _wait_for_port(redis_port)
-        processes |= {"api": start("api", _api(api_port)), "workers": start("workers", _workers())}
-        _wait_for_port(api_port)
+        processes = {"redis": stack.enter_context(_process(redis, folder / "redis.log"))}
+        _wait_for_port(redis_port, (folder / "redis.log").read_text)
+        for name, module in (("api", _api(api_port)), ("workers", _workers())):
+            processes[name] = stack.enter_context(containers.running(name, module))
+        _wait_for_port(api_port, lambda: containers.log("api"))
         urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310  # our own
-        yield Running(url, processes, Jobs(folder))
+        yield Running(url, processes, Jobs(folder), containers.python("workers"))
 
 
 def _redis(port: int, folder: Path) -> Command:
@@ -62,21 +58,21 @@ def _redis(port: int, folder: Path) -> Command:
 
 
 def _api(port: int) -> Command:
-    program = [sys.executable, "-m", "uvicorn", "bench.celery_system.api:app"]
+    program = ["uvicorn", "bench.celery_system.api:app"]
     listen = ["--host", HOST, "--port", str(port), "--no-access-log", "--log-level", "warning"]
     return [*program, *listen, "--loop", "uvloop", "--http", "httptools"]
 
 
 def _workers() -> Command:
-    program = [sys.executable, "-m", "celery", "--app", "bench.celery_system.tasks", "worker"]
+    program = ["celery", "--app", "bench.celery_system.tasks", "worker"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle"]
     return [*program, "--concurrency", str(WORKER_PROCESSES), *quiet]
 
 
 @contextlib.contextmanager
-def _process(command: Command, env: dict[str, str], log: Path) -> Iterator[int]:
+def _process(command: Command, log: Path) -> Iterator[int]:
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         yield process.pid
     finally:
@@ -88,16 +84,14 @@ def _process(command: Command, env: dict[str, str], log: Path) -> Iterator[int]:
             process.wait()
 
 
-def _wait_for_port(port: int) -> None:
+def _wait_for_port(port: int, log: Callable[[], str]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 return
         time.sleep(0.05)
-    raise BenchError(
-        f"nothing listens on port {port} after {START_SECONDS:g} s: see the logs beside the data"
-    )
+    raise BenchError(f"nothing listens on port {port} after {START_SECONDS:g} s:\n{log()}")
 
 
 def free_port() -> int:

@@ -1,0 +1,79 @@
+"""The classic design's Python programs in containers, on the base of vision-node's own images.
+
+So that both have the same Python: a machine's own may be a third slower. Network, disk and system calls are
+the machine's, and unfiltered: a container adds nothing to them.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.arena import REPOSITORY, Arena
+from cluster import images, registry
+from cluster.engine import Engine
+
+from .settings import Settings
+
+DOCKERFILE_FOLDER = str(Path(__file__).parent.relative_to(REPOSITORY))
+SOURCES = tuple(str(REPOSITORY / folder) for folder in ("tests", "crds", "describer"))
+
+AS_A_PROCESS = ("--network=host", "--security-opt=seccomp=unconfined", f"--user={os.getuid()}:{os.getgid()}")
+
+
+@dataclass(frozen=True)
+class Containers:
+    """How they are started."""
+
+    engine: Engine
+    image: str
+    options: Sequence[str]
+
+    @classmethod
+    def of(cls, arena: Arena, settings: Settings) -> "Containers":
+        """Have the image in the cluster's engine; containers keep to the systems' cores."""
+        shop, engine = arena.kind.shop, arena.kind.engine
+        home_made = registry.home_made(shop, engine)
+        image = images.ensure_other(shop, engine, DOCKERFILE_FOLDER, "bench-celery", home_made=home_made)
+        environment = settings.to_env() | {"PYTHONPATH": os.pathsep.join(SOURCES)}
+        options = [
+            *(f"--cpuset-cpus={arena.cores.system_list}", *AS_A_PROCESS),
+            *(f"--env={name}={value}" for name, value in environment.items()),
+            *(f"--volume={source}:{source}:ro" for source in SOURCES),
+            f"--volume={settings.data}:{settings.data}",
+        ]
+        return cls(engine, image, options)
+
+    @contextlib.contextmanager
+    def running(self, name: str, module: Sequence[str]) -> Iterator[int]:
+        """`python -m <module>` as long as the block runs; its process's id on this machine."""
+        # A run that was killed leaves it.
+        self.engine.works("rm", "--force", _named(name))
+        self.engine.run("run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module)
+        try:
+            yield int(self.engine.output("inspect", "--format={{.State.Pid}}", _named(name)))
+        finally:
+            self.engine.works("rm", "--force", _named(name))
+
+    def python(self, name: str) -> str:
+        """Ask a running one for its Python."""
+        return self.engine.output("exec", _named(name), "python", "--version").removeprefix("Python ").strip()
+
+    def log(self, name: str) -> str:
+        """What a running one has said."""
+        command = [self.engine.client, "logs", _named(name)]
+        done = subprocess.run(
+            command,
+            check=False,
+            env=self.engine.env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return done.stdout
+
+
+def _named(name: str) -> str:
+    return f"vision-node-bench-celery-{name}"
