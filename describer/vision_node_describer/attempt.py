@@ -28,7 +28,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 from vision_node_contract.transitions import StatusPatch
 
-from .describers import Describer
+from .describers import Describer, Remote
 from .describers.fallback import instead_of, may_stand_in
 from .last_words import LastWords
 from .memory import Budget
@@ -124,16 +124,24 @@ class Attempts:
     async def _run(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
         with self._last_words.describing(job.metadata.uid):
             wanted = await self._in_thread(describer.memory, image)
+        options, decoding = job.spec.options or Options(), self._decoding(job, wanted)
+        if not iscoroutinefunction(describer.describe):
+            async with decoding:
+                return cast("Description", await self._in_thread(describer.describe, image, options))
+        async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
+            if isinstance(describer, Remote):
+                async with decoding:
+                    prepared = await self._in_thread(describer.prepare, image, options)
+                return await describer.ask(prepared, options)
+            async with decoding:
+                return cast("Description", await describer.describe(image, options))
+
+    @asynccontextmanager
+    async def _decoding(self, job: ImageJob, wanted: int) -> AsyncIterator[None]:
+        """Hold `wanted` bytes of memory, and say what may be the image's fault."""
         async with self._budget.room(wanted):
             with self._last_words.describing(job.metadata.uid):
-                return await self._describe_by(describer, image, job)
-
-    async def _describe_by(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
-        options = job.spec.options or Options()
-        if not iscoroutinefunction(describer.describe):
-            return cast("Description", await self._in_thread(describer.describe, image, options))
-        async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
-            return cast("Description", await describer.describe(image, options))
+                yield
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         run = partial(call, *args, **kwargs)

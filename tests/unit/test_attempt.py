@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_contract.store import ObjectNotFoundError, StoreUnavailableError
 from vision_node_describer import attempt
 from vision_node_describer.attempt import Attempts
+from vision_node_describer.describers import Remote
 from vision_node_describer.settings import Settings
 
 SETTINGS = Settings(
@@ -203,6 +205,37 @@ async def test_a_fallback_on_the_last_attempt(
     found = patch["result"]
     assert (patch["phase"], found["describer"]) == ("done", "metadata")
     assert found["inline"]["fallback"] == {"from": "fake", "reason": "ProviderUnavailable"}
+
+
+class Asks(Remote[bytes]):
+    """Needs most of the memory to prepare an image; answers once two are asked about at the same time."""
+
+    def __init__(self) -> None:
+        self.preparing = threading.Lock()
+        self.asked = asyncio.Barrier(2)
+
+    def memory(self, image: bytes) -> int:
+        return 600 << 20
+
+    def prepare(self, image: bytes, options: Options) -> bytes:
+        assert threading.current_thread().name.startswith("describe")
+        assert self.preparing.acquire(blocking=False), "the memory is for one at a time"
+        time.sleep(0.01)
+        self.preparing.release()
+        return image.upper()
+
+    async def ask(self, prepared: bytes, options: Options) -> Description:
+        await self.asked.wait()
+        return Description(description=prepared.decode(), alt="alt", caption="caption")
+
+
+async def test_who_waits_for_an_answer_holds_no_memory_that_another_needs() -> None:
+    api, settings = Api(), replace(SETTINGS, concurrency=2)
+    with ThreadPoolExecutor(2, thread_name_prefix="describe") as executor:
+        parts: Any = (api, Bucket(), Asks(), executor, settings)
+        attempts = Attempts(*parts)
+        await asyncio.wait_for(asyncio.gather(*(attempts.attempt(job()) for _ in range(2))), 5)
+    assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
 
 
 CONFLICT = ConflictError(409, "Conflict", "changed")

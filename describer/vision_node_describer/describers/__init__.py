@@ -7,9 +7,9 @@ from importlib import import_module
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
 
-from .interface import Describer, Setup
+from .interface import Describer, Remote, Setup
 
-__all__ = ["DESCRIBERS", "Describer", "Setup", "Unable", "load", "load_or_explain"]
+__all__ = ["DESCRIBERS", "Describer", "Remote", "Setup", "Unable", "load", "load_or_explain"]
 
 log = logging.getLogger(__name__)
 

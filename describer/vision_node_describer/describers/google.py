@@ -77,16 +77,19 @@ class Google(Asking):
         """Return what decoding and scaling take at most, in bytes."""
         return upload_bytes(image, BOUNDS)
 
-    async def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file, in English whatever `options.language` asks for.
+    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
+        """Return the picture that is sent."""
+        return prepare(image, BOUNDS)
+
+    async def ask(self, prepared: Upload, options: Options) -> Description:
+        """Describe one picture, in English whatever `options.language` asks for.
 
         Raises:
             DescribeError: with one of the reasons in docs/describers/google.md.
         """
         loop = asyncio.get_running_loop()
-        upload = await asyncio.to_thread(prepare, image, BOUNDS)
         found = await self._asked(
-            lambda seconds: loop.run_in_executor(self._threads, partial(self._annotate, upload, seconds))
+            lambda seconds: loop.run_in_executor(self._threads, partial(self._annotate, prepared, seconds))
         )
         return describe_findings(found, options, model="cloud-vision", faces_most=_MAX_FACES)
 

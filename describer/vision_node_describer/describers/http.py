@@ -1,6 +1,5 @@
 """Describes by a container of your own that answers `POST /describe`: see docs/custom-describers.md."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -12,7 +11,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 from .interface import Setup
 from .providers.answer import json_object, shaped
 from .providers.asking import Asking, ProviderOptions, host_of
-from .providers.upload import Bounds, prepare, upload_bytes
+from .providers.upload import Bounds, Upload, prepare, upload_bytes
 from .providers.waits import retry_after
 from .providers.wording import said
 
@@ -60,15 +59,18 @@ class Http(Asking):
         """Return what decoding and scaling take at most, in bytes."""
         return upload_bytes(image, self._bounds)
 
-    async def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file.
+    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
+        """Return the picture that is sent."""
+        return prepare(image, self._bounds)
+
+    async def ask(self, prepared: Upload, options: Options) -> Description:
+        """Describe one picture.
 
         Raises:
             DescribeError: what the container says, or ProviderUnavailable.
         """
-        upload = await asyncio.to_thread(prepare, image, self._bounds)
-        headers = {"Content-Type": upload.media_type, OPTIONS_HEADER: _in_header(options)}
-        answer = await self._asked(lambda _: self._post(upload.data, headers))
+        headers = {"Content-Type": prepared.media_type, OPTIONS_HEADER: _in_header(options)}
+        answer = await self._asked(lambda _: self._post(prepared.data, headers))
         return _description(answer, options, self._model)
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
 from vision_node_contract.description import Description, Options
@@ -11,6 +11,8 @@ from vision_node_contract.reasons import DescribeError, Reason
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 """As ImageJob's `timeoutSeconds`."""
+
+T = TypeVar("T")
 
 _VARIABLES = ("MODEL", "DESCRIBER_OPTIONS", "TIMEOUT_SECONDS", "REQUESTS_PER_MINUTE")
 _AN_OBJECT = TypeAdapter(dict[str, JsonValue])
@@ -83,3 +85,27 @@ class Describer(ABC):
 
     async def close(self) -> None:  # noqa: B027  # most have nothing to close
         """Give back connections."""
+
+
+class Remote(Describer, Generic[T]):
+    """One that asks somebody else: while it waits, the memory of decoding is others'."""
+
+    @abstractmethod
+    def prepare(self, image: bytes, options: Options) -> T:
+        """Return what is sent of an image file. Called in a thread, in several at once, within `memory`.
+
+        Raises:
+            DescribeError: as `describe`.
+        """
+
+    @abstractmethod
+    async def ask(self, prepared: T, options: Options) -> Description:
+        """Describe what `prepare` returned.
+
+        Raises:
+            DescribeError: as `describe`.
+        """
+
+    async def describe(self, image: bytes, options: Options) -> Description:
+        """Do both, for who has one image; a worker gives each its place."""
+        return await self.ask(self.prepare(image, options), options)

@@ -1,6 +1,5 @@
 """Describes by a model of OpenAI, or of any server with its protocol (vLLM, Ollama, LocalAI, Azure)."""
 
-import asyncio
 import logging
 
 import httpx2
@@ -16,7 +15,7 @@ from .providers.asking import Asking, ProviderOptions, host_of
 from .providers.openai_errors import reason_for, refused_fields
 from .providers.prompt import wishes
 from .providers.retirement import announced, published
-from .providers.upload import Bounds, prepare, upload_bytes
+from .providers.upload import Bounds, Upload, prepare, upload_bytes
 from .providers.waits import exhausted
 from .providers.wording import said
 
@@ -75,17 +74,18 @@ class OpenAI(Asking):
         """Return what decoding and scaling take at most, in bytes."""
         return upload_bytes(image, HIGH_DETAIL)
 
-    async def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file.
+    def prepare(self, image: bytes, options: Options) -> Upload:
+        """Return the picture that is sent."""
+        return prepare(image, LOW_DETAIL if options.detail == "low" else HIGH_DETAIL)
+
+    async def ask(self, prepared: Upload, options: Options) -> Description:
+        """Describe one picture.
 
         Raises:
             DescribeError: with one of the reasons in docs/describers/openai.md.
         """
-        upload = await asyncio.to_thread(
-            prepare, image, LOW_DETAIL if options.detail == "low" else HIGH_DETAIL
-        )
         detail = options.detail or "auto"
-        question = wire.Question(self._model, upload, wishes(options), detail, self._max_tokens)
+        question = wire.Question(self._model, prepared, wishes(options), detail, self._max_tokens)
         reply = await self._asked(lambda _: self._reply(question))
         return read_answer(reply.text, options, model=reply.model or self._model, usage=reply.usage)
 

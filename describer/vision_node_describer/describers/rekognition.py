@@ -67,14 +67,17 @@ class Rekognition(Asking):
         """Return what decoding and scaling take at most, in bytes."""
         return upload_bytes(image, BOUNDS)
 
-    async def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file, in English whatever `options.language` asks for.
+    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
+        """Return the picture that is sent."""
+        return prepare(image, BOUNDS)
+
+    async def ask(self, prepared: Upload, options: Options) -> Description:
+        """Describe one picture, in English whatever `options.language` asks for.
 
         Raises:
             DescribeError: with one of the reasons in docs/describers/rekognition.md.
         """
-        upload = await asyncio.to_thread(prepare, image, BOUNDS)
-        answers = await asyncio.gather(*(self._detected(feature, upload) for feature in self._features))
+        answers = await asyncio.gather(*(self._detected(feature, prepared) for feature in self._features))
         found = _findings(dict(zip(self._features, answers, strict=True)))
         return describe_findings(found, options, model="rekognition", faces_most=_MAX_FACES)
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from vision_node_contract.reasons import DescribeError, Reason
 
-from ..interface import Describer, Setup
+from ..interface import Remote, Setup
 from .gate import Gate
+from .upload import Upload
 
 T = TypeVar("T")
 O = TypeVar("O", bound="ProviderOptions")  # noqa: E741
@@ -57,8 +58,8 @@ def host_of(url: str, name: str) -> str:
     return parts.hostname
 
 
-class Asking(Describer):
-    """A describer whose `describe` calls `_asked` for each request. Only the operator tries again."""
+class Asking(Remote[Upload]):
+    """A describer whose `ask` calls `_asked` for each request. Only the operator tries again."""
 
     def __init__(self, setup: Setup) -> None:
         self._seconds = setup.timeout_seconds * _SHARE_OF_ATTEMPT
