@@ -13,9 +13,6 @@ FALLBACK_READY = "FallbackReady"
 DEPRECATED = "Deprecated"
 """The condition that tells that the provider will end the model."""
 
-PATIENCE = 0.4
-"""Of an attempt's time, for which workers let an image wait for its turn under requestsPerMinute."""
-
 DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
@@ -115,22 +112,9 @@ class DescriberSpec(Resource):
     sidecar: Sidecar | None = None
 
     @property
-    def worker_requests_per_minute(self) -> float | None:
-        """A worker's share of requestsPerMinute.
-
-        Of as many workers as there may be, not as there are: so they keep the limit together, and one that
-        comes or goes changes nothing for the others.
-        """
-        return self.requests_per_minute / self.max_workers if self.requests_per_minute else None
-
-    @property
     def images_at_once(self) -> int:
-        """How many ImageJobs one worker holds: no more than get their turn in time."""
-        if self.isolation == "dedicated":
-            return 1
-        share = self.worker_requests_per_minute
-        turns = int(share / 60 * self.timeout_seconds * PATIENCE) if share else self.concurrency
-        return max(1, min(self.concurrency, turns))
+        """How many ImageJobs one worker holds."""
+        return 1 if self.isolation == "dedicated" else self.concurrency
 
     @property
     def images_per_worker(self) -> int:

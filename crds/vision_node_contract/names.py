@@ -28,5 +28,8 @@ DESCRIBER_LABEL = f"{GROUP}/describer"
 WARNING_ANNOTATION = f"{GROUP}/warning"
 """On a worker's Lease: what its describer warns of, such as a model that will be shut down."""
 
+REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
+"""On a worker's Lease: how many requests to its provider its describer makes for one image."""
+
 SIGNATURE = "vision-node-gpt"
 """`_generated_by` of every result, whichever describer worked."""

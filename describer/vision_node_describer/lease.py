@@ -7,7 +7,6 @@ KEP-589).
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vision_node_contract.kube import (
@@ -19,9 +18,16 @@ from vision_node_contract.kube import (
     UnavailableError,
     backoff,
 )
-from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WARNING_ANNOTATION, WORKER_COMPONENT
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    REQUESTS_ANNOTATION,
+    WARNING_ANNOTATION,
+    WORKER_COMPONENT,
+)
 from vision_node_contract.transitions import timestamp
 
+from .describers import Describer
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,22 +44,26 @@ CREATE_RETRY_SECONDS = (0.1, 2.0)
 """First and longest wait before the Lease is created again, while the API server is away."""
 
 
-async def keep_lease(kube: Kube, settings: Settings, warnings: Callable[[], list[str]]) -> None:
+async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:
     """Create the Lease, renew it until cancelled, and make it anew should somebody delete it.
 
-    With it go the describer's `warnings`, which the operator makes known.
+    With it goes what the operator should know of the describer: how many requests an image takes, and its
+    warnings, which become known.
 
     Raises:
         KubeError: it could not even be created; the worker is of no use.
     """
-    await _create(kube, settings, warnings())
+    await _create(kube, settings, _annotations(describer))
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         try:
-            renewal = {**_annotated(warnings()), "spec": {"renewTime": timestamp(datetime.now(UTC))}}
+            renewal = {
+                "metadata": {"annotations": _annotations(describer)},
+                "spec": {"renewTime": timestamp(datetime.now(UTC))},
+            }
             await kube.request("PATCH", f"{_path(settings)}/{settings.pod_name}", body=renewal)
         except NotFoundError:
-            await _create(kube, settings, warnings())
+            await _create(kube, settings, _annotations(describer))
         except KubeError as error:
             log.warning("lease %s was not renewed: %s", settings.pod_name, error)
 
@@ -66,11 +76,11 @@ async def withdraw_lease(kube: Kube, settings: Settings) -> None:
         log.warning("lease %s was not withdrawn: %s", settings.pod_name, error)
 
 
-async def _create(kube: Kube, settings: Settings, warnings: list[str]) -> None:
+async def _create(kube: Kube, settings: Settings, annotations: dict[str, str]) -> None:
     failures = 0
     while True:
         try:
-            await kube.request("POST", _path(settings), body=_manifest(settings, warnings))
+            await kube.request("POST", _path(settings), body=_manifest(settings, annotations))
         except AlreadyExistsError:
             log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
         except UnavailableError as error:
@@ -86,21 +96,23 @@ def _path(settings: Settings) -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
 
 
-def _annotated(warnings: list[str]) -> Json:
-    """Return the metadata that carry warnings, if there are any."""
-    text = "; ".join(warnings)[:MAX_WARNING_CHARACTERS]
-    return {"metadata": {"annotations": {WARNING_ANNOTATION: text}}} if text else {}
+def _annotations(describer: Describer) -> dict[str, str]:
+    warning = "; ".join(describer.warnings())[:MAX_WARNING_CHARACTERS]
+    return {
+        REQUESTS_ANNOTATION: str(describer.requests_per_image),
+        **({WARNING_ANNOTATION: warning} if warning else {}),
+    }
 
 
-def _manifest(settings: Settings, warnings: list[str]) -> Json:
+def _manifest(settings: Settings, annotations: dict[str, str]) -> Json:
     now = timestamp(datetime.now(UTC))
     owner = {"apiVersion": "v1", "kind": "Pod", "name": settings.pod_name, "uid": settings.pod_uid}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {
-            **_annotated(warnings).get("metadata", {}),
             "name": settings.pod_name,
+            "annotations": annotations,
             "labels": {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: settings.describer},
             "ownerReferences": [owner],
         },

@@ -93,7 +93,7 @@ async def run(settings: Settings) -> None:
         attempts = Attempts(imagejobs, store, describer, executor, settings, fallback)
         worker = Worker(attempts, settings.max_images)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
-        lease = asyncio.create_task(keep_lease(kube, settings, describer.warnings))
+        lease = asyncio.create_task(keep_lease(kube, settings, describer))
         stopped = asyncio.create_task(stop.wait())
         used_up = asyncio.create_task(worker.used_up.wait())
         done, _ = await asyncio.wait({lease, follow, stopped, used_up}, return_when=asyncio.FIRST_COMPLETED)

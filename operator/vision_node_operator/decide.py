@@ -47,7 +47,9 @@ def _run_pool(
     mine = [w for w in workers if w.job.describer == pool.describer]
     queued = (job for job in state.queued(pool.describer, now) if not job.status.suspect)
     suspects = state.suspects(pool.describer, now)
-    assignments = list(_assign(state, queued, suspects, mine, pool))
+    pace, interval = state.pace(pool.describer), state.interval(pool.describer)
+    allowance = pace.allowance(interval, sum(worker.held for worker in mine), now)
+    assignments = list(islice(_assign(state, queued, suspects, mine, pool), allowance))
     yield from assignments
     new = Counter(a.worker for a in assignments)
     mine = [_with(w, new[w.pod.name]) if w.pod else w for w in mine]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.names import DESCRIBER_LABEL, WARNING_ANNOTATION
+from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
 from vision_node_contract.reasons import Readiness, Reason
 
 from .ending import Ending
@@ -31,6 +31,9 @@ TROUBLE_KEPT = timedelta(minutes=2)
 
 ERRORS_IN_A_ROW = 3
 """A worker that infrastructure fails so often, while it serves another, is what is broken."""
+
+MOST_REQUESTS = 100
+"""For an image: a worker's word, which must not stop its pool, or us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class Fleet:
     """By pod name."""
     warnings: dict[str, str] = field(default_factory=dict)
     """By pod name: what it warns of in its Lease."""
+    requests_per_image: dict[str, int] = field(default_factory=dict)
+    """By describer: as its newest worker says in its Lease."""
     cordoned: set[str] = field(default_factory=set)
     """Pods that let an attempt time out, or see errors where others see none: they would eat one image
     after the other."""
@@ -178,9 +183,12 @@ class Fleet:
         name = body["metadata"]["name"]
         before = self.heard.get(name)
         renewed = datetime.fromisoformat(body["spec"]["renewTime"])
-        warning = body["metadata"].get("annotations", {}).get(WARNING_ANNOTATION)
-        if warning:
+        annotations = body["metadata"].get("annotations", {})
+        if warning := annotations.get(WARNING_ANNOTATION):
             self.warnings[name] = warning
+        if requests := annotations.get(REQUESTS_ANNOTATION):
+            describer = body["metadata"]["labels"][DESCRIBER_LABEL]
+            self.requests_per_image[describer] = min(max(1, int(requests)), MOST_REQUESTS)
         self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
         self._served.setdefault(name, now)
 

@@ -91,8 +91,6 @@ def _told(describer: Describer) -> list[Json]:
         "MAX_ATTEMPTS": str(spec.max_attempts),
         "TIMEOUT_SECONDS": str(spec.timeout_seconds),
     }
-    if spec.worker_requests_per_minute:
-        told["REQUESTS_PER_MINUTE"] = f"{spec.worker_requests_per_minute:g}"
     return _variables(told)
 
 

@@ -196,9 +196,11 @@ class Reconciler:
             task.add_done_callback(self._writes.discard)
 
     def _note(self, action: Write, now: datetime) -> None:
-        """Remember what was said, so that it is not said again at once."""
+        """Remember what was said or given, so that it is not said or given again at once."""
         if isinstance(action, Report):
             self.state.reported[action.pool.describer] = now
+        elif isinstance(action, Assign):
+            self.state.take_turn(action.job.spec.describer, now)
         elif isinstance(action, Announce):
             self.state.backlog.failed.pop(action.job.metadata.name, None)
 

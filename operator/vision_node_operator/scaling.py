@@ -23,7 +23,7 @@ def wanted_workers(state: State, pool: Pool, current: Sequence[Worker], waiting:
     """Return how many workers the pool should have, when `waiting` ImageJobs found no room.
 
     As many as work off all there is within DRAIN_SECONDS at the measured time per image, or as are busy
-    on the average of the last seconds; not more than there are images for.
+    on the average of the last seconds; not more than there are images for, or than the provider lets work.
     """
     spec, demand = pool.spec, state.backlog.demand(pool.describer)
     at_once = spec.images_at_once
@@ -33,7 +33,8 @@ def wanted_workers(state: State, pool: Pool, current: Sequence[Worker], waiting:
         drain = demand.unfinished * seconds / (at_once * DRAIN_SECONDS)
         # While none serves yet, a level says nothing of what one could do.
         busy = demand.level(now) / at_once if any(worker.serving for worker in current) else 0.0
-        most = min(most, max(1, ceil(max(drain, busy))))
+        useful = state.pace(pool.describer).useful(state.interval(pool.describer), seconds) / at_once
+        most = min(most, max(1, ceil(min(useful, max(drain, busy)))))
     return min(spec.max_workers, max(spec.min_workers, most))
 
 

@@ -16,6 +16,7 @@ from vision_node_contract.imagejob import ImageJob
 
 from .backlog import Backlog
 from .fleet import DescriberJob, Fleet, Pod
+from .pace import Pace, interval_of
 from .pools import Pool
 from .verdict import Verdict, verdict
 
@@ -71,6 +72,8 @@ class State:
     """When a Describer's status was last written."""
     backlog: Backlog = field(default_factory=Backlog)
     fleet: Fleet = field(default_factory=Fleet)
+    paces: dict[str, Pace] = field(default_factory=dict)
+    """By describer."""
     busy: dict[str, str] = field(default_factory=dict)
     """Objects (see key()) with a write of ours under way: nothing is decided about them. The value is the
     pod that an assignment under way is for, else empty; it counts as held already."""
@@ -134,6 +137,9 @@ class State:
                 self.forget(kind, name, version, now)
         if kind == "describers":
             self.dropped = {gone: when for gone, when in self.dropped.items() if now - when < DROPPED_KEPT}
+            self.paces = {
+                of: pace for of, pace in self.paces.items() if of in self.pools or of in self.dropped
+            }
             self.backlog.forget_demands(self.pools)
         elif kind == "pods":
             self.backlog.given = Counter({pod: n for pod, n in self.backlog.given.items() if pod in listed})
@@ -154,6 +160,23 @@ class State:
     def max_attempts(self, job: ImageJob) -> int:
         """Return how many attempts there may be."""
         return job.spec.max_attempts or self.spec_for(job).max_attempts
+
+    def interval(self, describer: str) -> timedelta:
+        """Return the time between two of the describer's images that its provider allows."""
+        pool = self.pools.get(describer)
+        rate = pool.spec.requests_per_minute if pool else 0
+        return interval_of(rate, self.fleet.requests_per_image.get(describer, 1))
+
+    def pace(self, describer: str) -> Pace:
+        """Return how fast the describer's images may be assigned.
+
+        An operator that begins anew doesn't know when the one before it assigned: it waits an interval.
+        """
+        return self.paces.get(describer) or Pace(self.since + self.interval(describer), LONG_AGO)
+
+    def take_turn(self, describer: str, now: datetime) -> None:
+        """Take in that one of the describer's images is assigned."""
+        self.paces.setdefault(describer, self.pace(describer)).take(self.interval(describer), now)
 
     def queued(self, describer: str, now: datetime) -> Iterator[ImageJob]:
         """Yield the describer's ImageJobs that may be assigned now, in the order in which they should be."""
@@ -244,6 +267,8 @@ class State:
         pool = self.pools[name] = Pool.made(describer, self.pod_template, others)
         if before and before.template_hash != pool.template_hash:
             self.fleet.forgive(name)
+            if name in self.paces:  # what was refused is another thing; what was asked counts
+                self.paces[name] = Pace(self.paces[name].next_turn, LONG_AGO)
             self.verdicts.pop(name, None)
         self.dropped.pop(name, None)
 
@@ -256,6 +281,8 @@ class State:
         before = self.backlog.jobs.get(job.metadata.name)
         self.backlog.put(job, now)
         self.fleet.learn(job, now)
+        describer = job.spec.describer
+        self.paces.setdefault(describer, self.pace(describer)).learn(job, now)
         # Only of what we have seen to end: a list shows ends in no order, and of long ago.
         if before and job.finished and job.status.worker and (found := verdict(job)):
             self.verdicts[job.spec.describer] = found

@@ -241,6 +241,23 @@ def test_an_outage_and_a_rate_limit_cost_no_image(
     assert_no_key_shows(kubectl)
 
 
+def test_a_backlog_waits_in_the_queue_for_the_rate(
+    kubectl: Kubectl,
+    apply: Apply,
+    fake: Fake,
+    photo: Path,
+    submit: Callable[..., str],
+    ended: Callable[[str], Json],
+) -> None:
+    apply("slow", **asking(requestsPerMinute=60, maxWorkers=4, concurrency=1, timeoutSeconds=2))
+    jobs = [submit(photo.read_bytes(), describer="slow") for _ in range(8)]
+    assert {(ended(job)["status"], ended(job)["attempts"]) for job in jobs} == {("done", 1)}
+    at = [asked["at"] for asked in fake.asked()]
+    assert len(at) == 8
+    assert at[-1] - at[0] > 5, "at most two at once, then one a second"
+    assert len(workers(kubectl, "slow")) == 1
+
+
 def test_nobody_stands_in_who_is_not_wanted(
     apply: Apply, fake: Fake, photo: Path, submit: Callable[..., str], ended: Callable[[str], Json]
 ) -> None:

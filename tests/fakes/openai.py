@@ -4,7 +4,7 @@ In a cluster: `python -m fakes.openai --port 8080` in any image that has starlet
 
     PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, or
                             {"fault": name, "after": seconds, …} with its parameters
-    GET    /admin/requests  what was asked: path, whether the key was right, body
+    GET    /admin/requests  what was asked: path, whether the key was right, body, when
     DELETE /admin/requests  forget them
 """
 
@@ -13,6 +13,7 @@ import asyncio
 import base64
 import json
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -179,7 +180,8 @@ class FakeOpenAI:
     async def _answer(self, request: Request) -> Response:
         body = await request.json()
         right_key = request.headers.get("authorization") == f"Bearer {KEY}"
-        self.requests.append({"path": request.url.path, "rightKey": right_key, "body": body})
+        asked = {"path": request.url.path, "rightKey": right_key, "body": body, "at": time.time()}
+        self.requests.append(asked)
         fault = self.next.popleft() if self.next else self.always
         how = {"fault": fault} if isinstance(fault, str) else dict(fault)
         name = how.pop("fault")

@@ -79,8 +79,8 @@ def test_workers_that_can_t_work_say_why(provider: str, environment: dict[str, s
 
 def test_what_a_worker_is_told() -> None:
     told = {"MODEL": "m", "DESCRIBER_OPTIONS": '{"a": 1}'}
-    told |= {"TIMEOUT_SECONDS": "90", "REQUESTS_PER_MINUTE": "2.5"}
-    assert Setup.from_env(told) == Setup("m", {"a": 1}, 90.0, 2.5, told)
+    told |= {"TIMEOUT_SECONDS": "90"}
+    assert Setup.from_env(told) == Setup("m", {"a": 1}, 90.0, told)
     assert Setup.from_env({"MODEL": " "}) == Setup(environment={"MODEL": " "})
 
 

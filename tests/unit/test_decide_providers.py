@@ -1,10 +1,10 @@
-"""What the operator makes of a Describer's provider: its share, its fallback, its sidecar, its conditions."""
+"""What the operator makes of a Describer's provider: its fallback, its sidecar, its conditions."""
 
 import json
 from typing import Any
 
 import pytest
-from vision_node_contract.describer import DEPRECATED, FALLBACK_READY, READY, DescriberSpec
+from vision_node_contract.describer import DEPRECATED, FALLBACK_READY, READY
 from vision_node_contract.imagejob import Condition
 from vision_node_contract.names import DESCRIBER_LABEL, WARNING_ANNOTATION
 from vision_node_contract.reasons import Reason
@@ -40,25 +40,6 @@ def condition(world: World, kind: str, after: float = 0) -> Condition | None:
     report = world.report(after)
     assert report is not None
     return report.status.condition(kind)
-
-
-@pytest.mark.parametrize(
-    ("spec", "share", "at_once"),
-    [
-        ({}, None, 4),
-        ({"requestsPerMinute": 600, "maxWorkers": 2}, 300, 4),
-        ({"requestsPerMinute": 10, "maxWorkers": 1}, 10, 4),
-        ({"requestsPerMinute": 10, "maxWorkers": 2}, 5, 2),
-        ({"requestsPerMinute": 1, "maxWorkers": 4}, 0.25, 1),
-        ({"requestsPerMinute": 600, "isolation": "dedicated"}, 300, 1),
-    ],
-)
-def test_workers_share_the_requests_and_hold_what_gets_its_turn(
-    spec: Json, share: float | None, at_once: int
-) -> None:
-    read = DescriberSpec.model_validate(spec)
-    assert (read.worker_requests_per_minute, read.images_at_once) == (share, at_once)
-    assert told(pod_of(spec)).get("REQUESTS_PER_MINUTE") == (None if share is None else f"{share:g}")
 
 
 def test_the_sidecar_has_what_it_is_given_and_nothing_of_the_workers() -> None:

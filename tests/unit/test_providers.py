@@ -48,50 +48,40 @@ class Clock:
 
 async def refusal(gate: Gate, patience: float) -> DescribeError:
     with pytest.raises(DescribeError) as caught:
-        await gate.turn(patience)
+        await gate.wait(patience)
     assert caught.value.reason is Reason.RATE_LIMITED
     return caught.value
 
 
-async def test_requests_start_evenly_spread() -> None:
-    clock = Clock()
-    gate = Gate(30, clock, clock.sleep)
-    for _ in range(4):
-        await gate.turn(60)
-    assert clock.slept == [0, 2, 2, 2]
-
-
-async def test_who_would_wait_too_long_is_told_at_once_and_takes_no_turn() -> None:
-    clock = Clock()
-    gate = Gate(6, clock, clock.sleep)
-    await gate.turn(5)
-    assert (await refusal(gate, 5)).retry_after == 10
-    assert (await refusal(gate, 5)).retry_after == 10
-    clock.now += 10
-    await gate.turn(5)
-
-
 async def test_a_hold_holds_everybody_and_the_longest_counts() -> None:
     clock = Clock()
-    gate = Gate(None, clock, clock.sleep)
+    gate = Gate(clock, clock.sleep)
     gate.hold(4)
     gate.hold(1)
-    await gate.turn(60)
+    await gate.wait(60)
     assert clock.slept == [4]
+    await gate.wait(0)
     gate.hold(None)
     assert (await refusal(gate, 1)).retry_after == DEFAULT_HOLD_SECONDS
 
 
-async def test_a_hold_reaches_those_who_wait_already() -> None:
+@pytest.mark.parametrize(("patience", "still"), [(5, 29), (40, None)])
+async def test_a_hold_reaches_those_who_wait_already(patience: float, still: float | None) -> None:
     clock = Clock()
-    gate = Gate(60, clock, clock.sleep)
+    gate = Gate(clock, clock.sleep)
+    gate.hold(1)
 
     async def meanwhile(seconds: float) -> None:
+        gate._sleep = clock.sleep
         gate.hold(30)
         clock.now += seconds
 
     gate._sleep = meanwhile
-    assert (await refusal(gate, 5)).retry_after == 30
+    if still:
+        assert (await refusal(gate, patience)).retry_after == still
+    else:
+        await gate.wait(patience)
+        assert clock.slept == [29]
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

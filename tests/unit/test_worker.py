@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import AlreadyExistsError, Event, KubeError, UnavailableError
+from vision_node_contract.names import WARNING_ANNOTATION
 from vision_node_describer import lease
 from vision_node_describer import worker as module
 from vision_node_describer.last_words import LastWords
@@ -179,7 +180,7 @@ class Server:
 
     async def request(self, method: str, path: str, *, body: Any) -> Any:
         assert (method, path.rsplit("/", 1)[-1]) == ("POST", "leases")
-        assert body["metadata"]["annotations"] == {"vision-node.dev/warning": "ends soon"}
+        assert body["metadata"]["annotations"] == {WARNING_ANNOTATION: "ends soon"}
         assert body["metadata"]["name"] == "w0"
         if error := self.answers.pop(0):
             raise error
@@ -196,7 +197,7 @@ async def test_a_lease_waits_for_an_api_server_that_is_away(
     monkeypatch.setattr(lease, "CREATE_RETRY_SECONDS", (0.0, 0.0))
     server: Any = Server(*answers)
     settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
-    await lease._create(server, settings, ["ends soon"])
+    await lease._create(server, settings, {WARNING_ANNOTATION: "ends soon"})
     assert server.answers == []
 
 
@@ -204,4 +205,4 @@ async def test_a_refusal_ends_the_worker() -> None:
     server: Any = Server(KubeError(403, "Forbidden", "denied"))
     settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
     with pytest.raises(KubeError, match="denied"):
-        await lease._create(server, settings, ["ends soon"])
+        await lease._create(server, settings, {WARNING_ANNOTATION: "ends soon"})

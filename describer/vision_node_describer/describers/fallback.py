@@ -29,7 +29,7 @@ def standing_by(environment: Mapping[str, str]) -> Describer | None:
     told = {"MODEL": "FALLBACK_MODEL", "DESCRIBER_OPTIONS": "FALLBACK_OPTIONS"}
     own = {name: environment.get(other, "") for name, other in told.items()}
     try:
-        return load(provider, Setup.from_env({**environment, **own, "REQUESTS_PER_MINUTE": ""}))
+        return load(provider, Setup.from_env({**environment, **own}))
     except DescribeError as error:
         log.error("%s can't stand in: %s: %s", provider, error.reason, error.message)  # noqa: TRY400
         return None

@@ -14,7 +14,7 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 
 T = TypeVar("T")
 
-_VARIABLES = ("MODEL", "DESCRIBER_OPTIONS", "TIMEOUT_SECONDS", "REQUESTS_PER_MINUTE")
+_VARIABLES = ("MODEL", "DESCRIBER_OPTIONS", "TIMEOUT_SECONDS")
 _AN_OBJECT = TypeAdapter(dict[str, JsonValue])
 
 
@@ -27,14 +27,12 @@ class Setup:
     """The Describer's `options`, unchecked: each describer knows its own."""
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """Of one attempt, fetching the image included."""
-    requests_per_minute: float | None = None
-    """This worker's share of what the Describer may ask of its provider; None: as many as it can."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Credentials among it: never shown."""
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
-        """Read what a worker is told: MODEL, DESCRIBER_OPTIONS (JSON), TIMEOUT_SECONDS, REQUESTS_PER_MINUTE.
+        """Read what a worker is told: MODEL, DESCRIBER_OPTIONS (JSON), TIMEOUT_SECONDS.
 
         Raises:
             DescribeError: OptionsInvalid.
@@ -43,11 +41,10 @@ class Setup:
         try:
             options = _AN_OBJECT.validate_json(told["DESCRIBER_OPTIONS"] or "{}")
             timeout = float(told["TIMEOUT_SECONDS"] or DEFAULT_TIMEOUT_SECONDS)
-            rate = float(told["REQUESTS_PER_MINUTE"]) if told["REQUESTS_PER_MINUTE"] else None
         except ValueError as error:
             message = f"the worker's environment makes no sense: {error}"
             raise DescribeError(Reason.OPTIONS_INVALID, message) from error
-        return cls(told["MODEL"] or None, options, timeout, rate, environment)
+        return cls(told["MODEL"] or None, options, timeout, environment)
 
     def variable(self, name: str) -> str | None:
         """Return an environment variable; a blank one, as `.env` files have, counts as not set."""
@@ -56,6 +53,9 @@ class Setup:
 
 class Describer(ABC):
     """One way of describing. Subclass it and define `describe`; the rest may stay as it is."""
+
+    requests_per_image: int = 1
+    """To a provider, as `requestsPerMinute` counts them."""
 
     def __init__(self, setup: Setup) -> None:  # noqa: B027
         """Get ready to work.

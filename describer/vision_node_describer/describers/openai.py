@@ -36,7 +36,7 @@ _OTHER_TOKENS = 4096
 _CONNECT_SECONDS = 5.0
 
 _CONNECTIONS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
-"""More than a worker has images at once; the gate bounds requests."""
+"""More than a worker has images at once."""
 
 log = logging.getLogger(__name__)
 

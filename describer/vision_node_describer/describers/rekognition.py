@@ -60,6 +60,7 @@ class Rekognition(Asking):
         super().__init__(setup)
         options = RekognitionOptions.of(setup)
         self._features = options.features
+        self.requests_per_image = len(options.features)
         self._client = _client(setup, options.endpoint, self._seconds)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rekognition")
 

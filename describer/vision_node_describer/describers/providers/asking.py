@@ -1,4 +1,4 @@
-"""What describers do that ask somebody else: wait for their turn, keep to their time, obey rate limits."""
+"""What describers do that ask somebody else: wait while they must, keep to their time, obey rate limits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ _SHARE_OF_ATTEMPT = 0.8
 """Of an attempt's time, for waiting and the answer; the rest is for fetching, decoding, storing."""
 
 _PATIENCE = 0.5
-"""Of that, for waiting for a turn: who starts later has too little time for an answer."""
+"""Of that, for waiting until it may begin: what starts later has too little time for an answer."""
 
 
 class ProviderOptions(BaseModel):
@@ -63,17 +63,17 @@ class Asking(Remote[Upload]):
 
     def __init__(self, setup: Setup) -> None:
         self._seconds = setup.timeout_seconds * _SHARE_OF_ATTEMPT
-        self._gate = Gate(setup.requests_per_minute)
+        self._gate = Gate()
 
     async def _asked(self, request: Callable[[float], Awaitable[T]]) -> T:
         """Return what `request` answers, which is told how many seconds it has.
 
         Raises:
-            DescribeError: what the request raises; RateLimited without a request when the provider wants none
-                yet; ProviderUnavailable when the time is over.
+            DescribeError: what the request raises; RateLimited without a request while it wants none;
+                ProviderUnavailable when the time is over.
         """
         end = asyncio.get_running_loop().time() + self._seconds
-        await self._gate.turn(self._seconds * _PATIENCE)
+        await self._gate.wait(self._seconds * _PATIENCE)
         left = end - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(left):
