@@ -10,7 +10,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
 from .providers.answer import json_object, shaped
-from .providers.asking import Asking, ProviderOptions, host_of
+from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions, host_of
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 from .providers.waits import retry_after
 from .providers.wording import said
@@ -52,8 +52,11 @@ class Http(Asking):
         self._bounds = Bounds(longest=options.longest_side)
         self._model = setup.model
         timeout = httpx2.Timeout(self._seconds, connect=_CONNECT_SECONDS)
+        kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
         # A proxy of the environment is for providers far away.
-        self._client = httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+        self._client = httpx2.AsyncClient(
+            timeout=timeout, limits=kept, trust_env=False, follow_redirects=False
+        )
 
     def memory(self, image: bytes) -> int:
         """Return what decoding and scaling take at most, in bytes."""

@@ -11,7 +11,7 @@ from vision_node_contract.reasons import DescribeError, Reason
 from .interface import Setup
 from .providers import openai_wire as wire
 from .providers.answer import read_answer
-from .providers.asking import Asking, ProviderOptions, host_of
+from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions, host_of
 from .providers.openai_errors import reason_for, refused_fields
 from .providers.prompt import wishes
 from .providers.retirement import announced, published
@@ -34,9 +34,6 @@ _OTHER_TOKENS = 4096
 """For servers whose context is often 8,192 tokens and holds the picture as well."""
 
 _CONNECT_SECONDS = 5.0
-
-_CONNECTIONS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
-"""More than a worker has images at once."""
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +144,8 @@ def _key(setup: Setup, *, needed: bool) -> str | None:
 def _client(base_url: str, key: str | None, seconds: float) -> AsyncOpenAI:
     """Return a client that repeats nothing, and follows nobody elsewhere with the picture."""
     timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
-    http = httpx2.AsyncClient(timeout=timeout, limits=_CONNECTIONS, follow_redirects=False)
+    kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
+    http = httpx2.AsyncClient(timeout=timeout, limits=kept, follow_redirects=False)
     # The SDK wants some key even where the server wants none.
     return AsyncOpenAI(
         api_key=key or "none", base_url=base_url, timeout=timeout, max_retries=0, http_client=http

@@ -23,6 +23,11 @@ _PATIENCE = 0.5
 """Of that, for waiting until it may begin: what starts later has too little time for an answer."""
 
 
+KEPT_SECONDS = 4.0
+"""For which a connection that nobody uses stays open. Uvicorn (and so vLLM) and Node.js close theirs after
+5 s by default, and a request that meets the closing costs its image an attempt."""
+
+
 class ProviderOptions(BaseModel):
     """What a Describer's `options` may hold; each describer has its own fields."""
 
