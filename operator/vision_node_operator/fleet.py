@@ -32,8 +32,8 @@ TROUBLE_KEPT = timedelta(minutes=2)
 ERRORS_IN_A_ROW = 3
 """A worker that infrastructure fails so often, while it serves another, is what is broken."""
 
-MOST_REQUESTS = 100
-"""For an image: a worker's word, which must not stop its pool, or us."""
+MOST_DIGITS = 2
+"""Of the requests for an image: a worker's word, which must not stop its pool, or us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +186,10 @@ class Fleet:
         annotations = body["metadata"].get("annotations", {})
         if warning := annotations.get(WARNING_ANNOTATION):
             self.warnings[name] = warning
-        if requests := annotations.get(REQUESTS_ANNOTATION):
+        requests = annotations.get(REQUESTS_ANNOTATION, "")
+        if requests.isdecimal() and len(requests) <= MOST_DIGITS:
             describer = body["metadata"]["labels"][DESCRIBER_LABEL]
-            self.requests_per_image[describer] = min(max(1, int(requests)), MOST_REQUESTS)
+            self.requests_per_image[describer] = max(1, int(requests))
         self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
         self._served.setdefault(name, now)
 

@@ -126,10 +126,17 @@ def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
     assert waits[-1] == 60
 
 
-def test_each_request_of_an_image_counts(world: World) -> None:
+@pytest.mark.parametrize(("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)])
+def test_each_request_of_an_image_counts(world: World, said: str, each: int) -> None:
     serving(world, 1, requestsPerMinute=12)
-    meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: "4"}}
+    meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
     world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
+    assert world.state.interval("metadata") == interval_of(12, each)
+
+
+def test_a_rate_of_requests_is_kept_by_images_of_several(world: World) -> None:
+    serving(world, 1, requestsPerMinute=12)
+    world.state.fleet.requests_per_image["metadata"] = 4
     run = Run(world)
     run.go(10, 300, workers=1)
     assert most_in_a_minute(run.asked) == 3
