@@ -7,6 +7,7 @@ from vision_node_contract.describer import Describer
 from vision_node_contract.imagejob import Condition
 from vision_node_contract.kube import Event, Kube, NotFoundError
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
+from vision_node_contract.reasons import Readiness
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +27,12 @@ class Describers:
         return [self._known[name] for name in sorted(self._known)]
 
     def trouble(self, name: str) -> Condition | None:
-        """Return why the Describer of that name does not work, if it doesn't."""
+        """Return why the Describer of that name does not work now, if it doesn't."""
         found = self._known.get(name)
         ready = found.status.readiness if found else None
-        return ready if ready and ready.status == "False" else None
+        if ready and (ready.status == "False" or ready.reason == Readiness.RATE_LIMITED):
+            return ready
+        return None
 
     async def has(self, name: str) -> bool:
         """Whether there is one of that name; asks the API server about one that the watch doesn't show.

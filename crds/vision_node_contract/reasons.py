@@ -68,6 +68,8 @@ class Readiness(StrEnum):
     MODEL_NOT_FOUND = "ModelNotFound"
     OPTIONS_INVALID = "OptionsInvalid"
     QUOTA_EXHAUSTED = "QuotaExhausted"
+    RATE_LIMITED = "RateLimited"
+    """Images wait because the provider asked for it: that passes by itself."""
 
     STANDS_BY = "StandsBy"
     """Of FallbackReady."""

@@ -72,15 +72,23 @@ def _readiness(state: State, pool: Pool, workers: Sequence[Worker], wanted: int,
     provider = _of_provider(state, pool)
     if provider and (ready or not trouble):
         return "False", provider.reason, provider.message
-    if ready and trouble:
-        return "True", trouble.reason, f"goes on with the workers that it has: {trouble.message}"
     if ready:
-        return "True", Readiness.SERVING, "images are described"
+        return _serving(state, pool, trouble, now)
     if trouble:
         return "False", trouble.reason, trouble.message
     if wanted:
         return "False", Readiness.STARTING, "no worker serves yet"
     return "True", Readiness.IDLE, "no worker runs, for nothing is asked; the next image launches one"
+
+
+def _serving(state: State, pool: Pool, trouble: Trouble | None, now: datetime) -> Said:
+    if trouble:
+        return "True", trouble.reason, f"goes on with the workers that it has: {trouble.message}"
+    until = state.pace(pool.describer).closed_until
+    if now < until and state.backlog.demand(pool.describer).unfinished:
+        message = f"the provider wants to be left alone until {until:%H:%M:%S} UTC"
+        return "True", Readiness.RATE_LIMITED, message
+    return "True", Readiness.SERVING, "images are described"
 
 
 def _of_provider(state: State, pool: Pool) -> Trouble | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.imagejob import Condition, ImageJob
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION
 from vision_node_operator.pace import interval_of
 from vision_node_operator.state import LONG_AGO
@@ -194,3 +194,26 @@ def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expec
         world.job(f"i{number:03}")
     world.state.backlog.demand("metadata").measure(5)
     assert len(world.decide()) == expected
+
+
+def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(world: World) -> None:
+    serving(world, 1, minWorkers=1)
+    refused = {"error": {"reason": "RateLimited", "message": "", "retryable": True, "retryAfterSeconds": 30}}
+    world.processing("a", "w0", **refused)
+    world.job("a", attempts=1, losses=1, nextAttemptTime=at(30))
+    ready = readiness(world, 10)
+    assert (ready.status, ready.reason) == ("True", "RateLimited")
+    assert f"until {NOW + timedelta(seconds=30):%H:%M:%S} UTC" in ready.message
+    world.forget("imagejobs", "a")
+    assert readiness(world, 20).reason == "Serving", "nobody waits"
+    world.job("b")
+    assert readiness(world, 31).reason == "Serving", "it is over"
+
+
+def readiness(world: World, after: float) -> Condition:
+    world.lease(0, after)
+    report = world.report(after)
+    assert report
+    found = report.status.readiness
+    assert found
+    return found
