@@ -145,10 +145,9 @@ class Kube:
                 answer = await response.read()
             if response.status >= 400:
                 raise error_of(response.status, answer)
-            found: Json = json.loads(answer)
+            return _object_of(answer)
         except _NO_ANSWER as error:
             raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
-        return found
 
     async def list_pages(
         self, path: str, selectors: Selectors = Selectors()
@@ -159,6 +158,7 @@ class Kube:
 
         Raises:
             GoneError: the list took too long to read; begin anew.
+            UnavailableError: what came is no list.
         """
         proceed = ""
         while True:
@@ -166,7 +166,11 @@ class Kube:
             if proceed:
                 query.append(("continue", proceed))
             page = await self.request("GET", path, query=query)
-            yield page["items"], page["metadata"]["resourceVersion"]
+            match page:
+                case {"items": list(items), "metadata": {"resourceVersion": str(version)}}:
+                    yield items, version
+                case _:
+                    raise UnavailableError(0, "NoAnswer", f"GET {path}: no list but {str(page)[:500]}")
             proceed = page["metadata"].get("continue", "")
             if not proceed:
                 return
@@ -191,9 +195,7 @@ class Kube:
                 if response.status >= 400:
                     raise error_of(response.status, await response.read())
                 async for line in response.content:
-                    event: Json = json.loads(line)
-                    if event["type"] == "ERROR":
-                        raise error_of(event["object"].get("code", 500), event["object"])
+                    event = _event_of(line)
                     events += 1
                     yield event
         except _NO_ANSWER as error:
@@ -245,6 +247,24 @@ class Kube:
         return self._server.session.request(
             verb, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
         )
+
+
+def _object_of(text: bytes) -> Json:
+    """Return the JSON object in `text`; anything else is a ValueError."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"no JSON object: {str(found)[:500]}")  # noqa: TRY004 (as for text that is no JSON)
+    return found
+
+
+def _event_of(line: bytes) -> Json:
+    """Return the watch event in `line`; raise what an ERROR stands for, and ValueError if it is none."""
+    match event := _object_of(line):
+        case {"type": "ERROR", "object": dict(status)}:
+            raise error_of(status.get("code", 500), status)
+        case {"type": str(), "object": {"metadata": {"resourceVersion": str()}}}:
+            return event
+    raise ValueError(f"no watch event: {str(event)[:500]}")
 
 
 def error_of(status: int, body: bytes | Mapping[str, Any]) -> KubeError:

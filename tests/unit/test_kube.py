@@ -164,7 +164,11 @@ async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Conn
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "5", "6"]
 
 
-@pytest.mark.parametrize("line", [b'{"type":"ADDED","obj', b"x" * (2 * LINE_BYTES)], ids=["half", "long"])
+@pytest.mark.parametrize(
+    "line",
+    [b'{"type":"ADDED","obj', b"x" * (2 * LINE_BYTES), b'{"kind":"Table"}\n', b"[]\n", b'{"type":"ADDED"}\n'],
+    ids=["half", "long", "another's object", "no object", "an empty event"],
+)
 async def test_a_watch_whose_line_cannot_be_read_is_broken(
     server: Server, connect: Connect, caplog: pytest.LogCaptureFixture, line: bytes
 ) -> None:
@@ -224,13 +228,32 @@ def test_answers_that_are_no_status_objects(body: bytes) -> None:
     assert isinstance(error_of(502, body), UnavailableError)
 
 
-@pytest.mark.parametrize("status", [200, 302])
-async def test_an_answer_that_is_no_json_is_none(connect: Connect, status: int) -> None:
+@pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")])
+async def test_an_answer_that_is_no_json_object_is_none(connect: Connect, status: int, text: str) -> None:
     async def portal(_: web.Request) -> web.Response:
-        return web.Response(status=status, text="<html>", headers={"Location": "/"})
+        return web.Response(status=status, text=text, headers={"Location": "/"})
 
     with pytest.raises(UnavailableError, match=f"GET {PATH}"):
         await (await connect(portal)).request("GET", PATH)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"status": "ok"},
+        {"items": None, "metadata": {"resourceVersion": "1"}},
+        {"items": []},
+        {"items": [], "metadata": {}},
+    ],
+    ids=str,
+)
+async def test_a_list_that_is_none_is_no_answer(connect: Connect, answer: dict[str, Any]) -> None:
+    async def proxy(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    with pytest.raises(UnavailableError, match=f"GET {PATH}"):
+        await anext((await connect(proxy)).list_pages(PATH))
 
 
 async def test_patches_are_merge_patches(connect: Connect) -> None:
