@@ -16,7 +16,7 @@ from vision_node_contract.description import Result
 from vision_node_contract.imagejob import ImageJob, Spec
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
-from vision_node_contract.objects import new_image_key
+from vision_node_contract.objects import new_image_key, own_result_key
 from vision_node_contract.reasons import Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
@@ -106,7 +106,8 @@ class Jobs:
         """Return the whole result of a job that is done.
 
         Raises:
-            Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 404; 503.
+            Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 410 ResultGone;
+                404; 503.
         """
         job = await self.get(job_id)
         status = job.status
@@ -115,7 +116,7 @@ class Jobs:
         if status.phase != "done" or status.result is None:
             detail = f"the job is {status.phase}; ask again later, or follow /status/{job_id}"
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
-        result = status.result.inline or await self._read_result(status.result.key or "")
+        result = status.result.inline or await self._read_result(job)
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     def _check_room(self) -> None:
@@ -148,7 +149,11 @@ class Jobs:
             return await self.imagejobs.get(name)
         return None
 
-    async def _read_result(self, key: str) -> Result:
+    async def _read_result(self, job: ImageJob) -> Result:
+        key = own_result_key(job)
+        if key is None:
+            detail = "the job is done, but what it names is not its own result; submit the image again"
+            raise Problem(410, "ResultGone", detail)
         try:
             return Result.model_validate_json(await self.store.get(key, MAX_RESULT_BYTES))
         except ObjectNotFoundError as error:

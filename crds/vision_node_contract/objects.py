@@ -26,13 +26,21 @@ def new_image_key() -> str:
 def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that go with `job`.
 
-    What is under inbox/ stays its owner's; a result that is named after another job is that one's, whoever
-    wrote the status.
+    What is under inbox/ stays its owner's.
     """
-    image, result = job.spec.image.key, job.status.result
-    own = result_key(job.metadata.uid, job.status.attempts)
+    image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []
-    return [*keys, own] if result and result.key == own else keys
+    return [*keys, result] if result else keys
+
+
+def own_result_key(job: ImageJob) -> str | None:
+    """Return the key of the stored result of `job`, if it has one.
+
+    One that is named after another job is that one's, whoever wrote the status: the admission policy that
+    refuses it can be switched off.
+    """
+    result, own = job.status.result, result_key(job.metadata.uid, job.status.attempts)
+    return own if result and result.key == own else None
 
 
 def result_key(uid: str, attempt: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -50,6 +51,9 @@ class Bucket:
 
     async def delete(self, key: str) -> None:
         del self.objects[key]
+
+    async def get(self, key: str, most: int) -> bytes:
+        return self.objects[key]
 
 
 class Cluster:
@@ -232,6 +236,31 @@ async def test_result_before_done(client: httpx.AsyncClient) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
     answer = await client.get(f"/result/{job_id}")
     assert (answer.status_code, answer.json()["reason"]) == (409, "NotDone")
+
+
+@pytest.mark.parametrize(
+    ("key", "answered"),
+    [
+        ("results/u/1", (200, "a cat")),
+        ("results/u/2", (410, "ResultGone")),
+        ("results/another/1", (410, "ResultGone")),
+        ("images/another", (410, "ResultGone")),
+        ("results/u/../another/1", (410, "ResultGone")),
+    ],
+)
+async def test_no_result_is_served_but_the_jobs_own(
+    client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket, key: str, answered: tuple[int, str]
+) -> None:
+    """Who writes a status may name any key, when the admission policies are switched off."""
+    said = {"description": "a cat", "alt": "", "caption": "", "describer": "metadata", "seconds": 1}
+    bucket.objects[key] = json.dumps(said).encode()
+    result = {"describer": "metadata", "summary": "", "key": key}
+    status = {"phase": "done", "attempts": 1, "result": result}
+    body = {"metadata": {"name": "j", "uid": "u"}, "spec": {"image": {"key": "k"}}, "status": status}
+    jobs.cache.observe(Event("ADDED", [body]))
+    answer = await client.get("/result/j")
+    told = answer.json()
+    assert (answer.status_code, told.get("reason") or told["description"]) == answered
 
 
 async def test_idempotency_key(client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket) -> None:
