@@ -203,15 +203,18 @@ class Kube:
         if not events and time.monotonic() - began < BRIEF_SECONDS:
             raise UnavailableError(0, "WatchEnded", f"{path}: ended at once, without an event")
 
-    async def follow(self, path: str, selectors: Selectors = Selectors()) -> AsyncIterator[Event]:
+    async def follow(
+        self, path: str, selectors: Selectors = Selectors(), version: str = ""
+    ) -> AsyncIterator[Event]:
         """List, then watch, for ever: what is there now, then every change, then again after a gap.
 
-        Objects deleted during a gap show only by their absence from the next LISTED.
+        Objects deleted during a gap show only by their absence from the next LISTED. With the `version` of a
+        list that was read before, it begins with the changes since.
 
         Raises:
             KubeError: a refusal that waiting does not mend (forbidden, malformed).
         """
-        failures, version = 0, ""
+        failures = 0
         while True:
             try:
                 if not version:

@@ -11,12 +11,13 @@ from .reconcile import Reconciler
 
 
 async def follow_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) -> None:
-    """Tell the reconciler of them, for ever.
+    """Tell the reconciler of them, for ever; it has listed them before.
 
     Raises:
         KubeError: a refusal that only a new start mends, such as that their CRD is gone.
     """
-    async for event in kube.follow(ImageJobs(kube, namespace).path):
+    since = str(reconciler.state.swept["imagejobs"])
+    async for event in kube.follow(ImageJobs(kube, namespace).path, version=since):
         for body in event.objects:
             reconciler.observe("imagejobs", event.type, body)
         if event.type == "LISTED":

@@ -83,11 +83,12 @@ class State:
     dazed_until: datetime | None = None
     """We slept, or were cut off, until shortly before: what looks late may only be unseen."""
 
+    swept: dict[Kind, int] = field(default_factory=dict)
+    """Version of the last list."""
+
     _versions: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
     _gone: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
     """Versions at which objects went, so that nothing read before brings them back."""
-    _swept: dict[Kind, int] = field(default_factory=dict)
-    """Version of the last list."""
 
     def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
         """Take in an object as the API server showed it; return False if it is no newer than what we have.
@@ -144,8 +145,8 @@ class State:
         elif kind == "pods":
             self.backlog.given = Counter({pod: n for pod, n in self.backlog.given.items() if pod in listed})
         # Not up to this list: another, read before it, may still be under way.
-        before = min(version, self._swept.get(kind, 0))
-        self._swept[kind] = version
+        before = min(version, self.swept.get(kind, 0))
+        self.swept[kind] = version
         self._gone[kind] = {name: gone for name, gone in self._gone[kind].items() if gone >= before}
 
     def spec_for(self, job: ImageJob) -> DescriberSpec:

@@ -10,13 +10,15 @@ import pytest
 from vision_node_contract.kube import Event, KubeError
 from vision_node_operator.following import follow_imagejobs
 from vision_node_operator.handlers import hear_signals
+from vision_node_operator.state import State
 
 
 class Server:
     """Shows some events, then refuses for good."""
 
-    async def follow(self, path: str) -> AsyncIterator[Event]:
+    async def follow(self, path: str, version: str) -> AsyncIterator[Event]:
         assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
+        assert version == "5", "what was listed at the start is not listed again"
         yield Event("LISTING", [{"n": 1}, {"n": 2}])
         yield Event("LISTING", [{"n": 3}])
         yield Event("LISTED", names=frozenset("abc"), version="7")
@@ -26,9 +28,10 @@ class Server:
 
 
 class Told:
-    """Stands in for the reconciler."""
+    """Stands in for the reconciler, which has listed all before."""
 
     def __init__(self) -> None:
+        self.state = State(swept={"imagejobs": 5})
         self.all: list[Any] = []
 
     def observe(self, kind: str, event: str, body: dict[str, int]) -> None:

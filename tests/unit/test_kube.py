@@ -104,10 +104,12 @@ async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
         await close()
 
 
-async def take(kube: Kube, count: int, selectors: Selectors = EVERYTHING) -> list[tuple[str, list[str]]]:
+async def take(
+    kube: Kube, count: int, selectors: Selectors = EVERYTHING, version: str = ""
+) -> list[tuple[str, list[str]]]:
     """Return the first `count` events of follow() as (type, names)."""
     seen: list[tuple[str, list[str]]] = []
-    follow = kube.follow(PATH, selectors)
+    follow = kube.follow(PATH, selectors, version)
     async for found in follow:
         seen.append(words(found))
         if len(seen) == count:
@@ -189,6 +191,13 @@ async def test_watches_that_end_at_once_are_opened_ever_more_slowly(
     server.watches = [[], [], [event("ADDED", "a", 6)], [], [event("ADDED", "b", 7)]]
     await take(await connect(server.get), 4)
     assert failures == [0, 1, 0]
+
+
+async def test_what_was_listed_before_is_watched_at_once(server: Server, connect: Connect) -> None:
+    server.watches, server.pages = [[event("MODIFIED", "a", 6)], [GONE], []], [page(9, "b")]
+    seen = await take(await connect(server.get), 3, version="5")
+    assert seen == [("MODIFIED", ["a"]), ("LISTING", ["b"]), ("LISTED", ["b"])]
+    assert [r.get("resourceVersion") for r in server.requests[:3]] == ["5", "6", None]
 
 
 async def test_a_list_that_breaks_between_pages_begins_anew(server: Server, connect: Connect) -> None:
