@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.imagejobs import ImageJobs
@@ -25,36 +26,43 @@ FINISH_SECONDS = 80.0
 """A little less than the pod's terminationGracePeriodSeconds; what is not finished is requeued."""
 
 
+class Assignment(NamedTuple):
+    """One attempt at one ImageJob."""
+
+    name: str
+    uid: str
+    attempt: int
+
+
 class Worker:
     """Attempts each assignment once, however often the watch shows it."""
 
-    def __init__(self, attempts: Attempts, max_images: int = 0) -> None:
-        self.used_up = asyncio.Event()
-        """Set when it has had all that it may have. The operator counts, too, but may have begun anew."""
+    def __init__(self, attempts: Attempts, max_images: int = 0, timeout_seconds: float = 60.0) -> None:
+        self.useless = asyncio.Event()
+        """Set when it has had all that it may have (the operator counts, too, but may have begun anew), or
+        when it hangs."""
         self._attempts = attempts
         self._max_images = max_images
+        self._timeout_seconds = timeout_seconds
         self._taken = 0
-        self._held: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._over: set[tuple[str, int]] = set()
+        self._held: dict[Assignment, asyncio.Task[None]] = {}
+        self._over: set[Assignment] = set()
         """Of those held: taken back, or committed already."""
 
     def take(self, event: Event) -> None:
         """Begin what the event shows to be assigned to us."""
         if event.type == "DELETED":  # committed by us, or taken back
-            self._release({body["metadata"]["uid"] for body in event.objects})
+            self._release({body["metadata"]["name"] for body in event.objects})
             return
+        if event.type == "LISTED":  # the same, while nobody watched
+            self._release({held.name for held in self._held} - event.names)
         for body in event.objects:
             try:
                 job = ImageJob.model_validate(body)
             except ValueError as error:
                 log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
                 continue
-            key = (job.metadata.uid, job.status.attempts)
-            if key in self._held or job.status.error or self._is_full():
-                continue  # what is too much comes back to the operator with our end
-            self._held[key] = task = asyncio.create_task(self._attempts.attempt(job))
-            self._taken += 1
-            task.add_done_callback(lambda _, key=key: self._drop(key))  # type: ignore[misc]
+            self._begin(job)
 
     async def finish(self) -> None:
         """Wait for the attempts under way that are still ours, but not longer than the pod is given."""
@@ -62,22 +70,43 @@ class Worker:
             log.info("finishing %d attempts", len(ours))
             await asyncio.wait(ours, timeout=FINISH_SECONDS)
 
-    def _release(self, uids: Set[str]) -> None:
+    def _begin(self, job: ImageJob) -> None:
+        new = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)
+        self._over |= {held for held in self._held if held.name == new.name and held != new}
+        if new in self._held or job.status.error or self._is_full():
+            return  # what is too much comes back to the operator with our end
+        self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
+        self._taken += 1
+        late = asyncio.get_running_loop().call_later(self._timeout_seconds, self._end_if_hung, new)
+        task.add_done_callback(lambda _: self._drop(new, late))
+
+    def _release(self, names: Set[str]) -> None:
         """Expect nothing more of these attempts; a thread that hangs in a describer can't be ended."""
-        self._over |= {key for key in self._held if key[0] in uids}
+        self._over |= {held for held in self._held if held.name in names}
         self._end_if_used_up()
 
-    def _drop(self, key: tuple[str, int]) -> None:
-        del self._held[key]
-        self._over.discard(key)
+    def _drop(self, done: Assignment, late: asyncio.TimerHandle) -> None:
+        late.cancel()
+        del self._held[done]
+        self._over.discard(done)
         self._end_if_used_up()
+
+    def _end_if_hung(self, held: Assignment) -> None:
+        """End because of an attempt that was taken back, and yet lasts for as long as the Describer allows.
+
+        Its ImageJob's timeout was shorter: the operator sees only that it was missed, which may be a user's
+        impatience.
+        """
+        if held in self._over:
+            log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, self._timeout_seconds)
+            self.useless.set()
 
     def _is_full(self) -> bool:
         return 0 < self._max_images <= self._taken
 
     def _end_if_used_up(self) -> None:
         if self._is_full() and self._held.keys() <= self._over:
-            self.used_up.set()
+            self.useless.set()
 
 
 async def run(settings: Settings) -> None:
@@ -91,12 +120,12 @@ async def run(settings: Settings) -> None:
         describer = load_or_explain(settings.provider, os.environ)
         fallback = standing_by(os.environ)
         attempts = Attempts(imagejobs, store, describer, executor, settings, fallback)
-        worker = Worker(attempts, settings.max_images)
+        worker = Worker(attempts, settings.max_images, settings.timeout_seconds)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
         lease = asyncio.create_task(keep_lease(kube, settings, describer))
         stopped = asyncio.create_task(stop.wait())
-        used_up = asyncio.create_task(worker.used_up.wait())
-        done, _ = await asyncio.wait({lease, follow, stopped, used_up}, return_when=asyncio.FIRST_COMPLETED)
+        useless = asyncio.create_task(worker.useless.wait())
+        done, _ = await asyncio.wait({lease, follow, stopped, useless}, return_when=asyncio.FIRST_COMPLETED)
         follow.cancel()
         lease.cancel()
         await withdraw_lease(kube, settings)

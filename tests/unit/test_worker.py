@@ -75,6 +75,18 @@ async def test_it_waits_for_what_it_was_given_anew(worker: Worker, attempts: Att
     await asyncio.wait_for(finishing, 1)
 
 
+async def test_a_list_after_a_gap_shows_what_was_taken_back(worker: Worker, attempts: Attempts) -> None:
+    worker.take(Event("LISTING", [assigned("b", attempts=2)]))
+    worker.take(Event("LISTED", names=frozenset("b"), version="9"))
+    await asyncio.sleep(0)
+    assert {(held.name, held.attempt) for held in worker._over} == {("a", 1), ("b", 1)}
+    finishing = asyncio.create_task(worker.finish())
+    await asyncio.sleep(0.01)
+    assert not finishing.done(), "the second attempt at b is ours"
+    attempts.ends["b"].set()
+    await asyncio.wait_for(finishing, 1)
+
+
 async def test_but_not_for_ever(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FINISH_SECONDS", 0.01)
     await asyncio.wait_for(worker.finish(), 1)
@@ -87,10 +99,10 @@ async def test_it_is_used_up_when_it_has_finished_all_that_it_may_have(attempts:
     worker.take(Event("LISTING", [assigned("b"), assigned("too many")]))
     await asyncio.sleep(0)
     assert list(attempts.ends) == ["a", "b"]
-    assert not worker.used_up.is_set()
+    assert not worker.useless.is_set()
     for end in attempts.ends.values():
         end.set()
-    await asyncio.wait_for(worker.used_up.wait(), 1)
+    await asyncio.wait_for(worker.useless.wait(), 1)
 
 
 async def test_it_is_used_up_when_all_that_it_holds_was_taken_back(attempts: Attempts) -> None:
@@ -99,9 +111,33 @@ async def test_it_is_used_up_when_all_that_it_holds_was_taken_back(attempts: Att
     worker = Worker(*parts, max_images=2)
     worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
     worker.take(Event("DELETED", [assigned("a")]))
-    assert not worker.used_up.is_set()
+    assert not worker.useless.is_set()
     worker.take(Event("DELETED", [assigned("b")]))
-    assert worker.used_up.is_set()
+    assert worker.useless.is_set()
+
+
+@pytest.mark.parametrize(
+    ("why", "taken_back", "ends", "hangs"),
+    [
+        ("its thread never ends", True, False, True),
+        ("a user was impatient", True, True, False),
+        ("a user is patient", False, False, False),
+    ],
+)
+async def test_it_ends_when_an_attempt_outlives_the_describers_timeout(
+    attempts: Attempts, why: str, *, taken_back: bool, ends: bool, hangs: bool
+) -> None:
+    """Though no deadline tells the operator: all its images may have timeouts of a second."""
+    parts: Any = (attempts,)
+    worker = Worker(*parts, timeout_seconds=0.05)
+    worker.take(Event("ADDED", [assigned("a")]))
+    await asyncio.sleep(0)
+    if taken_back:
+        worker.take(Event("DELETED", [assigned("a")]))
+    if ends:
+        attempts.ends["a"].set()
+    await asyncio.sleep(0.1)
+    assert worker.useless.is_set() == hangs, why
 
 
 async def test_each_assignment_is_attempted_once_however_often_it_is_shown(
@@ -111,7 +147,7 @@ async def test_each_assignment_is_attempted_once_however_often_it_is_shown(
     await asyncio.sleep(0)
     assert list(attempts.ends) == ["a", "b"]
     assert len(worker._held) == 2
-    assert not worker.used_up.is_set()
+    assert not worker.useless.is_set()
 
 
 async def test_what_is_over_is_forgotten(worker: Worker, attempts: Attempts) -> None:
