@@ -35,6 +35,13 @@ from .writer import Writer
 WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
 
 
+WATCH_SECONDS = 45
+"""The server ends a watch after this, and kopf opens the next where it ended: a request of a millisecond."""
+
+WATCH_LOST_SECONDS = 55
+"""A watch that outlives that has lost its connection. Nothing else would tell: a quiet one looks the same."""
+
+
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """Log in with the pod's own token; a developer's kubeconfig otherwise."""
@@ -108,8 +115,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False  # an Event for every log line would be a write for every image
     settings.networking.request_timeout = 10  # seconds, as for our own requests
     settings.networking.error_backoffs = Backoffs()
-    settings.watching.server_timeout = 300  # seconds; the server ends the watch, kopf starts the next
-    settings.watching.client_timeout = 330  # seconds; a connection that outlives that is dead
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_LOST_SECONDS
     return settings
 
 
