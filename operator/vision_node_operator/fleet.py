@@ -118,6 +118,8 @@ class Fleet:
     """By pod: attempts (ImageJob, number) since its last good one that infrastructure failed, and when."""
     succeeded: dict[str, datetime] = field(default_factory=dict)
     """By pod: when it last described an image."""
+    taken: set[str] = field(default_factory=set)
+    """Names of slots that somebody else's Jobs have, or had: the next slot does as well."""
     failures: dict[str, int] = field(default_factory=dict)
     """Per describer: launches in a row that came to nothing."""
     launch_after: dict[str, datetime] = field(default_factory=dict)

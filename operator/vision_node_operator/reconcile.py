@@ -35,7 +35,7 @@ from .garbage import Garbage
 from .settings import Settings
 from .state import Json, Kind, State, key, version_of
 from .trouble import of_refusal
-from .writer import Writer
+from .writer import NameTakenError, Writer
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ class Reconciler:
             log.warning("%s %s failed: %s", type(action).__name__, object_key, error)
             self._hold_off(object_key)
             if isinstance(action, Launch):
-                self.state.fleet.troubles[action.pool.describer] = of_refusal(error.message), utcnow()
+                self._learn(action, error)
         except Exception:
             # A bug; the object waits, all others go on.
             log.exception("%s %s failed", type(action).__name__, object_key)
@@ -225,6 +225,12 @@ class Reconciler:
         finally:
             self.state.busy.pop(object_key, None)
             self._changed.set()
+
+    def _learn(self, refused: Launch, error: KubeError) -> None:
+        if isinstance(error, NameTakenError):
+            self.state.fleet.taken.add(refused.name)
+        else:
+            self.state.fleet.troubles[refused.pool.describer] = of_refusal(error.message), utcnow()
 
     def _take_in(self, object_key: str, kind: Kind, body: Json | None) -> None:
         self._failures.pop(object_key, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from math import ceil
 
 from .actions import Launch, Retire
@@ -70,7 +70,8 @@ def scale(
 
 
 def _launch(state: State, pool: Pool, settings: Settings, missing: int, now: datetime) -> Iterator[Launch]:
-    names = [f"{settings.job_prefix}-{pool.describer}-{slot}" for slot in range(pool.spec.max_workers)]
+    slots = (f"{settings.job_prefix}-{pool.describer}-{slot}" for slot in count())
+    names = islice((name for name in slots if name not in state.fleet.taken), pool.spec.max_workers)
     vacant = [name for name in names if name not in state.fleet.jobs]
     free = [name for name in vacant if state.is_free(key("jobs", name), now)]
     launching = len(vacant) - len(free)

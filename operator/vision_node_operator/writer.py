@@ -28,6 +28,10 @@ INVALID = 422
 """What the CRD refuses: trying again mends nothing, and must not keep all others waiting."""
 
 
+class NameTakenError(KubeError):
+    """Somebody else's Job has the name of a slot."""
+
+
 class Writer:
     """Performs actions; raises KubeError and its subclasses."""
 
@@ -109,8 +113,8 @@ class Writer:
             found = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
             if worker_job.is_of(found, action.pool):
                 return found
-            told = f"Job {action.name} is not a worker of {action.pool.describer} but has its name; delete it"
-            raise KubeError(error.status, error.reason, told) from error
+            told = f"it is no worker of {action.pool.describer} but has its name; another name is used"
+            raise NameTakenError(error.status, error.reason, told) from error
 
     async def _retire(self, action: Retire) -> None:
         # The default for Jobs would leave the pod running.

@@ -28,6 +28,14 @@ def test_a_backlog_launches_up_to_the_pool() -> None:
     assert world.decide() == ["launch vn-metadata-0", "launch vn-metadata-1"]
 
 
+def test_names_that_others_have_are_passed_over() -> None:
+    world = World()
+    world.state.fleet.taken |= {"vn-metadata-0", "vn-metadata-2"}
+    for n in range(50):
+        world.job(f"j{n}")
+    assert world.decide() == ["launch vn-metadata-1", "launch vn-metadata-3"]
+
+
 def test_min_workers_are_kept_warm() -> None:
     assert World().decide(minWorkers=1) == ["launch vn-metadata-0"]
 

@@ -11,6 +11,7 @@ from vision_node_operator.actions import Announce, Assign, Launch, Report, Retir
 from vision_node_operator.reconcile import Reconciler, until_answered
 from vision_node_operator.settings import Settings
 from vision_node_operator.state import Kind
+from vision_node_operator.writer import NameTakenError
 from world import pool_of
 
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
@@ -168,6 +169,25 @@ async def test_a_launch_that_fails_is_tried_ever_more_seldom(server: Server, err
     await run(server, ("imagejobs", imagejob(2)), seconds=0.5)
     assert {type(write) for write in server.writes} == {Launch}
     assert 1 <= len(server.writes) <= 5
+
+
+async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server) -> None:
+    """Else somebody's Job of that name would stop a pool of one until it is deleted."""
+    (_, job), *_ = worker()
+    launched: list[str] = []
+
+    async def perform(action: Write, now: datetime) -> Any:
+        if isinstance(action, Report):
+            return "describers", DESCRIBER
+        assert isinstance(action, Launch)
+        launched.append(action.name)
+        if action.name == "vn-metadata-0":
+            raise NameTakenError(409, "AlreadyExists", action.name)
+        return "jobs", {"metadata": {**job["metadata"], "name": action.name}}
+
+    server.perform = perform  # type: ignore[method-assign]
+    await run(server, ("imagejobs", imagejob(2)))
+    assert launched == ["vn-metadata-0", "vn-metadata-1"]
 
 
 @pytest.mark.parametrize("error", [FAILURES[0], FAILURES[2], FAILURES[5]], ids=repr)
