@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
 from vision_node_contract.imagejob import ImageJob
@@ -48,6 +49,10 @@ class Worker:
         self._held: dict[Assignment, asyncio.Task[None]] = {}
         self._over: set[Assignment] = set()
         """Of those held: taken back, or committed already."""
+        self._finishing = False
+        self._settled = asyncio.Event()
+        """Set while all that is held is over."""
+        self._settled.set()
 
     def take(self, event: Event) -> None:
         """Begin what the event shows to be assigned to us."""
@@ -65,10 +70,12 @@ class Worker:
             self._begin(job)
 
     async def finish(self) -> None:
-        """Wait for the attempts under way that are still ours, but not longer than the pod is given."""
-        if ours := [task for key, task in self._held.items() if key not in self._over]:
-            log.info("finishing %d attempts", len(ours))
-            await asyncio.wait(ours, timeout=FINISH_SECONDS)
+        """Begin no more; wait for the attempts that are still ours, but not longer than the pod is given."""
+        self._finishing = True
+        if not self._settled.is_set():
+            log.info("finishing %d attempts", len(self._held.keys() - self._over))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), FINISH_SECONDS)
 
     def _begin(self, job: ImageJob) -> None:
         new = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)
@@ -77,19 +84,20 @@ class Worker:
             return  # what is too much comes back to the operator with our end
         self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
         self._taken += 1
+        self._settled.clear()
         late = asyncio.get_running_loop().call_later(self._timeout_seconds, self._end_if_hung, new)
         task.add_done_callback(lambda _: self._drop(new, late))
 
     def _release(self, names: Set[str]) -> None:
         """Expect nothing more of these attempts; a thread that hangs in a describer can't be ended."""
         self._over |= {held for held in self._held if held.name in names}
-        self._end_if_used_up()
+        self._settle()
 
     def _drop(self, done: Assignment, late: asyncio.TimerHandle) -> None:
         late.cancel()
         del self._held[done]
         self._over.discard(done)
-        self._end_if_used_up()
+        self._settle()
 
     def _end_if_hung(self, held: Assignment) -> None:
         """End because of an attempt that was taken back, and yet lasts for as long as the Describer allows.
@@ -102,11 +110,13 @@ class Worker:
             self.useless.set()
 
     def _is_full(self) -> bool:
-        return 0 < self._max_images <= self._taken
+        return self._finishing or 0 < self._max_images <= self._taken
 
-    def _end_if_used_up(self) -> None:
-        if self._is_full() and self._held.keys() <= self._over:
-            self.useless.set()
+    def _settle(self) -> None:
+        if self._held.keys() <= self._over:
+            self._settled.set()
+            if self._is_full():
+                self.useless.set()
 
 
 async def run(settings: Settings) -> None:
@@ -126,10 +136,10 @@ async def run(settings: Settings) -> None:
         stopped = asyncio.create_task(stop.wait())
         useless = asyncio.create_task(worker.useless.wait())
         done, _ = await asyncio.wait({lease, follow, stopped, useless}, return_when=asyncio.FIRST_COMPLETED)
-        follow.cancel()
         lease.cancel()
         await withdraw_lease(kube, settings)
         await worker.finish()
+        follow.cancel()
         await describer.close()
         for task in done:
             task.result()  # of lease or follow: the error that ended it, and so ends us

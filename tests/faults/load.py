@@ -83,10 +83,10 @@ def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> b
     return buffer.getvalue()
 
 
-def hanging(count: int) -> list[Picture]:
+def hanging(count: int, **spec: Any) -> list[Picture]:
     """Return pictures that never let go of who describes them, each with one attempt."""
     data = _draw((64, 48), random.Random(0), HANG)  # noqa: S311
-    spec = {"maxAttempts": 1}
+    spec = {"maxAttempts": 1, **spec}
     return [Picture(f"hanging-{index}", data, HUNG, spec, by_hand=True) for index in range(count)]
 
 

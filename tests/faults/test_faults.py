@@ -33,10 +33,11 @@ ENDING_SECONDS = 30.0
 LOOK_SECONDS = 0.1
 
 
-async def test_workers_whose_every_slot_hangs_are_replaced_and_end(url: str) -> None:
-    work = [*hanging(rig.WORKERS * rig.CONCURRENCY), good(1, random.Random(0))]  # noqa: S311
+@pytest.mark.parametrize("spec", [{}, {"timeoutSeconds": 1}], ids=["usual", "impatient"])
+async def test_workers_whose_every_slot_hangs_are_replaced_and_end(url: str, spec: dict[str, int]) -> None:
+    work = [*hanging(rig.WORKERS * rig.CONCURRENCY, **spec), good(1, random.Random(0))]  # noqa: S311
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
-        async with running(kube, http, work, "hang") as (load, observer):
+        async with running(kube, http, work, f"hang-{len(spec)}") as (load, observer):
             await load.run(work, AT_ONCE_PER_SECOND)
             await all_ended(load, observer)
         hung = {seen.status["worker"] for seen in observer.seen if seen.status["phase"] == "failed"}

@@ -65,6 +65,18 @@ async def test_it_does_not_wait_for_what_was_taken_back(worker: Worker, attempts
     await asyncio.wait_for(worker.finish(), 1)
 
 
+async def test_nor_for_what_is_taken_back_meanwhile_and_begins_no_more(
+    worker: Worker, attempts: Attempts
+) -> None:
+    finishing = asyncio.create_task(worker.finish())
+    attempts.ends["a"].set()
+    await asyncio.sleep(0.01)
+    worker.take(Event("ADDED", [assigned("c")]))
+    worker.take(Event("DELETED", [assigned("b")]))
+    await asyncio.wait_for(finishing, 1)
+    assert list(attempts.ends) == ["a", "b"]
+
+
 async def test_it_waits_for_what_it_was_given_anew(worker: Worker, attempts: Attempts) -> None:
     worker.take(Event("DELETED", [assigned("a"), assigned("b")]))
     worker.take(Event("ADDED", [assigned("a", attempts=2)]))
