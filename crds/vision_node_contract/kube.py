@@ -9,20 +9,44 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from . import access
 from .access import Access
+from .kube_answers import (
+    AlreadyExistsError,
+    ConflictError,
+    GoneError,
+    Json,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    error_of,
+    event_of,
+    object_of,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "ConflictError",
+    "Event",
+    "GoneError",
+    "Json",
+    "Kube",
+    "KubeError",
+    "NotFoundError",
+    "Selectors",
+    "UnavailableError",
+    "backoff",
+]
 
 log = logging.getLogger(__name__)
-
-Json = dict[str, Any]
 
 REQUEST_SECONDS = 10.0
 """An API server that has not answered a single-object request by then is as good as away."""
@@ -56,36 +80,6 @@ _HEADERS = {
     # JSON is YAML.
     "APPLY": {"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"},
 }
-
-
-class KubeError(Exception):
-    """The API server refused or could not be reached; `reason` is metav1.Status' word for it."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{reason} ({status}): {message}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-
-
-class NotFoundError(KubeError):
-    """404: the object is not there (or no longer)."""
-
-
-class AlreadyExistsError(KubeError):
-    """409 on create: somebody has made it before."""
-
-
-class ConflictError(KubeError):
-    """409 on write: the object has changed since it was read."""
-
-
-class GoneError(KubeError):
-    """410: the resourceVersion is too old to watch from; list again."""
-
-
-class UnavailableError(KubeError):
-    """No answer, 429, 5xx, or rights not known (yet): the same request may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +139,7 @@ class Kube:
                 answer = await response.read()
             if response.status >= 400:
                 raise error_of(response.status, answer)
-            return _object_of(answer)
+            return object_of(answer)
         except _NO_ANSWER as error:
             raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
 
@@ -195,7 +189,7 @@ class Kube:
                 if response.status >= 400:
                     raise error_of(response.status, await response.read())
                 async for line in response.content:
-                    event = _event_of(line)
+                    event = event_of(line)
                     events += 1
                     yield event
         except _NO_ANSWER as error:
@@ -250,52 +244,6 @@ class Kube:
         return self._server.session.request(
             verb, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
         )
-
-
-def _object_of(text: bytes) -> Json:
-    """Return the JSON object in `text`; anything else is a ValueError."""
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError(f"no JSON object: {str(found)[:500]}")  # noqa: TRY004 (as for text that is no JSON)
-    return found
-
-
-def _event_of(line: bytes) -> Json:
-    """Return the watch event in `line`; raise what an ERROR stands for, and ValueError if it is none."""
-    match event := _object_of(line):
-        case {"type": "ERROR", "object": dict(status)}:
-            raise error_of(status.get("code", 500), status)
-        case {"type": str(), "object": {"metadata": {"resourceVersion": str()}}}:
-            return event
-    raise ValueError(f"no watch event: {str(event)[:500]}")
-
-
-def error_of(status: int, body: bytes | Mapping[str, Any]) -> KubeError:
-    """Return the error that an answer's status and metav1.Status body stand for."""
-    details = _status_of(body)
-    reason = str(details.get("reason") or status)
-    message = str(details.get("message") or details)
-    return _error_class(status, reason, message)(status, reason, message)
-
-
-def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
-    if status == 409:
-        return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
-    # An API server that has just started knows neither accounts nor roles for a moment.
-    forgetful = status == 401 or (status == 403 and " cannot " in message)
-    if status == 429 or status >= 500 or forgetful:
-        return UnavailableError
-    return {404: NotFoundError, 410: GoneError}.get(status, KubeError)
-
-
-def _status_of(body: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
-    if not isinstance(body, bytes):
-        return body
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        return {"message": body[:500].decode(errors="replace")}
-    return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:500]}
 
 
 def backoff(failures: int, first: float, longest: float) -> float:

@@ -20,8 +20,8 @@ from vision_node_contract.kube import (
     Selectors,
     UnavailableError,
     backoff,
-    error_of,
 )
+from vision_node_contract.kube_answers import error_of
 
 PATH = "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
 
@@ -168,8 +168,15 @@ async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Conn
 
 @pytest.mark.parametrize(
     "line",
-    [b'{"type":"ADDED","obj', b"x" * (2 * LINE_BYTES), b'{"kind":"Table"}\n', b"[]\n", b'{"type":"ADDED"}\n'],
-    ids=["half", "long", "another's object", "no object", "an empty event"],
+    [
+        b'{"type":"ADDED","obj',
+        b"x" * (2 * LINE_BYTES),
+        b"[]\n",
+        b'{"kind":"Table"}\n',
+        b'{"type":"ADDED"}\n',
+        b'{"type":"ERROR","object":{}}\n',
+    ],
+    ids=["half", "long", "no object", "another's object", "an empty event", "an empty error"],
 )
 async def test_a_watch_whose_line_cannot_be_read_is_broken(
     server: Server, connect: Connect, caplog: pytest.LogCaptureFixture, line: bytes
