@@ -14,7 +14,8 @@ from .readiness import report
 from .scaling import is_current, retire_strangers, room, scale, wanted_workers
 from .settings import Settings
 from .settle import cordon_failing, settle_processing, settle_queued
-from .state import State, Worker, key
+from .state import State, key
+from .workers import Worker, workers_of
 
 EXPIRE_AT_ONCE = 16
 """Deletions under way: thousands that expire together must not hold up assignments."""
@@ -25,7 +26,7 @@ ANNOUNCE_AT_ONCE = 4
 
 def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     """Return the actions that lead from `state` towards what is wanted, as of `now` (UTC)."""
-    workers = state.workers(now)
+    workers = workers_of(state, now)
     return [
         *cordon_failing(state),
         *settle_processing(state, now),

@@ -11,8 +11,9 @@ from vision_node_contract.transitions import MAX_MESSAGE_CHARACTERS
 
 from .actions import Report
 from .pools import Pool
-from .state import State, Worker, key
+from .state import State, key
 from .trouble import Trouble
+from .workers import Worker
 
 REPORT_PERIOD = timedelta(seconds=5)
 """A Describer's status is written at most so often: never per image."""

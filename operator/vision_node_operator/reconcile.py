@@ -1,4 +1,4 @@
-"""The loop: whenever something changed, decide anew from the whole state and set the actions going.
+"""The loop: whenever something changed, decide anew from the whole state, and have that performed.
 
 Level-based: a lost event, a failed write or a crash is made good by the next round, because nothing is
 remembered but what is.
@@ -7,18 +7,10 @@ remembered but what is.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.kube import (
-    ConflictError,
-    Kube,
-    KubeError,
-    NotFoundError,
-    Selectors,
-    backoff,
-)
+from vision_node_contract.kube import Kube, KubeError, Selectors, backoff
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
@@ -28,14 +20,15 @@ from vision_node_contract.names import (
     path_of,
 )
 
-from .actions import Announce, Assign, Cordon, Expire, Fail, Launch, Report, Requeue, Write, target
+from .actions import Cordon
 from .alertness import Alertness
+from .clock import utcnow
 from .decide import decide
 from .garbage import Garbage
+from .performing import HOLD_OFF_SECONDS, Performer
 from .settings import Settings
 from .state import Json, Kind, State, key, version_of
-from .trouble import of_refusal
-from .writer import NameTakenError, Writer
+from .writer import Writer
 
 T = TypeVar("T")
 
@@ -47,20 +40,11 @@ TICK_SECONDS = 1.0
 RESYNC_SECONDS = 300.0
 """Everything is listed anew this often, for events that a watch may have missed."""
 
-WRITES_AT_ONCE = 32
-"""More would only queue in the API server's priority and fairness on a small control plane."""
-
-HOLD_OFF_SECONDS = (0.2, 30.0)
-"""First and longest pause for an object whose write failed, doubling with full jitter."""
-
 AWAY_SECONDS = (0.2, 2.0)
 """First and longest pause while the API server is away: it is soon seen to be back."""
 
 STALE_SECONDS = 30.0
 """A loop that has not gone round for so long is stuck: the liveness probe fails."""
-
-DELETION_SEEN = timedelta(seconds=30)
-"""An object that we deleted is left alone until the watch shows it gone, or for so long."""
 
 # The component alone is a common label; others' workers are not ours.
 WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBER_LABEL}")
@@ -76,11 +60,8 @@ class Reconciler:
         self._garbage = garbage
         self._kube = kube
         self._settings = settings
-        self._writer = writer
         self._changed = asyncio.Event()
-        self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
-        self._writes: set[asyncio.Task[None]] = set()
-        self._failures: dict[str, int] = {}
+        self._performer = Performer(self.state, writer, kube, settings.namespace, self._changed)
         self._unanswered = 0
         self._listing = asyncio.Lock()
         self._alertness = Alertness(last_round=utcnow(), last_heard=utcnow())
@@ -189,82 +170,10 @@ class Reconciler:
             if isinstance(action, Cordon):
                 self.state.fleet.cordoned.add(action.worker)
                 continue
-            self._note(action, now)
-            self.state.busy[target(action)] = action.worker if isinstance(action, Assign) else ""
-            task = asyncio.create_task(self._perform(action))
-            self._writes.add(task)
-            task.add_done_callback(self._writes.discard)
-
-    def _note(self, action: Write, now: datetime) -> None:
-        """Remember what was said or given, so that it is not said or given again at once."""
-        if isinstance(action, Report):
-            self.state.reported[action.pool.describer] = now
-        elif isinstance(action, Assign):
-            self.state.take_turn(action.job.spec.describer, now)
-        elif isinstance(action, Announce):
-            self.state.backlog.failed.pop(action.job.metadata.name, None)
-
-    async def _perform(self, action: Write) -> None:
-        object_key = target(action)
-        try:
-            async with self._slots:
-                kind, body = await self._writer.perform(action, utcnow())
-            self._take_in(object_key, kind, body)
-            log.log(_level(action), "%s %s", type(action).__name__, object_key)
-        except (ConflictError, NotFoundError) as error:
-            await self._reread(action, error)
-        except KubeError as error:
-            log.warning("%s %s failed: %s", type(action).__name__, object_key, error)
-            self._hold_off(object_key)
-            if isinstance(action, Launch):
-                self._learn(action, error)
-        except Exception:
-            # A bug; the object waits, all others go on.
-            log.exception("%s %s failed", type(action).__name__, object_key)
-            self._hold_off(object_key)
-        finally:
-            self.state.busy.pop(object_key, None)
-            self._changed.set()
-
-    def _learn(self, refused: Launch, error: KubeError) -> None:
-        if isinstance(error, NameTakenError):
-            self.state.fleet.taken.add(refused.name)
-        else:
-            self.state.fleet.troubles[refused.pool.describer] = of_refusal(error.message), utcnow()
-
-    def _take_in(self, object_key: str, kind: Kind, body: Json | None) -> None:
-        self._failures.pop(object_key, None)
-        if body is not None:
-            self.state.observe(kind, body, utcnow())
-        elif self.state.knows(
-            object_key
-        ):  # until the watch tells that it is gone; it may have done so already
-            self.state.held_off[object_key] = utcnow() + DELETION_SEEN
-
-    async def _reread(self, action: Write, error: KubeError) -> None:
-        """Somebody was faster: look at what the ImageJob is now and let the next round decide."""
-        if not isinstance(action, Assign | Requeue | Fail):
-            log.warning("%s %s failed: %s", type(action).__name__, target(action), error)
-            self._hold_off(target(action))
-            return
-        meta = action.job.metadata
-        path = f"{path_of(PLURAL, self._settings.namespace)}/{meta.name}"
-        try:
-            self.state.observe("imagejobs", await self._kube.request("GET", path), utcnow())
-        except NotFoundError:
-            self.state.forget("imagejobs", meta.name, int(meta.resource_version), utcnow())
-        except KubeError as again:
-            log.warning("reading ImageJob %s failed: %s", meta.name, again)
-            self._hold_off(target(action))
-
-    def _hold_off(self, object_key: str) -> None:
-        failures = self._failures[object_key] = self._failures.get(object_key, 0) + 1
-        first, longest = HOLD_OFF_SECONDS
-        pause = max(first, backoff(failures, first, longest))
-        self.state.held_off[object_key] = utcnow() + timedelta(seconds=pause)
+            self._performer.begin(action, now)
 
     def _collect(self, body: Json) -> None:
-        self._failures.pop(key("imagejobs", body["metadata"]["name"]), None)
+        self._performer.forget(key("imagejobs", body["metadata"]["name"]))
         try:
             job = ImageJob.model_validate(body)
         except ValueError as error:
@@ -287,13 +196,3 @@ async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
             log.warning("waiting for the API server: %s", error)
         await asyncio.sleep(backoff(failures, *HOLD_OFF_SECONDS))
         failures += 1
-
-
-def _level(action: Write) -> int:
-    """Return the log level: what each image takes is no news."""
-    return logging.DEBUG if isinstance(action, Assign | Expire | Report | Announce) else logging.INFO
-
-
-def utcnow() -> datetime:
-    """Return the operator's clock, the only one that deadlines are held against."""
-    return datetime.now(UTC)

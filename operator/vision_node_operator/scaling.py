@@ -9,7 +9,8 @@ from .actions import Launch, Retire
 from .fleet import STARTING
 from .pools import Pool
 from .settings import Settings
-from .state import State, Worker, key
+from .state import State, key
+from .workers import Worker
 
 UNRESPONSIVE = timedelta(minutes=1)
 """A worker that holds nothing and has been silent for so long is replaced."""

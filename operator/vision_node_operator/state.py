@@ -15,7 +15,7 @@ from vision_node_contract.describer import Describer, DescriberSpec
 from vision_node_contract.imagejob import ImageJob
 
 from .backlog import Backlog
-from .fleet import DescriberJob, Fleet, Pod
+from .fleet import Fleet
 from .pace import Pace, interval_of
 from .pools import Pool
 from .verdict import Verdict, verdict
@@ -32,22 +32,6 @@ LEASE_GRACE = timedelta(seconds=20)
 
 DROPPED_KEPT = timedelta(hours=1)
 """When a Describer was deleted matters only for the minute of grace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A describer Job and what it takes to assign to it."""
-
-    job: DescriberJob
-    pod: Pod | None
-    serving: bool
-    held: int
-    given: int
-    """ImageJobs that it was assigned, those under way among them."""
-    idle_since: datetime | None
-    """Since when it holds nothing; None if it never served."""
-    heard: datetime | None
-    cordoned: bool
 
 
 def _per_kind() -> dict[Kind, dict[str, int]]:
@@ -222,30 +206,6 @@ class State:
         """Whether the worker (pod name) served, and has not been heard of for longer than a hiccup."""
         heard = self.fleet.heard.get(worker)
         return heard is not None and now - heard.last >= LEASE_GRACE
-
-    def workers(self, now: datetime) -> list[Worker]:
-        """Return all workers, by Job name."""
-        jobs = sorted(self.fleet.jobs.values(), key=lambda job: job.name)
-        return [self._worker(job, self.fleet.pod_of(job), now) for job in jobs]
-
-    def _worker(self, job: DescriberJob, pod: Pod | None, now: datetime) -> Worker:
-        name = pod.name if pod else ""
-        heard = self.fleet.heard.get(name)
-        cordoned = name in self.fleet.cordoned
-        ending = job.deleting or job.ended or pod is None or pod.deleting or not pod.alive
-        under_way = sum(pod_name == name for pod_name in self.busy.values() if name)
-        # A Job that is being deleted, or whose deletion is yet to be seen, takes no more.
-        usable = not cordoned and not ending and self.is_free(key("jobs", job.name), now)
-        return Worker(
-            job=job,
-            pod=pod,
-            serving=usable and heard is not None and not self.is_silent(name, now),
-            held=self.backlog.held(name) + under_way,
-            given=self.backlog.given[name] + under_way,
-            idle_since=max(heard.first, self.backlog.released.get(name, heard.first)) if heard else None,
-            heard=(now if self.is_dazed(now) else heard.last) if heard else None,
-            cordoned=cordoned,
-        )
 
     def _put(self, kind: Kind, body: Json, now: datetime) -> None:
         match kind:
