@@ -33,6 +33,8 @@ from .kube_answers import (
 )
 
 __all__ = [
+    "WATCH_LOST_SECONDS",
+    "WATCH_SECONDS",
     "AlreadyExistsError",
     "ConflictError",
     "Event",
@@ -51,11 +53,11 @@ log = logging.getLogger(__name__)
 REQUEST_SECONDS = 10.0
 """An API server that has not answered a single-object request by then is as good as away."""
 
-WATCH_SECONDS = 300
-"""The server ends a watch after this; a fresh one starts where it ended."""
+WATCH_SECONDS = 45
+"""The server ends a watch after this; a fresh one, a request of a millisecond, starts where it ended."""
 
-WATCH_SILENCE_SECONDS = 75.0
-"""Bookmarks arrive about once a minute: a watch silent for longer has lost its connection."""
+WATCH_LOST_SECONDS = 55.0
+"""A watch that is silent for longer has lost its connection. Until then it looks like one with no news."""
 
 BRIEF_SECONDS = 1.0
 """A watch that ends before this without an event has failed: opened again at once, it would end again."""
@@ -70,7 +72,7 @@ _NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, V
 """ValueError: what came is no JSON, but a proxy's page or half a line."""
 
 _ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-_ONE_WATCH = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+_ONE_WATCH = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_LOST_SECONDS)
 
 _HEADERS = {
     "GET": {"Accept": "application/json"},

@@ -45,7 +45,7 @@ class Worker:
         self._attempts = attempts
         self._max_images = max_images
         self._timeout_seconds = timeout_seconds
-        self._taken = 0
+        self._taken = self._ended = 0
         self._held: dict[Assignment, asyncio.Task[None]] = {}
         self._over: set[Assignment] = set()
         """Of those held: taken back, or committed already."""
@@ -85,7 +85,8 @@ class Worker:
         self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
         self._taken += 1
         self._settled.clear()
-        late = asyncio.get_running_loop().call_later(self._timeout_seconds, self._end_if_hung, new)
+        after = asyncio.get_running_loop().call_later
+        late = after(self._timeout_seconds, self._end_if_hung, new, self._ended)
         task.add_done_callback(lambda _: self._drop(new, late))
 
     def _release(self, names: Set[str]) -> None:
@@ -95,17 +96,18 @@ class Worker:
 
     def _drop(self, done: Assignment, late: asyncio.TimerHandle) -> None:
         late.cancel()
+        self._ended += 1
         del self._held[done]
         self._over.discard(done)
         self._settle()
 
-    def _end_if_hung(self, held: Assignment) -> None:
-        """End because of an attempt that was taken back, and yet lasts for as long as the Describer allows.
+    def _end_if_hung(self, held: Assignment, ended_before: int) -> None:
+        """End when nothing has ended for as long as the Describer allows, not even what was taken back.
 
         Its ImageJob's timeout was shorter: the operator sees only that it was missed, which may be a user's
         impatience.
         """
-        if held in self._over:
+        if held in self._over and self._ended == ended_before:
             log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, self._timeout_seconds)
             self.useless.set()
 

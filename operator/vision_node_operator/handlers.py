@@ -13,7 +13,7 @@ from typing import Any
 
 import kopf
 from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Kube
+from vision_node_contract.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
@@ -33,13 +33,6 @@ from .writer import Writer
 
 # The component alone is a common label; others' workers are not ours.
 WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
-
-
-WATCH_SECONDS = 45
-"""The server ends a watch after this, and kopf opens the next where it ended: a request of a millisecond."""
-
-WATCH_LOST_SECONDS = 55
-"""A watch that outlives that has lost its connection. Nothing else would tell: a quiet one looks the same."""
 
 
 @kopf.on.login()

@@ -131,23 +131,23 @@ async def test_it_is_used_up_when_all_that_it_holds_was_taken_back(attempts: Att
 @pytest.mark.parametrize(
     ("why", "taken_back", "ends", "hangs"),
     [
-        ("its thread never ends", True, False, True),
-        ("a user was impatient", True, True, False),
-        ("a user is patient", False, False, False),
+        ("its threads never end", "ab", "", True),
+        ("a user was impatient", "ab", "ab", False),
+        ("another still ends: too much was asked at once", "ab", "b", False),
+        ("a user is patient", "", "", False),
     ],
 )
-async def test_it_ends_when_an_attempt_outlives_the_describers_timeout(
-    attempts: Attempts, why: str, *, taken_back: bool, ends: bool, hangs: bool
+async def test_it_ends_when_nothing_ends_within_the_describers_timeout(
+    attempts: Attempts, why: str, taken_back: str, ends: str, *, hangs: bool
 ) -> None:
     """Though no deadline tells the operator: all its images may have timeouts of a second."""
     parts: Any = (attempts,)
     worker = Worker(*parts, timeout_seconds=0.05)
-    worker.take(Event("ADDED", [assigned("a")]))
+    worker.take(Event("ADDED", [assigned("a"), assigned("b")]))
     await asyncio.sleep(0)
-    if taken_back:
-        worker.take(Event("DELETED", [assigned("a")]))
-    if ends:
-        attempts.ends["a"].set()
+    worker.take(Event("DELETED", [assigned(name) for name in taken_back]))
+    for name in ends:
+        attempts.ends[name].set()
     await asyncio.sleep(0.1)
     assert worker.useless.is_set() == hangs, why
 
