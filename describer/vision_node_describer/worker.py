@@ -47,8 +47,14 @@ class Worker:
         self._timeout_seconds = timeout_seconds
         self._taken = self._ended = 0
         self._held: dict[Assignment, asyncio.Task[None]] = {}
+        self._looks: dict[Assignment, asyncio.TimerHandle] = {}
+        """The next look at whether it hangs."""
+        self._begun: dict[Assignment, float] = {}
+        """When, by the event loop's clock (seconds)."""
         self._over: set[Assignment] = set()
         """Of those held: taken back, or committed already."""
+        self._committed: set[Assignment] = set()
+        """Held no more; the watch has not shown it yet, but may still show what was before."""
         self._finishing = False
         self._settled = asyncio.Event()
         """Set while all that is held is over."""
@@ -60,7 +66,7 @@ class Worker:
             self._release({body["metadata"]["name"] for body in event.objects})
             return
         if event.type == "LISTED":  # the same, while nobody watched
-            self._release({held.name for held in self._held} - event.names)
+            self._release({known.name for known in self._held.keys() | self._committed} - event.names)
         for body in event.objects:
             try:
                 job = ImageJob.model_validate(body)
@@ -80,36 +86,47 @@ class Worker:
     def _begin(self, job: ImageJob) -> None:
         new = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)
         self._over |= {held for held in self._held if held.name == new.name and held != new}
-        if new in self._held or job.status.error or self._is_full():
+        if new in self._held.keys() | self._committed or job.status.error or self._is_full():
             return  # what is too much comes back to the operator with our end
         self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
+        self._begun[new] = asyncio.get_running_loop().time()
         self._taken += 1
         self._settled.clear()
-        after = asyncio.get_running_loop().call_later
-        late = after(self._timeout_seconds, self._end_if_hung, new, self._ended)
-        task.add_done_callback(lambda _: self._drop(new, late))
+        self._look_later(new)
+        task.add_done_callback(lambda _: self._drop(new))
 
     def _release(self, names: Set[str]) -> None:
         """Expect nothing more of these attempts; a thread that hangs in a describer can't be ended."""
         self._over |= {held for held in self._held if held.name in names}
+        self._committed = {done for done in self._committed if done.name not in names}
         self._settle()
 
-    def _drop(self, done: Assignment, late: asyncio.TimerHandle) -> None:
-        late.cancel()
+    def _drop(self, done: Assignment) -> None:
+        self._looks.pop(done).cancel()
         self._ended += 1
-        del self._held[done]
+        del self._held[done], self._begun[done]
+        if done not in self._over:
+            self._committed.add(done)
         self._over.discard(done)
         self._settle()
 
-    def _end_if_hung(self, held: Assignment, ended_before: int) -> None:
+    def _look_later(self, held: Assignment) -> None:
+        after = asyncio.get_running_loop().call_later
+        self._looks[held] = after(self._timeout_seconds, self._look, held, self._ended)
+
+    def _look(self, held: Assignment, ended_before: int) -> None:
         """End when nothing has ended for as long as the Describer allows, not even what was taken back.
 
         Its ImageJob's timeout was shorter: the operator sees only that it was missed, which may be a user's
-        impatience.
+        impatience. What is still ours and has been in work for a while explains why nothing ended.
         """
-        if held in self._over and self._ended == ended_before:
+        since = asyncio.get_running_loop().time() - self._timeout_seconds / 2
+        explained = any(self._begun[ours] < since for ours in self._held.keys() - self._over)
+        if held in self._over and self._ended == ended_before and not explained:
             log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, self._timeout_seconds)
             self.useless.set()
+        else:
+            self._look_later(held)
 
     def _is_full(self) -> bool:
         return self._finishing or 0 < self._max_images <= self._taken

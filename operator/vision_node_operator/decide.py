@@ -49,7 +49,9 @@ def _run_pool(
     queued = (job for job in state.queued(pool.describer, now) if not job.status.suspect)
     suspects = state.suspects(pool.describer, now)
     pace, interval = state.pace(pool.describer), state.interval(pool.describer)
-    allowance = pace.allowance(interval, sum(worker.held for worker in mine), now)
+    # What hangs with a worker that is cordoned or silent asks nobody, and must not keep the others waiting.
+    in_work = sum(w.held for w in mine if not (w.cordoned or (w.pod and state.is_silent(w.pod.name, now))))
+    allowance = pace.allowance(interval, in_work, now)
     assignments = list(islice(_assign(state, queued, suspects, mine, pool), allowance))
     yield from assignments
     new = Counter(a.worker for a in assignments)

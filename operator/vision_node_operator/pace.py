@@ -14,7 +14,7 @@ AHEAD = timedelta(seconds=1)
 """An image is assigned so long before its turn, or its turn would pass before the next look: the loop looks
 once a second when nothing happens."""
 
-LONGEST_WAIT_SECONDS = 60.0
+LONGEST_WAIT = timedelta(minutes=1)
 """After refusals in a row: what providers count, they count by the minute."""
 
 
@@ -59,6 +59,13 @@ class Pace:
             self.at_once += 1
             self.refusals = 0
 
+    def recall(self, job: ImageJob, now: datetime) -> None:
+        """Take in what an operator before us saw: an image that was refused waits for its next attempt."""
+        error, due = job.status.error, job.status.next_attempt_time
+        if job.status.phase == "queued" and error and error.reason == Reason.RATE_LIMITED and due:
+            self.at_once = 1
+            self.closed_until = max(self.closed_until, min(due, now + LONGEST_WAIT))
+
     def allowance(self, interval: timedelta, in_work: int, now: datetime) -> int | None:
         """Return how many further images may be assigned now; None: any number."""
         if now < self.closed_until:
@@ -78,6 +85,6 @@ class Pace:
         if now >= self.closed_until:
             self.refusals += 1
         doubled = 2.0 ** min(self.refusals - 1, 10)  # no float holds those of a day
-        own = timedelta(seconds=min(LONGEST_WAIT_SECONDS, doubled))
+        own = min(LONGEST_WAIT, timedelta(seconds=doubled))
         self.at_once = 1
         self.closed_until = max(self.closed_until, now + asked_for, now + own)

@@ -20,23 +20,34 @@ DRAIN_SECONDS = 2.0
 worked off sooner would be over before a further worker serves."""
 
 
+LAUNCH_SECONDS = 3.0
+"""From a dedicated Job's launch to its image, and from that image's end to the Job's, on a busy node."""
+
+
 def wanted_workers(state: State, pool: Pool, current: Sequence[Worker], waiting: int, now: datetime) -> int:
     """Return how many workers the pool should have, when `waiting` ImageJobs found no room.
 
     As many as work off all there is within DRAIN_SECONDS at the measured time per image, or as are busy
     on the average of the last seconds; not more than there are images for, or than the provider lets work.
     """
-    spec, demand = pool.spec, state.backlog.demand(pool.describer)
-    at_once = spec.images_at_once
-    most = ceil((waiting + sum(worker.held for worker in current)) / at_once)
-    if spec.isolation == "shared" and waiting:
-        seconds = max(demand.seconds, _mean_age(state, current, now))
-        drain = demand.unfinished * seconds / (at_once * DRAIN_SECONDS)
-        # While none serves yet, a level says nothing of what one could do.
-        busy = demand.level(now) / at_once if any(worker.serving for worker in current) else 0.0
-        useful = state.pace(pool.describer).useful(state.interval(pool.describer), seconds) / at_once
-        most = min(most, max(1, ceil(min(useful, max(drain, busy)))))
+    spec = pool.spec
+    most = ceil((waiting + sum(worker.held for worker in current)) / spec.images_at_once)
+    if waiting and (busy := _kept_busy(state, pool, current, now)) < most:
+        most = max(1, ceil(busy))
     return min(spec.max_workers, max(spec.min_workers, most))
+
+
+def _kept_busy(state: State, pool: Pool, current: Sequence[Worker], now: datetime) -> float:
+    """Return how many workers the load and the provider's pace keep busy."""
+    demand, at_once = state.backlog.demand(pool.describer), pool.spec.images_at_once
+    seconds = max(demand.seconds, _mean_age(state, current, now))
+    pace, interval = state.pace(pool.describer), state.interval(pool.describer)
+    if pool.spec.isolation == "dedicated":
+        return pace.useful(interval, seconds + LAUNCH_SECONDS)
+    drain = demand.unfinished * seconds / DRAIN_SECONDS
+    # While none serves yet, a level says nothing of what one could do.
+    level = demand.level(now) if any(worker.serving for worker in current) else 0.0
+    return min(pace.useful(interval, seconds), max(drain, level)) / at_once
 
 
 def _mean_age(state: State, workers: Sequence[Worker], now: datetime) -> float:

@@ -101,6 +101,7 @@ class State:
             case "describers":
                 self.pools.pop(name, None)
                 self.verdicts.pop(name, None)
+                self._reopen(name)
                 self._remake(name)
                 self.reported.pop(name, None)
                 self.dropped[name] = now
@@ -228,10 +229,14 @@ class State:
         pool = self.pools[name] = Pool.made(describer, self.pod_template, others)
         if before and before.template_hash != pool.template_hash:
             self.fleet.forgive(name)
-            if name in self.paces:  # what was refused is another thing; what was asked counts
-                self.paces[name] = Pace(self.paces[name].next_turn, LONG_AGO)
+            self._reopen(name)
             self.verdicts.pop(name, None)
         self.dropped.pop(name, None)
+
+    def _reopen(self, describer: str) -> None:
+        """Forget that its provider refused, which was another; what was asked counts still."""
+        if pace := self.paces.get(describer):
+            self.paces[describer] = Pace(pace.next_turn, LONG_AGO)
 
     def _remake(self, fallback: str) -> None:
         """Make anew the pools of Describers that name this one, which has come, changed or gone."""
@@ -243,10 +248,16 @@ class State:
         self.backlog.put(job, now)
         self.fleet.learn(job, now)
         describer = job.spec.describer
-        self.paces.setdefault(describer, self.pace(describer)).learn(job, now)
+        pace = self.paces.setdefault(describer, self.pace(describer))
+        if before is None:
+            pace.recall(job, now)
+        if not job.finished:
+            pace.learn(job, now)
         # Only of what we have seen to end: a list shows ends in no order, and of long ago.
-        if before and job.finished and job.status.worker and (found := verdict(job)):
-            self.verdicts[job.spec.describer] = found
+        elif before and not before.finished:
+            pace.learn(job, now)
+            if job.status.worker and (found := verdict(job)):
+                self.verdicts[describer] = found
 
 
 def key(kind: Kind, name: str) -> str:

@@ -175,11 +175,10 @@ def test_who_is_refused_waits_and_comes_back_as_one(
 
 def test_another_describer_s_refusal_and_an_older_one_s_do_not_count(world: World) -> None:
     serving(world, 1)
-    refused = {"error": {"reason": "RateLimited", "message": "", "retryable": True, "retryAfterSeconds": 900}}
-    world.processing("theirs", "x", spec={"describer": "other"}, **refused)
+    world.processing("theirs", "x", spec={"describer": "other"}, **refused(900))
     world.job("a")
     assert world.decide()[-1] == "assign a to w0"
-    world.processing("b", "w0", **refused)
+    world.processing("b", "w0", **refused(900))
     world.forget("imagejobs", "b")
     assert world.state.pace("metadata").closed_until > LONG_AGO
     world.see("describers", "metadata", spec={"model": "another"})
@@ -196,10 +195,68 @@ def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expec
     assert len(world.decide()) == expected
 
 
+def refused(seconds: float = 30) -> dict[str, Any]:
+    wait = {"retryable": True, "retryAfterSeconds": seconds}
+    return {"error": {"reason": "RateLimited", "message": "", **wait}}
+
+
+@pytest.mark.parametrize("cordoned", [False, True])
+def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about(
+    world: World, *, cordoned: bool
+) -> None:
+    serving(world, 2)
+    world.processing("r", "w1", **refused())
+    world.forget("imagejobs", "r")
+    world.processing("hangs", "w0", spec={"timeoutSeconds": 3600}, attemptDeadline=at(3600))
+    world.job("waits")
+    world.lease(1, 100)
+    if cordoned:
+        world.lease(0, 100)
+        world.state.fleet.cordoned.add("w0")
+    assert "assign waits to w1" in world.decide(100)
+
+
+def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
+    serving(world, 1)
+    world.processing("r", "w0", **refused())
+    for _ in range(2):  # listed at the start; touched later
+        world.job("old", phase="done", worker="gone", attempts=1)
+    assert world.state.pace("metadata").at_once == 1
+    world.processing("new", "w0")
+    world.job("new", phase="done", worker="w0", attempts=1)
+    assert world.state.pace("metadata").at_once == 2
+
+
+@pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
+def test_an_operator_that_begins_anew_knows_of_refusals(world: World, due: float, closed: float) -> None:
+    """By the images that wait; their own backoff may be longer than what the provider asked for."""
+    serving(world, 1)
+    world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
+    world.job("a")
+    world.job("b")
+    world.lease(0, closed)
+    assert world.decide(closed - 0.1) == []
+    assert len([word for word in world.decide(closed) if "assign" in word]) == 1
+
+
+def test_a_describer_made_anew_is_not_the_one_that_was_refused(world: World) -> None:
+    serving(world, 1)
+    world.processing("r", "w0", **refused(3600))
+    world.forget("describers", "metadata")
+    assert world.state.pace("metadata").closed_until == LONG_AGO
+
+
+def test_dedicated_workers_are_launched_at_the_rate_too(world: World) -> None:
+    serving(world, 0, requestsPerMinute=30, isolation="dedicated", maxWorkers=20)
+    for number in range(100):
+        world.job(f"i{number:03}")
+    world.state.backlog.demand("metadata").measure(5)
+    assert len(world.decide()) == 4, "each lasts 8 s, one begins every 2 s"
+
+
 def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(world: World) -> None:
     serving(world, 1, minWorkers=1)
-    refused = {"error": {"reason": "RateLimited", "message": "", "retryable": True, "retryAfterSeconds": 30}}
-    world.processing("a", "w0", **refused)
+    world.processing("a", "w0", **refused())
     world.job("a", attempts=1, losses=1, nextAttemptTime=at(30))
     ready = readiness(world, 10)
     assert (ready.status, ready.reason) == ("True", "RateLimited")
