@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.types import Lifespan
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube
 from vision_node_contract.store import Store, StoreSettings
@@ -40,6 +41,11 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
                     running.enter_context(following.running())
                 yield
 
+    return assemble(lifespan)
+
+
+def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """Return the application without its connections, which `lifespan` puts into `app.state`."""
     intake.use_own_pixel_limit()
     # /docs without a content delivery network: clusters often have no way out.
     app = FastAPIOffline(

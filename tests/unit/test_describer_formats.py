@@ -7,9 +7,9 @@ import pytest
 from pictures import BLUE, RED, encoded, halves
 from PIL import Image
 from vision_node_contract.description import Options
+from vision_node_contract.images.formats import AVIF
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
-from vision_node_describer.describers.formats import AVIF
 from vision_node_describer.describers.picture import _bits, shrink
 
 RED_AND_BLUE = [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from .formats import AVIF, GIF, PNG, WEBP, Format
+from vision_node_contract.images.formats import AVIF, GIF, PNG, WEBP, Format
 
 MAX_FRAMES = 10_000
 """Counting stops here: five minutes at 30 frames a second. Twenty bytes make a GIF frame, so a

@@ -17,11 +17,11 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
+from vision_node_contract.images.formats import AVIF, JPEG, PNG, Format, recognize
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .animation import Animation, BrokenFileError, count_frames
 from .exif import Exif, read_exif
-from .formats import AVIF, JPEG, PNG, Format, recognise
 
 MAX_PIXELS = 100_000_000
 """The largest cameras on sale make 100 megapixels. Decoded, a pixel takes four bytes in memory, but
@@ -77,7 +77,7 @@ class Picture:
 def decoding_bytes(image: bytes) -> int:
     """Return the memory that read_picture() takes at most, in bytes; 0 for what it will refuse anyway."""
     try:
-        kind = recognise(image)
+        kind = recognize(image)
         with _errors_of(kind), Image.open(BytesIO(image), formats=[kind.name]) as opened:
             return opened.width * opened.height * _BYTES_PER_PIXEL[kind.name.upper()]
     except DescribeError:
@@ -108,7 +108,7 @@ def open_picture(image: bytes) -> Iterator[tuple[Format, Image.Image]]:
     """
     if not image:
         raise DescribeError(Reason.IMAGE_UNREADABLE, "the file is empty; upload it again")
-    kind = recognise(image)
+    kind = recognize(image)
     with _errors_of(kind), Image.open(BytesIO(image), formats=[kind.name]) as opened:
         _check_size(*opened.size)
         if kind is JPEG:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image
+from vision_node_contract.images.formats import BMP, GIF, JPEG, PNG, Format
 
 from ..exif import read_exif
-from ..formats import BMP, GIF, JPEG, PNG, Format
 from ..picture import decoding_bytes, open_picture, reduced, turned_upright
 
 _LOSSLESS = (PNG, GIF, BMP)

@@ -1,4 +1,4 @@
-"""Which file formats are read, recognised by their first bytes: names and content types lie."""
+"""Which file formats are read, recognized by their first bytes: names and content types lie."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ _SNIFF_BYTES = 1024
 """How far to look for `<svg` or `<html`, which may follow comments and a declaration."""
 
 
-def recognise(image: bytes) -> Format:
+def recognize(image: bytes) -> Format:
     """Return the file's format.
 
     Raises:
@@ -68,6 +68,15 @@ def recognise(image: bytes) -> Format:
     formats = ", ".join(known.name for known in SUPPORTED)
     message = f"the file {_looks_like(image)}; convert it to one of {formats} and submit it again"
     raise DescribeError(Reason.UNSUPPORTED_FORMAT, message)
+
+
+def is_image(data: bytes) -> bool:
+    """Return whether data begins like a file in a supported format."""
+    try:
+        recognize(data)
+    except DescribeError:
+        return False
+    return True
 
 
 def _brands(image: bytes) -> set[bytes]:

@@ -1,0 +1,76 @@
+"""What stands behind the API in its unit tests: a bucket and a cluster in dicts."""
+
+import io
+from typing import Any
+
+from PIL import Image
+from vision_node_api.settings import Settings
+from vision_node_contract.imagejob import ImageJob, Metadata, Spec
+from vision_node_contract.kube import AlreadyExistsError, NotFoundError
+from vision_node_contract.store import StoreUnavailableError
+
+LIMIT = 50_000
+SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100)
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB") -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, size).save(out, kind)
+    return out.getvalue()
+
+
+class Bucket:
+    """Keeps objects in a dict; `away` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+
+    async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
+        assert media_type.startswith("image/")
+        if self.away:
+            raise StoreUnavailableError("away")
+        self.objects[key] = data
+
+    async def delete(self, key: str) -> None:
+        del self.objects[key]
+
+    async def get(self, key: str, most: int) -> bytes:
+        return self.objects[key]
+
+
+class Cluster:
+    """Keeps ImageJobs in a dict; `create_fails` is raised instead of creating, or after it."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, ImageJob] = {}
+        self.create_fails: Exception | None = None
+        self.lose_answer = False
+        self.get_fails: Exception | None = None
+
+    async def create(self, name: str, spec: Spec, labels: dict[str, str]) -> ImageJob:
+        job = ImageJob(metadata=Metadata(name=name, uid=name, labels=labels), spec=spec)
+        if self.create_fails and not self.lose_answer:
+            raise self.create_fails
+        if name in self.jobs:
+            raise AlreadyExistsError(409, "AlreadyExists", name)
+        self.jobs[name] = job
+        if self.create_fails:
+            raise self.create_fails
+        return job
+
+    async def request(self, method: str, path: str) -> dict[str, Any]:
+        """Answer as the API server does that has one Describer which the watch does not show yet."""
+        if self.get_fails:
+            raise self.get_fails
+        name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
+        if (method, name) != ("GET", "newest"):
+            raise NotFoundError(404, "NotFound", name)
+        return {"metadata": {"name": name}}
+
+    async def get(self, name: str) -> ImageJob:
+        if self.get_fails:
+            raise self.get_fails
+        if name not in self.jobs:
+            raise NotFoundError(404, "NotFound", name)
+        return self.jobs[name]
