@@ -12,7 +12,7 @@ from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube
 from vision_node_contract.store import Store, StoreSettings
 
-from . import intake, routes, ui
+from . import routes, ui
 from .cache import JobCache
 from .describers import Describers
 from .following import Following
@@ -46,7 +46,6 @@ def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
 
 def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Return the application without its connections, which `lifespan` puts into `app.state`."""
-    intake.use_own_pixel_limit()
     # /docs without a content delivery network: clusters often have no way out.
     app = FastAPIOffline(
         title="vision-node",

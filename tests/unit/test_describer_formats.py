@@ -7,10 +7,10 @@ import pytest
 from pictures import BLUE, RED, encoded, halves
 from PIL import Image
 from vision_node_contract.description import Options
-from vision_node_contract.images.formats import AVIF
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
-from vision_node_describer.describers.picture import _bits, shrink
+from vision_node_describer.describers.picture import _avif_bits
+from vision_node_describer.describers.pixels import shrink
 
 RED_AND_BLUE = [
     {"name": "blue", "hex": "#0000ff", "share": 50},
@@ -190,7 +190,7 @@ def test_a_camera_s_file_of_two_pictures_is_one_jpeg() -> None:
 
 @pytest.mark.parametrize(("flags", "bits"), [(0x00, 8), (0x0C, 8), (0x40, 10), (0x4C, 10), (0x60, 12)])
 def test_bits_of_avif(flags: int, bits: int) -> None:
-    assert _bits(b"....av1C\x81\x00" + bytes([flags]), AVIF, "RGB") == bits
+    assert _avif_bits(b"....av1C\x81\x00" + bytes([flags])) == bits
 
 
 MODES = [

@@ -18,7 +18,7 @@ from vision_node_contract.description import Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.colours import dominant_colors
 from vision_node_describer.describers.looks import look_at
-from vision_node_describer.describers.picture import shrink
+from vision_node_describer.describers.pixels import shrink
 
 
 def plain(color: str, size: tuple[int, int] = (8, 8)) -> Image.Image:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from pictures import PHOTOGRAPHS, encoded, halves
+from pictures import PHOTOGRAPHS, animation, encoded, halves
 from PIL import Image
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
@@ -57,11 +57,19 @@ async def test_what_will_never_fit_is_refused_with_both_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "per_pixel"), [("JPEG", 4), ("PNG", 5), ("GIF", 5), ("BMP", 8), ("AVIF", 10), ("WebP", 16)]
+    ("kind", "per_pixel"),
+    [("JPEG", 4), ("PNG", 5), ("GIF", 5), ("BMP", 8), ("AVIF", 10), ("WebP", 17), ("TIFF", 10)],
 )
 def test_what_a_picture_may_take_goes_by_its_format(kind: str, per_pixel: int) -> None:
     picture = Image.new("RGB", (400, 300))
-    assert load("metadata").memory(encoded(picture, kind)) == 400 * 300 * per_pixel
+    image = encoded(picture, kind)
+    assert load("metadata").memory(image) == 400 * 300 * per_pixel + 2 * len(image)
+
+
+@pytest.mark.parametrize(("kind", "per_pixel"), [("GIF", 14), ("PNG", 10)])
+def test_an_animation_may_take_more_than_its_first_frame(kind: str, per_pixel: int) -> None:
+    image = animation(kind)
+    assert load("metadata").memory(image) == 64 * 48 * per_pixel + 2 * len(image)
 
 
 @pytest.mark.parametrize("image", [b"", b"no image", encoded(halves(), "PNG")[:20]])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vision_node_contract.reasons import DescribeError, Reason
+from ..reasons import DescribeError, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +10,7 @@ class Format:
     """A file format that can be described."""
 
     name: str
-    """As Pillow and people call it."""
+    """What people call it; the value of `facts.format`."""
     media_type: str
 
 
@@ -20,33 +20,98 @@ WEBP = Format("WebP", "image/webp")
 GIF = Format("GIF", "image/gif")
 AVIF = Format("AVIF", "image/avif")
 BMP = Format("BMP", "image/bmp")
+HEIC = Format("HEIC", "image/heic")
+TIFF = Format("TIFF", "image/tiff")
 
-SUPPORTED = (JPEG, PNG, WEBP, GIF, AVIF, BMP)
+SUPPORTED = (JPEG, PNG, WEBP, GIF, AVIF, BMP, HEIC, TIFF)
+
+FORMAT_NAMES = ", ".join(known.name for known in SUPPORTED)
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", JPEG),
-    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"\x89PNG", PNG),
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
     (b"BM", BMP),
+    (b"II*\0", TIFF),
+    (b"MM\0*", TIFF),
+    (b"II+\0", TIFF),
+    (b"MM\0+", TIFF),
 )
+
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"})
+"""HEIF with pictures coded as HEVC (ISO/IEC 23008-12, annex B); `heif` is what some older phones wrote."""
+
+_GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf", b"1pic"})
+"""HEIF with any codec. Phones before 2019 wrote HEVC under such a brand alone."""
 
 # Only to tell people what they sent; the list need not be complete.
 _FOREIGN = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
-    (b"8BPS", "Photoshop"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-    (b"\0\0\1\0", "icon"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"8BPS", "Photoshop (PSD)"),
+    (b"\0\0\1\0", "an icon (ICO)"),
+    (b"\0\0\2\0", "a Targa picture (TGA) or a cursor (CUR)"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"PK\3\4", "ZIP"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"II\xbc", "JPEG XR"),
+    (b"FUJIFILMCCD-RAW", "a camera's raw file (RAF)"),
+    (b"IIRO", "a camera's raw file (ORF)"),
+    (b"IIRS", "a camera's raw file (ORF)"),
+    (b"MMOR", "a camera's raw file (ORF)"),
+    (b"IIU\0", "a camera's raw file (RW2)"),
+    (b"gimp xcf", "GIMP (XCF)"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DirectDraw (DDS)"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"SIMPLE  =", "FITS"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile (WMF)"),
+    (b"\0\0\0\0\0\0\0\0 EMF", "a Windows metafile (EMF)"),
+    (b"FLIF", "FLIF"),
+    (b"BPG\xfb", "BPG"),
+    (b"\x59\xa6\x6a\x95", "Sun raster"),
+    (b"icns", "an icon (ICNS)"),
+    (b"/* XPM */", "XPM"),
+    (b"AT&TFORM", "DjVu"),
+    (b"PK\3\4", "a ZIP archive or an Office document"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document"),
     (b"\x1f\x8b", "gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x1a\x45\xdf\xa3", "a video (Matroska or WebM)"),
+    (b"ID3", "an MP3 recording"),
+    (b"OggS", "Ogg"),
+    (b"{\\rtf", "RTF"),
 )
+
+_FOREIGN_BRANDS = (
+    (b"crx ", "a camera's raw file (CR3)"),
+    (b"qt  ", "a video (QuickTime)"),
+    (b"M4V ", "a video (MP4)"),
+    (b"isom", "a video (MP4)"),
+    (b"iso2", "a video (MP4)"),
+    (b"mp41", "a video (MP4)"),
+    (b"mp42", "a video (MP4)"),
+    (b"jxl ", "JPEG XL"),
+    (b"jp2 ", "JPEG 2000"),
+    (b"3gp4", "a video (3GP)"),
+)
+
+_FOREIGN_INSIDE = (
+    (8, b"AVI ", "a video (AVI)"),
+    (8, b"WAVE", "a recording (WAV)"),
+    (128, b"DICM", "DICOM"),
+)
+"""By the offset at which the word stands."""
+
+_FOREIGN_TEXT = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "HTML"))
+
+_NETPBM_KINDS = frozenset(b"%d" % number for number in range(1, 8))
 
 _SNIFF_BYTES = 1024
 """How far to look for `<svg` or `<html`, which may follow comments and a declaration."""
@@ -56,45 +121,60 @@ def recognize(image: bytes) -> Format:
     """Return the file's format.
 
     Raises:
-        DescribeError: UnsupportedFormat.
+        DescribeError: UnsupportedFormat; the message names the format that it looks like.
     """
     for signature, known in _SIGNATURES:
         if image.startswith(signature):
             return known
+
     if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
         return WEBP
-    if _brands(image) & {b"avif", b"avis"}:
-        return AVIF
-    formats = ", ".join(known.name for known in SUPPORTED)
-    message = f"the file {_looks_like(image)}; convert it to one of {formats} and submit it again"
+
+    if found := _by_brands(brands(image)):
+        return found
+
+    foreign = _foreign(image)
+    what = f"looks like {foreign}, which is not supported" if foreign else "is in no supported image format"
+    message = f"the file {what}; convert it to one of {FORMAT_NAMES} and submit it again"
     raise DescribeError(Reason.UNSUPPORTED_FORMAT, message)
 
 
-def is_image(data: bytes) -> bool:
-    """Return whether data begins like a file in a supported format."""
+def is_image(image: bytes) -> bool:
+    """Return whether the data begins like a file in a supported format."""
     try:
-        recognize(data)
+        recognize(image)
     except DescribeError:
         return False
     return True
 
 
-def _brands(image: bytes) -> set[bytes]:
-    """Return an ISO media file's brands (ISO/IEC 14496-12, `ftyp`), its own and compatible ones."""
+def brands(image: bytes) -> list[bytes]:
+    """Return an ISO media file's brands, its own first (ISO/IEC 14496-12, `ftyp`); [] for other files."""
     if image[4:8] != b"ftyp":
-        return set()
+        return []
     box = image[: min(int.from_bytes(image[:4], "big"), _SNIFF_BYTES)]
-    return {box[8:12], *(box[at : at + 4] for at in range(16, len(box) - 3, 4))}
+    return [bytes(box[8:12]), *(bytes(box[at : at + 4]) for at in range(16, len(box) - 3, 4))]
 
 
-def _looks_like(image: bytes) -> str:
-    for signature, name in _FOREIGN:
-        if image.startswith(signature):
-            return f"looks like {name}, which is not supported"
-    if _brands(image) & {b"heic", b"heix", b"heif", b"mif1", b"hevc"}:
-        return "looks like HEIC, which is not supported"
-    start = image[:_SNIFF_BYTES].lower()
-    for word, name in ((b"<svg", "SVG"), (b"<html", "HTML")):
-        if word in start:
-            return f"looks like {name}, which is not supported"
-    return "is in no supported image format"
+def _by_brands(found: list[bytes]) -> Format | None:
+    if not _AVIF_BRANDS.isdisjoint(found):
+        return AVIF
+    if not _HEIC_BRANDS.isdisjoint(found) or (found and found[0] in _GENERIC_BRANDS):
+        return HEIC
+    return None
+
+
+def _foreign(image: bytes) -> str | None:
+    """Return the name of a format that is not supported, if it is a known one."""
+    found = brands(image)
+    named = (
+        *(name for signature, name in _FOREIGN if image.startswith(signature)),
+        *(name for brand, name in _FOREIGN_BRANDS if brand in found),
+        *(name for at, word, name in _FOREIGN_INSIDE if image[at : at + len(word)] == word),
+        *(name for word, name in _FOREIGN_TEXT if word in image[:_SNIFF_BYTES].lower()),
+    )
+    return "Netpbm (PNM)" if _is_netpbm(image) else next(iter(named), None)
+
+
+def _is_netpbm(image: bytes) -> bool:
+    return image[:1] == b"P" and image[1:2] in _NETPBM_KINDS and image[2:3].isspace()

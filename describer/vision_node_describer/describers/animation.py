@@ -2,7 +2,6 @@
 
 import re
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,29 +22,43 @@ class Animation:
     seconds: float = 0.0
     """One pass of those frames; 0 if the file doesn't tell."""
 
+    cut: bool = False
+    """Whether a GIF, PNG or WebP file ends before its end mark; the frames are then those before."""
+
 
 STILL = Animation()
 
 
 class BrokenFileError(Exception):
-    """The file ends or errs in the middle of a block."""
+    """A part of the file that its picture needs is damaged; the message says which."""
 
 
-def count_frames(image: bytes, kind: Format) -> Animation:
-    """Return the animation of a file whose start has been found sound.
+class _CutError(Exception):
+    """The file ends before its end mark."""
 
-    Raises:
-        BrokenFileError: a block does not end where it should, or its checksum is wrong.
+
+def count_frames(image: bytes, kind: Format, most: int = MAX_FRAMES) -> Animation:
+    """Return the animation of a file whose start is sound, as far as the file goes.
+
+    Args:
+        image: The file.
+        kind: Its format.
+        most: Frames after which counting stops.
     """
     if kind is AVIF:
         return _avif(image)
     if kind not in _DELAYS:
         return STILL
+
+    delays: list[float] = []
+    cut = False
     try:
-        delays = list(islice(_DELAYS[kind](image), MAX_FRAMES))
-    except (IndexError, struct.error) as error:
-        raise BrokenFileError("the file ends in the middle of a frame") from error
-    return Animation(len(delays), round(sum(delays), 2)) if len(delays) > 1 else STILL
+        delays.extend(islice(_DELAYS[kind](image), most))
+    except (_CutError, IndexError, struct.error):
+        cut = True
+    if len(delays) > 1:
+        return Animation(len(delays), round(sum(delays), 2), cut)
+    return Animation(cut=cut)
 
 
 _GIF_BLOCK = re.compile(rb"[,!;]")
@@ -58,8 +71,9 @@ def _gif_delays(image: bytes) -> Iterator[float]:
     """Yield each frame's seconds (GIF89a specification, sections 18-23; delays are in 1/100 s)."""
     at = 13 + _gif_palette_bytes(image[10])
     delay = 0.0
-    # Many files lack the end's `;`, which is no reason to refuse them.
-    while (block := _GIF_BLOCK.search(image, at)) and block[0] != b";":
+    while block := _GIF_BLOCK.search(image, at):
+        if block[0] == b";":
+            return
         at = block.start()
         if block[0] == b",":
             at = _gif_after_blocks(image, at + 11 + _gif_palette_bytes(image[at + 9]))
@@ -69,6 +83,7 @@ def _gif_delays(image: bytes) -> Iterator[float]:
             if image.startswith(_GIF_GRAPHIC_CONTROL, at):
                 delay = int.from_bytes(image[at + 4 : at + 6], "little") / 100
             at = _gif_after_blocks(image, at + 2)
+    raise _CutError
 
 
 def _gif_palette_bytes(flags: int) -> int:
@@ -83,35 +98,38 @@ def _gif_after_blocks(image: bytes, at: int) -> int:
 
 
 def _png_delays(image: bytes) -> Iterator[float]:
-    """Yield each animation frame's seconds (PNG third edition, 11.3.6); check pixel data's CRCs.
+    """Yield the seconds of each animation frame that is whole (PNG third edition, 11.3.6).
 
-    Pillow checks those of other chunks only, and shows what a flipped bit made of the picture.
+    A frame's pixels follow its fcTL chunk, up to the next one or the end.
     """
-    at = 8
+    at, delay = 8, None
     while at + 8 <= len(image):
         length, name = struct.unpack_from(">L4s", image, at)
-        body = memoryview(image)[at + 8 : at + 8 + length]
+        if at + 12 + length > len(image):
+            raise _CutError
+        if name in (b"fcTL", b"IEND") and delay is not None:
+            yield delay
         if name == b"IEND":
             return
-        if name in (b"IDAT", b"fdAT", b"fcTL"):
-            (checksum,) = struct.unpack_from(">L", image, at + 8 + length)
-            if zlib.crc32(body, zlib.crc32(name)) != checksum:
-                raise BrokenFileError("the checksum of its pixel data is wrong")
         if name == b"fcTL":
-            numerator, denominator = struct.unpack_from(">HH", body, 20)
-            yield numerator / (denominator or 100)
+            numerator, denominator = struct.unpack_from(">HH", image, at + 28)
+            delay = numerator / (denominator or 100)
         at += 12 + length
-    raise BrokenFileError("it lacks its end")
+    raise _CutError
 
 
 def _webp_delays(image: bytes) -> Iterator[float]:
     """Yield each frame's seconds (RFC 9649, section 2.7.1: ANMF holds them in milliseconds)."""
-    at = 12
-    while at + 8 <= len(image):
+    at, end = 12, 8 + int.from_bytes(image[4:8], "little")
+    while at + 8 <= min(end, len(image)):
         name, length = struct.unpack_from("<4sL", image, at)
+        if at + 8 + length > len(image):
+            raise _CutError
         if name == b"ANMF":
             yield int.from_bytes(image[at + 20 : at + 23], "little") / 1000
         at += 8 + length + length % 2
+    if end > len(image):
+        raise _CutError
 
 
 _DELAYS: dict[Format, Callable[[bytes], Iterator[float]]] = {

@@ -132,6 +132,8 @@ def _file_values(facts: Facts) -> dict[str, JsonValue]:
         "exifOrientation": picture.exif.orientation,
         "aspectRatio": facts.aspect_ratio,
         "sizeBytes": facts.size_bytes,
+        "truncated": True if picture.intact else None,
+        "pages": picture.pages if picture.pages > 1 else None,
     }
 
 
@@ -144,6 +146,7 @@ def _looks_values(facts: Facts) -> dict[str, JsonValue]:
         "kind": facts.kind,
         "frames": animation.frames,
         "animationSeconds": animation.seconds or None,
+        "describedFrame": facts.picture.frame + 1 if facts.picture.frame else None,
         "transparent": facts.transparent,
         "transparentShare": round(100 * looks.transparent_share) if facts.transparent else None,
     }

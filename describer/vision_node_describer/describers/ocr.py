@@ -1,11 +1,12 @@
 """Describes a picture by the text in it, and by what can be measured. Needs no network and no key."""
 
 from vision_node_contract.description import Description, Options
+from vision_node_contract.images.header import read_header
 from vision_node_contract.reasons import DescribeError
 
 from .facts import Facts, read_facts, to_json
 from .interface import Describer, Setup
-from .picture import decoding_bytes, open_picture
+from .picture import decoding_bytes
 from .printed.engine import MODEL, Engine, Line, engine_bytes
 from .printed.language import Languages
 from .printed.order import reading_order
@@ -30,10 +31,10 @@ class Ocr(Describer):
     def memory(self, image: bytes) -> int:
         """Return what decoding and reading take at most, in bytes."""
         try:
-            with open_picture(image) as (_, opened):
-                pixels = reading_pixels(*opened.size)
+            header = read_header(image)
         except DescribeError:
             return 0
+        pixels = reading_pixels(header.width, header.height)
         return _LIBRARIES_BYTES + decoding_bytes(image) + reading_bytes(pixels) + engine_bytes(pixels)
 
     def describe(self, image: bytes, options: Options) -> Description:

@@ -2,48 +2,68 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
 from io import BytesIO
 
-# All six plugins by name: Image.open would import Pillow's forty others to find WebP and AVIF.
+# The plugins by name: Image.open would import Pillow's forty others to find WebP and AVIF.
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
     Image,
+    ImageFile,
     JpegImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
-from vision_node_contract.images.formats import AVIF, JPEG, PNG, Format, recognize
+from vision_node_contract.images.formats import AVIF, HEIC, JPEG, PNG, TIFF, Format
+from vision_node_contract.images.header import damaged, read_header
+from vision_node_contract.images.tiff import count_pages
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .animation import Animation, BrokenFileError, count_frames
 from .exif import Exif, read_exif
+from .frames import visible_frame
+from .pixels import shrink
+from .png_chunks import without_notes
+from .truncation import Intact, completed, decode_what_is_there, ends_early, intact_part
 
 MAX_PIXELS = 100_000_000
 """The largest cameras on sale make 100 megapixels. Decoded, a pixel takes four bytes in memory, but
 nine as AVIF and sixteen as WebP, whose decoders keep copies: measured, 430, 890 and 1,570 MB."""
 
-_BYTES_PER_PIXEL = {"JPEG": 4, "PNG": 5, "GIF": 5, "BMP": 8, "AVIF": 10, "WEBP": 16}
-"""Measured at MAX_PIXELS (JPEG: progressive, 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP: 15.7), rounded up."""
+_BYTES_PER_PIXEL = {
+    "JPEG": 4,
+    "PNG": 5,
+    "GIF": 5,
+    "BMP": 8,
+    "AVIF": 10,
+    "WebP": 17,
+    "HEIC": 10,
+    "TIFF": 10,
+}
+"""Measured with 36 to 100 megapixels (JPEG: progressive, 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP: 16.3;
+HEIC: 7.1; TIFF: 4.3, of fractions 9.1), rounded up."""
+
+_MOVING_BYTES_PER_PIXEL = {"PNG": 10, "GIF": 14}
+"""Of animations whose first frame is blank, for which a second one is laid on it: measured 8.9 and 13.0."""
+
+_FILE_COPIES = 2
+"""Of a PNG without its notes, or a file whose missing bytes are filled in."""
 
 MAX_SCANS = 200
 """Of a progressive JPEG. Encoders write about ten; a scan of a few bytes costs a walk over the
 whole picture, so a small file with many of them would hold a worker for hours."""
 
-SMALL_SIDE = 128
-"""Pixels on the longer side that are enough to tell colours and kind; the rest is time."""
-
-_MAX_16_BITS = 65535.0
-
-_STRIP_PIXELS = 1_000_000
-"""Converted at a time: a second copy of a picture of MAX_PIXELS would double the memory."""
-
 _DRAFT_SIDE = 64
 """A JPEG may be decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps this many pixels."""
+
+_TIFF_BITS = 258
+"""The tag BitsPerSample (TIFF 6.0, section 8)."""
 
 # Pillow's settings are process-wide and catching warnings is not safe in threads: hence once, here.
 # It warns above the limit (an error by the filter) and refuses by itself above twice the limit.
@@ -58,7 +78,7 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What there is to know about a file, and a small copy of its first frame."""
+    """What there is to know about a file, and a small copy of the frame that stands for it."""
 
     kind: Format
     width: int
@@ -71,17 +91,65 @@ class Picture:
     exif: Exif
     animation: Animation
     small: Image.Image
-    """RGBA, at most SMALL_SIDE pixels wide and high, not turned by the orientation."""
+    """RGBA in sRGB, at most SMALL_SIDE pixels wide and high, not turned by the orientation."""
+    frame: int = 0
+    """Index of the frame that is described: the first that shows something."""
+    pages: int = 1
+    """Of a TIFF file; the first is described."""
+    intact: Intact | None = None
+    """What is there of a file that ends early."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedPicture:
+    """A file that is open and sound as far as it goes, with nothing or one frame decoded yet."""
+
+    kind: Format
+    file: ImageFile.ImageFile
+    mode: str
+    """Of the first frame before decoding, which may change it."""
+    size: tuple[int, int]
+    """Width and height in pixels, as stored."""
+    exif: Exif
+    animation: Animation
+    frame: int
+    intact: Intact | None
+
+    def decode(self, smallest: tuple[int, int]) -> Image.Image:
+        """Return the frame that stands for the picture, without rows that the file lacks.
+
+        Args:
+            smallest: Pixels to which a JPEG may be reduced while it is decoded, which costs less.
+        """
+        if self.animation.frames > 1:
+            return self.file  # decoded when its frame was chosen
+
+        self.file.draft(None, smallest)
+        if self.intact:
+            return decode_what_is_there(self.file, self.intact)
+        self.file.load()
+        return self.file
 
 
 def decoding_bytes(image: bytes) -> int:
     """Return the memory that read_picture() takes at most, in bytes; 0 for what it will refuse anyway."""
     try:
-        kind = recognize(image)
-        with _errors_of(kind), Image.open(BytesIO(image), formats=[kind.name]) as opened:
-            return opened.width * opened.height * _BYTES_PER_PIXEL[kind.name.upper()]
+        header = read_header(image)
     except DescribeError:
         return 0
+    kind = header.kind
+    per_pixel = _BYTES_PER_PIXEL[kind.name]
+    if kind.name in _MOVING_BYTES_PER_PIXEL and count_frames(image, kind, most=2).frames > 1:
+        per_pixel = _MOVING_BYTES_PER_PIXEL[kind.name]
+    return header.width * header.height * per_pixel + _FILE_COPIES * len(image)
+
+
+def is_truncated(image: bytes) -> bool:
+    """Return whether a file ends too early; False for what is no image."""
+    try:
+        return ends_early(image, read_header(image).kind)
+    except (DescribeError, ValueError):
+        return False
 
 
 def read_picture(image: bytes) -> Picture:
@@ -90,31 +158,72 @@ def read_picture(image: bytes) -> Picture:
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
-    with open_picture(image) as (kind, opened):
-        width, height = opened.size
-        mode = opened.mode  # this and the size: before decoding, which may change both
-        exif = read_exif(opened.info.get("exif"))
-        small = shrink(opened)
-        bits = _bits(image, kind, mode)
-        return Picture(kind, width, height, mode, bits, exif, count_frames(image, kind), small)
+    with open_picture(image) as opened:
+        kind, (width, height) = opened.kind, opened.size
+        small = shrink(opened.decode((_DRAFT_SIDE, _DRAFT_SIDE)))
+        return Picture(
+            kind=kind,
+            width=width,
+            height=height,
+            mode=opened.mode,
+            bits=_bits(image, opened),
+            exif=opened.exif,
+            animation=opened.animation,
+            small=small,
+            frame=opened.frame,
+            pages=count_pages(image) if kind is TIFF else 1,
+            intact=opened.intact,
+        )
 
 
 @contextmanager
-def open_picture(image: bytes) -> Iterator[tuple[Format, Image.Image]]:
-    """Open a file whose header and end have been found sound; what goes wrong inside is translated, too.
+def open_picture(image: bytes) -> Iterator[OpenedPicture]:
+    """Open a file whose header is sound; what goes wrong inside is translated, too.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
     if not image:
         raise DescribeError(Reason.IMAGE_UNREADABLE, "the file is empty; upload it again")
-    kind = recognize(image)
-    with _errors_of(kind), Image.open(BytesIO(image), formats=[kind.name]) as opened:
-        _check_size(*opened.size)
+    header = read_header(image)
+    kind = header.kind
+    _check_size(header.width, header.height)
+
+    with _errors_of(kind), ExitStack() as stack:
         if kind is JPEG:
             _check_scans(image)
-            _check_end(image, opened.fp.tell() if opened.fp else 0)
-        yield kind, opened
+        data = without_notes(image) if kind is PNG else image
+        animation = count_frames(data, kind)
+        intact = None
+        if ends_early(data, kind, animation):
+            intact = intact_part(data, kind, lambda filled: _open(filled, kind))
+            data = completed(data, kind, intact.filling)
+
+        file = stack.enter_context(_open(data, kind))
+        mode, size, exif, frame = file.mode, file.size, _exif(image, file, kind), 0
+        _check_size(*size)
+        if animation.frames > 1:
+            found = visible_frame(file, animation.frames)
+            file = file if found is not None else stack.enter_context(_open(data, kind))
+            frame = found or 0
+        yield OpenedPicture(kind, file, mode, size, exif, animation, frame, intact)
+
+
+def _open(data: bytes, kind: Format) -> ImageFile.ImageFile:
+    return Image.open(BytesIO(data), formats=[_plugin(kind)])
+
+
+@cache
+def _plugin(kind: Format) -> str:
+    """Return Pillow's name of a format; load what reads the rarer ones, which no start has to wait for."""
+    if kind is HEIC:
+        # One core per picture, as for AVIF. Thumbnails and depth maps are not looked at.
+        settings = {"decode_threads": 1, "thumbnails": False, "depth_images": False, "aux_images": False}
+        import_module("pi_heif").register_heif_opener(**settings)
+        return "HEIF"
+    if kind is TIFF:
+        import_module("PIL.TiffImagePlugin")
+    return kind.name
 
 
 @contextmanager
@@ -127,9 +236,9 @@ def _errors_of(kind: Format) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(f"the {kind.name} file declares too many pixels") from error
     except BrokenFileError as error:
-        raise _unreadable(kind, str(error)) from error
+        raise damaged(kind, str(error)) from error
     except Exception as error:
-        raise _unreadable(kind, _first_words(error)) from error
+        raise damaged(kind, _first_words(error)) from error
 
 
 def _first_words(error: Exception) -> str:
@@ -137,11 +246,6 @@ def _first_words(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "its header makes no sense"
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _unreadable(kind: Format, why: str) -> DescribeError:
-    message = f"the {kind.name} file is truncated or damaged ({why}); upload an intact copy"
-    return DescribeError(Reason.IMAGE_UNREADABLE, message)
 
 
 def _too_large(what: str) -> DescribeError:
@@ -161,82 +265,33 @@ def _check_scans(image: bytes) -> None:
     scans = image.count(b"\xff\xda")
     if scans > MAX_SCANS:
         what = f"the JPEG file has {scans} scans, more than {MAX_SCANS}"
-        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; save it anew and submit that")
+        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; save it again with fewer and submit that")
 
 
-def _check_end(image: bytes, pixels_at: int) -> None:
-    # Whether libjpeg misses the end mark depends on Pillow's buffer, and zeros look like pixels to it
-    # (an interrupted upload into a file of full size). An embedded preview has an end mark, too.
-    if image.rfind(b"\xff\xd9") < pixels_at:
-        raise BrokenFileError("it lacks its end")
+def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
+    """Read EXIF; a TIFF file is laid out like an EXIF block, and Pillow turns its picture by itself."""
+    if kind is TIFF:
+        return replace(read_exif(image), orientation=1)
+    return read_exif(file.info.get("exif"))
 
 
-def _bits(image: bytes, kind: Format, mode: str) -> int:
-    """Return bits per channel as stored; Pillow decodes deep colour to 8 bits and doesn't tell."""
-    if kind is PNG and mode != "P":  # a palette's colours have 8 bits whatever its indices have
+def _bits(image: bytes, opened: OpenedPicture) -> int:
+    """Return bits per channel as stored; Pillow decodes deep color to 8 bits and doesn't tell."""
+    kind, mode = opened.kind, opened.mode
+    if kind is PNG and mode != "P":  # a palette's colors have 8 bits whatever its indices have
         return image[24]  # IHDR (PNG third edition, 11.2.1)
-    if kind is AVIF and (at := image.find(b"av1C")) >= 0:
-        flags = image[at + 6]  # AV1 Codec ISO Media File Format Binding, 2.3.3
-        return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+    if kind is AVIF:
+        return _avif_bits(image)
+    if kind is HEIC:
+        return int(opened.file.info.get("bit_depth", 8))
+    if kind is TIFF:
+        return int(getattr(opened.file, "tag_v2", {}).get(_TIFF_BITS, (1,))[0])
     return 1 if mode == "1" else 8
 
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
-
-
-def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return the picture as it is meant to be seen."""
-    turn = _TURNS.get(orientation)
-    return picture if turn is None else picture.transpose(turn)  # the first one's value is 0
-
-
-def shrink(picture: Image.Image) -> Image.Image:
-    """Return a small RGBA copy, averaging over what each of its pixels covers."""
-    picture.draft(None, (_DRAFT_SIDE, _DRAFT_SIDE))
-    picture.load()
-    return reduced(picture, -(-max(picture.size) // SMALL_SIDE))
-
-
-def reduced(picture: Image.Image, factor: int) -> Image.Image:
-    """Return a decoded picture as RGBA, averaged over squares of `factor` pixels."""
-    if picture.mode in ("I", "F"):
-        picture = _stretched(picture)
-    width, height = picture.size
-    if factor == 1:
-        return _as_seen(picture).convert("RGBA")
-    small = Image.new("RGBA", (-(-width // factor), -(-height // factor)))
-    rows = factor * max(1, _STRIP_PIXELS // (factor * width))
-    for top in range(0, height, rows):
-        strip = _as_seen(picture.crop((0, top, width, min(top + rows, height))))
-        # Averages weighted by alpha: what is invisible colours nothing.
-        small.paste(strip.reduce(factor).convert("RGBA"), (0, top // factor))
-    return small
-
-
-def _as_seen(picture: Image.Image) -> Image.Image:
-    """Return the picture in a mode of 8 bits that can be averaged."""
-    if picture.mode.startswith("I;16"):
-        return picture.point(lambda value: value / 257).convert("L")
-    if picture.has_transparency_data and picture.mode not in ("LA", "RGBA"):
-        return picture.convert("RGBA")
-    if picture.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
-        return picture
-    return picture.convert("L" if picture.mode == "1" else "RGB")
-
-
-def _stretched(picture: Image.Image) -> Image.Image:
-    """Return a 32-bit picture as grey: 16-bit values stay as bright, others fill the range."""
-    low, high = (float(value) for value in picture.getextrema())  # type: ignore[arg-type]
-    if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
-        low, high = 0.0, _MAX_16_BITS
-    scale = 255 / (high - low) if high > low else 1.0
-    return picture.point(lambda value: value * scale - low * scale).convert("L")
+def _avif_bits(image: bytes) -> int:
+    at = image.find(b"av1C")
+    if at < 0:
+        return 8
+    flags = image[at + 6]  # AV1 Codec ISO Media File Format Binding, 2.3.3
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10

@@ -3,12 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from vision_node_contract.description import MAX_ALT_CHARACTERS
+from vision_node_contract.images.tiff import MAX_PAGES
 
 from .animation import MAX_FRAMES, Animation
 from .colours import Color
 from .facts import Facts
+from .truncation import Intact
 
 TITLE = "Image Description:"
+
+TRUNCATED_LABEL = "Truncated"
+
+_NEARLY_ALL = 0.99
+"""Share of the rows from which the missing ones are not worth a number."""
 
 # Upper limits of mean luma and of its deviation (see Looks) for each word.
 _BRIGHTNESS = (
@@ -49,6 +56,8 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     picture, looks = facts.picture, facts.looks
     yield "Dimensions", f"{facts.width}x{facts.height} pixels"
     yield "Format", picture.kind.name
+    if picture.intact:
+        yield TRUNCATED_LABEL, truncation(picture.intact)
     yield "Color mode", _color_mode(facts)
     yield "Orientation", _orientation(facts)
     if facts.aspect_ratio:
@@ -61,7 +70,9 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Contrast", word_for(looks.contrast, _CONTRAST)
     yield "Kind", facts.kind
     if picture.animation.frames > 1:
-        yield "Animation", _animation(picture.animation)
+        yield "Animation", _animation(picture.animation, picture.frame)
+    if picture.pages > 1:
+        yield "Pages", f"{picture.pages}{_or_more(picture.pages, MAX_PAGES)} (the first is described)"
     if facts.transparent:
         yield "Transparency", f"{max(1, round(100 * looks.transparent_share))} %"
     if picture.exif.camera:
@@ -80,10 +91,21 @@ def _orientation(facts: Facts) -> str:
     return f"{facts.orientation} ({turn}: EXIF {number})" if turn else facts.orientation
 
 
-def _animation(animation: Animation) -> str:
-    more = " or more" if animation.frames >= MAX_FRAMES else ""
+def _animation(animation: Animation, frame: int) -> str:
     seconds = f", {_counted(animation.seconds, 'second')}" if animation.seconds else ""
-    return f"{animation.frames}{more} frames{seconds}"
+    described = f" (frame {frame + 1} is described: the ones before show nothing)" if frame else ""
+    return f"{animation.frames}{_or_more(animation.frames, MAX_FRAMES)} frames{seconds}{described}"
+
+
+def _or_more(number: int, most: int) -> str:
+    return " or more" if number >= most else ""
+
+
+def truncation(intact: Intact) -> str:
+    """Return what is said of a file that ends too early."""
+    share = intact.bottom - intact.top
+    what = "what is there" if share > _NEARLY_ALL else f"the {share:.0%} of the picture that is there"
+    return f"the file ends too early; {what} is described"
 
 
 def _counted(number: float, noun: str) -> str:

@@ -3,11 +3,14 @@
 import io
 from typing import Any
 
+import pillow_heif
 from PIL import Image
 from vision_node_api.settings import Settings
 from vision_node_contract.imagejob import ImageJob, Metadata, Spec
 from vision_node_contract.kube import AlreadyExistsError, NotFoundError
 from vision_node_contract.store import StoreUnavailableError
+
+pillow_heif.register_heif_opener()
 
 LIMIT = 50_000
 SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100)

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from api_fakes import SETTINGS, Bucket, Cluster
-from PIL import Image
 from vision_node_api.app import assemble
 from vision_node_api.cache import JobCache
 from vision_node_api.describers import Describers
@@ -33,8 +32,7 @@ def jobs(bucket: Bucket, cluster: Cluster) -> Jobs:
 
 
 @pytest.fixture
-async def client(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as use_own_pixel_limit() does for good
+async def client(jobs: Jobs) -> AsyncIterator[httpx.AsyncClient]:
     app = assemble()
     app.state.jobs = jobs
     transport = httpx.ASGITransport(app)

@@ -3,7 +3,8 @@
 from PIL import Image
 
 from ..facts import Facts
-from ..picture import open_picture, reduced, turned_upright
+from ..picture import OpenedPicture, open_picture
+from ..pixels import reduced, turned_upright
 
 MAX_READ_PIXELS = 12_500_000
 """A page of A4 scanned at 300 dots per inch has 8.7 million, a telephone's photograph 12."""
@@ -46,10 +47,19 @@ def readable(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
     factor = _factor(stored.width, stored.height)
     if min(stored.width, stored.height) < _MIN_SIDE * factor:
         return None, factor
-    with open_picture(image) as (_, opened):
-        opened.load()
-        picture = _opaque(reduced(opened, factor), facts)
+    with open_picture(image) as opened:
+        picture = _in_place(_opaque(reduced(opened.decode(opened.size), factor), facts), opened, factor)
     return turned_upright(picture, stored.exif.orientation), factor
+
+
+def _in_place(picture: Image.Image, opened: OpenedPicture, factor: int) -> Image.Image:
+    """Return the picture with white for the rows that its file lacks, so that text keeps its place."""
+    if opened.intact is None:
+        return picture
+    width, height = (-(-side // factor) for side in opened.size)
+    whole = Image.new("RGB", (width, height), "white")
+    whole.paste(picture, (0, round(opened.intact.top * height)))
+    return whole
 
 
 def _opaque(picture: Image.Image, facts: Facts) -> Image.Image:

@@ -6,8 +6,8 @@ from io import BytesIO
 from PIL import Image
 from vision_node_contract.images.formats import BMP, GIF, JPEG, PNG, Format
 
-from ..exif import read_exif
-from ..picture import decoding_bytes, open_picture, reduced, turned_upright
+from ..picture import decoding_bytes, open_picture
+from ..pixels import reduced, turned_upright
 
 _LOSSLESS = (PNG, GIF, BMP)
 """Screenshots and drawings mostly: they stay sharp as PNG."""
@@ -58,21 +58,23 @@ def upload_bytes(image: bytes, bounds: Bounds) -> int:
 
 
 def prepare(image: bytes, bounds: Bounds) -> Upload:
-    """Decode a file and encode it anew: without EXIF, comments, colour profile, further frames.
+    """Return the picture in a new file, in sRGB: without EXIF, comments, color profile, further frames.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
-    with open_picture(image) as (kind, opened):
-        orientation = read_exif(opened.info.get("exif")).orientation
-        size = bounds.fit(*opened.size)  # turning swaps the sides, the bounds stay
-        opened.draft(None, size)
-        opened.load()
+    with open_picture(image) as opened:
+        decoded = opened.decode(bounds.fit(*opened.size))
+        # Of a file that ends early only what is there is sent: a model would take missing rows for black.
+        width, height = opened.size
+        size = bounds.fit(width, max(1, round(height * decoded.height / opened.file.height)))
         # Averaging whole pixels first costs a tenth of the time and memory of scaling at once.
-        factor = max(1, min(opened.width // size[0], opened.height // size[1]))
-        picture = _on_white(reduced(opened, factor))
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return _encode(_bordered(turned_upright(picture, orientation), bounds.least), kind)
+        factor = max(1, min(decoded.width // size[0], decoded.height // size[1]))
+        picture = _on_white(reduced(decoded, factor))
+
+    picture = picture.resize(size, Image.Resampling.LANCZOS)  # turning swaps the sides, the bounds stay
+    upright = turned_upright(picture, opened.exif.orientation)
+    return _encode(_bordered(upright, bounds.least), opened.kind)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

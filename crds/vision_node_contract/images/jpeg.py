@@ -1,0 +1,89 @@
+"""The segments of a JPEG file (ITU-T T.81, annex B), walked without looking into them."""
+
+from dataclasses import dataclass
+
+MAX_SEGMENTS = 20_000
+"""Before the pixels. A profile or notes of 16 MiB take some 300 of 64 KiB each; a file made of millions of
+tiny ones would keep a reader busy for minutes."""
+
+_START_OF_SCAN = 0xDA
+_START_OF_IMAGE = 0xD8
+_END_OF_IMAGE = 0xD9
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+"""Start of frame, of any coding process; the three others are tables and reserved."""
+
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+"""Markers without a length: temporary and restart markers, which may stray into the header."""
+
+
+class JpegError(ValueError):
+    """The segments make no sense; the message says why, in words that follow "the JPEG file is damaged"."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What stands before the pixels."""
+
+    width: int
+    """In pixels, as stored."""
+    height: int
+    progressive: bool
+    scan_at: int | None
+    """Offset of the first scan's marker; None if the file ends before it."""
+
+
+def read_jpeg_header(image: bytes) -> JpegHeader:
+    """Return what the segments up to the first scan say.
+
+    Raises:
+        JpegError: there is no frame header, or there are too many segments.
+    """
+    frame: tuple[int, int, bool] | None = None
+    at = 2
+
+    for _ in range(MAX_SEGMENTS):
+        at = image.find(b"\xff", at)
+        marker = _marker(image, at)
+        if marker is None or marker == _END_OF_IMAGE:
+            return _header(frame, None)
+
+        at = _after_padding(image, at)
+        if marker == _START_OF_SCAN:
+            return _header(frame, at - 1)
+        if marker in _ALONE or marker in (0, _START_OF_IMAGE):
+            at += 1
+            continue
+
+        length = int.from_bytes(image[at + 1 : at + 3], "big")
+        if length < 2:
+            raise JpegError("a segment of its header has no length")
+        if marker in _FRAMES and len(image) >= at + 8:
+            height, width = (int.from_bytes(image[at + o : at + o + 2], "big") for o in (4, 6))
+            frame = (width, height, marker in _PROGRESSIVE)
+        at += 1 + length
+
+    raise JpegError(f"more than {MAX_SEGMENTS} segments stand before its pixels")
+
+
+def _marker(image: bytes, at: int) -> int | None:
+    """Return the marker at or after the FF at this offset; None at the file's end."""
+    if at < 0:
+        return None
+    at = _after_padding(image, at)
+    return image[at] if at < len(image) else None
+
+
+def _after_padding(image: bytes, at: int) -> int:
+    """Return the offset of a marker's second byte: any number of FF may stand before it (B.1.1.2)."""
+    end = len(image)
+    while at < end and image[at] == 0xFF:
+        at += 1
+    return at
+
+
+def _header(frame: tuple[int, int, bool] | None, scan_at: int | None) -> JpegHeader:
+    if frame is None:
+        raise JpegError("it has no frame header")
+    width, height, progressive = frame
+    return JpegHeader(width, height, progressive, scan_at)

@@ -1,0 +1,132 @@
+"""The directories of a TIFF file (TIFF 6.0; BigTIFF: 64-bit offsets), read without decoding pixels."""
+
+import struct
+from dataclasses import dataclass, field
+
+MAX_PAGES = 10_000
+MAX_ENTRIES = 1024
+"""In one directory. Real ones have some dozens."""
+
+_MAX_VALUES = 1 << 20
+"""Of one entry: a picture of 100 megapixels in strips of one row has some 10,000."""
+
+_INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
+"""How struct reads a value, by field type; the types left out hold no whole numbers that matter here."""
+
+_NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
+_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
+_SUB_DIRECTORIES, _DNG_VERSION = 330, 50706
+_REDUCED_RESOLUTION = 1
+
+
+class TiffError(ValueError):
+    """The directories make no sense; the message says why, in words that follow "the file is damaged"."""
+
+
+@dataclass(frozen=True, slots=True)
+class TiffHeader:
+    """What the first directory says."""
+
+    width: int
+    """In pixels, as stored."""
+    height: int
+    raw: bool
+    """Whether it is a camera's raw file, whose first picture is a thumbnail."""
+    strips: list[tuple[int, int]] = field(repr=False)
+    """Offset and length in bytes of each part of the pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a file writes its numbers."""
+
+    order: str
+    big: bool
+
+    def number(self, data: bytes, at: int) -> int:
+        """Read an offset."""
+        value: int = struct.unpack_from(self.order + ("Q" if self.big else "L"), data, at)[0]
+        return value
+
+
+def read_tiff_header(image: bytes) -> TiffHeader:
+    """Return what the first directory says.
+
+    Raises:
+        TiffError: there is none, or it names no size.
+    """
+    try:
+        layout, at = _start(image)
+        tags = _directory(image, layout, at)
+    except struct.error as error:
+        raise TiffError("its first directory is missing") from error
+
+    width, height = (next(iter(tags.get(tag, [])), 0) for tag in (_WIDTH, _HEIGHT))
+    if not width or not height:
+        raise TiffError("its first directory names no size")
+
+    offsets = tags.get(_STRIP_OFFSETS) or tags.get(_TILE_OFFSETS, [])
+    lengths = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES, [])
+    reduced = tags.get(_NEW_SUBFILE_TYPE, [0])[:1] == [_REDUCED_RESOLUTION]
+    raw = _DNG_VERSION in tags or (reduced and _SUB_DIRECTORIES in tags) or image[8:10] == b"CR"
+    return TiffHeader(width, height, raw, list(zip(offsets, lengths, strict=False)))
+
+
+def count_pages(image: bytes) -> int:
+    """Return how many directories the file chains, at most MAX_PAGES; at least 1."""
+    seen: set[int] = set()
+    try:
+        layout, at = _start(image)
+        while at and at not in seen and len(seen) < MAX_PAGES:
+            following = _next(image, layout, at)
+            seen.add(at)
+            at = following
+    except struct.error:
+        pass  # a chain that leads out of the file ends there
+    return max(1, len(seen))
+
+
+def _start(image: bytes) -> tuple[_Layout, int]:
+    order = "<" if image.startswith(b"II") else ">"
+    big = image[2:4] in (b"+\0", b"\0+")
+    layout = _Layout(order, big)
+    return layout, layout.number(image, 8 if big else 4)
+
+
+def _next(image: bytes, layout: _Layout, at: int) -> int:
+    count, size, start = _entries(image, layout, at)
+    return layout.number(image, start + count * size)
+
+
+def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
+    """Return a directory's number of entries, their size in bytes, and the first one's offset."""
+    if layout.big:
+        return struct.unpack_from(layout.order + "Q", image, at)[0], 20, at + 8
+    return struct.unpack_from(layout.order + "H", image, at)[0], 12, at + 2
+
+
+def _directory(image: bytes, layout: _Layout, at: int) -> dict[int, list[int]]:
+    """Return a directory's whole numbers by tag; other values as an empty list."""
+    count, size, start = _entries(image, layout, at)
+    tags: dict[int, list[int]] = {}
+    for index in range(min(count, MAX_ENTRIES)):
+        entry = start + index * size
+        if entry + size > len(image):
+            break
+        tag, kind = struct.unpack_from(layout.order + "HH", image, entry)
+        tags.setdefault(tag, _values(image, layout, entry, kind))
+    return tags
+
+
+def _values(image: bytes, layout: _Layout, entry: int, kind: int) -> list[int]:
+    count = layout.number(image, entry + 4)
+    form = _INTEGERS.get(kind)
+    if form is None or not 0 < count <= _MAX_VALUES:
+        return []
+
+    inline, size = entry + (12 if layout.big else 8), count * struct.calcsize(layout.order + form)
+    fits = size <= (8 if layout.big else 4)
+    at = inline if fits else layout.number(image, inline)
+    if at + size > len(image):
+        return []
+    return list(struct.unpack_from(f"{layout.order}{count}{form}", image, at))

@@ -1,0 +1,76 @@
+"""Makes of decoded pixels what is looked at: 8 bits, sRGB, RGBA, reduced, upright."""
+
+from PIL import Image
+
+from .color_profile import lab_to_rgb, to_srgb
+
+SMALL_SIDE = 128
+"""Pixels on the longer side that are enough to tell colors and kind; the rest is time."""
+
+_MAX_16_BITS = 65535.0
+
+_STRIP_PIXELS = 1_000_000
+"""Converted at a time: a second copy of a picture of 100 megapixels would double the memory."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+
+
+def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """Return the picture as it is meant to be seen."""
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)  # the first one's value is 0
+
+
+def shrink(picture: Image.Image) -> Image.Image:
+    """Return a small RGBA copy of a decoded picture, averaging over what each of its pixels covers."""
+    return reduced(picture, -(-max(picture.size) // SMALL_SIDE))
+
+
+def reduced(picture: Image.Image, factor: int) -> Image.Image:
+    """Return a decoded picture as RGBA in sRGB, averaged over squares of `factor` pixels."""
+    profile = picture.info.get("icc_profile")
+    if picture.mode in ("I", "F"):
+        picture = _stretched(picture)
+    width, height = picture.size
+    if factor == 1:
+        return to_srgb(_as_seen(picture), profile).convert("RGBA")
+
+    small = Image.new("RGBA", (-(-width // factor), -(-height // factor)))
+    rows = factor * max(1, _STRIP_PIXELS // (factor * width))
+    for top in range(0, height, rows):
+        strip = _as_seen(picture.crop((0, top, width, min(top + rows, height))))
+        # Averages weighted by alpha: what is invisible colours nothing.
+        averaged = to_srgb(strip.reduce(factor), profile)
+        small.paste(averaged.convert("RGBA"), (0, top // factor))
+    return small
+
+
+def _as_seen(picture: Image.Image) -> Image.Image:
+    """Return the picture in a mode of 8 bits that can be averaged."""
+    if picture.mode.startswith("I;16"):
+        return picture.point(lambda value: value / 257).convert("L")
+    if picture.has_transparency_data and picture.mode not in ("LA", "RGBA"):
+        return picture.convert("RGBA")
+    if picture.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        return picture
+    if picture.mode == "LAB":
+        return lab_to_rgb(picture)
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _stretched(picture: Image.Image) -> Image.Image:
+    """Return a 32-bit picture as grey: 16-bit values stay as bright, others fill the range."""
+    low, high = (float(value) for value in picture.getextrema())  # type: ignore[arg-type]
+    if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
+        low, high = 0.0, _MAX_16_BITS
+    scale = 255 / (high - low) if high > low else 1.0
+    return picture.point(lambda value: value * scale - low * scale).convert("L")

@@ -1,0 +1,95 @@
+"""AVIF and HEIC files: what phones write today."""
+
+from io import BytesIO
+from typing import Any
+
+import pillow_heif
+from pictures import animation, encoded, halves, noise
+from PIL import Image
+
+from .case import Case, cut_short, described, failed, part, unreadable
+
+pillow_heif.register_heif_opener()
+
+AVIF: dict[str, Any] = {"width": 64, "height": 48, "format": "AVIF"}
+HEIC: dict[str, Any] = {"width": 64, "height": 48, "format": "HEIC", "mediaType": "image/heic"}
+RED_AND_BLUE = {"red", "blue"}
+
+AVIF_PLAIN = encoded(halves(), "AVIF", quality=90)
+AVIF_NOISE = encoded(noise(320, 200), "AVIF", speed=10)
+AVIF_MOVING = animation("AVIF")
+HEIC_PLAIN = encoded(halves(), "HEIF", quality=90)
+HEIC_NOISE = encoded(noise(320, 200), "HEIF", quality=60)
+
+
+def heic_of_two() -> bytes:
+    """Return a file of two pictures, the second of which is the primary one."""
+    file = pillow_heif.from_pillow(Image.new("RGB", (32, 32), "white"))
+    file.add_from_pillow(halves())
+    return _saved(file, primary_index=1)
+
+
+def _saved(file: pillow_heif.HeifFile, **how: Any) -> bytes:
+    buffer = BytesIO()
+    file.save(buffer, quality=90, **how)
+    return buffer.getvalue()
+
+
+def with_orientation(number: int) -> Image.Exif:
+    """Return EXIF that says how the picture is to be turned."""
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return exif
+
+
+def heic_turned() -> bytes:
+    """Return 64x48 stored pixels that a box says to show on their side."""
+    picture = halves()
+    picture.info["exif"] = with_orientation(6).tobytes()
+    return encoded(picture, "HEIF", quality=90)
+
+
+def renamed(image: bytes, brand: bytes) -> bytes:
+    """Return the file with one brand in place of all in its `ftyp` box."""
+    length = int.from_bytes(image[:4], "big")
+    return image[:8] + brand + image[12:16] + brand * ((length - 16) // 4) + image[length:]
+
+
+CONTAINERS: dict[str, Case] = {
+    "AVIF": described(AVIF_PLAIN, colors=RED_AND_BLUE, **AVIF),
+    "AVIF alpha": described(
+        encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "AVIF"), transparent=True, **AVIF
+    ),
+    "AVIF grey": described(encoded(halves("L"), "AVIF"), **AVIF),
+    "AVIF one pixel": described(encoded(Image.new("RGB", (1, 1)), "AVIF"), width=1, height=1),
+    "AVIF moving": described(AVIF_MOVING, frames=4, animationSeconds=1.0, **AVIF),
+    "AVIF moving from white": described(
+        encoded(Image.new("RGB", (64, 48), "white"), "AVIF", save_all=True, append_images=[halves()]),
+        "frame 2",
+        frames=2,
+        colors=RED_AND_BLUE,
+    ),
+    "AVIF and junk": described(AVIF_PLAIN + b"junk" * 1000, **AVIF),
+    "AVIF without its last 1 %": cut_short(part(AVIF_NOISE, 0.99), width=320, height=200),
+    "AVIF without its last 70 %": failed(part(AVIF_NOISE, 0.3)),
+    "AVIF cut within its header": unreadable(AVIF_PLAIN[:60], "damaged"),
+    "HEIC": described(HEIC_PLAIN, colors=RED_AND_BLUE, **HEIC),
+    "HEIC alpha": described(
+        encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "HEIF"), transparent=True, **HEIC
+    ),
+    "HEIC grey": described(encoded(halves("L"), "HEIF"), **HEIC),
+    "HEIC of two pictures": described(heic_of_two(), colors=RED_AND_BLUE, **HEIC),
+    "HEIC turned": described(heic_turned(), width=48, height=64),
+    # What EXIF says of it is a note (ISO/IEC 23000-22, 7.3.9): every viewer follows the boxes alone.
+    "HEIC turned by EXIF alone": described(
+        encoded(halves(), "HEIF", exif=with_orientation(6)), exifOrientation=1, **HEIC
+    ),
+    "HEIC under its generic brand": described(renamed(HEIC_PLAIN, b"mif1"), **HEIC),
+    "HEIC with EXIF of junk": described(encoded(halves(), "HEIF", exif=b"Exif\0\0junk"), **HEIC),
+    "HEIC and junk": described(HEIC_PLAIN + b"junk" * 1000, **HEIC),
+    "HEIC without its last 1 %": cut_short(part(HEIC_NOISE, 0.99), width=320, height=200),
+    "HEIC without its last 30 %": cut_short(part(HEIC_NOISE, 0.7), width=320, height=200),
+    "HEIC without its last 70 %": failed(part(HEIC_NOISE, 0.3), "of the picture is there"),
+    "HEIC cut within its header": unreadable(HEIC_PLAIN[:60], "damaged"),
+    "HEIC of a signature alone": unreadable(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "damaged"),
+}

@@ -1,0 +1,71 @@
+"""GIF files, still and moving, whole and cut."""
+
+from typing import Any
+
+from pictures import animation, encoded, halves, noise
+from PIL import Image
+
+from .case import Case, cut_short, described, failed, part, patched, unreadable
+
+SIZE: dict[str, Any] = {"width": 64, "height": 48, "format": "GIF"}
+RED_AND_BLUE = {"red", "blue"}
+
+PLAIN = encoded(halves("P"), "GIF")
+NOISE = encoded(noise(320, 200).quantize(64), "GIF")
+MOVING = animation("GIF")
+WHITE = Image.new("RGB", (64, 48), "white")
+
+
+def moving(*frames: Image.Image) -> bytes:
+    """Return an animated file."""
+    first, *rest = frames
+    return encoded(first, "GIF", save_all=True, append_images=rest, duration=100, loop=0)
+
+
+def see_through() -> bytes:
+    """Return the halves with nothing visible on the right."""
+    picture = halves("RGBA")
+    picture.paste((0, 0, 0, 0), (32, 0, 64, 48))
+    return encoded(picture, "GIF")
+
+
+def many_frames(count: int) -> bytes:
+    """Return a file of equal frames of one pixel."""
+    still = encoded(Image.new("P", (1, 1)), "GIF")
+    return still[:-1] + count * still[still.index(b",") : -1] + b";"
+
+
+GIFS: dict[str, Case] = {
+    "GIF": described(PLAIN, colors=RED_AND_BLUE, frames=1, **SIZE),
+    "GIF of 1987": described(b"GIF87a" + encoded(halves("P"), "GIF", interlace=0)[6:], **SIZE),
+    "GIF interlaced": described(encoded(halves("P"), "GIF", interlace=1), colors=RED_AND_BLUE, **SIZE),
+    "GIF transparent": described(see_through(), transparent=True, colors={"red"}),
+    "GIF with a comment": described(encoded(halves("P"), "GIF", comment=b"<b>x</b>" * 20), **SIZE),
+    "GIF one pixel": described(encoded(Image.new("P", (1, 1)), "GIF"), width=1, height=1),
+    "GIF and junk": described(PLAIN + b"junk" * 1000, **SIZE),
+    "GIF moving": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
+    "GIF moving from white": described(
+        moving(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
+    ),
+    "GIF moving from black to black": described(
+        moving(*(Image.new("RGB", (64, 48), (n, 0, 0)) for n in range(3))), frames=3, colors={"black"}
+    ),
+    "GIF moving after twenty white frames": described(
+        moving(*(Image.new("RGB", (64, 48), (255, 255, 255 - n % 2)) for n in range(20)), halves()),
+        "frame 21",
+        frames=21,
+        colors=RED_AND_BLUE,
+    ),
+    "GIF of 100,000 frames": described(many_frames(100_000), "10000 or more frames", frames=10_000),
+    "GIF without its trailer": cut_short(PLAIN[:-1], colors=RED_AND_BLUE, **SIZE),
+    "GIF without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
+    "GIF without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
+    "GIF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "GIF moving, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
+    "GIF of a header alone": failed(PLAIN[:13]),
+    "GIF cut within its header": unreadable(PLAIN[:8], "damaged"),
+    "GIF without size": unreadable(patched(PLAIN, 6, bytes(4)), "zero"),
+    "GIF that declares 4 gigapixels": Case(
+        patched(PLAIN, 6, b"\xff\xff\xff\xff"), 413, "ImageTooLarge", ("65535x65535",)
+    ),
+}

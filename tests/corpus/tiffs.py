@@ -1,0 +1,105 @@
+"""TIFF files: compressions, kinds of pixels, pages, and cameras' raw files in their guise."""
+
+import struct
+from typing import Any
+
+from pictures import encoded, halves, noise
+from PIL import Image, TiffImagePlugin
+
+from .case import Case, cut_short, described, failed, part, unreadable, unsupported
+
+SIZE: dict[str, Any] = {"width": 64, "height": 48, "format": "TIFF"}
+RED_AND_BLUE = {"red", "blue"}
+
+PLAIN = encoded(halves(), "TIFF")
+NOISE = encoded(noise(320, 200), "TIFF")
+
+
+def directory(*entries: tuple[int, int, int, int], order: str = "<", after: bytes = b"") -> bytes:
+    """Return a file of one directory of (tag, type, count, value), and data behind it."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    packed = b"".join(struct.pack(order + "HHL", *entry[:3]) + _value(order, entry) for entry in entries)
+    count = struct.pack(order + "H", len(entries))
+    return mark + struct.pack(order + "L", 8) + count + packed + bytes(4) + after
+
+
+def _value(order: str, entry: tuple[int, int, int, int]) -> bytes:
+    form = "HH" if entry[1] == 3 else "L"
+    return struct.pack(order + form, *((entry[3], 0) if form == "HH" else (entry[3],)))
+
+
+def grey(order: str) -> bytes:
+    """Return 64x48 grey pixels in either order of bytes."""
+    offset = 8 + 2 + 12 * 8 + 4
+    sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
+    where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
+    return directory(*sizes, *where, order=order, after=bytes(range(64)) * 48)
+
+
+def pages(count: int) -> bytes:
+    """Return a file of so many pages."""
+    rest = [halves().rotate(90 * n) for n in range(1, count)]
+    return encoded(halves(), "TIFF", save_all=True, append_images=rest)
+
+
+def turned() -> bytes:
+    """Return 64x48 stored pixels to be shown on their side."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[274] = 6
+    return encoded(halves(), "TIFF", tiffinfo=tags)
+
+
+COMPRESSIONS = {
+    "LZW": "tiff_lzw",
+    "Deflate": "tiff_adobe_deflate",
+    "PackBits": "packbits",
+    "JPEG": "jpeg",
+}
+RAW = {
+    "DNG": directory((256, 3, 1, 64), (257, 3, 1, 48), (50706, 1, 4, 0x00000401)),
+    "of Nikon": directory((254, 4, 1, 1), (256, 3, 1, 64), (257, 3, 1, 48), (330, 4, 1, 99)),
+    "of Canon": b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + directory((256, 3, 1, 64), (257, 3, 1, 48))[8:],
+}
+
+TIFFS: dict[str, Case] = {
+    "TIFF": described(PLAIN, colors=RED_AND_BLUE, pages=None, **SIZE),
+    **{
+        f"TIFF in {name}": described(encoded(halves(), "TIFF", compression=how), colors=RED_AND_BLUE, **SIZE)
+        for name, how in COMPRESSIONS.items()
+    },
+    "TIFF of a fax": described(encoded(halves("1"), "TIFF", compression="group4"), mode="1", **SIZE),
+    "TIFF grey": described(encoded(halves("L"), "TIFF"), mode="L", **SIZE),
+    "TIFF palette": described(encoded(halves("P"), "TIFF"), mode="P", **SIZE),
+    "TIFF alpha": described(
+        encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "TIFF"), transparent=True, **SIZE
+    ),
+    "TIFF CMYK": described(encoded(halves("CMYK"), "TIFF"), mode="CMYK", **SIZE),
+    "TIFF Lab": described(encoded(Image.new("LAB", (64, 48), (128, 128, 128)), "TIFF"), **SIZE),
+    "TIFF YCbCr": described(encoded(halves("YCbCr"), "TIFF"), colors=RED_AND_BLUE, **SIZE),
+    "TIFF 16 bits": described(
+        encoded(Image.new("I;16", (64, 48), 40_000), "TIFF"), bitsPerChannel=16, **SIZE
+    ),
+    "TIFF 32 bits": described(encoded(Image.new("I", (64, 48), 40_000), "TIFF"), bitsPerChannel=32, **SIZE),
+    "TIFF of fractions": described(encoded(Image.new("F", (64, 48), 0.5), "TIFF"), bitsPerChannel=32, **SIZE),
+    "TIFF from the left": described(grey("<"), mode="L", **SIZE),
+    "TIFF from the right": described(grey(">"), mode="L", **SIZE),
+    "TIFF of 64 bits": described(encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE),
+    "TIFF turned": described(turned(), width=48, height=64),
+    "TIFF of three pages": described(pages(3), "- Pages: 3", pages=3, colors=RED_AND_BLUE, **SIZE),
+    "TIFF one pixel": described(encoded(Image.new("RGB", (1, 1)), "TIFF"), width=1, height=1),
+    "TIFF and junk": described(PLAIN + b"junk" * 1000, **SIZE),
+    "TIFF without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
+    "TIFF without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
+    "TIFF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "TIFF without a directory": unreadable(b"II*\0\xff\xff\xff\0", "directory"),
+    "TIFF without a size": unreadable(directory((258, 3, 1, 8)), "size"),
+    "TIFF without pixels": failed(directory((256, 3, 1, 64), (257, 3, 1, 48))),
+    "TIFF cut within its header": unreadable(PLAIN[:6], "damaged"),
+    "TIFF whose pages go in a circle": described(
+        grey("<")[: 8 + 2 + 12 * 8] + struct.pack("<L", 8) + grey("<")[8 + 2 + 12 * 8 + 4 :], **SIZE
+    ),
+    "TIFF that declares 4 gigapixels": Case(
+        directory((256, 4, 1, 65_000), (257, 4, 1, 65_000)), 413, "ImageTooLarge", ("65000x65000",)
+    ),
+    **{f"a raw file {name}": unsupported(data, "raw file") for name, data in RAW.items()},
+}

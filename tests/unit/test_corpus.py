@@ -1,0 +1,62 @@
+"""Every file of the corpus has its exact outcome, in the API's inspection and in the describer."""
+
+import pytest
+from corpus import CASES
+from corpus.case import Case
+from vision_node_api.intake import Limits, inspect
+from vision_node_api.problems import Problem
+from vision_node_contract.description import Description, Options
+from vision_node_contract.reasons import DescribeError
+from vision_node_describer.describers import load
+
+# Pillow remarks on odd EXIF and odd lists of pictures; the describer switches that off for its process.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+LIMITS = Limits(image_bytes=20 << 20, image_pixels=100_000_000)
+DESCRIBER = load("metadata")
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(CASES) >= 150
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_submit_is_taken_or_refused_for_its_reason(name: str) -> None:
+    case = CASES[name]
+    if case.status == 202:
+        stored = inspect(case.data, None, "inbox/x", LIMITS)
+        assert stored.media_type == case.facts.get("mediaType", stored.media_type)
+        assert _fits(stored.width, stored.height, case)
+        return
+
+    with pytest.raises(Problem) as caught:
+        inspect(case.data, None, "inbox/x", LIMITS)
+    assert (caught.value.status, caught.value.reason) == (case.status, case.reason)
+    assert [word for word in case.words if word not in caught.value.detail] == []
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.status == 202])
+def test_what_is_taken_is_described_or_fails_for_its_reason(name: str) -> None:
+    case = CASES[name]
+    assert DESCRIBER.memory(case.data) > 0
+    if case.reason:
+        with pytest.raises(DescribeError) as caught:
+            DESCRIBER.describe(case.data, Options())
+        assert caught.value.reason == case.reason
+        assert [word for word in case.words if word not in caught.value.message] == []
+        return
+
+    description = DESCRIBER.describe(case.data, Options())
+    assert [word for word in case.words if word not in description.description] == []
+    assert {key: _fact(description, key) for key in case.facts} == case.facts
+
+
+def _fact(description: Description, key: str) -> object:
+    value = description.facts.get(key)
+    return {color["name"] for color in value} if key == "colors" else value  # type: ignore[union-attr,index,call-overload]
+
+
+def _fits(width: int | None, height: int | None, case: Case) -> bool:
+    """Return whether the stored size is the shown one, or that one turned."""
+    shown = (case.facts.get("width", width), case.facts.get("height", height))
+    return (width, height) in (shown, shown[::-1])
