@@ -8,6 +8,7 @@ from .names import SIGNATURE
 
 MAX_ALT_CHARACTERS = 150
 SUMMARY_CHARACTERS = 256
+MAX_WARNING_CHARACTERS = 512
 
 
 class Model(BaseModel):
@@ -57,6 +58,8 @@ class Description(Model):
     model: str | None = Field(default=None, max_length=256)
     fallback: Fallback | None = None
     usage: Usage | None = None
+    warnings: list[Annotated[str, Field(max_length=MAX_WARNING_CHARACTERS)]] = Field(default=[], max_length=8)
+    """What a reader of the description should know, such as that the file ends too early."""
 
 
 class Result(Description):

@@ -30,6 +30,8 @@ from vision_node_contract.transitions import StatusPatch
 
 from .describers import Describer, Remote
 from .describers.fallback import instead_of, may_stand_in
+from .describers.picture import is_truncated
+from .describers.warned import warn_of_truncation
 from .last_words import LastWords
 from .memory import Budget
 from .settings import Settings
@@ -123,11 +125,21 @@ class Attempts:
 
     async def _run(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
         with self._last_words.describing(job.metadata.uid):
-            wanted = await self._in_thread(describer.memory, image)
+            wanted, truncated = await self._in_thread(_look, describer, image)
+
+        description = await self._ask(describer, image, job, wanted)
+        if not truncated:
+            return description
+        log.warning("ImageJob %s: the file ends too early", job.metadata.name)
+        return warn_of_truncation(description, job.spec.options or Options())
+
+    async def _ask(self, describer: Describer, image: bytes, job: ImageJob, wanted: int) -> Description:
+        """Return what the describer says, called as its kind wants it, within `wanted` bytes of memory."""
         options, decoding = job.spec.options or Options(), self._decoding(job, wanted)
         if not iscoroutinefunction(describer.describe):
             async with decoding:
                 return cast("Description", await self._in_thread(describer.describe, image, options))
+
         async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
             if isinstance(describer, Remote):
                 async with decoding:
@@ -202,6 +214,11 @@ class Attempts:
         same = now.metadata.uid == job.metadata.uid and now.status.attempts == job.status.attempts
         ours = now.status.worker == self._settings.pod_name and now.status.phase == "processing"
         return now if same and ours else None
+
+
+def _look(describer: Describer, image: bytes) -> tuple[int, bool]:
+    """Return the bytes of memory that describing takes, and whether the file ends too early."""
+    return describer.memory(image), is_truncated(image)
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pictures import encoded
+from PIL import Image
 from vision_node_contract.description import Description, Options
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import ConflictError, KubeError, NotFoundError, UnavailableError
@@ -19,7 +21,7 @@ from vision_node_describer.describers import Remote
 from vision_node_describer.settings import Settings
 
 SETTINGS = Settings(
-    "ns", "w0", "uid", "fake", "fake", concurrency=1, max_image_bytes=100, memory_limit_bytes=1 << 30
+    "ns", "w0", "uid", "fake", "fake", concurrency=1, max_image_bytes=1000, memory_limit_bytes=1 << 30
 )
 
 
@@ -97,11 +99,16 @@ async def run(
     fallback: Fake | None = None,
     number: int = 1,
     losses: int = 0,
+    options: dict[str, Any] | None = None,
 ) -> None:
     with ThreadPoolExecutor(1) as executor:
         settings = replace(SETTINGS, fallback="metadata" if fallback else None)
         parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, settings, fallback)
-        await asyncio.wait_for(Attempts(*parts).attempt(job(attempts=number, losses=losses)), 5)
+        assigned = job(attempts=number, losses=losses)
+        if options:
+            spec = assigned.spec.model_copy(update={"options": Options.model_validate(options)})
+            assigned = assigned.model_copy(update={"spec": spec})
+        await asyncio.wait_for(Attempts(*parts).attempt(assigned), 5)
 
 
 async def test_done_with_the_result_inline() -> None:
@@ -125,9 +132,31 @@ async def test_a_large_result_goes_to_the_bucket_first() -> None:
     assert len(patch["result"]["summary"]) == 256
 
 
+@pytest.mark.parametrize(
+    ("missing", "options", "line", "warned"),
+    [
+        (0, None, False, False),
+        (2, None, True, True),
+        (2, {"maxLength": 60}, False, True),  # there is no room for the line
+    ],
+)
+async def test_every_describer_tells_of_a_file_that_ends_early(
+    missing: int, options: dict[str, Any] | None, *, line: bool, warned: bool
+) -> None:
+    picture = encoded(Image.new("RGB", (8, 8)), "JPEG")
+    api, bucket = Api(), Bucket(picture[: len(picture) - missing])
+    await run(api, bucket, options=options)
+    ((_, patch),) = api.patches
+    result = patch["result"]["inline"]
+    assert ("\n- Truncated: " in result["description"]) is line
+    assert result["facts"] == ({"truncated": True} if warned else {})
+    assert [said for said in result["warnings"] if "ends too early" in said] == result["warnings"]
+    assert bool(result["warnings"]) is warned
+
+
 FINAL: dict[str, tuple[Any, Any, Reason]] = {
     "no such object": (ObjectNotFoundError("x"), None, Reason.IMAGE_NOT_FOUND),
-    "too many bytes": (b"x" * 101, None, Reason.IMAGE_TOO_LARGE),
+    "too many bytes": (b"x" * 1001, None, Reason.IMAGE_TOO_LARGE),
     "unreadable": (b"x", DescribeError(Reason.IMAGE_UNREADABLE, "m"), Reason.IMAGE_UNREADABLE),
 }
 
