@@ -5,6 +5,16 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file, with what was said: a refusal, an error or the description."""
+
+    status: int
+    reason: str | None
+    text: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A file and its outcome: refused at once, failed, or described.
 
@@ -21,6 +31,21 @@ class Case:
     reason: str | None = None
     words: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def differences(self, outcome: Outcome) -> dict[str, Any]:
+        """Return what of an outcome is not as it should be; nothing if all is."""
+        seen = {key: _fact(outcome.facts, key) for key in self.facts if not self.reason}
+        wrong: dict[str, Any] = {key: value for key, value in seen.items() if value != self.facts[key]}
+        if (outcome.status, outcome.reason) != (self.status, self.reason):
+            wrong["outcome"] = outcome
+        if missing := [word for word in self.words if word not in outcome.text]:
+            wrong["words"] = (missing, outcome.text)
+        return wrong
+
+
+def _fact(facts: dict[str, Any], key: str) -> Any:
+    value = facts.get(key)
+    return {color["name"] for color in value} if key == "colors" and value is not None else value
 
 
 def described(data: bytes, *words: str, **facts: Any) -> Case:
