@@ -31,18 +31,22 @@ Upload = tuple[str, IO[bytes]]
 
 def main() -> int:
     """Store what comes on standard input, print the keys, and return 1 if anything was refused, else 0."""
-    parser = argparse.ArgumentParser(prog="inbox", description="Put images under inbox/.")
-    parser.add_argument("name", help="what to call the image, e.g. photo.jpg; with --tar, the folder")
-    parser.add_argument("--tar", action="store_true", help="standard input is a tar archive of images")
-    arguments = parser.parse_args()
-    uploads = _members(arguments.name) if arguments.tar else iter([(arguments.name, sys.stdin.buffer)])
     try:
-        return asyncio.run(put(uploads))
+        return asyncio.run(put(_uploads()))
     except (StoreUnavailableError, ObjectNotFoundError, tarfile.TarError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
         drain()
+
+
+def _uploads() -> Iterator[Upload]:
+    """Return what the command line says is on standard input."""
+    parser = argparse.ArgumentParser(prog="inbox", description="Put images under inbox/.")
+    parser.add_argument("name", help="what to call the image, e.g. photo.jpg; with --tar, the folder")
+    parser.add_argument("--tar", action="store_true", help="standard input is a tar archive of images")
+    arguments = parser.parse_args()
+    return _members(arguments.name) if arguments.tar else iter([(arguments.name, sys.stdin.buffer)])
 
 
 async def put(uploads: Iterator[Upload]) -> int:

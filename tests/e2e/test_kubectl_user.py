@@ -60,10 +60,10 @@ def test_a_job_by_hand(
 @pytest.mark.parametrize(
     ("arguments", "data", "words"),
     [
-        (["../photo.jpg"], b"x" * 100_000, "won't do"),
-        (["my photo.jpg"], b"x", "won't do"),
-        (["photo.jpg"], b"", "nothing came on standard input"),
-        (["photo.jpg"], b"no image" * 100_000, "not an image"),
+        (["../photo.jpg"], b"x" * 100_000, "can't be used"),
+        (["my photo.jpg"], b"x", "can't be used"),
+        (["photo.jpg"], b"", "no bytes came on standard input"),
+        (["photo.jpg"], b"no image" * 100_000, "no supported image format"),
         ([], b"x" * 1_000_000, "usage: inbox"),
     ],
 )
