@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from pictures import PHOTOGRAPHS, encoded
+from pictures import PHOTOGRAPHS, encoded, noise
 from PIL import Image, ImageDraw
 from printed import CONDITIONS, FONTS, Condition, draw_lines, font, page, pages, words_read
 from vision_node_contract.description import MAX_ALT_CHARACTERS, Description, Options
@@ -86,6 +86,22 @@ def test_a_line_has_its_place_as_shown(ocr: Describer) -> None:
         left, top, width, height = ocr_facts(describe(ocr, picture.rotate(degrees)))["lines"][0]["box"]
         where = ink if not degrees else (900 - ink[2], 300 - ink[3], 900 - ink[0], 300 - ink[1])
         assert (left, top, left + width, top + height) == pytest.approx(where, abs=8)
+
+
+@pytest.mark.parametrize(("orientation", "top"), [(1, 20), (3, 230)])
+def test_a_line_keeps_its_place_in_a_file_that_ends_early(ocr: Describer, orientation: int, top: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    shown = Image.new("RGB", (900, 300), "white")
+    draw_lines(shown, ["Gate 12"], (300, top), font("Roboto"))
+    stored = shown.rotate(180 if orientation == 3 else 0)
+    stored.paste(noise(900, 40), (0, 260))
+    whole = encoded(stored, "JPEG", exif=exif)
+
+    cut = describe(ocr, whole[: len(whole) * 9 // 10])
+    (line,), (same,) = (ocr_facts(said)["lines"] for said in (cut, describe(ocr, whole)))
+    assert cut.facts["truncated"] is True
+    assert (line["text"], line["box"]) == ("Gate 12", pytest.approx(same["box"], abs=8))
 
 
 @pytest.mark.parametrize("path", [*PHOTOGRAPHS[:3], PHOTOGRAPHS[-1]], ids=lambda path: path.stem)
