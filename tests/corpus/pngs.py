@@ -165,6 +165,8 @@ PNGS: dict[str, Case] = {
     "PNG one pixel": described(encoded(Image.new("RGB", (1, 1)), "PNG"), width=1, height=1),
     "PNG one column": described(encoded(Image.new("RGB", (1, 5000)), "PNG"), width=1, height=5000),
     "PNG in chunks of a byte": described(small_chunks(PLAIN, 1), colors=RED_AND_BLUE, **SIZE),
+    "PNG of 200,000 chunks": failed(ins(200_000 * chunk(b"IDAT")), "chunks"),
+    "PNG one column, cut": cut_short(part(encoded(noise(1, 30_000), "PNG"), 0.9), width=1, height=30_000),
     "PNG with empty chunks of pixels": described(ins(3 * chunk(b"IDAT")), **SIZE),
     "PNG and junk": described(PLAIN + b"junk" * 1000, **SIZE),
     "PNG moving": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),

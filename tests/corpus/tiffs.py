@@ -36,6 +36,15 @@ def grey(order: str) -> bytes:
     return directory(*sizes, *where, order=order, after=bytes(range(64)) * 48)
 
 
+def shared_values() -> bytes:
+    """Return 64x48 grey pixels, with a thousand further entries of a million numbers each."""
+    offset = 8 + 2 + 12 * 1008 + 4
+    sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
+    where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
+    many = ((60_000 + n, 4, 1_000_000, offset) for n in range(1000))
+    return directory(*sizes, *where, *many, after=bytes(range(64)) * 48 + bytes(4_000_000))
+
+
 def pages(count: int) -> bytes:
     """Return a file of so many pages."""
     rest = [halves().rotate(90 * n) for n in range(1, count)]
@@ -101,5 +110,6 @@ TIFFS: dict[str, Case] = {
     "TIFF that declares 4 gigapixels": Case(
         directory((256, 4, 1, 65_000), (257, 4, 1, 65_000)), 413, "ImageTooLarge", ("65000x65000",)
     ),
+    "TIFF of a thousand entries that share a million values": described(shared_values(), **SIZE),
     **{f"a raw file {name}": unsupported(data, "raw file") for name, data in RAW.items()},
 }

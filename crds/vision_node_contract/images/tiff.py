@@ -1,20 +1,22 @@
 """The directories of a TIFF file (TIFF 6.0; BigTIFF: 64-bit offsets), read without decoding pixels."""
 
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 MAX_PAGES = 10_000
 MAX_ENTRIES = 1024
 """In one directory. Real ones have some dozens."""
 
-_MAX_VALUES = 1 << 20
-"""Of one entry: a picture of 100 megapixels in strips of one row has some 10,000."""
+MAX_STRIPS = 100_000
+"""A picture of 100 megapixels in strips of one row has some 10,000."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
 """How struct reads a value, by field type; the types left out hold no whole numbers that matter here."""
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
+_PARTS = (_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES)
 _SUB_DIRECTORIES, _DNG_VERSION = 330, 50706
 _REDUCED_RESOLUTION = 1
 
@@ -32,8 +34,6 @@ class TiffHeader:
     height: int
     raw: bool
     """Whether it is a camera's raw file, whose first picture is a thumbnail."""
-    strips: list[tuple[int, int]] = field(repr=False)
-    """Offset and length in bytes of each part of the pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +55,27 @@ def read_tiff_header(image: bytes) -> TiffHeader:
     Raises:
         TiffError: there is none, or it names no size.
     """
-    try:
-        layout, at = _start(image)
-        tags = _directory(image, layout, at)
-    except struct.error as error:
-        raise TiffError("its first directory is missing") from error
-
+    wanted = {_NEW_SUBFILE_TYPE: 1, _WIDTH: 1, _HEIGHT: 1, _SUB_DIRECTORIES: 1, _DNG_VERSION: 1}
+    tags = _first_directory(image, wanted)
     width, height = (next(iter(tags.get(tag, [])), 0) for tag in (_WIDTH, _HEIGHT))
     if not width or not height:
         raise TiffError("its first directory names no size")
 
+    reduced = tags.get(_NEW_SUBFILE_TYPE) == [_REDUCED_RESOLUTION]
+    raw = _DNG_VERSION in tags or (reduced and _SUB_DIRECTORIES in tags) or image[8:10] == b"CR"
+    return TiffHeader(width, height, raw)
+
+
+def end_of_pixels(image: bytes) -> int:
+    """Return the offset behind the last part of the first page's pixels; 0 if none is named.
+
+    Raises:
+        TiffError: there is no first directory.
+    """
+    tags = _first_directory(image, dict.fromkeys(_PARTS, MAX_STRIPS))
     offsets = tags.get(_STRIP_OFFSETS) or tags.get(_TILE_OFFSETS, [])
     lengths = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES, [])
-    reduced = tags.get(_NEW_SUBFILE_TYPE, [0])[:1] == [_REDUCED_RESOLUTION]
-    raw = _DNG_VERSION in tags or (reduced and _SUB_DIRECTORIES in tags) or image[8:10] == b"CR"
-    return TiffHeader(width, height, raw, list(zip(offsets, lengths, strict=False)))
+    return max((offset + length for offset, length in zip(offsets, lengths, strict=False)), default=0)
 
 
 def count_pages(image: bytes) -> int:
@@ -105,28 +111,36 @@ def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
     return struct.unpack_from(layout.order + "H", image, at)[0], 12, at + 2
 
 
-def _directory(image: bytes, layout: _Layout, at: int) -> dict[int, list[int]]:
-    """Return a directory's whole numbers by tag; other values as an empty list."""
-    count, size, start = _entries(image, layout, at)
+def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[int]]:
+    """Return the whole numbers of the wanted tags, of each at most as many as `wanted` says.
+
+    No more: a hostile file may have a thousand entries that share a million values.
+
+    Raises:
+        TiffError: the file ends before its first directory.
+    """
     tags: dict[int, list[int]] = {}
-    for index in range(min(count, MAX_ENTRIES)):
-        entry = start + index * size
-        if entry + size > len(image):
-            break
-        tag, kind = struct.unpack_from(layout.order + "HH", image, entry)
-        tags.setdefault(tag, _values(image, layout, entry, kind))
+    try:
+        layout, at = _start(image)
+        count, size, start = _entries(image, layout, at)
+        for entry in range(start, start + min(count, MAX_ENTRIES) * size, size):
+            tag, kind = struct.unpack_from(layout.order + "HH", image, entry)
+            if tag in wanted and tag not in tags:
+                tags[tag] = _values(image, layout, entry, kind, wanted[tag])
+    except struct.error as error:
+        if not tags:
+            raise TiffError("its first directory is missing") from error
     return tags
 
 
-def _values(image: bytes, layout: _Layout, entry: int, kind: int) -> list[int]:
+def _values(image: bytes, layout: _Layout, entry: int, kind: int, most: int) -> list[int]:
     count = layout.number(image, entry + 4)
     form = _INTEGERS.get(kind)
-    if form is None or not 0 < count <= _MAX_VALUES:
+    if form is None or not count:
         return []
 
-    inline, size = entry + (12 if layout.big else 8), count * struct.calcsize(layout.order + form)
-    fits = size <= (8 if layout.big else 4)
+    inline, size = entry + (12 if layout.big else 8), struct.calcsize(layout.order + form)
+    fits = count * size <= (8 if layout.big else 4)
     at = inline if fits else layout.number(image, inline)
-    if at + size > len(image):
-        return []
-    return list(struct.unpack_from(f"{layout.order}{count}{form}", image, at))
+    within = min(count, most, (len(image) - at) // size)
+    return list(struct.unpack_from(f"{layout.order}{within}{form}", image, at)) if within > 0 else []
