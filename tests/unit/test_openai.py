@@ -121,10 +121,10 @@ CASES: list[tuple[Any, Reason, str]] = [
     ("refusal", Reason.CONTENT_REFUSED, "I can't help with that"),
     ("empty", Reason.EMPTY_ANSWER, "maxOutputTokens"),
     ("cut", Reason.EMPTY_ANSWER, "maxOutputTokens"),
-    ("half_json", Reason.EMPTY_ANSWER, "ends in the middle"),
+    ("half_json", Reason.EMPTY_ANSWER, "cut or broken"),
     ("truncated_body", Reason.PROVIDER_UNAVAILABLE, "protocol"),
     ("html", Reason.PROVIDER_UNAVAILABLE, "protocol"),
-    ("moved", Reason.REQUEST_REFUSED, "HTTP 307"),
+    ("moved", Reason.OPTIONS_INVALID, "redirects to http://127.0.0.1:1/elsewhere"),
     ({"fault": "says", "text": '{"description": "  "}'}, Reason.EMPTY_ANSWER, "without a description"),
     ({"fault": "says", "text": "<think>Hm.</think>"}, Reason.EMPTY_ANSWER, "without a description"),
 ]

@@ -267,9 +267,10 @@ def test_clean_keeps_what_languages_need() -> None:
 
 def test_a_hostile_length_costs_little_time() -> None:
     started = time.monotonic()
-    read_answer("```json " + "{" * 200_000, Options(), model=None, usage=None)
-    with pytest.raises(DescribeError):
-        read_answer("{" * 500_000, Options(), model=None, usage=None)
+    for hostile in ("```json " + "{" * 200_000, "{" * 500_000, '{"a":' * 100_000, "<think>" * 100_000):
+        with pytest.raises(DescribeError):
+            read_answer(hostile, Options(), model=None, usage=None)
+    read_answer("</think>" * 100_000 + "A cat. " + '{"a": 1} ' * 10_000, Options(), model=None, usage=None)
     assert time.monotonic() - started < 2
 
 

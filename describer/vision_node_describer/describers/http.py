@@ -9,8 +9,9 @@ from vision_node_contract.description import Description, Options, Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
-from .providers.answer import json_object, shaped
+from .providers.answer import shaped
 from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions, host_of
+from .providers.json_answer import fields_in, find_object, json_object, starts_as_json
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 from .providers.waits import retry_after
 from .providers.wording import said
@@ -51,12 +52,9 @@ class Http(Asking):
         host_of(options.url, "url")
         self._bounds = Bounds(longest=options.longest_side)
         self._model = setup.model
-        timeout = httpx2.Timeout(self._seconds, connect=_CONNECT_SECONDS)
         kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
         # A proxy of the environment is for providers far away.
-        self._client = httpx2.AsyncClient(
-            timeout=timeout, limits=kept, trust_env=False, follow_redirects=False
-        )
+        self._client = httpx2.AsyncClient(limits=kept, trust_env=False, follow_redirects=False)
 
     def memory(self, image: bytes) -> int:
         """Return what decoding and scaling take at most, in bytes."""
@@ -73,16 +71,18 @@ class Http(Asking):
             DescribeError: what the container says, or ProviderUnavailable.
         """
         headers = {"Content-Type": prepared.media_type, OPTIONS_HEADER: _in_header(options)}
-        answer = await self._asked(lambda _: self._post(prepared.data, headers))
+        answer = await self._asked(lambda seconds: self._post(prepared.data, headers, seconds))
         return _description(answer, options, self._model)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _post(self, picture: bytes, headers: dict[str, str]) -> dict[str, Any]:
+    async def _post(self, picture: bytes, headers: dict[str, str], seconds: float) -> dict[str, Any]:
+        timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
+        request = self._client.stream("POST", self._url, content=picture, headers=headers, timeout=timeout)
         try:
-            async with self._client.stream("POST", self._url, content=picture, headers=headers) as response:
+            async with request as response:
                 body = await _read(response)
         except httpx2.TransportError as error:
             message = f"{self._url} does not answer ({type(error).__name__}); is the container up?"
@@ -108,15 +108,18 @@ async def _read(response: httpx2.Response) -> bytes:
 
 
 def _answer(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a container answers with, or its plain text as the description."""
-    answer = json_object(body)
-    if answer is not None:
-        return answer
-    if body.lstrip().startswith((b"{", b"[")):
-        raise DescribeError(
-            Reason.DESCRIBER_FAILED, "the container answers JSON that is broken, or no object"
-        )
-    return {"description": body.decode(errors="replace")}
+    """Return the JSON object that a container answers with, or its plain text as the description.
+
+    Raises:
+        DescribeError: DescriberFailed: the answer is JSON that is broken, or no object.
+    """
+    text = body.decode(errors="replace")
+    found = json_object(body)
+    found = find_object(text) if found is None else fields_in(found) or found
+    if found is None and starts_as_json(text):
+        message = "the container answers JSON that is broken, or no object"
+        raise DescribeError(Reason.DESCRIBER_FAILED, message)
+    return {"description": text} if found is None else found
 
 
 def _refusal(response: httpx2.Response, body: bytes) -> DescribeError:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
@@ -11,6 +12,10 @@ from vision_node_contract.reasons import DescribeError, Reason
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 """As ImageJob's `timeoutSeconds`."""
+
+attempt_seconds: ContextVar[float | None] = ContextVar("attempt_seconds", default=None)
+"""Seconds that the attempt under way has in all: its ImageJob's `timeoutSeconds`, or its Describer's. None
+outside a worker. `ask` and an asynchronous `describe` may read it; it is not set in threads."""
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 import logging
 
 import httpx2
-from openai import APIError, AsyncOpenAI
+from openai import APIError, AsyncOpenAI, RequestOptions, omit
 from pydantic import Field
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
@@ -11,12 +11,13 @@ from vision_node_contract.reasons import DescribeError, Reason
 from .interface import Setup
 from .providers import openai_wire as wire
 from .providers.answer import read_answer
-from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions, host_of
-from .providers.openai_errors import reason_for, refused_fields
+from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions
+from .providers.openai_endpoint import Endpoint, endpoint_of
+from .providers.openai_errors import CHECK_ADDRESS, reason_for, refused_fields
 from .providers.prompt import wishes
 from .providers.retirement import announced, published
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
-from .providers.waits import exhausted
+from .providers.waits import exhausted, retry_after
 from .providers.wording import said
 
 DEFAULT_MODEL = "gpt-4o-mini"
@@ -55,9 +56,8 @@ class OpenAI(Asking):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         options = OpenAIOptions.of(setup)
-        base_url = setup.variable("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        self._server = host_of(base_url, "OPENAI_BASE_URL")
-        own = self._server == "api.openai.com" or self._server.endswith(".api.openai.com")
+        endpoint = endpoint_of(setup.variable("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
+        self._server, self._is_azure, own = endpoint.host, endpoint.is_azure, endpoint.is_openai
         self._key = _key(setup, needed=own)
         self._model = setup.model or setup.variable("OPENAI_VISION_MODEL") or DEFAULT_MODEL
         self._api: wire.Api = options.api or ("responses" if own else "chat")
@@ -65,7 +65,7 @@ class OpenAI(Asking):
         self._tokens_field = "max_completion_tokens" if own else "max_tokens"
         self._unknown: frozenset[str] = frozenset()
         self._warning = published(self._model) if own else None
-        self._client = _client(base_url, self._key, self._seconds)
+        self._client = _client(endpoint, self._key)
 
     def memory(self, image: bytes) -> int:
         """Return what decoding and scaling take at most, in bytes."""
@@ -83,8 +83,9 @@ class OpenAI(Asking):
         """
         detail = options.detail or "auto"
         question = wire.Question(self._model, prepared, wishes(options), detail, self._max_tokens)
-        reply = await self._asked(lambda _: self._reply(question))
-        return read_answer(reply.text, options, model=reply.model or self._model, usage=reply.usage)
+        reply = await self._asked(lambda seconds: self._reply(question, seconds))
+        model = reply.model or self._model
+        return read_answer(reply.text, options, model=model, usage=reply.usage, finish=reply.finish)
 
     def warnings(self) -> list[str]:
         """Return that the model will be shut down, if that is known."""
@@ -94,18 +95,28 @@ class OpenAI(Asking):
         """Close the connections."""
         await self._client.close()
 
-    async def _reply(self, question: wire.Question) -> wire.Reply:
+    async def _reply(self, question: wire.Question, seconds: float) -> wire.Reply:
         """Ask; where the server doesn't know a field that can be done without, ask without it from now on."""
         while True:
             path, whole = self._request(question)
             body = {name: value for name, value in whole.items() if name not in self._unknown}
             try:
-                return self._read(await self._client.post(path, cast_to=httpx2.Response, body=body))
+                answer = await self._client.post(
+                    path, cast_to=httpx2.Response, body=body, options=self._how(seconds)
+                )
+                return self._read(answer)
             except APIError as error:
                 refused = refused_fields(error) & body.keys()
                 if not refused:
                     raise self._reason(error) from error
                 self._unknown |= refused
+
+    def _how(self, seconds: float) -> RequestOptions:
+        """Return what goes with each request. Azure wants a key in a header of its own, and in no other."""
+        timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
+        if self._is_azure and self._key:
+            return {"timeout": timeout, "headers": {"api-key": self._key, "Authorization": omit}}
+        return {"timeout": timeout}
 
     def _request(self, question: wire.Question) -> tuple[str, wire.Request]:
         if self._api == "responses":
@@ -120,11 +131,20 @@ class OpenAI(Asking):
             self._gate.hold(wait)
         try:
             return wire.read_reply(self._api, answer.content)
+        except DescribeError as error:
+            if error.reason.retryable and error.retry_after is None:
+                error.retry_after = retry_after(answer.headers)
+            raise
         except ValueError as error:
-            message = (
-                f"{self._server} answers something else than its protocol: {said(answer.text, self._key)}"
-            )
-            raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message) from error
+            raise self._no_protocol(answer) from error
+
+    def _no_protocol(self, answer: httpx2.Response) -> DescribeError:
+        """Return the error for an answer that is not of the protocol: a page, or half an answer."""
+        what = f"{self._server} answers something else than its protocol: {said(answer.text, self._key)}"
+        if "html" in answer.headers.get("content-type", ""):
+            # A page that stands in the way for a while looks the same, so this is no final reason.
+            return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{what}; {CHECK_ADDRESS}")
+        return DescribeError(Reason.PROVIDER_UNAVAILABLE, what)
 
     def _reason(self, error: APIError) -> DescribeError:
         return reason_for(error, server=self._server, model=self._model, key=self._key)
@@ -141,12 +161,14 @@ def _key(setup: Setup, *, needed: bool) -> str | None:
     return key
 
 
-def _client(base_url: str, key: str | None, seconds: float) -> AsyncOpenAI:
+def _client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
     """Return a client that repeats nothing, and follows nobody elsewhere with the picture."""
-    timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
     kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
-    http = httpx2.AsyncClient(timeout=timeout, limits=kept, follow_redirects=False)
-    # The SDK wants some key even where the server wants none.
+    http = httpx2.AsyncClient(limits=kept, follow_redirects=False)
     return AsyncOpenAI(
-        api_key=key or "none", base_url=base_url, timeout=timeout, max_retries=0, http_client=http
+        api_key=key or "none",  # the SDK wants some key even where the server wants none
+        base_url=endpoint.base_url,
+        default_query=endpoint.query,
+        max_retries=0,
+        http_client=http,
     )

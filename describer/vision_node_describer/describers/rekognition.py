@@ -1,9 +1,11 @@
 """Describes by what Amazon Rekognition recognises: labels, text, faces, unsafe content."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Lock
 from typing import Any, Literal
 
 import boto3
@@ -61,7 +63,7 @@ class Rekognition(Asking):
         options = RekognitionOptions.of(setup)
         self._features = options.features
         self.requests_per_image = len(options.features)
-        self._client = _client(setup, options.endpoint, self._seconds)
+        self._clients = _Clients(setup, options.endpoint)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rekognition")
 
     def memory(self, image: bytes) -> int:
@@ -85,20 +87,49 @@ class Rekognition(Asking):
     async def close(self) -> None:
         """Close the connections."""
         self._threads.shutdown(wait=False)
-        self._client.close()
+        self._clients.close()
 
     async def _detected(self, feature: Feature, upload: Upload) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        call = partial(self._detect, feature, upload)
-        return await self._asked(lambda _: loop.run_in_executor(self._threads, call))
+        return await self._asked(
+            lambda seconds: loop.run_in_executor(self._threads, self._detect, feature, upload, seconds)
+        )
 
-    def _detect(self, feature: Feature, upload: Upload) -> dict[str, Any]:
+    def _detect(self, feature: Feature, upload: Upload, seconds: float) -> dict[str, Any]:
         operation, most = _OPERATIONS[feature]
+        call = getattr(self._clients.waiting(seconds), operation)
         try:
-            answer: dict[str, Any] = getattr(self._client, operation)(Image={"Bytes": upload.data}, **most)
+            answer: dict[str, Any] = call(Image={"Bytes": upload.data}, **most)
         except (ClientError, BotoCoreError) as error:
             raise reason_for(error) from error
         return answer
+
+
+class _Clients:
+    """Clients by how long they wait for an answer, which boto3 sets once for all of a client's requests.
+
+    A wait is rounded up to a power of two seconds, so that there are a dozen at most: waiting longer than an
+    attempt has does no harm but to a thread.
+    """
+
+    def __init__(self, setup: Setup, endpoint: str | None) -> None:
+        self._make = partial(_client, setup, endpoint)
+        self._lock = Lock()  # making one is not safe in threads
+        self._by_seconds: dict[int, Any] = {}
+        self.waiting(setup.timeout_seconds)  # what is wrong with the settings shows at once
+
+    def waiting(self, seconds: float) -> Any:
+        """Return a client that waits for so long, or for up to twice as long."""
+        rounded = 1 << max(0, math.ceil(math.log2(max(seconds, 1))))
+        with self._lock:
+            if rounded not in self._by_seconds:
+                self._by_seconds[rounded] = self._make(rounded)
+            return self._by_seconds[rounded]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._by_seconds.values():
+            client.close()
 
 
 def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:

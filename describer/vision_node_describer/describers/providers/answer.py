@@ -3,12 +3,15 @@
 import re
 from typing import Any
 
-from pydantic_core import from_json
 from vision_node_contract.description import MAX_ALT_CHARACTERS, Description, Options, Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
 from ..wording import TITLE
+from .json_answer import fields_in, find_object, json_object, starts_as_json
+from .refusals import is_refusal
+from .thoughts import UnclosedThoughtsError, after_thoughts
 from .wording import clean, one_line, shorten
+from .wording import said as quoted
 
 MAX_CHARACTERS = 20_000
 """Of a description, or of the text read in a picture: ImageJob's largest `options.maxLength`."""
@@ -18,10 +21,8 @@ _MAX_TAGS = 32
 _MAX_TAG_CHARACTERS = 64
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
 
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
-"""Reasoning models behind a server that does not take it out of the answer."""
-
-_FENCED = re.compile(r"```(?:json)?\s*(\{.*?\})\s*```", re.DOTALL)
+_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
+"""A byte order mark or zero-width characters before JSON make it none."""
 
 _PICTURE_OF = re.compile(
     r"^\W*(?:(?:an?|the|this)\s+)?(?:(?:black[ -]and[ -]white|[\w-]+)\s+)?"
@@ -49,23 +50,55 @@ SCHEMA: dict[str, Any] = {
 """What is asked for, within what strict mode allows (OpenAI, Structured Outputs, supported schemas)."""
 
 
-def read_answer(answer: str, options: Options, *, model: str | None, usage: Usage | None) -> Description:
-    """Return the description in a model's answer: JSON, JSON in a fence, or plain text.
+def read_answer(
+    answer: str, options: Options, *, model: str | None, usage: Usage | None, finish: str | None = None
+) -> Description:
+    """Return the description in a model's answer: JSON, JSON among other text, or plain text.
 
     Args:
         answer: What the model wrote.
         options: The user's; language and maxLength count here.
         model: Which model it was.
         usage: What it took.
+        finish: Why it stopped, in the provider's word, to be named where the answer is not whole.
 
     Raises:
-        DescribeError: EmptyAnswer: it says nothing, or ends in the middle of its JSON.
+        DescribeError: EmptyAnswer: it says nothing, or is cut; ContentRefused: it is a refusal.
     """
-    text = _THOUGHTS.sub("", answer).strip()
-    said = _fenced_or_whole(text)
-    if said is None and text.startswith("{"):
-        raise DescribeError(Reason.EMPTY_ANSWER, "the model's answer is JSON that ends in the middle")
-    return shaped(said or {"description": text}, options, model=model, usage=usage)
+    text = answer.strip().strip(_INVISIBLE).strip()
+    whole = json_object(text)
+    said = fields_in(whole) if whole else None
+    if said is None:
+        said = _among_other_text(text, finish)
+    return shaped(said, options, model=model, usage=usage)
+
+
+def _object_or_prose(text: str, finish: str | None) -> dict[str, Any]:
+    """Return the object in text, or text itself as its description.
+
+    Raises:
+        DescribeError: EmptyAnswer: text starts as JSON and holds no whole object, so it is not for people.
+    """
+    found = find_object(text)
+    if found is not None:
+        return found
+    if starts_as_json(text):
+        why = f" (the provider says: finish reason {quoted(finish)})" if finish else ""
+        raise DescribeError(Reason.EMPTY_ANSWER, f"the answer is JSON that is cut or broken{why}")
+    return {"description": text}
+
+
+def _among_other_text(text: str, finish: str | None) -> dict[str, Any]:
+    try:
+        candidates = after_thoughts(text)
+    except UnclosedThoughtsError as error:
+        why = f"; finish reason {quoted(finish)}" if finish else ""
+        message = f"the model thought until its end{why}; raise maxOutputTokens in the Describer's options"
+        raise DescribeError(Reason.EMPTY_ANSWER, message) from error
+    for candidate in candidates[1:]:
+        if (found := find_object(candidates[0])) or (found := find_object(candidate)):
+            return found
+    return _object_or_prose(candidates[0], finish)
 
 
 def shaped(
@@ -74,11 +107,16 @@ def shaped(
     """Return a Description that keeps to the shape, of an object that may not.
 
     Raises:
-        DescribeError: EmptyAnswer.
+        DescribeError: EmptyAnswer: it has no description; ContentRefused: its description is a refusal.
     """
     body = _untitled(clean(_string(said.get("description")), MAX_CHARACTERS))
     if not body:
-        raise DescribeError(Reason.EMPTY_ANSWER, "the model answered without a description")
+        body = clean(_string(said.get("caption")) or _string(said.get("alt")), MAX_CHARACTERS)
+    if not body or starts_as_json(body):
+        raise DescribeError(Reason.EMPTY_ANSWER, "the model answered without a description that can be read")
+    if is_refusal(body):
+        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quoted(body)}")
+
     caption = one_line(_string(said.get("caption")) or _first_sentence(body), _MAX_CAPTION_CHARACTERS)
     language = _string(said.get("language"))
     return Description(
@@ -91,21 +129,6 @@ def shaped(
         model=one_line(model, 256) if model else None,
         usage=usage,
     )
-
-
-def _fenced_or_whole(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that text is, or that it holds in a fence."""
-    fenced = _FENCED.search(text)
-    return json_object(text) or (json_object(fenced[1]) if fenced else None)
-
-
-def json_object(text: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object that text is, if it is one that can be stored: no NaN, no half characters."""
-    try:
-        value = from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _string(value: object) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from vision_node_contract.reasons import DescribeError, Reason
 
-from ..interface import Remote, Setup
+from ..interface import Remote, Setup, attempt_seconds
 from .gate import Gate
 from .upload import Upload
 
@@ -67,8 +67,13 @@ class Asking(Remote[Upload]):
     """A describer whose `ask` calls `_asked` for each request. Only the operator tries again."""
 
     def __init__(self, setup: Setup) -> None:
-        self._seconds = setup.timeout_seconds * _SHARE_OF_ATTEMPT
+        self._timeout_seconds = setup.timeout_seconds
         self._gate = Gate()
+
+    @property
+    def _seconds(self) -> float:
+        """For waiting and the answer: a share of the attempt's time, which its ImageJob may have set."""
+        return (attempt_seconds.get() or self._timeout_seconds) * _SHARE_OF_ATTEMPT
 
     async def _asked(self, request: Callable[[float], Awaitable[T]]) -> T:
         """Return what `request` answers, which is told how many seconds it has.
@@ -77,8 +82,9 @@ class Asking(Remote[Upload]):
             DescribeError: what the request raises; RateLimited without a request while it wants none;
                 ProviderUnavailable when the time is over.
         """
-        end = asyncio.get_running_loop().time() + self._seconds
-        await self._gate.wait(self._seconds * _PATIENCE)
+        seconds = self._seconds
+        end = asyncio.get_running_loop().time() + seconds
+        await self._gate.wait(seconds * _PATIENCE)
         left = end - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(left):

@@ -1,8 +1,10 @@
 """What the OpenAI SDK raises, as reasons. A provider's words are quoted without the key."""
 
 import re
+from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIError, APIStatusError
+from pydantic import JsonValue
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .waits import retry_after
@@ -10,10 +12,19 @@ from .wording import said
 
 _SET_MODEL = "set OPENAI_VISION_MODEL, or the Describer's model, to one that it has and that reads pictures"
 
+CHECK_ADDRESS = (
+    "OPENAI_BASE_URL looks wrong: it is the address before /chat/completions, which mostly ends in /v1, "
+    "such as http://ollama.default.svc:11434/v1"
+)
+
 _CODES = {
     Reason.QUOTA_EXHAUSTED: {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"},
     Reason.MODEL_NOT_FOUND: {"model_not_found", "deploymentnotfound", "model_not_available"},
-    Reason.CONTENT_REFUSED: {"content_filter", "content_policy_violation"},
+    Reason.CONTENT_REFUSED: {"content_filter", "content_policy_violation", "moderation_error"},
+    Reason.CREDENTIALS_REFUSED: {"invalid_api_key", "authentication_error", "permission_error"},
+    Reason.RATE_LIMITED: {"rate_limit_exceeded", "rate_limit_error", "too_many_requests"},
+    Reason.PROVIDER_UNAVAILABLE: {"server_error", "overloaded_error", "api_error", "timeout"},
+    Reason.REQUEST_REFUSED: {"invalid_request_error"},
 }
 """platform.openai.com/docs/guides/error-codes; deployments and the filter are Azure's."""
 
@@ -26,6 +37,13 @@ _STATUSES = {
     409: Reason.PROVIDER_UNAVAILABLE,
     429: Reason.RATE_LIMITED,
 }
+
+_SPECIFIC = (
+    Reason.QUOTA_EXHAUSTED,
+    Reason.MODEL_NOT_FOUND,
+    Reason.CONTENT_REFUSED,
+)
+"""Reasons that an error's code tells better than its HTTP status."""
 
 _DISPENSABLE = frozenset(
     {"response_format", "text", "store", "max_tokens", "max_completion_tokens", "max_output_tokens"}
@@ -66,6 +84,14 @@ def reason_for(error: APIError, *, server: str, model: str, key: str | None) -> 
 
 
 def _status(error: APIStatusError, server: str, model: str) -> tuple[Reason, str]:
+    if _is_wrong_address(error):
+        nothing = f"{server} has nothing at that address (HTTP {error.status_code})"
+        return Reason.OPTIONS_INVALID, f"{nothing}; {CHECK_ADDRESS}"
+    if 300 <= error.status_code < 400:
+        to = _target(error.response.headers.get("location", ""))
+        moved = f"{server} redirects to {to} (HTTP {error.status_code}), which is not followed"
+        return Reason.OPTIONS_INVALID, f"{moved}; {CHECK_ADDRESS}"
+
     reason = _by_code(error) or _by_status(error.status_code)
     what = {
         Reason.CONTENT_REFUSED: f"{server}'s content filter refuses the picture or the prompt",
@@ -79,10 +105,47 @@ def _status(error: APIStatusError, server: str, model: str) -> tuple[Reason, str
     return reason, what[reason]
 
 
+def _is_wrong_address(error: APIStatusError) -> bool:
+    """Return whether a 404 or 405 is that of a web server which has no such page, not of a missing model."""
+    if error.status_code == 405:
+        return True
+    about_model = re.search("model|deployment", f"{_words(error)} {error.code}", re.IGNORECASE)
+    return error.status_code == 404 and not (about_model and isinstance(error.body, dict))
+
+
+def _target(location: str) -> str:
+    """Return where a redirect leads, without a query, which may hold a secret."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return "another address"
+    host = parts.netloc.rpartition("@")[2]
+    return said(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)
+
+
+def reason_in_answer(failure: JsonValue) -> DescribeError:
+    """Return the DescribeError for an error that came with HTTP 200, as gateways such as OpenRouter send.
+
+    Args:
+        failure: The value of `error`: text, or an object with `code` (a status or a word), `type`, `message`.
+    """
+    if not isinstance(failure, dict):
+        failure = {"message": str(failure)}
+    words = {str(failure.get(name) or "").lower() for name in ("code", "type", "status")}
+    reason = next((reason for reason, known in _CODES.items() if words & known), None)
+    status = next((int(word) for word in words if re.fullmatch(r"[1-5]\d\d", word)), None)
+    if status is not None and reason not in _SPECIFIC:
+        reason = _by_status(status)
+    message = failure.get("message") or failure.get("code") or "no explanation"
+    return DescribeError(
+        reason or Reason.PROVIDER_UNAVAILABLE, f"the provider answers with an error: {said(str(message))}"
+    )
+
+
 def _by_code(error: APIStatusError) -> Reason | None:
-    """Return the reason that the error's code or type gives, which says more than the status."""
+    """Return the reason that the error's code or type gives, where it says more than the status."""
     codes = {(error.code or "").lower(), (error.type or "").lower()}
-    return next((reason for reason, known in _CODES.items() if codes & known), None)
+    return next((reason for reason in _SPECIFIC if codes & _CODES[reason]), None)
 
 
 def _by_status(status: int) -> Reason:

@@ -8,11 +8,13 @@ import base64
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from vision_node_contract.description import Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .answer import SCHEMA
+from .json_answer import json_object
+from .openai_errors import reason_in_answer
 from .prompt import RULES
 from .upload import Upload
 from .wording import said
@@ -21,6 +23,14 @@ Api = Literal["responses", "chat"]
 Request = dict[str, Any]
 
 _SCHEMA_NAME = "description"
+
+_TEXT_PARTS = (None, "text", "output_text")
+"""Types of a message's parts that are its text; `thinking`, `reasoning` and the like are not."""
+
+_FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation", "spii"})
+"""OpenAI's word, and those of Google's models behind gateways."""
+
+_TOO_LONG = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +49,10 @@ class Reply:
     """What a model wrote, which model it was, what it took."""
 
     text: str
-    model: str
+    model: str | None
     usage: Usage | None
+    finish: str | None = None
+    """Why it stopped, in the protocol's word; None if that is not said."""
 
 
 class _Part(BaseModel):
@@ -63,7 +75,7 @@ class _Tokens(_Part):
 
 
 class _Content(_Part):
-    type: str = ""
+    type: str | None = None
     text: str | None = None
     refusal: str | None = None
 
@@ -76,38 +88,34 @@ class _Details(_Part):
     reason: str | None = None
 
 
-class _Failure(_Part):
-    code: str | None = None
-    message: str | None = None
-
-
 class _Response(_Part):
     """What is used of https://platform.openai.com/docs/api-reference/responses/object."""
 
-    model: str = ""
-    status: str = "completed"
+    model: str | None = None
+    status: str | None = None
     output: list[_Item]
     incomplete_details: _Details | None = None
-    error: _Failure | None = None
-    usage: _Tokens | None = None
+    error: JsonValue = None
+    usage: JsonValue = None
 
 
 class _Message(_Part):
-    content: str | None = None
+    content: str | list[str | _Content] | None = None
     refusal: str | None = None
 
 
 class _Choice(_Part):
-    message: _Message
+    message: _Message | None = None
     finish_reason: str | None = None
+    error: JsonValue = None
 
 
 class _Completion(_Part):
     """What is used of https://platform.openai.com/docs/api-reference/chat/object."""
 
-    model: str = ""
+    model: str | None = None
     choices: list[_Choice]
-    usage: _Tokens | None = None
+    usage: JsonValue = None
 
 
 def responses_request(question: Question) -> Request:
@@ -146,33 +154,64 @@ def read_reply(api: Api, body: bytes) -> Reply:
     """Return what the model wrote.
 
     Raises:
-        DescribeError: ContentRefused, EmptyAnswer, RateLimited or ProviderUnavailable.
+        DescribeError: ContentRefused, EmptyAnswer, or what an error in the answer stands for.
         ValueError: the body is not of the protocol.
     """
+    if (failure := _error_in(body)) is not None:
+        raise reason_in_answer(failure)
     if api == "responses":
         return _read_response(_Response.model_validate_json(body))
     return _read_completion(_Completion.model_validate_json(body))
 
 
+def _error_in(body: bytes) -> JsonValue:
+    """Return the error that stands where the answer should be, as some servers send with HTTP 200."""
+    whole = json_object(body) or {}
+    answered = whole.get("output") or whole.get("choices")
+    return None if answered else whole.get("error")
+
+
 def _read_response(response: _Response) -> Reply:
     contents = [content for item in response.output for content in item.content or []]
     why = response.incomplete_details.reason if response.incomplete_details else None
-    _check_end(why if response.status == "incomplete" else None)
-    if response.status == "failed":
-        raise _failed(response.error or _Failure())
+    finish = why if response.status == "incomplete" else None
+    _check_end(finish)
+    if response.status == "failed" or response.error:
+        raise reason_in_answer(response.error or "no reason is given")
     _check_refusal(next((content.refusal for content in contents if content.refusal), None))
+
     text = "".join(content.text or "" for content in contents if content.type == "output_text")
-    return Reply(_not_empty(text), response.model, response.usage.usage() if response.usage else None)
+    return Reply(_not_empty(text, finish), response.model, _usage(response.usage), finish or response.status)
 
 
 def _read_completion(completion: _Completion) -> Reply:
     if not completion.choices:
         raise _empty("the model answered nothing")
     choice = completion.choices[0]
-    _check_refusal(choice.message.refusal)
+    if choice.error:
+        raise reason_in_answer(choice.error)
+    message = choice.message or _Message()
+    _check_refusal(message.refusal)
     _check_end(choice.finish_reason)
-    usage = completion.usage.usage() if completion.usage else None
-    return Reply(_not_empty(choice.message.content or ""), completion.model, usage)
+
+    text = _not_empty(_joined(message.content), choice.finish_reason)
+    return Reply(text, completion.model, _usage(completion.usage), choice.finish_reason)
+
+
+def _joined(content: str | list[str | _Content] | None) -> str:
+    """Return the text of a message, which some servers send in parts; thoughts among them are left out."""
+    if not isinstance(content, list):
+        return content or ""
+    parts = (_Content(type="text", text=part) if isinstance(part, str) else part for part in content)
+    return "".join(part.text or "" for part in parts if part.type in _TEXT_PARTS)
+
+
+def _usage(tokens: JsonValue) -> Usage | None:
+    """Return what was used, if the server says so in whole numbers."""
+    try:
+        return _Tokens.model_validate(tokens).usage() if tokens else None
+    except ValidationError:
+        return None
 
 
 def _check_refusal(refusal: str | None) -> None:
@@ -181,22 +220,20 @@ def _check_refusal(refusal: str | None) -> None:
 
 
 def _check_end(reason: str | None) -> None:
-    """Raise for the ends that leave no whole answer, in either protocol's words."""
-    if reason == "content_filter":
+    """Raise for the ends that leave no whole answer, in the words of either protocol and of others."""
+    reason = (reason or "").lower()
+    if reason in _FILTERED:
         message = "the provider's content filter stopped the answer; the picture is not described"
         raise DescribeError(Reason.CONTENT_REFUSED, message)
-    if reason in ("length", "max_output_tokens"):
-        raise _empty("the answer did not fit; raise maxOutputTokens in the Describer's options")
+    if reason in _TOO_LONG:
+        what = f"the answer did not fit (finish reason {reason})"
+        raise _empty(f"{what}; raise maxOutputTokens in the Describer's options")
 
 
-def _failed(failure: _Failure) -> DescribeError:
-    reason = Reason.RATE_LIMITED if failure.code == "rate_limit_exceeded" else Reason.PROVIDER_UNAVAILABLE
-    return DescribeError(reason, f"the provider gave up: {said(failure.message or failure.code or '')}")
-
-
-def _not_empty(text: str) -> str:
+def _not_empty(text: str, finish: str | None) -> str:
     if not text.strip():
-        raise _empty("the model answered nothing; a reasoning model may need a larger maxOutputTokens")
+        why = f" (finish reason {said(finish)})" if finish else ""
+        raise _empty(f"the model answered nothing{why}; a reasoning model may need a larger maxOutputTokens")
     return text
 
 

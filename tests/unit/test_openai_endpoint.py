@@ -1,0 +1,172 @@
+"""The address of a server that speaks OpenAI's protocol, as people set it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fakes.openai import ANSWER, answered
+from fakes.serving import served
+from pictures import encoded, halves
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from vision_node_contract.description import Description, Options
+from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_describer.describers import Describer, Setup, load
+from vision_node_describer.describers.interface import attempt_seconds
+from vision_node_describer.describers.providers.openai_endpoint import endpoint_of
+
+PICTURE = encoded(halves(), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("address", "base_url", "query"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1", {}),
+        (" https://api.openai.com/v1/ ", "https://api.openai.com/v1", {}),
+        ("https://api.openai.com/v1//", "https://api.openai.com/v1", {}),
+        ("http://ollama:11434/v1/chat/completions", "http://ollama:11434/v1", {}),
+        ("http://ollama:11434/v1/responses/", "http://ollama:11434/v1", {}),
+        ("http://gateway/openai?team=a&x=1", "http://gateway/openai", {"team": "a", "x": "1"}),
+        ("https://me.openai.azure.com/openai/v1/", "https://me.openai.azure.com/openai/v1", {}),
+        (
+            "https://me.openai.azure.com/openai/deployments/gpt/chat/completions?api-version=2024-10-21",
+            "https://me.openai.azure.com/openai/deployments/gpt",
+            {"api-version": "2024-10-21"},
+        ),
+    ],
+)
+def test_an_address_is_taken_as_it_is_meant(address: str, base_url: str, query: dict[str, str]) -> None:
+    endpoint = endpoint_of(address)
+    assert (endpoint.base_url, endpoint.query) == (base_url, query)
+    assert endpoint.is_azure is ("azure" in address)
+    assert endpoint.is_openai is ("api.openai.com" in address)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://me.openai.azure.com", "https://me.openai.azure.com/openai/v1"),
+        ("https://me.openai.azure.com/openai", "https://me.openai.azure.com/openai/v1"),
+        ("https://me.services.ai.azure.com/models", "https://me.services.ai.azure.com/openai/v1"),
+        ("https://me.openai.azure.com/openai/deployments/gpt", "add ?api-version="),
+        ("https://me.openai.azure.com/openai/deployments/", "/openai/v1"),
+        ("ollama:11434/v1", "is no address"),
+        ("https://", "is no address"),
+    ],
+)
+def test_an_address_that_lacks_something_is_refused_with_what_to_set(address: str, words: str) -> None:
+    with pytest.raises(DescribeError) as caught:
+        endpoint_of(address)
+    assert caught.value.reason is Reason.OPTIONS_INVALID
+    assert words in caught.value.message
+
+
+class Server:
+    """Answers every path by `say`, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.say: Any = None
+        self.asked: list[Request] = []
+        self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        self.asked.append(request)
+        body = await request.json()
+        said = self.say(body)
+        return await said if asyncio.iscoroutine(said) else said
+
+
+@pytest.fixture(scope="module")
+def server() -> Any:
+    server = Server()
+    with served(server.app) as url:
+        yield server, url
+
+
+@asynccontextmanager
+async def made(url: str, seconds: float = 20) -> AsyncIterator[Describer]:
+    environment = {"OPENAI_API_KEY": "sk-0123456789", "OPENAI_BASE_URL": url}
+    describer = load("openai", Setup("gpt-4o-mini", timeout_seconds=seconds, environment=environment))
+    try:
+        yield describer
+    finally:
+        await describer.close()
+
+
+async def describe(url: str, seconds: float = 20) -> Description:
+    async with made(url, seconds) as describer:
+        said = await describer.describe(PICTURE, Options())  # type: ignore[misc]
+        assert isinstance(said, Description)
+        return said
+
+
+async def test_a_query_goes_with_each_request(server: tuple[Server, str]) -> None:
+    fake, url = server
+    fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
+    await describe(f"{url}/gateway/?team=a")
+    (request,) = fake.asked
+    assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
+
+
+NO_SUCH_MODEL = {"error": {"message": "model 'x' not found, try pulling it first", "code": None}}
+WRONG = {
+    "a web server's page": (HTMLResponse("<h1>404 Not Found</h1>", 404), Reason.OPTIONS_INVALID),
+    "a framework's": (JSONResponse({"detail": "Not Found"}, 404), Reason.OPTIONS_INVALID),
+    "plain text": (Response("404 page not found", 404), Reason.OPTIONS_INVALID),
+    "nothing": (Response(status_code=404), Reason.OPTIONS_INVALID),
+    "not allowed": (JSONResponse({"detail": "Method Not Allowed"}, 405), Reason.OPTIONS_INVALID),
+    "Azure's": (
+        JSONResponse({"error": {"code": "404", "message": "Resource not found"}}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "Azure's, of a deployment": (
+        JSONResponse({"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}, 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "a missing model": (JSONResponse(NO_SUCH_MODEL, 404), Reason.MODEL_NOT_FOUND),
+    "a redirect to TLS": (RedirectResponse("https://127.0.0.1/v1?key=secret", 301), Reason.OPTIONS_INVALID),
+    "a page in place of an answer": (HTMLResponse("<h1>Open WebUI</h1>"), Reason.PROVIDER_UNAVAILABLE),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_an_address_that_looks_wrong_is_said_to(server: tuple[Server, str], name: str) -> None:
+    (fake, url), (answer, reason) = server, WRONG[name]
+    fake.say = lambda _: answer
+    with pytest.raises(DescribeError) as caught:
+        await describe(url)
+    assert caught.value.reason is reason
+    if reason is not Reason.MODEL_NOT_FOUND:
+        assert "OPENAI_BASE_URL looks wrong" in caught.value.message
+        assert "/v1" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(("own", "of_attempt", "answered_in_time"), [(0.3, 5.0, True), (20.0, 0.3, False)])
+async def test_the_image_s_own_time_counts(
+    server: tuple[Server, str], own: float, of_attempt: float, *, answered_in_time: bool
+) -> None:
+    """An ImageJob's timeoutSeconds may be above or below its Describer's."""
+    fake, url = server
+    arrived = asyncio.Event()
+
+    async def late(body: dict[str, Any]) -> Response:
+        arrived.set()
+        await asyncio.sleep(0.6)
+        return answered(body, json.dumps(ANSWER))
+
+    fake.say = late
+    token = attempt_seconds.set(of_attempt)
+    try:
+        if answered_in_time:
+            assert (await describe(url, own)).description
+        else:
+            with pytest.raises(DescribeError, match="did not answer"):
+                await describe(url, own)
+    finally:
+        attempt_seconds.reset(token)
