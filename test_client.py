@@ -43,7 +43,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """Return the arguments: image (path), url, timeout (seconds), json (whole result or text only)."""
     parser = argparse.ArgumentParser(description="Have an image described.")
-    parser.add_argument("image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF or BMP")
+    parser.add_argument("image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC or TIFF")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="the API (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=120, help="seconds to wait (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the whole result")
@@ -62,7 +62,7 @@ def submit(url: str, path: Path) -> str:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     name = path.name.replace("\\", "_").replace('"', "_")
     head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
         f"Content-Type: {kind}\r\n\r\n"
     )
     body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()

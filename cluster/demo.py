@@ -36,6 +36,6 @@ def ending(url: str, variables: str, *, described: bool) -> str:
     could_not, other = ("", "") if described else (COULD_NOT, " -F describer=metadata")
     return (
         f"vision-node is up: {url}/ui (its API: {url}/docs){could_not}. Try:\n"
-        f"  curl -F image=@{PHOTO}{other} {url}/submit\n"
+        f"  curl -F file=@{PHOTO}{other} {url}/submit\n"
         f'  eval "$(make env{variables})"; kubectl -n {NAMESPACE} get imagejobs --watch'
     )

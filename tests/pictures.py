@@ -5,9 +5,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import skimage
 import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFont
+
+pillow_heif.register_heif_opener()
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -41,7 +41,7 @@ class Picture:
         """The body of a submit."""
         head = (
             f'--{self.boundary}\r\nContent-Disposition: form-data; name="describer"\r\n\r\n{describer}\r\n'
-            f'--{self.boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
+            f'--{self.boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
             "Content-Type: image/jpeg\r\n\r\n"
         )
         return head.encode() + self.data + f"\r\n--{self.boundary}--\r\n".encode()

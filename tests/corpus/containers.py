@@ -9,8 +9,6 @@ from PIL import Image
 
 from .case import Case, cut_short, described, failed, part, unreadable
 
-pillow_heif.register_heif_opener()
-
 AVIF: dict[str, Any] = {"width": 64, "height": 48, "format": "AVIF"}
 HEIC: dict[str, Any] = {"width": 64, "height": 48, "format": "HEIC", "mediaType": "image/heic"}
 RED_AND_BLUE = {"red", "blue"}

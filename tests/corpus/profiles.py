@@ -3,13 +3,10 @@
 import struct
 from typing import Any
 
-import pillow_heif
 from pictures import encoded, halves
 from PIL import Image, ImageCms
 
 from .case import Case, described
-
-pillow_heif.register_heif_opener()
 
 SIZE: dict[str, Any] = {"width": 64, "height": 48}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -75,7 +75,7 @@ def submit(api: httpx.Client) -> Callable[[bytes], str]:
     """Submit an image; return its job's id."""
 
     def run(data: bytes, **fields: str) -> str:
-        answer = api.post("/submit", files={"image": ("image", data)}, data=fields)
+        answer = api.post("/submit", files={"file": ("image", data)}, data=fields)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 

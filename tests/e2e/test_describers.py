@@ -193,7 +193,7 @@ def test_a_deleted_describer(
     kubectl("delete", "describer", "passing")
     wait_for(lambda: workers(kubectl, "passing"), lambda left: not left)
     answer = wait_for(
-        lambda: api.post("/submit", files={"image": photo.read_bytes()}, data={"describer": "passing"}),
+        lambda: api.post("/submit", files={"file": photo.read_bytes()}, data={"describer": "passing"}),
         lambda answer: answer.status_code != 202,
     )
     assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")

@@ -117,7 +117,7 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_uploads_are_refused_with_a_reason(api: httpx.Client, name: str) -> None:
     data, status, reason = HOSTILE[name]
-    answer = api.post("/submit", files={"image": ("photo.jpg", data, "image/jpeg")})
+    answer = api.post("/submit", files={"file": ("photo.jpg", data, "image/jpeg")})
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert answer.headers["Content-Type"] == "application/problem+json"
 
@@ -137,7 +137,7 @@ BROKEN = {
 def test_what_only_decoding_shows_ends_failed(
     api: httpx.Client, ended: Callable[[str], dict[str, Any]], name: str
 ) -> None:
-    answer = api.post("/submit", files={"image": ("photo.jpg", BROKEN[name])})
+    answer = api.post("/submit", files={"file": ("photo.jpg", BROKEN[name])})
     if answer.status_code != 202:
         assert (answer.status_code, answer.json()["reason"]) == (422, "ImageUnreadable")
         return

@@ -30,7 +30,7 @@ RESTRICTED = {
 
 RESULT_FIELDS = {
     *("job_id", "status", "description", "alt", "caption", "tags", "text", "language", "facts", "model"),
-    *("fallback", "usage", "describer", "seconds", "_generated_by"),
+    *("fallback", "usage", "warnings", "describer", "seconds", "_generated_by"),
 }
 
 
@@ -147,7 +147,7 @@ def test_an_applied_describer_asks_its_provider(
     apply("gpt", **asking(minWorkers=1))
     form = {"describer": "gpt", "prompt": "Which colours?", "language": "de", "detail": "low"}
     name = f"{INJECTION}.jpg"
-    answer = api.post("/submit", files={"image": (name, hostile_photo())}, data=form)
+    answer = api.post("/submit", files={"file": (name, hostile_photo())}, data=form)
     status = ended(answer.json()["job_id"])
     assert (status["status"], status["attempts"]) == ("done", 1), status
     result = api.get(f"/result/{status['job_id']}").json()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pictures import encoded, halves
 from playwright.sync_api import Browser, JSHandle, Page, expect, sync_playwright
 
 CHROMIUM_FLAGS = [
@@ -32,12 +33,16 @@ REPORT_VIOLATIONS = """
     console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
 """
 
-TRANSFER = """([content, name, type]) => {
+TRANSFER = """([content, name, type, texts]) => {
   const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
   const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], name, { type }));
+  if (name) transfer.items.add(new File([bytes], name, { type }));
+  for (const [kind, text] of Object.entries(texts)) transfer.setData(kind, text);
   return transfer;
 }"""
+
+PASTE = """([files, where]) => document.querySelector(where).dispatchEvent(
+  new ClipboardEvent("paste", { clipboardData: files, bubbles: true }))"""
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +69,12 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     assert [fault for fault in faults if not REFUSED.match(fault)] == []
 
 
-def transfer(page: Page, file: Path, name: str, media_type: str = "image/jpeg") -> JSHandle:
-    """Return a DataTransfer that holds a file, as a drag or the clipboard would."""
+def transfer(
+    page: Page, file: Path, name: str, media_type: str = "image/jpeg", texts: dict[str, str] | None = None
+) -> JSHandle:
+    """Return a DataTransfer of a file (none without a name) and texts, as a drag or the clipboard has."""
     content = base64.b64encode(file.read_bytes()).decode()
-    return page.evaluate_handle(TRANSFER, [content, name, media_type])
+    return page.evaluate_handle(TRANSFER, [content, name, media_type, texts or {}])
 
 
 def drop(page: Page, files: JSHandle) -> None:
@@ -114,12 +121,106 @@ def test_a_dropped_image_is_described(page: Page, photo: Path) -> None:
 
 
 def test_a_pasted_image_is_described(page: Page, photo: Path) -> None:
-    page.evaluate(
-        """(files) => document.body.dispatchEvent(
-             new ClipboardEvent("paste", { clipboardData: files, bubbles: true }))""",
-        transfer(page, photo, "pasted.jpg"),
-    )
+    page.evaluate(PASTE, [transfer(page, photo, "pasted.jpg"), "body"])
     expect_described(page, "pasted.jpg")
+
+
+COPIED = {
+    "from a browser": {
+        "text/html": '<meta charset="utf-8"><img src="https://example.com/a.jpg" alt="a cat">'
+    },
+    "from a file manager": {"text/plain": "copied.jpg"},
+    "from another file manager": {"text/plain": "file:///home/me/copied.jpg\n"},
+}
+TEXT = {
+    "a word": ("", {"text/plain": "hello"}, "body"),
+    "an address": ("", {"text/plain": "https://example.com/a.jpg"}, "body"),
+    "text of Word": ("image.png", {"text/plain": "Dear", "text/html": "<p>Dear</p>"}, "body"),
+    "cells of Excel": (
+        "image.png",
+        {"text/html": "<style>td {}</style><table><tr><td>7</td></tr></table>"},
+        "body",
+    ),
+    "a picture for a text field": ("image.png", {}, "#prompt"),
+    "nothing": ("", {}, "body"),
+}
+
+
+@pytest.mark.parametrize("case", COPIED)
+def test_a_copied_picture_is_described(page: Page, photo: Path, case: str) -> None:
+    page.evaluate(PASTE, [transfer(page, photo, "copied.jpg", texts=COPIED[case]), "body"])
+    expect_described(page, "copied.jpg")
+
+
+@pytest.mark.parametrize("case", TEXT)
+def test_text_is_pasted_in_silence(page: Page, photo: Path, case: str) -> None:
+    name, texts, where = TEXT[case]
+    page.evaluate(PASTE, [transfer(page, photo, name, "image/png", texts), where])
+    page.evaluate(PASTE, [transfer(page, photo, "after.jpg"), "body"])
+    expect_described(page, "after.jpg")
+    expect(page.get_by_role("article")).to_have_count(1)
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_dropped_text_is_ignored(page: Page, photo: Path) -> None:
+    drop(page, transfer(page, photo, "", texts={"text/plain": "https://example.com"}))
+    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.get_by_role("article")).to_have_count(0)
+
+
+def test_the_limits_are_the_server_s(page: Page, tmp_path: Path) -> None:
+    limits = page.request.get(page.url.replace("/ui", "/limits")).json()
+    expect(page.locator("#formats")).to_contain_text(", ".join(limits["formats"][:-1]))
+    expect(page.locator("#formats")).to_contain_text(f"{limits['imageBytes'] >> 20} MiB")
+    assert ".heic" in (page.locator("#file").get_attribute("accept") or "")
+
+    page.route("**/limits", lambda route: route.fulfill(json={**limits, "imageBytes": 1000}))
+    page.reload()
+    expect(page.locator("#formats")).to_contain_text("up to 0")
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(1001))
+    page.get_by_label("Images", exact=True).set_input_files(large)
+    expect(page.locator(".problem-detail")).to_contain_text("It has 1,001 bytes, and the limit is 1,000")
+
+
+def test_it_works_without_knowing_the_limits(page: Page, photo: Path) -> None:
+    page.route("**/limits", lambda route: route.abort())
+    page.reload()
+    page.get_by_label("Images", exact=True).set_input_files(photo)
+    expect_described(page, photo.name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("HEIF", "photo.heic"), ("HEIF", "photo.HIF"), ("TIFF", "scan.tif")]
+)
+def test_what_the_browser_does_not_know_is_described(
+    page: Page, tmp_path: Path, kind: str, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(encoded(halves(), kind))
+    drop(page, transfer(page, path, name, ""))
+    expect_described(page, name)
+    expect(page.locator(".no-preview")).to_be_visible()
+
+
+def test_a_picture_that_is_cut_says_so(page: Page, photo: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(photo.read_bytes()[:-2])
+    page.get_by_label("Images", exact=True).set_input_files(cut)
+    expect_described(page, "cut.jpg")
+    expect(page.locator(".warnings")).to_contain_text("ends too early")
+
+
+def test_an_unforeseen_error_shows_the_id_that_the_log_has(page: Page, photo: Path) -> None:
+    problem = {
+        "title": "Internal Server Error",
+        "detail": "d",
+        "reason": "InternalError",
+        "id": "0123456789abcdef",
+    }
+    page.route("**/submit", lambda route: route.fulfill(status=500, json=problem), times=1)
+    page.get_by_label("Images", exact=True).set_input_files(photo)
+    expect(page.locator(".problem-code")).to_contain_text("id 0123456789abcdef")
 
 
 def test_several_images_make_a_card_each(page: Page, photo: Path, tmp_path: Path) -> None:
@@ -226,7 +327,7 @@ def test_a_hostile_file_name_stays_one_word_of_the_command(page: Page) -> None:
         name,
     )
     first, *_ = commands["curl"].split("\n")
-    assert first == ("curl -F 'image=@\"a'\\''; rm -rf ~; \ufffd[2J\ufffdgpj.jpg\"' http://server/submit")
+    assert first == ("curl -F 'file=@\"a'\\''; rm -rf ~; \ufffd[2J\ufffdgpj.jpg\"' http://server/submit")
 
 
 def test_the_api_documents_itself_without_the_internet(browser: Browser, url: str) -> None:

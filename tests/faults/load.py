@@ -135,7 +135,7 @@ class Load:
         try:
             answer = await self._http.post(
                 "/submit",
-                files={"image": ("image", picture.data)},
+                files={"file": ("image", picture.data)},
                 data={"describer": DESCRIBER},
                 headers={"Idempotency-Key": key},
             )

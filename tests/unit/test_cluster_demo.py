@@ -43,6 +43,6 @@ def test_without_a_provider_the_demonstration_must_succeed(setting: str, tmp_pat
 
 def test_a_described_picture_needs_no_other_describer() -> None:
     said = demo.ending(URL, " NAME=two", described=True)
-    assert f"curl -F image=@docs/photo.jpg {URL}/submit" in said
+    assert f"curl -F file=@docs/photo.jpg {URL}/submit" in said
     assert "make env NAME=two" in said
     assert "metadata" not in said

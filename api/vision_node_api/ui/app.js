@@ -3,9 +3,10 @@
 import { Card, copy, finished, resumable } from "./card.js";
 import { describe, Refusal } from "./client.js";
 import { offer } from "./describers.js";
-import { listen, objection, typeOf } from "./intake.js";
+import { acceptable, listen, objection, typeOf } from "./intake.js";
+import { askLimits } from "./limits.js";
 import { fromText, shrink, toText } from "./preview.js";
-import { commands, tame } from "./text.js";
+import { commands, listed, mebibytes, tame } from "./text.js";
 
 /** @typedef {import("./card.js").Job} Job */
 /** @typedef {{job: Job, card: Card, stop: AbortController}} Entry */
@@ -237,7 +238,15 @@ function showCommand() {
   button.addEventListener("click", () => copy(button, curl, "Command", (what) => say("copied", what)));
 }
 
+async function showLimits() {
+  const { formats, imageBytes } = await askLimits();
+  if (!formats.length) return;
+  $("file").accept = acceptable();
+  $("formats").textContent = `${listed(formats, "or")}, up to ${mebibytes(imageBytes)} each`;
+}
+
 showCommand();
+void showLimits();
 void offer($("describer"), [$("describers"), $("wish")]);
 $("clear").addEventListener("click", removeFinished);
 addEventListener("pagehide", saveNow);

@@ -20,7 +20,7 @@ const NOTES = { busy: "The server is busy", lost: "Reconnecting", unavailable: "
 const COPIED_MS = 1800;
 // These images fail again however often they are sent.
 const FUTILE_REASONS = new Set([
-  "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused",
+  "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused", "TooManyImages",
 ]);
 const FUTILE_STATUSES = new Set([400, 413, 415, 422]);
 
@@ -147,20 +147,21 @@ export class Card {
   #problem(problem) {
     this.#find(".problem").hidden = !problem;
     if (!problem) return;
-    const { title, detail, reason, status, type } = problem;
+    const { title, detail, reason, status, type, id } = problem;
     // HTTP's phrase ("Unprocessable Content") is for programmers; the reason is for everybody.
     this.#text(".problem-title", status && reason ? sentence(reason) : title);
     this.#text(".problem-detail", detail ?? "");
     const telling = type !== "about:blank" && !type?.endsWith(`:${reason}`) && type;
     const http = status && (reason ? `${status} ${title}` : `HTTP ${status}`);
-    this.#text(".problem-code", joined(reason, http, telling));
+    this.#text(".problem-code", joined(reason, http, telling, id && `id ${id}`));
   }
 
   #result(result) {
-    const { description, caption, alt, text, tags, fallback } = result;
+    const { description, caption, alt, text, tags, fallback, warnings } = result;
     this.#find(".result").hidden = false;
     this.#find(".description").replaceChildren(...this.#description(String(description ?? "")));
     this.#text(".stand-in", fallback ? standIn(result.describer, fallback) : "");
+    this.#text(".warnings", (warnings ?? []).join(" "));
     this.#text(".caption", caption ?? "");
     this.#text(".in-image blockquote", text ?? "");
     this.#find(".in-image").hidden = !text;

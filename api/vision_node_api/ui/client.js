@@ -1,10 +1,11 @@
 /** The HTTP side of one job: submit it, follow it, fetch its result, and sit out what passes. */
 
+import { limits } from "./limits.js";
 import { sentence } from "./text.js";
 
 /**
- * RFC 9457, with the project's `reason`.
- * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string}} Problem
+ * RFC 9457, with the project's `reason`, and the `id` under which the server's log has an unforeseen error.
+ * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string, id?: string}} Problem
  *
  * Why we wait, and until when (milliseconds since 1970).
  * @typedef {{kind: "busy" | "lost" | "unavailable", reason?: string, until: number}} Note
@@ -17,8 +18,7 @@ import { sentence } from "./text.js";
 const FIRST_POLL_MS = 50; // most jobs are done within a few of these
 const LAST_POLL_MS = 1000;
 const POLL_GROWTH = 1.5;
-const ANSWER_TIMEOUT_MS = 15_000;
-const UPLOAD_TIMEOUT_MS = 180_000; // 20 MB over a slow line
+const TIMEOUT_MARGIN_MS = 30_000; // an upload that the server still takes must not be given up here
 const LONGEST_RETRY_MS = 5000;
 const PATIENCE_MS = 180_000; // a rolling upgrade takes less; after this a person should know
 const UPLOADS_AT_ONCE = 3; // leaves half of a browser's six connections to the polls
@@ -51,12 +51,13 @@ async function* upload(job, signal) {
     signal.throwIfAborted();
     yield { phase: "uploading", startedAt: Date.now() };
     const form = new FormData();
-    form.append("image", await readable(job.file), job.name);
+    form.append("file", await readable(job.file), job.name);
     if (job.describer) form.append("describer", job.describer);
     if (job.prompt) form.append("prompt", job.prompt);
     // With the key a repeated request is the same job: a lost answer makes no second one.
     const headers = { "Idempotency-Key": job.idempotencyKey };
-    const body = yield* answer("submit", { method: "POST", body: form, headers }, signal, UPLOAD_TIMEOUT_MS);
+    const timeout = limits.uploadSeconds * 1000 + TIMEOUT_MARGIN_MS;
+    const body = yield* answer("submit", { method: "POST", body: form, headers }, signal, timeout);
     yield { phase: "queued", id: body.job_id };
     return body.job_id;
   } finally {
@@ -106,7 +107,7 @@ function failure(error) {
  * Ask until there is an answer; lost connections, busy and restarting servers are waited for, and said.
  * @returns {AsyncGenerator<News, Record<string, any>>} the JSON body of a 2xx answer
  */
-async function* answer(path, init, signal, timeout = ANSWER_TIMEOUT_MS) {
+async function* answer(path, init, signal, timeout = limits.answerSeconds * 1000) {
   const start = Date.now();
   for (let tries = 0; ; tries += 1) {
     const { response, body } = await ask(path, init, signal, timeout);
@@ -165,10 +166,10 @@ function problem(response, body) {
     const detail = "No answer for three minutes. Check the connection; an accepted job goes on without this page.";
     return { title: "The server can't be reached", detail };
   }
-  const { title, detail, type, reason } = body ?? {};
+  const { title, detail, type, reason, id } = body ?? {};
   const { status, ok } = response;
   const untitled = ok ? "The server's answer makes no sense" : `The server answered ${status}`;
-  return { title: title ?? untitled, detail, status, type, reason };
+  return { title: title ?? untitled, detail, status, type, reason, id };
 }
 
 /** The file, if it still is one: fetch can't tell a vanished file from a lost connection. */

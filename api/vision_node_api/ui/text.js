@@ -7,6 +7,16 @@ export function bytes(count) {
   return `${(count / 1e6).toFixed(1)} MB`;
 }
 
+/** In the unit in which limits are round numbers. @param {number} count @returns {string} */
+export function mebibytes(count) {
+  return `${Number((count / 2 ** 20).toFixed(1))} MiB`;
+}
+
+/** "a, b or c". @param {string[]} words @param {"and" | "or"} last */
+export function listed(words, last) {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
+}
+
 /** @param {number} count @returns {string} */
 export function seconds(count) {
   if (count < 1) return `${Math.round(count * 1000)} ms`;
@@ -38,7 +48,7 @@ export function quoted(word) {
 /** What `curl -F` wants for a file: it reads `;` and `,` in a bare name as its own. @param {string} name */
 function formFile(name) {
   const file = tame(name);
-  return /^[\w./ -]+$/.test(file) ? `image=@${file}` : `image=@"${file.replace(/["\\]/g, "\\$&")}"`;
+  return /^[\w./ -]+$/.test(file) ? `file=@${file}` : `file=@"${file.replace(/["\\]/g, "\\$&")}"`;
 }
 
 /**

@@ -53,7 +53,7 @@ def call(request: str | urllib.request.Request, deadline: float) -> dict[str, An
 
 def submission(url: str) -> urllib.request.Request:
     """Return the request that submits the picture."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="test.png"\r\n\r\n'
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="test.png"\r\n\r\n'
     body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     return urllib.request.Request(f"{url}/submit", data=body, headers=headers)  # noqa: S310

@@ -15,10 +15,10 @@ _jobs = Jobs(Settings.from_env().data)
 
 
 @app.post("/submit", status_code=202)
-def submit(image: Annotated[bytes, File()], describer: Annotated[str, Form()] = "metadata") -> dict[str, str]:
+def submit(file: Annotated[bytes, File()], describer: Annotated[str, Form()] = "metadata") -> dict[str, str]:
     """Store the image, queue the task, answer with the job's id."""
     job = uuid.uuid4().hex
-    _jobs.add(job, describer, image)
+    _jobs.add(job, describer, file)
     celery.send_task(TASK, (job,))
     return {"job_id": job, "status": "queued"}
 
