@@ -23,9 +23,9 @@ CHROMIUM_FLAGS = [
 # The first image may have to wait for a describer to start.
 DESCRIBED_MS = 60_000
 
-# Chromium itself logs every 4xx answer and cut connection; the page shows them, so they are no faults of it.
+# Chromium itself logs every 4xx and 500 answer and cut connection; the page shows them, so they are no faults of it.
 REFUSED = re.compile(
-    r"Failed to load resource: (the server responded with a status of 4\d\d|net::ERR_FAILED)"
+    r"Failed to load resource: (the server responded with a status of (?:4\d\d|500)|net::ERR_FAILED)"
 )
 
 REPORT_VIOLATIONS = """
