@@ -64,7 +64,10 @@ GIFS: dict[str, Case] = {
     "GIF moving, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
     "GIF of a header alone": failed(PLAIN[:13]),
     "GIF cut within its header": unreadable(PLAIN[:8], "damaged"),
-    "GIF without size": unreadable(patched(PLAIN, 6, bytes(4)), "zero"),
+    "GIF without size": described(patched(PLAIN, 6, bytes(4)), colors=RED_AND_BLUE, **SIZE),
+    "GIF whose frame is larger than its screen": described(patched(PLAIN, 6, b"\1\0\1\0"), **SIZE),
+    "GIF without size or frame": unreadable(patched(PLAIN, 6, bytes(4))[:13] + b";", "zero"),
+    "GIF of a million empty extensions": failed(PLAIN[:13] + 1_000_000 * b"!x\0"),
     "GIF that declares 4 gigapixels": Case(
         patched(PLAIN, 6, b"\xff\xff\xff\xff"), 413, "ImageTooLarge", ("65535x65535",)
     ),

@@ -15,6 +15,7 @@ PLAIN = encoded(halves(), "JPEG", quality=90)
 NOISE = encoded(noise(320, 200), "JPEG")
 PROGRESSIVE = encoded(noise(320, 200), "JPEG", progressive=True)
 END = b"\xff\xd9"
+PLAIN_GROUND = encoded(Image.new("L", (800, 600), 255), "JPEG", optimize=True)
 MPO = encoded(halves(), "MPO", save_all=True, append_images=[halves().transpose(Image.Transpose.ROTATE_180)])
 
 
@@ -95,6 +96,7 @@ JPEGS: dict[str, Case] = {
     "JPEG with 5,000 comments": described(with_segments(5000 * segment(0xFE, b"x")), **SIZE),
     "JPEG with a million segments": unreadable(with_segments(1_000_000 * segment(0xFE, b"")), "segments"),
     "JPEG with bytes of fill": described(before_scan(PLAIN, b"\xff" * 1000), **SIZE),
+    "JPEG with 10 MB of fill": described(before_scan(PLAIN, b"\xff" * 10_000_000), **SIZE),
     "JPEG with junk between segments": described(before_scan(PLAIN, b"junk"), **SIZE),
     "JPEG with EXIF of junk": described(with_segments(segment(0xE1, b"Exif\0\0junk" * 9)), **SIZE),
     "JPEG with EXIF in a circle": described(with_segments(segment(0xE1, EXIF_LOOP)), **SIZE),
@@ -105,9 +107,13 @@ JPEGS: dict[str, Case] = {
     # What stands behind the end does not matter.
     "JPEG and zeros": described(PLAIN + bytes(5000), **SIZE),
     "JPEG and a video": described(PLAIN + b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40, **SIZE),
+    "JPEG and a video of scans": described(PLAIN + 1000 * b"\xff\xda\xff\xd9", **SIZE),
     "JPEG and a ZIP archive": described(PLAIN + b"PK\3\4" + b"junk" * 100, **SIZE),
     # Transfers break off.
     "JPEG without its end mark": cut_short(PLAIN.removesuffix(END), colors=RED_AND_BLUE, **SIZE),
+    "JPEG of a plain ground without its end mark": cut_short(
+        PLAIN_GROUND.removesuffix(END), colors={"white"}
+    ),
     "JPEG without its last byte": cut_short(PLAIN[:-1], **SIZE),
     "JPEG without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "JPEG without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),

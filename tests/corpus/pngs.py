@@ -165,6 +165,10 @@ PNGS: dict[str, Case] = {
     "PNG one pixel": described(encoded(Image.new("RGB", (1, 1)), "PNG"), width=1, height=1),
     "PNG one column": described(encoded(Image.new("RGB", (1, 5000)), "PNG"), width=1, height=5000),
     "PNG in chunks of a byte": described(small_chunks(PLAIN, 1), colors=RED_AND_BLUE, **SIZE),
+    "PNG of a line that is too long": failed(
+        encoded(Image.new("1", (200_000, 2)), "PNG"), "100000", reason="ImageTooLarge"
+    ),
+    "PNG of a long line": described(encoded(Image.new("L", (100_000, 20), 255), "PNG"), colors={"white"}),
     "PNG of 200,000 chunks": failed(ins(200_000 * chunk(b"IDAT")), "chunks"),
     "PNG one column, cut": cut_short(part(encoded(noise(1, 30_000), "PNG"), 0.9), width=1, height=30_000),
     "PNG with empty chunks of pixels": described(ins(3 * chunk(b"IDAT")), **SIZE),

@@ -45,6 +45,29 @@ def shared_values() -> bytes:
     return directory(*sizes, *where, *many, after=bytes(range(64)) * 48 + bytes(4_000_000))
 
 
+def deep_grey() -> bytes:
+    """Return 64x48 pixels of 16 bits, most significant byte first, as ImageJ writes them."""
+    offset = 8 + 2 + 12 * 8 + 4
+    sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1))
+    where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48 * 2))
+    return directory(*sizes, *where, order=">", after=struct.pack(">64H", *range(0, 65_536, 1024)) * 48)
+
+
+def marked_fractions() -> bytes:
+    """Return halves of 0 and 1 with two pixels that say they have no value, as maps do."""
+    picture = Image.new("F", (64, 48), 0.0)
+    picture.paste(1.0, (32, 0, 64, 48))
+    picture.putpixel((3, 3), -3.4e38)
+    picture.putpixel((4, 4), float("nan"))
+    return encoded(picture, "TIFF")
+
+
+def overstated() -> bytes:
+    """Return 64x48 grey pixels whose directory declares ten times as many bytes."""
+    declared, ten_times = (struct.pack("<HHLL", 279, 4, 1, n * 64 * 48) for n in (1, 10))
+    return grey("<").replace(declared, ten_times)
+
+
 def pages(count: int) -> bytes:
     """Return a file of so many pages."""
     rest = [halves().rotate(90 * n) for n in range(1, count)]
@@ -92,6 +115,12 @@ TIFFS: dict[str, Case] = {
     "TIFF of fractions": described(encoded(Image.new("F", (64, 48), 0.5), "TIFF"), bitsPerChannel=32, **SIZE),
     "TIFF from the left": described(grey("<"), mode="L", **SIZE),
     "TIFF from the right": described(grey(">"), mode="L", **SIZE),
+    "TIFF of 16 bits from the right": described(deep_grey(), mode="I;16B", bitsPerChannel=16, **SIZE),
+    "TIFF of fractions with marks": described(marked_fractions(), colors={"black", "white"}, **SIZE),
+    "TIFF that declares more than it has": cut_short(overstated(), **SIZE),
+    "TIFF of 64 bits that leads nowhere": unreadable(
+        b"II+\0\x08\0\0\0" + struct.pack("<Q", 2**63 + 5) + bytes(50), "directory"
+    ),
     "TIFF of 64 bits": described(encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE),
     "TIFF turned": described(turned(), width=48, height=64),
     "TIFF of three pages": described(pages(3), "- Pages: 3", pages=3, colors=RED_AND_BLUE, **SIZE),

@@ -20,6 +20,7 @@ from .formats import (
     Format,
     recognize,
 )
+from .gif import first_frame_at
 from .jpeg import JpegError, read_jpeg_header
 from .tiff import TiffError, read_tiff_header
 
@@ -57,7 +58,7 @@ def read_header(image: bytes) -> Header:
         width, height = _READERS[kind](image)
     except (_DamagedError, JpegError, BoxError, TiffError) as error:
         raise damaged(kind, str(error)) from error
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise damaged(kind, "it ends within its header") from error
 
     if width <= 0 or height <= 0:
@@ -90,8 +91,13 @@ def _png(image: bytes) -> Size:
 
 
 def _gif(image: bytes) -> Size:
+    """Read the screen's size, or that of a first frame which sticks out (GIF89a, sections 18 and 20)."""
     width, height = struct.unpack_from("<HH", image, 6)
-    return width, height
+    at = first_frame_at(image)
+    if at is None:
+        return width, height
+    left, top, across, down = struct.unpack_from("<HHHH", image, at + 1)
+    return max(width, left + across), max(height, top + down)
 
 
 def _bmp(image: bytes) -> Size:

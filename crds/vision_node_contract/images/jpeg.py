@@ -1,5 +1,6 @@
 """The segments of a JPEG file (ITU-T T.81, annex B), walked without looking into them."""
 
+import re
 from dataclasses import dataclass
 
 MAX_SEGMENTS = 20_000
@@ -13,6 +14,8 @@ _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """Start of frame, of any coding process; the three others are tables and reserved."""
 
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_FILL = re.compile(rb"\xff+")
+
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length: temporary and restart markers, which may stray into the header."""
 
@@ -44,11 +47,11 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
 
     for _ in range(MAX_SEGMENTS):
         at = image.find(b"\xff", at)
-        marker = _marker(image, at)
-        if marker is None or marker == _END_OF_IMAGE:
+        at = _after_fill(image, at) if at >= 0 else len(image)
+        if at >= len(image) or image[at] == _END_OF_IMAGE:
             return _header(frame, None)
 
-        at = _after_padding(image, at)
+        marker = image[at]
         if marker == _START_OF_SCAN:
             return _header(frame, at - 1)
         if marker in _ALONE or marker in (0, _START_OF_IMAGE):
@@ -66,20 +69,10 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
     raise JpegError(f"more than {MAX_SEGMENTS} segments stand before its pixels")
 
 
-def _marker(image: bytes, at: int) -> int | None:
-    """Return the marker at or after the FF at this offset; None at the file's end."""
-    if at < 0:
-        return None
-    at = _after_padding(image, at)
-    return image[at] if at < len(image) else None
-
-
-def _after_padding(image: bytes, at: int) -> int:
+def _after_fill(image: bytes, at: int) -> int:
     """Return the offset of a marker's second byte: any number of FF may stand before it (B.1.1.2)."""
-    end = len(image)
-    while at < end and image[at] == 0xFF:
-        at += 1
-    return at
+    run = _FILL.match(image, at)
+    return run.end() if run else at
 
 
 def _header(frame: tuple[int, int, bool] | None, scan_at: int | None) -> JpegHeader:

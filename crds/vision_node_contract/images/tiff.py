@@ -87,7 +87,7 @@ def count_pages(image: bytes) -> int:
             following = _next(image, layout, at)
             seen.add(at)
             at = following
-    except struct.error:
+    except (struct.error, OverflowError):
         pass  # a chain that leads out of the file ends there
     return max(1, len(seen))
 
@@ -127,7 +127,7 @@ def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[
             tag, kind = struct.unpack_from(layout.order + "HH", image, entry)
             if tag in wanted and tag not in tags:
                 tags[tag] = _values(image, layout, entry, kind, wanted[tag])
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         if not tags:
             raise TiffError("its first directory is missing") from error
     return tags

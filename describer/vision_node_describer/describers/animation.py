@@ -1,12 +1,12 @@
 """Counts frames and seconds by walking a file's blocks: no frame but the first is ever decoded."""
 
-import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from vision_node_contract.images.formats import AVIF, GIF, PNG, WEBP, Format
+from vision_node_contract.images.gif import walk
 
 MAX_FRAMES = 10_000
 """Counting stops here: five minutes at 30 frames a second. Twenty bytes make a GIF frame, so a
@@ -61,40 +61,18 @@ def count_frames(image: bytes, kind: Format, most: int = MAX_FRAMES) -> Animatio
     return Animation(cut=cut)
 
 
-_GIF_BLOCK = re.compile(rb"[,!;]")
-"""Introduces a frame, an extension or the end. Encoders may leave padding in between."""
-
 _GIF_GRAPHIC_CONTROL = b"!\xf9"
 
 
 def _gif_delays(image: bytes) -> Iterator[float]:
-    """Yield each frame's seconds (GIF89a specification, sections 18-23; delays are in 1/100 s)."""
-    at = 13 + _gif_palette_bytes(image[10])
+    """Yield each frame's seconds (GIF89a specification, section 23; delays are in 1/100 s)."""
     delay = 0.0
-    while block := _GIF_BLOCK.search(image, at):
-        if block[0] == b";":
-            return
-        at = block.start()
-        if block[0] == b",":
-            at = _gif_after_blocks(image, at + 11 + _gif_palette_bytes(image[at + 9]))
+    for kind, at in walk(image):
+        if kind == b",":
             yield delay
             delay = 0.0
-        else:
-            if image.startswith(_GIF_GRAPHIC_CONTROL, at):
-                delay = int.from_bytes(image[at + 4 : at + 6], "little") / 100
-            at = _gif_after_blocks(image, at + 2)
-    raise _CutError
-
-
-def _gif_palette_bytes(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _gif_after_blocks(image: bytes, at: int) -> int:
-    """Skip a chain of sub-blocks, each led by its length, up to an empty one."""
-    while length := image[at]:
-        at += 1 + length
-    return at + 1
+        elif image.startswith(_GIF_GRAPHIC_CONTROL, at):
+            delay = int.from_bytes(image[at + 4 : at + 6], "little") / 100
 
 
 def _png_delays(image: bytes) -> Iterator[float]:

@@ -1,5 +1,6 @@
 """Opens a file that anybody may have made, and decodes it once, as cheaply as its format allows."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,8 +21,9 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
-from vision_node_contract.images.formats import AVIF, HEIC, JPEG, PNG, TIFF, Format
-from vision_node_contract.images.header import damaged, read_header
+from vision_node_contract.images.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, Format
+from vision_node_contract.images.header import Header, damaged, read_header
+from vision_node_contract.images.jpeg import read_jpeg_header
 from vision_node_contract.images.tiff import count_pages
 from vision_node_contract.reasons import DescribeError, Reason
 
@@ -35,6 +37,9 @@ from .truncation import Intact, completed, decode_what_is_there, ends_early, int
 MAX_PIXELS = 100_000_000
 """The largest cameras on sale make 100 megapixels. Decoded, a pixel takes four bytes in memory, but
 nine as AVIF and sixteen as WebP, whose decoders keep copies: measured, 430, 890 and 1,570 MB."""
+
+MAX_SIDE = 100_000
+"""Pixels. JPEG, WebP and GIF allow 65,535 at most; what is longer is a strip that shows nothing when it is reduced."""
 
 _BYTES_PER_PIXEL = {
     "JPEG": 4,
@@ -192,7 +197,7 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
     with _errors_of(kind), ExitStack() as stack:
         if kind is JPEG:
             _check_scans(image)
-        data = without_notes(image) if kind is PNG else image
+        data = _readable(image, header)
         animation = count_frames(data, kind)
         intact = None
         if ends_early(data, kind, animation):
@@ -207,6 +212,14 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
             file = file if found is not None else stack.enter_context(_open(data, kind))
             frame = found or 0
         yield OpenedPicture(kind, file, mode, size, exif, animation, frame, intact)
+
+
+def _readable(image: bytes, header: Header) -> bytes:
+    """Return the file as Pillow can read it: a PNG without notes, a GIF whose first frame fits its screen."""
+    if header.kind is PNG:
+        return without_notes(image)
+    screen = struct.pack("<HH", header.width, header.height) if header.kind is GIF else b""
+    return image[:6] + screen + image[10:] if screen != image[6 : 6 + len(screen)] else image
 
 
 def _open(data: bytes, kind: Format) -> ImageFile.ImageFile:
@@ -258,11 +271,17 @@ def _check_size(width: int, height: int) -> None:
         raise BrokenFileError("its width or height is zero")
     if width * height > MAX_PIXELS:
         raise _too_large(f"the image has {width}x{height} pixels")
+    if max(width, height) > MAX_SIDE:
+        what = f"the image has {width}x{height} pixels, and a side may have {MAX_SIDE}"
+        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}: submit a part of it")
 
 
 def _check_scans(image: bytes) -> None:
-    # In entropy-coded data only 00 or a restart marker follows FF: this counts little else.
-    scans = image.count(b"\xff\xda")
+    # In entropy-coded data only 00 or a restart marker follows FF: this counts little else. Behind the
+    # picture's end there may be a video.
+    start = read_jpeg_header(image).scan_at or 0
+    end = image.find(b"\xff\xd9", start)
+    scans = image.count(b"\xff\xda", start, end if end >= 0 else len(image))
     if scans > MAX_SCANS:
         what = f"the JPEG file has {scans} scans, more than {MAX_SCANS}"
         raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; save it again with fewer and submit that")

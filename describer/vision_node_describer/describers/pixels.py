@@ -1,5 +1,8 @@
 """Makes of decoded pixels what is looked at: 8 bits, sRGB, RGBA, reduced, upright."""
 
+import math
+from collections.abc import Iterator
+
 from PIL import Image
 
 from .color_profile import lab_to_rgb, to_srgb
@@ -9,7 +12,16 @@ SMALL_SIDE = 128
 
 _MAX_16_BITS = 65535.0
 
-_STRIP_PIXELS = 1_000_000
+_SAMPLE_SIDE = 256
+"""Pixels of a 32-bit picture that are looked at for the range of its values."""
+
+_NO_VALUE = 2.0**31 - 1
+"""Numbers as large are marks, such as -2147483648 or -3.4e38."""
+
+_OUTLIERS = 500
+"""One of so many values at either end does not count."""
+
+_TILE_PIXELS = 1_000_000
 """Converted at a time: a second copy of a picture of 100 megapixels would double the memory."""
 
 _TURNS = {
@@ -45,18 +57,28 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
         return to_srgb(_as_seen(picture), profile).convert("RGBA")
 
     small = Image.new("RGBA", (-(-width // factor), -(-height // factor)))
-    rows = factor * max(1, _STRIP_PIXELS // (factor * width))
-    for top in range(0, height, rows):
-        strip = _as_seen(picture.crop((0, top, width, min(top + rows, height))))
-        # Averages weighted by alpha: what is invisible colours nothing.
-        averaged = to_srgb(strip.reduce(factor), profile)
-        small.paste(averaged.convert("RGBA"), (0, top // factor))
+    for box in _tiles(width, height, factor):
+        tile = _as_seen(picture.crop(box))
+        # Averages weighted by alpha: what is invisible colors nothing.
+        averaged = to_srgb(tile.reduce(factor), profile)
+        small.paste(averaged.convert("RGBA"), (box[0] // factor, box[1] // factor))
     return small
+
+
+def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes that cover a picture, cut between squares of `factor` pixels: strips, or parts of them."""
+    rows = factor * max(1, _TILE_PIXELS // (factor * width))
+    columns = factor * max(1, _TILE_PIXELS // (factor * min(rows, height)))
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield left, top, min(left + columns, width), min(top + rows, height)
 
 
 def _as_seen(picture: Image.Image) -> Image.Image:
     """Return the picture in a mode of 8 bits that can be averaged."""
-    if picture.mode.startswith("I;16"):
+    if picture.mode != "I;16" and picture.mode.startswith("I;16"):
+        picture = picture.convert("I")  # Pillow computes with one order of bytes only
+    if picture.mode in ("I;16", "I"):
         return picture.point(lambda value: value / 257).convert("L")
     if picture.has_transparency_data and picture.mode not in ("LA", "RGBA"):
         return picture.convert("RGBA")
@@ -68,9 +90,25 @@ def _as_seen(picture: Image.Image) -> Image.Image:
 
 
 def _stretched(picture: Image.Image) -> Image.Image:
-    """Return a 32-bit picture as grey: 16-bit values stay as bright, others fill the range."""
-    low, high = (float(value) for value in picture.getextrema())  # type: ignore[arg-type]
+    """Return a 32-bit picture as gray: 16-bit values stay as bright, others fill the range."""
+    low, high = _range(picture)
     if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
         low, high = 0.0, _MAX_16_BITS
     scale = 255 / (high - low) if high > low else 1.0
     return picture.point(lambda value: value * scale - low * scale).convert("L")
+
+
+def _range(picture: Image.Image) -> tuple[float, float]:
+    """Return the least and the greatest value that count.
+
+    Maps and measurements mark pixels without a value by NaN, infinity or the least number of the type: a few
+    of them would turn all others black or white.
+    """
+    size = (min(picture.width, _SAMPLE_SIDE), min(picture.height, _SAMPLE_SIDE))
+    sample = picture.resize(size, Image.Resampling.NEAREST)
+    numbers = (float(value) for value in sample.get_flattened_data())  # type: ignore[arg-type]
+    values = sorted(value for value in numbers if math.isfinite(value) and abs(value) < _NO_VALUE)
+    if not values:
+        return 0.0, 0.0
+    outliers = len(values) // _OUTLIERS
+    return values[outliers], values[-1 - outliers]

@@ -40,6 +40,9 @@ _ENOUGH_FILLINGS = 2
 _SURVEY_SIDE = 256
 """Pixels of the shorter side at which a JPEG is decoded to find its rows: 8 times fewer, 10 times faster."""
 
+_PADDING_BYTES = 4096
+"""Zeros at a JPEG's end that are padding; fewer may be pixels: those of a plain ground can be all zeros."""
+
 _LONG_BMP_HEADER = 40
 """Bytes of the first header whose sizes have 32 bits (BITMAPINFOHEADER)."""
 
@@ -98,7 +101,8 @@ def intact_part(image: bytes, kind: Format, open_file: Open) -> Intact:
         return Intact(None)
     if kind is WEBP and count_frames(image, kind).frames > 1:
         return Intact(None)
-    if 2 * len(image) < _declared_length(image, kind):
+    # Not of a TIFF: some writers declare more than they write.
+    if kind is not TIFF and 2 * len(image) < _declared_length(image, kind):
         raise _too_little(kind, len(image) / _declared_length(image, kind))
 
     found = _surveys(image, kind, open_file)
@@ -119,13 +123,15 @@ def completed(image: bytes, kind: Format, filling: int | None) -> bytes:
     """
     if kind is JPEG:
         # An interrupted transfer may leave a file of full size; half a marker would swallow what follows.
-        there = image.rstrip(b"\0").rstrip(b"\xff")
+        data = image.rstrip(b"\0")
+        there = (data if len(image) - len(data) >= _PADDING_BYTES else image).rstrip(b"\xff")
         return there + _filler(filling, len(there)).translate(_NO_MARKERS) + _END_OF_JPEG
     if kind is WEBP:
         return _completed_webp(image, filling)
     if kind in (PNG, GIF):
         return image
-    return image + _filler(filling, max(0, _declared_length(image, kind) - len(image)))
+    missing = max(0, _declared_length(image, kind) - len(image))
+    return image + _filler(filling, min(missing, len(image)))
 
 
 def decode_what_is_there(file: ImageFile.ImageFile, intact: Intact) -> Image.Image:

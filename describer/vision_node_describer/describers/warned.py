@@ -4,7 +4,7 @@ from vision_node_contract.description import Description, Options
 
 from .wording import TRUNCATED_LABEL
 
-TRUNCATED = "The file ends too early: only the part of the picture that is there is described."
+TRUNCATED = "The file ends too early; what is there of the picture is described."
 
 
 def warn_of_truncation(description: Description, options: Options) -> Description:
