@@ -57,6 +57,13 @@ FOUND = {
     "a description in parts": json.dumps({"description": ["A cat sleeps", "on a red sofa."]}),
     "a short object behind prose": f"Here it is: {SHORT}",
     "Python's notation": str(FIELDS),
+    "written out twice": json.dumps(J),
+    "names in capitals": json.dumps({name.title(): value for name, value in FIELDS.items()}),
+    "the object as text in another one": json.dumps({"response": J}),
+    "arguments of a tool": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': J})}</tool_call>",
+    "an answer's tags": f"<answer>{J}</answer>",
+    "a box": f"<|begin_of_box|>{J}<|end_of_box|>",
+    "a marker at the end": f"{J}<|im_end|>",
 }
 
 
@@ -80,6 +87,11 @@ PROSE = {
     "a year": "[2024] A cat sleeps on a red sofa.",
     "a quotation": '"Keep off the grass", says the sign beside the sofa.',
     "code that the picture shows": 'The screen shows {"name": "x", "count": 3} beside a cat.',
+    "a list at its beginning": '["Hello"] is printed on a red shirt.',
+    "a label in brackets": "[Image: A red bus.]",
+    "an object at its beginning": '{ "a": 1 } is written on the board behind her.',
+    "a quotation mark in brackets": "['80s style] poster of a red car.",
+    "a marker at the end": "A cat sleeps.</s>",
     "a tag that the picture shows": "The screen shows the tag <think> and a cat.",
 }
 
@@ -87,6 +99,11 @@ PROSE = {
 @pytest.mark.parametrize("name", PROSE)
 def test_prose_is_a_description(name: str) -> None:
     assert read(PROSE[name]).description.split("\n", 1)[1] in PROSE[name]
+
+
+def test_a_description_may_quote_json_that_the_picture_shows() -> None:
+    words = 'An editor. It reads {"name": "x", "description": "y"}.'
+    assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
 
 
 CUT = {
@@ -107,6 +124,10 @@ CUT = {
     "an empty list": "[]",
     "an object of something else": '{"name": "x"}',
     "JSON in description": json.dumps({"description": '{"description": "A ca'}),
+    "escaped": J[:60].replace('"', '\\"'),
+    "curly quotes": "{\u201cdescription\u201d: \u201cA cat\u201d",
+    "bare names behind prose": 'Here it is: {description: "A dog", alt: "x"}',
+    "channels that never end": "<|channel|>analysis<|message|>A cat, or",
     "thoughts that never end": "<think>A cat, or is it",
     "thoughts and nothing": "<think>A cat.</think>  ",
     "nothing": " \n",
@@ -137,6 +158,11 @@ REFUSALS = [
     "I can't identify people in photographs.",
     "As an AI language model, I cannot help with this.",
     "I'm sorry, I can't identify who this is, but I can describe the clothes if you like.",
+    "I cannot provide a description of this image.",
+    "I can't describe this image.",
+    "I can't process images.",
+    "I must decline to describe this image.",
+    "我无法描述这张图片。",
     "Es tut mir leid, aber ich kann dabei nicht helfen.",
     "Tut mir leid, dabei kann ich nicht helfen.",
     "Leider kann ich Personen auf Bildern nicht identifizieren.",
@@ -166,7 +192,29 @@ def test_a_refusal_in_words_is_a_refusal(words: str) -> None:
         assert caught.value.reason is Reason.CONTENT_REFUSED
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I'm sorry, but I cannot see the image you provided.",
+        "I'm sorry, but I don't see any image.",
+        "I don't see an image attached. Please upload it.",
+        "I'm unable to view images directly. Could you describe it?",
+        "As a text-based AI, I cannot see images.",
+    ],
+)
+def test_a_model_that_got_no_picture_says_so(words: str) -> None:
+    with pytest.raises(DescribeError, match="reads pictures") as caught:
+        read(words)
+    assert caught.value.reason is Reason.REQUEST_REFUSED
+
+
 TRUE_DESCRIPTIONS = [
+    "I'm sorry, I can't identify the person in this image. A man in a blue suit stands at a podium.",
+    "I can't identify people in images, but I can tell you that a man in a suit is speaking to a crowd.",
+    "Sorry, I can't identify people in images. The photo features a man with a hat.",
+    "Unfortunately I cannot provide the name of this man. He wears a blue suit.",
+    "I don't see any people in this street at night.",
+    "I cannot see the face of the woman in the middle.",
     "A sign that says 'I'm sorry, we can't help with refunds'.",
     "Sorry, closed: a handwritten sign hangs in the door of a shop.",
     "'Sorry we missed you' is printed on a red card on a doormat.",
@@ -232,6 +280,11 @@ ODD_REPLIES: dict[str, tuple[bytes, str, str | None]] = {
     "usage in words": (completion("A cat.", usage={"prompt_tokens": "many"}), "A cat.", "m"),
     "usage as a list": (completion("A cat.", usage=[1]), "A cat.", "m"),
     "an error that is null": (completion("A cat.", error=None), "A cat.", "m"),
+    "a refusal that is false": (
+        completion("", choice={"message": {"content": "A cat.", "refusal": False}}),
+        "A cat.",
+        "m",
+    ),
     "no finish reason": (completion("A cat.", choice={"finish_reason": None}), "A cat.", "m"),
     "further fields": (completion("A cat.", choice={"logprobs": 1, "index": "x"}, id=7), "A cat.", "m"),
 }
@@ -261,6 +314,18 @@ IN_ANSWER: dict[str, tuple[bytes, Reason]] = {
     "filtered": (failure({"code": "content_filter"}), Reason.CONTENT_REFUSED),
     "bad request": (failure({"code": 400, "message": "too many images"}), Reason.REQUEST_REFUSED),
     "overloaded": (failure({"code": 502, "message": "overloaded"}), Reason.PROVIDER_UNAVAILABLE),
+    "flagged": (
+        failure({"code": 403, "message": "requires moderation: your input was flagged"}),
+        Reason.CONTENT_REFUSED,
+    ),
+    "in a list": (b'[{"error": {"code": 429, "message": "quota"}}]', Reason.RATE_LIMITED),
+    "as an object": (b'{"object": "error", "message": "x", "code": 400}', Reason.REQUEST_REFUSED),
+    "beside an empty answer": (completion("", error={"code": 502}), Reason.PROVIDER_UNAVAILABLE),
+    "stopped for an unsafe picture": (
+        completion("", choice={"finish_reason": "IMAGE_SAFETY"}),
+        Reason.CONTENT_REFUSED,
+    ),
+    "a refusal in parts": (completion([{"type": "refusal", "refusal": "no"}]), Reason.CONTENT_REFUSED),
     "a word": (failure("something went wrong"), Reason.PROVIDER_UNAVAILABLE),
     "with empty choices": (failure({"code": 429}, choices=[]), Reason.RATE_LIMITED),
     "in the choice": (

@@ -128,6 +128,31 @@ WRONG = {
         JSONResponse({"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}, 404),
         Reason.MODEL_NOT_FOUND,
     ),
+    "a missing model, of Gemini": (
+        JSONResponse([{"error": {"code": 404, "message": "models/foo is not found for API version"}}], 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "a missing model, as text": (JSONResponse({"error": "model 'x' not found"}, 404), Reason.MODEL_NOT_FOUND),
+    "no provider of the model": (
+        JSONResponse({"error": {"message": "No endpoints found that support image input"}}, 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "OpenAI's": (
+        JSONResponse({"error": {"message": "Invalid URL (POST /chat/completions)"}}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "a wrong key, of Gemini": (
+        JSONResponse([{"error": {"code": 400, "message": "API key not valid. Pass a valid one."}}], 400),
+        Reason.CREDENTIALS_REFUSED,
+    ),
+    "a flagged picture": (
+        JSONResponse({"error": {"code": 403, "message": "requires moderation; your input was flagged"}}, 403),
+        Reason.CONTENT_REFUSED,
+    ),
+    "a type that is an object": (
+        JSONResponse({"error": {"type": {}, "message": "x"}}, 400),
+        Reason.REQUEST_REFUSED,
+    ),
     "a missing model": (JSONResponse(NO_SUCH_MODEL, 404), Reason.MODEL_NOT_FOUND),
     "a redirect to TLS": (RedirectResponse("https://127.0.0.1/v1?key=secret", 301), Reason.OPTIONS_INVALID),
     "a page in place of an answer": (HTMLResponse("<h1>Open WebUI</h1>"), Reason.PROVIDER_UNAVAILABLE),
@@ -141,7 +166,7 @@ async def test_an_address_that_looks_wrong_is_said_to(server: tuple[Server, str]
     with pytest.raises(DescribeError) as caught:
         await describe(url)
     assert caught.value.reason is reason
-    if reason is not Reason.MODEL_NOT_FOUND:
+    if reason in (Reason.OPTIONS_INVALID, Reason.PROVIDER_UNAVAILABLE):
         assert "OPENAI_BASE_URL looks wrong" in caught.value.message
         assert "/v1" in caught.value.message
     assert "secret" not in caught.value.message

@@ -39,7 +39,7 @@ MAX_PIXELS = 100_000_000
 nine as AVIF and sixteen as WebP, whose decoders keep copies: measured, 430, 890 and 1,570 MB."""
 
 MAX_SIDE = 100_000
-"""Pixels. JPEG, WebP and GIF allow 65,535 at most; what is longer is a strip that shows nothing when it is reduced."""
+"""Pixels. JPEG, WebP and GIF allow 65,535; a longer strip shows nothing once it is reduced."""
 
 _BYTES_PER_PIXEL = {
     "JPEG": 4,

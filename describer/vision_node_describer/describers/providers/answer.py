@@ -7,9 +7,9 @@ from vision_node_contract.description import MAX_ALT_CHARACTERS, Description, Op
 from vision_node_contract.reasons import DescribeError, Reason
 
 from ..wording import TITLE
-from .json_answer import fields_in, find_object, json_object, starts_as_json
-from .refusals import is_refusal
-from .thoughts import UnclosedThoughtsError, after_thoughts
+from .json_answer import fields_in, find_object, is_json, json_object, starts_as_json
+from .refusals import is_refusal, sees_no_picture
+from .thoughts import UnclosedThoughtsError, after_thoughts, without_markers
 from .wording import clean, one_line, shorten
 from .wording import said as quoted
 
@@ -65,7 +65,7 @@ def read_answer(
     Raises:
         DescribeError: EmptyAnswer: it says nothing, or is cut; ContentRefused: it is a refusal.
     """
-    text = answer.strip().strip(_INVISIBLE).strip()
+    text = without_markers(answer.strip().strip(_INVISIBLE).strip())
     whole = json_object(text)
     said = fields_in(whole) if whole else None
     if said is None:
@@ -112,8 +112,11 @@ def shaped(
     body = _untitled(clean(_string(said.get("description")), MAX_CHARACTERS))
     if not body:
         body = clean(_string(said.get("caption")) or _string(said.get("alt")), MAX_CHARACTERS)
-    if not body or starts_as_json(body):
+    if not body or is_json(body):
         raise DescribeError(Reason.EMPTY_ANSWER, "the model answered without a description that can be read")
+    if sees_no_picture(body):
+        message = f"the model saw no picture; set one that reads pictures: {quoted(body)}"
+        raise DescribeError(Reason.REQUEST_REFUSED, message)
     if is_refusal(body):
         raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quoted(body)}")
 

@@ -23,21 +23,32 @@ _NESTED = 3
 
 FIELDS = frozenset({"description", "alt", "caption", "tags", "text", "language"})
 
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+_WORDS_OF_A_SENTENCE = 3
+
 _OPENING = re.compile(r'\{(?=\s*["\'])')
 
+_QUOTE = r"""\\*["'“”„]"""
+"""Straight, curly or escaped, as models write them."""
+
 _BEGINS = re.compile(
-    r"""^\W{0,8}(?:json)?\s*[{\[]\s*(?:["'{\[}\]]|\w+\s*:|$)"""  # an object or a list
-    r"""|^\W{0,8}\[\s*-?\d[\d.]*\s*(?:,|\]\s*$)"""  # a list of numbers
-    r"""|^\W{0,8}["'](?:description|alt|caption)["']\s*:"""  # the inside of one
-    r"""|[{,]\s*["'](?:description|alt|caption)["']\s*:""",  # one that follows prose
+    rf"""\W{{0,8}}(?:json)?\s*(?:\{{\s*(?:{_QUOTE}|[{{}}\]]|\w+\s*:|$)|\[\s*(?:\{{|"|\]|$|'[^']*'\s*[,\]]|-?\d[\d.]*\s*[,\]]))"""
+    rf"""|\W{{0,8}}{_QUOTE}(?:description|alt|caption){_QUOTE}\s*:""",
     re.IGNORECASE,
 )
+"""An object, a list, or the inside of one."""
+
+_TURNS_INTO = re.compile(rf"[{{,]\s*(?:{_QUOTE})?(?:description|alt|caption)(?:{_QUOTE})?\s*:", re.IGNORECASE)
+"""An object of a description's fields that follows something else."""
 
 
 def json_object(text: str | bytes) -> Object | None:
     """Return the JSON object that text is, if it is one that can be stored: no NaN, no half characters."""
     try:
         value = json.loads(text, strict=False, parse_constant=_refuse)
+        if isinstance(value, str):  # written out twice
+            value = json.loads(value, strict=False, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and _can_be_stored(value) else None
@@ -73,7 +84,20 @@ def fields_in(value: Object) -> Object | None:
 
 def starts_as_json(text: str) -> bool:
     """Return whether text is JSON or turns into it, whole or not: nothing that a person should read."""
-    return _BEGINS.search(text[:MAX_CHARACTERS]) is not None
+    text = text[:MAX_CHARACTERS]
+    return is_json(text) or _TURNS_INTO.search(text) is not None
+
+
+def is_json(text: str) -> bool:
+    """Return whether text begins as JSON, and is no sentence that begins with some."""
+    text = text.strip()
+    if _BEGINS.match(text) is None:
+        return False
+    try:
+        _, end = json.JSONDecoder(strict=False).raw_decode(text)
+    except (ValueError, RecursionError):
+        return True
+    return len(_WORD.findall(text, end)) < _WORDS_OF_A_SENTENCE
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -95,6 +119,8 @@ def _is_the_answer(found: Object, *, before: int) -> bool:
 
 def _inner(value: Object, levels: int) -> Object | None:
     """Return the object with the fields, in this one or within it."""
+    if "description" not in value:
+        value = {key.lower() if key.lower() in FIELDS else key: item for key, item in value.items()}
     description = value.get("description")
     if isinstance(description, str):
         written_out = find_object(description) if description.lstrip()[:1] == "{" and levels else None
@@ -115,7 +141,12 @@ def _inner(value: Object, levels: int) -> Object | None:
 
 def _objects_in(value: Object) -> list[Object]:
     parts = [part for item in value.values() for part in (item if isinstance(item, list) else [item])]
-    return [part for part in parts if isinstance(part, dict)]
+    written = (json_object(part) if _is_written_object(part) else part for part in parts)
+    return [part for part in written if isinstance(part, dict)]
+
+
+def _is_written_object(part: object) -> bool:
+    return isinstance(part, str) and part.lstrip()[:1] == "{"
 
 
 def _literal(text: str) -> Object | None:

@@ -17,10 +17,34 @@ CHECK_ADDRESS = (
     "such as http://ollama.default.svc:11434/v1"
 )
 
+_NO_SUCH_PAGE = re.compile(
+    r"^\W*(?:404\W+)?(?:the )?(?:requested )?(?:page|resource|route|url|path|endpoint)?\s*(?:was )?"
+    r"not found\W*$|invalid url|method not allowed|no route|unknown (?:url|path|endpoint|request url)",
+    re.IGNORECASE,
+)
+"""How servers of this protocol say that they have nothing at a path."""
+
+_WORDED = (
+    (
+        Reason.CREDENTIALS_REFUSED,
+        re.compile(r"api.?key.{0,20}(?:not valid|invalid)|API_KEY_INVALID", re.IGNORECASE),
+    ),
+    (
+        Reason.CONTENT_REFUSED,
+        re.compile(r"requires moderation|input was flagged|safety system", re.IGNORECASE),
+    ),
+)
+"""What only the words tell: Gemini refuses a wrong key with 400, OpenRouter a flagged picture with 403."""
+
 _CODES = {
     Reason.QUOTA_EXHAUSTED: {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"},
     Reason.MODEL_NOT_FOUND: {"model_not_found", "deploymentnotfound", "model_not_available"},
-    Reason.CONTENT_REFUSED: {"content_filter", "content_policy_violation", "moderation_error"},
+    Reason.CONTENT_REFUSED: {
+        "content_filter",
+        "content_policy_violation",
+        "moderation_error",
+        "moderation_blocked",
+    },
     Reason.CREDENTIALS_REFUSED: {"invalid_api_key", "authentication_error", "permission_error"},
     Reason.RATE_LIMITED: {"rate_limit_exceeded", "rate_limit_error", "too_many_requests"},
     Reason.PROVIDER_UNAVAILABLE: {"server_error", "overloaded_error", "api_error", "timeout"},
@@ -45,6 +69,9 @@ _SPECIFIC = (
 )
 """Reasons that an error's code tells better than its HTTP status."""
 
+_QUOTED_CHARACTERS = 2000
+"""Of an error's body that is looked through."""
+
 _DISPENSABLE = frozenset(
     {"response_format", "text", "store", "max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
@@ -60,7 +87,8 @@ def refused_fields(error: APIError) -> frozenset[str]:
         return frozenset()
     if error.param:
         return _DISPENSABLE & {str(error.param).partition(".")[0]}
-    return _NAMED_IN_WORDS & set(re.findall(r"\w+", _words(error)))
+    words = _words(error).lower()
+    return frozenset(name for name in _NAMED_IN_WORDS if name in words or name.replace("_", " ") in words)
 
 
 def reason_for(error: APIError, *, server: str, model: str, key: str | None) -> DescribeError:
@@ -107,10 +135,18 @@ def _status(error: APIStatusError, server: str, model: str) -> tuple[Reason, str
 
 def _is_wrong_address(error: APIStatusError) -> bool:
     """Return whether a 404 or 405 is that of a web server which has no such page, not of a missing model."""
-    if error.status_code == 405:
-        return True
-    about_model = re.search("model|deployment", f"{_words(error)} {error.code}", re.IGNORECASE)
-    return error.status_code == 404 and not (about_model and isinstance(error.body, dict))
+    if error.status_code not in (404, 405):
+        return False
+    message = _words(error)
+    return not _has_message(error) or _NO_SUCH_PAGE.search(message) is not None
+
+
+def _has_message(error: APIStatusError) -> bool:
+    """Return whether the server worded an error in its protocol: an object, a list of one, or its text."""
+    body = error.body[0] if isinstance(error.body, list) and error.body else error.body
+    if isinstance(body, str):
+        return error.response.text.lstrip().startswith(("{", "["))
+    return isinstance(body, dict) and bool(body.keys() & {"message", "error"})
 
 
 def _target(location: str) -> str:
@@ -137,6 +173,7 @@ def reason_in_answer(failure: JsonValue) -> DescribeError:
     if status is not None and reason not in _SPECIFIC:
         reason = _by_status(status)
     message = failure.get("message") or failure.get("code") or "no explanation"
+    reason = _by_words(str(message)) or reason
     return DescribeError(
         reason or Reason.PROVIDER_UNAVAILABLE, f"the provider answers with an error: {said(str(message))}"
     )
@@ -144,8 +181,13 @@ def reason_in_answer(failure: JsonValue) -> DescribeError:
 
 def _by_code(error: APIStatusError) -> Reason | None:
     """Return the reason that the error's code or type gives, where it says more than the status."""
-    codes = {(error.code or "").lower(), (error.type or "").lower()}
-    return next((reason for reason in _SPECIFIC if codes & _CODES[reason]), None)
+    codes = {str(error.code or "").lower(), str(error.type or "").lower()}
+    by_code = next((reason for reason in _SPECIFIC if codes & _CODES[reason]), None)
+    return by_code or _by_words(f"{_words(error)} {error.response.text[:_QUOTED_CHARACTERS]}")
+
+
+def _by_words(text: str) -> Reason | None:
+    return next((reason for reason, words in _WORDED if words.search(text)), None)
 
 
 def _by_status(status: int) -> Reason:
@@ -155,7 +197,9 @@ def _by_status(status: int) -> Reason:
 
 
 def _words(error: APIStatusError) -> str:
-    body = error.body
+    body = error.body[0] if isinstance(error.body, list) and error.body else error.body
+    if isinstance(body, dict):
+        body = body.get("error") or body
     message = body.get("message") if isinstance(body, dict) else body
     return message if isinstance(message, str) else error.message
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic_core import from_json
 from vision_node_contract.description import Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .answer import SCHEMA
-from .json_answer import json_object
 from .openai_errors import reason_in_answer
 from .prompt import RULES
 from .upload import Upload
@@ -27,8 +27,8 @@ _SCHEMA_NAME = "description"
 _TEXT_PARTS = (None, "text", "output_text")
 """Types of a message's parts that are its text; `thinking`, `reasoning` and the like are not."""
 
-_FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation", "spii"})
-"""OpenAI's word, and those of Google's models behind gateways."""
+_FILTERED = ("content_filter", "safety", "prohibited", "blocklist", "recitation", "spii")
+"""OpenAI's word, and those of Google's models behind gateways, such as IMAGE_SAFETY."""
 
 _TOO_LONG = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 
@@ -77,7 +77,7 @@ class _Tokens(_Part):
 class _Content(_Part):
     type: str | None = None
     text: str | None = None
-    refusal: str | None = None
+    refusal: JsonValue = None
 
 
 class _Item(_Part):
@@ -101,7 +101,7 @@ class _Response(_Part):
 
 class _Message(_Part):
     content: str | list[str | _Content] | None = None
-    refusal: str | None = None
+    refusal: JsonValue = None
 
 
 class _Choice(_Part):
@@ -166,9 +166,25 @@ def read_reply(api: Api, body: bytes) -> Reply:
 
 def _error_in(body: bytes) -> JsonValue:
     """Return the error that stands where the answer should be, as some servers send with HTTP 200."""
-    whole = json_object(body) or {}
-    answered = whole.get("output") or whole.get("choices")
-    return None if answered else whole.get("error")
+    try:
+        whole = from_json(body)
+    except ValueError:
+        return None
+    if isinstance(whole, list) and whole:  # as Google's gateway wraps it
+        whole = whole[0]
+    if not isinstance(whole, dict):
+        return None
+    if whole.get("object") == "error":
+        return whole
+    return None if _says_something(whole) else whole.get("error")
+
+
+def _says_something(whole: dict[str, Any]) -> bool:
+    """Return whether there is any text in an answer; an error beside it came too late to matter."""
+    choices = whole.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    return bool(whole.get("output")) or (isinstance(message, dict) and bool(message.get("content")))
 
 
 def _read_response(response: _Response) -> Reply:
@@ -180,7 +196,7 @@ def _read_response(response: _Response) -> Reply:
         raise reason_in_answer(response.error or "no reason is given")
     _check_refusal(next((content.refusal for content in contents if content.refusal), None))
 
-    text = "".join(content.text or "" for content in contents if content.type == "output_text")
+    text = "".join(content.text or "" for content in contents if content.type in _TEXT_PARTS)
     return Reply(_not_empty(text, finish), response.model, _usage(response.usage), finish or response.status)
 
 
@@ -191,7 +207,11 @@ def _read_completion(completion: _Completion) -> Reply:
     if choice.error:
         raise reason_in_answer(choice.error)
     message = choice.message or _Message()
+    parts = message.content if isinstance(message.content, list) else []
     _check_refusal(message.refusal)
+    _check_refusal(
+        next((part.refusal for part in parts if isinstance(part, _Content) and part.refusal), None)
+    )
     _check_end(choice.finish_reason)
 
     text = _not_empty(_joined(message.content), choice.finish_reason)
@@ -214,15 +234,15 @@ def _usage(tokens: JsonValue) -> Usage | None:
         return None
 
 
-def _check_refusal(refusal: str | None) -> None:
+def _check_refusal(refusal: JsonValue) -> None:
     if refusal:
-        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {said(refusal)}")
+        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {said(str(refusal))}")
 
 
 def _check_end(reason: str | None) -> None:
     """Raise for the ends that leave no whole answer, in the words of either protocol and of others."""
     reason = (reason or "").lower()
-    if reason in _FILTERED:
+    if any(word in reason for word in _FILTERED):
         message = "the provider's content filter stopped the answer; the picture is not described"
         raise DescribeError(Reason.CONTENT_REFUSED, message)
     if reason in _TOO_LONG:

@@ -39,7 +39,7 @@ _LANGUAGES = (
         cannot=_CANNOT,
         task=(
             "help|assist|comply|identify|recogni[sz]e|describe|analy[sz]e|process|provide|discuss|fulfil|continue"
-            "|engage|do (?:that|this)|view|see images"
+            "|engage|do (?:that|this)"
         ),
         between=12,
     ),
@@ -47,7 +47,10 @@ _LANGUAGES = (
         sorry="(?:es )?tut mir (?:sehr )?leid|entschuldigung|leider|bedauerlicherweise",
         but="aber",
         cannot=r"(?:\w+ )?(?:ich (?:kann|darf)|(?:kann|darf) ich|ich bin nicht in der lage)",
-        task="helfen|weiterhelfen|unterstützen|identifizieren|beschreiben|dienen|beantworten|erkennen",
+        task=(
+            "helfen|weiterhelfen|unterstützen|identifizieren|beschreiben|dienen|beantworten|erkennen"
+            "|bilder sehen"
+        ),
     ),
     _Language(
         sorry="je suis (?:vraiment )?désolée?|désolée?|malheureusement",
@@ -93,10 +96,28 @@ _LANGUAGES = (
     ),
 )
 
+_PICTURES = (
+    "(?:this|the|any|your|that|a|an) (?:[a-z]+ )?(?:images?|pictures?|photos?|photographs?)"
+    "|images|pictures|photos"
+)
+
 _WITHOUT_APOLOGY = (
     rf"(?:{_CANNOT}) (?:help|assist|comply|fulfil|identify (?:people|the person|individuals|anyone|who))",
+    rf"(?:{_CANNOT}) (?:provide a description of|describe|process|analy[sz]e) (?:{_PICTURES})",
+    "i must (?:respectfully )?decline",
     "(?:dabei|damit|hierbei) kann ich (?:leider |ihnen |dir )*nicht (?:helfen|weiterhelfen|dienen)",
 )
+
+_SEES_NOTHING = re.compile(
+    rf"^\W*(?:(?:{_LANGUAGES[0].sorry})[\s,;:.!–—-]+(?:but\s+)?)?"
+    rf"(?:as an? [\w -]{{0,40}}?(?:ai|model|assistant)[\w -]{{0,20}}, )?"
+    rf"(?:(?:{_CANNOT}) (?:directly )?(?:see|view|access|open) (?:{_PICTURES})"
+    r"|i (?:don't|do not) (?:actually )?(?:see|have) (?:any|an|the) (?:\w+ )?"
+    "(?:image|picture|photo|attachment)"
+    r"|(?:there is|i see) no (?:image|picture|photo|attachment)\b)",
+    re.IGNORECASE,
+)
+"""What a model without eyes answers, or one whose server has dropped the picture."""
 
 # Japanese, Chinese and Korean put no spaces between words.
 _WITHOUT_SPACES = (
@@ -104,6 +125,7 @@ _WITHOUT_SPACES = (
     "(?:できません|できかねます|お手伝い|お応え|お答え)",
     "(?:很?抱歉|对不起|對不起|很遗憾|很遺憾).{0,10}?我?(?:无法|不能|無法|没办法).{0,20}?"
     "(?:帮|幫|协助|協助|识别|識別|辨认|描述|提供|回答|处理)",
+    "我(?:无法|不能|無法)(?:描述|识别|識別|处理|查看|辨认).{0,12}?(?:图|圖|照片|人物)",
     "(?:죄송합니다|죄송하지만|미안합니다).{0,40}?(?:수 없습니다|어렵습니다)",
 )
 
@@ -112,17 +134,43 @@ _REFUSES = re.compile(rf"^\W*(?:{'|'.join(_ALL)})", re.IGNORECASE)
 
 _GOES_ON = re.compile(
     r"\b(?:but|however|aber|jedoch|mais|pero|però|mas|maar|ale|но)\b(?!\s+(?:i|ich|je|ik|я)\b)"
+    r"|\bbut i (?:can|do) (?:tell you|see|say|describe|confirm)\b(?!.{0,60}\bif you\b).{25}"
     r"|\b(?:shows?|depicts?|there (?:is|are)|zeigt|zu sehen|montre|on voit|muestra|mostra|toont|pokazuje)\b"
-    "|但|写って|图中|画面|보입니다|показан",
+    "|但(?!我)|写って|图中|画面|보입니다|показан",
     re.IGNORECASE,
 )
 """An answer that goes on so describes something after all."""
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+
+_ABOUT_ITSELF = re.compile(
+    r"\W*(?:i\b|i'|please|if\b|feel free|let me|you\b|your\b|perhaps|however,? (?:i|if|you)\b"
+    r"|for (?:help|more|further)|is there|would you|can you|could you|my\b|this (?:is|request|goes|would)|that (?:is|would)|sorry|thank"
+    r"|bitte|ich|wenn|falls|gern|kann|je\b|si\b|n'hésitez|veuillez|por favor|puedo|puede|per favore|posso"
+    r"|se\b|als\b|ik\b"
+    r"|$)",
+    re.IGNORECASE,
+)
+"""How a further sentence of a refusal begins: about the assistant or its user, not about a picture."""
+
 
 def is_refusal(text: str) -> bool:
     """Return whether a model's answer is an apology in place of a description."""
-    text = " ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+    text = _normalized(text)
     if len(text) > MAX_CHARACTERS:
         return False
     found = _REFUSES.match(text)
-    return found is not None and _GOES_ON.search(text, found.end()) is None
+    if found is None or _GOES_ON.search(text, found.end()):
+        return False
+    _, *further = _SENTENCE_END.split(text[found.end() :])
+    return not any(sentence for sentence in further if not _ABOUT_ITSELF.match(sentence))
+
+
+def sees_no_picture(text: str) -> bool:
+    """Return whether a model answers that it got no picture, or reads none."""
+    text = _normalized(text)
+    return len(text) <= MAX_CHARACTERS and _SEES_NOTHING.match(text) is not None
+
+
+def _normalized(text: str) -> str:
+    return " ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())

@@ -2,17 +2,35 @@
 
 import re
 
-_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|seed:think)"
+_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|seed:think)"
 
-_OPEN = re.compile(rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>", re.IGNORECASE)
-_CLOSE = re.compile(
-    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>", re.IGNORECASE
+_OPEN = re.compile(
+    rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>|<unused94>"
+    r"|<\|channel\|>analysis<\|message\|>",
+    re.IGNORECASE,
 )
-"""Tags of DeepSeek, Qwen, Magistral, Kimi, Sky-T1 and of OpenAI's open models (harmony format)."""
+_CLOSE = re.compile(
+    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>"
+    r"|<\|channel\|>final<\|message\|>",
+    re.IGNORECASE,
+)
+"""Tags of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, MedGemma and OpenAI's open models (harmony)."""
+
+_MARKERS = re.compile(
+    r"</?answer>|<\|(?:begin|end)_of_box\|>|<\|(?:START|END)_RESPONSE\|>"
+    r"|(?:</s>|<\|(?:im_end|eot_id|endoftext|end|return)\|>|<end_of_turn>)\s*$",
+    re.IGNORECASE,
+)
+"""What chat templates put around an answer or at its end, where a server leaves it in."""
 
 
 class UnclosedThoughtsError(ValueError):
     """The answer is nothing but thoughts: it ended before they did."""
+
+
+def without_markers(text: str) -> str:
+    """Return text without what a chat template has put around it."""
+    return _MARKERS.sub("", text).strip()
 
 
 def after_thoughts(text: str) -> list[str]:
