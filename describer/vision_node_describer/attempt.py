@@ -30,6 +30,7 @@ from vision_node_contract.transitions import StatusPatch
 
 from .describers import Describer, Remote
 from .describers.fallback import instead_of, may_stand_in
+from .describers.interface import attempt_seconds
 from .describers.picture import is_truncated
 from .describers.warned import warn_of_truncation
 from .last_words import LastWords
@@ -90,7 +91,7 @@ class Attempts:
             key = job.spec.image.key
             return _failure(Reason.IMAGE_NOT_FOUND, f"no object {key} is in the bucket; put it there first")
         except StoreUnavailableError as error:
-            return _failure(Reason.STORAGE_UNAVAILABLE, str(error))
+            return _failure(error.reason, str(error))
         except MemoryError:
             return _failure(Reason.OUT_OF_MEMORY, "the image needs more memory than the worker may have")
         except Exception as error:
@@ -140,7 +141,9 @@ class Attempts:
             async with decoding:
                 return cast("Description", await self._in_thread(describer.describe, image, options))
 
-        async with _limited(job.spec.timeout_seconds or self._settings.timeout_seconds):
+        seconds = job.spec.timeout_seconds or self._settings.timeout_seconds
+        attempt_seconds.set(seconds)
+        async with _limited(seconds):
             if isinstance(describer, Remote):
                 async with decoding:
                     prepared = await self._in_thread(describer.prepare, image, options)

@@ -145,7 +145,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 _ABOUT_ITSELF = re.compile(
     r"\W*(?:i\b|i'|please|if\b|feel free|let me|you\b|your\b|perhaps|however,? (?:i|if|you)\b"
-    r"|for (?:help|more|further)|is there|would you|can you|could you|my\b|this (?:is|request|goes|would)|that (?:is|would)|sorry|thank"
+    r"|for (?:help|more|further)|is there|would you|can you|could you|my\b|this (?:is|request|goes|would)"
+    "|that (?:is|would)|sorry|thank"
     r"|bitte|ich|wenn|falls|gern|kann|je\b|si\b|n'hésitez|veuillez|por favor|puedo|puede|per favore|posso"
     r"|se\b|als\b|ik\b"
     r"|$)",
