@@ -57,7 +57,7 @@ UNKNOWN = {
     "zeros": bytes(1000),
     "every byte": bytes(range(256)) * 40,
     "one byte": b"\xff",
-    "base64": b"iVBORw0KGgoAAAANSUhEUgAAAEAAAAAwCAIAAAAuKetI",
+    "base64 of a text": b"bm90IGFuIGltYWdlCg==",
     "JSON": b'{"image": "data:image/png;base64,iVBORw0KGgo="}',
 }
 
