@@ -22,6 +22,10 @@ class Reason(StrEnum):
     EMPTY_ANSWER = "EmptyAnswer"
     PROVIDER_UNAVAILABLE = "ProviderUnavailable"
     STORAGE_UNAVAILABLE = "StorageUnavailable"
+    STORAGE_FULL = "StorageFull"
+    STORAGE_DENIED = "StorageDenied"
+    CLOCK_SKEW = "ClockSkew"
+    BUCKET_NOT_FOUND = "BucketNotFound"
     DESCRIBER_FAILED = "DescriberFailed"
     ATTEMPT_TIMED_OUT = "AttemptTimedOut"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -36,12 +40,22 @@ class Reason(StrEnum):
         return self in _TRANSIENT
 
 
-_TRANSIENT = frozenset(
+STORAGE_REASONS = frozenset(
+    {
+        Reason.STORAGE_UNAVAILABLE,
+        Reason.STORAGE_FULL,
+        Reason.STORAGE_DENIED,
+        Reason.CLOCK_SKEW,
+        Reason.BUCKET_NOT_FOUND,
+    }
+)
+"""Reasons that say that the bucket, and not the image, is what failed an attempt."""
+
+_TRANSIENT = STORAGE_REASONS | frozenset(
     {
         Reason.RATE_LIMITED,
         Reason.EMPTY_ANSWER,
         Reason.PROVIDER_UNAVAILABLE,
-        Reason.STORAGE_UNAVAILABLE,
         Reason.DESCRIBER_FAILED,
         Reason.ATTEMPT_TIMED_OUT,
         Reason.OUT_OF_MEMORY,

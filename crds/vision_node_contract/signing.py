@@ -4,15 +4,18 @@ Their client itself sends through blocking connections, which costs a thread's t
 CPU for every image.
 """
 
-from urllib.parse import urlunsplit
+from urllib.parse import SplitResult, urlunsplit
 
 from minio import time
 from minio.credentials.credentials import Credentials
-from minio.helpers import BaseURL, check_object_name
+from minio.helpers import BaseURL, DictType, check_object_name
 from minio.signer import sign_v4_s3
 from yarl import URL
 
 NO_BODY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+Signed = tuple[URL, dict[str, str]]
+"""Address and headers of a request."""
 
 
 class Signer:
@@ -24,7 +27,7 @@ class Signer:
         self._bucket = bucket
         self._credentials = Credentials(access_key, secret_key)
 
-    def sign(self, method: str, key: str, sha256: str = NO_BODY_SHA256) -> tuple[URL, dict[str, str]]:
+    def sign(self, method: str, key: str, sha256: str = NO_BODY_SHA256) -> Signed:
         """Return address and headers of a request for an object; `sha256` is its body's, in hexadecimal.
 
         Raises:
@@ -32,6 +35,16 @@ class Signer:
         """
         check_object_name(key)
         url = self._urls.build(method=method, region=self._region, bucket_name=self._bucket, object_name=key)
+        return self._signed(method, url, sha256)
+
+    def sign_bucket(self, method: str, query: DictType | None = None) -> Signed:
+        """Return address and headers of a request, without a body, for the bucket itself."""
+        url = self._urls.build(
+            method=method, region=self._region, bucket_name=self._bucket, query_params=query
+        )
+        return self._signed(method, url, NO_BODY_SHA256)
+
+    def _signed(self, method: str, url: SplitResult, sha256: str) -> Signed:
         now = time.utcnow()
         headers = sign_v4_s3(
             method=method,

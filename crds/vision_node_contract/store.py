@@ -6,23 +6,35 @@ Objects travel over aiohttp, signed; what is asked seldom is asked by MinIO's cl
 import asyncio
 import hashlib
 import os
-import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Self, TypeVar
+from xml.etree.ElementTree import ParseError
 
 import aiohttp
 import certifi
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
+from minio.helpers import DictType
 from urllib3.exceptions import HTTPError
 
-from .signing import NO_BODY_SHA256, Signer
+from .signing import Signed, Signer
+from .storage_errors import (
+    FailureLog,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+    refusal,
+    refusal_by_code,
+    silence,
+)
+
+__all__ = ["ObjectNotFoundError", "Store", "StoreSettings", "StoreUnavailableError"]
 
 T = TypeVar("T")
 
@@ -30,7 +42,7 @@ TRANSFERS = 16
 """At once: more would only queue inside MinIO on a small node."""
 
 THREADS = 2
-"""For housekeeping: lists, deletions, checks."""
+"""For housekeeping: lists."""
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
@@ -58,16 +70,13 @@ REFUSAL_BYTES = 1 << 16
 """Of an answer that is no object: it holds a few hundred, and whoever answers in the bucket's place may
 send more."""
 
-_MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
-_CODE = re.compile(rb"<Code>(\w+)</Code>")
+_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
+"""Query of the smallest list (Amazon S3 API Reference, ListObjectsV2)."""
 
+_NO_ANSWER = (MinioException, HTTPError, OSError, ParseError, ValueError)
+"""What MinIO's client raises for no answer, or for one that is no XML or no text."""
 
-class ObjectNotFoundError(Exception):
-    """No object has that key."""
-
-
-class StoreUnavailableError(Exception):
-    """The bucket can't be reached or refuses us; the message has no credentials."""
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,7 @@ class Store:
             settings.secret_key,
         )
         self._bucket = settings.bucket
+        self._failures = FailureLog()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._minio = _client(settings)
 
@@ -138,7 +148,8 @@ class Store:
             StoreUnavailableError: nothing may have been stored.
         """
         digest = sha256 or hashlib.sha256(data).hexdigest()
-        await self._send("PUT", key, digest, data, {"Content-Type": media_type})
+        headers = {"Content-Type": media_type}
+        await self._send("PUT", lambda: self._signer.sign("PUT", key, digest), data=data, headers=headers)
 
     async def get(self, key: str, most: int) -> bytes:
         """Return the object's bytes; at most `most` + 1 of them are read, so the caller sees an excess.
@@ -147,7 +158,7 @@ class Store:
             ObjectNotFoundError: no such key.
             StoreUnavailableError: no answer.
         """
-        return await self._send("GET", key, NO_BODY_SHA256, None, {}, most + 1)
+        return await self._send("GET", lambda: self._signer.sign("GET", key), most=most + 1)
 
     async def delete(self, key: str) -> None:
         """Remove the object, if it is there.
@@ -155,7 +166,7 @@ class Store:
         Raises:
             StoreUnavailableError: no answer.
         """
-        await self._run(lambda: self._minio.remove_object(bucket_name=self._bucket, object_name=key))
+        await self._send("DELETE", lambda: self._signer.sign("DELETE", key))
 
     async def list_older(self, prefix: str, than: datetime) -> list[str]:
         """Return the keys under `prefix` whose objects were last written before `than` (UTC).
@@ -166,13 +177,19 @@ class Store:
         return await self._run(lambda: self._list_older(prefix, than))
 
     async def check(self) -> None:
-        """Return if the bucket answers.
+        """Return if the bucket is there and answers us.
 
         Raises:
-            StoreUnavailableError: it does not, or it does not exist.
+            StoreUnavailableError: it does not.
         """
-        if not await self._run(lambda: self._minio.bucket_exists(bucket_name=self._bucket)):
-            raise StoreUnavailableError(f"bucket {self._bucket} does not exist")
+        with self._failures.recording():
+            try:
+                await self._exchange("HEAD", lambda: self._signer.sign_bucket("HEAD"))
+            except StoreUnavailableError as error:
+                if not error.code:
+                    raise
+                # The answer to a HEAD has no body, so it does not say why; that to a GET does.
+                await self._exchange("GET", lambda: self._signer.sign_bucket("GET", _ONE_KEY))
 
     def _list_older(self, prefix: str, than: datetime) -> list[str]:
         found = self._minio.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True)
@@ -181,48 +198,67 @@ class Store:
     async def _send(
         self,
         method: str,
-        key: str,
-        sha256: str,
-        data: bytes | None,
-        headers: dict[str, str],
+        sign: Callable[[], Signed],
+        *,
+        data: bytes | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
         most: int = REFUSAL_BYTES,
     ) -> bytes:
+        """Return the answer's body, at most `most` bytes of it; log a failure."""
+        with self._failures.recording():
+            return await self._exchange(method, sign, data, headers, most)
+
+    async def _exchange(
+        self,
+        method: str,
+        sign: Callable[[], Signed],
+        data: bytes | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        most: int = REFUSAL_BYTES,
+    ) -> bytes:
+        """Return the answer's body; connect again if that is refused."""
         pauses = iter(CONNECT_PAUSES)
         while True:
             try:
-                url, signed = self._signer.sign(method, key, sha256)
-                async with self._session.request(
-                    method, url, data=data, headers=headers | signed, allow_redirects=False
-                ) as answer:
-                    body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
+                return await self._exchange_once(method, sign, data, headers, most)
             except aiohttp.ClientConnectorError as error:
                 pause = next(pauses, None)
                 if pause is None:
-                    raise StoreUnavailableError(_SILENT.format(type(error).__name__)) from error
+                    raise silence(error) from error
                 await asyncio.sleep(pause)
-                continue
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise StoreUnavailableError(_SILENT.format(type(error).__name__)) from error
-            except ValueError as error:  # no object can have such a key
-                raise ObjectNotFoundError(str(error)) from error
-            if answer.status < 300:
-                return body
-            raise _error_of(answer.status, body)
+                raise silence(error) from error
 
-    async def _run(self, call: Callable[[], T]) -> T:
+    async def _exchange_once(
+        self,
+        method: str,
+        sign: Callable[[], Signed],
+        data: bytes | None,
+        headers: Mapping[str, str],
+        most: int,
+    ) -> bytes:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except S3Error as error:
-            if error.code in _MISSING:
-                raise ObjectNotFoundError(error.message) from error
-            raise StoreUnavailableError(f"{error.code}: {error.message}") from error
-        except (MinioException, HTTPError, OSError) as error:
-            raise StoreUnavailableError(_SILENT.format(type(error).__name__)) from error
-        except ValueError as error:  # the client refuses such a key, so nothing can be stored under it
+            # Signed again for each try: a signature names its time.
+            url, signed = sign()
+        except ValueError as error:  # no object can have such a key
             raise ObjectNotFoundError(str(error)) from error
 
+        async with self._session.request(
+            method, url, data=data, headers={**headers, **signed}, allow_redirects=False
+        ) as answer:
+            body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
+        if answer.status >= 300:
+            raise refusal(answer.status, body)
+        return body
 
-_SILENT = "storage did not answer well: {}"
+    async def _run(self, call: Callable[[], T]) -> T:
+        with self._failures.recording():
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            except S3Error as error:
+                raise refusal_by_code(error.code, error.response.status) from error
+            except _NO_ANSWER as error:
+                raise silence(error) from error
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
@@ -231,15 +267,6 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
         return await answer.content.readexactly(most)
     except asyncio.IncompleteReadError as error:
         return error.partial
-
-
-def _error_of(status: int, body: bytes) -> Exception:
-    """Return the error that an answer stands for (Amazon S3 API, Error Responses)."""
-    found = _CODE.search(body)
-    code = found[1].decode() if found else str(status)
-    if code in _MISSING:
-        return ObjectNotFoundError("no such object")
-    return StoreUnavailableError(f"storage refused: {code}")
 
 
 def _client(settings: StoreSettings) -> Minio:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
-from vision_node_contract.reasons import Readiness, Reason
+from vision_node_contract.reasons import STORAGE_REASONS, Readiness
 
 from .ending import Ending
 from .trouble import Trouble, trouble_of
@@ -167,7 +167,7 @@ class Fleet:
         if status.phase == "done":
             self.succeeded[worker] = now
             self.errors.pop(worker, None)
-        elif status.error and status.error.reason == Reason.STORAGE_UNAVAILABLE:
+        elif status.error and status.error.reason in STORAGE_REASONS:
             attempt = (job.metadata.name, status.attempts)
             self.errors.setdefault(worker, {}).setdefault(attempt, now)
 

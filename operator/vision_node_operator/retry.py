@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.reasons import Reason
+from vision_node_contract.reasons import STORAGE_REASONS, Reason
 
 from .actions import Fail, Requeue
 from .ending import Ending
@@ -14,7 +14,11 @@ RETRY_SECONDS = (1.0, 60.0)
 """First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage is
 not hammered."""
 
-FREE: dict[Reason, int] = {Reason.WORKER_LOST: 3, Reason.STORAGE_UNAVAILABLE: 10, Reason.RATE_LIMITED: 20}
+FREE: dict[Reason, int] = {
+    Reason.WORKER_LOST: 3,
+    **dict.fromkeys(STORAGE_REASONS, 10),
+    Reason.RATE_LIMITED: 20,
+}
 """Losses before which an attempt that ended so costs nothing. Lost workers: enough for nodes that are
 drained one by one, while an image that kills workers without a trace still ends. Storage: with the waits
 between them, an outage of five minutes. Rate limits: a quarter of an hour."""

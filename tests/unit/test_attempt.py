@@ -18,6 +18,7 @@ from vision_node_contract.store import ObjectNotFoundError, StoreUnavailableErro
 from vision_node_describer import attempt
 from vision_node_describer.attempt import Attempts
 from vision_node_describer.describers import Remote
+from vision_node_describer.describers.interface import attempt_seconds
 from vision_node_describer.settings import Settings
 
 SETTINGS = Settings(
@@ -176,6 +177,7 @@ async def test_what_stays_wrong_fails(case: str) -> None:
 
 PASSING: dict[str, tuple[Any, Any, Reason]] = {
     "storage away": (StoreUnavailableError("away"), None, Reason.STORAGE_UNAVAILABLE),
+    "storage full": (StoreUnavailableError("full", Reason.STORAGE_FULL), None, Reason.STORAGE_FULL),
     "rate limited": (b"x", DescribeError(Reason.RATE_LIMITED, "m"), Reason.RATE_LIMITED),
     "a bug in the describer": (b"x", ZeroDivisionError("secret"), Reason.DESCRIBER_FAILED),
     "out of memory": (b"x", MemoryError(), Reason.OUT_OF_MEMORY),
@@ -265,6 +267,30 @@ async def test_who_waits_for_an_answer_holds_no_memory_that_another_needs() -> N
         attempts = Attempts(*parts)
         await asyncio.wait_for(asyncio.gather(*(attempts.attempt(job()) for _ in range(2))), 5)
     assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
+
+
+class KnowsItsTime(Remote[bytes]):
+    """Describes how many seconds its attempt has."""
+
+    def __init__(self) -> None:
+        self.told: list[float | None] = []
+
+    def prepare(self, image: bytes, options: Options) -> bytes:
+        return image
+
+    async def ask(self, prepared: bytes, options: Options) -> Description:
+        self.told.append(attempt_seconds.get())
+        return Description(description="d", alt="a", caption="c")
+
+
+@pytest.mark.parametrize(("own", "told"), [(None, 60.0), (600, 600), (5, 5)])
+async def test_an_imagejob_s_own_timeout_is_told_to_who_asks_others(own: int | None, told: float) -> None:
+    api, describer, assigned = Api(), KnowsItsTime(), job()
+    spec = assigned.spec.model_copy(update={"timeout_seconds": own})
+    with ThreadPoolExecutor(1) as executor:
+        parts: Any = (api, Bucket(), describer, executor, SETTINGS)
+        await Attempts(*parts).attempt(assigned.model_copy(update={"spec": spec}))
+    assert describer.told == [told]
 
 
 CONFLICT = ConflictError(409, "Conflict", "changed")

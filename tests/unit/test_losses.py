@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from vision_node_contract.reasons import STORAGE_REASONS
 from world import NOW, World, at
 
 OOM = {"reason": "OOMKilled", "exitCode": 137}
@@ -36,22 +37,24 @@ def test_losses_are_free_within_a_bound(why: str, status: Any, expected: str) ->
     assert world.decide()[0] == expected, why
 
 
+every_failure_of_storage = pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
+
+
+@every_failure_of_storage
 @pytest.mark.parametrize(
     ("why", "status", "expected"),
     [
-        (
-            "storage is not the image's fault",
-            {"attempts": 9, "losses": 7},
-            "requeue j StorageUnavailable +60 free",
-        ),
+        ("storage is not the image's fault", {"attempts": 9, "losses": 7}, "requeue j {} +60 free"),
         ("but for ever is too long", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
     ],
 )
-def test_an_outage_of_storage_costs_nothing_within_a_bound(why: str, status: Any, expected: str) -> None:
+def test_an_outage_of_storage_costs_nothing_within_a_bound(
+    why: str, status: Any, expected: str, reason: str
+) -> None:
     world = World()
     world.worker(0)
-    world.processing("j", "w0", error=STORAGE, **status)
-    assert world.decide()[0] == expected, why
+    world.processing("j", "w0", error={**STORAGE, "reason": reason}, **status)
+    assert world.decide()[0] == expected.format(reason), why
 
 
 @pytest.mark.parametrize(
@@ -149,12 +152,13 @@ def test_suspects_are_a_backlog_too() -> None:
     assert world.decide() == ["launch vn-metadata-0"]
 
 
-def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned() -> None:
+@every_failure_of_storage
+def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned(reason: str) -> None:
     world = World()
     world.worker(0)
     world.worker(1)
     for name in "abc":
-        world.processing(name, "w0", error=STORAGE)
+        world.processing(name, "w0", error={**STORAGE, "reason": reason})
     assert "cordon w0" not in world.decide(), "nobody else has had success: storage may be away"
     world.job("d", phase="done", worker="w1", completionTime=at(0), seen=1)
     assert "cordon w0" in world.decide()

@@ -2,11 +2,15 @@
 
 import gzip
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
 from vision_node_contract import store as module
+from vision_node_contract.reasons import STORAGE_REASONS, Reason
+from vision_node_contract.storage_errors import LOG_SECONDS, FailureLog
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreSettings, StoreUnavailableError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -111,6 +115,133 @@ async def test_refusals(opened: Open, status: int, body: str, error: type[Except
         await store.get("images/a", 10)
     with pytest.raises(error, match=said):
         await store.put("images/a", b"x", "image/png")
+
+
+SECRETS = (
+    '<?xml version="1.0"?><Error><Code>{}</Code><Message>top-secret</Message>'
+    "<AWSAccessKeyId>access</AWSAccessKeyId><StringToSign>top-secret</StringToSign></Error>"
+)
+"""S3 servers quote what they refuse."""
+
+REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
+    "MinIO's disk is full": (507, "XMinioStorageFull", Reason.STORAGE_FULL, "enlarge"),
+    "MinIO's quota of a bucket": (400, "XMinioAdminBucketQuotaExceeded", Reason.STORAGE_FULL, "quota"),
+    "Ceph's quota": (403, "QuotaExceeded", Reason.STORAGE_FULL, "quota"),
+    "a full disk by the status alone": (507, "Unheard", Reason.STORAGE_FULL, "Unheard"),
+    "no right": (403, "AccessDenied", Reason.STORAGE_DENIED, "rights"),
+    "a key that was deleted": (403, "InvalidAccessKeyId", Reason.STORAGE_DENIED, "Secret"),
+    "a wrong secret key": (403, "SignatureDoesNotMatch", Reason.STORAGE_DENIED, "Secret"),
+    "refused by the status alone": (403, "Unheard", Reason.STORAGE_DENIED, "Unheard"),
+    "clocks apart": (403, "RequestTimeTooSkewed", Reason.CLOCK_SKEW, "NTP"),
+    "no bucket": (404, "NoSuchBucket", Reason.BUCKET_NOT_FOUND, "create"),
+    "too busy": (503, "SlowDown", Reason.STORAGE_UNAVAILABLE, "SlowDown"),
+    "broken": (500, "InternalError", Reason.STORAGE_UNAVAILABLE, "InternalError"),
+}
+
+Use = Callable[[Store], Awaitable[object]]
+
+USES: dict[str, Use] = {
+    "get": lambda store: store.get("images/a", 10),
+    "put": lambda store: store.put("images/a", b"x", "image/png"),
+    "delete": lambda store: store.delete("images/a"),
+    "list": lambda store: store.list_older("images/", datetime.now(UTC)),
+    "check": lambda store: store.check(),
+}
+
+
+def refuse_with(status: int, code: str) -> Handler:
+    """Return what answers as S3 does: with XML, but to a HEAD without a body."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        text = "" if request.method == "HEAD" else SECRETS.format(code)
+        return web.Response(status=status, text=text, content_type="application/xml")
+
+    return refuse
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_a_refusal_says_why_and_what_to_do(opened: Open, case: str, use: str) -> None:
+    status, code, reason, advice = REFUSALS[case]
+    store = await opened(refuse_with(status, code))
+    with pytest.raises(StoreUnavailableError) as caught:
+        await USES[use](store)
+    assert (caught.value.reason, caught.value.code) == (reason, code)
+    assert code in str(caught.value)
+    assert advice in str(caught.value)
+    assert "access" not in str(caught.value).replace("access denied", "")
+    assert "top-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["", "<", "a b", "x" * 65, "\u202e"])
+async def test_a_code_that_is_none_is_not_repeated(opened: Open, code: str) -> None:
+    store = await opened(refuse_with(500, code))
+    for use in USES.values():
+        with pytest.raises(StoreUnavailableError) as caught:
+            await use(store)
+        assert (caught.value.reason, caught.value.code) in {
+            (Reason.STORAGE_UNAVAILABLE, "500"),
+            (Reason.STORAGE_UNAVAILABLE, ""),
+        }
+
+
+async def test_a_bucket_that_answers_is_not_listed(opened: Open) -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(f"{request.method} {request.raw_path}")
+        return web.Response()
+
+    await (await opened(answer)).check()
+    assert seen == ["HEAD /bucket"]
+
+
+async def test_a_deletion_is_one_signed_request(opened: Open) -> None:
+    seen: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request)
+        return web.Response(status=204)
+
+    await (await opened(answer)).delete("images/a b")
+    (request,) = seen
+    assert (request.method, request.raw_path) == ("DELETE", "/bucket/images/a%20b")
+    assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access/")
+
+
+async def test_each_kind_of_failure_is_logged_once_a_minute(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = ["XMinioStorageFull", "XMinioStorageFull", "AccessDenied", "XMinioStorageFull", "AccessDenied"]
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=400, text=SECRETS.format(codes.pop(0)))
+
+    store = await opened(refuse)
+    for _ in range(5):
+        with pytest.raises(StoreUnavailableError):
+            await store.get("images/a", 10)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [line.split(":")[0] for line in warnings] == ["StorageFull", "StorageDenied"]
+    assert "XMinioStorageFull" in warnings[0]
+    assert "AccessDenied" in warnings[1]
+
+
+async def test_the_next_line_tells_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    times = [0.0, 1.0, 2.0, LOG_SECONDS, LOG_SECONDS + 1]
+    failures = FailureLog(iter(times).__next__)
+    for _ in times:
+        with pytest.raises(StoreUnavailableError), failures.recording():
+            raise StoreUnavailableError("away")
+    assert [record.getMessage().split("(")[1] for record in caplog.records] == [
+        "0 more since the last such line)",
+        "2 more since the last such line)",
+    ]
+
+
+async def test_what_every_failure_is_has_a_reason_of_storage() -> None:
+    assert {reason for _, _, reason, _ in REFUSALS.values()} == STORAGE_REASONS
+    assert all(reason.retryable for reason in STORAGE_REASONS)
 
 
 async def test_an_answer_that_breaks_off_is_no_image(opened: Open) -> None:
