@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     verb("env", "print what a shell needs to use the tools and the cluster")
     verb("images", "make the images only")
     verb("chromium", "install a browser for the browser tests (Debian, root)")
+    verb("nginx", "install a proxy for the tests of what is behind one (Debian, root)")
     verb("clean", "delete clusters, engine and cache")
     verb("tool", "get one tool and print its path").add_argument("tool")
     test = verb("test", "run tests on a fresh cluster: test --suite e2e -- <pytest's arguments>")
@@ -66,6 +67,7 @@ def act(shop: Workshop, given: argparse.Namespace) -> int:
         "uv": lambda: commands.uv(shop, given.name, given.arguments),
         "run": lambda: commands.run(shop, given.name, given.arguments),
         "chromium": lambda: debian.chromium(shop),
+        "nginx": lambda: debian.nginx(shop),
         "clean": lambda: commands.clean(shop, given.name),
     }
     return verbs[given.verb]() or 0

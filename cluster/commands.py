@@ -174,6 +174,7 @@ def test(shop: Workshop, suites: Sequence[str], arguments: Sequence[str]) -> int
                 with Parallel() as parallel:
                     if BROWSER_SUITE in suites:
                         parallel.start(lambda: debian.chromium(shop))
+                        parallel.start(lambda: debian.nginx(shop))
                     uv_path = parallel.start(lambda: tools.uv(shop))
                     up = parallel.start(lambda: kind_up(shop, TEST_CLUSTER, port, fresh=True))
                 print(f"\n{shop.progress.table()}\n", file=sys.stderr, flush=True)

@@ -46,7 +46,7 @@ def install(shop: Workshop, programs: Mapping[str, str], instead: str) -> None:
             env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             shell.run(["apt-get", "update"], env=env)
             command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-            # Docker's package would start a daemon of its own where an init system runs.
+            # Docker's and nginx' packages would start a daemon of their own where an init system runs.
             shell.run(command, env=env | {"RUNLEVEL": "1"})
 
 
@@ -145,3 +145,9 @@ def chromium(shop: Workshop) -> None:
     if not os.environ.get("CHROMIUM"):
         instead = "Set CHROMIUM to the path of a Chromium or Chrome."
         install(shop, {"chromium": "chromium"}, instead)
+
+
+def nginx(shop: Workshop) -> None:
+    """Install a proxy for the tests of what is behind one, unless $NGINX names one; start nothing."""
+    if not os.environ.get("NGINX"):
+        install(shop, {"nginx": "nginx"}, "Set NGINX to the path of an nginx.")

@@ -86,18 +86,32 @@ def uninstall(client: Client) -> None:
 
 
 def wait_until_serving(shop: Workshop, client: Client, url: str) -> None:
-    """Wait for the API to say that it is ready, on the way that users take to it."""
+    """Wait until the API takes images, on the way that users take to it."""
     # A proxy of the environment knows nothing of this machine's own ports.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + SERVING_SECONDS
     with shop.progress.step("API", outcome=f"ready at {url}"):
         while True:
-            try:
-                opener.open(f"{url}/readyz", timeout=5).close()
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    found = diagnosis.describe(client, NAMESPACE)
-                    raise ClusterError(f"{url}/readyz: {error}\n\n{found}") from None
-                time.sleep(0.2)
-            else:
+            trouble = _trouble(opener, f"{url}/readyz")
+            if not trouble:
                 return
+            if time.monotonic() > deadline:
+                found = diagnosis.describe(client, NAMESPACE)
+                raise ClusterError(f"{url}/readyz: {trouble}\n\n{found}")
+            time.sleep(0.2)
+
+
+def _trouble(opener: urllib.request.OpenerDirector, url: str) -> str:
+    """What keeps the API from taking images; empty if nothing does.
+
+    It is ready as soon as it can tell the states of jobs, even while its bucket is still being made.
+    """
+    try:
+        with opener.open(url, timeout=5) as answer:
+            told = json.load(answer)
+    except (OSError, ValueError) as error:
+        return str(error)
+    if not isinstance(told, dict):
+        return f"it answers {told}"
+    states = {name: told.get(name) for name in ("storage", "kubernetes")}
+    return "" if set(states.values()) == {"ok"} else f"it answers {told}"

@@ -1,11 +1,14 @@
 """`python -m vision_node_api`: serve on port 8000."""
 
 import logging
+from typing import Any
 
 import uvicorn
 from vision_node_contract.store import StoreSettings
 
 from .app import create
+from .http_protocol import HttpProtocol
+from .http_settings import HttpSettings
 from .settings import Settings
 
 PORT = 8000
@@ -16,14 +19,24 @@ GRACE_SECONDS = 10
 def main() -> None:
     """Serve until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    uvicorn.run(
-        create(Settings.from_env(), StoreSettings.from_env()),
-        host="0.0.0.0",  # noqa: S104 (in its pod; the Service decides who reaches it)
-        port=PORT,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    http = HttpSettings.from_env()
+    app = create(Settings.from_env(), http, StoreSettings.from_env())
+    uvicorn.run(app, **server_options(http))
+
+
+def server_options(http: HttpSettings) -> dict[str, Any]:
+    """Return uvicorn's options."""
+    return {
+        "host": "0.0.0.0",  # noqa: S104 (in its pod; the Service decides who reaches it)
+        "port": PORT,
+        "http": HttpProtocol,
+        "access_log": False,
+        "log_config": None,
+        "timeout_keep_alive": http.keep_alive_seconds,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+        # uvicorn would believe whoever comes from this machine, such as `kubectl port-forward`. See proxies.
+        "proxy_headers": False,
+    }
 
 
 if __name__ == "__main__":

@@ -1,51 +1,59 @@
 """The application: its parts, put together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Kube
 from vision_node_contract.store import Store, StoreSettings
 
-from . import routes, ui
+from . import limits, probes, routes, ui
 from .cache import JobCache
 from .describers import Describers
-from .following import Following
+from .expect_continue import ExpectContinue
+from .following import Following, HeardKube
+from .front import put_in_front
+from .health import DependencyChecks, Health
+from .http_settings import HttpSettings
+from .internal_errors import InternalErrors
 from .jobs import Jobs
+from .metrics import Metrics, StateCollector
 from .polls import Polls
 from .problems import Problem, on_problem
 from .settings import Settings
 
 
-def create(settings: Settings, store_settings: StoreSettings) -> FastAPI:
+def create(settings: Settings, http: HttpSettings, store_settings: StoreSettings) -> ASGIApp:
     """Return the application; it connects when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Store.open(store_settings) as store, Kube.connect("api") as kube:
+        async with Store.open(store_settings) as store, HeardKube.connect("api") as kube:
             imagejobs = ImageJobs(kube, settings.namespace)
             cache = JobCache(imagejobs)
             describers = Describers(kube, settings.namespace)
-            app.state.jobs = Jobs(imagejobs, cache, describers, store, settings)
-            app.state.followed = followed = (
+            jobs = Jobs(imagejobs, cache, describers, store, settings)
+            checks = DependencyChecks(jobs.storage, store.check, imagejobs.check)
+            watches = (
                 Following(kube, imagejobs.path, cache.observe),
                 Following(kube, describers.path, describers.observe),
             )
+            attach(app, jobs, Health(checks, watches), kube.heard)
             with ExitStack() as running:
-                for following in followed:
-                    running.enter_context(following.running())
+                for task in (checks, *watches):
+                    running.enter_context(task.running())
                 yield
 
-    return assemble(lifespan)
+    app = assemble(lifespan)
+    return put_in_front(app, http, app.state.metrics)
 
 
 def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """Return the application without its connections, which `lifespan` puts into `app.state`."""
+    """Return the application without its connections, which `lifespan` attaches."""
     # /docs without a content delivery network: clusters often have no way out.
     app = FastAPIOffline(
         title="vision-node",
@@ -53,11 +61,35 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         redoc_url=None,
-        favicon_url="/ui/icon.svg",
+        # Relative to /docs, which may be below a proxy's path.
+        favicon_url="ui/icon.svg",
     )
+    app.state.metrics = Metrics()
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
     app.add_middleware(Polls, known=routes.known_status)
     app.include_router(routes.router)
+    app.include_router(limits.router)
+    app.include_router(probes.router)
     app.include_router(ui.router)
+    app.add_middleware(ExpectContinue)
+    # Last, so that it is around all other middleware of the application and answers what fails there, too.
+    app.add_middleware(InternalErrors)
     return app
+
+
+def attach(app: FastAPI, jobs: Jobs, health: Health, heard: Mapping[str, float]) -> None:
+    """Give the application what it answers with.
+
+    Args:
+        app: As assembled.
+        jobs: The jobs of its users.
+        health: What probes and Prometheus want to know.
+        heard: When each watch was last heard of, in seconds of monotonic time by path.
+    """
+    app.state.jobs = jobs
+    app.state.health = health
+    metrics: Metrics = app.state.metrics
+    metrics.registry.register(StateCollector(health, lambda: jobs.cache.unfinished, heard))
+    held = "Memory that uploads hold which are being received or stored."
+    metrics.add_gauge("vision_node_upload_bytes", held, lambda: jobs.uploads.held_bytes)

@@ -17,22 +17,26 @@ from vision_node_contract.imagejob import ImageJob, Spec
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
 from vision_node_contract.objects import new_image_key, own_result_key
-from vision_node_contract.reasons import Reason
+from vision_node_contract.reasons import STORAGE_REASONS, Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
-from .admission import Admission
 from .cache import JobCache
 from .describers import Describers
-from .form import Upload
+from .form import Upload, largest_upload_bytes
 from .intake import Limits, inspect
 from .problems import Problem
 from .settings import Settings
+from .storage_health import StorageHealth
+from .upload_limit import UploadLimiter, UploadLimits
 from .wishes import Wishes
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
 """For clients, while the bucket or the API server is away."""
+
+ADMINISTRATOR_RETRY_AFTER_SECONDS = "30"
+"""For clients, while the bucket refuses what only a person can put right."""
 
 INSPECTORS = 2
 """Headers read at once, off the event loop: one made to be slow must not stall everybody's answers."""
@@ -57,8 +61,17 @@ class Jobs:
     describers: Describers
     store: Store
     settings: Settings
-    admission: Admission = field(default_factory=Admission)
+    uploads: UploadLimiter = field(init=False)
     inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
+    storage: StorageHealth = field(default_factory=StorageHealth)
+
+    def __post_init__(self) -> None:
+        limits = UploadLimits(
+            memory_bytes=self.settings.upload_memory_bytes,
+            largest_bytes=largest_upload_bytes(self.settings.max_image_bytes),
+            bytes_per_second=self.settings.upload_bytes_per_second,
+        )
+        object.__setattr__(self, "uploads", UploadLimiter(limits))
 
     async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
         """Store the image, create the ImageJob, return it.
@@ -82,10 +95,8 @@ class Jobs:
             if known:
                 return _same(known, spec)
         self._check_room()
-        try:
+        with self._storing(writing=True):
             await self.store.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
-        except StoreUnavailableError as error:
-            raise unavailable("StorageUnavailable", "image storage does not answer") from error
         return await self._create(name, spec)
 
     async def get(self, job_id: str) -> ImageJob:
@@ -99,7 +110,7 @@ class Jobs:
             with answering():
                 job = await self.cache.get(job_id)
         if job is None:
-            raise Problem(404, "JobNotFound", "no job has this id; finished jobs are deleted after a while")
+            raise _unknown()
         return job
 
     async def result(self, job_id: str) -> dict[str, Any]:
@@ -109,7 +120,7 @@ class Jobs:
             Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 410 ResultGone;
                 404; 503.
         """
-        job = await self.get(job_id)
+        job = await self._confirmed(await self.get(job_id))
         status = job.status
         if status.error and status.phase == "failed":
             raise Problem(409, status.error.reason, status.error.message, job_id=job_id, job_status="failed")
@@ -118,6 +129,24 @@ class Jobs:
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
         result = status.result.inline or await self._read_result(job)
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
+
+    async def _confirmed(self, job: ImageJob) -> ImageJob:
+        """Return the job as the API server has it, unless it is done, which is final.
+
+        Another replica may have told the client already what this one's watch has yet to show.
+        """
+        if job.status.phase == "done":
+            return job
+        try:
+            current = await self._read(job.metadata.name)
+        except Problem:
+            # A failed job doesn't change either; what was asked for was whether it is still the same one.
+            if job.status.phase == "failed":
+                return job
+            raise
+        if current is None:
+            raise _unknown()
+        return current
 
     def _check_room(self) -> None:
         limit = self.settings.max_unfinished_jobs
@@ -155,20 +184,29 @@ class Jobs:
             detail = "the job is done, but what it names is not its own result; submit the image again"
             raise Problem(410, "ResultGone", detail)
         try:
-            return Result.model_validate_json(await self.store.get(key, MAX_RESULT_BYTES))
+            with self._storing():
+                return Result.model_validate_json(await self.store.get(key, MAX_RESULT_BYTES))
         except ObjectNotFoundError as error:
             raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
-        except StoreUnavailableError as error:
-            raise unavailable("StorageUnavailable", "result storage does not answer") from error
         except ValueError as error:
             raise Problem(502, "ResultUnreadable", "what storage holds is not a result") from error
 
     async def _discard(self, key: str) -> None:
         """Remove an upload that no ImageJob names; if that fails, the operator's sweep will."""
         try:
-            await self.store.delete(key)
+            with self.storage.observing():
+                await self.store.delete(key)
         except StoreUnavailableError as error:
             log.warning("upload %s stays behind: %s", key, error)
+
+    @contextmanager
+    def _storing(self, *, writing: bool = False) -> Iterator[None]:
+        """Turn the bucket's silence and refusals into problems, and remember how it fares."""
+        try:
+            with self.storage.observing(writing=writing):
+                yield
+        except StoreUnavailableError as error:
+            raise unavailable(error.reason, str(error)) from error
 
     async def _describer(self, wished: str | None) -> str:
         default = self.settings.default_describer
@@ -202,7 +240,13 @@ def answering() -> Iterator[None]:
 
 def unavailable(reason: str, detail: str) -> Problem:
     """Return a 503 that says when to come back."""
-    return Problem(503, reason, f"{detail}; try again", headers={"Retry-After": RETRY_AFTER_SECONDS})
+    passes_by_itself = reason not in STORAGE_REASONS or reason == Reason.STORAGE_UNAVAILABLE
+    seconds = RETRY_AFTER_SECONDS if passes_by_itself else ADMINISTRATOR_RETRY_AFTER_SECONDS
+    return Problem(503, reason, f"{detail}; try again later", headers={"Retry-After": seconds})
+
+
+def _unknown() -> Problem:
+    return Problem(404, "JobNotFound", "no job has this id; finished jobs are deleted after a while")
 
 
 def _name(idempotency_key: str | None) -> str:

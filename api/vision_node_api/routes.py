@@ -8,14 +8,12 @@ from pydantic import BaseModel
 from starlette.types import Scope
 from vision_node_contract.describer import DEPRECATED, FALLBACK_READY, Describer
 from vision_node_contract.imagejob import ImageJob, JobError, Phase
-from vision_node_contract.kube import KubeError
-from vision_node_contract.store import StoreUnavailableError
 
 from .describers import Describers
 from .form import read_upload
-from .jobs import Jobs, unavailable
-from .problems import MEDIA_TYPE, Problem
-from .wishes import form_schema
+from .jobs import Jobs
+from .problems import MEDIA_TYPE
+from .wishes import submit_schema
 
 router = APIRouter(tags=["jobs"])
 
@@ -83,23 +81,13 @@ async def jobs_of(request: Request) -> Jobs:
 Injected = Annotated[Jobs, Depends(jobs_of)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
-_FORM: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": form_schema(),
-            }
-        },
-    }
-}
 
 
 @router.post(
     "/submit",
     status_code=202,
-    openapi_extra=_FORM,
-    responses=dict.fromkeys((400, 413, 415, 422, 503), _PROBLEM),
+    openapi_extra=submit_schema(),
+    responses=dict.fromkeys((400, 408, 413, 415, 422, 429, 503), _PROBLEM),
 )
 async def submit(
     request: Request,
@@ -107,11 +95,14 @@ async def submit(
     jobs: Injected,
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
 ) -> Submitted:
-    """Take an image (form field `image`) to be described; answered once it is stored and queued."""
-    async with jobs.admission:
-        upload = await read_upload(request, jobs.settings.max_image_bytes)
+    """Take an image to be described, in the form field `file` or as the whole body.
+
+    It is answered once the image is stored and its job is queued.
+    """
+    with jobs.uploads.admit() as place:
+        upload = await read_upload(request, place, jobs.settings.max_image_bytes)
         job = await jobs.submit(upload, idempotency_key)
-    response.headers["Location"] = f"/status/{job.metadata.name}"
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job.metadata.name}"
     return Submitted(job_id=job.metadata.name, status=job.status.phase)
 
 
@@ -143,28 +134,6 @@ async def describers(jobs: Injected) -> DescribersAnswer:
     """Tell which describers a submit may name, and how they fare."""
     default = jobs.settings.default_describer
     return DescribersAnswer(describers=[_describer(found, default) for found in jobs.describers.all()])
-
-
-@router.get("/healthz", include_in_schema=False)
-async def healthz(request: Request) -> dict[str, str]:
-    """Tell that the process lives and follows what it should; Kubernetes starts it anew otherwise."""
-    try:
-        for following in request.app.state.followed:
-            following.check()
-    except RuntimeError as error:
-        raise Problem(500, "WatchStopped", str(error)) from error
-    return {"status": "ok"}
-
-
-@router.get("/readyz", include_in_schema=False)
-async def readyz(jobs: Injected) -> dict[str, str]:
-    """Tell that a submit would succeed: the bucket and the API server answer."""
-    try:
-        await jobs.store.check()
-        await jobs.imagejobs.check()
-    except (StoreUnavailableError, KubeError) as error:
-        raise unavailable("NotReady", str(error)) from error
-    return {"status": "ready"}
 
 
 def _status(job: ImageJob, describers: Describers) -> StatusAnswer:

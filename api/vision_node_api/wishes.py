@@ -57,11 +57,30 @@ class Wishes(BaseModel):
 
 
 def form_schema() -> dict[str, Any]:
-    """Return OpenAPI's words for the whole form."""
+    """Return OpenAPI's schema of the whole form."""
+    told = "the image file; any other field that holds an image is accepted, too, and base64 text of one"
+    image = {"type": "string", "format": "binary", "description": told}
+    return {"type": "object", "required": ["file"], "properties": {"file": image, **_option_schemas()}}
+
+
+def submit_schema() -> dict[str, Any]:
+    """Return what OpenAPI should say of `POST /submit`: its body, and the options as query parameters."""
+    raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
+    content = {
+        "multipart/form-data": {"schema": form_schema()},
+        "image/*": raw,
+        "application/octet-stream": raw,
+    }
+    parameters = [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in _option_schemas().items()
+    ]
+    return {"requestBody": {"required": True, "content": content}, "parameters": parameters}
+
+
+def _option_schemas() -> dict[str, dict[str, Any]]:
     properties = Wishes.model_json_schema()["properties"]
-    plain = {name: _without_null(said) for name, said in properties.items()}
-    image = {"type": "string", "format": "binary", "description": "the image file"}
-    return {"type": "object", "required": ["image"], "properties": {"image": image, **plain}}
+    return {name: _without_null(said) for name, said in properties.items()}
 
 
 def _without_null(said: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,15 @@ VALUES: dict[str, Values] = {
             }
         }
     },
+    "below-a-path": {
+        "api": {
+            "rootPath": "/apps/vision",
+            "proxy": {"trusted": ["10.0.0.0/8", "fd00::/8"]},
+            "cors": {"origins": ["https://gallery.example.com", "http://localhost:5173"]},
+            "keepAliveSeconds": 400,
+            "ingress": {"enabled": True, "host": "example.com", "tlsSecret": "example-tls"},
+        }
+    },
     "network-policies": {"networkPolicies": {"enabled": True}},
     "network-policies-external-s3": {
         "networkPolicies": {"enabled": True},

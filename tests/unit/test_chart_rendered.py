@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from chart import (
     run,
     template,
 )
+from vision_node_api.http_settings import HttpSettings
 
 CRDS = sorted(Path("crds").glob("*.yaml"))
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -212,6 +214,54 @@ def test_ingress() -> None:
     assert ingress["spec"]["ingressClassName"] == "nginx"
     assert ingress["spec"]["rules"][0]["host"] == "images.example.com"
     assert ingress["spec"]["tls"] == [{"secretName": "images-tls", "hosts": ["images.example.com"]}]
+
+
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [
+        ({}, "/"),
+        ({"rootPath": "/apps/vision"}, "/apps/vision"),
+        ({"ingress": {"path": "/images"}}, "/images"),
+        ({"rootPath": "/apps/vision", "ingress": {"path": "/"}}, "/"),
+    ],
+)
+def test_the_ingress_leads_to_the_path_of_the_values(api: Any, path: str) -> None:
+    ingress = {"enabled": True, "host": "example.com", **api.get("ingress", {})}
+    found = of_kind(template({"api": {**api, "ingress": ingress}}), "Ingress")["vision-node-api"]
+    (rule,) = found["spec"]["rules"]
+    assert [(it["path"], it["pathType"]) for it in rule["http"]["paths"]] == [(path, "Prefix")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("default", HttpSettings()),
+        (
+            "below-a-path",
+            HttpSettings(
+                root_path="/apps/vision",
+                cors_origins=("https://gallery.example.com", "http://localhost:5173"),
+                keep_alive_seconds=400,
+            ),
+        ),
+    ],
+)
+def test_the_api_is_told_of_its_surroundings(
+    name: str, expected: HttpSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (api,) = containers(pod(rendered(name), "vision-node-api"))
+    for variable in api["env"]:
+        if "value" in variable:
+            monkeypatch.setenv(variable["name"], variable["value"])
+    told = HttpSettings.from_env()
+    assert replace(told, trusted_proxies=expected.trusted_proxies) == expected
+    trusted = 2 if name == "below-a-path" else 0
+    assert told.trusted_proxies.count_trusted(["192.0.2.1", "fd00::1", "10.0.0.1"]) == trusted
+
+
+def test_the_notes_name_the_address_below_a_path() -> None:
+    done = run("install", "vision-node", CHART, "--dry-run=client", values=VALUES["below-a-path"])
+    assert "curl -F file=@photo.jpg https://example.com/apps/vision/submit" in done.stdout
 
 
 def test_network_policies_know_every_pod() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from chart import CHART, VALUES, Values, refusal, template
+from vision_node_api.root_path import OWN_PATHS
 
 SCHEMA = json.loads(Path(CHART, "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load(Path(CHART, "values.yaml").read_text())
@@ -128,6 +129,16 @@ def test_a_typo_is_named(path: str) -> None:
         ({"api": {"replicas": -1}}, "/api/replicas"),
         ({"api": {"service": {"type": "Nodeport"}}}, "/api/service/type"),
         ({"api": {"service": {"port": 70000}}}, "/api/service/port"),
+        ({"api": {"rootPath": "vision"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "/vision/"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "//vision"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "/../vision"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "/status"}}, "/api/rootPath"),
+        ({"api": {"ingress": {"path": "vision"}}}, "/api/ingress/path"),
+        ({"api": {"proxy": {"trusted": ["proxy.example.com"]}}}, "/api/proxy/trusted/0"),
+        ({"api": {"cors": {"origins": ["gallery.example.com"]}}}, "/api/cors/origins/0"),
+        ({"api": {"cors": {"origins": ["https://gallery.example.com/"]}}}, "/api/cors/origins/0"),
+        ({"api": {"keepAliveSeconds": 0}}, "/api/keepAliveSeconds"),
         ({"imagePullPolicy": "always"}, "/imagePullPolicy"),
         ({"images": {"api": ""}}, "/images/api"),
         ({"minio": {"persistence": {"size": "ten"}}}, "/minio/persistence/size"),
@@ -144,3 +155,9 @@ def test_a_typo_is_named(path: str) -> None:
 )
 def test_a_wrong_value_is_refused(values: Values, words: str) -> None:
     assert words in refusal(values)
+
+
+def test_the_api_and_the_schema_refuse_the_same_root_paths() -> None:
+    root_path = PROPERTIES["api", "rootPath"]
+    refused = root_path["not"]["pattern"].removeprefix("^/(").removesuffix(")(/|$)")
+    assert {name.replace("\\", "") for name in refused.split("|")} == OWN_PATHS

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Response
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 router = APIRouter(include_in_schema=False)
@@ -64,9 +64,9 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get("/")
-async def root() -> RedirectResponse:
+async def root(request: Request) -> RedirectResponse:
     """Lead people who open the bare address to the page."""
-    return RedirectResponse("/ui", status_code=307)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/ui", status_code=307)
 
 
 @router.get("/ui")

@@ -1,6 +1,7 @@
 """What stands behind the API in its unit tests: a bucket and a cluster in dicts."""
 
 import io
+import random
 from typing import Any
 
 import pillow_heif
@@ -16,10 +17,11 @@ LIMIT = 50_000
 SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100)
 
 
-def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB") -> bytes:
+def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB", noise: int = 0) -> bytes:
+    """Return an image; with `noise`, a PNG with so many bytes of it in addition."""
     out = io.BytesIO()
     Image.new(mode, size).save(out, kind)
-    return out.getvalue()
+    return out.getvalue() + random.Random(1).randbytes(noise)  # noqa: S311 (no secret)
 
 
 class Bucket:

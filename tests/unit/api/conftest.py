@@ -6,9 +6,15 @@ from typing import Any
 import httpx
 import pytest
 from api_fakes import SETTINGS, Bucket, Cluster
-from vision_node_api.app import assemble
+from api_health import health_of
+from api_server import serving
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+from vision_node_api.app import assemble, attach
 from vision_node_api.cache import JobCache
 from vision_node_api.describers import Describers
+from vision_node_api.front import put_in_front
+from vision_node_api.http_settings import HttpSettings
 from vision_node_api.jobs import Jobs
 from vision_node_contract.kube import Event
 
@@ -32,9 +38,27 @@ def jobs(bucket: Bucket, cluster: Cluster) -> Jobs:
 
 
 @pytest.fixture
-async def client(jobs: Jobs) -> AsyncIterator[httpx.AsyncClient]:
+def app(jobs: Jobs) -> FastAPI:
     app = assemble()
-    app.state.jobs = jobs
-    transport = httpx.ASGITransport(app)
+    attach(app, jobs, health_of(jobs), {})
+    return app
+
+
+@pytest.fixture
+def served(app: FastAPI) -> ASGIApp:
+    """The application as the API's process serves it where nothing is configured."""
+    return put_in_front(app, HttpSettings(), app.state.metrics)
+
+
+@pytest.fixture
+async def port(served: ASGIApp) -> AsyncIterator[int]:
+    """The API's port, served by uvicorn on a real socket."""
+    async with serving(served) as port:
+        yield port
+
+
+@pytest.fixture
+async def client(served: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(served)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client

@@ -1,0 +1,67 @@
+"""What proxies say of the client's request: X-Forwarded-… headers, or Forwarded (RFC 7239)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+
+_PAIR = re.compile(r"""[\s;,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*([;,]|$)""")
+"""One `name=value` and what follows it (RFC 7239, section 4)."""
+
+_ESCAPED = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedRequest:
+    """The values of a request's proxies; each list begins with the proxy nearest to the client."""
+
+    addresses: list[str]
+    """Of whoever sent the request to a proxy, perhaps with a port."""
+    schemes: list[str]
+    hosts: list[str]
+
+
+def read_forwarded(headers: Headers) -> ForwardedRequest:
+    """Return what the headers say.
+
+    `Forwarded` counts only where there is no X-Forwarded-… header: a proxy that sets those may pass
+    on a `Forwarded` that its client has made up.
+    """
+    said = ForwardedRequest(
+        _list_of(headers, "x-forwarded-for"),
+        _list_of(headers, "x-forwarded-proto"),
+        _list_of(headers, "x-forwarded-host"),
+    )
+    if said.addresses or said.schemes or said.hosts:
+        return said
+
+    values: dict[str, list[str]] = {"for": [], "proto": [], "host": []}
+    for line in headers.getlist("forwarded"):
+        for name, value in _pairs(line):
+            values.setdefault(name, []).append(value)
+    return ForwardedRequest(values["for"], values["proto"], values["host"])
+
+
+def read_prefix(headers: Headers) -> str | None:
+    """Return X-Forwarded-Prefix, whose parts several proxies may have added; None without one."""
+    parts = headers.getlist("x-forwarded-prefix")
+    if not parts:
+        return None
+    return "".join(part.strip().removesuffix("/") for part in ",".join(parts).split(","))
+
+
+def _list_of(headers: Headers, name: str) -> list[str]:
+    values = ",".join(headers.getlist(name)).split(",")
+    return [value.strip() for value in values if value.strip()]
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    """Yield lower-case names and unquoted values of a Forwarded header, up to the first mistake."""
+    position = 0
+    while found := _PAIR.match(line, position):
+        name, value = found[1].lower(), found[2]
+        yield name, _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
+        position = found.end()
+        if not found[3]:
+            return

@@ -1,0 +1,146 @@
+"""uvicorn's HTTP/1.1 with more bounds, and with problem documents for what is not HTTP."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from .problems import MEDIA_TYPE, Problem
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Maximum size of request line and headers; other servers allow 8 to 64 KiB."""
+
+HEAD_SECONDS = 30.0
+"""Time for request line and headers, from the start of the connection or from their first byte."""
+
+LINGER_SECONDS = 30.0
+"""How long the rest of a body is read and thrown away after the answer, so that the client sees it."""
+
+_UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection of a client.
+
+    uvicorn itself bounds neither the size of headers nor the time for them, nor a body that it no
+    longer needs.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for a request."""
+        super().connection_made(transport)
+        self._reading_head = False
+        self._head_bytes = 0
+        self._held_back = b""
+        """The end of a piece of headers that may be the beginning of `Upgrade:`."""
+        self._reading_body = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._set_deadline(HEAD_SECONDS, self._head_too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and bound headers that are not complete yet."""
+        if self._reading_head:
+            self._head_bytes += len(data)
+        super().data_received(data if self._reading_body else self._without_upgrade(data))
+
+        if self.transport.is_closing() or not self._reading_head:
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
+            detail = f"the headers have more than {MAX_HEAD_BYTES} bytes; send fewer or shorter ones"
+            self._refuse(Problem(431, "HeadersTooLarge", detail))
+        elif self._deadline is None:
+            self._set_deadline(HEAD_SECONDS, self._head_too_slow)
+
+    def on_message_begin(self) -> None:
+        """Note that a request has started."""
+        super().on_message_begin()
+        self._reading_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Note that the headers are complete, and start the request."""
+        self._reading_head = False
+        self._reading_body = True
+        self._clear_deadline()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the body is complete."""
+        self._reading_body = False
+        self._clear_deadline()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Continue with the next request; the rest of this one's body must arrive in time."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self._reading_body and self._deadline is None:
+            self._set_deadline(LINGER_SECONDS, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
+        """Refuse what is not HTTP, with more words than uvicorn's."""
+        detail = (
+            "the request is not valid HTTP/1.1; check its request line (percent-encode what is not "
+            "ASCII), the names of its headers, Content-Length, and the sizes of its chunks"
+        )
+        self._refuse(Problem(400, "BadRequest", detail))
+
+    def _without_upgrade(self, piece: bytes) -> bytes:
+        """Return a piece of headers in which `Upgrade` is renamed; a body may follow them.
+
+        A server may ignore the offer of another protocol (RFC 9110, section 7.8), but the parser would
+        drop the body. Java's HttpClient offers HTTP/2 in each request unless it is told not to.
+        """
+        data = self._held_back + piece
+        end = data.find(b"\r\n\r\n")
+        head = data if end < 0 else data[:end]
+        last_line = head[head.rfind(b"\n") + 1 :]
+        self._held_back = last_line if end < 0 and b"upgrade:".startswith(last_line.lower()) else b""
+
+        if not self._held_back and not _UPGRADE.search(head):
+            return data
+        head = _UPGRADE.sub(b"x-upgrade:", head.removesuffix(self._held_back))
+        return head if end < 0 else head + data[end:]
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer, unless an answer is being written already, and close the connection."""
+        if not self._is_answering():
+            body = json.dumps(problem.document()).encode()
+            head = {
+                b"content-type": MEDIA_TYPE.encode(),
+                b"content-length": str(len(body)).encode(),
+                b"connection": b"close",
+            }
+            headers = [*self.server_state.default_headers, *head.items()]
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
+        self.transport.close()
+
+    def _is_answering(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and cycle.response_started and not cycle.response_complete
+
+    def _head_too_slow(self) -> None:
+        self._deadline = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._set_deadline(HEAD_SECONDS, self._head_too_slow)
+        elif self._reading_head:
+            detail = f"the request's headers did not arrive within {HEAD_SECONDS:.0f} s"
+            self._refuse(Problem(408, "RequestTooSlow", detail))
+        else:
+            # Nothing came at all: browsers open connections that they may never use.
+            self.transport.close()
+
+    def _set_deadline(self, seconds: float, expired: Callable[[], None]) -> None:
+        self._deadline = self.loop.call_later(seconds, expired)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,59 @@
+"""Bookkeeping of the memory that uploads hold; pure, without waiting."""
+
+from collections.abc import Hashable
+
+
+class UploadMemory:
+    """A shared part for all uploads, and a reserve that one upload at a time may use instead.
+
+    The reserve is as large as the largest upload. When the shared part is full, the first upload that
+    needs more moves into the reserve as a whole. So one upload can always be completed, and uploads
+    never block each other forever.
+    """
+
+    def __init__(self, shared_bytes: int, reserve_bytes: int) -> None:
+        self._shared_bytes = shared_bytes
+        self._reserve_bytes = reserve_bytes
+        self._held: dict[Hashable, int] = {}
+        self._in_reserve: Hashable | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Number of bytes that all uploads hold."""
+        return sum(self._held.values())
+
+    def resize(self, upload: Hashable, size: int) -> bool:
+        """Let `upload` hold `size` bytes if there is room; return whether there was.
+
+        Nothing changes if there is no room. Holding less always succeeds; 0 also frees the reserve.
+        """
+        if size == 0:
+            self._forget(upload)
+            return True
+        if not self._fits(upload, size):
+            return False
+        self._held[upload] = size
+        return True
+
+    def _forget(self, upload: Hashable) -> None:
+        self._held.pop(upload, None)
+        if self._in_reserve == upload:
+            self._in_reserve = None
+
+    def _fits(self, upload: Hashable, size: int) -> bool:
+        """Return whether there is room; move the upload into the reserve if there is only room there."""
+        if size <= self._held.get(upload, 0):
+            return True
+        if upload == self._in_reserve:
+            return size <= self._reserve_bytes
+        if self._shared_by_others(upload) + size <= self._shared_bytes:
+            return True
+
+        if self._in_reserve is None and size <= self._reserve_bytes:
+            self._in_reserve = upload
+            return True
+        return False
+
+    def _shared_by_others(self, upload: Hashable) -> int:
+        outside = {upload, self._in_reserve}
+        return sum(size for other, size in self._held.items() if other not in outside)

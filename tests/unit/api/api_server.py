@@ -1,0 +1,121 @@
+"""The API behind a real uvicorn on a loopback socket, and a client that sends any bytes at all."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from vision_node_api.http_protocol import HttpProtocol
+
+PATIENCE_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[int]:
+    """Serve `app` as the API's own process does; yield the port. Requests that hang end with it."""
+    config = uvicorn.Config(app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    await server.startup(sockets=[listening])
+    await server.on_tick(0)
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        await _stop(server)
+
+
+async def _stop(server: uvicorn.Server) -> None:
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    await until(lambda: not server.server_state.connections and not server.server_state.tasks)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether it is a complete problem document that fits its status."""
+        document = self.json
+        typed = self.headers["content-type"] == "application/problem+json"
+        members = {"type", "title", "status", "detail", "reason"} <= document.keys()
+        return typed and members and document["status"] == self.status
+
+
+class Connection:
+    """A connection on which a test says exactly what it wants."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, port: int) -> AsyncIterator["Connection"]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def send_forever(self, data: bytes) -> None:
+        """Send it again and again, until the server closes the connection (ConnectionError)."""
+        while True:
+            await self.send(data)
+            await asyncio.sleep(0)
+
+    async def answer(self, *, head: bool = False) -> Answer:
+        """Return the next response; `head` if it is one to HEAD, which has no body."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            start = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            status, *lines = start.strip().split("\r\n")
+            headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+            length = 0 if head else int(headers.get("content-length", 0))
+            return Answer(int(status.split()[1]), headers, await self._reader.readexactly(length))
+
+    async def ended(self) -> bytes:
+        """Return what still comes until the server closes the connection."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._reader.read()
+
+
+async def ask(port: int, request: bytes) -> Answer:
+    """Send one request's bytes; return the answer."""
+    async with Connection.open(port) as connection:
+        await connection.send(request)
+        return await connection.answer()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Return once something is so, which the server tells nobody."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not true():  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.001)
+
+
+def post(body: bytes, *headers: str, path: str = "/submit") -> bytes:
+    """Return a POST with a body and its length."""
+    head = [f"POST {path} HTTP/1.1", "Host: api", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
