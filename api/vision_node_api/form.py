@@ -10,7 +10,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from .disposition import decode_text, parse_disposition
-from .form_parts import OPTION_NAMES, FormReader, Part, PartContent
+from .form_part import OPTION_NAMES, Part, PartContent
+from .form_reader import FormReader
 from .image_choice import choose_image
 from .intake import too_many_bytes
 from .problems import Problem

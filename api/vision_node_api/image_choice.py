@@ -1,6 +1,6 @@
 """Which part of a form is the image: its content decides, not its name."""
 
-from .form_parts import Part
+from .form_part import Part
 from .problems import Problem
 
 IMAGE_FIELDS = ("file", "image")

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from api_fakes import LIMIT, Bucket, Cluster, picture
 from form_bytes import BOUNDARY, FORM_TYPE, chunks, file, form, part, text
-from vision_node_api.form_parts import MAX_PARTS, SNIFF_BYTES
+from vision_node_api.form_part import SNIFF_BYTES
+from vision_node_api.form_reader import MAX_PARTS
 
 PNG = picture()
 JPEG = picture("JPEG")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from api_fakes import LIMIT, SETTINGS
 from vision_node_api.form import largest_upload_bytes
-from vision_node_api.form_parts import OPTION_NAMES
+from vision_node_api.form_part import OPTION_NAMES
 from vision_node_api.jobs import Jobs
 from vision_node_contract.images.formats import SUPPORTED
 
