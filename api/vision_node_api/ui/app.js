@@ -1,17 +1,20 @@
 /** The page: this session's jobs, what is said about them, and what of them outlives a reload. */
 
-import { Card, copy, finished, resumable } from "./card.js";
+import { Card, copy, finished, resumable, titleOf, waitingFor, warningsOf } from "./card.js";
 import { describe, Refusal } from "./client.js";
 import { offer } from "./describers.js";
-import { acceptable, listen, objection, typeOf } from "./intake.js";
-import { askLimits } from "./limits.js";
+import { acceptable, objection, summary, typeOf } from "./files.js";
+import { listen } from "./intake.js";
+import { knownLimits } from "./limits.js";
 import { fromText, shrink, toText } from "./preview.js";
-import { commands, listed, mebibytes, tame } from "./text.js";
+import { commands, tame } from "./text.js";
 
 /** @typedef {import("./card.js").Job} Job */
 /** @typedef {{job: Job, card: Card, stop: AbortController}} Entry */
 
-const HISTORY_KEY = "vision-node.jobs";
+// By address: one site may have several servers below different paths.
+const BASE = new URL(".", document.baseURI);
+const HISTORY_KEY = `vision-node.jobs ${BASE.pathname}`;
 const HISTORY_LENGTH = 50;
 const SAVE_DELAY_MS = 300;
 const SPEAK_DELAY_MS = 400; // of what follows faster than this, only the last state is said
@@ -26,22 +29,23 @@ const jobs = new Map();
 /* Jobs */
 
 /** @param {File[]} files */
-function take(files) {
+async function take(files) {
   notice("");
-  const added = files.map((file) => add(newJob(file)));
+  const limits = await showLimits();
+  const added = files.map((file) => add(newJob(file, limits)));
   for (const entry of added) void run(entry);
   refresh();
   added.at(-1)?.card.element.scrollIntoView({ block: "nearest" });
 }
 
-/** @param {File} file @returns {Job} */
-function newJob(file) {
+/** @param {File} file @param {import("./limits.js").Limits} limits @returns {Job} */
+function newJob(file, limits) {
   const { name, size } = file;
   const describer = $("describer").value || undefined;
   const prompt = $("prompt").value.trim() || undefined;
   const keys = { key: token(), idempotencyKey: token() };
   const job = { ...keys, name, size, type: typeOf(file), describer, prompt, phase: "waiting", file };
-  const problem = objection(job);
+  const problem = objection(job, limits);
   return problem ? { ...job, phase: "failed", problem } : job;
 }
 
@@ -135,7 +139,7 @@ async function preview({ job, card }) {
     job.thumbnail = await toText(small);
     save();
   } catch {
-    // Not every browser decodes BMP and AVIF, and none a corrupt file: the placeholder stays.
+    // Few browsers decode HEIC and TIFF, not every one AVIF, and none a corrupt file: the placeholder stays.
   }
 }
 
@@ -143,9 +147,9 @@ async function preview({ job, card }) {
 
 /** A job's state for those who listen. @param {Job} job */
 function spoken({ name, phase, note, problem, result }) {
-  if (note) return `${tame(name)}: ${note.kind === "busy" ? "the server is busy, waiting" : "reconnecting"}.`;
-  if (problem) return `${tame(name)}: failed. ${problem.title}. ${problem.detail ?? ""}`;
-  return `${tame(name)}: ${phase}. ${result?.caption ?? ""}`;
+  if (note) return `${tame(name)}: waiting. ${waitingFor(note)}.`;
+  if (problem) return `${tame(name)}: failed. ${titleOf(problem)}. ${problem.detail ?? ""}`;
+  return [`${tame(name)}: ${phase}.`, result?.caption, ...warningsOf(result)].filter(Boolean).join(" ");
 }
 
 /** @type {Map<string, string>} */
@@ -232,17 +236,18 @@ function history() {
 /* Start */
 
 function showCommand() {
-  const { curl } = commands(new URL(".", document.baseURI).href, "photo.jpg", undefined);
+  const { curl } = commands(BASE.href, "photo.jpg", undefined);
   const button = $("terminal-copy");
   $("terminal-submit").textContent = curl;
   button.addEventListener("click", () => copy(button, curl, "Command", (what) => say("copied", what)));
 }
 
+/** Say what the server accepts, as far as it is known. */
 async function showLimits() {
-  const { formats, imageBytes } = await askLimits();
-  if (!formats.length) return;
-  $("file").accept = acceptable();
-  $("formats").textContent = `${listed(formats, "or")}, up to ${mebibytes(imageBytes)} each`;
+  const limits = await knownLimits();
+  $("file").accept = acceptable(limits);
+  $("formats").textContent = summary(limits) || $("formats").textContent;
+  return limits;
 }
 
 showCommand();
@@ -251,5 +256,5 @@ void offer($("describer"), [$("describers"), $("wish")]);
 $("clear").addEventListener("click", removeFinished);
 addEventListener("pagehide", saveNow);
 setInterval(() => jobs.forEach(({ job, card }) => finished(job) || card.tick()), TICK_MS);
-listen(take, notice);
+listen((files) => void take(files), notice);
 restore();

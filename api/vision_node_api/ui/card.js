@@ -16,7 +16,7 @@ const PHASES = {
   done: "Done",
   failed: "Failed",
 };
-const NOTES = { busy: "The server is busy", lost: "Reconnecting", unavailable: "The server can't answer" };
+const NOTES = { busy: "The server is busy", lost: "Reconnecting" };
 const COPIED_MS = 1800;
 // These images fail again however often they are sent.
 const FUTILE_REASONS = new Set([
@@ -28,13 +28,30 @@ const FUTILE_STATUSES = new Set([400, 413, 415, 422]);
 export const finished = (job) => job.phase === "done" || job.phase === "failed";
 
 /** The server has the job, only the way to it was lost. @param {Job} job @returns {boolean} */
-export const resumable = ({ id, problem }) => !!id && !!problem && !problem.reason && !problem.status;
+export const resumable = ({ id, problem }) => !!id && !!problem?.passing;
 
 /** @param {Job} job @returns {boolean} */
 function worthAnother(job) {
   const { reason = "", status = 0 } = job.problem ?? {};
   if (!job.problem || resumable(job)) return !!job.problem;
-  return !!job.file && !FUTILE_REASONS.has(reason) && !FUTILE_STATUSES.has(status);
+  const futile = FUTILE_REASONS.has(reason) || (FUTILE_STATUSES.has(status) && reason !== "UploadBroken");
+  return !!job.file && !futile;
+}
+
+/**
+ * What went wrong, for everybody: HTTP's phrase ("Unprocessable Content") is for programmers.
+ * @param {import("./client.js").Problem} problem
+ */
+export const titleOf = ({ title, reason, status }) => (status && reason ? sentence(reason) : title);
+
+/** What a job waits for. @param {import("./client.js").Note} note */
+export function waitingFor({ kind, reason }) {
+  return NOTES[kind] ?? (reason ? sentence(reason) : "The server can't answer");
+}
+
+/** What a reader of a description should know. @param {Record<string, any> | undefined} result @returns {string[]} */
+export function warningsOf(result) {
+  return Array.isArray(result?.warnings) ? result.warnings.map(String) : [];
 }
 
 export class Card {
@@ -128,9 +145,9 @@ export class Card {
     const now = startedAt ? (Date.now() - startedAt) / 1000 : null;
     const shown = finished(this.job) ? (counted ?? elapsed) : now;
     this.#text(".elapsed", shown == null ? "" : seconds(shown));
-    const left = note ? Math.ceil((note.until - Date.now()) / 1000) : 0;
-    const why = note?.kind === "unavailable" && note.reason ? sentence(note.reason) : NOTES[note?.kind ?? ""];
-    this.#text(".note", note ? `${why}${left > 0 ? `: next try in ${left} s` : " …"}` : "");
+    this.#find(".note").hidden = !note;
+    this.#text(".note-title", note ? `${waitingFor(note)}${countdown(note)}` : "");
+    this.#text(".note-detail", note?.detail ?? "");
   }
 
   /** What only programmers want, and only once it is open. */
@@ -148,8 +165,7 @@ export class Card {
     this.#find(".problem").hidden = !problem;
     if (!problem) return;
     const { title, detail, reason, status, type, id } = problem;
-    // HTTP's phrase ("Unprocessable Content") is for programmers; the reason is for everybody.
-    this.#text(".problem-title", status && reason ? sentence(reason) : title);
+    this.#text(".problem-title", titleOf(problem));
     this.#text(".problem-detail", detail ?? "");
     const telling = type !== "about:blank" && !type?.endsWith(`:${reason}`) && type;
     const http = status && (reason ? `${status} ${title}` : `HTTP ${status}`);
@@ -157,11 +173,11 @@ export class Card {
   }
 
   #result(result) {
-    const { description, caption, alt, text, tags, fallback, warnings } = result;
+    const { description, caption, alt, text, tags, fallback, language } = result;
     this.#find(".result").hidden = false;
     this.#find(".description").replaceChildren(...this.#description(String(description ?? "")));
     this.#text(".stand-in", fallback ? standIn(result.describer, fallback) : "");
-    this.#text(".warnings", (warnings ?? []).join(" "));
+    this.#warnings(warningsOf(result));
     this.#text(".caption", caption ?? "");
     this.#text(".in-image blockquote", text ?? "");
     this.#find(".in-image").hidden = !text;
@@ -171,7 +187,19 @@ export class Card {
     this.#find(".tags").replaceChildren(...(tags ?? []).map((tag) => make("li", String(tag))));
     this.#find(".tags").hidden = !tags?.length;
     this.#text(".source", source(result));
+    this.#speak(String(language ?? "en"));
     this.#find(".copy-description").hidden = this.#find(".copy-json").hidden = false;
+  }
+
+  /** Let screen readers pronounce what is in another language than the page. @param {string} language */
+  #speak(language) {
+    for (const selector of [".caption", ".description", ".alt p", ".tags"]) this.#find(selector).lang = language;
+  }
+
+  /** @param {string[]} warnings */
+  #warnings(warnings) {
+    this.#find(".warnings").replaceChildren(...warnings.map((warning) => make("li", warning)));
+    this.#find(".warnings").hidden = !warnings.length;
   }
 
   /** Runs of facts become one definition list, runs of items one list. @param {string} description */
@@ -203,6 +231,13 @@ function fact(label, value) {
   const pair = make("div");
   pair.append(make("dt", label), make("dd", value));
   return pair;
+}
+
+/** When the next request is due, if one is. @param {import("./client.js").Note} note */
+function countdown({ until }) {
+  if (!until) return "";
+  const left = Math.ceil((until - Date.now()) / 1000);
+  return left > 0 ? `: next try in ${left} s` : " …";
 }
 
 /** A silent fallback would hide an outage. */

@@ -1,14 +1,16 @@
 /** The HTTP side of one job: submit it, follow it, fetch its result, and sit out what passes. */
 
-import { limits } from "./limits.js";
+import { answerMs, knownLimits, uploadMs } from "./limits.js";
 import { sentence } from "./text.js";
 
 /**
  * RFC 9457, with the project's `reason`, and the `id` under which the server's log has an unforeseen error.
- * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string, id?: string}} Problem
+ * `passing`: it says nothing about the image, so that the same request may be answered later.
+ * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string, id?: string,
+ *            passing?: boolean}} Problem
  *
- * Why we wait, and until when (milliseconds since 1970).
- * @typedef {{kind: "busy" | "lost" | "unavailable", reason?: string, until: number}} Note
+ * Why a job waits, and until when the next request does (milliseconds since 1970).
+ * @typedef {{kind: "busy" | "lost" | "unavailable" | "queued", reason?: string, detail?: string, until?: number}} Note
  *
  * What became known about a job.
  * @typedef {{phase?: string, id?: string, attempts?: number, seconds?: number | null,
@@ -18,10 +20,10 @@ import { sentence } from "./text.js";
 const FIRST_POLL_MS = 50; // most jobs are done within a few of these
 const LAST_POLL_MS = 1000;
 const POLL_GROWTH = 1.5;
-const TIMEOUT_MARGIN_MS = 30_000; // an upload that the server still takes must not be given up here
 const LONGEST_RETRY_MS = 5000;
-const PATIENCE_MS = 180_000; // a rolling upgrade takes less; after this a person should know
+const PATIENCE_MS = 180_000; // since the first failure; a rolling upgrade takes less, then a person should know
 const UPLOADS_AT_ONCE = 3; // leaves half of a browser's six connections to the polls
+const TOO_LARGE_ON_THE_WAY = "A proxy between this page and the server accepts no upload of this size.";
 const PASSING = new Set([408, 429, 502, 503, 504]);
 
 /** The server's (or the page's) reason not to go on. */
@@ -40,12 +42,13 @@ export class Refusal extends Error {
  * @returns {AsyncGenerator<News, void>}
  */
 export async function* describe(job, signal) {
-  const id = job.id ?? (yield* upload(job, signal));
-  yield* follow(id, signal);
+  const limits = await knownLimits();
+  const id = job.id ?? (yield* upload(job, limits, signal));
+  yield* follow(id, answerMs(limits), signal);
 }
 
 /** @returns {AsyncGenerator<News, string>} the job's id */
-async function* upload(job, signal) {
+async function* upload(job, limits, signal) {
   await takeSlot();
   try {
     signal.throwIfAborted();
@@ -56,8 +59,8 @@ async function* upload(job, signal) {
     if (job.prompt) form.append("prompt", job.prompt);
     // With the key a repeated request is the same job: a lost answer makes no second one.
     const headers = { "Idempotency-Key": job.idempotencyKey };
-    const timeout = limits.uploadSeconds * 1000 + TIMEOUT_MARGIN_MS;
-    const body = yield* answer("submit", { method: "POST", body: form, headers }, signal, timeout);
+    const request = { method: "POST", body: form, headers };
+    const body = yield* answer("submit", request, uploadMs(limits, job.size), signal);
     yield { phase: "queued", id: body.job_id };
     return body.job_id;
   } finally {
@@ -66,31 +69,36 @@ async function* upload(job, signal) {
 }
 
 /** @returns {AsyncGenerator<News, void>} */
-async function* follow(id, signal) {
+async function* follow(id, timeout, signal) {
   let delay = FIRST_POLL_MS;
   for (let phase = "queued"; ; delay = Math.min(delay * POLL_GROWTH, LAST_POLL_MS)) {
     await pause(delay, signal);
-    const status = yield* answer(`status/${encodeURIComponent(id)}`, {}, signal);
+    const status = yield* answer(`status/${encodeURIComponent(id)}`, {}, timeout, signal);
     const news = { attempts: status.attempts, seconds: status.duration_seconds };
     if (status.status === "failed") {
       yield news;
       throw new Refusal(failure(status.error));
     }
     if (status.status === "done") {
-      const result = yield* fetchResult(id, signal);
+      const result = yield* fetchResult(id, timeout, signal);
       if (result) return yield { ...news, phase: "done", result };
       continue;
     }
     if (status.status !== phase) delay = FIRST_POLL_MS;
     phase = status.status;
-    yield { ...news, phase };
+    yield { ...news, phase, note: trouble(status.waiting) };
   }
 }
 
+/** What keeps a queued job from being described, if its describer is in trouble. @returns {Note | null} */
+function trouble(waiting) {
+  return waiting ? { kind: "queued", reason: waiting.reason, detail: waiting.message } : null;
+}
+
 /** @returns {AsyncGenerator<News, Record<string, any> | null>} null: another replica doesn't know it as done yet */
-async function* fetchResult(id, signal) {
+async function* fetchResult(id, timeout, signal) {
   try {
-    return yield* answer(`result/${encodeURIComponent(id)}`, {}, signal);
+    return yield* answer(`result/${encodeURIComponent(id)}`, {}, timeout, signal);
   } catch (error) {
     if (error instanceof Refusal && error.problem.status === 409) return null;
     throw error;
@@ -107,25 +115,26 @@ function failure(error) {
  * Ask until there is an answer; lost connections, busy and restarting servers are waited for, and said.
  * @returns {AsyncGenerator<News, Record<string, any>>} the JSON body of a 2xx answer
  */
-async function* answer(path, init, signal, timeout = limits.answerSeconds * 1000) {
-  const start = Date.now();
+async function* answer(path, init, timeout, signal) {
+  let failedAt = Infinity;
   for (let tries = 0; ; tries += 1) {
-    const { response, body } = await ask(path, init, signal, timeout);
+    const { response, body } = await ask(path, init, timeout, signal);
     if (response?.ok && body) {
       if (tries) yield { note: null };
       return body;
     }
     const passing = !response || PASSING.has(response.status);
-    const impatient = response?.status !== 429 && Date.now() - start > PATIENCE_MS;
+    failedAt = Math.min(failedAt, Date.now()); // an upload may have taken longer than our patience
+    const impatient = response?.status !== 429 && Date.now() - failedAt > PATIENCE_MS;
     if (!passing || impatient) throw new Refusal(problem(response, body));
     const wait = retryAfter(response) ?? Math.min(250 * 2 ** tries, LONGEST_RETRY_MS);
-    yield { note: { kind: noteKind(response), reason: body?.reason, until: Date.now() + wait } };
+    yield { note: { ...setback(response, body), until: Date.now() + wait } };
     await pause(wait, signal);
   }
 }
 
 /** One request. No response: the server was not reached, or did not finish its answer. */
-async function ask(path, init, signal, timeout) {
+async function ask(path, init, timeout, signal) {
   try {
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
     const response = await fetch(path, { ...init, cache: "no-store", signal: either });
@@ -146,10 +155,11 @@ function json(text) {
   }
 }
 
-/** @returns {Note["kind"]} */
-function noteKind(response) {
-  if (!response) return "lost";
-  return response.status === 429 ? "busy" : "unavailable";
+/** Why the next request waits. @returns {Note} */
+function setback(response, body) {
+  if (!response) return { kind: "lost" };
+  if (response.status === 429) return { kind: "busy" };
+  return { kind: "unavailable", reason: body?.reason, detail: body?.detail };
 }
 
 /** Retry-After in milliseconds, be it seconds or a date. */
@@ -163,13 +173,15 @@ function retryAfter(response) {
 /** @returns {Problem} */
 function problem(response, body) {
   if (!response) {
-    const detail = "No answer for three minutes. Check the connection; an accepted job goes on without this page.";
-    return { title: "The server can't be reached", detail };
+    const minutes = PATIENCE_MS / 60_000;
+    const detail = `No answer for ${minutes} minutes. Check the connection; an accepted job goes on without this page.`;
+    return { title: "The server can't be reached", detail, passing: true };
   }
-  const { title, detail, type, reason, id } = body ?? {};
   const { status, ok } = response;
+  const untold = status === 413 ? TOO_LARGE_ON_THE_WAY : undefined; // the server itself says more
+  const { title, detail = untold, type, reason, id } = body ?? {};
   const untitled = ok ? "The server's answer makes no sense" : `The server answered ${status}`;
-  return { title: title ?? untitled, detail, status, type, reason, id };
+  return { title: title ?? untitled, detail, status, type, reason, id, passing: status >= 500 || PASSING.has(status) };
 }
 
 /** The file, if it still is one: fetch can't tell a vanished file from a lost connection. */

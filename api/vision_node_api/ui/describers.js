@@ -5,6 +5,8 @@
  * @typedef {{name: string, model: string | null, ready: boolean, default: boolean}} Describer
  */
 
+const TIMEOUT_MS = 15_000;
+
 /**
  * Fill the choice, and show it if it is one. Without an answer the server's default describes.
  * @param {HTMLSelectElement} select @param {HTMLElement[]} labels what holds it, and the wish
@@ -12,7 +14,7 @@
 export async function offer(select, labels) {
   const show = (/** @type {boolean} */ shown) => labels.forEach((label) => (label.hidden = !shown));
   try {
-    const response = await fetch("describers", { cache: "no-store" });
+    const response = await fetch("describers", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
     const { describers } = await response.json();
     select.replaceChildren(...describers.map(option));
     show(describers.length > 1);

@@ -7,9 +7,20 @@ export function bytes(count) {
   return `${(count / 1e6).toFixed(1)} MB`;
 }
 
-/** In the unit in which limits are round numbers. @param {number} count @returns {string} */
-export function mebibytes(count) {
-  return `${Number((count / 2 ** 20).toFixed(1))} MiB`;
+/**
+ * In the units in which limits are round numbers.
+ * @param {number} count of bytes
+ * @param {(value: number) => number} round Math.floor for a limit, Math.ceil for what exceeds it
+ */
+export function binary(count, round) {
+  if (count < 2 ** 10) return `${count.toLocaleString("en")} bytes`;
+  const [size, unit] = count < 2 ** 20 ? [2 ** 10, "KiB"] : [2 ** 20, "MiB"];
+  return `${round((count / size) * 10) / 10} ${unit}`;
+}
+
+/** @param {number} count @returns {string} */
+export function pixels(count) {
+  return count < 1e6 ? `${count.toLocaleString("en")} pixels` : `${Math.floor(count / 1e5) / 10} megapixels`;
 }
 
 /** "a, b or c". @param {string[]} words @param {"and" | "or"} last */
