@@ -51,6 +51,8 @@ class Worker:
         """The next look at whether it hangs."""
         self._begun: dict[Assignment, float] = {}
         """When, by the event loop's clock (seconds)."""
+        self._patience: dict[Assignment, float] = {}
+        """Seconds that each may take: its Describer's, or its ImageJob's own if they are more."""
         self._over: set[Assignment] = set()
         """Of those held: taken back, or committed already."""
         self._committed: set[Assignment] = set()
@@ -90,6 +92,7 @@ class Worker:
             return  # what is too much comes back to the operator with our end
         self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
         self._begun[new] = asyncio.get_running_loop().time()
+        self._patience[new] = max(self._timeout_seconds, job.spec.timeout_seconds or 0)
         self._taken += 1
         self._settled.clear()
         self._look_later(new)
@@ -104,7 +107,7 @@ class Worker:
     def _drop(self, done: Assignment) -> None:
         self._looks.pop(done).cancel()
         self._ended += 1
-        del self._held[done], self._begun[done]
+        del self._held[done], self._begun[done], self._patience[done]
         if done not in self._over:
             self._committed.add(done)
         self._over.discard(done)
@@ -112,18 +115,20 @@ class Worker:
 
     def _look_later(self, held: Assignment) -> None:
         after = asyncio.get_running_loop().call_later
-        self._looks[held] = after(self._timeout_seconds, self._look, held, self._ended)
+        self._looks[held] = after(self._patience[held], self._look, held, self._ended)
 
     def _look(self, held: Assignment, ended_before: int) -> None:
         """End when nothing has ended for as long as the Describer allows, not even what was taken back.
 
-        Its ImageJob's timeout was shorter: the operator sees only that it was missed, which may be a user's
-        impatience. What is still ours and has been in work for a while explains why nothing ended.
+        Where its ImageJob's timeout was longer, that counts. Where it was shorter, the operator sees only
+        that it was missed, which may be a user's impatience. What is still ours and has been in work for a
+        while explains why nothing ended.
         """
+        patience = self._patience[held]
         since = asyncio.get_running_loop().time() - self._timeout_seconds / 2
         explained = any(self._begun[ours] < since for ours in self._held.keys() - self._over)
         if held in self._over and self._ended == ended_before and not explained:
-            log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, self._timeout_seconds)
+            log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, patience)
             self.useless.set()
         else:
             self._look_later(held)

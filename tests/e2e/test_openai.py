@@ -255,7 +255,9 @@ def test_a_backlog_waits_in_the_queue_for_the_rate(
     at = [asked["at"] for asked in fake.asked()]
     assert len(at) == 8
     assert at[-1] - at[0] > 5, "at most two at once, then one a second"
-    assert len(workers(kubectl, "slow")) == 1
+    # On a busy machine an image may take more than a second, which keeps a second worker busy; the queue
+    # alone, without the rate, would have launched four.
+    assert len(workers(kubectl, "slow")) <= 2
 
 
 def test_nobody_stands_in_who_is_not_wanted(

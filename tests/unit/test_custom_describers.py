@@ -206,6 +206,49 @@ async def test_how_it_may_fail(running: tuple[Container, str], answer: Response,
     assert len(caught.value.message) < 500
 
 
+WHOLE = json.dumps({"description": "A dog. It runs.", "alt": "Dog"})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"<think>A cat?</think>{WHOLE}",
+        "<think>A cat?</think>A dog. It runs.",
+        f"Here it is:\n```JSON\n{WHOLE}\n```",
+        f"[{WHOLE}]",
+        json.dumps({"description": WHOLE}),
+        json.dumps({"result": {"Description": ["A dog.", "It runs."]}}),
+    ],
+)
+async def test_what_a_model_in_it_wrote_is_read_as_any_model_s(
+    running: tuple[Container, str], answer: str
+) -> None:
+    found = await ask(running, Response(answer))
+    assert " ".join(found.description.split()) == "Image Description: A dog. It runs."
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Response(WHOLE[:30]), Reason.DESCRIBER_FAILED),
+        (Response(f"Here it is: {WHOLE[:30]}"), Reason.DESCRIBER_FAILED),
+        (Response("<think>A cat, or"), Reason.EMPTY_ANSWER),
+        (Response("I'm sorry, I can't help with that."), Reason.CONTENT_REFUSED),
+        (JSONResponse({"description": "I'm sorry, I can't help with that."}), Reason.CONTENT_REFUSED),
+        (JSONResponse({"reason": "ModelNotFound", "message": "no weights"}), Reason.MODEL_NOT_FOUND),
+        (JSONResponse({"error": {"code": 429, "message": "slow down"}}), Reason.RATE_LIMITED),
+        (JSONResponse({"error": "out of cheese"}), Reason.PROVIDER_UNAVAILABLE),
+        (Response('{"description": "x", "facts": {"a": 1e999}}'), Reason.DESCRIBER_FAILED),
+    ],
+)
+async def test_what_is_no_description_is_an_error_with_http_200_too(
+    running: tuple[Container, str], answer: Response, reason: Reason
+) -> None:
+    with pytest.raises(DescribeError) as caught:
+        await ask(running, answer)
+    assert caught.value.reason is reason, caught.value.message
+
+
 async def test_a_container_that_is_not_up() -> None:
     with pytest.raises(DescribeError, match="is the container up") as caught:
         await describe("http://127.0.0.1:9/describe")

@@ -1,4 +1,4 @@
-"""What models really answer: thoughts, JSON among prose, cut JSON, refusals; and what becomes of each."""
+"""What models really answer: thoughts, JSON among prose, cut JSON; and what becomes of each."""
 
 import json
 from typing import Any
@@ -7,8 +7,7 @@ import pytest
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers.providers.answer import read_answer
-from vision_node_describer.describers.providers.openai_wire import Reply, read_reply
-from vision_node_describer.describers.providers.refusals import is_refusal
+from vision_node_describer.describers.providers.schema import SCHEMA
 
 FIELDS: dict[str, Any] = {
     "description": "A cat sleeps on a red sofa.",
@@ -19,6 +18,7 @@ FIELDS: dict[str, Any] = {
     "language": "en",
 }
 J = json.dumps(FIELDS)
+QUOTING = json.dumps({**FIELDS, "description": "A slide shows the tag </think> in red."})
 SHORT = '{"description": "A cat sleeps on a red sofa."}'
 
 
@@ -64,6 +64,29 @@ FOUND = {
     "an answer's tags": f"<answer>{J}</answer>",
     "a box": f"<|begin_of_box|>{J}<|end_of_box|>",
     "a marker at the end": f"{J}<|im_end|>",
+    "Python's notation in a fence": f"```python\n{FIELDS}\n```",
+    "Python's notation behind prose": f"Here it is: {FIELDS}",
+    "quotation marks escaped": J.replace('"', '\\"'),
+    "without its braces": J[1:-1],
+    "a comma too many": f"{J[:-1]},}}",
+    "a comma too many in a list": J.replace('"sofa"]', '"sofa",]'),
+    "a comment": J.replace("{", "{ // the answer\n", 1),
+    "bare quotation marks in a string": J.replace('"Cat on a sofa"', '"Sign "STOP" behind it"'),
+    "half a surrogate pair in another field": J.replace("A sleeping", "\\ud83d A sleeping"),
+    "an object of text": json.dumps({"description": {"text": "A cat sleeps on a red sofa."}}),
+    "each field in an object": json.dumps({name: {"value": value} for name, value in FIELDS.items()}),
+    "filled into the schema": json.dumps({"type": "object", "properties": FIELDS}),
+    "behind the schema": f"{json.dumps(SCHEMA)}\n{J}",
+    "in a fence in description": json.dumps({"description": f"```json\n{J}\n```"}),
+    "behind prose in description": json.dumps({"description": f"Here it is: {J}"}),
+    "lists around it": f"[[{J}]]",
+    "behind much that is no object": '{"a" ' * 500 + J,
+    "the title in front of it": f"Image Description:\n{J}",
+    "a tag with an attribute": f'<think duration="3">hm</think>{J}',
+    "thoughts in a fence": f"```\n<think>hm</think>\n{J}\n```",
+    "thoughts of Gemma": f"<|channel>thought\nhm<channel|>{J}",
+    "channels whose tokens were dropped": f"analysisThe user wants it.assistantfinal{J}",
+    "a template's beginning": f"<|im_start|>assistant\n{J}",
 }
 
 
@@ -74,8 +97,8 @@ def test_the_object_is_found(name: str) -> None:
 
 
 def test_an_answer_may_quote_a_tag_that_the_picture_shows() -> None:
-    quoting = json.dumps({**FIELDS, "description": "A slide shows the tag </think> in red."})
-    for answer in (quoting, f"<think>hm</think>{quoting}"):
+    fenced = f"```json\n{QUOTING}\n```"
+    for answer in (QUOTING, fenced, f"<think>hm</think>{QUOTING}", f"Here it is: {QUOTING}"):
         assert read(answer).description.endswith("A slide shows the tag </think> in red.")
 
 
@@ -93,6 +116,13 @@ PROSE = {
     "a quotation mark in brackets": "['80s style] poster of a red car.",
     "a marker at the end": "A cat sleeps.</s>",
     "a tag that the picture shows": "The screen shows the tag <think> and a cat.",
+    "code that has our fields": 'An editor. It reads {"name": "x", "description": "y"} in green.',
+    "code of one field": 'A terminal prints {"description": "y"}, in green letters.',
+    "a caption": "A meme with a cat, caption: I can haz.",
+    "numbers in braces": "{1, 2, 3} is written on a blackboard.",
+    "a number in brackets": "[1] A cat sleeps, as the label says.",
+    "a brace at its end": "A book page that ends with a single {",
+    "a closed tag of another kind": "The screen shows HTML: <div></div> and a cat.",
 }
 
 
@@ -103,6 +133,21 @@ def test_prose_is_a_description(name: str) -> None:
 
 def test_a_description_may_quote_json_that_the_picture_shows() -> None:
     words = 'An editor. It reads {"name": "x", "description": "y"}.'
+    assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'A code editor with package.json open: { "name": "x", "description": "y" } is visible.',
+        'An API answers: {"description": "y", "text": "z"} in green.',
+        'A screen shows the unfinished line {"description": "y',
+        "The page shows <answer>42</answer> in a box.",
+        "<description>y</description> is written on the board.",
+        '{ "a": 1 } is written on the board.',
+    ],
+)
+def test_a_description_may_quote_anything_that_the_picture_shows(words: str) -> None:
     assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
 
 
@@ -128,6 +173,31 @@ CUT = {
     "curly quotes": "{\u201cdescription\u201d: \u201cA cat\u201d",
     "bare names behind prose": 'Here it is: {description: "A dog", alt: "x"}',
     "channels that never end": "<|channel|>analysis<|message|>A cat, or",
+    "a brace behind an introduction": "Here it is: {",
+    "a brace in a fence behind one": "Here it is:\n```json\n{",
+    "a fence behind one": "Here it is:\n```json",
+    "a quotation mark behind one": 'Here it is: {"',
+    "half a name behind one": 'Here it is: {"desc',
+    "another name behind one": 'Here it is: {"title": "A cat", "tags": ["ca',
+    "a list behind one": 'Here it is: ["A cat", "on a',
+    "behind much prose": "A cat. " * 50 + '{"description": "A cat", "al',
+    "a closing tag within it": QUOTING[:60],
+    "a closing tag within it, after thoughts": f"<think>hm</think>{QUOTING[:60]}",
+    "a closing tag within it, in a fence": f"```json\n{QUOTING[:60]}",
+    "a call of a tool": '<tool_call>{"name": "describe", "arguments": {"descr',
+    "in a fence in description": json.dumps({"description": '```json\n{"description": "A ca'}),
+    "an object as description": json.dumps({"description": '{"foo": "bar"}'}),
+    "a list as description": json.dumps({"description": '["a", "b"]'}),
+    "curly single quotes": "{\u2018description\u2019: \u2018A cat\u2019}",
+    "the schema": json.dumps(SCHEMA),
+    "null": "null",
+    "a truth value": "true",
+    "a number": "42",
+    "no words": '""',
+    "thoughts that begin again": "<think>a</think>\n<think>b and c",
+    "thoughts in a fence that never end": "```\n<think>hm, a cat",
+    "thoughts with an attribute that never end": '<think type="x">hm',
+    "thoughts without tokens that never end": "analysisWe need to describe",
     "thoughts that never end": "<think>A cat, or is it",
     "thoughts and nothing": "<think>A cat.</think>  ",
     "nothing": " \n",
@@ -147,210 +217,49 @@ def test_a_cut_answer_names_its_finish_reason(answer: str) -> None:
         read(answer, finish="eos_token")
 
 
-REFUSALS = [
-    "I'm sorry, I can't help with identifying people in images.",
-    "I'm sorry, but I can't assist with that request.".replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"),
-    "I am very sorry, but I cannot describe this image.",
-    "Sorry, I can't help with that.",
-    "Unfortunately, I am unable to process this picture.",
-    "I apologize, but I'm not able to provide a description of this content.",
-    "I'm unable to help with that. If you have another picture, feel free to share it!",
-    "I can't identify people in photographs.",
-    "As an AI language model, I cannot help with this.",
-    "I'm sorry, I can't identify who this is, but I can describe the clothes if you like.",
-    "I cannot provide a description of this image.",
-    "I can't describe this image.",
-    "I can't process images.",
-    "I must decline to describe this image.",
-    "我无法描述这张图片。",
-    "Es tut mir leid, aber ich kann dabei nicht helfen.",
-    "Tut mir leid, dabei kann ich nicht helfen.",
-    "Leider kann ich Personen auf Bildern nicht identifizieren.",
-    "Je suis désolé, mais je ne peux pas vous aider avec cette demande.",
-    "Désolée, je ne peux pas identifier cette personne.",
-    "Lo siento, pero no puedo ayudar con eso.",
-    "Lo siento, no puedo identificar a las personas en las imágenes.",
-    "Mi dispiace, ma non posso aiutarti con questa richiesta.",
-    "Desculpe, mas não posso ajudar com isso.",
-    "Sinto muito, não consigo identificar pessoas.",
-    "Sorry, maar ik kan daar niet bij helpen.",
-    "Przepraszam, ale nie mogę w tym pomóc.",
-    "Извините, но я не могу с этим помочь.",
-    "申し訳ありませんが、そのリクエストにはお応えできません。",
-    "すみませんが、人物を特定することはできません。",
-    "很抱歉，我无法识别图像中的人物。",
-    "抱歉，我不能协助处理这个请求。",
-    "죄송합니다. 이미지 속 인물을 식별할 수 없습니다.",
+FIELD_CASES: list[tuple[str, object, str, object]] = [
+    ("language", "English", "language", "en"),
+    ("language", "de_DE", "language", "de-DE"),
+    ("language", ["fr"], "language", "fr"),
+    ("language", 7, "language", "en"),
+    ("tags", {"cat": 0.9, "sofa": 0.5}, "tags", ["cat", "sofa"]),
+    ("tags", [{"name": "cat"}, {"tag": "sofa"}, {"x": 1}], "tags", ["cat", "sofa"]),
+    ("tags", "cat; sofa", "tags", ["cat", "sofa"]),
+    ("tags", "#cat #sofa", "tags", ["cat", "sofa"]),
+    ("tags", None, "tags", []),
+    ("text", ["STOP", "GO"], "text", "STOP\nGO"),
+    ("text", None, "text", ""),
+    ("alt", "I'm sorry, I can't help with that.", "alt", "A sleeping cat."),
+    ("alt", '{"alt": "Cat', "alt", "A sleeping cat."),
+    ("alt", ["Cat on", "a sofa"], "alt", "Cat on a sofa"),
+    ("caption", "I'm sorry, I can't help with that.", "caption", "A cat sleeps on a red sofa."),
+    ("caption", ["A cat.", "It sleeps."], "caption", "A cat. It sleeps."),
+    ("description", "**Image Description:** A cat.", "description", "Image Description:\nA cat."),
+    ("description", {"scene": "A cat.", "mood": "Calm."}, "description", "Image Description:\nA cat.\nCalm."),
 ]
 
 
-@pytest.mark.parametrize("words", REFUSALS)
-def test_a_refusal_in_words_is_a_refusal(words: str) -> None:
-    for answer in (words, json.dumps({**FIELDS, "description": words}), f"<think>hm</think>{words}"):
-        with pytest.raises(DescribeError) as caught:
-            read(answer)
-        assert caught.value.reason is Reason.CONTENT_REFUSED
+@pytest.mark.parametrize(("name", "value", "of", "expected"), FIELD_CASES)
+def test_fields_of_odd_types_are_read(name: str, value: object, of: str, expected: object) -> None:
+    assert getattr(read(json.dumps({**FIELDS, name: value})), of) == expected
 
 
 @pytest.mark.parametrize(
-    "words",
+    "titled",
     [
-        "I'm sorry, but I cannot see the image you provided.",
-        "I'm sorry, but I don't see any image.",
-        "I don't see an image attached. Please upload it.",
-        "I'm unable to view images directly. Could you describe it?",
-        "As a text-based AI, I cannot see images.",
+        "Image Description:\nA cat sleeps.",
+        "**Image Description:**\n\nA cat sleeps.",
+        "# Image Description\n\nA cat sleeps.",
+        "Description: A cat sleeps.",
+        "Image Description: Image Description: A cat sleeps.",
     ],
 )
-def test_a_model_that_got_no_picture_says_so(words: str) -> None:
-    with pytest.raises(DescribeError, match="reads pictures") as caught:
-        read(words)
-    assert caught.value.reason is Reason.REQUEST_REFUSED
+def test_a_title_of_the_model_s_own_is_left_out(titled: str) -> None:
+    assert read(titled).description == "Image Description:\nA cat sleeps."
+    assert read(titled).alt == "A cat sleeps."
 
 
-TRUE_DESCRIPTIONS = [
-    "I'm sorry, I can't identify the person in this image. A man in a blue suit stands at a podium.",
-    "I can't identify people in images, but I can tell you that a man in a suit is speaking to a crowd.",
-    "Sorry, I can't identify people in images. The photo features a man with a hat.",
-    "Unfortunately I cannot provide the name of this man. He wears a blue suit.",
-    "I don't see any people in this street at night.",
-    "I cannot see the face of the woman in the middle.",
-    "A sign that says 'I'm sorry, we can't help with refunds'.",
-    "Sorry, closed: a handwritten sign hangs in the door of a shop.",
-    "'Sorry we missed you' is printed on a red card on a doormat.",
-    "I can't quite make out the text on the left, but the picture shows a red bus at a stop.",
-    "Unfortunately, I can't read the small text. The picture shows a bus at a stop.",
-    "I'm sorry the text is blurred: it shows a bus.",
-    "I cannot identify the breed with certainty, but the dog is brown.",
-    "I can't identify people, but there are two of them on a bench.",
-    "Sorry! The board game lies open on a table, with four colored pawns.",
-    "An apology letter that begins with 'I am sorry, I cannot help you'.",
-    "A chat window. The last message reads: I'm sorry, I can't help with that.",
-    "A man who looks sorry holds a broken vase.",
-    "Unable to open: an error message on a gray screen.",
-    "A protest sign: 'I can't breathe'.",
-    "I can see a red square on the left and a blue one on the right.",
-    "Unfortunately damaged, the statue lacks its head.",
-    "Two people help a third one over a wall.",
-    "A poster against identifying people by their faces.",
-    "Leider kann ich den Text links nicht lesen, aber das Bild zeigt einen roten Bus.",
-    "Leider geschlossen steht auf dem Schild an der Tür.",
-    "Entschuldigung, sagt die Sprechblase einer gezeichneten Katze.",
-    "Malheureusement, je ne peux pas lire le texte, mais l'image montre un bus rouge.",
-    "Désolé, fermé: un panneau écrit à la main.",
-    "Lo siento, cerrado: un cartel en la puerta de una tienda.",
-    "Mi dispiace, siamo chiusi: un cartello sulla porta.",
-    "Lamento do povo, capa de um disco antigo.",
-    "Helaas is de winkel dicht: een bordje op de deur.",
-    "Niestety zamknięte: napis na drzwiach.",
-    "К сожалению, закрыто: табличка на двери.",
-    "申し訳ありません、本日休業と書かれた看板。",
-    "抱歉，今日休息：店门上的告示。",
-    "A person in a suit stands at a desk; a name tag reads Sorry.",
-    "I'm sorry, I can't help with identifying the person. " + "The picture shows a street at night. " * 20,
-]
-
-
-@pytest.mark.parametrize("words", TRUE_DESCRIPTIONS)
-def test_a_true_description_is_no_refusal(words: str) -> None:
-    assert not is_refusal(words)
-    assert read(words).description
-
-
-def completion(content: object, **more: Any) -> bytes:
-    choice = {"message": {"content": content}, "finish_reason": "stop", **more.pop("choice", {})}
-    return json.dumps({"model": "m", "choices": [choice], **more}).encode()
-
-
-ODD_REPLIES: dict[str, tuple[bytes, str, str | None]] = {
-    "parts": (completion([{"type": "text", "text": "A "}, {"type": "text", "text": "cat."}]), "A cat.", "m"),
-    "strings as parts": (completion(["A ", "cat."]), "A cat.", "m"),
-    "parts of thoughts": (
-        completion([{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "A cat."}]),
-        "A cat.",
-        "m",
-    ),
-    "parts of reasoning with text": (
-        completion([{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "A cat."}]),
-        "A cat.",
-        "m",
-    ),
-    "no model": (completion("A cat.", model=None), "A cat.", None),
-    "no usage": (completion("A cat.", usage=None), "A cat.", "m"),
-    "usage in words": (completion("A cat.", usage={"prompt_tokens": "many"}), "A cat.", "m"),
-    "usage as a list": (completion("A cat.", usage=[1]), "A cat.", "m"),
-    "an error that is null": (completion("A cat.", error=None), "A cat.", "m"),
-    "a refusal that is false": (
-        completion("", choice={"message": {"content": "A cat.", "refusal": False}}),
-        "A cat.",
-        "m",
-    ),
-    "no finish reason": (completion("A cat.", choice={"finish_reason": None}), "A cat.", "m"),
-    "further fields": (completion("A cat.", choice={"logprobs": 1, "index": "x"}, id=7), "A cat.", "m"),
-}
-
-
-@pytest.mark.parametrize("name", ODD_REPLIES)
-def test_odd_replies_are_read(name: str) -> None:
-    body, text, model = ODD_REPLIES[name]
-    reply = read_reply("chat", body)
-    assert isinstance(reply, Reply)
-    assert (reply.text, reply.model) == (text, model)
-
-
-def failure(error: object, **more: Any) -> bytes:
-    return json.dumps({"error": error, **more}).encode()
-
-
-IN_ANSWER: dict[str, tuple[bytes, Reason]] = {
-    "rate limited": (failure({"code": 429, "message": "Rate limit exceeded"}), Reason.RATE_LIMITED),
-    "rate limited, as text": (failure({"code": "429", "message": "slow down"}), Reason.RATE_LIMITED),
-    "rate limited, by word": (failure({"code": "rate_limit_exceeded"}), Reason.RATE_LIMITED),
-    "wrong key": (failure({"code": 401, "message": "No auth credentials found"}), Reason.CREDENTIALS_REFUSED),
-    "wrong key, by type": (failure({"type": "authentication_error"}), Reason.CREDENTIALS_REFUSED),
-    "no credit": (failure({"code": 402, "message": "Insufficient credits"}), Reason.QUOTA_EXHAUSTED),
-    "no quota": (failure({"code": "insufficient_quota", "status": 429}), Reason.QUOTA_EXHAUSTED),
-    "no model": (failure({"code": 404, "message": "No endpoints found for x"}), Reason.MODEL_NOT_FOUND),
-    "filtered": (failure({"code": "content_filter"}), Reason.CONTENT_REFUSED),
-    "bad request": (failure({"code": 400, "message": "too many images"}), Reason.REQUEST_REFUSED),
-    "overloaded": (failure({"code": 502, "message": "overloaded"}), Reason.PROVIDER_UNAVAILABLE),
-    "flagged": (
-        failure({"code": 403, "message": "requires moderation: your input was flagged"}),
-        Reason.CONTENT_REFUSED,
-    ),
-    "in a list": (b'[{"error": {"code": 429, "message": "quota"}}]', Reason.RATE_LIMITED),
-    "as an object": (b'{"object": "error", "message": "x", "code": 400}', Reason.REQUEST_REFUSED),
-    "beside an empty answer": (completion("", error={"code": 502}), Reason.PROVIDER_UNAVAILABLE),
-    "stopped for an unsafe picture": (
-        completion("", choice={"finish_reason": "IMAGE_SAFETY"}),
-        Reason.CONTENT_REFUSED,
-    ),
-    "a refusal in parts": (completion([{"type": "refusal", "refusal": "no"}]), Reason.CONTENT_REFUSED),
-    "a word": (failure("something went wrong"), Reason.PROVIDER_UNAVAILABLE),
-    "with empty choices": (failure({"code": 429}, choices=[]), Reason.RATE_LIMITED),
-    "in the choice": (
-        completion("", choice={"error": {"code": 429, "message": "slow down"}}),
-        Reason.RATE_LIMITED,
-    ),
-    "in the choice, without a message": (
-        json.dumps({"choices": [{"finish_reason": "error", "error": {"code": 503}}]}).encode(),
-        Reason.PROVIDER_UNAVAILABLE,
-    ),
-    "stopped for safety": (completion("", choice={"finish_reason": "SAFETY"}), Reason.CONTENT_REFUSED),
-    "too long": (completion("A ca", choice={"finish_reason": "MAX_TOKENS"}), Reason.EMPTY_ANSWER),
-}
-
-
-# The Responses API has no choices.
-OF_BOTH = [name for name, (body, _) in IN_ANSWER.items() if b'"choices": [{' not in body]
-
-
-@pytest.mark.parametrize(
-    ("api", "name"), [*(("chat", name) for name in IN_ANSWER), *(("responses", name) for name in OF_BOTH)]
-)
-def test_an_error_in_an_answer_is_what_it_is(name: str, api: Any) -> None:
-    body, reason = IN_ANSWER[name]
-    with pytest.raises(DescribeError) as caught:
-        read_reply(api, body)
-    assert caught.value.reason is reason
-    assert "None" not in caught.value.message
+def test_a_language_that_is_none_is_the_one_that_was_asked_for() -> None:
+    options = Options(language="de")
+    answer = json.dumps({**FIELDS, "language": "German"})
+    assert read_answer(answer, options, model=None, usage=None).language == "de"

@@ -31,6 +31,15 @@ PICTURE = encoded(halves(), "PNG")
         ("https://api.openai.com/v1//", "https://api.openai.com/v1", {}),
         ("http://ollama:11434/v1/chat/completions", "http://ollama:11434/v1", {}),
         ("http://ollama:11434/v1/responses/", "http://ollama:11434/v1", {}),
+        ("http://ollama:11434/v1/models", "http://ollama:11434/v1", {}),
+        ("http://ollama:11434/v1/chat/", "http://ollama:11434/v1", {}),
+        ("http://user:pass@ollama:11434/v1", "http://user:pass@ollama:11434/v1", {}),
+        ("https://me.openai.azure.us/openai/v1", "https://me.openai.azure.us/openai/v1", {}),
+        (
+            "https://me.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+            "https://me.services.ai.azure.com/models",
+            {"api-version": "2024-05-01-preview"},
+        ),
         ("http://gateway/openai?team=a&x=1", "http://gateway/openai", {"team": "a", "x": "1"}),
         ("https://me.openai.azure.com/openai/v1/", "https://me.openai.azure.com/openai/v1", {}),
         (
@@ -55,6 +64,9 @@ def test_an_address_is_taken_as_it_is_meant(address: str, base_url: str, query: 
         ("https://me.services.ai.azure.com/models", "https://me.services.ai.azure.com/openai/v1"),
         ("https://me.openai.azure.com/openai/deployments/gpt", "add ?api-version="),
         ("https://me.openai.azure.com/openai/deployments/", "/openai/v1"),
+        ("https://me.openai.azure.com/openai/deployments/gpt?api-version=", "add ?api-version="),
+        ("http://ollama:port/v1", "is no address"),
+        ("http://ollama:99999/v1", "is no address"),
         ("ollama:11434/v1", "is no address"),
         ("https://", "is no address"),
     ],
@@ -113,12 +125,98 @@ async def test_a_query_goes_with_each_request(server: tuple[Server, str]) -> Non
     assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
 
 
+async def test_what_stands_in_front_of_azure_gets_the_key_in_both_headers(server: tuple[Server, str]) -> None:
+    fake, url = server
+    fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
+    await describe(f"{url}/openai/deployments/gpt?api-version=2024-10-21")
+    (request,) = fake.asked
+    assert request.url.path == "/openai/deployments/gpt/chat/completions"
+    assert request.url.query == "api-version=2024-10-21"
+    assert request.headers["api-key"] == "sk-0123456789"
+    assert request.headers["authorization"] == "Bearer sk-0123456789"
+
+
+async def test_azure_itself_gets_it_in_its_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name of Azure's leads here, so the proxy of the environment is the server: it sees the request."""
+    fake = Server()
+    fake.say = lambda body: answered(body, json.dumps(ANSWER))
+    with served(fake.app) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        await describe("http://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21")
+    (request,) = fake.asked
+    assert request.headers["api-key"] == "sk-0123456789"
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("", "; try {url}/v1"),
+        ("/api/", "; try {url}/api/v1"),
+        ("/gateway?team=secret", "; try {url}/gateway/v1"),
+        ("/v1", ", such as http://ollama.default.svc:11434/v1"),
+    ],
+)
+async def test_an_address_without_v1_is_said_to_need_it(
+    server: tuple[Server, str], path: str, advice: str
+) -> None:
+    fake, url = server
+    fake.say = lambda _: Response("404 page not found", 404)
+    with pytest.raises(DescribeError) as caught:
+        await describe(url + path)
+    assert caught.value.reason is Reason.OPTIONS_INVALID
+    assert advice.format(url=url) in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("failed", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
+async def test_an_error_in_an_answer_is_waited_out_like_any_other(
+    server: tuple[Server, str], failed: dict[str, Any]
+) -> None:
+    fake, url = server
+    fake.say, fake.asked = (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})), []
+    async with made(url) as describer:
+        for _ in range(2):
+            with pytest.raises(DescribeError) as caught:
+                await describer.describe(PICTURE, Options())  # type: ignore[misc]
+            assert caught.value.retry_after == pytest.approx(600, abs=5)
+    assert len(fake.asked) == 1
+
+
+GROQ = {"error": {"message": "This model does not support response format `json_schema`."}}
+FASTAPI = {"detail": [{"loc": ["body", "response_format"], "msg": "extra fields not permitted"}]}
+
+
+@pytest.mark.parametrize(("status", "failed"), [(400, GROQ), (422, FASTAPI), (400, [GROQ])])
+async def test_a_server_that_does_not_know_the_schema_is_asked_without(
+    server: tuple[Server, str], status: int, failed: Any
+) -> None:
+    fake, url = server
+    fake.say = lambda body: (
+        JSONResponse(failed, status) if "response_format" in body else answered(body, "Two squares.")
+    )
+    assert (await describe(url)).alt == "Two squares."
+
+
 NO_SUCH_MODEL = {"error": {"message": "model 'x' not found, try pulling it first", "code": None}}
 WRONG = {
     "a web server's page": (HTMLResponse("<h1>404 Not Found</h1>", 404), Reason.OPTIONS_INVALID),
     "a framework's": (JSONResponse({"detail": "Not Found"}, 404), Reason.OPTIONS_INVALID),
     "plain text": (Response("404 page not found", 404), Reason.OPTIONS_INVALID),
     "nothing": (Response(status_code=404), Reason.OPTIONS_INVALID),
+    "Flask's": (
+        JSONResponse({"message": "The requested URL was not found on the server. If you entered it"}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "Express's": (
+        JSONResponse({"statusCode": 404, "message": "Cannot POST /chat", "error": "Not Found"}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "a page that speaks of models": (HTMLResponse("<p>All our models!</p>", 404), Reason.OPTIONS_INVALID),
+    "LM Studio's, with HTTP 200": (
+        JSONResponse({"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
+        Reason.OPTIONS_INVALID,
+    ),
     "not allowed": (JSONResponse({"detail": "Method Not Allowed"}, 405), Reason.OPTIONS_INVALID),
     "Azure's": (
         JSONResponse({"error": {"code": "404", "message": "Resource not found"}}, 404),
@@ -195,3 +293,20 @@ async def test_the_image_s_own_time_counts(
                 await describe(url, own)
     finally:
         attempt_seconds.reset(token)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        HTMLResponse("<center>The plain HTTP request was sent to HTTPS port</center>", 400),
+        Response("Client sent an HTTP request to an HTTPS server.\n", 400),
+    ],
+)
+async def test_a_server_that_speaks_tls_alone_is_said_to(
+    server: tuple[Server, str], refused: Response
+) -> None:
+    fake, url = server
+    fake.say = lambda _: refused
+    with pytest.raises(DescribeError, match="begin with https://") as caught:
+        await describe(url)
+    assert caught.value.reason is Reason.OPTIONS_INVALID

@@ -153,6 +153,22 @@ async def test_it_ends_when_nothing_ends_within_the_describers_timeout(
     assert worker.useless.is_set() == hangs, why
 
 
+@pytest.mark.parametrize(("own_seconds", "hangs"), [(None, True), (3600, False)])
+async def test_a_longer_timeout_of_its_imagejob_explains_that_it_does_not_end(
+    attempts: Attempts, own_seconds: int | None, *, hangs: bool
+) -> None:
+    """It was cancelled while its provider still had time to answer."""
+    parts: Any = (attempts,)
+    worker = Worker(*parts, timeout_seconds=0.02)
+    job = assigned("a")
+    job["spec"]["timeoutSeconds"] = own_seconds
+    worker.take(Event("ADDED", [job]))
+    await asyncio.sleep(0)
+    worker.take(Event("DELETED", [job]))
+    await asyncio.sleep(0.1)
+    assert worker.useless.is_set() == hangs
+
+
 async def test_each_assignment_is_attempted_once_however_often_it_is_shown(
     worker: Worker, attempts: Attempts
 ) -> None:

@@ -14,14 +14,15 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, Tra
 from google.cloud import vision_v1 as vision
 from google.oauth2 import service_account
 from google.protobuf.json_format import ParseError
-from requests.exceptions import RequestException
+from requests.exceptions import RequestException, TooManyRedirects
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
 from .providers.asking import Asking, ProviderOptions
 from .providers.findings import Finding, Findings, describe_findings
-from .providers.google_errors import reason_for, reason_for_status
+from .providers.google_errors import reason_for, reason_for_status, wrong_address
+from .providers.google_transport import AnswerTooLargeError, BoundedTransport
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 
 BOUNDS = Bounds(longest=1600)
@@ -112,6 +113,10 @@ class Google(Asking):
             raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from error
         except GoogleAPICallError as error:
             raise reason_for(error, self._key) from error
+        except TooManyRedirects as error:
+            raise wrong_address("redirects elsewhere") from error
+        except AnswerTooLargeError as error:
+            raise DescribeError(Reason.PROVIDER_UNAVAILABLE, f"Google: {error}") from error
         except (RequestException, RetryError, ParseError, UnicodeDecodeError) as error:
             raise _unreachable(error) from error
         return _findings(answer)
@@ -127,7 +132,9 @@ def _client(setup: Setup, endpoint: str | None) -> vision.ImageAnnotatorClient:
     options = ClientOptions(api_endpoint=endpoint, api_key=key)
     credentials = None if key else _service_account(setup.variable("GOOGLE_SERVICE_ACCOUNT_JSON"))
     try:
-        return vision.ImageAnnotatorClient(transport="rest", client_options=options, credentials=credentials)
+        return vision.ImageAnnotatorClient(
+            transport=BoundedTransport, client_options=options, credentials=credentials
+        )
     except DefaultCredentialsError as error:
         ways = "set GOOGLE_API_KEY or GOOGLE_SERVICE_ACCOUNT_JSON in the describer's Secret"
         message = f"there are no Google credentials; {ways}, or use Workload Identity"

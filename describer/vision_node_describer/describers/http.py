@@ -9,9 +9,11 @@ from vision_node_contract.description import Description, Options, Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
-from .providers.answer import shaped
-from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions, host_of
-from .providers.json_answer import fields_in, find_object, json_object, starts_as_json
+from .providers.answer import NotWholeError, read_object, shaped
+from .providers.asking import Asking, ProviderOptions, host_of
+from .providers.bounded_http import AnswerTooLargeError, BoundedClient
+from .providers.failures import failure_in, reason_of
+from .providers.json_answer import can_be_stored, json_object
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 from .providers.waits import retry_after
 from .providers.wording import said
@@ -52,9 +54,8 @@ class Http(Asking):
         host_of(options.url, "url")
         self._bounds = Bounds(longest=options.longest_side)
         self._model = setup.model
-        kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
         # A proxy of the environment is for providers far away.
-        self._client = httpx2.AsyncClient(limits=kept, trust_env=False, follow_redirects=False)
+        self._client = BoundedClient(_MAX_ANSWER_BYTES, trust_env=False)
 
     def memory(self, image: bytes) -> int:
         """Return what decoding and scaling take at most, in bytes."""
@@ -80,16 +81,16 @@ class Http(Asking):
 
     async def _post(self, picture: bytes, headers: dict[str, str], seconds: float) -> dict[str, Any]:
         timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
-        request = self._client.stream("POST", self._url, content=picture, headers=headers, timeout=timeout)
         try:
-            async with request as response:
-                body = await _read(response)
-        except httpx2.TransportError as error:
+            response = await self._client.post(self._url, content=picture, headers=headers, timeout=timeout)
+        except AnswerTooLargeError as error:
+            raise DescribeError(Reason.DESCRIBER_FAILED, f"of the container, {error}") from error
+        except httpx2.HTTPError as error:
             message = f"{self._url} does not answer ({type(error).__name__}); is the container up?"
             raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message) from error
         if response.status_code != 200:
-            raise _refusal(response, body)
-        return _answer(body)
+            raise _refusal(response)
+        return _answer(response)
 
 
 def _in_header(options: Options) -> str:
@@ -97,39 +98,39 @@ def _in_header(options: Options) -> str:
     return json.dumps(options.model_dump(by_alias=True, exclude_none=True, exclude={"fallback"}))
 
 
-async def _read(response: httpx2.Response) -> bytes:
-    body = b""
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > _MAX_ANSWER_BYTES:
-            message = f"the container's answer is longer than {_MAX_ANSWER_BYTES} bytes"
-            raise DescribeError(Reason.DESCRIBER_FAILED, message)
-    return body
-
-
-def _answer(body: bytes) -> dict[str, Any]:
+def _answer(response: httpx2.Response) -> dict[str, Any]:
     """Return the JSON object that a container answers with, or its plain text as the description.
 
     Raises:
-        DescribeError: DescriberFailed: the answer is JSON that is broken, or no object.
+        DescribeError: DescriberFailed: the answer is JSON that is broken, or no object; EmptyAnswer: it says
+            nothing; or what an error in it stands for.
     """
-    text = body.decode(errors="replace")
-    found = json_object(body)
-    found = find_object(text) if found is None else fields_in(found) or found
-    if found is None and starts_as_json(text):
+    whole = json_object(response.content) or {}
+    if not whole.keys() & {"description", "alt", "caption"} and (whole.get("reason") or whole.get("error")):
+        raise _refusal(response)
+    try:
+        return read_object(response.content.decode(errors="replace"), advice="let it write more")
+    except NotWholeError as error:
         message = "the container answers JSON that is broken, or no object"
-        raise DescribeError(Reason.DESCRIBER_FAILED, message)
-    return {"description": text} if found is None else found
+        raise DescribeError(Reason.DESCRIBER_FAILED, message) from error
 
 
-def _refusal(response: httpx2.Response, body: bytes) -> DescribeError:
-    status, why = response.status_code, json_object(body) or {}
-    by_status = Reason.PROVIDER_UNAVAILABLE if status >= 500 else Reason.REQUEST_REFUSED
-    by_status = Reason.RATE_LIMITED if status == 429 else by_status
-    reason = next((known for known in _ITS_REASONS if known == why.get("reason")), by_status)
-    words = why.get("message") or body.decode(errors="replace")
+def _refusal(response: httpx2.Response) -> DescribeError:
+    """Return the error that a container answers with, whatever its status."""
+    status, why = response.status_code, json_object(response.content) or {}
+    failure = failure_in(why)
+    reason = next((known for known in _ITS_REASONS if known == why.get("reason")), _by_status(status))
+    if status == 200 and "reason" not in why:
+        reason = reason_of(failure, None)
+    words = why.get("message") or (failure.message if failure else response.content.decode(errors="replace"))
     message = f"the container answers HTTP {status}: {said(str(words))}"
     return DescribeError(reason, message, retry_after=retry_after(response.headers))
+
+
+def _by_status(status: int) -> Reason:
+    if status == 429:
+        return Reason.RATE_LIMITED
+    return Reason.REQUEST_REFUSED if 300 <= status < 500 else Reason.PROVIDER_UNAVAILABLE
 
 
 def _description(answer: dict[str, Any], options: Options, model: str | None) -> Description:
@@ -137,6 +138,9 @@ def _description(answer: dict[str, Any], options: Options, model: str | None) ->
     description = shaped(answer, options, model=_string(answer.get("model")) or model, usage=_usage(answer))
     facts = answer.get("facts")
     kept: dict[str, JsonValue] = facts if isinstance(facts, dict) else {}
+    if not can_be_stored(kept):
+        message = "the container answers facts that are no JSON, such as an infinite number"
+        raise DescribeError(Reason.DESCRIBER_FAILED, message)
     return description.model_copy(update={"facts": kept})
 
 

@@ -3,7 +3,7 @@
 import logging
 
 import httpx2
-from openai import APIError, AsyncOpenAI, RequestOptions, omit
+from openai import APIError, AsyncOpenAI, Omit, RequestOptions, omit
 from pydantic import Field
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
@@ -11,9 +11,10 @@ from vision_node_contract.reasons import DescribeError, Reason
 from .interface import Setup
 from .providers import openai_wire as wire
 from .providers.answer import read_answer
-from .providers.asking import KEPT_SECONDS, Asking, ProviderOptions
+from .providers.asking import Asking, ProviderOptions
+from .providers.bounded_http import BoundedClient
 from .providers.openai_endpoint import Endpoint, endpoint_of
-from .providers.openai_errors import CHECK_ADDRESS, reason_for, refused_fields
+from .providers.openai_errors import Asked, reason_for, refused_fields
 from .providers.prompt import wishes
 from .providers.retirement import announced, published
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
@@ -36,6 +37,9 @@ _OTHER_TOKENS = 4096
 
 _CONNECT_SECONDS = 5.0
 
+_MAX_ANSWER_BYTES = 4 << 20
+"""A description has some kilobytes, a reasoning model's thoughts perhaps hundreds."""
+
 log = logging.getLogger(__name__)
 
 # One line a request, with the address; ours say more.
@@ -57,9 +61,11 @@ class OpenAI(Asking):
         super().__init__(setup)
         options = OpenAIOptions.of(setup)
         endpoint = endpoint_of(setup.variable("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
-        self._server, self._is_azure, own = endpoint.host, endpoint.is_azure, endpoint.is_openai
+        own = endpoint.is_openai
+        self._endpoint = endpoint
         self._key = _key(setup, needed=own)
         self._model = setup.model or setup.variable("OPENAI_VISION_MODEL") or DEFAULT_MODEL
+        self._who = Asked(endpoint.host, self._model, self._key, endpoint.base_url)
         self._api: wire.Api = options.api or ("responses" if own else "chat")
         self._max_tokens = options.max_output_tokens or (_OPENAI_TOKENS if own else _OTHER_TOKENS)
         self._tokens_field = "max_completion_tokens" if own else "max_tokens"
@@ -108,15 +114,18 @@ class OpenAI(Asking):
             except APIError as error:
                 refused = refused_fields(error) & body.keys()
                 if not refused:
-                    raise self._reason(error) from error
+                    raise reason_for(error, self._who) from error
                 self._unknown |= refused
 
     def _how(self, seconds: float) -> RequestOptions:
         """Return what goes with each request. Azure wants a key in a header of its own, and in no other."""
         timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
-        if self._is_azure and self._key:
-            return {"timeout": timeout, "headers": {"api-key": self._key, "Authorization": omit}}
-        return {"timeout": timeout}
+        if not self._key or not self._endpoint.wants_api_key:
+            return {"timeout": timeout}
+        headers: dict[str, str | Omit] = {"api-key": self._key}
+        if self._endpoint.is_azure:
+            headers["Authorization"] = omit
+        return {"timeout": timeout, "headers": headers}
 
     def _request(self, question: wire.Question) -> tuple[str, wire.Request]:
         if self._api == "responses":
@@ -130,7 +139,7 @@ class OpenAI(Asking):
         if (wait := exhausted(answer.headers)) is not None:
             self._gate.hold(wait)
         try:
-            return wire.read_reply(self._api, answer.content)
+            return wire.read_reply(self._api, answer.content, self._who)
         except DescribeError as error:
             if error.reason.retryable and error.retry_after is None:
                 error.retry_after = retry_after(answer.headers)
@@ -140,14 +149,11 @@ class OpenAI(Asking):
 
     def _no_protocol(self, answer: httpx2.Response) -> DescribeError:
         """Return the error for an answer that is not of the protocol: a page, or half an answer."""
-        what = f"{self._server} answers something else than its protocol: {said(answer.text, self._key)}"
+        what = f"{self._who.server} answers something else than its protocol: {said(answer.text, self._key)}"
         if "html" in answer.headers.get("content-type", ""):
             # A page that stands in the way for a while looks the same, so this is no final reason.
-            return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{what}; {CHECK_ADDRESS}")
+            return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{what}; {self._who.check_address()}")
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, what)
-
-    def _reason(self, error: APIError) -> DescribeError:
-        return reason_for(error, server=self._server, model=self._model, key=self._key)
 
 
 def _key(setup: Setup, *, needed: bool) -> str | None:
@@ -163,12 +169,10 @@ def _key(setup: Setup, *, needed: bool) -> str | None:
 
 def _client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
     """Return a client that repeats nothing, and follows nobody elsewhere with the picture."""
-    kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
-    http = httpx2.AsyncClient(limits=kept, follow_redirects=False)
     return AsyncOpenAI(
         api_key=key or "none",  # the SDK wants some key even where the server wants none
         base_url=endpoint.base_url,
         default_query=endpoint.query,
         max_retries=0,
-        http_client=http,
+        http_client=BoundedClient(_MAX_ANSWER_BYTES),
     )

@@ -16,9 +16,10 @@ from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
 
 from .interface import Setup
-from .providers.asking import Asking, ProviderOptions
+from .providers.asking import Asking, ProviderOptions, host_of
 from .providers.findings import POSSIBLE, Finding, Findings, describe_findings, with_share
-from .providers.rekognition_errors import reason_for
+from .providers.rekognition_errors import is_of_protocol, no_protocol, reason_for
+from .providers.rekognition_transport import bound
 from .providers.upload import Bounds, Upload, prepare, upload_bytes
 
 BOUNDS = Bounds(longest=1920, least=80)
@@ -102,6 +103,10 @@ class Rekognition(Asking):
             answer: dict[str, Any] = call(Image={"Bytes": upload.data}, **most)
         except (ClientError, BotoCoreError) as error:
             raise reason_for(error) from error
+        except ValueError as error:  # what is no text, which boto3 lets through
+            raise no_protocol() from error
+        if not is_of_protocol(answer):
+            raise no_protocol()
         return answer
 
 
@@ -136,33 +141,40 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
     """Return a client that repeats nothing. Keys come from the Secret, or from the pod's identity (IRSA).
 
     Raises:
-        DescribeError: OptionsInvalid: no region is set.
+        DescribeError: OptionsInvalid: no region is set, or it or the endpoint is none.
     """
     region = setup.variable("AWS_REGION") or setup.variable("AWS_DEFAULT_REGION")
     if not region:
         message = "AWS_REGION is not set; add it to the describer's Secret or env"
         raise DescribeError(Reason.OPTIONS_INVALID, message)
-    return boto3.session.Session().client(
-        "rekognition",
-        region_name=region,
-        endpoint_url=endpoint,
-        aws_access_key_id=setup.variable("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=setup.variable("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=setup.variable("AWS_SESSION_TOKEN"),
-        config=Config(
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=seconds,
-            max_pool_connections=_THREADS,
-            retries={"total_max_attempts": 1},
-        ),
+    if endpoint is not None:
+        host_of(endpoint, "the Describer's option endpoint")
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=seconds,
+        max_pool_connections=_THREADS,
+        retries={"total_max_attempts": 1},
     )
+    try:
+        client = boto3.session.Session().client(
+            "rekognition",
+            region_name=region,
+            endpoint_url=endpoint,
+            aws_access_key_id=setup.variable("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=setup.variable("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=setup.variable("AWS_SESSION_TOKEN"),
+            config=config,
+        )
+    except BotoCoreError as error:
+        raise reason_for(error) from error
+    return bound(client)
 
 
 def _findings(answers: dict[Feature, dict[str, Any]]) -> Findings:
     text = _list(answers, "text", "TextDetections")
     return Findings(
         labels=[_finding(label) for label in _list(answers, "labels", "Labels")],
-        text="\n".join(line["DetectedText"] for line in text if line.get("Type") == "LINE"),
+        text="\n".join(line.get("DetectedText", "") for line in text if line.get("Type") == "LINE"),
         faces=len(_list(answers, "faces", "FaceDetails")),
         unsafe=[with_share(_finding(label)) for label in _list(answers, "moderation", "ModerationLabels")],
     )

@@ -1,15 +1,17 @@
 """Makes a Description of what a model answered. Its shape is enforced here and never trusted."""
 
 import re
-from typing import Any
 
 from vision_node_contract.description import MAX_ALT_CHARACTERS, Description, Options, Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
 from ..wording import TITLE
-from .json_answer import fields_in, find_object, is_json, json_object, starts_as_json
+from .field_values import language_of, tags_of, text_of, untitled
+from .json_answer import find_object, json_object, whole_object
+from .json_scan import Object
+from .json_text import is_json, starts_as_json
 from .refusals import is_refusal, sees_no_picture
-from .thoughts import UnclosedThoughtsError, after_thoughts, without_markers
+from .thoughts import UnclosedThoughtsError, after_thoughts, without_marks
 from .wording import clean, one_line, shorten
 from .wording import said as quoted
 
@@ -19,10 +21,6 @@ MAX_CHARACTERS = 20_000
 _MAX_CAPTION_CHARACTERS = 500
 _MAX_TAGS = 32
 _MAX_TAG_CHARACTERS = 64
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
-
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
-"""A byte order mark or zero-width characters before JSON make it none."""
 
 _PICTURE_OF = re.compile(
     r"^\W*(?:(?:an?|the|this)\s+)?(?:(?:black[ -]and[ -]white|[\w-]+)\s+)?"
@@ -31,23 +29,9 @@ _PICTURE_OF = re.compile(
 )
 """Screen readers say "image" by themselves (WAI, Images Tutorial, tips)."""
 
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["description", "alt", "caption", "tags", "text", "language"],
-    "properties": {
-        "description": {"type": "string", "description": "What the picture shows, in several sentences."},
-        "alt": {"type": "string", "description": f"Alternative text, up to {MAX_ALT_CHARACTERS} characters."},
-        "caption": {"type": "string", "description": "One sentence."},
-        "tags": {"type": "array", "items": {"type": "string"}, "description": "Up to 12 words to search by."},
-        "text": {
-            "type": "string",
-            "description": "Text that can be read in the picture, word for word, or empty.",
-        },
-        "language": {"type": "string", "description": "BCP 47 tag of the language of description."},
-    },
-}
-"""What is asked for, within what strict mode allows (OpenAI, Structured Outputs, supported schemas)."""
+_WITHOUT_DESCRIPTION = "the model answered without a description that can be read"
+
+_RAISE_LIMIT = "raise maxOutputTokens in the Describer's options"
 
 
 def read_answer(
@@ -63,85 +47,110 @@ def read_answer(
         finish: Why it stopped, in the provider's word, to be named where the answer is not whole.
 
     Raises:
-        DescribeError: EmptyAnswer: it says nothing, or is cut; ContentRefused: it is a refusal.
+        DescribeError: EmptyAnswer: it says nothing, or is cut; ContentRefused: it is a refusal;
+            RequestRefused: the model says that it got no picture.
     """
-    text = without_markers(answer.strip().strip(_INVISIBLE).strip())
-    whole = json_object(text)
-    said = fields_in(whole) if whole else None
-    if said is None:
-        said = _among_other_text(text, finish)
-    return shaped(said, options, model=model, usage=usage)
+    return shaped(read_object(answer, finish=finish), options, model=model, usage=usage)
 
 
-def _object_or_prose(text: str, finish: str | None) -> dict[str, Any]:
-    """Return the object in text, or text itself as its description.
+class NotWholeError(DescribeError):
+    """The answer is JSON that is cut or broken, or no object."""
+
+
+def read_object(answer: str, *, finish: str | None = None, advice: str = _RAISE_LIMIT) -> Object:
+    """Return the object with a description's fields in an answer; of plain text, one with it as description.
+
+    Args:
+        answer: What a model or a container wrote.
+        finish: Why it stopped, in the provider's word.
+        advice: What to do about a model that thinks until its end.
 
     Raises:
-        DescribeError: EmptyAnswer: text starts as JSON and holds no whole object, so it is not for people.
+        DescribeError: EmptyAnswer: it says nothing but thoughts, or has none of the fields.
+        NotWholeError: likewise EmptyAnswer.
     """
-    found = find_object(text)
-    if found is not None:
+    text = without_marks(answer)
+    if found := whole_object(text):
+        return found
+    try:
+        text = after_thoughts(text)
+    except UnclosedThoughtsError as error:
+        message = f"the model thought until its end{_why(finish)}; {advice}"
+        raise DescribeError(Reason.EMPTY_ANSWER, message) from error
+    if found := find_object(text):
         return found
     if starts_as_json(text):
-        why = f" (the provider says: finish reason {quoted(finish)})" if finish else ""
-        raise DescribeError(Reason.EMPTY_ANSWER, f"the answer is JSON that is cut or broken{why}")
+        raise _unreadable(text, finish)
     return {"description": text}
 
 
-def _among_other_text(text: str, finish: str | None) -> dict[str, Any]:
+def holds_object(answer: str) -> bool:
+    """Return whether an answer holds an object with a description's fields that is whole."""
+    text = without_marks(answer)
     try:
-        candidates = after_thoughts(text)
-    except UnclosedThoughtsError as error:
-        why = f"; finish reason {quoted(finish)}" if finish else ""
-        message = f"the model thought until its end{why}; raise maxOutputTokens in the Describer's options"
-        raise DescribeError(Reason.EMPTY_ANSWER, message) from error
-    for candidate in candidates[1:]:
-        if (found := find_object(candidates[0])) or (found := find_object(candidate)):
-            return found
-    return _object_or_prose(candidates[0], finish)
+        return (whole_object(text) or find_object(after_thoughts(text))) is not None
+    except UnclosedThoughtsError:
+        return False
+
+
+def _unreadable(text: str, finish: str | None) -> DescribeError:
+    if not text or json_object(text) is not None:
+        return DescribeError(Reason.EMPTY_ANSWER, f"{_WITHOUT_DESCRIPTION}{_why(finish)}")
+    return NotWholeError(Reason.EMPTY_ANSWER, f"the answer is JSON that is cut or broken{_why(finish)}")
+
+
+def _why(finish: str | None) -> str:
+    return f" (the provider says: finish reason {quoted(finish)})" if finish else ""
 
 
 def shaped(
-    said: dict[str, Any], options: Options, *, model: str | None = None, usage: Usage | None = None
+    said: Object, options: Options, *, model: str | None = None, usage: Usage | None = None
 ) -> Description:
     """Return a Description that keeps to the shape, of an object that may not.
 
     Raises:
-        DescribeError: EmptyAnswer: it has no description; ContentRefused: its description is a refusal.
+        DescribeError: EmptyAnswer: it has no description; ContentRefused: its description is a refusal;
+            RequestRefused: its description is that the model got no picture.
     """
-    body = _untitled(clean(_string(said.get("description")), MAX_CHARACTERS))
-    if not body:
-        body = clean(_string(said.get("caption")) or _string(said.get("alt")), MAX_CHARACTERS)
-    if not body or is_json(body):
-        raise DescribeError(Reason.EMPTY_ANSWER, "the model answered without a description that can be read")
-    if sees_no_picture(body):
-        message = f"the model saw no picture; set one that reads pictures: {quoted(body)}"
-        raise DescribeError(Reason.REQUEST_REFUSED, message)
-    if is_refusal(body):
-        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quoted(body)}")
-
-    caption = one_line(_string(said.get("caption")) or _first_sentence(body), _MAX_CAPTION_CHARACTERS)
-    language = _string(said.get("language"))
+    body = _body(said)
+    caption = _words(said.get("caption"), _MAX_CAPTION_CHARACTERS) or one_line(
+        _first_sentence(body), _MAX_CAPTION_CHARACTERS
+    )
     return Description(
         description=shorten(f"{TITLE}\n{body}", options.max_length or MAX_CHARACTERS),
-        alt=_alt(_string(said.get("alt")), caption, body),
+        alt=_alt(_words(said.get("alt"), 4 * MAX_ALT_CHARACTERS), caption, body),
         caption=caption,
         tags=_tags(said.get("tags")),
-        text=clean(_string(said.get("text")), MAX_CHARACTERS),
-        language=language if _LANGUAGE.fullmatch(language) else options.language or "en",
+        text=clean(text_of(said.get("text")), MAX_CHARACTERS),
+        language=language_of(said.get("language")) or options.language or "en",
         model=one_line(model, 256) if model else None,
         usage=usage,
     )
 
 
-def _string(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+def _body(said: Object) -> str:
+    """Return the description's text.
+
+    Raises:
+        DescribeError: as shaped().
+    """
+    fields = (said.get(name) for name in ("description", "caption", "alt"))
+    bodies = (untitled(clean(text_of(field), MAX_CHARACTERS)) for field in fields)
+    body = next((body for body in bodies if body), "")
+    if is_json(body):
+        raise DescribeError(Reason.EMPTY_ANSWER, _WITHOUT_DESCRIPTION)
+    if sees_no_picture(body):
+        message = f"the model saw no picture; set one that reads pictures: {quoted(body)}"
+        raise DescribeError(Reason.REQUEST_REFUSED, message)
+    if is_refusal(body):
+        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quoted(body)}")
+    return body
 
 
-def _untitled(text: str) -> str:
-    while text.lower().startswith(TITLE.lower()):
-        text = text[len(TITLE) :].lstrip()
-    return text
+def _words(value: object, most: int) -> str:
+    """Return a field on one line; "" if it is JSON or a refusal, which the description may not be."""
+    words = one_line(text_of(value), most)
+    return "" if is_json(words) or is_refusal(words) else words
 
 
 def _first_sentence(text: str) -> str:
@@ -162,6 +171,5 @@ def _alt(*candidates: str) -> str:
 
 
 def _tags(value: object) -> list[str]:
-    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    tags = (one_line(_string(tag).lstrip("#"), _MAX_TAG_CHARACTERS).lower() for tag in given)
+    tags = (one_line(tag, _MAX_TAG_CHARACTERS).lower() for tag in tags_of(value))
     return [tag for tag in dict.fromkeys(tags) if tag][:_MAX_TAGS]

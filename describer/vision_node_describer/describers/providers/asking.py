@@ -23,11 +23,6 @@ _PATIENCE = 0.5
 """Of that, for waiting until it may begin: what starts later has too little time for an answer."""
 
 
-KEPT_SECONDS = 4.0
-"""For which a connection that nobody uses stays open. Uvicorn (and so vLLM) and Node.js close theirs after
-5 s by default, and a request that meets the closing costs its image an attempt."""
-
-
 class ProviderOptions(BaseModel):
     """What a Describer's `options` may hold; each describer has its own fields."""
 
@@ -55,6 +50,7 @@ def host_of(url: str, name: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        _ = parts.port  # raises for one that is no number
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -1,57 +1,63 @@
-"""Finds the JSON object in what a model wrote: whole, in a fence, in a list, or between sentences."""
+"""Finds the object with a description's fields in what a model wrote, wherever it stands."""
 
-import ast
 import json
 import re
-from typing import Any, NoReturn
+from typing import Any
 
-Object = dict[str, Any]
-
-MAX_CHARACTERS = 400_000
-"""Of an answer that is looked through; the largest description that may be asked for has 20,000."""
-
-_CANDIDATES = 64
-"""Opening braces that are tried: an answer has few, and each costs a walk to its end."""
-
-_LONG_PROSE_CHARACTERS = 200
-"""Before an object of a single field. After so much prose it is what the picture shows, not the answer."""
-
-_LITERAL_CHARACTERS = 50_000
+from .field_values import text_of
+from .json_scan import Located, Object, decoded, values_in
+from .schema import FIELDS, OWN_WORDS
 
 _NESTED = 3
 """Levels of objects around the fields, such as {"result": {"description": …}}."""
 
-FIELDS = frozenset({"description", "alt", "caption", "tags", "text", "language"})
+_LONG_PROSE_CHARACTERS = 200
+"""Before an object of a single field. After so much prose it is what the picture shows, not the answer."""
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_SHORT_PROSE_CHARACTERS = 80
+"""The same of an object that has other fields besides."""
 
-_WORDS_OF_A_SENTENCE = 3
+_LEAD_CHARACTERS = 20
+_LEAD = re.compile(r"""[\s`~*#>"'(\[]*+(?:json\w?|python)?[\s:]*+""", re.IGNORECASE)
+"""A fence, or what else may stand in front of an object without being prose."""
 
-_OPENING = re.compile(r'\{(?=\s*["\'])')
+_ENDS_INTRODUCTION = re.compile(r"(?:^|[:>`*.!)\n])\s*\Z")
+_GOES_ON = re.compile(r"[.,;)]|[^\S\n]{0,3}[^\W\d_A-Z]")
+"""What follows an object that stands in a sentence."""
 
-_QUOTE = r"""\\*["'“”„]"""
-"""Straight, curly or escaped, as models write them."""
-
-_BEGINS = re.compile(
-    rf"""\W{{0,8}}(?:json)?\s*(?:\{{\s*(?:{_QUOTE}|[{{}}\]]|\w+\s*:|$)|\[\s*(?:\{{|"|\]|$|'[^']*'\s*[,\]]|-?\d[\d.]*\s*[,\]]))"""
-    rf"""|\W{{0,8}}{_QUOTE}(?:description|alt|caption){_QUOTE}\s*:""",
-    re.IGNORECASE,
-)
-"""An object, a list, or the inside of one."""
-
-_TURNS_INTO = re.compile(rf"[{{,]\s*(?:{_QUOTE})?(?:description|alt|caption)(?:{_QUOTE})?\s*:", re.IGNORECASE)
-"""An object of a description's fields that follows something else."""
+_ESCAPED = re.compile(r"""\W{0,8}(?:json)?\s*[{\[]\s*\\+["']""", re.IGNORECASE)
+_INSIDE = re.compile(rf"""\s*"(?:{"|".join(sorted(FIELDS))})"\s*:""")
 
 
 def json_object(text: str | bytes) -> Object | None:
     """Return the JSON object that text is, if it is one that can be stored: no NaN, no half characters."""
     try:
-        value = json.loads(text, strict=False, parse_constant=_refuse)
+        value = decoded(text)
         if isinstance(value, str):  # written out twice
-            value = json.loads(value, strict=False, parse_constant=_refuse)
+            value = decoded(value)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and _can_be_stored(value) else None
+    return value if isinstance(value, dict) and can_be_stored(value) else None
+
+
+def can_be_stored(value: object) -> bool:
+    """Return whether value is JSON, and Unicode throughout: half a surrogate pair is none (RFC 8259, 8.2)."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def whole_object(text: str) -> Object | None:
+    """Return the object with a description's fields that text is, and nothing besides; None if it is none."""
+    try:
+        value = decoded(text)
+        if isinstance(value, str):
+            value = decoded(value)
+    except (ValueError, RecursionError):
+        return None
+    return fields_in(value) if isinstance(value, dict) else None
 
 
 def find_object(text: str) -> Object | None:
@@ -59,22 +65,15 @@ def find_object(text: str) -> Object | None:
 
     Objects around it are taken off, and one that stands as text in `description` is taken out.
     """
-    text = text[:MAX_CHARACTERS]
-    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse)
-    at = 0
-    for _ in range(_CANDIDATES):
-        opening = _OPENING.search(text, at)
-        if opening is None:
-            break
-        try:
-            value, at = decoder.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
-            at = opening.end()
-            continue
-        found = _inner(value, _NESTED)
-        if found and _can_be_stored(found) and _is_the_answer(found, before=opening.start()):
+    if _ESCAPED.match(text):
+        text = text.replace('\\"', '"').replace("\\'", "'")
+    if _INSIDE.match(text) and (inside := whole_object(f"{{{text.strip().strip('{},')}}}")):
+        return inside
+    for located in values_in(text):
+        found = _fields_in_any(located.value, _NESTED)
+        if found and _is_the_answer(found, text, located):
             return found
-    return _literal(text.strip())
+    return None
 
 
 def fields_in(value: Object) -> Object | None:
@@ -82,80 +81,80 @@ def fields_in(value: Object) -> Object | None:
     return _inner(value, _NESTED)
 
 
-def starts_as_json(text: str) -> bool:
-    """Return whether text is JSON or turns into it, whole or not: nothing that a person should read."""
-    text = text[:MAX_CHARACTERS]
-    return is_json(text) or _TURNS_INTO.search(text) is not None
-
-
-def is_json(text: str) -> bool:
-    """Return whether text begins as JSON, and is no sentence that begins with some."""
-    text = text.strip()
-    if _BEGINS.match(text) is None:
-        return False
-    try:
-        _, end = json.JSONDecoder(strict=False).raw_decode(text)
-    except (ValueError, RecursionError):
+def _is_the_answer(found: Object, text: str, located: Located) -> bool:
+    """Return whether an object is the model's answer, and not a quotation of what the picture shows."""
+    if len(found.keys() & FIELDS) > 1 or _is_at_start(text, located):
         return True
-    return len(_WORD.findall(text, end)) < _WORDS_OF_A_SENTENCE
+    most = _SHORT_PROSE_CHARACTERS if found.keys() - FIELDS else _LONG_PROSE_CHARACTERS
+    return located.start <= most and _is_introduced(text, located)
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+def _is_at_start(text: str, located: Located) -> bool:
+    """Return whether nothing but a fence and the like is in front of an object."""
+    return located.start <= _LEAD_CHARACTERS and _LEAD.fullmatch(text, 0, located.start) is not None
 
 
-def _can_be_stored(value: Object) -> bool:
-    """Return whether it is Unicode throughout: half a surrogate pair is none (RFC 8259, 8.2)."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError):
-        return False
-    return True
+def _is_introduced(text: str, located: Located) -> bool:
+    """Return whether prose in front of an object ends there, and none behind it goes on."""
+    before = text[max(0, located.start - _LEAD_CHARACTERS) : located.start]
+    return _ENDS_INTRODUCTION.search(before) is not None and _GOES_ON.match(text, located.end) is None
 
 
-def _is_the_answer(found: Object, *, before: int) -> bool:
-    return before <= _LONG_PROSE_CHARACTERS or len(found.keys() & FIELDS) > 1
+def _fields_in_any(value: object, levels: int) -> Object | None:
+    """Return the first object with the fields in an object, or in a list of some."""
+    if isinstance(value, dict):
+        return _inner(value, levels)
+    if not isinstance(value, list) or not levels:
+        return None
+    inside = (_fields_in_any(part, levels - 1) for part in value)
+    return next((part for part in inside if part), None)
 
 
 def _inner(value: Object, levels: int) -> Object | None:
     """Return the object with the fields, in this one or within it."""
-    if "description" not in value:
-        value = {key.lower() if key.lower() in FIELDS else key: item for key, item in value.items()}
+    value = _in_lower_case(value)
     description = value.get("description")
-    if isinstance(description, str):
-        written_out = find_object(description) if description.lstrip()[:1] == "{" and levels else None
-        return {**value, **written_out} if written_out else value
-    if isinstance(description, list) and all(isinstance(part, str) for part in description):
-        return {**value, "description": "\n".join(description)}
+    if found := _in_description(description, levels):
+        return {**value, **found}
+    if (words := text_of(description)) and words not in OWN_WORDS:
+        return {**value, "description": words}
     if not levels:
         return None
 
-    inside = (_inner(part, levels - 1) for part in _objects_in(value))
+    inside = (_fields_in_any(part, levels - 1) for part in _parts_of(value))
     found = next((part for part in inside if part), None)
-    if found and isinstance(description, dict):
-        return {**value, **found}
-    if found is None and value.keys() & {"caption", "alt"}:
+    if found is None and (text_of(value.get("caption")) or text_of(value.get("alt"))):
         return value
     return found
 
 
-def _objects_in(value: Object) -> list[Object]:
-    parts = [part for item in value.values() for part in (item if isinstance(item, list) else [item])]
-    written = (json_object(part) if _is_written_object(part) else part for part in parts)
-    return [part for part in written if isinstance(part, dict)]
+def _in_lower_case(value: Object) -> Object:
+    """Return the object with its fields' names as they are asked for: some models write "Description"."""
+    lower = {key.lower(): item for key, item in value.items() if key.lower() in FIELDS and key not in FIELDS}
+    return {**value, **{key: item for key, item in lower.items() if key not in value}} if lower else value
 
 
-def _is_written_object(part: object) -> bool:
+def _in_description(description: object, levels: int) -> Object | None:
+    """Return the object that stands in `description`, itself or written out."""
+    if not levels:
+        return None
+    if isinstance(description, dict):
+        return _inner(description, levels - 1)
+    if not isinstance(description, str) or "{" not in description:
+        return None
+    for located in values_in(description):
+        found = _fields_in_any(located.value, levels - 1)
+        if found and _is_at_start(description, located):
+            return found
+        if found and len(found.keys() & FIELDS) > 1 and _is_introduced(description, located):
+            return found
+    return None
+
+
+def _parts_of(value: Object) -> list[Any]:
+    """Return what stands in an object's fields, with objects that are written out as text decoded."""
+    return [json_object(part) if _is_written_out(part) else part for part in value.values()]
+
+
+def _is_written_out(part: object) -> bool:
     return isinstance(part, str) and part.lstrip()[:1] == "{"
-
-
-def _literal(text: str) -> Object | None:
-    """Return a dict in Python's notation, which some models write: single quotes, True, None."""
-    if not text.startswith("{'") or len(text) > _LITERAL_CHARACTERS:
-        return None
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    keys = isinstance(value, dict) and all(isinstance(key, str) for key in value)
-    return _inner(value, _NESTED) if keys else None

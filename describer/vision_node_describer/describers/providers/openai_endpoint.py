@@ -9,12 +9,23 @@ from .asking import host_of
 
 _VARIABLE = "OPENAI_BASE_URL"
 
-_OPERATIONS = ("/chat/completions", "/responses", "/completions")
+_OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
 """Often pasted along with the address, from an example of a request."""
 
-_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_LIST_OF_MODELS = "/v1/models"
+"""Pasted from the usual way of trying whether a server is there."""
+
+_AZURE = (
+    *(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
+    *(".openai.azure.us", ".cognitiveservices.azure.us", ".openai.azure.cn", ".cognitiveservices.azure.cn"),
+)
 
 _DEPLOYMENTS = "/openai/deployments/"
+
+_INFERENCE = "/models"
+"""Where Azure AI Foundry has all models behind one path, which needs an api-version, too."""
+
+_API_VERSION = "api-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,8 @@ class Endpoint:
     host: str
     is_openai: bool
     is_azure: bool
+    wants_api_key: bool
+    """As Azure does, and what is in front of it (API Management) and so has its paths."""
 
 
 def endpoint_of(address: str) -> Endpoint:
@@ -42,6 +55,8 @@ def endpoint_of(address: str) -> Endpoint:
     path = parts.path.rstrip("/")
     for operation in _OPERATIONS:
         path = path.removesuffix(operation)
+    if path.endswith(_LIST_OF_MODELS):
+        path = path.removesuffix("/models")
 
     query = dict(parse_qsl(parts.query))
     is_azure = host.endswith(_AZURE)
@@ -53,6 +68,7 @@ def endpoint_of(address: str) -> Endpoint:
         host=host,
         is_openai=host == "api.openai.com" or host.endswith(".api.openai.com"),
         is_azure=is_azure,
+        wants_api_key=is_azure or _DEPLOYMENTS in path,
     )
 
 
@@ -62,13 +78,13 @@ def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
     Raises:
         DescribeError: OptionsInvalid, with what to set.
     """
-    if path.endswith("/openai/v1"):
-        return
     deployment = path.partition(_DEPLOYMENTS)[2]
-    if deployment and "/" not in deployment:
-        if "api-version" in query:
-            return
-        missing = f"add ?api-version=2024-10-21 to the address of deployment {deployment}"
+    is_deployment = bool(deployment) and "/" not in deployment
+    has_version = _API_VERSION in query
+    if path.endswith("/openai/v1") or (has_version and (is_deployment or path == _INFERENCE)):
+        return
+    if is_deployment:
+        missing = f"add ?{_API_VERSION}=2024-10-21 to the address of deployment {deployment}"
     else:
         missing = f"set it to https://{host}/openai/v1, with the deployment's name as the model"
     raise DescribeError(Reason.OPTIONS_INVALID, f"{_VARIABLE} is not whole for Azure OpenAI: {missing}")

@@ -1,21 +1,24 @@
-"""OpenAI's two protocols, the Responses API and chat completions: what is sent, what is read.
-
-Answers are checked against the little of them that is used here: servers that speak these protocols
-leave out or add what they like, and the SDK's own models check nothing.
-"""
+"""OpenAI's two protocols, the Responses API and chat completions: what is sent, what is read."""
 
 import base64
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
 from vision_node_contract.description import Usage
 from vision_node_contract.reasons import DescribeError, Reason
 
-from .answer import SCHEMA
-from .openai_errors import reason_in_answer
+from .answer import holds_object
+from .event_stream import UNFINISHED, is_stream, whole_answer
+from .failures import failure_in
+from .field_values import text_of
+from .json_answer import json_object
+from .openai_errors import Asked, reason_in_answer
+from .openai_shapes import Completion, Content, Message, Response, Tokens
 from .prompt import RULES
+from .schema import SCHEMA
 from .upload import Upload
 from .wording import said
 
@@ -27,7 +30,10 @@ _SCHEMA_NAME = "description"
 _TEXT_PARTS = (None, "text", "output_text")
 """Types of a message's parts that are its text; `thinking`, `reasoning` and the like are not."""
 
-_FILTERED = ("content_filter", "safety", "prohibited", "blocklist", "recitation", "spii")
+_FILTERED = (
+    *("content_filter", "safety", "prohibited", "blocklist", "recitation", "spii", "refusal"),
+    *("sensitive", "guardrail"),
+)
 """OpenAI's word, and those of Google's models behind gateways, such as IMAGE_SAFETY."""
 
 _TOO_LONG = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
@@ -53,69 +59,6 @@ class Reply:
     usage: Usage | None
     finish: str | None = None
     """Why it stopped, in the protocol's word; None if that is not said."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Tokens(_Part):
-    """Either protocol's names for the same."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-    def usage(self) -> Usage:
-        return Usage(
-            input_tokens=self.input_tokens or self.prompt_tokens or 0,
-            output_tokens=self.output_tokens or self.completion_tokens or 0,
-        )
-
-
-class _Content(_Part):
-    type: str | None = None
-    text: str | None = None
-    refusal: JsonValue = None
-
-
-class _Item(_Part):
-    content: list[_Content] | None = None
-
-
-class _Details(_Part):
-    reason: str | None = None
-
-
-class _Response(_Part):
-    """What is used of https://platform.openai.com/docs/api-reference/responses/object."""
-
-    model: str | None = None
-    status: str | None = None
-    output: list[_Item]
-    incomplete_details: _Details | None = None
-    error: JsonValue = None
-    usage: JsonValue = None
-
-
-class _Message(_Part):
-    content: str | list[str | _Content] | None = None
-    refusal: JsonValue = None
-
-
-class _Choice(_Part):
-    message: _Message | None = None
-    finish_reason: str | None = None
-    error: JsonValue = None
-
-
-class _Completion(_Part):
-    """What is used of https://platform.openai.com/docs/api-reference/chat/object."""
-
-    model: str | None = None
-    choices: list[_Choice]
-    usage: JsonValue = None
 
 
 def responses_request(question: Question) -> Request:
@@ -150,86 +93,89 @@ def _data_url(upload: Upload) -> str:
     return f"data:{upload.media_type};base64,{base64.b64encode(upload.data).decode()}"
 
 
-def read_reply(api: Api, body: bytes) -> Reply:
+def read_reply(api: Api, body: bytes, asked: Asked = Asked()) -> Reply:  # noqa: B008  # frozen
     """Return what the model wrote.
+
+    Args:
+        api: Which was spoken.
+        body: Of an answer with HTTP 200.
+        asked: Who was asked, for an error's message.
 
     Raises:
         DescribeError: ContentRefused, EmptyAnswer, or what an error in the answer stands for.
         ValueError: the body is not of the protocol.
     """
-    if (failure := _error_in(body)) is not None:
-        raise reason_in_answer(failure)
+    answer = whole_answer(body) if is_stream(body) else from_json(body)
+    answer = answer[0] if isinstance(answer, list) and answer else answer  # as Google's gateway wraps errors
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is no object")  # noqa: TRY004  # as pydantic's ValidationError
+    if not _says_something(answer) and failure_in(answer) is not None:
+        raise reason_in_answer(answer, asked)
     if api == "responses":
-        return _read_response(_Response.model_validate_json(body))
-    return _read_completion(_Completion.model_validate_json(body))
+        return _read_response(Response.model_validate(answer), asked)
+    return _read_completion(Completion.model_validate(answer), asked)
 
 
-def _error_in(body: bytes) -> JsonValue:
-    """Return the error that stands where the answer should be, as some servers send with HTTP 200."""
-    try:
-        whole = from_json(body)
-    except ValueError:
-        return None
-    if isinstance(whole, list) and whole:  # as Google's gateway wraps it
-        whole = whole[0]
-    if not isinstance(whole, dict):
-        return None
-    if whole.get("object") == "error":
-        return whole
-    return None if _says_something(whole) else whole.get("error")
-
-
-def _says_something(whole: dict[str, Any]) -> bool:
+def _says_something(answer: dict[str, Any]) -> bool:
     """Return whether there is any text in an answer; an error beside it came too late to matter."""
-    choices = whole.get("choices")
+    choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
-    return bool(whole.get("output")) or (isinstance(message, dict) and bool(message.get("content")))
+    return bool(answer.get("output")) or (isinstance(message, dict) and bool(message.get("content")))
 
 
-def _read_response(response: _Response) -> Reply:
-    contents = [content for item in response.output for content in item.content or []]
+def _read_response(response: Response, asked: Asked) -> Reply:
+    items = [item for item in response.output if item.type != "reasoning" and item.phase != "commentary"]
+    contents = [content for item in items for content in item.content]
     why = response.incomplete_details.reason if response.incomplete_details else None
     finish = why if response.status == "incomplete" else None
-    _check_end(finish)
+    text = _joined(contents)
+    _check_end(finish, text)
     if response.status == "failed" or response.error:
-        raise reason_in_answer(response.error or "no reason is given")
+        raise reason_in_answer(response.error or "no reason is given", asked)
     _check_refusal(next((content.refusal for content in contents if content.refusal), None))
-
-    text = "".join(content.text or "" for content in contents if content.type in _TEXT_PARTS)
     return Reply(_not_empty(text, finish), response.model, _usage(response.usage), finish or response.status)
 
 
-def _read_completion(completion: _Completion) -> Reply:
+def _read_completion(completion: Completion, asked: Asked) -> Reply:
     if not completion.choices:
         raise _empty("the model answered nothing")
     choice = completion.choices[0]
     if choice.error:
-        raise reason_in_answer(choice.error)
-    message = choice.message or _Message()
-    parts = message.content if isinstance(message.content, list) else []
-    _check_refusal(message.refusal)
-    _check_refusal(
-        next((part.refusal for part in parts if isinstance(part, _Content) and part.refusal), None)
-    )
-    _check_end(choice.finish_reason)
+        raise reason_in_answer(choice.error, asked)
+    message, finish = choice.message or Message(), choice.finish_reason
+    parts = message.content
+    _check_refusal(message.refusal or next((part.refusal for part in parts if part.refusal), None))
 
-    text = _not_empty(_joined(message.content), choice.finish_reason)
-    return Reply(text, completion.model, _usage(completion.usage), choice.finish_reason)
+    text = _joined(parts) or choice.text or _elsewhere(message)
+    _check_end(choice.native_finish_reason, text)
+    _check_end(finish, text)
+    return Reply(_not_empty(text, finish), completion.model, _usage(completion.usage), finish)
 
 
-def _joined(content: str | list[str | _Content] | None) -> str:
-    """Return the text of a message, which some servers send in parts; thoughts among them are left out."""
-    if not isinstance(content, list):
-        return content or ""
-    parts = (_Content(type="text", text=part) if isinstance(part, str) else part for part in content)
-    return "".join(part.text or "" for part in parts if part.type in _TEXT_PARTS)
+def _joined(parts: list[Content]) -> str:
+    """Return the text of a message's parts; thoughts among them are left out."""
+    texts = [part.text for part in parts if part.type in _TEXT_PARTS and not part.thought]
+    return "".join(text if isinstance(text, str) else text_of(text) for text in texts)
+
+
+def _elsewhere(message: Message) -> str:
+    """Return an answer that stands where a server put it by mistake, if it is a whole object.
+
+    That is the arguments of a function, by which some gateways force a schema; or the thoughts, to which
+    parsers of models that were told not to think add everything.
+    """
+    arguments = [call.function.arguments for call in message.tool_calls if call.function]
+    written = [json.dumps(one) if isinstance(one, dict) else one for one in arguments]
+    places = (*written, message.reasoning_content, message.reasoning)
+    texts = (text for text in places if isinstance(text, str) and json_object(text))
+    return next((text for text in texts if holds_object(text)), "")
 
 
 def _usage(tokens: JsonValue) -> Usage | None:
     """Return what was used, if the server says so in whole numbers."""
     try:
-        return _Tokens.model_validate(tokens).usage() if tokens else None
+        return Tokens.model_validate(tokens).usage() if tokens else None
     except ValidationError:
         return None
 
@@ -239,15 +185,21 @@ def _check_refusal(refusal: JsonValue) -> None:
         raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {said(str(refusal))}")
 
 
-def _check_end(reason: str | None) -> None:
+def _check_end(reason: str | None, text: str) -> None:
     """Raise for the ends that leave no whole answer, in the words of either protocol and of others."""
     reason = (reason or "").lower()
     if any(word in reason for word in _FILTERED):
         message = "the provider's content filter stopped the answer; the picture is not described"
         raise DescribeError(Reason.CONTENT_REFUSED, message)
-    if reason in _TOO_LONG:
+    if reason == "error" and not text.strip():
+        message = "the provider stopped the answer for an error that it does not name"
+        raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
+    # Some models write on after their object, until they reach the limit.
+    if reason in _TOO_LONG and not holds_object(text):
         what = f"the answer did not fit (finish reason {reason})"
         raise _empty(f"{what}; raise maxOutputTokens in the Describer's options")
+    if reason in (UNFINISHED, "error") and not holds_object(text):
+        raise _empty(f"the answer broke off (finish reason {reason})")
 
 
 def _not_empty(text: str, finish: str | None) -> str:
