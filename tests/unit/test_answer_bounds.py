@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakes.openai import ANSWER, answered
-from fakes.rekognition import KEY_ID
+from fakes.remote import PROVIDERS, setup_of
 from fakes.serving import served
 from pictures import encoded, halves
 from starlette.applications import Starlette
@@ -24,26 +24,6 @@ PICTURE = encoded(halves(), "PNG")
 PIECE = b"x" * (1 << 20)
 PIECES = 400
 MOST_BYTES = 150 << 20
-
-DESCRIBERS = ["openai", "http", "google", "rekognition"]
-
-
-def setup_of(provider: str, url: str) -> Setup:
-    options: dict[str, dict[str, Any]] = {
-        "openai": {},
-        "http": {"url": f"{url}/describe"},
-        "google": {"endpoint": url},
-        "rekognition": {"endpoint": url, "features": ["labels"]},
-    }
-    environment = {
-        "OPENAI_BASE_URL": url,
-        "OPENAI_API_KEY": "sk-0123456789",
-        "GOOGLE_API_KEY": "AIza-0123456789",
-        "AWS_ACCESS_KEY_ID": KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": "s",
-        "AWS_REGION": "eu-west-1",
-    }
-    return Setup(options=options[provider], environment=environment)
 
 
 class Server:
@@ -101,7 +81,7 @@ def memory_below(most: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("status", [200, 500])
-@pytest.mark.parametrize("provider", DESCRIBERS)
+@pytest.mark.parametrize("provider", PROVIDERS)
 async def test_an_answer_without_end_is_given_up(
     running: tuple[Server, str], provider: str, status: int
 ) -> None:
@@ -136,7 +116,7 @@ async def test_a_compressed_answer_is_read(running: tuple[Server, str], provider
     assert (await described(provider, url)).alt == ANSWER["alt"]
 
 
-@pytest.mark.parametrize("provider", DESCRIBERS)
+@pytest.mark.parametrize("provider", PROVIDERS)
 async def test_an_answer_that_breaks_off_is_no_answer(running: tuple[Server, str], provider: str) -> None:
     server, url = running
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
@@ -153,7 +133,7 @@ async def test_a_page_is_no_answer(running: tuple[Server, str], provider: str) -
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-@pytest.mark.parametrize("provider", DESCRIBERS)
+@pytest.mark.parametrize("provider", PROVIDERS)
 async def test_no_redirect_is_followed_with_the_picture(
     running: tuple[Server, str], provider: str, status: int
 ) -> None:

@@ -4,11 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 import pytest
 from fakes import rekognition, vision
 from fakes.openai import ANSWER, answered
+from fakes.remote import PROVIDERS, setup_of
 from fakes.serving import served
 from pictures import encoded, halves
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from vision_node_contract.description import Description, Options
 from vision_node_contract.reasons import DescribeError, Reason
-from vision_node_describer.describers import Describer, Setup, load
+from vision_node_describer.describers import Describer, load
 from vision_node_describer.describers.interface import attempt_seconds
 
 PICTURE = encoded(halves(), "PNG")
@@ -48,26 +48,9 @@ def url() -> Iterator[str]:
         yield address
 
 
-def setup(provider: str, url: str, seconds: float) -> Setup:
-    options: dict[str, dict[str, Any]] = {
-        "openai": {},
-        "http": {"url": f"{url}/describe"},
-        "google": {"endpoint": url},
-        "rekognition": {"endpoint": url, "features": ["labels"]},
-    }
-    environment = {
-        "OPENAI_BASE_URL": url,
-        "GOOGLE_API_KEY": "AIza-0123456789",
-        "AWS_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": rekognition.KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": "s",
-    }
-    return Setup(options=options[provider], timeout_seconds=seconds, environment=environment)
-
-
 @asynccontextmanager
 async def made(provider: str, url: str, seconds: float) -> AsyncIterator[Describer]:
-    describer = load(provider, setup(provider, url, seconds))
+    describer = load(provider, setup_of(provider, url, seconds))
     try:
         yield describer
     finally:
@@ -82,9 +65,6 @@ def attempt_of(seconds: float) -> Iterator[None]:
         yield
     finally:
         attempt_seconds.reset(token)
-
-
-PROVIDERS = ["openai", "http", "google", "rekognition"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

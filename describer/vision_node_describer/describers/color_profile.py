@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_PROFILE_BYTES = 1 << 20
-"""Larger profiles are ignored: those of presses have about 600 kB, those of displays 0.5 to 4 kB."""
+"""Larger profiles are ignored: those of presses have about 600 kB, those of displays 0.5 to 4 kB. Pillow
+refuses a PNG whose profile is larger once it is inflated."""
 
 _KEPT_TRANSFORMS = 16
 """Most of a worker's pictures share a few profiles; a transform has up to some hundred kB."""

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from vision_node_contract.images.header import PNG_SIGNATURE
 
 from .animation import BrokenFileError
+from .color_profile import MAX_PROFILE_BYTES
 
 MAX_CHUNKS = 100_000
 """Encoders write chunks of 8 KiB and more: some 2,500 in 20 MiB. Each costs 200 bytes of memory."""
-
-MAX_PROFILE_BYTES = 1 << 20
-"""Of a color profile, inflated. Pillow refuses a file whose profile is larger."""
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _WANTED = frozenset({b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
