@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import uvicorn
+from vision_node_contract.listening import listen
 from vision_node_contract.store import StoreSettings
 
 from .app import create
@@ -21,14 +22,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     http = HttpSettings.from_env()
     app = create(Settings.from_env(), http, StoreSettings.from_env())
-    uvicorn.run(app, **server_options(http))
+    server = uvicorn.Server(uvicorn.Config(app, **server_options(http)))
+    server.run(sockets=listen(PORT))
 
 
 def server_options(http: HttpSettings) -> dict[str, Any]:
     """Return uvicorn's options."""
     return {
-        "host": "0.0.0.0",  # noqa: S104 (in its pod; the Service decides who reaches it)
-        "port": PORT,
         "http": HttpProtocol,
         "access_log": False,
         "log_config": None,

@@ -7,15 +7,13 @@ import uvloop
 from .handlers import run
 from .settings import Settings
 
-LIVENESS = "http://0.0.0.0:8080/healthz"
-
 
 def main() -> None:
     """Run until SIGTERM."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # a line for every event and probe
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    uvloop.run(run(Settings.from_env(), LIVENESS))
+    uvloop.run(run(Settings.from_env()))
 
 
 if __name__ == "__main__":

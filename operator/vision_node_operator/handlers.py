@@ -14,6 +14,7 @@ from typing import Any
 import kopf
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube
+from vision_node_contract.listening import listen
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
@@ -24,6 +25,7 @@ from vision_node_contract.names import (
 )
 from vision_node_contract.store import Store, StoreSettings
 
+from . import health
 from .defaults import Defaults
 from .following import follow_imagejobs
 from .garbage import Garbage
@@ -63,12 +65,6 @@ async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
 async def lease_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """A worker said that it serves."""
     reconciler_of(memo).observe("leases", event["type"], dict(event["object"]))
-
-
-@kopf.on.probe(id="secondsSinceLastDecision")
-async def probe(memo: kopf.Memo, **_: Any) -> float:
-    """Fail the liveness probe when the loop is stuck."""
-    return reconciler_of(memo).check()
 
 
 def reconciler_of(memo: kopf.Memo) -> Reconciler:
@@ -113,7 +109,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def run(settings: Settings, liveness_endpoint: str) -> None:
+async def run(settings: Settings) -> None:
     """Run until SIGTERM or until something fails that only a new start mends."""
     async with Kube.connect("operator") as kube, Store.open(StoreSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
@@ -125,10 +121,11 @@ async def run(settings: Settings, liveness_endpoint: str) -> None:
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
         await until_answered(reconciler.resync)
-        await _serve(kube, settings, reconciler, liveness_endpoint)
+        async with health.serving(listen(health.PORT), reconciler.check):
+            await _serve(kube, settings, reconciler)
 
 
-async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, liveness_endpoint: str) -> None:
+async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler) -> None:
     loops: list[asyncio.Task[None]] = []
     ready, stopping = asyncio.Event(), asyncio.Event()
 
@@ -145,7 +142,6 @@ async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, livenes
         stop_flag=stopping,
         standalone=True,
         namespaces=[settings.namespace],
-        liveness_endpoint=liveness_endpoint,
     )
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
