@@ -19,15 +19,14 @@ Signed = tuple[URL, dict[str, str]]
 
 
 class Signer:
-    """Knows the bucket's address and our credentials there."""
+    """Knows the bucket's address."""
 
-    def __init__(self, url: str, region: str, bucket: str, access_key: str, secret_key: str) -> None:
+    def __init__(self, url: str, region: str, bucket: str) -> None:
         self._urls = BaseURL(url, region)
         self._region = region
         self._bucket = bucket
-        self._credentials = Credentials(access_key, secret_key)
 
-    def sign(self, method: str, key: str, sha256: str = NO_BODY_SHA256) -> Signed:
+    def sign(self, keys: Credentials, method: str, key: str, sha256: str = NO_BODY_SHA256) -> Signed:
         """Return address and headers of a request for an object; `sha256` is its body's, in hexadecimal.
 
         Raises:
@@ -35,23 +34,30 @@ class Signer:
         """
         check_object_name(key)
         url = self._urls.build(method=method, region=self._region, bucket_name=self._bucket, object_name=key)
-        return self._signed(method, url, sha256)
+        return self._signed(keys, method, url, sha256)
 
-    def sign_bucket(self, method: str, query: DictType | None = None) -> Signed:
+    def sign_bucket(self, keys: Credentials, method: str, query: DictType | None = None) -> Signed:
         """Return address and headers of a request, without a body, for the bucket itself."""
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, query_params=query
         )
-        return self._signed(method, url, NO_BODY_SHA256)
+        return self._signed(keys, method, url, NO_BODY_SHA256)
 
-    def _signed(self, method: str, url: SplitResult, sha256: str) -> Signed:
+    def _signed(self, keys: Credentials, method: str, url: SplitResult, sha256: str) -> Signed:
         now = time.utcnow()
+        told: DictType = {
+            "Host": url.netloc,
+            "x-amz-content-sha256": sha256,
+            "x-amz-date": time.to_amz_date(now),
+        }
+        if keys.session_token:
+            told["x-amz-security-token"] = keys.session_token
         headers = sign_v4_s3(
             method=method,
             url=url,
             region=self._region,
-            headers={"Host": url.netloc, "x-amz-content-sha256": sha256, "x-amz-date": time.to_amz_date(now)},
-            credentials=self._credentials,
+            headers=told,
+            credentials=keys,
             content_sha256=sha256,
             date=now,
         )

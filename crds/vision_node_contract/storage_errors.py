@@ -2,6 +2,7 @@
 
 import logging
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,7 +83,20 @@ class StoreUnavailableError(Exception):
 
 def silence(error: Exception) -> StoreUnavailableError:
     """Return what a request means that got no answer, or half of one."""
+    if _is_of_a_certificate(error):
+        return StoreUnavailableError(
+            "storage's certificate is not trusted, or is for another name: put the authority that issued it "
+            "into the ConfigMap that caBundle names, or correct storage.endpoint"
+        )
     return StoreUnavailableError(f"storage does not answer well ({type(error).__name__})")
+
+
+def _is_of_a_certificate(error: BaseException) -> bool:
+    """Return whether a certificate was refused; aiohttp and urllib3 wrap that error in others of theirs."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return True
+    wrapped = (getattr(error, "certificate_error", None), getattr(error, "reason", None), *error.args[:1])
+    return any(_is_of_a_certificate(each) for each in wrapped if isinstance(each, Exception))
 
 
 def refusal(status: int, body: bytes) -> ObjectNotFoundError | StoreUnavailableError:

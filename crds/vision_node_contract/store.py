@@ -6,7 +6,6 @@ Objects travel over aiohttp, signed; what is asked seldom is asked by MinIO's cl
 import asyncio
 import hashlib
 import os
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,13 +16,14 @@ from typing import Self, TypeVar
 from xml.etree.ElementTree import ParseError
 
 import aiohttp
-import certifi
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 from minio.helpers import DictType
 from urllib3.exceptions import HTTPError
 
+from . import outbound
+from .s3_credentials import Credentials, CredentialsSource, Fetch, fixed, of_the_service_account
 from .signing import Signed, Signer
 from .storage_errors import (
     FailureLog,
@@ -37,6 +37,9 @@ from .storage_errors import (
 __all__ = ["ObjectNotFoundError", "Store", "StoreSettings", "StoreUnavailableError"]
 
 T = TypeVar("T")
+
+Sign = Callable[[Credentials], Signed]
+"""Signs a request: again for each try, for a signature names its time."""
 
 TRANSFERS = 16
 """At once: more would only queue inside MinIO on a small node."""
@@ -87,21 +90,31 @@ class StoreSettings:
     bucket: str
     access_key: str
     secret_key: str
+    """Both are empty if the keys are those of the service account's role."""
     secure: bool
     region: str = "us-east-1"
     """Given, so that the client need not ask the server where its bucket lives."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read S3_ENDPOINT (host:port), S3_BUCKET, S3_REGION, S3_ACCESS_KEY, S3_SECRET_KEY, S3_SECURE."""
+        """Read S3_ENDPOINT (host:port), S3_BUCKET, S3_REGION and S3_SECURE.
+
+        Also S3_ACCESS_KEY and S3_SECRET_KEY, unless S3_KEYLESS is true.
+        """
+        keyless = os.environ.get("S3_KEYLESS") == "true"
         return cls(
             endpoint=os.environ["S3_ENDPOINT"],
             bucket=os.environ["S3_BUCKET"],
-            access_key=os.environ["S3_ACCESS_KEY"],
-            secret_key=os.environ["S3_SECRET_KEY"],
+            access_key="" if keyless else os.environ["S3_ACCESS_KEY"],
+            secret_key="" if keyless else os.environ["S3_SECRET_KEY"],
             secure=os.environ.get("S3_SECURE", "false") == "true",
             region=os.environ.get("S3_REGION") or "us-east-1",
         )
+
+    @property
+    def scheme(self) -> str:
+        """Https or http."""
+        return "https" if self.secure else "http"
 
     def __repr__(self) -> str:
         # A settings object ends up in logs sooner or later.
@@ -112,28 +125,25 @@ class Store:
     """Objects of one bucket."""
 
     def __init__(self, settings: StoreSettings, session: aiohttp.ClientSession) -> None:
-        scheme = "https" if settings.secure else "http"
+        self._settings = settings
         self._session = session
-        self._signer = Signer(
-            f"{scheme}://{settings.endpoint}",
-            settings.region,
-            settings.bucket,
-            settings.access_key,
-            settings.secret_key,
-        )
-        self._bucket = settings.bucket
+        self._signer = Signer(f"{settings.scheme}://{settings.endpoint}", settings.region, settings.bucket)
         self._failures = FailureLog()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
-        self._minio = _client(settings)
+        self._keys = CredentialsSource(_keys(settings), self._threads)
+        self._http = _pool(settings)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: StoreSettings) -> AsyncIterator[Self]:
         """Keep connections to the bucket for as long as the block runs."""
-        tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
-        connector = aiohttp.TCPConnector(ssl=tls, limit=TRANSFERS)
+        connector = aiohttp.TCPConnector(ssl=outbound.tls(), limit=TRANSFERS)
         async with aiohttp.ClientSession(
-            connector=connector, timeout=_TIMEOUT, read_bufsize=CHUNK_BYTES, auto_decompress=False
+            connector=connector,
+            proxy=outbound.proxy_for(settings.scheme, settings.endpoint),
+            timeout=_TIMEOUT,
+            read_bufsize=CHUNK_BYTES,
+            auto_decompress=False,
         ) as session:
             store = cls(settings, session)
             try:
@@ -149,7 +159,11 @@ class Store:
         """
         digest = sha256 or hashlib.sha256(data).hexdigest()
         headers = {"Content-Type": media_type}
-        await self._send("PUT", lambda: self._signer.sign("PUT", key, digest), data=data, headers=headers)
+
+        def sign(keys: Credentials) -> Signed:
+            return self._signer.sign(keys, "PUT", key, digest)
+
+        await self._send("PUT", sign, data=data, headers=headers)
 
     async def get(self, key: str, most: int) -> bytes:
         """Return the object's bytes; at most `most` + 1 of them are read, so the caller sees an excess.
@@ -158,7 +172,7 @@ class Store:
             ObjectNotFoundError: no such key.
             StoreUnavailableError: no answer.
         """
-        return await self._send("GET", lambda: self._signer.sign("GET", key), most=most + 1)
+        return await self._send("GET", lambda keys: self._signer.sign(keys, "GET", key), most=most + 1)
 
     async def delete(self, key: str) -> None:
         """Remove the object, if it is there.
@@ -166,7 +180,7 @@ class Store:
         Raises:
             StoreUnavailableError: no answer.
         """
-        await self._send("DELETE", lambda: self._signer.sign("DELETE", key))
+        await self._send("DELETE", lambda keys: self._signer.sign(keys, "DELETE", key))
 
     async def list_older(self, prefix: str, than: datetime) -> list[str]:
         """Return the keys under `prefix` whose objects were last written before `than` (UTC).
@@ -174,7 +188,9 @@ class Store:
         Raises:
             StoreUnavailableError: no answer.
         """
-        return await self._run(lambda: self._list_older(prefix, than))
+        with self._failures.recording():
+            keys = await self._keys.current()
+        return await self._run(lambda: self._list_older(prefix, than, keys))
 
     async def check(self) -> None:
         """Return if the bucket is there and answers us.
@@ -184,21 +200,22 @@ class Store:
         """
         with self._failures.recording():
             try:
-                await self._exchange("HEAD", lambda: self._signer.sign_bucket("HEAD"))
+                await self._exchange("HEAD", lambda keys: self._signer.sign_bucket(keys, "HEAD"))
             except StoreUnavailableError as error:
                 if not error.code:
                     raise
                 # The answer to a HEAD has no body, so it does not say why; that to a GET does.
-                await self._exchange("GET", lambda: self._signer.sign_bucket("GET", _ONE_KEY))
+                await self._exchange("GET", lambda keys: self._signer.sign_bucket(keys, "GET", _ONE_KEY))
 
-    def _list_older(self, prefix: str, than: datetime) -> list[str]:
-        found = self._minio.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True)
+    def _list_older(self, prefix: str, than: datetime, keys: Credentials) -> list[str]:
+        client = _client(self._settings, self._http, keys)
+        found = client.list_objects(bucket_name=self._settings.bucket, prefix=prefix, recursive=True)
         return [o.object_name for o in found if o.object_name and o.last_modified and o.last_modified < than]
 
     async def _send(
         self,
         method: str,
-        sign: Callable[[], Signed],
+        sign: Sign,
         *,
         data: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
@@ -211,7 +228,7 @@ class Store:
     async def _exchange(
         self,
         method: str,
-        sign: Callable[[], Signed],
+        sign: Sign,
         data: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
         most: int = REFUSAL_BYTES,
@@ -232,14 +249,13 @@ class Store:
     async def _exchange_once(
         self,
         method: str,
-        sign: Callable[[], Signed],
+        sign: Sign,
         data: bytes | None,
         headers: Mapping[str, str],
         most: int,
     ) -> bytes:
         try:
-            # Signed again for each try: a signature names its time.
-            url, signed = sign()
+            url, signed = sign(await self._keys.current())
         except ValueError as error:  # no object can have such a key
             raise ObjectNotFoundError(str(error)) from error
 
@@ -269,16 +285,26 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
         return error.partial
 
 
-def _client(settings: StoreSettings) -> Minio:
+def _keys(settings: StoreSettings) -> Fetch:
+    if settings.access_key:
+        return fixed(settings.access_key, settings.secret_key)
+    return of_the_service_account()
+
+
+def _client(settings: StoreSettings, http: urllib3.PoolManager, keys: Credentials) -> Minio:
     return Minio(
         endpoint=settings.endpoint,
-        access_key=settings.access_key,
-        secret_key=settings.secret_key,
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
+        session_token=keys.session_token,
         secure=settings.secure,
         region=settings.region,
-        http_client=urllib3.PoolManager(
-            maxsize=THREADS,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-            retries=_RETRIES,
-        ),
+        http_client=http,
+    )
+
+
+def _pool(settings: StoreSettings) -> urllib3.PoolManager:
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    return outbound.pool(
+        settings.scheme, settings.endpoint, maxsize=THREADS, timeout=timeout, retries=_RETRIES
     )
