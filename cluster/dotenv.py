@@ -23,7 +23,7 @@ def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def chooses_openai(settings: Mapping[str, str]) -> bool:
-    """Whether `openai` describes by default with those settings: the chart's rule."""
+    """Return whether `openai` can work with those settings: then it is enabled, and so the default."""
     return any(name in settings for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
 
 

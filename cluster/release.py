@@ -26,20 +26,27 @@ SERVING_SECONDS = 60.0
 UNFINISHED = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
 
 
-def values(images: Images, node_port: int | None, provider_secret: str) -> dict[str, object]:
-    """The chart's values; `node_port` publishes the API on the node, the Secret's keys reach the workers."""
+def values(images: Images, node_port: int | None) -> dict[str, object]:
+    """Return the chart's values; `node_port` publishes the API on the node."""
     service = {"service": {"type": "NodePort", "nodePort": node_port}} if node_port else {}
-    return {"images": images.values, "api": service, "providerSecret": provider_secret}
+    return {"images": images.values, "api": service}
+
+
+def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, object]:
+    """Return the values that lead the keys of `.env` to the workers; another `revision` replaces these."""
+    openai = {"openai": {"enabled": dotenv.chooses_openai(settings)}}
+    return {"providerSecret": dotenv.SECRET, "providerSecretRevision": revision, "describers": openai}
 
 
 def install(shop: Workshop, client: Client, images: Images, node_port: int | None) -> None:
     """Install or upgrade the release and wait until it is ready."""
     settings = dotenv.read(shop.repository / ".env", os.environ)
-    wanted = values(images, node_port, dotenv.SECRET if settings else "")
+    wanted = values(images, node_port)
     with shop.progress.step("release", outcome="ready"):
         client.apply(namespace())
         if settings:
             client.apply(dotenv.manifest(settings, NAMESPACE))
+            wanted |= provider_values(settings, _revision(client))
         else:
             client.run_kubectl("-n", NAMESPACE, "delete", "secret", dotenv.SECRET, "--ignore-not-found")
         if client.kubeconfig:
@@ -49,6 +56,12 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
             _upgrade(client, shop.repository / CHART, wanted)
         except ClusterError as error:
             raise ClusterError(f"{error}\n\n{diagnosis.describe(client, NAMESPACE)}") from None
+
+
+def _revision(client: Client) -> str:
+    """Return what changes with the content of the Secret of `.env`, and tells nothing of it."""
+    version = "jsonpath={.metadata.resourceVersion}"
+    return client.ask("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
 
 
 def _upgrade(client: Client, chart: Path, wanted: Mapping[str, object]) -> None:

@@ -67,16 +67,18 @@ def make_bucket(settings: StoreSettings, http: urllib3.PoolManager) -> None:
 
 
 def make_users(settings: StoreSettings, http: urllib3.PoolManager) -> None:
-    """Create or update a user and its policy for each component."""
+    """Create or update a user and its policy for each component: <COMPONENT>_ACCESS_KEY and _SECRET_KEY."""
     provider = StaticProvider(settings.access_key, settings.secret_key)
     admin = MinioAdmin(
         endpoint=settings.endpoint, credentials=provider, secure=settings.secure, http_client=http
     )
-    for user, rights in RIGHTS.items():
-        admin.policy_add(f"vision-node-{user}", policy=policy(settings.bucket, rights))
-        admin.user_add(user, os.environ[f"{user.upper()}_SECRET_KEY"])
-        admin.policy_set(f"vision-node-{user}", user=user)
-        log.info("user %s may do its part", user)
+    for component, rights in RIGHTS.items():
+        name = f"vision-node-{component}"
+        user = os.environ[f"{component.upper()}_ACCESS_KEY"]
+        admin.policy_add(name, policy=policy(settings.bucket, rights))
+        admin.user_add(user, os.environ[f"{component.upper()}_SECRET_KEY"])
+        admin.policy_set(name, user=user)
+        log.info("the user of %s has its rights", component)
 
 
 if __name__ == "__main__":

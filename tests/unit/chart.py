@@ -55,15 +55,60 @@ VALUES: dict[str, Values] = {
         "storage": {"endpoint": "s3.example.com", "existingSecret": "my-bucket", "secure": False},
     },
     "private-network": {
-        "networkPolicies": {"enabled": True, "workerEgress": ["10.0.0.0/8", "fd00::/8"]},
-        "providers": {
-            "caBundle": {"configMap": "my-authorities", "key": "bundle.pem"},
-            "proxy": {"url": "http://proxy.example.com:3128", "except": [".example.com"]},
+        "networkPolicies": {
+            "enabled": True,
+            "workerEgress": ["10.0.0.0/8", "fd00::/8"],
+            "apiServerPorts": [443, 16443],
+            "dnsPorts": [1053],
         },
+        "caBundle": {"configMap": "my-authorities", "key": "bundle.pem"},
+        "proxy": {"url": "http://proxy.example.com:3128", "except": [".example.com"]},
+    },
+    "keyless-s3": {
+        "networkPolicies": {"enabled": True},
+        "storage": {"endpoint": "s3.eu-central-1.amazonaws.com", "keyless": True},
+        **{
+            component: {
+                "serviceAccount": {
+                    "annotations": {
+                        "eks.amazonaws.com/role-arn": f"arn:aws:iam::111122223333:role/{component}"
+                    }
+                }
+            }
+            for component in ("api", "operator", "workers")
+        },
+    },
+    "openshift": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
+    "cpu-quota": {
+        "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
+        **{name: {"resources": {"limits": {"cpu": "1"}}} for name in ("api", "operator", "minio", "test")},
+    },
+    "bundled-store-with-my-own-keys-and-claim": {
+        "storage": {"existingSecret": "my-keys"},
+        "minio": {"persistence": {"existingClaim": "my-claim"}},
+    },
+    "dual-stack": {"api": {"service": {"ipFamilyPolicy": "PreferDualStack"}}},
+    "extras": {
+        component: {
+            "extraEnv": [
+                {"name": "TZ", "value": "Europe/Vienna"},
+                {"name": "S3_REGION" if component != "minio" else "MINIO_REGION", "value": "eu-central-1"},
+            ],
+            "extraVolumes": [{"name": "more", "configMap": {"name": "more"}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more", "readOnly": True}],
+            "podLabels": {"example.com/team": "vision", "app.kubernetes.io/component": "mine"},
+            "serviceAccount": {"annotations": {"example.com/role": component}},
+        }
+        for component in ("api", "operator", "minio", "workers")
     },
     "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
     "crds-not-kept": {"crds": {"keep": False}},
     "provider": {"providerSecret": "my-provider", "imagePullSecrets": [{"name": "my-registry"}]},
+    "openai": {
+        "providerSecret": "my-provider",
+        "providerSecretRevision": "2026-11-26",
+        "describers": {"openai": {"enabled": True}},
+    },
     "many": {"api": {"replicas": 3, "service": {"type": "NodePort", "nodePort": 30080}}},
     "placed": {
         component: {

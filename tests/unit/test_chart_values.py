@@ -150,7 +150,20 @@ def test_a_typo_is_named(path: str) -> None:
         ({"describers": {"metadata": {"concurrency": 0}}}, "/describers/metadata/concurrency"),
         ({"describers": {"metadata": {"minWorkers": 3}}}, "describers.metadata.minWorkers is greater than"),
         ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to the Secret"),
-        ({"storage": {"existingSecret": "mine"}}, "set storage.endpoint, too"),
+        ({"storage": {"keyless": True}}, "set storage.endpoint, too"),
+        (
+            {"storage": {"endpoint": "s3.amazonaws.com", "keyless": True, "existingSecret": "mine"}},
+            "exclude each other",
+        ),
+        (
+            {"describers": {"openai": {"env": [{"name": "A", "value": "b"}]}}},
+            "describers.openai.enabled=true",
+        ),
+        ({"describers": {"metadata": {"enabled": False}}}, "no describer is left"),
+        ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
+        ({"networkPolicies": {"apiServerPorts": []}}, "/networkPolicies/apiServerPorts"),
+        ({"api": {"extraEnv": [{"value": "nameless"}]}}, "/api/extraEnv/0"),
+        ({"workers": {"serviceAccount": {"annotation": {}}}}, "additional properties 'annotation'"),
     ],
 )
 def test_a_wrong_value_is_refused(values: Values, words: str) -> None:

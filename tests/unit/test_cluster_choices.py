@@ -6,7 +6,7 @@ from cluster.engine import CAP_SYS_RESOURCE, has_capability
 from cluster.errors import ClusterError
 from cluster.golang import Program, parse
 from cluster.images import Images, build_arguments
-from cluster.release import namespace, values
+from cluster.release import namespace, provider_values, values
 
 IMAGES = Images("vision-node-api:1", "vision-node-operator:2", "vision-node-describer:3", "minio:4")
 
@@ -99,7 +99,7 @@ def test_pushed_images_are_renamed_all() -> None:
 
 
 def test_the_chart_is_told_its_images_and_the_port() -> None:
-    assert values(IMAGES, 30080, "keys") == {
+    assert values(IMAGES, 30080) == {
         "images": {
             "api": "vision-node-api:1",
             "operator": "vision-node-operator:2",
@@ -107,12 +107,27 @@ def test_the_chart_is_told_its_images_and_the_port() -> None:
             "minio": "minio:4",
         },
         "api": {"service": {"type": "NodePort", "nodePort": 30080}},
-        "providerSecret": "keys",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "enabled"),
+    [
+        ({"OPENAI_API_KEY": "sk-1"}, True),
+        ({"OPENAI_BASE_URL": "http://ollama:11434/v1"}, True),
+        ({"OPENAI_VISION_MODEL": "gpt-4o"}, False),
+    ],
+)
+def test_openai_is_enabled_when_it_has_a_key_or_a_server(settings: dict[str, str], *, enabled: bool) -> None:
+    assert provider_values(settings, "42") == {
+        "providerSecret": "vision-node-provider",
+        "providerSecretRevision": "42",
+        "describers": {"openai": {"enabled": enabled}},
     }
 
 
 def test_without_a_port_the_service_stays_as_the_chart_has_it() -> None:
-    assert values(IMAGES, None, "")["api"] == {}
+    assert values(IMAGES, None)["api"] == {}
 
 
 def test_the_namespace_enforces_the_strictest_pod_security() -> None:

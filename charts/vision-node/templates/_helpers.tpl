@@ -32,6 +32,12 @@ app.kubernetes.io/part-of: vision-node
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* The labels of a component's pods, the user's among them: (list . "api" <the component's values>) */}}
+{{- define "vision-node.podLabels" -}}
+{{- $ours := include "vision-node.labels" (list (index . 0) (index . 1)) | fromYaml }}
+{{- merge $ours ((index . 2).podLabels | default dict) | toYaml }}
+{{- end }}
+
 {{/* What the spec of every pod has, Pod Security `restricted` among it: (list . <the component's values>) */}}
 {{- define "vision-node.pod" -}}
 {{- $root := index . 0 }}{{- $pod := (index . 1).pod | default dict -}}
@@ -39,9 +45,11 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
+  {{- range $field := list "runAsUser" "runAsGroup" "fsGroup" }}
+  {{- with index ($root.Values.podSecurityContext | default dict) $field }}
+  {{ $field }}: {{ . | int64 }}
+  {{- end }}
+  {{- end }}
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile: {type: RuntimeDefault}
 {{- with $root.Values.imagePullSecrets }}
@@ -77,6 +85,61 @@ securityContext:
 - {name: kube-api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end }}
 
+{{/* The variables of a container: ours as YAML, each replaced by the user's of the same name, then the user's others, for a
+list may name none twice: (list <ours> <extraEnv>) */}}
+{{- define "vision-node.env" -}}
+{{- $extra := index . 1 | default list }}
+{{- $replaced := dict }}
+{{- range $extra }}{{ $_ := set $replaced .name true }}{{ end }}
+{{- $all := list }}
+{{- range index . 0 | fromYamlArray }}
+{{- if not (hasKey $replaced .name) }}{{ $all = append $all . }}{{ end }}
+{{- end }}
+{{- concat $all $extra | toYaml }}
+{{- end }}
+
+{{/* What a component needs to reach others by TLS and through the proxy: variables, mounts, volumes; each may be empty. */}}
+{{- define "vision-node.outboundEnv" -}}
+{{- if .Values.caBundle.configMap }}
+{{- /* Each client looks for its own. */}}
+{{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}
+- {name: {{ . }}, value: /etc/vision-node/ca/ca.crt}
+{{- end }}
+{{- end }}
+{{- with .Values.proxy.url }}
+- {name: HTTPS_PROXY, value: {{ . | quote }}}
+- {name: HTTP_PROXY, value: {{ . | quote }}}
+- {name: NO_PROXY, value: {{ include "vision-node.noProxy" $ | quote }}}
+{{- end }}
+{{- end }}
+{{- define "vision-node.outboundMounts" -}}
+{{- if .Values.caBundle.configMap }}
+- {name: ca-bundle, mountPath: /etc/vision-node/ca, readOnly: true}
+{{- end }}
+{{- end }}
+{{- define "vision-node.outboundVolumes" -}}
+{{- with .Values.caBundle }}
+{{- if .configMap }}
+- name: ca-bundle
+  configMap: {name: {{ .configMap }}, items: [{key: {{ .key }}, path: ca.crt}]}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Hosts that are reached without the proxy. An S3 service of the user's own is not known to be inside. */}}
+{{- define "vision-node.noProxy" -}}
+{{- $inside := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" "$(KUBERNETES_SERVICE_HOST)" }}
+{{- if not .Values.storage.endpoint }}
+{{- $inside = append $inside (printf "%s-minio" (include "vision-node.name" .)) }}
+{{- end }}
+{{- concat $inside .Values.proxy.except | join "," }}
+{{- end }}
+
+{{/* "true" if the bundled MinIO's credentials are made here. */}}
+{{- define "vision-node.makesCredentials" -}}
+{{- if not (or .Values.storage.endpoint .Values.storage.existingSecret) }}true{{ end }}
+{{- end }}
+
 {{- define "vision-node.storageSecret" -}}
 {{ .Values.storage.existingSecret | default (printf "%s-storage" (include "vision-node.name" .)) }}
 {{- end }}
@@ -96,9 +159,13 @@ securityContext:
 - {name: S3_BUCKET, value: {{ $root.Values.storage.bucket | quote }}}
 - {name: S3_REGION, value: {{ $root.Values.storage.region | quote }}}
 - {name: S3_SECURE, value: {{ include "vision-node.s3Secure" $root | quote }}}
+{{- if $root.Values.storage.keyless }}
+- {name: S3_KEYLESS, value: "true"}
+{{- else }}
 {{- range $variable, $key := dict "S3_ACCESS_KEY" "access-key" "S3_SECRET_KEY" "secret-key" }}
 - name: {{ $variable }}
   valueFrom: {secretKeyRef: {name: {{ include "vision-node.storageSecret" $root }}, key: {{ $user }}-{{ $key }}}}
+{{- end }}
 {{- end }}
 {{- end }}
 

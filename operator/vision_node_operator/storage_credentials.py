@@ -1,0 +1,118 @@
+"""`python -m vision_node_operator.storage_credentials`: make the bundled MinIO's credentials, once.
+
+Run by a Job before every install and upgrade of the chart. A Secret that is there keeps what it holds, for
+MinIO's volume and the running pods know it; only keys that it lacks are added. So rendering the chart is
+deterministic, and no rendered manifest has a credential in it.
+"""
+
+import asyncio
+import base64
+import logging
+import os
+import secrets
+import time
+
+from vision_node_contract.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    Json,
+    Kube,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
+
+log = logging.getLogger(__name__)
+
+USERS = ("root", "api", "operator", "describer")
+"""Users of the bundled MinIO; the Secret has `<user>-access-key` and `<user>-secret-key` for each."""
+
+SECRET_BYTES = 24
+"""Random bytes of a secret key: 192 bits, 32 characters. MinIO takes 8 to 40."""
+
+PATIENCE_SECONDS = 60.0
+"""How long an API server may be away, or may not know the Job's new Role yet."""
+
+PAUSE_SECONDS = (0.2, 3.0)
+"""First and longest wait before another try (doubling, with full jitter)."""
+
+LABELS = {
+    "app.kubernetes.io/name": "vision-node",
+    "app.kubernetes.io/component": "minio",
+    "app.kubernetes.io/part-of": "vision-node",
+}
+"""Without app.kubernetes.io/instance: Argo CD may take what has it for a part of the application that is no
+longer wanted, and delete it
+(https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
+
+
+def missing_keys(data: Json) -> dict[str, str]:
+    """Return the keys that a Secret's `data` lacks, each with a new value in base64."""
+    wanted = {f"{user}-access-key": user for user in USERS}
+    wanted |= {f"{user}-secret-key": secrets.token_urlsafe(SECRET_BYTES) for user in USERS}
+    lacking = {key: value for key, value in wanted.items() if not data.get(key)}
+    return {key: base64.b64encode(value.encode()).decode() for key, value in lacking.items()}
+
+
+async def ensure(kube: Kube, namespace: str, name: str) -> None:
+    """Make the Secret `name` complete: create it, or add the keys that it lacks.
+
+    Raises:
+        KubeError: the API server refused.
+    """
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    try:
+        found = await kube.request("GET", f"{path}/{name}")
+    except NotFoundError:
+        await kube.request("POST", path, body=_manifest(name, missing_keys({})))
+        log.info("Secret %s was created", name)
+        return
+
+    if missing := missing_keys(found.get("data") or {}):
+        # With its resourceVersion: what another has added meanwhile is not replaced.
+        version = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        await kube.request("PATCH", f"{path}/{name}", body={"metadata": version, "data": missing})
+        log.info("Secret %s now has %s, too", name, ", ".join(missing))
+    else:
+        log.info("Secret %s is complete and stays as it is", name)
+
+
+async def ensure_patiently(kube: Kube, namespace: str, name: str) -> None:
+    """Do the same, and try again for a minute while another attempt may succeed.
+
+    Raises:
+        KubeError: the API server refused for longer, or refused for good.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    failures = 0
+    while True:
+        try:
+            return await ensure(kube, namespace, name)
+        except (AlreadyExistsError, ConflictError, UnavailableError) as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("Secret %s: %s; trying again", name, error)
+        await asyncio.sleep(backoff(failures, *PAUSE_SECONDS))
+        failures += 1
+
+
+def _manifest(name: str, data: dict[str, str]) -> Json:
+    # MinIO's volume outlives the release, so these do, too: Helm does not own what a Job makes.
+    metadata = {"name": name, "labels": LABELS}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
+
+
+async def run() -> None:
+    """Make the Secret that STORAGE_SECRET names, in POD_NAMESPACE, complete."""
+    async with Kube.connect("storage-credentials") as kube:
+        await ensure_patiently(kube, os.environ["POD_NAMESPACE"], os.environ["STORAGE_SECRET"])
+
+
+def main() -> None:
+    """Run once. An error ends the pod, and the Job starts another."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()
