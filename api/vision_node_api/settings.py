@@ -6,6 +6,15 @@ from typing import Self
 
 MEBIBYTE = 1 << 20
 
+LIMITS = (
+    "max_image_bytes",
+    "max_image_pixels",
+    "max_unfinished_jobs",
+    "upload_memory_bytes",
+    "upload_bytes_per_second",
+)
+"""Settings that are numbers; their variables have the same names in capitals."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -26,13 +35,12 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it."""
+        """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it.
+
+        A limit that is not set has its default: a chart of an earlier version does not know all of them.
+        """
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
-            max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
-            max_image_pixels=int(os.environ["MAX_IMAGE_PIXELS"]),
-            max_unfinished_jobs=int(os.environ["MAX_UNFINISHED_JOBS"]),
-            upload_memory_bytes=int(os.environ["UPLOAD_MEMORY_BYTES"]),
-            upload_bytes_per_second=int(os.environ["UPLOAD_BYTES_PER_SECOND"]),
+            **{name: int(os.environ[name.upper()]) for name in LIMITS if name.upper() in os.environ},
         )

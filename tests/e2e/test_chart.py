@@ -2,10 +2,7 @@
 
 import base64
 import json
-import os
-import shutil
 import ssl
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,77 +10,46 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import NAMESPACE, wait_for
+import releases
+from conftest import NAMESPACE, Kubectl, wait_for
 from pytest_kind import KindCluster
+from releases import CHART, RELEASE, Elsewhere, Helm, helm
 
-CHART = "charts/vision-node"
-RELEASE = "vision-node"
-OTHER = "other"
+__all__ = ["helm"]  # the fixture
+
 OTHER_NAMESPACE = "chart-test"
 
 Json = dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def helm(kind_cluster: KindCluster) -> Callable[..., str]:
-    """Run helm; returns what it prints, results on standard output first."""
-    program = shutil.which("helm") or pytest.fail(
-        "helm is not on PATH: `python3 -m cluster tool helm` gets it"
-    )
-    env = os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)}
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, env=env, check=False)
-        assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}"
-        return done.stdout + done.stderr
-
-    return run
+@pytest.fixture(scope="module")
+def place(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[Elsewhere]:
+    """A namespace of its own for a second release, beside the one whose CRDs and images it uses."""
+    with releases.elsewhere(OTHER_NAMESPACE, helm, kubectl, kind_cluster) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def elsewhere(kind_cluster: KindCluster) -> Iterator[Callable[..., str]]:
-    """Run kubectl in a namespace of its own, which enforces Pod Security `restricted`."""
-
-    def run(*arguments: str, **kwargs: Any) -> str:
-        output: str = kind_cluster.kubectl("--namespace", OTHER_NAMESPACE, *arguments, **kwargs)
-        return output
-
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": OTHER_NAMESPACE, "labels": labels}
-    run("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
-    yield run
-    run("delete", "namespace", OTHER_NAMESPACE, "--wait=false")
+def elsewhere(place: Elsewhere) -> Kubectl:
+    """Run kubectl there."""
+    return place.kubectl
 
 
 @pytest.fixture(scope="module")
-def install(helm: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Install a second release, beside the one whose CRDs and images it uses."""
-    values = json.loads(helm("get", "values", RELEASE, "-n", NAMESPACE, "-o", "json").partition("\n")[0])
-    file = tmp_path_factory.mktemp("values") / "values.json"
-    file.write_text(json.dumps({"images": values["images"], "crds": {"install": False}}))
-    wait = ("--wait", "--timeout", "120s")
-    return lambda: helm("install", OTHER, CHART, "-n", OTHER_NAMESPACE, "--values", str(file), *wait)
-
-
-@pytest.fixture(scope="module")
-def other(
-    elsewhere: Callable[..., str], install: Callable[[], str], helm: Callable[..., str]
-) -> Iterator[str]:
+def other(place: Elsewhere) -> str:
     """The second release's prefix of names."""
-    install()
-    elsewhere("wait", "deployment", "--all", "--for=condition=Available", "--timeout=60s")
-    yield f"{OTHER}-vision-node"
-    helm("uninstall", OTHER, "-n", OTHER_NAMESPACE, "--ignore-not-found")
+    place.install()
+    return place.prefix
 
 
-def stored_keys(kubectl: Callable[..., str], name: str) -> Json:
+def stored_keys(kubectl: Kubectl, name: str) -> Json:
     """Return the generated credentials."""
     secret: Json = json.loads(kubectl("get", "secret", f"{name}-storage", "-o", "json"))
     keys: Json = secret["data"]
     return keys
 
 
-def test_every_pod_passes_pod_security_restricted(kubectl: Callable[..., str]) -> None:
+def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
     """The namespace enforces it: that pods of every component run is the proof; workers come by demand."""
     labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"))
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -92,12 +58,12 @@ def test_every_pod_passes_pod_security_restricted(kubectl: Callable[..., str]) -
     assert {"api", "operator", "minio"} <= components
 
 
-def test_helm_lists_the_release(helm: Callable[..., str]) -> None:
+def test_helm_lists_the_release(helm: Helm) -> None:
     (release,) = json.loads(helm("list", "-n", NAMESPACE, "-o", "json").partition("\n")[0])
     assert (release["name"], release["status"]) == (RELEASE, "deployed")
 
 
-def test_helm_test_describes_a_picture(helm: Callable[..., str]) -> None:
+def test_helm_test_describes_a_picture(helm: Helm) -> None:
     said = helm("test", RELEASE, "-n", NAMESPACE)
     assert "Succeeded" in said
     assert "Image Description:" in said
@@ -105,8 +71,8 @@ def test_helm_test_describes_a_picture(helm: Callable[..., str]) -> None:
 
 
 def test_credentials_survive_an_upgrade(
-    helm: Callable[..., str],
-    kubectl: Callable[..., str],
+    helm: Helm,
+    kubectl: Kubectl,
     photo: Path,
     submit: Callable[..., str],
     ended: Callable[[str], Json],
@@ -135,34 +101,28 @@ def imagejob_manifest(name: str, key: str) -> str:
     )
 
 
-def test_the_values_describers_come_and_go_and_others_stay(
-    helm: Callable[..., str], elsewhere: Callable[..., str], other: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "values.json"
-    values = json.loads(helm("get", "values", OTHER, "-n", OTHER_NAMESPACE, "-o", "json").partition("\n")[0])
+def test_the_values_describers_come_and_go_and_others_stay(place: Elsewhere, other: str) -> None:
     mine = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": "mine"}}
-    elsewhere("apply", "-f", "-", input=json.dumps({**mine, "spec": {"provider": "metadata"}}))
-
-    def upgrade(**more: Any) -> None:
-        file.write_text(json.dumps({**values, **more}))
-        helm("upgrade", OTHER, CHART, "-n", OTHER_NAMESPACE, "--values", str(file), "--wait")
+    place.apply({**mine, "spec": {"provider": "metadata"}})
 
     def described_by() -> set[str]:
-        return set(elsewhere("get", "describers", "-o", "jsonpath={.items[*].metadata.name}").split())
+        path = "jsonpath={.items[*].metadata.name}"
+        return set(place.kubectl("get", "describers", "-o", path).split())
 
     def default() -> str:
         path = 'jsonpath={..env[?(@.name=="DEFAULT_DESCRIBER")].value}'
-        return elsewhere("get", "deployments", "-o", path)
+        return place.kubectl("get", "deployments", "-o", path)
 
-    elsewhere("create", "secret", "generic", "keys", "--from-literal=OPENAI_API_KEY=sk-0123456789")
-    upgrade(describers={"further": {"provider": "metadata"}}, providerSecret="keys")
+    place.kubectl("create", "secret", "generic", "keys", "--from-literal=OPENAI_API_KEY=sk-0123456789")
+    further = {"further": {"provider": "metadata"}, "openai": {"enabled": True}}
+    place.install({"describers": further, "providerSecret": "keys"})
     wait_for(described_by, lambda names: names == {"metadata", "openai", "further", "mine"})
     assert default() == "openai"
-    upgrade()
+    place.install()
     wait_for(described_by, lambda names: names == {"metadata", "mine"})
     assert default() == "metadata"
-    elsewhere("delete", "secret", "keys")
-    elsewhere("delete", "describer", "mine")
+    place.kubectl("delete", "secret", "keys")
+    place.kubectl("delete", "describer", "mine")
 
 
 LEFT_TO_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
@@ -170,15 +130,15 @@ KINDS = "all,describers,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,ne
 
 
 def test_uninstalled_it_leaves_what_it_should_and_takes_that_up_again(
-    helm: Callable[..., str], elsewhere: Callable[..., str], install: Callable[[], str], other: str
+    helm: Helm, place: Elsewhere, elsewhere: Kubectl, other: str
 ) -> None:
     """Only the images (volume), their keys (Secret) and the ImageJobs stay; workers go, too."""
-    assert "Succeeded" in helm("test", OTHER, "-n", OTHER_NAMESPACE)
+    assert "Succeeded" in place.describes()
     assert elsewhere("get", "jobs", "-l", "app.kubernetes.io/component=worker", "-o", "name")
     (described,) = elsewhere("get", "imagejobs", "-o", "name").split()
     keys = stored_keys(elsewhere, other)
 
-    helm("uninstall", OTHER, "-n", OTHER_NAMESPACE)
+    helm("uninstall", place.release, "-n", OTHER_NAMESPACE)
     wait_for(
         lambda: set(elsewhere("get", KINDS, "-o", "name").split()) - LEFT_TO_KUBERNETES,
         lambda left: left == {f"secret/{other}-storage", f"persistentvolumeclaim/data-{other}-minio-0"},
@@ -187,16 +147,16 @@ def test_uninstalled_it_leaves_what_it_should_and_takes_that_up_again(
     assert f"{OTHER_NAMESPACE}." not in elsewhere("get", policies, "-o", "name")
     assert "imagejobs.vision-node.dev" in elsewhere("get", "crds", "-o", "name")
 
-    install()
+    place.install()
     assert stored_keys(elsewhere, other) == keys
-    assert "Succeeded" in helm("test", OTHER, "-n", OTHER_NAMESPACE)
+    assert "Succeeded" in place.describes()
     assert described in elsewhere("get", "imagejobs", "-o", "name")
 
 
 class Workers:
     """Who holds a worker's token, and what the API server lets them write."""
 
-    def __init__(self, kubectl: Callable[..., str], http: httpx.Client, account: str) -> None:
+    def __init__(self, kubectl: Kubectl, http: httpx.Client, account: str) -> None:
         self._kubectl = kubectl
         self._http = http
         self._account = account
@@ -285,7 +245,7 @@ CONDITION: Json = {
 
 
 @pytest.fixture(scope="module")
-def kubernetes(elsewhere: Callable[..., str]) -> Iterator[httpx.Client]:
+def kubernetes(elsewhere: Kubectl) -> Iterator[httpx.Client]:
     """The API server, for those who bring their own token: kubectl would show its certificate."""
     config = json.loads(elsewhere("config", "view", "--raw", "--minify", "-o", "json"))
     cluster = config["clusters"][0]["cluster"]
@@ -296,7 +256,7 @@ def kubernetes(elsewhere: Callable[..., str]) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def workers(elsewhere: Callable[..., str], kubernetes: httpx.Client, other: str) -> Workers:
+def workers(elsewhere: Kubectl, kubernetes: httpx.Client, other: str) -> Workers:
     """Workers of the second release, whose operator is away from now on: nobody else writes."""
     elsewhere("scale", f"deployment/{other}-operator", "--replicas=0")
     pods = ("pod", "-l", "app.kubernetes.io/component=operator")
@@ -308,7 +268,7 @@ def workers(elsewhere: Callable[..., str], kubernetes: httpx.Client, other: str)
 
 
 @pytest.fixture
-def assigned(elsewhere: Callable[..., str], workers: Workers) -> str:
+def assigned(elsewhere: Kubectl, workers: Workers) -> str:
     """An ImageJob in processing that is assigned to the pod `mine`."""
     name = f"job-{uuid.uuid4().hex}"
     elsewhere("create", "-f", "-", input=imagejob_manifest(name, "inbox/x"))
@@ -352,9 +312,7 @@ def test_a_worker_commits_its_own(workers: Workers, assigned: str, status: Json)
     assert workers.write(assigned, status, pod="mine") == (200, "")
 
 
-def test_a_worker_names_no_result_but_its_own(
-    workers: Workers, assigned: str, elsewhere: Callable[..., str]
-) -> None:
+def test_a_worker_names_no_result_but_its_own(workers: Workers, assigned: str, elsewhere: Kubectl) -> None:
     uid = elsewhere("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
 
     def commit(key: str) -> tuple[int, str]:
@@ -366,13 +324,13 @@ def test_a_worker_names_no_result_but_its_own(
     assert commit(f"results/{uid}/1") == (200, "")
 
 
-def test_what_is_queued_is_nobodys(workers: Workers, elsewhere: Callable[..., str]) -> None:
+def test_what_is_queued_is_nobodys(workers: Workers, elsewhere: Kubectl) -> None:
     elsewhere("create", "-f", "-", input=imagejob_manifest("queued", "inbox/x"))
     code, said = workers.write("queued", FAILED, pod="mine")
     assert code == 403, said
 
 
-def test_nothing_restarts(kubectl: Callable[..., str]) -> None:
+def test_nothing_restarts(kubectl: Kubectl) -> None:
     path = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
     restarts = kubectl("get", "pods", "-l", "app.kubernetes.io/component in (api,operator,minio)", "-o", path)
     assert set(restarts.split()) == {"0"}

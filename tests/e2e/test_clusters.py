@@ -1,0 +1,336 @@
+"""Clusters that ask more of a chart: OpenShift, quotas, a private authority, an older release, or none."""
+
+import base64
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from conftest import Kubectl, wait_for
+from pytest_kind import KindCluster
+from releases import Elsewhere, Helm, Json, elsewhere, helm
+
+__all__ = ["helm"]  # the fixture
+
+OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
+"""As packaged at that revision; what a user upgrades from."""
+
+UID = 1_000_650_000
+"""One of the numbers that OpenShift gives to a namespace."""
+
+SECURITY = "object.spec.?securityContext"
+
+
+def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
+    """Return an admission policy for new pods of a namespace, and its binding."""
+    api, meta = "admissionregistration.k8s.io/v1", {"name": f"{namespace}-{name}"}
+    match = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "resourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+        ],
+    }
+    binding = {"policyName": meta["name"]}
+    if kind.startswith("Validating"):
+        binding["validationActions"] = ["Deny"]  # type: ignore[assignment]
+    return [
+        {"apiVersion": api, "kind": kind, "metadata": meta, "spec": {"matchConstraints": match, **rules}},
+        {"apiVersion": api, "kind": f"{kind}Binding", "metadata": meta, "spec": binding},
+    ]
+
+
+def openshift(namespace: str) -> list[Json]:
+    """Return policies that play OpenShift's restricted-v2: numbers of the namespace's own, and no others."""
+    numbers = f"{{runAsUser: {UID}, fsGroup: {UID}}}"
+    given = f"Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{numbers}}}}}"
+    gives = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConditions": [{"name": "unset", "expression": f"!{SECURITY}.?runAsUser.hasValue()"}],
+        "mutations": [
+            {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": given}},
+        ],
+    }
+    own = f"c.?securityContext.?runAsUser.orValue({UID}) == {UID}"
+    expressions = [
+        *(f"{SECURITY}.?{field}.orValue({UID}) == {UID}" for field in ("runAsUser", "fsGroup")),
+        f"object.spec.containers.all(c, {own})",
+    ]
+    message = "unable to validate against any security context constraint"
+    takes = {"validations": [{"expression": each, "message": message} for each in expressions]}
+    return [
+        *policy("MutatingAdmissionPolicy", "gives-numbers", namespace, gives),
+        *policy("ValidatingAdmissionPolicy", "takes-no-others", namespace, takes),
+    ]
+
+
+QUOTA: Json = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "team"},
+    "spec": {
+        "hard": {"requests.cpu": "8", "limits.cpu": "16", "requests.memory": "8Gi", "limits.memory": "16Gi"},
+    },
+}
+BOUNDS: Json = {
+    "type": "Container",
+    "max": {"cpu": "2", "memory": "2Gi"},
+    "min": {"cpu": "10m", "memory": "16Mi"},
+}
+LIMIT_RANGE: Json = {
+    "apiVersion": "v1",
+    "kind": "LimitRange",
+    "metadata": {"name": "team"},
+    "spec": {"limits": [BOUNDS]},
+}
+"""Without defaults, so that only what pods say themselves counts."""
+
+WITH_CPU_LIMITS: Json = {
+    "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
+    "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
+    **{name: {"resources": {"limits": {"cpu": "1"}}} for name in ("api", "operator", "minio")},
+}
+
+
+@pytest.fixture(scope="module")
+def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[Elsewhere]:
+    """A namespace as OpenShift and a platform team have it, and a release there."""
+    with elsewhere("strict-test", helm, kubectl, kind_cluster) as place:
+        policies = openshift(place.namespace)
+        try:
+            place.apply(*policies, QUOTA, LIMIT_RANGE)
+            wait_for(lambda: runs_as_root_are_refused(place), bool)
+            place.install(WITH_CPU_LIMITS)
+            yield place
+        finally:
+            for made in policies:
+                place.kubectl("delete", made["kind"].lower(), made["metadata"]["name"])
+
+
+def runs_as_root_are_refused(place: Elsewhere) -> bool:
+    """Return whether the policies are at work: the API server takes a moment to know them."""
+    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    numbers = {"cpu": "100m", "memory": "32Mi"}
+    container = {
+        "name": "probe",
+        "image": "none",
+        "securityContext": restricted,
+        "resources": {"requests": numbers, "limits": numbers},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe"},
+        "spec": {"securityContext": security, "containers": [container]},
+    }
+    try:
+        place.kubectl(
+            "create", "--dry-run=server", "-f", "-", input=json.dumps(pod), stderr=subprocess.STDOUT
+        )
+    except subprocess.CalledProcessError as error:
+        return "security context constraint" in str(error.output)
+    return False
+
+
+def test_openshift_and_a_quota_are_lived_with(strict: Elsewhere) -> None:
+    assert "64x48 pixels" in strict.describes()
+    pods = strict.pods()
+    assert {pod["spec"]["securityContext"].get("runAsUser") for pod in pods} == {UID}
+    components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
+    assert {"api", "operator", "minio", "storage-setup", "worker"} <= components
+
+
+def test_a_larger_volume_is_asked_for_without_a_restart_of_the_store(strict: Elsewhere) -> None:
+    """As docs/clusters.md says: a StatefulSet's templates never change, so it is replaced, and no pod."""
+    store = f"{strict.prefix}-minio"
+    uid = ("get", "pod", f"{store}-0", "-o", "jsonpath={.metadata.uid}")
+    before = strict.kubectl(*uid)
+    strict.kubectl("delete", "statefulset", store, "--cascade=orphan")
+    minio = {**WITH_CPU_LIMITS["minio"], "persistence": {"size": "20Gi"}}
+    strict.install({**WITH_CPU_LIMITS, "minio": minio})
+    template = "jsonpath={.spec.volumeClaimTemplates[0].spec.resources.requests.storage}"
+    assert strict.kubectl("get", "statefulset", store, "-o", template) == "20Gi"
+    assert strict.kubectl(*uid) == before
+    assert "64x48 pixels" in strict.describes()
+
+
+S3 = "own-s3"
+BUCKET = "pictures"
+
+
+def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
+    """Return an S3 service with a certificate of a private authority, its users' keys, and what trusts it."""
+    host = f"{S3}.{place.namespace}.svc"
+    issued = authority.issue_cert(host)
+    chain = "".join(pem.bytes().decode() for pem in issued.cert_chain_pems)
+    files = {"public.crt": chain, "private.key": issued.private_key_pem.bytes().decode()}
+    users = ("root", "api", "operator", "describer")
+    keys = {f"{user}-access-key": f"my-{user}" for user in users}
+    keys |= {f"{user}-secret-key": secrets.token_urlsafe(24) for user in users}
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+
+    def key(name: str) -> Json:
+        return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
+
+    server: Json = {
+        "name": "minio",
+        "image": images["minio"],
+        "args": ["server", "/data", "--address", ":9000", "--certs-dir", "/certs"],
+        "env": [
+            {"name": "HOME", "value": "/data"},
+            {"name": "MINIO_ROOT_USER", **key("root-access-key")},
+            {"name": "MINIO_ROOT_PASSWORD", **key("root-secret-key")},
+        ],
+        "securityContext": restricted,
+        "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "certs", "mountPath": "/certs"}],
+    }
+    setup: Json = {
+        "name": "setup",
+        "image": images["operator"],
+        "command": ["python", "-m", "vision_node_operator.storage_setup"],
+        "env": [
+            {"name": "S3_ENDPOINT", "value": f"{host}:9000"},
+            {"name": "S3_BUCKET", "value": BUCKET},
+            {"name": "S3_SECURE", "value": "true"},
+            {"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"},
+            {"name": "S3_ACCESS_KEY", **key("root-access-key")},
+            {"name": "S3_SECRET_KEY", **key("root-secret-key")},
+            *(
+                {"name": f"{user}-{kind}".upper().replace("-", "_"), **key(f"{user}-{kind}")}
+                for user in users[1:]
+                for kind in ("access-key", "secret-key")
+            ),
+        ],
+        "securityContext": restricted,
+        "volumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+    }
+    volumes = [
+        {"name": "data", "emptyDir": {}},
+        {"name": "certs", "secret": {"secretName": "my-certificate"}},
+        {"name": "ca", "configMap": {"name": "my-authorities"}},
+    ]
+    spec = {"securityContext": security, "automountServiceAccountToken": False, "volumes": volumes}
+
+    def pod(name: str, container: Json) -> Json:
+        meta = {"name": name, "labels": {"app": name}}
+        once = {**spec, "restartPolicy": "OnFailure", "containers": [container]}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": once}
+
+    def secret(name: str, data: dict[str, str]) -> Json:
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+    return [
+        secret("my-keys", keys),
+        secret("my-certificate", files),
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "my-authorities"},
+            "data": {"ca.crt": authority.cert_pem.bytes().decode()},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": S3},
+            "spec": {"selector": {"app": S3}, "ports": [{"port": 9000}]},
+        },
+        pod(S3, server),
+        pod("own-setup", setup),
+    ]
+
+
+def test_an_s3_service_of_ones_own_with_a_private_authority(
+    helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster
+) -> None:
+    with elsewhere("own-s3-test", helm, kubectl, kind_cluster) as place:
+        place.apply(*own_s3(place, place.base["images"], trustme.CA()))
+        place.kubectl("wait", "pod/own-setup", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s")
+        storage = {
+            "endpoint": f"{S3}.{place.namespace}.svc:9000",
+            "bucket": BUCKET,
+            "existingSecret": "my-keys",
+        }
+        place.install({"storage": storage, "caBundle": {"configMap": "my-authorities", "key": "ca.crt"}})
+        assert "64x48 pixels" in place.describes()
+        assert not any("minio" in pod["metadata"]["name"] for pod in place.pods())
+
+
+def keys_of(place: Elsewhere) -> dict[str, str]:
+    """Return the bundled store's credentials."""
+    found = place.secret(f"{place.prefix}-storage")
+    return {key: base64.b64decode(value).decode() for key, value in found.items()}
+
+
+def announcement(place: Elsewhere) -> Json:
+    """Return the ConfigMap that tells of a release, as docs/clusters.md has it made for older charts."""
+    labels = {"app.kubernetes.io/managed-by": "Helm"}
+    notes = {
+        "meta.helm.sh/release-name": place.release,
+        "meta.helm.sh/release-namespace": place.namespace,
+    }
+    metadata = {"name": "vision-node-release", "labels": labels, "annotations": notes}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+
+SUBMIT = """
+import base64, sys, urllib.request
+image = base64.b64decode(sys.stdin.read())
+request = urllib.request.Request("http://127.0.0.1:8000/submit", image, {"Content-Type": "image/jpeg"})
+print(urllib.request.urlopen(request, timeout=30).read().decode())
+"""
+
+
+def submitted(place: Elsewhere, photo: Path) -> str:
+    """Submit a photograph from inside the API's pod, which nothing publishes; return its job's id."""
+    command = ("exec", "-i", f"deploy/{place.prefix}-api", "--", "python", "-c", SUBMIT)
+    answer = place.kubectl(*command, input=base64.b64encode(photo.read_bytes()).decode())
+    return str(json.loads(answer)["job_id"])
+
+
+def imagejobs(place: Elsewhere) -> dict[str, Json]:
+    """Return uid and status of each ImageJob by its name."""
+    listed = json.loads(place.kubectl("get", "imagejobs", "-o", "json"))["items"]
+    return {job["metadata"]["name"]: {"uid": job["metadata"]["uid"], **job["status"]} for job in listed}
+
+
+def test_an_upgrade_from_the_first_chart_keeps_jobs_images_and_credentials(
+    helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster, photo: Path
+) -> None:
+    with elsewhere("upgrade-test", helm, kubectl, kind_cluster) as place:
+        place.apply(announcement(place))
+        place.install(chart=OLD_CHART)
+        assert "64x48 pixels" in place.describes()
+        done, keys = imagejobs(place), keys_of(place)
+        place.kubectl("scale", f"deployment/{place.prefix}-operator", "--replicas=0")
+        place.kubectl("wait", "pod", "-l", "app.kubernetes.io/component=operator", "--for=delete")
+        queued = submitted(place, photo)
+
+        place.install()
+        assert keys_of(place) == keys
+        place.kubectl("wait", f"imagejob/{queued}", "--for=condition=Complete", "--timeout=60s")
+        after = imagejobs(place)
+        assert after.pop(queued)["phase"] == "done"
+        assert after == done
+
+
+def test_an_imagejob_where_no_release_is_says_so(kubectl: Kubectl, refused: Any) -> None:
+    job = {
+        "apiVersion": "vision-node.dev/v1alpha1",
+        "kind": "ImageJob",
+        "metadata": {"name": "lost"},
+        "spec": {"image": {"key": "inbox/x"}},
+    }
+    said = refused("create", "--namespace", "default", "-f", "-", input=json.dumps(job))
+    assert "imagejobs-need-a-vision-node-release-in-their-namespace" in said
+    kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(job))

@@ -1,0 +1,22 @@
+"""What the API's pod is told by its environment."""
+
+import pytest
+from vision_node_api.settings import LIMITS, Settings
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAMESPACE", "ns")
+    monkeypatch.setenv("DEFAULT_DESCRIBER", "openai")
+    for name in LIMITS:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_each_limit_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name.upper(), "12345")
+    assert getattr(Settings.from_env(), name) == 12345
+
+
+def test_what_a_chart_of_an_earlier_version_does_not_set_has_its_default() -> None:
+    assert Settings.from_env() == Settings("ns", "openai")
