@@ -266,11 +266,9 @@ def tool(shop: Workshop, name: str) -> Path:
             return tools.uv(shop)
         case "kubectl":
             return tools.kubectl(shop, home_made=False)
-        case "helm3":
-            return tools.helm_3(shop)
-    known = {known.program.name: known for known in (tools.KIND, tools.HELM, tools.KUBECONFORM)}
+    known = {known.name: known for known in (tools.KIND, tools.HELM, tools.HELM_3, tools.KUBECONFORM)}
     if name not in known:
-        raise ClusterError(f"There is no tool {name}, but: uv, kubectl, helm3, {', '.join(known)}")
+        raise ClusterError(f"There is no tool {name}, but: uv, kubectl, {', '.join(known)}")
     return tools.get(shop, known[name])
 
 
