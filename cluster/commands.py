@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import access, debian, demo, images, kind, registry, release, shell, tools
+from cluster import access, debian, demo, images, kind, registry, release, shell, status, tools
 from cluster import engine as engines
 from cluster.access import Choice, Current
 from cluster.cache import remove
@@ -231,6 +232,16 @@ def _require(shop: Workshop, name: str) -> None:
     if name not in known:
         others = f"there are: {', '.join(known)} (NAME=…)" if known else "there is none"
         raise ClusterError(f"No cluster {name} is up; {others}. `make up` brings it up")
+
+
+def show_status(shop: Workshop, name: str) -> None:
+    """Print what runs in the cluster, and its newest jobs."""
+    _require(shop, name)
+    found = environment(shop, None, name)
+    program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(shop.terse(), home_made=False)
+    kubeconfig = Path(found["KUBECONFIG"]) if "KUBECONFIG" in found else None
+    # Helm has no part in it.
+    status.show(Client(Path(program), Path("helm"), kubeconfig))
 
 
 def run(shop: Workshop, name: str, command: Sequence[str]) -> None:
