@@ -194,7 +194,7 @@ def _downloaded(shop: Workshop, tool: Tool, *, last: bool) -> Path | None:
         return None
     # Where there is another way, one short question decides; where there is none, every attempt is worth it.
     if not last and not official.made(shop, release) and (why := download.trouble(release.url)):
-        shop.progress.note(f"{tool.name} from {release.site}", f"not downloaded: {why}")
+        shop.progress.say(f"  {tool.name} is not downloaded: {release.site}: {why}. Another way is tried")
         return None
     with _advised(tool):
         return official.ensure(shop, release)

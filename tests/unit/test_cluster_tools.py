@@ -231,12 +231,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_where_the_internet_is_closed_go_builds_and_one_question_is_asked(
-    web: WebServer, shop: Workshop, folder: Path, built: list[str], capsys: pytest.CaptureFixture[str]
+    web: WebServer, shop: Workshop, folder: Path, built: list[str]
 ) -> None:
-    web.answers = {}
-    tools.get(shop, tools.KIND)
+    said = io.StringIO()
+    tools.get(replace(shop, progress=Progress(shop.cache.logs, said, notes=False)), tools.KIND)
     assert built == [f"sigs.k8s.io/kind@{versions.KIND}"]
     assert len(web.asked) == 1
+    assert "kind is not downloaded: 127.0.0.1" in said.getvalue()
 
 
 def test_where_the_download_works_go_builds_nothing(
