@@ -37,8 +37,8 @@ down: ## Delete the cluster and stop all that was started for it
 	@$(TOOL) down --name $(NAME)
 
 .PHONY: status
-status: ## Show what runs and the newest jobs
-	@$(KUBECTL) get deployments,statefulsets,jobs,pods,imagejobs
+status: ## Show what runs, how many jobs are in each phase, and the newest twenty
+	@$(TOOL) status --name $(NAME)
 
 .PHONY: logs
 logs: ## Show the logs of API, operator and describers

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
     up = verb("up", "bring up a cluster with everything on it; only what changed is made anew")
     up.add_argument("--port", type=port, default=8000, help="this machine's port (%(default)s)")
+    verb("status", "show what runs, how many jobs are in each phase, and the newest ones")
     verb("down", "delete the cluster and stop what was started for it")
     verb("env", "print what a shell needs to use the tools and the cluster")
     verb("images", "make the images only")
@@ -60,6 +61,7 @@ def act(shop: Workshop, given: argparse.Namespace) -> int:
     verbs: dict[str, Callable[[], int | None]] = {
         "up": lambda: commands.up(shop, given.name, given.port),
         "down": lambda: commands.down(shop, given.name),
+        "status": lambda: commands.show_status(shop, given.name),
         "test": lambda: commands.test(shop, given.suite, given.arguments),
         "images": lambda: print(*commands.build_images(shop).all, sep="\n"),
         "env": lambda: commands.env(shop, given.name),

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import access, debian, demo, images, kind, registry, release, shell, tools
+from cluster import access, debian, demo, images, kind, registry, release, shell, status, tools
 from cluster import engine as engines
 from cluster.access import Choice, Current
 from cluster.cache import remove
@@ -233,6 +234,16 @@ def _require(shop: Workshop, name: str) -> None:
         raise ClusterError(f"No cluster {name} is up; {others}. `make up` brings it up")
 
 
+def show_status(shop: Workshop, name: str) -> None:
+    """Print what runs in the cluster, and its newest jobs."""
+    _require(shop, name)
+    found = environment(shop, None, name)
+    program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(shop.terse(), home_made=False)
+    kubeconfig = Path(found["KUBECONFIG"]) if "KUBECONFIG" in found else None
+    # Helm has no part in it.
+    status.show(Client(Path(program), Path("helm"), kubeconfig))
+
+
 def run(shop: Workshop, name: str, command: Sequence[str]) -> None:
     """Become that command, aimed at the cluster of that name."""
     _require(shop, name)
@@ -266,11 +277,9 @@ def tool(shop: Workshop, name: str) -> Path:
             return tools.uv(shop)
         case "kubectl":
             return tools.kubectl(shop, home_made=False)
-        case "helm3":
-            return tools.helm_3(shop)
-    known = {known.program.name: known for known in (tools.KIND, tools.HELM, tools.KUBECONFORM)}
+    known = {known.name: known for known in (tools.KIND, tools.HELM, tools.HELM_3, tools.KUBECONFORM)}
     if name not in known:
-        raise ClusterError(f"There is no tool {name}, but: uv, kubectl, helm3, {', '.join(known)}")
+        raise ClusterError(f"There is no tool {name}, but: uv, kubectl, {', '.join(known)}")
     return tools.get(shop, known[name])
 
 

@@ -55,9 +55,14 @@ def _which(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
+def may_install() -> bool:
+    """Return whether this process may install packages here."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
 def need_root(purpose: str, instead: str) -> None:
     """Raise ClusterError unless this process may install packages here."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not may_install():
         raise ClusterError(f"Only root on Debian or Ubuntu can {purpose}. {instead}")
 
 

@@ -37,5 +37,6 @@ def ending(url: str, variables: str, *, described: bool) -> str:
     return (
         f"vision-node is up: {url}/ui (its API: {url}/docs){could_not}. Try:\n"
         f"  curl -F file=@{PHOTO}{other} {url}/submit\n"
+        f"  make status{variables}\n"
         f'  eval "$(make env{variables})"; kubectl -n {NAMESPACE} get imagejobs --watch'
     )

@@ -2,14 +2,16 @@
 
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cluster.client import Client
 from cluster.errors import ClusterError
 
-# How much of the warnings and of each unready pod's log a diagnosis shows.
+# How much of the list of pods, of the warnings and of each unready pod's log a diagnosis shows.
 LOG_LINES = 30
+# Of so many unready pods: more have the same trouble, and each takes two questions.
+MOST_LOGS = 5
 
 LOOK_EVERY_SECONDS = 3.0
 
@@ -20,7 +22,7 @@ PATIENCE_RESTARTS = 3
 
 WARNINGS = ("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
 READY = '{range .status.conditions[?(@.type=="Ready")]}{.status}{end}'
-PODS = "jsonpath={range .items[*]}{.metadata.name} " + READY + '{"\\n"}{end}'
+PODS = "jsonpath={range .items[*]}{.metadata.name} {.status.phase} " + READY + '{"\\n"}{end}'
 CONTAINERS = (
     "go-template={{range $pod := .items}}{{range .status.containerStatuses}}"
     "{{$pod.metadata.creationTimestamp}} {{$pod.metadata.name}} {{.restartCount}} "
@@ -68,18 +70,31 @@ def watch(client: Client, namespace: str, since: str, finished: threading.Event)
 
 def describe(client: Client, namespace: str) -> str:
     """What a person would look at first: pods, warnings, and the logs of pods that are not ready."""
+    pods = _asked(client, namespace, "get", "pods", "-o", "wide").splitlines()
     parts = [
-        ("Pods", _asked(client, namespace, "get", "pods", "-o", "wide")),
+        ("Pods", "\n".join([*pods[:LOG_LINES], *more(pods[LOG_LINES:], "pods")])),
         ("Warnings", "\n".join(_asked(client, namespace, *WARNINGS).splitlines()[-LOG_LINES:])),
     ]
-    for line in _asked(client, namespace, "get", "pods", "-o", PODS).splitlines():
-        pod, *ready = line.split()
-        if ready != ["True"]:
-            logs = ("logs", pod, "--all-containers", f"--tail={LOG_LINES}")
-            parts.append((f"Log of {pod}", _asked(client, namespace, *logs)))
-            before = _asked(client, namespace, *logs, "--previous")
-            parts.append((f"Log of {pod} before its restart", before))
+    lines = _asked(client, namespace, "get", "pods", "-o", PODS).splitlines()
+    in_trouble = [pod for pod in map(unready, lines) if pod]
+    for pod in in_trouble[:MOST_LOGS]:
+        logs = ("logs", pod, "--all-containers", f"--tail={LOG_LINES}")
+        parts.append((f"Log of {pod}", _asked(client, namespace, *logs)))
+        before = _asked(client, namespace, *logs, "--previous")
+        parts.append((f"Log of {pod} before its restart", before))
+    parts.append(("Logs", "\n".join(more(in_trouble[MOST_LOGS:], "pods that are not ready"))))
     return "\n\n".join(f"{title}:\n{text}" for title, text in parts if text)
+
+
+def unready(line: str) -> str:
+    """Return the name of the pod in a line of the template PODS if it should be ready and is not; else ""."""
+    pod, phase, *ready = line.split()
+    return "" if phase == "Succeeded" or ready == ["True"] else pod
+
+
+def more(left_out: Sequence[str], of_what: str) -> list[str]:
+    """Return the line that stands for what is left out, if anything is."""
+    return [f"… and {len(left_out):,} more {of_what}"] if left_out else []
 
 
 def _asked(client: Client, namespace: str, *arguments: str) -> str:

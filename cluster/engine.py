@@ -33,7 +33,11 @@ LONGEST_ROOT = 70
 # Bit of CAP_SYS_RESOURCE in the masks of /proc/self/status.
 CAP_SYS_RESOURCE = 24
 
-GET_DOCKER = "Start Docker, or install it: https://docs.docker.com/get-started/get-docker/"
+GET_DOCKER = (
+    "Start Docker, or install it: https://docs.docker.com/get-started/get-docker/. If it runs and you may "
+    "not use it: https://docs.docker.com/engine/install/linux-postinstall/. Without Docker this works for "
+    "root on Debian or Ubuntu alone."
+)
 
 # Runs that need the engine share this lock of the cache.
 IN_USE = "engine"
@@ -93,6 +97,10 @@ class Engine:
         shell.pipe([*unpack, archive], [self.client, "load"], env=self.env)
 
 
+USERS = Engine("docker", {})
+"""The user's own, where `docker` finds it: by DOCKER_HOST, Docker Desktop's context or the usual socket."""
+
+
 @dataclass(frozen=True)
 class Home:
     """Where our own engine lives, below the cache."""
@@ -146,26 +154,32 @@ def home(shop: Workshop) -> Home:
 def find(shop: Workshop) -> Engine | None:
     """The engine that answers: the user's, or ours if it runs."""
     ours = home(shop).engine()
-    if os.environ.get("DOCKER_HOST") != ours.variables["DOCKER_HOST"]:
-        users = Engine("docker", {})
-        if answers(users):
-            return users
+    if os.environ.get("DOCKER_HOST") != ours.variables["DOCKER_HOST"] and answers(USERS):
+        return USERS
     return ours if home(shop).process() and answers(ours) else None
 
 
 def answers(engine: Engine) -> bool:
     """Whether the engine's daemon is there."""
-    question = ("version", "--format", "{{.Server.Version}}")
-    return engine.works(*question, timeout_seconds=ANSWER_SECONDS)
+    return not silence(engine)
+
+
+def silence(engine: Engine) -> str:
+    """Return why the engine's daemon does not answer, in the words of `docker`; "" if it does."""
+    question = (engine.client, "version", "--format", "{{.Server.Version}}")
+    try:
+        shell.output(question, env=engine.env, timeout_seconds=ANSWER_SECONDS)
+    except ClusterError as error:
+        return str(error)
+    return ""
 
 
 def ensure(shop: Workshop) -> Engine:
     """An engine that answers; starts one of our own where none does."""
     if found := find(shop):
         return found
-    if platform.system() != "Linux":
-        raise ClusterError(f"No Docker engine answers. {GET_DOCKER}")
-    debian.need_root("run a Docker engine of its own, and no other answers", GET_DOCKER)
+    if platform.system() != "Linux" or not debian.may_install():
+        raise ClusterError(f"No Docker engine answers: {silence(USERS)}\n{GET_DOCKER}")
     debian.install(shop, PACKAGES, GET_DOCKER)
     with shop.cache.locked("engine-start", shop.progress.say):
         if found := find(shop):

@@ -34,16 +34,28 @@ class Program:
     """What it is called in the cache, where its name alone would not tell it from another."""
 
     @property
+    def cache_name(self) -> str:
+        """What it is called in the cache."""
+        return self.label or self.name
+
+    @property
     def flags(self) -> list[str]:
         """Options of `go build`: nothing of this machine's paths, no debugging symbols."""
         stamps = [f"-X {name}={value}" for name, value in self.variables]
         return ["-trimpath", "-ldflags", " ".join(["-s -w", *stamps])]
 
 
+def built(shop: Workshop, program: Program) -> Path | None:
+    """Return the program if an earlier run built it with this Go; None if not, or without a Go that can."""
+    if not available():
+        return None
+    found = shop.cache.entry(program.cache_name, _key(shop, program)) / program.name
+    return found if found.exists() else None
+
+
 def build(shop: Workshop, program: Program) -> Path:
     """The program's binary in the cache, built if necessary."""
-    source = shop.parts / "go" / program.module if program.module else None
-    key = fingerprint(version(), program.package, *program.flags, *([source] if source else []))
+    source = _source(shop, program)
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -53,9 +65,19 @@ def build(shop: Workshop, program: Program) -> Path:
             else:
                 _go(["install", *program.flags, program.package], folder, {"GOBIN": str(folder)})
 
-    label = program.label or program.name
-    folder = shop.make(f"{label} from Go", label, key, make)
+    label = program.cache_name
+    folder = shop.make(f"{label} from Go", label, _key(shop, program), make)
     return folder / program.name
+
+
+def _source(shop: Workshop, program: Program) -> Path | None:
+    """Return the folder of the program's module, if it is one of this package."""
+    return shop.parts / "go" / program.module if program.module else None
+
+
+def _key(shop: Workshop, program: Program) -> str:
+    source = _source(shop, program)
+    return fingerprint(version(), program.package, *program.flags, *([source] if source else []))
 
 
 def _go(arguments: Sequence[str], cwd: Path, more: Mapping[str, str] | None = None) -> None:

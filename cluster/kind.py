@@ -22,6 +22,8 @@ CREATE_WAIT_SECONDS = 60
 # A node that was stopped needs its control plane's pods back.
 READY_SECONDS = 60.0
 QUESTION_SECONDS = 5.0
+# This machine's own ports answer at once.
+VISIT_SECONDS = 1.0
 READY_QUESTION = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
 
 # kubelet.service of the home-made node image reads this.
@@ -283,6 +285,11 @@ def name_servers(resolv_confs: Iterable[str]) -> str:
 
 def is_free(port: int) -> bool:
     """Whether this machine's port can be listened on."""
+    # On macOS a port can be listened on a second time, at one address, while a program has it at all of them.
+    with socket.socket() as visitor:
+        visitor.settimeout(VISIT_SECONDS)
+        if visitor.connect_ex((LISTEN_ADDRESS, port)) == 0:
+            return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

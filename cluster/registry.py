@@ -1,6 +1,6 @@
 """Whether images come from a registry or are made here from packages."""
 
-from cluster import node_image, versions
+from cluster import debian, golang, node_image, versions
 from cluster.engine import Engine
 from cluster.workshop import Workshop
 
@@ -18,6 +18,9 @@ def home_made(shop: Workshop, engine: Engine) -> bool:
         return False
     if engine.has_image(node_image.tag(shop)):
         return True
+    if not (debian.may_install() and golang.available()):
+        # Nothing can be made here: where a registry does not answer, Docker's own words say what is wrong.
+        return False
     with shop.progress.step("image registry") as step:
         answers = engine.works("pull", "--quiet", PROBE, timeout_seconds=PROBE_SECONDS)
         engine.works("image", "rm", PROBE)

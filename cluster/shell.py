@@ -76,6 +76,12 @@ def resume() -> None:
     _stopping.clear()
 
 
+def pause(seconds: float) -> None:
+    """Wait so long, or raise ClusterError as soon as `stop_all` ends the steps."""
+    if _stopping.wait(seconds):
+        raise ClusterError("another step has failed")
+
+
 def _fail(command: Sequence[Argument], how: str, log: Path | None) -> NoReturn:
     said = f"\n{tail(log)}\nThe whole log: {log}" if log else ""
     raise ClusterError(f"`{' '.join(map(str, command))}` {how}{said}")
@@ -108,6 +114,9 @@ def output(
         )
     except FileNotFoundError:
         raise ClusterError(f"{command[0]} is not installed") from None
+    except OSError as error:
+        # No right to run it, or made for another machine.
+        raise ClusterError(f"{command[0]} can't be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise ClusterError(f"`{' '.join(map(str, command))}` gave no answer") from None
     if done.returncode:

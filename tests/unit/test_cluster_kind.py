@@ -134,3 +134,10 @@ def test_a_taken_port_is_an_error_that_says_how_to_choose_another() -> None:
         assert not is_free(port)
         with pytest.raises(ClusterError, match=f"PORT={port + 1} make up"):
             require_free(port)
+
+
+def test_a_port_that_answers_is_taken_even_if_it_can_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As macOS allows at one address while another program has the port at all of them.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
+        assert not is_free(other.getsockname()[1])

@@ -30,7 +30,8 @@ def test_a_step_says_when_it_starts_and_how_it_ends(progress: Progress, output: 
 def test_a_failed_step_says_so(progress: Progress, output: io.StringIO) -> None:
     with pytest.raises(ClusterError), progress.step("thing"):
         raise ClusterError("no")
-    assert output.getvalue().splitlines()[1] == "✗ thing: failed"
+    # A busy machine may add how long it took.
+    assert output.getvalue().splitlines()[1].startswith("✗ thing: failed")
 
 
 def test_work_that_was_not_needed_is_one_line(progress: Progress, output: io.StringIO) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import cluster
-from cluster import versions
+from cluster import official, versions
 
 PARTS = Path(cluster.__file__).parent
 REPOSITORY = PARTS.parent
@@ -51,3 +51,11 @@ def test_the_chart_and_this_package_run_the_same_minio() -> None:
 @pytest.mark.parametrize("room", ["api", "operator", "describer", "tests/bench/celery_system"])
 def test_the_images_are_built_with_the_pinned_uv(room: str) -> None:
     assert f"uv=={versions.UV}" in (REPOSITORY / room / "Dockerfile").read_text()
+
+
+def test_the_readme_names_the_files_that_a_mirror_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(official, "this_platform", lambda: "linux-amd64")
+    text = (PARTS / "README.md").read_text()
+    for known in (official.KIND, official.KUBECTL, official.HELM):
+        assert known.file in text
+    assert official.MIRROR in text
