@@ -4,6 +4,8 @@ Their client itself sends through blocking connections, which costs a thread's t
 CPU for every image.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import SplitResult, urlunsplit
 
 from minio import time
@@ -13,6 +15,8 @@ from minio.signer import sign_v4_s3
 from yarl import URL
 
 NO_BODY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Signed = tuple[URL, dict[str, str]]
 """Address and headers of a request."""
@@ -27,15 +31,27 @@ class Signer:
         self._bucket = bucket
         self._credentials = Credentials(access_key, secret_key)
 
-    def sign(self, method: str, key: str, sha256: str = NO_BODY_SHA256) -> Signed:
-        """Return address and headers of a request for an object; `sha256` is its body's, in hexadecimal.
+    def sign(
+        self,
+        method: str,
+        key: str,
+        sha256: str = NO_BODY_SHA256,
+        metadata: Mapping[str, str] = _NO_HEADERS,
+    ) -> Signed:
+        """Return address and headers of a request for an object.
+
+        Args:
+            method: The HTTP method.
+            key: The object's key.
+            sha256: Digest of the request's body, in hexadecimal.
+            metadata: Headers that begin with x-amz-, all of which have to be signed.
 
         Raises:
             ValueError: no object can have that key.
         """
         check_object_name(key)
         url = self._urls.build(method=method, region=self._region, bucket_name=self._bucket, object_name=key)
-        return self._signed(method, url, sha256)
+        return self._signed(method, url, sha256, metadata)
 
     def sign_bucket(self, method: str, query: DictType | None = None) -> Signed:
         """Return address and headers of a request, without a body, for the bucket itself."""
@@ -44,13 +60,16 @@ class Signer:
         )
         return self._signed(method, url, NO_BODY_SHA256)
 
-    def _signed(self, method: str, url: SplitResult, sha256: str) -> Signed:
+    def _signed(
+        self, method: str, url: SplitResult, sha256: str, metadata: Mapping[str, str] = _NO_HEADERS
+    ) -> Signed:
         now = time.utcnow()
+        told = {"Host": url.netloc, "x-amz-content-sha256": sha256, "x-amz-date": time.to_amz_date(now)}
         headers = sign_v4_s3(
             method=method,
             url=url,
             region=self._region,
-            headers={"Host": url.netloc, "x-amz-content-sha256": sha256, "x-amz-date": time.to_amz_date(now)},
+            headers={**told, **metadata},
             credentials=self._credentials,
             content_sha256=sha256,
             date=now,
