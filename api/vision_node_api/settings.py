@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 MEBIBYTE = 1 << 20
@@ -23,6 +24,8 @@ class Settings:
     170 MB, and Python before 3.12.9 copies what it stores once more; that fits into 512 MiB."""
     upload_bytes_per_second: int = 4096
     """The least average rate of an upload; the slowest mobile networks (EDGE) do ten times as much."""
+    inbox_kept: timedelta | None = timedelta(days=7)
+    """How long the operator lets an object under inbox/ be; None: for ever."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -35,4 +38,5 @@ class Settings:
             max_unfinished_jobs=int(os.environ["MAX_UNFINISHED_JOBS"]),
             upload_memory_bytes=int(os.environ["UPLOAD_MEMORY_BYTES"]),
             upload_bytes_per_second=int(os.environ["UPLOAD_BYTES_PER_SECOND"]),
+            inbox_kept=timedelta(seconds=int(os.environ["INBOX_SECONDS"])) or None,
         )

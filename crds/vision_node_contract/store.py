@@ -89,7 +89,7 @@ _NO_ANSWER = (MinioException, HTTPError, OSError, ParseError, ValueError)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _PLAIN: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request: what comes is not unpacked, and MinIO packs long lists for clients that allow it."""
+"""Header of every request: nothing is unpacked here, and MinIO packs long lists where clients allow it."""
 
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
 """Header of a GET that is asked only for the sake of a refusal's body."""

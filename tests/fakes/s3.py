@@ -135,7 +135,7 @@ async def serving_s3() -> AsyncIterator[tuple[S3, StoreSettings]]:
     """Serve an empty bucket; yield it, and how it is reached."""
     s3, app = S3(), web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", s3.answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
