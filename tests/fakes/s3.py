@@ -52,7 +52,8 @@ class S3:
         self.page = 1000
         """Most keys of a list, whatever is asked for."""
         self.before_put: Callable[[str], Awaitable[None]] = nothing
-        self.before_delete: Callable[[str], Awaitable[None]] = nothing
+        self.undeletable: set[str] = set()
+        """Keys under an object lock."""
         self.requests: list[str] = []
         """Method and path of each."""
 
@@ -72,7 +73,8 @@ class S3:
             case "PUT":
                 return await self.written(request, key)
             case "DELETE":
-                await self.before_delete(key)
+                if key in self.undeletable:
+                    return refusal(request, 403, "AccessDenied")
                 self.objects.pop(key, None)
                 return web.Response(status=204)
             case _:
