@@ -41,6 +41,9 @@ class Bucket:
             raise StoreUnavailableError("away")
         self.objects[key] = data
 
+    async def put_if(self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None) -> None:
+        await self.put(key, data, media_type, sha256)
+
     async def delete(self, key: str) -> None:
         del self.objects[key]
 
