@@ -51,7 +51,7 @@ class Inbox:
     async def put(self, name: str, upload: Upload, *, replace: bool) -> tuple[StoredObject, bool]:
         """Store an image; return what is stored, and whether the name is new.
 
-        The same bytes again make the object young again, and change nothing else.
+        Storing the same bytes again only starts the object's time again.
 
         Raises:
             Problem: the upload is refused (see intake); 409 ObjectExists, ObjectInUse or ObjectChanged; 422
@@ -83,8 +83,8 @@ class Inbox:
     async def list(self, prefix: str, cursor: str | None, most: int) -> InboxPage:
         """Return up to `most` objects whose names begin with `prefix`.
 
-        Objects that no ImageJob can name, which only somebody with rights of their own in the bucket can
-        have put there, are left out; so a page may have fewer although more follow.
+        Objects that no ImageJob can name, which were put into the bucket past the API, are left out; so a
+        page may have fewer although more follow.
 
         Raises:
             Problem: 422 InvalidName or InvalidCursor; 503 while storage is away.
@@ -108,7 +108,7 @@ class Inbox:
         key = key_of(name)
         if not force:
             self._check_unused(key, "add ?force=true: they fail with ImageNotFound")
-        with self.jobs.storing(writing=True):
+        with self.jobs.storing():  # room for a deletion says nothing of room for writes
             async with _in_time():
                 found = await self._find(key)
                 if found:

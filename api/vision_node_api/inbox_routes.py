@@ -19,7 +19,7 @@ router = APIRouter(tags=["inbox"])
 share_paths(router)
 
 DEFAULT_PAGE = 100
-"""Objects on a page of the list that nobody has asked to be longer."""
+"""Objects on a page of the list, unless the client wants another number."""
 
 
 class InboxEntry(BaseModel):

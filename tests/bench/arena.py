@@ -85,7 +85,7 @@ class Arena:
         """Put an image into the inbox; `key` begins with inbox/.
 
         Raises:
-            OSError: it was refused, or nobody answers.
+            OSError: it was refused, or the API does not answer.
         """
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{self.url}/{key}", data, headers)  # noqa: S310 (an http URL)

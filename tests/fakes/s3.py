@@ -58,7 +58,7 @@ class S3:
         """Method and path of each."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
-        """Keep an object as somebody else has put it there."""
+        """Keep an object that was put there past the API."""
         self.objects[key] = Stored(data, modified or datetime.now(UTC))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -555,3 +555,18 @@ async def test_a_bucket_that_falls_silent(
     s3.before_put = hang
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
     assert told(await put(web, "a.png", PNG)) == (503, "StorageUnavailable")
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_deletion_says_nothing_of_room_for_writes(
+    web: httpx.AsyncClient, s3: S3, jobs: Jobs, *, there: bool
+) -> None:
+    s3.fails = 507, "XMinioStorageFull"
+    await put(web, "a.png", PNG)
+    s3.fails = None
+    if there:
+        s3.put("inbox/a.png")
+    assert (await web.delete("/inbox/a.png")).status_code == (204 if there else 404)
+    assert jobs.storage.state.state == "StorageFull"
+    assert (await put(web, "b.png", PNG)).status_code == 201
+    assert jobs.storage.state.is_ok
