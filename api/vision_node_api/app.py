@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Lifespan
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.store import Store, StoreSettings
 
-from . import limits, probes, routes, ui
+from . import inbox_routes, limits, probes, routes, ui
 from .cache import JobCache
 from .describers import Describers
 from .expect_continue import ExpectContinue
@@ -19,6 +19,7 @@ from .following import Following, HeardKube
 from .front import put_in_front
 from .health import DependencyChecks, Health
 from .http_settings import HttpSettings
+from .inbox import Inbox
 from .internal_errors import InternalErrors
 from .jobs import Jobs
 from .metrics import Metrics, StateCollector
@@ -69,6 +70,7 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         app.add_exception_handler(kind, on_problem)
     app.add_middleware(Polls, known=routes.known_status)
     app.include_router(routes.router)
+    app.include_router(inbox_routes.router)
     app.include_router(limits.router)
     app.include_router(probes.router)
     app.include_router(ui.router)
@@ -88,6 +90,7 @@ def attach(app: FastAPI, jobs: Jobs, health: Health, heard: Mapping[str, float])
         heard: When each watch was last heard of, in seconds of monotonic time by path.
     """
     app.state.jobs = jobs
+    app.state.inbox = Inbox(jobs)
     app.state.health = health
     metrics: Metrics = app.state.metrics
     metrics.registry.register(StateCollector(health, lambda: jobs.cache.unfinished, heard))

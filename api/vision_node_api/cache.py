@@ -10,6 +10,7 @@ import time
 from vision_node_contract.imagejob import TERMINAL, ImageJob
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Event, Json
+from vision_node_contract.objects import INBOX_PREFIX
 
 CREATED_SECONDS = 2.0
 """What was created here counts for so long until the watch shows it: clients ask at once, and each such
@@ -30,11 +31,17 @@ class JobCache:
         """As JSON text: a tenth of the memory, and read seldom."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
         """Not yet shown by the watch; oldest first, with the (monotonic) time until which it counts."""
+        self._naming: dict[str, set[str]] = {}
+        """Names of unfinished ImageJobs by the key under inbox/ that they name."""
 
     @property
     def unfinished(self) -> int:
         """How many ImageJobs are queued or in processing."""
         return len(self._unfinished)
+
+    def naming(self, key: str) -> list[str]:
+        """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
+        return sorted(self._naming.get(key, ()))
 
     async def get(self, name: str) -> ImageJob:
         """Return an ImageJob.
@@ -78,8 +85,15 @@ class JobCache:
 
     def _drop(self, name: str) -> None:
         self._created.pop(name, None)
-        self._unfinished.pop(name, None)
         self._finished.pop(name, None)
+        if body := self._unfinished.pop(name, None):
+            self._drop_name(_inbox_key(body), name)
+
+    def _drop_name(self, key: str, name: str) -> None:
+        names = self._naming.get(key, set())
+        names.discard(name)
+        if not names:
+            self._naming.pop(key, None)
 
     def _keep(self, body: Json) -> None:
         name = body["metadata"]["name"]
@@ -90,3 +104,14 @@ class JobCache:
                 del self._finished[next(iter(self._finished))]
         else:
             self._unfinished[name] = body
+            if key := _inbox_key(body):
+                self._naming.setdefault(key, set()).add(name)
+
+
+def _inbox_key(body: Json) -> str:
+    """Return the key under inbox/ that an ImageJob names; empty if it names another one."""
+    match body:
+        case {"spec": {"image": {"key": str(key)}}} if key.startswith(INBOX_PREFIX):
+            return key
+        case _:
+            return ""

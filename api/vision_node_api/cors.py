@@ -8,7 +8,7 @@ from collections.abc import Collection
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-METHODS = ("GET", "HEAD", "POST")
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match")
 """What scripts may send besides the headers that need no permission."""
 

@@ -1,115 +1,189 @@
-"""`inbox NAME < image`: put an object under inbox/, for ImageJobs that are made with kubectl.
+"""Images under inbox/ in the bucket, which ImageJobs that are made with kubectl name."""
 
-    kubectl exec -i deploy/vision-node-api -- inbox photo.jpg < photo.jpg
-    tar c *.jpg | kubectl exec -i deploy/vision-node-api -- inbox --tar holiday
-
-It runs where the bucket is reached already, so that whoever has kubectl needs no S3 client and no
-credentials.
-"""
-
-import argparse
 import asyncio
-import re
-import sys
-import tarfile
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from vision_node_contract.imagejob import Image
 from vision_node_contract.objects import INBOX_PREFIX
-from vision_node_contract.store import ObjectNotFoundError, Store, StoreSettings, StoreUnavailableError
+from vision_node_contract.reasons import Reason
+from vision_node_contract.storage_errors import silence
+from vision_node_contract.store import TRANSFER_SECONDS, ObjectChangedError, ObjectNotFoundError
+from vision_node_contract.stored import StoredObject
 
-from .intake import Limits, inspect
+from .form import Upload
+from .inbox_cursor import read_cursor, write_cursor
+from .inbox_name import is_name, key_of, key_prefix_of
+from .jobs import ANY_TYPE, Jobs
 from .problems import Problem
-from .settings import Settings
 
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-"""What the CRD allows in a key, on one level and without dots in a row."""
+ANSWER_SECONDS = TRANSFER_SECONDS
+"""For all requests to the bucket that one answer needs, so that what GET /limits says of answers holds."""
 
-Upload = tuple[str, IO[bytes]]
-"""The name under inbox/, and what is to be stored there."""
+STORE_ATTEMPTS = 3
+"""How often a name is looked at again because another request has changed it meanwhile."""
 
-
-def main() -> int:
-    """Store what comes on standard input, print the keys, and return 1 if anything was refused, else 0."""
-    try:
-        return asyncio.run(put(_uploads()))
-    except (StoreUnavailableError, ObjectNotFoundError, tarfile.TarError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        drain()
+SHOWN_JOBS = 10
+"""Most ImageJobs that a refusal names."""
 
 
-def _uploads() -> Iterator[Upload]:
-    """Return what the command line says is on standard input."""
-    parser = argparse.ArgumentParser(prog="inbox", description="Put images under inbox/.")
-    parser.add_argument("name", help="what to call the image, e.g. photo.jpg; with --tar, the folder")
-    parser.add_argument("--tar", action="store_true", help="standard input is a tar archive of images")
-    arguments = parser.parse_args()
-    return _members(arguments.name) if arguments.tar else iter([(arguments.name, sys.stdin.buffer)])
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """A page of the inbox, in the order of names."""
+
+    objects: list[StoredObject]
+    cursor: str | None
+    """Of the next page; None on the last."""
 
 
-async def put(uploads: Iterator[Upload]) -> int:
-    """Store each upload that is an image, and print its key; print why the others are refused.
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """The inbox as the API's users know it.
 
-    Returns:
-        1 if one was refused, else 0.
-
-    Raises:
-        StoreUnavailableError, ObjectNotFoundError: one could not be stored; the ones before are.
+    Whether an ImageJob names an object is known from the watch: one that was created a moment ago may be
+    missed. It then fails with ImageNotFound, or describes what has replaced the image.
     """
-    settings, refused = Settings.from_env(), False
-    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-    async with Store.open(StoreSettings.from_env()) as store:
-        for name, file in uploads:
+
+    jobs: Jobs
+
+    async def put(self, name: str, upload: Upload, *, replace: bool) -> tuple[StoredObject, bool]:
+        """Store an image; return what is stored, and whether the name is new.
+
+        Storing the same bytes again only starts the object's time again.
+
+        Raises:
+            Problem: the upload is refused (see intake); 409 ObjectExists, ObjectInUse or ObjectChanged; 422
+                InvalidName or OptionsInvalid; 503 while storage is away.
+        """
+        key = key_of(name)
+        _refuse_options(upload)
+        image = await self.jobs.inspect(upload, key)
+
+        with self.jobs.storing(writing=True):
+            async with _in_time():
+                is_new = await self._put(image, upload.data, replace=replace)
+        return _stored(image), is_new
+
+    async def stat(self, name: str) -> StoredObject:
+        """Return what is known of an object.
+
+        Raises:
+            Problem: 404 ObjectNotFound; 422 InvalidName; 503 while storage is away.
+        """
+        key = key_of(name)
+        with self.jobs.storing():
+            async with _in_time():
+                found = await self._find(key)
+        if found is None:
+            raise _unknown(key)
+        return found
+
+    async def list(self, prefix: str, cursor: str | None, most: int) -> InboxPage:
+        """Return up to `most` objects whose names begin with `prefix`.
+
+        Objects that no ImageJob can name, which were put into the bucket past the API, are left out; so a
+        page may have fewer although more follow.
+
+        Raises:
+            Problem: 422 InvalidName or InvalidCursor; 503 while storage is away.
+        """
+        key_prefix = key_prefix_of(prefix)
+        after = read_cursor(cursor, key_prefix) if cursor else ""
+        with self.jobs.storing():
+            async with _in_time():
+                page = await self.jobs.store.list_page(key_prefix, after, most)
+
+        next_cursor = None if page.is_last or not page.objects else write_cursor(page.objects[-1].key)
+        return InboxPage([it for it in page.objects if is_name(name_of(it))], next_cursor)
+
+    async def delete(self, name: str, *, force: bool) -> None:
+        """Remove an object.
+
+        Raises:
+            Problem: 404 ObjectNotFound; 409 ObjectInUse: an unfinished ImageJob names it, and not `force`;
+                422 InvalidName; 503 while storage is away.
+        """
+        key = key_of(name)
+        if not force:
+            self._check_unused(key, "add ?force=true: they fail with ImageNotFound")
+        with self.jobs.storing():  # room for a deletion says nothing of room for writes
+            async with _in_time():
+                found = await self._find(key)
+                if found:
+                    await self.jobs.store.delete(key)
+        if found is None:
+            raise _unknown(key)
+
+    async def _put(self, image: Image, data: bytes, *, replace: bool) -> bool:
+        media_type, sha256 = image.media_type or ANY_TYPE, image.sha256 or ""
+        for _ in range(STORE_ATTEMPTS):
+            known = await self._find(image.key)
+            if known and known.sha256 != sha256:
+                self._check_replaceable(image.key, replace=replace)
+            etag = known.etag if known else None
             try:
-                print(await _put(store, name, file, limits), flush=True)
-            except Problem as problem:
-                print(f"error: {name}: {problem}", file=sys.stderr, flush=True)
-                refused = True
-    return int(refused)
+                await self.jobs.store.put_if(image.key, data, media_type, sha256, etag)
+            except ObjectChangedError:
+                continue
+            return known is None
+
+        detail = f"other requests keep changing {image.key}; send the image again"
+        raise Problem(409, "ObjectChanged", detail)
+
+    async def _find(self, key: str) -> StoredObject | None:
+        try:
+            return await self.jobs.store.stat(key)
+        except ObjectNotFoundError:
+            return None
+
+    def _check_replaceable(self, key: str, *, replace: bool) -> None:
+        if not replace:
+            detail = f"{key} is there already, with other bytes; choose another name, or add ?replace=true"
+            raise Problem(409, "ObjectExists", detail)
+        self._check_unused(key, "choose another name")
+
+    def _check_unused(self, key: str, otherwise: str) -> None:
+        if names := self.jobs.cache.naming(key):
+            shown = ", ".join(names[:SHOWN_JOBS]) + (" and others" if len(names) > SHOWN_JOBS else "")
+            detail = f"unfinished ImageJobs name {key}: {shown}; wait for them, cancel them, or {otherwise}"
+            raise Problem(409, "ObjectInUse", detail, imagejobs=names[:SHOWN_JOBS])
 
 
-async def _put(store: Store, name: str, file: IO[bytes], limits: Limits) -> str:
-    """Store one image; return its key.
-
-    Raises:
-        Problem: it is none, or too large; or the name can't be used.
-    """
-    key = INBOX_PREFIX + _checked(name)
-    data = file.read(limits.image_bytes + 1)
-    if not data:
-        detail = "no bytes came on standard input: kubectl exec -i … inbox photo.jpg < photo.jpg"
-        raise Problem(400, "EmptyImage", detail)
-    image = inspect(data, None, key, limits)
-    await store.put(key, data, image.media_type or "", image.sha256)
-    return key
+def name_of(found: StoredObject) -> str:
+    """Return the name below /inbox."""
+    return found.key.removeprefix(INBOX_PREFIX)
 
 
-def _checked(name: str) -> str:
-    """Return the name without `inbox/` before it.
-
-    Raises:
-        Problem: 422 InvalidName.
-    """
-    path = name.removeprefix(INBOX_PREFIX)
-    if all(NAME.fullmatch(part) and ".." not in part for part in path.split("/")):
-        return path
-    detail = f"{name!r} can't be used: letters, digits, '.', '_' and '-', e.g. photo.jpg or holiday/photo.jpg"
-    raise Problem(422, "InvalidName", detail)
+def _stored(image: Image) -> StoredObject:
+    """Return what an image is in the bucket that was stored just now."""
+    return StoredObject(
+        key=image.key,
+        size_bytes=image.size_bytes or 0,
+        modified=datetime.now(UTC),
+        media_type=image.media_type,
+        sha256=image.sha256,
+    )
 
 
-def _members(folder: str) -> Iterator[Upload]:
-    """Yield the regular files of the tar archive on standard input, without writing any to a disk."""
-    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
-        for member in archive:
-            content = archive.extractfile(member) if member.isfile() else None
-            if content:
-                yield f"{folder.rstrip('/')}/{member.name.removeprefix('./')}", content
-            archive.members = []  # type: ignore[attr-defined] # it would remember every one
+def _refuse_options(upload: Upload) -> None:
+    if upload.fields:
+        names = ", ".join(sorted(upload.fields))
+        detail = f"{names}: the inbox only stores; put options into the ImageJob's spec, or use /submit"
+        raise Problem(422, Reason.OPTIONS_INVALID, detail)
 
 
-def drain() -> None:
-    """Read what is left of the input: kubectl exec waits for ever for it to be taken."""
-    while sys.stdin.buffer.read(1 << 20):
-        pass
+def _unknown(key: str) -> Problem:
+    detail = f"{key} is not there; GET /inbox lists what is, and objects are deleted after a while"
+    return Problem(404, "ObjectNotFound", detail)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Bound the time of the block, which asks the bucket."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise silence(error) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vision_node_contract.description import Result
-from vision_node_contract.imagejob import ImageJob, Spec
+from vision_node_contract.imagejob import Image, ImageJob, Spec
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
 from vision_node_contract.objects import new_image_key, own_result_key
@@ -83,9 +83,7 @@ class Jobs:
                 many jobs wait (429), or storage or Kubernetes is away (503).
         """
         key = new_image_key()
-        limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
-        look = asyncio.get_running_loop().run_in_executor
-        image = await look(self.inspectors, inspect, upload.data, upload.file_name, key, limits)
+        image = await self.inspect(upload, key)
         wishes = Wishes.read(upload.fields)
         describer = await self._describer(wishes.describer)
         spec = Spec(image=image, describer=describer, options=wishes.options)
@@ -95,9 +93,19 @@ class Jobs:
             if known:
                 return _same(known, spec)
         self._check_room()
-        with self._storing(writing=True):
+        with self.storing(writing=True):
             await self.store.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
         return await self._create(name, spec)
+
+    async def inspect(self, upload: Upload, key: str) -> Image:
+        """Return what an ImageJob says of an upload that is to be stored under `key`.
+
+        Raises:
+            Problem: the upload is no image that is let in (see intake).
+        """
+        limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
+        look = asyncio.get_running_loop().run_in_executor
+        return await look(self.inspectors, inspect, upload.data, upload.file_name, key, limits)
 
     async def get(self, job_id: str) -> ImageJob:
         """Return the ImageJob with that id, as the watch has shown it last.
@@ -184,7 +192,7 @@ class Jobs:
             detail = "the job is done, but what it names is not its own result; submit the image again"
             raise Problem(410, "ResultGone", detail)
         try:
-            with self._storing():
+            with self.storing():
                 return Result.model_validate_json(await self.store.get(key, MAX_RESULT_BYTES))
         except ObjectNotFoundError as error:
             raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
@@ -200,8 +208,12 @@ class Jobs:
             log.warning("upload %s stays behind: %s", key, error)
 
     @contextmanager
-    def _storing(self, *, writing: bool = False) -> Iterator[None]:
-        """Turn the bucket's silence and refusals into problems, and remember how it fares."""
+    def storing(self, *, writing: bool = False) -> Iterator[None]:
+        """Turn the bucket's silence and refusals into problems, and remember how it fares.
+
+        Raises:
+            Problem: 503 with one of STORAGE_REASONS.
+        """
         try:
             with self.storage.observing(writing=writing):
                 yield

@@ -3,7 +3,7 @@
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ORDER = ("GET", "HEAD", "POST", "OPTIONS")
+ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 """Methods as the Allow header lists them."""
 
 

@@ -16,7 +16,7 @@ OTHER = "other"
 NO_ANSWER = "none"
 """Status of requests whose clients went away."""
 
-METHODS = frozenset({"GET", "POST", "OPTIONS"})
+METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS"})
 """HEAD arrives here as GET."""
 
 SUBMIT = ("POST", "/submit")
@@ -60,4 +60,4 @@ class RequestMetrics:
 def route_of(scope: Scope) -> str:
     """Return the template of the request's route, such as /status/{job_id}."""
     named: str | None = scope.get(ROUTE)
-    return named or getattr(scope.get("route"), "path", None) or OTHER
+    return named or getattr(scope.get("route"), "path_format", None) or OTHER

@@ -16,6 +16,7 @@ OWN_PATHS = frozenset(
         "describers",
         "docs",
         "healthz",
+        "inbox",
         "limits",
         "metrics",
         "openapi.json",

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 MEBIBYTE = 1 << 20
@@ -32,15 +33,19 @@ class Settings:
     170 MB, and Python before 3.12.9 copies what it stores once more; that fits into 512 MiB."""
     upload_bytes_per_second: int = 4096
     """The least average rate of an upload; the slowest mobile networks (EDGE) do ten times as much."""
+    inbox_kept: timedelta | None = timedelta(days=7)
+    """How long the operator lets an object under inbox/ be; None: for ever."""
 
     @classmethod
     def from_env(cls) -> Self:
         """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it.
 
-        A limit that is not set has its default: a chart of an earlier version does not know all of them.
+        A limit that is not set has its default: a chart of an earlier version does not know all of them. Nor
+        does it let the operator remove images from the inbox.
         """
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
+            inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
             **{name: int(os.environ[name.upper()]) for name in LIMITS if name.upper() in os.environ},
         )

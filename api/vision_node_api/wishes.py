@@ -58,24 +58,35 @@ class Wishes(BaseModel):
 
 def form_schema() -> dict[str, Any]:
     """Return OpenAPI's schema of the whole form."""
+    image = image_form_schema()
+    return {**image, "properties": {**image["properties"], **_option_schemas()}}
+
+
+def image_form_schema() -> dict[str, Any]:
+    """Return OpenAPI's schema of a form with an image and nothing else."""
     told = "the image file; any other field that holds an image is accepted, too, and base64 text of one"
     image = {"type": "string", "format": "binary", "description": told}
-    return {"type": "object", "required": ["file"], "properties": {"file": image, **_option_schemas()}}
+    return {"type": "object", "required": ["file"], "properties": {"file": image}}
 
 
 def submit_schema() -> dict[str, Any]:
     """Return what OpenAPI should say of `POST /submit`: its body, and the options as query parameters."""
-    raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
-    content = {
-        "multipart/form-data": {"schema": form_schema()},
-        "image/*": raw,
-        "application/octet-stream": raw,
-    }
     parameters = [
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in _option_schemas().items()
     ]
-    return {"requestBody": {"required": True, "content": content}, "parameters": parameters}
+    return {**body_schema(form_schema()), "parameters": parameters}
+
+
+def body_schema(form: dict[str, Any]) -> dict[str, Any]:
+    """Return what OpenAPI should say of an upload's body: such a form, or the image alone."""
+    raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
+    content = {
+        "multipart/form-data": {"schema": form},
+        "image/*": raw,
+        "application/octet-stream": raw,
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _option_schemas() -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The bucket's layout: which keys exist and who writes them.
 
 images/<random id>           uploads, written by the API; never named after the job, whose name can be reused
-inbox/<anything>             put there by hand, for ImageJobs created with kubectl
+inbox/<name>                 put there by POST /inbox/<name>, for ImageJobs created with kubectl
 results/<job uid>/<attempt>  results too large for the ImageJob's status, written by workers
 """
 
@@ -26,7 +26,7 @@ def new_image_key() -> str:
 def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that go with `job`.
 
-    What is under inbox/ stays its owner's.
+    What is under inbox/ stays: several ImageJobs may name it. It expires by itself.
     """
     image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []

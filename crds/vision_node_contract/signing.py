@@ -4,6 +4,8 @@ Their client itself sends through blocking connections, which costs a thread's t
 CPU for every image.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import SplitResult, urlunsplit
 
 from minio import time
@@ -13,6 +15,8 @@ from minio.signer import sign_v4_s3
 from yarl import URL
 
 NO_BODY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Signed = tuple[URL, dict[str, str]]
 """Address and headers of a request."""
@@ -26,29 +30,52 @@ class Signer:
         self._region = region
         self._bucket = bucket
 
-    def sign(self, keys: Credentials, method: str, key: str, sha256: str = NO_BODY_SHA256) -> Signed:
-        """Return address and headers of a request for an object; `sha256` is its body's, in hexadecimal.
+    def sign(
+        self,
+        method: str,
+        key: str,
+        sha256: str = NO_BODY_SHA256,
+        metadata: Mapping[str, str] = _NO_HEADERS,
+        *,
+        keys: Credentials,
+    ) -> Signed:
+        """Return address and headers of a request for an object.
+
+        Args:
+            method: The HTTP method.
+            key: The object's key.
+            sha256: Digest of the request's body, in hexadecimal.
+            metadata: Headers that begin with x-amz-, all of which have to be signed.
+            keys: Who we are.
 
         Raises:
             ValueError: no object can have that key.
         """
         check_object_name(key)
         url = self._urls.build(method=method, region=self._region, bucket_name=self._bucket, object_name=key)
-        return self._signed(keys, method, url, sha256)
+        return self._signed(keys, method, url, sha256, metadata)
 
-    def sign_bucket(self, keys: Credentials, method: str, query: DictType | None = None) -> Signed:
+    def sign_bucket(self, method: str, query: DictType | None = None, *, keys: Credentials) -> Signed:
         """Return address and headers of a request, without a body, for the bucket itself."""
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, query_params=query
         )
         return self._signed(keys, method, url, NO_BODY_SHA256)
 
-    def _signed(self, keys: Credentials, method: str, url: SplitResult, sha256: str) -> Signed:
+    def _signed(
+        self,
+        keys: Credentials,
+        method: str,
+        url: SplitResult,
+        sha256: str,
+        metadata: Mapping[str, str] = _NO_HEADERS,
+    ) -> Signed:
         now = time.utcnow()
         told: DictType = {
             "Host": url.netloc,
             "x-amz-content-sha256": sha256,
             "x-amz-date": time.to_amz_date(now),
+            **metadata,
         }
         if keys.session_token:
             told["x-amz-security-token"] = keys.session_token

@@ -14,6 +14,12 @@ LOG_SECONDS = 60.0
 
 _MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
 
+_CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+"""Refusals of a conditional write (Amazon S3 User Guide, "How to prevent object overwrites")."""
+
+NOT_IMPLEMENTED = "NotImplemented"
+"""Code of what a server doesn't offer, such as conditional writes."""
+
 _BY_CODE = {
     "XMinioStorageFull": Reason.STORAGE_FULL,
     "XMinioAdminBucketQuotaExceeded": Reason.STORAGE_FULL,
@@ -66,6 +72,10 @@ class ObjectNotFoundError(Exception):
     """No object has that key."""
 
 
+class ObjectChangedError(Exception):
+    """Another writer was faster: the object is no longer as the condition of a write wants it."""
+
+
 class StoreUnavailableError(Exception):
     """The bucket can't be reached or refuses us.
 
@@ -79,6 +89,10 @@ class StoreUnavailableError(Exception):
         super().__init__(message)
         self.reason = reason
         self.code = code
+
+
+Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
+"""What an answer other than success stands for."""
 
 
 def silence(error: Exception) -> StoreUnavailableError:
@@ -99,18 +113,20 @@ def _is_of_a_certificate(error: BaseException) -> bool:
     return any(_is_of_a_certificate(each) for each in wrapped if isinstance(each, Exception))
 
 
-def refusal(status: int, body: bytes) -> ObjectNotFoundError | StoreUnavailableError:
+def refusal(status: int, body: bytes) -> Refusal:
     """Return the error that an answer stands for, by its HTTP status and its body or a part of it."""
     found = _XML_CODE.search(body)
     return refusal_by_code(found[1].decode() if found else None, status)
 
 
-def refusal_by_code(code: str | None, status: int) -> ObjectNotFoundError | StoreUnavailableError:
+def refusal_by_code(code: str | None, status: int) -> Refusal:
     """Return the error that a code stands for; the HTTP status tells where the code doesn't."""
     # The text around the code may quote the request, key and signature included: it goes nowhere.
     word = code if code and _CODE.fullmatch(code) else str(status)
     if word in _MISSING:
         return ObjectNotFoundError("no such object")
+    if word in _CHANGED:
+        return ObjectChangedError("another writer was faster")
 
     reason = _BY_CODE.get(word) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)
     return StoreUnavailableError(_ADVICE[reason].format(word), reason, word)

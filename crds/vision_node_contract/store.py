@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 from xml.etree.ElementTree import ParseError
 
 import aiohttp
@@ -26,20 +27,35 @@ from . import outbound
 from .s3_credentials import Credentials, CredentialsSource, Fetch, fixed, of_the_service_account
 from .signing import Signed, Signer
 from .storage_errors import (
+    NOT_IMPLEMENTED,
     FailureLog,
+    ObjectChangedError,
     ObjectNotFoundError,
     StoreUnavailableError,
     refusal,
     refusal_by_code,
     silence,
 )
+from .stored import LIST_BYTES, SHA256_HEADER, ObjectPage, StoredObject, read_headers, read_list
 
-__all__ = ["ObjectNotFoundError", "Store", "StoreSettings", "StoreUnavailableError"]
+__all__ = [
+    "ObjectChangedError",
+    "ObjectNotFoundError",
+    "Store",
+    "StoreSettings",
+    "StoreUnavailableError",
+]
 
 T = TypeVar("T")
 
-Sign = Callable[[Credentials], Signed]
-"""Signs a request: again for each try, for a signature names its time."""
+
+class Sign(Protocol):
+    """Signs a request: again for each try, for a signature names its time."""
+
+    def __call__(self, *, keys: Credentials) -> Signed:
+        """Return address and headers."""
+        ...
+
 
 TRANSFERS = 16
 """At once: more would only queue inside MinIO on a small node."""
@@ -80,6 +96,20 @@ _NO_ANSWER = (MinioException, HTTPError, OSError, ParseError, ValueError)
 """What MinIO's client raises for no answer, or for one that is no XML or no text."""
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+_PLAIN: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
+"""Header of every request: nothing is unpacked here, and MinIO packs long lists where clients allow it."""
+
+_FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
+"""Header of a GET that is asked only for the sake of a refusal's body."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A successful answer of the bucket."""
+
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +189,83 @@ class Store:
         """
         digest = sha256 or hashlib.sha256(data).hexdigest()
         headers = {"Content-Type": media_type}
+        await self._send("PUT", partial(self._signer.sign, "PUT", key, digest), data=data, headers=headers)
 
-        def sign(keys: Credentials) -> Signed:
-            return self._signer.sign(keys, "PUT", key, digest)
+    async def put_if(self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None) -> None:
+        """Store `data` under `key`, with its SHA-256 for `stat`, unless another writer was faster.
 
+        A server that knows no conditional writes gets a plain one.
+
+        Args:
+            key: The object's key.
+            data: Its bytes.
+            media_type: Its Content-Type.
+            sha256: Digest of the bytes in hexadecimal, which the bucket checks.
+            etag: Of the object that is to be replaced; None if there must be none.
+
+        Raises:
+            ObjectChangedError: another object is there than `etag` says; nothing was stored.
+            StoreUnavailableError: nothing may have been stored.
+        """
+        condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
+        try:
+            await self._put_with(condition, key, data, media_type, sha256)
+        except StoreUnavailableError as error:
+            if error.code != NOT_IMPLEMENTED:
+                raise
+            await self._put_with({}, key, data, media_type, sha256)
+        except ObjectNotFoundError as error:
+            raise ObjectChangedError("the object was deleted meanwhile") from error
+
+    async def _put_with(
+        self, condition: Mapping[str, str], key: str, data: bytes, media_type: str, sha256: str
+    ) -> None:
+        headers = {"Content-Type": media_type, **condition}
+        metadata = {SHA256_HEADER: sha256}
+        sign = partial(self._signer.sign, "PUT", key, sha256, metadata)
         await self._send("PUT", sign, data=data, headers=headers)
+
+    async def stat(self, key: str) -> StoredObject:
+        """Return what is known of the object without its bytes.
+
+        Raises:
+            ObjectNotFoundError: no such key.
+            StoreUnavailableError: no answer.
+        """
+        with self._failures.recording():
+            answer = await self._head(key)
+            try:
+                return read_headers(key, answer.headers)
+            except ValueError as error:
+                raise silence(error) from error
+
+    async def _head(self, key: str) -> _Answer:
+        try:
+            return await self._exchange("HEAD", partial(self._signer.sign, "HEAD", key))
+        except StoreUnavailableError as error:
+            if not error.code:
+                raise
+            # The answer to a HEAD has no body, so it does not say why; that to a GET does.
+            await self._exchange("GET", partial(self._signer.sign, "GET", key), headers=_FIRST_BYTE, most=1)
+            raise
+
+    async def list_page(self, prefix: str, after: str, most: int) -> ObjectPage:
+        """Return up to `most` objects whose keys begin with `prefix` and come after `after`.
+
+        Args:
+            prefix: Of the keys.
+            after: A key that begins with `prefix`; empty for the first page.
+            most: Up to MAX_KEYS; the bucket may return fewer although more follow.
+
+        Raises:
+            StoreUnavailableError: no answer.
+        """
+        query: DictType = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "max-keys": str(most)}
+        if after:
+            query["start-after"] = after
+        sign = partial(self._signer.sign_bucket, "GET", query)
+        answer = await self._send("GET", sign, most=LIST_BYTES)
+        return await self._run(lambda: read_list(answer.body))
 
     async def get(self, key: str, most: int) -> bytes:
         """Return the object's bytes; at most `most` + 1 of them are read, so the caller sees an excess.
@@ -172,7 +274,8 @@ class Store:
             ObjectNotFoundError: no such key.
             StoreUnavailableError: no answer.
         """
-        return await self._send("GET", lambda keys: self._signer.sign(keys, "GET", key), most=most + 1)
+        answer = await self._send("GET", partial(self._signer.sign, "GET", key), most=most + 1)
+        return answer.body
 
     async def delete(self, key: str) -> None:
         """Remove the object, if it is there.
@@ -180,7 +283,7 @@ class Store:
         Raises:
             StoreUnavailableError: no answer.
         """
-        await self._send("DELETE", lambda keys: self._signer.sign(keys, "DELETE", key))
+        await self._send("DELETE", partial(self._signer.sign, "DELETE", key))
 
     async def list_older(self, prefix: str, than: datetime) -> list[str]:
         """Return the keys under `prefix` whose objects were last written before `than` (UTC).
@@ -200,12 +303,12 @@ class Store:
         """
         with self._failures.recording():
             try:
-                await self._exchange("HEAD", lambda keys: self._signer.sign_bucket(keys, "HEAD"))
+                await self._exchange("HEAD", partial(self._signer.sign_bucket, "HEAD"))
             except StoreUnavailableError as error:
                 if not error.code:
                     raise
                 # The answer to a HEAD has no body, so it does not say why; that to a GET does.
-                await self._exchange("GET", lambda keys: self._signer.sign_bucket(keys, "GET", _ONE_KEY))
+                await self._exchange("GET", partial(self._signer.sign_bucket, "GET", _ONE_KEY))
 
     def _list_older(self, prefix: str, than: datetime, keys: Credentials) -> list[str]:
         client = _client(self._settings, self._http, keys)
@@ -220,8 +323,8 @@ class Store:
         data: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
         most: int = REFUSAL_BYTES,
-    ) -> bytes:
-        """Return the answer's body, at most `most` bytes of it; log a failure."""
+    ) -> _Answer:
+        """Return the answer, with at most `most` bytes of its body; log a failure."""
         with self._failures.recording():
             return await self._exchange(method, sign, data, headers, most)
 
@@ -232,8 +335,8 @@ class Store:
         data: bytes | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
         most: int = REFUSAL_BYTES,
-    ) -> bytes:
-        """Return the answer's body; connect again if that is refused."""
+    ) -> _Answer:
+        """Return the answer; connect again if that is refused."""
         pauses = iter(CONNECT_PAUSES)
         while True:
             try:
@@ -253,19 +356,20 @@ class Store:
         data: bytes | None,
         headers: Mapping[str, str],
         most: int,
-    ) -> bytes:
+    ) -> _Answer:
         try:
-            url, signed = sign(await self._keys.current())
+            url, signed = sign(keys=await self._keys.current())
         except ValueError as error:  # no object can have such a key
             raise ObjectNotFoundError(str(error)) from error
 
+        told = {**_PLAIN, **headers, **signed}
         async with self._session.request(
-            method, url, data=data, headers={**headers, **signed}, allow_redirects=False
+            method, url, data=data, headers=told, allow_redirects=False
         ) as answer:
             body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
         if answer.status >= 300:
             raise refusal(answer.status, body)
-        return body
+        return _Answer(answer.headers, body)
 
     async def _run(self, call: Callable[[], T]) -> T:
         with self._failures.recording():

@@ -29,6 +29,7 @@ from . import health
 from .defaults import Defaults
 from .following import follow_imagejobs
 from .garbage import Garbage
+from .inbox_expiry import InboxExpiry
 from .reconcile import Reconciler, until_answered
 from .settings import Settings
 from .writer import Writer
@@ -116,16 +117,19 @@ async def run(settings: Settings) -> None:
         # From the API server: a mounted file may still be the one of before an upgrade.
         defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
         writer = Writer(kube, settings, defaults.owner)
-        garbage = Garbage(store, ImageJobs(kube, settings.namespace), kube)
+        imagejobs = ImageJobs(kube, settings.namespace)
+        garbage = Garbage(store, imagejobs, kube)
         reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
+        unfinished = reconciler.state.backlog.jobs
+        expiry = InboxExpiry(store, imagejobs, kube, settings.inbox_kept, unfinished)
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
         await until_answered(reconciler.resync)
         async with health.serving(listen(health.PORT), reconciler.check):
-            await _serve(kube, settings, reconciler)
+            await _serve(kube, settings, reconciler, expiry)
 
 
-async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler) -> None:
+async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, expiry: InboxExpiry) -> None:
     loops: list[asyncio.Task[None]] = []
     ready, stopping = asyncio.Event(), asyncio.Event()
 
@@ -146,6 +150,7 @@ async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler) -> None
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
         loops.append(tasks.create_task(follow_imagejobs(kube, settings.namespace, reconciler)))
+        loops.append(tasks.create_task(expiry.run()))
         loops.append(tasks.create_task(hear_signals(ready, stop)))
         await operator  # until stopped, or until a watch fails for good
         stop()

@@ -16,13 +16,17 @@ class Settings:
     job_prefix: str
     no_worker: timedelta = timedelta(hours=1)
     """A queued ImageJob fails when its Describer has had no worker that serves for so long."""
+    inbox_kept: timedelta | None = timedelta(days=7)
+    """How long an object under inbox/ stays unless an unfinished ImageJob names it; None: for ever."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read POD_NAMESPACE, DESCRIBERS_CONFIGMAP, JOB_PREFIX and NO_WORKER_SECONDS."""
+        """Read POD_NAMESPACE, DESCRIBERS_CONFIGMAP, JOB_PREFIX, NO_WORKER_SECONDS and INBOX_SECONDS."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             owner_name=os.environ["DESCRIBERS_CONFIGMAP"],
             job_prefix=os.environ["JOB_PREFIX"],
             no_worker=timedelta(seconds=int(os.environ["NO_WORKER_SECONDS"])),
+            # A chart of an earlier version sets none, and gives us no right to remove anything there.
+            inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
         )

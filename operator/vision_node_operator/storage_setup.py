@@ -20,8 +20,13 @@ log = logging.getLogger(__name__)
 READ, WRITE, REMOVE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 
 RIGHTS: dict[str, dict[str, list[str]]] = {
-    "api": {IMAGES_PREFIX: [READ, WRITE, REMOVE], INBOX_PREFIX: [WRITE], RESULTS_PREFIX: [READ]},
-    "operator": {IMAGES_PREFIX: [REMOVE], RESULTS_PREFIX: [REMOVE]},
+    "api": {
+        IMAGES_PREFIX: [READ, WRITE, REMOVE],
+        # READ is what HEAD needs.
+        INBOX_PREFIX: [READ, WRITE, REMOVE],
+        RESULTS_PREFIX: [READ],
+    },
+    "operator": {IMAGES_PREFIX: [REMOVE], INBOX_PREFIX: [REMOVE], RESULTS_PREFIX: [REMOVE]},
     "describer": {IMAGES_PREFIX: [READ], INBOX_PREFIX: [READ], RESULTS_PREFIX: [WRITE]},
 }
 """User → key prefix → actions."""

@@ -22,10 +22,10 @@ Json = dict[str, Any]
 
 
 class Helm:
-    """The program helm, aimed at the test's cluster."""
+    """The program helm, aimed at a cluster."""
 
-    def __init__(self, cluster: KindCluster) -> None:
-        self._env = os.environ | {"KUBECONFIG": str(cluster.kubeconfig_path)}
+    def __init__(self, kubeconfig: Path) -> None:
+        self._env = os.environ | {"KUBECONFIG": str(kubeconfig)}
         self._program = shutil.which("helm") or pytest.fail(
             "helm is not on PATH: `python3 -m cluster tool helm` gets it"
         )
@@ -54,7 +54,7 @@ class Helm:
 @pytest.fixture(scope="session")
 def helm(kind_cluster: KindCluster) -> Helm:
     """Run helm; returns what it prints, results on standard output first."""
-    return Helm(kind_cluster)
+    return Helm(Path(kind_cluster.kubeconfig_path))
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,18 @@ async def test_an_image_is_submitted_and_followed(served: Site) -> None:
         assert (await served.client.request(method, location)).status_code == 200
 
 
+async def test_the_inbox_is_filled_and_emptied(served: Site) -> None:
+    address = f"{served.root}/inbox/holiday/photo.png"
+    answer = await served.client.post(address, files={"file": ("photo.png", picture())})
+    assert answer.status_code == 201
+    assert urljoin(address, answer.headers["location"]) == address
+    assert (await served.client.options(address)).headers["allow"] == "GET, HEAD, POST, DELETE, OPTIONS"
+    (found,) = (await served.client.get(f"{served.root}/inbox")).json()["objects"]
+    assert found["key"] == "inbox/holiday/photo.png"
+    assert (await served.client.delete(address)).status_code == 204
+    assert (await served.client.head(address)).status_code == 404
+
+
 async def test_a_problem_names_the_path_that_the_client_has_asked_for(served: Site) -> None:
     answer = await served.client.get(f"{served.root}/status/job-unknown")
     assert answer.status_code == 404

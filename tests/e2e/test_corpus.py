@@ -1,16 +1,11 @@
-"""The corpus of odd files goes through `/submit` and through `inbox`: each has its exact outcome."""
+"""The corpus of odd files goes through `/submit` and through `/inbox`: each has its exact outcome."""
 
-import io
 import json
-import subprocess
-import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from conftest import Kubectl, wait_for
 from corpus import CASES
 from corpus.case import Case, Outcome
@@ -37,33 +32,26 @@ def test_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]
     assert {name: wrong for name, case in CASES.items() if (wrong := case.differences(outcomes[name]))} == {}
 
 
-def test_through_inbox(kubectl: Kubectl, tmp_path: Path) -> None:
-    path = tmp_path / "odd.tar"
-    path.write_bytes(archive())
-    command = ("exec", "-i", "deploy/vision-node-api", "--", "inbox", "--tar", "odd")
-    with path.open("rb") as tar, pytest.raises(subprocess.CalledProcessError) as some_are_refused:
-        kubectl(*command, stdin=tar, stderr=subprocess.PIPE)
-    stored, errors = some_are_refused.value.stdout, some_are_refused.value.stderr
-    assert set(stored.split()) == {f"inbox/odd/{NAMES[name]}" for name in TAKEN}
-    for name in CASES.keys() - TAKEN.keys():
-        assert f"error: odd/{NAMES[name]}: " in errors, name
+def test_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
+    def put(name: str) -> Outcome:
+        answer = api.post(f"/inbox/odd/{NAMES[name]}", files={"file": ("odd.bin", CASES[name].data)})
+        if answer.is_success:
+            assert answer.json()["spec"] == {"image": {"key": f"inbox/odd/{NAMES[name]}"}}
+            return Outcome(202, None, "")
+        problem = answer.json()
+        return Outcome(answer.status_code, problem["reason"], problem["detail"])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = dict(zip(CASES, pool.map(put, CASES), strict=True))
+    assert {name for name, outcome in outcomes.items() if outcome.status == 202} == set(TAKEN)
+    refused = CASES.keys() - TAKEN.keys()
+    assert {name: wrong for name in refused if (wrong := CASES[name].differences(outcomes[name]))} == {}
 
     kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs()}))
     done = wait_for(lambda: statuses(kubectl), lambda found: all(map(is_finished, found.values())), 120)
     outcomes = {name: of_status(done[NAMES[name]]) for name in TAKEN}
     assert {name: wrong for name, case in TAKEN.items() if (wrong := case.differences(outcomes[name]))} == {}
     kubectl("delete", "imagejobs", "--selector", "corpus=odd", "--wait=false")
-
-
-def archive() -> bytes:
-    """Return the whole corpus as a tar archive."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, case in CASES.items():
-            member = tarfile.TarInfo(NAMES[name])
-            member.size = len(case.data)
-            tar.addfile(member, io.BytesIO(case.data))
-    return buffer.getvalue()
 
 
 def jobs() -> list[dict[str, Any]]:

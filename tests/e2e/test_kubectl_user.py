@@ -1,11 +1,15 @@
-"""Somebody who has kubectl and nothing else: puts an image under inbox/, watches, waits, reads, deletes."""
+"""A user of kubectl: puts an image into the inbox, makes a job of it, watches, waits, reads, deletes."""
 
+import hashlib
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import NAMESPACE, wait_for
 from pytest_kind import KindCluster
@@ -41,11 +45,11 @@ def test_a_job_by_hand(
     kubectl: Callable[..., str],
     refused: Callable[..., str],
     watch: subprocess.Popen[str],
+    api: httpx.Client,
     photo: Path,
 ) -> None:
-    with photo.open("rb") as image:
-        said = kubectl("exec", "-i", "deploy/vision-node-api", "--", "inbox", "photo.jpg", stdin=image)
-    assert said.strip() == "inbox/photo.jpg"
+    stored = api.post("/inbox/photo.jpg", files={"file": photo.read_bytes()})
+    assert (stored.is_success, stored.json()["key"]) == (True, "inbox/photo.jpg")
     kubectl("apply", "-f", "-", input=JOB)
     kubectl("wait", "--for=condition=Complete", "imagejob/by-hand", "--timeout=60s")
     summary = kubectl("get", "imagejob", "by-hand", "-o", "jsonpath={.status.result.summary}")
@@ -57,26 +61,84 @@ def test_a_job_by_hand(
     assert phases(watch, "by-hand")[:3] == ["queued", "processing", "done"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "data", "words"),
-    [
-        (["../photo.jpg"], b"x" * 100_000, "can't be used"),
-        (["my photo.jpg"], b"x", "can't be used"),
-        (["photo.jpg"], b"", "no bytes came on standard input"),
-        (["photo.jpg"], b"no image" * 100_000, "no supported image format"),
-        ([], b"x" * 1_000_000, "usage: inbox"),
-    ],
-)
-def test_the_inbox_says_what_is_wrong_and_ends(
-    refused: Callable[..., str], tmp_path: Path, arguments: list[str], data: bytes, words: str
+def test_the_inbox(api: httpx.Client, photos: list[Path]) -> None:
+    """In the bundled store, with the API's own rights there."""
+    first, second = (path.read_bytes() for path in photos[:2])
+    assert put(api, "there/b.jpg", first) == (201, None)
+    assert put(api, "there/a.jpg", first) == (201, None)
+    assert put(api, "there/a.jpg", first) == (200, None)
+    assert put(api, "there/a.jpg", second) == (409, "ObjectExists")
+    assert put(api, "there/a.jpg?replace=true", second) == (200, None)
+
+    found = api.get("/inbox", params={"prefix": "there/", "limit": 1}).json()
+    assert [it["name"] for it in found["objects"]] == ["there/a.jpg"]
+    query = {"prefix": "there/", "cursor": found["next_cursor"]}
+    assert [it["name"] for it in api.get("/inbox", params=query).json()["objects"]] == ["there/b.jpg"]
+    assert api.get("/inbox/there/a.jpg").json()["sha256"] == hashlib.sha256(second).hexdigest()
+
+    for name in ("there/a.jpg", "there/b.jpg"):
+        assert api.delete(f"/inbox/{name}").status_code == 204
+    assert api.delete("/inbox/there/a.jpg").json()["reason"] == "ObjectNotFound"
+    assert api.get("/inbox", params={"prefix": "there/"}).json() == {"objects": [], "next_cursor": None}
+
+
+def test_of_many_that_want_a_name_one_gets_it(api: httpx.Client, photos: list[Path]) -> None:
+    with ThreadPoolExecutor(len(photos)) as pool:
+        answers = list(pool.map(lambda path: put(api, "wanted.jpg", path.read_bytes()), photos))
+    assert Counter(answers) == {(201, None): 1, (409, "ObjectExists"): len(photos) - 1}
+    assert api.delete("/inbox/wanted.jpg").status_code == 204
+
+
+def test_an_unfinished_job_keeps_its_image(
+    api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
-    (tmp_path / "in").write_bytes(data)
-    with (tmp_path / "in").open("rb") as image:
-        said = refused(
-            "exec", "-i", "deploy/vision-node-api", "--", "inbox", *arguments, stdin=image, timeout=60
-        )
-    assert words in said
-    assert "Traceback" not in said
+    """No describer has the job's name, so that it stays queued for its minute of grace."""
+    job = JOB.replace("by-hand", "keeps").replace("photo.jpg", "kept.jpg")
+    kubectl("create", "-f", "-", input=job + "  describer: nobody\n")
+
+    def deleted() -> httpx.Response:
+        # Stored each time: the watch may show the job a moment after it was created.
+        assert put(api, "kept.jpg", photo.read_bytes())[0] in {200, 201}
+        return api.delete("/inbox/kept.jpg")
+
+    refusal = wait_for(deleted, lambda answer: answer.status_code == 409)
+    assert (refusal.json()["reason"], refusal.json()["imagejobs"]) == ("ObjectInUse", ["keeps"])
+    kubectl("delete", "imagejob", "keeps")
+    wait_for(lambda: api.delete("/inbox/kept.jpg").status_code, lambda status: status == 204)
+
+
+EXPIRE = """
+import asyncio, datetime
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import Kube
+from vision_node_contract.store import Store, StoreSettings
+from vision_node_operator.inbox_expiry import InboxExpiry
+async def main():
+    async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
+        day = datetime.timedelta(days=1)
+        expiry = InboxExpiry(store, ImageJobs(kube, 'vision-node'), kube, day, {})
+        # As if it were the day after tomorrow.
+        await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
+asyncio.run(main())
+"""
+
+
+def test_the_inbox_expires(api: httpx.Client, kubectl: Callable[..., str], photo: Path) -> None:
+    """With the operator's own rights in the bucket; what an unfinished job names stays."""
+    for name in ("old.jpg", "needed.jpg"):
+        assert put(api, name, photo.read_bytes())[0] in {200, 201}
+    job = JOB.replace("by-hand", "needs").replace("photo.jpg", "needed.jpg")
+    kubectl("create", "-f", "-", input=job + "  describer: nobody\n")
+    kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", EXPIRE)
+    found = [api.get(f"/inbox/{name}").status_code for name in ("old.jpg", "needed.jpg")]
+    kubectl("delete", "imagejob", "needs")
+    assert found == [404, 200]
+
+
+def put(api: httpx.Client, name: str, data: bytes) -> tuple[int, str | None]:
+    """Put an image into the inbox; return the status, and the reason of a refusal."""
+    answer = api.post(f"/inbox/{name}", files={"file": ("photo", data)})
+    return answer.status_code, answer.json().get("reason")
 
 
 def phases(watch: subprocess.Popen[str], name: str) -> list[str]:

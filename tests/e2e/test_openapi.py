@@ -18,7 +18,13 @@ CHECKS = [not_a_server_error, response_schema_conformance, content_type_conforma
 def test_no_request_ends_in_a_server_error(url: str) -> None:
     document = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in document.get_all_operations()]
-    assert {operation.path for operation in operations} >= {"/submit", "/status/{job_id}", "/result/{job_id}"}
+    assert {operation.path for operation in operations} >= {
+        "/submit",
+        "/status/{job_id}",
+        "/result/{job_id}",
+        "/inbox",
+        "/inbox/{name}",
+    }
     for operation in operations:
         check(operation, GenerationMode.POSITIVE)
         # An operation whose only parameter is any text in its path has no unsound requests.

@@ -145,6 +145,9 @@ USES: dict[str, Use] = {
     "put": lambda store: store.put("images/a", b"x", "image/png"),
     "delete": lambda store: store.delete("images/a"),
     "list": lambda store: store.list_older("images/", datetime.now(UTC)),
+    "conditional put": lambda store: store.put_if("images/a", b"x", "image/png", "00", None),
+    "stat": lambda store: store.stat("images/a"),
+    "page": lambda store: store.list_page("images/", "", 10),
     "check": lambda store: store.check(),
 }
 

@@ -2,6 +2,7 @@
 
 import io
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import pillow_heif
@@ -9,11 +10,14 @@ from PIL import Image
 from vision_node_api.settings import Settings
 from vision_node_contract.imagejob import ImageJob, Metadata, Spec
 from vision_node_contract.kube import AlreadyExistsError, NotFoundError
-from vision_node_contract.store import StoreUnavailableError
+from vision_node_contract.store import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.stored import ObjectPage, StoredObject
 
 pillow_heif.register_heif_opener()
 
 LIMIT = 50_000
+MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
+"""When everything in the bucket was stored."""
 SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100)
 
 
@@ -37,8 +41,21 @@ class Bucket:
             raise StoreUnavailableError("away")
         self.objects[key] = data
 
+    async def put_if(self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None) -> None:
+        await self.put(key, data, media_type, sha256)
+
     async def delete(self, key: str) -> None:
         del self.objects[key]
+
+    async def stat(self, key: str) -> StoredObject:
+        if key not in self.objects:
+            raise ObjectNotFoundError(key)
+        return StoredObject(key, len(self.objects[key]), MODIFIED)
+
+    async def list_page(self, prefix: str, after: str, most: int) -> ObjectPage:
+        return ObjectPage(
+            [await self.stat(key) for key in self.objects if key.startswith(prefix)], is_last=True
+        )
 
     async def get(self, key: str, most: int) -> bytes:
         return self.objects[key]

@@ -52,7 +52,7 @@ async def test_a_page_may_submit_if_its_origin_is_allowed(
         asked = await client.options("/submit", headers=preflight(origin))
         assert asked.is_success == (told is not None)
         assert cors(asked).get("allow-origin") == told
-        assert {"GET", "HEAD", "POST"} == set(cors(asked)["allow-methods"].split(", "))
+        assert {"GET", "HEAD", "POST", "DELETE"} == set(cors(asked)["allow-methods"].split(", "))
         assert "idempotency-key" in cors(asked)["allow-headers"].lower()
 
         form = {"file": ("photo.png", picture())}
@@ -62,6 +62,17 @@ async def test_a_page_may_submit_if_its_origin_is_allowed(
         assert cors(answer).get("allow-origin") == told
         assert {"Location", "Retry-After"} <= set(cors(answer)["expose-headers"].split(", "))
         assert "allow-credentials" not in cors(answer)
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(GALLERY, 200), (OTHER, 400)])
+async def test_a_page_may_empty_the_inbox_if_its_origin_is_allowed(
+    app: FastAPI, allowed: str, status: int
+) -> None:
+    async with client_of(app, allowed) as client:
+        asked = await client.options("/inbox/a.png", headers=preflight(GALLERY, "DELETE"))
+        assert asked.status_code == status
+        answer = await client.delete("/inbox/a.png", headers={"Origin": GALLERY})
+        assert cors(answer).get("allow-origin") == (GALLERY if status == 200 else None)
 
 
 async def test_caches_keep_answers_to_different_origins_apart(app: FastAPI) -> None:

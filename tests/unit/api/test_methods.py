@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Cluster
+from api_fakes import Bucket, Cluster, picture
 from api_server import Connection
 from fastapi import FastAPI
 from vision_node_api.jobs import Jobs
@@ -30,6 +30,10 @@ ANSWERED: dict[str, int] = {
     "/result/job-watched": 409,
     "/result/job-unknown": 404,
     "/describers": 200,
+    "/inbox": 200,
+    "/inbox/photo.png": 200,
+    "/inbox/folder/missing.png": 404,
+    "/inbox/": 422,
     "/limits": 200,
     "/docs": 200,
     "/openapi.json": 200,
@@ -40,6 +44,10 @@ ANSWERED: dict[str, int] = {
 }
 """What GET answers, on every route there is and on some that are not."""
 
+READ_ONLY = [
+    path for path, status in ANSWERED.items() if status in {200, 409} and not path.startswith("/inbox/")
+]
+
 
 def body(name: str, **status: Any) -> dict[str, Any]:
     metadata = {"name": name, "uid": name, "resourceVersion": "1"}
@@ -47,7 +55,8 @@ def body(name: str, **status: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def jobs(jobs: Jobs, cluster: Cluster) -> Jobs:
+def jobs(jobs: Jobs, bucket: Bucket, cluster: Cluster) -> Jobs:
+    bucket.objects["inbox/photo.png"] = picture()
     watched, done = body("job-watched"), body("job-done", **DONE)
     jobs.cache.observe(Event("ADDED", [watched]))
     jobs.cache.observe(Event("ADDED", [done]))
@@ -105,7 +114,9 @@ async def test_head_is_revalidated_as_get_is(web: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        *((path, "GET, HEAD, OPTIONS") for path, status in ANSWERED.items() if status in {200, 409}),
+        *((path, "GET, HEAD, OPTIONS") for path in READ_ONLY),
+        ("/inbox/photo.png", "GET, HEAD, POST, DELETE, OPTIONS"),
+        ("/inbox/folder/missing.png", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("/", "GET, HEAD, OPTIONS"),
         ("/metrics", "GET, HEAD, OPTIONS"),
         ("/status/job-unknown", "GET, HEAD, OPTIONS"),
@@ -129,6 +140,8 @@ async def test_options_of_nothing_is_not_found(web: httpx.AsyncClient) -> None:
         ("POST", "/ui", "GET, HEAD, OPTIONS"),
         ("DELETE", "/status/job-watched", "GET, HEAD, OPTIONS"),
         ("PUT", "/submit", "POST, OPTIONS"),
+        ("PUT", "/inbox/photo.png", "GET, HEAD, POST, DELETE, OPTIONS"),
+        ("POST", "/inbox", "GET, HEAD, OPTIONS"),
         ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
         ("POST", "/static-offline-docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
     ],

@@ -19,4 +19,4 @@ def test_each_limit_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 def test_what_a_chart_of_an_earlier_version_does_not_set_has_its_default() -> None:
-    assert Settings.from_env() == Settings("ns", "openai")
+    assert Settings.from_env() == Settings("ns", "openai", inbox_kept=None)

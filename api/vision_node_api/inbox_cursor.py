@@ -1,0 +1,45 @@
+"""The place in a list of the inbox from which its next page goes on.
+
+It holds the last key of the page before, so that it needs no memory of the server and stays right when
+objects come and go. To clients it is opaque.
+"""
+
+import base64
+import binascii
+
+from .problems import Problem
+
+MAX_CURSOR_CHARACTERS = 1400
+"""A key of 1,024 bytes, the longest that S3 allows, in base64."""
+
+
+def write_cursor(key: str) -> str:
+    """Return the cursor of the page that comes after `key`."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, prefix: str) -> str:
+    """Return the key after which the page begins.
+
+    Args:
+        cursor: As the page before has told it.
+        prefix: Of the keys in the list.
+
+    Raises:
+        Problem: 422 InvalidCursor.
+    """
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (UnicodeError, binascii.Error) as error:
+        raise _invalid() from error
+
+    # A bucket refuses a start that is outside of what it is to list.
+    if len(cursor) > MAX_CURSOR_CHARACTERS or not key.startswith(prefix):
+        raise _invalid()
+    return key
+
+
+def _invalid() -> Problem:
+    detail = "the cursor is not of a list with this prefix; start again without it"
+    return Problem(422, "InvalidCursor", detail)

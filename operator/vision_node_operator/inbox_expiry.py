@@ -1,0 +1,150 @@
+"""Images under inbox/ that are old: removed, unless an unfinished ImageJob names them."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vision_node_contract.imagejob import TERMINAL, ImageJob
+from vision_node_contract.imagejobs import ImageJobs
+from vision_node_contract.kube import Kube, KubeError
+from vision_node_contract.objects import INBOX_PREFIX
+from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
+from vision_node_contract.stored import StoredObject
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 600.0
+"""Between two sweeps: an object outlives its time by so long, and a list of the inbox costs little."""
+
+PAGE_KEYS = 200
+"""Objects listed at once: removing them takes a second, in which what was listed hardly changes."""
+
+MAX_PAGES = 500
+"""Of one sweep: a hundred thousand objects."""
+
+MAX_REMOVALS = 5000
+"""Of one sweep: half a minute of the bucket's time. The next sweep goes on where this one stopped."""
+
+MAX_FAILURES = 20
+"""Of one sweep: when the bucket refuses so many removals, more would only fill its log."""
+
+
+@dataclass
+class Swept:
+    """What became of one sweep."""
+
+    removed: int = 0
+    failed: int = 0
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the rest is for the next sweep."""
+        return self.removed >= MAX_REMOVALS or self.failed >= MAX_FAILURES
+
+
+class InboxExpiry:
+    """Removes what has been in the inbox for too long.
+
+    Args:
+        store: The bucket.
+        imagejobs: Where ImageJobs are.
+        kube: The API server.
+        kept: How long an object stays; None: for ever.
+        unfinished: Unfinished ImageJobs as the watch shows them, by name; read at each page.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        imagejobs: ImageJobs,
+        kube: Kube,
+        kept: timedelta | None,
+        unfinished: Mapping[str, ImageJob],
+    ) -> None:
+        self._store = store
+        self._imagejobs = imagejobs
+        self._kube = kube
+        self._kept = kept
+        self._unfinished = unfinished
+        self._after = ""
+        """The last key that was dealt with; empty: begin at the start of the inbox."""
+
+    async def run(self) -> None:
+        """Sweep for ever, or return at once if objects stay; what fails is left for the next time."""
+        while self._kept:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                swept = await self.sweep(datetime.now(UTC))
+            except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
+                log.warning("the inbox is swept again in %.0f s: %s", SWEEP_SECONDS, error)
+            else:
+                if swept.removed or swept.failed:
+                    log.info(
+                        "inbox: removed %d old objects, failed to remove %d", swept.removed, swept.failed
+                    )
+
+    async def sweep(self, now: datetime) -> Swept:
+        """Remove objects that are older than they may be; return how many.
+
+        ImageJobs are read from the API server, so that one which can't be read whole counts, too; those that
+        are created later come from the watch.
+
+        Raises:
+            StoreUnavailableError, KubeError: a list could not be had; what it would have held stays.
+        """
+        swept, named = Swept(), None
+        for _ in range(MAX_PAGES):
+            page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
+            if named is None and any(self._is_old(found, now) for found in page.objects):
+                named = await self._named()
+                continue  # that took a while: list the page again, in which some may have been replaced
+
+            await self._sweep_page(page.objects, now, named or set(), swept)
+            if swept.is_enough:
+                break
+            if page.is_last or not page.objects:
+                self._after = ""
+                break
+        return swept
+
+    async def _sweep_page(
+        self, objects: list[StoredObject], now: datetime, named: set[str], swept: Swept
+    ) -> None:
+        wanted = named | {job.spec.image.key for job in self._unfinished.values()}
+        for found in objects:
+            self._after = found.key
+            if self._is_old(found, now) and found.key not in wanted:
+                await self._remove(found.key, swept)
+            if swept.is_enough:
+                return
+
+    async def _remove(self, key: str, swept: Swept) -> None:
+        try:
+            await self._store.delete(key)
+        except (StoreUnavailableError, ObjectNotFoundError) as error:
+            log.warning("%s stays in the inbox for now: %s", key, error)
+            swept.failed += 1
+        else:
+            swept.removed += 1
+
+    def _is_old(self, found: StoredObject, now: datetime) -> bool:
+        is_ours = found.key.startswith(INBOX_PREFIX)  # whatever the bucket lists
+        return is_ours and self._kept is not None and found.modified < now - self._kept
+
+    async def _named(self) -> set[str]:
+        named: set[str] = set()
+        async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
+            named.update(key for body in bodies for key in _unfinished_key(body))
+        return named
+
+
+def _unfinished_key(body: dict[str, Any]) -> Iterator[str]:
+    """Yield the key that an ImageJob names, unless it is finished."""
+    match body:
+        case {"status": {"phase": str(phase)}} if phase in TERMINAL:
+            return
+        case {"spec": {"image": {"key": str(key)}}}:
+            yield key

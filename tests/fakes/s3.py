@@ -1,0 +1,147 @@
+"""An S3 server that keeps one bucket in a dict: objects, conditional writes, lists in pages."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Literal
+from urllib.parse import quote
+
+from aiohttp import web
+from vision_node_contract.store import StoreSettings
+
+Conditions = Literal["kept", "ignored", "unknown"]
+
+ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>no</Message></Error>'
+LIST = (
+    '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    "<IsTruncated>{}</IsTruncated>{}</ListBucketResult>"
+)
+ENTRY = "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>"
+
+
+@dataclass
+class Stored:
+    """An object as it was put."""
+
+    data: bytes
+    modified: datetime
+    media_type: str = "image/png"
+    sha256: str | None = None
+
+    @property
+    def etag(self) -> str:
+        # Of bytes and age, so that storing the same bytes again is seen as a change, too.
+        return f'"{hashlib.sha256(self.data + self.modified.isoformat().encode()).hexdigest()[:32]}"'
+
+
+async def nothing(_: str) -> None:
+    """Do nothing."""
+
+
+class S3:
+    """The bucket and what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Stored] = {}
+        self.conditions: Conditions = "kept"
+        self.fails: tuple[int, str] | None = None
+        """Status and code with which every request is refused."""
+        self.page = 1000
+        """Most keys of a list, whatever is asked for."""
+        self.before_put: Callable[[str], Awaitable[None]] = nothing
+        self.undeletable: set[str] = set()
+        """Keys under an object lock."""
+        self.requests: list[str] = []
+        """Method and path of each."""
+
+    def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
+        """Keep an object that was put there past the API."""
+        self.objects[key] = Stored(data, modified or datetime.now(UTC))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        self.requests.append(f"{request.method} {request.path}")
+        key = request.path.removeprefix("/bucket").removeprefix("/")
+        if self.fails:
+            return refusal(request, *self.fails)
+        if not key:
+            return self.listed(request)
+        match request.method:
+            case "PUT":
+                return await self.written(request, key)
+            case "DELETE":
+                if key in self.undeletable:
+                    return refusal(request, 403, "AccessDenied")
+                self.objects.pop(key, None)
+                return web.Response(status=204)
+            case _:
+                return self.read(request, key)
+
+    def read(self, request: web.Request, key: str) -> web.StreamResponse:
+        found = self.objects.get(key)
+        if found is None:
+            return refusal(request, 404, "NoSuchKey")
+        headers = {"ETag": found.etag, "Last-Modified": format_datetime(found.modified, usegmt=True)}
+        headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.data))}
+        if found.sha256:
+            headers["x-amz-meta-sha256"] = found.sha256
+        return web.Response(body=found.data, headers=headers)
+
+    async def written(self, request: web.Request, key: str) -> web.StreamResponse:
+        data, headers = await request.read(), request.headers
+        await self.before_put(key)
+        conditional = {"If-Match", "If-None-Match"} & {name.title() for name in headers}
+        if conditional and self.conditions == "unknown":
+            return refusal(request, 501, "NotImplemented")
+        if conditional and self.conditions == "kept" and not self.holds(request, key):
+            return refusal(request, 412, "PreconditionFailed")
+        sha256 = headers.get("x-amz-meta-sha256")
+        assert sha256 is None or "x-amz-meta-sha256" in headers["Authorization"]
+        self.objects[key] = Stored(data, datetime.now(UTC), headers["Content-Type"], sha256)
+        return web.Response()
+
+    def holds(self, request: web.Request, key: str) -> bool:
+        found = self.objects.get(key)
+        if request.headers.get("If-None-Match") == "*":
+            return found is None
+        return found is not None and request.headers["If-Match"] == found.etag
+
+    def listed(self, request: web.Request) -> web.StreamResponse:
+        query = request.query
+        assert query["list-type"] == "2"
+        after, prefix = query.get("start-after", ""), query["prefix"]
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+        most = min(self.page, int(query["max-keys"]))
+        shown = "".join(map(self.entry, keys[:most]))
+        answer = web.Response(text=LIST.format(str(len(keys) > most).lower(), shown))
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            answer.enable_compression(web.ContentCoding.gzip)
+        return answer
+
+    def entry(self, key: str) -> str:
+        found = self.objects[key]
+        modified = found.modified.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return ENTRY.format(quote(key), modified, found.etag.replace('"', "&quot;"), len(found.data))
+
+
+def refusal(request: web.Request, status: int, code: str) -> web.Response:
+    """Return S3's words for an error; the answer to a HEAD has none."""
+    return web.Response(status=status, text="" if request.method == "HEAD" else ERROR.format(code))
+
+
+@asynccontextmanager
+async def serving_s3() -> AsyncIterator[tuple[S3, StoreSettings]]:
+    """Serve an empty bucket; yield it, and how it is reached."""
+    s3, app = S3(), web.Application(client_max_size=1 << 26)
+    app.router.add_route("*", "/{path:.*}", s3.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield s3, StoreSettings(f"{host}:{port}", "bucket", "access", "top-secret", secure=False)
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,210 @@
+"""What the inbox loses with time, against a server that speaks S3's protocol."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fakes.s3 import S3, serving_s3
+from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.kube import UnavailableError
+from vision_node_contract.store import Store, StoreUnavailableError
+from vision_node_operator import inbox_expiry as module
+from vision_node_operator.inbox_expiry import InboxExpiry
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+KEPT = timedelta(days=7)
+OLD, YOUNG = NOW - timedelta(days=8), NOW - timedelta(days=6)
+
+
+def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
+    status = {"status": {"phase": phase}} if phase else {}
+    metadata = {"name": key.replace("/", "-"), "uid": "u", "resourceVersion": "5"}
+    return {"metadata": metadata, "spec": {"image": {"key": key}}, **status}
+
+
+class Cluster:
+    """Has ImageJobs, in pages of one; `asked` counts how often they were listed."""
+
+    path = "/imagejobs"
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.asked = 0
+        self.away = False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        assert path == self.path
+        self.asked += 1
+        if self.away:
+            raise UnavailableError(0, "NoAnswer", "away")
+        for body in self.bodies:
+            yield [body], "9"
+        self.meanwhile()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def watched() -> dict[str, ImageJob]:
+    """Unfinished ImageJobs as the operator's watch shows them."""
+    return {}
+
+
+@pytest.fixture
+async def behind() -> AsyncIterator[tuple[S3, Store]]:
+    async with serving_s3() as (s3, settings), Store.open(settings) as store:
+        yield s3, store
+
+
+@pytest.fixture
+def s3(behind: tuple[S3, Store]) -> S3:
+    return behind[0]
+
+
+@pytest.fixture
+def expiry(behind: tuple[S3, Store], cluster: Cluster, watched: dict[str, ImageJob]) -> InboxExpiry:
+    nothing: Any = cluster
+    return InboxExpiry(behind[1], nothing, nothing, KEPT, watched)
+
+
+async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExpiry) -> None:
+    for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
+        s3.put(key, modified=modified)
+    swept = await expiry.sweep(NOW)
+    assert (swept.removed, list(s3.objects)) == (2, ["inbox/d"])
+
+
+async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry) -> None:
+    others = ["images/a", "results/a/1", "inbox", "inboxes/a", "another/inbox/a"]
+    for key in others:
+        s3.put(key, modified=OLD)
+    assert (await expiry.sweep(NOW)).removed == 0
+    assert list(s3.objects) == others
+
+
+@pytest.mark.parametrize(
+    ("phase", "stays"),
+    [("queued", True), ("processing", True), (None, True), ("odd", True), ("done", False), ("failed", False)],
+)
+async def test_an_unfinished_job_keeps_its_image(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.bodies = [imagejob("inbox/z"), imagejob("inbox/a", phase)]
+    await expiry.sweep(NOW)
+    assert ("inbox/a" in s3.objects) == stays
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {"spec": None}, {"status": {"phase": ["done"]}}, {"spec": {"image": None}}, {"spec": {"image": {}}}],
+)
+async def test_an_odd_job_stops_nothing(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry, odd: dict[str, Any]
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.bodies = [{"metadata": {"name": "odd"}, **odd}]
+    assert (await expiry.sweep(NOW)).removed == 1
+
+
+async def test_so_does_one_that_was_created_while_jobs_were_listed(
+    s3: S3, cluster: Cluster, watched: dict[str, ImageJob], expiry: InboxExpiry
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    job = ImageJob.model_validate(imagejob("inbox/a"))
+    cluster.meanwhile = lambda: watched.update(it=job)
+    assert (await expiry.sweep(NOW)).removed == 0
+
+
+async def test_an_object_that_was_stored_again_meanwhile_is_young(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.meanwhile = lambda: s3.put("inbox/a", modified=NOW)
+    assert (await expiry.sweep(NOW)).removed == 0
+    assert "inbox/a" in s3.objects
+
+
+async def test_jobs_are_listed_once_and_only_if_something_is_old(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE_KEYS", 1)
+    s3.put("inbox/a", modified=YOUNG)
+    await expiry.sweep(NOW)
+    assert cluster.asked == 0
+    for key in ("inbox/b", "inbox/c"):
+        s3.put(key, modified=OLD)
+    assert (await expiry.sweep(NOW)).removed == 2
+    assert cluster.asked == 1
+
+
+async def test_while_kubernetes_is_away_nothing_goes(s3: S3, cluster: Cluster, expiry: InboxExpiry) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.away = True
+    with pytest.raises(UnavailableError):
+        await expiry.sweep(NOW)
+    assert list(s3.objects) == ["inbox/a"]
+
+
+async def test_while_storage_is_away_nothing_goes(s3: S3, expiry: InboxExpiry) -> None:
+    s3.fails = 503, "SlowDown"
+    with pytest.raises(StoreUnavailableError):
+        await expiry.sweep(NOW)
+
+
+async def test_a_sweep_is_bounded_and_the_next_goes_on(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE_KEYS", 3)
+    monkeypatch.setattr(module, "MAX_REMOVALS", 4)
+    for number in range(10):
+        s3.put(f"inbox/{number}", modified=OLD)
+    assert [(await expiry.sweep(NOW)).removed for _ in range(3)] == [4, 4, 2]
+    assert s3.objects == {}
+
+
+async def test_so_is_what_it_lists(s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAGE_KEYS", 2)
+    monkeypatch.setattr(module, "MAX_PAGES", 2)
+    for number in range(7):
+        s3.put(f"inbox/{number}", modified=YOUNG)
+    s3.put("inbox/6", modified=OLD)
+    lists = []
+    for _ in range(3):
+        s3.requests.clear()
+        await expiry.sweep(NOW)
+        lists.append(len([it for it in s3.requests if it.startswith("GET")]))
+    assert max(lists) <= 2
+    assert "inbox/6" not in s3.objects
+
+
+async def test_objects_that_can_not_be_removed_stop_no_others(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket may hold some back, by object lock for example; they come first in the list here."""
+    monkeypatch.setattr(module, "MAX_FAILURES", 5)
+    held = [f"inbox/{number:02}" for number in range(16)]
+    for key in [*held, "inbox/last"]:
+        s3.put(key, modified=OLD)
+    s3.undeletable = set(held)
+    swept = [await expiry.sweep(NOW) for _ in range(4)]
+    assert [it.failed for it in swept] == [5, 5, 5, 1]
+    assert list(s3.objects) == held
+
+
+async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> None:
+    s3.put("inbox/b", modified=OLD)
+    await expiry.sweep(NOW)
+    s3.put("inbox/a", modified=OLD)
+    assert (await expiry.sweep(NOW)).removed == 1
+
+
+async def test_without_a_limit_nothing_is_even_listed(behind: tuple[S3, Store], cluster: Cluster) -> None:
+    nothing: Any = cluster
+    await InboxExpiry(behind[1], nothing, nothing, None, {}).run()
+    assert behind[0].requests == []

@@ -1,0 +1,40 @@
+"""What each component may do in the bucket: what its work needs, and nothing else."""
+
+import fnmatch
+
+import pytest
+from vision_node_operator.storage_setup import RIGHTS, policy
+
+GET, PUT, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
+
+ALLOWED: dict[tuple[str, str], set[str]] = {
+    ("api", "images/a"): {GET, PUT, DELETE},
+    ("api", "inbox/holiday/a"): {GET, PUT, DELETE},
+    ("api", "results/u/1"): {GET},
+    ("operator", "images/a"): {DELETE},
+    ("operator", "inbox/holiday/a"): {DELETE},
+    ("operator", "results/u/1"): {DELETE},
+    ("describer", "images/a"): {GET},
+    ("describer", "inbox/holiday/a"): {GET},
+    ("describer", "results/u/1"): {PUT},
+    **{(user, key): set() for user in RIGHTS for key in ("a", "inbox", "inboxes/a", "image/a")},
+}
+
+
+def actions(user: str, resource: str) -> set[str]:
+    """Return what the user's policy allows on a resource."""
+    statements = policy("bucket", RIGHTS[user])["Statement"]
+    matching = [it for it in statements if any(fnmatch.fnmatchcase(resource, r) for r in it["Resource"])]
+    assert all(it["Effect"] == "Allow" for it in matching)
+    return {action for it in matching for action in it["Action"]}
+
+
+@pytest.mark.parametrize(("user", "key"), ALLOWED)
+def test_objects(user: str, key: str) -> None:
+    assert actions(user, f"arn:aws:s3:::bucket/{key}") == ALLOWED[user, key]
+
+
+@pytest.mark.parametrize("user", RIGHTS)
+def test_the_bucket_is_listed_and_nothing_more(user: str) -> None:
+    assert actions(user, "arn:aws:s3:::bucket") == {"s3:ListBucket"}
+    assert actions(user, "arn:aws:s3:::another") == set()

@@ -1,0 +1,165 @@
+"""What the bucket's client tells of objects, and how it writes only if no other writer came first."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+from fakes.s3 import S3, serving_s3
+from vision_node_contract.reasons import Reason
+from vision_node_contract.store import (
+    ObjectChangedError,
+    ObjectNotFoundError,
+    Store,
+    StoreUnavailableError,
+)
+
+KEY = "inbox/a.png"
+DATA = b"image"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+async def bucket() -> AsyncIterator[tuple[S3, Store]]:
+    async with serving_s3() as (s3, settings), Store.open(settings) as store:
+        yield s3, store
+
+
+@pytest.fixture
+def s3(bucket: tuple[S3, Store]) -> S3:
+    return bucket[0]
+
+
+@pytest.fixture
+def store(bucket: tuple[S3, Store]) -> Store:
+    return bucket[1]
+
+
+async def test_what_is_known_of_an_object(s3: S3, store: Store) -> None:
+    await store.put_if(KEY, DATA, "image/png", SHA256, None)
+    found = await store.stat(KEY)
+    assert (found.key, found.size_bytes, found.media_type, found.sha256) == (KEY, 5, "image/png", SHA256)
+    assert found.etag == s3.objects[KEY].etag
+    assert abs(found.modified - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_an_object_that_something_else_has_put_there(s3: S3, store: Store) -> None:
+    s3.put(KEY, b"")
+    found = await store.stat(KEY)
+    assert (found.size_bytes, found.sha256) == (0, None)
+
+
+async def test_an_object_that_is_not_there(store: Store) -> None:
+    with pytest.raises(ObjectNotFoundError):
+        await store.stat(KEY)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (404, "NoSuchBucket", Reason.BUCKET_NOT_FOUND),
+        (403, "AccessDenied", Reason.STORAGE_DENIED),
+        (503, "SlowDown", Reason.STORAGE_UNAVAILABLE),
+    ],
+)
+async def test_a_refusal_of_head_says_why(
+    s3: S3, store: Store, status: int, code: str, reason: Reason
+) -> None:
+    s3.fails = status, code
+    with pytest.raises(StoreUnavailableError) as caught:
+        await store.stat(KEY)
+    assert (caught.value.reason, caught.value.code) == (reason, code)
+
+
+@pytest.mark.parametrize("present", [True, False])
+async def test_a_new_object_replaces_none(s3: S3, store: Store, present: bool) -> None:  # noqa: FBT001
+    if present:
+        s3.put(KEY, b"other")
+        with pytest.raises(ObjectChangedError):
+            await store.put_if(KEY, DATA, "image/png", SHA256, None)
+    else:
+        await store.put_if(KEY, DATA, "image/png", SHA256, None)
+    assert s3.objects[KEY].data == (b"other" if present else DATA)
+
+
+async def test_what_was_read_is_what_is_replaced(s3: S3, store: Store) -> None:
+    s3.put(KEY, b"first")
+    etag = (await store.stat(KEY)).etag
+    s3.put(KEY, b"second")
+    with pytest.raises(ObjectChangedError):
+        await store.put_if(KEY, DATA, "image/png", SHA256, etag)
+    await store.put_if(KEY, DATA, "image/png", SHA256, (await store.stat(KEY)).etag)
+    assert s3.objects[KEY].data == DATA
+
+
+async def test_an_object_that_is_gone_can_not_be_replaced(s3: S3, store: Store) -> None:
+    s3.put(KEY, b"first")
+    etag = (await store.stat(KEY)).etag
+    del s3.objects[KEY]
+    with pytest.raises(ObjectChangedError):
+        await store.put_if(KEY, DATA, "image/png", SHA256, etag)
+
+
+async def test_a_store_without_conditional_writes_gets_plain_ones(s3: S3, store: Store) -> None:
+    s3.conditions = "unknown"
+    await store.put_if(KEY, DATA, "image/png", SHA256, None)
+    assert s3.objects[KEY].data == DATA
+
+
+async def test_lists_come_in_pages_in_the_order_of_keys(s3: S3, store: Store) -> None:
+    keys = sorted(["inbox/a b", "inbox/a+b", "inbox/a%b", "inbox/ä", "inbox/b/c"], key=str.encode)
+    for key in [*keys, "images/1", "inboy"]:
+        s3.put(key)
+    seen, after, pages = [], "", 0
+    while True:
+        page = await store.list_page("inbox/", after, 2)
+        seen += [it.key for it in page.objects]
+        pages += 1
+        if page.is_last:
+            break
+        after = seen[-1]
+    assert (seen, pages) == (keys, 3)
+
+
+async def test_an_entry_of_a_list(s3: S3, store: Store) -> None:
+    modified = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    s3.put(KEY, DATA, modified)
+    page = await store.list_page("inbox/", "", 1000)
+    (entry,) = page.objects
+    assert (entry.key, entry.size_bytes, entry.modified) == (KEY, 5, modified)
+    assert page.is_last
+
+
+async def test_a_list_of_nothing(store: Store) -> None:
+    assert (await store.list_page("inbox/", "", 1000)).objects == []
+
+
+ENTITIES = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+BILLION_LAUGHS = (
+    f'<!DOCTYPE l [<!ENTITY a0 "ha">{ENTITIES}]>'
+    "<ListBucketResult><IsTruncated>&a9;</IsTruncated></ListBucketResult>"
+)
+"""Entities that expand to 2 GB."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<html>",
+        "<html></html>",
+        "<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>inbox/a</Key><Size>x</Size>"
+        "<LastModified>2026-01-02T03:04:05Z</LastModified></Contents></ListBucketResult>",
+        BILLION_LAUGHS,
+    ],
+)
+async def test_what_is_no_list(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(self: S3, request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    monkeypatch.setattr(S3, "answer", answer)
+    async with serving_s3() as (_, settings), Store.open(settings) as store:
+        with pytest.raises(StoreUnavailableError):
+            await store.list_page("inbox/", "", 1000)
