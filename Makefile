@@ -86,10 +86,11 @@ lint-chart:
 	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Put the style right, and the chart's copies of the CRDs
+format: ## Put the style right, and the chart's copies of the CRDs and of its values
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
+	@cp charts/vision-node/values.yaml charts/vision-node/defaults.yaml
 
 ##@ Measure it
 

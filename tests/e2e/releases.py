@@ -88,6 +88,11 @@ class Elsewhere:
             "upgrade", "--install", self.release, str(chart), "-n", self.namespace, *wait, values=merged
         )
 
+    def upgrade(self) -> str:
+        """Upgrade to the chart of this revision, as users do who keep their values in the release alone."""
+        wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
+        return self.helm("upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait)
+
     def describes(self) -> str:
         """Run `helm test`, which describes a picture; return what it prints."""
         return self.helm("test", self.release, "-n", self.namespace, *TIMEOUT)

@@ -316,7 +316,7 @@ def test_an_upgrade_from_the_first_chart_keeps_jobs_images_and_credentials(
         place.kubectl("wait", "pod", "-l", "app.kubernetes.io/component=operator", "--for=delete")
         queued = submitted(place, photo)
 
-        place.install()
+        place.upgrade()
         assert keys_of(place) == keys
         place.kubectl("wait", f"imagejob/{queued}", "--for=condition=Complete", "--timeout=60s")
         after = imagejobs(place)

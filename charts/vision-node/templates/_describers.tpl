@@ -1,7 +1,9 @@
-{{/* "true" if the values have that Describer and don't disable it: (list . "openai") */}}
+{{/* "true" if the values have that Describer and don't disable it; openai has to be enabled: (list . "openai") */}}
 {{- define "vision-node.hasDescriber" -}}
-{{- $values := index (index . 0).Values.describers (index . 1) }}
-{{- if and $values (ne (toString $values.enabled) "false") }}true{{ end }}
+{{- $name := index . 1 }}
+{{- with index (index . 0).Values.describers $name }}
+{{- if or .enabled (and (not (hasKey . "enabled")) (ne $name "openai")) }}true{{ end }}
+{{- end }}
 {{- end }}
 
 {{- define "vision-node.defaultDescriber" -}}
