@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .description import Result, summarize
-from .imagejob import Condition, ImageJob, JobError, StoredResult
+from .imagejob import Condition, ImageJob, JobError, LossesByCause, StoredResult
 from .reasons import Reason
 
 StatusPatch = dict[str, Any]
@@ -85,7 +85,7 @@ def requeue(
     """
     return {
         "phase": "queued",
-        **({"losses": job.status.losses + 1} if lost else {}),
+        **(_lost(job, reason) if lost else {}),
         **({"suspect": True} if suspect else {}),
         "worker": None,
         "attemptDeadline": None,
@@ -98,6 +98,15 @@ def requeue(
 def timestamp(moment: datetime) -> str:
     """Return RFC 3339 with microseconds (metav1.MicroTime)."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
+    """Count an attempt that costs nothing: among all, which is what older releases know, and by its cause."""
+    counted: StatusPatch = {"losses": job.status.losses + 1}
+    if cause := reason.cause:
+        before = job.status.losses_by_cause or LossesByCause()
+        counted["lossesByCause"] = {cause.value: before.count(cause) + 1}
+    return counted
 
 
 def _finished(job: ImageJob, now: datetime) -> StatusPatch:

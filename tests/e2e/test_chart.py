@@ -331,6 +331,7 @@ def test_a_worker_commits_nothing_of_anothers(workers: Workers, assigned: str, p
         ({"attempts": 0}, "does not change the assignment"),
         ({"startTime": None}, "does not change the assignment"),
         ({"losses": 1}, "does not change the assignment"),
+        ({"lossesByCause": {"worker": 1}}, "does not change the assignment"),
         ({"suspect": True}, "does not change the assignment"),
         ({**DONE, "worker": None}, "does not change the assignment"),
         ({**FAILED, "attempts": 9}, "does not change the assignment"),
