@@ -63,12 +63,17 @@ class Condition(Resource):
 
 
 class StoredResult(Resource):
-    """The description, or where it is: exactly one of `inline` and `key` (object key) is set."""
+    """The description, or where it is: exactly one of `inline` and `key` (object key) is set.
+
+    `sha256` (hex) and `size_bytes` are of the object; workers of older releases don't tell them.
+    """
 
     describer: str
     summary: str
     model: str | None = None
     key: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
     inline: Result | None = None
     fallback: Fallback | None = None
     usage: Usage | None = None

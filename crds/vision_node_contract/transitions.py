@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from .description import Result, summarize
 from .imagejob import Condition, ImageJob, JobError, LossesByCause, StoredResult
+from .objects import ResultObject
 from .reasons import Reason
 
 StatusPatch = dict[str, Any]
@@ -31,21 +32,23 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
     }
 
 
-def complete(job: ImageJob, *, result: Result, key: str | None, now: datetime) -> StatusPatch:
-    """Processing → done; without a `key` (object key of the stored result) the result is inline."""
-    stored = StoredResult(
+def complete(job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime) -> StatusPatch:
+    """Processing → done; a result that is not `stored` in the bucket is inline."""
+    told = StoredResult(
         describer=result.describer,
         model=result.model,
         summary=summarize(result.description),
-        inline=None if key else result,
-        key=key,
+        inline=None if stored else result,
+        key=stored.key if stored else None,
+        sha256=stored.sha256 if stored else None,
+        size_bytes=stored.size_bytes if stored else None,
         fallback=result.fallback,
         usage=result.usage,
     )
     return {
         "phase": "done",
         **_finished(job, now),
-        "result": stored.to_json(),
+        "result": told.to_json(),
         "error": None,
         "conditions": _with(job, "Complete", "True", "Described", "the image is described", now),
     }

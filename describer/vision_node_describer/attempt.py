@@ -23,7 +23,7 @@ from vision_node_contract.kube import (
     UnavailableError,
     backoff,
 )
-from vision_node_contract.objects import INLINE_RESULT_BYTES, result_key
+from vision_node_contract.objects import INLINE_RESULT_BYTES, ResultObject
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 from vision_node_contract.transitions import StatusPatch
@@ -173,11 +173,12 @@ class Attempts:
     async def _keep(self, job: ImageJob, result: Result) -> Outcome:
         """Return the outcome `done`, with the result in it or, when that is too large, in the bucket."""
         data = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
-        key = None
-        if len(data) > INLINE_RESULT_BYTES:
-            key = result_key(job.metadata.uid, job.status.attempts)
-            await self._store.put(key, data, "application/json")
-        return lambda current: transitions.complete(current, result=result, key=key, now=datetime.now(UTC))
+        stored = ResultObject.of(job, data) if len(data) > INLINE_RESULT_BYTES else None
+        if stored:
+            await self._store.put(stored.key, data, "application/json", stored.sha256)
+        return lambda current: transitions.complete(
+            current, result=result, stored=stored, now=datetime.now(UTC)
+        )
 
     async def _commit(self, job: ImageJob, outcome: Outcome) -> None:
         """Write the outcome, unless the assignment is no longer ours.

@@ -359,7 +359,8 @@ def test_a_worker_names_no_result_but_its_own(
     uid = elsewhere("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
 
     def commit(key: str) -> tuple[int, str]:
-        return workers.write(assigned, {**DONE, "result": {**DONE["result"], "key": key}}, pod="mine")
+        stored = {"key": key, "sha256": "0" * 64, "sizeBytes": 5000}
+        return workers.write(assigned, {**DONE, "result": {**DONE["result"], **stored}}, pod="mine")
 
     for key in (f"results/{uuid.uuid4()}/1", f"results/{uid}/2", "images/another", ""):
         code, said = commit(key)
