@@ -1,6 +1,7 @@
 """The worker: each assignment once, no more than it may have; its end and its last words."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from vision_node_contract.names import WARNING_ANNOTATION
 from vision_node_describer import lease
 from vision_node_describer import worker as module
 from vision_node_describer.last_words import LastWords
-from vision_node_describer.worker import Worker
+from vision_node_describer.worker import Assignment, Worker
 
 
 class Attempts:
@@ -151,6 +152,24 @@ async def test_it_ends_when_nothing_ends_within_the_describers_timeout(
         attempts.ends[name].set()
     await asyncio.sleep(0.1)
     assert worker.useless.is_set() == hangs, why
+
+
+async def test_attempts_that_run_out_of_time_are_no_sign_of_life(attempts: Attempts) -> None:
+    """They end because they wait for threads that hang, and the next ones will, too."""
+    parts: Any = (attempts,)
+    worker = Worker(*parts, timeout_seconds=0.02)
+    worker.take(Event("ADDED", [assigned("hung")]))
+    await asyncio.sleep(0)
+    worker.take(Event("DELETED", [assigned("hung")]))
+    async with asyncio.timeout(2):
+        for name in map(str, itertools.count()):
+            worker.take(Event("ADDED", [assigned(name)]))
+            await asyncio.sleep(0)
+            worker._begun[Assignment(name, name, 1)] -= 0.02
+            attempts.ends[name].set()
+            await asyncio.sleep(0.002)  # in which it ends, and the worker may look
+            if worker.useless.is_set():
+                return
 
 
 @pytest.mark.parametrize(("own_seconds", "hangs"), [(None, True), (3600, False)])
