@@ -17,6 +17,7 @@ from vision_node_contract.store import Store, StoreSettings
 from .attempt import SHARE_OF_ATTEMPT, Attempts
 from .describers import load_or_explain
 from .describers.fallback import standing_by
+from .describers.picture import limit_pixels
 from .lease import keep_lease, withdraw_lease
 from .settings import Settings
 
@@ -151,6 +152,7 @@ class Worker:
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM, then finish what is held."""
+    limit_pixels(settings.max_image_pixels)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

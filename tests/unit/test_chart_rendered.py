@@ -335,6 +335,15 @@ def test_every_field_of_a_result_is_its_worker_s_to_write() -> None:
     assert schema["properties"]["result"]["properties"].keys() == said | stored
 
 
+@pytest.mark.parametrize("pixels", [1, 250_000_000])
+def test_workers_read_as_many_pixels_as_the_api_accepts(pixels: int) -> None:
+    objects = template({"limits": {"imagePixels": pixels}})
+    for name in ("vision-node-api", "worker-metadata"):
+        (container,) = containers(pod(objects, name))
+        told = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert told.get("MAX_IMAGE_PIXELS") == str(pixels), name
+
+
 def test_selectors_never_change() -> None:
     objects = rendered("default")
     for kind in ("Deployment", "StatefulSet"):

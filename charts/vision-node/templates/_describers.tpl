@@ -67,6 +67,7 @@ spec:
         - name: MEMORY_LIMIT_BYTES
           valueFrom: {resourceFieldRef: {resource: limits.memory}}
         - {name: MAX_IMAGE_BYTES, value: {{ .Values.limits.imageBytes | int64 | quote }}}
+        - {name: MAX_IMAGE_PIXELS, value: {{ .Values.limits.imagePixels | int64 | quote }}}
         {{- include "vision-node.s3Env" (list . "describer") | nindent 8 }}
         {{- if .Values.providers.caBundle.configMap }}
         # Each client looks for its own.
