@@ -67,32 +67,23 @@ def test_what_is_being_deleted_already_is_not_deleted_again() -> None:
 class Refusing:
     """Refuses every deletion, as an admission webhook may."""
 
-    def __init__(self) -> None:
-        self.asked = 0
-
     async def perform(self, action: Write, now: datetime) -> Any:
-        self.asked += 1
         raise KubeError(403, "Forbidden", "not this one")
 
 
-async def refuse(world: World, *, times: int) -> Refusing:
-    """Have the deletion of the ImageJob `j` refused so often in a row."""
-    writer, ended = Refusing(), asyncio.Event()
-    parts: Any = (world.state, writer, None, "ns", ended)
-    performer = Performer(*parts)
-    for _ in range(times):
-        ended.clear()
-        performer.begin(Expire("j", world.version), NOW)
-        await asyncio.wait_for(ended.wait(), 5)
-    return writer
+async def refuse(world: World) -> None:
+    """Have the deletion of the ImageJob `j` refused."""
+    ended = asyncio.Event()
+    parts: Any = (world.state, Refusing(), None, "ns", ended)
+    Performer(*parts).begin(Expire("j", world.version), NOW)
+    await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_then() -> None:
     world = World()
     over(world, "j")
-    writer = await refuse(world, times=3)
+    await refuse(world)
     until = world.state.held_off["imagejobs/j"]
-    assert writer.asked == 3
     assert list(world.state.backlog.expired(until - timedelta(milliseconds=1))) == []
     assert [done.name for done in world.state.backlog.expired(until)] == ["j"]
 
@@ -100,7 +91,7 @@ async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_
 async def test_a_longer_time_to_live_counts_after_a_refused_deletion() -> None:
     world = World()
     over(world, "j")
-    await refuse(world, times=1)
+    await refuse(world)
     world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10**6})
     assert [done.name for done in world.state.backlog.finished.values()] == ["j"]
     assert world.decide(after=10**5) == []
