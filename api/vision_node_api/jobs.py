@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vision_node_contract.description import Result
-from vision_node_contract.imagejob import Image, ImageJob, Spec
+from vision_node_contract.imagejob import Image, ImageJob, Spec, StoredResult
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
-from vision_node_contract.objects import new_image_key, own_result_key
+from vision_node_contract.objects import is_as_stored, new_image_key, own_result_key
 from vision_node_contract.reasons import STORAGE_REASONS, Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 
@@ -126,7 +126,7 @@ class Jobs:
 
         Raises:
             Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 410 ResultGone;
-                404; 503.
+                502 ResultChanged, ResultUnreadable; 404; 503.
         """
         job = await self._confirmed(await self.get(job_id))
         status = job.status
@@ -135,7 +135,7 @@ class Jobs:
         if status.phase != "done" or status.result is None:
             detail = f"the job is {status.phase}; ask again later, or follow /status/{job_id}"
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
-        result = status.result.inline or await self._read_result(job)
+        result = status.result.inline or await self._read_result(job, status.result)
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     async def _confirmed(self, job: ImageJob) -> ImageJob:
@@ -186,18 +186,37 @@ class Jobs:
             return await self.imagejobs.get(name)
         return None
 
-    async def _read_result(self, job: ImageJob) -> Result:
+    async def _read_result(self, job: ImageJob, named: StoredResult) -> Result:
+        """Return the result that lies in the bucket, if it is still what the worker stored there."""
         key = own_result_key(job)
         if key is None:
             detail = "the job is done, but what it names is not its own result; submit the image again"
             raise Problem(410, "ResultGone", detail)
+
+        data = await self._fetch_result(key, named.size_bytes or MAX_RESULT_BYTES)
+        if not is_as_stored(named, data):
+            log.warning("object %s is not what the worker of job %s stored", key, job.metadata.name)
+            detail = (
+                "the job is done, but its result in storage was overwritten since: it does not have the "
+                "SHA-256 that the job names; submit the image again"
+            )
+            raise Problem(502, "ResultChanged", detail)
+
         try:
-            with self.storing():
-                return Result.model_validate_json(await self.store.get(key, MAX_RESULT_BYTES))
-        except ObjectNotFoundError as error:
-            raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
+            return Result.model_validate_json(data)
         except ValueError as error:
             raise Problem(502, "ResultUnreadable", "what storage holds is not a result") from error
+
+    async def _fetch_result(self, key: str, size_bytes: int) -> bytes:
+        """Return a stored result's bytes, and at most one more than it should have."""
+        if size_bytes > MAX_RESULT_BYTES:
+            detail = f"the job's result has {size_bytes} bytes, and at most {MAX_RESULT_BYTES} are read"
+            raise Problem(502, "ResultUnreadable", detail)
+        try:
+            with self.storing():
+                return await self.store.get(key, size_bytes)
+        except ObjectNotFoundError as error:
+            raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
 
     async def _discard(self, key: str) -> None:
         """Remove an upload that no ImageJob names; if that fails, the operator's sweep will."""

@@ -123,7 +123,7 @@ def known_status(scope: Scope, job_id: str) -> str | None:
     return _status(job, jobs.describers).model_dump_json() if job else None
 
 
-@router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 503), _PROBLEM))
+@router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
 async def result(job_id: str, jobs: Injected) -> dict[str, Any]:
     """Return the description of a job that is done; 409 while it isn't, with the error if it failed."""
     return await jobs.result(job_id)

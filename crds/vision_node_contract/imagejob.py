@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from .description import Fallback, Options, Result, Usage
 from .names import GROUP, KIND, VERSION
+from .reasons import Cause
 
 Phase = Literal["queued", "processing", "done", "failed"]
 TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
@@ -62,12 +63,17 @@ class Condition(Resource):
 
 
 class StoredResult(Resource):
-    """The description, or where it is: exactly one of `inline` and `key` (object key) is set."""
+    """The description, or where it is: exactly one of `inline` and `key` (object key) is set.
+
+    `sha256` (hex) and `size_bytes` are of the object; workers of older releases don't tell them.
+    """
 
     describer: str
     summary: str
     model: str | None = None
     key: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
     inline: Result | None = None
     fallback: Fallback | None = None
     usage: Usage | None = None
@@ -82,6 +88,24 @@ class JobError(Resource):
     retry_after_seconds: float | None = None
 
 
+class LossesByCause(Resource):
+    """Attempts that cost nothing, by what ended them."""
+
+    worker: int = 0
+    storage: int = 0
+    provider: int = 0
+
+    def count(self, cause: Cause) -> int:
+        """Return how many attempts that ended."""
+        counts = {Cause.WORKER: self.worker, Cause.STORAGE: self.storage, Cause.PROVIDER: self.provider}
+        return counts[cause]
+
+    @property
+    def total(self) -> int:
+        """How many attempts all causes ended."""
+        return self.worker + self.storage + self.provider
+
+
 class Status(Resource):
     """What has come of an ImageJob. Times are UTC."""
 
@@ -89,6 +113,7 @@ class Status(Resource):
     conditions: list[Condition] = []
     attempts: int = 0
     losses: int = 0
+    losses_by_cause: LossesByCause | None = None
     suspect: bool = False
     worker: str | None = None
     attempt_deadline: datetime | None = None
@@ -98,6 +123,14 @@ class Status(Resource):
     duration: str | None = None
     result: StoredResult | None = None
     error: JobError | None = None
+
+    def losses_to(self, cause: Cause) -> int:
+        """Return how many attempts count as lost to `cause`.
+
+        Those that an operator of an older release counted, without a cause, count towards each: as they did.
+        """
+        known = self.losses_by_cause or LossesByCause()
+        return max(0, self.losses - known.total) + known.count(cause)
 
 
 class Metadata(Resource):

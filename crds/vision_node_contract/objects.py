@@ -5,9 +5,12 @@ inbox/<name>                 put there by POST /inbox/<name>, for ImageJobs crea
 results/<job uid>/<attempt>  results too large for the ImageJob's status, written by workers
 """
 
+import hashlib
 import uuid
+from dataclasses import dataclass
+from typing import Self
 
-from .imagejob import ImageJob
+from .imagejob import ImageJob, StoredResult
 
 IMAGES_PREFIX = "images/"
 INBOX_PREFIX = "inbox/"
@@ -41,6 +44,30 @@ def own_result_key(job: ImageJob) -> str | None:
     """
     result, own = job.status.result, result_key(job.metadata.uid, job.status.attempts)
     return own if result and result.key == own else None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """A result that is stored in the bucket, as the ImageJob's status names it."""
+
+    key: str
+    sha256: str
+    """Hexadecimal."""
+    size_bytes: int
+
+    @classmethod
+    def of(cls, job: ImageJob, data: bytes) -> Self:
+        """Return what names `data` as the result of the attempt under way."""
+        key = result_key(job.metadata.uid, job.status.attempts)
+        return cls(key, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def is_as_stored(result: StoredResult, data: bytes) -> bool:
+    """Return whether `data` is what the worker stored: every worker may write to every result's key.
+
+    What an older worker stored, which tells no SHA-256, can't be checked and passes.
+    """
+    return result.sha256 is None or hashlib.sha256(data).hexdigest() == result.sha256
 
 
 def result_key(uid: str, attempt: int) -> str:

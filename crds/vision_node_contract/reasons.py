@@ -3,6 +3,14 @@
 from enum import StrEnum
 
 
+class Cause(StrEnum):
+    """What ended an attempt that costs nothing: keys of an ImageJob's `status.lossesByCause`."""
+
+    WORKER = "worker"
+    STORAGE = "storage"
+    PROVIDER = "provider"
+
+
 class Reason(StrEnum):
     """Machine-readable reasons, CamelCase as Kubernetes' API conventions want. Part of the API."""
 
@@ -39,6 +47,11 @@ class Reason(StrEnum):
         """Whether another attempt may end differently with nothing changed by a person."""
         return self in _TRANSIENT
 
+    @property
+    def cause(self) -> Cause | None:
+        """What is to blame in place of the image and its describer; None: they are."""
+        return Cause.STORAGE if self in STORAGE_REASONS else _CAUSES.get(self)
+
 
 STORAGE_REASONS = frozenset(
     {
@@ -50,6 +63,8 @@ STORAGE_REASONS = frozenset(
     }
 )
 """Reasons that say that the bucket, and not the image, is what failed an attempt."""
+
+_CAUSES = {Reason.WORKER_LOST: Cause.WORKER, Reason.RATE_LIMITED: Cause.PROVIDER}
 
 _TRANSIENT = STORAGE_REASONS | frozenset(
     {

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .description import Result, summarize
-from .imagejob import Condition, ImageJob, JobError, StoredResult
+from .imagejob import Condition, ImageJob, JobError, LossesByCause, StoredResult
+from .objects import ResultObject
 from .reasons import Reason
 
 StatusPatch = dict[str, Any]
@@ -31,21 +32,23 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
     }
 
 
-def complete(job: ImageJob, *, result: Result, key: str | None, now: datetime) -> StatusPatch:
-    """Processing → done; without a `key` (object key of the stored result) the result is inline."""
-    stored = StoredResult(
+def complete(job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime) -> StatusPatch:
+    """Processing → done; a result that is not `stored` in the bucket is inline."""
+    told = StoredResult(
         describer=result.describer,
         model=result.model,
         summary=summarize(result.description),
-        inline=None if key else result,
-        key=key,
+        inline=None if stored else result,
+        key=stored.key if stored else None,
+        sha256=stored.sha256 if stored else None,
+        size_bytes=stored.size_bytes if stored else None,
         fallback=result.fallback,
         usage=result.usage,
     )
     return {
         "phase": "done",
         **_finished(job, now),
-        "result": stored.to_json(),
+        "result": told.to_json(),
         "error": None,
         "conditions": _with(job, "Complete", "True", "Described", "the image is described", now),
     }
@@ -85,7 +88,7 @@ def requeue(
     """
     return {
         "phase": "queued",
-        **({"losses": job.status.losses + 1} if lost else {}),
+        **(_lost(job, reason) if lost else {}),
         **({"suspect": True} if suspect else {}),
         "worker": None,
         "attemptDeadline": None,
@@ -98,6 +101,15 @@ def requeue(
 def timestamp(moment: datetime) -> str:
     """Return RFC 3339 with microseconds (metav1.MicroTime)."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
+    """Count an attempt that costs nothing: among all, which is what older releases know, and by its cause."""
+    counted: StatusPatch = {"losses": job.status.losses + 1}
+    if cause := reason.cause:
+        before = job.status.losses_by_cause or LossesByCause()
+        counted["lossesByCause"] = {cause.value: before.count(cause) + 1}
+    return counted
 
 
 def _finished(job: ImageJob, now: datetime) -> StatusPatch:

@@ -4,13 +4,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from inspect import iscoroutinefunction
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from vision_node_contract import transitions
 from vision_node_contract.description import Description, Options, Result
@@ -23,7 +22,7 @@ from vision_node_contract.kube import (
     UnavailableError,
     backoff,
 )
-from vision_node_contract.objects import INLINE_RESULT_BYTES, result_key
+from vision_node_contract.objects import INLINE_RESULT_BYTES, ResultObject
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
 from vision_node_contract.transitions import StatusPatch
@@ -34,8 +33,9 @@ from .describers.interface import attempt_seconds
 from .describers.picture import is_truncated
 from .describers.warned import warn_of_truncation
 from .last_words import LastWords
-from .memory import Budget
+from .memory import FETCH_COPIES, Budgets
 from .settings import Settings
+from .threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,17 +70,25 @@ class Attempts:
         self._fallback = fallback
         self._executor = executor
         self._settings = settings
-        self._budget = Budget(settings.memory_limit_bytes)
+        self._budgets = Budgets.of(settings.memory_limit_bytes, settings.max_image_bytes)
+        self._begun: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
+        """By attempt: what may go on in threads when it is given up."""
         self._last_words = LastWords()
 
     async def attempt(self, job: ImageJob) -> None:
-        """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises."""
+        """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises.
+
+        An attempt that ran out of time commits that at once, but ends only when its threads have ended: what
+        they use is in use, and a worker whose threads hang is to notice.
+        """
         try:
             outcome = await self._outcome(job)
             await self._commit(job, outcome)
         except Exception:
             # Whatever it is, the others go on; the operator requeues this one at its deadline.
             log.exception("ImageJob %s: attempt given up", job.metadata.name)
+        finally:
+            await self._until_ended(job)
 
     async def _outcome(self, job: ImageJob) -> Outcome:
         try:
@@ -100,8 +108,7 @@ class Attempts:
 
     async def _describe(self, job: ImageJob) -> Outcome:
         started = time.monotonic()
-        image = await self._fetch(job)
-        describer, description = await self._described(job, image)
+        describer, description = await self._described(job)
         result = Result(
             **description.model_dump(by_alias=True),
             describer=describer,
@@ -109,12 +116,12 @@ class Attempts:
         )
         return await self._keep(job, result)
 
-    async def _described(self, job: ImageJob, image: bytes) -> tuple[str, Description]:
+    async def _described(self, job: ImageJob) -> tuple[str, Description]:
         """Return who described the image, and how: the describer, or its fallback when it may stand in."""
         options = job.spec.options or Options()
         name, fallback = self._settings.describer, self._settings.fallback
         try:
-            return name, await self._run(self._describer, image, job)
+            return name, await self._run(self._describer, job)
         except DescribeError as error:
             attempt = job.status.attempts - job.status.losses
             most = job.spec.max_attempts or self._settings.max_attempts
@@ -122,62 +129,105 @@ class Attempts:
             if not (may and fallback and self._fallback):
                 raise
             log.warning("ImageJob %s: %s stands in: %s", job.metadata.name, fallback, error.message)
-            return fallback, instead_of(name, error, await self._run(self._fallback, image, job))
+            return fallback, instead_of(name, error, await self._run(self._fallback, job))
 
-    async def _run(self, describer: Describer, image: bytes, job: ImageJob) -> Description:
-        with self._last_words.describing(job.metadata.uid):
-            wanted, truncated = await self._in_thread(_look, describer, image)
-
-        description = await self._ask(describer, image, job, wanted)
+    async def _run(self, describer: Describer, job: ImageJob) -> Description:
+        options = job.spec.options or Options()
+        description, truncated = await self._ask(describer, job, options)
         if not truncated:
             return description
         log.warning("ImageJob %s: the file ends too early", job.metadata.name)
-        return warn_of_truncation(description, job.spec.options or Options())
+        return warn_of_truncation(description, options)
 
-    async def _ask(self, describer: Describer, image: bytes, job: ImageJob, wanted: int) -> Description:
-        """Return what the describer says, called as its kind wants it, within `wanted` bytes of memory."""
-        options, decoding = job.spec.options or Options(), self._decoding(job, wanted)
-        if not iscoroutinefunction(describer.describe):
-            async with decoding:
-                return cast("Description", await self._in_thread(describer.describe, image, options))
+    async def _ask(self, describer: Describer, job: ImageJob, options: Options) -> tuple[Description, bool]:
+        """Return what the describer, called as its kind wants it, says, and whether the file is truncated."""
+        call = describer.describe
+        if not iscoroutinefunction(call):
+            plain = cast("Callable[[bytes, Options], Description]", call)
+            return await self._looked_at(describer, job, lambda image: self._in_thread(plain, image, options))
 
         seconds = job.spec.timeout_seconds or self._settings.timeout_seconds
         attempt_seconds.set(seconds)
         async with _limited(seconds):
-            if isinstance(describer, Remote):
-                async with decoding:
-                    prepared = await self._in_thread(describer.prepare, image, options)
-                return await describer.ask(prepared, options)
-            async with decoding:
-                return cast("Description", await describer.describe(image, options))
+            if not isinstance(describer, Remote):
+                work = self._looked_at(describer, job, lambda image: call(image, options))
+                return await self._abandonable(job, work)
+            prepare = describer.prepare
+            work = self._looked_at(describer, job, lambda image: self._in_thread(prepare, image, options))
+            # The file is let go of before the answer is waited for: a fallback fetches it again.
+            prepared, truncated = await self._abandonable(job, work)
+            return await describer.ask(prepared, options), truncated
+
+    async def _looked_at(
+        self, describer: Describer, job: ImageJob, call: Callable[[bytes], Awaitable[T]]
+    ) -> tuple[T, bool]:
+        """Return what `call` makes of the image, and whether the file is truncated.
+
+        The memory of both is held until the call has ended, or its thread has.
+        """
+        async with self._file(job) as image:
+            with self._last_words.describing(job.metadata.uid):
+                wanted, truncated = await self._in_thread(_look, describer, image)
+            async with self._decoding(job, wanted):
+                return await call(image), truncated
+
+    async def _abandonable(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; when cancelled, go on at once, though a thread of it may still run."""
+        task = asyncio.create_task(work)
+        self._begun.setdefault(_key(job), []).append(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    async def _until_ended(self, job: ImageJob) -> None:
+        """Wait for threads of an attempt that was given up."""
+        if tasks := self._begun.pop(_key(job), None):
+            await asyncio.wait(tasks)
 
     @asynccontextmanager
     async def _decoding(self, job: ImageJob, wanted: int) -> AsyncIterator[None]:
         """Hold `wanted` bytes of memory, and say what may be the image's fault."""
-        async with self._budget.room(wanted):
+        async with self._budgets.decoding.room(wanted):
             with self._last_words.describing(job.metadata.uid):
                 yield
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        run = partial(call, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+        return await in_thread(self._executor, call, *args, **kwargs)
 
-    async def _fetch(self, job: ImageJob) -> bytes:
-        most = self._settings.max_image_bytes
-        image = await self._store.get(job.spec.image.key, most)
-        if len(image) > most:
-            too_large = f"{job.spec.image.key} is larger than {most} bytes; make it smaller"
-            raise DescribeError(Reason.IMAGE_TOO_LARGE, too_large)
-        return image
+    @asynccontextmanager
+    async def _file(self, job: ImageJob) -> AsyncIterator[bytes]:
+        """Fetch the image, and hold memory for its file.
+
+        What its ImageJob says of its size is anybody's word: a larger one is fetched again, with more memory.
+        """
+        key, most = job.spec.image.key, min(self._settings.max_image_bytes, self._budgets.largest_file_bytes)
+        stated = min(job.spec.image.size_bytes or most, most)
+        for expected in dict.fromkeys((stated, most)):
+            async with self._budgets.files.room(FETCH_COPIES * expected) as room:
+                image = await self._store.get(key, expected)
+                if len(image) <= expected:
+                    room.shrink(len(image))
+                    yield image
+                    return
+        raise self._too_large(key, most)
+
+    def _too_large(self, key: str, most: int) -> DescribeError:
+        advice = "make it smaller"
+        if most < self._settings.max_image_bytes:
+            advice = f"{advice}, or raise the describer's memory limit, which leaves no room for more"
+        return DescribeError(Reason.IMAGE_TOO_LARGE, f"{key} is larger than {most} bytes; {advice}")
 
     async def _keep(self, job: ImageJob, result: Result) -> Outcome:
         """Return the outcome `done`, with the result in it or, when that is too large, in the bucket."""
         data = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
-        key = None
-        if len(data) > INLINE_RESULT_BYTES:
-            key = result_key(job.metadata.uid, job.status.attempts)
-            await self._store.put(key, data, "application/json")
-        return lambda current: transitions.complete(current, result=result, key=key, now=datetime.now(UTC))
+        stored = ResultObject.of(job, data) if len(data) > INLINE_RESULT_BYTES else None
+        if stored:
+            await self._store.put(stored.key, data, "application/json", stored.sha256)
+        return lambda current: transitions.complete(
+            current, result=result, stored=stored, now=datetime.now(UTC)
+        )
 
     async def _commit(self, job: ImageJob, outcome: Outcome) -> None:
         """Write the outcome, unless the assignment is no longer ours.
@@ -217,6 +267,10 @@ class Attempts:
         same = now.metadata.uid == job.metadata.uid and now.status.attempts == job.status.attempts
         ours = now.status.worker == self._settings.pod_name and now.status.phase == "processing"
         return now if same and ours else None
+
+
+def _key(job: ImageJob) -> tuple[str, int]:
+    return job.metadata.uid, job.status.attempts
 
 
 def _look(describer: Describer, image: bytes) -> tuple[int, bool]:

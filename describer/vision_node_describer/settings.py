@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Self
 
+from .describers.picture import DEFAULT_MAX_PIXELS
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -29,6 +31,8 @@ class Settings:
     """Of an attempt at an ImageJob that says nothing of its own."""
     fallback: str | None = None
     """The Describer that stands in when the worker's own lacks its provider."""
+    max_image_pixels: int = DEFAULT_MAX_PIXELS
+    """Width × height of an image, as the API accepts them."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -42,6 +46,8 @@ class Settings:
             concurrency=int(os.environ["CONCURRENCY"]),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
+            # The chart of an older release does not tell.
+            max_image_pixels=int(os.environ.get("MAX_IMAGE_PIXELS") or DEFAULT_MAX_PIXELS),
             max_images=int(os.environ["MAX_IMAGES"]),
             max_attempts=int(os.environ["MAX_ATTEMPTS"]),
             timeout_seconds=float(os.environ["TIMEOUT_SECONDS"]),

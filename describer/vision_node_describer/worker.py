@@ -14,9 +14,10 @@ from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Event, Kube, Selectors
 from vision_node_contract.store import Store, StoreSettings
 
-from .attempt import Attempts
+from .attempt import SHARE_OF_ATTEMPT, Attempts
 from .describers import load_or_explain
 from .describers.fallback import standing_by
+from .describers.picture import limit_pixels
 from .lease import keep_lease, withdraw_lease
 from .settings import Settings
 
@@ -45,12 +46,16 @@ class Worker:
         self._attempts = attempts
         self._max_images = max_images
         self._timeout_seconds = timeout_seconds
-        self._taken = self._ended = 0
+        self._taken = 0
+        self._ended = 0
+        """Of those that ended in time: one that ran out of it may have waited for threads that hang."""
         self._held: dict[Assignment, asyncio.Task[None]] = {}
         self._looks: dict[Assignment, asyncio.TimerHandle] = {}
         """The next look at whether it hangs."""
         self._begun: dict[Assignment, float] = {}
         """When, by the event loop's clock (seconds)."""
+        self._allowed: dict[Assignment, float] = {}
+        """Seconds that each has: its ImageJob's own timeout, or its Describer's."""
         self._patience: dict[Assignment, float] = {}
         """Seconds that each may take: its Describer's, or its ImageJob's own if they are more."""
         self._over: set[Assignment] = set()
@@ -92,7 +97,8 @@ class Worker:
             return  # what is too much comes back to the operator with our end
         self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
         self._begun[new] = asyncio.get_running_loop().time()
-        self._patience[new] = max(self._timeout_seconds, job.spec.timeout_seconds or 0)
+        self._allowed[new] = job.spec.timeout_seconds or self._timeout_seconds
+        self._patience[new] = max(self._timeout_seconds, self._allowed[new])
         self._taken += 1
         self._settled.clear()
         self._look_later(new)
@@ -106,8 +112,9 @@ class Worker:
 
     def _drop(self, done: Assignment) -> None:
         self._looks.pop(done).cancel()
-        self._ended += 1
-        del self._held[done], self._begun[done], self._patience[done]
+        took = asyncio.get_running_loop().time() - self._begun[done]
+        self._ended += took < SHARE_OF_ATTEMPT * self._allowed[done]
+        del self._held[done], self._begun[done], self._allowed[done], self._patience[done]
         if done not in self._over:
             self._committed.add(done)
         self._over.discard(done)
@@ -145,6 +152,7 @@ class Worker:
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM, then finish what is held."""
+    limit_pixels(settings.max_image_pixels)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -7,7 +7,7 @@ owner's ten thousand images don't starve another's single one; then the oldest.
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 from typing import Any
@@ -33,7 +33,8 @@ class Finished:
 
     name: str
     version: int
-    expires: datetime
+    expires: datetime | None
+    """When it is to be deleted; None: it is being deleted, and only waits for somebody's finalizer."""
     image_key: str
 
 
@@ -96,7 +97,8 @@ class Backlog:
         """Forget an ImageJob."""
         done = self.finished.pop(name, None)
         if done:
-            _remove(self._expiry, (done.expires, name))
+            if done.expires:
+                _remove(self._expiry, (done.expires, name))
             self._drop_image(done.image_key)
         job = self.jobs.pop(name, None)
         if job is None:
@@ -157,6 +159,15 @@ class Backlog:
                 return
             yield self.finished[name]
 
+    def postpone(self, name: str, until: datetime) -> None:
+        """Have a finished ImageJob that could not be deleted expire no sooner than that."""
+        done = self.finished.get(name)
+        if done is None or done.expires is None or done.expires >= until:
+            return
+        _remove(self._expiry, (done.expires, name))
+        self.finished[name] = replace(done, expires=until)
+        insort(self._expiry, (until, name))
+
     def held(self, worker: str) -> int:
         """Return how many ImageJobs the worker (pod name) holds."""
         return len(self._held.get(worker, ()))
@@ -181,12 +192,11 @@ class Backlog:
 
     def _put_finished(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name
-        keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-        # A worker's word: its clock may be wrong, and no date of its may be too large to reckon with.
-        expires = min(job.status.completion_time or now, now) + keep
+        expires = None if job.metadata.deletion_timestamp else _expiry_of(job, now)
         version = int(job.metadata.resource_version)
         self.finished[name] = Finished(name, version, expires, job.spec.image.key)
-        insort(self._expiry, (expires, name))
+        if expires:
+            insort(self._expiry, (expires, name))
 
     def _release(self, job: ImageJob, now: datetime) -> None:
         name, owner = job.metadata.name, owner_of(job)
@@ -220,6 +230,13 @@ class Backlog:
 def owner_of(job: ImageJob) -> str:
     """Return who submitted the ImageJob; all without a name are one."""
     return job.metadata.labels.get(OWNER_LABEL, "")
+
+
+def _expiry_of(job: ImageJob, now: datetime) -> datetime:
+    """Return when a finished ImageJob's time to live is over."""
+    keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
+    # A worker's word: its clock may be wrong, and no date of its may be too large to reckon with.
+    return min(job.status.completion_time or now, now) + keep
 
 
 def _in_turn(lines: dict[str, Line], taken: Counter[str]) -> Iterator[str]:

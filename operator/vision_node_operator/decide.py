@@ -18,7 +18,7 @@ from .state import State, key
 from .workers import Worker, workers_of
 
 EXPIRE_AT_ONCE = 16
-"""Deletions under way: thousands that expire together must not hold up assignments."""
+"""Most deletions under way: thousands that expire together must not hold up assignments."""
 
 ANNOUNCE_AT_ONCE = 4
 """Nor must Events of thousands that fail."""
@@ -97,9 +97,17 @@ def _assign(
 
 
 def _expire(state: State, now: datetime) -> Iterator[Expire]:
-    for done in islice(state.backlog.expired(now), EXPIRE_AT_ONCE):
-        if state.is_free(key("imagejobs", done.name), now):
+    """Delete what has expired; only deletions under way count, not those that failed and wait."""
+    under_way = 0
+    for done in state.backlog.expired(now):
+        object_key = key("imagejobs", done.name)
+        if object_key in state.busy:
+            under_way += 1
+        elif state.is_free(object_key, now):
+            under_way += 1
             yield Expire(done.name, done.version)
+        if under_way >= EXPIRE_AT_ONCE:
+            return
 
 
 def _announce(state: State) -> Iterator[Announce]:

@@ -21,6 +21,10 @@ WRITES_AT_ONCE = 32
 HOLD_OFF_SECONDS = (0.2, 30.0)
 """First and longest pause for an object whose write failed, doubling with full jitter."""
 
+EXPIRY_HOLD_OFF_SECONDS = (1.0, 600.0)
+"""The same for the deletion of an expired ImageJob, which nobody waits for: thousands that a webhook keeps
+must not have the API server refuse them without a pause."""
+
 DELETION_SEEN = timedelta(seconds=30)
 """An object that we deleted is left alone until the watch shows it gone, or for so long."""
 
@@ -72,13 +76,13 @@ class Performer:
             await self._reread(action, error)
         except KubeError as error:
             log.warning("%s %s failed: %s", type(action).__name__, object_key, error)
-            self._hold_off(object_key)
+            self._hold_off(action)
             if isinstance(action, Launch):
                 self._learn(action, error)
         except Exception:
             # A bug; the object waits, all others go on.
             log.exception("%s %s failed", type(action).__name__, object_key)
-            self._hold_off(object_key)
+            self._hold_off(action)
         finally:
             self._state.busy.pop(object_key, None)
             self._changed.set()
@@ -95,13 +99,13 @@ class Performer:
             self._state.observe(kind, body, utcnow())
         elif self._state.knows(object_key):
             # Until the watch tells that it is gone; it may have done so already.
-            self._state.held_off[object_key] = utcnow() + DELETION_SEEN
+            self._state.hold_off(object_key, utcnow() + DELETION_SEEN)
 
     async def _reread(self, action: Write, error: KubeError) -> None:
         """Somebody was faster: look at what the ImageJob is now and let the next round decide."""
         if not isinstance(action, Assign | Requeue | Fail):
             log.warning("%s %s failed: %s", type(action).__name__, target(action), error)
-            self._hold_off(target(action))
+            self._hold_off(action)
             return
         meta = action.job.metadata
         try:
@@ -111,13 +115,14 @@ class Performer:
             self._state.forget("imagejobs", meta.name, int(meta.resource_version), utcnow())
         except KubeError as again:
             log.warning("reading ImageJob %s failed: %s", meta.name, again)
-            self._hold_off(target(action))
+            self._hold_off(action)
 
-    def _hold_off(self, object_key: str) -> None:
+    def _hold_off(self, action: Write) -> None:
+        object_key, expiring = target(action), isinstance(action, Expire)
         failures = self._failures[object_key] = self._failures.get(object_key, 0) + 1
-        first, longest = HOLD_OFF_SECONDS
+        first, longest = EXPIRY_HOLD_OFF_SECONDS if expiring else HOLD_OFF_SECONDS
         pause = max(first, backoff(failures, first, longest))
-        self._state.held_off[object_key] = utcnow() + timedelta(seconds=pause)
+        self._state.hold_off(object_key, utcnow() + timedelta(seconds=pause))
 
 
 def _level(action: Write) -> int:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.reasons import STORAGE_REASONS, Reason
+from vision_node_contract.reasons import Cause, Reason
 
 from .actions import Fail, Requeue
 from .ending import Ending
@@ -14,14 +14,10 @@ RETRY_SECONDS = (1.0, 60.0)
 """First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage is
 not hammered."""
 
-FREE: dict[Reason, int] = {
-    Reason.WORKER_LOST: 3,
-    **dict.fromkeys(STORAGE_REASONS, 10),
-    Reason.RATE_LIMITED: 20,
-}
-"""Losses before which an attempt that ended so costs nothing. Lost workers: enough for nodes that are
+FREE: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
+"""Attempts that each cause may end at no cost, counted apart. Lost workers: enough for nodes that are
 drained one by one, while an image that kills workers without a trace still ends. Storage: with the waits
-between them, an outage of five minutes. Rate limits: a quarter of an hour."""
+between them, an outage of five minutes. A provider's rate limit: a quarter of an hour."""
 
 
 def again_or_fail(
@@ -29,13 +25,15 @@ def again_or_fail(
 ) -> Requeue | Fail:
     """Return what follows from an attempt that failed in a way that may pass."""
     status, most = job.status, state.max_attempts(job)
-    lost = status.losses < FREE.get(reason, 0)
+    cause = reason.cause
+    losses = status.losses_to(cause) if cause else 0
+    lost = cause is not None and losses < FREE[cause]
     paid = status.attempts - status.losses
     if not lost and paid >= most:
         total = f"{paid} of {most} attempts failed; the last: {reason}: {message}"
         return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
     # The first loss says nothing about the image, nor that the next worker is in trouble, too.
-    failures = status.losses if reason is Reason.WORKER_LOST else status.attempts
+    failures = losses if cause is Cause.WORKER else status.attempts
     asked_for = timedelta(seconds=(status.error.retry_after_seconds if status.error else None) or 0)
     due = now + max(asked_for, _wait(failures))
     return Requeue(job, reason, message, due, lost=lost, suspect=suspect)

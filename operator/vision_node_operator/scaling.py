@@ -68,13 +68,14 @@ def scale(
     now: datetime,
 ) -> Iterator[Launch | Retire]:
     """Launch what is missing; retire what has ended, is outdated, used up, silent or idle for long."""
-    spare = len(current) - wanted
-    for worker in workers:
-        if not state.is_free(key("jobs", worker.job.name), now) or worker.job.deleting:
-            continue
-        if worker.job.ended or (worker not in current and worker.held == 0):
+    counted = {worker.job.name for worker in current}
+    free = [w for w in workers if state.is_free(key("jobs", w.job.name), now) and not w.job.deleting]
+    # One whose retirement is under way, or was refused and waits, is spared already: none goes in its place.
+    spare = len(counted & {worker.job.name for worker in free}) - wanted
+    for worker in free:
+        if worker.job.ended or (worker.job.name not in counted and worker.held == 0):
             yield Retire(worker.job.name)
-        elif worker in current and spare > 0 and _is_idle(worker, pool, now):
+        elif worker.job.name in counted and spare > 0 and _is_idle(worker, pool, now):
             spare -= 1
             yield Retire(worker.job.name)
     if not state.fleet.is_launch_held_off(pool.describer, now):

@@ -198,6 +198,13 @@ class State:
         """Whether the object may be acted upon: no write under way, none failed just now."""
         return object_key not in self.busy and self.held_off.get(object_key, now) <= now
 
+    def hold_off(self, object_key: str, until: datetime) -> None:
+        """Leave the object alone until then; an expired ImageJob is not even looked at before."""
+        self.held_off[object_key] = until
+        kind, _, name = object_key.partition("/")
+        if kind == "imagejobs":
+            self.backlog.postpone(name, until)
+
     def knows(self, object_key: str) -> bool:
         """Whether the object is there, as far as was seen."""
         kind, _, name = object_key.partition("/")

@@ -291,6 +291,7 @@ def test_a_worker_commits_nothing_of_anothers(workers: Workers, assigned: str, p
         ({"attempts": 0}, "does not change the assignment"),
         ({"startTime": None}, "does not change the assignment"),
         ({"losses": 1}, "does not change the assignment"),
+        ({"lossesByCause": {"worker": 1}}, "does not change the assignment"),
         ({"suspect": True}, "does not change the assignment"),
         ({**DONE, "worker": None}, "does not change the assignment"),
         ({**FAILED, "attempts": 9}, "does not change the assignment"),
@@ -316,7 +317,8 @@ def test_a_worker_names_no_result_but_its_own(workers: Workers, assigned: str, e
     uid = elsewhere("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
 
     def commit(key: str) -> tuple[int, str]:
-        return workers.write(assigned, {**DONE, "result": {**DONE["result"], "key": key}}, pod="mine")
+        stored = {"key": key, "sha256": "0" * 64, "sizeBytes": 5000}
+        return workers.write(assigned, {**DONE, "result": {**DONE["result"], **stored}}, pod="mine")
 
     for key in (f"results/{uuid.uuid4()}/1", f"results/{uid}/2", "images/another", ""):
         code, said = commit(key)

@@ -1,6 +1,7 @@
 """One attempt: what each way of failing leads to, and that a commit is only ever the assignment's own."""
 
 import asyncio
+import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,7 @@ async def test_done_with_the_result_inline() -> None:
     assert (version, patch["phase"]) == ("7", "done")
     assert patch["result"]["summary"] == "Image Description: - It is fine"
     assert patch["result"]["inline"]["_generated_by"] == "vision-node-gpt"
-    assert "key" not in patch["result"]
+    assert not {"key", "sha256", "sizeBytes"} & patch["result"].keys()
     assert bucket.stored == {}
 
 
@@ -129,7 +130,10 @@ async def test_a_large_result_goes_to_the_bucket_first() -> None:
     ((_, patch),) = api.patches
     assert patch["result"]["key"] == "results/u/1"
     assert "inline" not in patch["result"]
-    assert list(bucket.stored) == ["results/u/1"]
+    ((key, stored),) = bucket.stored.items()
+    assert key == "results/u/1"
+    assert patch["result"]["sha256"] == hashlib.sha256(stored).hexdigest()
+    assert patch["result"]["sizeBytes"] == len(stored)
     assert len(patch["result"]["summary"]) == 256
 
 

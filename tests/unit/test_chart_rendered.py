@@ -521,6 +521,24 @@ def test_the_workers_policy_speaks_of_every_field_of_the_status() -> None:
     assert schema["properties"].keys() - named == {"error"}
 
 
+def test_every_field_of_a_result_is_its_worker_s_to_write() -> None:
+    """Once it ends the attempt, which the policy allows to the assigned pod alone; key is checked besides."""
+    crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    said = {"describer", "model", "summary", "inline", "fallback", "usage"}
+    stored = {"key", "sha256", "sizeBytes"}
+    assert schema["properties"]["result"]["properties"].keys() == said | stored
+
+
+@pytest.mark.parametrize("pixels", [1, 250_000_000])
+def test_workers_read_as_many_pixels_as_the_api_accepts(pixels: int) -> None:
+    objects = template({"limits": {"imagePixels": pixels}})
+    for name in ("vision-node-api", "worker-metadata"):
+        (container,) = containers(pod(objects, name))
+        told = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert told.get("MAX_IMAGE_PIXELS") == str(pixels), name
+
+
 def test_selectors_never_change() -> None:
     objects = rendered("default")
     for kind in ("Deployment", "StatefulSet"):

@@ -361,6 +361,20 @@ def test_workers_of_a_describer_that_is_no_more_are_retired() -> None:
     assert world.decide() == ["retire vn-gone-0"]
 
 
+@pytest.mark.parametrize("how", ["under way", "failed just now"])
+def test_a_retirement_that_is_under_way_or_waits_retires_no_other_worker_in_its_place(how: str) -> None:
+    world = World()
+    for slot in range(2):
+        world.worker(slot, heard=-100)
+        world.lease(slot, -1)
+    assert world.decide(minWorkers=1) == ["retire vn-metadata-0"]
+    if how == "under way":
+        world.state.busy["jobs/vn-metadata-0"] = ""
+    else:
+        world.state.held_off["jobs/vn-metadata-0"] = NOW + timedelta(seconds=1)
+    assert world.decide() == []
+
+
 def test_thousands_that_expire_do_so_bit_by_bit() -> None:
     world = World()
     for n in range(100):

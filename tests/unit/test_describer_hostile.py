@@ -1,5 +1,6 @@
 """Files that somebody made to fail: each ends quickly, with the reason that is true."""
 
+import math
 import struct
 import time
 import zlib
@@ -10,6 +11,7 @@ from PIL import Image, PngImagePlugin
 from vision_node_contract.description import Options
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
+from vision_node_describer.describers.picture import decoding_bytes, limit_pixels
 
 # See test_describer_exif.py.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -177,6 +179,48 @@ def test_too_many_pixels_are_refused_before_decoding(name: str, image: bytes) ->
     assert (name, error.reason) == (name, Reason.IMAGE_TOO_LARGE)
     assert "at most 100 megapixels" in error.message
     assert time.thread_time() - begun < 0.2
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a test says of the most pixels, which holds for the process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [(799, "at most 799 pixels"), (500_000, "at most 500,000 pixels"), (2_500_000, "at most 2.5 megapixels")],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "AVIF", "WebP", "TIFF"])
+def test_the_limit_is_what_the_values_say(kind: str, most: int, words: str) -> None:
+    limit_pixels(most)
+    side = math.isqrt(most) + 1
+    error = refusal(encoded(Image.new("RGB", (side, side)), kind))
+    assert error.reason is Reason.IMAGE_TOO_LARGE
+    assert words in error.message
+    limit_pixels(side * side)
+    assert DESCRIBER.describe(encoded(Image.new("RGB", (side, side)), kind), Options())
+
+
+@pytest.mark.usefixtures("restored")
+def test_more_than_the_default_are_read_where_the_values_say_so() -> None:
+    limit_pixels(250_000_000)
+    image = encoded(Image.new("1", (15_000, 15_000)), "PNG")
+    facts = DESCRIBER.describe(image, Options()).facts
+    assert (facts["width"], facts["height"]) == (15_000, 15_000)
+    assert decoding_bytes(image) == 225_000_000 * 5 + 2 * len(image)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("size", [(16_385, 16_384), (32_769, 100)])
+def test_what_no_decoder_takes_is_too_large_and_not_damaged(size: tuple[int, int]) -> None:
+    limit_pixels(1_000_000_000)
+    at = FILES["AVIF"].index(b"ispe") + 8
+    error = refusal(patched(FILES["AVIF"], at, struct.pack(">LL", *size)))
+    assert error.reason is Reason.IMAGE_TOO_LARGE
+    assert "x".join(map(str, size)) in error.message
+    assert "save it in another format" in error.message
 
 
 def test_a_picture_at_the_limit_is_read() -> None:

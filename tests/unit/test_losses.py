@@ -4,8 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from vision_node_contract import transitions
+from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.reasons import STORAGE_REASONS
-from world import NOW, World, at
+from vision_node_operator.actions import Requeue
+from vision_node_operator.decide import decide
+from world import NOW, SETTINGS, World, at
 
 OOM = {"reason": "OOMKilled", "exitCode": 137}
 CRASH = {"reason": "Error", "exitCode": 139}
@@ -55,6 +59,108 @@ def test_an_outage_of_storage_costs_nothing_within_a_bound(
     world.worker(0)
     world.processing("j", "w0", error={**STORAGE, "reason": reason}, **status)
     assert world.decide()[0] == expected.format(reason), why
+
+
+THROTTLED = {"reason": "RateLimited", "message": "m", "retryable": True}
+
+CAUSES: dict[str, dict[str, Any]] = {
+    "worker": {},
+    "storage": {"error": STORAGE},
+    "provider": {"error": THROTTLED},
+}
+"""What an ImageJob shows whose attempt was lost to that; its pod is gone."""
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize(
+    ("why", "before", "free"),
+    [
+        ("what the others took is theirs", {"worker": 3, "storage": 10, "provider": 20}, ""),
+        ("a worker's are used up", {"worker": 3}, "storage provider"),
+        ("storage's are used up", {"storage": 10}, "worker provider"),
+        ("a provider's are used up", {"provider": 20}, "worker storage"),
+        ("one of each is left", {"worker": 2, "storage": 9, "provider": 19}, "worker storage provider"),
+    ],
+)
+def test_each_cause_has_free_attempts_of_its_own(
+    why: str, before: dict[str, int], free: str, cause: str
+) -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    losses = sum(before.values())
+    status = {"attempts": losses + 1, "losses": losses, "lossesByCause": before, **CAUSES[cause]}
+    world.processing("j", "w0", **status)
+    said = world.decide()[0]
+    assert (said.startswith("requeue"), "free" in said) == (True, cause in free), why
+
+
+def lose(world: World, **cause: Any) -> None:
+    """Have one attempt of the ImageJob `j` end so, and take in what the operator writes then."""
+    found = world.state.backlog.jobs["j"]
+    world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
+    lost = world.state.backlog.jobs["j"]
+    (action,) = (action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Requeue))
+    patch = transitions.requeue(
+        lost,
+        reason=action.reason,
+        message=action.message,
+        next_attempt=action.next_attempt,
+        lost=action.lost,
+        now=NOW,
+    )
+    world.job("j", **merged(status_of(lost), patch))
+
+
+def status_of(job: ImageJob, **more: Any) -> dict[str, Any]:
+    kept = ("attempts", "losses", "lossesByCause")
+    return {key: value for key, value in job.status.to_json().items() if key in kept} | more
+
+
+def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """Return the status after the merge patch (RFC 7386)."""
+    both = dict(status)
+    for key, value in patch.items():
+        before = both.get(key)
+        both[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return {key: value for key, value in both.items() if value is not None}
+
+
+def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.job("j")
+    for cause in ("provider", "provider", "provider", "worker", "storage", "worker", "worker"):
+        lose(world, **CAUSES[cause])
+    status = world.state.backlog.jobs["j"].status
+    assert (status.attempts, status.losses) == (7, 7)
+    assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
+    lose(world)
+    assert world.state.backlog.jobs["j"].status.losses == 7, "the fourth lost worker costs an attempt"
+
+
+def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.processing("j", "w0", attempts=4, losses=3, lossesByCause={"provider": 3})
+    assert world.decide()[0] == "requeue j WorkerLost +0 free"
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "free"),
+    [
+        ("an older operator counted without a cause: against each, as it did", {"losses": 3}, False),
+        ("the same, and one that was seen since", {"losses": 3, "lossesByCause": {"worker": 1}}, False),
+        ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
+        ("no operator writes that", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
+    ],
+)
+def test_losses_that_an_older_operator_counted_count_against_each_cause(
+    why: str, status: dict[str, Any], *, free: bool
+) -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.processing("j", "w0", attempts=4, **status)
+    assert ("free" in world.decide()[0]) is free, why
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pictures import PHOTOGRAPHS, animation, encoded, halves
 from PIL import Image
 from vision_node_contract.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
-from vision_node_describer.memory import RESERVED_BYTES, Budget
+from vision_node_describer.memory import RESERVED_BYTES, Budget, Budgets
 
 MIB = 1 << 20
 
@@ -47,6 +47,51 @@ async def test_room_is_given_back_after_a_failure() -> None:
         with pytest.raises(ZeroDivisionError):
             async with budget.room(MIB):
                 raise ZeroDivisionError
+
+
+async def test_who_gives_up_waiting_leaves_its_place_to_the_next() -> None:
+    budget = Budget(RESERVED_BYTES + MIB)
+
+    async def describe() -> None:
+        async with budget.room(MIB):
+            pass
+
+    async with budget.room(MIB):
+        first, second = asyncio.create_task(describe()), asyncio.create_task(describe())
+        await asyncio.sleep(0)
+        first.cancel()
+    await asyncio.wait_for(second, 1)
+    assert first.cancelled()
+
+
+async def test_what_is_held_no_longer_serves_others_at_once() -> None:
+    budget = Budget(RESERVED_BYTES + 3 * MIB)
+    async with budget.room(3 * MIB) as room:
+        room.shrink(MIB)
+        room.shrink(2 * MIB)  # never grows
+        async with asyncio.timeout(1), budget.room(2 * MIB):
+            pass
+    async with asyncio.timeout(1), budget.room(3 * MIB):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("why", "limit", "image", "files", "decoding", "largest"),
+    [
+        ("the chart's values", 1024, 20, 96, 824, 48),
+        ("a smaller worker", 256, 20, 96, 56, 48),
+        ("too small for any picture", 128, 20, 96, 0, 48),
+        ("one of the largest files always fits", 1024, 100, 200, 720, 100),
+        ("but leaves half of the memory for decoding", 1024, 1024, 460, 460, 230),
+    ],
+)
+def test_files_and_decoding_share_a_worker_s_memory(
+    why: str, limit: int, image: int, files: int, decoding: int, largest: int
+) -> None:
+    budgets = Budgets.of(limit * MIB, image * MIB)
+    shared = (budgets.files.total, budgets.decoding.total, budgets.largest_file_bytes)
+    assert shared == (files * MIB, decoding * MIB, largest * MIB), why
+    assert decoding == 0 or budgets.files.total + budgets.decoding.total <= (limit - 104) * MIB
 
 
 async def test_what_will_never_fit_is_refused_with_both_numbers() -> None:

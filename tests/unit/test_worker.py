@@ -1,6 +1,7 @@
 """The worker: each assignment once, no more than it may have; its end and its last words."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import AlreadyExistsError, Event, KubeError, UnavailableError
 from vision_node_contract.names import WARNING_ANNOTATION
 from vision_node_describer import lease
 from vision_node_describer import worker as module
 from vision_node_describer.last_words import LastWords
-from vision_node_describer.worker import Worker
+from vision_node_describer.settings import Settings
+from vision_node_describer.worker import Assignment, Worker
 
 
 class Attempts:
@@ -153,6 +156,24 @@ async def test_it_ends_when_nothing_ends_within_the_describers_timeout(
     assert worker.useless.is_set() == hangs, why
 
 
+async def test_attempts_that_run_out_of_time_are_no_sign_of_life(attempts: Attempts) -> None:
+    """They end because they wait for threads that hang, and the next ones will, too."""
+    parts: Any = (attempts,)
+    worker = Worker(*parts, timeout_seconds=0.02)
+    worker.take(Event("ADDED", [assigned("hung")]))
+    await asyncio.sleep(0)
+    worker.take(Event("DELETED", [assigned("hung")]))
+    async with asyncio.timeout(2):
+        for name in map(str, itertools.count()):
+            worker.take(Event("ADDED", [assigned(name)]))
+            await asyncio.sleep(0)
+            worker._begun[Assignment(name, name, 1)] -= 0.02
+            attempts.ends[name].set()
+            await asyncio.sleep(0.002)  # in which it ends, and the worker may look
+            if worker.useless.is_set():
+                return
+
+
 @pytest.mark.parametrize(("own_seconds", "hangs"), [(None, True), (3600, False)])
 async def test_a_longer_timeout_of_its_imagejob_explains_that_it_does_not_end(
     attempts: Attempts, own_seconds: int | None, *, hangs: bool
@@ -284,3 +305,36 @@ async def test_a_refusal_ends_the_worker() -> None:
     settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
     with pytest.raises(KubeError, match="denied"):
         await lease._create(server, settings, {WARNING_ANNOTATION: "ends soon"})
+
+
+ENVIRONMENT = {
+    "POD_NAMESPACE": "ns",
+    "POD_NAME": "w0",
+    "POD_UID": "u",
+    "DESCRIBER": "metadata",
+    "PROVIDER": "metadata",
+    "CONCURRENCY": "4",
+    "MAX_IMAGE_BYTES": "1000",
+    "MEMORY_LIMIT_BYTES": "1000",
+    "MAX_IMAGES": "0",
+    "MAX_ATTEMPTS": "3",
+    "TIMEOUT_SECONDS": "60",
+}
+
+
+@pytest.mark.parametrize(("told", "pixels"), [("250000000", 250_000_000), (None, 100_000_000)])
+async def test_it_reads_as_many_pixels_as_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, pixels: int
+) -> None:
+    """A chart of an older release tells nothing."""
+
+    def away(_: str) -> Any:
+        raise UnavailableError(0, "NoAnswer", "away")
+
+    monkeypatch.setattr(module.Kube, "connect", away)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    for name, value in {**ENVIRONMENT, **({"MAX_IMAGE_PIXELS": told} if told else {})}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UnavailableError):
+        await module.run(Settings.from_env())
+    assert pixels == Image.MAX_IMAGE_PIXELS

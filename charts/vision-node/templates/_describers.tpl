@@ -75,6 +75,7 @@ spec:
 - name: MEMORY_LIMIT_BYTES
   valueFrom: {resourceFieldRef: {resource: limits.memory}}
 - {name: MAX_IMAGE_BYTES, value: {{ .Values.limits.imageBytes | int64 | quote }}}
+- {name: MAX_IMAGE_PIXELS, value: {{ .Values.limits.imagePixels | int64 | quote }}}
 {{ include "vision-node.s3Env" (list . "describer") }}
 {{- include "vision-node.outboundEnv" . }}
 {{- end }}

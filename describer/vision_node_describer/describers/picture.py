@@ -34,12 +34,16 @@ from .pixels import shrink
 from .png_chunks import without_notes
 from .truncation import Intact, completed, decode_what_is_there, ends_early, intact_part
 
-MAX_PIXELS = 100_000_000
+DEFAULT_MAX_PIXELS = 100_000_000
 """The largest cameras on sale make 100 megapixels. Decoded, a pixel takes four bytes in memory, but
 nine as AVIF and sixteen as WebP, whose decoders keep copies: measured, 430, 890 and 1,570 MB."""
 
 MAX_SIDE = 100_000
 """Pixels. JPEG, WebP and GIF allow 65,535; a longer strip shows nothing once it is reduced."""
+
+_AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
+"""libavif decodes no more (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT), and
+Pillow has no way to say otherwise. What the other formats allow is less, or their decoders take it."""
 
 _BYTES_PER_PIXEL = {
     "JPEG": 4,
@@ -70,9 +74,18 @@ _DRAFT_SIDE = 64
 _TIFF_BITS = 258
 """The tag BitsPerSample (TIFF 6.0, section 8)."""
 
+
+def limit_pixels(most: int) -> None:
+    """Refuse pictures of more pixels (width × height) from now on, in the whole process.
+
+    The limit is Pillow's own setting, so that there is one alone. Pillow warns above it (an error by the
+    filter below) and refuses by itself above twice the limit.
+    """
+    Image.MAX_IMAGE_PIXELS = most
+
+
 # Pillow's settings are process-wide and catching warnings is not safe in threads: hence once, here.
-# It warns above the limit (an error by the filter) and refuses by itself above twice the limit.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+limit_pixels(DEFAULT_MAX_PIXELS)
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # Remarks about odd EXIF: of use to nobody, and each different one would be remembered for ever.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -193,6 +206,8 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
     header = read_header(image)
     kind = header.kind
     _check_size(header.width, header.height)
+    if kind is AVIF:
+        _check_avif(header.width, header.height)
 
     with _errors_of(kind), ExitStack() as stack:
         if kind is JPEG:
@@ -262,18 +277,36 @@ def _first_words(error: Exception) -> str:
 
 
 def _too_large(what: str) -> DescribeError:
-    limit = f"at most {MAX_PIXELS // 1_000_000} megapixels are read"
+    limit = f"at most {_in_words(_max_pixels())} are read"
     return DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {limit}: submit a smaller version")
+
+
+def _max_pixels() -> int:
+    return Image.MAX_IMAGE_PIXELS or DEFAULT_MAX_PIXELS
+
+
+def _in_words(pixels: int) -> str:
+    """Return a number of pixels as people say it, if that is exact."""
+    return f"{pixels:,} pixels" if pixels < 1_000_000 or pixels % 100_000 else f"{pixels / 1e6:g} megapixels"
 
 
 def _check_size(width: int, height: int) -> None:
     if not width * height:
         raise BrokenFileError("its width or height is zero")
-    if width * height > MAX_PIXELS:
+    if width * height > _max_pixels():
         raise _too_large(f"the image has {width}x{height} pixels")
     if max(width, height) > MAX_SIDE:
         what = f"the image has {width}x{height} pixels, and a side may have {MAX_SIDE}"
         raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}: submit a part of it")
+
+
+def _check_avif(width: int, height: int) -> None:
+    if width * height <= _AVIF_MAX_PIXELS and max(width, height) <= _AVIF_MAX_SIDE:
+        return
+    most = f"at most {_AVIF_MAX_PIXELS:,} pixels and {_AVIF_MAX_SIDE:,} on a side"
+    what = f"the image has {width}x{height} pixels, and of AVIF {most} are read"
+    advice = "save it in another format, or submit a smaller version"
+    raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {advice}")
 
 
 def _check_scans(image: bytes) -> None:

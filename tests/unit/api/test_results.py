@@ -1,10 +1,13 @@
-"""Results of jobs that this replica's watch shows late: the API server has the last word."""
+"""Results: of jobs that this replica's watch shows late, and of those whose object was overwritten."""
 
+import hashlib
+import json
+import logging
 from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Cluster
+from api_fakes import Bucket, Cluster
 from vision_node_api.jobs import Jobs
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import Event, UnavailableError
@@ -77,3 +80,79 @@ async def test_states_are_told_as_the_watch_shows_them(
     jobs.cache.observe(Event("ADDED", [body(PROCESSING)]))
     cluster.get_fails = AssertionError("asked")
     assert (await client.get("/status/job-a")).json()["status"] == "processing"
+
+
+STORED = json.dumps(INLINE).encode()
+FORGED = json.dumps({**INLINE, "description": "what another worker wrote"}).encode()
+LARGE = b'{"description":"' + b"x" * (16 << 20)
+SHA256 = hashlib.sha256(STORED).hexdigest()
+
+STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
+    "as its worker stored it": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED, 200, None),
+    "of an older worker, which told no hash": ({}, STORED, 200, None),
+    "of one that told no size": ({"sha256": SHA256}, STORED, 200, None),
+    "overwritten": ({"sha256": SHA256, "sizeBytes": len(STORED)}, FORGED, 502, "ResultChanged"),
+    "overwritten by as many bytes": (
+        {"sha256": SHA256, "sizeBytes": len(STORED)},
+        STORED.replace(b'"d"', b'"e"'),
+        502,
+        "ResultChanged",
+    ),
+    "cut off": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED[:-1], 502, "ResultChanged"),
+    "emptied": ({"sha256": SHA256, "sizeBytes": len(STORED)}, b"", 502, "ResultChanged"),
+    "overwritten by more than is read": ({"sha256": SHA256}, LARGE, 502, "ResultChanged"),
+    "stored as more than is read": (
+        {"sha256": hashlib.sha256(LARGE).hexdigest(), "sizeBytes": len(LARGE)},
+        LARGE,
+        502,
+        "ResultUnreadable",
+    ),
+    "no result, as it was stored": (
+        {"sha256": hashlib.sha256(b"x").hexdigest(), "sizeBytes": 1},
+        b"x",
+        502,
+        "ResultUnreadable",
+    ),
+}
+"""What the status says of the object, what the object is, and the answer."""
+
+
+@pytest.mark.parametrize("case", STORED_RESULTS)
+async def test_a_stored_result_is_what_its_worker_stored(
+    client: httpx.AsyncClient,
+    jobs: Jobs,
+    bucket: Bucket,
+    caplog: pytest.LogCaptureFixture,
+    case: str,
+) -> None:
+    said, stored, status, reason = STORED_RESULTS[case]
+    bucket.objects["results/u/1"] = stored
+    result = {"describer": "metadata", "summary": "s", "key": "results/u/1", **said}
+    jobs.cache.observe(Event("ADDED", [body({"phase": "done", "attempts": 1, "result": result})]))
+    with caplog.at_level(logging.WARNING):
+        answer = await client.get("/result/job-a")
+    told = answer.json()
+    assert (answer.status_code, told.get("reason")) == (status, reason)
+    assert "what another worker wrote" not in answer.text
+    assert (reason == "ResultChanged") == ("results/u/1" in caplog.text)
+
+
+async def test_no_more_is_read_than_the_worker_stored(jobs: Jobs, client: httpx.AsyncClient) -> None:
+    asked: list[int] = []
+
+    class Asked:
+        async def get(self, key: str, most: int) -> bytes:
+            asked.append(most)
+            return STORED
+
+    object.__setattr__(jobs, "store", Asked())
+    result = {
+        "describer": "metadata",
+        "summary": "s",
+        "key": "results/u/1",
+        "sha256": SHA256,
+        "sizeBytes": len(STORED),
+    }
+    jobs.cache.observe(Event("ADDED", [body({"phase": "done", "attempts": 1, "result": result})]))
+    assert (await client.get("/result/job-a")).status_code == 200
+    assert asked == [len(STORED)]
