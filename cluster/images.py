@@ -77,7 +77,7 @@ def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
     """Have all images in the engine; `home_made` when no image registry answers."""
     extras = wanted_extras(os.environ)
     with Parallel() as parallel:
-        minio = parallel.start(lambda: _minio(shop, engine, home_made=home_made))
+        minio = parallel.start(lambda: ensure_store(shop, engine, home_made=home_made))
         rooms = parallel.start(lambda: _rooms(shop, engine, extras, home_made=home_made))
     api, operator, describer, *others = rooms.get()
     return Images(api, operator, describer, minio.get(), tuple(others))
@@ -186,10 +186,10 @@ def machine_ca_bundle() -> Path:
     raise ClusterError("This machine has no bundle of certificate authorities: set SSL_CERT_FILE")
 
 
-def _minio(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
+def ensure_store(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
     """Have the bundled store's image in the engine; return its full name."""
     if home_made:
-        return _minio_from_go(shop, engine)
+        return _store_from_go(shop, engine)
     name = f"vision-node-minio:{fingerprint(shop.repository / store_image.FOLDER)}"
     if engine.has_image(name):
         shop.progress.note("image minio", "there")
@@ -202,7 +202,7 @@ def _minio(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
     return name
 
 
-def _minio_from_go(shop: Workshop, engine: Engine) -> str:
+def _store_from_go(shop: Workshop, engine: Engine) -> str:
     program = golang.build(shop, store_image.PROGRAM)
     bundle = machine_ca_bundle()
     key = fingerprint(program.parent.name, bundle.read_text(), shop.parts / "store_image.py")

@@ -1,5 +1,6 @@
 """The bundled store's image: the same by `docker build` and by Go alone, and true to its license."""
 
+import io
 import json
 import re
 import shutil
@@ -12,6 +13,11 @@ import yaml
 
 import cluster
 from cluster import archive, store_image
+from cluster.cache import Cache
+from cluster.engine import Engine
+from cluster.images import ensure_store
+from cluster.steps import Progress
+from cluster.workshop import Workshop
 
 PARTS = Path(cluster.__file__).parent
 REPOSITORY = PARTS.parent
@@ -129,3 +135,30 @@ def test_the_guard_refuses_what_reaches_known_vulnerabilities() -> None:
         timeout=GO_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+DOCKER = """#!/bin/sh
+echo "$@" >> {log}
+case "$1 $2" in
+"image inspect") grep -q -- "^build .*--tag $3 " {log} ;;
+esac
+"""
+"""A client that notes what it is asked to do, and has each image that it was asked to build."""
+
+
+def test_where_a_registry_answers_docker_builds_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOPROXY", "https://user:secret@example.test")
+    client, log = tmp_path / "docker", tmp_path / "asked"
+    client.write_text(DOCKER.format(log=log))
+    client.chmod(0o755)
+    cache = Cache(tmp_path / "cache")
+    shop = Workshop(REPOSITORY, cache, Progress(cache.logs, io.StringIO()))
+
+    names = {ensure_store(shop, Engine(str(client), {}), home_made=False) for _ in range(2)}
+    (name,) = names
+    (build,) = [line for line in log.read_text().splitlines() if line.startswith("build ")]
+    assert name.startswith("vision-node-minio:")
+    assert build.endswith(f"--tag {name} {SOURCE}")
+    assert "--build-arg=GOPROXY " in build
