@@ -28,15 +28,24 @@ class Image:
     layers: tuple[Path, ...]
     entrypoint: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    user: str = ""
+    """User and group by number, such as "10001:10001"; empty: root."""
+    labels: tuple[tuple[str, str], ...] = ()
 
     def configuration(self, layer_digests: Sequence[str]) -> bytes:
         """The image's configuration as Docker and containerd read it."""
         diff_ids = [f"sha256:{digest}" for digest in layer_digests]
+        config = {
+            "Env": list(self.environment),
+            "Entrypoint": list(self.entrypoint),
+            "User": self.user,
+            "Labels": dict(self.labels),
+        }
         content = {
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "config": {"Env": list(self.environment), "Entrypoint": list(self.entrypoint)},
+            "config": {name: value for name, value in config.items() if value},
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         }
         return json.dumps(content, sort_keys=True).encode()

@@ -1,5 +1,6 @@
 """Programs built from Go modules: from a module of this package, or from a published one."""
 
+import json
 import os
 import re
 import shutil
@@ -80,10 +81,24 @@ def _key(shop: Workshop, program: Program) -> str:
     return fingerprint(version(), program.package, *program.flags, *([source] if source else []))
 
 
+def module_folder(shop: Workshop, program: Program, module: str) -> Path:
+    """Return where Go keeps the source of a module that one in cluster/go/ requires, fetched if necessary.
+
+    Raises:
+        ClusterError: Go cannot find it.
+    """
+    source = shop.parts / "go" / program.module
+    answer = shell.output(["go", "mod", "download", "-C", source, "-json", module], env=_environment())
+    return Path(json.loads(answer)["Dir"])
+
+
 def _go(arguments: Sequence[str], cwd: Path, more: Mapping[str, str] | None = None) -> None:
-    env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"} | dict(more or {})
     command = ["nice", "-n", str(NICENESS), "go", *arguments]
-    shell.run(command, cwd=cwd, env=env)
+    shell.run(command, cwd=cwd, env=_environment() | dict(more or {}))
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
 
 
 def available() -> bool:

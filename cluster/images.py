@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from cluster import archive, debian, golang, versions
+from cluster import archive, debian, golang, store_image, versions
 from cluster.cache import fingerprint
 from cluster.engine import Engine
 from cluster.errors import ClusterError
-from cluster.golang import Program
 from cluster.parallel import Parallel
 from cluster.workshop import Workshop
 
@@ -32,16 +31,13 @@ PYTHON = debian.RootFileSystem(
     ("python3", "python3-venv", "ca-certificates", "libstdc++6"),
 )
 
-MINIO = Program("minio", package=f"github.com/minio/minio@{versions.MINIO_MODULE}")
-
-# Empty folders of its image, for whatever user it runs as.
-MINIO_FOLDERS: dict[str, archive.Content] = {"tmp": None, "data": None}
-
 # Handed to `docker build` by name alone, so that no password in an address shows in a process list.
-BUILD_ARGUMENTS = (
+PROXY_ARGUMENTS = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+PYTHON_ARGUMENTS = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *PROXY_ARGUMENTS,
 )
+GO_ARGUMENTS = ("GOPROXY", "GOSUMDB", *PROXY_ARGUMENTS)
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # Each client looks for its own.
@@ -81,7 +77,7 @@ def ensure(shop: Workshop, engine: Engine, *, home_made: bool) -> Images:
     """Have all images in the engine; `home_made` when no image registry answers."""
     extras = wanted_extras(os.environ)
     with Parallel() as parallel:
-        minio = parallel.start(lambda: _minio(shop, engine, home_made=home_made))
+        minio = parallel.start(lambda: ensure_store(shop, engine, home_made=home_made))
         rooms = parallel.start(lambda: _rooms(shop, engine, extras, home_made=home_made))
     api, operator, describer, *others = rooms.get()
     return Images(api, operator, describer, minio.get(), tuple(others))
@@ -143,10 +139,16 @@ def room_key(repository: Path, room: str, base: str) -> str:
     return fingerprint(base, *(place for place in places if place.exists()), *members)
 
 
-def build_arguments(environment: Iterable[str], base: str, *, host_network: bool) -> list[str]:
+def build_arguments(
+    environment: Iterable[str],
+    base: str,
+    *,
+    host_network: bool,
+    names: Iterable[str] = PYTHON_ARGUMENTS,
+) -> list[str]:
     """Options of `docker build`: the machine's way to package registries, and the base image."""
     found = set(environment)
-    options = [f"--build-arg={name}" for name in BUILD_ARGUMENTS if name in found]
+    options = [f"--build-arg={name}" for name in names if name in found]
     if base:
         options.append(f"--build-arg=BASE_IMAGE={base}")
     if host_network:
@@ -184,26 +186,34 @@ def machine_ca_bundle() -> Path:
     raise ClusterError("This machine has no bundle of certificate authorities: set SSL_CERT_FILE")
 
 
-def _minio(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
-    """MinIO's published image, or one of nothing but its program."""
-    if not home_made:
-        if not engine.has_image(versions.MINIO_IMAGE):
-            with shop.progress.step("image minio", outcome="pulled"):
-                engine.run("pull", versions.MINIO_IMAGE)
-        return versions.MINIO_IMAGE
-    program = golang.build(shop, MINIO)
-    key = fingerprint(program.parent.name, repr(MINIO_FOLDERS))
+def ensure_store(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
+    """Have the bundled store's image in the engine; return its full name."""
+    if home_made:
+        return _store_from_go(shop, engine)
+    name = f"vision-node-minio:{fingerprint(shop.repository / store_image.FOLDER)}"
+    if engine.has_image(name):
+        shop.progress.note("image minio", "there")
+        return name
+
+    with shop.progress.step("image minio", outcome="built"):
+        arguments = build_arguments(os.environ, "", host_network=engine.is_ours, names=GO_ARGUMENTS)
+        engine.run("build", *arguments, "--tag", name, shop.repository / store_image.FOLDER)
+        engine.prune(keep=name)
+    return name
+
+
+def _store_from_go(shop: Workshop, engine: Engine) -> str:
+    program = golang.build(shop, store_image.PROGRAM)
+    bundle = machine_ca_bundle()
+    key = fingerprint(program.parent.name, bundle.read_text(), shop.parts / "store_image.py")
     name = f"vision-node-minio:{key}"
+    if engine.has_image(name):
+        return name
 
     def make(target: Path) -> None:
-        layer = target.with_suffix(".layer")
-        archive.pack_files({"minio": program, **MINIO_FOLDERS}, layer)
-        archive.write([archive.Image((name,), (layer,), ("/minio",))], target)
-        layer.unlink()
+        store_image.write(shop, program, bundle, name, target)
 
-    if not engine.has_image(name):
-        file = shop.make("image minio", "minio-image", key, make, suffix=".tar")
-        _load(shop, engine, name, file)
+    _load(shop, engine, name, shop.make("image minio", "minio-image", key, make, suffix=".tar"))
     return name
 
 

@@ -31,9 +31,11 @@ COREDNS = "v1.14.2"
 PAUSE_IMAGE_TAG = "3.10.2"
 LOCAL_PATH_PROVISIONER = "v0.0.30"
 
-# MinIO tags no Go module versions: this is its last commit, and its last published image.
-MINIO_MODULE = "v0.0.0-20260212201848-7aac2a2c5b7c"
-MINIO_IMAGE = "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z"
+# MinIO tags no Go module versions, and its repository is archived: this is its last commit.
+# cluster/go/minio/go.mod agrees, and a test checks it.
+MINIO = "v0.0.0-20260212201848-7aac2a2c5b7c"
+# What its Dockerfile builds with.
+GO_IMAGE = "golang:1.26.11"
 
 # The node's release, whose systemd still runs on cgroup v1.
 DEBIAN = "bookworm"

@@ -95,6 +95,15 @@ def test_an_archive_names_its_images_and_their_layers_by_content(tmp_path: Path)
     assert configuration["config"] == {"Entrypoint": ["/run"], "Env": ["A=b"]}
 
 
+def test_an_archive_says_whose_program_it_is_and_who_runs_it(tmp_path: Path) -> None:
+    image = archive.Image(("one:1",), (), ("/run",), user="10001:10001", labels=(("a", "b"),))
+    archive.write([image], tmp_path / "archive.tar")
+    with tarfile.open(tmp_path / "archive.tar") as tar:
+        manifest = json.loads(_read(tar, "manifest.json"))[0]
+        configuration = json.loads(_read(tar, manifest["Config"]))
+    assert (configuration["config"]["User"], configuration["config"]["Labels"]) == ("10001:10001", {"a": "b"})
+
+
 def _read(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
     assert file is not None

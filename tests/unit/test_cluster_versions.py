@@ -37,15 +37,20 @@ def test_the_node_pauses_with_the_pinned_image() -> None:
     assert f'"registry.k8s.io/pause:{versions.PAUSE_IMAGE_TAG}"' in config
 
 
-@pytest.mark.parametrize("module", ["kubernetes", "coredns", "pause"])
+@pytest.mark.parametrize("module", ["kubernetes", "coredns", "minio", "pause"])
 def test_the_oldest_go_can_build_every_module(module: str) -> None:
     wanted = re.search(r"^go (\d+)\.(\d+)", (PARTS / "go" / module / "go.mod").read_text(), re.M)
     assert wanted
     assert (int(wanted[1]), int(wanted[2])) <= versions.GO_OLDEST
 
 
-def test_the_chart_and_this_package_run_the_same_minio() -> None:
-    assert versions.MINIO_IMAGE in (REPOSITORY / "charts/vision-node/values.yaml").read_text()
+def test_the_store_is_the_pinned_version() -> None:
+    module = (PARTS / "go/minio/go.mod").read_text()
+    assert f"github.com/minio/minio {versions.MINIO}\n" in module
+
+
+def test_the_store_is_built_with_the_pinned_go() -> None:
+    assert f"ARG GO_IMAGE={versions.GO_IMAGE}\n" in (PARTS / "go/minio/Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("room", ["api", "operator", "describer", "tests/bench/celery_system"])

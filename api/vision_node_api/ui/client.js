@@ -25,6 +25,7 @@ const PATIENCE_MS = 180_000; // since the first failure; a rolling upgrade takes
 const UPLOADS_AT_ONCE = 3; // leaves half of a browser's six connections to the polls
 const TOO_LARGE_ON_THE_WAY = "A proxy between this page and the server accepts no upload of this size.";
 const PASSING = new Set([408, 429, 502, 503, 504]);
+const LASTING = new Set(["ResultChanged", "ResultUnreadable"]); // also 502, but the server's own word
 
 /** The server's (or the page's) reason not to go on. */
 export class Refusal extends Error {
@@ -123,7 +124,7 @@ async function* answer(path, init, timeout, signal) {
       if (tries) yield { note: null };
       return body;
     }
-    const passing = !response || PASSING.has(response.status);
+    const passing = !response || isPassing(response.status, body?.reason);
     failedAt = Math.min(failedAt, Date.now()); // an upload may have taken longer than our patience
     const impatient = response?.status !== 429 && Date.now() - failedAt > PATIENCE_MS;
     if (!passing || impatient) throw new Refusal(problem(response, body));
@@ -181,7 +182,12 @@ function problem(response, body) {
   const untold = status === 413 ? TOO_LARGE_ON_THE_WAY : undefined; // the server itself says more
   const { title, detail = untold, type, reason, id } = body ?? {};
   const untitled = ok ? "The server's answer makes no sense" : `The server answered ${status}`;
-  return { title: title ?? untitled, detail, status, type, reason, id, passing: status >= 500 || PASSING.has(status) };
+  return { title: title ?? untitled, detail, status, type, reason, id, passing: isPassing(status, reason) || (status >= 500 && !LASTING.has(reason)) };
+}
+
+/** Whether the same request may succeed later. */
+function isPassing(status, reason) {
+  return PASSING.has(status) && !LASTING.has(reason);
 }
 
 /** The file, if it still is one: fetch can't tell a vanished file from a lost connection. */

@@ -1,0 +1,103 @@
+"""The bundled store refuses requests that MinIO's last public source would accept from anyone."""
+
+import base64
+import io
+import re
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from conftest import NAMESPACE
+from pytest_kind import KindCluster
+
+KEY = "images/forged"
+# A signature of the right form that no secret key makes.
+SIGNATURE = "0" * 64
+
+
+@pytest.fixture(scope="module")
+def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
+    """Reach the store as its neighbors in the cluster do."""
+    forward = subprocess.Popen(
+        [kind_cluster.kubectl_path, "-n", NAMESPACE, "port-forward", "service/vision-node-minio", ":9000"],
+        env={"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert forward.stdout
+        found = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
+        assert found, "kubectl forwards no port to the store"
+        with httpx.Client(base_url=f"http://{found[0]}", timeout=10) as client:
+            yield client
+    finally:
+        forward.terminate()
+        forward.wait(10)
+
+
+@pytest.mark.parametrize("user", ["api", "operator", "describer", "root"])
+def test_an_unsigned_upload_in_a_users_name_is_refused(store: httpx.Client, user: str) -> None:
+    """CVE-2026-41145: credentials in the query, chunks without signatures."""
+    query = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"{user}/{scope()}",
+        "X-Amz-Date": now(),
+        "X-Amz-Expires": "900",
+        "X-Amz-SignedHeaders": "host",
+        "X-Amz-Signature": SIGNATURE,
+    }
+    answer = store.put(f"/vision-node/{KEY}", params=query, headers=unsigned(6), content=chunked(b"forged"))
+    assert "NotImplemented" in answer.text
+    assert answer.status_code == 501
+
+
+@pytest.mark.parametrize("user", ["api", "root"])
+def test_an_archive_in_a_users_name_is_not_unpacked(store: httpx.Client, user: str) -> None:
+    """CVE-2026-40344: an archive that MinIO unpacks, under a signature that it never checks."""
+    data = archive(KEY, b"forged")
+    headers = {
+        **unsigned(len(data)),
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={user}/{scope()}, "
+        f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={SIGNATURE}",
+        "X-Amz-Meta-Snowball-Auto-Extract": "true",
+    }
+    answer = store.put("/vision-node/images/forged.tar", headers=headers, content=data)
+    assert "NotImplemented" in answer.text
+    assert answer.status_code == 501
+
+
+def unsigned(length: int) -> Mapping[str, str]:
+    """Return the headers of an upload in chunks without signatures (Amazon S3 API, signature version 4)."""
+    return {
+        "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        "x-amz-date": now(),
+        "x-amz-decoded-content-length": str(length),
+        "x-amz-trailer": "x-amz-checksum-crc32",
+        "Content-Encoding": "aws-chunked",
+    }
+
+
+def chunked(data: bytes) -> bytes:
+    checksum = base64.b64encode(zlib.crc32(data).to_bytes(4, "big"))
+    return b"%x\r\n%b\r\n0\r\nx-amz-checksum-crc32:%b\r\n\r\n" % (len(data), data, checksum)
+
+
+def archive(name: str, data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        tar.addfile(entry, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def scope() -> str:
+    return f"{now()[:8]}/us-east-1/s3/aws4_request"
