@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 USERS = ("root", "api", "operator", "describer")
 """Users of the bundled MinIO; the Secret has `<user>-access-key` and `<user>-secret-key` for each."""
 
+ACCESS_BYTES = 5
+"""Random bytes of an access key, after the user's name: it can't be guessed, and has the 20 characters that
+MinIO allows. Who knows one needs no more for some attacks on MinIO (CVE-2026-40344, CVE-2026-41145)."""
+
 SECRET_BYTES = 24
 """Random bytes of a secret key: 192 bits, 32 characters. MinIO takes 8 to 40."""
 
@@ -48,7 +52,7 @@ longer wanted, and delete it
 
 def missing_keys(data: Json) -> dict[str, str]:
     """Return the keys that a Secret's `data` lacks, each with a new value in base64."""
-    wanted = {f"{user}-access-key": user for user in USERS}
+    wanted = {f"{user}-access-key": f"{user}-{secrets.token_hex(ACCESS_BYTES)}" for user in USERS}
     wanted |= {f"{user}-secret-key": secrets.token_urlsafe(SECRET_BYTES) for user in USERS}
     lacking = {key: value for key, value in wanted.items() if not data.get(key)}
     return {key: base64.b64encode(value.encode()).decode() for key, value in lacking.items()}
