@@ -5,8 +5,9 @@ The environment says it, as it does to most programs: HTTPS_PROXY, HTTP_PROXY, N
 
 import os
 import ssl
+from ipaddress import ip_address, ip_network
 from typing import Any
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 import certifi
 import urllib3
@@ -30,8 +31,37 @@ def proxy_for(scheme: str, host: str) -> str | None:
         scheme: http or https: that of the request.
         host: Name or address, with or without a port.
     """
-    name = URL(f"{scheme}://{host}").host or host  # without the brackets of an IPv6 address
-    return None if proxy_bypass(name) else getproxies().get(scheme)
+    proxy = getproxies().get(scheme)
+    if proxy is None:
+        return None
+    url = URL(f"{scheme}://{host}")
+    entries = [entry.strip() for entry in getproxies().get("no", "").split(",")]
+    return None if any(_covers(entry, url.host or host, url.port) for entry in entries if entry) else proxy
+
+
+def _covers(entry: str, name: str, port: int | None) -> bool:
+    """Return whether an entry of NO_PROXY is about a host, in the forms that Go and curl know.
+
+    They are `*`; a name, which stands for the names below it, too, with or without `.` or `*.` before it; an
+    address, with or without brackets; each of these with or without a port; and a network (10.0.0.0/8).
+    """
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return _is_within(name, entry)
+    wanted = URL(f"http://{entry}") if entry.count(":") < 2 or entry.startswith("[") else None
+    host, wanted_port = (wanted.host or "", wanted.explicit_port) if wanted else (entry, None)
+    if wanted_port is not None and wanted_port != port:
+        return False
+    domain = host.removeprefix("*").removeprefix(".").lower()
+    return name.lower() == domain or name.lower().endswith(f".{domain}")
+
+
+def _is_within(name: str, network: str) -> bool:
+    try:
+        return ip_address(name) in ip_network(network, strict=False)
+    except ValueError:  # a name, or no network
+        return False
 
 
 def pool(scheme: str, host: str | None, **options: Any) -> urllib3.PoolManager:

@@ -1,10 +1,13 @@
 """Credentials for the S3 service: fixed keys, or AWS's temporary ones for a service account's role."""
 
 import asyncio
+import math
 import os
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -22,6 +25,9 @@ __all__ = ["Credentials", "CredentialsSource", "fixed", "of_the_service_account"
 REFRESH_BEFORE = timedelta(minutes=5)
 """Keys are replaced so long before they expire, as AWS's own SDKs do; the old ones serve until then."""
 
+PAUSE_SECONDS = 15.0
+"""Between two tries at new keys while the old ones serve."""
+
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
 """urllib3 logs the URL of what it repeats, and that of AWS STS carries the token. The keys are asked for
@@ -36,41 +42,66 @@ Fetch = Callable[[], Credentials]
 class CredentialsSource:
     """Holds keys and replaces them before they expire.
 
+    However many requests need keys, they are fetched once, for all of them; a request that is cancelled
+    leaves the fetching to the others.
+
     Args:
         fetch: Returns keys; it may block for some seconds.
-        threads: Where it is run.
     """
 
-    def __init__(self, fetch: Fetch, threads: Executor) -> None:
+    def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self._threads = threads
+        # A thread of its own: lists of the bucket may take all others.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="credentials")
         self._held: Credentials | None = None
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[Credentials] | None = None
+        self._failed_at = -math.inf
 
     async def current(self) -> Credentials:
-        """Return keys that are valid now.
+        """Return keys that are valid now, at once if there are any.
 
         Raises:
             StoreUnavailableError: there are none.
         """
         held = self._held
-        if held is not None and _left(held) > REFRESH_BEFORE:
+        left = _left(held) if held else timedelta(0)
+        if left < REFRESH_BEFORE and not self._is_paused(left):
+            self._begin()
+        if held and left > timedelta(0):
             return held
+        return await self._fetched()
 
-        async with self._fetching:
-            self._held = await self._refreshed()
-            return self._held
+    def close(self) -> None:
+        """Fetch no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _refreshed(self) -> Credentials:
-        held = self._held
-        if held is not None and _left(held) > REFRESH_BEFORE:  # another task has fetched them meanwhile
-            return held
+    def _is_paused(self, left: timedelta) -> bool:
+        """Return whether fetching has failed a moment ago while the keys still serve."""
+        return left > timedelta(0) and time.monotonic() - self._failed_at < PAUSE_SECONDS
 
+    def _begin(self) -> None:
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._fetch_in_thread())
+            self._fetching.add_done_callback(self._take)
+
+    async def _fetch_in_thread(self) -> Credentials:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fetch)
+
+    def _take(self, done: asyncio.Task[Credentials]) -> None:
+        self._fetching = None
+        if done.cancelled():
+            return
+        if done.exception() is None:
+            self._held = done.result()
+        else:
+            self._failed_at = time.monotonic()
+
+    async def _fetched(self) -> Credentials:
+        self._begin()
+        assert self._fetching  # noqa: S101 (what _begin has just made)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._fetch)
+            return await asyncio.shield(self._fetching)
         except _NO_KEYS as error:
-            if held is not None and _left(held) > timedelta(0):
-                return held
             raise _refusal(error) from None  # its text may hold the token
 
 
@@ -89,12 +120,20 @@ def of_the_service_account() -> Fetch:
     AWS_ENDPOINT_URL_STS replaces the address of AWS STS.
     """
     by_token = "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ
-    sts = os.environ.get("AWS_ENDPOINT_URL_STS") if by_token else None
+    sts = (os.environ.get("AWS_ENDPOINT_URL_STS") or _regional_sts()) if by_token else None
     # The other two are at addresses of the node's own, which no proxy knows.
-    host = "sts.amazonaws.com" if by_token and not sts else None
-    http = pool("https", host, timeout=TIMEOUT, retries=_NO_RETRY)
+    address = urlsplit(sts or "https://")
+    http = pool(address.scheme, address.netloc or None, timeout=TIMEOUT, retries=_NO_RETRY)
     # A new one for each: it keeps keys for longer than we do.
     return lambda: IamAwsProvider(custom_endpoint=sts, http_client=http).retrieve()
+
+
+def _regional_sts() -> str:
+    """Return the address of AWS STS in the pod's region (AWS General Reference, AWS STS endpoints)."""
+    region = os.environ.get("AWS_REGION", "")
+    if not region:
+        return "https://sts.amazonaws.com"
+    return f"https://sts.{region}.amazonaws.com" + (".cn" if region.startswith("cn-") else "")
 
 
 def _left(keys: Credentials) -> timedelta:

@@ -120,25 +120,31 @@ class StoreSettings:
     bucket: str
     access_key: str
     secret_key: str
-    """Both are empty if the keys are those of the service account's role."""
     secure: bool
     region: str = "us-east-1"
     """Given, so that the client need not ask the server where its bucket lives."""
+    keyless: bool = False
+    """Whether the keys are those of the service account's role; both are empty then."""
 
     @classmethod
     def from_env(cls) -> Self:
         """Read S3_ENDPOINT (host:port), S3_BUCKET, S3_REGION and S3_SECURE.
 
         Also S3_ACCESS_KEY and S3_SECRET_KEY, unless S3_KEYLESS is true.
+
+        Raises:
+            KeyError: a variable is missing.
+            ValueError: a key is empty.
         """
         keyless = os.environ.get("S3_KEYLESS") == "true"
         return cls(
             endpoint=os.environ["S3_ENDPOINT"],
             bucket=os.environ["S3_BUCKET"],
-            access_key="" if keyless else os.environ["S3_ACCESS_KEY"],
-            secret_key="" if keyless else os.environ["S3_SECRET_KEY"],
+            access_key="" if keyless else _key("S3_ACCESS_KEY"),
+            secret_key="" if keyless else _key("S3_SECRET_KEY"),
             secure=os.environ.get("S3_SECURE", "false") == "true",
             region=os.environ.get("S3_REGION") or "us-east-1",
+            keyless=keyless,
         )
 
     @property
@@ -160,7 +166,7 @@ class Store:
         self._signer = Signer(f"{settings.scheme}://{settings.endpoint}", settings.region, settings.bucket)
         self._failures = FailureLog()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
-        self._keys = CredentialsSource(_keys(settings), self._threads)
+        self._keys = CredentialsSource(_keys(settings))
         self._http = _pool(settings)
 
     @classmethod
@@ -180,6 +186,7 @@ class Store:
                 yield store
             finally:
                 store._threads.shutdown(wait=False, cancel_futures=True)
+                store._keys.close()
 
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         """Store `data` under `key`; on return it is durable, and the bucket has checked its SHA-256 (hex).
@@ -389,10 +396,16 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
         return error.partial
 
 
+def _key(variable: str) -> str:
+    if not os.environ[variable]:
+        raise ValueError(f"{variable} is empty: fill that key of storage's Secret")
+    return os.environ[variable]
+
+
 def _keys(settings: StoreSettings) -> Fetch:
-    if settings.access_key:
-        return fixed(settings.access_key, settings.secret_key)
-    return of_the_service_account()
+    if settings.keyless:
+        return of_the_service_account()
+    return fixed(settings.access_key, settings.secret_key)
 
 
 def _client(settings: StoreSettings, http: urllib3.PoolManager, keys: Credentials) -> Minio:

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ import pytest
 import trustme
 from aiohttp import web
 from fakes.proxy import Proxy, proxying
-from vision_node_contract import outbound
+from vision_node_contract import outbound, s3_credentials
 from vision_node_contract.reasons import Reason
 from vision_node_contract.s3_credentials import Credentials, CredentialsSource, of_the_service_account
 from vision_node_contract.store import Store, StoreSettings, StoreUnavailableError
@@ -172,6 +172,19 @@ async def test_not_where_no_proxy_says_otherwise(
         ("[::1]:9000", "::1", None),
         ("[fd00::1]", "fd00::1", None),
         ("[fd00::2]:9000", "fd00::1", "http://proxy:3128"),
+        ("[fd00::1]:9000", "[fd00::1]", None),
+        ("[fd00::1]:9000", "fd00::/8", None),
+        ("10.1.2.3:9000", "10.0.0.0/8", None),
+        ("10.1.2.3:9000", "10.1.2.3", None),
+        ("11.1.2.3:9000", "10.0.0.0/8", "http://proxy:3128"),
+        ("s3.corp:9000", "s3.corp:9000", None),
+        ("s3.corp:9001", "s3.corp:9000", "http://proxy:3128"),
+        ("s3.corp", "*.corp", None),
+        ("s3.corp", "CORP", None),
+        ("s3.corp", " .corp , x", None),
+        ("s3.mycorp", "corp", "http://proxy:3128"),
+        ("s3.corp", "*", None),
+        ("s3.corp", "10.0.0.0/99,,x/y", "http://proxy:3128"),
     ],
 )
 def test_hosts_without_a_proxy(
@@ -234,7 +247,7 @@ async def keyless() -> AsyncIterator[tuple[Store, Bucket]]:
     bucket = Bucket()
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(served(bucket.answer))
-        without = replace(settings(endpoint), access_key="", secret_key="")
+        without = replace(settings(endpoint), access_key="", secret_key="", keyless=True)
         yield await stack.enter_async_context(Store.open(without)), bucket
 
 
@@ -271,20 +284,103 @@ async def test_many_requests_ask_for_keys_once(sts: SecurityTokenService) -> Non
 
 
 async def test_keys_are_replaced_before_they_expire(sts: SecurityTokenService) -> None:
+    """And meanwhile the old ones serve: nobody waits."""
     sts.valid = timedelta(minutes=4)
     async with keyless() as (store, bucket):
         await USES["get"](store)
         await USES["get"](store)
-    assert [r.headers["x-amz-security-token"] for r in bucket.requests] == ["session-1", "session-2"]
+        await until(lambda: len(sts.requests) == 2)
+        await until(lambda: store._keys._fetching is None)
+        await USES["get"](store)
+    sessions = [request.headers["x-amz-security-token"] for request in bucket.requests]
+    assert sessions == ["session-1", "session-1", "session-2"]
 
 
-async def test_keys_serve_until_they_expire_while_there_are_no_others(sts: SecurityTokenService) -> None:
-    sts.valid = timedelta(minutes=4)
-    async with keyless() as (store, bucket):
-        await USES["get"](store)
-        sts.status = 503
-        await USES["get"](store)
-    assert [r.headers["x-amz-security-token"] for r in bucket.requests] == ["session-1", "session-1"]
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the loop has brought that about."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 (of another's task)
+            await asyncio.sleep(0.001)
+
+
+class Fetches:
+    """Counts fetches, which wait until they may end as told."""
+
+    def __init__(self, *valid: timedelta | Exception) -> None:
+        self.valid = list(valid)
+        self.begun = 0
+        self.may_end = threading.Event()
+
+    def __call__(self) -> Credentials:
+        self.begun += 1
+        number = self.begun
+        assert self.may_end.wait(10)
+        outcome = self.valid.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return Credentials(f"access-{number}", "secret", None, datetime.now(UTC) + outcome)
+
+
+async def test_keys_serve_until_they_expire_while_there_are_no_others() -> None:
+    """However many requests there are, new keys are asked for once in a while."""
+    fetches = Fetches(timedelta(minutes=4), ValueError("away"))
+    source = CredentialsSource(fetches)
+    fetches.may_end.set()
+    await source.current()
+    fetches.may_end.clear()
+    for _ in range(20):
+        assert (await source.current()).access_key == "access-1"
+    fetches.may_end.set()
+    await until(lambda: source._fetching is None)
+    for _ in range(20):
+        assert (await source.current()).access_key == "access-1"
+    assert fetches.begun == 2
+    source.close()
+
+
+async def test_many_who_wait_hear_of_one_failure() -> None:
+    fetches = Fetches(ValueError("away"))
+    source = CredentialsSource(fetches)
+    waiting = [asyncio.create_task(source.current()) for _ in range(20)]
+    await until(lambda: fetches.begun == 1)
+    fetches.may_end.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailableError}
+    assert fetches.begun == 1
+    source.close()
+
+
+async def test_keys_for_which_nobody_waits_any_more_are_kept() -> None:
+    """A check of readiness waits two seconds, and AWS STS may need three."""
+    fetches = Fetches(timedelta(hours=1))
+    source = CredentialsSource(fetches)
+    impatient = asyncio.create_task(source.current())
+    await until(lambda: fetches.begun == 1)
+    impatient.cancel()
+    fetches.may_end.set()
+    await until(lambda: source._fetching is None)
+    assert (await source.current()).access_key == "access-1"
+    assert fetches.begun == 1
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("", "sts.amazonaws.com"),
+        ("eu-central-1", "sts.eu-central-1.amazonaws.com"),
+        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_an_exception_from_the_proxy_is_about_the_host_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, region: str, host: str
+) -> None:
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
+    monkeypatch.setenv("AWS_REGION", region)
+    asked: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(s3_credentials, "pool", lambda scheme, host, **_: asked.append((scheme, host)))
+    of_the_service_account()
+    assert asked == [("https", host)]
 
 
 @every_use
@@ -313,12 +409,10 @@ async def test_an_sts_that_is_away_is_told_without_the_token(
 
 async def test_a_new_token_is_read_each_time(sts: SecurityTokenService, tmp_path: Path) -> None:
     """Kubelet replaces it every hour or so."""
-    sts.valid = timedelta(minutes=4)
-    with ThreadPoolExecutor(1) as threads:
-        source = CredentialsSource(of_the_service_account(), threads)
-        await source.current()
-        (tmp_path / "token").write_text("another")
-        assert (await source.current()).access_key == "access-2"
+    fetch = of_the_service_account()
+    await asyncio.to_thread(fetch)
+    (tmp_path / "token").write_text("another")
+    assert (await asyncio.to_thread(fetch)).access_key == "access-2"
     assert [request.query["WebIdentityToken"] for request in sts.requests] == [TOKEN, "another"]
 
 
@@ -329,17 +423,25 @@ async def test_fixed_keys_are_never_asked_for_again() -> None:
         asked.append(1)
         return Credentials("access", "secret")
 
-    with ThreadPoolExecutor(1) as threads:
-        source = CredentialsSource(fetch, threads)
-        for _ in range(3):
-            await source.current()
+    source = CredentialsSource(fetch)
+    for _ in range(3):
+        await source.current()
     assert len(asked) == 1
+    source.close()
 
 
 def test_the_environment_says_whether_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"S3_ENDPOINT": "s3:9000", "S3_BUCKET": "bucket", "S3_KEYLESS": "true"}.items():
         monkeypatch.setenv(name, value)
-    assert (StoreSettings.from_env().access_key, StoreSettings.from_env().secret_key) == ("", "")
+    assert StoreSettings.from_env().keyless
     monkeypatch.delenv("S3_KEYLESS")
     with pytest.raises(KeyError, match="S3_ACCESS_KEY"):
+        StoreSettings.from_env()
+
+
+def test_an_empty_key_is_no_wish_for_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"S3_ENDPOINT": "s3:9000", "S3_BUCKET": "bucket", "S3_SECRET_KEY": "secret"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("S3_ACCESS_KEY", "")
+    with pytest.raises(ValueError, match="S3_ACCESS_KEY is empty"):
         StoreSettings.from_env()
