@@ -4,6 +4,7 @@ Idempotent: run by a Job at every install and upgrade. Each component may do wit
 work needs and nothing else.
 """
 
+import json
 import logging
 import os
 from typing import Any
@@ -85,6 +86,22 @@ def make_users(settings: StoreSettings, http: urllib3.PoolManager) -> None:
         admin.user_add(user, os.environ[f"{component.upper()}_SECRET_KEY"])
         admin.policy_set(name, user=user)
         log.info("the user of %s has its rights", component)
+        for former in former_users(json.loads(admin.user_list()), name, user):
+            admin.user_remove(former)
+            log.info("a former user of %s was removed", component)
+
+
+def former_users(users: dict[str, dict[str, Any]], policy_name: str, user: str) -> list[str]:
+    """Return the users that have a component's policy and are not its user any more.
+
+    Their keys were replaced, perhaps because they leaked.
+
+    Args:
+        users: What MinIO says of each user, by access key.
+        policy_name: The component's policy, which nobody else is given.
+        user: The component's access key now.
+    """
+    return sorted(key for key, told in users.items() if told.get("policyName") == policy_name and key != user)
 
 
 if __name__ == "__main__":

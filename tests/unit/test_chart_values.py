@@ -13,7 +13,7 @@ from vision_node_api.root_path import OWN_PATHS
 SCHEMA = json.loads(Path(CHART, "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load(Path(CHART, "values.yaml").read_text())
 
-OPEN = {"global", "strings", "affinity", "items", "options", "requests", "limits", "sidecar"}
+OPEN = {"global", "strings", "labels", "affinity", "items", "options", "requests", "limits", "sidecar"}
 """Maps whose keys are the user's, a provider's or Kubernetes' own; `items` are tolerations and variables,
 `limits` those of resources."""
 
@@ -76,7 +76,7 @@ def test_every_property_is_described() -> None:
 
 def objects(node: Any, name: str = "") -> Iterator[tuple[str, Node]]:
     if isinstance(node, dict):
-        if node.get("type") == "object":
+        if "object" in node.get("type", ""):
             yield name, node
         for key, child in node.items():
             yield from objects(child, key)
@@ -169,6 +169,16 @@ def test_a_typo_is_named(path: str) -> None:
         ({"networkPolicies": {"apiServerPorts": []}}, "/networkPolicies/apiServerPorts"),
         ({"api": {"extraEnv": [{"value": "nameless"}]}}, "/api/extraEnv/0"),
         ({"workers": {"serviceAccount": {"annotation": {}}}}, "additional properties 'annotation'"),
+        (
+            {"defaultDescriber": "openai", "providerSecret": "keys"},
+            "defaultDescriber is openai, which is not enabled",
+        ),
+        ({"api": {"extraEnv": [{"name": "A", "value": 1}]}}, "/api/extraEnv/0/value"),
+        ({"api": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "twice: A, A"),
+        ({"workers": {"podLabels": {"team": "no spaces"}}}, "/workers/podLabels/team"),
+        ({"minio": {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}}, "a volume tmp of its own"),
+        ({"storage": {"endpoint": "s3:99999", "existingSecret": "mine"}}, "99999 is no port"),
+        ({"podSecurityContext": {"runAsUser": "root"}}, "/podSecurityContext/runAsUser"),
     ],
 )
 def test_a_wrong_value_is_refused(values: Values, words: str) -> None:

@@ -3,7 +3,7 @@
 import fnmatch
 
 import pytest
-from vision_node_operator.storage_setup import RIGHTS, policy
+from vision_node_operator.storage_setup import RIGHTS, former_users, policy
 
 GET, PUT, DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 
@@ -38,3 +38,16 @@ def test_objects(user: str, key: str) -> None:
 def test_the_bucket_is_listed_and_nothing_more(user: str) -> None:
     assert actions(user, "arn:aws:s3:::bucket") == {"s3:ListBucket"}
     assert actions(user, "arn:aws:s3:::another") == set()
+
+
+def test_a_key_that_was_replaced_loses_its_rights() -> None:
+    """Or one that leaked could not be taken back."""
+    users = {
+        "api": {"policyName": "vision-node-api", "status": "enabled"},
+        "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},
+        "operator-0a1b": {"policyName": "vision-node-operator", "status": "enabled"},
+        "mine": {"policyName": "vision-node-api,readwrite", "status": "enabled"},
+        "another": {"status": "enabled"},
+    }
+    assert former_users(users, "vision-node-api", "api-0a1b") == ["api"]
+    assert former_users(users, "vision-node-operator", "operator-0a1b") == []

@@ -1,12 +1,21 @@
 {{/* Puts the defaults of values.yaml where a value is missing. After `helm upgrade --reuse-values` from an older chart, Helm knows the
 older chart's defaults alone. defaults.yaml is a copy of values.yaml, which templates can't read. */}}
 {{- define "vision-node.fillValues" -}}
-{{- /* Where caBundle and proxy were, for workers alone. */}}
-{{- range $name, $old := .Values.providers }}
-{{- $new := index $.Values $name | default dict }}
-{{- if not (or $new.configMap $new.url) }}{{ $_ := set $.Values $name $old }}{{ end }}
-{{- end }}
 {{- include "vision-node.fill" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) }}
+{{- with .Values.providers }}{{ include "vision-node.readProviders" (list $.Values .) }}{{ end }}
+{{- end }}
+
+{{/* Reads what older charts had for workers alone. Their S3 service was reached without the proxy: (list .Values .Values.providers) */}}
+{{- define "vision-node.readProviders" -}}
+{{- $values := index . 0 }}{{- $old := index . 1 }}
+{{- if and (not $values.caBundle.configMap) ($old.caBundle | default dict).configMap }}
+{{- $_ := set $values "caBundle" (dict "configMap" $old.caBundle.configMap "key" ($old.caBundle.key | default "ca.crt")) }}
+{{- end }}
+{{- if and (not $values.proxy.url) ($old.proxy | default dict).url }}
+{{- $except := concat ($old.proxy.except | default list) ($values.proxy.except | default list) }}
+{{- with $values.storage.endpoint }}{{ $except = append $except (regexReplaceAll ":[0-9]+$" . "") }}{{ end }}
+{{- $_ := set $values "proxy" (dict "url" $old.proxy.url "except" (uniq $except)) }}
+{{- end }}
 {{- end }}
 
 {{/* Left as they are: maps in which a key that is missing says something. */}}

@@ -22,10 +22,22 @@
 {{- /* 0 says something; what is empty leaves it to the CRD's default. */}}
 {{- if or $value (kindIs "float64" $value) (kindIs "int64" $value) }}{{ $_ := set $spec $field $value }}{{ end }}
 {{- end }}
+{{- with $spec.resources }}{{ $_ := set $spec "resources" (include "vision-node.quantities" . | fromYaml) }}{{ end }}
 {{- $_ := set $specs $name $spec }}
 {{- end }}
 {{- end }}
 {{- $specs | toPrettyJson }}
+{{- end }}
+
+{{/* Resources with every quantity as text: a Describer's takes whole numbers and text, and 0.5 is neither. */}}
+{{- define "vision-node.quantities" -}}
+{{- $all := dict }}
+{{- range $kind, $amounts := . }}
+{{- $texts := dict }}
+{{- range $name, $amount := $amounts }}{{ $_ := set $texts $name (toString $amount) }}{{ end }}
+{{- $_ := set $all $kind $texts }}
+{{- end }}
+{{- toYaml $all }}
 {{- end }}
 
 {{/* What the pods of all workers have; each Describer adds its own. */}}
@@ -40,6 +52,9 @@ metadata:
     {{- $_ := set $ours "vision-node.dev/provider-revision" (toString . | sha256sum | trunc 16) }}
     {{- end }}
     {{- merge $ours .Values.workers.podLabels | toYaml | nindent 4 }}
+  {{- with include "vision-node.storagePodAnnotations" (list . dict) }}
+  annotations: {{- . | nindent 4 }}
+  {{- end }}
 spec:
   serviceAccountName: {{ include "vision-node.name" . }}-worker
   # After SIGTERM a worker finishes what it holds.
@@ -52,7 +67,7 @@ spec:
       env: {{- include "vision-node.env" (list (include "vision-node.workerEnv" .) .Values.workers.extraEnv) | nindent 8 }}
       {{- with .Values.providerSecret }}
       envFrom:
-        - secretRef: {name: {{ . }}, optional: false}
+        - secretRef: {name: {{ . | quote }}, optional: false}
       {{- end }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}

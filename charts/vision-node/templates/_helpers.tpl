@@ -20,7 +20,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* Labels that select all of the release's pods */}}
 {{- define "vision-node.releaseSelector" -}}
 app.kubernetes.io/name: vision-node
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* All labels of a component's objects: (list . "api") */}}
@@ -121,7 +121,7 @@ list may name none twice: (list <ours> <extraEnv>) */}}
 {{- with .Values.caBundle }}
 {{- if .configMap }}
 - name: ca-bundle
-  configMap: {name: {{ .configMap }}, items: [{key: {{ .key }}, path: ca.crt}]}
+  configMap: {name: {{ .configMap | quote }}, items: [{key: {{ .key | quote }}, path: ca.crt}]}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -164,7 +164,7 @@ list may name none twice: (list <ours> <extraEnv>) */}}
 {{- else }}
 {{- range $variable, $key := dict "S3_ACCESS_KEY" "access-key" "S3_SECRET_KEY" "secret-key" }}
 - name: {{ $variable }}
-  valueFrom: {secretKeyRef: {name: {{ include "vision-node.storageSecret" $root }}, key: {{ $user }}-{{ $key }}}}
+  valueFrom: {secretKeyRef: {name: {{ include "vision-node.storageSecret" $root | quote }}, key: {{ $user }}-{{ $key }}}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -177,4 +177,13 @@ list may name none twice: (list <ours> <extraEnv>) */}}
 {{/* Annotations of pods, by `indent`ed YAML or nothing: (list . <the component's values>) */}}
 {{- define "vision-node.podAnnotations" -}}
 {{- with ((index . 1).pod | default dict).annotations }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{/* The same of pods that read storage's Secret when they start: another revision of it replaces them. */}}
+{{- define "vision-node.storagePodAnnotations" -}}
+{{- $annotations := ((index . 1).pod | default dict).annotations | default dict }}
+{{- with (index . 0).Values.storage.secretRevision }}
+{{- $annotations = merge (dict "vision-node.dev/storage-revision" (toString .)) $annotations }}
+{{- end }}
+{{- with $annotations }}{{ toYaml . }}{{ end }}
 {{- end }}
