@@ -14,7 +14,7 @@ from vision_node_contract.store import TRANSFER_SECONDS, ObjectChangedError, Obj
 from vision_node_contract.stored import StoredObject
 
 from .form import Upload
-from .inbox_cursor import read_cursor, write_cursor
+from .inbox_cursor import invalid_cursor, read_cursor, write_cursor
 from .inbox_name import is_name, key_of, key_prefix_of
 from .jobs import ANY_TYPE, Jobs
 from .problems import Problem
@@ -91,9 +91,12 @@ class Inbox:
         """
         key_prefix = key_prefix_of(prefix)
         after = read_cursor(cursor, key_prefix) if cursor else ""
-        with self.jobs.storing():
-            async with _in_time():
-                page = await self.jobs.store.list_page(key_prefix, after, most)
+        try:
+            with self.jobs.storing():
+                async with _in_time():
+                    page = await self.jobs.store.list_page(key_prefix, after, most)
+        except ObjectNotFoundError as error:  # no list has such a place
+            raise invalid_cursor() from error
 
         next_cursor = None if page.is_last or not page.objects else write_cursor(page.objects[-1].key)
         return InboxPage([it for it in page.objects if is_name(name_of(it))], next_cursor)
@@ -122,6 +125,8 @@ class Inbox:
             known = await self._find(image.key)
             if known and known.sha256 != sha256:
                 self._check_replaceable(image.key, replace=replace)
+            if known is None:
+                await self._check_alone(image.key)
             etag = known.etag if known else None
             try:
                 await self.jobs.store.put_if(image.key, data, media_type, sha256, etag)
@@ -131,6 +136,17 @@ class Inbox:
 
         detail = f"other requests keep changing {image.key}; send the image again"
         raise Problem(409, "ObjectChanged", detail)
+
+    async def _check_alone(self, key: str) -> None:
+        """Refuse a key above or below another object's: MinIO would not list the lower one."""
+        parts = key.split("/")
+        above = ["/".join(parts[:length]) for length in range(2, len(parts))]
+        found = await asyncio.gather(*(self._find(each) for each in above))
+        below = await self.jobs.store.list_page(f"{key}/", "", 1)
+        taken = [it.key for it in (*found, *below.objects) if it]
+        if taken:
+            detail = f"{taken[0]} is there, and can't be both an image and a folder; choose another name"
+            raise Problem(409, "ObjectExists", detail)
 
     async def _find(self, key: str) -> StoredObject | None:
         try:

@@ -32,14 +32,15 @@ def read_cursor(cursor: str, prefix: str) -> str:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (UnicodeError, binascii.Error) as error:
-        raise _invalid() from error
+        raise invalid_cursor() from error
 
     # A bucket refuses a start that is outside of what it is to list.
     if len(cursor) > MAX_CURSOR_CHARACTERS or not key.startswith(prefix):
-        raise _invalid()
+        raise invalid_cursor()
     return key
 
 
-def _invalid() -> Problem:
+def invalid_cursor() -> Problem:
+    """Return the refusal of a cursor."""
     detail = "the cursor is not of a list with this prefix; start again without it"
     return Problem(422, "InvalidCursor", detail)

@@ -21,12 +21,14 @@ NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 """Of a name, for OpenAPI; it does not say that dots in a row are refused."""
 
 _NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
-_PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._/-]*)?")
+
+RESERVED_PART = "xl.meta"
+"""What MinIO calls the file in which it keeps an object, in a folder of the object's name."""
 
 _RULE = (
     f"each part between slashes has 1 to {MAX_PART_BYTES} of A-Z, a-z, 0-9, '.', '_' and '-', does not "
-    "begin with '.', and has no '..'; the first begins with a letter or digit; at most "
-    f"{MAX_NAME_BYTES} characters in all, such as photo.jpg or holiday/photo.jpg"
+    f"begin with '.', has no '..' and is not {RESERVED_PART}; the first begins with a letter or digit; at "
+    f"most {MAX_NAME_BYTES} characters in all, such as photo.jpg or holiday/photo.jpg"
 )
 
 
@@ -34,7 +36,7 @@ def is_name(text: str) -> bool:
     """Return whether an object may be called so."""
     if len(text) > MAX_NAME_BYTES or ".." in text or not _NAME.fullmatch(text):
         return False
-    return all(len(part) <= MAX_PART_BYTES for part in text.split("/"))
+    return all(len(part) <= MAX_PART_BYTES and part != RESERVED_PART for part in text.split("/"))
 
 
 def key_of(name: str) -> str:
@@ -54,6 +56,7 @@ def key_prefix_of(prefix: str) -> str:
     Raises:
         Problem: 422 InvalidName: no name begins so.
     """
-    if len(prefix) <= MAX_NAME_BYTES and _PREFIX.fullmatch(prefix):
+    # A name, or the beginning of one: no name ends with a slash.
+    if not prefix or is_name(prefix) or is_name(prefix + "x"):
         return INBOX_PREFIX + prefix
     raise Problem(422, "InvalidName", f"no name begins with {prefix[:SHOWN_CHARACTERS]!r}: {_RULE}")

@@ -69,6 +69,7 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 @router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
+@router.get("/inbox/", include_in_schema=False)  # as people and proxies write it
 async def list_inbox(
     inbox: Injected,
     prefix: Annotated[str, Query(description="with which names begin, such as holiday/")] = "",

@@ -12,7 +12,8 @@ from .reasons import Reason
 LOG_SECONDS = 60.0
 """Least time between two warnings for the same reason: every image fails while the bucket does."""
 
-_MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
+_MISSING = frozenset({"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"})
+"""No object has that key, or none can have it."""
 
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """Refusals of a conditional write (Amazon S3 User Guide, "How to prevent object overwrites")."""

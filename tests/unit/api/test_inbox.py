@@ -170,6 +170,17 @@ class TestReplacing:
         assert (answer.status_code, answer.json()["media_type"]) == (200, "image/jpeg")
         assert stored(s3) == {"inbox/a.png": JPEG}
 
+    @pytest.mark.parametrize(("there", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a")])
+    async def test_no_name_is_both_a_file_and_a_folder(
+        self, web: httpx.AsyncClient, s3: S3, there: str, name: str
+    ) -> None:
+        """MinIO takes both, and then lists only the upper one."""
+        s3.put(f"inbox/{there}")
+        answer = await put(web, name, PNG)
+        assert told(answer) == (409, "ObjectExists")
+        assert f"inbox/{there}" in answer.json()["detail"]
+        assert (await put(web, f"{name}x", PNG)).status_code == (409 if name.startswith(f"{there}/") else 201)
+
     async def test_bytes_that_something_else_has_put_there_count_as_others(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
@@ -284,6 +295,7 @@ UNSOUND = {
     "a leading underscore": "_a",
     "a part that no directory could be called": "a" * (MAX_PART_BYTES + 1),
     "too long": "/".join(["a" * 100] * 5) + "/bc",
+    "a file of MinIO's": "a/xl.meta",
 }
 """As they stand in the request."""
 
@@ -303,7 +315,8 @@ class TestNames:
         name = UNSOUND[case]
         wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
         async with Connection.open(port) as connection:
-            for method in ("POST", "GET", "DELETE"):
+            # GET of the empty name is the list.
+            for method in ("POST", "GET", "DELETE") if name else ("POST", "DELETE"):
                 head = f"{method} /inbox/{name} HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n"
                 await connection.send(head.encode())
                 answer = await connection.answer()
@@ -421,6 +434,25 @@ class TestList:
         names, pages = await self.all(web, prefix=prefix, limit=1)
         assert (names, pages) == (["holiday/a1", "holiday/a2"], 2)
 
+    @pytest.mark.parametrize(
+        "prefix", ["", "a", "a.", "a/", "a/b-", "a" * MAX_PART_BYTES, "xl.met", "a/xl.meta"]
+    )
+    async def test_a_prefix_is_the_beginning_of_a_name(self, web: httpx.AsyncClient, prefix: str) -> None:
+        assert (await web.get("/inbox", params={"prefix": prefix})).status_code == 200
+
+    async def test_a_slash_at_the_end(self, web: httpx.AsyncClient, s3: S3) -> None:
+        s3.put("inbox/a")
+        assert (await web.get("/inbox/")).json() == (await web.get("/inbox")).json()
+
+    @pytest.mark.parametrize("code", ["XMinioInvalidObjectName", "XMinioInvalidResourceName"])
+    async def test_a_place_that_no_bucket_can_have_is_no_outage(
+        self, web: httpx.AsyncClient, s3: S3, code: str
+    ) -> None:
+        s3.fails = 400, code
+        answer = await web.get("/inbox", params={"cursor": write_cursor("inbox/a/../b")})
+        assert told(answer) == (422, "InvalidCursor")
+        assert "storage" not in (await web.get("/readyz")).json()["details"]
+
     async def test_objects_come_and_go_between_pages(self, web: httpx.AsyncClient, s3: S3) -> None:
         for name in "bcd":
             s3.put(f"inbox/{name}")
@@ -444,6 +476,11 @@ class TestList:
             ({"prefix": "/"}, "InvalidName"),
             ({"prefix": "a\0"}, "InvalidName"),
             ({"prefix": "a" * 507}, "InvalidName"),
+            ({"prefix": "a/../b"}, "InvalidName"),
+            ({"prefix": "a//"}, "InvalidName"),
+            ({"prefix": "a/./"}, "InvalidName"),
+            ({"prefix": "a.."}, "InvalidName"),
+            ({"prefix": ".a"}, "InvalidName"),
             ({"cursor": "?"}, "InvalidCursor"),
             ({"cursor": "é"}, "InvalidCursor"),
             ({"cursor": "AAAAA"}, "InvalidCursor"),
