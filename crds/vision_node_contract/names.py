@@ -31,5 +31,8 @@ WARNING_ANNOTATION = f"{GROUP}/warning"
 REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
 """On a worker's Lease: how many requests to its provider its describer makes for one image."""
 
+RELEASE_CONFIGMAP = "vision-node-release"
+"""ConfigMap that every namespace with a release has, from a chart that knows of it on."""
+
 SIGNATURE = "vision-node-gpt"
 """`_generated_by` of every result, whichever describer worked."""

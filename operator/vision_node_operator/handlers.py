@@ -6,20 +6,23 @@ works from the whole state.
 """
 
 import asyncio
+import logging
 import random
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import kopf
 from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube
+from vision_node_contract.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube, NotFoundError
 from vision_node_contract.listening import listen
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
     DESCRIBER_PLURAL,
     GROUP,
+    RELEASE_CONFIGMAP,
     VERSION,
     WORKER_COMPONENT,
 )
@@ -33,6 +36,8 @@ from .inbox_expiry import InboxExpiry
 from .reconcile import Reconciler, until_answered
 from .settings import Settings
 from .writer import Writer
+
+log = logging.getLogger(__name__)
 
 # The component alone is a common label; others' workers are not ours.
 WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
@@ -121,12 +126,28 @@ async def run(settings: Settings) -> None:
         garbage = Garbage(store, imagejobs, kube)
         reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
         unfinished = reconciler.state.backlog.jobs
-        expiry = InboxExpiry(store, imagejobs, kube, settings.inbox_kept, unfinished)
+        since = await until_answered(lambda: installed_at(kube, settings)) if settings.inbox_kept else None
+        expiry = InboxExpiry(store, imagejobs, kube, settings.inbox_kept, unfinished, since)
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
         await until_answered(reconciler.resync)
         async with health.serving(listen(health.PORT), reconciler.check):
             await _serve(kube, settings, reconciler, expiry)
+
+
+async def installed_at(kube: Kube, settings: Settings) -> datetime | None:
+    """Return when the namespace got its release, or one that removes old images; None: it says so nowhere.
+
+    Raises:
+        KubeError: the API server did not answer well.
+    """
+    path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{RELEASE_CONFIGMAP}"
+    try:
+        found = await kube.request("GET", path)
+    except NotFoundError:
+        log.warning("ConfigMap %s is not there: nothing is removed from the inbox", RELEASE_CONFIGMAP)
+        return None
+    return datetime.fromisoformat(found["metadata"]["creationTimestamp"])
 
 
 async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, expiry: InboxExpiry) -> None:

@@ -53,6 +53,8 @@ class InboxExpiry:
         imagejobs: Where ImageJobs are.
         kube: The API server.
         kept: How long an object stays; None: for ever.
+        since: When this namespace got a release that removes old objects: what was stored before counts as
+            stored then, so that an upgrade removes nothing at once. None: nothing is removed.
         unfinished: Unfinished ImageJobs as the watch shows them, by name; read at each page.
     """
 
@@ -63,12 +65,14 @@ class InboxExpiry:
         kube: Kube,
         kept: timedelta | None,
         unfinished: Mapping[str, ImageJob],
+        since: datetime | None,
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
-        self._kept = kept
+        self._kept = kept if since else None
         self._unfinished = unfinished
+        self._since = since
         self._after = ""
         """The last key that was dealt with; empty: begin at the start of the inbox."""
 
@@ -132,7 +136,9 @@ class InboxExpiry:
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
         is_ours = found.key.startswith(INBOX_PREFIX)  # whatever the bucket lists
-        return is_ours and self._kept is not None and found.modified < now - self._kept
+        if not is_ours or self._kept is None or self._since is None:
+            return False
+        return max(found.modified, self._since) < now - self._kept
 
     async def _named(self) -> set[str]:
         named: set[str] = set()

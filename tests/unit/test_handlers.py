@@ -4,14 +4,17 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import kopf
 import pytest
 from aiohttp import web
+from vision_node_contract.kube import NotFoundError
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 from vision_node_operator import handlers as module
+from vision_node_operator.settings import Settings
 
 LABELS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
 POD = {"metadata": {"name": "w0", "namespace": "ns", "uid": "u", "labels": LABELS, "resourceVersion": "6"}}
@@ -116,3 +119,31 @@ async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
         await operator
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
+
+
+class ConfigMaps:
+    """Answers for the one ConfigMap that tells of the release."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def request(self, method: str, path: str) -> Any:
+        assert (method, path) == ("GET", "/api/v1/namespaces/ns/configmaps/vision-node-release")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "since"),
+    [
+        (
+            {"metadata": {"creationTimestamp": "2026-01-08T09:30:00Z"}},
+            datetime(2026, 1, 8, 9, 30, tzinfo=UTC),
+        ),
+        (NotFoundError(404, "NotFound", "no such ConfigMap"), None),
+    ],
+)
+async def test_the_release_says_since_when_it_is_there(answer: Any, since: datetime | None) -> None:
+    kube: Any = ConfigMaps(answer)
+    assert await module.installed_at(kube, Settings("ns", "describers", "vn")) == since

@@ -14,6 +14,7 @@ from vision_node_operator.inbox_expiry import InboxExpiry
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 KEPT = timedelta(days=7)
+LONG_AGO = NOW - timedelta(days=365)
 OLD, YOUNG = NOW - timedelta(days=8), NOW - timedelta(days=6)
 
 
@@ -69,7 +70,7 @@ def s3(behind: tuple[S3, Store]) -> S3:
 @pytest.fixture
 def expiry(behind: tuple[S3, Store], cluster: Cluster, watched: dict[str, ImageJob]) -> InboxExpiry:
     nothing: Any = cluster
-    return InboxExpiry(behind[1], nothing, nothing, KEPT, watched)
+    return InboxExpiry(behind[1], nothing, nothing, KEPT, watched, LONG_AGO)
 
 
 async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExpiry) -> None:
@@ -77,6 +78,25 @@ async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExp
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
     assert (swept.removed, list(s3.objects)) == (2, ["inbox/d"])
+
+
+@pytest.mark.parametrize(
+    ("since", "left"),
+    [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
+)
+async def test_an_upgrade_removes_nothing_at_once(
+    behind: tuple[S3, Store],
+    cluster: Cluster,
+    watched: dict[str, ImageJob],
+    since: datetime | None,
+    left: list[str],
+) -> None:
+    """What was stored before a release removed anything has its time from then on."""
+    s3, store = behind
+    s3.put("inbox/a", modified=LONG_AGO)
+    nothing: Any = cluster
+    await InboxExpiry(store, nothing, nothing, KEPT, watched, since).sweep(NOW)
+    assert list(s3.objects) == left
 
 
 async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry) -> None:
@@ -206,5 +226,5 @@ async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> Non
 
 async def test_without_a_limit_nothing_is_even_listed(behind: tuple[S3, Store], cluster: Cluster) -> None:
     nothing: Any = cluster
-    await InboxExpiry(behind[1], nothing, nothing, None, {}).run()
+    await InboxExpiry(behind[1], nothing, nothing, None, {}, LONG_AGO).run()
     assert behind[0].requests == []
