@@ -112,11 +112,14 @@ import asyncio, datetime
 from vision_node_contract.imagejobs import ImageJobs
 from vision_node_contract.kube import Kube
 from vision_node_contract.store import Store, StoreSettings
+from vision_node_operator.handlers import installed_at
 from vision_node_operator.inbox_expiry import InboxExpiry
+from vision_node_operator.settings import Settings
 async def main():
     async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
         day = datetime.timedelta(days=1)
-        expiry = InboxExpiry(store, ImageJobs(kube, 'vision-node'), kube, day, {})
+        since = await installed_at(kube, Settings.from_env())
+        expiry = InboxExpiry(store, ImageJobs(kube, 'vision-node'), kube, day, {}, since)
         # As if it were the day after tomorrow.
         await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
 asyncio.run(main())
