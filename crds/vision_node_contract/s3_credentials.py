@@ -1,6 +1,7 @@
 """Credentials for the S3 service: fixed keys, or AWS's temporary ones for a service account's role."""
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -25,16 +26,26 @@ __all__ = ["Credentials", "CredentialsSource", "fixed", "of_the_service_account"
 REFRESH_BEFORE = timedelta(minutes=5)
 """Keys are replaced so long before they expire, as AWS's own SDKs do; the old ones serve until then."""
 
-PAUSE_SECONDS = 15.0
-"""Between two tries at new keys while the old ones serve."""
+LAST_MOMENT = timedelta(seconds=30)
+"""Keys that expire sooner may do so on the way to the bucket: others are waited for."""
+
+PAUSE_SECONDS = 5.0
+"""After keys could not be had. Requests of that time share what came of it: each attempt may take longer than
+a request should wait."""
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
 """urllib3 logs the URL of what it repeats, and that of AWS STS carries the token. The keys are asked for
 again with the next request for an object."""
 
-_NO_KEYS = (MinioException, HTTPError, OSError, ParseError, ValueError, KeyError)
-"""What MinIO's provider raises: no answer, a refusal, or an answer that has no keys in it."""
+_NO_KEYS = (
+    *(MinioException, HTTPError, OSError),
+    *(ParseError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
+)
+"""What MinIO's provider raises: no answer or a refusal; or an answer that has no keys in it, of whose form it
+takes everything for granted."""
+
+log = logging.getLogger(__name__)
 
 Fetch = Callable[[], Credentials]
 
@@ -49,13 +60,16 @@ class CredentialsSource:
         fetch: Returns keys; it may block for some seconds.
     """
 
-    def __init__(self, fetch: Fetch) -> None:
+    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
+        self._clock = clock
         # A thread of its own: lists of the bucket may take all others.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="credentials")
         self._held: Credentials | None = None
         self._fetching: asyncio.Task[Credentials] | None = None
-        self._failed_at = -math.inf
+        self._failure: StoreUnavailableError | None = None
+        """What came of the last attempt, until one succeeds."""
+        self._paused_until = -math.inf
 
     async def current(self) -> Credentials:
         """Return keys that are valid now, at once if there are any.
@@ -65,22 +79,21 @@ class CredentialsSource:
         """
         held = self._held
         left = _left(held) if held else timedelta(0)
-        if left < REFRESH_BEFORE and not self._is_paused(left):
+        if left < REFRESH_BEFORE:
             self._begin()
-        if held and left > timedelta(0):
+        if held and (left > LAST_MOMENT or (left > timedelta(0) and self._fetching is None)):
             return held
-        return await self._fetched()
+        if self._fetching is None:
+            raise self._failure or _refusal("NoAnswer")
+        return await self._fetched(self._fetching)
 
     def close(self) -> None:
         """Fetch no more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _is_paused(self, left: timedelta) -> bool:
-        """Return whether fetching has failed a moment ago while the keys still serve."""
-        return left > timedelta(0) and time.monotonic() - self._failed_at < PAUSE_SECONDS
-
     def _begin(self) -> None:
-        if self._fetching is None:
+        """Fetch keys, unless that is being done or has failed a moment ago."""
+        if self._fetching is None and self._clock() >= self._paused_until:
             self._fetching = asyncio.create_task(self._fetch_in_thread())
             self._fetching.add_done_callback(self._take)
 
@@ -91,18 +104,21 @@ class CredentialsSource:
         self._fetching = None
         if done.cancelled():
             return
-        if done.exception() is None:
-            self._held = done.result()
+        if error := done.exception():
+            self._paused_until = self._clock() + PAUSE_SECONDS
+            self._failure = _refusal(type(error).__name__)  # its text may hold the token
+            log.warning("%s", self._failure)
         else:
-            self._failed_at = time.monotonic()
+            self._held, self._failure = done.result(), None
 
-    async def _fetched(self) -> Credentials:
-        self._begin()
-        assert self._fetching  # noqa: S101 (what _begin has just made)
+    async def _fetched(self, fetching: asyncio.Task[Credentials]) -> Credentials:
+        # Shielded: a request that is cancelled leaves the keys to the others.
         try:
-            return await asyncio.shield(self._fetching)
+            return await asyncio.shield(fetching)
         except _NO_KEYS as error:
-            raise _refusal(error) from None  # its text may hold the token
+            if self._held and _left(self._held) > timedelta(0):
+                return self._held
+            raise _refusal(type(error).__name__) from None
 
 
 def fixed(access_key: str, secret_key: str) -> Fetch:
@@ -143,9 +159,9 @@ def _left(keys: Credentials) -> timedelta:
     return keys.expiration.replace(tzinfo=UTC) - datetime.now(UTC)
 
 
-def _refusal(error: Exception) -> StoreUnavailableError:
+def _refusal(kind: str) -> StoreUnavailableError:
     return StoreUnavailableError(
-        f"no credentials for storage came for this pod's service account ({type(error).__name__}): check its "
+        f"no credentials for storage came for this pod's service account ({kind}): check its "
         "annotations, and that the role which they name trusts it",
         Reason.STORAGE_DENIED,
         "NoCredentials",

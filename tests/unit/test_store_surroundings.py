@@ -350,6 +350,29 @@ async def test_many_who_wait_hear_of_one_failure() -> None:
     source.close()
 
 
+async def test_those_who_come_after_a_failure_hear_of_it_for_a_while() -> None:
+    now = 0.0
+    fetches = Fetches(ValueError("away"), timedelta(hours=1))
+    fetches.may_end.set()
+    source = CredentialsSource(fetches, lambda: now)
+    for _ in range(20):
+        with pytest.raises(StoreUnavailableError, match="ValueError"):
+            await source.current()
+    assert fetches.begun == 1
+    now = s3_credentials.PAUSE_SECONDS
+    assert (await source.current()).access_key == "access-2"
+    source.close()
+
+
+async def test_keys_that_expire_on_the_way_are_not_used_while_others_come() -> None:
+    fetches = Fetches(timedelta(seconds=20), timedelta(hours=1))
+    fetches.may_end.set()
+    source = CredentialsSource(fetches)
+    assert (await source.current()).access_key == "access-1"
+    assert (await source.current()).access_key == "access-2"
+    source.close()
+
+
 async def test_keys_for_which_nobody_waits_any_more_are_kept() -> None:
     """A check of readiness waits two seconds, and AWS STS may need three."""
     fetches = Fetches(timedelta(hours=1))
