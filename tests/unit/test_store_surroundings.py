@@ -3,7 +3,8 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,12 @@ from aiohttp import web
 from fakes.proxy import Proxy, proxying
 from vision_node_contract import outbound
 from vision_node_contract.reasons import Reason
-from vision_node_contract.s3_credentials import Credentials, CredentialsSource, of_the_service_account
+from vision_node_contract.s3_credentials import (
+    PAUSE_SECONDS,
+    Credentials,
+    CredentialsSource,
+    of_the_service_account,
+)
 from vision_node_contract.store import Store, StoreSettings, StoreUnavailableError
 
 LISTED = (
@@ -320,6 +326,98 @@ async def test_a_new_token_is_read_each_time(sts: SecurityTokenService, tmp_path
         (tmp_path / "token").write_text("another")
         assert (await source.current()).access_key == "access-2"
     assert [request.query["WebIdentityToken"] for request in sts.requests] == [TOKEN, "another"]
+
+
+class Issuer:
+    """Gives keys that are valid for so long, or none; its clock stands still."""
+
+    def __init__(self) -> None:
+        self.valid = timedelta(minutes=4)
+        self.error: Exception | None = None
+        self.asked = 0
+        self.now = 0.0
+        self.asks, self.answers = threading.Event(), threading.Event()
+        self.answers.set()
+
+    def fetch(self) -> Credentials:
+        self.asked += 1
+        self.asks.set()
+        assert self.answers.wait(5)
+        if self.error:
+            raise self.error
+        return Credentials(f"access-{self.asked}", "secret", "session", datetime.now(UTC) + self.valid)
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+def source(issuer: Issuer) -> Iterator[CredentialsSource]:
+    with ThreadPoolExecutor(1) as threads:
+        yield CredentialsSource(issuer.fetch, threads, lambda: issuer.now)
+
+
+async def test_while_new_keys_are_fetched_the_old_ones_serve(
+    issuer: Issuer, source: CredentialsSource
+) -> None:
+    """A fetch without an answer takes seconds, in which requests would wait though there are keys."""
+    await source.current()
+    issuer.asks.clear()
+    issuer.answers.clear()
+    first = asyncio.create_task(source.current())
+    await asyncio.to_thread(issuer.asks.wait, 5)
+    others = await asyncio.wait_for(asyncio.gather(*(source.current() for _ in range(20))), 1)
+    assert {keys.access_key for keys in others} == {"access-1"}
+    issuer.answers.set()
+    assert (await first).access_key == "access-2"
+
+
+async def test_keys_that_can_not_be_had_are_asked_for_again_after_a_pause(
+    issuer: Issuer, source: CredentialsSource
+) -> None:
+    await source.current()
+    issuer.error = OSError("away")
+    for _ in range(20):
+        assert (await source.current()).access_key == "access-1"
+    assert issuer.asked == 2
+    issuer.now += PAUSE_SECONDS
+    issuer.error = None
+    assert (await source.current()).access_key == "access-3"
+
+
+async def test_requests_that_have_waited_for_keys_share_a_refusal(
+    issuer: Issuer, source: CredentialsSource
+) -> None:
+    """Else the last of twenty would wait for twenty fetches, one after the other."""
+    issuer.error = OSError("away")
+    found = await asyncio.gather(*(source.current() for _ in range(20)), return_exceptions=True)
+    assert {type(each) for each in found} == {StoreUnavailableError}
+    assert issuer.asked == 1
+    issuer.now += PAUSE_SECONDS
+    issuer.error = None
+    assert (await source.current()).access_key == "access-2"
+
+
+async def test_keys_that_have_expired_serve_no_more(issuer: Issuer, source: CredentialsSource) -> None:
+    issuer.valid = timedelta(seconds=-1)
+    await source.current()  # our clock may be wrong: the bucket is asked
+    issuer.error = OSError("away")
+    with pytest.raises(StoreUnavailableError):
+        await source.current()
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}'])
+async def test_an_answer_that_makes_no_sense_is_no_keys(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="application/json")
+
+    async with served(answer) as endpoint:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials")
+        async with keyless() as (store, _):
+            with pytest.raises(StoreUnavailableError, match="check its annotations"):
+                await USES["get"](store)
 
 
 async def test_fixed_keys_are_never_asked_for_again() -> None:
