@@ -100,6 +100,9 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _PLAIN: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
 """Header of every request: nothing is unpacked here, and MinIO packs long lists where clients allow it."""
 
+_CONDITIONS = frozenset({"If-None-Match", "If-Match"})
+"""Headers of a conditional write."""
+
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
 """Header of a GET that is asked only for the sake of a refusal's body."""
 
@@ -247,7 +250,8 @@ class Store:
                 raise
             # The answer to a HEAD has no body, so it does not say why; that to a GET does.
             await self._exchange("GET", partial(self._signer.sign, "GET", key), headers=_FIRST_BYTE, most=1)
-            raise
+            # It was stored between the two, or there is more to a HEAD than to a GET.
+            return await self._exchange("HEAD", partial(self._signer.sign, "HEAD", key))
 
     async def list_page(self, prefix: str, after: str, most: int) -> ObjectPage:
         """Return up to `most` objects whose keys begin with `prefix` and come after `after`.
@@ -368,7 +372,7 @@ class Store:
         ) as answer:
             body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
         if answer.status >= 300:
-            raise refusal(answer.status, body)
+            raise refusal(answer.status, body, conditional=not _CONDITIONS.isdisjoint(headers))
         return _Answer(answer.headers, body)
 
     async def _run(self, call: Callable[[], T]) -> T:
