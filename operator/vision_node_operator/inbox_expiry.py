@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,10 @@ SWEEP_SECONDS = 600.0
 
 PAGE_KEYS = 200
 """Objects listed at once: removing them takes a second, in which what was listed hardly changes."""
+
+PAGE_SECONDS = 5.0
+"""For the removals of one page; when they take longer, the rest is listed again, for a slow bucket must not
+lose an image that was stored again since, or that a new ImageJob names."""
 
 MAX_PAGES = 500
 """Of one sweep: a hundred thousand objects."""
@@ -54,6 +59,7 @@ class InboxExpiry:
         kube: The API server.
         kept: How long an object stays; None: for ever.
         unfinished: Unfinished ImageJobs as the watch shows them, by name; read at each page.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -63,12 +69,14 @@ class InboxExpiry:
         kube: Kube,
         kept: timedelta | None,
         unfinished: Mapping[str, ImageJob],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
         self._kept = kept
         self._unfinished = unfinished
+        self._clock = clock
         self._after = ""
         """The last key that was dealt with; empty: begin at the start of the inbox."""
 
@@ -102,24 +110,27 @@ class InboxExpiry:
                 named = await self._named()
                 continue  # that took a while: list the page again, in which some may have been replaced
 
-            await self._sweep_page(page.objects, now, named or set(), swept)
+            is_done = await self._sweep_page(page.objects, now, named or set(), swept)
             if swept.is_enough:
                 break
-            if page.is_last or not page.objects:
+            if is_done and (page.is_last or not page.objects):
                 self._after = ""
                 break
         return swept
 
     async def _sweep_page(
         self, objects: list[StoredObject], now: datetime, named: set[str], swept: Swept
-    ) -> None:
+    ) -> bool:
+        """Remove what is old; return False if the rest of the page is to be listed again."""
+        until = self._clock() + PAGE_SECONDS
         wanted = named | {job.spec.image.key for job in self._unfinished.values()}
         for found in objects:
             self._after = found.key
             if self._is_old(found, now) and found.key not in wanted:
                 await self._remove(found.key, swept)
-            if swept.is_enough:
-                return
+            if swept.is_enough or self._clock() > until:
+                return False
+        return True
 
     async def _remove(self, key: str, swept: Swept) -> None:
         try:
