@@ -211,6 +211,7 @@ class Attempts:
                     room.shrink(len(image))
                     yield image
                     return
+                del image  # its memory is no longer held
         raise self._too_large(key, most)
 
     def _too_large(self, key: str, most: int) -> DescribeError:

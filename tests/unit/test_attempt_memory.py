@@ -1,6 +1,7 @@
 """What attempts hold in memory: the files that they have fetched, and what threads use that were given up."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,23 @@ async def test_a_file_that_is_larger_than_its_imagejob_says_is_described_all_the
     bucket = Bucket(bytes(500))
     await describe_all(bucket, Fake(), stated=10, images=1)
     assert bucket.asked == [10, LARGEST]
+
+
+async def test_what_was_fetched_of_it_first_is_let_go_of_before() -> None:
+    """Else a file that is larger than its ImageJob says would be in memory twice, once uncounted."""
+    references: list[int] = []
+
+    class Keeps(Bucket):
+        async def get(self, key: str, most: int) -> bytes:
+            if self.asked:
+                references.append(sys.getrefcount(self.first))
+            self.asked.append(most)
+            self.first = bytes(bytearray(self.image[: most + 1]))
+            return self.first
+
+    await describe_all(Keeps(bytes(500)), Fake(), stated=10, images=1)
+    of_our_own = 2  # the attribute, and getrefcount's argument
+    assert references == [of_our_own]
 
 
 async def test_a_size_beyond_the_limit_is_not_believed() -> None:
