@@ -65,6 +65,7 @@ class CredentialsSource:
         self._failure = ""
         """The kind of error for which keys could not be had at the last attempt; empty: they could."""
         self._paused_until = 0.0
+        self._fetched_at = -PAUSE_SECONDS
         self._fetching = asyncio.Lock()
 
     async def current(self) -> Credentials:
@@ -82,6 +83,14 @@ class CredentialsSource:
                 await self._refresh()
             return self._best()
 
+    def reject(self, keys: Credentials) -> None:
+        """Take in that the bucket says that these keys have expired: its clock counts, not ours.
+
+        Keys that were fetched just now stay: asking for others each time would help nobody.
+        """
+        if self._held is keys and self._clock() >= self._fetched_at + PAUSE_SECONDS:
+            self._held = None
+
     def _is_due(self) -> bool:
         is_fresh = self._held is not None and _left(self._held) > REFRESH_BEFORE
         return not is_fresh and self._clock() >= self._paused_until
@@ -89,7 +98,7 @@ class CredentialsSource:
     async def _refresh(self) -> None:
         try:
             self._held = await asyncio.get_running_loop().run_in_executor(self._threads, self._fetch)
-            self._failure = ""
+            self._fetched_at, self._failure = self._clock(), ""
         except _NO_KEYS as error:
             self._failure = type(error).__name__  # its text may hold the token
             self._paused_until = self._clock() + PAUSE_SECONDS

@@ -17,6 +17,9 @@ _MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """Refusals of a conditional write (Amazon S3 User Guide, "How to prevent object overwrites")."""
 
+EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
+"""Codes with which Amazon S3 and MinIO refuse temporary keys that are valid no more."""
+
 NOT_IMPLEMENTED = "NotImplemented"
 """Code of what a server doesn't offer, such as conditional writes."""
 

@@ -27,10 +27,12 @@ from . import outbound
 from .s3_credentials import Credentials, CredentialsSource, Fetch, fixed, of_the_service_account
 from .signing import Signed, Signer
 from .storage_errors import (
+    EXPIRED_KEYS,
     NOT_IMPLEMENTED,
     FailureLog,
     ObjectChangedError,
     ObjectNotFoundError,
+    Refusal,
     StoreUnavailableError,
     refusal,
     refusal_by_code,
@@ -361,8 +363,9 @@ class Store:
         headers: Mapping[str, str],
         most: int,
     ) -> _Answer:
+        keys = await self._keys.current()
         try:
-            url, signed = sign(keys=await self._keys.current())
+            url, signed = sign(keys=keys)
         except ValueError as error:  # no object can have such a key
             raise ObjectNotFoundError(str(error)) from error
 
@@ -372,8 +375,14 @@ class Store:
         ) as answer:
             body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
         if answer.status >= 300:
-            raise refusal(answer.status, body, conditional=not _CONDITIONS.isdisjoint(headers))
+            raise self._refused(keys, answer.status, body, headers)
         return _Answer(answer.headers, body)
+
+    def _refused(self, keys: Credentials, status: int, body: bytes, headers: Mapping[str, str]) -> Refusal:
+        error = refusal(status, body, conditional=not _CONDITIONS.isdisjoint(headers))
+        if isinstance(error, StoreUnavailableError) and error.code in EXPIRED_KEYS:
+            self._keys.reject(keys)
+        return error
 
     async def _run(self, call: Callable[[], T]) -> T:
         with self._failures.recording():

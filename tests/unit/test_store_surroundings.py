@@ -15,7 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 from fakes.proxy import Proxy, proxying
-from vision_node_contract import outbound
+from vision_node_contract import outbound, s3_credentials
 from vision_node_contract.reasons import Reason
 from vision_node_contract.s3_credentials import (
     PAUSE_SECONDS,
@@ -56,10 +56,14 @@ class Bucket:
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
+        self.refuses: dict[str, str] = {}
+        """Code of the refusal by session token."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append(request)
         await request.read()
+        if code := self.refuses.get(request.headers.get("x-amz-security-token", "")):
+            return web.Response(status=400, text=f"<Error><Code>{code}</Code></Error>")
         if "list-type" in request.query:
             return web.Response(text=LISTED, content_type="application/xml")
         return web.Response(body=b"object")
@@ -406,6 +410,33 @@ async def test_keys_that_have_expired_serve_no_more(issuer: Issuer, source: Cred
     issuer.error = OSError("away")
     with pytest.raises(StoreUnavailableError):
         await source.current()
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "AccessDenied"])
+async def test_keys_that_the_bucket_says_have_expired_are_replaced(
+    sts: SecurityTokenService, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Its clock is right; by ours, which is ten minutes late, they would serve on."""
+    monkeypatch.setattr(s3_credentials, "PAUSE_SECONDS", 0.0)
+    async with keyless() as (store, bucket):
+        bucket.refuses = {"session-1": code}
+        with pytest.raises(StoreUnavailableError, match=code):
+            await USES["get"](store)
+        if code == "AccessDenied":
+            with pytest.raises(StoreUnavailableError, match=code):
+                await USES["get"](store)
+        else:
+            await USES["get"](store)
+    assert len(sts.requests) == (1 if code == "AccessDenied" else 2)
+
+
+async def test_but_not_again_and_again(sts: SecurityTokenService) -> None:
+    async with keyless() as (store, bucket):
+        bucket.refuses = {f"session-{n}": "ExpiredToken" for n in range(1, 20)}
+        for _ in range(10):
+            with pytest.raises(StoreUnavailableError):
+                await USES["get"](store)
+    assert len(sts.requests) == 1
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}'])
