@@ -168,9 +168,8 @@ async def run(settings: Settings) -> None:
         worker = Worker(attempts, settings.max_images, settings.timeout_seconds)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
         lease = asyncio.create_task(keep_lease(kube, settings, describer))
-        stopped = asyncio.create_task(stop.wait())
-        useless = asyncio.create_task(worker.useless.wait())
-        done, _ = await asyncio.wait({lease, follow, stopped, useless}, return_when=asyncio.FIRST_COMPLETED)
+        ends = {asyncio.create_task(end.wait()) for end in (stop, worker.useless, attempts.hangs)}
+        done, _ = await asyncio.wait({lease, follow, *ends}, return_when=asyncio.FIRST_COMPLETED)
         lease.cancel()
         await withdraw_lease(kube, settings)
         await worker.finish()
