@@ -58,6 +58,7 @@ class CredentialsSource:
 
     Args:
         fetch: Returns keys; it may block for some seconds.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
@@ -69,7 +70,7 @@ class CredentialsSource:
         self._fetching: asyncio.Task[Credentials] | None = None
         self._failure: StoreUnavailableError | None = None
         """What came of the last attempt, until one succeeds."""
-        self._paused_until = -math.inf
+        self._paused_until = self._fetched_at = -math.inf
 
     async def current(self) -> Credentials:
         """Return keys that are valid now, at once if there are any.
@@ -86,6 +87,14 @@ class CredentialsSource:
         if self._fetching is None:
             raise self._failure or _refusal("NoAnswer")
         return await self._fetched(self._fetching)
+
+    def reject(self, keys: Credentials) -> None:
+        """Take in that the bucket says that these keys have expired: its clock counts, not ours.
+
+        Keys that were fetched just now stay: asking for others each time would not help.
+        """
+        if self._held is keys and self._clock() >= self._fetched_at + PAUSE_SECONDS:
+            self._held = None
 
     def close(self) -> None:
         """Fetch no more."""
@@ -110,6 +119,7 @@ class CredentialsSource:
             log.warning("%s", self._failure)
         else:
             self._held, self._failure = done.result(), None
+            self._fetched_at = self._clock()
 
     async def _fetched(self, fetching: asyncio.Task[Credentials]) -> Credentials:
         # Shielded: a request that is cancelled leaves the keys to the others.

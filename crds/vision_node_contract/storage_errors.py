@@ -18,6 +18,9 @@ _MISSING = frozenset({"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "X
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """Refusals of a conditional write (Amazon S3 User Guide, "How to prevent object overwrites")."""
 
+EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
+"""Codes with which Amazon S3 and MinIO refuse temporary keys that are valid no more."""
+
 NOT_IMPLEMENTED = "NotImplemented"
 """Code of what a server doesn't offer, such as conditional writes."""
 
@@ -114,19 +117,22 @@ def _is_of_a_certificate(error: BaseException) -> bool:
     return any(_is_of_a_certificate(each) for each in wrapped if isinstance(each, Exception))
 
 
-def refusal(status: int, body: bytes) -> Refusal:
-    """Return the error that an answer stands for, by its HTTP status and its body or a part of it."""
+def refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
+    """Return the error that an answer stands for, by its HTTP status and its body or a part of it.
+
+    ObjectChangedError only if the request was conditional: no other asker would know what it means.
+    """
     found = _XML_CODE.search(body)
-    return refusal_by_code(found[1].decode() if found else None, status)
+    return refusal_by_code(found[1].decode() if found else None, status, conditional=conditional)
 
 
-def refusal_by_code(code: str | None, status: int) -> Refusal:
+def refusal_by_code(code: str | None, status: int, *, conditional: bool = False) -> Refusal:
     """Return the error that a code stands for; the HTTP status tells where the code doesn't."""
     # The text around the code may quote the request, key and signature included: it goes nowhere.
     word = code if code and _CODE.fullmatch(code) else str(status)
     if word in _MISSING:
         return ObjectNotFoundError("no such object")
-    if word in _CHANGED:
+    if conditional and word in _CHANGED:
         return ObjectChangedError("another writer was faster")
 
     reason = _BY_CODE.get(word) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)

@@ -27,10 +27,12 @@ from . import outbound
 from .s3_credentials import Credentials, CredentialsSource, Fetch, fixed, of_the_service_account
 from .signing import Signed, Signer
 from .storage_errors import (
+    EXPIRED_KEYS,
     NOT_IMPLEMENTED,
     FailureLog,
     ObjectChangedError,
     ObjectNotFoundError,
+    Refusal,
     StoreUnavailableError,
     refusal,
     refusal_by_code,
@@ -99,6 +101,9 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _PLAIN: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
 """Header of every request: nothing is unpacked here, and MinIO packs long lists where clients allow it."""
+
+_CONDITIONS = frozenset({"If-None-Match", "If-Match"})
+"""Headers of a conditional write."""
 
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
 """Header of a GET that is asked only for the sake of a refusal's body."""
@@ -254,7 +259,8 @@ class Store:
                 raise
             # The answer to a HEAD has no body, so it does not say why; that to a GET does.
             await self._exchange("GET", partial(self._signer.sign, "GET", key), headers=_FIRST_BYTE, most=1)
-            raise
+            # It was stored between the two, or there is more to a HEAD than to a GET.
+            return await self._exchange("HEAD", partial(self._signer.sign, "HEAD", key))
 
     async def list_page(self, prefix: str, after: str, most: int) -> ObjectPage:
         """Return up to `most` objects whose keys begin with `prefix` and come after `after`.
@@ -364,8 +370,9 @@ class Store:
         headers: Mapping[str, str],
         most: int,
     ) -> _Answer:
+        keys = await self._keys.current()
         try:
-            url, signed = sign(keys=await self._keys.current())
+            url, signed = sign(keys=keys)
         except ValueError as error:  # no object can have such a key
             raise ObjectNotFoundError(str(error)) from error
 
@@ -375,8 +382,14 @@ class Store:
         ) as answer:
             body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
         if answer.status >= 300:
-            raise refusal(answer.status, body)
+            raise self._refused(keys, answer.status, body, headers)
         return _Answer(answer.headers, body)
+
+    def _refused(self, keys: Credentials, status: int, body: bytes, headers: Mapping[str, str]) -> Refusal:
+        error = refusal(status, body, conditional=not _CONDITIONS.isdisjoint(headers))
+        if isinstance(error, StoreUnavailableError) and error.code in EXPIRED_KEYS:
+            self._keys.reject(keys)
+        return error
 
     async def _run(self, call: Callable[[], T]) -> T:
         with self._failures.recording():

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
@@ -52,14 +52,14 @@ def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
     """
     try:
         size, modified = int(headers["Content-Length"]), parsedate_to_datetime(headers["Last-Modified"])
-    except KeyError as error:
-        raise ValueError(f"an object without {error}") from error
+    except (KeyError, OverflowError) as error:
+        raise ValueError(f"an object without {error!r}") from error
 
     sha256 = headers.get(SHA256_HEADER, "")
     return StoredObject(
         key=key,
         size_bytes=size,
-        modified=modified,
+        modified=_in_utc(modified),
         etag=headers.get("ETag", ""),
         media_type=headers.get("Content-Type"),
         sha256=sha256 if _SHA256.fullmatch(sha256) else None,
@@ -81,9 +81,14 @@ def _entry(found: Element) -> StoredObject:
     return StoredObject(
         key=unquote_plus(_text(found, "Key")),
         size_bytes=int(_text(found, "Size")),
-        modified=datetime.fromisoformat(_text(found, "LastModified")),
+        modified=_in_utc(datetime.fromisoformat(_text(found, "LastModified"))),
         etag=found.findtext("{*}ETag") or "",
     )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return the moment with a time zone: S3's times are in UTC, whether a server says so or not."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(element: Element, name: str) -> str:

@@ -74,6 +74,9 @@ class Attempts:
         self._begun: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
         """By attempt: what may go on in threads when it is given up."""
         self._last_words = LastWords()
+        self.hangs = asyncio.Event()
+        """Set when a thread goes on for the Describer's timeout after its attempt was given up. It keeps its
+        memory, and what waits for that runs out of time, while smaller images go on to be described."""
 
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises.
@@ -182,9 +185,22 @@ class Attempts:
             raise
 
     async def _until_ended(self, job: ImageJob) -> None:
-        """Wait for threads of an attempt that was given up."""
-        if tasks := self._begun.pop(_key(job), None):
-            await asyncio.wait(tasks)
+        """Wait for threads of an attempt that was given up, and tell of one that hangs."""
+        tasks = self._begun.pop(_key(job), None)
+        if not tasks:
+            return
+
+        patience = self._settings.timeout_seconds
+        _, running = await asyncio.wait(tasks, timeout=patience)
+        if running:
+            name = job.metadata.name
+            log.error(
+                "the worker hangs: ImageJob %s was given up, and its thread runs since for %g s",
+                name,
+                patience,
+            )
+            self.hangs.set()
+            await asyncio.wait(running)
 
     @asynccontextmanager
     async def _decoding(self, job: ImageJob, wanted: int) -> AsyncIterator[None]:
@@ -211,6 +227,7 @@ class Attempts:
                     room.shrink(len(image))
                     yield image
                     return
+                del image  # its memory is no longer held
         raise self._too_large(key, most)
 
     def _too_large(self, key: str, most: int) -> DescribeError:

@@ -120,25 +120,28 @@ class Worker:
         self._over.discard(done)
         self._settle()
 
-    def _look_later(self, held: Assignment) -> None:
+    def _look_later(self, held: Assignment, excuses: frozenset[Assignment] | None = None) -> None:
         after = asyncio.get_running_loop().call_later
-        self._looks[held] = after(self._patience[held], self._look, held, self._ended)
+        self._looks[held] = after(self._patience[held], self._look, held, self._ended, excuses)
 
-    def _look(self, held: Assignment, ended_before: int) -> None:
+    def _look(self, held: Assignment, ended_before: int, excuses: frozenset[Assignment] | None) -> None:
         """End when nothing has ended for as long as the Describer allows, not even what was taken back.
 
         Where its ImageJob's timeout was longer, that counts. Where it was shorter, the operator sees only
         that it was missed, which may be a user's impatience. What is still ours and has been in work for a
-        while explains why nothing ended.
+        while explains why nothing ended, but not the next time when it has not ended well by then, either.
         """
-        patience = self._patience[held]
-        since = asyncio.get_running_loop().time() - self._timeout_seconds / 2
-        explained = any(self._begun[ours] < since for ours in self._held.keys() - self._over)
-        if held in self._over and self._ended == ended_before and not explained:
-            log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, patience)
-            self.useless.set()
-        else:
+        if held not in self._over or self._ended != ended_before:
             self._look_later(held)
+            return
+
+        since = asyncio.get_running_loop().time() - self._timeout_seconds / 2
+        slow = {ours for ours in self._held.keys() - self._over if self._begun[ours] < since}
+        if explained := frozenset(slow if excuses is None else slow & excuses):
+            self._look_later(held, explained)
+        else:
+            log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, self._patience[held])
+            self.useless.set()
 
     def _is_full(self) -> bool:
         return self._finishing or 0 < self._max_images <= self._taken
@@ -165,9 +168,8 @@ async def run(settings: Settings) -> None:
         worker = Worker(attempts, settings.max_images, settings.timeout_seconds)
         follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
         lease = asyncio.create_task(keep_lease(kube, settings, describer))
-        stopped = asyncio.create_task(stop.wait())
-        useless = asyncio.create_task(worker.useless.wait())
-        done, _ = await asyncio.wait({lease, follow, stopped, useless}, return_when=asyncio.FIRST_COMPLETED)
+        ends = {asyncio.create_task(end.wait()) for end in (stop, worker.useless, attempts.hangs)}
+        done, _ = await asyncio.wait({lease, follow, *ends}, return_when=asyncio.FIRST_COMPLETED)
         lease.cancel()
         await withdraw_lease(kube, settings)
         await worker.finish()

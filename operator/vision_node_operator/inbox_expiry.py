@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,13 +21,17 @@ SWEEP_SECONDS = 600.0
 """Between two sweeps: an object outlives its time by so long, and a list of the inbox costs little."""
 
 PAGE_KEYS = 200
-"""Objects listed at once: removing them takes a second, in which what was listed hardly changes."""
+"""Objects listed at once: what is to go of them is looked at again."""
+
+NAMES_SECONDS = 1.0
+"""After this, what unfinished ImageJobs name is read from the watch again: removals may be slow, and reading
+20,000 names takes 2 ms."""
 
 MAX_PAGES = 500
 """Of one sweep: a hundred thousand objects."""
 
 MAX_REMOVALS = 5000
-"""Of one sweep: half a minute of the bucket's time. The next sweep goes on where this one stopped."""
+"""Of one sweep: a minute of the bucket's time. The next sweep goes on where this one stopped."""
 
 MAX_FAILURES = 20
 """Of one sweep: when the bucket refuses so many removals, more would only fill its log."""
@@ -56,6 +61,7 @@ class InboxExpiry:
         since: When this namespace got a release that removes old objects: what was stored before counts as
             stored then, so that an upgrade removes nothing at once. None: nothing is removed.
         unfinished: Unfinished ImageJobs as the watch shows them, by name; read at each page.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class InboxExpiry:
         kept: timedelta | None,
         unfinished: Mapping[str, ImageJob],
         since: datetime | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
@@ -73,6 +80,7 @@ class InboxExpiry:
         self._kept = kept if since else None
         self._unfinished = unfinished
         self._since = since
+        self._clock = clock
         self._after = ""
         """The last key that was dealt with; empty: begin at the start of the inbox."""
 
@@ -117,22 +125,29 @@ class InboxExpiry:
     async def _sweep_page(
         self, objects: list[StoredObject], now: datetime, named: set[str], swept: Swept
     ) -> None:
-        wanted = named | {job.spec.image.key for job in self._unfinished.values()}
+        wanted, read_at = self._wanted(named), self._clock()
         for found in objects:
             self._after = found.key
+            if self._clock() - read_at > NAMES_SECONDS:
+                wanted, read_at = self._wanted(named), self._clock()
             if self._is_old(found, now) and found.key not in wanted:
-                await self._remove(found.key, swept)
+                await self._remove(found, now, swept)
             if swept.is_enough:
                 return
 
-    async def _remove(self, key: str, swept: Swept) -> None:
+    def _wanted(self, named: set[str]) -> set[str]:
+        return named | {job.spec.image.key for job in self._unfinished.values()}
+
+    async def _remove(self, found: StoredObject, now: datetime, swept: Swept) -> None:
         try:
-            await self._store.delete(key)
+            # The page may be some seconds old, and the image stored again since.
+            latest = await self._store.list_page(found.key, "", 1)
+            if any(it.key == found.key and self._is_old(it, now) for it in latest.objects):
+                await self._store.delete(found.key)
+                swept.removed += 1
         except (StoreUnavailableError, ObjectNotFoundError) as error:
-            log.warning("%s stays in the inbox for now: %s", key, error)
+            log.warning("%s stays in the inbox for now: %s", found.key, error)
             swept.failed += 1
-        else:
-            swept.removed += 1
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
         is_ours = found.key.startswith(INBOX_PREFIX)  # whatever the bucket lists

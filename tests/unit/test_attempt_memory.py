@@ -1,9 +1,13 @@
 """What attempts hold in memory: the files that they have fetched, and what threads use that were given up."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,9 @@ import pytest
 from test_attempt import Api, Fake
 from vision_node_contract.description import Description, Options
 from vision_node_contract.imagejob import ImageJob
+from vision_node_contract.kube import Event
 from vision_node_describer import attempt as module
+from vision_node_describer import worker
 from vision_node_describer.attempt import Attempts
 from vision_node_describer.describers import Describer, Remote, Setup
 from vision_node_describer.last_words import LastWords
@@ -114,6 +120,23 @@ async def test_a_file_that_is_larger_than_its_imagejob_says_is_described_all_the
     bucket = Bucket(bytes(500))
     await describe_all(bucket, Fake(), stated=10, images=1)
     assert bucket.asked == [10, LARGEST]
+
+
+async def test_what_was_fetched_of_it_first_is_let_go_of_before() -> None:
+    """Else a file that is larger than its ImageJob says would be in memory twice, once uncounted."""
+    references: list[int] = []
+
+    class Keeps(Bucket):
+        async def get(self, key: str, most: int) -> bytes:
+            if self.asked:
+                references.append(sys.getrefcount(self.first))
+            self.asked.append(most)
+            self.first = bytes(bytearray(self.image[: most + 1]))
+            return self.first
+
+    await describe_all(Keeps(bytes(500)), Fake(), stated=10, images=1)
+    of_our_own = 2  # the attribute, and getrefcount's argument
+    assert references == [of_our_own]
 
 
 async def test_a_size_beyond_the_limit_is_not_believed() -> None:
@@ -224,6 +247,57 @@ async def test_what_has_not_begun_when_its_attempt_is_over_never_does() -> None:
         describer.ends.set()
         await asyncio.wait_for(hung, 5)
     assert len(describer.begun) == 1
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_thread_that_goes_on_for_the_describer_s_timeout_is_told_of(*, ends: bool) -> None:
+    """Others may be described all the while, so that nothing else tells that the worker hangs."""
+    api, describer = Told(), Hangs()
+    with ThreadPoolExecutor(1) as executor:
+        attempts = attempts_of(api, Bucket(b"image"), describer, executor)
+        attempts._settings = replace(attempts._settings, timeout_seconds=5.0 if ends else 0.02)
+        hung = asyncio.create_task(attempts.attempt(assigned("hung", timeout_seconds=1)))
+        await asyncio.wait_for(api.told.wait(), 5)
+        if not ends:
+            await asyncio.wait_for(attempts.hangs.wait(), 5)
+            assert not hung.done()
+        describer.ends.set()
+        await asyncio.wait_for(hung, 5)
+    assert attempts.hangs.is_set() == (not ends)
+
+
+class Cluster:
+    """Has assigned one image to the worker, and takes what it writes."""
+
+    async def follow(self, path: str, selectors: object) -> AsyncIterator[Event]:
+        job = assigned("hung", timeout_seconds=1)
+        yield Event("LISTING", [job.model_dump(by_alias=True, mode="json")])
+        await asyncio.Future()
+
+    async def request(self, method: str, path: str, **_: object) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_worker_ends_that_has_such_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    describer = Hangs()
+
+    @asynccontextmanager
+    async def opened(what: object, _: object) -> AsyncIterator[object]:
+        yield what
+
+    monkeypatch.setattr(worker.Kube, "connect", partial(opened, Cluster()))
+    monkeypatch.setattr(worker.Store, "open", partial(opened, Bucket(b"image")))
+    monkeypatch.setattr(worker.StoreSettings, "from_env", lambda: None)
+    monkeypatch.setattr(worker, "load_or_explain", lambda *_: describer)
+    monkeypatch.setattr(worker, "FINISH_SECONDS", 0.01)
+    settings = Settings("ns", "w0", "uid", "fake", "fake", 1, LARGEST, WORKERS_LIMIT, timeout_seconds=0.02)
+    try:
+        await asyncio.wait_for(worker.run(settings), 5)
+        assert describer.begun
+    finally:
+        describer.ends.set()
 
 
 class HangsAwake(Describer):

@@ -1,7 +1,7 @@
 """What the bucket's client tells of objects, and how it writes only if no other writer came first."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,6 +18,16 @@ from vision_node_contract.store import (
 KEY = "inbox/a.png"
 DATA = b"image"
 SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+UNCONDITIONAL: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "get": lambda store: store.get(KEY, 10),
+    "put": lambda store: store.put(KEY, DATA, "image/png"),
+    "delete": lambda store: store.delete(KEY),
+    "list": lambda store: store.list_page("inbox/", "", 10),
+    "list older": lambda store: store.list_older("inbox/", datetime.now(UTC)),
+    "stat": lambda store: store.stat(KEY),
+}
 
 
 @pytest.fixture
@@ -105,6 +115,69 @@ async def test_a_store_without_conditional_writes_gets_plain_ones(s3: S3, store:
     s3.conditions = "unknown"
     await store.put_if(KEY, DATA, "image/png", SHA256, None)
     assert s3.objects[KEY].data == DATA
+
+
+@pytest.mark.parametrize("refused", [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict")])
+@pytest.mark.parametrize("use", UNCONDITIONAL)
+async def test_only_a_conditional_write_can_come_too_late(
+    s3: S3, store: Store, use: str, refused: tuple[int, str]
+) -> None:
+    """Who asked for nothing like it (the operator's sweeps, a worker) takes it for any other failure."""
+    s3.fails = refused
+    with pytest.raises(StoreUnavailableError):
+        await UNCONDITIONAL[use](store)
+
+
+async def test_an_object_that_is_stored_while_it_is_looked_for(
+    s3: S3, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    read = S3.read
+
+    def slow(self: S3, request: web.Request, key: str) -> web.StreamResponse:
+        looked.append(request.method)
+        answer = read(self, request, key)
+        s3.put(KEY, DATA)
+        return answer
+
+    monkeypatch.setattr(S3, "read", slow)
+    assert (await store.stat(KEY)).size_bytes == len(DATA)
+    assert looked == ["HEAD", "GET", "HEAD"]
+
+
+@pytest.mark.parametrize("zone", ["+0000", "-0000"])
+async def test_a_time_is_in_utc_whether_the_server_says_so_or_not(
+    monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """A time without a zone can't be compared with others: that would end the operator."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    told = "Fri, 02 Jan 2026 03:04:05 " + zone
+
+    async def answer(self: S3, request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            return web.Response(headers={"Last-Modified": told, "Content-Length": "0"})
+        entry = f"<Contents><Key>{KEY}</Key><Size>0</Size><LastModified>2026-01-02T03:04:05</LastModified>"
+        is_last = "<IsTruncated>false</IsTruncated>"
+        return web.Response(text=f"<ListBucketResult>{is_last}{entry}</Contents></ListBucketResult>")
+
+    monkeypatch.setattr(S3, "answer", answer)
+    async with serving_s3() as (_, settings), Store.open(settings) as store:
+        assert (await store.stat(KEY)).modified == moment
+        assert [it.modified for it in (await store.list_page("inbox/", "", 10)).objects] == [moment]
+
+
+@pytest.mark.parametrize("told", [None, "", "yesterday", "Wed, 21 Oct 2015 07:28:00 +99999999999999"])
+async def test_headers_that_make_no_sense_are_no_answer(
+    monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    async def answer(self: S3, request: web.Request) -> web.Response:
+        said = {} if told is None else {"Last-Modified": told}
+        return web.Response(headers={"Content-Length": "0", **said})
+
+    monkeypatch.setattr(S3, "answer", answer)
+    async with serving_s3() as (_, settings), Store.open(settings) as store:
+        with pytest.raises(StoreUnavailableError):
+            await store.stat(KEY)
 
 
 async def test_lists_come_in_pages_in_the_order_of_keys(s3: S3, store: Store) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,12 @@ from aiohttp import web
 from fakes.proxy import Proxy, proxying
 from vision_node_contract import outbound, s3_credentials
 from vision_node_contract.reasons import Reason
-from vision_node_contract.s3_credentials import Credentials, CredentialsSource, of_the_service_account
+from vision_node_contract.s3_credentials import (
+    PAUSE_SECONDS,
+    Credentials,
+    CredentialsSource,
+    of_the_service_account,
+)
 from vision_node_contract.store import Store, StoreSettings, StoreUnavailableError
 
 LISTED = (
@@ -50,10 +55,14 @@ class Bucket:
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
+        self.refuses: dict[str, str] = {}
+        """Code of the refusal by session token."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append(request)
         await request.read()
+        if code := self.refuses.get(request.headers.get("x-amz-security-token", "")):
+            return web.Response(status=400, text=f"<Error><Code>{code}</Code></Error>")
         if "list-type" in request.query:
             return web.Response(text=LISTED, content_type="application/xml")
         return web.Response(body=b"object")
@@ -437,6 +446,94 @@ async def test_a_new_token_is_read_each_time(sts: SecurityTokenService, tmp_path
     (tmp_path / "token").write_text("another")
     assert (await asyncio.to_thread(fetch)).access_key == "access-2"
     assert [request.query["WebIdentityToken"] for request in sts.requests] == [TOKEN, "another"]
+
+
+class Issuer:
+    """Gives keys that are valid for so long, or none; its clock stands still."""
+
+    def __init__(self) -> None:
+        self.valid = timedelta(minutes=4)
+        self.error: Exception | None = None
+        self.asked = 0
+        self.now = 0.0
+
+    def fetch(self) -> Credentials:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return Credentials(f"access-{self.asked}", "secret", "session", datetime.now(UTC) + self.valid)
+
+
+@pytest.fixture
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+def source(issuer: Issuer) -> Iterator[CredentialsSource]:
+    made = CredentialsSource(issuer.fetch, lambda: issuer.now)
+    yield made
+    made.close()
+
+
+async def test_requests_that_have_waited_for_keys_share_a_refusal(
+    issuer: Issuer, source: CredentialsSource
+) -> None:
+    """Else the last of twenty would wait for twenty fetches, one after the other."""
+    issuer.error = OSError("away")
+    found = await asyncio.gather(*(source.current() for _ in range(20)), return_exceptions=True)
+    assert {type(each) for each in found} == {StoreUnavailableError}
+    assert issuer.asked == 1
+    issuer.now += PAUSE_SECONDS
+    issuer.error = None
+    assert (await source.current()).access_key == "access-2"
+
+
+async def test_keys_that_have_expired_serve_no_more(issuer: Issuer, source: CredentialsSource) -> None:
+    issuer.valid = timedelta(seconds=-1)
+    await source.current()  # our clock may be wrong: the bucket is asked
+    issuer.error = OSError("away")
+    with pytest.raises(StoreUnavailableError):
+        await source.current()
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "AccessDenied"])
+async def test_keys_that_the_bucket_says_have_expired_are_replaced(
+    sts: SecurityTokenService, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Its clock is right; by ours, which is ten minutes late, they would serve on."""
+    monkeypatch.setattr(s3_credentials, "PAUSE_SECONDS", 0.0)
+    async with keyless() as (store, bucket):
+        bucket.refuses = {"session-1": code}
+        with pytest.raises(StoreUnavailableError, match=code):
+            await USES["get"](store)
+        if code == "AccessDenied":
+            with pytest.raises(StoreUnavailableError, match=code):
+                await USES["get"](store)
+        else:
+            await USES["get"](store)
+    assert len(sts.requests) == (1 if code == "AccessDenied" else 2)
+
+
+async def test_but_not_again_and_again(sts: SecurityTokenService) -> None:
+    async with keyless() as (store, bucket):
+        bucket.refuses = {f"session-{n}": "ExpiredToken" for n in range(1, 20)}
+        for _ in range(10):
+            with pytest.raises(StoreUnavailableError):
+                await USES["get"](store)
+    assert len(sts.requests) == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}'])
+async def test_an_answer_that_makes_no_sense_is_no_keys(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text, content_type="application/json")
+
+    async with served(answer) as endpoint:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials")
+        async with keyless() as (store, _):
+            with pytest.raises(StoreUnavailableError, match="check its annotations"):
+                await USES["get"](store)
 
 
 async def test_fixed_keys_are_never_asked_for_again() -> None:

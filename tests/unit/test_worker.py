@@ -174,6 +174,28 @@ async def test_attempts_that_run_out_of_time_are_no_sign_of_life(attempts: Attem
                 return
 
 
+async def test_nor_does_one_that_waits_in_vain_explain_for_ever_that_nothing_ends(
+    attempts: Attempts,
+) -> None:
+    """With several images at once, there is always one that has been in work for a while."""
+    parts: Any = (attempts,)
+    worker = Worker(*parts, timeout_seconds=0.02)
+    worker.take(Event("ADDED", [assigned("hung")]))
+    await asyncio.sleep(0)
+    worker.take(Event("DELETED", [assigned("hung")]))
+    async with asyncio.timeout(2):
+        for number in itertools.count():
+            worker.take(Event("ADDED", [assigned(f"{number}")]))
+            await asyncio.sleep(0)
+            worker._begun[Assignment(f"{number}", f"{number}", 1)] -= 0.012
+            if number:
+                worker._begun[Assignment(f"{number - 1}", f"{number - 1}", 1)] -= 0.02
+                attempts.ends[f"{number - 1}"].set()
+            await asyncio.sleep(0.002)  # in which it ends, and the worker may look
+            if worker.useless.is_set():
+                return
+
+
 @pytest.mark.parametrize(("own_seconds", "hangs"), [(None, True), (3600, False)])
 async def test_a_longer_timeout_of_its_imagejob_explains_that_it_does_not_end(
     attempts: Attempts, own_seconds: int | None, *, hangs: bool
