@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -25,7 +26,7 @@ def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
     command = ("port-forward", "service/vision-node-minio", ":9000")
     with subprocess.Popen(
         [kind_cluster.kubectl_path, "-n", NAMESPACE, *command],
-        env={"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
+        env=os.environ | {"KUBECONFIG": str(kind_cluster.kubeconfig_path)},
         stdout=subprocess.PIPE,
         text=True,
     ) as forward:
