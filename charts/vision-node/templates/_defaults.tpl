@@ -1,7 +1,7 @@
-{{/* Puts the defaults of values.yaml where a value is missing. After `helm upgrade --reuse-values` from an older chart, Helm knows the
-older chart's defaults alone. defaults.yaml is a copy of values.yaml, which templates can't read. */}}
+{{/* Fills in the defaults of values.yaml where a value is missing: after `helm upgrade --reuse-values` from an older chart, Helm passes
+only that chart's defaults. defaults.yaml is a copy of values.yaml, because templates can't read values.yaml. */}}
 {{- define "vision-node.fillValues" -}}
-{{- /* Where caBundle and proxy were, for workers alone. */}}
+{{- /* The old place of caBundle and proxy, which then applied to workers only. */}}
 {{- range $name, $old := .Values.providers }}
 {{- $new := index $.Values $name | default dict }}
 {{- if not (or $new.configMap $new.url) }}{{ $_ := set $.Values $name $old }}{{ end }}
@@ -9,7 +9,7 @@ older chart's defaults alone. defaults.yaml is a copy of values.yaml, which temp
 {{- include "vision-node.fill" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) }}
 {{- end }}
 
-{{/* Left as they are: maps in which a key that is missing says something. */}}
+{{/* Leaves maps alone in which a missing key has a meaning. */}}
 {{- define "vision-node.fill" -}}
 {{- $values := index . 0 }}
 {{- $left := list "describers" "podSecurityContext" "resources" }}
