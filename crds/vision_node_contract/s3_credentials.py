@@ -20,15 +20,15 @@ from .storage_errors import StoreUnavailableError
 __all__ = ["Credentials", "CredentialsSource", "fixed", "of_the_service_account"]
 
 REFRESH_BEFORE = timedelta(minutes=5)
-"""Keys are replaced so long before they expire, as AWS's own SDKs do; the old ones serve until then."""
+"""How long before they expire keys are replaced, as in AWS's SDKs; the old ones are used until then."""
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
-"""urllib3 logs the URL of what it repeats, and that of AWS STS carries the token. The keys are asked for
-again with the next request for an object."""
+"""No retries: urllib3 logs the URL of a request that it retries, and the URL for AWS STS contains the token.
+The next request for an object tries to fetch keys again."""
 
 _NO_KEYS = (MinioException, HTTPError, OSError, ParseError, ValueError, KeyError)
-"""What MinIO's provider raises: no answer, a refusal, or an answer that has no keys in it."""
+"""Exceptions that MinIO's provider raises: no answer, a refusal, or an answer without keys."""
 
 Fetch = Callable[[], Credentials]
 
@@ -38,7 +38,7 @@ class CredentialsSource:
 
     Args:
         fetch: Returns keys; it may block for some seconds.
-        threads: Where it is run.
+        threads: Executor that `fetch` runs in.
     """
 
     def __init__(self, fetch: Fetch, threads: Executor) -> None:
@@ -51,7 +51,7 @@ class CredentialsSource:
         """Return keys that are valid now.
 
         Raises:
-            StoreUnavailableError: there are none.
+            StoreUnavailableError: no valid keys could be fetched.
         """
         held = self._held
         if held is not None and _left(held) > REFRESH_BEFORE:
@@ -63,7 +63,7 @@ class CredentialsSource:
 
     async def _refreshed(self) -> Credentials:
         held = self._held
-        if held is not None and _left(held) > REFRESH_BEFORE:  # another task has fetched them meanwhile
+        if held is not None and _left(held) > REFRESH_BEFORE:  # another task has fetched them
             return held
 
         try:
@@ -75,30 +75,30 @@ class CredentialsSource:
 
 
 def fixed(access_key: str, secret_key: str) -> Fetch:
-    """Return what gives always the same keys."""
+    """Return a function that always returns the same keys."""
     keys = Credentials(access_key, secret_key)
     return lambda: keys
 
 
 def of_the_service_account() -> Fetch:
-    """Return what asks AWS for the keys of this pod's role.
+    """Return a function that fetches the keys of this pod's role from AWS.
 
-    The environment says where: IAM roles for service accounts (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN),
-    EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), else the node's metadata service
+    The environment selects the source: IAM roles for service accounts (AWS_WEB_IDENTITY_TOKEN_FILE,
+    AWS_ROLE_ARN), EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), otherwise the metadata service
     (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
     AWS_ENDPOINT_URL_STS replaces the address of AWS STS.
     """
     by_token = "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ
     sts = os.environ.get("AWS_ENDPOINT_URL_STS") if by_token else None
-    # The other two are at addresses of the node's own, which no proxy knows.
+    # The other two sources are at link-local addresses, which a proxy can't reach.
     host = "sts.amazonaws.com" if by_token and not sts else None
     http = pool("https", host, timeout=TIMEOUT, retries=_NO_RETRY)
-    # A new one for each: it keeps keys for longer than we do.
+    # A new provider each time, because a provider caches keys for longer than this module does.
     return lambda: IamAwsProvider(custom_endpoint=sts, http_client=http).retrieve()
 
 
 def _left(keys: Credentials) -> timedelta:
-    """Return for how long the keys are valid; MinIO's class has the time in UTC, without saying so."""
+    """Return how long the keys are still valid. MinIO's class has a naive datetime, which is in UTC."""
     if keys.expiration is None:
         return timedelta.max
     return keys.expiration.replace(tzinfo=UTC) - datetime.now(UTC)
@@ -106,8 +106,8 @@ def _left(keys: Credentials) -> timedelta:
 
 def _refusal(error: Exception) -> StoreUnavailableError:
     return StoreUnavailableError(
-        f"no credentials for storage came for this pod's service account ({type(error).__name__}): check its "
-        "annotations, and that the role which they name trusts it",
+        f"could not get storage credentials for this pod's service account ({type(error).__name__}): check "
+        "the service account's annotations, and that the role in them trusts the service account",
         Reason.STORAGE_DENIED,
         "NoCredentials",
     )
