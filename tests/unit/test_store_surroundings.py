@@ -111,7 +111,7 @@ async def test_a_private_authority_is_trusted_when_the_bundle_has_it(
 @every_use
 async def test_without_it_the_refusal_says_where_the_authority_belongs(tls: ssl.SSLContext, use: str) -> None:
     async with served(Bucket().answer, tls) as endpoint, Store.open(settings(endpoint, secure=True)) as store:
-        with pytest.raises(StoreUnavailableError, match="ConfigMap in caBundle.configMap"):
+        with pytest.raises(StoreUnavailableError, match=r"ConfigMap in caBundle\.configMap"):
             await USES[use](store)
 
 
@@ -293,7 +293,7 @@ async def test_a_refused_role_is_told_without_the_token(
 ) -> None:
     sts.status = 403
     async with keyless() as (store, bucket):
-        with pytest.raises(StoreUnavailableError, match="check the service account.s annotations") as caught:
+        with pytest.raises(StoreUnavailableError, match="check the service account's annotations") as caught:
             await USES[use](store)
     assert (caught.value.reason, bucket.requests) == (Reason.STORAGE_DENIED, [])
     assert TOKEN not in str(caught.value)
