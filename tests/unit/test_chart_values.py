@@ -18,7 +18,7 @@ OPEN = {"global", "strings", "affinity", "items", "options", "requests", "limits
 `limits` those of resources."""
 
 DEPRECATED = "providers"
-"""Still read, and without a default: its place has been taken by other values."""
+"""Deprecated values that still work but have no default; other values have replaced them."""
 
 Node = dict[str, Any]
 
