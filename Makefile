@@ -86,7 +86,7 @@ lint-chart:
 	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Put the style right, and the chart's copies of the CRDs and of its values
+format: ## Fix the style, and update the chart's copies of the CRDs and of values.yaml
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
@@ -120,6 +120,6 @@ clean-cache: ## Delete the clusters and everything that was built
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@awk 'BEGIN { print "\nVariables" } /^# / { sub(/^# /, ""); text = $$0 } \
-	  /^[A-Z]+ \?=/ { printf "  %-12s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)
+	  /^[A-Z]+ \?=/ { printf "  %-13s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)

@@ -2,10 +2,10 @@
 
 import sys
 
-# This file is read by any Python 3: macOS' own is 3.9.
+# Any Python 3 has to be able to read this file: macOS comes with 3.9.
 if sys.version_info < (3, 11):  # noqa: UP036  # whoever runs an older one is to read this
     sys.exit(
         f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}.\n"
-        "If you have one under another name, say which: make up PYTHON=python3.13\n"
-        "Else get it from https://www.python.org/downloads/ or your system's packages."
+        "If you have it under another name, pass that: make up PYTHON=python3.13\n"
+        "Otherwise get it from https://www.python.org/downloads/ or your system's packages."
     )

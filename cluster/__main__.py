@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         found.add_argument("--name", default=commands.DEFAULT_CLUSTER, help="the cluster (%(default)s)")
         return found
 
-    up = verb("up", "bring up a cluster with everything on it; only what changed is made anew")
+    up = verb("up", "bring up a cluster with everything on it; only what changed is rebuilt")
     up.add_argument("--port", type=port, default=8000, help="this machine's port (%(default)s)")
     verb("status", "show what runs, how many jobs are in each phase, and the newest ones")
     verb("down", "delete the cluster and stop what was started for it")

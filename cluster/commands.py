@@ -235,12 +235,12 @@ def _require(shop: Workshop, name: str) -> None:
 
 
 def show_status(shop: Workshop, name: str) -> None:
-    """Print what runs in the cluster, and its newest jobs."""
+    """Print the cluster's workloads and newest jobs."""
     _require(shop, name)
     found = environment(shop, None, name)
     program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(shop.terse(), home_made=False)
     kubeconfig = Path(found["KUBECONFIG"]) if "KUBECONFIG" in found else None
-    # Helm has no part in it.
+    # Helm is not used here.
     status.show(Client(Path(program), Path("helm"), kubeconfig))
 
 
@@ -279,7 +279,7 @@ def tool(shop: Workshop, name: str) -> Path:
             return tools.kubectl(shop, home_made=False)
     known = {known.name: known for known in (tools.KIND, tools.HELM, tools.HELM_3, tools.KUBECONFORM)}
     if name not in known:
-        raise ClusterError(f"There is no tool {name}, but: uv, kubectl, {', '.join(known)}")
+        raise ClusterError(f"Unknown tool {name}; the tools are: uv, kubectl, {', '.join(known)}")
     return tools.get(shop, known[name])
 
 

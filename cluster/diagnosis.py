@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cluster.client import Client
 from cluster.errors import ClusterError
 
-# How much of the list of pods, of the warnings and of each unready pod's log a diagnosis shows.
+# Lines that a diagnosis shows of the list of pods, of the warnings and of each unready pod's log.
 LOG_LINES = 30
-# Of so many unready pods: more have the same trouble, and each takes two questions.
+# Unready pods whose logs are shown: further ones have the same problem, and each takes two requests.
 MOST_LOGS = 5
 
 LOOK_EVERY_SECONDS = 3.0
@@ -87,13 +87,13 @@ def describe(client: Client, namespace: str) -> str:
 
 
 def unready(line: str) -> str:
-    """Return the name of the pod in a line of the template PODS if it should be ready and is not; else ""."""
+    """Return the pod's name in a line of the template PODS if the pod should be ready and is not; else ""."""
     pod, phase, *ready = line.split()
     return "" if phase == "Succeeded" or ready == ["True"] else pod
 
 
 def more(left_out: Sequence[str], of_what: str) -> list[str]:
-    """Return the line that stands for what is left out, if anything is."""
+    """Return a line that counts the omitted entries, if there are any."""
     return [f"… and {len(left_out):,} more {of_what}"] if left_out else []
 
 

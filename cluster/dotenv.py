@@ -23,7 +23,7 @@ def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def chooses_openai(settings: Mapping[str, str]) -> bool:
-    """Return whether `openai` can work with those settings: then it is enabled, and so the default."""
+    """Return whether `openai` can work with these settings; if so, it is enabled and becomes the default."""
     return any(name in settings for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
 
 

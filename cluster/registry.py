@@ -19,7 +19,7 @@ def home_made(shop: Workshop, engine: Engine) -> bool:
     if engine.has_image(node_image.tag(shop)):
         return True
     if not (debian.may_install() and golang.available()):
-        # Nothing can be made here: where a registry does not answer, Docker's own words say what is wrong.
+        # Nothing can be built here, so if no registry answers, Docker's own error says what is wrong.
         return False
     with shop.progress.step("image registry") as step:
         answers = engine.works("pull", "--quiet", PROBE, timeout_seconds=PROBE_SECONDS)

@@ -33,7 +33,7 @@ def values(images: Images, node_port: int | None) -> dict[str, object]:
 
 
 def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, object]:
-    """Return the values that lead the keys of `.env` to the workers; another `revision` replaces these."""
+    """Return the values that give workers the keys in `.env`; a new `revision` replaces running workers."""
     openai = {"openai": {"enabled": dotenv.chooses_openai(settings)}}
     return {"providerSecret": dotenv.SECRET, "providerSecretRevision": revision, "describers": openai}
 
@@ -59,7 +59,7 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
 
 
 def _revision(client: Client) -> str:
-    """Return what changes with the content of the Secret of `.env`, and tells nothing of it."""
+    """Return a text that changes with the content of the Secret for `.env` without revealing it."""
     version = "jsonpath={.metadata.resourceVersion}"
     return client.ask("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
 

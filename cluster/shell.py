@@ -77,7 +77,7 @@ def resume() -> None:
 
 
 def pause(seconds: float) -> None:
-    """Wait so long, or raise ClusterError as soon as `stop_all` ends the steps."""
+    """Wait for `seconds`, or raise ClusterError as soon as `stop_all` ends the steps."""
     if _stopping.wait(seconds):
         raise ClusterError("another step has failed")
 
@@ -115,7 +115,7 @@ def output(
     except FileNotFoundError:
         raise ClusterError(f"{command[0]} is not installed") from None
     except OSError as error:
-        # No right to run it, or made for another machine.
+        # Not executable, or built for another platform.
         raise ClusterError(f"{command[0]} can't be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise ClusterError(f"`{' '.join(map(str, command))}` gave no answer") from None

@@ -1,4 +1,4 @@
-"""What runs in the cluster, how many jobs there are in each phase, and the newest ones."""
+"""The cluster's workloads, its jobs by phase, and the newest jobs."""
 
 import heapq
 import json
@@ -13,67 +13,67 @@ from cluster.release import NAMESPACE
 
 SHOWN = 20
 
-# As many objects as kubectl asks for at once, too: a page takes the API server some 10 ms.
+# The page size of kubectl; a page takes the API server some 10 ms.
 PAGE_SIZE = 500
-# So that a full cluster costs seconds and not minutes: 20,000 jobs.
+# 20,000 jobs, so that a full cluster takes seconds and not minutes.
 MOST_PAGES = 40
 
 JOBS = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagejobs"
 REQUEST_TIMEOUT = "--request-timeout=30s"
 
-# The order in which a job goes through them, for the reader.
+# In the order in which a job goes through them.
 PHASES = ("queued", "processing", "done", "failed")
-# What the CRD gives a job that nobody has touched.
+# The CRD's default.
 FIRST_PHASE = "queued"
 
 
 class Kubectl(Protocol):
-    """Whoever asks kubectl."""
+    """Runs kubectl."""
 
     def ask(self, *arguments: str) -> str:
-        """Return what kubectl prints. Raises ClusterError if it fails."""
+        """Return kubectl's output. Raises ClusterError if it fails."""
 
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """What is needed of an ImageJob; later ones are greater."""
+    """The fields of an ImageJob that are shown; newer ones are greater."""
 
     created: str
-    """As the API server writes it (RFC 3339, UTC), so that the order of texts is that of times."""
+    """Creation time as the API server writes it (RFC 3339, UTC), so texts sort by time."""
     name: str
     phase: str = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A part of the list of ImageJobs."""
+    """A page of the list of ImageJobs."""
 
     jobs: tuple[Job, ...]
     token: str
-    """What the next page is asked for with; "" after the last."""
+    """The continue token for the next page; "" on the last."""
     left: int
-    """How many jobs the following pages have, as the API server estimates."""
+    """Estimate by the API server of the jobs on the following pages."""
 
 
 @dataclass
 class Tally:
-    """What is known of the jobs that were read."""
+    """Counts and newest jobs of the pages that were read."""
 
     phases: Counter[str] = field(default_factory=Counter)
     newest: list[Job] = field(default_factory=list)
-    """The newest SHOWN of them, the newest first."""
+    """The newest SHOWN jobs, newest first."""
     unread: int = 0
-    """How many jobs were left out, because there are too many."""
+    """How many jobs were not read because there are too many."""
 
     def add(self, page: Page) -> None:
-        """Take a page into account."""
+        """Count the jobs of a page."""
         self.phases.update(job.phase for job in page.jobs)
         self.newest = heapq.nlargest(SHOWN, [*self.newest, *page.jobs])
         self.unread = page.left
 
 
 def show(client: Kubectl) -> None:
-    """Print what runs and the newest jobs. Raises ClusterError if the API server does not tell."""
+    """Print the workloads and the newest jobs. Raises ClusterError if kubectl fails."""
     print(_table(client, "get", "deployments,statefulsets"))
     for kind in ("jobs", "pods"):
         table = _table(client, "get", kind, "--sort-by=.metadata.creationTimestamp")
@@ -81,13 +81,13 @@ def show(client: Kubectl) -> None:
     tally = count(client)
     print("", *summary(tally), sep="\n")
     if tally.newest:
-        # Those that were deleted in the meantime are left out.
+        # Jobs that have been deleted since are left out.
         names = (job.name for job in tally.newest)
         print(_table(client, "get", "imagejobs", "--ignore-not-found", *names))
 
 
 def newest_rows(table: str, kind: str) -> list[str]:
-    """Return a table of kubectl's, whose oldest row is the first, with the newest SHOWN rows from the top."""
+    """Return the newest SHOWN rows of a kubectl table that is sorted oldest first, newest first."""
     heading, *rows = table.splitlines() or [f"No {kind}."]
     more = [f"… and {len(rows) - SHOWN:,} older {kind}"] if len(rows) > SHOWN else []
     return [heading, *reversed(rows[-SHOWN:]), *more]
@@ -102,7 +102,7 @@ def count(client: Kubectl) -> Tally:
 
 
 def summary(tally: Tally) -> list[str]:
-    """Return the lines above the newest jobs."""
+    """Return the summary lines above the newest jobs."""
     total = tally.phases.total()
     if not total:
         return ["No image jobs."]
@@ -111,7 +111,7 @@ def summary(tally: Tally) -> list[str]:
     lines = [f"{total:,} image jobs: {', '.join(parts)}."]
     if tally.unread:
         lines.append(
-            f"Some {tally.unread:,} more were not read; they are in neither the numbers nor the list."
+            f"Some {tally.unread:,} more were not read; neither the counts nor the list include them."
         )
     shown = len(tally.newest)
     lines.append(f"The newest {shown}, newest first:" if shown < total else "Newest first:")
@@ -130,14 +130,14 @@ def _pages(client: Kubectl) -> Iterator[Page]:
 
 
 def parse(text: str) -> Page:
-    """Read a list as the API server sends it. Raises ClusterError if it is none."""
+    """Parse a list from the API server. Raises ClusterError if it is invalid."""
     try:
         found = json.loads(text)
         metadata = found["metadata"]
         jobs = tuple(_job(item) for item in found["items"])
         return Page(jobs, metadata.get("continue") or "", int(metadata.get("remainingItemCount") or 0))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ClusterError(f"The API server's list of image jobs can't be read: {error!r}") from None
+        raise ClusterError(f"Can't parse the API server's list of image jobs: {error!r}") from None
 
 
 def _job(item: Mapping[str, Mapping[str, str]]) -> Job:

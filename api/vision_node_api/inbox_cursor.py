@@ -1,6 +1,6 @@
-"""The place in a list of the inbox from which its next page goes on.
+"""The cursor of a list of the inbox: where the next page begins.
 
-It holds the last key of the page before, so that it needs no memory of the server and stays right when
+It holds the last key of the previous page, so the server keeps no state and the cursor stays valid when
 objects come and go. To clients it is opaque.
 """
 
@@ -10,7 +10,7 @@ import binascii
 from .problems import Problem
 
 MAX_CURSOR_CHARACTERS = 1400
-"""A key of 1,024 bytes, the longest that S3 allows, in base64."""
+"""Length of a key of 1,024 bytes, the longest that S3 allows, in base64."""
 
 
 def write_cursor(key: str) -> str:
@@ -22,8 +22,8 @@ def read_cursor(cursor: str, prefix: str) -> str:
     """Return the key after which the page begins.
 
     Args:
-        cursor: As the page before has told it.
-        prefix: Of the keys in the list.
+        cursor: The previous page's next_cursor.
+        prefix: Prefix of the keys in the list.
 
     Raises:
         Problem: 422 InvalidCursor.
@@ -34,7 +34,7 @@ def read_cursor(cursor: str, prefix: str) -> str:
     except (UnicodeError, binascii.Error) as error:
         raise invalid_cursor() from error
 
-    # A bucket refuses a start that is outside of what it is to list.
+    # A bucket refuses a start that is outside the prefix.
     if len(cursor) > MAX_CURSOR_CHARACTERS or not key.startswith(prefix):
         raise invalid_cursor()
     return key
@@ -42,5 +42,5 @@ def read_cursor(cursor: str, prefix: str) -> str:
 
 def invalid_cursor() -> Problem:
     """Return the refusal of a cursor."""
-    detail = "the cursor is not of a list with this prefix; start again without it"
+    detail = "the cursor does not belong to a list with this prefix; start again without it"
     return Problem(422, "InvalidCursor", detail)

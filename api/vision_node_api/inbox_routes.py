@@ -1,4 +1,4 @@
-"""/inbox: images for ImageJobs that are made with kubectl. Whoever may submit may use it."""
+"""/inbox: images for ImageJobs that are created with kubectl. Anyone who may submit may use it."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -19,38 +19,38 @@ router = APIRouter(tags=["inbox"])
 share_paths(router)
 
 DEFAULT_PAGE = 100
-"""Objects on a page of the list, unless the client wants another number."""
+"""Objects on a page of the list, unless the client sets another limit."""
 
 
 class InboxEntry(BaseModel):
-    """An object as the list tells of it."""
+    """An object in the list."""
 
-    name: str = Field(description="below /inbox")
-    key: str = Field(description="what an ImageJob gives in spec.image.key")
+    name: str = Field(description="name under /inbox")
+    key: str = Field(description="value for an ImageJob's spec.image.key")
     size_bytes: int
     modified_at: datetime = Field(description="when it was last stored, UTC")
     expires_at: datetime | None = Field(
-        description="deleted soon after that, unless an unfinished ImageJob names it; null: never"
+        description="deleted soon after this time, unless an unfinished ImageJob names it; null: never"
     )
 
 
 class InboxObject(InboxEntry):
-    """An object as it tells of itself."""
+    """One object."""
 
-    media_type: str | None = Field(description="as recognized by content")
-    sha256: str | None = Field(description="of its bytes; null if it was not stored by POST /inbox")
-    spec: dict[str, Any] = Field(description="an ImageJob's spec that names it")
+    media_type: str | None = Field(description="recognized from the content")
+    sha256: str | None = Field(description="SHA-256 of the bytes; null if not stored by POST /inbox")
+    spec: dict[str, Any] = Field(description="spec of an ImageJob that names the object")
 
 
 class InboxAnswer(BaseModel):
     """Answer to GET /inbox."""
 
     objects: list[InboxEntry]
-    next_cursor: str | None = Field(description="for the next page; null on the last")
+    next_cursor: str | None = Field(description="cursor of the next page; null on the last")
 
 
 async def inbox_of(request: Request) -> Inbox:
-    """Return what the application's start has made. Async, or FastAPI would take a thread each time."""
+    """Return the application's inbox. Async, because otherwise FastAPI would use a thread each time."""
     inbox: Inbox = request.app.state.inbox
     return inbox
 
@@ -72,13 +72,13 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 @router.get("/inbox/", include_in_schema=False)  # as people and proxies write it
 async def list_inbox(
     inbox: Injected,
-    prefix: Annotated[str, Query(description="with which names begin, such as holiday/")] = "",
-    limit: Annotated[int, Query(ge=1, le=MAX_KEYS, description="most objects on the page")] = DEFAULT_PAGE,
+    prefix: Annotated[str, Query(description="beginning of the names, such as holiday/")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_KEYS, description="maximum objects on the page")] = DEFAULT_PAGE,
     cursor: Annotated[
-        str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the page before")
+        str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page")
     ] = None,
 ) -> InboxAnswer:
-    """List what is in the inbox, in the order of names, page by page."""
+    """List the inbox, sorted by name, page by page."""
     page = await inbox.list(prefix, cursor, limit)
     entries = [InboxEntry(**_entry(found, inbox)) for found in page.objects]
     return InboxAnswer(objects=entries, next_cursor=page.cursor)
@@ -89,7 +89,7 @@ async def list_inbox(
     status_code=201,
     openapi_extra=body_schema(image_form_schema()),
     responses={
-        200: {"model": InboxObject, "description": "The same bytes were there, or others were replaced"},
+        200: {"model": InboxObject, "description": "The same bytes existed, or others were replaced"},
         **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
     },
 )
@@ -99,7 +99,7 @@ async def put_into_inbox(
     response: Response,
     inbox: Injected,
     *,
-    replace: Annotated[bool, Query(description="replace other bytes of that name")] = False,
+    replace: Annotated[bool, Query(description="replace different bytes under this name")] = False,
 ) -> InboxObject:
     """Store an image, sent in the form field `file` or as the whole body, for ImageJobs to name."""
     key_of(name)  # before the body, which may be large
@@ -114,7 +114,7 @@ async def put_into_inbox(
 
 @router.get("/inbox/{name:path}", responses=dict.fromkeys((404, 422, 503), _PROBLEM))
 async def show_of_inbox(name: Name, inbox: Injected) -> InboxObject:
-    """Tell of an object; its bytes are for describers only."""
+    """Return an object's metadata; its bytes are for describers only."""
     return _object(await inbox.stat(name), inbox)
 
 
@@ -123,7 +123,7 @@ async def delete_from_inbox(
     name: Name,
     inbox: Injected,
     *,
-    force: Annotated[bool, Query(description="also if an unfinished ImageJob names it")] = False,
+    force: Annotated[bool, Query(description="delete it even if an unfinished ImageJob names it")] = False,
 ) -> None:
     """Remove an object."""
     await inbox.delete(name, force=force)

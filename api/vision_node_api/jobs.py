@@ -98,10 +98,10 @@ class Jobs:
         return await self._create(name, spec)
 
     async def inspect(self, upload: Upload, key: str) -> Image:
-        """Return what an ImageJob says of an upload that is to be stored under `key`.
+        """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
 
         Raises:
-            Problem: the upload is no image that is let in (see intake).
+            Problem: the upload is not an acceptable image (see intake).
         """
         limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
         look = asyncio.get_running_loop().run_in_executor
@@ -187,7 +187,7 @@ class Jobs:
         return None
 
     async def _read_result(self, job: ImageJob, named: StoredResult) -> Result:
-        """Return the result that lies in the bucket, if it is still what the worker stored there."""
+        """Return the result from the bucket, if it is still the one that the worker stored."""
         key = own_result_key(job)
         if key is None:
             detail = "the job is done, but what it names is not its own result; submit the image again"
@@ -197,8 +197,8 @@ class Jobs:
         if not is_as_stored(named, data):
             log.warning("object %s is not what the worker of job %s stored", key, job.metadata.name)
             detail = (
-                "the job is done, but its result in storage was overwritten since: it does not have the "
-                "SHA-256 that the job names; submit the image again"
+                "the job is done, but its result in storage was overwritten: its SHA-256 is not the one in "
+                "the job's status; submit the image again"
             )
             raise Problem(502, "ResultChanged", detail)
 
@@ -228,7 +228,7 @@ class Jobs:
 
     @contextmanager
     def storing(self, *, writing: bool = False) -> Iterator[None]:
-        """Turn the bucket's silence and refusals into problems, and remember how it fares.
+        """Turn the bucket's timeouts and refusals into problems, and record its health.
 
         Raises:
             Problem: 503 with one of STORAGE_REASONS.

@@ -14,7 +14,7 @@ LIMITS = (
     "upload_memory_bytes",
     "upload_bytes_per_second",
 )
-"""Settings that are numbers; their variables have the same names in capitals."""
+"""Numeric settings; their environment variables have the same names in uppercase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Settings:
     upload_bytes_per_second: int = 4096
     """The least average rate of an upload; the slowest mobile networks (EDGE) do ten times as much."""
     inbox_kept: timedelta | None = timedelta(days=7)
-    """How long the operator lets an object under inbox/ be; None: for ever."""
+    """How long the operator keeps an object under inbox/; None: forever."""
 
     @classmethod
     def from_env(cls) -> Self:
         """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it.
 
-        A limit that is not set has its default: a chart of an earlier version does not know all of them. Nor
-        does it let the operator remove images from the inbox.
+        A limit that is not set has its default, because older charts do not set all of them. They also do
+        not allow the operator to delete images from the inbox.
         """
         return cls(
             namespace=os.environ["POD_NAMESPACE"],

@@ -1,4 +1,4 @@
-"""Routes that share a path, one for each method."""
+"""Support for several routes with the same path, one for each method."""
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -8,14 +8,14 @@ from starlette.types import Receive, Scope, Send
 
 
 def share_paths(router: APIRouter) -> None:
-    """Let refusals of a method name the methods of all routes of the router that have the same path.
+    """Make the 405 answers of a router list the methods of all of its routes with the same path.
 
-    Starlette asks the first of them only, and Allow has to list all (RFC 9110, section 10.2.1). Routes that
-    were added before stay as they are.
+    Starlette only considers the first of them, but Allow has to list all methods (RFC 9110, section
+    10.2.1). Routes that were added before this call are not changed.
     """
 
     class SharedPathRoute(APIRoute):
-        """A route that knows the others."""
+        """A route that knows the router's other routes with the same path."""
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
             """Answer, or refuse the method."""

@@ -63,7 +63,7 @@ def form_schema() -> dict[str, Any]:
 
 
 def image_form_schema() -> dict[str, Any]:
-    """Return OpenAPI's schema of a form with an image and nothing else."""
+    """Return the OpenAPI schema of a form with only an image."""
     told = "the image file; any other field that holds an image is accepted, too, and base64 text of one"
     image = {"type": "string", "format": "binary", "description": told}
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
@@ -79,7 +79,7 @@ def submit_schema() -> dict[str, Any]:
 
 
 def body_schema(form: dict[str, Any]) -> dict[str, Any]:
-    """Return what OpenAPI should say of an upload's body: such a form, or the image alone."""
+    """Return the OpenAPI description of an upload's body: `form`, or the image alone."""
     raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
     content = {
         "multipart/form-data": {"schema": form},

@@ -65,7 +65,7 @@ class Condition(Resource):
 class StoredResult(Resource):
     """The description, or where it is: exactly one of `inline` and `key` (object key) is set.
 
-    `sha256` (hex) and `size_bytes` are of the object; workers of older releases don't tell them.
+    `sha256` (hex) and `size_bytes` describe the object; workers of older releases don't set them.
     """
 
     describer: str
@@ -89,20 +89,20 @@ class JobError(Resource):
 
 
 class LossesByCause(Resource):
-    """Attempts that cost nothing, by what ended them."""
+    """Attempts that don't count toward maxAttempts, by the cause that ended them."""
 
     worker: int = 0
     storage: int = 0
     provider: int = 0
 
     def count(self, cause: Cause) -> int:
-        """Return how many attempts that ended."""
+        """Return how many attempts `cause` ended."""
         counts = {Cause.WORKER: self.worker, Cause.STORAGE: self.storage, Cause.PROVIDER: self.provider}
         return counts[cause]
 
     @property
     def total(self) -> int:
-        """How many attempts all causes ended."""
+        """How many attempts all causes together ended."""
         return self.worker + self.storage + self.provider
 
 
@@ -127,7 +127,7 @@ class Status(Resource):
     def losses_to(self, cause: Cause) -> int:
         """Return how many attempts count as lost to `cause`.
 
-        Those that an operator of an older release counted, without a cause, count towards each: as they did.
+        Losses that an operator of an older release counted, without a cause, count toward every cause.
         """
         known = self.losses_by_cause or LossesByCause()
         return max(0, self.losses - known.total) + known.count(cause)

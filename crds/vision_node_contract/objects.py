@@ -29,7 +29,7 @@ def new_image_key() -> str:
 def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that go with `job`.
 
-    What is under inbox/ stays: several ImageJobs may name it. It expires by itself.
+    Objects under inbox/ are not among them: several ImageJobs may name one, and it expires on its own.
     """
     image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []
@@ -48,7 +48,7 @@ def own_result_key(job: ImageJob) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A result that is stored in the bucket, as the ImageJob's status names it."""
+    """A result in the bucket, as the ImageJob's status refers to it."""
 
     key: str
     sha256: str
@@ -57,15 +57,15 @@ class ResultObject:
 
     @classmethod
     def of(cls, job: ImageJob, data: bytes) -> Self:
-        """Return what names `data` as the result of the attempt under way."""
+        """Return the object for `data`, the result of the current attempt."""
         key = result_key(job.metadata.uid, job.status.attempts)
         return cls(key, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def is_as_stored(result: StoredResult, data: bytes) -> bool:
-    """Return whether `data` is what the worker stored: every worker may write to every result's key.
+    """Return whether `data` is what the worker stored; any worker may write to any result's key.
 
-    What an older worker stored, which tells no SHA-256, can't be checked and passes.
+    A result from a worker of an older release has no SHA-256, so it can't be checked and passes.
     """
     return result.sha256 is None or hashlib.sha256(data).hexdigest() == result.sha256
 

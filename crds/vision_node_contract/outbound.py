@@ -1,6 +1,6 @@
-"""The way out of the pod: which proxy a request goes through, and which certificate authorities it trusts.
+"""Outbound connections: the proxy that requests go through, and the certificate authorities that they trust.
 
-The environment says it, as it does to most programs: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE.
+The usual environment variables set them: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE.
 """
 
 import os
@@ -15,20 +15,20 @@ from yarl import URL
 
 
 def ca_file() -> str:
-    """Return the path of the trusted authorities, a PEM file: the environment's, or certifi's."""
+    """Return the path of the PEM file of trusted authorities: $SSL_CERT_FILE, or certifi's."""
     return os.environ.get("SSL_CERT_FILE") or certifi.where()
 
 
 def tls() -> ssl.SSLContext:
-    """Return what verifies a server's certificate."""
+    """Return an SSL context that verifies servers against the trusted authorities."""
     return ssl.create_default_context(cafile=ca_file())
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
-    """Return the URL of the proxy through which a host is reached, or None.
+    """Return the URL of the proxy for a host; None if the host is reached directly.
 
     Args:
-        scheme: http or https: that of the request.
+        scheme: The request's: http or https.
         host: Name or address, with or without a port.
     """
     proxy = getproxies().get(scheme)
@@ -65,7 +65,7 @@ def _is_within(name: str, network: str) -> bool:
 
 
 def pool(scheme: str, host: str | None, **options: Any) -> urllib3.PoolManager:
-    """Return urllib3's pool of connections to a host; None: to addresses that no proxy knows."""
+    """Return a urllib3 connection pool for `host`; with None, one that never uses the proxy."""
     options = {"cert_reqs": "CERT_REQUIRED", "ca_certs": ca_file(), **options}
     proxy = proxy_for(scheme, host) if host else None
     if proxy is None:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """What ended an attempt that costs nothing: keys of an ImageJob's `status.lossesByCause`."""
+    """Cause of a lost attempt, which does not count toward maxAttempts: a key of `status.lossesByCause`."""
 
     WORKER = "worker"
     STORAGE = "storage"
@@ -49,7 +49,7 @@ class Reason(StrEnum):
 
     @property
     def cause(self) -> Cause | None:
-        """What is to blame in place of the image and its describer; None: they are."""
+        """The cause, if neither the image nor its describer is to blame; otherwise None."""
         return Cause.STORAGE if self in STORAGE_REASONS else _CAUSES.get(self)
 
 

@@ -24,7 +24,7 @@ from .storage_errors import StoreUnavailableError
 __all__ = ["Credentials", "CredentialsSource", "fixed", "of_the_service_account"]
 
 REFRESH_BEFORE = timedelta(minutes=5)
-"""Keys are replaced so long before they expire, as AWS's own SDKs do; the old ones serve until then."""
+"""How long before they expire keys are replaced, as in AWS's SDKs; the old ones are used until then."""
 
 LAST_MOMENT = timedelta(seconds=30)
 """Keys that expire sooner may do so on the way to the bucket: others are waited for."""
@@ -35,15 +35,15 @@ a request should wait."""
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
-"""urllib3 logs the URL of what it repeats, and that of AWS STS carries the token. The keys are asked for
-again with the next request for an object."""
+"""No retries: urllib3 logs the URL of a request that it retries, and the URL for AWS STS contains the token.
+The next request for an object tries to fetch keys again."""
 
 _NO_KEYS = (
     *(MinioException, HTTPError, OSError),
     *(ParseError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
 )
-"""What MinIO's provider raises: no answer or a refusal; or an answer that has no keys in it, of whose form it
-takes everything for granted."""
+"""Exceptions that MinIO's provider raises: no answer, a refusal, or an answer without keys, whose form it
+does not check."""
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class CredentialsSource:
         """Return keys that are valid now, at once if there are any.
 
         Raises:
-            StoreUnavailableError: there are none.
+            StoreUnavailableError: no valid keys could be fetched.
         """
         held = self._held
         left = _left(held) if held else timedelta(0)
@@ -132,25 +132,25 @@ class CredentialsSource:
 
 
 def fixed(access_key: str, secret_key: str) -> Fetch:
-    """Return what gives always the same keys."""
+    """Return a function that always returns the same keys."""
     keys = Credentials(access_key, secret_key)
     return lambda: keys
 
 
 def of_the_service_account() -> Fetch:
-    """Return what asks AWS for the keys of this pod's role.
+    """Return a function that fetches the keys of this pod's role from AWS.
 
-    The environment says where: IAM roles for service accounts (AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN),
-    EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), else the node's metadata service
+    The environment selects the source: IAM roles for service accounts (AWS_WEB_IDENTITY_TOKEN_FILE,
+    AWS_ROLE_ARN), EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), otherwise the metadata service
     (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
     AWS_ENDPOINT_URL_STS replaces the address of AWS STS.
     """
     by_token = "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ
     sts = (os.environ.get("AWS_ENDPOINT_URL_STS") or _regional_sts()) if by_token else None
-    # The other two are at addresses of the node's own, which no proxy knows.
+    # The other two sources are at link-local addresses, which a proxy can't reach.
     address = urlsplit(sts or "https://")
     http = pool(address.scheme, address.netloc or None, timeout=TIMEOUT, retries=_NO_RETRY)
-    # A new one for each: it keeps keys for longer than we do.
+    # A new provider each time, because a provider caches keys for longer than this module does.
     return lambda: IamAwsProvider(custom_endpoint=sts, http_client=http).retrieve()
 
 
@@ -163,7 +163,7 @@ def _regional_sts() -> str:
 
 
 def _left(keys: Credentials) -> timedelta:
-    """Return for how long the keys are valid; MinIO's class has the time in UTC, without saying so."""
+    """Return how long the keys are still valid. MinIO's class has a naive datetime, which is in UTC."""
     if keys.expiration is None:
         return timedelta.max
     return keys.expiration.replace(tzinfo=UTC) - datetime.now(UTC)
@@ -171,8 +171,8 @@ def _left(keys: Credentials) -> timedelta:
 
 def _refusal(kind: str) -> StoreUnavailableError:
     return StoreUnavailableError(
-        f"no credentials for storage came for this pod's service account ({kind}): check its "
-        "annotations, and that the role which they name trusts it",
+        f"could not get storage credentials for this pod's service account ({kind}): check the service "
+        "account's annotations, and that the role in them trusts the service account",
         Reason.STORAGE_DENIED,
         "NoCredentials",
     )

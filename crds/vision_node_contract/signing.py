@@ -23,7 +23,7 @@ Signed = tuple[URL, dict[str, str]]
 
 
 class Signer:
-    """Knows the bucket's address."""
+    """Signs requests for a bucket and its objects."""
 
     def __init__(self, url: str, region: str, bucket: str) -> None:
         self._urls = BaseURL(url, region)
@@ -46,7 +46,7 @@ class Signer:
             key: The object's key.
             sha256: Digest of the request's body, in hexadecimal.
             metadata: Headers that begin with x-amz-, all of which have to be signed.
-            keys: Who we are.
+            keys: The credentials to sign with.
 
         Raises:
             ValueError: no object can have that key.

@@ -22,7 +22,7 @@ EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
 """Codes with which Amazon S3 and MinIO refuse temporary keys that are valid no more."""
 
 NOT_IMPLEMENTED = "NotImplemented"
-"""Code of what a server doesn't offer, such as conditional writes."""
+"""Code for features that a server does not support, such as conditional writes."""
 
 _BY_CODE = {
     "XMinioStorageFull": Reason.STORAGE_FULL,
@@ -77,7 +77,7 @@ class ObjectNotFoundError(Exception):
 
 
 class ObjectChangedError(Exception):
-    """Another writer was faster: the object is no longer as the condition of a write wants it."""
+    """Another writer was faster: the object no longer meets the condition of a write."""
 
 
 class StoreUnavailableError(Exception):
@@ -96,21 +96,21 @@ class StoreUnavailableError(Exception):
 
 
 Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
-"""What an answer other than success stands for."""
+"""Errors that an unsuccessful answer can mean."""
 
 
 def silence(error: Exception) -> StoreUnavailableError:
     """Return what a request means that got no answer, or half of one."""
     if _is_of_a_certificate(error):
         return StoreUnavailableError(
-            "storage's certificate is not trusted, or is for another name: put the authority that issued it "
-            "into the ConfigMap that caBundle names, or correct storage.endpoint"
+            "the storage server's certificate is not trusted, or is for another host name: add the authority "
+            "that issued it to the ConfigMap in caBundle.configMap, or correct storage.endpoint"
         )
     return StoreUnavailableError(f"storage does not answer well ({type(error).__name__})")
 
 
 def _is_of_a_certificate(error: BaseException) -> bool:
-    """Return whether a certificate was refused; aiohttp and urllib3 wrap that error in others of theirs."""
+    """Return whether a certificate was refused; aiohttp and urllib3 wrap that error in their own."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return True
     wrapped = (getattr(error, "certificate_error", None), getattr(error, "reason", None), *error.args[:1])

@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class Sign(Protocol):
-    """Signs a request: again for each try, for a signature names its time."""
+    """Signs a request. Each attempt is signed again, because a signature contains its time."""
 
     def __call__(self, *, keys: Credentials) -> Signed:
         """Return address and headers."""
@@ -100,18 +100,18 @@ _NO_ANSWER = (MinioException, HTTPError, OSError, ParseError, ValueError)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _PLAIN: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request: nothing is unpacked here, and MinIO packs long lists where clients allow it."""
+"""Header of every request: the client does not decompress, and MinIO compresses long lists by default."""
 
 _CONDITIONS = frozenset({"If-None-Match", "If-Match"})
 """Headers of a conditional write."""
 
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
-"""Header of a GET that is asked only for the sake of a refusal's body."""
+"""Header of a GET that is sent only to read the body of a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A successful answer of the bucket."""
+    """A successful answer from the bucket."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -154,7 +154,7 @@ class StoreSettings:
 
     @property
     def scheme(self) -> str:
-        """Https or http."""
+        """The URL's scheme: https or http."""
         return "https" if self.secure else "http"
 
     def __repr__(self) -> str:
@@ -206,18 +206,18 @@ class Store:
     async def put_if(self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None) -> None:
         """Store `data` under `key`, with its SHA-256 for `stat`, unless another writer was faster.
 
-        A server that knows no conditional writes gets a plain one.
+        On a server without conditional writes, the write is unconditional.
 
         Args:
             key: The object's key.
             data: Its bytes.
             media_type: Its Content-Type.
             sha256: Digest of the bytes in hexadecimal, which the bucket checks.
-            etag: Of the object that is to be replaced; None if there must be none.
+            etag: ETag of the object to replace; None if the key must not exist yet.
 
         Raises:
-            ObjectChangedError: another object is there than `etag` says; nothing was stored.
-            StoreUnavailableError: nothing may have been stored.
+            ObjectChangedError: the object does not have this ETag; nothing was stored.
+            StoreUnavailableError: the data may not have been stored.
         """
         condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
         try:
@@ -227,7 +227,7 @@ class Store:
                 raise
             await self._put_with({}, key, data, media_type, sha256)
         except ObjectNotFoundError as error:
-            raise ObjectChangedError("the object was deleted meanwhile") from error
+            raise ObjectChangedError("the object was deleted") from error
 
     async def _put_with(
         self, condition: Mapping[str, str], key: str, data: bytes, media_type: str, sha256: str
@@ -238,7 +238,7 @@ class Store:
         await self._send("PUT", sign, data=data, headers=headers)
 
     async def stat(self, key: str) -> StoredObject:
-        """Return what is known of the object without its bytes.
+        """Return the object's metadata.
 
         Raises:
             ObjectNotFoundError: no such key.
@@ -266,9 +266,9 @@ class Store:
         """Return up to `most` objects whose keys begin with `prefix` and come after `after`.
 
         Args:
-            prefix: Of the keys.
+            prefix: Prefix of the keys.
             after: A key that begins with `prefix`; empty for the first page.
-            most: Up to MAX_KEYS; the bucket may return fewer although more follow.
+            most: Maximum objects, up to MAX_KEYS; the bucket may return fewer although more follow.
 
         Raises:
             StoreUnavailableError: no answer.
@@ -349,7 +349,7 @@ class Store:
         headers: Mapping[str, str] = _NO_HEADERS,
         most: int = REFUSAL_BYTES,
     ) -> _Answer:
-        """Return the answer; connect again if that is refused."""
+        """Return the answer; retry if the connection is refused."""
         pauses = iter(CONNECT_PAUSES)
         while True:
             try:

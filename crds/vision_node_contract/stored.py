@@ -1,4 +1,4 @@
-"""What the bucket tells of its objects: the headers of one, or a page of a list."""
+"""Metadata of objects in the bucket, from the headers of one object or from a page of a list."""
 
 import re
 from collections.abc import Mapping
@@ -9,46 +9,46 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
 
 SHA256_HEADER = "x-amz-meta-sha256"
-"""Metadata of our own: an ETag is a digest of the bytes only with some servers and some encryptions."""
+"""Custom metadata, because an ETag is a digest of the bytes only on some servers, with some encryptions."""
 
 MAX_KEYS = 1000
-"""Most keys of one list (Amazon S3 API Reference, ListObjectsV2)."""
+"""Maximum keys in one list (Amazon S3 API Reference, ListObjectsV2)."""
 
 LIST_BYTES = 8 << 20
-"""Most bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, and as much around them."""
+"""Maximum bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, and as much XML."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of the bucket, without its bytes."""
+    """An object in the bucket, without its bytes."""
 
     key: str
     size_bytes: int
     modified: datetime
     """When it was last written, in UTC."""
     etag: str = ""
-    """Changes whenever the object does; in quotes, as headers have it."""
+    """Changes whenever the object does; in quotes, as in the header."""
     media_type: str | None = None
-    """None in lists, which don't tell it."""
+    """None in lists, which don't contain it."""
     sha256: str | None = None
-    """In hexadecimal; None in lists, and of objects that something else has put there."""
+    """Hexadecimal; None in lists, and for objects that another program stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
-    """A page of a list, in the order of keys."""
+    """A page of a list, sorted by key."""
 
     objects: list[StoredObject]
     is_last: bool
 
 
 def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
-    """Return what the headers of an object tell of it.
+    """Return an object's metadata from its headers.
 
     Raises:
-        ValueError: they are not those of an object.
+        ValueError: the headers are not those of an object.
     """
     try:
         size, modified = int(headers["Content-Length"]), parsedate_to_datetime(headers["Last-Modified"])
@@ -67,12 +67,12 @@ def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
 
 
 def read_list(body: bytes) -> ObjectPage:
-    """Return the answer to ListObjectsV2 with `encoding-type=url`.
+    """Parse the answer to ListObjectsV2 with `encoding-type=url`.
 
     Raises:
-        ValueError, ParseError: it is none.
+        ValueError, ParseError: `body` is not such an answer.
     """
-    root = fromstring(body.decode())  # noqa: S314 (expat bounds what entities may expand to)
+    root = fromstring(body.decode())  # noqa: S314 (expat limits the expansion of entities)
     is_truncated = _text(root, "IsTruncated")
     return ObjectPage([_entry(found) for found in root.iterfind("{*}Contents")], is_truncated != "true")
 

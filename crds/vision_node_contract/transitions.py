@@ -33,7 +33,7 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
 
 
 def complete(job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime) -> StatusPatch:
-    """Processing → done; a result that is not `stored` in the bucket is inline."""
+    """Return the patch for processing → done; a result that is not `stored` in the bucket is inline."""
     told = StoredResult(
         describer=result.describer,
         model=result.model,
@@ -104,7 +104,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
-    """Count an attempt that costs nothing: among all, which is what older releases know, and by its cause."""
+    """Count a lost attempt in the total, which older releases use, and by its cause."""
     counted: StatusPatch = {"losses": job.status.losses + 1}
     if cause := reason.cause:
         before = job.status.losses_by_cause or LossesByCause()

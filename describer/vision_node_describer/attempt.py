@@ -72,17 +72,17 @@ class Attempts:
         self._settings = settings
         self._budgets = Budgets.of(settings.memory_limit_bytes, settings.max_image_bytes)
         self._begun: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
-        """By attempt: what may go on in threads when it is given up."""
+        """By attempt: tasks whose threads may continue after the attempt is given up."""
         self._last_words = LastWords()
         self.hangs = asyncio.Event()
         """Set when a thread goes on for the Describer's timeout after its attempt was given up. It keeps its
         memory, and what waits for that runs out of time, while smaller images go on to be described."""
 
     async def attempt(self, job: ImageJob) -> None:
-        """Describe the image of `job`, which is assigned to us, and commit what came of it. Never raises.
+        """Describe the image of `job`, which is assigned to this worker, and commit the outcome; never raise.
 
-        An attempt that ran out of time commits that at once, but ends only when its threads have ended: what
-        they use is in use, and a worker whose threads hang is to notice.
+        An attempt that ran out of time commits that at once, but ends only when its threads have ended:
+        their memory is still in use, and a worker whose threads hang has to notice.
         """
         try:
             outcome = await self._outcome(job)
@@ -143,7 +143,7 @@ class Attempts:
         return warn_of_truncation(description, options)
 
     async def _ask(self, describer: Describer, job: ImageJob, options: Options) -> tuple[Description, bool]:
-        """Return what the describer, called as its kind wants it, says, and whether the file is truncated."""
+        """Call the describer; return its description, and whether the file is truncated."""
         call = describer.describe
         if not iscoroutinefunction(call):
             plain = cast("Callable[[bytes, Options], Description]", call)
@@ -157,16 +157,16 @@ class Attempts:
                 return await self._abandonable(job, work)
             prepare = describer.prepare
             work = self._looked_at(describer, job, lambda image: self._in_thread(prepare, image, options))
-            # The file is let go of before the answer is waited for: a fallback fetches it again.
+            # The file is released before the wait for the answer; a fallback fetches it again.
             prepared, truncated = await self._abandonable(job, work)
             return await describer.ask(prepared, options), truncated
 
     async def _looked_at(
         self, describer: Describer, job: ImageJob, call: Callable[[bytes], Awaitable[T]]
     ) -> tuple[T, bool]:
-        """Return what `call` makes of the image, and whether the file is truncated.
+        """Return the result of `call` on the image, and whether the file is truncated.
 
-        The memory of both is held until the call has ended, or its thread has.
+        Memory for the file and for decoding is held until the call, or its thread, has ended.
         """
         async with self._file(job) as image:
             with self._last_words.describing(job.metadata.uid):
@@ -175,7 +175,7 @@ class Attempts:
                 return await call(image), truncated
 
     async def _abandonable(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns; when cancelled, go on at once, though a thread of it may still run."""
+        """Return the result of `work`. When cancelled, continue at once, even if its thread still runs."""
         task = asyncio.create_task(work)
         self._begun.setdefault(_key(job), []).append(task)
         try:
@@ -216,7 +216,7 @@ class Attempts:
     async def _file(self, job: ImageJob) -> AsyncIterator[bytes]:
         """Fetch the image, and hold memory for its file.
 
-        What its ImageJob says of its size is anybody's word: a larger one is fetched again, with more memory.
+        The size in the ImageJob is untrusted: a larger file is fetched again, with more memory.
         """
         key, most = job.spec.image.key, min(self._settings.max_image_bytes, self._budgets.largest_file_bytes)
         stated = min(job.spec.image.size_bytes or most, most)
@@ -233,7 +233,7 @@ class Attempts:
     def _too_large(self, key: str, most: int) -> DescribeError:
         advice = "make it smaller"
         if most < self._settings.max_image_bytes:
-            advice = f"{advice}, or raise the describer's memory limit, which leaves no room for more"
+            advice = f"{advice}, or raise the describer's memory limit, which is too low for larger files"
         return DescribeError(Reason.IMAGE_TOO_LARGE, f"{key} is larger than {most} bytes; {advice}")
 
     async def _keep(self, job: ImageJob, result: Result) -> Outcome:

@@ -1,11 +1,11 @@
-"""Memory for files and for describing, given out before it is used: one huge picture must not kill the rest.
+"""Memory for files and for describing, reserved before it is used: one huge image must not kill the others.
 
 Pictures whose decoding fits together are described together; one that fits only alone waits until it
 has the worker to itself, and those after it wait, too; one that does not fit at all is refused before it
 takes the worker down.
 
-Files have a share of their own. They are fetched before it is known what decoding takes, so who waits for
-memory to decode holds a file already: from one budget, all might wait for one another.
+Files have their own budget. They are fetched before the memory for decoding is known, so an image that waits
+for memory to decode already holds a file: with a single budget, all images might wait for one another.
 """
 
 import asyncio
@@ -17,39 +17,39 @@ from typing import Self
 from vision_node_contract.reasons import DescribeError, Reason
 
 PROCESS_BYTES = 104 << 20
-"""Of the container's limit: the process itself (about 70 MB), answers and results, slack."""
+"""Part of the container's limit for the process itself (about 70 MB), answers and results, and slack."""
 
 FILES_BYTES = 96 << 20
-"""Of the container's limit: files of images in hand. Enough for hundreds of photographs at once, or for four
-of 20 MiB; it grows with `limits.imageBytes`, so that one of the largest always fits."""
+"""Part of the container's limit for fetched files: enough for hundreds of photographs at once, or for four
+of 20 MiB. It grows with `limits.imageBytes`, so that one of the largest always fits."""
 
 RESERVED_BYTES = PROCESS_BYTES + FILES_BYTES
-"""Of the container's limit: what decoding may not take."""
+"""Part of the container's limit that decoding may not use."""
 
 FETCH_COPIES = 2
-"""While a file is fetched, its pieces and the whole are there."""
+"""Copies in memory while a file is fetched: its chunks, and the whole."""
 
 
 class Room:
-    """Bytes that somebody holds, until its block ends."""
+    """Memory that is reserved until the end of a block."""
 
     def __init__(self, budget: "Budget", held: int) -> None:
         self._budget = budget
         self._held = held
 
     def shrink(self, held: int) -> None:
-        """Give back what is held beyond `held` bytes."""
+        """Release all but `held` bytes."""
         if held < self._held:
             self._budget.give_back(self._held - held)
             self._held = held
 
 
 class Budget:
-    """The bytes that one kind of use may take at once, out of a container's `limit_bytes`."""
+    """The memory for one kind of use: a container's `limit_bytes` without `reserved_bytes`."""
 
     def __init__(self, limit_bytes: int, reserved_bytes: int = RESERVED_BYTES) -> None:
         self.total = max(0, limit_bytes - reserved_bytes)
-        """In bytes."""
+        """Bytes that may be held at once."""
         self._used = 0
         self._turn = asyncio.Lock()
         """Held by the first in line: small ones that keep coming must not pass a large one for ever."""
@@ -79,24 +79,24 @@ class Budget:
             room.shrink(0)
 
     def give_back(self, freed: int) -> None:
-        """Take back so many bytes. It never waits, so that no cancellation can keep them."""
+        """Return `freed` bytes to the budget. It never waits, so a cancellation can't interrupt it."""
         self._used -= freed
         self._freed.set()
 
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """A worker's memory, by use."""
+    """The memory budgets of a worker."""
 
     files: Budget
     decoding: Budget
 
     @classmethod
     def of(cls, limit_bytes: int, max_image_bytes: int) -> Self:
-        """Share out a container's memory limit among files of up to so many bytes, and their decoding.
+        """Divide a container's memory limit between files of up to `max_image_bytes` and decoding.
 
-        Where a few of the largest files would take most of it, half is left for decoding, and files may be
-        no larger than the other half allows.
+        Half is left for decoding even if the largest files need more than the other half; files that
+        do not fit into that half are then refused.
         """
         there = max(0, limit_bytes - PROCESS_BYTES)
         wanted = min(FETCH_COPIES * max_image_bytes, there // 2)
@@ -105,5 +105,5 @@ class Budgets:
 
     @property
     def largest_file_bytes(self) -> int:
-        """The largest file that may be fetched."""
+        """Bytes of the largest file that may be fetched."""
         return self.files.total // FETCH_COPIES

@@ -32,7 +32,7 @@ class Settings:
     fallback: str | None = None
     """The Describer that stands in when the worker's own lacks its provider."""
     max_image_pixels: int = DEFAULT_MAX_PIXELS
-    """Width × height of an image, as the API accepts them."""
+    """Maximum width × height of an image, as in the API."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -46,7 +46,7 @@ class Settings:
             concurrency=int(os.environ["CONCURRENCY"]),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
-            # The chart of an older release does not tell.
+            # An older chart does not set it.
             max_image_pixels=int(os.environ.get("MAX_IMAGE_PIXELS") or DEFAULT_MAX_PIXELS),
             max_images=int(os.environ["MAX_IMAGES"]),
             max_attempts=int(os.environ["MAX_ATTEMPTS"]),

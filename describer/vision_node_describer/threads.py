@@ -1,4 +1,4 @@
-"""Calls in threads, which nothing can end: what one uses stays in use until it has returned."""
+"""Calls in threads, which can't be interrupted: their resources stay in use until they return."""
 
 import asyncio
 import logging
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 async def in_thread(executor: Executor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the call returns in a thread of the executor.
+    """Return the result of a call in a thread of the executor.
 
-    When cancelled, a call that has begun is waited for first; one that has not never begins. So blocks around
-    this hold what the call uses for as long as it runs.
+    When cancelled, wait first for a call that has begun; a call that has not begun never does. So a block
+    around this keeps the call's resources for as long as the call runs.
     """
     future = executor.submit(call, *args, **kwargs)
     try:
@@ -30,4 +30,4 @@ async def in_thread(executor: Executor, call: Callable[P, T], *args: P.args, **k
 async def _until_returned(call: "asyncio.Future[T]") -> None:
     await asyncio.wait({call})
     if error := call.exception():
-        log.info("a call that was given up has ended with %s: %s", type(error).__name__, error)
+        log.info("an abandoned call ended with %s: %s", type(error).__name__, error)

@@ -48,14 +48,14 @@ class Worker:
         self._timeout_seconds = timeout_seconds
         self._taken = 0
         self._ended = 0
-        """Of those that ended in time: one that ran out of it may have waited for threads that hang."""
+        """Attempts that ended in time. Timed-out ones don't count: they may have waited for hung threads."""
         self._held: dict[Assignment, asyncio.Task[None]] = {}
         self._looks: dict[Assignment, asyncio.TimerHandle] = {}
         """The next look at whether it hangs."""
         self._begun: dict[Assignment, float] = {}
         """When, by the event loop's clock (seconds)."""
         self._allowed: dict[Assignment, float] = {}
-        """Seconds that each has: its ImageJob's own timeout, or its Describer's."""
+        """Timeout of each attempt in seconds: the ImageJob's, or the Describer's."""
         self._patience: dict[Assignment, float] = {}
         """Seconds that each may take: its Describer's, or its ImageJob's own if they are more."""
         self._over: set[Assignment] = set()

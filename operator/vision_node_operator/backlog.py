@@ -34,7 +34,7 @@ class Finished:
     name: str
     version: int
     expires: datetime | None
-    """When it is to be deleted; None: it is being deleted, and only waits for somebody's finalizer."""
+    """When to delete it; None: its deletion has begun and waits for a finalizer."""
     image_key: str
 
 
@@ -160,7 +160,7 @@ class Backlog:
             yield self.finished[name]
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Have a finished ImageJob that could not be deleted expire no sooner than that."""
+        """Postpone the expiry of a finished ImageJob that could not be deleted to `until` or later."""
         done = self.finished.get(name)
         if done is None or done.expires is None or done.expires >= until:
             return
@@ -233,9 +233,9 @@ def owner_of(job: ImageJob) -> str:
 
 
 def _expiry_of(job: ImageJob, now: datetime) -> datetime:
-    """Return when a finished ImageJob's time to live is over."""
+    """Return when a finished ImageJob's time to live ends."""
     keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # A worker's word: its clock may be wrong, and no date of its may be too large to reckon with.
+    # Workers write the completion time, so it is untrusted: it may be wrong, or too large to add to.
     return min(job.status.completion_time or now, now) + keep
 
 

@@ -18,7 +18,7 @@ from .state import State, key
 from .workers import Worker, workers_of
 
 EXPIRE_AT_ONCE = 16
-"""Most deletions under way: thousands that expire together must not hold up assignments."""
+"""Maximum deletions in flight, so that thousands that expire together do not delay assignments."""
 
 ANNOUNCE_AT_ONCE = 4
 """Nor must Events of thousands that fail."""
@@ -97,7 +97,7 @@ def _assign(
 
 
 def _expire(state: State, now: datetime) -> Iterator[Expire]:
-    """Delete what has expired; only deletions under way count, not those that failed and wait."""
+    """Delete expired ImageJobs. Deletions in flight count toward the limit; those in backoff do not."""
     under_way = 0
     for done in state.backlog.expired(now):
         object_key = key("imagejobs", done.name)

@@ -9,17 +9,17 @@ from aiohttp import web
 PORT = 8080
 
 STOP_SECONDS = 1.0
-"""For a probe under way when the operator ends."""
+"""How long the server waits for a running probe when the operator stops."""
 
 
 @asynccontextmanager
 async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> AsyncIterator[None]:
-    """Answer probes at `sockets` while the block runs.
+    """Answer probes on `sockets` while the block runs.
 
-    kopf has such a server, too, but at one address, so either of IPv4 or of IPv6.
+    kopf's own server listens on a single address, so on either IPv4 or IPv6.
 
     Args:
-        sockets: They listen already, and are closed at the end.
+        sockets: Listening sockets; they are closed at the end.
         check: Returns the seconds since the operator's last round, or raises RuntimeError when it is stuck.
     """
 

@@ -1,4 +1,4 @@
-"""Images under inbox/ that are old: removed, unless an unfinished ImageJob names them."""
+"""Deletion of old images under inbox/, except those that an unfinished ImageJob names."""
 
 import asyncio
 import logging
@@ -18,49 +18,49 @@ from vision_node_contract.stored import StoredObject
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
-"""Between two sweeps: an object outlives its time by so long, and a list of the inbox costs little."""
+"""Interval between sweeps; an object may outlive its retention period by it. A list of the inbox is cheap."""
 
 PAGE_KEYS = 200
-"""Objects listed at once: what is to go of them is looked at again."""
+"""Objects per list. Each is looked up again before it is deleted."""
 
 NAMES_SECONDS = 1.0
-"""After this, what unfinished ImageJobs name is read from the watch again: removals may be slow, and reading
-20,000 names takes 2 ms."""
+"""Interval at which the keys that unfinished ImageJobs name are read from the watch again: deletions may be
+slow, and reading 20,000 keys takes 2 ms."""
 
 MAX_PAGES = 500
-"""Of one sweep: a hundred thousand objects."""
+"""Maximum pages of one sweep: a hundred thousand objects."""
 
 MAX_REMOVALS = 5000
-"""Of one sweep: a minute of the bucket's time. The next sweep goes on where this one stopped."""
+"""Maximum deletions of one sweep: a minute of the bucket's time. The next sweep continues there."""
 
 MAX_FAILURES = 20
-"""Of one sweep: when the bucket refuses so many removals, more would only fill its log."""
+"""Failed deletions that end a sweep: further ones would only fill the bucket's log."""
 
 
 @dataclass
 class Swept:
-    """What became of one sweep."""
+    """The outcome of one sweep."""
 
     removed: int = 0
     failed: int = 0
 
     @property
     def is_enough(self) -> bool:
-        """Whether the rest is for the next sweep."""
+        """Whether to leave the rest to the next sweep."""
         return self.removed >= MAX_REMOVALS or self.failed >= MAX_FAILURES
 
 
 class InboxExpiry:
-    """Removes what has been in the inbox for too long.
+    """Deletes objects whose retention period in the inbox is over.
 
     Args:
         store: The bucket.
-        imagejobs: Where ImageJobs are.
-        kube: The API server.
-        kept: How long an object stays; None: for ever.
-        since: When this namespace got a release that removes old objects: what was stored before counts as
-            stored then, so that an upgrade removes nothing at once. None: nothing is removed.
-        unfinished: Unfinished ImageJobs as the watch shows them, by name; read at each page.
+        imagejobs: Client for ImageJobs.
+        kube: Client for the API server.
+        kept: How long an object stays; None: forever.
+        since: When this namespace got a release that deletes old objects. What was stored before counts as
+            stored then, so that an upgrade deletes nothing at once. None: nothing is deleted.
+        unfinished: Unfinished ImageJobs as the watch shows them, by name.
         clock: Monotonic time in seconds.
     """
 
@@ -82,16 +82,16 @@ class InboxExpiry:
         self._since = since
         self._clock = clock
         self._after = ""
-        """The last key that was dealt with; empty: begin at the start of the inbox."""
+        """The last key that was checked; empty: begin at the start of the inbox."""
 
     async def run(self) -> None:
-        """Sweep for ever, or return at once if objects stay; what fails is left for the next time."""
+        """Sweep repeatedly, or return at once if objects stay forever; the next sweep retries failures."""
         while self._kept:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 swept = await self.sweep(datetime.now(UTC))
             except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
-                log.warning("the inbox is swept again in %.0f s: %s", SWEEP_SECONDS, error)
+                log.warning("inbox: sweep failed, trying again in %.0f s: %s", SWEEP_SECONDS, error)
             else:
                 if swept.removed or swept.failed:
                     log.info(
@@ -99,20 +99,20 @@ class InboxExpiry:
                     )
 
     async def sweep(self, now: datetime) -> Swept:
-        """Remove objects that are older than they may be; return how many.
+        """Delete objects whose retention period is over; return how many were deleted and how many failed.
 
-        ImageJobs are read from the API server, so that one which can't be read whole counts, too; those that
-        are created later come from the watch.
+        ImageJobs are listed from the API server, so that even invalid ones protect their images; the watch
+        adds those that are created later.
 
         Raises:
-            StoreUnavailableError, KubeError: a list could not be had; what it would have held stays.
+            StoreUnavailableError, KubeError: a list failed; its objects stay.
         """
         swept, named = Swept(), None
         for _ in range(MAX_PAGES):
             page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
             if named is None and any(self._is_old(found, now) for found in page.objects):
                 named = await self._named()
-                continue  # that took a while: list the page again, in which some may have been replaced
+                continue  # that took a while, and objects may have been replaced: list the page again
 
             await self._sweep_page(page.objects, now, named or set(), swept)
             if swept.is_enough:
@@ -146,7 +146,7 @@ class InboxExpiry:
                 await self._store.delete(found.key)
                 swept.removed += 1
         except (StoreUnavailableError, ObjectNotFoundError) as error:
-            log.warning("%s stays in the inbox for now: %s", found.key, error)
+            log.warning("inbox: could not delete %s, trying again later: %s", found.key, error)
             swept.failed += 1
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:

@@ -22,8 +22,8 @@ HOLD_OFF_SECONDS = (0.2, 30.0)
 """First and longest pause for an object whose write failed, doubling with full jitter."""
 
 EXPIRY_HOLD_OFF_SECONDS = (1.0, 600.0)
-"""The same for the deletion of an expired ImageJob, which nobody waits for: thousands that a webhook keeps
-must not have the API server refuse them without a pause."""
+"""First and longest pause after a failed deletion of an expired ImageJob. No user waits for it, and if a
+webhook refuses thousands of them, they must not flood the API server."""
 
 DELETION_SEEN = timedelta(seconds=30)
 """An object that we deleted is left alone until the watch shows it gone, or for so long."""

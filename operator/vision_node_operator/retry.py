@@ -15,9 +15,9 @@ RETRY_SECONDS = (1.0, 60.0)
 not hammered."""
 
 FREE: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
-"""Attempts that each cause may end at no cost, counted apart. Lost workers: enough for nodes that are
-drained one by one, while an image that kills workers without a trace still ends. Storage: with the waits
-between them, an outage of five minutes. A provider's rate limit: a quarter of an hour."""
+"""Lost attempts per cause that don't count toward maxAttempts. Lost workers: enough for draining nodes one by
+one, while an image that kills workers without a trace still ends. Storage: with the waits between them, an
+outage of five minutes. A provider's rate limit: a quarter of an hour."""
 
 
 def again_or_fail(

@@ -70,7 +70,7 @@ def scale(
     """Launch what is missing; retire what has ended, is outdated, used up, silent or idle for long."""
     counted = {worker.job.name for worker in current}
     free = [w for w in workers if state.is_free(key("jobs", w.job.name), now) and not w.job.deleting]
-    # One whose retirement is under way, or was refused and waits, is spared already: none goes in its place.
+    # A worker whose retirement is in flight or in backoff already counts as retired: retire no other instead.
     spare = len(counted & {worker.job.name for worker in free}) - wanted
     for worker in free:
         if worker.job.ended or (worker.job.name not in counted and worker.held == 0):

@@ -17,7 +17,7 @@ class Settings:
     no_worker: timedelta = timedelta(hours=1)
     """A queued ImageJob fails when its Describer has had no worker that serves for so long."""
     inbox_kept: timedelta | None = timedelta(days=7)
-    """How long an object under inbox/ stays unless an unfinished ImageJob names it; None: for ever."""
+    """How long an object under inbox/ stays unless an unfinished ImageJob names it; None: forever."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -27,6 +27,6 @@ class Settings:
             owner_name=os.environ["DESCRIBERS_CONFIGMAP"],
             job_prefix=os.environ["JOB_PREFIX"],
             no_worker=timedelta(seconds=int(os.environ["NO_WORKER_SECONDS"])),
-            # A chart of an earlier version sets none, and gives us no right to remove anything there.
+            # An older chart neither sets it nor allows the operator to delete objects there.
             inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
         )

@@ -199,7 +199,7 @@ class State:
         return object_key not in self.busy and self.held_off.get(object_key, now) <= now
 
     def hold_off(self, object_key: str, until: datetime) -> None:
-        """Leave the object alone until then; an expired ImageJob is not even looked at before."""
+        """Don't act on the object before `until`; an expired ImageJob is not even considered earlier."""
         self.held_off[object_key] = until
         kind, _, name = object_key.partition("/")
         if kind == "imagejobs":

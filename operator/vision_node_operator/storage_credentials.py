@@ -1,8 +1,8 @@
-"""`python -m vision_node_operator.storage_credentials`: make the bundled MinIO's credentials, once.
+"""`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials, once.
 
-Run by a Job before every install and upgrade of the chart. A Secret that is there keeps what it holds, for
-MinIO's volume and the running pods know it; only keys that it lacks are added. So rendering the chart is
-deterministic, and no rendered manifest has a credential in it.
+A Job runs this before every install and upgrade of the chart. It never changes keys in an existing Secret,
+because MinIO's volume and the running pods use them; it only adds missing keys. So rendering the chart is
+deterministic, and no rendered manifest contains a credential.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ USERS = ("root", "api", "operator", "describer")
 """Users of the bundled MinIO; the Secret has `<user>-access-key` and `<user>-secret-key` for each."""
 
 ACCESS_BYTES = 5
-"""Random bytes of an access key, after the user's name: it can't be guessed, and has the 20 characters that
-MinIO allows. Who knows one needs no more for some attacks on MinIO (CVE-2026-40344, CVE-2026-41145)."""
+"""Random bytes in an access key, after the component's name: it can't be guessed, and has at most the 20
+characters that MinIO allows. Some attacks need only an access key (CVE-2026-40344, CVE-2026-41145)."""
 
 SECRET_BYTES = 24
 """Random bytes of a secret key: 192 bits, 32 characters. MinIO takes 8 to 40."""
 
 PATIENCE_SECONDS = 60.0
-"""How long an API server may be away, or may not know the Job's new Role yet."""
+"""How long to wait for an API server that is unavailable, or does not know the Job's new Role yet."""
 
 PAUSE_SECONDS = (0.2, 3.0)
 """First and longest wait before another try (doubling, with full jitter)."""
@@ -45,13 +45,12 @@ LABELS = {
     "app.kubernetes.io/component": "minio",
     "app.kubernetes.io/part-of": "vision-node",
 }
-"""Without app.kubernetes.io/instance: Argo CD may take what has it for a part of the application that is no
-longer wanted, and delete it
-(https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
+"""Without app.kubernetes.io/instance, because Argo CD might take the Secret for an obsolete part of the
+application, and delete it (https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
 
 
 def missing_keys(data: Json) -> dict[str, str]:
-    """Return the keys that a Secret's `data` lacks, each with a new value in base64."""
+    """Return the keys that are missing from a Secret's `data`, each with a new value in base64."""
     wanted = {f"{user}-access-key": f"{user}-{secrets.token_hex(ACCESS_BYTES)}" for user in USERS}
     wanted |= {f"{user}-secret-key": secrets.token_urlsafe(SECRET_BYTES) for user in USERS}
     lacking = {key: value for key, value in wanted.items() if not data.get(key)}
@@ -59,7 +58,7 @@ def missing_keys(data: Json) -> dict[str, str]:
 
 
 async def ensure(kube: Kube, namespace: str, name: str) -> None:
-    """Make the Secret `name` complete: create it, or add the keys that it lacks.
+    """Create the Secret `name`, or add its missing keys.
 
     Raises:
         KubeError: the API server refused.
@@ -73,16 +72,16 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
         return
 
     if missing := missing_keys(found.get("data") or {}):
-        # With its resourceVersion: what another has added meanwhile is not replaced.
+        # The resourceVersion makes the patch fail if the Secret has changed since it was read.
         version = {"resourceVersion": found["metadata"]["resourceVersion"]}
         await kube.request("PATCH", f"{path}/{name}", body={"metadata": version, "data": missing})
-        log.info("Secret %s now has %s, too", name, ", ".join(missing))
+        log.info("Secret %s: added %s", name, ", ".join(missing))
     else:
-        log.info("Secret %s is complete and stays as it is", name)
+        log.info("Secret %s is complete; nothing to change", name)
 
 
 async def ensure_patiently(kube: Kube, namespace: str, name: str) -> None:
-    """Do the same, and try again for a minute while another attempt may succeed.
+    """Call `ensure`, and retry for a minute while another attempt may succeed.
 
     Raises:
         KubeError: the API server refused for longer, or refused for good.
@@ -101,19 +100,19 @@ async def ensure_patiently(kube: Kube, namespace: str, name: str) -> None:
 
 
 def _manifest(name: str, data: dict[str, str]) -> Json:
-    # MinIO's volume outlives the release, so these do, too: Helm does not own what a Job makes.
+    # MinIO's volume outlives the release, so its credentials have to: Helm does not own what a Job creates.
     metadata = {"name": name, "labels": LABELS}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
 
 
 async def run() -> None:
-    """Make the Secret that STORAGE_SECRET names, in POD_NAMESPACE, complete."""
+    """Complete the Secret that $STORAGE_SECRET names, in the namespace $POD_NAMESPACE."""
     async with Kube.connect("storage-credentials") as kube:
         await ensure_patiently(kube, os.environ["POD_NAMESPACE"], os.environ["STORAGE_SECRET"])
 
 
 def main() -> None:
-    """Run once. An error ends the pod, and the Job starts another."""
+    """Run once. An error ends the pod, and the Job starts another one."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(run())
 

@@ -80,7 +80,7 @@ def make_users(settings: StoreSettings, http: urllib3.PoolManager) -> None:
     )
     for component, rights in RIGHTS.items():
         name = f"vision-node-{component}"
-        # Charts up to 0.1.0 did not say it: each user was called as its component.
+        # Older charts don't set it: they name each user after its component.
         user = os.environ.get(f"{component.upper()}_ACCESS_KEY", component)
         admin.policy_add(name, policy=policy(settings.bucket, rights))
         admin.user_add(user, os.environ[f"{component.upper()}_SECRET_KEY"])

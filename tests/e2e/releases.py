@@ -1,4 +1,4 @@
-"""More releases of the chart, each in a namespace of its own; they use the CRDs and images of the first."""
+"""Further releases of the chart, each in its own namespace; they use the CRDs and images of the first."""
 
 import json
 import os
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 class Helm:
-    """The program helm, aimed at a cluster."""
+    """The program helm, configured for a cluster."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self._env = os.environ | {"KUBECONFIG": str(kubeconfig)}
@@ -45,7 +45,7 @@ class Helm:
         return done.stdout + done.stderr
 
     def values_of(self, release: str, namespace: str) -> Json:
-        """Return the values that were given to a release."""
+        """Return the user-supplied values of a release."""
         printed = self("get", "values", release, "-n", namespace, "-o", "json")
         found: Json = json.loads(printed.partition("\n")[0])
         return found
@@ -65,7 +65,7 @@ class Elsewhere:
     helm: Helm
     cluster: KindCluster
     base: Json = field(default_factory=dict)
-    """Values that all installs have: the images, and no CRDs."""
+    """Values of all installs: the images, and no CRDs."""
 
     release = "other"
     prefix = "other-vision-node"
@@ -81,7 +81,7 @@ class Elsewhere:
         self.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(listed))
 
     def install(self, values: Json | None = None, chart: str | Path = CHART) -> str:
-        """Install or upgrade, and wait until all is ready, the Jobs of the bundled store among it."""
+        """Install or upgrade, and wait until everything is ready, including the Jobs of the bundled store."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         merged = {**self.base, **(values or {})}
         return self.helm(
@@ -89,7 +89,7 @@ class Elsewhere:
         )
 
     def upgrade(self) -> str:
-        """Upgrade to the chart of this revision, as users do who keep their values in the release alone."""
+        """Upgrade to this revision's chart, as users do who keep their values only in the release."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         return self.helm("upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait)
 
@@ -110,7 +110,7 @@ class Elsewhere:
 
 @contextmanager
 def elsewhere(namespace: str, helm: Helm, kubectl: Kubectl, cluster: KindCluster) -> Iterator[Elsewhere]:
-    """Make the namespace, and take it and the release away at the end."""
+    """Create the namespace; delete it and the release at the end."""
     images = helm.values_of(RELEASE, NAMESPACE)["images"]
     made = Elsewhere(namespace, helm, cluster, {"images": images, "crds": {"install": False}})
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}

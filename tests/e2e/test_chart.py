@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def place(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[Elsewhere]:
-    """A namespace of its own for a second release, beside the one whose CRDs and images it uses."""
+    """A namespace for a second release, which uses the CRDs and images of the first one."""
     with releases.elsewhere(OTHER_NAMESPACE, helm, kubectl, kind_cluster) as made:
         yield made
 

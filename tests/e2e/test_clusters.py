@@ -1,4 +1,4 @@
-"""Clusters that ask more of a chart: OpenShift, quotas, a private authority, an older release, or none."""
+"""Clusters with special demands: OpenShift, quotas, a private authority, an older release, or no release."""
 
 import base64
 import json
@@ -17,10 +17,10 @@ from releases import Elsewhere, Helm, Json, elsewhere, helm
 __all__ = ["helm"]  # the fixture
 
 OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
-"""As packaged at that revision; what a user upgrades from."""
+"""The chart as packaged at that revision, from which a user upgrades."""
 
 UID = 1_000_650_000
-"""One of the numbers that OpenShift gives to a namespace."""
+"""One of the user IDs that OpenShift assigns to a namespace."""
 
 SECURITY = "object.spec.?securityContext"
 
@@ -44,7 +44,7 @@ def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
 
 
 def openshift(namespace: str) -> list[Json]:
-    """Return policies that play OpenShift's restricted-v2: numbers of the namespace's own, and no others."""
+    """Return policies that act like OpenShift's restricted-v2: only the namespace's own user IDs."""
     numbers = f"{{runAsUser: {UID}, fsGroup: {UID}}}"
     given = f"Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{numbers}}}}}"
     gives = {
@@ -87,7 +87,7 @@ LIMIT_RANGE: Json = {
     "metadata": {"name": "team"},
     "spec": {"limits": [BOUNDS]},
 }
-"""Without defaults, so that only what pods say themselves counts."""
+"""Without defaults, so that only the pods' own requests and limits count."""
 
 WITH_CPU_LIMITS: Json = {
     "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
@@ -98,7 +98,7 @@ WITH_CPU_LIMITS: Json = {
 
 @pytest.fixture(scope="module")
 def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[Elsewhere]:
-    """A namespace as OpenShift and a platform team have it, and a release there."""
+    """A namespace as on OpenShift with a platform team's quotas, and a release in it."""
     with elsewhere("strict-test", helm, kubectl, kind_cluster) as place:
         policies = openshift(place.namespace)
         try:
@@ -112,7 +112,7 @@ def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[
 
 
 def runs_as_root_are_refused(place: Elsewhere) -> bool:
-    """Return whether the policies are at work: the API server takes a moment to know them."""
+    """Return whether the policies are in effect, which takes the API server a moment."""
     security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
     restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     numbers = {"cpu": "100m", "memory": "32Mi"}
@@ -146,7 +146,7 @@ def test_openshift_and_a_quota_are_lived_with(strict: Elsewhere) -> None:
 
 
 def test_a_larger_volume_is_asked_for_without_a_restart_of_the_store(strict: Elsewhere) -> None:
-    """As docs/clusters.md says: a StatefulSet's templates never change, so it is replaced, and no pod."""
+    """As in docs/clusters.md: volume claim templates are immutable, so replace only the StatefulSet."""
     store = f"{strict.prefix}-minio"
     uid = ("get", "pod", f"{store}-0", "-o", "jsonpath={.metadata.uid}")
     before = strict.kubectl(*uid)
@@ -273,7 +273,7 @@ def keys_of(place: Elsewhere) -> dict[str, str]:
 
 
 def announcement(place: Elsewhere) -> Json:
-    """Return the ConfigMap that tells of a release, as docs/clusters.md has it made for older charts."""
+    """Return the ConfigMap that announces a release, as docs/clusters.md creates it for older charts."""
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     notes = {
         "meta.helm.sh/release-name": place.release,

@@ -1,4 +1,4 @@
-"""The corpus of odd files goes through `/submit` and through `/inbox`: each has its exact outcome."""
+"""The corpus of odd files, sent to `/submit` and to `/inbox`: each file has its exact outcome."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The system in second clusters: one whose pods have IPv6 addresses alone, and one whose pods have both."""
+"""The system in further clusters: one whose pods have only IPv6 addresses, and one whose pods have both."""
 
 import json
 import os
@@ -26,10 +26,10 @@ NODE_PORT = 30080
 
 IPV4_PODS, IPV6_PODS = "10.244.0.0/24", "fd00:10:244::/64"
 FAMILIES: dict[str, list[str]] = {"ipv6": [IPV6_PODS], "dual": [IPV4_PODS, IPV6_PODS]}
-"""kind's name of what a cluster's pods have → the networks of the node's pods."""
+"""IP family of a cluster's pods in kind's terms → the networks of the node's pods."""
 
 WANTED = os.environ.get("IP_FAMILIES", "ipv6").split()
-"""Which of them; each takes a minute. Both: IP_FAMILIES="ipv6 dual" make test-e2e"""
+"""Families to test; each takes a minute. For both: IP_FAMILIES="ipv6 dual" make test-e2e"""
 
 
 def program(name: str, *arguments: str, stdin: str = "", **environment: str) -> str:
@@ -78,7 +78,7 @@ class Second:
         program(self.kind, *create, "--kubeconfig", str(self.kubeconfig), "--wait", "60s")
 
     def configuration(self, image: str, folder: Path) -> Json:
-        """Return kind's configuration; a home-made node image is told its networks and name servers."""
+        """Return kind's configuration; a home-made node image needs its networks and name servers in it."""
         address = "::1" if self.family == "ipv6" else "127.0.0.1"
         mapping = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": address}
         node: Json = {"role": "control-plane", "extraPortMappings": [mapping]}
@@ -127,7 +127,7 @@ def free_port() -> int:
 
 @pytest.fixture(params=WANTED)
 def second(request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: Path) -> Iterator[Second]:
-    """A cluster of that family, gone again at the end."""
+    """A cluster of that family, deleted at the end."""
     if docker("network", "inspect", "kind", "--format", "{{.EnableIPv6}}").strip() != "true":
         pytest.skip("this machine's Docker gives kind's network no IPv6 addresses")
     family = request.param

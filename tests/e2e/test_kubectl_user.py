@@ -1,4 +1,4 @@
-"""A user of kubectl: puts an image into the inbox, makes a job of it, watches, waits, reads, deletes."""
+"""A user of kubectl: puts an image into the inbox, creates a job for it, watches, waits, reads, deletes."""
 
 import hashlib
 import json

@@ -16,13 +16,13 @@ from conftest import NAMESPACE, Kubectl
 from pytest_kind import KindCluster
 
 KEY = "images/forged"
-# A signature of the right form that no secret key makes.
+# A well-formed signature that no secret key produces.
 SIGNATURE = "0" * 64
 
 
 @pytest.fixture(scope="module")
 def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
-    """Reach the store as its neighbors in the cluster do."""
+    """Return a client of the store, as any pod in the cluster can have one."""
     command = ("port-forward", "service/vision-node-minio", ":9000")
     with subprocess.Popen(
         [kind_cluster.kubectl_path, "-n", NAMESPACE, *command],

@@ -9,7 +9,7 @@ HEAD_BYTES = 1 << 16
 
 
 class Proxy:
-    """What was asked of it: the first line of each request, and the logins that came with them."""
+    """Records requests: the first line of each, and its credentials."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

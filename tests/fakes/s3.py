@@ -42,15 +42,15 @@ async def nothing(_: str) -> None:
 
 
 class S3:
-    """The bucket and what is wrong with it."""
+    """The bucket and its configured faults."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Stored] = {}
         self.conditions: Conditions = "kept"
         self.fails: tuple[int, str] | None = None
-        """Status and code with which every request is refused."""
+        """Status and code of the refusal of every request."""
         self.page = 1000
-        """Most keys of a list, whatever is asked for."""
+        """Maximum keys in a list, whatever the request says."""
         self.before_put: Callable[[str], Awaitable[None]] = nothing
         self.undeletable: set[str] = set()
         """Keys under an object lock."""
@@ -58,7 +58,7 @@ class S3:
         """Method and path of each."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
-        """Keep an object that was put there past the API."""
+        """Store an object that bypasses the API."""
         self.objects[key] = Stored(data, modified or datetime.now(UTC))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -134,7 +134,7 @@ def refusal(request: web.Request, status: int, code: str) -> web.Response:
 
 @asynccontextmanager
 async def serving_s3() -> AsyncIterator[tuple[S3, StoreSettings]]:
-    """Serve an empty bucket; yield it, and how it is reached."""
+    """Serve an empty bucket; yield it and the settings to reach it."""
     s3, app = S3(), web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", s3.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

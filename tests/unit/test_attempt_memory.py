@@ -1,4 +1,4 @@
-"""What attempts hold in memory: the files that they have fetched, and what threads use that were given up."""
+"""Memory that attempts hold: for the files that they have fetched, and for threads that were given up."""
 
 import asyncio
 import sys
@@ -27,10 +27,10 @@ MIB = 1 << 20
 LARGEST = 20 * MIB
 WORKERS_LIMIT = 1 << 30
 AT_ONCE = 16
-"""Of a worker that mostly waits for its provider."""
+"""Concurrency of a worker that mostly waits for its provider."""
 
 FILES = 96 * MIB
-"""What a worker may hold of files, out of the 200 MiB that are no picture's."""
+"""Memory that a worker may use for files, out of the 200 MiB that decoding may not use."""
 
 
 def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int = 3600) -> ImageJob:
@@ -111,7 +111,7 @@ async def test_small_files_are_described_together_whatever_the_largest_may_be(st
 
 
 async def test_files_in_hand_do_not_keep_one_another_from_being_decoded() -> None:
-    """Each waits with its file for memory that all files together would fill."""
+    """Each attempt waits with its file for memory that all files together would fill."""
     bucket = Bucket(bytes(LARGEST))
     await describe_all(bucket, Describes(bucket, memory=WORKERS_LIMIT - 200 * MIB), stated=LARGEST)
 
@@ -301,7 +301,7 @@ async def test_a_worker_ends_that_has_such_a_thread(monkeypatch: pytest.MonkeyPa
 
 
 class HangsAwake(Describer):
-    """Waits for ever, in the event loop."""
+    """Waits forever, in the event loop."""
 
     def memory(self, image: bytes) -> int:
         return 600 * MIB
@@ -321,7 +321,7 @@ async def test_what_waits_in_the_event_loop_is_ended_with_its_attempt() -> None:
 
 
 async def test_a_file_is_not_kept_while_its_provider_answers() -> None:
-    """Else a few large ones would keep all others waiting for as long as a provider takes."""
+    """Otherwise a few large files would block all others for as long as a provider takes."""
     together = asyncio.Barrier(AT_ONCE)
 
     class Asks(Remote[int]):

@@ -1,4 +1,4 @@
-"""How long the inbox keeps images: the values' word, as API and operator hear it."""
+"""The inbox's retention period: the chart's value reaches the API and the operator."""
 
 from datetime import timedelta
 from typing import Any

@@ -90,19 +90,19 @@ def test_tokens_go_only_to_those_who_talk_to_kubernetes() -> None:
 
 @every_value_set
 def test_two_renders_are_equal(name: str) -> None:
-    """Or tools that compare renders, such as Argo CD and Flux, would never be done."""
+    """Otherwise tools that compare renders, such as Argo CD and Flux, would see differences forever."""
     renders = {run("template", "vision-node", CHART, values=VALUES[name]).stdout for _ in range(2)}
     assert len(renders) == 1
 
 
 @every_value_set
 def test_no_credential_is_rendered(name: str) -> None:
-    """What is rendered may end up in a repository; and who renders may not be who may read Secrets."""
+    """Manifests may end up in a repository, and the person who renders may not be allowed to read Secrets."""
     assert not of_kind(rendered(name), "Secret")
 
 
 def test_nothing_rendered_depends_on_the_cluster() -> None:
-    """`helm template` sees none: the same values would make other objects there."""
+    """`helm template` has no cluster, so lookups would render different objects from the same values."""
     for path in Path(CHART, "templates").iterdir():
         assert not re.search(
             r"\b(lookup|rand[A-Z]\w+|gen[A-Z]\w+|now|uuidv4|\.Capabilities)\b", path.read_text()
@@ -129,20 +129,20 @@ def test_the_bundled_stores_credentials_are_made_before_anything_needs_them() ->
 
 
 def test_the_credentials_job_gets_through_its_network_policy() -> None:
-    """At an upgrade the release's policies are there before it; its own comes with it."""
+    """During an upgrade the release's policies exist before the Job; its own is created with it."""
     policy = of_kind(rendered("network-policies"), "NetworkPolicy")["vision-node-storage-credentials"]
     assert policy["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert policy["spec"]["egress"] == [{"ports": [{"port": 443}, {"port": 6443}]}]
 
 
 def storage_setup(values: Any) -> Object:
-    """Return the Job that makes the bundled store's bucket and users."""
+    """Return the Job that creates the bundled store's bucket and users."""
     (job,) = [job for name, job in of_kind(template(values), "Job").items() if "storage-setup" in name]
     return job
 
 
 def test_a_changed_setup_is_another_job() -> None:
-    """A Job's pod is immutable: with the same name, an upgrade by `kubectl apply` would be refused."""
+    """A Job's pod template is immutable: with the same name, an upgrade by `kubectl apply` would fail."""
     jobs = [storage_setup({}), storage_setup({"images": {"operator": "mine:2"}})]
     assert jobs[0]["spec"] != jobs[1]["spec"]
     assert jobs[0]["metadata"]["name"] != jobs[1]["metadata"]["name"]

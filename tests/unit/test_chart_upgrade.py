@@ -1,4 +1,4 @@
-"""`helm upgrade --reuse-values` from an older chart: Helm then knows that chart's defaults and no others."""
+"""`helm upgrade --reuse-values` from an older chart: Helm then passes only that chart's defaults."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart with the defaults of the older one, as Helm has it at that moment."""
+    """The new chart with the older chart's defaults, as Helm renders it then."""
     made = tmp_path_factory.mktemp("reused") / "chart"
     shutil.copytree(CHART, made)
     with tarfile.open(OLD_CHART) as archive:
@@ -48,7 +48,7 @@ def test_what_is_new_has_its_default(chart: Path, name: str) -> None:
 
 
 def images_aside(objects: list[Object]) -> list[str]:
-    """Return the objects as text; images, and what is a hash of them, are the older chart's own."""
+    """Return the objects as text, without images and hashes of them, which are the older chart's."""
     for _ in ("minio", "storage-setup"):
         objects = [
             o for o in objects if not ("storage-setup" in o["metadata"]["name"] and o["kind"] == "Job")
@@ -82,5 +82,5 @@ def test_the_authorities_and_the_proxy_of_workers_become_everybodys(chart: Path)
 
 
 def test_the_copy_of_the_values_is_one() -> None:
-    """`make format` makes it: templates can't read values.yaml."""
+    """`make format` creates defaults.yaml, because templates can't read values.yaml."""
     assert Path(CHART, "defaults.yaml").read_bytes() == Path(CHART, "values.yaml").read_bytes()

@@ -18,7 +18,7 @@ OPEN = {"global", "strings", "labels", "affinity", "items", "options", "requests
 `limits` those of resources."""
 
 DEPRECATED = "providers"
-"""Still read, and without a default: its place has been taken by other values."""
+"""Deprecated values that still work but have no default; other values have replaced them."""
 
 Node = dict[str, Any]
 
@@ -164,7 +164,7 @@ def test_a_typo_is_named(path: str) -> None:
             {"describers": {"openai": {"env": [{"name": "A", "value": "b"}]}}},
             "describers.openai.enabled=true",
         ),
-        ({"describers": {"metadata": {"enabled": False}}}, "no describer is left"),
+        ({"describers": {"metadata": {"enabled": False}}}, "there is no default Describer"),
         ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
         ({"networkPolicies": {"apiServerPorts": []}}, "/networkPolicies/apiServerPorts"),
         ({"api": {"extraEnv": [{"value": "nameless"}]}}, "/api/extraEnv/0"),

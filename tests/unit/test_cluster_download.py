@@ -68,7 +68,7 @@ def test_what_may_pass_is_tried_again(failure: Answer, web: WebServer, target: P
 
 
 def test_attempts_end(web: WebServer, target: Path) -> None:
-    with pytest.raises(ClusterError, match=r"4 times: the server answers 503"):
+    with pytest.raises(ClusterError, match=r"in 4 attempts: the server answers 503"):
         download.fetch(web.serve("/kind", Answer(status=503)), target, SUM)
     assert len(web.asked) == download.ATTEMPTS
 
@@ -166,7 +166,7 @@ def test_where_python_brings_no_certificates_the_systems_are_trusted(
         (GOOD, ""),
         (Answer(status=403), "the server answers 403"),
         # What a filter or the login page of a hotel's network answers.
-        (Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "a page came"),
+        (Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "it answered with a web"),
     ],
 )
 def test_one_question_tells_whether_a_site_serves(answer: Answer, expected: str, web: WebServer) -> None:

@@ -1,4 +1,4 @@
-"""What a machine has is a PATH of its own here; the official sites are a web server of this machine."""
+"""Ways to get the tools. Each test sets the PATH; a local server acts as the official sites."""
 
 import hashlib
 import io
@@ -114,7 +114,7 @@ def shop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture
 def published(web: WebServer, calls: Path, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    """The server has kind, helm and kubectl, and the project knows the sums of those."""
+    """The server has kind, helm and kubectl, and the project has their checksums."""
     made = {
         tool.name: PROGRAM.format(calls=calls, rest="").encode()
         for tool in (tools.KIND, tools.HELM, tools.KUBECTL)
@@ -217,7 +217,7 @@ def test_a_tool_of_the_user_that_will_not_do_is_passed_over(
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Go is there, and what it was asked to build is listed."""
+    """Go is installed, and the list has what it was asked to build."""
     asked: list[str] = []
 
     def build(_shop: Workshop, program: golang.Program) -> Path:
@@ -278,7 +278,7 @@ def test_on_a_machine_without_official_builds_that_is_told(
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(platform, "system", lambda: "Linux")
-    with pytest.raises(ClusterError, match=r"Nothing can be downloaded for linux-riscv64\. Get kind"):
+    with pytest.raises(ClusterError, match=r"There is no official build for linux-riscv64\. Get kind"):
         tools.get(shop, tools.KIND)
     assert web.asked == []
 
@@ -351,7 +351,7 @@ def test_a_link_in_place_of_the_program_is_not_followed(tmp_path: Path) -> None:
         entry = tarfile.TarInfo("linux-amd64/helm")
         entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(entry)
-    with pytest.raises(ClusterError, match="no program"):
+    with pytest.raises(ClusterError, match="not a program"):
         official._unpack(tmp_path / "download", "linux-amd64/helm", tmp_path / "helm")
 
 

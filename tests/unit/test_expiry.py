@@ -1,4 +1,4 @@
-"""Finished ImageJobs are deleted when their time is over, and one that can't be keeps no other waiting."""
+"""Finished ImageJobs are deleted when they expire, and one that can't be deleted does not block others."""
 
 import asyncio
 from collections.abc import Callable

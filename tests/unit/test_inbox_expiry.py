@@ -1,4 +1,4 @@
-"""What the inbox loses with time, against a server that speaks S3's protocol."""
+"""Expiry of images in the inbox, against a server with the S3 protocol."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Servers listen on IPv4 and IPv6, whichever of them a cluster gives its pods."""
+"""Servers listen on IPv4 and IPv6, whichever the cluster's pods have."""
 
 import errno
 import socket

@@ -1,4 +1,4 @@
-"""The Job that makes the bundled store's credentials, against an API server over a real socket."""
+"""The Job that generates the bundled store's credentials, against an API server over a real socket."""
 
 import asyncio
 import base64

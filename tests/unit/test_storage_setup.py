@@ -1,4 +1,4 @@
-"""What each component may do in the bucket: what its work needs, and nothing else."""
+"""Each component's rights in the bucket: what its work needs, and nothing else."""
 
 import fnmatch
 

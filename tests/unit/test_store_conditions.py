@@ -1,4 +1,4 @@
-"""What the bucket's client tells of objects, and how it writes only if no other writer came first."""
+"""The bucket's client: metadata of objects, and conditional writes."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable

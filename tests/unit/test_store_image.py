@@ -1,4 +1,4 @@
-"""The bundled store's image: the same by `docker build` and by Go alone, and true to its license."""
+"""The bundled store's image: the same from `docker build` and from Go alone, and with its license."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def test_both_ways_lead_to_the_same_files(inputs: dict[str, Path], tmp_path: Pat
 
 
 def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    """Return path → content (or the mode of an empty folder) of what Go alone makes."""
+    """Return path → content (or an empty folder's mode) of the image that Go alone builds."""
     layer = tmp_path / "layer.tar"
     archive.pack_files(store_image.contents(source=SOURCE, **inputs), layer)
     found = {}
@@ -59,7 +59,7 @@ def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    """Return the same of what the Dockerfile's own commands make; the compiled program stands ready."""
+    """Return the same for the Dockerfile's own commands, with a compiled program provided."""
     image, tools = tmp_path / "image", tmp_path / "tools"
     image.mkdir()
     tools.mkdir()
@@ -83,7 +83,7 @@ def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def packing(image: Path, bundle: Path) -> str:
-    """Return the Dockerfile's commands that lay the image out, for other paths than a container's."""
+    """Return the Dockerfile's commands that assemble the image, with a container's paths replaced."""
     joined = DOCKERFILE.replace("\\\n", " ")
     (command,) = re.findall(r"^RUN (mkdir .*)$", joined, re.M)
     return (
@@ -143,7 +143,7 @@ case "$1 $2" in
 "image inspect") grep -q -- "^build .*--tag $3 " {log} ;;
 esac
 """
-"""A client that notes what it is asked to do, and has each image that it was asked to build."""
+"""A docker client that logs its arguments, and has each image that it was asked to build."""
 
 
 def test_where_a_registry_answers_docker_builds_it_once(

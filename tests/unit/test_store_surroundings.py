@@ -36,14 +36,14 @@ USES: dict[str, Use] = {
     "put": lambda store: store.put("images/a", b"image", "image/png"),
     "list": lambda store: store.list_older("images/", datetime.now(UTC)),
 }
-"""Through aiohttp, and, for the list, through MinIO's client."""
+"""Uses of the bucket: through aiohttp, and for the list through MinIO's client."""
 
 every_use = pytest.mark.parametrize("use", USES)
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but what a test sets: this machine may be behind a proxy itself."""
+    """Remove the machine's own proxy settings, so that only a test's apply."""
     for name in os.environ:
         if name.lower() in {"http_proxy", "https_proxy", "no_proxy", "all_proxy"} or name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -100,7 +100,7 @@ def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
 
 @pytest.fixture
 def tls(authority: tuple[trustme.CA, Path]) -> ssl.SSLContext:
-    """What a server needs whose certificate that authority has issued."""
+    """The TLS context of a server with a certificate from that authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority[0].issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -120,7 +120,7 @@ async def test_a_private_authority_is_trusted_when_the_bundle_has_it(
 @every_use
 async def test_without_it_the_refusal_says_where_the_authority_belongs(tls: ssl.SSLContext, use: str) -> None:
     async with served(Bucket().answer, tls) as endpoint, Store.open(settings(endpoint, secure=True)) as store:
-        with pytest.raises(StoreUnavailableError, match="ConfigMap that caBundle names"):
+        with pytest.raises(StoreUnavailableError, match=r"ConfigMap in caBundle\.configMap"):
             await USES[use](store)
 
 
@@ -208,7 +208,7 @@ TOKEN = "token-of-the-service-account"  # noqa: S105
 
 
 class SecurityTokenService:
-    """Plays AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity's agent; keys are numbered."""
+    """Acts as AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity's agent; keys are numbered."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -240,7 +240,7 @@ class SecurityTokenService:
 
 @pytest.fixture
 async def sts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SecurityTokenService]:
-    """AWS STS, and a pod whose service account has a role, as EKS' webhook leaves it."""
+    """AWS STS, and the environment of a pod with a role, as EKS's webhook sets it."""
     service = SecurityTokenService()
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -421,7 +421,7 @@ async def test_a_refused_role_is_told_without_the_token(
 ) -> None:
     sts.status = 403
     async with keyless() as (store, bucket):
-        with pytest.raises(StoreUnavailableError, match="check its annotations") as caught:
+        with pytest.raises(StoreUnavailableError, match="check the service account's annotations") as caught:
             await USES[use](store)
     assert (caught.value.reason, bucket.requests) == (Reason.STORAGE_DENIED, [])
     assert TOKEN not in str(caught.value)

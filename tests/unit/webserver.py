@@ -1,4 +1,4 @@
-"""A web server of this machine whose answers a test chooses."""
+"""A local web server whose answers a test chooses."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,14 +20,14 @@ class Answer:
 
 @dataclass
 class WebServer:
-    """The answers by path, used up one by one down to the last, and the paths that were asked for."""
+    """Answers by path, used one by one down to the last, which repeats, and the paths of the requests."""
 
     url: str
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def serve(self, path: str, *answers: Answer) -> str:
-        """Answer requests for that path so; return its address."""
+        """Answer requests for that path with `answers`; return its address."""
         self.answers[path] = list(answers)
         return f"{self.url}{path}"
 

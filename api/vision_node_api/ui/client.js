@@ -25,7 +25,7 @@ const PATIENCE_MS = 180_000; // since the first failure; a rolling upgrade takes
 const UPLOADS_AT_ONCE = 3; // leaves half of a browser's six connections to the polls
 const TOO_LARGE_ON_THE_WAY = "A proxy between this page and the server accepts no upload of this size.";
 const PASSING = new Set([408, 429, 502, 503, 504]);
-const LASTING = new Set(["ResultChanged", "ResultUnreadable"]); // also 502, but the server's own word
+const LASTING = new Set(["ResultChanged", "ResultUnreadable"]); // also 502, but from the server itself, so a retry won't help
 
 /** The server's (or the page's) reason not to go on. */
 export class Refusal extends Error {

@@ -1,5 +1,5 @@
-{{/* Puts the defaults of values.yaml where a value is missing. After `helm upgrade --reuse-values` from an older chart, Helm knows the
-older chart's defaults alone. defaults.yaml is a copy of values.yaml, which templates can't read. */}}
+{{/* Fills in the defaults of values.yaml where a value is missing: after `helm upgrade --reuse-values` from an older chart, Helm passes
+only that chart's defaults. defaults.yaml is a copy of values.yaml, because templates can't read values.yaml. */}}
 {{- define "vision-node.fillValues" -}}
 {{- include "vision-node.fill" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) }}
 {{- with .Values.providers }}{{ include "vision-node.readProviders" (list $.Values .) }}{{ end }}
@@ -18,7 +18,7 @@ older chart's defaults alone. defaults.yaml is a copy of values.yaml, which temp
 {{- end }}
 {{- end }}
 
-{{/* Left as they are: maps in which a key that is missing says something. */}}
+{{/* Leaves maps alone in which a missing key has a meaning. */}}
 {{- define "vision-node.fill" -}}
 {{- $values := index . 0 }}
 {{- $left := list "describers" "podSecurityContext" "resources" }}

@@ -48,7 +48,7 @@ metadata:
     {{- $_ := set $ours "app.kubernetes.io/component" "worker" }}
     {{- $_ := set $ours "app.kubernetes.io/part-of" "vision-node" }}
     {{- with .Values.providerSecretRevision }}
-    {{- /* Workers read the Secret when they start: those of another revision are replaced. */}}
+    {{- /* Workers read the Secret when they start, so a new revision replaces them. */}}
     {{- $_ := set $ours "vision-node.dev/provider-revision" (toString . | sha256sum | trunc 16) }}
     {{- end }}
     {{- merge $ours .Values.workers.podLabels | toYaml | nindent 4 }}

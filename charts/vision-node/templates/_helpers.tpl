@@ -32,7 +32,7 @@ app.kubernetes.io/part-of: vision-node
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The labels of a component's pods, the user's among them: (list . "api" <the component's values>) */}}
+{{/* The labels of a component's pods, including the user's: (list . "api" <the component's values>) */}}
 {{- define "vision-node.podLabels" -}}
 {{- $ours := include "vision-node.labels" (list (index . 0) (index . 1)) | fromYaml }}
 {{- merge $ours ((index . 2).podLabels | default dict) | toYaml }}
@@ -85,8 +85,8 @@ securityContext:
 - {name: kube-api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end }}
 
-{{/* The variables of a container: ours as YAML, each replaced by the user's of the same name, then the user's others, for a
-list may name none twice: (list <ours> <extraEnv>) */}}
+{{/* The variables of a container: the chart's (as YAML) unless the user sets the same name, then the user's. A list may not
+have the same name twice: (list <the chart's> <extraEnv>) */}}
 {{- define "vision-node.env" -}}
 {{- $extra := index . 1 | default list }}
 {{- $replaced := dict }}
@@ -98,10 +98,10 @@ list may name none twice: (list <ours> <extraEnv>) */}}
 {{- concat $all $extra | toYaml }}
 {{- end }}
 
-{{/* What a component needs to reach others by TLS and through the proxy: variables, mounts, volumes; each may be empty. */}}
+{{/* Variables, mounts and volumes for outbound TLS and the proxy; each may be empty. */}}
 {{- define "vision-node.outboundEnv" -}}
 {{- if .Values.caBundle.configMap }}
-{{- /* Each client looks for its own. */}}
+{{- /* Each client library reads another one of these. */}}
 {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}
 - {name: {{ . }}, value: /etc/vision-node/ca/ca.crt}
 {{- end }}
@@ -126,7 +126,7 @@ list may name none twice: (list <ours> <extraEnv>) */}}
 {{- end }}
 {{- end }}
 
-{{/* Hosts that are reached without the proxy. An S3 service of the user's own is not known to be inside. */}}
+{{/* Hosts to reach without the proxy. The user's own S3 service is not among them: it may be outside the cluster. */}}
 {{- define "vision-node.noProxy" -}}
 {{- $inside := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" "$(KUBERNETES_SERVICE_HOST)" }}
 {{- if not .Values.storage.endpoint }}
@@ -135,7 +135,7 @@ list may name none twice: (list <ours> <extraEnv>) */}}
 {{- concat $inside .Values.proxy.except | join "," }}
 {{- end }}
 
-{{/* "true" if the bundled MinIO's credentials are made here. */}}
+{{/* "true" if the chart generates the bundled MinIO's credentials. */}}
 {{- define "vision-node.makesCredentials" -}}
 {{- if not (or .Values.storage.endpoint .Values.storage.existingSecret) }}true{{ end }}
 {{- end }}

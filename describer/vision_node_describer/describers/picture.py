@@ -42,8 +42,8 @@ MAX_SIDE = 100_000
 """Pixels. JPEG, WebP and GIF allow 65,535; a longer strip shows nothing once it is reduced."""
 
 _AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
-"""libavif decodes no more (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT), and
-Pillow has no way to say otherwise. What the other formats allow is less, or their decoders take it."""
+"""Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT), which Pillow
+can't change. The other formats allow less, or their decoders have no such limit."""
 
 _BYTES_PER_PIXEL = {
     "JPEG": 4,
@@ -76,10 +76,10 @@ _TIFF_BITS = 258
 
 
 def limit_pixels(most: int) -> None:
-    """Refuse pictures of more pixels (width × height) from now on, in the whole process.
+    """Refuse images of more pixels (width × height) from now on, in the whole process.
 
-    The limit is Pillow's own setting, so that there is one alone. Pillow warns above it (an error by the
-    filter below) and refuses by itself above twice the limit.
+    This sets Pillow's own limit, so that there is only one. Above it Pillow warns, which the filter below
+    turns into an error; above twice the limit Pillow itself refuses.
     """
     Image.MAX_IMAGE_PIXELS = most
 
@@ -286,7 +286,7 @@ def _max_pixels() -> int:
 
 
 def _in_words(pixels: int) -> str:
-    """Return a number of pixels as people say it, if that is exact."""
+    """Return a number of pixels in megapixels if that is exact, otherwise in pixels."""
     return f"{pixels:,} pixels" if pixels < 1_000_000 or pixels % 100_000 else f"{pixels / 1e6:g} megapixels"
 
 
@@ -303,8 +303,8 @@ def _check_size(width: int, height: int) -> None:
 def _check_avif(width: int, height: int) -> None:
     if width * height <= _AVIF_MAX_PIXELS and max(width, height) <= _AVIF_MAX_SIDE:
         return
-    most = f"at most {_AVIF_MAX_PIXELS:,} pixels and {_AVIF_MAX_SIDE:,} on a side"
-    what = f"the image has {width}x{height} pixels, and of AVIF {most} are read"
+    most = f"{_AVIF_MAX_PIXELS:,} pixels, and {_AVIF_MAX_SIDE:,} on a side"
+    what = f"the image has {width}x{height} pixels; the limit for AVIF is {most}"
     advice = "save it in another format, or submit a smaller version"
     raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {advice}")
 

@@ -1,4 +1,4 @@
-"""/inbox over real sockets, on both sides: uvicorn in front, a server that speaks S3's protocol behind."""
+"""/inbox over real sockets on both sides: uvicorn in front, a server with the S3 protocol behind."""
 
 import asyncio
 import hashlib
@@ -121,7 +121,7 @@ class TestPut:
         assert (told(answer), stored(s3)) == ((status, reason), {})
 
     async def test_nothing_is_sent_for_a_bad_name(self, port: int) -> None:
-        """A client that waits for permission hears of the name before it sends the image."""
+        """A client that sends `Expect: 100-continue` learns about the name before it sends the image."""
         head = (
             "POST /inbox/.png HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
         )
@@ -146,7 +146,7 @@ class TestPut:
 
 
 class TestReplacing:
-    """What becomes of a name that is there already."""
+    """Uploads under a name that already exists."""
 
     @pytest.mark.parametrize("query", ["", "?replace=true"])
     async def test_the_same_bytes_make_it_young_again(
@@ -293,11 +293,11 @@ UNSOUND = {
     "a surrogate": "%ED%A0%80",
     "a leading hyphen": "-rf",
     "a leading underscore": "_a",
-    "a part that no directory could be called": "a" * (MAX_PART_BYTES + 1),
+    "a part too long for a directory": "a" * (MAX_PART_BYTES + 1),
     "too long": "/".join(["a" * 100] * 5) + "/bc",
     "a file of MinIO's": "a/xl.meta",
 }
-"""As they stand in the request."""
+"""Invalid names as they appear in the request."""
 
 
 class TestNames:
@@ -310,7 +310,7 @@ class TestNames:
 
     @pytest.mark.parametrize("case", UNSOUND)
     async def test_unsound(self, port: int, s3: S3, case: str) -> None:
-        """Sent as bytes: a client's library would tidy some of them up."""
+        """Sent as bytes, because a client library would normalize some of them."""
         s3.put("images/a")
         name = UNSOUND[case]
         wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
@@ -326,7 +326,7 @@ class TestNames:
         assert (s3.requests, list(s3.objects)) == ([], ["images/a"])
 
     async def test_an_encoded_slash_is_a_slash(self, port: int, s3: S3) -> None:
-        """OpenAPI's clients, the page /docs among them, encode it in a parameter of a path."""
+        """OpenAPI clients, such as the page /docs, encode it in a path parameter."""
         answer = await ask(port, post(PNG, "Content-Type: image/png", path="/inbox/holiday%2Fa.png"))
         assert (answer.status, answer.headers["location"]) == (201, "/inbox/holiday/a.png")
         assert list(s3.objects) == ["inbox/holiday/a.png"]

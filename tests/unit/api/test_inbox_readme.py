@@ -1,4 +1,4 @@
-"""The README's way to put a whole folder into the inbox, as a shell runs it."""
+"""The README's command for uploading a whole folder, run by a shell."""
 
 import asyncio
 import re
@@ -54,6 +54,6 @@ async def test_a_folder(behind: tuple[S3, Store], port: int, line: str, folder: 
     out, errors = await shell.communicate()
 
     assert sorted(behind[0].objects) == sorted(f"inbox/{name}" for name in NAMES)
-    # Not line by line: those that curl writes at the same time may come before each other's line ends.
+    # Not line by line, because the output of parallel curls may be interleaved.
     assert set(re.findall(r'"name":"([^"]+)"', out.decode())) == set(NAMES)
     assert errors.decode().startswith("curl: ")  # of the name with a space

@@ -1,4 +1,4 @@
-"""Results: of jobs that this replica's watch shows late, and of those whose object was overwritten."""
+"""Results of jobs that this replica's watch shows late, and of jobs whose object was overwritten."""
 
 import hashlib
 import json
@@ -114,7 +114,7 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
         "ResultUnreadable",
     ),
 }
-"""What the status says of the object, what the object is, and the answer."""
+"""The object according to the status, the actual object, and the answer."""
 
 
 @pytest.mark.parametrize("case", STORED_RESULTS)

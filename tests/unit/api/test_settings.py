@@ -1,4 +1,4 @@
-"""What the API's pod is told by its environment."""
+"""Settings of the API from its pod's environment."""
 
 import pytest
 from vision_node_api.settings import LIMITS, Settings
