@@ -532,7 +532,7 @@ async def test_an_answer_that_makes_no_sense_is_no_keys(monkeypatch: pytest.Monk
     async with served(answer) as endpoint:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials")
         async with keyless() as (store, _):
-            with pytest.raises(StoreUnavailableError, match="check its annotations"):
+            with pytest.raises(StoreUnavailableError, match="account's annotations"):
                 await USES["get"](store)
 
 
