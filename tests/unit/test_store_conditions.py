@@ -12,6 +12,7 @@ from vision_node_contract.store import (
     ObjectChangedError,
     ObjectNotFoundError,
     Store,
+    StoreSettings,
     StoreUnavailableError,
 )
 
@@ -236,3 +237,34 @@ async def test_what_is_no_list(text: str, monkeypatch: pytest.MonkeyPatch) -> No
     async with serving_s3() as (_, settings), Store.open(settings) as store:
         with pytest.raises(StoreUnavailableError):
             await store.list_page("inbox/", "", 1000)
+
+
+async def test_what_is_older_is_listed_page_by_page(s3: S3, store: Store) -> None:
+    s3.page = 2
+    moment = datetime(2026, 1, 8, tzinfo=UTC)
+    for number in range(5):
+        s3.put(f"images/{number}", modified=moment - timedelta(days=1))
+    s3.put("images/young", modified=moment)
+    s3.put("inbox/another", modified=moment - timedelta(days=1))
+    assert await store.list_older("images/", moment) == [f"images/{number}" for number in range(5)]
+
+
+async def test_a_bucket_that_begins_its_list_again_and_again_is_no_list_without_end() -> None:
+    modified = "<LastModified>2026-01-08T00:00:00Z</LastModified>"
+    entry = f"<Contents><Key>images/a</Key>{modified}<Size>1</Size></Contents>"
+
+    async def answer(_: web.Request) -> web.Response:
+        page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{entry}</ListBucketResult>"
+        return web.Response(text=page, content_type="application/xml")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    settings = StoreSettings(f"{host}:{port}", "bucket", "access", "secret", secure=False)
+    async with Store.open(settings) as store:
+        with pytest.raises(StoreUnavailableError, match="again and again"):
+            await store.list_older("images/", datetime.now(UTC))
+    await runner.cleanup()
