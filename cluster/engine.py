@@ -42,6 +42,8 @@ GET_DOCKER = (
 # Runs that need the engine share this lock of the cache.
 IN_USE = "engine"
 
+KIND_NETWORK = "kind"
+
 # Of each repository: going back to another branch is quick, and the disk does not fill up.
 KEPT_IMAGES = 2
 
@@ -265,7 +267,19 @@ def stop(shop: Workshop) -> None:
         if answers(engine) and engine.output("ps", "--quiet").split():
             return
         with shop.progress.step("Docker engine", outcome="stopped"):
+            _remove_network(engine)
             _terminate(place)
+
+
+def _remove_network(engine: Engine) -> None:
+    """Remove kind's network, unless a container still has it; kind creates it again.
+
+    It has the same IPv6 addresses in every engine, and a daemon that ends leaves its bridge behind. That
+    bridge would take the packets for the network of another engine on this machine.
+    """
+    used = ("ps", "--all", "--quiet", "--filter", f"network={KIND_NETWORK}")
+    if answers(engine) and not engine.output(*used).split():
+        engine.works("network", "rm", KIND_NETWORK, timeout_seconds=ANSWER_SECONDS)
 
 
 def unmount(shop: Workshop) -> None:
