@@ -67,7 +67,6 @@ _ADVICE = {
 }
 
 _XML_CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
-_CODE = re.compile(r"\w{1,64}", re.ASCII)
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +100,8 @@ Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
 
 def silence(error: Exception) -> StoreUnavailableError:
     """Return what a request means that got no answer, or half of one."""
-    if _is_of_a_certificate(error):
+    # aiohttp's way to hand on what ssl says.
+    if isinstance(getattr(error, "certificate_error", None), ssl.SSLCertVerificationError):
         return StoreUnavailableError(
             "the storage server's certificate is not trusted, or is for another host name: add the authority "
             "that issued it to the ConfigMap in caBundle.configMap, or correct storage.endpoint"
@@ -109,27 +109,14 @@ def silence(error: Exception) -> StoreUnavailableError:
     return StoreUnavailableError(f"storage does not answer well ({type(error).__name__})")
 
 
-def _is_of_a_certificate(error: BaseException) -> bool:
-    """Return whether a certificate was refused; aiohttp and urllib3 wrap that error in their own."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return True
-    wrapped = (getattr(error, "certificate_error", None), getattr(error, "reason", None), *error.args[:1])
-    return any(_is_of_a_certificate(each) for each in wrapped if isinstance(each, Exception))
-
-
 def refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
     """Return the error that an answer stands for, by its HTTP status and its body or a part of it.
 
     ObjectChangedError only if the request was conditional: no other asker would know what it means.
     """
-    found = _XML_CODE.search(body)
-    return refusal_by_code(found[1].decode() if found else None, status, conditional=conditional)
-
-
-def refusal_by_code(code: str | None, status: int, *, conditional: bool = False) -> Refusal:
-    """Return the error that a code stands for; the HTTP status tells where the code doesn't."""
     # The text around the code may quote the request, key and signature included: it goes nowhere.
-    word = code if code and _CODE.fullmatch(code) else str(status)
+    found = _XML_CODE.search(body)
+    word = found[1].decode() if found else str(status)
     if word in _MISSING:
         return ObjectNotFoundError("no such object")
     if conditional and word in _CHANGED:

@@ -163,41 +163,72 @@ S3 = "own-s3"
 BUCKET = "pictures"
 
 
-def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
-    """Return an S3 service with a certificate of a private authority, its users' keys, and what trusts it."""
-    host = f"{S3}.{place.namespace}.svc"
-    issued = authority.issue_cert(host)
-    chain = "".join(pem.bytes().decode() for pem in issued.cert_chain_pems)
-    files = {"public.crt": chain, "private.key": issued.private_key_pem.bytes().decode()}
-    users = ("root", "api", "operator", "describer")
-    keys = {f"{user}-access-key": f"my-{user}" for user in users}
-    keys |= {f"{user}-secret-key": secrets.token_urlsafe(24) for user in users}
-    restricted = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
+USERS = ("root", "api", "operator", "describer")
+
+RESTRICTED: Json = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def key(name: str) -> Json:
+    """Return where a variable gets one of the S3 service's keys from."""
+    return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
+
+
+def secret(name: str, data: dict[str, str]) -> Json:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+
+def pod(name: str, container: Json) -> Json:
+    """Return a pod that has the certificate and the authority at hand."""
+    volumes = [
+        {"name": "data", "emptyDir": {}},
+        {"name": "certs", "secret": {"secretName": "my-certificate"}},
+        {"name": "ca", "configMap": {"name": "my-authorities"}},
+    ]
+    spec = {
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "automountServiceAccountToken": False,
+        "volumes": volumes,
+        "restartPolicy": "OnFailure",
+        "containers": [container],
     }
-    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": spec,
+    }
 
-    def key(name: str) -> Json:
-        return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
 
-    server: Json = {
+def s3_server(image: str) -> Json:
+    """Return the container of MinIO, with TLS."""
+    return {
         "name": "minio",
-        "image": images["minio"],
+        "image": image,
         "args": ["server", "/data", "--address", ":9000", "--certs-dir", "/certs"],
         "env": [
             {"name": "HOME", "value": "/data"},
             {"name": "MINIO_ROOT_USER", **key("root-access-key")},
             {"name": "MINIO_ROOT_PASSWORD", **key("root-secret-key")},
         ],
-        "securityContext": restricted,
+        "securityContext": RESTRICTED,
         "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "certs", "mountPath": "/certs"}],
     }
-    setup: Json = {
+
+
+def s3_setup(image: str, host: str) -> Json:
+    """Return the container that makes its bucket and users."""
+    return {
         "name": "setup",
-        "image": images["operator"],
+        "image": image,
         "command": ["python", "-m", "vision_node_operator.storage_setup"],
         "env": [
             {"name": "S3_ENDPOINT", "value": f"{host}:9000"},
@@ -208,28 +239,23 @@ def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
             {"name": "S3_SECRET_KEY", **key("root-secret-key")},
             *(
                 {"name": f"{user}-{kind}".upper().replace("-", "_"), **key(f"{user}-{kind}")}
-                for user in users[1:]
+                for user in USERS[1:]
                 for kind in ("access-key", "secret-key")
             ),
         ],
-        "securityContext": restricted,
+        "securityContext": RESTRICTED,
         "volumeMounts": [{"name": "ca", "mountPath": "/ca"}],
     }
-    volumes = [
-        {"name": "data", "emptyDir": {}},
-        {"name": "certs", "secret": {"secretName": "my-certificate"}},
-        {"name": "ca", "configMap": {"name": "my-authorities"}},
-    ]
-    spec = {"securityContext": security, "automountServiceAccountToken": False, "volumes": volumes}
 
-    def pod(name: str, container: Json) -> Json:
-        meta = {"name": name, "labels": {"app": name}}
-        once = {**spec, "restartPolicy": "OnFailure", "containers": [container]}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": once}
 
-    def secret(name: str, data: dict[str, str]) -> Json:
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-
+def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
+    """Return an S3 service with a certificate of a private authority, its users' keys, and what trusts it."""
+    host = f"{S3}.{place.namespace}.svc"
+    issued = authority.issue_cert(host)
+    chain = "".join(pem.bytes().decode() for pem in issued.cert_chain_pems)
+    files = {"public.crt": chain, "private.key": issued.private_key_pem.bytes().decode()}
+    keys = {f"{user}-access-key": f"my-{user}" for user in USERS}
+    keys |= {f"{user}-secret-key": secrets.token_urlsafe(24) for user in USERS}
     return [
         secret("my-keys", keys),
         secret("my-certificate", files),
@@ -245,8 +271,8 @@ def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
             "metadata": {"name": S3},
             "spec": {"selector": {"app": S3}, "ports": [{"port": 9000}]},
         },
-        pod(S3, server),
-        pod("own-setup", setup),
+        pod(S3, s3_server(images["minio"])),
+        pod("own-setup", s3_setup(images["operator"], host)),
     ]
 
 

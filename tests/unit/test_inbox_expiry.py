@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from fakes.s3 import S3, serving_s3
+from fakes.s3 import S3
 from vision_node_contract.imagejob import ImageJob
 from vision_node_contract.kube import UnavailableError
 from vision_node_contract.store import Store, StoreUnavailableError
@@ -54,17 +54,6 @@ def cluster() -> Cluster:
 def watched() -> dict[str, ImageJob]:
     """Unfinished ImageJobs as the operator's watch shows them."""
     return {}
-
-
-@pytest.fixture
-async def behind() -> AsyncIterator[tuple[S3, Store]]:
-    async with serving_s3() as (s3, settings), Store.open(settings) as store:
-        yield s3, store
-
-
-@pytest.fixture
-def s3(behind: tuple[S3, Store]) -> S3:
-    return behind[0]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The bucket's client: metadata of objects, and conditional writes."""
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,19 +32,8 @@ UNCONDITIONAL: dict[str, Callable[[Store], Awaitable[object]]] = {
 
 
 @pytest.fixture
-async def bucket() -> AsyncIterator[tuple[S3, Store]]:
-    async with serving_s3() as (s3, settings), Store.open(settings) as store:
-        yield s3, store
-
-
-@pytest.fixture
-def s3(bucket: tuple[S3, Store]) -> S3:
-    return bucket[0]
-
-
-@pytest.fixture
-def store(bucket: tuple[S3, Store]) -> Store:
-    return bucket[1]
+def store(behind: tuple[S3, Store]) -> Store:
+    return behind[1]
 
 
 async def test_what_is_known_of_an_object(s3: S3, store: Store) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import yaml
 from api_fakes import LIMIT, picture
 from api_server import Connection, ask, post
-from fakes.s3 import S3, Conditions, serving_s3
+from fakes.s3 import S3, Conditions
 from fastapi import FastAPI
 from form_bytes import FORM_TYPE, file, form, text
 from vision_node_api import inbox as module
@@ -28,17 +28,6 @@ from vision_node_contract.store import Store
 
 PNG, JPEG, GIF = picture(), picture("JPEG"), picture("GIF")
 RAW = {"Content-Type": "application/octet-stream"}
-
-
-@pytest.fixture
-async def behind() -> AsyncIterator[tuple[S3, Store]]:
-    async with serving_s3() as (s3, settings), Store.open(settings) as store:
-        yield s3, store
-
-
-@pytest.fixture
-def s3(behind: tuple[S3, Store]) -> S3:
-    return behind[0]
 
 
 @pytest.fixture
@@ -67,6 +56,18 @@ async def put(web: httpx.AsyncClient, name: str, data: bytes, query: str = "") -
 def imagejob(name: str, key: str, phase: str = "queued") -> dict[str, Any]:
     status = {"phase": phase, **({"attempts": 1} if phase != "queued" else {})}
     return {"metadata": {"name": name, "uid": name}, "spec": {"image": {"key": key}}, "status": status}
+
+
+def meeting_of_two() -> Callable[[str], Awaitable[None]]:
+    """Return what lets the first two writes begin only when both are there."""
+    both = asyncio.Barrier(2)
+    waits = iter([both, both])
+
+    async def meet(_: str) -> None:
+        if barrier := next(waits, None):
+            await barrier.wait()
+
+    return meet
 
 
 class TestPut:
@@ -212,14 +213,7 @@ class TestReplacing:
 
     async def test_of_two_at_once_one_wins(self, web: httpx.AsyncClient, s3: S3) -> None:
         """Both find the name free, and only then does either write."""
-        both = asyncio.Barrier(2)
-        waits = iter([both, both])
-
-        async def meet(_: str) -> None:
-            if barrier := next(waits, None):
-                await barrier.wait()
-
-        s3.before_put = meet
+        s3.before_put = meeting_of_two()
         answers = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", JPEG))
         assert sorted(told(answer) for answer in answers) == [(201, ""), (409, "ObjectExists")]
         winner = next(answer for answer in answers if answer.status_code == 201)
@@ -227,14 +221,7 @@ class TestReplacing:
         assert hashlib.sha256(data).hexdigest() == winner.json()["sha256"]
 
     async def test_of_two_with_the_same_bytes_both_win(self, web: httpx.AsyncClient, s3: S3) -> None:
-        both = asyncio.Barrier(2)
-        waits = iter([both, both])
-
-        async def meet(_: str) -> None:
-            if barrier := next(waits, None):
-                await barrier.wait()
-
-        s3.before_put = meet
+        s3.before_put = meeting_of_two()
         answers = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", PNG))
         assert sorted(answer.status_code for answer in answers) == [200, 201]
 

@@ -3,24 +3,17 @@
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from api_fakes import picture
-from fakes.s3 import S3, serving_s3
+from fakes.s3 import S3
 from vision_node_contract.store import Store
 
 LINE = re.compile(r"^find holiday .*$", re.MULTILINE)
 ADDRESS = "http://127.0.0.1:8000"
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="it needs curl")
-
-
-@pytest.fixture
-async def behind() -> AsyncIterator[tuple[S3, Store]]:
-    async with serving_s3() as (s3, settings), Store.open(settings) as store:
-        yield s3, store
 
 
 @pytest.fixture
