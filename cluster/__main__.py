@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from cluster import commands, debian, shell
-from cluster.cache import Cache, default_root
+from cluster import commands
+from cluster.artifacts import debian
+from cluster.artifacts.cache import Cache, default_root
+from cluster.context import Workshop
 from cluster.errors import ClusterError
-from cluster.steps import Progress
-from cluster.workshop import Workshop
+from cluster.run import shell
+from cluster.run.progress import Progress
 
 INTERRUPTED = 130
 

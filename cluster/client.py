@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import shell
+from cluster.run import shell
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import access, debian, demo, images, kind, registry, release, shell, status, tools
+from cluster import demo, existing_cluster, kind, release, status
 from cluster import engine as engines
-from cluster.access import Choice, Current
-from cluster.cache import remove
+from cluster.artifacts import debian, images, registry, tools
+from cluster.artifacts.cache import remove
+from cluster.artifacts.images import Images
+from cluster.artifacts.tools import Tools
 from cluster.client import Client
+from cluster.context import Workshop
 from cluster.engine import Engine
 from cluster.errors import ClusterError
-from cluster.images import Images
+from cluster.existing_cluster import Choice, Current
 from cluster.kind import Kind
-from cluster.parallel import Parallel, Result
 from cluster.release import NAMESPACE
-from cluster.tools import Tools
-from cluster.workshop import Workshop
+from cluster.run import shell
+from cluster.run.parallel import Parallel, Result
 
 DEFAULT_CLUSTER = "vision-node"
 TEST_CLUSTER = "vision-node-test"
@@ -58,9 +60,10 @@ def up(shop: Workshop, name: str, port: int) -> None:
 def _up_elsewhere(shop: Workshop, choice: Choice, name: str, port: int) -> None:
     with _at_work(shop, name):
         client = elsewhere_up(shop, choice, name)
-    with access.forwarded(client, port) as url:
+    with existing_cluster.forwarded(client, port) as url:
         _show(shop, name, url)
-    command = f"kubectl -n {NAMESPACE} port-forward {access.API_SERVICE} {port}:{access.API_PORT}"
+    target = f"{existing_cluster.API_SERVICE} {port}:{existing_cluster.API_PORT}"
+    command = f"kubectl -n {NAMESPACE} port-forward {target}"
     print(f"That address answers as long as this runs: {command}")
 
 
@@ -117,7 +120,7 @@ def elsewhere_up(shop: Workshop, choice: Choice, name: str) -> Client:
     client = Client(found.kubectl, found.helm, None)
     if choice is Choice.MINIKUBE:
         with shop.progress.step("minikube", outcome="runs"):
-            access.minikube_start(name)
+            existing_cluster.minikube_start(name)
     # Before the images: there may be no way for them.
     current = Current.of(client)
     built = images.ensure(shop, engine, home_made=made_here)

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import debian, shell
+from cluster.artifacts import debian
+from cluster.context import Workshop
 from cluster.errors import ClusterError
-from cluster.workshop import Workshop
+from cluster.run import shell
 
 # Debian's package for each program that the engine needs.
 PACKAGES: Mapping[str, str] = {

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from cluster import node_image, shell
+from cluster.artifacts import node_image
+from cluster.context import Workshop
 from cluster.engine import Engine
 from cluster.errors import ClusterError
-from cluster.workshop import Workshop
+from cluster.run import shell
 
 # The API's Service has this port on the node; kind maps a port of this machine to it.
 NODE_PORT = 30080

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster import diagnosis, dotenv
+from cluster.artifacts.images import Images
 from cluster.client import Client
+from cluster.context import Workshop
 from cluster.errors import ClusterError
-from cluster.images import Images
-from cluster.parallel import Parallel
-from cluster.workshop import Workshop
+from cluster.run.parallel import Parallel
 
 RELEASE = "vision-node"
 NAMESPACE = "vision-node"

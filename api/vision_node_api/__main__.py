@@ -4,13 +4,13 @@ import logging
 from typing import Any
 
 import uvicorn
+from vision_node_contract.clients.bucket import StoreSettings
 from vision_node_contract.listening import listen
-from vision_node_contract.store import StoreSettings
 
 from .app import create
-from .http_protocol import HttpProtocol
-from .http_settings import HttpSettings
 from .settings import Settings
+from .web.http_protocol import HttpProtocol
+from .web.http_settings import HttpSettings
 
 PORT = 8000
 GRACE_SECONDS = 10

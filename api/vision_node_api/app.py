@@ -8,24 +8,25 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan
-from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.store import Store, StoreSettings
+from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_contract.clients.imagejobs import ImageJobs
 
-from . import inbox_routes, limits, probes, routes, ui
-from .cache import JobCache
-from .describers import Describers
-from .expect_continue import ExpectContinue
-from .following import Following, HeardKube
-from .front import put_in_front
-from .health import DependencyChecks, Health
-from .http_settings import HttpSettings
-from .inbox import Inbox
-from .internal_errors import InternalErrors
-from .jobs import Jobs
-from .metrics import Metrics, StateCollector
-from .polls import Polls
-from .problems import Problem, on_problem
+from . import ui
+from .routes import inbox, jobs, limits, probes
+from .services.health import DependencyChecks, Health
+from .services.inbox import Inbox
+from .services.jobs import Jobs
+from .services.metrics import Metrics, StateCollector
 from .settings import Settings
+from .watch.describer_cache import Describers
+from .watch.follower import Following, HeardKube
+from .watch.imagejob_cache import JobCache
+from .watch.status_cache import Polls
+from .web.expect_continue import ExpectContinue
+from .web.http_settings import HttpSettings
+from .web.internal_errors import InternalErrors
+from .web.middleware import put_in_front
+from .web.problems import Problem, on_problem
 
 
 def create(settings: Settings, http: HttpSettings, store_settings: StoreSettings) -> ASGIApp:
@@ -68,9 +69,9 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.state.metrics = Metrics()
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
-    app.add_middleware(Polls, known=routes.known_status)
-    app.include_router(routes.router)
-    app.include_router(inbox_routes.router)
+    app.add_middleware(Polls, known=jobs.known_status)
+    app.include_router(jobs.router)
+    app.include_router(inbox.router)
     app.include_router(limits.router)
     app.include_router(probes.router)
     app.include_router(ui.router)

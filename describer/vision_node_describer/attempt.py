@@ -11,30 +11,30 @@ from datetime import UTC, datetime
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar, cast
 
-from vision_node_contract import transitions
-from vision_node_contract.description import Description, Options, Result
-from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import (
+from vision_node_contract.bucket_keys import INLINE_RESULT_BYTES, ResultObject
+from vision_node_contract.clients.bucket import ObjectNotFoundError, Store, StoreUnavailableError
+from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.kube import (
     ConflictError,
     KubeError,
     NotFoundError,
     UnavailableError,
     backoff,
 )
-from vision_node_contract.objects import INLINE_RESULT_BYTES, ResultObject
-from vision_node_contract.reasons import DescribeError, Reason
-from vision_node_contract.store import ObjectNotFoundError, Store, StoreUnavailableError
-from vision_node_contract.transitions import StatusPatch
+from vision_node_contract.models import transitions
+from vision_node_contract.models.description import Description, Options, Result
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_contract.models.transitions import StatusPatch
 
 from .describers import Describer, Remote
 from .describers.fallback import instead_of, may_stand_in
+from .describers.file_warnings import warn_of_truncation
+from .describers.imaging.picture import is_truncated
 from .describers.interface import attempt_seconds
-from .describers.picture import is_truncated
-from .describers.warned import warn_of_truncation
-from .last_words import LastWords
 from .memory import FETCH_COPIES, Budgets
 from .settings import Settings
+from .termination_message import LastWords
 from .threads import in_thread
 
 P = ParamSpec("P")

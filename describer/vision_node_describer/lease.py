@@ -9,7 +9,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from vision_node_contract.kube import (
+from vision_node_contract.clients.kube import (
     AlreadyExistsError,
     Json,
     Kube,
@@ -18,6 +18,7 @@ from vision_node_contract.kube import (
     UnavailableError,
     backoff,
 )
+from vision_node_contract.models.transitions import timestamp
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
@@ -25,7 +26,6 @@ from vision_node_contract.names import (
     WARNING_ANNOTATION,
     WORKER_COMPONENT,
 )
-from vision_node_contract.transitions import timestamp
 
 from .describers import Describer
 from .settings import Settings

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_contract.models.reasons import DescribeError, Reason
 
 PROCESS_BYTES = 104 << 20
 """Part of the container's limit for the process itself (about 70 MB), answers and results, and slack."""

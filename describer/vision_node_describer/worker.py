@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
-from vision_node_contract.imagejob import ImageJob
-from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Event, Kube, Selectors
-from vision_node_contract.store import Store, StoreSettings
+from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.kube import Event, Kube, Selectors
+from vision_node_contract.models.imagejob import ImageJob
 
 from .attempt import SHARE_OF_ATTEMPT, Attempts
 from .describers import load_or_explain
 from .describers.fallback import standing_by
-from .describers.picture import limit_pixels
+from .describers.imaging.picture import limit_pixels
 from .lease import keep_lease, withdraw_lease
 from .settings import Settings
 

@@ -4,7 +4,7 @@ import logging
 
 import uvloop
 
-from .handlers import run
+from .runtime.kopf_handlers import run
 from .settings import Settings
 
 

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 
-from vision_node_contract.kube import (
+from vision_node_contract.clients.kube import (
     AlreadyExistsError,
     ConflictError,
     Json,

@@ -13,8 +13,8 @@ import urllib3
 from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
-from vision_node_contract.objects import IMAGES_PREFIX, INBOX_PREFIX, RESULTS_PREFIX
-from vision_node_contract.store import StoreSettings
+from vision_node_contract.bucket_keys import IMAGES_PREFIX, INBOX_PREFIX, RESULTS_PREFIX
+from vision_node_contract.clients.bucket import StoreSettings
 
 log = logging.getLogger(__name__)
 

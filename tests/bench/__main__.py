@@ -11,11 +11,12 @@ import types
 
 import uvloop
 
-from bench import compare, ocr, report
+from bench import compare, ocr
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
 from bench.plan import FULL, FULL_BACKLOG, QUICK, QUICK_BACKLOG
+from bench.report import writer
 from cluster.errors import ClusterError
 
 INTERRUPTED = 130
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
-        print(report.write(REPOSITORY, to_docs=write))
+        print(writer.write(REPOSITORY, to_docs=write))
     except (BenchError, ClusterError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

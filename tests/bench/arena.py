@@ -15,14 +15,14 @@ from bench.cores import Cores
 from bench.errors import BenchError
 from cluster import commands
 from cluster import engine as engines
-from cluster.cache import Cache, default_root
+from cluster.artifacts.cache import Cache, default_root
 from cluster.client import Client
 from cluster.commands import Running
+from cluster.context import Workshop
 from cluster.errors import ClusterError
 from cluster.kind import NODE_PORT, Kind, find_node, is_free
 from cluster.release import CHART, HELM_TIMEOUT_SECONDS, NAMESPACE, RELEASE
-from cluster.steps import Progress
-from cluster.workshop import Workshop
+from cluster.run.progress import Progress
 
 CLUSTER = "vision-node-bench"
 PORTS = range(8110, 8210)

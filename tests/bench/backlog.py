@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from bench import load, machine, metrics, release_state, results
+from bench import load, results
 from bench.arena import REPOSITORY, WARM
 from bench.compare import WARM_WORKERS, Stage, staged
 from bench.load import Work
-from bench.meter import Meter
-from bench.pictures_1080p import thumbnail
+from bench.measure import machine, metrics, release_state
+from bench.measure.meter import Meter
+from bench.measure.pictures_1080p import thumbnail
 from bench.plan import NOTHING, BacklogPlan
 from bench.results import Backlog, Drain
 from bench.systems import IMAGEJOBS

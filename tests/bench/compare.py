@@ -9,20 +9,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import load, machine, release_state, results
+from bench import load, results
 from bench.arena import COLD, REPOSITORY, WARM, Arena, arena
 from bench.celery_system.run import Running as CeleryRunning
 from bench.celery_system.run import running as celery_running
 from bench.cores import share_out
-from bench.kube_api import KubeApi, connect
 from bench.load import Work
-from bench.meter import Meter
-from bench.pictures_1080p import Picture, photographs
+from bench.measure import machine, release_state
+from bench.measure.kube_api import KubeApi, connect
+from bench.measure.meter import Meter
+from bench.measure.pictures_1080p import Picture, photographs
 from bench.plan import METADATA, POLL_SECONDS, Plan
 from bench.results import CELERY, Run
 from bench.rounds import Rounds
 from bench.systems import Celery, JobPerImage, VisionNode, session
-from cluster import debian
+from cluster.artifacts import debian
 
 RESULTS = REPOSITORY / "build" / "bench" / "results.json"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import BenchError
-from bench.pictures_1080p import Picture
+from bench.measure.pictures_1080p import Picture
 from bench.systems import System
 
 JOB_SECONDS = 120.0

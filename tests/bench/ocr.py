@@ -8,10 +8,10 @@ from pathlib import Path
 from printed import CONDITIONS, FONT_PIXELS, FONTS, SIZE
 
 from bench import stats
-from bench.machine import processor
-from bench.ocr_measure import TIMES, Measured
-from bench.page import MARKS
-from bench.tables import digits, table
+from bench.measure.machine import processor
+from bench.measure.ocr_measure import TIMES, Measured
+from bench.report.page import MARKS
+from bench.report.tables import digits, table
 
 BEGIN, END = "<!-- make bench-ocr: from here -->\n", "<!-- make bench-ocr: to here -->\n"
 
@@ -34,7 +34,7 @@ def measure(repository: Path, *, to_docs: bool) -> Path:
 
 
 def _run(*arguments: str) -> Measured:
-    command = [sys.executable, "-m", "bench.ocr_measure", *arguments]
+    command = [sys.executable, "-m", "bench.measure.ocr_measure", *arguments]
     return Measured(**json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
 
 

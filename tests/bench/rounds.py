@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from bench import load
 from bench.load import Seen, Work
-from bench.meter import Cost, Meter
-from bench.pictures_1080p import Picture
+from bench.measure.meter import Cost, Meter
+from bench.measure.pictures_1080p import Picture
 from bench.plan import (
     BURST,
     BURST_CONNECTIONS,

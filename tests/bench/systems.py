@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import aiohttp
 
 from bench.errors import BenchError
-from bench.kube_api import KubeApi
-from bench.pictures_1080p import Picture
+from bench.measure.kube_api import KubeApi
+from bench.measure.pictures_1080p import Picture
 from cluster.release import NAMESPACE
 
 Json = dict[str, Any]
@@ -116,8 +116,8 @@ class VisionNode(HttpSystem):
 # What a Job does with its one image: what a worker does, without the waiting for work.
 _DESCRIBE = """
 import asyncio, json, sys
-from vision_node_contract.description import Options
-from vision_node_contract.store import Store, StoreSettings
+from vision_node_contract.models.description import Options
+from vision_node_contract.clients.bucket import Store, StoreSettings
 from vision_node_describer.describers import load
 async def read():
     async with Store.open(StoreSettings.from_env()) as store:

@@ -109,11 +109,11 @@ def test_an_unfinished_job_keeps_its_image(
 
 EXPIRE = """
 import asyncio, datetime
-from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Kube
-from vision_node_contract.store import Store, StoreSettings
-from vision_node_operator.handlers import installed_at
-from vision_node_operator.inbox_expiry import InboxExpiry
+from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.kube import Kube
+from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_operator.runtime.kopf_handlers import installed_at
+from vision_node_operator.runtime.inbox_expiry import InboxExpiry
 from vision_node_operator.settings import Settings
 async def main():
     async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
@@ -168,10 +168,10 @@ def test_deleting_a_job_removes_its_image(
 
 SWEEP = """
 import asyncio, datetime
-from vision_node_contract.imagejobs import ImageJobs
-from vision_node_contract.kube import Kube
-from vision_node_contract.store import Store, StoreSettings
-from vision_node_operator.garbage import Garbage
+from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.kube import Kube
+from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_operator.runtime.garbage_collector import Garbage
 async def main():
     async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
         garbage = Garbage(store, ImageJobs(kube, 'vision-node'), kube)
@@ -207,7 +207,7 @@ def in_bucket(kubectl: Callable[..., str], call: str) -> str:
     """Do something with the bucket from the API's pod; say whether the object was there."""
     code = (
         "import asyncio\n"
-        "from vision_node_contract.store import *\n"
+        "from vision_node_contract.clients.bucket import *\n"
         "async def main():\n"
         "    async with Store.open(StoreSettings.from_env()) as store:\n"
         f"        await {call}\n"

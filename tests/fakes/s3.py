@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from aiohttp import web
-from vision_node_contract.store import StoreSettings
+from vision_node_contract.clients.bucket import StoreSettings
 
 Conditions = Literal["kept", "ignored", "unknown"]
 

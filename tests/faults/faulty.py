@@ -6,16 +6,16 @@ Its text is the command of the workers' container (`python -c`), so no image car
 import ctypes
 import threading
 
-from vision_node_contract.description import Description, Options
+from vision_node_contract.models.description import Description, Options
 from vision_node_describer.__main__ import main
-from vision_node_describer.describers import metadata
+from vision_node_describer.describers.metadata import describer
 
 EXHAUST_MEMORY, CRASH, HANG = b"fault: exhaust memory", b"fault: crash", b"fault: hang"
 
 CHUNK_BYTES = 16 << 20
 
 
-class Faulty(metadata.Metadata):
+class Faulty(describer.Metadata):
     """Does what the picture asks for."""
 
     def describe(self, image: bytes, options: Options) -> Description:
@@ -30,7 +30,7 @@ class Faulty(metadata.Metadata):
         return super().describe(image, options)
 
 
-metadata.Metadata = Faulty  # type: ignore[misc]
+describer.Metadata = Faulty  # type: ignore[misc]
 
 if __name__ == "__main__":
     main()

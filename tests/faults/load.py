@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from PIL import Image
-from vision_node_contract.kube import AlreadyExistsError, Kube, UnavailableError
+from vision_node_contract.clients.kube import AlreadyExistsError, Kube, UnavailableError
 from vision_node_contract.names import GROUP, KIND, PLURAL, VERSION, path_of
 
 from cluster.release import NAMESPACE

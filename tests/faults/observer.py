@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from vision_node_contract.kube import Kube
+from vision_node_contract.clients.kube import Kube
 
 from faults.history import Seen
 from faults.load import IMAGEJOBS

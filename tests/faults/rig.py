@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from vision_node_contract.kube import AlreadyExistsError, Kube
+from vision_node_contract.clients.kube import AlreadyExistsError, Kube
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_KIND,
@@ -81,7 +81,7 @@ async def objects() -> frozenset[str]:
 IN_API = """
 import asyncio, json, sys
 from datetime import UTC, datetime
-from vision_node_contract.store import Store, StoreSettings
+from vision_node_contract.clients.bucket import Store, StoreSettings
 async def main():
     async with Store.open(StoreSettings.from_env()) as store:
         for key, data in json.load(sys.stdin).items():

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from vision_node_contract.kube import Kube, NotFoundError, UnavailableError
+from vision_node_contract.clients.kube import Kube, NotFoundError, UnavailableError
 from vision_node_contract.names import COMPONENT_LABEL
 
 from cluster.release import NAMESPACE

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from vision_node_contract.kube import Kube
+from vision_node_contract.clients.kube import Kube
 
 from faults import rig
 from faults.history import History, Json, Submit, check

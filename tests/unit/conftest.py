@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fakes.s3 import S3, serving_s3
-from vision_node_contract.store import Store
+from vision_node_contract.clients.bucket import Store
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..reasons import DescribeError, Reason
+from ..models.reasons import DescribeError, Reason
 
 
 @dataclass(frozen=True, slots=True)

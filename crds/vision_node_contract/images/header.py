@@ -5,21 +5,9 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..reasons import DescribeError, Reason
+from ..models.reasons import DescribeError, Reason
 from .boxes import BoxError, read_size
-from .formats import (
-    AVIF,
-    BMP,
-    FORMAT_NAMES,
-    GIF,
-    HEIC,
-    JPEG,
-    PNG,
-    TIFF,
-    WEBP,
-    Format,
-    recognize,
-)
+from .formats import AVIF, BMP, FORMAT_NAMES, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format, recognize
 from .gif import first_frame_at
 from .jpeg import JpegError, read_jpeg_header
 from .tiff import TiffError, read_tiff_header

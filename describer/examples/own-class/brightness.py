@@ -1,8 +1,8 @@
 """A describer of one's own, as a class: it says how light a picture is."""
 
-from vision_node_contract.description import Description, Options
+from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import Describer
-from vision_node_describer.describers.picture import decoding_bytes, read_picture
+from vision_node_describer.describers.imaging.picture import decoding_bytes, read_picture
 
 
 class Brightness(Describer):

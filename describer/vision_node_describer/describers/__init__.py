@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping
 from importlib import import_module
 
-from vision_node_contract.description import Description, Options
-from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_contract.models.description import Description, Options
+from vision_node_contract.models.reasons import DescribeError, Reason
 
 from .interface import Describer, Remote, Setup
 
@@ -14,16 +14,16 @@ __all__ = ["DESCRIBERS", "Describer", "Remote", "Setup", "Unable", "load", "load
 log = logging.getLogger(__name__)
 
 DESCRIBERS: dict[str, str] = {
-    "google": "Google",
-    "http": "Http",
-    "metadata": "Metadata",
-    "nothing": "Nothing",
-    "ocr": "Ocr",
-    "openai": "OpenAI",
-    "rekognition": "Rekognition",
+    "google": "providers.google.describer:Google",
+    "http": "providers.http.describer:Http",
+    "metadata": "metadata.describer:Metadata",
+    "nothing": "noop:Noop",
+    "ocr": "ocr.describer:Ocr",
+    "openai": "providers.openai.describer:OpenAI",
+    "rekognition": "providers.rekognition.describer:Rekognition",
 }
-"""Class by provider; each lives in the module of that name. Imported on demand, so that a worker
-carries no other describer's libraries in its memory."""
+"""`module:Class` below this package, by provider. A module is imported on demand, so that a worker carries
+no other describer's libraries in its memory."""
 
 
 def load(provider: str, setup: Setup | None = None) -> Describer:
@@ -36,9 +36,8 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
     Raises:
         DescribeError: DescriberNotFound, or why it can never work, such as CredentialsMissing.
     """
-    module, _, name = provider.partition(":")
-    if not name:
-        module, name = f"{__name__}.{provider}", DESCRIBERS.get(provider, "")
+    own = DESCRIBERS.get(provider)
+    module, _, name = (f"{__name__}.{own}" if own else provider).partition(":")
     if not name:
         known = ", ".join(sorted(DESCRIBERS))
         message = (

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping
 
-from vision_node_contract.description import Description, Fallback, Options
-from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_contract.models.description import Description, Fallback, Options
+from vision_node_contract.models.reasons import DescribeError, Reason
 
 from . import load
 from .interface import Describer, Setup

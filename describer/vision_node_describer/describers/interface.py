@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
-from vision_node_contract.description import Description, Options
-from vision_node_contract.reasons import DescribeError, Reason
+from vision_node_contract.models.description import Description, Options
+from vision_node_contract.models.reasons import DescribeError, Reason
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 """As ImageJob's `timeoutSeconds`."""

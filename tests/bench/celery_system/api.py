@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import FastAPI, File, Form, HTTPException, Response
 
-from .jobs import UNFINISHED, Jobs
-from .settings import Settings
-from .tasks import TASK
-from .tasks import app as celery
+from bench.celery_system.jobs import UNFINISHED, Jobs
+from bench.celery_system.settings import Settings
+from bench.celery_system.tasks import TASK
+from bench.celery_system.tasks import app as celery
 
 app = FastAPI()
 _jobs = Jobs(Settings.from_env().data)

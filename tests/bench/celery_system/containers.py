@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.arena import REPOSITORY, Arena
-from cluster import images, registry
+from bench.celery_system.settings import Settings
+from cluster.artifacts import images, registry
 from cluster.engine import Engine
-
-from .settings import Settings
 
 DOCKERFILE_FOLDER = str(Path(__file__).parent.relative_to(REPOSITORY))
 SOURCES = tuple(str(REPOSITORY / folder) for folder in ("tests", "crds", "describer"))

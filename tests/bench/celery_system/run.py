@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.arena import Arena
+from bench.celery_system.containers import Containers
+from bench.celery_system.jobs import Jobs
+from bench.celery_system.settings import Settings
 from bench.errors import BenchError
-
-from .containers import Containers
-from .jobs import Jobs
-from .settings import Settings
 
 HOST = "127.0.0.1"
 WORKER_PROCESSES = 2

@@ -5,11 +5,11 @@ from functools import cache
 from typing import cast
 
 from celery import Celery
-from vision_node_contract.description import Description, Options, Result
+from vision_node_contract.models.description import Description, Options, Result
 from vision_node_describer.describers import Describer, load
 
-from .jobs import Jobs
-from .settings import Settings
+from bench.celery_system.jobs import Jobs
+from bench.celery_system.settings import Settings
 
 TASK = "describe"
 

@@ -8,10 +8,10 @@ from typing import Any
 import pillow_heif
 from PIL import Image
 from vision_node_api.settings import Settings
-from vision_node_contract.imagejob import ImageJob, Metadata, Spec
-from vision_node_contract.kube import AlreadyExistsError, NotFoundError
-from vision_node_contract.store import ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.stored import ObjectPage, StoredObject
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.bucket_objects import ObjectPage, StoredObject
+from vision_node_contract.clients.kube import AlreadyExistsError, NotFoundError
+from vision_node_contract.models.imagejob import ImageJob, Metadata, Spec
 
 pillow_heif.register_heif_opener()
 

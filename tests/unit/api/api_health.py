@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from vision_node_api.following import Following
-from vision_node_api.health import DependencyChecks, Health
-from vision_node_api.jobs import Jobs
+from vision_node_api.services.health import DependencyChecks, Health
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.watch.follower import Following
 
 PATHS = ("/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs", "/api/describers")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from vision_node_api.http_protocol import HttpProtocol
+from vision_node_api.web.http_protocol import HttpProtocol
 
 PATIENCE_SECONDS = 20.0
 

@@ -11,12 +11,12 @@ from api_server import serving
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 from vision_node_api.app import assemble, attach
-from vision_node_api.cache import JobCache
-from vision_node_api.describers import Describers
-from vision_node_api.front import put_in_front
-from vision_node_api.http_settings import HttpSettings
-from vision_node_api.jobs import Jobs
-from vision_node_contract.kube import Event
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.watch.describer_cache import Describers
+from vision_node_api.watch.imagejob_cache import JobCache
+from vision_node_api.web.http_settings import HttpSettings
+from vision_node_api.web.middleware import put_in_front
+from vision_node_contract.clients.kube import Event
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The HTTP routes: they translate requests and answers, and decide nothing."""

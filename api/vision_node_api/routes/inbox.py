@@ -1,0 +1,148 @@
+"""/inbox: images for ImageJobs that are created with kubectl. Anyone who may submit may use it."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+from vision_node_contract.clients.bucket_objects import MAX_KEYS, StoredObject
+
+from ..services.inbox import Inbox, name_of
+from ..services.inbox_cursor import MAX_CURSOR_CHARACTERS
+from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, key_of
+from ..uploads.form import read_upload
+from ..uploads.submit_options import body_schema, image_form_schema
+from ..web.problems import MEDIA_TYPE
+from ..web.shared_path import share_paths
+
+router = APIRouter(tags=["inbox"])
+share_paths(router)
+
+DEFAULT_PAGE = 100
+"""Objects on a page of the list, unless the client sets another limit."""
+
+
+class InboxEntry(BaseModel):
+    """An object in the list."""
+
+    name: str = Field(description="name under /inbox")
+    key: str = Field(description="value for an ImageJob's spec.image.key")
+    size_bytes: int
+    modified_at: datetime = Field(description="when it was last stored, UTC")
+    expires_at: datetime | None = Field(
+        description="deleted soon after this time, unless an unfinished ImageJob names it; null: never"
+    )
+
+
+class InboxObject(InboxEntry):
+    """One object."""
+
+    media_type: str | None = Field(description="recognized from the content")
+    sha256: str | None = Field(description="SHA-256 of the bytes; null if not stored by POST /inbox")
+    spec: dict[str, Any] = Field(description="spec of an ImageJob that names the object")
+
+
+class InboxAnswer(BaseModel):
+    """Answer to GET /inbox."""
+
+    objects: list[InboxEntry]
+    next_cursor: str | None = Field(description="cursor of the next page; null on the last")
+
+
+async def inbox_of(request: Request) -> Inbox:
+    """Return the application's inbox. Async, because otherwise FastAPI would use a thread each time."""
+    inbox: Inbox = request.app.state.inbox
+    return inbox
+
+
+Injected = Annotated[Inbox, Depends(inbox_of)]
+
+Name = Annotated[
+    str,
+    Path(
+        description="folders are allowed: holiday/photo.jpg",
+        json_schema_extra={"pattern": NAME_PATTERN, "maxLength": MAX_NAME_BYTES, "minLength": 1},
+    ),
+]
+
+_PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
+
+
+@router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
+@router.get("/inbox/", include_in_schema=False)  # as people and proxies write it
+async def list_inbox(
+    inbox: Injected,
+    prefix: Annotated[str, Query(description="beginning of the names, such as holiday/")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_KEYS, description="maximum objects on the page")] = DEFAULT_PAGE,
+    cursor: Annotated[
+        str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page")
+    ] = None,
+) -> InboxAnswer:
+    """List the inbox, sorted by name, page by page."""
+    page = await inbox.list(prefix, cursor, limit)
+    entries = [InboxEntry(**_entry(found, inbox)) for found in page.objects]
+    return InboxAnswer(objects=entries, next_cursor=page.cursor)
+
+
+@router.post(
+    "/inbox/{name:path}",
+    status_code=201,
+    openapi_extra=body_schema(image_form_schema()),
+    responses={
+        200: {"model": InboxObject, "description": "The same bytes existed, or others were replaced"},
+        **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
+    },
+)
+async def put_into_inbox(
+    name: Name,
+    request: Request,
+    response: Response,
+    inbox: Injected,
+    *,
+    replace: Annotated[bool, Query(description="replace different bytes under this name")] = False,
+) -> InboxObject:
+    """Store an image, sent in the form field `file` or as the whole body, for ImageJobs to name."""
+    key_of(name)  # before the body, which may be large
+    jobs = inbox.jobs
+    with jobs.uploads.admit() as place:
+        upload = await read_upload(request, place, jobs.settings.max_image_bytes)
+        stored, is_new = await inbox.put(name, upload, replace=replace)
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}/inbox/{name}"
+    response.status_code = 201 if is_new else 200
+    return _object(stored, inbox)
+
+
+@router.get("/inbox/{name:path}", responses=dict.fromkeys((404, 422, 503), _PROBLEM))
+async def show_of_inbox(name: Name, inbox: Injected) -> InboxObject:
+    """Return an object's metadata; its bytes are for describers only."""
+    return _object(await inbox.stat(name), inbox)
+
+
+@router.delete("/inbox/{name:path}", status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM))
+async def delete_from_inbox(
+    name: Name,
+    inbox: Injected,
+    *,
+    force: Annotated[bool, Query(description="delete it even if an unfinished ImageJob names it")] = False,
+) -> None:
+    """Remove an object."""
+    await inbox.delete(name, force=force)
+
+
+def _object(found: StoredObject, inbox: Inbox) -> InboxObject:
+    spec = {"image": {"key": found.key}}
+    return InboxObject(**_entry(found, inbox), media_type=found.media_type, sha256=found.sha256, spec=spec)
+
+
+def _entry(found: StoredObject, inbox: Inbox) -> dict[str, Any]:
+    return {
+        "name": name_of(found),
+        "key": found.key,
+        "size_bytes": found.size_bytes,
+        "modified_at": found.modified,
+        "expires_at": _expires(found.modified, inbox.jobs.settings.inbox_kept),
+    }
+
+
+def _expires(modified: datetime, kept: timedelta | None) -> datetime | None:
+    return modified + kept if kept else None

@@ -1,0 +1,1 @@
+"""What the routes call: jobs, the inbox, health and metrics."""

@@ -1,0 +1,82 @@
+"""How the bucket fares, as this replica's own requests and its regular checks show it."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+
+OK = "ok"
+NOT_CHECKED = "NotChecked"
+
+WRITE_REFUSAL_SECONDS = 60.0
+"""How long a refused write counts when no other write is tried: checks only read, and disprove nothing."""
+
+_ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
+"""Refusals of a write that a successful read does not disprove."""
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyState:
+    """What is known of something that the API depends on."""
+
+    state: str
+    """`ok`, or the reason why it is not."""
+    detail: str = ""
+    """What happened and what to do; empty if nothing did."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether all is well with it."""
+        return self.state == OK
+
+
+class StorageHealth:
+    """Remembers what became of the last requests to the bucket.
+
+    Args:
+        clock: Monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.errors: Counter[Reason] = Counter(dict.fromkeys(STORAGE_REASONS, 0))
+        """Failed requests and checks since the start."""
+        self._last = DependencyState(NOT_CHECKED, "storage has not been asked yet")
+        self._refused_write = DependencyState(OK)
+        self._refused_at = 0.0
+
+    @property
+    def state(self) -> DependencyState:
+        """How the bucket fares."""
+        if not self._last.is_ok:
+            return self._last
+        is_recent = self._clock() - self._refused_at < WRITE_REFUSAL_SECONDS
+        return self._refused_write if is_recent else self._last
+
+    @contextmanager
+    def observing(self, *, writing: bool = False) -> Iterator[None]:
+        """Remember how the request to the bucket ends that the block makes."""
+        try:
+            yield
+        except ObjectNotFoundError:
+            self._succeed(writing=writing)
+            raise
+        except StoreUnavailableError as error:
+            self._fail(error, writing=writing)
+            raise
+        self._succeed(writing=writing)
+
+    def _succeed(self, *, writing: bool) -> None:
+        self._last = DependencyState(OK)
+        if writing:
+            self._refused_write = self._last
+
+    def _fail(self, error: StoreUnavailableError, *, writing: bool) -> None:
+        self.errors[error.reason] += 1
+        self._last = DependencyState(error.reason, str(error))
+        if writing and error.reason in _ONLY_WRITES:
+            self._refused_write, self._refused_at = self._last, self._clock()

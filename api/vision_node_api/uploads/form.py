@@ -1,0 +1,187 @@
+"""Read what is submitted: a form with an image in it, or the image itself as the request's body."""
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from ..web.problems import Problem
+from .disposition import decode_text, parse_disposition
+from .form_part import OPTION_NAMES, Part, PartContent
+from .form_reader import FormReader
+from .image_choice import choose_image
+from .intake import too_many_bytes
+from .upload_body import Clock, UploadBody
+from .upload_limit import UploadPlace
+
+FORM_OVERHEAD_BYTES = 64 * 1024
+"""Boundaries, headers and the small fields beside the image."""
+
+FORM_TYPE = b"multipart/form-data"
+ANY_TYPE = b"application/octet-stream"
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+
+_NO_DRAIN = frozenset({408, 429})
+"""Statuses that are sent at once: the rest of a slow upload takes long, and a busy server has no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image and its options, as they were sent."""
+
+    data: bytes
+    """The image, or only the start of what is none."""
+    file_name: str | None
+    fields: dict[str, str]
+    """Options by name, from the form and the query string."""
+
+
+def largest_upload_bytes(limit: int) -> int:
+    """Return the maximum size in bytes of an upload whose image may have `limit` bytes.
+
+    Base64 text has four characters for three bytes, and up to five percent more with line breaks.
+    """
+    return limit * 7 // 5 + FORM_OVERHEAD_BYTES
+
+
+async def read_upload(
+    request: Request, place: UploadPlace, limit: int, clock: Clock = time.monotonic
+) -> Upload:
+    """Return the image and the options of a request.
+
+    A refused upload is read to its end, within limits and without keeping it, so that the client
+    sees the reason.
+
+    Args:
+        request: The request, whose body has not been read.
+        place: Provides the memory; holds as many bytes as the returned image has.
+        limit: Maximum size of the image in bytes.
+        clock: Monotonic time in seconds, for the minimum rate.
+
+    Raises:
+        Problem: 400 MissingImage, TooManyImages, TooManyParts, UploadBroken, or BadRequest for a
+            broken form; 408 UploadTooSlow; 413 ImageTooLarge; 415 NotAForm or
+            ContentEncodingUnsupported; 422 ImageUnreadable or OptionsInvalid; 429 TooManyUploads.
+    """
+    most = largest_upload_bytes(limit)
+    body = UploadBody(request.receive, place, limit, most, _declared_length(request), clock)
+    try:
+        return await _read(request, body, place, limit)
+    except Problem as refusal:
+        await place.hold(0)
+        if refusal.status not in _NO_DRAIN and not _awaits_permission(request, body):
+            await body.drain()
+        raise
+
+
+async def _read(request: Request, body: UploadBody, place: UploadPlace, limit: int) -> Upload:
+    _check_head(request, limit)
+    reader = _reader_for(request, limit)
+    try:
+        while (chunk := await body.read()) is not None:
+            reader.write(chunk)
+            del chunk  # the reader has what it needs of it, and waiting for memory may take a while
+            kept = reader.kept_bytes
+            await place.hold(kept, body.lookahead(kept))
+        reader.close()
+        image = choose_image(reader.parts)
+        data = image.content.data()
+        fields = _query_options(request) | _form_options(reader.parts)
+    finally:
+        # Now, not when the garbage collector finds the frames of a traceback.
+        reader.discard()
+
+    await place.hold(len(data))
+    return Upload(data, image.disposition.file_name, fields)
+
+
+class _Reader(Protocol):
+    """Takes a body of one kind."""
+
+    parts: list[Part]
+
+    @property
+    def kept_bytes(self) -> int: ...
+
+    def write(self, chunk: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class _RawReader:
+    """Takes a body that is the image itself, as if it were the only part of a form."""
+
+    def __init__(self, disposition: bytes, limit: int) -> None:
+        file_name = parse_disposition(disposition).file_name
+        self.parts = [Part.of_file(file_name or "", PartContent(limit))]
+
+    @property
+    def kept_bytes(self) -> int:
+        return self.parts[0].content.kept_bytes
+
+    def write(self, chunk: bytes) -> None:
+        self.parts[0].content.write(memoryview(chunk))
+
+    def close(self) -> None:
+        self.parts[0].content.close()
+
+    def discard(self) -> None:
+        self.parts[0].content.discard()
+
+
+def _check_head(request: Request, limit: int) -> None:
+    """Refuse an upload by its headers alone, where they say enough."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        detail = "compressed bodies (Content-Encoding) are not supported; send the image as it is"
+        # Says what would be accepted (RFC 9110, section 15.5.16).
+        headers = {"Accept-Encoding": "identity"}
+        raise Problem(415, "ContentEncodingUnsupported", detail, headers=headers)
+
+    declared = _declared_length(request)
+    if declared is not None and declared > largest_upload_bytes(limit):
+        raise too_many_bytes(limit)
+
+
+def _declared_length(request: Request) -> int | None:
+    """Return Content-Length; None for bodies in chunks."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if _DIGITS.fullmatch(declared) else None
+
+
+def _reader_for(request: Request, limit: int) -> _Reader:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    if kind == FORM_TYPE:
+        return FormReader(options.get(b"boundary", b""), limit)
+    if kind == ANY_TYPE or kind.startswith(b"image/"):
+        disposition = request.headers.get("content-disposition", "")
+        return _RawReader(disposition.encode("latin-1"), limit)
+
+    detail = (
+        "send a form (multipart/form-data: curl -F file=@photo.jpg), or the image alone as "
+        "image/jpeg (curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg')"
+    )
+    raise Problem(415, "NotAForm", detail)
+
+
+def _awaits_permission(request: Request, body: UploadBody) -> bool:
+    """Return whether the client waits for `100 Continue`; then there is no body to drain."""
+    return not body.started and request.headers.get("expect", "").lower() == "100-continue"
+
+
+def _form_options(parts: list[Part]) -> dict[str, str]:
+    """Return the options in a form, without blank ones."""
+    texts = {part.name: decode_text(part.content.data()) for part in parts if part.is_option}
+    return {name: text for name, text in texts.items() if text.strip()}
+
+
+def _query_options(request: Request) -> dict[str, str]:
+    query = decode_text(request.scope["query_string"])
+    return {name: text for name, text in parse_qsl(query) if name in OPTION_NAMES}

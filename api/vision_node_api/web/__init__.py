@@ -1,0 +1,1 @@
+"""HTTP itself: protocol, proxies, middleware and problem documents; no route."""

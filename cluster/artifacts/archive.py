@@ -1,0 +1,107 @@
+"""Container images written as files, in the format of `docker save`, without a Docker engine."""
+
+import hashlib
+import io
+import json
+import platform
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.run import shell
+
+# A path is a file to copy, a text the target of a symbolic link, None an empty folder for everybody.
+Content = Path | str | None
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+SHA256_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Image:
+    """Its layers (tar files, the lowest first) and how it runs."""
+
+    tags: tuple[str, ...]
+    layers: tuple[Path, ...]
+    entrypoint: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    user: str = ""
+    """User and group by number, such as "10001:10001"; empty: root."""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def configuration(self, layer_digests: Sequence[str]) -> bytes:
+        """The image's configuration as Docker and containerd read it."""
+        diff_ids = [f"sha256:{digest}" for digest in layer_digests]
+        config = {
+            "Env": list(self.environment),
+            "Entrypoint": list(self.entrypoint),
+            "User": self.user,
+            "Labels": dict(self.labels),
+        }
+        content = {
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "config": {name: value for name, value in config.items() if value},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        }
+        return json.dumps(content, sort_keys=True).encode()
+
+
+def pack_layer(root: Path, layer: Path) -> None:
+    """Tar a folder as it is, with its owners."""
+    shell.run(["tar", "--sort=name", "--numeric-owner", "-C", root, "-cf", layer, "."])
+
+
+def pack_files(files: Mapping[str, Content], layer: Path) -> None:
+    """Tar chosen files under new names."""
+    with tarfile.open(layer, "w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name.lstrip("/"))
+            if isinstance(content, Path):
+                entry.mode, entry.size = 0o755, content.stat().st_size
+                with content.open("rb") as file:
+                    tar.addfile(entry, file)
+                continue
+            if isinstance(content, str):
+                entry.type, entry.linkname = tarfile.SYMTYPE, content
+            else:
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+            tar.addfile(entry)
+
+
+def write(images: Sequence[Image], target: Path) -> None:
+    """Write one archive with all images; `docker load` and `ctr images import` read it."""
+    manifest = []
+    with tarfile.open(target, "w") as tar:
+        for image in images:
+            layers = [_add_layer(tar, layer) for layer in image.layers]
+            configuration = image.configuration([path.split("/")[0] for path in layers])
+            name = f"{hashlib.sha256(configuration).hexdigest()}.json"
+            _add(tar, name, configuration)
+            manifest.append({"Config": name, "RepoTags": list(image.tags), "Layers": layers})
+        _add(tar, "manifest.json", json.dumps(manifest).encode())
+
+
+def _add_layer(tar: tarfile.TarFile, layer: Path) -> str:
+    """Add the layer and return its path in the archive, which begins with its digest."""
+    path = f"{_sha256(layer)}/layer.tar"
+    tar.add(layer, path)
+    return path
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while chunk := content.read(SHA256_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,183 @@
+"""Downloads of files, verified before they are used."""
+
+import contextlib
+import hashlib
+import http.client
+import random
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from cluster.errors import ClusterError
+from cluster.run import shell
+
+# Long enough for a satellite link; a DNS lookup has no timeout of its own.
+ANSWER_SECONDS = 5.0
+# A connection that sends no byte for this long is dead.
+SILENCE_SECONDS = 30.0
+# 60 MB at half a megabit per second.
+WHOLE_SECONDS = 1000.0
+
+# kubectl, the largest of the tools, has 60 MB.
+LARGEST_BYTES = 200_000_000
+CHUNK_BYTES = 1 << 16
+
+ATTEMPTS = 4
+# The longest first pause, doubling: a server in trouble needs time, but a user does not wait forever.
+FIRST_PAUSE_SECONDS = 1.0
+
+# Statuses after which a retry may succeed: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
+WORTH_ANOTHER_ATTEMPT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+# Some servers refuse the default User-Agent of Python's client.
+HEADERS = {"User-Agent": "vision-node"}
+
+# macOS's own bundle: Python from python.org has none until its user runs a script.
+SYSTEM_CA_BUNDLE = Path("/etc/ssl/cert.pem")
+
+
+class _BrokenOffError(Exception):
+    """A failed download that may succeed when retried."""
+
+
+def fetch(url: str, target: Path, sha256: str) -> None:
+    """Write the file at `url` to `target` and verify its SHA-256.
+
+    Raises ClusterError if it can't be downloaded after several attempts, or if it is a different file; then
+    `target` must not be used.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            found = _load(url, target)
+        except _BrokenOffError as error:
+            if attempt == ATTEMPTS - 1:
+                raise ClusterError(f"{url} could not be downloaded in {ATTEMPTS} attempts: {error}") from None
+            shell.pause(_pause(attempt))
+        else:
+            break
+    if found != sha256:
+        raise ClusterError(_other_file(url, sha256, found))
+
+
+def _pause(attempt: int) -> float:
+    """Return the seconds to wait after that attempt, with jitter because many clients may wait at once."""
+    longest = FIRST_PAUSE_SECONDS * 2.0**attempt
+    return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
+
+
+def _other_file(url: str, expected: str, found: str) -> str:
+    return (
+        f"{url} has the wrong checksum; it is not used.\n"
+        f"  SHA-256 expected: {expected}\n"
+        f"  SHA-256 found:    {found}\n"
+        "A proxy or a mirror may have sent something else. Open the address in a browser to see "
+        "what it is, and try again from another network or with another mirror. If the problem persists, the "
+        "file was changed at its source: do not use it, and report it."
+    )
+
+
+def _load(url: str, target: Path) -> str:
+    """Write the file and return its SHA-256.
+
+    Raises _BrokenOffError if a retry may succeed, and ClusterError if not.
+    """
+    try:
+        with _opened(url, SILENCE_SECONDS) as answer, target.open("wb") as file:
+            return _copy(url, answer, file)
+    except urllib.error.HTTPError as error:
+        if error.code in WORTH_ANOTHER_ATTEMPT:
+            raise _BrokenOffError(_reason(error)) from None
+        raise ClusterError(f"{url} could not be downloaded: {_reason(error)}") from None
+    except (OSError, http.client.HTTPException) as error:
+        if _is_distrust(error):
+            raise ClusterError(f"{url} could not be downloaded: {_reason(error)}") from None
+        raise _BrokenOffError(_reason(error)) from None
+
+
+def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
+    digest, received = hashlib.sha256(), 0
+    deadline = time.monotonic() + WHOLE_SECONDS
+    while chunk := answer.read1(CHUNK_BYTES):
+        received += len(chunk)
+        if received > LARGEST_BYTES:
+            raise ClusterError(
+                f"{url} is larger than {LARGEST_BYTES // 1_000_000} MB, so it is not the expected file"
+            )
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"{url} was not downloaded within {WHOLE_SECONDS:.0f} s: the connection is too slow"
+            )
+        shell.pause(0)
+        digest.update(chunk)
+        file.write(chunk)
+
+    announced = answer.headers.get("Content-Length", "")
+    if announced.isdecimal() and received < int(announced):
+        raise _BrokenOffError(f"the connection ended after {received} of {announced} bytes")
+    return digest.hexdigest()
+
+
+@cache
+def trouble(url: str) -> str:
+    """Return why a download from that address would fail now; "" if it would not.
+
+    A run checks each address once, and decides within ANSWER_SECONDS.
+    """
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            with _opened(url, ANSWER_SECONDS) as answer:
+                # A content filter or login page answered instead of the server.
+                page = answer.headers.get_content_type() == "text/html"
+                found.append("it answered with a web page instead of a file" if page else "")
+        except (OSError, http.client.HTTPException) as error:
+            found.append(_reason(error))
+
+    # A daemon thread, because a DNS lookup can take half a minute and can't be interrupted.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    return found[0] if found else f"no answer within {ANSWER_SECONDS:.0f} s"
+
+
+@contextlib.contextmanager
+def _opened(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
+    """Open that address, through the proxy that the environment sets, if any."""
+    request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310  # http and https alone
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust()))
+    try:
+        with opener.open(request, timeout=timeout_seconds) as answer:
+            yield answer
+    except urllib.error.HTTPError as error:
+        # The error is also the response, and holds its connection.
+        error.close()
+        raise
+
+
+def _trust() -> ssl.SSLContext:
+    """Return an SSL context with Python's certificate authorities, or the system's if Python has none."""
+    context = ssl.create_default_context()
+    if not ssl.get_default_verify_paths().cafile and SYSTEM_CA_BUNDLE.exists():
+        context.load_verify_locations(SYSTEM_CA_BUNDLE)
+    return context
+
+
+def _is_distrust(error: BaseException) -> bool:
+    return isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError)
+
+
+def _reason(error: BaseException) -> str:
+    """Describe why a request failed."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    cause = getattr(error, "reason", error)
+    if _is_distrust(error):
+        return f"{cause}. Set SSL_CERT_FILE to your bundle of certificate authorities"
+    return str(cause) or type(cause).__name__

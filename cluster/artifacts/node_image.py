@@ -1,0 +1,238 @@
+"""kind's node image made from packages, for machines that reach no image registry."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import versions
+from cluster.artifacts import archive, debian, golang
+from cluster.artifacts.cache import files_below, fingerprint, remove
+from cluster.artifacts.golang import Program
+from cluster.context import Workshop
+from cluster.run import shell
+from cluster.run.parallel import Parallel
+
+REPOSITORY = "vision-node-kind"
+
+_VERSION = "k8s.io/component-base/version"
+
+KUBERNETES = Program(
+    "kube",
+    module="kubernetes",
+    variables=(
+        (f"{_VERSION}.gitVersion", versions.KUBERNETES),
+        (f"{_VERSION}.gitMajor", versions.KUBERNETES[1:].split(".")[0]),
+        (f"{_VERSION}.gitMinor", versions.KUBERNETES[1:].split(".")[1]),
+    ),
+)
+COREDNS = Program("coredns", module="coredns")
+PAUSE = Program("pause", module="pause")
+PROVISIONER = Program(
+    "local-path-provisioner",
+    package=f"github.com/rancher/local-path-provisioner@{versions.LOCAL_PATH_PROVISIONER}",
+)
+
+ROOT = debian.RootFileSystem(
+    "node",
+    versions.DEBIAN,
+    "minbase",
+    (
+        *("systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins"),
+        *("conntrack", "iptables", "nftables", "iproute2", "ethtool", "kmod", "procps"),
+        *("ca-certificates", "busybox-static"),
+    ),
+)
+
+PROVISIONER_IMAGE = "localhost/local-path-provisioner:built"
+
+PATH = ("PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
+
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+ON_NODE = ("kubelet", "kubeadm", "kubectl")
+
+# What kube-proxy calls in nftables mode.
+PROXY_TOOLS = ("/usr/sbin/nft", "/usr/sbin/conntrack")
+
+# Units that a container has no use for; each would cost a second of the start or some memory.
+UNUSED_UNITS = (
+    *("getty.target", "console-getty.service", "systemd-logind.service", "systemd-udevd.service"),
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer"),
+)
+
+# Runs inside the node's root file system, so that the node's own containerd writes what it will
+# read. Its content store keeps a copy of each unpacked layer until the references to it go.
+UNPACK_IMAGES = """
+mkdir -p /run/unpack && cd /run/unpack
+printf '%s\\n' 'version = 2' 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' > config.toml
+containerd --config config.toml --state /run/unpack/state --address /run/unpack/socket &
+for _ in $(seq 100); do ctr -a socket version > /dev/null 2>&1 && break; sleep 0.1; done
+ctr -a socket -n k8s.io images import --all-platforms --digests "$1"
+ctr -a socket -n k8s.io content prune references
+for _ in $(seq 100); do
+  [ "$(du -sm /var/lib/containerd/*content* | cut -f1)" -lt 5 ] && break
+  sleep 0.1
+done
+kill %1 && wait || true
+rm -rf /run/unpack "$1"
+"""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """What is built from source."""
+
+    kubernetes: Path
+    coredns: Path
+    pause: Path
+    provisioner: Path
+
+
+def tag(shop: Workshop) -> str:
+    """The image's name, which changes with everything that goes into it."""
+    return f"{REPOSITORY}:{versions.KUBERNETES}-{_key(shop)}"
+
+
+def ensure(shop: Workshop) -> Path:
+    """The image as a compressed archive, for `docker load`."""
+
+    def make(target: Path) -> None:
+        with Parallel() as parallel:
+            root = parallel.start(lambda: debian.root_file_system(shop, ROOT))
+            binaries = parallel.start(lambda: build_binaries(shop))
+        debian.install(shop, {"zstd": "zstd"}, debian.REACH_A_REGISTRY)
+        with shop.progress.step("node image from its parts"), _scratch(target) as scratch:
+            _assemble(shop, root.get(), binaries.get(), scratch, target)
+
+    return shop.make("node image", "node-image", _key(shop), make, suffix=".tar.zst")
+
+
+def build_binaries(shop: Workshop) -> Binaries:
+    """Build what the image needs, the longest first."""
+    with Parallel() as parallel:
+        kubernetes = parallel.start(lambda: golang.build(shop, KUBERNETES))
+        coredns = parallel.start(lambda: golang.build(shop, COREDNS))
+        provisioner = parallel.start(lambda: golang.build(shop, PROVISIONER))
+        pause = parallel.start(lambda: golang.build(shop, PAUSE))
+    return Binaries(kubernetes.get(), coredns.get(), pause.get(), provisioner.get())
+
+
+def _key(shop: Workshop) -> str:
+    modules = [shop.parts / "go" / program.module for program in (KUBERNETES, COREDNS, PAUSE)]
+    pinned = (KUBERNETES, PROVISIONER, ROOT, versions.ETCD_IMAGE_TAG, versions.PAUSE_IMAGE_TAG)
+    recipe = (debian.root_key(ROOT), Path(__file__), shop.parts / "node")
+    return fingerprint(repr(pinned), *recipe, *modules)
+
+
+@contextlib.contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """A folder for parts, beside the result: /tmp may be small, and the cache tidies up here."""
+    folder = target.with_name(f"{target.name}.parts")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def _assemble(shop: Workshop, root_tar: Path, binaries: Binaries, scratch: Path, target: Path) -> None:
+    root = scratch / "root"
+    root.mkdir()
+    shell.run(["tar", "-C", root, "--numeric-owner", "-xpf", root_tar])
+    _unpack_images(root, binaries, scratch)
+    _install(shop.parts / "node", root)
+    layer, image_tar = scratch / "layer.tar", scratch / "image.tar"
+    archive.pack_layer(root, layer)
+    image = archive.Image(
+        (tag(shop),),
+        (layer,),
+        entrypoint=("/usr/local/bin/entrypoint", "/sbin/init"),
+        environment=("container=docker",),
+    )
+    archive.write([image], image_tar)
+    shell.run(["zstd", "-q", "-T0", image_tar, "-o", target])
+
+
+def _unpack_images(root: Path, binaries: Binaries, scratch: Path) -> None:
+    """Import the control plane's images into the node's containerd."""
+    inside = Path("/root/images.tar")
+    archive.write(_images(root, binaries, scratch), root / inside.relative_to("/"))
+    # Namespaces of its own: whatever happens, no process and no mount stays behind.
+    isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    script = ["/bin/bash", "-euc", UNPACK_IMAGES, "unpack", str(inside)]
+    shell.run([*isolated, f"--mount-proc={root}/proc", "chroot", root, *script])
+
+
+def _images(root: Path, binaries: Binaries, scratch: Path) -> list[archive.Image]:
+    """The images that kubeadm asks for, under its names, and the one that serves volumes."""
+    kubernetes, coredns, pause, provisioner = (
+        scratch / f"{name}.tar" for name in ("kubernetes", "coredns", "pause", "provisioner")
+    )
+    archive.pack_files(_kubernetes_files(root, binaries.kubernetes), kubernetes)
+    archive.pack_files({"coredns": binaries.coredns}, coredns)
+    archive.pack_files({"pause": binaries.pause}, pause)
+    archive.pack_files(_provisioner_files(root, binaries.provisioner), provisioner)
+    of = "registry.k8s.io"
+    tags = [f"{of}/{name}:{versions.KUBERNETES}" for name in COMPONENTS]
+    tags.append(f"{of}/etcd:{versions.ETCD_IMAGE_TAG}")
+    return [
+        archive.Image(tuple(tags), (kubernetes,), environment=PATH),
+        archive.Image((f"{of}/coredns/coredns:{versions.COREDNS}",), (coredns,), ("/coredns",)),
+        archive.Image((f"{of}/pause:{versions.PAUSE_IMAGE_TAG}",), (pause,), ("/pause",)),
+        archive.Image((PROVISIONER_IMAGE,), (provisioner,), ("/provisioner",), PATH),
+    ]
+
+
+def _kubernetes_files(root: Path, binary: Path) -> dict[str, archive.Content]:
+    files: dict[str, archive.Content] = {"tmp": None, "usr/local/bin/kube": binary}
+    files.update({f"usr/local/bin/{name}": "kube" for name in (*COMPONENTS, "etcd")})
+    files.update({name: _resolved(root, name) for name in _with_libraries(root, PROXY_TOOLS)})
+    return files
+
+
+def _provisioner_files(root: Path, binary: Path) -> dict[str, archive.Content]:
+    # busybox is the shell that makes and deletes the folders of volumes.
+    links = {f"bin/{name}": "busybox" for name in ("sh", "mkdir", "rm")}
+    return {"provisioner": binary, "bin/busybox": root / "bin/busybox", **links}
+
+
+def _with_libraries(root: Path, programs: Sequence[str]) -> list[str]:
+    """The programs and the shared libraries that they load."""
+    loaded = shell.output(["chroot", root, "ldd", *programs])
+    libraries = {word for word in loaded.split() if word.startswith("/lib")}
+    return [*programs, *sorted(libraries)]
+
+
+def _resolved(root: Path, name: str) -> Path:
+    """The file behind links that are meant from inside the root file system."""
+    return root / shell.output(["chroot", root, "realpath", name]).strip().lstrip("/")
+
+
+def _link_unpacked_kubernetes(root: Path) -> None:
+    """Give the node the binary of the Kubernetes image: a copy would add a fifth to the archive."""
+    unpacked = root.glob("var/lib/containerd/*/snapshots/*/fs/usr/local/bin/kube")
+    (root / "usr/bin/kube").hardlink_to(next(unpacked))
+
+
+def _install(overlay: Path, root: Path) -> None:
+    """Put the node's own files and programs into place."""
+    for file in files_below(overlay):
+        target = root / file.relative_to(overlay)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Contents and mode only: the checkout's owner is nobody in there.
+        shutil.copy(file, target)
+    (root / "kind/version").write_text(versions.KUBERNETES)
+    # Stands in for the file that kind mounts there.
+    shutil.copy(root / "etc/resolv.conf", root / "etc/kubelet-resolv.conf")
+    (root / "etc/kubernetes/manifests").mkdir(parents=True)
+    _link_unpacked_kubernetes(root)
+    for name in ON_NODE:
+        (root / "usr/bin" / name).symlink_to("kube")
+    # The node's own systemctl: this machine may have none.
+    for change in (
+        ("enable", "containerd.service", "kubelet.service"),
+        ("set-default", "multi-user.target"),
+        ("mask", *UNUSED_UNITS),
+    ):
+        shell.run(["chroot", root, "systemctl", "--root=/", "--quiet", *change])

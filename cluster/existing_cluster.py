@@ -1,0 +1,147 @@
+"""The cluster that the user chose, where it is not one of our own kind clusters."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from cluster.artifacts.images import Images
+from cluster.client import Client
+from cluster.engine import Engine
+from cluster.errors import ClusterError
+from cluster.kind import LISTEN_ADDRESS, is_free
+from cluster.release import NAMESPACE
+from cluster.run import shell
+
+API_SERVICE = "service/vision-node-api"
+API_PORT = 8000
+
+FORWARD_SECONDS = 15.0
+
+
+class Choice(Enum):
+    """The environment variable CLUSTER."""
+
+    KIND = "kind"
+    MINIKUBE = "minikube"
+    CURRENT = "current"
+
+    @classmethod
+    def from_environment(cls) -> "Choice":
+        """What CLUSTER says; kind where it says nothing."""
+        text = os.environ.get("CLUSTER") or cls.KIND.value
+        try:
+            return cls(text)
+        except ValueError:
+            names = ", ".join(choice.value for choice in cls)
+            raise ClusterError(f"CLUSTER={text} is unknown. Choose one of: {names}") from None
+
+
+class Delivery(Enum):
+    """How images get into a cluster that kubectl points at."""
+
+    PUSH = "push"
+    KIND = "kind"
+    MINIKUBE = "minikube"
+
+
+def decide_delivery(context: str, registry: str, minikube_profiles: frozenset[str]) -> Delivery:
+    """How a cluster of that context gets images, given $IMAGE_REGISTRY (or an empty text)."""
+    if registry:
+        return Delivery.PUSH
+    if context.startswith("kind-"):
+        return Delivery.KIND
+    if context in minikube_profiles:
+        return Delivery.MINIKUBE
+    raise ClusterError(
+        f"The cluster of the context {context!r} has to pull the images from somewhere: set "
+        "IMAGE_REGISTRY to a registry that you may push to and it may pull from, such as "
+        "IMAGE_REGISTRY=ghcr.io/me CLUSTER=current make up"
+    )
+
+
+@dataclass(frozen=True)
+class Current:
+    """The cluster that the user's own kubectl points at."""
+
+    context: str
+    registry: str
+    """Where images are pushed for it; empty where they are loaded into it."""
+    delivery: Delivery
+
+    @classmethod
+    def of(cls, client: Client) -> "Current":
+        """Ask kubectl where it points; raises ClusterError when no image could get there."""
+        context = client.ask("config", "current-context").strip()
+        registry = os.environ.get("IMAGE_REGISTRY", "").rstrip("/")
+        return cls(context, registry, decide_delivery(context, registry, minikube_profiles()))
+
+    def deliver(self, engine: Engine, kind: Path, images: Images) -> Images:
+        """Bring the images into the cluster; their names there."""
+        match self.delivery:
+            case Delivery.PUSH:
+                return images.renamed(lambda name: _pushed(engine, self.registry, name))
+            case Delivery.KIND:
+                name = self.context.removeprefix("kind-")
+                load = (kind, "load", "docker-image", "--name", name)
+                shell.run([*load, *images.all], env=engine.env)
+            case Delivery.MINIKUBE:
+                minikube_load(self.context, engine, images)
+        return images
+
+
+def _pushed(engine: Engine, registry: str, name: str) -> str:
+    # A public image needs no copy.
+    if "/" in name:
+        return name
+    engine.run("tag", name, f"{registry}/{name}")
+    engine.run("push", f"{registry}/{name}")
+    return f"{registry}/{name}"
+
+
+def minikube_profiles() -> frozenset[str]:
+    """The names of minikube's clusters, which are also those of their kubectl contexts."""
+    if not shutil.which("minikube"):
+        return frozenset()
+    folder = Path(os.environ.get("MINIKUBE_HOME", Path.home() / ".minikube")) / "profiles"
+    return frozenset(profile.name for profile in folder.glob("*"))
+
+
+def minikube_start(name: str) -> None:
+    """Have a minikube cluster of that name run, with kubectl pointing at it."""
+    if not shutil.which("minikube"):
+        raise ClusterError("minikube is missing: https://minikube.sigs.k8s.io/docs/start/")
+    if not shell.works(["minikube", "-p", name, "status"]):
+        shell.run(["minikube", "start", "-p", name])
+    shell.run(["minikube", "-p", name, "update-context"])
+
+
+def minikube_load(name: str, engine: Engine, images: Images) -> None:
+    """Copy the images from the engine into minikube's cluster."""
+    for image in images.all:
+        shell.run(["minikube", "-p", name, "image", "load", image], env=engine.env)
+
+
+@contextlib.contextmanager
+def forwarded(client: Client, port: int) -> Iterator[str]:
+    """The API's address at a port of this machine, as long as the block runs."""
+    command = [client.kubectl, "-n", NAMESPACE, "port-forward", API_SERVICE, f"{port}:{API_PORT}"]
+    process = subprocess.Popen(
+        list(map(str, command)),
+        env=client.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + FORWARD_SECONDS
+        while is_free(port) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield f"http://{LISTEN_ADDRESS}:{port}"
+    finally:
+        process.terminate()
+        process.wait()

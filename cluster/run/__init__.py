@@ -1,0 +1,1 @@
+"""Running programs and steps, with progress that a person can follow."""

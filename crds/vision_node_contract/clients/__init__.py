@@ -1,0 +1,1 @@
+"""Clients of the API server and of the bucket, with timeouts and typed errors."""

@@ -1,0 +1,169 @@
+"""ImageJob as typed Python: agrees with imagejobs.vision-node.dev.yaml, which is the source of truth."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from ..names import GROUP, KIND, VERSION
+from .description import Fallback, Options, Result, Usage
+from .reasons import Cause
+
+Phase = Literal["queued", "processing", "done", "failed"]
+TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
+
+
+class Resource(BaseModel):
+    """A part of a Kubernetes object: camelCase outside, unknown fields ignored, frozen."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object without unset fields, as the API server wants it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class Image(Resource):
+    """The stored image; `key` is its object key, sizes in bytes and pixels."""
+
+    key: str
+    sha256: str | None = None
+    media_type: str | None = None
+    size_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    file_name: str | None = None
+
+
+class Spec(Resource):
+    """What to describe and how."""
+
+    image: Image
+    describer: str = "metadata"
+    options: Options | None = None
+    priority: int = 0
+    max_attempts: int | None = None
+    timeout_seconds: int | None = None
+    ttl_seconds_after_finished: int = 604_800
+    cancel: bool = False
+    retry_of: str | None = None
+    callback_url: str | None = Field(default=None, alias="callbackURL")
+
+
+class Condition(Resource):
+    """metav1.Condition."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    last_transition_time: datetime
+    observed_generation: int | None = None
+
+
+class StoredResult(Resource):
+    """The description, or where it is: exactly one of `inline` and `key` (object key) is set.
+
+    `sha256` (hex) and `size_bytes` describe the object; workers of older releases don't set them.
+    """
+
+    describer: str
+    summary: str
+    model: str | None = None
+    key: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    inline: Result | None = None
+    fallback: Fallback | None = None
+    usage: Usage | None = None
+
+
+class JobError(Resource):
+    """Why the last attempt failed."""
+
+    reason: str
+    message: str
+    retryable: bool
+    retry_after_seconds: float | None = None
+
+
+class LossesByCause(Resource):
+    """Attempts that don't count toward maxAttempts, by the cause that ended them."""
+
+    worker: int = 0
+    storage: int = 0
+    provider: int = 0
+
+    def count(self, cause: Cause) -> int:
+        """Return how many attempts `cause` ended."""
+        counts = {Cause.WORKER: self.worker, Cause.STORAGE: self.storage, Cause.PROVIDER: self.provider}
+        return counts[cause]
+
+    @property
+    def total(self) -> int:
+        """How many attempts all causes together ended."""
+        return self.worker + self.storage + self.provider
+
+
+class Status(Resource):
+    """What has come of an ImageJob. Times are UTC."""
+
+    phase: Phase = "queued"
+    conditions: list[Condition] = []
+    attempts: int = 0
+    losses: int = 0
+    losses_by_cause: LossesByCause | None = None
+    suspect: bool = False
+    worker: str | None = None
+    attempt_deadline: datetime | None = None
+    next_attempt_time: datetime | None = None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    duration: str | None = None
+    result: StoredResult | None = None
+    error: JobError | None = None
+
+    def losses_to(self, cause: Cause) -> int:
+        """Return how many attempts count as lost to `cause`.
+
+        Losses that an operator of an older release counted, without a cause, count toward every cause.
+        """
+        known = self.losses_by_cause or LossesByCause()
+        return max(0, self.losses - known.total) + known.count(cause)
+
+
+class Metadata(Resource):
+    """The parts of metav1.ObjectMeta that the system uses."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 1
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] = {}
+
+
+class ImageJob(Resource):
+    """One image to describe."""
+
+    metadata: Metadata
+    spec: Spec
+    status: Status = Status()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the status is final."""
+        return self.status.phase in TERMINAL
+
+    @staticmethod
+    def manifest(name: str, spec: Spec, labels: dict[str, str] | None = None) -> dict[str, Any]:
+        """Return the object to create."""
+        return {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {"name": name, "labels": labels or {}},
+            "spec": spec.to_json(),
+        }

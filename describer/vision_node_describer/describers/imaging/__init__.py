@@ -1,0 +1,1 @@
+"""Opening image files that anyone may have made, and decoding them cheaply and safely."""

@@ -1,0 +1,183 @@
+"""Puts facts into English: a list of lines, one sentence, one clause, some tags."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from vision_node_contract.images.tiff import MAX_PAGES
+from vision_node_contract.models.description import MAX_ALT_CHARACTERS
+
+from ..imaging.animation import MAX_FRAMES, Animation
+from ..imaging.truncation import Intact
+from .colors import Color
+from .facts import Facts
+
+TITLE = "Image Description:"
+
+TRUNCATED_LABEL = "Truncated"
+
+_NEARLY_ALL = 0.99
+"""Share of the rows from which the missing ones are not worth a number."""
+
+# Upper limits of mean luma and of its deviation (see Looks) for each word.
+_BRIGHTNESS = (
+    (0.15, "very dark"),
+    (0.35, "dark"),
+    (0.65, "medium"),
+    (0.85, "bright"),
+    (1.0, "very bright"),
+)
+_CONTRAST = ((0.02, "none"), (0.25, "low"), (0.6, "medium"), (1.0, "high"))
+
+_TURNS = {
+    2: "stored mirrored",
+    3: "stored upside down",
+    4: "stored upside down and mirrored",
+    5: "stored on its side and mirrored",
+    6: "stored on its side",
+    7: "stored on its side and mirrored",
+    8: "stored on its side",
+}
+"""By EXIF orientation, what the file does and a viewer undoes."""
+
+
+def describe_in_lines(
+    facts: Facts, max_length: int | None = None, *, first: Mapping[str, str] | None = None
+) -> str:
+    """Return the title and lines, `first` and the facts, up to the last that `max_length` has room for."""
+    text = TITLE
+    for key, value in (*(first or {}).items(), *_lines(facts)):
+        line = f"\n- {key}: {value}"
+        if max_length is not None and len(text) + len(line) > max_length:
+            break
+        text += line
+    return text if max_length is None else text[: max(max_length, 0)]
+
+
+def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
+    picture, looks = facts.picture, facts.looks
+    yield "Dimensions", f"{facts.width}x{facts.height} pixels"
+    yield "Format", picture.kind.name
+    if picture.intact:
+        yield TRUNCATED_LABEL, truncation(picture.intact)
+    yield "Color mode", _color_mode(facts)
+    yield "Orientation", _orientation(facts)
+    if facts.aspect_ratio:
+        yield "Aspect ratio", facts.aspect_ratio
+    yield "File size", file_size(facts.size_bytes)
+    if looks.colors:
+        yield "Colors", ", ".join(f"{color.name} {color.share} %" for color in looks.colors)
+    if looks.brightness is not None and looks.contrast is not None:
+        yield "Brightness", word_for(looks.brightness, _BRIGHTNESS)
+        yield "Contrast", word_for(looks.contrast, _CONTRAST)
+    yield "Kind", facts.kind
+    if picture.animation.frames > 1:
+        yield "Animation", _animation(picture.animation, picture.frame)
+    if picture.pages > 1:
+        yield "Pages", f"{picture.pages}{_or_more(picture.pages, MAX_PAGES)} (the first is described)"
+    if facts.transparent:
+        yield "Transparency", f"{max(1, round(100 * looks.transparent_share))} %"
+    if picture.exif.camera:
+        yield "Camera", picture.exif.camera
+    if picture.exif.taken:
+        yield "Taken", picture.exif.taken.isoformat(sep=" ")
+
+
+def _color_mode(facts: Facts) -> str:
+    return f"{facts.color_mode}, {_counted(facts.picture.bits, 'bit')} per channel"
+
+
+def _orientation(facts: Facts) -> str:
+    number = facts.picture.exif.orientation
+    turn = _TURNS.get(number)
+    return f"{facts.orientation} ({turn}: EXIF {number})" if turn else facts.orientation
+
+
+def _animation(animation: Animation, frame: int) -> str:
+    seconds = f", {_counted(animation.seconds, 'second')}" if animation.seconds else ""
+    described = f" (frame {frame + 1} is described: the ones before show nothing)" if frame else ""
+    return f"{animation.frames}{_or_more(animation.frames, MAX_FRAMES)} frames{seconds}{described}"
+
+
+def _or_more(number: int, most: int) -> str:
+    return " or more" if number >= most else ""
+
+
+def truncation(intact: Intact) -> str:
+    """Return what is said of a file that ends too early."""
+    share = intact.bottom - intact.top
+    what = "what is there" if share > _NEARLY_ALL else f"the {share:.0%} of the picture that is there"
+    return f"the file ends too early; {what} is described"
+
+
+def _counted(number: float, noun: str) -> str:
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def file_size(size: int) -> str:
+    """Return bytes in decimal units, as file managers show them."""
+    if size < 1000:
+        return _counted(size, "byte")
+    for unit in ("kB", "MB"):
+        size_in_unit = size / (1000 if unit == "kB" else 1_000_000)
+        if size_in_unit < 999.5:
+            return f"{size_in_unit:.3g} {unit}"
+    return f"{size / 1e9:.3g} GB"
+
+
+def word_for(value: float, scale: Sequence[tuple[float, str]]) -> str:
+    """Return the word of the first limit that is not exceeded."""
+    return next((word for limit, word in scale if value <= limit), scale[-1][1])
+
+
+def alt_text(facts: Facts) -> str:
+    """Return one clause for an `alt` attribute; screen readers say "image" by themselves."""
+    words = [*_adjectives(facts), facts.kind]
+    clause = " ".join(words).capitalize() + f"{_mostly(facts)}, {_pixels(facts)}"
+    return clause[:MAX_ALT_CHARACTERS]
+
+
+def caption(facts: Facts) -> str:
+    """Return one sentence."""
+    exif = facts.picture.exif
+    words = [*_light(facts), *_adjectives(facts), facts.kind]
+    article = "An" if words[0][0] in "aeiou" else "A"
+    start = f"{article} {' '.join(words)}{_mostly(facts)}, {_pixels(facts)}"
+    camera = f", taken with {exif.camera}" if exif.camera else ""
+    day = f", taken on {exif.taken:%Y-%m-%d}" if exif.taken else ""
+    if camera and day:
+        day = day.replace(", taken", "")
+    return f"{start}{camera}{day}."
+
+
+def tags(facts: Facts) -> list[str]:
+    """Return lower-case words to search by."""
+    colors = [color.name for color in facts.looks.colors[:3]]
+    see_through = ["transparent"] if facts.transparent else []
+    kind = facts.picture.kind.name.lower()
+    return [facts.kind, *_adjectives(facts), *colors, *_light(facts), *see_through, kind]
+
+
+def _adjectives(facts: Facts) -> list[str]:
+    moving = ["animated"] if facts.picture.animation.frames > 1 else []
+    return [*moving, facts.orientation]
+
+
+def _light(facts: Facts) -> list[str]:
+    """Return the word for the brightness if it is worth one."""
+    if facts.looks.brightness is None:
+        return []
+    word = word_for(facts.looks.brightness, _BRIGHTNESS)
+    return [] if word == "medium" else [word]
+
+
+def _mostly(facts: Facts) -> str:
+    names = [color.name for color in _main(facts.looks.colors)]
+    return f", mostly {' and '.join(names)}" if names else ""
+
+
+def _main(colors: Sequence[Color]) -> Sequence[Color]:
+    """Return the first colour, and the second unless the first outdoes it four times."""
+    return [color for color in colors[:2] if 4 * color.share >= colors[0].share]
+
+
+def _pixels(facts: Facts) -> str:
+    return f"{facts.width}x{facts.height} pixels"

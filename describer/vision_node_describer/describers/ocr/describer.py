@@ -1,0 +1,68 @@
+"""Describes a picture by the text in it, and by what can be measured. Needs no network and no key."""
+
+from vision_node_contract.images.header import read_header
+from vision_node_contract.models.description import Description, Options
+from vision_node_contract.models.reasons import DescribeError
+
+from ..imaging.picture import decoding_bytes
+from ..interface import Describer, Setup
+from ..metadata.facts import Facts, read_facts, to_json
+from ..metadata.phrasing import alt_text, caption, describe_in_lines, tags
+from .engine import MODEL, Engine, Line, engine_bytes
+from .language import Languages
+from .phrasing import alt_of, caption_of, lines_to_json, quoted, text_of, trusted
+from .preparation import readable, reading_bytes, reading_pixels
+from .reading_order import reading_order
+from .rotation import read_turned
+
+_LIBRARIES_BYTES = 220 << 20
+"""Libraries and models, measured; for a slim process a worker reserves memory anyway."""
+
+
+class Ocr(Describer):
+    """Reads printed text in Latin letters, Chinese and Japanese."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Load the models, in less than two seconds."""
+        super().__init__(setup)
+        self._engine = Engine()
+        self._languages = Languages()
+
+    def memory(self, image: bytes) -> int:
+        """Return what decoding and reading take at most, in bytes."""
+        try:
+            header = read_header(image)
+        except DescribeError:
+            return 0
+        pixels = reading_pixels(header.width, header.height)
+        return _LIBRARIES_BYTES + decoding_bytes(image) + reading_bytes(pixels) + engine_bytes(pixels)
+
+    def describe(self, image: bytes, options: Options) -> Description:
+        """Describe one image file, in English; its text stays in its own language.
+
+        Raises:
+            DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
+        """
+        facts = read_facts(image)
+        rows = self._rows(image, facts)
+        text = text_of(rows)
+        language = self._languages.identify(text) if text else None
+        said = {"Text": quoted(text) if text else "none found"}
+        if language:
+            said["Language of the text"] = language.tag
+        return Description(
+            description=describe_in_lines(facts, options.max_length, first=said),
+            alt=alt_of(text) if text else alt_text(facts),
+            caption=caption_of(text, caption(facts)) if text else caption(facts),
+            tags=["text", *tags(facts)] if text else tags(facts),
+            text=text,
+            facts={**to_json(facts), "ocr": lines_to_json(rows, language)},
+            model=MODEL,
+        )
+
+    def _rows(self, image: bytes, facts: Facts) -> list[list[Line]]:
+        """Return the lines that can be trusted, in reading order, in pixels of the picture as shown."""
+        picture, factor = readable(image, facts)
+        if picture is None:
+            return []
+        return reading_order([line.times(factor) for line in trusted(read_turned(self._engine, picture))])

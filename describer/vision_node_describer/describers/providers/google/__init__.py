@@ -1,0 +1,1 @@
+"""The describer `google`: Google Cloud Vision."""

@@ -1,0 +1,1 @@
+"""The describer `http`: a container of your own beside the worker."""

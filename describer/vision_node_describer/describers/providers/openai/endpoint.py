@@ -1,0 +1,90 @@
+"""Where OpenAI's protocol is spoken: the address as people set it, made one that a client can use."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from vision_node_contract.models.reasons import DescribeError, Reason
+
+from ...remote.base import host_of
+
+_VARIABLE = "OPENAI_BASE_URL"
+
+_OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
+"""Often pasted along with the address, from an example of a request."""
+
+_LIST_OF_MODELS = "/v1/models"
+"""Pasted from the usual way of trying whether a server is there."""
+
+_AZURE = (
+    *(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
+    *(".openai.azure.us", ".cognitiveservices.azure.us", ".openai.azure.cn", ".cognitiveservices.azure.cn"),
+)
+
+_DEPLOYMENTS = "/openai/deployments/"
+
+_INFERENCE = "/models"
+"""Where Azure AI Foundry has all models behind one path, which needs an api-version, too."""
+
+_API_VERSION = "api-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The server and how it is asked."""
+
+    base_url: str
+    """Without a query and without a slash at its end."""
+    query: dict[str, str]
+    """Of each request."""
+    host: str
+    is_openai: bool
+    is_azure: bool
+    wants_api_key: bool
+    """As Azure does, and what is in front of it (API Management) and so has its paths."""
+
+
+def endpoint_of(address: str) -> Endpoint:
+    """Return the endpoint at an address.
+
+    Raises:
+        DescribeError: OptionsInvalid: it is no address, or one of Azure that lacks something.
+    """
+    address = address.strip()
+    host = host_of(address, _VARIABLE)
+    parts = urlsplit(address)
+    path = parts.path.rstrip("/")
+    for operation in _OPERATIONS:
+        path = path.removesuffix(operation)
+    if path.endswith(_LIST_OF_MODELS):
+        path = path.removesuffix("/models")
+
+    query = dict(parse_qsl(parts.query))
+    is_azure = host.endswith(_AZURE)
+    if is_azure:
+        _check_azure(host, path, query)
+    return Endpoint(
+        base_url=f"{parts.scheme}://{parts.netloc}{path}",
+        query=query,
+        host=host,
+        is_openai=host == "api.openai.com" or host.endswith(".api.openai.com"),
+        is_azure=is_azure,
+        wants_api_key=is_azure or _DEPLOYMENTS in path,
+    )
+
+
+def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
+    """Refuse an address that Azure would answer with "Resource not found", which says nothing of what to do.
+
+    Raises:
+        DescribeError: OptionsInvalid, with what to set.
+    """
+    deployment = path.partition(_DEPLOYMENTS)[2]
+    is_deployment = bool(deployment) and "/" not in deployment
+    has_version = _API_VERSION in query
+    if path.endswith("/openai/v1") or (has_version and (is_deployment or path == _INFERENCE)):
+        return
+    if is_deployment:
+        missing = f"add ?{_API_VERSION}=2024-10-21 to the address of deployment {deployment}"
+    else:
+        missing = f"set it to https://{host}/openai/v1, with the deployment's name as the model"
+    raise DescribeError(Reason.OPTIONS_INVALID, f"{_VARIABLE} is not whole for Azure OpenAI: {missing}")

@@ -1,0 +1,1 @@
+"""The describer `rekognition`: Amazon Rekognition."""

@@ -1,0 +1,1 @@
+"""What all describers share that ask a remote service or a container beside the worker."""

@@ -1,0 +1,1 @@
+"""Reading what a model answered: its shape is enforced here and never trusted."""

@@ -1,0 +1,1 @@
+"""Measuring: CPU time, memory and writes of every component."""

@@ -1,0 +1,110 @@
+"""What a stretch of time cost: CPU-seconds of every component, and ImageJob writes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from bench.arena import Arena
+from bench.celery_system.run import Running as CeleryRunning
+from bench.measure import metrics, node, processes
+from bench.measure.kube_api import KubeApi
+from bench.results import CELERY_PREFIX, DRIVER
+
+CALM_CORES = 0.5
+"""A node that uses no more is taken for quiet: its control plane is never quite idle."""
+CALM_SECONDS = 30.0
+"""The longest wait for that; what a noisy machine does is not ours to wait for."""
+LOOK_SECONDS = 1.0
+
+
+@dataclass
+class Cost:
+    """Filled in when the stretch is over."""
+
+    seconds: float = 0.0
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    others_cores: float = 0.0
+    writes: float = 0.0
+    conflicts: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Reading:
+    moment: float
+    cluster: node.Snapshot
+    components: dict[str, str]
+    local: dict[str, float]
+    busy: float
+    writes: metrics.Writes
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Reads both systems, whichever is under load: the other's idling is part of the truth."""
+
+    arena: Arena
+    kube: KubeApi
+    celery: CeleryRunning | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Cost]:
+        """Measure a block."""
+        cost = Cost()
+        before = await self._read()
+        yield cost
+        after = await self._read()
+        cost.seconds = after.moment - before.moment
+        cost.cpu_seconds = _spent(before, after)
+        cost.others_cores = self._others(before, after, cost)
+        writes = after.writes.since(before.writes)
+        cost.writes, cost.conflicts = writes.accepted, writes.conflicts
+
+    async def idle(self, seconds: float) -> dict[str, float]:
+        """How many cores each component uses on average, for so many seconds."""
+        async with self.running() as cost:
+            await asyncio.sleep(seconds)
+        return {name: spent / cost.seconds for name, spent in cost.cpu_seconds.items()}
+
+    async def memory(self) -> dict[str, int]:
+        """Bytes of the cluster's components now."""
+        names = node.components(await self.kube.items("/api/v1/pods"))
+        return node.memory(await asyncio.to_thread(node.ask, self.arena.kind), names)
+
+    async def calm(self) -> None:
+        """Wait until the node has nothing left to do, as far as one can wait for that."""
+        deadline = time.monotonic() + CALM_SECONDS
+        while time.monotonic() < deadline:
+            before = await self._node_seconds()
+            await asyncio.sleep(LOOK_SECONDS)
+            if await self._node_seconds() - before < CALM_CORES * LOOK_SECONDS:
+                return
+
+    async def _node_seconds(self) -> float:
+        snapshot = await asyncio.to_thread(node.ask, self.arena.kind)
+        return snapshot[node.NODE].cpu_seconds
+
+    async def _read(self) -> _Reading:
+        writes = metrics.imagejob_writes(await self.kube.text("/metrics"))
+        components = node.components(await self.kube.items("/api/v1/pods"))
+        cluster = await asyncio.to_thread(node.ask, self.arena.kind)
+        busy = processes.busy_seconds(self.arena.cores.system)
+        return _Reading(time.perf_counter(), cluster, components, self._local(), busy, writes)
+
+    def _local(self) -> dict[str, float]:
+        found = {DRIVER: time.process_time()}
+        for name, process in self.celery.processes.items() if self.celery else ():
+            found[CELERY_PREFIX + name] = processes.cpu_seconds(process)
+        return found
+
+    def _others(self, before: _Reading, after: _Reading, cost: Cost) -> float:
+        """Cores of the systems that neither system used, nor, where it runs there, the driver."""
+        apart = {DRIVER} if self.arena.cores.pinned else set()
+        ours = sum(spent for name, spent in cost.cpu_seconds.items() if name not in apart)
+        return max(0.0, (after.busy - before.busy - ours) / cost.seconds)
+
+
+def _spent(before: _Reading, after: _Reading) -> dict[str, float]:
+    local = {name: after.local[name] - before.local.get(name, 0.0) for name in after.local}
+    return node.cpu_between(before.cluster, after.cluster, after.components) | local

@@ -1,0 +1,140 @@
+"""What each container of the kind node has used, from its cgroups of version 1 or 2."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.measure.processes import parse_stat
+from cluster.kind import Kind
+
+Json = dict[str, Any]
+
+# One shell for everything: each `docker exec` costs a tenth of a second of the cores that are measured.
+# `grep -H ""` prints file names with contents; a container that ends meanwhile is no error.
+QUESTION = r"""
+all() { find "$1" -name "$2" -exec grep -H "${3:-}" {} + 2>/dev/null; }
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  all /sys/fs/cgroup cpu.stat '^usage_usec'
+  all /sys/fs/cgroup memory.current
+  all /sys/fs/cgroup memory.stat '^inactive_file'
+else
+  all /sys/fs/cgroup/cpuacct cpuacct.usage
+  all /sys/fs/cgroup/memory memory.usage_in_bytes
+  all /sys/fs/cgroup/memory memory.stat '^total_inactive_file'
+fi
+for name in kubelet containerd; do
+  for process in $(pidof $name); do echo "/$name/stat:$(cat /proc/$process/stat)"; done
+done
+true
+"""
+
+_LINE = re.compile(r"^(?P<folder>.*)/(?P<file>[^/:]+):(?P<text>.*)$")
+_CONTAINER = re.compile(r"(?P<id>[0-9a-f]{64})(\.scope)?$")
+_PODS = re.compile(r"/(kubelet/)?(kubelet\.slice/)?(kubelet-)?kubepods(\.slice)?$")
+
+SECONDS_PER_UNIT = {"cpuacct.usage": 1e-9, "cpu.stat": 1e-6}
+MEMORY_FILES = frozenset({"memory.usage_in_bytes", "memory.current"})
+
+NODE, PODS = "node", "pods"
+"""Keys of the whole node and of all its pods, those that have ended included."""
+
+
+@dataclass
+class Usage:
+    """CPU time so far; memory now, without file pages that the kernel would give back."""
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+
+
+Snapshot = dict[str, Usage]
+"""By container id, by process name (kubelet, containerd), and for NODE and PODS."""
+
+
+def ask(kind: Kind) -> Snapshot:
+    """Look at the node now."""
+    text = kind.engine.output("exec", kind.node_name, "sh", "-c", QUESTION)
+    return parse(text.splitlines())
+
+
+def parse(lines: Iterable[str]) -> Snapshot:
+    """Read the answer to QUESTION."""
+    found: Snapshot = defaultdict(Usage)
+    for line in lines:
+        match = _LINE.match(line)
+        key = _key(match["folder"]) if match else None
+        if match and key:
+            _add(found[key], match["file"], match["text"])
+    return dict(found)
+
+
+def _key(folder: str) -> str | None:
+    """Whose folder it is; None for pods and classes of pods, whose containers are counted."""
+    if container := _CONTAINER.search(folder):
+        return container["id"]
+    if folder in {"/kubelet", "/containerd"}:
+        return folder[1:]
+    if _PODS.search(folder):
+        return PODS
+    roots = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/memory"}
+    return NODE if folder in roots else None
+
+
+def _add(usage: Usage, file: str, text: str) -> None:
+    if file == "stat":
+        usage.cpu_seconds += parse_stat(text).cpu_seconds
+    elif file in SECONDS_PER_UNIT:
+        usage.cpu_seconds = int(text.rsplit(maxsplit=1)[-1]) * SECONDS_PER_UNIT[file]
+    elif file in MEMORY_FILES:
+        usage.memory_bytes += int(text)
+    else:
+        usage.memory_bytes -= int(text.rsplit(maxsplit=1)[-1])
+
+
+def components(pods: Iterable[Json]) -> dict[str, str]:
+    """Component by container id, as the pods' labels name it."""
+    return {
+        status["containerID"].rpartition("/")[2]: component(pod["metadata"])
+        for pod in pods
+        for status in pod.get("status", {}).get("containerStatuses", [])
+        if status.get("containerID")
+    }
+
+
+def component(metadata: Json) -> str:
+    """What a pod is: by the chart's label, or by Kubernetes' own for its control plane."""
+    labels: Mapping[str, str] = metadata.get("labels", {})
+    if own := labels.get("app.kubernetes.io/component"):
+        return "workers" if own == "worker" else own
+    known = labels.get("component") or labels.get("k8s-app") or labels.get("app")
+    return known or str(metadata["name"])
+
+
+def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> dict[str, float]:
+    """CPU-seconds by component, with `other pods` and `rest of the node` for what nobody is named for."""
+    spent: dict[str, float] = defaultdict(float)
+    for key, usage in after.items():
+        used = usage.cpu_seconds - before.get(key, Usage()).cpu_seconds
+        if key in names:
+            spent[names[key]] += used
+        elif key in {"kubelet", "containerd"}:
+            spent[key] += used
+    in_pods = sum(spent[name] for name in set(names.values()) if name in spent)
+    outside = spent["kubelet"] + spent["containerd"]
+    pods, node = (after[key].cpu_seconds - before[key].cpu_seconds for key in (PODS, NODE))
+    return {
+        **spent,
+        "other pods": max(0.0, pods - in_pods),
+        "rest of the node": max(0.0, node - pods - outside),
+    }
+
+
+def memory(now: Snapshot, names: Mapping[str, str]) -> dict[str, int]:
+    """Bytes by component."""
+    found: dict[str, int] = defaultdict(int)
+    for key, name in names.items():
+        if key in now:
+            found[name] += now[key].memory_bytes
+    return dict(found)

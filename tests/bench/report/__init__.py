@@ -1,0 +1,1 @@
+"""The report: numbers as tables, a chart and a page."""

@@ -1,0 +1,122 @@
+"""The report's tables of what images, idling and ten thousand ImageJobs cost. Pure."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from bench import stats
+from bench.plan import EIGHT, METADATA, NOTHING
+from bench.report.bars import MEGABYTE
+from bench.report.tables import Row, number, table
+from bench.results import CELERY, CELERY_PREFIX, DRIVER, SYSTEMS, VISION_NODE, Backlog, Run, Sample
+
+WORTH_TELLING = 0.1
+"""CPU-milliseconds per image, or per cent of a core; components that never reach it have no row."""
+
+TENTHS = 10
+"""Parts of a backlog whose throughput is told."""
+
+Cost = dict[str, float]
+"""CPU-milliseconds by component."""
+
+
+def per_image(run: Run) -> str:
+    """CPU time and bytes of one image."""
+    columns = [
+        (f"{system}, {describer}", run.select(system, EIGHT, describer))
+        for system in SYSTEMS
+        for describer in (METADATA, NOTHING)
+    ]
+    columns = [(title, samples) for title, samples in columns if samples]
+    costs = [[above_idle(run, sample) for sample in samples] for _, samples in columns]
+    rows = [(name, *(number(_of(name, column)) for column in costs)) for name in _by_weight(costs)]
+    total = ("in all", *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs))
+    return "\n\n".join(
+        [
+            "## What an image costs",
+            "CPU-milliseconds per image with 8 clients, above what a component uses when nothing is asked.",
+            table(("", *(title for title, _ in columns)), [*rows, total]),
+            _writes(run),
+        ]
+    )
+
+
+def above_idle(run: Run, sample: Sample) -> Cost:
+    """CPU-milliseconds per image of the components that belong to the system under load."""
+    return {
+        name.removeprefix(CELERY_PREFIX): 1000
+        * max(0.0, seconds - run.idle_cores.get(name, 0.0) * sample.seconds)
+        / sample.images
+        for name, seconds in sample.cpu_seconds.items()
+        if name != DRIVER and name.startswith(CELERY_PREFIX) == (sample.system == CELERY)
+    }
+
+
+def _of(name: str, column: Iterable[Cost]) -> stats.Spread | None:
+    return stats.spread(cost[name] for cost in column if name in cost)
+
+
+def _by_weight(columns: Iterable[Sequence[Cost]]) -> list[str]:
+    """The components that cost something, the dearest first, as the first column has them."""
+    most = [
+        {name: max(cost.get(name, 0.0) for cost in column) for cost in column for name in cost}
+        for column in columns
+    ]
+    names = {name for column in most for name, value in column.items() if value >= WORTH_TELLING}
+    return sorted(names, key=lambda name: [-column.get(name, 0.0) for column in most])
+
+
+def _writes(run: Run) -> str:
+    samples = [sample for sample in run.samples if sample.system == VISION_NODE]
+    images = sum(sample.images for sample in samples)
+    conflicts = sum(sample.conflicts for sample in samples)
+    size = number(stats.spread(run.imagejob_bytes))
+    return (
+        f"A finished ImageJob takes {size} bytes in etcd. Of {images:,} images' writes, {conflicts:g} met a "
+        f"conflict and were decided anew; {run.turned_away} submits were told to come back."
+    )
+
+
+def idle(run: Run) -> str:
+    """What runs on when nothing is asked."""
+    shares = {name: 100 * cores for name, cores in run.idle_cores.items() if name != DRIVER}
+    names = sorted(shares, key=shares.__getitem__, reverse=True)
+    rows = [(name, f"{shares[name]:.1f} %") for name in names if shares[name] >= WORTH_TELLING]
+    return "## When nothing is asked\n\nNo worker runs.\n\n" + table(("", "of a core"), rows)
+
+
+def backlog(found: Backlog) -> str:
+    """Throughput, memory and bytes with many ImageJobs."""
+    large = found.large
+    small = number(stats.spread(drain.images_per_second for drain in found.small))
+    return "\n\n".join(
+        [
+            f"## {large.images:,} ImageJobs",
+            "Submitted while the operator was away, then worked off by describers that do nothing: "
+            f"{large.images_per_second:.0f} images/s, against {small} from a backlog of "
+            f"{found.small[0].images}. The first was done {large.first_done:.1f} s after the operator was "
+            "called back.",
+            table(("done", "images/s"), _tenths(large.done)),
+            f"etcd: {found.database_bytes / MEGABYTE:.0f} MB with all of them and the history of their "
+            f"writes; {number(stats.spread(found.imagejob_bytes))} bytes per ImageJob.",
+            "Memory in megabytes, by number of ImageJobs. At most, while it worked them off, the operator "
+            f"had {found.operator_peak_bytes / MEGABYTE:.0f} MB.",
+            _memory(found.memory),
+        ]
+    )
+
+
+def _memory(memory: dict[str, dict[str, int]]) -> str:
+    counts = sorted(memory, key=int)
+    names = sorted({name for found in memory.values() for name in found})
+    rows = [(name, *(f"{memory[count].get(name, 0) / MEGABYTE:.0f}" for count in counts)) for name in names]
+    return table(("", *(f"{int(count):,}" for count in counts)), rows)
+
+
+def _tenths(curve: Sequence[tuple[float, int]]) -> list[Row]:
+    """Throughput of each part of a backlog; the curve has seconds and how many were done by then."""
+    marks = [*curve[:: max(1, len(curve) // TENTHS)][:TENTHS], curve[-1]]
+    return [
+        (f"{first:,} – {last:,}", f"{(last - first) / (end - begin):.0f}")
+        for (begin, first), (end, last) in itertools.pairwise(marks)
+        if end > begin
+    ]

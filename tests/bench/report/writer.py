@@ -1,0 +1,29 @@
+"""The report: what was measured last, as Markdown and as a chart, and where both go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.report import chart, page
+from bench.results import Run, backlog_of
+
+
+def write(repository: Path, *, to_docs: bool) -> Path:
+    """Write benchmark.md and benchmark.svg to docs/ or, to look at, into build/bench; the Markdown's path."""
+    build = repository / "build" / "bench"
+    runs, backlogs = _read(build / "results.json"), _read(build / "backlog.json")
+    run = Run.of(runs) if runs else None
+    backlog = backlog_of(backlogs) if backlogs else None
+    folder = repository / "docs" if to_docs else build
+    if run:
+        chart.draw(run, folder / "benchmark.svg")
+    file = folder / "benchmark.md"
+    file.write_text(page.markdown(run, backlog))
+    return file
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    if not file.exists():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found

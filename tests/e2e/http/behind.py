@@ -1,0 +1,172 @@
+"""The API behind a real nginx that ends TLS: both on loopback ports, without a cluster."""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+from unit.api.api_fakes import SETTINGS, Bucket, Cluster
+from unit.api.api_health import health_of
+from unit.api.api_server import serving
+from vision_node_api.app import assemble, attach
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.watch.describer_cache import Describers
+from vision_node_api.watch.imagejob_cache import JobCache
+from vision_node_api.web.http_settings import HttpSettings
+from vision_node_api.web.middleware import put_in_front
+from vision_node_contract.clients.kube import Event
+
+START_SECONDS = 20.0
+"""For nginx to listen; it takes a hundredth of that on an idle machine."""
+
+FORWARDED = """
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Prefix "{prefix}";
+"""
+
+CONFIGURATION = """
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+events {{}}
+http {{
+  access_log off;
+  client_max_body_size 25m;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream api {{
+    server 127.0.0.1:{upstream};
+    keepalive 4;
+  }}
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {folder}/certificate.pem;
+    ssl_certificate_key {folder}/key.pem;
+    location {prefix}/ {{
+      proxy_pass http://api{upstream_path};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      {forwarded}
+    }}
+  }}
+}}
+"""
+"""Host is what nginx sends by default, the upstream's name: only X-Forwarded-Host tells the client's."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How nginx leads to the API, and what the API is told of it."""
+
+    settings: HttpSettings
+    prefix: str = ""
+    is_removed: bool = False
+    """Whether nginx takes the prefix off the path."""
+    tells: bool = False
+    """Whether nginx sends X-Forwarded-… headers."""
+
+    def configuration(self, folder: Path, port: int, upstream: int) -> str:
+        """Return nginx' configuration."""
+        return CONFIGURATION.format(
+            folder=folder,
+            port=port,
+            upstream=upstream,
+            prefix=self.prefix,
+            upstream_path="/" if self.is_removed else "",
+            forwarded=FORWARDED.format(prefix=self.prefix) if self.tells else "",
+        )
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a client sees."""
+
+    root: str
+    """Address without a slash at its end."""
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def site(way: Way, folder: Path, cluster: Cluster) -> AsyncIterator[Site]:
+    """Serve the API behind nginx."""
+    certify(folder)
+    async with serving(application(way.settings, cluster)) as upstream:
+        port = free_port()
+        (folder / "nginx.conf").write_text(way.configuration(folder, port, upstream))
+        trust = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
+        with nginx(folder, port):
+            async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=30) as client:
+                yield Site(f"https://127.0.0.1:{port}{way.prefix}", client)
+
+
+def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
+    """Return the API with a bucket and a cluster in dicts behind it."""
+    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), Bucket(), SETTINGS)
+    jobs = Jobs(*parts)
+    jobs.describers.observe(Event("ADDED", [{"metadata": {"name": "metadata"}}]))
+    app = assemble()
+    attach(app, jobs, health_of(jobs), {})
+    return put_in_front(app, settings, app.state.metrics)
+
+
+def certify(folder: Path) -> None:
+    """Make a certificate for 127.0.0.1 that signs itself."""
+    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
+    command = ["openssl", *make.split(), "-addext", "subjectAltName=IP:127.0.0.1", *files]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@contextmanager
+def nginx(folder: Path, port: int) -> Iterator[None]:
+    """Run nginx with the configuration in that folder until the block ends."""
+    command = [program(), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for_port(port, process)
+            yield
+        finally:
+            process.terminate()
+
+
+def program() -> str:
+    """Return the path of nginx, which Debian keeps out of an ordinary user's PATH."""
+    found = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    return found or pytest.fail("nginx is not installed: `python3 -m cluster nginx` does it")
+
+
+def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
+    """Return when somebody listens; fail with what nginx says if it ends before."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"nginx ended: {process.stderr.read() if process.stderr else ''}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail(f"nginx does not listen after {START_SECONDS:g} s")
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port

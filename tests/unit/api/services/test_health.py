@@ -1,0 +1,263 @@
+"""Readiness and liveness: a replica is ready while it has something to answer with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from api_fakes import Bucket, picture
+from api_health import Dependency, health_of
+from fastapi import FastAPI
+from vision_node_api.services import health as module
+from vision_node_api.services.health import Health
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.services.storage_health import WRITE_REFUSAL_SECONDS, StorageHealth
+from vision_node_api.watch.follower import Following, HeardKube
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.kube import Event, Json, Kube, Selectors, UnavailableError
+from vision_node_contract.models.reasons import Reason
+
+AWAY = UnavailableError(0, "NoAnswer", "https://10.0.0.1: secret")
+FULL = StoreUnavailableError("storage is full (XMinioStorageFull): enlarge it", Reason.STORAGE_FULL)
+
+
+@pytest.fixture
+def storage() -> Dependency:
+    return Dependency()
+
+
+@pytest.fixture
+def kubernetes() -> Dependency:
+    return Dependency()
+
+
+@pytest.fixture
+def health(app: FastAPI, jobs: Jobs, storage: Dependency, kubernetes: Dependency) -> Health:
+    app.state.health = health_of(jobs, storage, kubernetes)
+    found: Health = app.state.health
+    return found
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Let other tasks run until what is looked for is there."""
+    async with asyncio.timeout(5):
+        while not look():  # noqa: ASYNC110 (a turn of the event loop, not a time)
+            await asyncio.sleep(0)
+
+
+def is_alive(health: Health) -> bool:
+    try:
+        health.check_alive()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def test_ready_and_all_is_well(client: httpx.AsyncClient, health: Health) -> None:
+    await health.checks.check_once()
+    answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "kubernetes": "ok", "storage": "ok", "details": {}}
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_before_the_first_list_of_each_kind_it_is_not_ready(
+    client: httpx.AsyncClient, health: Health, missing: int
+) -> None:
+    await health.checks.check_once()
+    health.watches[missing].listed = False
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "NotReady")
+    assert (answer.json()["kubernetes"], answer.json()["storage"]) == ("ok", "ok")
+    assert "not been listed" in answer.json()["detail"]
+    assert answer.headers["retry-after"] == "2"
+
+
+async def test_it_says_why_it_is_not_ready(
+    client: httpx.AsyncClient, health: Health, kubernetes: Dependency
+) -> None:
+    kubernetes.fails = AWAY
+    await health.checks.check_once()
+    health.watches[0].listed = False
+    problem = (await client.get("/readyz")).json()
+    assert problem["kubernetes"] == "KubernetesUnavailable"
+    assert "the API server does not answer well (NoAnswer)" in problem["detail"]
+    assert "10.0.0.1" not in str(problem)
+
+
+async def test_what_is_away_does_not_make_it_unready(
+    client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
+) -> None:
+    storage.fails, kubernetes.fails = FULL, AWAY
+    await health.checks.check_once()
+    answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageFull")
+    assert told["details"]["storage"] == str(FULL)
+    storage.fails = kubernetes.fails = None
+    await health.checks.check_once()
+    assert (await client.get("/readyz")).json()["storage"] == "ok"
+
+
+async def test_states_and_the_page_go_on_while_storage_is_away(
+    client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: Bucket, storage: Dependency
+) -> None:
+    job_id = (await client.post("/submit", files={"file": ("a.png", picture())})).json()["job_id"]
+    bucket.away, storage.fails = True, FULL
+    await health.checks.check_once()
+    refused = await client.post("/submit", files={"file": ("a.png", picture())})
+    assert (refused.status_code, refused.json()["reason"]) == (503, "StorageUnavailable")
+    for path in (f"/status/{job_id}", "/ui", "/describers", "/readyz", "/healthz"):
+        assert (await client.get(path)).status_code == 200, path
+
+
+async def test_probes_do_not_wait_and_ask_nobody(
+    client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
+) -> None:
+    for _ in range(10):
+        await client.get("/readyz")
+    assert (storage.asked, kubernetes.asked) == (0, 0)
+
+
+async def test_who_does_not_answer_a_check_is_away(
+    client: httpx.AsyncClient, app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Dependency):
+        async def check(self) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
+    app.state.health = health_of(jobs, Silent(), Silent())
+    await app.state.health.checks.check_once()
+    told = (await client.get("/readyz")).json()
+    assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageUnavailable")
+    assert told["details"]["storage"] == "storage has not answered within 0.01 s"
+
+
+async def test_checks_go_on_for_as_long_as_the_application(
+    client: httpx.AsyncClient, health: Health, storage: Dependency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
+    storage.fails = FULL
+    with health.checks.running():
+        await until(lambda: storage.asked >= 3)
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_checks_that_ended_by_a_bug_are_told_by_the_liveness_probe(
+    client: httpx.AsyncClient, health: Health, kubernetes: Dependency
+) -> None:
+    kubernetes.fails = ZeroDivisionError()
+    with health.checks.running():
+        await until(lambda: not is_alive(health))
+        answer = await client.get("/healthz")
+    assert (answer.status_code, answer.json()["reason"]) == (500, "WatchStopped")
+    assert "no longer checked" in answer.json()["detail"]
+
+
+async def test_an_outage_is_logged_once(
+    health: Health, kubernetes: Dependency, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubernetes.fails = AWAY
+    for _ in range(3):
+        await health.checks.check_once()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+class Pages:
+    """Shows a list in two pages, then a change."""
+
+    def __init__(self) -> None:
+        self.proceed = asyncio.Event()
+
+    async def follow(self, path: str) -> AsyncIterator[Event]:
+        yield Event("LISTING", [{}])
+        await self.proceed.wait()
+        yield Event("LISTED")
+        await asyncio.Event().wait()
+
+
+async def test_everything_is_listed_only_after_the_last_page() -> None:
+    pages = Pages()
+    server: Any = pages
+    seen: list[str] = []
+    following = Following(server, "/api/describers", lambda event: seen.append(event.type))
+    with following.running():
+        await until(lambda: bool(seen))
+        assert not following.listed
+        pages.proceed.set()
+        await until(lambda: following.listed)
+    assert following.resource == "describers"
+
+
+async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def watch(self: Kube, path: str, version: str, selectors: Selectors) -> AsyncIterator[Json]:
+        if version == "1":
+            yield {"type": "BOOKMARK"}
+
+    monkeypatch.setattr(Kube, "watch", watch)
+    nothing: Any = None
+    kube = HeardKube(nothing)
+    assert [event["type"] async for event in kube.watch("/a", "1")] == ["BOOKMARK"]
+    assert [event async for event in kube.watch("/b", "2")] == []
+    assert kube.heard.keys() == {"/a", "/b"}
+
+
+DENIED = StoreUnavailableError("m", Reason.STORAGE_DENIED)
+SKEW = StoreUnavailableError("m", Reason.CLOCK_SKEW)
+GONE = ObjectNotFoundError("m")
+
+Story = list[tuple[str, Exception | None]]
+
+STORIES: dict[str, tuple[Story, str]] = {
+    "nothing happened": ([], "NotChecked"),
+    "a read": ([("read", None)], "ok"),
+    "an object that is missing is an answer": ([("read", SKEW), ("read", GONE)], "ok"),
+    "clocks apart": ([("read", SKEW)], "ClockSkew"),
+    "clocks together again": ([("write", SKEW), ("read", None)], "ok"),
+    "a read does not show that a full disk has room": ([("write", FULL), ("read", None)], "StorageFull"),
+    "nor that writing is allowed": ([("write", DENIED), ("read", None)], "StorageDenied"),
+    "a write does": ([("write", FULL), ("read", None), ("write", None)], "ok"),
+    "reading is refused": ([("write", None), ("read", DENIED)], "StorageDenied"),
+    "and allowed again": ([("read", DENIED), ("read", None)], "ok"),
+}
+
+
+@pytest.mark.parametrize("case", STORIES)
+def test_how_storage_fares(case: str) -> None:
+    now = 1000.0
+    health = StorageHealth(lambda: now)
+    story, state = STORIES[case]
+    for what, error in story:
+        act(health, what, error)
+    assert health.state.state == state
+
+
+def act(health: StorageHealth, what: str, error: Exception | None) -> None:
+    try:
+        with health.observing(writing=what == "write"):
+            if error:
+                raise error
+    except (StoreUnavailableError, ObjectNotFoundError):
+        pass
+
+
+def test_a_refused_write_counts_for_a_while() -> None:
+    times = [1000.0]
+    health = StorageHealth(lambda: times[0])
+    act(health, "write", FULL)
+    act(health, "read", None)
+    for after, state in ((WRITE_REFUSAL_SECONDS - 1, "StorageFull"), (WRITE_REFUSAL_SECONDS, "ok")):
+        times[0] = 1000.0 + after
+        assert health.state.state == state
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+def test_a_clock_that_has_just_begun(seconds: float) -> None:
+    health = StorageHealth(lambda: seconds)
+    act(health, "read", None)
+    assert health.state.is_ok

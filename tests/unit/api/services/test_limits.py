@@ -1,0 +1,67 @@
+"""GET /limits tells clients what they may submit and how long to wait; OpenAPI documents that and submits."""
+
+from typing import Any
+
+import httpx
+import pytest
+from api_fakes import LIMIT, SETTINGS
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.uploads.form import largest_upload_bytes
+from vision_node_api.uploads.form_part import OPTION_NAMES
+from vision_node_contract.images.formats import SUPPORTED
+
+OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}
+
+
+async def test_the_limits(client: httpx.AsyncClient, jobs: Jobs) -> None:
+    answer = await client.get("/limits")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "imageBytes": LIMIT,
+        "imagePixels": SETTINGS.max_image_pixels,
+        "mediaTypes": [known.media_type for known in SUPPORTED],
+        "formats": [known.name for known in SUPPORTED],
+        "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
+        "answerSeconds": 100,
+    }
+
+
+def test_memory_for_uploads_comes_from_the_settings(jobs: Jobs) -> None:
+    limits = jobs.uploads.limits
+    assert limits.memory_bytes == SETTINGS.upload_memory_bytes
+    assert limits.bytes_per_second == SETTINGS.upload_bytes_per_second
+    assert limits.largest_bytes == largest_upload_bytes(SETTINGS.max_image_bytes)
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return found
+
+
+async def test_the_limits_are_documented(document: dict[str, Any]) -> None:
+    told = document["paths"]["/limits"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = document["components"]["schemas"][told["$ref"].rsplit("/", 1)[-1]]
+    assert set(schema["required"]) == {
+        *("imageBytes", "imagePixels", "mediaTypes", "formats", "uploadSeconds", "answerSeconds")
+    }
+    assert all(told["description"] for told in schema["properties"].values())
+
+
+async def test_what_a_submit_takes_is_documented(document: dict[str, Any]) -> None:
+    submit = document["paths"]["/submit"]["post"]
+    content = submit["requestBody"]["content"]
+    assert content.keys() == {"multipart/form-data", "image/*", "application/octet-stream"}
+    form = content["multipart/form-data"]["schema"]
+    assert form["required"] == ["file"]
+    assert form["properties"].keys() == {"file"} | OPTIONS
+    assert content["image/*"]["schema"]["format"] == "binary"
+
+    parameters = {(known["in"], known["name"]): known for known in submit["parameters"]}
+    assert parameters.keys() == {("query", name) for name in OPTIONS} | {("header", "idempotency-key")}
+    assert parameters["query", "detail"]["schema"]["enum"] == ["low", "high", "auto"]
+    assert {"202", "400", "408", "413", "415", "422", "429", "503"} <= submit["responses"].keys()
+
+
+def test_options_are_told_by_their_documented_names() -> None:
+    assert OPTIONS <= OPTION_NAMES

@@ -1,0 +1,163 @@
+"""What Prometheus is told, read by Prometheus' own parser."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+from api_fakes import Bucket, Cluster, picture
+from api_health import PATHS, Dependency, health_of
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from vision_node_api.app import assemble, attach
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.web.http_settings import HttpSettings
+from vision_node_api.web.middleware import put_in_front
+from vision_node_contract.clients.bucket import StoreUnavailableError
+from vision_node_contract.clients.kube import Event, UnavailableError
+from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+async def scrape(client: httpx.AsyncClient) -> Samples:
+    """Return every number by its name and labels."""
+    answer = await client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def number(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((f"vision_node_{name}", tuple(sorted(labels.items()))))
+
+
+def requests(samples: Samples, method: str, route: str, status: str) -> float | None:
+    name = "http_request_duration_seconds_count"
+    return number(samples, name, method=method, route=route, status=status)
+
+
+async def test_submits_are_counted_by_outcome(client: httpx.AsyncClient, bucket: Bucket) -> None:
+    image, text = picture(), b"hello world " * 20
+    assert number(await scrape(client), "submits_total", outcome="Accepted") == 0
+    for data in (image, image, text):
+        await client.post("/submit", files={"file": ("photo.png", data)})
+    bucket.away = True
+    await client.post("/submit", files={"file": ("photo.png", image)})
+    headers = {"Idempotency-Key": "x" * 256}
+    await client.post("/submit", files={"file": ("photo.png", image)}, headers=headers)
+
+    samples = await scrape(client)
+    wanted = {"Accepted": 2, "UnsupportedFormat": 1, "StorageUnavailable": 1, "InvalidRequest": 1}
+    for outcome, count in wanted.items():
+        assert number(samples, "submits_total", outcome=outcome) == count, outcome
+
+
+ROUTES: dict[str, tuple[str, str, str, str]] = {
+    "a poll that the watch answers": ("GET", "/status/job-secret", "/status/{job_id}", "200"),
+    "one that the router answers": ("GET", "/status/job-unknown", "/status/{job_id}", "404"),
+    "a result": ("GET", "/result/job-unknown", "/result/{job_id}", "404"),
+    "a part of the page": ("GET", "/ui/app.js", "/ui/{name}", "200"),
+    "no part of it": ("GET", "/ui/secret", "/ui/{name}", "404"),
+    "the start": ("GET", "/", "/", "307"),
+    "the documentation": ("GET", "/docs", "/docs", "200"),
+    "a file of it": ("GET", "/static-offline-docs/swagger-ui.css", "other", "200"),
+    "a probe": ("GET", "/healthz", "/healthz", "200"),
+    "HEAD": ("HEAD", "/ui", "/ui", "200"),
+    "OPTIONS": ("OPTIONS", "/submit", "/submit", "405"),
+    "the inbox": ("GET", "/inbox", "/inbox", "200"),
+    "an object of it": ("GET", "/inbox/a/secret.png", "/inbox/{name}", "404"),
+    "DELETE": ("DELETE", "/inbox/secret.png", "/inbox/{name}", "404"),
+    "no name for an object": ("POST", "/inbox/.secret", "/inbox/{name}", "422"),
+    "an unknown method": ("BREW", "/ui", "/ui", "405"),
+    "an unknown address": ("GET", "/secret", "other", "404"),
+    "an unknown address below another": ("GET", "/ui/a/secret", "other", "404"),
+    "a slash too many": ("GET", "/ui/", "other", "307"),
+}
+
+
+@pytest.mark.parametrize("case", ROUTES)
+async def test_requests_are_counted_by_route_and_never_by_address(
+    client: httpx.AsyncClient, jobs: Jobs, case: str
+) -> None:
+    body = {"metadata": {"name": "job-secret", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
+    jobs.cache.observe(Event("ADDED", [body]))
+    method, path, route, status = ROUTES[case]
+    await client.request(method, path)
+    told = {"HEAD": "GET", "BREW": "other"}.get(method, method)
+    assert requests(await scrape(client), told, route, status) == 1
+    assert "secret" not in (await client.get("/metrics")).text
+
+
+async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> None:
+    body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
+    jobs.cache.observe(Event("ADDED", [body]))
+    served = put_in_front(app, HttpSettings(root_path="/vision"), app.state.metrics)
+    transport = httpx.ASGITransport(served)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        for path in ("/vision/status/job-a", "/status/job-a", "/vision/status/job-b"):
+            await client.get(path)
+        samples = await scrape(client)
+    assert requests(samples, "GET", "/status/{job_id}", "200") == 2
+    assert requests(samples, "GET", "/status/{job_id}", "404") == 1
+
+
+async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
+    storage, kubernetes = Dependency(), Dependency()
+    health = health_of(jobs, storage, kubernetes)
+    app = assemble()
+    attach(app, jobs, health, {})
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        await health.checks.check_once()
+        samples = await scrape(client)
+        for reason in STORAGE_REASONS:
+            assert number(samples, "storage_errors_total", reason=reason) == 0
+        assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (1, 1)
+
+        storage.fails = StoreUnavailableError("m", Reason.STORAGE_FULL)
+        kubernetes.fails = UnavailableError(0, "NoAnswer", "m")
+        await health.checks.check_once()
+        samples = await scrape(client)
+    assert number(samples, "storage_errors_total", reason="StorageFull") == 1
+    assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
+
+
+async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
+    app = assemble()
+    heard = {PATHS[0]: time.monotonic() - 100}
+    attach(app, jobs, health_of(jobs), heard)
+    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        with jobs.uploads.admit() as place:
+            await place.hold(1000)
+            samples = await scrape(client)
+    assert number(samples, "unfinished_jobs") == 1
+    assert number(samples, "upload_bytes") == 1000
+    age = number(samples, "watch_age_seconds", resource="imagejobs")
+    assert age is not None
+    assert 100 <= age < 110
+    assert number(samples, "watch_age_seconds", resource="describers") is None
+
+
+async def test_two_applications_count_apart(app: FastAPI, client: httpx.AsyncClient) -> None:
+    await client.get("/nothing")
+    assert requests(await scrape(client), "GET", "other", "404") == 1
+    assert b"http_request_duration_seconds_count" not in assemble().state.metrics.text()
+
+
+async def test_no_job_and_no_secret_is_told(
+    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket
+) -> None:
+    files: Any = {"file": ("name-secret.png", picture())}
+    data = {"prompt": "prompt-secret"}
+    answer = await client.post("/submit?a=query-secret", files=files, data=data)
+    job_id = answer.json()["job_id"]
+    await client.get(f"/status/{job_id}", headers={"Authorization": "Bearer secret"})
+    text = (await client.get("/metrics")).text
+    assert job_id not in text
+    assert "secret" not in text

@@ -1,0 +1,158 @@
+"""Results of jobs that this replica's watch shows late, and of jobs whose object was overwritten."""
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+from api_fakes import Bucket, Cluster
+from vision_node_api.services.jobs import Jobs
+from vision_node_contract.clients.kube import Event, UnavailableError
+from vision_node_contract.models.imagejob import ImageJob
+
+INLINE = {"description": "d", "alt": "a", "caption": "c", "describer": "metadata", "seconds": 1}
+DONE = {"phase": "done", "result": {"describer": "metadata", "summary": "s", "inline": INLINE}}
+QUEUED, PROCESSING = {"phase": "queued"}, {"phase": "processing", "worker": "w"}
+FAILED = {
+    "phase": "failed",
+    "error": {"reason": "ImageUnreadable", "message": "m", "retryable": False},
+}
+NOBODY: None = None
+AWAY = UnavailableError(0, "NoAnswer", "away")
+
+Status = dict[str, Any] | None
+
+
+def body(status: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": "job-a", "uid": "u", "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": {"image": {"key": "images/a"}}, "status": status}
+
+
+CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
+    "done at another replica": (PROCESSING, DONE, 200, None),
+    "done before this watch showed it at all": (NOBODY, DONE, 200, None),
+    "failed at another replica": (PROCESSING, FAILED, 409, "ImageUnreadable"),
+    "really not done": (PROCESSING, PROCESSING, 409, "NotDone"),
+    "really queued": (QUEUED, QUEUED, 409, "NotDone"),
+    "deleted at another replica": (PROCESSING, NOBODY, 404, "JobNotFound"),
+    "unknown": (NOBODY, NOBODY, 404, "JobNotFound"),
+    "failed": (FAILED, FAILED, 409, "ImageUnreadable"),
+    "failed, deleted, and done under the same idempotency key": (FAILED, DONE, 200, None),
+    "failed and deleted": (FAILED, NOBODY, 404, "JobNotFound"),
+    "unfinished, and the API server is away": (PROCESSING, AWAY, 503, "KubernetesUnavailable"),
+    "unknown, and the API server is away": (NOBODY, AWAY, 503, "KubernetesUnavailable"),
+    "failed, and the API server is away": (FAILED, AWAY, 409, "ImageUnreadable"),
+    "done, and the API server is away": (DONE, AWAY, 200, None),
+}
+"""What the watch shows, what the API server has, and the answer."""
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_refusal_rests_on_what_the_api_server_has(
+    client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster, case: str
+) -> None:
+    shown, had, status, reason = CASES[case]
+    if shown:
+        jobs.cache.observe(Event("ADDED", [body(shown)]))
+    if isinstance(had, Exception):
+        cluster.get_fails = had
+    elif had:
+        cluster.jobs["job-a"] = ImageJob.model_validate(body(had))
+
+    answer = await client.get("/result/job-a")
+    assert (answer.status_code, answer.json().get("reason")) == (status, reason)
+
+
+async def test_a_result_that_the_watch_shows_costs_the_api_server_nothing(
+    client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
+) -> None:
+    jobs.cache.observe(Event("ADDED", [body(DONE)]))
+    cluster.get_fails = AssertionError("asked")
+    assert (await client.get("/result/job-a")).status_code == 200
+
+
+async def test_states_are_told_as_the_watch_shows_them(
+    client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
+) -> None:
+    """Clients ask for states again and again; a result is asked for once."""
+    jobs.cache.observe(Event("ADDED", [body(PROCESSING)]))
+    cluster.get_fails = AssertionError("asked")
+    assert (await client.get("/status/job-a")).json()["status"] == "processing"
+
+
+STORED = json.dumps(INLINE).encode()
+FORGED = json.dumps({**INLINE, "description": "what another worker wrote"}).encode()
+LARGE = b'{"description":"' + b"x" * (16 << 20)
+SHA256 = hashlib.sha256(STORED).hexdigest()
+
+STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
+    "as its worker stored it": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED, 200, None),
+    "of an older worker, which told no hash": ({}, STORED, 200, None),
+    "of one that told no size": ({"sha256": SHA256}, STORED, 200, None),
+    "overwritten": ({"sha256": SHA256, "sizeBytes": len(STORED)}, FORGED, 502, "ResultChanged"),
+    "overwritten by as many bytes": (
+        {"sha256": SHA256, "sizeBytes": len(STORED)},
+        STORED.replace(b'"d"', b'"e"'),
+        502,
+        "ResultChanged",
+    ),
+    "cut off": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED[:-1], 502, "ResultChanged"),
+    "emptied": ({"sha256": SHA256, "sizeBytes": len(STORED)}, b"", 502, "ResultChanged"),
+    "overwritten by more than is read": ({"sha256": SHA256}, LARGE, 502, "ResultChanged"),
+    "stored as more than is read": (
+        {"sha256": hashlib.sha256(LARGE).hexdigest(), "sizeBytes": len(LARGE)},
+        LARGE,
+        502,
+        "ResultUnreadable",
+    ),
+    "no result, as it was stored": (
+        {"sha256": hashlib.sha256(b"x").hexdigest(), "sizeBytes": 1},
+        b"x",
+        502,
+        "ResultUnreadable",
+    ),
+}
+"""The object according to the status, the actual object, and the answer."""
+
+
+@pytest.mark.parametrize("case", STORED_RESULTS)
+async def test_a_stored_result_is_what_its_worker_stored(
+    client: httpx.AsyncClient,
+    jobs: Jobs,
+    bucket: Bucket,
+    caplog: pytest.LogCaptureFixture,
+    case: str,
+) -> None:
+    said, stored, status, reason = STORED_RESULTS[case]
+    bucket.objects["results/u/1"] = stored
+    result = {"describer": "metadata", "summary": "s", "key": "results/u/1", **said}
+    jobs.cache.observe(Event("ADDED", [body({"phase": "done", "attempts": 1, "result": result})]))
+    with caplog.at_level(logging.WARNING):
+        answer = await client.get("/result/job-a")
+    told = answer.json()
+    assert (answer.status_code, told.get("reason")) == (status, reason)
+    assert "what another worker wrote" not in answer.text
+    assert (reason == "ResultChanged") == ("results/u/1" in caplog.text)
+
+
+async def test_no_more_is_read_than_the_worker_stored(jobs: Jobs, client: httpx.AsyncClient) -> None:
+    asked: list[int] = []
+
+    class Asked:
+        async def get(self, key: str, most: int) -> bytes:
+            asked.append(most)
+            return STORED
+
+    object.__setattr__(jobs, "store", Asked())
+    result = {
+        "describer": "metadata",
+        "summary": "s",
+        "key": "results/u/1",
+        "sha256": SHA256,
+        "sizeBytes": len(STORED),
+    }
+    jobs.cache.observe(Event("ADDED", [body({"phase": "done", "attempts": 1, "result": result})]))
+    assert (await client.get("/result/job-a")).status_code == 200
+    assert asked == [len(STORED)]

@@ -1,0 +1,96 @@
+"""What users are told while the bucket fails: the bucket's own reason, and what to do."""
+
+from typing import Any
+
+import httpx
+import pytest
+from api_fakes import Bucket, Cluster, picture
+from vision_node_api.services.jobs import Jobs
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+
+
+class FailingBucket(Bucket):
+    """Keeps objects in a dict, and fails as it is told."""
+
+    fails: Exception | None = None
+
+    async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
+        if self.fails:
+            raise self.fails
+        await super().put(key, data, media_type, sha256)
+
+    async def get(self, key: str, most: int) -> bytes:
+        if self.fails:
+            raise self.fails
+        return await super().get(key, most)
+
+
+@pytest.fixture
+def bucket() -> FailingBucket:
+    return FailingBucket()
+
+
+def failure(reason: Reason) -> StoreUnavailableError:
+    return StoreUnavailableError(f"told about {reason}", reason, "TheCode")
+
+
+async def submit(client: httpx.AsyncClient) -> httpx.Response:
+    return await client.post("/submit", files={"file": ("photo.png", picture())})
+
+
+@pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
+async def test_a_submit_is_refused_with_the_reason(
+    client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
+) -> None:
+    bucket.fails = failure(reason)
+    answer = await submit(client)
+    problem = answer.json()
+    assert (answer.status_code, problem["reason"]) == (503, reason)
+    assert f"told about {reason}" in problem["detail"]
+    assert cluster.jobs == {}
+    assert jobs.storage.state.state == reason
+    assert jobs.storage.errors[reason] == 1
+
+    bucket.fails = None
+    assert (await submit(client)).status_code == 202
+    assert jobs.storage.state.is_ok
+
+
+@pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
+async def test_clients_come_back_later_where_a_person_has_to_act(
+    client: httpx.AsyncClient, bucket: FailingBucket, reason: Reason
+) -> None:
+    bucket.fails = failure(reason)
+    wanted = "2" if reason is Reason.STORAGE_UNAVAILABLE else "30"
+    assert (await submit(client)).headers["retry-after"] == wanted
+
+
+def large_result() -> ImageJob:
+    result = {"describer": "metadata", "summary": "s", "key": "results/u/1"}
+    status: dict[str, Any] = {"phase": "done", "attempts": 1, "result": result}
+    metadata = {"name": "job-a", "uid": "u", "resourceVersion": "1"}
+    body = {"metadata": metadata, "spec": {"image": {"key": "images/a"}}, "status": status}
+    return ImageJob.model_validate(body)
+
+
+@pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
+async def test_so_is_a_result_that_lies_in_the_bucket(
+    client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
+) -> None:
+    cluster.jobs["job-a"] = large_result()
+    bucket.fails = failure(reason)
+    answer = await client.get("/result/job-a")
+    assert (answer.status_code, answer.json()["reason"]) == (503, reason)
+    assert jobs.storage.state.state == reason
+
+
+async def test_a_result_that_was_removed_says_nothing_against_the_bucket(
+    client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs
+) -> None:
+    cluster.jobs["job-a"] = large_result()
+    bucket.fails = ObjectNotFoundError("no such object")
+    answer = await client.get("/result/job-a")
+    assert (answer.status_code, answer.json()["reason"]) == (410, "ResultGone")
+    assert jobs.storage.state.is_ok

@@ -1,0 +1,326 @@
+"""Slow uploads: progress counts and not time, they hold what has come, and others are served."""
+
+import asyncio
+import gc
+from collections.abc import Iterable
+
+import pytest
+from api_fakes import LIMIT, Bucket, picture
+from api_server import Answer, Connection, ask, post, until
+from form_bytes import FORM_TYPE, file, form
+from starlette.requests import Request
+from starlette.types import Message
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.uploads.form import Upload, largest_upload_bytes, read_upload
+from vision_node_api.uploads.minimum_rate import GRACE_SECONDS, MinimumRate, longest_upload_seconds
+from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits
+from vision_node_api.web.problems import Problem
+
+PNG = picture()
+RATE = 4096
+MEBIBYTE = 1 << 20
+IMAGE_BYTES = 20 * MEBIBYTE
+LARGEST = largest_upload_bytes(LIMIT)
+
+
+class SlowClient:
+    """An ASGI channel whose client takes its time, on a clock that no test has to wait for."""
+
+    def __init__(self, arrivals: Iterable[tuple[float, bytes]], length: int | None = None) -> None:
+        self.now = 1000.0
+        self._length = b"" if length is None else str(length).encode()
+        self._arrivals = list(arrivals)
+
+    async def receive(self) -> Message:
+        seconds, data = self._arrivals.pop(0)
+        self.now += seconds
+        return {"type": "http.request", "body": data, "more_body": bool(self._arrivals)}
+
+    def clock(self) -> float:
+        return self.now
+
+    async def upload(self, limiter: UploadLimiter | None = None) -> Upload:
+        scope = {
+            "type": "http",
+            "path": "/submit",
+            "query_string": b"",
+            "headers": [(b"content-type", b"image/png"), (b"content-length", self._length)],
+        }
+        limits = UploadLimits(40 * MEBIBYTE, largest_upload_bytes(IMAGE_BYTES), RATE)
+        with (limiter or UploadLimiter(limits)).admit() as place:
+            return await read_upload(Request(scope, self.receive), place, IMAGE_BYTES, self.clock)
+
+
+def steady(size: int, bytes_per_second: float, pieces: int = 500) -> list[tuple[float, bytes]]:
+    """Return the arrivals of a PNG of `size` bytes at a steady rate."""
+    data = PNG + bytes(size - len(PNG))
+    step = -(-size // pieces)
+    return [
+        (len(piece) / bytes_per_second, piece)
+        for piece in (data[at : at + step] for at in range(0, size, step))
+    ]
+
+
+FIRST, LAST = PNG[:50], PNG[50:]
+
+UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
+    "15 MB at 200 kB/s": (steady(15_000_000, 200_000), True),
+    "20 MiB at 200 kB/s": (steady(20 * MEBIBYTE, 200_000), True),
+    "20 MiB at a little more than the least": (steady(20 * MEBIBYTE, RATE * 1.01, 20_000), True),
+    "a megabyte at a little less than the least": (steady(1_000_000, RATE * 0.8, 2000), False),
+    "200 kB at less than the least, within the grace": (steady(200_000, RATE * 0.9), True),
+    "a byte a second": ([(1.0, bytes([byte])) for byte in PNG], False),
+    "a start after 29 s": ([(29.0, FIRST), (0.0, LAST)], True),
+    "a start after 31 s": ([(31.0, FIRST), (0.0, LAST)], False),
+    "a pause of 29 s": (
+        [(1.0, PNG + bytes(100_000)), (29.0, b"x"), (1.0, b"x" * RATE * 29), (29.0, b"x")],
+        True,
+    ),
+    "a pause of 31 s": ([(1.0, PNG + bytes(100_000)), (31.0, b"x")], False),
+    "pauses that add up": ([(0.0, FIRST), (20.0, LAST), (20.0, b"x")], False),
+    "a fast start does not pay for a long pause": ([(0.1, PNG + bytes(10_000_000)), (31.0, b"x")], False),
+    "nothing for a long time, at the end": ([(0.0, PNG), (31.0, b"")], False),
+}
+
+
+@pytest.mark.parametrize("case", UPLOADS)
+async def test_progress_counts_and_not_time(case: str) -> None:
+    arrivals, taken = UPLOADS[case]
+    client = SlowClient(arrivals)
+    if taken:
+        assert (await client.upload()).data == b"".join(data for _, data in arrivals)
+        return
+    with pytest.raises(Problem) as refused:
+        await client.upload()
+    assert (refused.value.status, refused.value.reason) == (408, "UploadTooSlow")
+    assert "4096 bytes a second" in refused.value.detail
+
+
+async def test_a_byte_a_second_is_ended_after_the_grace() -> None:
+    client = SlowClient([(1.0, b"x")] * 1000)
+    with pytest.raises(Problem):
+        await client.upload()
+    assert GRACE_SECONDS - 1 <= client.now - 1000 <= GRACE_SECONDS + 1
+
+
+@pytest.mark.parametrize("size", [1, 10_000, 1_000_000])
+def test_no_upload_takes_longer_than_its_size_allows(size: int) -> None:
+    rate = MinimumRate(RATE)
+    seconds = 0.0
+    for _ in range(size // 1000):
+        waited = rate.seconds_left * 0.999
+        rate.record(1000, waited)
+        seconds += waited
+    assert seconds <= longest_upload_seconds(size, RATE)
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_second", "least", "most"),
+    [(200_000, 4.0, 4.4), (1_000_000, 5.6, 5.9), (10_000_000, 15.0, 15.0)],
+)
+async def test_memory_is_taken_a_little_ahead(bytes_per_second: float, least: float, most: float) -> None:
+    """A slow upload of 15 MB holds little more than what has come; a fast one takes what it will need."""
+    arrivals = steady(15_000_000, bytes_per_second)
+    limits = UploadLimits(40 * MEBIBYTE, largest_upload_bytes(IMAGE_BYTES), RATE)
+    limiter = UploadLimiter(limits)
+    held: list[int] = []
+
+    class Watched(SlowClient):
+        async def receive(self) -> Message:
+            held.append(limiter.held_bytes)
+            return await super().receive()
+
+    await Watched(arrivals, 15_000_000).upload(limiter)
+    a_quarter = held[len(held) // 4]
+    assert least <= a_quarter / 1_000_000 <= most
+    assert limiter.held_bytes == 0
+
+
+def limit_uploads(
+    jobs: Jobs, *, memory: int = LARGEST * 4, at_once: int = 100, grace: float = 60, stall: float = 60
+) -> UploadLimiter:
+    """Put other limits in place."""
+    limits = UploadLimits(memory, LARGEST, RATE, grace, at_once, wait_seconds=60, stall_seconds=stall)
+    limiter = UploadLimiter(limits)
+    object.__setattr__(jobs, "uploads", limiter)
+    return limiter
+
+
+START = file("file", b"").removesuffix(b"\r\n")
+
+
+def head(length: int | None) -> bytes:
+    """Return the head of a submit, with a length or in chunks."""
+    framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    return f"POST /submit HTTP/1.1\r\nHost: api\r\n{framing}\r\nContent-Type: {FORM_TYPE}\r\n\r\n".encode()
+
+
+async def stalled(
+    port: int, image: bytes, group: asyncio.TaskGroup, each: float | None = None
+) -> asyncio.Task[Answer]:
+    """Begin an upload that stalls 1 KiB before its end, or sends a byte `each` so many seconds."""
+
+    async def upload() -> Answer:
+        async with Connection.open(port) as connection:
+            await connection.send(head(len(START + image) + 1024) + START + image)
+            answer = asyncio.create_task(connection.answer())
+            while each and not (await asyncio.wait({answer}, timeout=each))[0]:
+                await connection.send(b"x")
+            return await answer
+
+    return group.create_task(upload())
+
+
+async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second(
+    port: int, jobs: Jobs
+) -> None:
+    limiter = jobs.uploads
+    async with asyncio.TaskGroup() as group:
+        slow = [await stalled(port, PNG[:1], group, each=1.0) for _ in range(12)]
+        await until(lambda: limiter.uploads == 12 and limiter.held_bytes >= 12)
+
+        answer = await ask(port, post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
+        assert answer.status == 202
+        assert limiter.uploads == 12
+        assert limiter.held_bytes < 12 * 1024, "what they have sent, and what may come in two seconds"
+        for task in slow:
+            task.cancel()
+    await until(lambda: limiter.uploads == 0)
+    assert limiter.held_bytes == 0
+
+
+async def test_slow_clients_are_told_and_their_connection_stays_usable(port: int, jobs: Jobs) -> None:
+    limiter = limit_uploads(jobs, grace=0.05)
+    async with Connection.open(port) as connection:
+        await connection.send(head(len(START) + 9) + START)
+        answer = await connection.answer()
+        assert (answer.status, answer.json["reason"], answer.is_problem) == (408, "UploadTooSlow", True)
+        assert limiter.uploads == 0
+        await connection.send(b"x" * 9 + post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
+        assert (await connection.answer()).status == 202
+
+
+async def test_while_memory_is_short_those_who_stall_make_room(port: int, jobs: Jobs, bucket: Bucket) -> None:
+    """Uploads fill all memory and stall; the next one waits until one of them is given up, and is taken."""
+    image = PNG + bytes(20_000)
+    size = len(image) + 1024
+    limiter = limit_uploads(jobs, memory=LARGEST + 3 * size, stall=0.1)
+    async with asyncio.TaskGroup() as group:
+        slow = [await stalled(port, image, group) for _ in range(3)]
+        await until(lambda: limiter.held_bytes == 3 * size)
+        slow.append(await stalled(port, image + bytes(20_000), group))
+        await until(lambda: limiter.held_bytes == 4 * size + 20_000)
+
+        answer = await ask(port, post(form(file("file", image)), f"Content-Type: {FORM_TYPE}"))
+        assert answer.status == 202, answer.body
+        refused, others = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
+    for answer in (task.result() for task in refused):
+        assert (answer.status, answer.json["reason"]) == (429, "TooManyUploads")
+        assert answer.headers["retry-after"] == "5"
+    await until(lambda: limiter.held_bytes == 0)
+    assert list(bucket.objects.values()) == [image]
+
+
+async def test_uploads_that_fill_the_memory_together_are_all_taken(
+    port: int, jobs: Jobs, bucket: Bucket
+) -> None:
+    limiter = limit_uploads(jobs, memory=LARGEST)
+    body = form(file("file", PNG + bytes(LIMIT - len(PNG))))
+    request = post(body, f"Content-Type: {FORM_TYPE}")
+    answers = await asyncio.gather(*(ask(port, request) for _ in range(20)))
+    assert [answer.status for answer in answers] == [202] * 20
+    assert len(bucket.objects) == 20
+    assert limiter.held_bytes == 0
+
+
+async def test_beyond_so_many_uploads_there_is_no_place(port: int, jobs: Jobs) -> None:
+    limiter = limit_uploads(jobs, at_once=2)
+    request = post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}")
+    async with asyncio.TaskGroup() as group:
+        slow = [await stalled(port, b"", group) for _ in range(2)]
+        await until(lambda: limiter.uploads == 2)
+        answer = await ask(port, request)
+        assert (answer.status, answer.json["reason"], answer.is_problem) == (429, "TooManyUploads", True)
+        assert answer.headers["retry-after"] == "5"
+        for task in slow:
+            task.cancel()
+    await until(lambda: limiter.uploads == 0)
+    assert (await ask(port, request)).status == 202
+
+
+LARGE = PNG + bytes(LIMIT - len(PNG))
+
+ENDS: dict[str, bytes] = {
+    "taken": post(form(file("file", LARGE)), f"Content-Type: {FORM_TYPE}"),
+    "too large": post(form(file("file", LARGE + b"x")), f"Content-Type: {FORM_TYPE}"),
+    "far too large": post(form(file("file", LARGE * 40)), f"Content-Type: {FORM_TYPE}"),
+    "no image": post(form(file("file", b"x" * LIMIT)), f"Content-Type: {FORM_TYPE}"),
+    "two images": post(form(file("a", LARGE), file("b", PNG)), f"Content-Type: {FORM_TYPE}"),
+    "an unknown describer": post(LARGE, "Content-Type: image/png", path="/submit?describer=no"),
+    "a client that goes away": head(100_000) + START + LARGE,
+    "a broken chunk": head(None) + b"%x\r\n%b\r\nno size\r\n" % (len(START + PNG), START + PNG),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+async def test_memory_is_given_back_however_an_upload_ends(port: int, jobs: Jobs, case: str) -> None:
+    limiter = jobs.uploads
+    async with Connection.open(port) as connection:
+        await connection.send(ENDS[case])
+        if case == "a client that goes away":
+            await until(lambda: limiter.held_bytes >= LIMIT)
+        else:
+            await connection.answer()
+    await until(lambda: limiter.uploads == 0)
+    assert limiter.held_bytes == 0
+
+
+async def test_memory_is_given_back_before_a_refused_upload_is_drained(port: int, jobs: Jobs) -> None:
+    limiter = jobs.uploads
+    async with Connection.open(port) as connection:
+        await connection.send(head(LARGEST - 10) + START + LARGE)
+        await until(lambda: limiter.held_bytes >= LIMIT)
+        await connection.send(b"x" * 100)
+        await until(lambda: limiter.held_bytes == 0)
+        assert limiter.uploads == 1, "still reading"
+        gc.collect()
+        assert not [found for found in gc.get_objects() if type(found) is bytes and len(found) >= LIMIT]
+        await connection.send(b"x" * (LARGEST - 10 - len(START) - LIMIT - 100))
+        assert (await connection.answer()).status == 413
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_large_uploads_with_expect_and_in_chunks(port: int, bucket: Bucket, framing: str) -> None:
+    """As curl sends them: it asks first, and continues when it may."""
+    body = form(file("file", LARGE))
+    length = len(body) if framing == "length" else None
+    request = head(length).replace(b"Host", b"Expect: 100-continue\r\nHost")
+    async with Connection.open(port) as connection:
+        await connection.send(request)
+        assert (await connection.answer()).status == 100
+        await connection.send(
+            body if length else b"".join(b"%x\r\n%b\r\n" % (len(it), it) for it in (body, b""))
+        )
+        assert (await connection.answer()).status == 202
+    assert list(bucket.objects.values()) == [LARGE]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (head(LARGEST + 1), 413),
+        (head(9).replace(FORM_TYPE.encode(), b"text/plain"), 415),
+        (head(9).replace(b"/submit", b"/nothing"), 404),
+        (head(9).replace(b"/submit", b"/limits"), 405),
+    ],
+)
+async def test_who_asks_first_is_refused_before_it_sends(port: int, sent: bytes, status: int) -> None:
+    """What the client sends next could not be told from a body, so the connection ends."""
+    async with Connection.open(port) as connection:
+        await connection.send(sent.replace(b"Host", b"Expect: 100-continue\r\nHost"))
+        answer = await connection.answer()
+        assert (answer.status, answer.is_problem) == (status, True)
+        assert answer.headers["connection"] == "close"
+        assert await connection.ended() == b""

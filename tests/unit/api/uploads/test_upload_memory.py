@@ -1,0 +1,171 @@
+"""Who gets how much of the uploads' memory, and that one upload can always be completed."""
+
+import asyncio
+import random
+
+import pytest
+from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits, UploadPlace
+from vision_node_api.uploads.upload_memory import UploadMemory
+from vision_node_api.web.problems import Problem
+
+SHARED, RESERVE = 100, 50
+
+STEPS = {
+    "memory is taken as bytes arrive": "a=10 a=20 b=80",
+    "what does not fit goes into the reserve": "a=100 b=50 c=1!",
+    "the reserve is for one upload": "a=100 b=1 c=1! b=50",
+    "moving into the reserve makes room for others": "a=40 b=60 a=41 c=40",
+    "the reserve is not exceeded": "a=100 b=50 b=51! b=50",
+    "memory given back is used by others": "a=100 b=50 a=50 c=50",
+    "the reserve is free when its upload ends": "a=100 b=50 b=0 c=50",
+    "an upload that shrinks stays in the reserve": "a=100 b=50 b=1 c=1!",
+    "a refusal changes nothing": "a=100 b=1 c=9! a=91 c=9",
+    "an upload larger than the reserve needs the shared part": "a=51 b=51! a=49 b=51",
+    "an upload that holds nothing can end": "a=0 a=0",
+}
+"""Which upload holds how much from then on; `!` where that is refused."""
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_memory_is_granted(case: str) -> None:
+    memory = UploadMemory(SHARED, RESERVE)
+    for step in STEPS[case].split():
+        upload, size = step.removesuffix("!").split("=")
+        assert memory.resize(upload, int(size)) is not step.endswith("!"), step
+
+
+def test_without_a_shared_part_one_upload_at_a_time_is_taken() -> None:
+    memory = UploadMemory(0, RESERVE)
+    assert memory.resize("a", 1)
+    assert not memory.resize("b", 1)
+    assert memory.resize("a", RESERVE)
+    assert memory.resize("a", 0)
+    assert memory.resize("b", RESERVE)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_some_upload_can_always_go_on(seed: int) -> None:
+    """Uploads grow at random and never give up: all of them are completed, one after another if need be."""
+    chance = random.Random(seed)  # noqa: S311 (no secret)
+    memory = UploadMemory(SHARED, RESERVE)
+    wanted = {name: chance.randint(1, RESERVE) for name in range(30)}
+    held = dict.fromkeys(wanted, 0)
+    while held:
+        grown = False
+        for name in chance.sample(sorted(held), len(held)):
+            size = min(held[name] + chance.randint(1, 9), wanted[name])
+            if memory.resize(name, size):
+                held[name], grown = size, True
+        assert grown, "no upload can go on"
+        assert memory.held_bytes <= SHARED + RESERVE
+        for name in [name for name, size in held.items() if size == wanted[name]]:
+            memory.resize(name, 0)
+            del held[name]
+    assert memory.held_bytes == 0
+
+
+def limiter(memory: int = SHARED + RESERVE, at_once: int = 100, wait: float = 60) -> UploadLimiter:
+    return UploadLimiter(UploadLimits(memory, RESERVE, 1, at_once=at_once, wait_seconds=wait))
+
+
+async def started(place: UploadPlace, size: int, ahead: int = 0) -> "asyncio.Task[None]":
+    """Begin to ask for memory."""
+    task = asyncio.create_task(place.hold(size, ahead))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_the_reserve_goes_to_the_upload_that_waits_longest() -> None:
+    limit = limiter()
+    with limit.admit() as a, limit.admit() as b, limit.admit() as c, limit.admit() as d:
+        await a.hold(100)
+        await b.hold(50)
+        first, second = await started(c, 20), await started(d, 20)
+        await b.hold(0)
+        await first
+        assert not second.done()
+        await c.hold(0)
+        await second
+    assert limit.held_bytes == 0
+
+
+async def test_small_uploads_pass_large_ones_that_wait() -> None:
+    limit = limiter()
+    with limit.admit() as a, limit.admit() as b, limit.admit() as c, limit.admit() as d:
+        await a.hold(90)
+        await b.hold(50)
+        large = await started(c, 20)
+        await d.hold(10)
+        assert not large.done()
+        await a.hold(80)
+        await d.hold(0)
+        await large
+        assert limit.held_bytes == 80 + 50 + 20
+
+
+async def test_an_upload_in_the_reserve_never_waits() -> None:
+    limit = limiter()
+    with limit.admit() as a, limit.admit() as b, limit.admit() as c:
+        await a.hold(100)
+        await b.hold(1)
+        waiting = await started(c, 1)
+        for size in (2, RESERVE, 1, 2):
+            await b.hold(size)
+        assert not waiting.done()
+        await b.hold(0)
+        await waiting
+
+
+async def test_who_waits_for_memory_ahead_holds_none_ahead() -> None:
+    limit = limiter()
+    with limit.admit() as a, limit.admit() as b, limit.admit() as c:
+        await a.hold(50)
+        await b.hold(10, 40)
+        await c.hold(1, 49)
+        assert limit.held_bytes == 150
+        waiting = await started(b, 12, 40)
+        assert limit.held_bytes == 50 + 12 + 50
+        await a.hold(40)
+        await waiting
+        assert limit.held_bytes == 40 + 52 + 50
+
+
+async def test_who_waits_too_long_is_told_to_come_back_and_gives_its_memory_back() -> None:
+    limit = limiter(wait=0.01)
+    with limit.admit() as a, limit.admit() as b:
+        await a.hold(100)
+        await b.hold(50)
+        with pytest.raises(Problem) as refused, limit.admit() as c:
+            await c.hold(1)
+        problem = refused.value
+        assert (problem.status, problem.reason, problem.headers) == (
+            429,
+            "TooManyUploads",
+            {"Retry-After": "5"},
+        )
+        assert limit.held_bytes == 150
+        await b.hold(0)
+        with limit.admit() as d:
+            await d.hold(50)
+
+
+@pytest.mark.parametrize(
+    "error", [Problem(400, "X", "x"), RuntimeError(), asyncio.CancelledError(), GeneratorExit()]
+)
+async def test_memory_is_given_back_however_an_upload_ends(error: BaseException) -> None:
+    limit = limiter(at_once=1)
+    for _ in range(3):
+        with pytest.raises(type(error)), limit.admit() as place:  # noqa: PT012 (what the block does is the case)
+            await place.hold(RESERVE)
+            raise error
+    assert limit.held_bytes == 0
+
+
+async def test_there_are_only_so_many_uploads() -> None:
+    limit = limiter(at_once=2)
+    with limit.admit(), limit.admit(), pytest.raises(Problem) as refused, limit.admit():
+        pass
+    assert (refused.value.status, refused.value.reason) == (429, "TooManyUploads")
+    assert refused.value.headers == {"Retry-After": "5"}
+    with limit.admit(), limit.admit():
+        pass

@@ -1,0 +1,126 @@
+"""The API's view of ImageJobs: what the watch shows, read through where it lags."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from vision_node_api.watch.follower import Following
+from vision_node_api.watch.imagejob_cache import JobCache
+from vision_node_contract.clients.kube import Event, NotFoundError
+from vision_node_contract.models.imagejob import ImageJob
+
+
+def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": name, "resourceVersion": "1"},
+        "spec": {"image": {"key": "images/1"}},
+        "status": {"phase": phase, **status},
+    }
+
+
+class Server:
+    """Has the ImageJob `late` only; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def get(self, name: str) -> ImageJob:
+        self.reads += 1
+        if name != "late":
+            raise NotFoundError(404, "NotFound", name)
+        return ImageJob.model_validate(body(name))
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def cache(server: Server) -> JobCache:
+    return JobCache(server)  # type: ignore[arg-type]
+
+
+async def phase(cache: JobCache, name: str) -> str:
+    return (await cache.get(name)).status.phase
+
+
+async def test_what_the_watch_shows_is_not_asked_for(cache: JobCache, server: Server) -> None:
+    cache.observe(Event("LISTING", [body("a"), body("b", "done")]))
+    cache.observe(Event("LISTED", names=frozenset("ab")))
+    cache.observe(Event("ADDED", [body("c")]))
+    cache.observe(Event("MODIFIED", [body("a", "processing")]))
+    assert [await phase(cache, name) for name in "abc"] == ["processing", "done", "queued"]
+    cache.observe(Event("MODIFIED", [body("a", "failed")]))
+    assert await phase(cache, "a") == "failed"
+    assert server.reads == 0
+
+
+async def test_what_it_does_not_show_yet_is_read_through(cache: JobCache, server: Server) -> None:
+    assert await phase(cache, "late") == "queued"
+    assert server.reads == 1
+    with pytest.raises(NotFoundError):
+        await cache.get("nobody")
+
+
+@pytest.mark.parametrize("gone", [Event("DELETED", [body("a", "done")]), Event("LISTED")])
+@pytest.mark.parametrize("before", ["queued", "done"])
+async def test_what_is_gone_is_gone(cache: JobCache, gone: Event, before: str) -> None:
+    cache.observe(Event("LISTING", [body("a", before)]))
+    cache.observe(gone)
+    with pytest.raises(NotFoundError):
+        await cache.get("a")
+
+
+async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
+    inline = {"description": "Image Description:", "alt": "a", "caption": "c", "describer": "metadata"}
+    whole = {"describer": "metadata", "summary": "s", "inline": {**inline, "seconds": 0.5, "facts": {"x": 1}}}
+    shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
+    cache.observe(Event("LISTING", [shown]))
+    assert await cache.get("a") == ImageJob.model_validate(shown)
+
+
+async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(cache: JobCache) -> None:
+    following = Following(None, "/path", cache.observe)  # type: ignore[arg-type]
+    with following.running():
+        following.check()
+        await asyncio.sleep(0.01)
+        with pytest.raises(RuntimeError, match="/path is no longer followed"):
+            following.check()
+
+
+async def test_of_many_finished_jobs_the_newest_are_kept(
+    cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vision_node_api.watch.imagejob_cache.FINISHED_KEPT", 2)
+    cache.observe(Event("LISTING", [body(name, "done") for name in ("late", "b", "c")]))
+    assert [await phase(cache, name) for name in "bc"] == ["done", "done"]
+    assert server.reads == 0
+    await cache.get("late")
+    assert server.reads == 1
+
+
+async def test_an_object_that_cannot_be_read_hides_no_other(cache: JobCache) -> None:
+    odd = body("odd")
+    odd["status"]["attempts"] = "many"
+    cache.observe(Event("LISTING", [odd, body("a")]))
+    assert await phase(cache, "a") == "queued"
+
+
+async def test_what_was_created_here_counts_until_the_watch_shows_it(
+    cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.created(ImageJob.model_validate(body("a")))
+    cache.created(ImageJob.model_validate(body("late")))
+    assert [await phase(cache, name) for name in ("a", "late")] == ["queued", "queued"]
+    assert server.reads == 0
+    cache.observe(Event("MODIFIED", [body("a", "processing")]))
+    assert await phase(cache, "a") == "processing"
+    cache.observe(Event("DELETED", [body("a")]))
+    with pytest.raises(NotFoundError):
+        await cache.get("a")
+    monkeypatch.setattr("vision_node_api.watch.imagejob_cache.CREATED_SECONDS", 0.0)
+    cache.created(ImageJob.model_validate(body("late")))
+    await asyncio.sleep(0)
+    assert await phase(cache, "late") == "queued"
+    assert server.reads == 2

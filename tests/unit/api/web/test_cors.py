@@ -1,0 +1,121 @@
+"""Pages of other origins: refused by the browser unless the values name them."""
+
+import httpx
+import pytest
+from api_fakes import LIMIT, picture
+from fastapi import FastAPI
+from vision_node_api.services.jobs import Jobs
+from vision_node_api.web.http_settings import HttpSettings
+from vision_node_api.web.middleware import put_in_front
+
+GALLERY, OTHER = "https://gallery.example.com", "https://other.example.com"
+
+
+def client_of(app: FastAPI, *origins: str) -> httpx.AsyncClient:
+    """Return a client of the API as it is served with those origins in the values."""
+    served = put_in_front(app, HttpSettings(cors_origins=origins), app.state.metrics)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api")
+
+
+def preflight(origin: str, method: str = "POST", headers: str = "idempotency-key") -> dict[str, str]:
+    return {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": headers,
+    }
+
+
+def cors(answer: httpx.Response) -> dict[str, str]:
+    prefix = "access-control-"
+    return {k.removeprefix(prefix): v for k, v in answer.headers.items() if k.startswith(prefix)}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/describers"), ("GET", "/nothing"), ("OPTIONS", "/submit")]
+)
+async def test_it_is_off_by_default(app: FastAPI, method: str, path: str) -> None:
+    async with client_of(app) as client:
+        for headers in ({"Origin": GALLERY}, preflight(GALLERY)):
+            answer = await client.request(method, path, headers=headers)
+            assert cors(answer) == {}
+            assert "vary" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "told"),
+    [(GALLERY, GALLERY, GALLERY), (OTHER, GALLERY, None), ("*", GALLERY, "*")],
+)
+async def test_a_page_may_submit_if_its_origin_is_allowed(
+    app: FastAPI, allowed: str, origin: str, told: str | None
+) -> None:
+    async with client_of(app, allowed) as client:
+        asked = await client.options("/submit", headers=preflight(origin))
+        assert asked.is_success == (told is not None)
+        assert cors(asked).get("allow-origin") == told
+        assert {"GET", "HEAD", "POST", "DELETE"} == set(cors(asked)["allow-methods"].split(", "))
+        assert "idempotency-key" in cors(asked)["allow-headers"].lower()
+
+        form = {"file": ("photo.png", picture())}
+        headers = {"Origin": origin, "Idempotency-Key": "once"}
+        answer = await client.post("/submit", files=form, headers=headers)
+        assert answer.status_code == 202
+        assert cors(answer).get("allow-origin") == told
+        assert {"Location", "Retry-After"} <= set(cors(answer)["expose-headers"].split(", "))
+        assert "allow-credentials" not in cors(answer)
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(GALLERY, 200), (OTHER, 400)])
+async def test_a_page_may_empty_the_inbox_if_its_origin_is_allowed(
+    app: FastAPI, allowed: str, status: int
+) -> None:
+    async with client_of(app, allowed) as client:
+        asked = await client.options("/inbox/a.png", headers=preflight(GALLERY, "DELETE"))
+        assert asked.status_code == status
+        answer = await client.delete("/inbox/a.png", headers={"Origin": GALLERY})
+        assert cors(answer).get("allow-origin") == (GALLERY if status == 200 else None)
+
+
+async def test_caches_keep_answers_to_different_origins_apart(app: FastAPI) -> None:
+    async with client_of(app, GALLERY, OTHER) as client:
+        for origin in (GALLERY, OTHER):
+            answer = await client.get("/describers", headers={"Origin": origin})
+            assert cors(answer)["allow-origin"] == origin
+            assert answer.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("headers", ["x-secret", "idempotency-key, x-secret"])
+async def test_headers_that_the_api_does_not_know_are_refused(app: FastAPI, headers: str) -> None:
+    async with client_of(app, GALLERY) as client:
+        answer = await client.options("/submit", headers=preflight(GALLERY, headers=headers))
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+async def test_requests_without_a_preflight(app: FastAPI, method: str) -> None:
+    async with client_of(app, GALLERY) as client:
+        answer = await client.request(method, "/describers", headers={"Origin": GALLERY})
+        assert answer.is_success
+        assert cors(answer)["allow-origin"] == GALLERY
+
+
+async def test_pages_can_read_every_refusal(
+    app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(name: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(jobs.imagejobs, "get", fail)
+    big = {"file": ("photo.png", picture(noise=2 * LIMIT))}
+    async with client_of(app, GALLERY) as client:
+        origin = {"Origin": GALLERY}
+        answers = [
+            await client.get("/nothing", headers=origin),
+            await client.get("/submit", headers=origin),
+            await client.post("/submit", files=big, headers=origin),
+            await client.post("/submit", content=b"x", headers=origin),
+            await client.get("/status/job-x", headers=origin),
+        ]
+    assert [answer.status_code for answer in answers] == [404, 405, 413, 415, 500]
+    for answer in answers:
+        assert cors(answer)["allow-origin"] == GALLERY
+        assert answer.headers["content-type"] == "application/problem+json"

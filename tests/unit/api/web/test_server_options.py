@@ -1,0 +1,73 @@
+"""How the API's process serves: what its environment says, and what uvicorn makes of it."""
+
+from typing import Any
+
+import pytest
+import uvicorn
+from vision_node_api.__main__ import server_options
+from vision_node_api.web.http_settings import HttpSettings
+
+PROXIES_KEEP_SECONDS = 60
+"""nginx' keepalive_timeout for upstreams, and the idle timeout of cloud load balancers."""
+
+
+async def nothing(*_: Any) -> None: ...
+
+
+def config_of(http: HttpSettings) -> uvicorn.Config:
+    return uvicorn.Config(nothing, **server_options(http))
+
+
+def test_connections_are_kept_longer_than_proxies_keep_them() -> None:
+    assert config_of(HttpSettings()).timeout_keep_alive > PROXIES_KEEP_SECONDS
+    assert config_of(HttpSettings(keep_alive_seconds=400)).timeout_keep_alive == 400
+
+
+def test_uvicorn_believes_no_header_by_itself() -> None:
+    """It would believe everyone on this machine, and change the address by which we tell proxies."""
+    assert config_of(HttpSettings()).proxy_headers is False
+
+
+ENVIRONMENT = {
+    "ROOT_PATH": "/vision",
+    "TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
+    "CORS_ORIGINS": "https://a.example,https://b.example",
+    "KEEP_ALIVE_SECONDS": "90",
+}
+
+
+def test_the_environment_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    settings = HttpSettings.from_env()
+    assert settings.root_path == "/vision"
+    assert settings.trusted_proxies.count_trusted(["192.0.2.1", "fd01::1", "10.1.1.1"]) == 2
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert settings.keep_alive_seconds == 90
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_it_nothing_is_trusted_or_allowed(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    for name in ENVIRONMENT:
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    settings = HttpSettings.from_env()
+    assert not settings.trusted_proxies
+    assert (settings.root_path, settings.cors_origins, settings.keep_alive_seconds) == ("", (), 75)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROOT_PATH", "vision"),
+        ("ROOT_PATH", "/status"),
+        ("TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("KEEP_ALIVE_SECONDS", "long"),
+    ],
+)
+def test_a_value_that_is_none_ends_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=value.strip("/")):
+        HttpSettings.from_env()

@@ -1,0 +1,179 @@
+"""The benchmark's arithmetic: what is read from metrics, cgroups and /proc, and what is made of it."""
+
+import itertools
+
+import pytest
+from bench import stats
+from bench.backlog import completion_times, drain
+from bench.cores import Cores, share_out
+from bench.load import arrivals
+from bench.measure import metrics, node, processes
+from bench.results import Sample
+
+METRICS = """\
+# HELP apiserver_request_total Counter of apiserver requests
+apiserver_request_total{code="201",resource="imagejobs",subresource="",verb="POST"} 10
+apiserver_request_total{code="200",resource="imagejobs",subresource="status",verb="PATCH"} 19
+apiserver_request_total{code="409",resource="imagejobs",subresource="status",verb="PATCH"} 2
+apiserver_request_total{code="422",resource="imagejobs",subresource="status",verb="PATCH"} 1
+apiserver_request_total{code="200",resource="imagejobs",subresource="",verb="GET"} 500
+apiserver_request_total{code="200",resource="imagejobs",subresource="",verb="DELETE"} 7
+apiserver_request_total{code="200",resource="leases",subresource="",verb="PATCH"} 70
+apiserver_request_total_other{code="200",resource="imagejobs",verb="PATCH"} 1000
+apiserver_storage_size_bytes{storage_cluster_id="etcd-0"} 2.5e+06
+"""
+
+WORKER, POD = "a" * 64, "podb97f2b24"
+V1_CPU, V1_MEMORY = "/sys/fs/cgroup/cpuacct/kubepods", "/sys/fs/cgroup/memory/kubepods"
+V2_PODS = "/sys/fs/cgroup/kubelet.slice/kubelet-kubepods.slice"
+V2_WORKER = f"{V2_PODS}/{POD}.slice/cri-containerd-{WORKER}.scope"
+
+
+def sample(**known: object) -> Sample:
+    """One with plain values where nothing else is asked for."""
+    plain = {"system": "vision-node", "load": "8 clients", "describer": "metadata", "round": 0, "images": 10}
+    return Sample(**{**plain, "seconds": 2.0, "latencies": [0.1, 0.2, 0.3], **known})  # type: ignore[arg-type]
+
+
+def test_writes_are_creates_and_changes_of_imagejobs_and_no_deletions() -> None:
+    assert metrics.imagejob_writes(METRICS) == metrics.Writes(accepted=29, conflicts=2, refused=1)
+
+
+def test_writes_are_counted_between_two_readings() -> None:
+    before, after = metrics.Writes(10, 1, 0), metrics.Writes(40, 3, 0)
+    assert after.since(before) == metrics.Writes(30, 2, 0)
+
+
+def test_a_metric_is_not_taken_for_one_whose_name_begins_the_same() -> None:
+    assert len(list(metrics.series(METRICS, "apiserver_request_total"))) == 7
+
+
+def test_the_size_of_etcd_is_read() -> None:
+    assert metrics.database_bytes(METRICS) == 2_500_000
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(
+            [
+                f"{V1_CPU}/burstable/{POD}/{WORKER}/cpuacct.usage:2500000000",
+                f"{V1_CPU}/burstable/{POD}/cpuacct.usage:2600000000",
+                f"{V1_CPU}/cpuacct.usage:9000000000",
+                "/sys/fs/cgroup/cpuacct/cpuacct.usage:12000000000",
+                f"{V1_MEMORY}/burstable/{POD}/{WORKER}/memory.usage_in_bytes:5000",
+                f"{V1_MEMORY}/burstable/{POD}/{WORKER}/memory.stat:total_inactive_file 1000",
+            ],
+            id="v1",
+        ),
+        pytest.param(
+            [
+                f"{V2_WORKER}/cpu.stat:usage_usec 2500000",
+                f"{V2_PODS}/{POD}.slice/cpu.stat:usage_usec 2600000",
+                f"{V2_PODS}/cpu.stat:usage_usec 9000000",
+                "/sys/fs/cgroup/cpu.stat:usage_usec 12000000",
+                f"{V2_WORKER}/memory.current:5000",
+                f"{V2_WORKER}/memory.stat:inactive_file 1000",
+            ],
+            id="v2",
+        ),
+    ],
+)
+def test_cgroups_of_both_versions_tell_the_same(lines: list[str]) -> None:
+    found = node.parse(lines)
+    assert found[WORKER] == node.Usage(cpu_seconds=2.5, memory_bytes=4000)
+    assert (found[node.PODS].cpu_seconds, found[node.NODE].cpu_seconds) == (9, 12)
+    assert set(found) == {WORKER, node.PODS, node.NODE}
+
+
+def test_cpu_time_of_what_has_come_since_counts_from_its_start_and_the_rest_is_named() -> None:
+    before = {"a": node.Usage(1), node.PODS: node.Usage(10), node.NODE: node.Usage(20)}
+    after = {
+        "a": node.Usage(3),
+        "b": node.Usage(1),
+        "kubelet": node.Usage(2),
+        node.PODS: node.Usage(15),
+        node.NODE: node.Usage(28),
+    }
+    spent = node.cpu_between(before, after, {"a": "api", "b": "workers"})
+    assert spent == {
+        "api": 2,
+        "workers": 1,
+        "kubelet": 2,
+        "containerd": 0,
+        "other pods": 2,
+        "rest of the node": 1,
+    }
+
+
+def test_memory_of_several_containers_of_a_component_is_added() -> None:
+    now = {"a": node.Usage(0, 5), "b": node.Usage(0, 7), "c": node.Usage(0, 100)}
+    assert node.memory(now, {"a": "workers", "b": "workers"}) == {"workers": 12}
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ({"app.kubernetes.io/component": "worker"}, "workers"),
+        ({"app.kubernetes.io/component": "minio"}, "minio"),
+        ({"component": "etcd", "tier": "control-plane"}, "etcd"),
+        ({"k8s-app": "kube-dns"}, "kube-dns"),
+        ({}, "its-own-name"),
+    ],
+)
+def test_a_pod_is_named_by_its_labels(labels: dict[str, str], name: str) -> None:
+    assert node.component({"name": "its-own-name", "labels": labels}) == name
+
+
+def test_a_process_may_have_any_name() -> None:
+    fields = "S 41 1 1 0 -1 4194560 0 0 0 0 100 50 25 25 20 0 1 0"
+    assert processes.parse_stat(f"42 (a (b) c) {fields}") == processes.Process(
+        parent=41, cpu_seconds=200 / processes.TICKS_PER_SECOND
+    )
+
+
+def test_the_systems_get_two_cores_and_the_driver_the_others() -> None:
+    assert share_out([3, 0, 2, 1]) == Cores(frozenset({0, 1}), frozenset({2, 3}))
+
+
+def test_two_cores_are_shared() -> None:
+    cores = share_out([0, 1])
+    assert cores.system == cores.driver == {0, 1}
+    assert not cores.pinned
+
+
+def test_arrivals_come_at_the_rate_and_are_the_same_for_both_systems() -> None:
+    moments = list(arrivals(50, 100, seed=3))
+    assert moments == list(arrivals(50, 100, seed=3)) == sorted(moments)
+    assert len(moments) == pytest.approx(5000, rel=0.05)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert sum(gap > 1 / 50 for gap in gaps) / len(gaps) == pytest.approx(0.368, abs=0.03)
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_a_percentile_is_a_value_that_was_seen(share: float, value: int) -> None:
+    assert stats.percentile(list(range(100, 0, -1)), share) == value
+
+
+def test_a_spread_is_the_median_between_the_extremes() -> None:
+    assert stats.spread([3, 1, 10]) == stats.Spread(3, 1, 10)
+    assert stats.spread([]) is None
+
+
+def test_systems_are_compared_round_by_round() -> None:
+    ours = [sample(round=0, seconds=2), sample(round=1, seconds=8), sample(round=2, seconds=3)]
+    theirs = [sample(round=0, seconds=1), sample(round=1, seconds=4)]
+    assert stats.ratio(ours, theirs, stats.duration) == stats.Spread(2, 2, 2)
+
+
+def test_a_backlogs_throughput_does_not_count_the_wait_for_the_first() -> None:
+    found = drain([5.0, 5.5, 6.0, 6.5, 7.0], {})
+    assert (found.images, found.images_per_second) == (5, 2)
+
+
+def test_completions_are_read_from_those_that_have_ended() -> None:
+    jobs = [
+        {"status": {"phase": "done", "completionTime": "1970-01-01T00:00:01.500000Z"}},
+        {"status": {"phase": "queued"}},
+    ]
+    assert completion_times(jobs) == [1.5]

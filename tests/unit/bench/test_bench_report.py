@@ -1,0 +1,147 @@
+"""The benchmark's report: bars, tables, and that results survive being written down."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
+from bench.report import bars, page, tables
+from bench.report.bars import Bar
+from bench.results import (
+    CELERY,
+    JOB_PER_IMAGE,
+    VISION_NODE,
+    Backlog,
+    Drain,
+    Machine,
+    Run,
+    Sample,
+    backlog_of,
+    save,
+)
+from bench.stats import Spread
+
+MACHINE = Machine(
+    processor="A processor",
+    cores=4,
+    system_cores=2,
+    driver_apart=True,
+    started="2026-01-01 00:00 UTC",
+    quick=False,
+    commit="abc1234",
+    versions={"Kubernetes": "v1.36.3"},
+)
+
+
+def sample(system: str, load: str, describer: str, seconds: float) -> Sample:
+    """Ten images in so many seconds."""
+    return Sample(
+        system=system,
+        load=load,
+        describer=describer,
+        round=0,
+        images=10,
+        seconds=seconds,
+        latencies=[seconds / 10] * 10,
+        cpu_seconds={"api": 0.3, "workers": 0.5, "celery api": 0.1, "driver": 0.2},
+        writes=30,
+    )
+
+
+@pytest.fixture
+def run() -> Run:
+    loads = [
+        (load, describer)
+        for load in (ONE, EIGHT, THIRTY_TWO, POISSON, BURST)
+        for describer in (METADATA, NOTHING)
+    ]
+    samples = [
+        sample(system, *load, seconds)
+        for load in loads
+        for system, seconds in ((VISION_NODE, 1.0), (CELERY, 0.8))
+    ]
+    samples.append(sample(JOB_PER_IMAGE, EIGHT, METADATA, 20.0))
+    return Run(MACHINE, samples, [2.0, 3.5, 2.5], {"api": 0.004, "operator": 0.02}, [2000], [500_000])
+
+
+@pytest.fixture
+def backlog() -> Backlog:
+    small, large = (Drain(n, 1, 1 + n / 100, [(1, 1), (1 + n / 100, n)]) for n in (500, 10_000))
+    memory = {"0": {"operator": 60_000_000}, "10000": {"operator": 150_000_000}}
+    return Backlog(MACHINE, [small], large, memory, 150_000_000, [0.02, 0.03, 0.04], [2000], 9e7)
+
+
+def verdicts(judged: list[Bar]) -> dict[str, str]:
+    """By what is judged, with its unit."""
+    return {f"{bar.what} {bar.unit}".strip(): bar.verdict for bar in judged}
+
+
+def test_every_bar_is_judged_by_its_median(run: Run, backlog: Backlog) -> None:
+    assert verdicts(bars.judge(run, backlog)) == {
+        "submit → done, one client, p50 × Celery": "reached",
+        "images/s, 8 clients × Celery": "reached",
+        "images/s, 8 clients × Job per image": "reached",
+        "images/s, 8 clients, nothing described × Celery": "beyond",
+        "burst of 10: last one done × Celery": "reached",
+        "cold start: submit → done, no worker runs s": "beyond",
+        "ImageJob writes per image": "reached",
+        "idle operator % of a core": "missed",
+        "idle api % of a core": "reached",
+        "images/s at a backlog of 10,000, against one of 500 ×": "beyond",
+        "operator's memory with 10,000 ImageJobs MB": "reached",
+        "list page of 50, 10,000 ImageJobs, p50 ms": "reached",
+    }
+
+
+def test_what_did_not_run_is_not_measured() -> None:
+    assert {bar.verdict for bar in bars.judge(None, None)} == {"not measured"}
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(1.0, "beyond"), (1.1, "beyond"), (1.5, "reached"), (1.6, "reached"), (1.61, "missed")],
+)
+def test_a_bar_is_reached_at_its_very_value(value: float, verdict: str) -> None:
+    assert Bar("", "at most", 1.6, 1.1, "", Spread(value, 0, 9)).verdict == verdict
+
+
+def test_the_page_shows_value_target_and_verdict_side_by_side(run: Run, backlog: Backlog) -> None:
+    text = page.markdown(run, backlog)
+    assert "| submit → done, one client, p50 | 1.25 × Celery | ≤ 1.6 (1.1) | ✓ |" in text
+    assert "| cold start: submit → done, no worker runs | 2.5 [2 – 3.5] s | ≤ 4 (3) | ✓ and beyond |" in text
+    assert "| idle operator | 2 % of a core | ≤ 1 | ✗ |" in text
+
+
+def test_both_sides_pythons_are_told(run: Run) -> None:
+    run.machine = dataclasses.replace(MACHINE, versions={"Python": "3.13.5", "Celery's Python": "3.13.6"})
+    assert "Python 3.13.5, Celery's Python 3.13.6; this system at abc1234" in page.markdown(run, None)
+
+
+def test_cpu_time_is_told_of_the_system_under_load_alone_and_above_its_idling(run: Run) -> None:
+    text = page.markdown(run, None)
+    header, rule, *rows = text.partition("nothing is asked.\n\n")[2].partition("\n\n")[0].splitlines()
+    assert header.split(" | ")[1:3] == ["vision-node, metadata", "vision-node, nothing"]
+    assert rule.startswith("| --- | ---: |")
+    assert rows[1].startswith("| api | 29.6 | 29.6 | 10 | 10 |")
+    assert rows[-1].startswith("| in all | 79.6 | 79.6 | 10 | 10 |")
+
+
+def test_a_page_of_one_half_leaves_out_the_other(run: Run, backlog: Backlog) -> None:
+    assert "## 10,000 ImageJobs" not in page.markdown(run, None)
+    assert "## What an image costs" not in page.markdown(None, backlog)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (0.012345, "0.0123"), (3, "3")]
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert tables.digits(value) == text
+
+
+def test_results_survive_being_written_down(run: Run, backlog: Backlog, tmp_path: Path) -> None:
+    save(run, tmp_path / "results.json")
+    save(backlog, tmp_path / "backlog.json")
+    assert Run.of(json.loads((tmp_path / "results.json").read_text())) == run
+    again = backlog_of(json.loads((tmp_path / "backlog.json").read_text()))
+    assert dataclasses.asdict(again) == dataclasses.asdict(backlog)

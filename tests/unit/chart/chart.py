@@ -1,0 +1,239 @@
+"""The chart, rendered by the real helm."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from vision_node_operator.runtime.chart_describers import Defaults, changes
+from world import pool_of
+
+CHART = "charts/vision-node"
+OLDEST, NEWEST = "1.33", "1.36"
+"""The range of Kubernetes versions that the chart is for."""
+
+Object = dict[str, Any]
+Values = dict[str, Any]
+
+VALUES: dict[str, Values] = {
+    "default": {},
+    "external-s3": {
+        "storage": {
+            "endpoint": "s3.example.com:9443",
+            "existingSecret": "my-bucket",
+            "region": "eu-central-1",
+        }
+    },
+    "ingress": {
+        "api": {
+            "ingress": {
+                "enabled": True,
+                "className": "nginx",
+                "host": "images.example.com",
+                "tlsSecret": "images-tls",
+                "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "20m"},
+            }
+        }
+    },
+    "below-a-path": {
+        "api": {
+            "rootPath": "/apps/vision",
+            "proxy": {"trusted": ["10.0.0.0/8", "fd00::/8"]},
+            "cors": {"origins": ["https://gallery.example.com", "http://localhost:5173"]},
+            "keepAliveSeconds": 400,
+            "ingress": {"enabled": True, "host": "example.com", "tlsSecret": "example-tls"},
+        }
+    },
+    "network-policies": {"networkPolicies": {"enabled": True}},
+    "network-policies-external-s3": {
+        "networkPolicies": {"enabled": True},
+        "storage": {"endpoint": "s3.example.com", "existingSecret": "my-bucket", "secure": False},
+    },
+    "private-network": {
+        "networkPolicies": {
+            "enabled": True,
+            "workerEgress": ["10.0.0.0/8", "fd00::/8"],
+            "apiServerPorts": [443, 16443],
+            "dnsPorts": [1053],
+        },
+        "caBundle": {"configMap": "my-authorities", "key": "bundle.pem"},
+        "proxy": {"url": "http://proxy.example.com:3128", "except": [".example.com"]},
+    },
+    "keyless-s3": {
+        "networkPolicies": {"enabled": True},
+        "storage": {"endpoint": "s3.eu-central-1.amazonaws.com", "keyless": True},
+        **{
+            component: {
+                "serviceAccount": {
+                    "annotations": {
+                        "eks.amazonaws.com/role-arn": f"arn:aws:iam::111122223333:role/{component}"
+                    }
+                }
+            }
+            for component in ("api", "operator", "workers")
+        },
+    },
+    "openshift": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
+    "cpu-quota": {
+        "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
+        **{name: {"resources": {"limits": {"cpu": "1"}}} for name in ("api", "operator", "minio", "test")},
+    },
+    "bundled-store-with-my-own-keys-and-claim": {
+        "storage": {"existingSecret": "my-keys"},
+        "minio": {"persistence": {"existingClaim": "my-claim"}},
+    },
+    "dual-stack": {"api": {"service": {"ipFamilyPolicy": "PreferDualStack"}}},
+    "extras": {
+        component: {
+            "extraEnv": [
+                {"name": "TZ", "value": "Europe/Vienna"},
+                {"name": "S3_REGION" if component != "minio" else "MINIO_REGION", "value": "eu-central-1"},
+            ],
+            "extraVolumes": [{"name": "more", "configMap": {"name": "more"}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more", "readOnly": True}],
+            "podLabels": {"example.com/team": "vision", "app.kubernetes.io/component": "mine"},
+            "serviceAccount": {"annotations": {"example.com/role": component}},
+        }
+        for component in ("api", "operator", "minio", "workers")
+    },
+    "second-release": {"crds": {"install": False}, "admissionPolicies": {"enabled": False}},
+    "crds-not-kept": {"crds": {"keep": False}},
+    "provider": {"providerSecret": "my-provider", "imagePullSecrets": [{"name": "my-registry"}]},
+    "openai": {
+        "providerSecret": "my-provider",
+        "providerSecretRevision": "2026-11-26",
+        "describers": {"openai": {"enabled": True}},
+    },
+    "many": {"api": {"replicas": 3, "service": {"type": "NodePort", "nodePort": 30080}}},
+    "placed": {
+        component: {
+            "pod": {
+                "annotations": {"example.com/team": "vision"},
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "tolerations": [{"key": "images", "operator": "Exists", "effect": "NoSchedule"}],
+                "affinity": {
+                    "podAntiAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": [
+                            {
+                                "topologyKey": "kubernetes.io/hostname",
+                                "labelSelector": {"matchLabels": {"a": "b"}},
+                            }
+                        ]
+                    }
+                },
+            }
+        }
+        for component in ("api", "operator", "minio")
+    },
+    "describers": {
+        "describers": {
+            "metadata": {
+                "minWorkers": 1,
+                "concurrency": 8,
+                "resources": {"limits": {"memory": "2Gi"}},
+                "pod": {"annotations": {"example.com/team": "vision"}, "nodeSelector": {"disk": "ssd"}},
+            },
+            "gpt": {
+                "provider": "openai",
+                "model": "gpt-x",
+                "image": "registry.example.com/describer:1",
+                "options": {"detail": "high"},
+                "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}],
+                "isolation": "dedicated",
+                "requestsPerMinute": 60,
+                "fallback": "metadata",
+            },
+            "own": {"provider": "http", "sidecar": {"image": "registry.example.com/own:1"}},
+        }
+    },
+}
+"""What users may want; each is rendered and looked at."""
+
+
+def find(name: str) -> str | None:
+    """Return the path of helm or helm3: $HELM or $HELM3, or the one on PATH."""
+    return os.environ.get(name.upper()) or shutil.which(name)
+
+
+def helm(name: str) -> str:
+    """Return the path, or fail with what to do."""
+    return find(name) or pytest.fail(f"{name} is not on PATH: `python3 -m cluster tool {name}` gets it")
+
+
+def run(
+    *arguments: str, values: Values | None = None, program: str = "helm"
+) -> subprocess.CompletedProcess[str]:
+    """Run helm with these values."""
+    command = [helm(program), *arguments, "--values", "-"]
+    return subprocess.run(
+        command, input=json.dumps(values or {}), capture_output=True, text=True, check=False
+    )
+
+
+def template(
+    values: Values | None = None,
+    *,
+    release: str = "vision-node",
+    namespace: str = "vision-node",
+    version: str = NEWEST,
+    program: str = "helm",
+) -> list[Object]:
+    """Return the objects that the chart makes of these values."""
+    options = ("--namespace", namespace, "--kube-version", version)
+    done = run("template", release, CHART, *options, values=values, program=program)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+@cache
+def _rendered(name: str) -> str:
+    return json.dumps(template(VALUES[name]))
+
+
+def rendered(name: str) -> list[Object]:
+    """Return the objects of one of VALUES."""
+    objects: list[Object] = json.loads(_rendered(name))
+    return objects
+
+
+def refusal(values: Values) -> str:
+    """Return what helm says to values that it refuses."""
+    done = run("template", "vision-node", CHART, "--kube-version", NEWEST, values=values)
+    assert done.returncode != 0, f"{values} were accepted"
+    return done.stderr
+
+
+def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
+    """Return the objects of a kind by name."""
+    return {o["metadata"]["name"]: o for o in objects if o["kind"] == kind}
+
+
+def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    """Return every pod that comes of these objects, workers' among them: its name, and metadata and spec."""
+    for made in objects:
+        match made["kind"]:
+            case "Pod":
+                yield made["metadata"]["name"], made
+            case "Deployment" | "StatefulSet" | "Job":
+                yield made["metadata"]["name"], made["spec"]["template"]
+            case "ConfigMap" if "describers.json" in made["data"]:
+                defaults = Defaults.of({**made, "metadata": {**made["metadata"], "uid": "u"}})
+                for body in changes(defaults, "vision-node", []).apply:
+                    pool = pool_of(body, defaults.pod_template)
+                    yield f"worker-{pool.describer}", pool.pod_template
+
+
+def pod(objects: list[Object], name: str) -> Object:
+    """Return one of them."""
+    return dict(pods(objects))[name]
+
+
+def containers(pod: Object) -> list[Object]:
+    """Return all of a pod's containers."""
+    spec = pod["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]

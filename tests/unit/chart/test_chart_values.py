@@ -1,0 +1,191 @@
+"""values.yaml and values.schema.json say the same, and a mistake fails at install with a sentence."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chart import CHART, VALUES, Values, refusal, template
+from vision_node_api.web.root_path import OWN_PATHS
+
+SCHEMA = json.loads(Path(CHART, "values.schema.json").read_text())
+DEFAULTS = yaml.safe_load(Path(CHART, "values.yaml").read_text())
+
+OPEN = {"global", "strings", "labels", "affinity", "items", "options", "requests", "limits", "sidecar"}
+"""Maps whose keys are the user's, a provider's or Kubernetes' own; `items` are tolerations and variables,
+`limits` those of resources."""
+
+DEPRECATED = "providers"
+"""Deprecated values that still work but have no default; other values have replaced them."""
+
+Node = dict[str, Any]
+
+
+def resolved(node: Node) -> Node:
+    """Return the node, or what its $ref points at."""
+    if "$ref" not in node:
+        return node
+    found: Node = SCHEMA
+    for step in node["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def properties(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
+    """Return every property that the schema names; a describer's as those of the default one."""
+    below = dict(resolved(node).get("properties", {}))
+    if path == ("describers",):
+        (pool,) = node["patternProperties"].values()
+        below = {"metadata": pool}
+    for name, child in below.items():
+        yield (*path, name), child
+        yield from properties(child, (*path, name))
+
+
+PROPERTIES = {path: node for path, node in properties(SCHEMA) if path != ("global",)}
+
+
+def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Return every key of the values that the schema is to name."""
+    for name, value in values.items() if isinstance(values, dict) else ():
+        yield (*path, name)
+        if not isinstance(resolved(PROPERTIES.get((*path, name), {})).get("additionalProperties"), dict):
+            yield from keys(value, (*path, name))
+
+
+def test_every_default_is_in_the_schema_and_every_property_has_a_default() -> None:
+    spelt_out = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
+    assert spelt_out == {path for path in PROPERTIES if path[0] != DEPRECATED}
+
+
+def test_the_defaults_are_valid() -> None:
+    assert template({})
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_so_is_what_users_may_want(name: str) -> None:
+    assert template(VALUES[name])
+
+
+def test_every_property_is_described() -> None:
+    described = {path for path, node in PROPERTIES.items() if {**resolved(node), **node}.get("description")}
+    assert set(PROPERTIES) - described == set()
+
+
+def objects(node: Any, name: str = "") -> Iterator[tuple[str, Node]]:
+    if isinstance(node, dict):
+        if "object" in node.get("type", ""):
+            yield name, node
+        for key, child in node.items():
+            yield from objects(child, key)
+
+
+def test_only_maps_that_are_the_users_own_are_open() -> None:
+    is_open = {name for name, node in objects(SCHEMA) if node.get("additionalProperties") is not False}
+    assert is_open == OPEN
+    assert SCHEMA["properties"]["limits"]["additionalProperties"] is False
+
+
+def test_every_value_is_bounded() -> None:
+    def bounded(node: Node) -> bool:
+        kinds = node.get("type", [])
+        if "integer" in kinds or kinds == "number":
+            return "minimum" in node and "maximum" in node
+        return "string" not in kinds or "maxLength" in node
+
+    leaves = [*PROPERTIES.items(), *SCHEMA["definitions"].items()]
+    assert [path for path, node in leaves if not bounded(resolved(node))] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "replica",
+        "api.replica",
+        "api.service.nodeport",
+        "api.ingress.hosts",
+        "api.resources.limit",
+        "api.pod.nodeselector",
+        "crds.instal",
+        "describers.metadata.maxWorker",
+        "describers.metadata.pod.affinities",
+        "minio.persistence.storageClass",
+        "storage.endpont",
+        "networkPolicy.enabled",
+    ],
+)
+def test_a_typo_is_named(path: str) -> None:
+    values: Any = 1
+    for part in reversed(path.split(".")):
+        values = {part: values}
+    said = refusal(values)
+    parents, _, key = path.rpartition(".")
+    wrong, place = ("networkPolicy", "") if path.startswith("networkPolicy") else (key, parents)
+    assert f"additional properties '{wrong}' not allowed" in said
+    assert f"at '/{place.replace('.', '/')}'" in said or not place
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"api": {"replicas": "two"}}, "/api/replicas"),
+        ({"api": {"replicas": -1}}, "/api/replicas"),
+        ({"api": {"service": {"type": "Nodeport"}}}, "/api/service/type"),
+        ({"api": {"service": {"port": 70000}}}, "/api/service/port"),
+        ({"api": {"rootPath": "vision"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "/vision/"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "//vision"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "/../vision"}}, "/api/rootPath"),
+        ({"api": {"rootPath": "/status"}}, "/api/rootPath"),
+        ({"api": {"ingress": {"path": "vision"}}}, "/api/ingress/path"),
+        ({"api": {"proxy": {"trusted": ["proxy.example.com"]}}}, "/api/proxy/trusted/0"),
+        ({"api": {"cors": {"origins": ["gallery.example.com"]}}}, "/api/cors/origins/0"),
+        ({"api": {"cors": {"origins": ["https://gallery.example.com/"]}}}, "/api/cors/origins/0"),
+        ({"api": {"keepAliveSeconds": 0}}, "/api/keepAliveSeconds"),
+        ({"imagePullPolicy": "always"}, "/imagePullPolicy"),
+        ({"images": {"api": ""}}, "/images/api"),
+        ({"minio": {"persistence": {"size": "ten"}}}, "/minio/persistence/size"),
+        ({"storage": {"endpoint": "https://s3.example.com"}}, "/storage/endpoint"),
+        ({"describers": {"My Describer": {}}}, "at '/describers': additional properties 'My Describer'"),
+        ({"describers": {"a" * 23: {}}}, "at '/describers': additional properties"),
+        ({"describers": {"openai": {"isolation": "total"}}}, "/describers/openai/isolation"),
+        ({"describers": {"openai": {"minWorkers": 3}}}, "describers.openai.minWorkers is greater than"),
+        ({"describers": {"metadata": {"concurrency": 0}}}, "/describers/metadata/concurrency"),
+        ({"describers": {"metadata": {"minWorkers": 3}}}, "describers.metadata.minWorkers is greater than"),
+        ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to the Secret"),
+        ({"storage": {"keyless": True}}, "set storage.endpoint, too"),
+        (
+            {"storage": {"endpoint": "s3.amazonaws.com", "keyless": True, "existingSecret": "mine"}},
+            "exclude each other",
+        ),
+        (
+            {"describers": {"openai": {"env": [{"name": "A", "value": "b"}]}}},
+            "describers.openai.enabled=true",
+        ),
+        ({"describers": {"metadata": {"enabled": False}}}, "there is no default Describer"),
+        ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
+        ({"networkPolicies": {"apiServerPorts": []}}, "/networkPolicies/apiServerPorts"),
+        ({"api": {"extraEnv": [{"value": "nameless"}]}}, "/api/extraEnv/0"),
+        ({"workers": {"serviceAccount": {"annotation": {}}}}, "additional properties 'annotation'"),
+        (
+            {"defaultDescriber": "openai", "providerSecret": "keys"},
+            "defaultDescriber is openai, which is not enabled",
+        ),
+        ({"api": {"extraEnv": [{"name": "A", "value": 1}]}}, "/api/extraEnv/0/value"),
+        ({"api": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "twice: A, A"),
+        ({"workers": {"podLabels": {"team": "no spaces"}}}, "/workers/podLabels/team"),
+        ({"minio": {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}}, "a volume tmp of its own"),
+        ({"storage": {"endpoint": "s3:99999", "existingSecret": "mine"}}, "99999 is no port"),
+        ({"podSecurityContext": {"runAsUser": "root"}}, "/podSecurityContext/runAsUser"),
+    ],
+)
+def test_a_wrong_value_is_refused(values: Values, words: str) -> None:
+    assert words in refusal(values)
+
+
+def test_the_api_and_the_schema_refuse_the_same_root_paths() -> None:
+    root_path = PROPERTIES["api", "rootPath"]
+    refused = root_path["not"]["pattern"].removeprefix("^/(").removesuffix(")(/|$)")
+    assert {name.replace("\\", "") for name in refused.split("|")} == OWN_PATHS

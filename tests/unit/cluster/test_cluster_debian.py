@@ -1,0 +1,53 @@
+import pytest
+
+from cluster import versions
+from cluster.artifacts import debian
+from cluster.artifacts.debian import RootFileSystem, machine_sources, of_release, root_key
+
+DEB822 = """\
+Types: deb
+URIs: http://mirror.test/bookworm/debian
+Suites: {0} {0}-updates
+  {0}-backports
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-bookworm-stable.gpg
+
+Types: deb
+URIs: http://mirror.test/debian-security
+Suites: {0}-security
+Components: main
+"""
+ONE_LINE = """\
+deb [signed-by=/usr/share/keyrings/bookworm.gpg] http://mirror.test/bookworm {0} main
+deb http://mirror.test/debian {0}-updates main
+deb http://mirror.test/debian-security {0}-security main
+deb http://mirror.test/other bookworms main
+"""
+
+
+@pytest.mark.parametrize("sources", [DEB822, ONE_LINE])
+def test_suites_are_renamed_and_nothing_else(sources: str) -> None:
+    assert of_release(sources.format("bookworm"), "bookworm", "trixie") == sources.format("trixie")
+
+
+@pytest.mark.parametrize(
+    ("codename", "place", "expected"),
+    [
+        (versions.DEBIAN, "/etc/apt/sources.list.d/debian.sources", DEB822),
+        (versions.DEBIAN, "/etc/apt/sources.list", ONE_LINE),
+        ("noble", "/etc/apt/sources.list", ""),
+    ],
+)
+def test_mirrors_are_those_of_a_machine_of_the_nodes_release(
+    codename: str, place: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/etc/os-release": f"ID=x\nVERSION_CODENAME={codename}\n", place: expected or ONE_LINE}
+    files[place] = files[place].format(versions.DEBIAN)
+    monkeypatch.setattr(debian, "_read", lambda path: files.get(str(path), ""))
+    assert machine_sources(versions.DEBIAN) == expected.format(versions.DEBIAN)
+    assert machine_sources("trixie") == expected.format("trixie")
+
+
+def test_another_release_is_another_root_file_system() -> None:
+    of_node, of_python = (RootFileSystem("x", release, "minbase", ()) for release in ("bookworm", "trixie"))
+    assert root_key(of_node) != root_key(of_python)

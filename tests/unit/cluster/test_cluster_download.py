@@ -1,0 +1,201 @@
+import hashlib
+import socket
+import ssl
+import subprocess
+import threading
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import webserver
+from webserver import Answer, WebServer
+
+from cluster.artifacts import download
+from cluster.errors import ClusterError
+from cluster.run import shell
+
+PROGRAM = b"\x7fELF and so on"
+SUM = hashlib.sha256(PROGRAM).hexdigest()
+GOOD = Answer(PROGRAM)
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
+    download.trouble.cache_clear()
+    with webserver.running() as server:
+        yield server
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "download"
+
+
+def test_a_file_with_the_right_sum_is_written(web: WebServer, target: Path) -> None:
+    download.fetch(web.serve("/kind", GOOD), target, SUM)
+    assert target.read_bytes() == PROGRAM
+
+
+def test_a_redirection_is_followed_as_github_gives_one(web: WebServer, target: Path) -> None:
+    elsewhere = web.serve("/assets/kind", GOOD)
+    download.fetch(web.serve("/kind", Answer(status=302, headers={"Location": elsewhere})), target, SUM)
+    assert target.read_bytes() == PROGRAM
+
+
+def test_a_wrong_sum_names_file_and_both_sums_and_what_to_do(web: WebServer, target: Path) -> None:
+    url = web.serve("/kind", Answer(b"something else"))
+    with pytest.raises(ClusterError) as caught:
+        download.fetch(url, target, SUM)
+    said = str(caught.value)
+    for part in (url, SUM, hashlib.sha256(b"something else").hexdigest(), "not used", "another mirror"):
+        assert part in said
+    assert web.asked == ["/kind"], "the same file comes again"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Answer(status=503), Answer(status=429), Answer(PROGRAM[:4], announced=len(PROGRAM))],
+    ids=["unavailable", "too many requests", "broken off"],
+)
+def test_what_may_pass_is_tried_again(failure: Answer, web: WebServer, target: Path) -> None:
+    download.fetch(web.serve("/kind", failure, failure, GOOD), target, SUM)
+    assert target.read_bytes() == PROGRAM
+    assert len(web.asked) == 3
+
+
+def test_attempts_end(web: WebServer, target: Path) -> None:
+    with pytest.raises(ClusterError, match=r"in 4 attempts: the server answers 503"):
+        download.fetch(web.serve("/kind", Answer(status=503)), target, SUM)
+    assert len(web.asked) == download.ATTEMPTS
+
+
+def test_what_will_not_pass_is_not_tried_again(web: WebServer, target: Path) -> None:
+    with pytest.raises(ClusterError, match="the server answers 404"):
+        download.fetch(f"{web.url}/none", target, SUM)
+    assert len(web.asked) == 1
+
+
+def test_pauses_grow_and_differ() -> None:
+    first, third = ([download._pause(attempt) for _ in range(50)] for attempt in (0, 2))
+    assert 0.5 <= min(first) <= max(first) <= 1.0
+    assert 2.0 <= min(third) <= max(third) <= 4.0
+    assert len(set(first)) > 1
+
+
+@pytest.mark.parametrize("announced", [None, -1], ids=["announced", "not announced"])
+def test_a_file_of_any_size_does_not_fill_the_disk(
+    announced: int | None, web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LARGEST_BYTES", 1000)
+    url = web.serve("/kind", Answer(b"x" * 300_000, announced=announced))
+    with pytest.raises(ClusterError, match="larger than"):
+        download.fetch(url, target, SUM)
+    assert target.stat().st_size <= 1000
+
+
+def test_a_download_has_an_end(web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "WHOLE_SECONDS", -1.0)
+    with pytest.raises(ClusterError, match="too slow"):
+        download.fetch(web.serve("/kind", GOOD), target, SUM)
+
+
+def test_a_server_that_says_nothing_is_given_up(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/kind"
+        with pytest.raises(ClusterError, match="timed out"):
+            download.fetch(url, target, SUM)
+
+
+def test_a_failed_step_ends_a_download(web: WebServer, target: Path) -> None:
+    shell.stop_all()
+    try:
+        with pytest.raises(ClusterError, match="another step has failed"):
+            download.fetch(web.serve("/kind", GOOD), target, SUM)
+    finally:
+        shell.resume()
+
+
+def test_the_proxy_of_the_environment_is_used(
+    web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy is asked for the whole address.
+    web.serve("http://site.invalid/kind", GOOD)
+    monkeypatch.setenv("http_proxy", web.url)
+    download.fetch("http://site.invalid/kind", target, SUM)
+    assert web.asked == ["http://site.invalid/kind"]
+
+
+def test_distrust_is_not_tried_again_and_says_what_to_set(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def distrusts(url: str, _timeout_seconds: float) -> object:
+        asked.append(url)
+        raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed certificate"))
+
+    monkeypatch.setattr(download, "_opened", distrusts)
+    with pytest.raises(ClusterError, match=r"self-signed certificate.*SSL_CERT_FILE"):
+        download.fetch("https://site.invalid/kind", target, SUM)
+    assert len(asked) == 1
+
+
+def test_where_python_brings_no_certificates_the_systems_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, bundle = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subject = ("-subj", "/CN=an authority", "-addext", "basicConstraints=critical,CA:TRUE")
+    new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    subprocess.run([*new, *subject, "-keyout", key, "-out", bundle], check=True, capture_output=True)
+    nothing = ssl.DefaultVerifyPaths(None, None, "", "", "", "")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
+    monkeypatch.setattr(download, "SYSTEM_CA_BUNDLE", bundle)
+    subjects = [dict(pair for (pair,) in found["subject"]) for found in download._trust().get_ca_certs()]
+    assert {"commonName": "an authority"} in subjects
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (GOOD, ""),
+        (Answer(status=403), "the server answers 403"),
+        # What a filter or the login page of a hotel's network answers.
+        (Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "it answered with a web"),
+    ],
+)
+def test_one_question_tells_whether_a_site_serves(answer: Answer, expected: str, web: WebServer) -> None:
+    url = web.serve("/kind", answer)
+    assert download.trouble(url).startswith(expected)
+    assert bool(download.trouble(url)) == bool(expected)
+    assert web.asked == ["/kind"], "a run asks once"
+
+
+def test_a_site_that_is_not_there_is_told_at_once() -> None:
+    download.trouble.cache_clear()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert "refused" in download.trouble(f"http://127.0.0.1:{port}/kind")
+
+
+def _interrupted(released: threading.Event) -> object:
+    released.wait()
+    raise OSError("too late")
+
+
+def test_the_question_has_an_end_even_where_names_are_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    download.trouble.cache_clear()
+    answered = threading.Event()
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.05)
+    # As a name server that is cut off: it has a time limit of its own, of half a minute and more.
+    monkeypatch.setattr(download, "_opened", lambda *_: _interrupted(answered))
+    try:
+        assert download.trouble("https://site.invalid/kind").startswith("no answer within")
+    finally:
+        answered.set()

@@ -1,0 +1,114 @@
+import io
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.run import shell
+from cluster.run.parallel import Parallel
+from cluster.run.progress import Progress, current_log
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def progress(tmp_path: Path, output: io.StringIO) -> Progress:
+    return Progress(tmp_path, output)
+
+
+def test_a_step_says_when_it_starts_and_how_it_ends(progress: Progress, output: io.StringIO) -> None:
+    with progress.step("thing", outcome="built"):
+        assert output.getvalue() == "▸ thing …\n"
+    assert output.getvalue().splitlines()[1] == "✓ thing: built"
+
+
+def test_a_failed_step_says_so(progress: Progress, output: io.StringIO) -> None:
+    with pytest.raises(ClusterError), progress.step("thing"):
+        raise ClusterError("no")
+    # A busy machine may add how long it took.
+    assert output.getvalue().splitlines()[1].startswith("✗ thing: failed")
+
+
+def test_work_that_was_not_needed_is_one_line(progress: Progress, output: io.StringIO) -> None:
+    progress.note("thing", "cached")
+    assert output.getvalue() == "✓ thing: cached\n"
+
+
+def test_timings_are_kept_as_lines_of_json(progress: Progress, tmp_path: Path) -> None:
+    progress.note("one", "cached")
+    progress.append_to(tmp_path / "timings.jsonl")
+    progress.append_to(tmp_path / "timings.jsonl")
+    lines = (tmp_path / "timings.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == ["one", "one"]
+
+
+def test_a_commands_output_goes_into_its_steps_log(progress: Progress, tmp_path: Path) -> None:
+    with progress.step("a thing/part"):
+        shell.run(["echo", "hello"])
+    assert (tmp_path / "a-thing-part.log").read_text() == "hello\n"
+    assert current_log.get() is None
+
+
+def test_a_failed_command_shows_the_end_of_its_log_and_where_it_is(progress: Progress) -> None:
+    with pytest.raises(ClusterError) as caught, progress.step("thing"):
+        shell.run(["sh", "-c", "seq 100; exit 3"])
+    message = str(caught.value)
+    assert "status 3" in message
+    assert "    100\n" in message
+    assert "    75\n" not in message
+    assert "thing.log" in message
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(ClusterError, match="no-such-program is not installed"):
+        shell.run(["no-such-program"])
+
+
+def test_a_pipe_fails_when_its_first_command_does() -> None:
+    with pytest.raises(ClusterError):
+        shell.pipe(["false"], ["cat"])
+
+
+def test_input_reaches_the_command(progress: Progress, tmp_path: Path) -> None:
+    with progress.step("thing"):
+        shell.run(["cat"], text_in="hello")
+    assert (tmp_path / "thing.log").read_text() == "hello"
+
+
+def test_parallel_steps_return_what_they_made() -> None:
+    with Parallel() as parallel:
+        one, two = parallel.start(lambda: 1), parallel.start(lambda: "two")
+    assert (one.get(), two.get()) == (1, "two")
+
+
+def test_a_step_can_wait_for_another() -> None:
+    with Parallel() as parallel:
+        one = parallel.start(lambda: 1)
+        two = parallel.start(lambda: one.get() + 1)
+    assert two.get() == 2
+
+
+def test_the_first_failure_ends_the_commands_beside_it() -> None:
+    started = threading.Event()
+
+    def fail() -> None:
+        started.wait()
+        raise ClusterError("the first")
+
+    def sleep() -> None:
+        started.set()
+        shell.run(["sleep", "600"])
+
+    def both() -> None:
+        with Parallel() as parallel:
+            parallel.start(fail)
+            parallel.start(sleep)
+
+    with pytest.raises(ClusterError, match="the first"):
+        both()
+    shell.run(["true"])

@@ -1,0 +1,164 @@
+"""The bundled store's image: the same from `docker build` and from Go alone, and with its license."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cluster
+from cluster.artifacts import archive, store_image
+from cluster.artifacts.cache import Cache
+from cluster.artifacts.images import ensure_store
+from cluster.context import Workshop
+from cluster.engine import Engine
+from cluster.run.progress import Progress
+
+PARTS = Path(cluster.__file__).parent
+REPOSITORY = PARTS.parent
+SOURCE = REPOSITORY / store_image.FOLDER
+DOCKERFILE = (SOURCE / "Dockerfile").read_text()
+
+BUILD_SECONDS = 60
+GO_SECONDS = 300
+"""The first run may compile Go's standard library."""
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    """Stand-ins for what both ways start from: the program, MinIO's module, certificate authorities."""
+    module = tmp_path / "module"
+    module.mkdir()
+    for name in store_image.LICENSES:
+        (module / name).write_text(name)
+    program, bundle = tmp_path / "program", tmp_path / "ca-certificates.crt"
+    program.write_text("binary")
+    bundle.write_text("certificates")
+    return {"program": program, "module": module, "bundle": bundle}
+
+
+def test_both_ways_lead_to_the_same_files(inputs: dict[str, Path], tmp_path: Path) -> None:
+    assert from_dockerfile(inputs, tmp_path) == from_go(inputs, tmp_path)
+
+
+def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
+    """Return path → content (or an empty folder's mode) of the image that Go alone builds."""
+    layer = tmp_path / "layer.tar"
+    archive.pack_files(store_image.contents(source=SOURCE, **inputs), layer)
+    found = {}
+    with tarfile.open(layer) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            found[member.name] = file.read().decode() if file else oct(member.mode)
+    return found
+
+
+def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
+    """Return the same for the Dockerfile's own commands, with a compiled program provided."""
+    image, tools = tmp_path / "image", tmp_path / "tools"
+    image.mkdir()
+    tools.mkdir()
+    shutil.copy(inputs["program"], image / "minio")
+    (tools / "go").write_text(f"#!/bin/sh\necho {inputs['module']}\n")
+    (tools / "go").chmod(0o755)
+
+    subprocess.run(
+        ["/bin/sh", "-ec", packing(image, inputs["bundle"])],
+        check=True,
+        timeout=BUILD_SECONDS,
+        env={"PATH": f"{tools}:/usr/bin:/bin"},
+    )
+    files = {str(f.relative_to(image)): f.read_text() for f in image.rglob("*") if f.is_file()}
+    empty = {
+        folder.name: oct(folder.stat().st_mode & 0o7777)
+        for folder in image.iterdir()
+        if folder.is_dir() and not any(folder.iterdir())
+    }
+    return files | empty
+
+
+def packing(image: Path, bundle: Path) -> str:
+    """Return the Dockerfile's commands that assemble the image, with a container's paths replaced."""
+    joined = DOCKERFILE.replace("\\\n", " ")
+    (command,) = re.findall(r"^RUN (mkdir .*)$", joined, re.M)
+    return (
+        command.replace("/image", str(image))
+        .replace(" /source ", f" {SOURCE} ")
+        .replace(f" /{store_image.CA_BUNDLE}", f" {bundle}")
+    )
+
+
+def test_both_ways_lead_to_the_same_user_entrypoint_and_labels() -> None:
+    joined = DOCKERFILE.replace("\\\n", " ")
+    labels = re.findall(r'(org\.opencontainers\.\S+?)="([^"]*)"', joined)
+    (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", joined, re.M)
+    (user,) = re.findall(r"^USER (.*)$", joined, re.M)
+    assert dict(labels) == dict(store_image.LABELS)
+    assert tuple(json.loads(entrypoint)) == store_image.ENTRYPOINT
+    assert user == store_image.USER
+
+
+def test_the_image_carries_its_license_and_all_of_its_own_source(inputs: dict[str, Path]) -> None:
+    found = store_image.contents(source=SOURCE, **inputs)
+    assert "licenses/LICENSE" in found
+    assert {"source/go.mod", "source/go.sum", "source/main.go", "source/guard/guard.go"} <= found.keys()
+
+
+def test_every_image_of_the_chart_is_ours_and_named_alike() -> None:
+    values = yaml.safe_load((REPOSITORY / "charts/vision-node/values.yaml").read_text())
+    names = {key: image.partition(":") for key, image in values["images"].items()}
+    assert {key: name for key, (name, _, _) in names.items()} == {key: f"vision-node-{key}" for key in names}
+    assert len({tag for _, _, tag in names.values()}) == 1
+
+
+def test_the_readme_tells_how_to_build_every_image_of_the_chart() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    values = yaml.safe_load((REPOSITORY / "charts/vision-node/values.yaml").read_text())
+    missing = [key for key in values["images"] if f"--set images.{key}=" not in readme]
+    assert not missing
+    assert f"docker build {store_image.FOLDER} " in readme
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on this machine")
+def test_the_guard_refuses_what_reaches_known_vulnerabilities() -> None:
+    done = subprocess.run(
+        ["go", "test", "./guard"],
+        check=False,
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        timeout=GO_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+DOCKER = """#!/bin/sh
+echo "$@" >> {log}
+case "$1 $2" in
+"image inspect") grep -q -- "^build .*--tag $3 " {log} ;;
+esac
+"""
+"""A docker client that logs its arguments, and has each image that it was asked to build."""
+
+
+def test_where_a_registry_answers_docker_builds_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOPROXY", "https://user:secret@example.test")
+    client, log = tmp_path / "docker", tmp_path / "asked"
+    client.write_text(DOCKER.format(log=log))
+    client.chmod(0o755)
+    cache = Cache(tmp_path / "cache")
+    shop = Workshop(REPOSITORY, cache, Progress(cache.logs, io.StringIO()))
+
+    names = {ensure_store(shop, Engine(str(client), {}), home_made=False) for _ in range(2)}
+    (name,) = names
+    (build,) = [line for line in log.read_text().splitlines() if line.startswith("build ")]
+    assert name.startswith("vision-node-minio:")
+    assert build.endswith(f"--tag {name} {SOURCE}")
+    assert "--build-arg=GOPROXY " in build

@@ -1,0 +1,279 @@
+"""The bucket's client against a server that speaks S3's protocol over a real socket."""
+
+import gzip
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+from vision_node_contract.clients import bucket as module
+from vision_node_contract.clients.bucket import (
+    ObjectNotFoundError,
+    Store,
+    StoreSettings,
+    StoreUnavailableError,
+)
+from vision_node_contract.clients.bucket_errors import LOG_SECONDS, FailureLog
+from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Open = Callable[[Handler], Awaitable[Store]]
+
+REFUSED = '<?xml version="1.0"?><Error><Code>{}</Code><Message>no</Message></Error>'
+
+
+def settings(endpoint: str) -> StoreSettings:
+    return StoreSettings(endpoint, "bucket", "access", "top-secret", secure=False)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Open]:
+    """Serve a handler; return a store in it."""
+    closing: list[Callable[[], Awaitable[object]]] = []
+
+    async def run(handler: Handler) -> Store:
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        opening = Store.open(settings(f"{host}:{port}"))
+        store = await opening.__aenter__()
+        closing.extend([lambda: opening.__aexit__(None, None, None), runner.cleanup])
+        return store
+
+    yield run
+    for close in closing:
+        await close()
+
+
+async def test_a_put_is_signed_and_says_what_it_carries(opened: Open) -> None:
+    seen: list[web.Request] = []
+
+    async def take(request: web.Request) -> web.Response:
+        seen.append(request)
+        assert await request.read() == b"image"
+        return web.Response()
+
+    await (await opened(take)).put("images/a", b"image", "image/png")
+    (request,) = seen
+    assert (request.method, request.raw_path) == ("PUT", "/bucket/images/a")
+    assert request.headers["Content-Type"] == "image/png"
+    assert request.headers["x-amz-content-sha256"] == hashlib.sha256(b"image").hexdigest()
+    assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access/")
+    assert "top-secret" not in str(request.headers)
+
+
+@pytest.mark.parametrize("length", ["told", "in chunks"])
+@pytest.mark.parametrize(("size", "read"), [(0, 0), (3, 3), (4, 4), (5, 5), (1 << 22, 5)])
+async def test_a_get_reads_no_more_than_is_wanted(opened: Open, length: str, size: int, read: int) -> None:
+    async def give(request: web.Request) -> web.StreamResponse:
+        if length == "told":
+            return web.Response(body=b"x" * size)
+        answer = web.StreamResponse()
+        answer.enable_chunked_encoding()
+        await answer.prepare(request)
+        await answer.write(b"x" * size)
+        return answer
+
+    assert await (await opened(give)).get("images/a", 4) == b"x" * read
+
+
+async def test_a_get_unpacks_nothing(opened: Open) -> None:
+    packed = gzip.compress(b"x" * (1 << 22))
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    assert await (await opened(give)).get("images/a", 1 << 20) == packed
+
+
+async def test_a_redirect_is_not_followed(opened: Open) -> None:
+    async def give(request: web.Request) -> web.Response:
+        if request.path.endswith("/b"):
+            return web.Response(body=b"elsewhere")
+        return web.Response(status=307, headers={"Location": "/bucket/images/b"})
+
+    with pytest.raises(StoreUnavailableError, match="307"):
+        await (await opened(give)).get("images/a", 10)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "said"),
+    [
+        (404, REFUSED.format("NoSuchKey"), ObjectNotFoundError, "no such object"),
+        (404, REFUSED.format("NoSuchBucket"), StoreUnavailableError, "NoSuchBucket"),
+        (403, REFUSED.format("AccessDenied"), StoreUnavailableError, "AccessDenied"),
+        (503, "<html>", StoreUnavailableError, "503"),
+        (500, "", StoreUnavailableError, "500"),
+    ],
+)
+async def test_refusals(opened: Open, status: int, body: str, error: type[Exception], said: str) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    store = await opened(refuse)
+    with pytest.raises(error, match=said):
+        await store.get("images/a", 10)
+    with pytest.raises(error, match=said):
+        await store.put("images/a", b"x", "image/png")
+
+
+SECRETS = (
+    '<?xml version="1.0"?><Error><Code>{}</Code><Message>top-secret</Message>'
+    "<AWSAccessKeyId>access</AWSAccessKeyId><StringToSign>top-secret</StringToSign></Error>"
+)
+"""S3 servers quote what they refuse."""
+
+REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
+    "MinIO's disk is full": (507, "XMinioStorageFull", Reason.STORAGE_FULL, "enlarge"),
+    "MinIO's quota of a bucket": (400, "XMinioAdminBucketQuotaExceeded", Reason.STORAGE_FULL, "quota"),
+    "Ceph's quota": (403, "QuotaExceeded", Reason.STORAGE_FULL, "quota"),
+    "a full disk by the status alone": (507, "Unheard", Reason.STORAGE_FULL, "Unheard"),
+    "no right": (403, "AccessDenied", Reason.STORAGE_DENIED, "rights"),
+    "a key that was deleted": (403, "InvalidAccessKeyId", Reason.STORAGE_DENIED, "Secret"),
+    "a wrong secret key": (403, "SignatureDoesNotMatch", Reason.STORAGE_DENIED, "Secret"),
+    "refused by the status alone": (403, "Unheard", Reason.STORAGE_DENIED, "Unheard"),
+    "clocks apart": (403, "RequestTimeTooSkewed", Reason.CLOCK_SKEW, "NTP"),
+    "no bucket": (404, "NoSuchBucket", Reason.BUCKET_NOT_FOUND, "create"),
+    "too busy": (503, "SlowDown", Reason.STORAGE_UNAVAILABLE, "SlowDown"),
+    "broken": (500, "InternalError", Reason.STORAGE_UNAVAILABLE, "InternalError"),
+}
+
+Use = Callable[[Store], Awaitable[object]]
+
+USES: dict[str, Use] = {
+    "get": lambda store: store.get("images/a", 10),
+    "put": lambda store: store.put("images/a", b"x", "image/png"),
+    "delete": lambda store: store.delete("images/a"),
+    "list": lambda store: store.list_older("images/", datetime.now(UTC)),
+    "conditional put": lambda store: store.put_if("images/a", b"x", "image/png", "00", None),
+    "stat": lambda store: store.stat("images/a"),
+    "page": lambda store: store.list_page("images/", "", 10),
+    "check": lambda store: store.check(),
+}
+
+
+def refuse_with(status: int, code: str) -> Handler:
+    """Return what answers as S3 does: with XML, but to a HEAD without a body."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        text = "" if request.method == "HEAD" else SECRETS.format(code)
+        return web.Response(status=status, text=text, content_type="application/xml")
+
+    return refuse
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_a_refusal_says_why_and_what_to_do(opened: Open, case: str, use: str) -> None:
+    status, code, reason, advice = REFUSALS[case]
+    store = await opened(refuse_with(status, code))
+    with pytest.raises(StoreUnavailableError) as caught:
+        await USES[use](store)
+    assert (caught.value.reason, caught.value.code) == (reason, code)
+    assert code in str(caught.value)
+    assert advice in str(caught.value)
+    assert "access" not in str(caught.value).replace("access denied", "")
+    assert "top-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["", "<", "a b", "x" * 65, "\u202e"])
+async def test_a_code_that_is_none_is_not_repeated(opened: Open, code: str) -> None:
+    store = await opened(refuse_with(500, code))
+    for use in USES.values():
+        with pytest.raises(StoreUnavailableError) as caught:
+            await use(store)
+        assert (caught.value.reason, caught.value.code) in {
+            (Reason.STORAGE_UNAVAILABLE, "500"),
+            (Reason.STORAGE_UNAVAILABLE, ""),
+        }
+
+
+async def test_a_bucket_that_answers_is_not_listed(opened: Open) -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(f"{request.method} {request.raw_path}")
+        return web.Response()
+
+    await (await opened(answer)).check()
+    assert seen == ["HEAD /bucket"]
+
+
+async def test_a_deletion_is_one_signed_request(opened: Open) -> None:
+    seen: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request)
+        return web.Response(status=204)
+
+    await (await opened(answer)).delete("images/a b")
+    (request,) = seen
+    assert (request.method, request.raw_path) == ("DELETE", "/bucket/images/a%20b")
+    assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access/")
+
+
+async def test_each_kind_of_failure_is_logged_once_a_minute(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = ["XMinioStorageFull", "XMinioStorageFull", "AccessDenied", "XMinioStorageFull", "AccessDenied"]
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=400, text=SECRETS.format(codes.pop(0)))
+
+    store = await opened(refuse)
+    for _ in range(5):
+        with pytest.raises(StoreUnavailableError):
+            await store.get("images/a", 10)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [line.split(":")[0] for line in warnings] == ["StorageFull", "StorageDenied"]
+    assert "XMinioStorageFull" in warnings[0]
+    assert "AccessDenied" in warnings[1]
+
+
+async def test_the_next_line_tells_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    times = [0.0, 1.0, 2.0, LOG_SECONDS, LOG_SECONDS + 1]
+    failures = FailureLog(iter(times).__next__)
+    for _ in times:
+        with pytest.raises(StoreUnavailableError), failures.recording():
+            raise StoreUnavailableError("away")
+    assert [record.getMessage().split("(")[1] for record in caplog.records] == [
+        "0 more since the last such line)",
+        "2 more since the last such line)",
+    ]
+
+
+async def test_what_every_failure_is_has_a_reason_of_storage() -> None:
+    assert {reason for _, _, reason, _ in REFUSALS.values()} == STORAGE_REASONS
+    assert all(reason.retryable for reason in STORAGE_REASONS)
+
+
+async def test_an_answer_that_breaks_off_is_no_image(opened: Open) -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": "100"})
+        await answer.prepare(request)
+        await answer.write(b"x")
+        assert request.transport
+        request.transport.abort()
+        return answer
+
+    with pytest.raises(StoreUnavailableError):
+        await (await opened(break_off)).get("images/a", 1000)
+
+
+@pytest.mark.parametrize("key", ["", "../a", "a/../b"])
+async def test_a_key_that_no_object_can_have(key: str) -> None:
+    async with Store.open(settings("127.0.0.1:9")) as store:
+        with pytest.raises(ObjectNotFoundError):
+            await store.get(key, 10)
+
+
+async def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_PAUSES", (0.0, 0.0))
+    async with Store.open(settings("127.0.0.1:9")) as store:
+        with pytest.raises(StoreUnavailableError, match="ClientConnectorError"):
+            await store.get("images/a", 10)

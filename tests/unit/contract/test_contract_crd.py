@@ -1,0 +1,122 @@
+"""The CRDs' YAML is the source of truth: the typed models must agree with it, field by field."""
+
+import re
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from vision_node_contract.models.describer import DescriberSpec, DescriberStatus
+from vision_node_contract.models.imagejob import ImageJob, Resource, Spec, Status
+from vision_node_contract.models.reasons import Readiness, Reason
+from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, KIND, PLURAL, VERSION
+
+
+def schema_of(crd: Any) -> Any:
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+
+
+CRD, DESCRIBERS = (
+    yaml.safe_load(Path(f"crds/{plural}.vision-node.dev.yaml").read_text())
+    for plural in (PLURAL, DESCRIBER_PLURAL)
+)
+SCHEMA, DESCRIBER = schema_of(CRD), schema_of(DESCRIBERS)
+
+JSON_TYPES = {dict: "object", str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+@pytest.mark.parametrize(
+    ("crd", "kind", "plural"), [(CRD, KIND, PLURAL), (DESCRIBERS, "Describer", DESCRIBER_PLURAL)]
+)
+def test_names(crd: Any, kind: str, plural: str) -> None:
+    spec = crd["spec"]
+    assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (GROUP, kind, plural)
+    assert [v["name"] for v in spec["versions"]] == [VERSION]
+
+
+@pytest.mark.parametrize(
+    ("model", "schema"),
+    [
+        (Spec, SCHEMA["spec"]),
+        (Status, SCHEMA["status"]),
+        (DescriberSpec, DESCRIBER["spec"]),
+        (DescriberStatus, DESCRIBER["status"]),
+    ],
+)
+def test_models_agree(model: type[BaseModel], schema: dict[str, Any]) -> None:
+    assert list(disagreements(model, schema, schema.get("description", ""))) == []
+
+
+def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> Any:
+    properties = schema["properties"]
+    fields = {f.alias or name: f for name, f in model.model_fields.items()}
+    if fields.keys() != properties.keys():
+        yield f"{path}: {sorted(fields.keys() ^ properties.keys())} are on one side only"
+    for name in fields.keys() & properties.keys():
+        field, prop, here = fields[name], properties[name], f"{path}.{name}"
+        default = None if field.default is PydanticUndefined else field.default
+        default = default.to_json() if isinstance(default, Resource) else default
+        if "default" in prop and prop["default"] != default:
+            yield f"{here}: defaults differ: {prop['default']!r}, {default!r}"
+        if field.is_required() and name not in schema.get("required", []):
+            yield f"{here}: required by the model only"
+        yield from type_disagreements(field.annotation, prop, here)
+
+
+def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> Any:
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        (annotation,) = [a for a in get_args(annotation) if a is not NoneType]
+        origin = get_origin(annotation)
+    if origin is Annotated:
+        annotation, origin = get_args(annotation)[0], None
+    if origin is Literal:
+        if set(get_args(annotation)) != set(schema.get("enum", get_args(annotation))):
+            yield f"{path}: {schema['enum']} and {get_args(annotation)} differ"
+    elif origin is list:
+        yield from type_disagreements(get_args(annotation)[0], schema["items"], f"{path}[]")
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from disagreements(annotation, schema, path)
+    elif schema.get("format") == "date-time":
+        if annotation.__name__ != "datetime":
+            yield f"{path}: {annotation} is not a datetime"
+    elif schema["type"] != JSON_TYPES[origin or annotation]:
+        yield f"{path}: {schema['type']} and {annotation} differ"
+
+
+def test_a_fresh_object_reads_as_queued() -> None:
+    job = ImageJob.model_validate({"metadata": {"name": "x"}, "spec": {"image": {"key": "inbox/a"}}})
+    assert job.status.phase == SCHEMA["status"]["default"]["phase"] == "queued"
+
+
+def test_every_reason_fits_the_schema() -> None:
+    pattern = re.compile(SCHEMA["status"]["properties"]["error"]["properties"]["reason"]["pattern"])
+    assert [r for r in Reason if not pattern.fullmatch(r)] == []
+
+
+def test_every_readiness_fits_the_schema() -> None:
+    conditions = DESCRIBER["status"]["properties"]["conditions"]["items"]["properties"]
+    pattern = re.compile(conditions["reason"]["pattern"])
+    assert [r for r in Readiness if not pattern.fullmatch(r)] == []
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, DESCRIBER])
+def test_every_string_and_list_is_bounded(schema: Any) -> None:
+    """What the API server stores, and prices for CEL, has an end."""
+    assert list(unbounded(schema["spec"], "spec")) + list(unbounded(schema["status"], "status")) == []
+
+
+BOUND = {"string": "maxLength", "array": "maxItems"}
+
+
+def unbounded(schema: Any, path: str) -> Any:
+    bound = BOUND.get(schema.get("type", ""))
+    if bound and bound not in schema and schema.get("format") != "date-time":
+        yield path
+    for name, child in schema.get("properties", {}).items():
+        yield from unbounded(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from unbounded(schema["items"], f"{path}[]")

@@ -1,0 +1,313 @@
+"""The client against a server that speaks the API server's protocol over a real socket."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from vision_node_contract.clients import kube as module
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    Event,
+    GoneError,
+    Kube,
+    KubeError,
+    NotFoundError,
+    Selectors,
+    UnavailableError,
+    backoff,
+)
+from vision_node_contract.clients.kube_auth import LINE_BYTES, Access
+from vision_node_contract.clients.kube_errors import error_of
+
+PATH = "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
+
+
+EVERYTHING = Selectors()
+
+
+class Server:
+    """Lists `pages`, then lets each watch send the next of `watches` (events, or how it ends)."""
+
+    def __init__(self) -> None:
+        self.pages: list[dict[str, Any]] = []
+        self.watches: list[list[Any]] = []
+        self.requests: list[dict[str, str]] = []
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        query = dict(request.query)
+        self.requests.append(query)
+        if "watch" not in query:
+            listed = self.pages.pop(0)
+            return web.json_response(listed, status=503 if "broken" in listed else 200)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for event in self.watches.pop(0):
+            if event == "break":
+                assert request.transport
+                request.transport.abort()
+                return response
+            if isinstance(event, bytes):
+                await response.write(event)
+                continue
+            await response.write(json.dumps(event).encode() + b"\n")
+        return response
+
+
+def page(version: int, *names: str, proceed: str = "") -> dict[str, Any]:
+    items = [named(name, version) for name in names]
+    return {"metadata": {"resourceVersion": str(version), "continue": proceed}, "items": items}
+
+
+def named(name: str, version: int) -> dict[str, Any]:
+    return {"metadata": {"name": name, "resourceVersion": str(version)}}
+
+
+def event(kind: str, name: str, version: int) -> dict[str, Any]:
+    return {"type": kind, "object": named(name, version)}
+
+
+GONE = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+Connect = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[Kube]]
+
+
+@pytest.fixture
+async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
+    """Serve a handler; return a client of it."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
+    closing: list[Any] = []
+
+    async def run(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Kube:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        session = aiohttp.ClientSession(read_bufsize=LINE_BYTES)
+        closing.extend([session.close, runner.cleanup])
+        return Kube(Access(session, f"http://{host}:{port}"))
+
+    yield run
+    for close in closing:
+        await close()
+
+
+async def take(
+    kube: Kube, count: int, selectors: Selectors = EVERYTHING, version: str = ""
+) -> list[tuple[str, list[str]]]:
+    """Return the first `count` events of follow() as (type, names)."""
+    seen: list[tuple[str, list[str]]] = []
+    follow = kube.follow(PATH, selectors, version)
+    async for found in follow:
+        seen.append(words(found))
+        if len(seen) == count:
+            break
+    await follow.aclose()  # type: ignore[attr-defined]
+    return seen
+
+
+def words(found: Event) -> tuple[str, list[str]]:
+    return found.type, [body["metadata"]["name"] for body in found.objects] or sorted(found.names)
+
+
+async def test_follow_lists_pages_then_watches(server: Server, connect: Connect) -> None:
+    server.pages = [page(5, "a", proceed="more"), page(5, "b")]
+    server.watches = [[event("MODIFIED", "a", 6), event("DELETED", "b", 7)]]
+    kube = await connect(server.get)
+    selectors = Selectors(labels="x=y", fields="status.worker=w")
+    assert await take(kube, 5, selectors) == [
+        ("LISTING", ["a"]),
+        ("LISTING", ["b"]),
+        ("LISTED", ["a", "b"]),
+        ("MODIFIED", ["a"]),
+        ("DELETED", ["b"]),
+    ]
+    first, second, watch = server.requests
+    assert (first["labelSelector"], first["fieldSelector"]) == ("x=y", "status.worker=w")
+    assert second["continue"] == "more"
+    assert (watch["resourceVersion"], watch["allowWatchBookmarks"]) == ("5", "true")
+
+
+async def test_an_ended_watch_goes_on_where_it_was_bookmarks_included(
+    server: Server, connect: Connect
+) -> None:
+    server.pages = [page(5)]
+    server.watches = [[event("ADDED", "a", 6), event("BOOKMARK", "", 30)], [event("ADDED", "b", 31)]]
+    kube = await connect(server.get)
+    assert await take(kube, 4) == [("LISTING", []), ("LISTED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
+    assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
+
+
+async def test_a_version_too_old_is_answered_by_a_new_list(server: Server, connect: Connect) -> None:
+    server.pages = [page(5, "a"), page(9, "b")]
+    server.watches = [[GONE], []]
+    kube = await connect(server.get)
+    seen = [event for event in await take(kube, 4) if event[0] == "LISTED"]
+    assert seen == [("LISTED", ["a"]), ("LISTED", ["b"])]
+
+
+async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Connect) -> None:
+    server.pages = [page(5)]
+    server.watches = [["break"], [event("ADDED", "a", 6), "break"], [event("ADDED", "b", 7)]]
+    kube = await connect(server.get)
+    assert (await take(kube, 4))[2:] == [("ADDED", ["a"]), ("ADDED", ["b"])]
+    assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "5", "6"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"ADDED","obj',
+        b"x" * (2 * LINE_BYTES),
+        b"[]\n",
+        b'{"kind":"Table"}\n',
+        b'{"type":"ADDED"}\n',
+        b'{"type":"ERROR","object":{}}\n',
+    ],
+    ids=["half", "long", "no object", "another's object", "an empty event", "an empty error"],
+)
+async def test_a_watch_whose_line_cannot_be_read_is_broken(
+    server: Server, connect: Connect, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    server.pages = [page(5)]
+    server.watches = [[event("ADDED", "a", 6), line], [event("ADDED", "b", 7)]]
+    kube = await connect(server.get)
+    assert (await take(kube, 4))[2:] == [("ADDED", ["a"]), ("ADDED", ["b"])]
+    (record,) = caplog.records
+    assert f"watch of {PATH} is tried again: WatchBroken" in record.message
+
+
+async def test_watches_that_end_at_once_are_opened_ever_more_slowly(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[int] = []
+    monkeypatch.setattr(module, "backoff", lambda count, *_: failures.append(count) or 0.0)
+    server.pages = [page(5)]
+    server.watches = [[], [], [event("ADDED", "a", 6)], [], [event("ADDED", "b", 7)]]
+    await take(await connect(server.get), 4)
+    assert failures == [0, 1, 0]
+
+
+async def test_what_was_listed_before_is_watched_at_once(server: Server, connect: Connect) -> None:
+    server.watches, server.pages = [[event("MODIFIED", "a", 6)], [GONE], []], [page(9, "b")]
+    seen = await take(await connect(server.get), 3, version="5")
+    assert seen == [("MODIFIED", ["a"]), ("LISTING", ["b"]), ("LISTED", ["b"])]
+    assert [r.get("resourceVersion") for r in server.requests[:3]] == ["5", "6", None]
+
+
+async def test_a_list_that_breaks_between_pages_begins_anew(server: Server, connect: Connect) -> None:
+    server.pages = [page(5, "a", proceed="more"), {"broken": True}, page(6, "a", "b")]
+    server.watches = [[]]
+    kube = await connect(server.get)
+    assert (await take(kube, 3))[-1] == ("LISTED", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        (404, "NotFound", NotFoundError),
+        (409, "AlreadyExists", AlreadyExistsError),
+        (409, "Conflict", ConflictError),
+        (410, "Expired", GoneError),
+        (422, "Invalid", KubeError),
+        (403, "Forbidden", KubeError),
+        (429, "TooManyRequests", UnavailableError),
+        (500, "InternalError", UnavailableError),
+        (503, "ServiceUnavailable", UnavailableError),
+    ],
+)
+async def test_refusals(connect: Connect, status: int, reason: str, expected: type[KubeError]) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"reason": reason, "message": "because"}, status=status)
+
+    kube = await connect(refuse)
+    with pytest.raises(KubeError) as caught:
+        await kube.request("GET", PATH)
+    assert type(caught.value) is expected
+    assert (caught.value.reason, caught.value.message) == (reason, "because")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b"[1]", b"\xff\xfe"])
+def test_answers_that_are_no_status_objects(body: bytes) -> None:
+    assert isinstance(error_of(502, body), UnavailableError)
+
+
+@pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")])
+async def test_an_answer_that_is_no_json_object_is_none(connect: Connect, status: int, text: str) -> None:
+    async def portal(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=text, headers={"Location": "/"})
+
+    with pytest.raises(UnavailableError, match=f"GET {PATH}"):
+        await (await connect(portal)).request("GET", PATH)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"status": "ok"},
+        {"items": None, "metadata": {"resourceVersion": "1"}},
+        {"items": []},
+        {"items": [], "metadata": {}},
+    ],
+    ids=str,
+)
+async def test_a_list_that_is_none_is_no_answer(connect: Connect, answer: dict[str, Any]) -> None:
+    async def proxy(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    with pytest.raises(UnavailableError, match=f"GET {PATH}"):
+        await anext((await connect(proxy)).list_pages(PATH))
+
+
+async def test_patches_are_merge_patches(connect: Connect) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response({"type": request.headers["Content-Type"], "body": await request.json()})
+
+    kube = await connect(echo)
+    answer = await kube.request("PATCH", PATH, body={"status": {"worker": None}})
+    assert answer == {"type": "application/merge-patch+json", "body": {"status": {"worker": None}}}
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UnavailableError):
+            await Kube(Access(session, "http://127.0.0.1:9")).request("GET", PATH)
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "message", "expected"),
+    [
+        ("roles not known", 403, 'imagejobs is forbidden: User "x" cannot patch resource', UnavailableError),
+        ("accounts not known", 401, "Unauthorized", UnavailableError),
+        (
+            "a policy's refusal",
+            403,
+            "imagejobs is forbidden: ValidatingAdmissionPolicy 'p' denied",
+            KubeError,
+        ),
+        ("a quota's", 403, "jobs is forbidden: exceeded quota", KubeError),
+    ],
+)
+def test_an_api_server_that_has_just_started(
+    why: str, status: int, message: str, expected: type[KubeError]
+) -> None:
+    """For a moment it knows neither accounts nor roles: that is no refusal for good."""
+    assert type(error_of(status, {"message": message})) is expected, why
+
+
+def test_backoff_is_capped() -> None:
+    assert all(0 <= backoff(n, 0.1, 10) <= 10 for n in range(2000))
+    assert all(backoff(n, 0.1, 10) <= 0.1 * 2**n for n in range(5))

@@ -1,0 +1,85 @@
+"""Servers listen on IPv4 and IPv6, whichever the cluster's pods have."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from vision_node_contract import listening
+from vision_node_operator.runtime import probe_server
+
+IPV4, IPV6 = "127.0.0.1", "::1"
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free in both families."""
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as taken:
+        found: int = taken.getsockname()[1]
+    return found
+
+
+@pytest.fixture
+def sockets(port: int) -> Iterator[list[socket.socket]]:
+    made = listening.listen(port)
+    yield made
+    for each in made:
+        each.close()
+
+
+@pytest.mark.parametrize("address", [IPV4, IPV6])
+def test_both_families_are_listened_to(sockets: list[socket.socket], port: int, address: str) -> None:
+    with socket.create_connection((address, port), timeout=5) as client:
+        accepted = next(each for each in sockets if each.family == client.family).accept()[0]
+        with accepted:
+            assert accepted.getpeername()[0] == address, "not ::ffff:127.0.0.1: lists of proxies have IPv4"
+
+
+@pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
+def test_a_kernel_without_one_of_them_does(monkeypatch: pytest.MonkeyPatch, port: int, missing: int) -> None:
+    real = socket.create_server
+
+    def create(address: tuple[str, int], *, family: int) -> socket.socket:
+        if family == missing:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(address, family=family)
+
+    monkeypatch.setattr(socket, "create_server", create)
+    (only,) = listening.listen(port)
+    with only:
+        assert only.family != missing
+
+
+def test_a_port_that_is_taken_is_an_error(sockets: list[socket.socket], port: int) -> None:
+    assert sockets
+    with pytest.raises(OSError, match="in use"):
+        listening.listen(port)
+
+
+async def healthz(address: str, port: int) -> tuple[int, Any]:
+    url = f"http://{address}:{port}/healthz"
+    async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize("address", [IPV4, f"[{IPV6}]"])
+async def test_the_operator_answers_probes_on_both(port: int, address: str) -> None:
+    async with probe_server.serving(listening.listen(port), lambda: 1.5):
+        assert await healthz(address, port) == (200, {"secondsSinceLastDecision": 1.5})
+
+
+async def test_a_stuck_operator_fails_its_probe(port: int) -> None:
+    def check() -> float:
+        raise RuntimeError("no decision for 61 s")
+
+    async with probe_server.serving(listening.listen(port), check):
+        assert await healthz(IPV4, port) == (500, {"error": "no decision for 61 s"})
+
+
+async def test_probes_end_with_the_operator(port: int) -> None:
+    async with probe_server.serving(listening.listen(port), lambda: 0.0):
+        pass
+    for each in listening.listen(port):
+        each.close()

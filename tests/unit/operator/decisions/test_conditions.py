@@ -1,0 +1,205 @@
+"""What is said of a Describer: its condition, its counts, its Events, and how long a job waits for it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from vision_node_contract.models.describer import READY, DescriberStatus
+from vision_node_operator.decisions.actions import Report
+from vision_node_operator.state.problems import of_refusal
+from world import NOW, World, at
+
+
+def ready(status: str, reason: str, since: float = 0, message: str = "m") -> Any:
+    condition = {"type": READY, "status": status, "reason": reason, "message": message}
+    return {"conditions": [{**condition, "lastTransitionTime": at(since)}]}
+
+
+@pytest.mark.parametrize(
+    ("since", "created", "began", "fails"),
+    [
+        (-3600, -3600, -600, True),
+        (-3599, -9999, -9999, False),
+        (-9999, -3599, -9999, False),
+        (-9999, -9999, -599, False),
+    ],
+)
+def test_no_job_waits_for_ever(since: float, created: float, began: float, *, fails: bool) -> None:
+    """An hour after the last worker served, and ten minutes after this operator began to try."""
+    world = World()
+    world.state.since = NOW + timedelta(seconds=began)
+    world.job("j", created=created)
+    world.describer(status=ready("False", "NoRoom", since))
+    assert ("fail j NoWorker" in world.decide()) is fails
+
+
+def test_while_workers_serve_a_job_may_wait_long() -> None:
+    world = World()
+    world.job("j", created=-99_999)
+    world.describer(status=ready("True", "NoRoom", -99_999))
+    assert "fail j NoWorker" not in world.decide()
+
+
+UNSCHEDULABLE = {"conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}]}
+NO_IMAGE = {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "denied"}}}]}
+NO_SECRET = {"containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError"}}}]}
+STARTS = {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}
+
+
+@pytest.mark.parametrize(
+    ("worker", "expected"),
+    [
+        (None, ("False", "Starting", "no worker serves yet")),
+        ({"heard": None, "pod_status": STARTS}, ("False", "Starting", "no worker serves yet")),
+        ({"heard": -1}, ("True", "Serving", "images are described")),
+        ({"heard": None, "pod_status": UNSCHEDULABLE}, ("False", "NoRoom", "0/1 nodes")),
+        ({"heard": None, "pod_status": NO_IMAGE}, ("False", "ImagePullFailed", "ErrImagePull: denied")),
+        (
+            {"heard": None, "pod_status": NO_SECRET},
+            ("False", "LaunchFailed", "CreateContainerConfigError: "),
+        ),
+        ({"heard": None, "pod": False, "created": -9}, ("False", "Starting", "no worker serves yet")),
+    ],
+)
+def test_what_is_said_while_work_waits(worker: Any, expected: Any) -> None:
+    world = World()
+    if worker:
+        world.worker(0, **worker)
+    world.job("j")
+    report = world.report()
+    assert report is not None
+    condition = report.status.readiness
+    assert condition is not None
+    assert (condition.status, condition.reason, condition.message) == expected
+    assert report.tell is (condition.reason not in {"Starting", "Serving"})
+
+
+def test_a_pod_that_is_not_made() -> None:
+    world = World()
+    world.worker(0, pod=False, heard=None, created=-11)
+    world.job("j")
+    report = world.report()
+    assert reason(report) == "NoRoom"
+    assert report is not None
+    assert report.status.readiness is not None
+    assert "kubectl describe job vn-metadata-0" in report.status.readiness.message
+
+
+def test_without_room_it_goes_on_with_what_it_has() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1, heard=None, pod_status=UNSCHEDULABLE)
+    world.state.backlog.demand("metadata")
+    for n in range(99):
+        world.job(f"j{n}")
+    report = world.report()
+    assert report is not None
+    condition = report.status.readiness
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("True", "NoRoom")
+    assert "0/1 nodes" in condition.message
+    assert "assign j0 to w0" in world.decide()
+
+
+def said(world: World, after: float = 0) -> Report | None:
+    """Have what is said written."""
+    report = world.report(after)
+    if report:
+        world.state.reported["metadata"] = NOW + timedelta(seconds=after)
+        world.describer(status=report.status.to_json())
+    return report
+
+
+def test_it_is_said_once_and_at_most_every_five_seconds() -> None:
+    world = World()
+    first = said(world)
+    assert first is not None
+    assert first.status.readiness is not None
+    assert first.status.readiness.reason == "Idle"
+    assert said(world, 60) is None, "nothing has changed"
+    world.job("a")
+    assert said(world, 60) is not None
+    world.job("b")
+    assert said(world, 64.9) is None
+    second = said(world, 65)
+    assert second is not None
+    assert (second.status.queued, second.tell) == (2, False)
+
+
+def test_an_event_tells_of_trouble_and_of_its_end_once() -> None:
+    world = World()
+    world.job("j")
+    world.worker(0, heard=None, pod_status=UNSCHEDULABLE)
+    reports = [said(world)]
+    world.job("k")
+    reports.append(said(world, 10))
+    world.worker(0, heard=20)
+    reports.append(said(world, 20))
+    assert [report.tell for report in reports if report] == [True, False, True]
+
+
+def test_since_when_it_does_not_serve_outlives_another_reason() -> None:
+    world = World()
+    world.job("j")
+    world.describer(status=ready("False", "Starting", -500))
+    world.worker(0, heard=None, pod_status=NO_IMAGE)
+    report = world.report()
+    assert report is not None
+    assert report.status.readiness is not None
+    assert report.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
+
+
+def test_a_refused_launch_is_told_until_one_succeeds_or_it_is_long_ago() -> None:
+    world = World()
+    world.job("j")
+    refusal = of_refusal('jobs.batch "x" is forbidden: exceeded quota: tight'), NOW
+    for after, expected in ((0, "NoRoom"), (119, "NoRoom"), (120, "Starting")):
+        world.state.fleet.troubles = {"metadata": refusal}
+        assert reason(world.report(after)) == expected
+    world.state.fleet.troubles = {"metadata": refusal}
+    world.worker(0, heard=None, created=0)
+    assert reason(world.report()) == "Starting"
+
+
+def test_why_workers_end_is_told() -> None:
+    world = World()
+    world.job("j")
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "no key"}}
+    status = {"containerStatuses": [{"state": ended}]}
+    for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
+        world.worker(0, heard=None, phase="Failed", pod_status=status, job_status=job_status)
+    report = world.report()
+    assert report is not None
+    assert report.status.readiness is not None
+    assert reason(report) == "LaunchFailed"
+    assert report.status.readiness.message == "a worker ended with exit code 1: no key"
+
+
+def reason(report: Report | None) -> str:
+    assert report is not None
+    assert report.status.readiness is not None
+    return report.status.readiness.reason
+
+
+def test_counts() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1, heard=None, job_status={"failed": 1}, phase="Failed")
+    world.processing("held", "w0")
+    world.job("waits", nextAttemptTime=at(50), attempts=1)
+    world.job("of another", spec={"describer": "other"})
+    report = world.report()
+    assert report is not None
+    found = DescriberStatus(provider="metadata", workers=1, ready=1, queued=1, processing=1)
+    assert report.status.model_copy(update={"conditions": []}) == found
+
+
+def test_a_failure_is_announced_when_it_is_seen_to_happen() -> None:
+    world = World()
+    world.job("old", phase="failed", completionTime=at(0))
+    world.job("good", phase="processing", worker="gone")
+    world.job("bad", phase="processing", worker="gone")
+    world.job("good", phase="done", completionTime=at(0))
+    world.job("bad", phase="failed", completionTime=at(0))
+    assert list(world.state.backlog.failed) == ["bad"]
+    assert "announce" in world.decide()

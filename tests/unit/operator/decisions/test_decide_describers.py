@@ -1,0 +1,110 @@
+"""decide() about Describers: isolation, recycling, replacement, deletion, and what jobs take from them."""
+
+from datetime import timedelta
+
+from vision_node_operator.decisions.actions import Assign
+from vision_node_operator.decisions.decide import decide
+from world import NOW, SETTINGS, SPEC, World, at
+
+
+def test_dedicated_is_a_job_for_each_image() -> None:
+    world = World()
+    world.describer(isolation="dedicated", concurrency=4, maxWorkers=3)
+    for name in "abcde":
+        world.job(name)
+    assert world.decide() == [f"launch vn-metadata-{slot}" for slot in range(3)]
+    for slot in range(3):
+        world.worker(slot)
+    assert world.decide() == ["assign a to w0", "assign b to w1", "assign c to w2"]
+    world.processing("a", "w0")
+    assert not [word for word in world.decide() if "w0" in word], "it holds one"
+    world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
+    assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], "and is used up"
+    world.forget("jobs", "vn-metadata-0")
+    world.forget("pods", "w0")
+    assert "launch vn-metadata-0" in world.decide()
+
+
+def test_a_worker_is_given_no_more_than_it_may_have() -> None:
+    world = World()
+    world.describer(maxImagesPerWorker=3, concurrency=2, maxWorkers=1)
+    world.worker(0)
+    for n in range(5):
+        world.job(f"j{n}", created=-9 + n)
+    assert world.decide() == ["assign j0 to w0", "assign j1 to w0"]
+    for name in ("j0", "j1"):
+        world.processing(name, "w0")
+        world.job(name, phase="done", attempts=1, worker="w0", completionTime=at(0))
+    assert world.decide() == ["assign j2 to w0"]
+    world.state.busy = {"imagejobs/j2": "w0"}
+    assert world.decide() == [], "the assignment under way counts"
+    world.state.busy = {}
+    world.processing("j2", "w0")
+    assert world.decide() == [], "it finishes what it holds"
+    world.job("j2", phase="done", attempts=1, worker="w0", completionTime=at(0))
+    assert world.decide() == ["retire vn-metadata-0"]
+
+
+def test_after_a_restart_the_finished_ones_tell_what_a_worker_was_given() -> None:
+    world = World()
+    world.describer(maxImagesPerWorker=1, maxWorkers=1)
+    world.worker(0)
+    world.job("before", phase="done", attempts=1, worker="w0", completionTime=at(0))
+    world.job("next")
+    assert world.decide() == ["retire vn-metadata-0"]
+
+
+def test_a_worker_that_ended_when_it_was_used_up_was_launched_well() -> None:
+    world = World()
+    world.worker(0, heard=-1)
+    world.forget("leases", "w0")
+    world.worker(0, heard=None, phase="Succeeded", job_status={"succeeded": 1})
+    assert world.state.fleet.failures == {}
+
+
+def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    world.processing("j", "w1")
+    assert world.decide(model="another") == ["retire vn-metadata-0"]
+    assert world.decide(minWorkers=0) == [], "not every change concerns the workers"
+
+
+def test_a_mended_describer_is_tried_at_once() -> None:
+    world = World()
+    world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
+    world.state.fleet.launch_after["metadata"] = NOW + timedelta(seconds=60)
+    world.job("j")
+    world.see("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
+    assert world.decide() == []
+    world.see("describers", "metadata", spec={**SPEC, "image": "mended"})
+    assert world.decide() == ["launch vn-metadata-0"]
+
+
+def test_a_deleted_describer() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    world.processing("held", "w1", attemptDeadline=at(999))
+    world.job("queued", created=-1000)
+    world.see("describers", "metadata", spec=SPEC)
+    world.forget("describers", "metadata")
+    assert world.decide(after=60) == ["retire vn-metadata-0"], "it may be replaced: its jobs have a minute"
+    assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
+
+
+def test_timeout_and_attempts_are_the_describers_unless_the_job_says() -> None:
+    world = World()
+    world.describer(timeoutSeconds=7, maxAttempts=1)
+    world.worker(0)
+    world.job("a", created=-2)
+    world.job("b", created=-1, spec={"timeoutSeconds": 5, "maxAttempts": 2})
+    given = [action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Assign)]
+    assert [action.timeout.total_seconds() for action in given] == [7, 5]
+    for name, spec in (("a", {}), ("b", {"maxAttempts": 2})):
+        world.job(name, spec=spec, phase="processing", attempts=4, losses=3, worker="gone")
+    assert {word for word in world.decide() if "w0" not in word} >= {
+        "fail a AttemptsExhausted",
+        "requeue b WorkerLost +4",
+    }

@@ -1,0 +1,195 @@
+"""What the operator makes of a Describer's provider: its fallback, its sidecar, its conditions."""
+
+import json
+from typing import Any
+
+import pytest
+from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, READY
+from vision_node_contract.models.imagejob import Condition
+from vision_node_contract.models.reasons import Reason
+from vision_node_contract.names import DESCRIBER_LABEL, WARNING_ANNOTATION
+from world import SPEC, TEMPLATE, World, at, pool_of
+
+Json = dict[str, Any]
+
+SIDECAR = {
+    "image": "mine:1",
+    "args": ["--fast"],
+    "port": 7000,
+    "env": [{"name": "SIZE", "value": "small"}],
+    "resources": {"limits": {"memory": "1Gi"}},
+}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def pod_of(spec: Json, base: Json = TEMPLATE) -> Json:
+    made: Json = pool_of({"metadata": {"name": "mine"}, "spec": spec}, base).pod_template["spec"]
+    return made
+
+
+def told(pod: Json) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
+
+
+def condition(world: World, kind: str, after: float = 0) -> Condition | None:
+    """Return a condition as it is now: as decided, or as it was written."""
+    report = world.report(after)
+    assert report is not None
+    return report.status.condition(kind)
+
+
+def test_the_sidecar_has_what_it_is_given_and_nothing_of_the_workers() -> None:
+    restricted = {"allowPrivilegeEscalation": False}
+    worker = {
+        "name": "worker",
+        "imagePullPolicy": "Never",
+        "securityContext": restricted,
+        "env": [{"name": "S3_SECRET_KEY", "value": "secret"}],
+        "volumeMounts": [{"name": "kube-api-access", "mountPath": "/token"}],
+    }
+    pod = pod_of({"provider": "http", "sidecar": SIDECAR}, {"spec": {"containers": [worker]}})
+    (sidecar,) = pod["initContainers"]
+    assert sidecar.pop("startupProbe")["tcpSocket"] == {"port": 7000}
+    assert sidecar == {
+        "name": "sidecar",
+        "restartPolicy": "Always",
+        "image": "mine:1",
+        "imagePullPolicy": "Never",
+        "args": ["--fast"],
+        "env": [{"name": "SIZE", "value": "small"}],
+        "resources": {"requests": {}, "limits": {"memory": "1Gi"}},
+        "ports": [{"name": "describe", "containerPort": 7000}],
+        "securityContext": restricted,
+        "volumeMounts": [{"name": "sidecar-tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
+    assert json.loads(told(pod)["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/describe"}
+
+
+def test_the_address_in_the_options_holds() -> None:
+    spec = {"provider": "http", "sidecar": SIDECAR, "options": {"url": "http://127.0.0.1:7000/v2"}}
+    assert json.loads(told(pod_of(spec))["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/v2"}
+
+
+def see(world: World, name: str, **spec: Any) -> None:
+    world.see("describers", name, spec={**SPEC, **spec})
+
+
+def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> None:
+    see(world, "metadata", provider="openai", fallback="plain")
+    assert "FALLBACK" not in told(world.state.pools["metadata"].pod_template["spec"])
+    assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
+    see(world, "plain", provider="metadata", model="m", options={"a": 1})
+    variables = told(world.state.pools["metadata"].pod_template["spec"])
+    assert {name: value for name, value in variables.items() if name.startswith("FALLBACK")} == {
+        "FALLBACK": "plain",
+        "FALLBACK_PROVIDER": "metadata",
+        "FALLBACK_MODEL": "m",
+        "FALLBACK_OPTIONS": '{"a": 1}',
+    }
+    assert condition(world, FALLBACK_READY).status == "True"  # type: ignore[union-attr]
+    world.forget("describers", "plain")
+    assert "FALLBACK" not in told(world.state.pools["metadata"].pod_template["spec"])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"image": "theirs"}, "another image"),
+        ({"command": ["run"]}, "another image or command"),
+        ({"env": [{"name": "KEY", "value": "1"}]}, "env or envFrom"),
+        ({"envFrom": [{"secretRef": {"name": "keys"}}]}, "env or envFrom"),
+        ({"provider": "http", "sidecar": SIDECAR}, "a container of its own"),
+    ],
+)
+def test_what_cannot_stand_in_is_told(world: World, other: Json, words: str) -> None:
+    see(world, "plain", **other)
+    see(world, "metadata", fallback="plain")
+    said = condition(world, FALLBACK_READY)
+    assert said is not None
+    assert (said.status, said.reason) == ("False", "CannotStandIn")
+    assert words in said.message
+
+
+def test_no_describer_stands_in_for_itself(world: World) -> None:
+    see(world, "metadata", fallback="metadata")
+    assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
+
+
+def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None:
+    """Have an image end that a worker held: with this reason, or done."""
+    world.processing(name, "w0")
+    error = {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
+    world.job(name, phase="failed" if reason else "done", worker="w0", attempts=1, **error, **result)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.CREDENTIALS_MISSING,
+        Reason.CREDENTIALS_REFUSED,
+        Reason.MODEL_NOT_FOUND,
+        Reason.OPTIONS_INVALID,
+        Reason.QUOTA_EXHAUSTED,
+    ],
+)
+def test_a_provider_that_refuses_is_told_until_the_next_success(world: World, reason: Reason) -> None:
+    world.worker(0)
+    ended(world, "a", reason)
+    said = condition(world, READY)
+    assert said is not None
+    assert (said.status, said.reason, said.message) == ("False", reason, f"{reason}!")
+    ended(world, "b", Reason.IMAGE_UNREADABLE)
+    assert condition(world, READY).status == "False"  # type: ignore[union-attr]
+    ended(world, "c", None)
+    assert condition(world, READY).reason == "Serving"  # type: ignore[union-attr]
+
+
+def test_a_stand_in_hides_no_exhausted_quota(world: World) -> None:
+    world.worker(0)
+    fallback = {"from": "metadata", "reason": "QuotaExhausted"}
+    ended(world, "a", None, result={"describer": "plain", "summary": "", "fallback": fallback})
+    assert condition(world, READY).reason == "QuotaExhausted"  # type: ignore[union-attr]
+
+
+def test_a_changed_describer_begins_anew(world: World) -> None:
+    world.worker(0)
+    ended(world, "a", Reason.MODEL_NOT_FOUND)
+    see(world, "metadata", model="better")
+    assert condition(world, READY).status == "True"  # type: ignore[union-attr]
+
+
+def test_what_was_told_outlives_the_operator_and_old_jobs_tell_nothing(world: World) -> None:
+    said = {"type": READY, "status": "False", "reason": "CredentialsRefused", "message": "no"}
+    dated = {"lastTransitionTime": at(-9000), "observedGeneration": 1}
+    world.describer(status={"conditions": [{**said, **dated}]})
+    world.job("old", phase="done", worker="w0", attempts=1)
+    assert condition(world, READY).reason == "CredentialsRefused"  # type: ignore[union-attr]
+    world.job("new", created=-8000)
+    assert not [line for line in world.decide() if line.startswith("fail")], "there is no lack of workers"
+
+
+def test_a_worker_s_warning_stays_while_none_serves(world: World) -> None:
+    world.worker(0)
+    meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {WARNING_ANNOTATION: "ends soon"}}
+    world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
+    said = condition(world, DEPRECATED)
+    assert said is not None
+    assert (said.status, said.reason, said.message) == ("True", "RetirementAnnounced", "ends soon")
+    world.describer(status={"conditions": [said.to_json()]})
+    world.forget("leases", "w0")
+    assert condition(world, DEPRECATED) == said
+    world.lease(0, 1)
+    assert condition(world, DEPRECATED, 1) is None
+
+
+def test_a_rate_limited_attempt_costs_nothing_within_a_bound(world: World) -> None:
+    world.worker(0)
+    error = {"reason": "RateLimited", "message": "slow", "retryable": True, "retryAfterSeconds": 90}
+    world.processing("a", "w0", attempts=3, losses=2, error=error)
+    assert world.decide() == ["requeue a RateLimited +90 free"]
+    world.processing("a", "w0", attempts=23, losses=20, error=error)
+    assert world.decide() == ["fail a AttemptsExhausted"]

@@ -1,0 +1,97 @@
+"""Finished ImageJobs are deleted when they expire, and one that can't be deleted does not block others."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from vision_node_contract.clients.kube import KubeError
+from vision_node_operator.decisions.actions import Expire, Write
+from vision_node_operator.decisions.decide import EXPIRE_AT_ONCE
+from vision_node_operator.runtime.executor import Performer
+from world import NOW, World, at
+
+OTHERS = 100
+
+
+def over(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
+    """Show an ImageJob that has ended and whose time to live is 0."""
+    world.see(
+        "imagejobs",
+        name,
+        metadata={"uid": name, "creationTimestamp": at(-200), **metadata},
+        spec={"image": {"key": f"images/{name}"}, "ttlSecondsAfterFinished": 0},
+        status={"phase": "done", "attempts": 1, "completionTime": at(ended)},
+    )
+
+
+def failed_just_now(world: World, name: str) -> None:
+    over(world, name, ended=-100)
+    world.state.held_off[f"imagejobs/{name}"] = NOW + timedelta(seconds=30)
+
+
+def waits_for_a_finalizer(world: World, name: str) -> None:
+    over(world, name, ended=-100, deletionTimestamp=at(-60), finalizers=["example.com/archive"])
+
+
+@pytest.mark.parametrize("stuck", [failed_just_now, waits_for_a_finalizer])
+def test_what_cannot_be_deleted_keeps_no_other_waiting(stuck: Callable[[World, str], None]) -> None:
+    world = World()
+    for n in range(EXPIRE_AT_ONCE):
+        stuck(world, f"stuck{n:02}")
+    for n in range(OTHERS):
+        over(world, f"fine{n:03}")
+    assert world.decide() == [f"expire fine{n:03}" for n in range(EXPIRE_AT_ONCE)]
+
+
+def test_deletions_under_way_count_towards_the_bound() -> None:
+    world = World()
+    for n in range(OTHERS):
+        over(world, f"fine{n:03}")
+    for n in range(EXPIRE_AT_ONCE - 1):
+        world.state.busy[f"imagejobs/fine{n:03}"] = ""
+    assert world.decide() == [f"expire fine{EXPIRE_AT_ONCE - 1:03}"]
+
+
+def test_what_is_being_deleted_already_is_not_deleted_again() -> None:
+    world = World()
+    over(world, "j")
+    assert world.decide() == ["expire j"]
+    waits_for_a_finalizer(world, "j")
+    assert world.decide(after=3600) == []
+    world.forget("imagejobs", "j")
+    assert not world.state.backlog.finished
+
+
+class Refusing:
+    """Refuses every deletion, as an admission webhook may."""
+
+    async def perform(self, action: Write, now: datetime) -> Any:
+        raise KubeError(403, "Forbidden", "not this one")
+
+
+async def refuse(world: World) -> None:
+    """Have the deletion of the ImageJob `j` refused."""
+    ended = asyncio.Event()
+    parts: Any = (world.state, Refusing(), None, "ns", ended)
+    Performer(*parts).begin(Expire("j", world.version), NOW)
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_then() -> None:
+    world = World()
+    over(world, "j")
+    await refuse(world)
+    until = world.state.held_off["imagejobs/j"]
+    assert list(world.state.backlog.expired(until - timedelta(milliseconds=1))) == []
+    assert [done.name for done in world.state.backlog.expired(until)] == ["j"]
+
+
+async def test_a_longer_time_to_live_counts_after_a_refused_deletion() -> None:
+    world = World()
+    over(world, "j")
+    await refuse(world)
+    world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10**6})
+    assert [done.name for done in world.state.backlog.finished.values()] == ["j"]
+    assert world.decide(after=10**5) == []

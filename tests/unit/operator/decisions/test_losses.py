@@ -1,0 +1,320 @@
+"""Losses are free within a bound, suspects are tried alone, and broken workers get no more."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from vision_node_contract.models import transitions
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import STORAGE_REASONS
+from vision_node_operator.decisions.actions import Requeue
+from vision_node_operator.decisions.decide import decide
+from world import NOW, SETTINGS, World, at
+
+OOM = {"reason": "OOMKilled", "exitCode": 137}
+CRASH = {"reason": "Error", "exitCode": 139}
+KILLED = {"reason": "Error", "exitCode": 137}
+ENDED = {"reason": "Completed", "exitCode": 0}
+STORAGE = {"reason": "StorageUnavailable", "message": "m", "retryable": True}
+
+
+def ended(how: Any) -> Any:
+    """Return the status of a pod whose container has ended so; None: nobody told how."""
+    return {"containerStatuses": [{"state": {"terminated": how}}]} if how else {}
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "expected"),
+    [
+        ("the first loss costs nothing, and no time", {"attempts": 1}, "requeue j WorkerLost +0 free"),
+        ("the next waits", {"attempts": 2, "losses": 1}, "requeue j WorkerLost +1 free"),
+        ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
+        ("from now on it pays", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
+        ("and ends", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
+        ("paid attempts don't end a job that is lost", {"attempts": 3}, "requeue j WorkerLost +0 free"),
+    ],
+)
+def test_losses_are_free_within_a_bound(why: str, status: Any, expected: str) -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.processing("j", "w0", **status)
+    assert world.decide()[0] == expected, why
+
+
+every_failure_of_storage = pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
+
+
+@every_failure_of_storage
+@pytest.mark.parametrize(
+    ("why", "status", "expected"),
+    [
+        ("storage is not the image's fault", {"attempts": 9, "losses": 7}, "requeue j {} +60 free"),
+        ("but for ever is too long", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
+    ],
+)
+def test_an_outage_of_storage_costs_nothing_within_a_bound(
+    why: str, status: Any, expected: str, reason: str
+) -> None:
+    world = World()
+    world.worker(0)
+    world.processing("j", "w0", error={**STORAGE, "reason": reason}, **status)
+    assert world.decide()[0] == expected.format(reason), why
+
+
+THROTTLED = {"reason": "RateLimited", "message": "m", "retryable": True}
+
+CAUSES: dict[str, dict[str, Any]] = {
+    "worker": {},
+    "storage": {"error": STORAGE},
+    "provider": {"error": THROTTLED},
+}
+"""What an ImageJob shows whose attempt was lost to that; its pod is gone."""
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize(
+    ("why", "before", "free"),
+    [
+        ("what the others took is theirs", {"worker": 3, "storage": 10, "provider": 20}, ""),
+        ("a worker's are used up", {"worker": 3}, "storage provider"),
+        ("storage's are used up", {"storage": 10}, "worker provider"),
+        ("a provider's are used up", {"provider": 20}, "worker storage"),
+        ("one of each is left", {"worker": 2, "storage": 9, "provider": 19}, "worker storage provider"),
+    ],
+)
+def test_each_cause_has_free_attempts_of_its_own(
+    why: str, before: dict[str, int], free: str, cause: str
+) -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    losses = sum(before.values())
+    status = {"attempts": losses + 1, "losses": losses, "lossesByCause": before, **CAUSES[cause]}
+    world.processing("j", "w0", **status)
+    said = world.decide()[0]
+    assert (said.startswith("requeue"), "free" in said) == (True, cause in free), why
+
+
+def lose(world: World, **cause: Any) -> None:
+    """Have one attempt of the ImageJob `j` end so, and take in what the operator writes then."""
+    found = world.state.backlog.jobs["j"]
+    world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
+    lost = world.state.backlog.jobs["j"]
+    (action,) = (action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Requeue))
+    patch = transitions.requeue(
+        lost,
+        reason=action.reason,
+        message=action.message,
+        next_attempt=action.next_attempt,
+        lost=action.lost,
+        now=NOW,
+    )
+    world.job("j", **merged(status_of(lost), patch))
+
+
+def status_of(job: ImageJob, **more: Any) -> dict[str, Any]:
+    kept = ("attempts", "losses", "lossesByCause")
+    return {key: value for key, value in job.status.to_json().items() if key in kept} | more
+
+
+def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """Return the status after the merge patch (RFC 7386)."""
+    both = dict(status)
+    for key, value in patch.items():
+        before = both.get(key)
+        both[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return {key: value for key, value in both.items() if value is not None}
+
+
+def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.job("j")
+    for cause in ("provider", "provider", "provider", "worker", "storage", "worker", "worker"):
+        lose(world, **CAUSES[cause])
+    status = world.state.backlog.jobs["j"].status
+    assert (status.attempts, status.losses) == (7, 7)
+    assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
+    lose(world)
+    assert world.state.backlog.jobs["j"].status.losses == 7, "the fourth lost worker costs an attempt"
+
+
+def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.processing("j", "w0", attempts=4, losses=3, lossesByCause={"provider": 3})
+    assert world.decide()[0] == "requeue j WorkerLost +0 free"
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "free"),
+    [
+        ("an older operator counted without a cause: against each, as it did", {"losses": 3}, False),
+        ("the same, and one that was seen since", {"losses": 3, "lossesByCause": {"worker": 1}}, False),
+        ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
+        ("no operator writes that", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
+    ],
+)
+def test_losses_that_an_older_operator_counted_count_against_each_cause(
+    why: str, status: dict[str, Any], *, free: bool
+) -> None:
+    world = World()
+    world.worker(0, phase="Failed")
+    world.processing("j", "w0", attempts=4, **status)
+    assert ("free" in world.decide()[0]) is free, why
+
+
+@pytest.mark.parametrize(
+    ("why", "ending", "message", "suspects"),
+    [
+        ("out of memory: what it was describing", OOM, "a\nb", "ab"),
+        ("crashed: what it was describing", CRASH, "c", "c"),
+        ("without a word: all that it held", OOM, "", "abc"),
+        ("killed by whom? only what it was describing", KILLED, "a", "a"),
+        ("killed from outside, between two images", KILLED, "", ""),
+        ("what it names but never held is nobody's fault", OOM, "x\ny", ""),
+        ("retired", ENDED, "a", ""),
+    ],
+)
+def test_only_what_was_being_described_is_suspected(
+    why: str, ending: Any, message: str, suspects: str
+) -> None:
+    world = World()
+    world.worker(0, phase="Failed", pod_status=ended({**ending, "message": message}))
+    for name in "abc":
+        world.processing(name, "w0")
+    said = [word for word in world.decide() if word.startswith("requeue")]
+    assert [word.split()[1] for word in said if "suspect" in word] == [*suspects], why
+    assert all("free" in word for word in said), why
+
+
+@pytest.mark.parametrize(
+    ("why", "ending", "expected"),
+    [
+        ("out of memory", OOM, "fail j OutOfMemory"),
+        ("crashed", CRASH, "fail j DescriberFailed"),
+        ("killed from outside: not its fault", KILLED, "requeue j WorkerLost +1 free"),
+        ("its pod is deleted", None, "requeue j WorkerLost +1 free"),
+    ],
+)
+def test_a_suspect_that_kills_alone_is_the_culprit(why: str, ending: Any, expected: str) -> None:
+    world = World()
+    world.worker(0, phase="Failed", pod_status=ended(ending))
+    world.processing("j", "w0", suspect=True, attempts=2, losses=1)
+    assert world.decide()[0] == expected, why
+
+
+def test_what_a_killed_worker_was_describing_is_no_explanation() -> None:
+    world = World()
+    world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
+    trouble = world.state.fleet.pods["w0"].trouble
+    assert trouble is not None
+    assert trouble.message == "a worker ended with exit code 139: Error"
+
+
+def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    world.processing("busy", "w0")
+    world.job("s", suspect=True)
+    for name in "abc":
+        world.job(name)
+    assert world.decide() == ["assign s to w1", "assign a to w0"]
+    world.state.busy = {"imagejobs/s": "w1"}
+    assert world.decide() == ["assign a to w0"]
+    world.state.busy = {}
+    world.processing("s", "w1", suspect=True)
+    assert world.decide() == ["assign a to w0"]
+    world.job("s", phase="done", completionTime=at(0), suspect=True)
+    assert world.decide()[0] == "assign a to w1"
+
+
+def test_where_none_is_empty_one_is_kept_free_for_it() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    for name, worker in (("a", "w0"), ("b", "w0"), ("c", "w1")):
+        world.processing(name, worker)
+    world.job("s", suspect=True)
+    world.job("next")
+    assert world.decide() == []
+    world.job("c", phase="done", completionTime=at(0))
+    assert world.decide() == ["assign s to w1"]
+
+
+def test_suspects_are_tried_one_at_a_time_and_others_go_on() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    world.job("s", suspect=True)
+    world.job("t", suspect=True)
+    world.job("next")
+    assert world.decide() == ["assign s to w0", "assign next to w1"]
+
+
+def test_suspects_are_a_backlog_too() -> None:
+    world = World()
+    world.job("s", suspect=True)
+    assert world.decide() == ["launch vn-metadata-0"]
+
+
+@every_failure_of_storage
+def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned(reason: str) -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    for name in "abc":
+        world.processing(name, "w0", error={**STORAGE, "reason": reason})
+    assert "cordon w0" not in world.decide(), "nobody else has had success: storage may be away"
+    world.job("d", phase="done", worker="w1", completionTime=at(0), seen=1)
+    assert "cordon w0" in world.decide()
+
+
+def test_one_success_clears_its_name() -> None:
+    world = World()
+    world.worker(0)
+    world.worker(1)
+    for name in "abc":
+        world.processing(name, "w0", error=STORAGE)
+    world.job("d", phase="done", worker="w0", completionTime=at(0), seen=1)
+    world.job("e", phase="done", worker="w1", completionTime=at(0), seen=2)
+    assert not any(word.startswith("cordon") for word in world.decide())
+
+
+def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it() -> None:
+    world = World()
+    world.worker(0, heard=0)
+    world.processing("late", "w0")
+    world.worker(1, heard=0)
+    world.state.dazed_until = NOW + timedelta(seconds=100)
+    assert world.decide(after=99, minWorkers=2) == []
+    assert world.decide(after=100)[:2] == ["cordon w0", "requeue late WorkerLost +100 free"]
+
+
+@pytest.mark.parametrize(
+    ("why", "heard", "expected"),
+    [
+        ("it is heard of: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
+        ("its node is away, which Kubernetes has yet to notice", 40, "requeue late WorkerLost +60 free"),
+        ("it ends, and has said so: it does not finish in time", None, "requeue late AttemptTimedOut +61"),
+    ],
+)
+def test_a_late_image_pays_only_where_its_worker_is_heard_of(
+    why: str, heard: float | None, expected: str
+) -> None:
+    world = World()
+    world.worker(0, heard=heard)
+    world.processing("late", "w0", attemptDeadline=at(60))
+    assert world.decide(after=60)[1] == expected, why
+
+
+@pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
+def test_a_worker_that_was_killed_was_launched_well(ending: Any) -> None:
+    """Else one poison image after the other would have the whole pool wait ever longer."""
+    world = World()
+    world.job("j")
+    world.worker(0, heard=-1)
+    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending))
+    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending), job_status={"failed": 1})
+    world.forget("jobs", "vn-metadata-0")
+    assert world.decide() == ["launch vn-metadata-0"]

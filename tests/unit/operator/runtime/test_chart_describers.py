@@ -1,0 +1,37 @@
+"""The Describers of the values: applied, dropped, and told from those that somebody has made."""
+
+import json
+from typing import Any
+
+from vision_node_operator.runtime.chart_describers import RELEASE_LABEL, Defaults, changes
+
+CONFIGMAP: Any = {
+    "metadata": {"name": "vn-describers", "uid": "u"},
+    "data": {"worker-pod.json": "{}", "describers.json": json.dumps({"metadata": {"maxWorkers": 3}})},
+}
+DEFAULTS = Defaults.of(CONFIGMAP)
+
+
+def existing(name: str, release: str | None) -> Any:
+    return {"metadata": {"name": name, "labels": {RELEASE_LABEL: release} if release else {}}}
+
+
+def test_they_go_with_the_release_and_can_be_told() -> None:
+    (body,) = changes(DEFAULTS, "vn", []).apply
+    assert body["metadata"]["labels"] == {RELEASE_LABEL: "vn"}
+    assert body["metadata"]["ownerReferences"] == [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "vn-describers", "uid": "u"}
+    ]
+    assert body["spec"] == {"maxWorkers": 3}
+
+
+def test_what_left_the_values_is_deleted_and_what_others_made_is_not() -> None:
+    there = {"metadata": "vn", "left": "vn", "mine": None, "other": "x"}
+    wanted = changes(DEFAULTS, "vn", [existing(*item) for item in there.items()])
+    assert [body["metadata"]["name"] for body in wanted.apply] == ["metadata"]
+    assert wanted.delete == ["left"]
+
+
+def test_a_namesake_that_somebody_made_stays_theirs() -> None:
+    wanted = changes(DEFAULTS, "vn", [existing("metadata", None)])
+    assert (wanted.apply, wanted.delete) == ([], [])

@@ -1,0 +1,115 @@
+"""What is removed with an ImageJob, and what the sweep takes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from vision_node_contract.bucket_keys import own_keys
+from vision_node_contract.clients.bucket import StoreUnavailableError
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_operator.runtime.garbage_collector import GRACE, Garbage
+from vision_node_operator.state.job_queue import Backlog
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
+    stored = {"result": {"describer": "d", "summary": "s", "key": result}} if result else {}
+    return {
+        "metadata": {"name": name, "uid": name, "resourceVersion": "5"},
+        "spec": {"image": {"key": image}},
+        "status": {"phase": "done" if result else "queued", "attempts": 1, **stored},
+    }
+
+
+class Bucket:
+    def __init__(self, *keys: str) -> None:
+        self.keys = set(keys)
+        self.away = False
+
+    async def delete(self, key: str) -> None:
+        if self.away:
+            raise StoreUnavailableError("away")
+        self.keys.discard(key)
+
+    async def list_older(self, prefix: str, than: datetime) -> list[str]:
+        assert than == NOW - GRACE
+        return [key for key in self.keys if key.startswith(prefix)]
+
+
+class Cluster:
+    path = "/imagejobs"
+
+    def __init__(self, *bodies: dict[str, Any]) -> None:
+        self.bodies = bodies
+
+    async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        assert path == self.path
+        for body in self.bodies:
+            yield [body], "9"
+
+
+def garbage(bucket: Bucket, *bodies: dict[str, Any]) -> Garbage:
+    cluster = Cluster(*bodies)
+    return Garbage(bucket, cluster, cluster)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("image", "result", "own"),
+    [
+        ("images/1", None, ["images/1"]),
+        ("images/1", "results/j/1", ["images/1", "results/j/1"]),
+        ("inbox/1", "results/j/1", ["results/j/1"]),
+        ("inbox/1", None, []),
+        ("images/1", "results/another/1", ["images/1"]),
+        ("images/1", "results/j/../another/1", ["images/1"]),
+        ("images/1", "images/another", ["images/1"]),
+        ("results/another/1", None, []),
+    ],
+)
+def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
+    assert own_keys(ImageJob.model_validate(body("j", image, result))) == own
+
+
+async def collect(bucket: Bucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
+    backlog = Backlog()
+    for other in (deleted, *others):
+        backlog.put(ImageJob.model_validate(other), NOW)
+    backlog.drop(deleted["metadata"]["name"], NOW)
+    garbage(bucket).collect(ImageJob.model_validate(deleted), backlog)
+    await asyncio.sleep(0.01)
+
+
+async def test_a_deleted_job_takes_its_objects_along() -> None:
+    bucket = Bucket("images/1", "results/j/1", "images/2")
+    await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
+    assert bucket.keys == {"images/2"}
+
+
+async def test_but_not_an_image_that_its_retry_needs() -> None:
+    bucket = Bucket("images/1", "results/j/1")
+    await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
+    assert bucket.keys == {"images/1"}
+
+
+async def test_storage_that_is_away_is_left_for_the_sweep() -> None:
+    bucket = Bucket("images/1")
+    bucket.away = True
+    await collect(bucket, body("j", "images/1"))
+    assert bucket.keys == {"images/1"}
+
+
+async def test_the_sweep_takes_what_no_job_names() -> None:
+    bucket = Bucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
+    swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(NOW)
+    assert swept == 2
+    assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
+
+
+async def test_an_imagejob_that_cannot_be_read_still_protects_its_image() -> None:
+    odd = body("j", "images/1")
+    odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
+    bucket = Bucket("images/1", "results/u/1")
+    assert await garbage(bucket, odd).sweep(NOW) == 0

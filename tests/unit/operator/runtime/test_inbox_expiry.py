@@ -1,0 +1,249 @@
+"""Expiry of images in the inbox, against a server with the S3 protocol."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fakes.s3 import S3
+from vision_node_contract.clients.bucket import Store, StoreUnavailableError
+from vision_node_contract.clients.kube import UnavailableError
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_operator.runtime import inbox_expiry as module
+from vision_node_operator.runtime.inbox_expiry import InboxExpiry
+
+NOW = datetime(2026, 1, 8, tzinfo=UTC)
+KEPT = timedelta(days=7)
+LONG_AGO = NOW - timedelta(days=365)
+OLD, YOUNG = NOW - timedelta(days=8), NOW - timedelta(days=6)
+
+
+def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
+    status = {"status": {"phase": phase}} if phase else {}
+    metadata = {"name": key.replace("/", "-"), "uid": "u", "resourceVersion": "5"}
+    return {"metadata": metadata, "spec": {"image": {"key": key}}, **status}
+
+
+class Cluster:
+    """Has ImageJobs, in pages of one; `asked` counts how often they were listed."""
+
+    path = "/imagejobs"
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.asked = 0
+        self.away = False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        assert path == self.path
+        self.asked += 1
+        if self.away:
+            raise UnavailableError(0, "NoAnswer", "away")
+        for body in self.bodies:
+            yield [body], "9"
+        self.meanwhile()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def watched() -> dict[str, ImageJob]:
+    """Unfinished ImageJobs as the operator's watch shows them."""
+    return {}
+
+
+@pytest.fixture
+def expiry(behind: tuple[S3, Store], cluster: Cluster, watched: dict[str, ImageJob]) -> InboxExpiry:
+    nothing: Any = cluster
+    return InboxExpiry(behind[1], nothing, nothing, KEPT, watched, LONG_AGO)
+
+
+async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExpiry) -> None:
+    for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
+        s3.put(key, modified=modified)
+    swept = await expiry.sweep(NOW)
+    assert (swept.removed, list(s3.objects)) == (2, ["inbox/d"])
+
+
+@pytest.mark.parametrize(
+    ("since", "left"),
+    [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
+)
+async def test_an_upgrade_removes_nothing_at_once(
+    behind: tuple[S3, Store],
+    cluster: Cluster,
+    watched: dict[str, ImageJob],
+    since: datetime | None,
+    left: list[str],
+) -> None:
+    """What was stored before a release removed anything has its time from then on."""
+    s3, store = behind
+    s3.put("inbox/a", modified=LONG_AGO)
+    nothing: Any = cluster
+    await InboxExpiry(store, nothing, nothing, KEPT, watched, since).sweep(NOW)
+    assert list(s3.objects) == left
+
+
+async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry) -> None:
+    others = ["images/a", "results/a/1", "inbox", "inboxes/a", "another/inbox/a"]
+    for key in others:
+        s3.put(key, modified=OLD)
+    assert (await expiry.sweep(NOW)).removed == 0
+    assert list(s3.objects) == others
+
+
+@pytest.mark.parametrize(
+    ("phase", "stays"),
+    [("queued", True), ("processing", True), (None, True), ("odd", True), ("done", False), ("failed", False)],
+)
+async def test_an_unfinished_job_keeps_its_image(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.bodies = [imagejob("inbox/z"), imagejob("inbox/a", phase)]
+    await expiry.sweep(NOW)
+    assert ("inbox/a" in s3.objects) == stays
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, {"spec": None}, {"status": {"phase": ["done"]}}, {"spec": {"image": None}}, {"spec": {"image": {}}}],
+)
+async def test_an_odd_job_stops_nothing(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry, odd: dict[str, Any]
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.bodies = [{"metadata": {"name": "odd"}, **odd}]
+    assert (await expiry.sweep(NOW)).removed == 1
+
+
+async def test_so_does_one_that_was_created_while_jobs_were_listed(
+    s3: S3, cluster: Cluster, watched: dict[str, ImageJob], expiry: InboxExpiry
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    job = ImageJob.model_validate(imagejob("inbox/a"))
+    cluster.meanwhile = lambda: watched.update(it=job)
+    assert (await expiry.sweep(NOW)).removed == 0
+
+
+async def test_an_object_that_was_stored_again_meanwhile_is_young(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry
+) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.meanwhile = lambda: s3.put("inbox/a", modified=NOW)
+    assert (await expiry.sweep(NOW)).removed == 0
+    assert "inbox/a" in s3.objects
+
+
+@pytest.mark.parametrize("meanwhile", ["stored again", "named by a new ImageJob"])
+async def test_so_it_is_when_removing_the_others_took_long(
+    behind: tuple[S3, Store],
+    cluster: Cluster,
+    watched: dict[str, ImageJob],
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    """Each request to a slow bucket takes seconds, and a page has two hundred objects."""
+    s3, store = behind
+    for key in ("inbox/a", "inbox/b", "inbox/c"):
+        s3.put(key, modified=OLD)
+    nothing: Any = cluster
+    clock = iter(range(0, 10**6, 10))
+    expiry = InboxExpiry(store, nothing, nothing, KEPT, watched, LONG_AGO, lambda: next(clock))
+
+    async def slowly(key: str) -> None:
+        await delete(key)
+        if meanwhile == "stored again":
+            s3.put("inbox/b", modified=NOW)
+        else:
+            watched["it"] = ImageJob.model_validate(imagejob("inbox/b"))
+
+    delete = store.delete
+    monkeypatch.setattr(store, "delete", slowly)
+    assert (await expiry.sweep(NOW)).removed == 2
+    assert list(s3.objects) == ["inbox/b"]
+
+
+async def test_jobs_are_listed_once_and_only_if_something_is_old(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE_KEYS", 1)
+    s3.put("inbox/a", modified=YOUNG)
+    await expiry.sweep(NOW)
+    assert cluster.asked == 0
+    for key in ("inbox/b", "inbox/c"):
+        s3.put(key, modified=OLD)
+    assert (await expiry.sweep(NOW)).removed == 2
+    assert cluster.asked == 1
+
+
+async def test_while_kubernetes_is_away_nothing_goes(s3: S3, cluster: Cluster, expiry: InboxExpiry) -> None:
+    s3.put("inbox/a", modified=OLD)
+    cluster.away = True
+    with pytest.raises(UnavailableError):
+        await expiry.sweep(NOW)
+    assert list(s3.objects) == ["inbox/a"]
+
+
+async def test_while_storage_is_away_nothing_goes(s3: S3, expiry: InboxExpiry) -> None:
+    s3.fails = 503, "SlowDown"
+    with pytest.raises(StoreUnavailableError):
+        await expiry.sweep(NOW)
+
+
+async def test_a_sweep_is_bounded_and_the_next_goes_on(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE_KEYS", 3)
+    monkeypatch.setattr(module, "MAX_REMOVALS", 4)
+    for number in range(10):
+        s3.put(f"inbox/{number}", modified=OLD)
+    assert [(await expiry.sweep(NOW)).removed for _ in range(3)] == [4, 4, 2]
+    assert s3.objects == {}
+
+
+async def test_so_is_what_it_lists(s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAGE_KEYS", 2)
+    monkeypatch.setattr(module, "MAX_PAGES", 2)
+    for number in range(7):
+        s3.put(f"inbox/{number}", modified=YOUNG)
+    s3.put("inbox/6", modified=OLD)
+    lists = []
+    for _ in range(3):
+        s3.requests.clear()
+        await expiry.sweep(NOW)
+        lists.append(len([it for it in s3.requests if it.startswith("GET")]))
+    # Two pages each, and the object that goes is looked at again.
+    assert lists == [2, 2, 3]
+    assert "inbox/6" not in s3.objects
+
+
+async def test_objects_that_can_not_be_removed_stop_no_others(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket may hold some back, by object lock for example; they come first in the list here."""
+    monkeypatch.setattr(module, "MAX_FAILURES", 5)
+    held = [f"inbox/{number:02}" for number in range(16)]
+    for key in [*held, "inbox/last"]:
+        s3.put(key, modified=OLD)
+    s3.undeletable = set(held)
+    swept = [await expiry.sweep(NOW) for _ in range(4)]
+    assert [it.failed for it in swept] == [5, 5, 5, 1]
+    assert list(s3.objects) == held
+
+
+async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> None:
+    s3.put("inbox/b", modified=OLD)
+    await expiry.sweep(NOW)
+    s3.put("inbox/a", modified=OLD)
+    assert (await expiry.sweep(NOW)).removed == 1
+
+
+async def test_without_a_limit_nothing_is_even_listed(behind: tuple[S3, Store], cluster: Cluster) -> None:
+    nothing: Any = cluster
+    await InboxExpiry(behind[1], nothing, nothing, None, {}, LONG_AGO).run()
+    assert behind[0].requests == []

@@ -1,0 +1,149 @@
+"""kopf as it is set up, against a server that speaks the API server's protocol over a real socket."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import kopf
+import pytest
+from aiohttp import web
+from vision_node_contract.clients.kube import NotFoundError
+from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
+from vision_node_operator.runtime import kopf_handlers as module
+from vision_node_operator.settings import Settings
+
+LABELS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
+POD = {"metadata": {"name": "w0", "namespace": "ns", "uid": "u", "labels": LABELS, "resourceVersion": "6"}}
+KINDS = [
+    {"name": name, "singularName": name[:-1], "kind": kind, "namespaced": True, "verbs": ["list", "watch"]}
+    for name, kind in (("namespaces", "Namespace"), ("pods", "Pod"))
+]
+
+
+class Server:
+    """Knows pods only. Its first watch falls silent for ever; the next has a change to show."""
+
+    def __init__(self) -> None:
+        self.watches: list[str] = []
+        self.closing = asyncio.Event()
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        match request.path, "watch" in request.query:
+            case "/api", _:
+                return web.json_response({"versions": ["v1"]})
+            case "/api/v1", _:
+                return web.json_response({"resources": KINDS})
+            case "/apis", _:
+                return web.json_response({"groups": []})
+            case "/api/v1/namespaces/ns/pods", False:
+                return web.json_response({"metadata": {"resourceVersion": "5"}, "items": []})
+            case "/api/v1/namespaces/ns/pods", True:
+                return await self.watch(request)
+        raise web.HTTPNotFound
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if self.watches:
+            await response.write(json.dumps({"type": "ADDED", "object": POD}).encode() + b"\n")
+        self.watches.append(request.query["resourceVersion"])
+        await self.closing.wait()
+        return response
+
+
+@pytest.fixture
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """Serve; KUBECONFIG leads there."""
+    server = Server()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", server.get)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": f"http://{host}:{port}"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = tmp_path / "config"
+    path.write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    yield server
+    server.closing.set()
+    await runner.cleanup()
+
+
+class Told:
+    """Stands in for the reconciler."""
+
+    def __init__(self) -> None:
+        self.all: asyncio.Queue[tuple[str, str | None, str]] = asyncio.Queue()
+
+    def observe(self, kind: str, event: str | None, body: dict[str, Any]) -> None:
+        self.all.put_nowait((kind, event, body["metadata"]["name"]))
+
+
+def test_a_watch_is_silent_for_a_minute_at_most() -> None:
+    settings = module.kopf_settings().watching
+    assert settings.server_timeout < settings.client_timeout <= 60  # type: ignore[operator]
+
+
+async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_LOST_SECONDS", 0.2)
+    told, stop = Told(), asyncio.Event()
+    settings = module.kopf_settings()
+    operator = asyncio.create_task(
+        kopf.operator(
+            registry=kopf.get_default_registry(),
+            settings=settings,
+            memo=kopf.Memo(reconciler=told),
+            stop_flag=stop,
+            standalone=True,
+            namespaces=["ns"],
+        )
+    )
+    try:
+        assert await asyncio.wait_for(told.all.get(), 10) == ("pods", "ADDED", "w0")
+        assert server.watches[:2] == ["5", "5"]
+    finally:
+        server.closing.set()
+        stop.set()
+        await operator
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
+class ConfigMaps:
+    """Answers for the one ConfigMap that tells of the release."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def request(self, method: str, path: str) -> Any:
+        assert (method, path) == ("GET", "/api/v1/namespaces/ns/configmaps/vision-node-release")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "since"),
+    [
+        (
+            {"metadata": {"creationTimestamp": "2026-01-08T09:30:00Z"}},
+            datetime(2026, 1, 8, 9, 30, tzinfo=UTC),
+        ),
+        (NotFoundError(404, "NotFound", "no such ConfigMap"), None),
+    ],
+)
+async def test_the_release_says_since_when_it_is_there(answer: Any, since: datetime | None) -> None:
+    kube: Any = ConfigMaps(answer)
+    assert await module.installed_at(kube, Settings("ns", "describers", "vn")) == since

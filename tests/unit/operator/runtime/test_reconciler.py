@@ -1,0 +1,316 @@
+"""The loop: what it does when writes fail, conflict or answer late."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+import pytest
+from vision_node_contract.clients.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_operator.decisions.actions import Announce, Assign, Launch, Report, Retire, Write
+from vision_node_operator.runtime import reconciler as module
+from vision_node_operator.runtime.reconciler import Reconciler, until_answered
+from vision_node_operator.runtime.writer import NameTakenError
+from vision_node_operator.settings import Settings
+from vision_node_operator.state.state import Kind
+from world import pool_of
+
+TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
+DESCRIBER = {"metadata": {"name": "metadata", "resourceVersion": "1"}, "spec": {"maxWorkers": 1}}
+POOL = pool_of(DESCRIBER, TEMPLATE)
+SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
+
+
+def imagejob(version: int, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "j", "uid": "u", "resourceVersion": str(version)},
+        "spec": {"image": {"key": "images/1"}},
+        "status": {"phase": "queued", **status},
+    }
+
+
+def worker() -> list[tuple[Any, dict[str, Any]]]:
+    labels = {"vision-node.dev/describer": "metadata", "vision-node.dev/template-hash": POOL.template_hash}
+    created = datetime.now(UTC).isoformat()
+    job = {"name": "vn-metadata-0", "uid": "ju", "resourceVersion": "1", "creationTimestamp": created}
+    pod = {"name": "w0", "resourceVersion": "1", "labels": {"batch.kubernetes.io/controller-uid": "ju"}}
+    lease = {"name": "w0", "resourceVersion": "1"}
+    return [
+        ("jobs", {"metadata": {**job, "labels": labels}}),
+        ("pods", {"metadata": pod, "status": {"phase": "Running"}}),
+        ("leases", {"metadata": lease, "spec": {"renewTime": created}}),
+    ]
+
+
+LISTS: tuple[Kind, ...] = get_args(Kind)
+
+
+class Server:
+    """Has nothing at the start; answers writes with `error`; shows `now` when asked for the ImageJob."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+        self.error: Exception | None = None
+        self.now: dict[str, Any] | None = None
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+        self.answered = asyncio.Event()
+        self.asked = self.listed = self.reading = self.most_at_once = 0
+
+    async def list_pages(self, path: str, *_: Any) -> Any:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        self.reading += 1
+        self.most_at_once = max(self.reading, self.most_at_once)
+        await asyncio.sleep(0)
+        self.listed += 1
+        self.answered.set()
+        yield self.lists.get(path.rsplit("/", 1)[-1], []), "0"
+        self.reading -= 1
+
+    async def request(self, method: str, path: str) -> dict[str, Any]:
+        assert (method, path.rsplit("/", 1)[-1]) == ("GET", "j")
+        if self.now is None:
+            raise NotFoundError(404, "NotFound", "j")
+        return self.now
+
+    async def perform(self, action: Write, now: datetime) -> Any:
+        if isinstance(action, Report | Announce):
+            return "describers", DESCRIBER
+        self.writes.append(action)
+        if self.error:
+            raise self.error
+        await asyncio.sleep(0)
+        return "imagejobs", imagejob(9, phase="processing", worker="w0", attempts=1)
+
+
+class Idle:
+    async def sweep_now_and_then(self) -> None:
+        await asyncio.Event().wait()
+
+    def collect(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def reconciler_of(server: Server) -> Reconciler:
+    parts: Any = (server, SETTINGS, server, Idle(), TEMPLATE)
+    reconciler = Reconciler(*parts)
+    reconciler.observe("describers", "ADDED", DESCRIBER)
+    return reconciler
+
+
+async def run(server: Server, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3) -> Reconciler:
+    """Run the loop for so long after showing it the events."""
+    reconciler = reconciler_of(server)
+    task = asyncio.create_task(reconciler.run())
+    await asyncio.sleep(0.01)
+    for kind, body in events:
+        reconciler.observe(kind, "ADDED", body)
+    await asyncio.sleep(seconds)
+    assert not task.done(), "the loop must go on whatever a write does"
+    task.cancel()
+    return reconciler
+
+
+async def test_an_answer_counts_at_once(server: Server) -> None:
+    reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
+    assert [type(write) for write in server.writes] == [Assign]
+    assert reconciler.state.backlog.held("w0") == 1
+    assert reconciler.state.busy == {}
+
+
+@pytest.mark.parametrize("seen_first", [True, False])
+async def test_a_deletion_frees_the_name_when_the_watch_shows_it(server: Server, *, seen_first: bool) -> None:
+    """The watch is often faster than the DELETE's own answer; the order must not matter."""
+    reconciler = reconciler_of(server)
+    (_, job), *_ = worker()
+    deleted = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "5"}}
+    answered = asyncio.Event()
+
+    async def perform(action: Write, now: datetime) -> Any:
+        if isinstance(action, Report):
+            return "describers", DESCRIBER
+        assert isinstance(action, Retire)
+        await answered.wait()
+        return "jobs", None
+
+    server.perform = perform  # type: ignore[method-assign]
+    task = asyncio.create_task(reconciler.run())
+    reconciler.observe("jobs", "ADDED", {**job, "status": {"failed": 1}})
+    await asyncio.sleep(0.05)
+    if seen_first:
+        reconciler.observe("jobs", "DELETED", deleted)
+    answered.set()
+    await asyncio.sleep(0.05)
+    if not seen_first:
+        assert list(reconciler.state.held_off) == ["jobs/vn-metadata-0"]
+        reconciler.observe("jobs", "DELETED", deleted)
+    assert reconciler.state.held_off == {}
+    task.cancel()
+
+
+FAILURES = [
+    KubeError(403, "Forbidden", "exceeded quota"),
+    KubeError(422, "Invalid", "name too long"),
+    UnavailableError(0, "NoAnswer", "connection refused"),
+    NotFoundError(404, "NotFound", "namespace"),
+    ConflictError(409, "Conflict", "job"),
+    ZeroDivisionError("a bug"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+async def test_a_launch_that_fails_is_tried_ever_more_seldom(server: Server, error: Exception) -> None:
+    server.error = error
+    await run(server, ("imagejobs", imagejob(2)), seconds=0.5)
+    assert {type(write) for write in server.writes} == {Launch}
+    assert 1 <= len(server.writes) <= 5
+
+
+async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server) -> None:
+    """Else somebody's Job of that name would stop a pool of one until it is deleted."""
+    (_, job), *_ = worker()
+    launched: list[str] = []
+
+    async def perform(action: Write, now: datetime) -> Any:
+        if isinstance(action, Report):
+            return "describers", DESCRIBER
+        assert isinstance(action, Launch)
+        launched.append(action.name)
+        if action.name == "vn-metadata-0":
+            raise NameTakenError(409, "AlreadyExists", action.name)
+        return "jobs", {"metadata": {**job["metadata"], "name": action.name}}
+
+    server.perform = perform  # type: ignore[method-assign]
+    await run(server, ("imagejobs", imagejob(2)))
+    assert launched == ["vn-metadata-0", "vn-metadata-1"]
+
+
+@pytest.mark.parametrize("error", [FAILURES[0], FAILURES[2], FAILURES[5]], ids=repr)
+async def test_so_is_an_assignment(server: Server, error: Exception) -> None:
+    server.error = error
+    await run(server, *worker(), ("imagejobs", imagejob(2)), seconds=0.5)
+    assert 1 <= len(server.writes) <= 5
+
+
+async def test_a_conflict_is_looked_at_and_decided_anew(server: Server) -> None:
+    server.error, server.now = ConflictError(409, "Conflict", "j"), imagejob(5, phase="failed")
+    reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
+    assert len(server.writes) == 1
+    assert list(reconciler.state.backlog.finished) == ["j"]
+
+
+async def test_what_is_gone_is_forgotten(server: Server) -> None:
+    server.error = NotFoundError(404, "NotFound", "j")
+    reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
+    assert len(server.writes) == 1
+    assert reconciler.state.backlog.jobs == {}
+
+
+async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
+    answers: list[Exception | str] = [NotFoundError(404, "NotFound", "imagejobs"), FAILURES[2], "lists"]
+
+    async def call() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await until_answered(call) == "lists"
+
+
+class Clock:
+    """The reconciler's clock; a test sets it forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = timedelta(0)
+        monkeypatch.setattr(module, "utcnow", lambda: datetime.now(UTC) + self.ahead)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def late(reconciler: Reconciler) -> None:
+    """Have it see an ImageJob that is late, on a worker that serves."""
+    for kind, body in worker():
+        reconciler.observe(kind, "ADDED", body)
+    deadline = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    attempt = {"phase": "processing", "worker": "w0", "attempts": 1, "attemptDeadline": deadline}
+    reconciler.observe("imagejobs", "ADDED", imagejob(2, **attempt))
+
+
+async def test_after_a_sleep_it_looks_before_it_decides(server: Server, clock: Clock) -> None:
+    """The worker has committed while this process was stopped; the watch has yet to show it."""
+    reconciler = reconciler_of(server)
+    late(reconciler)
+    clock.ahead = timedelta(seconds=25)
+    server.lists["imagejobs"] = [imagejob(8, phase="done", worker="w0", attempts=1)]
+    assert await reconciler._is_awake()
+    reconciler._round()
+    assert reconciler.state.fleet.cordoned == set()
+    assert list(reconciler.state.backlog.finished) == ["j"]
+    assert server.writes == []
+
+
+async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock: Clock) -> None:
+    reconciler = reconciler_of(server)
+    late(reconciler)
+    server.error = UnavailableError(0, "NoAnswer", "connection refused")
+    clock.ahead = timedelta(seconds=25)
+    assert not await reconciler._is_awake()
+    server.error = None
+    server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
+    assert await reconciler._is_awake()
+    assert reconciler.state.is_dazed(module.utcnow())
+    clock.ahead += timedelta(seconds=11)
+    assert not reconciler.state.is_dazed(module.utcnow())
+
+
+async def test_while_the_api_server_is_away_it_is_asked_with_pauses(server: Server) -> None:
+    reconciler = reconciler_of(server)
+    reconciler._alertness.cut_off = True
+    server.error = UnavailableError(0, "NoAnswer", "connection refused")
+    task = asyncio.create_task(reconciler.run())
+    await asyncio.sleep(0.5)
+    assert not task.done()
+    assert 1 <= server.asked <= 20
+    server.error = None
+    await asyncio.wait_for(server.answered.wait(), module.AWAY_SECONDS[1] + 1)
+    task.cancel()
+
+
+async def test_lists_are_read_one_after_the_other(server: Server) -> None:
+    """A list under way knows nothing of what went since, and a later one makes it forgotten."""
+    reconciler = reconciler_of(server)
+    await asyncio.gather(reconciler.resync(), reconciler.resync())
+    assert server.most_at_once == 1
+
+
+async def test_a_silent_lease_watch_is_noticed_while_others_speak(server: Server, clock: Clock) -> None:
+    """Else nobody would be serving after 20 s, and idle workers be retired after a minute."""
+    reconciler = reconciler_of(server)
+    for kind, body in worker():
+        reconciler.observe(kind, "ADDED", body)
+    for version in range(2, 6):
+        clock.ahead += timedelta(seconds=4)
+        reconciler.observe("imagejobs", "ADDED", imagejob(version))
+        assert await reconciler._is_awake()
+    assert server.listed == len(LISTS)
+
+
+async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock: Clock) -> None:
+    """The one worker hangs, its Lease, too: its images' deadlines must not wait for it."""
+    reconciler = reconciler_of(server)
+    late(reconciler)
+    server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
+    for _ in range(5):
+        clock.ahead += timedelta(seconds=4)
+        assert await reconciler._is_awake()
+    assert server.listed > 0
+    assert not reconciler.state.is_dazed(module.utcnow())

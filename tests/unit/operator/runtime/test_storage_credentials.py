@@ -1,0 +1,161 @@
+"""The Job that generates the bundled store's credentials, against an API server over a real socket."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from vision_node_contract.clients.kube import Kube, KubeError
+from vision_node_contract.clients.kube_auth import Access
+from vision_node_operator import storage_credentials as module
+
+Json = dict[str, Any]
+
+KEYS = {
+    f"{user}-{kind}"
+    for user in ("root", "api", "operator", "describer")
+    for kind in ("access-key", "secret-key")
+}
+PATH = "/api/v1/namespaces/ns/secrets"
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+class Server:
+    """Holds one Secret at most; refuses as told first."""
+
+    def __init__(self) -> None:
+        self.secret: Json | None = None
+        self.refusals: list[tuple[str, int, str]] = []
+        """(method, status, message), each once, in this order"""
+        self.requests: list[str] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.requests.append(request.method)
+        if self.refusals and self.refusals[0][0] == request.method:
+            _, status, message = self.refusals.pop(0)
+            reason = "AlreadyExists" if request.method == "POST" else "Conflict"
+            return web.json_response({"reason": reason, "message": message}, status=status)
+        match request.method:
+            case "GET" if self.secret is None:
+                return web.json_response({"reason": "NotFound", "message": "no such Secret"}, status=404)
+            case "POST":
+                assert self.secret is None
+                self.secret = {**await request.json(), "type": "Opaque"}
+                self.secret["metadata"]["resourceVersion"] = "1"
+            case "PATCH":
+                assert self.secret
+                body = await request.json()
+                assert body["metadata"]["resourceVersion"] == self.secret["metadata"]["resourceVersion"]
+                self.secret = {**self.secret, "data": {**self.secret.get("data", {}), **body["data"]}}
+        return web.json_response(self.secret)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
+    monkeypatch.setattr(module, "PAUSE_SECONDS", (0.001, 0.001))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession() as session:
+        yield Kube(Access(session, f"http://{host}:{port}"))
+    await runner.cleanup()
+
+
+async def ensure(kube: Kube) -> None:
+    await module.ensure_patiently(kube, "ns", "storage")
+
+
+def values(server: Server) -> dict[str, str]:
+    assert server.secret
+    return {key: base64.b64decode(value).decode() for key, value in server.secret["data"].items()}
+
+
+async def test_they_are_made_where_there_are_none(server: Server, kube: Kube) -> None:
+    await ensure(kube)
+    made = values(server)
+    assert made.keys() == KEYS
+    for user in module.USERS:
+        name = made[f"{user}-access-key"]
+        assert name.startswith(f"{user}-")
+        assert len(name) <= 20, "MinIO takes 3 to 20 characters"
+        assert name != user, "who knows a user's name needs no key for some attacks on MinIO"
+    secrets = [value for key, value in made.items() if key.endswith("secret-key")]
+    assert len(set(secrets)) == len(secrets)
+    assert all(len(secret) == 32 for secret in secrets), "MinIO takes 8 to 40 characters"
+
+
+async def test_what_is_there_stays(server: Server, kube: Kube) -> None:
+    await ensure(kube)
+    before = values(server)
+    await ensure(kube)
+    assert values(server) == before
+    assert server.requests == ["GET", "POST", "GET"]
+
+
+async def test_a_secret_of_an_older_chart_gets_what_it_lacks(server: Server, kube: Kube) -> None:
+    old = {"root-access-key": encoded("root"), "root-secret-key": encoded("known-to-the-volume")}
+    server.secret = {"metadata": {"name": "storage", "resourceVersion": "7"}, "data": {**old, "mine": "eA=="}}
+    await ensure(kube)
+    made = values(server)
+    assert made["root-secret-key"] == "known-to-the-volume"
+    assert made.keys() == {*KEYS, "mine"}
+
+
+async def test_argo_cd_takes_it_for_nothing_to_prune(server: Server, kube: Kube) -> None:
+    await ensure(kube)
+    assert server.secret
+    assert "app.kubernetes.io/instance" not in server.secret["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [
+        [("GET", 403, "secrets is forbidden: User x cannot get resource")],
+        [("GET", 500, "etcd"), ("GET", 429, "slow down"), ("POST", 503, "away")],
+        [("POST", 409, "made by another Job meanwhile")],
+    ],
+)
+async def test_a_refusal_that_passes_is_waited_out(server: Server, kube: Kube, refusals: Any) -> None:
+    server.refusals = refusals
+    await ensure(kube)
+    assert values(server).keys() == KEYS
+
+
+async def test_a_change_between_reading_and_writing_is_not_lost(server: Server, kube: Kube) -> None:
+    server.secret = {"metadata": {"name": "storage", "resourceVersion": "7"}}
+    server.refusals = [("PATCH", 409, "the object has been modified")]
+    await ensure(kube)
+    assert server.requests == ["GET", "PATCH", "GET", "PATCH"]
+
+
+async def test_a_refusal_for_good_ends_it(server: Server, kube: Kube) -> None:
+    server.refusals = [("POST", 422, "no such field")]
+    with pytest.raises(KubeError, match="no such field"):
+        await ensure(kube)
+
+
+async def test_patience_has_an_end(server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
+    server.refusals = [("GET", 503, "away")] * 100
+    with pytest.raises(KubeError, match="away"):
+        await asyncio.wait_for(ensure(kube), 10)
+
+
+async def test_no_credential_is_logged(server: Server, kube: Kube, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    await ensure(kube)
+    assert not [value for key, value in values(server).items() if "secret" in key and value in caplog.text]

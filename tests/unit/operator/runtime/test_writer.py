@@ -1,0 +1,46 @@
+"""The writer: what it makes of answers that are no plain success."""
+
+from typing import Any
+
+import pytest
+from vision_node_contract.clients.kube import AlreadyExistsError
+from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
+from vision_node_operator.decisions.actions import Launch
+from vision_node_operator.runtime.writer import NameTakenError, Writer
+from world import NOW, POOL, SETTINGS
+
+NAME = "vn-metadata-0"
+OURS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
+
+
+class Server:
+    """Has a Job of that name already, with these labels."""
+
+    def __init__(self, labels: dict[str, str] | None) -> None:
+        meta = {"name": NAME, "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1"}
+        self.job = {"metadata": {**meta, **({"labels": labels} if labels else {})}}
+
+    async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        if method == "POST":
+            raise AlreadyExistsError(409, "AlreadyExists", NAME)
+        assert (method, path.rsplit("/", 1)[-1]) == ("GET", NAME)
+        return self.job
+
+
+def launch(server: Server) -> Any:
+    kube: Any = server
+    return Writer(kube, SETTINGS, {}).perform(Launch(NAME, POOL), NOW)
+
+
+async def test_a_job_made_before_a_crash_is_adopted() -> None:
+    server = Server(OURS)
+    assert await launch(server) == ("jobs", server.job)
+
+
+@pytest.mark.parametrize(
+    "labels", [None, {"app": "other"}, {**OURS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}]
+)
+async def test_somebody_elses_job_in_its_slot_is_a_refusal(labels: dict[str, str] | None) -> None:
+    """Taken for ours it would never be seen: the launch would be tried again at once, for ever."""
+    with pytest.raises(NameTakenError, match="no worker of metadata"):
+        await launch(Server(labels))

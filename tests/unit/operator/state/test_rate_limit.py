@@ -1,0 +1,276 @@
+"""How fast images are assigned: within requestsPerMinute, and as a provider that refuses asks for it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from vision_node_contract.models.imagejob import Condition, ImageJob
+from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION
+from vision_node_operator.state.rate_limit import interval_of
+from vision_node_operator.state.state import LONG_AGO
+from world import NOW, World, at
+
+
+@dataclass
+class Run:
+    """Lets a world's workers describe second by second, as the reconciler has it."""
+
+    world: World
+    seconds: int = 5
+    """That a provider takes for an answer."""
+    limit: int = 1000
+    """Images a minute that the provider answers; it refuses others."""
+    waits: float = 20
+    """As Retry-After says."""
+    asked: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    _work: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _attempts: dict[str, int] = field(default_factory=dict)
+
+    def go(self, images: int, most: int, workers: int = 2) -> int:
+        """Return after how many seconds all of `images` are described; `most` is too long."""
+        for number in range(images):
+            self.world.job(f"i{number:03}")
+        for second in range(most):
+            for slot in range(workers):
+                self.world.lease(slot, second)
+            self._describe(second)
+            if len(self.done) == images:
+                return second
+            for line in self.world.decide(second):
+                self._perform(line.split(), second)
+        raise AssertionError(f"after {most} s only {len(self.done)} of {images} are described")
+
+    def _describe(self, second: int) -> None:
+        for name, (until, worker) in [*self._work.items()]:
+            if second >= until:
+                del self._work[name]
+                self.done.append(name)
+                self.world.job(name, phase="done", worker=worker, attempts=self._attempts[name], seen=second)
+
+    def _perform(self, words: list[str], second: int) -> None:
+        match words:
+            case ["assign", name, "to", worker]:
+                self.world.state.take_turn("metadata", NOW + timedelta(seconds=second))
+                self._ask(name, worker, second)
+            case ["requeue", name, "RateLimited", due, "free"]:
+                number = self._attempts[name]
+                self.world.job(name, attempts=number, losses=number, nextAttemptTime=at(float(due)))
+            case ["launch", *_]:
+                pass
+            case _:
+                raise AssertionError(f"nobody expected: {' '.join(words)}")
+
+    def _ask(self, name: str, worker: str, second: int) -> None:
+        number = self._attempts[name] = self._attempts.get(name, 0) + 1
+        status: dict[str, Any] = {"attempts": number, "losses": number - 1}
+        status["attemptDeadline"] = at(second + 60)
+        if sum(then > second - 60 for then in self.asked) < self.limit:
+            self.asked.append(second)
+            self._work[name] = second + self.seconds, worker
+        else:
+            self.refused.append(name)
+            wait = {"retryable": True, "retryAfterSeconds": self.waits}
+            status["error"] = {"reason": "RateLimited", "message": "slow", **wait}
+        self.world.processing(name, worker, seen=second, **status)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def serving(world: World, workers: int, **spec: Any) -> None:
+    world.describer(**{"maxWorkers": 4, "concurrency": 4, "idleSeconds": 9999, **spec})
+    for slot in range(workers):
+        world.worker(slot)
+
+
+def most_in_a_minute(asked: list[int]) -> int:
+    return max(sum(first <= then < first + 60 for then in asked) for first in asked)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("rate", "images"), [(1, 5), (3, 40), (20, 60), (200, 600)])
+def test_a_backlog_takes_its_time_and_all_is_described(
+    world: World, rate: int, images: int, workers: int
+) -> None:
+    serving(world, workers, requestsPerMinute=rate, concurrency=20)
+    run = Run(world)
+    took = run.go(images, images * 60, workers)
+    assert most_in_a_minute(run.asked) <= rate
+    assert took <= images * 60 / rate * 1.05 + run.seconds + 1, "whatever number of workers, the rate is used"
+
+
+@pytest.mark.parametrize("waits", [0, 1, 20, 60])
+def test_a_provider_that_refuses_slows_the_pool_and_costs_no_image_much(world: World, waits: float) -> None:
+    serving(world, 2)
+    run = Run(world, limit=6, waits=waits)
+    assert run.go(60, 1500) < 800, "of 600"
+    assert max(run.refused.count(name) for name in run.refused) <= 5, "of 20 that are free"
+
+
+def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
+    pace, now, waits = world.state.pace("metadata"), NOW, list[float]()
+    error = {"reason": "RateLimited", "message": "", "retryable": True}
+    status = {"phase": "processing", "error": error}
+    spec = {"image": {"key": "images/1"}}
+    job = ImageJob.model_validate({"metadata": {"name": "a"}, "spec": spec, "status": status})
+    for _ in range(3000):
+        pace.learn(job, now)
+        waits.append((pace.closed_until - now).total_seconds())
+        now = pace.closed_until
+    assert waits[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert waits[-1] == 60
+
+
+@pytest.mark.parametrize(("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)])
+def test_each_request_of_an_image_counts(world: World, said: str, each: int) -> None:
+    serving(world, 1, requestsPerMinute=12)
+    meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
+    world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
+    assert world.state.interval("metadata") == interval_of(12, each)
+
+
+def test_a_rate_of_requests_is_kept_by_images_of_several(world: World) -> None:
+    serving(world, 1, requestsPerMinute=12)
+    world.state.fleet.requests_per_image["metadata"] = 4
+    run = Run(world)
+    run.go(10, 300, workers=1)
+    assert most_in_a_minute(run.asked) == 3
+
+
+def test_an_operator_that_begins_anew_does_not_know_of_the_last_turn(world: World) -> None:
+    serving(world, 1, requestsPerMinute=6)
+    world.state.since = NOW
+    world.job("a")
+    interval = interval_of(6, 1).total_seconds()
+    assert world.decide(interval - 1.1) == []
+    assert world.decide(interval - 0.9) == ["assign a to w0"]
+
+
+@pytest.mark.parametrize(
+    ("error", "after", "expected"),
+    [
+        ({"reason": "RateLimited"}, 1, ["assign b to w0"]),
+        ({"reason": "RateLimited", "retryAfterSeconds": 30}, 29, []),
+        ({"reason": "RateLimited", "retryAfterSeconds": 30}, 30, ["assign b to w0"]),
+        ({"reason": "ProviderUnavailable", "retryAfterSeconds": 30}, 29, []),
+        ({"reason": "ProviderUnavailable"}, 1, ["assign b to w0", "assign c to w0"]),
+    ],
+)
+def test_who_is_refused_waits_and_comes_back_as_one(
+    world: World, error: Any, after: float, expected: list[str]
+) -> None:
+    serving(world, 1)
+    world.processing("a", "w0", error={"message": "", "retryable": True, **error})
+    world.job("a", attempts=1, losses=1, nextAttemptTime=at(900))
+    world.job("b")
+    world.job("c")
+    world.lease(0, after)
+    assert world.decide(after) == expected
+
+
+def test_another_describer_s_refusal_and_an_older_one_s_do_not_count(world: World) -> None:
+    serving(world, 1)
+    world.processing("theirs", "x", spec={"describer": "other"}, **refused(900))
+    world.job("a")
+    assert world.decide()[-1] == "assign a to w0"
+    world.processing("b", "w0", **refused(900))
+    world.forget("imagejobs", "b")
+    assert world.state.pace("metadata").closed_until > LONG_AGO
+    world.see("describers", "metadata", spec={"model": "another"})
+    assert world.state.pace("metadata").closed_until == LONG_AGO
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0, 4), (3, 1), (60, 2), (600, 4)])
+def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expected: int) -> None:
+    """Images take 5 s: so many of them are in work at 60 a minute, four of which are one worker's."""
+    serving(world, 0, requestsPerMinute=rate)
+    for number in range(100):
+        world.job(f"i{number:03}")
+    world.state.backlog.demand("metadata").measure(5)
+    assert len(world.decide()) == expected
+
+
+def refused(seconds: float = 30) -> dict[str, Any]:
+    wait = {"retryable": True, "retryAfterSeconds": seconds}
+    return {"error": {"reason": "RateLimited", "message": "", **wait}}
+
+
+@pytest.mark.parametrize("cordoned", [False, True])
+def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about(
+    world: World, *, cordoned: bool
+) -> None:
+    serving(world, 2)
+    world.processing("r", "w1", **refused())
+    world.forget("imagejobs", "r")
+    world.processing("hangs", "w0", spec={"timeoutSeconds": 3600}, attemptDeadline=at(3600))
+    world.job("waits")
+    world.lease(1, 100)
+    if cordoned:
+        world.lease(0, 100)
+        world.state.fleet.cordoned.add("w0")
+    assert "assign waits to w1" in world.decide(100)
+
+
+def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
+    serving(world, 1)
+    world.processing("r", "w0", **refused())
+    for _ in range(2):  # listed at the start; touched later
+        world.job("old", phase="done", worker="gone", attempts=1)
+    assert world.state.pace("metadata").at_once == 1
+    world.processing("new", "w0")
+    world.job("new", phase="done", worker="w0", attempts=1)
+    assert world.state.pace("metadata").at_once == 2
+
+
+@pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
+def test_an_operator_that_begins_anew_knows_of_refusals(world: World, due: float, closed: float) -> None:
+    """By the images that wait; their own backoff may be longer than what the provider asked for."""
+    serving(world, 1)
+    world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
+    world.job("a")
+    world.job("b")
+    world.lease(0, closed)
+    assert world.decide(closed - 0.1) == []
+    assert len([word for word in world.decide(closed) if "assign" in word]) == 1
+
+
+def test_a_describer_made_anew_is_not_the_one_that_was_refused(world: World) -> None:
+    serving(world, 1)
+    world.processing("r", "w0", **refused(3600))
+    world.forget("describers", "metadata")
+    assert world.state.pace("metadata").closed_until == LONG_AGO
+
+
+def test_dedicated_workers_are_launched_at_the_rate_too(world: World) -> None:
+    serving(world, 0, requestsPerMinute=30, isolation="dedicated", maxWorkers=20)
+    for number in range(100):
+        world.job(f"i{number:03}")
+    world.state.backlog.demand("metadata").measure(5)
+    assert len(world.decide()) == 4, "each lasts 8 s, one begins every 2 s"
+
+
+def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(world: World) -> None:
+    serving(world, 1, minWorkers=1)
+    world.processing("a", "w0", **refused())
+    world.job("a", attempts=1, losses=1, nextAttemptTime=at(30))
+    ready = readiness(world, 10)
+    assert (ready.status, ready.reason) == ("True", "RateLimited")
+    assert f"until {NOW + timedelta(seconds=30):%H:%M:%S} UTC" in ready.message
+    world.forget("imagejobs", "a")
+    assert readiness(world, 20).reason == "Serving", "nobody waits"
+    world.job("b")
+    assert readiness(world, 31).reason == "Serving", "it is over"
+
+
+def readiness(world: World, after: float) -> Condition:
+    world.lease(0, after)
+    report = world.report(after)
+    assert report
+    found = report.status.readiness
+    assert found
+    return found

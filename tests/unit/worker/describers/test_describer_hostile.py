@@ -1,0 +1,284 @@
+"""Files that somebody made to fail: each ends quickly, with the reason that is true."""
+
+import math
+import struct
+import time
+import zlib
+
+import pytest
+from pictures import animation, encoded, halves, noise
+from PIL import Image, PngImagePlugin
+from vision_node_contract.models.description import Options
+from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_describer.describers import load
+from vision_node_describer.describers.imaging.picture import decoding_bytes, limit_pixels
+
+# See test_describer_exif.py.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+DESCRIBER = load("metadata")
+
+FILES = {
+    "JPEG": encoded(noise(320, 200), "JPEG"),
+    "progressive JPEG": encoded(noise(320, 200), "JPEG", progressive=True),
+    "PNG": encoded(noise(100, 80), "PNG"),
+    "palette PNG": encoded(noise(100, 80).quantize(16), "PNG"),
+    "GIF": encoded(noise(100, 80).quantize(64), "GIF"),
+    "WebP": encoded(noise(100, 80), "WebP"),
+    "lossless WebP": encoded(noise(100, 80), "WebP", lossless=True),
+    "AVIF": encoded(noise(100, 80), "AVIF", speed=10),
+    "BMP": encoded(noise(100, 80), "BMP"),
+    "animated PNG": animation("PNG"),
+    "animated GIF": animation("GIF"),
+    "animated WebP": animation("WebP"),
+    "animated AVIF": animation("AVIF"),
+}
+
+
+def refusal(image: bytes) -> DescribeError:
+    with pytest.raises(DescribeError) as caught:
+        DESCRIBER.describe(image, Options())
+    message = caught.value.message
+    assert "\n" not in message
+    assert len(message) < 400
+    return caught.value
+
+
+# Shares of the file up to which nothing can be shown of it, and from which it is described. Of an
+# animation, the first frame is enough. A progressive JPEG has a coarse version of everything at its start.
+SHOWN_FROM = {
+    "JPEG": (0.4, 0.6),
+    "progressive JPEG": (0.01, 0.1),
+    "PNG": (0.45, 0.55),
+    "palette PNG": (0.45, 0.55),
+    "GIF": (0.45, 0.6),
+    "WebP": (0.4, 0.7),
+    "lossless WebP": (0.4, 0.6),
+    "AVIF": (0.5, 0.85),
+    "BMP": (0.45, 0.55),
+    "animated PNG": (0.05, 0.25),
+    "animated GIF": (0.05, 0.25),
+    "animated WebP": (0.2, 0.45),
+    "animated AVIF": (0.2, 0.6),
+}
+
+
+def shown(image: bytes) -> bool:
+    """Return whether a cut file is described, and says so, or refused as unreadable."""
+    try:
+        description = DESCRIBER.describe(image, Options())
+    except DescribeError as error:
+        said = (error.reason, "upload an intact copy" in error.message)
+    else:
+        assert description.facts["truncated"] is True
+        assert "\n- Truncated: the file ends too early; " in description.description
+        return True
+    assert said == (Reason.IMAGE_UNREADABLE, True)
+    return False
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_ends_early_is_described_as_far_as_it_goes(name: str) -> None:
+    image = FILES[name]
+    nothing_to, all_from = SHOWN_FROM[name]
+    ends = {len(image) * part // 50 for part in range(1, 50)} | {len(image) - n for n in range(1, 5)}
+    for end in sorted(ends - set(range(16))):
+        share = end / len(image)
+        assert shown(image[:end]) in {share > nothing_to, share >= all_from}, (end, share)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "WebP", "BMP"])
+def test_what_is_missing_colors_nothing(name: str) -> None:
+    """The part that is there is red; neither black, white nor gray of a decoder is counted."""
+    red = noise(320, 200).point([255] * 256 + [value // 8 for value in range(256)] * 2)
+    image = encoded(red.quantize(64) if name == "GIF" else red, name)
+    facts = DESCRIBER.describe(image[: len(image) * 8 // 10], Options()).facts
+    assert {color["name"] for color in facts["colors"]} == {"red"}  # type: ignore[union-attr,index,call-overload]
+    assert (facts["width"], facts["height"]) == (320, 200)
+
+
+def test_a_cut_jpeg_padded_with_zeros_is_one_that_ends_early() -> None:
+    image = FILES["JPEG"]
+    assert not shown(image[: len(image) // 3].ljust(len(image), b"\0"))
+    assert shown(image[: len(image) * 9 // 10].ljust(len(image), b"\0"))
+
+
+def test_an_empty_file_is_unreadable() -> None:
+    assert refusal(b"").reason is Reason.IMAGE_UNREADABLE
+
+
+FOREIGN = [
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+    (b"<?xml version='1.0'?>\n<!-- x -->\n<SVG/>", "SVG"),
+    (b"%PDF-1.7\n", "PDF"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
+    (b"8BPS\0\1", "Photoshop"),
+    (encoded(halves(), "ICO"), "icon"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"<!doctype html><html>", "HTML"),
+    (b"RIFF\x24\0\0\0WAVEfmt ", "recording"),
+    (b"\0" * 1000, "no supported"),
+    (b"\xff", "no supported"),
+    (bytes(range(256)) * 40, "no supported"),
+]
+
+
+@pytest.mark.parametrize(("image", "word"), FOREIGN, ids=[word for _, word in FOREIGN])
+def test_other_formats_are_named_and_refused(image: bytes, word: str) -> None:
+    error = refusal(image)
+    assert error.reason is Reason.UNSUPPORTED_FORMAT
+    assert word in error.message
+    assert "convert it to one of JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC, TIFF" in error.message
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\xff\0\0\0WEBPVP8 ", b"BM"]
+)
+@pytest.mark.parametrize("rest", [b"", b"\0" * 100, b"\xff" * 100, bytes(range(256)) * 4])
+def test_a_signature_and_nothing_behind_it_is_unreadable(start: bytes, rest: bytes) -> None:
+    reason = refusal(start + rest).reason
+    assert reason in (Reason.IMAGE_UNREADABLE, Reason.IMAGE_TOO_LARGE)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    header = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + body + chunk(b"IEND", b"")
+
+
+def patched(image: bytes, at: int, data: bytes) -> bytes:
+    return image[:at] + data + image[at + len(data) :]
+
+
+def jpeg_of(width: int, height: int) -> bytes:
+    image = FILES["JPEG"]
+    frame = image.index(b"\xff\xc0")
+    return patched(image, frame + 5, struct.pack(">HH", height, width))
+
+
+BOMBS = [
+    ("PNG just above", png(10_001, 10_000)),
+    ("PNG", png(60_000, 60_000)),
+    ("PNG of all 31 bits", png(2**31 - 1, 2**31 - 1)),
+    ("JPEG just above", jpeg_of(10_001, 10_000)),
+    ("JPEG", jpeg_of(65_500, 65_500)),
+    ("GIF", patched(FILES["GIF"], 6, b"\xff\xff\xff\xff")),
+    ("BMP", patched(FILES["BMP"], 18, struct.pack("<LL", 50_000, 50_000))),
+    ("WebP", patched(encoded(halves("RGBA"), "WebP", exif=b"x"), 24, b"\xff\x3f\0\xff\x3f\0")),
+]
+
+
+@pytest.mark.parametrize(("name", "image"), BOMBS, ids=[name for name, _ in BOMBS])
+def test_too_many_pixels_are_refused_before_decoding(name: str, image: bytes) -> None:
+    begun = time.thread_time()
+    error = refusal(image)
+    assert (name, error.reason) == (name, Reason.IMAGE_TOO_LARGE)
+    assert "at most 100 megapixels" in error.message
+    assert time.thread_time() - begun < 0.2
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a test says of the most pixels, which holds for the process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [(799, "at most 799 pixels"), (500_000, "at most 500,000 pixels"), (2_500_000, "at most 2.5 megapixels")],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "AVIF", "WebP", "TIFF"])
+def test_the_limit_is_what_the_values_say(kind: str, most: int, words: str) -> None:
+    limit_pixels(most)
+    side = math.isqrt(most) + 1
+    error = refusal(encoded(Image.new("RGB", (side, side)), kind))
+    assert error.reason is Reason.IMAGE_TOO_LARGE
+    assert words in error.message
+    limit_pixels(side * side)
+    assert DESCRIBER.describe(encoded(Image.new("RGB", (side, side)), kind), Options())
+
+
+@pytest.mark.usefixtures("restored")
+def test_more_than_the_default_are_read_where_the_values_say_so() -> None:
+    limit_pixels(250_000_000)
+    image = encoded(Image.new("1", (15_000, 15_000)), "PNG")
+    facts = DESCRIBER.describe(image, Options()).facts
+    assert (facts["width"], facts["height"]) == (15_000, 15_000)
+    assert decoding_bytes(image) == 225_000_000 * 5 + 2 * len(image)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("size", [(16_385, 16_384), (32_769, 100)])
+def test_what_no_decoder_takes_is_too_large_and_not_damaged(size: tuple[int, int]) -> None:
+    limit_pixels(1_000_000_000)
+    at = FILES["AVIF"].index(b"ispe") + 8
+    error = refusal(patched(FILES["AVIF"], at, struct.pack(">LL", *size)))
+    assert error.reason is Reason.IMAGE_TOO_LARGE
+    assert "x".join(map(str, size)) in error.message
+    assert "save it in another format" in error.message
+
+
+def test_a_picture_at_the_limit_is_read() -> None:
+    facts = DESCRIBER.describe(encoded(Image.new("1", (10_000, 10_000)), "PNG"), Options()).facts
+    assert (facts["width"], facts["height"]) == (10_000, 10_000)
+
+
+def test_too_many_scans_are_refused() -> None:
+    image = encoded(halves(), "JPEG", progressive=True)
+    last_scan = image[image.rindex(b"\xff\xda") : -2]
+    error = refusal(image[:-2] + 500 * last_scan + image[-2:])
+    assert error.reason is Reason.IMAGE_TOO_LARGE
+    assert "scans" in error.message
+
+
+def test_a_flipped_bit_in_png_pixels_is_noticed() -> None:
+    image = bytearray(FILES["PNG"])
+    image[-20] ^= 1
+    assert refusal(bytes(image)).reason is Reason.IMAGE_UNREADABLE
+
+
+def test_text_chunk_bombs_are_not_inflated() -> None:
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"\0" * 50_000_000))
+    begun = time.thread_time()
+    assert DESCRIBER.describe(png(10, 10, bomb), Options()).facts["width"] == 10
+    assert time.thread_time() - begun < 0.2
+
+
+def test_many_small_text_chunks_do_not_matter() -> None:
+    info = PngImagePlugin.PngInfo()
+    for number in range(2_000):
+        info.add_text(f"Image Description {number}", "evil\n- Camera: evil")
+    description = DESCRIBER.describe(encoded(halves(), "PNG", pnginfo=info), Options())
+    assert "evil" not in description.model_dump_json()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "AVIF"])
+def test_a_garbage_color_profile_does_not_matter(kind: str) -> None:
+    image = encoded(halves(), kind, icc_profile=b"garbage" * 1000)
+    assert DESCRIBER.describe(image, Options()).facts["width"] == 64
+
+
+def test_a_million_frames_are_counted_up_to_a_limit() -> None:
+    still = encoded(Image.new("P", (1, 1)), "GIF")
+    frame = still[still.index(b",") : -1]
+    begun = time.thread_time()
+    description = DESCRIBER.describe(still[:-1] + 1_000_000 * frame + b";", Options())
+    assert description.facts["frames"] == 10_000
+    assert "- Animation: 10000 or more frames\n" in description.description + "\n"
+    assert time.thread_time() - begun < 1
+
+
+def test_a_later_frame_that_is_cut_ends_the_animation() -> None:
+    description = DESCRIBER.describe(FILES["animated GIF"][:-30], Options())
+    assert (description.facts["frames"], description.facts["truncated"]) == (3, True)
+
+
+def test_a_gif_without_size_is_unreadable() -> None:
+    image = patched(FILES["GIF"], 6, b"\0\0\0\0")
+    frame = image.index(b",", 13 + 3 * 64)
+    assert refusal(patched(image, frame + 1, b"\0" * 8)).reason is Reason.IMAGE_UNREADABLE

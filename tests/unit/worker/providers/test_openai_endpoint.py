@@ -1,0 +1,312 @@
+"""The address of a server that speaks OpenAI's protocol, as people set it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fakes.openai import ANSWER, answered
+from fakes.serving import served
+from pictures import encoded, halves
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from vision_node_contract.models.description import Description, Options
+from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_describer.describers import Describer, Setup, load
+from vision_node_describer.describers.interface import attempt_seconds
+from vision_node_describer.describers.providers.openai.endpoint import endpoint_of
+
+PICTURE = encoded(halves(), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("address", "base_url", "query"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1", {}),
+        (" https://api.openai.com/v1/ ", "https://api.openai.com/v1", {}),
+        ("https://api.openai.com/v1//", "https://api.openai.com/v1", {}),
+        ("http://ollama:11434/v1/chat/completions", "http://ollama:11434/v1", {}),
+        ("http://ollama:11434/v1/responses/", "http://ollama:11434/v1", {}),
+        ("http://ollama:11434/v1/models", "http://ollama:11434/v1", {}),
+        ("http://ollama:11434/v1/chat/", "http://ollama:11434/v1", {}),
+        ("http://user:pass@ollama:11434/v1", "http://user:pass@ollama:11434/v1", {}),
+        ("https://me.openai.azure.us/openai/v1", "https://me.openai.azure.us/openai/v1", {}),
+        (
+            "https://me.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+            "https://me.services.ai.azure.com/models",
+            {"api-version": "2024-05-01-preview"},
+        ),
+        ("http://gateway/openai?team=a&x=1", "http://gateway/openai", {"team": "a", "x": "1"}),
+        ("https://me.openai.azure.com/openai/v1/", "https://me.openai.azure.com/openai/v1", {}),
+        (
+            "https://me.openai.azure.com/openai/deployments/gpt/chat/completions?api-version=2024-10-21",
+            "https://me.openai.azure.com/openai/deployments/gpt",
+            {"api-version": "2024-10-21"},
+        ),
+    ],
+)
+def test_an_address_is_taken_as_it_is_meant(address: str, base_url: str, query: dict[str, str]) -> None:
+    endpoint = endpoint_of(address)
+    assert (endpoint.base_url, endpoint.query) == (base_url, query)
+    assert endpoint.is_azure is ("azure" in address)
+    assert endpoint.is_openai is ("api.openai.com" in address)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://me.openai.azure.com", "https://me.openai.azure.com/openai/v1"),
+        ("https://me.openai.azure.com/openai", "https://me.openai.azure.com/openai/v1"),
+        ("https://me.services.ai.azure.com/models", "https://me.services.ai.azure.com/openai/v1"),
+        ("https://me.openai.azure.com/openai/deployments/gpt", "add ?api-version="),
+        ("https://me.openai.azure.com/openai/deployments/", "/openai/v1"),
+        ("https://me.openai.azure.com/openai/deployments/gpt?api-version=", "add ?api-version="),
+        ("http://ollama:port/v1", "is no address"),
+        ("http://ollama:99999/v1", "is no address"),
+        ("ollama:11434/v1", "is no address"),
+        ("https://", "is no address"),
+    ],
+)
+def test_an_address_that_lacks_something_is_refused_with_what_to_set(address: str, words: str) -> None:
+    with pytest.raises(DescribeError) as caught:
+        endpoint_of(address)
+    assert caught.value.reason is Reason.OPTIONS_INVALID
+    assert words in caught.value.message
+
+
+class Server:
+    """Answers every path by `say`, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.say: Any = None
+        self.asked: list[Request] = []
+        self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        self.asked.append(request)
+        body = await request.json()
+        said = self.say(body)
+        return await said if asyncio.iscoroutine(said) else said
+
+
+@pytest.fixture(scope="module")
+def server() -> Any:
+    server = Server()
+    with served(server.app) as url:
+        yield server, url
+
+
+@asynccontextmanager
+async def made(url: str, seconds: float = 20) -> AsyncIterator[Describer]:
+    environment = {"OPENAI_API_KEY": "sk-0123456789", "OPENAI_BASE_URL": url}
+    describer = load("openai", Setup("gpt-4o-mini", timeout_seconds=seconds, environment=environment))
+    try:
+        yield describer
+    finally:
+        await describer.close()
+
+
+async def describe(url: str, seconds: float = 20) -> Description:
+    async with made(url, seconds) as describer:
+        said = await describer.describe(PICTURE, Options())  # type: ignore[misc]
+        assert isinstance(said, Description)
+        return said
+
+
+async def test_a_query_goes_with_each_request(server: tuple[Server, str]) -> None:
+    fake, url = server
+    fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
+    await describe(f"{url}/gateway/?team=a")
+    (request,) = fake.asked
+    assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
+
+
+async def test_what_stands_in_front_of_azure_gets_the_key_in_both_headers(server: tuple[Server, str]) -> None:
+    fake, url = server
+    fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
+    await describe(f"{url}/openai/deployments/gpt?api-version=2024-10-21")
+    (request,) = fake.asked
+    assert request.url.path == "/openai/deployments/gpt/chat/completions"
+    assert request.url.query == "api-version=2024-10-21"
+    assert request.headers["api-key"] == "sk-0123456789"
+    assert request.headers["authorization"] == "Bearer sk-0123456789"
+
+
+async def test_azure_itself_gets_it_in_its_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name of Azure's leads here, so the proxy of the environment is the server: it sees the request."""
+    fake = Server()
+    fake.say = lambda body: answered(body, json.dumps(ANSWER))
+    with served(fake.app) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        await describe("http://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21")
+    (request,) = fake.asked
+    assert request.headers["api-key"] == "sk-0123456789"
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("", "; try {url}/v1"),
+        ("/api/", "; try {url}/api/v1"),
+        ("/gateway?team=secret", "; try {url}/gateway/v1"),
+        ("/v1", ", such as http://ollama.default.svc:11434/v1"),
+    ],
+)
+async def test_an_address_without_v1_is_said_to_need_it(
+    server: tuple[Server, str], path: str, advice: str
+) -> None:
+    fake, url = server
+    fake.say = lambda _: Response("404 page not found", 404)
+    with pytest.raises(DescribeError) as caught:
+        await describe(url + path)
+    assert caught.value.reason is Reason.OPTIONS_INVALID
+    assert advice.format(url=url) in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("failed", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
+async def test_an_error_in_an_answer_is_waited_out_like_any_other(
+    server: tuple[Server, str], failed: dict[str, Any]
+) -> None:
+    fake, url = server
+    fake.say, fake.asked = (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})), []
+    async with made(url) as describer:
+        for _ in range(2):
+            with pytest.raises(DescribeError) as caught:
+                await describer.describe(PICTURE, Options())  # type: ignore[misc]
+            assert caught.value.retry_after == pytest.approx(600, abs=5)
+    assert len(fake.asked) == 1
+
+
+GROQ = {"error": {"message": "This model does not support response format `json_schema`."}}
+FASTAPI = {"detail": [{"loc": ["body", "response_format"], "msg": "extra fields not permitted"}]}
+
+
+@pytest.mark.parametrize(("status", "failed"), [(400, GROQ), (422, FASTAPI), (400, [GROQ])])
+async def test_a_server_that_does_not_know_the_schema_is_asked_without(
+    server: tuple[Server, str], status: int, failed: Any
+) -> None:
+    fake, url = server
+    fake.say = lambda body: (
+        JSONResponse(failed, status) if "response_format" in body else answered(body, "Two squares.")
+    )
+    assert (await describe(url)).alt == "Two squares."
+
+
+NO_SUCH_MODEL = {"error": {"message": "model 'x' not found, try pulling it first", "code": None}}
+WRONG = {
+    "a web server's page": (HTMLResponse("<h1>404 Not Found</h1>", 404), Reason.OPTIONS_INVALID),
+    "a framework's": (JSONResponse({"detail": "Not Found"}, 404), Reason.OPTIONS_INVALID),
+    "plain text": (Response("404 page not found", 404), Reason.OPTIONS_INVALID),
+    "nothing": (Response(status_code=404), Reason.OPTIONS_INVALID),
+    "Flask's": (
+        JSONResponse({"message": "The requested URL was not found on the server. If you entered it"}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "Express's": (
+        JSONResponse({"statusCode": 404, "message": "Cannot POST /chat", "error": "Not Found"}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "a page that speaks of models": (HTMLResponse("<p>All our models!</p>", 404), Reason.OPTIONS_INVALID),
+    "LM Studio's, with HTTP 200": (
+        JSONResponse({"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
+        Reason.OPTIONS_INVALID,
+    ),
+    "not allowed": (JSONResponse({"detail": "Method Not Allowed"}, 405), Reason.OPTIONS_INVALID),
+    "Azure's": (
+        JSONResponse({"error": {"code": "404", "message": "Resource not found"}}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "Azure's, of a deployment": (
+        JSONResponse({"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}, 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "a missing model, of Gemini": (
+        JSONResponse([{"error": {"code": 404, "message": "models/foo is not found for API version"}}], 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "a missing model, as text": (JSONResponse({"error": "model 'x' not found"}, 404), Reason.MODEL_NOT_FOUND),
+    "no provider of the model": (
+        JSONResponse({"error": {"message": "No endpoints found that support image input"}}, 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "OpenAI's": (
+        JSONResponse({"error": {"message": "Invalid URL (POST /chat/completions)"}}, 404),
+        Reason.OPTIONS_INVALID,
+    ),
+    "a wrong key, of Gemini": (
+        JSONResponse([{"error": {"code": 400, "message": "API key not valid. Pass a valid one."}}], 400),
+        Reason.CREDENTIALS_REFUSED,
+    ),
+    "a flagged picture": (
+        JSONResponse({"error": {"code": 403, "message": "requires moderation; your input was flagged"}}, 403),
+        Reason.CONTENT_REFUSED,
+    ),
+    "a type that is an object": (
+        JSONResponse({"error": {"type": {}, "message": "x"}}, 400),
+        Reason.REQUEST_REFUSED,
+    ),
+    "a missing model": (JSONResponse(NO_SUCH_MODEL, 404), Reason.MODEL_NOT_FOUND),
+    "a redirect to TLS": (RedirectResponse("https://127.0.0.1/v1?key=secret", 301), Reason.OPTIONS_INVALID),
+    "a page in place of an answer": (HTMLResponse("<h1>Open WebUI</h1>"), Reason.PROVIDER_UNAVAILABLE),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_an_address_that_looks_wrong_is_said_to(server: tuple[Server, str], name: str) -> None:
+    (fake, url), (answer, reason) = server, WRONG[name]
+    fake.say = lambda _: answer
+    with pytest.raises(DescribeError) as caught:
+        await describe(url)
+    assert caught.value.reason is reason
+    if reason in (Reason.OPTIONS_INVALID, Reason.PROVIDER_UNAVAILABLE):
+        assert "OPENAI_BASE_URL looks wrong" in caught.value.message
+        assert "/v1" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(("own", "of_attempt", "answered_in_time"), [(0.3, 5.0, True), (20.0, 0.3, False)])
+async def test_the_image_s_own_time_counts(
+    server: tuple[Server, str], own: float, of_attempt: float, *, answered_in_time: bool
+) -> None:
+    """An ImageJob's timeoutSeconds may be above or below its Describer's."""
+    fake, url = server
+    arrived = asyncio.Event()
+
+    async def late(body: dict[str, Any]) -> Response:
+        arrived.set()
+        await asyncio.sleep(0.6)
+        return answered(body, json.dumps(ANSWER))
+
+    fake.say = late
+    token = attempt_seconds.set(of_attempt)
+    try:
+        if answered_in_time:
+            assert (await describe(url, own)).description
+        else:
+            with pytest.raises(DescribeError, match="did not answer"):
+                await describe(url, own)
+    finally:
+        attempt_seconds.reset(token)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        HTMLResponse("<center>The plain HTTP request was sent to HTTPS port</center>", 400),
+        Response("Client sent an HTTP request to an HTTPS server.\n", 400),
+    ],
+)
+async def test_a_server_that_speaks_tls_alone_is_said_to(
+    server: tuple[Server, str], refused: Response
+) -> None:
+    fake, url = server
+    fake.say = lambda _: refused
+    with pytest.raises(DescribeError, match="begin with https://") as caught:
+        await describe(url)
+    assert caught.value.reason is Reason.OPTIONS_INVALID

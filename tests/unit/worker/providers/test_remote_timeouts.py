@@ -1,0 +1,91 @@
+"""An ImageJob's own timeoutSeconds holds for describers that ask others, above or below their Describer's."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from fakes import rekognition, vision
+from fakes.openai import ANSWER, answered
+from fakes.remote import PROVIDERS, setup_of
+from fakes.serving import served
+from pictures import encoded, halves
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from vision_node_contract.models.description import Description, Options
+from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_describer.describers import Describer, load
+from vision_node_describer.describers.interface import attempt_seconds
+
+PICTURE = encoded(halves(), "PNG")
+
+LATE_SECONDS = 1.3
+"""More than boto3's client waits whose Describer has a second: its waits are powers of two."""
+
+
+def answer_to(path: str, body: bytes) -> Response:
+    if path.endswith("/chat/completions"):
+        return answered(json.loads(body), json.dumps(ANSWER))
+    if path == "/describe":
+        return JSONResponse(ANSWER)
+    if path.endswith(":annotate"):
+        return JSONResponse({"responses": [vision.FOUND]})
+    return JSONResponse(rekognition.FOUND["DetectLabels"], media_type="application/x-amz-json-1.1")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    async def answer(request: Request) -> Response:
+        body = await request.body()
+        await asyncio.sleep(LATE_SECONDS)
+        return answer_to(request.url.path, body)
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
+    with served(app) as address:
+        yield address
+
+
+@asynccontextmanager
+async def made(provider: str, url: str, seconds: float) -> AsyncIterator[Describer]:
+    describer = load(provider, setup_of(provider, url, seconds))
+    try:
+        yield describer
+    finally:
+        await describer.close()
+
+
+@contextmanager
+def attempt_of(seconds: float) -> Iterator[None]:
+    """Be an attempt that has so long."""
+    token = attempt_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        attempt_seconds.reset(token)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_longer_one_is_waited_for(url: str, provider: str) -> None:
+    with attempt_of(30):
+        async with made(provider, url, seconds=1) as describer:
+            found = await describer.describe(PICTURE, Options())  # type: ignore[misc]
+    assert isinstance(found, Description)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_shorter_one_ends_it(url: str, provider: str) -> None:
+    with attempt_of(0.2), pytest.raises(DescribeError) as caught:
+        async with made(provider, url, seconds=60) as describer:
+            await describer.describe(PICTURE, Options())  # type: ignore[misc]
+    assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_without_one_the_describer_s_holds(url: str, provider: str) -> None:
+    async with made(provider, url, seconds=0.3) as describer:
+        with pytest.raises(DescribeError) as caught:
+            await describer.describe(PICTURE, Options())  # type: ignore[misc]
+    assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE

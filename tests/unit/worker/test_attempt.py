@@ -1,0 +1,343 @@
+"""One attempt: what each way of failing leads to, and that a commit is only ever the assignment's own."""
+
+import asyncio
+import hashlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pictures import encoded
+from PIL import Image
+from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.models.description import Description, Options
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import DescribeError, Reason
+from vision_node_describer import attempt
+from vision_node_describer.attempt import Attempts
+from vision_node_describer.describers import Remote
+from vision_node_describer.describers.interface import attempt_seconds
+from vision_node_describer.settings import Settings
+
+SETTINGS = Settings(
+    "ns", "w0", "uid", "fake", "fake", concurrency=1, max_image_bytes=1000, memory_limit_bytes=1 << 30
+)
+
+
+def job(**status: Any) -> ImageJob:
+    return ImageJob.model_validate(
+        {
+            "metadata": {"name": "j", "uid": "u", "resourceVersion": "7"},
+            "spec": {"image": {"key": "images/1"}},
+            "status": {"phase": "processing", "worker": "w0", "attempts": 1, **status},
+        }
+    )
+
+
+class Api:
+    """Answers each patch with the next of `answers`; `now` is what a read shows."""
+
+    def __init__(self, *answers: KubeError | None, now: ImageJob | KubeError | None = None) -> None:
+        self.answers = list(answers)
+        self.now = now
+        self.patches: list[tuple[str, dict[str, Any]]] = []
+
+    async def patch_status(self, current: ImageJob, patch: dict[str, Any]) -> dict[str, Any]:
+        self.patches.append((current.metadata.resource_version, patch))
+        answer = self.answers.pop(0) if self.answers else None
+        if answer:
+            raise answer
+        return {}
+
+    async def get(self, name: str) -> ImageJob:
+        assert name == "j"
+        if isinstance(self.now, ImageJob):
+            return self.now
+        raise self.now or NotFoundError(404, "NotFound", name)
+
+
+class Bucket:
+    def __init__(self, image: bytes | Exception = b"image") -> None:
+        self.image = image
+        self.stored: dict[str, bytes] = {}
+
+    async def get(self, key: str, most: int) -> bytes:
+        if isinstance(self.image, Exception):
+            raise self.image
+        return self.image[: most + 1]
+
+    async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
+        assert media_type == "application/json"
+        self.stored[key] = data
+
+
+class Fake:
+    """A describer that answers with `answer`."""
+
+    def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
+        self.answer = answer
+
+    def memory(self, image: bytes) -> int:
+        return 0
+
+    def describe(self, image: bytes, options: Options) -> Description:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Description(description=self.answer, alt="alt", caption="caption")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "COMMIT_RETRY_SECONDS", (0.0, 0.0))
+
+
+async def run(
+    api: Api,
+    bucket: Bucket | None = None,
+    describer: Fake | None = None,
+    fallback: Fake | None = None,
+    number: int = 1,
+    losses: int = 0,
+    options: dict[str, Any] | None = None,
+) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        settings = replace(SETTINGS, fallback="metadata" if fallback else None)
+        parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, settings, fallback)
+        assigned = job(attempts=number, losses=losses)
+        if options:
+            spec = assigned.spec.model_copy(update={"options": Options.model_validate(options)})
+            assigned = assigned.model_copy(update={"spec": spec})
+        await asyncio.wait_for(Attempts(*parts).attempt(assigned), 5)
+
+
+async def test_done_with_the_result_inline() -> None:
+    api, bucket = Api(), Bucket()
+    await run(api, bucket)
+    ((version, patch),) = api.patches
+    assert (version, patch["phase"]) == ("7", "done")
+    assert patch["result"]["summary"] == "Image Description: - It is fine"
+    assert patch["result"]["inline"]["_generated_by"] == "vision-node-gpt"
+    assert not {"key", "sha256", "sizeBytes"} & patch["result"].keys()
+    assert bucket.stored == {}
+
+
+async def test_a_large_result_goes_to_the_bucket_first() -> None:
+    api, bucket = Api(), Bucket()
+    await run(api, bucket, Fake("Image Description: " + "ä" * 3000))
+    ((_, patch),) = api.patches
+    assert patch["result"]["key"] == "results/u/1"
+    assert "inline" not in patch["result"]
+    ((key, stored),) = bucket.stored.items()
+    assert key == "results/u/1"
+    assert patch["result"]["sha256"] == hashlib.sha256(stored).hexdigest()
+    assert patch["result"]["sizeBytes"] == len(stored)
+    assert len(patch["result"]["summary"]) == 256
+
+
+@pytest.mark.parametrize(
+    ("missing", "options", "line", "warned"),
+    [
+        (0, None, False, False),
+        (2, None, True, True),
+        (2, {"maxLength": 60}, False, True),  # there is no room for the line
+    ],
+)
+async def test_every_describer_tells_of_a_file_that_ends_early(
+    missing: int, options: dict[str, Any] | None, *, line: bool, warned: bool
+) -> None:
+    picture = encoded(Image.new("RGB", (8, 8)), "JPEG")
+    api, bucket = Api(), Bucket(picture[: len(picture) - missing])
+    await run(api, bucket, options=options)
+    ((_, patch),) = api.patches
+    result = patch["result"]["inline"]
+    assert ("\n- Truncated: " in result["description"]) is line
+    assert result["facts"] == ({"truncated": True} if warned else {})
+    assert [said for said in result["warnings"] if "ends too early" in said] == result["warnings"]
+    assert bool(result["warnings"]) is warned
+
+
+FINAL: dict[str, tuple[Any, Any, Reason]] = {
+    "no such object": (ObjectNotFoundError("x"), None, Reason.IMAGE_NOT_FOUND),
+    "too many bytes": (b"x" * 1001, None, Reason.IMAGE_TOO_LARGE),
+    "unreadable": (b"x", DescribeError(Reason.IMAGE_UNREADABLE, "m"), Reason.IMAGE_UNREADABLE),
+}
+
+
+@pytest.mark.parametrize("case", FINAL)
+async def test_what_stays_wrong_fails(case: str) -> None:
+    image, error, reason = FINAL[case]
+    api = Api()
+    await run(api, Bucket(image), Fake(error) if error else None)
+    ((_, patch),) = api.patches
+    assert (patch["phase"], patch["error"]["reason"], patch["error"]["retryable"]) == (
+        "failed",
+        reason,
+        False,
+    )
+
+
+PASSING: dict[str, tuple[Any, Any, Reason]] = {
+    "storage away": (StoreUnavailableError("away"), None, Reason.STORAGE_UNAVAILABLE),
+    "storage full": (StoreUnavailableError("full", Reason.STORAGE_FULL), None, Reason.STORAGE_FULL),
+    "rate limited": (b"x", DescribeError(Reason.RATE_LIMITED, "m"), Reason.RATE_LIMITED),
+    "a bug in the describer": (b"x", ZeroDivisionError("secret"), Reason.DESCRIBER_FAILED),
+    "out of memory": (b"x", MemoryError(), Reason.OUT_OF_MEMORY),
+}
+
+
+@pytest.mark.parametrize("case", PASSING)
+async def test_what_may_pass_is_reported_and_left_to_the_operator(case: str) -> None:
+    image, error, reason = PASSING[case]
+    api = Api()
+    await run(api, Bucket(image), Fake(error) if error else None)
+    ((_, patch),) = api.patches
+    assert patch["error"]["reason"] == reason
+    assert patch.keys() == {"error"}
+    assert "secret" not in patch["error"]["message"]
+
+
+async def test_the_wait_that_a_provider_asks_for_reaches_the_operator() -> None:
+    api = Api()
+    await run(api, describer=Fake(DescribeError(Reason.RATE_LIMITED, "m", retry_after=7.5)))
+    ((_, patch),) = api.patches
+    assert patch["error"]["retryAfterSeconds"] == 7.5
+
+
+class Async(Fake):
+    async def describe(self, image: bytes, options: Options) -> Description:  # type: ignore[override]
+        await asyncio.sleep(0)
+        assert threading.current_thread() is threading.main_thread()
+        return super().describe(image, options)
+
+
+class Hung(Fake):
+    async def describe(self, image: bytes, options: Options) -> Description:  # type: ignore[override]
+        return await asyncio.Future()
+
+
+async def test_a_describer_that_hangs_ends_before_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
+    api = Api()
+    await run(api, describer=Hung())
+    ((_, patch),) = api.patches
+    assert patch["error"]["reason"] == "AttemptTimedOut"
+
+
+@pytest.mark.parametrize("kind", [Fake, Async])
+@pytest.mark.parametrize(("number", "losses", "last"), [(1, 0, False), (3, 0, True), (3, 2, False)])
+async def test_a_fallback_on_the_last_attempt(
+    kind: type[Fake], number: int, losses: int, *, last: bool
+) -> None:
+    api, down = Api(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
+    await run(api, describer=down, fallback=Fake(), number=number, losses=losses)
+    ((_, patch),) = api.patches
+    if not last:
+        assert patch["error"]["reason"] == "ProviderUnavailable"
+        return
+    found = patch["result"]
+    assert (patch["phase"], found["describer"]) == ("done", "metadata")
+    assert found["inline"]["fallback"] == {"from": "fake", "reason": "ProviderUnavailable"}
+
+
+class Asks(Remote[bytes]):
+    """Needs most of the memory to prepare an image; answers once two are asked about at the same time."""
+
+    def __init__(self) -> None:
+        self.preparing = threading.Lock()
+        self.asked = asyncio.Barrier(2)
+
+    def memory(self, image: bytes) -> int:
+        return 600 << 20
+
+    def prepare(self, image: bytes, options: Options) -> bytes:
+        assert threading.current_thread().name.startswith("describe")
+        assert self.preparing.acquire(blocking=False), "the memory is for one at a time"
+        time.sleep(0.01)
+        self.preparing.release()
+        return image.upper()
+
+    async def ask(self, prepared: bytes, options: Options) -> Description:
+        await self.asked.wait()
+        return Description(description=prepared.decode(), alt="alt", caption="caption")
+
+
+async def test_who_waits_for_an_answer_holds_no_memory_that_another_needs() -> None:
+    api, settings = Api(), replace(SETTINGS, concurrency=2)
+    with ThreadPoolExecutor(2, thread_name_prefix="describe") as executor:
+        parts: Any = (api, Bucket(), Asks(), executor, settings)
+        attempts = Attempts(*parts)
+        await asyncio.wait_for(asyncio.gather(*(attempts.attempt(job()) for _ in range(2))), 5)
+    assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
+
+
+class KnowsItsTime(Remote[bytes]):
+    """Describes how many seconds its attempt has."""
+
+    def __init__(self) -> None:
+        self.told: list[float | None] = []
+
+    def prepare(self, image: bytes, options: Options) -> bytes:
+        return image
+
+    async def ask(self, prepared: bytes, options: Options) -> Description:
+        self.told.append(attempt_seconds.get())
+        return Description(description="d", alt="a", caption="c")
+
+
+@pytest.mark.parametrize(("own", "told"), [(None, 60.0), (600, 600), (5, 5)])
+async def test_an_imagejob_s_own_timeout_is_told_to_who_asks_others(own: int | None, told: float) -> None:
+    api, describer, assigned = Api(), KnowsItsTime(), job()
+    spec = assigned.spec.model_copy(update={"timeout_seconds": own})
+    with ThreadPoolExecutor(1) as executor:
+        parts: Any = (api, Bucket(), describer, executor, SETTINGS)
+        await Attempts(*parts).attempt(assigned.model_copy(update={"spec": spec}))
+    assert describer.told == [told]
+
+
+CONFLICT = ConflictError(409, "Conflict", "changed")
+SILENCE = UnavailableError(0, "NoAnswer", "timeout")
+
+NEWER = job().model_copy(update={"metadata": job().metadata.model_copy(update={"resource_version": "9"})})
+
+RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]] = {
+    "somebody touched the spec": ([CONFLICT], NEWER, ["7", "9"]),
+    "the answer was lost, the write was not": ([SILENCE], job(phase="done"), ["7"]),
+    "the write was lost": ([SILENCE, SILENCE], NEWER, ["7", "9", "9"]),
+    "given to another worker": ([CONFLICT], job(worker="w1"), ["7"]),
+    "given to us again, as a later attempt": ([CONFLICT], job(attempts=2), ["7"]),
+    "taken back": ([CONFLICT], job(phase="queued"), ["7"]),
+    "cancelled": ([CONFLICT], job(phase="failed"), ["7"]),
+    "deleted": ([NotFoundError(404, "NotFound", "j")], None, ["7"]),
+    "deleted and made anew": (
+        [CONFLICT],
+        job().model_copy(update={"metadata": job().metadata.model_copy(update={"uid": "other"})}),
+        ["7"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RACES)
+async def test_commits_are_only_ever_our_own(case: str) -> None:
+    answers, now, versions = RACES[case]
+    api = Api(*answers, now=now)
+    await run(api)
+    assert [version for version, _ in api.patches] == versions
+
+
+async def test_a_result_that_the_api_server_refuses_is_a_failed_attempt() -> None:
+    api = Api(KubeError(422, "Invalid", "status.result.inline.alt: too long"), now=NEWER)
+    await run(api)
+    (_, refused), (version, report) = api.patches
+    assert refused["phase"] == "done"
+    assert (version, report.keys(), report["error"]["reason"]) == ("9", {"error"}, "DescriberFailed")
+    assert "too long" in report["error"]["message"]
+
+
+async def test_a_refusal_of_that_too_is_left_to_the_deadline() -> None:
+    refusal = KubeError(403, "Forbidden", "no")
+    api = Api(refusal, refusal, now=NEWER)
+    await run(api)
+    assert len(api.patches) == 2
