@@ -3,7 +3,8 @@
 
     python test_client.py photo.jpg [--url http://127.0.0.1:8000]
 
-Needs nothing but Python. Exits with 0 when the image is described, 1 when it can't be, 2 for wrong usage.
+Needs nothing but Python. Exits with 0 when the image is described, 1 when it can't be, 2 for wrong
+usage.
 """
 
 import argparse
@@ -36,19 +37,32 @@ def main() -> int:
     except ClientError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(result, indent=2, ensure_ascii=False) if arguments.json else result["description"])
+
+    print(
+        json.dumps(result, indent=2, ensure_ascii=False)
+        if arguments.json
+        else result["description"]
+    )
+
     return 0
 
 
 def parse() -> argparse.Namespace:
     """Return the arguments: image (path), url, timeout (seconds), json (whole result or text only)."""
     parser = argparse.ArgumentParser(description="Have an image described.")
-    parser.add_argument("image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC or TIFF")
-    parser.add_argument("--url", default="http://127.0.0.1:8000", help="the API (default: %(default)s)")
-    parser.add_argument("--timeout", type=float, default=120, help="seconds to wait (default: %(default)s)")
+    parser.add_argument(
+        "image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC or TIFF"
+    )
+    parser.add_argument(
+        "--url", default="http://127.0.0.1:8000", help="the API (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=120, help="seconds to wait (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole result")
     arguments = parser.parse_args()
     arguments.url = arguments.url.rstrip("/")
+
     return arguments
 
 
@@ -58,6 +72,7 @@ def submit(url: str, path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise ClientError(f"{path} can't be read: {error.strerror}") from error
+
     boundary = uuid.uuid4().hex
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     name = path.name.replace("\\", "_").replace('"', "_")
@@ -68,6 +83,7 @@ def submit(url: str, path: Path) -> str:
     body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     answer = call(f"{url}/submit", body, headers)
+
     return str(answer["job_id"])
 
 
@@ -87,13 +103,19 @@ def follow(url: str, job_id: str, timeout: float) -> None:
             raise ClientError(f"{error['reason']}: {error['message']}")
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
-    raise ClientError(f"job {job_id} is still {last} after {timeout:g} s; ask again at {url}/status/{job_id}")
+
+    raise ClientError(
+        f"job {job_id} is still {last} after {timeout:g} s; ask again at {url}/status/{job_id}"
+    )
 
 
-def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> dict[str, Any]:
+def call(
+    url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Send a request (POST if there is a body); return the answer's JSON."""
     if not url.startswith(("http://", "https://")):
         raise ClientError(f"{url} is not an http or https address")
+
     request = urllib.request.Request(url, data=body, headers=headers or {})  # noqa: S310 (checked above)
     try:
         with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310

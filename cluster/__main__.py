@@ -27,7 +27,9 @@ def parser() -> argparse.ArgumentParser:
 
     def verb(name: str, help_text: str) -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=help_text, description=help_text)
-        found.add_argument("--name", default=commands.DEFAULT_CLUSTER, help="the cluster (%(default)s)")
+        found.add_argument(
+            "--name", default=commands.DEFAULT_CLUSTER, help="the cluster (%(default)s)"
+        )
         return found
 
     up = verb("up", "bring up a cluster with everything on it; only what changed is rebuilt")
@@ -43,11 +45,13 @@ def parser() -> argparse.ArgumentParser:
     test = verb("test", "run tests on a fresh cluster: test --suite e2e -- <pytest's arguments>")
     test.add_argument("--suite", action="append", choices=commands.SUITES, required=True)
     test.add_argument("arguments", nargs="*")
+
     for name, text in (
         ("uv", "run the pinned uv: uv -- <its arguments>"),
         ("run", "run a command with the tools and the cluster: run -- <command>"),
     ):
         verb(name, text).add_argument("arguments", nargs="*")
+
     return root
 
 
@@ -74,6 +78,7 @@ def act(shop: Workshop, given: argparse.Namespace) -> int:
         "nginx": lambda: debian.nginx(shop),
         "clean": lambda: commands.clean(shop, given.name),
     }
+
     return verbs[given.verb]() or 0
 
 
@@ -88,6 +93,7 @@ def main() -> int:
     cache = Cache(default_root())
     progress = Progress(cache.logs)
     shop = Workshop(Path(__file__).parent.parent, cache, progress)
+
     try:
         return act(shop, parser().parse_args())
     except ClusterError as error:

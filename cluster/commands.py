@@ -49,12 +49,16 @@ def up(shop: Workshop, name: str, port: int) -> None:
     if choice is not Choice.KIND:
         _up_elsewhere(shop, choice, name, port)
         return
+
     with _at_work(shop, name):
         running = kind_up(shop, name, port)
         kept = running.kind.into_users_kubeconfig(running.tools.kubectl)
+
     _show(shop, name, running.url)
     if kept:
-        print(f"Your kubectl still points at {kept}; elsewhere add --context {running.kind.context}")
+        print(
+            f"Your kubectl still points at {kept}; elsewhere add --context {running.kind.context}"
+        )
 
 
 def _up_elsewhere(shop: Workshop, choice: Choice, name: str, port: int) -> None:
@@ -79,6 +83,7 @@ def kind_up(shop: Workshop, name: str, port: int, *, fresh: bool = False) -> Run
     engine = engines.ensure(shop)
     kind.check_port(None if fresh else kind.find_node(engine, name), name, port)
     made_here = registry.home_made(shop, engine)
+
     with Parallel() as parallel:
         found = parallel.start(lambda: tools.all_of(shop, home_made=made_here))
         node = parallel.start(lambda: registry.node_image_name(shop, engine, made_here=made_here))
@@ -86,12 +91,14 @@ def kind_up(shop: Workshop, name: str, port: int, *, fresh: bool = False) -> Run
         cluster = parallel.start(
             lambda: _cluster(shop, engine, found, node, name=name, port=port, fresh=fresh)
         )
+
     client = Client(found.get().kubectl, found.get().helm, cluster.get().kubeconfig)
     cluster.get().load(built.get().all)
     release.install(shop, client, built.get(), kind.NODE_PORT)
     url = f"http://{kind.LISTEN_ADDRESS}:{port}"
     release.wait_until_serving(shop, client, url)
     cluster.get().prune(built.get().all)
+
     return Running(engine, found.get(), cluster.get(), url)
 
 
@@ -118,14 +125,17 @@ def elsewhere_up(shop: Workshop, choice: Choice, name: str) -> Client:
     made_here = registry.home_made(shop, engine)
     found = tools.all_of(shop, home_made=made_here)
     client = Client(found.kubectl, found.helm, None)
+
     if choice is Choice.MINIKUBE:
         with shop.progress.step("minikube", outcome="runs"):
             existing_cluster.minikube_start(name)
+
     # Before the images: there may be no way for them.
     current = Current.of(client)
     built = images.ensure(shop, engine, home_made=made_here)
     with shop.progress.step(f"images into {current.context}"):
         delivered = current.deliver(engine, found.kind, built)
+
     release.install(shop, client, delivered, node_port=None)
     return client
 
@@ -181,9 +191,13 @@ def test(shop: Workshop, suites: Sequence[str], arguments: Sequence[str]) -> int
                         parallel.start(lambda: debian.nginx(shop))
                     uv_path = parallel.start(lambda: tools.uv(shop))
                     up = parallel.start(lambda: kind_up(shop, TEST_CLUSTER, port, fresh=True))
+
                 print(f"\n{shop.progress.table()}\n", file=sys.stderr, flush=True)
                 return _pytest(
-                    shop, up.get(), uv_path.get(), [*(f"tests/{suite}" for suite in suites), *arguments]
+                    shop,
+                    up.get(),
+                    uv_path.get(),
+                    [*(f"tests/{suite}" for suite in suites), *arguments],
                 )
             finally:
                 if os.environ.get("KEEP") != "1":
@@ -205,6 +219,7 @@ def _pytest(shop: Workshop, running: Running, uv_path: Path, arguments: Sequence
         *arguments,
     ]
     env["VISION_NODE_URL"] = running.url
+
     return subprocess.run(command, check=False, cwd=shop.repository, env=env).returncode
 
 
@@ -214,9 +229,11 @@ def environment(shop: Workshop, engine: Engine | None, name: str) -> dict[str, s
     found = {"PATH": path}
     if engine and engine.is_ours:
         found["DOCKER_HOST"] = engine.variables["DOCKER_HOST"]
+
     kubeconfig = shop.cache.root / "clusters" / name / "kubeconfig"
     if Choice.from_environment() is Choice.KIND and kubeconfig.exists():
         found["KUBECONFIG"] = str(kubeconfig)
+
     return found
 
 
@@ -241,7 +258,9 @@ def show_status(shop: Workshop, name: str) -> None:
     """Print the cluster's workloads and newest jobs."""
     _require(shop, name)
     found = environment(shop, None, name)
-    program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(shop.terse(), home_made=False)
+    program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(
+        shop.terse(), home_made=False
+    )
     kubeconfig = Path(found["KUBECONFIG"]) if "KUBECONFIG" in found else None
     # Helm is not used here.
     status.show(Client(Path(program), Path("helm"), kubeconfig))
@@ -280,9 +299,13 @@ def tool(shop: Workshop, name: str) -> Path:
             return tools.uv(shop)
         case "kubectl":
             return tools.kubectl(shop, home_made=False)
-    known = {known.name: known for known in (tools.KIND, tools.HELM, tools.HELM_3, tools.KUBECONFORM)}
+
+    known = {
+        known.name: known for known in (tools.KIND, tools.HELM, tools.HELM_3, tools.KUBECONFORM)
+    }
     if name not in known:
         raise ClusterError(f"Unknown tool {name}; the tools are: uv, kubectl, {', '.join(known)}")
+
     return tools.get(shop, known[name])
 
 
@@ -290,9 +313,12 @@ def clean(shop: Workshop, name: str) -> None:
     """Take everything away: clusters, our engine with its data, and the cache."""
     for cluster in (name, TEST_CLUSTER):
         kind_down(shop, cluster)
+
     if engines.home(shop).process():
         raise ClusterError("Other containers run on this cache's Docker engine: stop them first")
+
     engines.unmount(shop)
     for path in shop.cache.root.iterdir():
         remove(path)
+
     shop.progress.say(f"✓ {shop.cache.root}: empty")

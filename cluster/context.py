@@ -45,10 +45,12 @@ class Workshop:
         if entry.exists():
             self.progress.note(title, "cached")
             return entry
+
         with self.cache.locked(name, self.progress.say):
             # Whoever had the lock may have made it in the meantime.
             if not entry.exists():
                 with self.progress.step(title, outcome=outcome):
                     self.cache.fill(entry, make)
                 self.cache.prune(name)
+
         return entry

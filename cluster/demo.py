@@ -19,8 +19,8 @@ the environment, and `make up` again; until then metadata describes"""
 def show(repository: Path, url: str, variables: str) -> None:
     """Describe the picture and say what to try; `variables` are those that every `make` needs.
 
-    That a provider does not describe is told and is no error: the system is up, and works without it.
-    Raises ClusterError when it does not describe by itself.
+    That a provider does not describe is told and is no error: the system is up, and works without
+    it. Raises ClusterError when it does not describe by itself.
     """
     print(f"$ python3 {CLIENT} {PHOTO} --url {url}", flush=True)
     client, photo = repository / CLIENT, repository / PHOTO

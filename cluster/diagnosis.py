@@ -10,7 +10,8 @@ from cluster.errors import ClusterError
 
 # Lines that a diagnosis shows of the list of pods, of the warnings and of each unready pod's log.
 LOG_LINES = 30
-# Unready pods whose logs are shown: further ones have the same problem, and each takes two requests.
+# Unready pods whose logs are shown: further ones have the same problem, and each takes two
+# requests.
 MOST_LOGS = 5
 
 LOOK_EVERY_SECONDS = 3.0
@@ -77,11 +78,13 @@ def describe(client: Client, namespace: str) -> str:
     ]
     lines = _asked(client, namespace, "get", "pods", "-o", PODS).splitlines()
     in_trouble = [pod for pod in map(unready, lines) if pod]
+
     for pod in in_trouble[:MOST_LOGS]:
         logs = ("logs", pod, "--all-containers", f"--tail={LOG_LINES}")
         parts.append((f"Log of {pod}", _asked(client, namespace, *logs)))
         before = _asked(client, namespace, *logs, "--previous")
         parts.append((f"Log of {pod} before its restart", before))
+
     parts.append(("Logs", "\n".join(more(in_trouble[MOST_LOGS:], "pods that are not ready"))))
     return "\n\n".join(f"{title}:\n{text}" for title, text in parts if text)
 

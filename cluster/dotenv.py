@@ -14,10 +14,13 @@ CARRIED = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
 def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The settings that are carried, of the file or, first, of the environment; empty ones are left out.
 
-    Raises ClusterError for a line that is no NAME=value; the message has the line's number and not its text.
+    Raises ClusterError for a line that is no NAME=value; the message has the line's number and not
+    its text.
     """
     lines = file.read_text().splitlines() if file.exists() else []
-    found = dict(_setting(file, number, line) for number, line in enumerate(lines, 1) if _says(line))
+    found = dict(
+        _setting(file, number, line) for number, line in enumerate(lines, 1) if _says(line)
+    )
     found |= {name: environment[name] for name in CARRIED if name in environment}
     return {name: found[name] for name in CARRIED if found.get(name)}
 
@@ -42,8 +45,10 @@ def _setting(file: Path, number: int, line: str) -> tuple[str, str]:
     name, equals, value = line.strip().removeprefix("export ").partition("=")
     if not equals or not name.strip().isidentifier():
         raise ClusterError(f"{file.name}, line {number} is not of the form NAME=value")
+
     value = value.strip()
     for quote in "\"'":
         if len(value) > 1 and value[0] == value[-1] == quote:
             value = value[1:-1]
+
     return name.strip(), value

@@ -101,7 +101,8 @@ class Engine:
 
 
 USERS = Engine("docker", {})
-"""The user's engine, as `docker` finds it: by DOCKER_HOST, Docker Desktop's context or the usual socket."""
+"""The user's engine, as `docker` finds it: by DOCKER_HOST, Docker Desktop's context or the usual
+socket."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ def ensure(shop: Workshop) -> Engine:
         return found
     if platform.system() != "Linux" or not debian.may_install():
         raise ClusterError(f"No Docker engine answers: {silence(USERS)}\n{GET_DOCKER}")
+
     debian.install(shop, PACKAGES, GET_DOCKER)
     with shop.cache.locked("engine-start", shop.progress.say):
         if found := find(shop):
@@ -196,12 +198,14 @@ def _start(place: Home, runtime: Path) -> Engine:
         raise ClusterError(
             f"{place.root} is too long a path for Unix sockets: set VISION_NODE_CACHE to a shorter one"
         )
+
     place.root.mkdir(parents=True, exist_ok=True)
     _terminate(place)
     # A new daemon takes the file of one that was killed for a sign that it runs.
     place.pid_file.unlink(missing_ok=True)
     # The engine outlives this checkout, so it gets a copy.
     shutil.copy(runtime, place.runtime)
+
     with place.log.open("ab") as log:
         # A session of its own, so that it outlives the `make` that started it.
         daemon = subprocess.Popen(
@@ -212,6 +216,7 @@ def _start(place: Home, runtime: Path) -> Engine:
             stderr=log,
             start_new_session=True,
         )
+
     engine = place.engine()
     _await(place, engine, daemon)
     _drop_nodes(engine)
@@ -235,10 +240,12 @@ def _command(place: Home) -> list[str]:
         *("--pidfile", str(place.pid_file), "--host", f"unix://{place.socket}"),
         *("--storage-driver", "overlay2"),
     ]
+
     if not has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE):
         # Neither may the daemon then lower its own score for the kernel's out-of-memory killer.
         command += ["--oom-score-adjust", "0"]
         command += ["--add-runtime", f"nocap={place.runtime}", "--default-runtime", "nocap"]
+
     return command
 
 
@@ -275,8 +282,8 @@ def stop(shop: Workshop) -> None:
 def _remove_network(engine: Engine) -> None:
     """Remove kind's network, unless a container still has it; kind creates it again.
 
-    It has the same IPv6 addresses in every engine, and a daemon that ends leaves its bridge behind. That
-    bridge would take the packets for the network of another engine on this machine.
+    It has the same IPv6 addresses in every engine, and a daemon that ends leaves its bridge behind.
+    That bridge would take the packets for the network of another engine on this machine.
     """
     used = ("ps", "--all", "--quiet", "--filter", f"network={KIND_NETWORK}")
     if answers(engine) and not engine.output(*used).split():
@@ -287,7 +294,10 @@ def unmount(shop: Workshop) -> None:
     """Take away what a stopped engine left mounted, so that its files can be deleted."""
     root = str(home(shop).root)
     mounts = Path("/proc/self/mounts")
-    points = [line.split()[1] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    points = (
+        [line.split()[1] for line in mounts.read_text().splitlines()] if mounts.exists() else []
+    )
+
     # The deepest first.
     for point in sorted((point for point in points if point.startswith(f"{root}/")), reverse=True):
         # Containers of another engine may hold a copy of the mount.

@@ -58,6 +58,7 @@ def decide_delivery(context: str, registry: str, minikube_profiles: frozenset[st
         return Delivery.KIND
     if context in minikube_profiles:
         return Delivery.MINIKUBE
+
     raise ClusterError(
         f"The cluster of the context {context!r} has to pull the images from somewhere: set "
         "IMAGE_REGISTRY to a registry that you may push to and it may pull from, such as "
@@ -92,6 +93,7 @@ class Current:
                 shell.run([*load, *images.all], env=engine.env)
             case Delivery.MINIKUBE:
                 minikube_load(self.context, engine, images)
+
         return images
 
 
@@ -137,6 +139,7 @@ def forwarded(client: Client, port: int) -> Iterator[str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
+
     try:
         deadline = time.monotonic() + FORWARD_SECONDS
         while is_free(port) and process.poll() is None and time.monotonic() < deadline:

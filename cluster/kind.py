@@ -143,9 +143,11 @@ class Kind:
         action, why = decide(find_node(self.engine, self.name), image)
         if action in (Action.KEEP, Action.START) and not self._runs_again():
             action, why = Action.RECREATE, "its API server does not answer"
+
         if action is Action.RECREATE:
             self.shop.progress.say(f"  cluster {self.name} has to be created anew: {why}")
             self.delete()
+
         if action in (Action.CREATE, Action.RECREATE):
             with self.shop.progress.step(f"cluster {self.name}", outcome=action.value):
                 self._create(image, port)
@@ -157,11 +159,13 @@ class Kind:
         self.engine.run("start", self.node_name)
         self.export(self.kubeconfig)
         deadline = time.monotonic() + READY_SECONDS
+
         while time.monotonic() < deadline:
             question = ("exec", self.node_name, *READY_QUESTION)
             if self.engine.works(*question, timeout_seconds=QUESTION_SECONDS):
                 return True
             time.sleep(0.5)
+
         return False
 
     def _create(self, image: str, port: int) -> None:
@@ -184,15 +188,17 @@ class Kind:
     def into_users_kubeconfig(self, kubectl: Path) -> str:
         """Add the cluster to the user's own kubeconfig, as kind does, but keep a context that isn't kind's.
 
-        Whoever works on a real cluster must not find kubectl aimed elsewhere afterwards. The context that
-        was kept; empty if kubectl points at this cluster now.
+        Whoever works on a real cluster must not find kubectl aimed elsewhere afterwards. The
+        context that was kept; empty if kubectl points at this cluster now.
         """
         before = ""
         with contextlib.suppress(ClusterError):
             before = shell.output([kubectl, "config", "current-context"]).strip()
+
         self.export(None)
         if not before or before.startswith("kind-"):
             return ""
+
         shell.run([kubectl, "config", "use-context", before])
         return before
 
@@ -204,13 +210,15 @@ class Kind:
     def load(self, images: Iterable[str]) -> None:
         """Give the node those images that it lacks.
 
-        All in one stream: they share layers, and unlike `kind load` nothing waits on a file between.
+        All in one stream: they share layers, and unlike `kind load` nothing waits on a file
+        between.
         """
         there = {image.name for image in self._images()}
         missing = sorted(name for name in images if full_name(name) not in there)
         if not missing:
             self.shop.progress.note("images on the node", "all there")
             return
+
         with self.shop.progress.step("images on the node", outcome=f"{len(missing)} loaded"):
             client = self.engine.client
             sink = [client, "exec", "--interactive", self.node_name, *CTR_IMAGES, "import", "-"]
@@ -245,8 +253,8 @@ CONTROL_PLANE = {
     "apiServer": {"extraEnvs": _LAZY_GARBAGE},
     "etcd": {"local": {"extraEnvs": _LAZY_GARBAGE}},
 }
-"""A small cluster's heaps are small, and Go collects them many times a second: a quarter of the API server's
-CPU time with 50 jobs/s, against 300 MB of memory."""
+"""A small cluster's heaps are small, and Go collects them many times a second: a quarter of the API
+server's CPU time with 50 jobs/s, against 300 MB of memory."""
 
 
 def full_name(image: str) -> str:
@@ -265,11 +273,13 @@ def configuration(port: int, resolv_conf: Path | None) -> str:
         "nodes": [node],
         "kubeadmConfigPatches": [json.dumps(CONTROL_PLANE)],
     }
+
     if resolv_conf:
         mount = {"hostPath": str(resolv_conf), "containerPath": NODE_RESOLV_CONF, "readOnly": True}
         node["extraMounts"] = [mount]
         # The image carries no iptables for kube-proxy.
         content["networking"] = {"kubeProxyMode": "nftables"}
+
     return json.dumps(content, indent=2)
 
 
@@ -286,17 +296,20 @@ def name_servers(resolv_confs: Iterable[str]) -> str:
 
 def is_free(port: int) -> bool:
     """Whether this machine's port can be listened on."""
-    # On macOS, one program can listen on a port at one address while another has it at all addresses.
+    # On macOS, one program can listen on a port at one address while another has it at all
+    # addresses.
     with socket.socket() as visitor:
         visitor.settimeout(VISIT_SECONDS)
         if visitor.connect_ex((LISTEN_ADDRESS, port)) == 0:
             return False
+
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LISTEN_ADDRESS, port))
         except OSError:
             return False
+
     return True
 
 
@@ -315,9 +328,11 @@ def require_free(port: int) -> None:
     """Raise ClusterError when another program has the port."""
     if is_free(port):
         return
+
     holder = ""
     with contextlib.suppress(ClusterError):
         holder = shell.output(["ss", "--no-header", "-ltnp", f"sport = :{port}"]).strip()
+
     raise ClusterError(
         f"Port {port} of this machine is taken. Choose another: PORT={port + 1} make up\n{holder}"
     )

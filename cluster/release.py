@@ -23,7 +23,9 @@ HELM_TIMEOUT_SECONDS = 180
 SERVING_SECONDS = 60.0
 
 # Helm's records of an upgrade that it never finished, which it takes for one that still runs.
-UNFINISHED = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
+UNFINISHED = (
+    f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
+)
 
 
 def values(images: Images, node_port: int | None) -> dict[str, object]:
@@ -35,7 +37,11 @@ def values(images: Images, node_port: int | None) -> dict[str, object]:
 def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, object]:
     """Return the values that give workers the keys in `.env`; a new `revision` replaces running workers."""
     openai = {"openai": {"enabled": dotenv.chooses_openai(settings)}}
-    return {"providerSecret": dotenv.SECRET, "providerSecretRevision": revision, "describers": openai}
+    return {
+        "providerSecret": dotenv.SECRET,
+        "providerSecretRevision": revision,
+        "describers": openai,
+    }
 
 
 def install(shop: Workshop, client: Client, images: Images, node_port: int | None) -> None:
@@ -48,7 +54,10 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
             client.apply(dotenv.manifest(settings, NAMESPACE))
             wanted |= provider_values(settings, _revision(client))
         else:
-            client.run_kubectl("-n", NAMESPACE, "delete", "secret", dotenv.SECRET, "--ignore-not-found")
+            client.run_kubectl(
+                "-n", NAMESPACE, "delete", "secret", dotenv.SECRET, "--ignore-not-found"
+            )
+
         if client.kubeconfig:
             # Whoever was upgrading our own cluster was killed: this run has it alone.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)
@@ -73,6 +82,7 @@ def _upgrade(client: Client, chart: Path, wanted: Mapping[str, object]) -> None:
         options = ("--namespace", NAMESPACE, "--values", "-")
         wait = ("--wait", "--timeout", f"{HELM_TIMEOUT_SECONDS}s")
         upgrade = ("upgrade", "--install", RELEASE, chart, *options, *wait)
+
         try:
             # JSON is YAML.
             client.run_helm(*upgrade, text_in=json.dumps(wanted))
@@ -117,14 +127,17 @@ def wait_until_serving(shop: Workshop, client: Client, url: str) -> None:
 def _trouble(opener: urllib.request.OpenerDirector, url: str) -> str:
     """What keeps the API from taking images; empty if nothing does.
 
-    It is ready as soon as it can tell the states of jobs, even while its bucket is still being made.
+    It is ready as soon as it can tell the states of jobs, even while its bucket is still being
+    made.
     """
     try:
         with opener.open(url, timeout=5) as answer:
             told = json.load(answer)
     except (OSError, ValueError) as error:
         return str(error)
+
     if not isinstance(told, dict):
         return f"it answers {told}"
+
     states = {name: told.get(name) for name in ("storage", "kubernetes")}
     return "" if set(states.values()) == {"ok"} else f"it answers {told}"

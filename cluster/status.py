@@ -78,6 +78,7 @@ def show(client: Kubectl) -> None:
     for kind in ("jobs", "pods"):
         table = _table(client, "get", kind, "--sort-by=.metadata.creationTimestamp")
         print("", *newest_rows(table, kind), sep="\n")
+
     tally = count(client)
     print("", *summary(tally), sep="\n")
     if tally.newest:
@@ -106,13 +107,18 @@ def summary(tally: Tally) -> list[str]:
     total = tally.phases.total()
     if not total:
         return ["No image jobs."]
+
     others = sorted(tally.phases.keys() - set(PHASES))
-    parts = [f"{tally.phases[phase]:,} {phase}" for phase in (*PHASES, *others) if tally.phases[phase]]
+    parts = [
+        f"{tally.phases[phase]:,} {phase}" for phase in (*PHASES, *others) if tally.phases[phase]
+    ]
     lines = [f"{total:,} image jobs: {', '.join(parts)}."]
+
     if tally.unread:
         lines.append(
             f"Some {tally.unread:,} more were not read; neither the counts nor the list include them."
         )
+
     shown = len(tally.newest)
     lines.append(f"The newest {shown}, newest first:" if shown < total else "Newest first:")
     return lines
@@ -135,7 +141,9 @@ def parse(text: str) -> Page:
         found = json.loads(text)
         metadata = found["metadata"]
         jobs = tuple(_job(item) for item in found["items"])
-        return Page(jobs, metadata.get("continue") or "", int(metadata.get("remainingItemCount") or 0))
+        return Page(
+            jobs, metadata.get("continue") or "", int(metadata.get("remainingItemCount") or 0)
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClusterError(f"Can't parse the API server's list of image jobs: {error!r}") from None
 

@@ -66,10 +66,12 @@ def chart() -> Image.Image:
     picture = Image.new("RGB", (800, 600), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(20)
+
     for index, color in enumerate(("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd")):
         left = 80 + 130 * index
         draw.rectangle((left, 500 - 90 * index, left + 80, 540), fill=color)
         draw.text((left + 10, 550), f"Q{index}", fill="black", font=font)
+
     draw.line((60, 20, 60, 540, 780, 540), fill="black", width=3)
     return picture
 
@@ -80,9 +82,11 @@ def screen(background: str = "white", ink: str = "#222222") -> Image.Image:
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(16)
     draw.rectangle((0, 0, 1366, 60), fill="#2b579a")
+
     for y in range(80, 740, 24):
         draw.text((240, y), "the quick brown fox jumps over " * (1 + y % 3), fill=ink, font=font)
         draw.text((20, y), "Menu item", fill=ink, font=font)
+
     return picture
 
 

@@ -69,7 +69,10 @@ def font(name: str, pixels: int = FONT_PIXELS) -> ImageFont.FreeTypeFont:
 def pages(name: str) -> list[Page]:
     """Return TEXT in a font, dark on white, a few lines a page."""
     lines = wrapped(TEXT, font(name), SIZE[0] - 2 * _MARGIN)
-    return [page(name, lines[at : at + _LINES_OF_A_PAGE]) for at in range(0, len(lines), _LINES_OF_A_PAGE)]
+    return [
+        page(name, lines[at : at + _LINES_OF_A_PAGE])
+        for at in range(0, len(lines), _LINES_OF_A_PAGE)
+    ]
 
 
 def page(name: str, lines: list[str]) -> Page:
@@ -97,6 +100,7 @@ def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
             lines[-1] = longer
         else:
             lines.append(word)
+
     return lines
 
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import uvicorn
-from vision_node_contract.clients.bucket import StoreSettings
+from vision_node_contract.clients.bucket import BucketSettings
 from vision_node_contract.listening import listen
 
 from .app import create
@@ -19,9 +19,11 @@ GRACE_SECONDS = 10
 
 def main() -> None:
     """Serve until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     http = HttpSettings.from_env()
-    app = create(Settings.from_env(), http, StoreSettings.from_env())
+    app = create(Settings.from_env(), http, BucketSettings.from_env())
     server = uvicorn.Server(uvicorn.Config(app, **server_options(http)))
     server.run(sockets=listen(PORT))
 
@@ -34,7 +36,8 @@ def server_options(http: HttpSettings) -> dict[str, Any]:
         "log_config": None,
         "timeout_keep_alive": http.keep_alive_seconds,
         "timeout_graceful_shutdown": GRACE_SECONDS,
-        # uvicorn would believe whoever comes from this machine, such as `kubectl port-forward`. See proxies.
+        # uvicorn would believe whoever comes from this machine, such as `kubectl port-forward`. See
+        # proxies.
         "proxy_headers": False,
     }
 

@@ -8,8 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan
-from vision_node_contract.clients.bucket import Store, StoreSettings
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
+from vision_node_contract.clients.imagejobs import ImageJobClient
 
 from . import ui
 from .routes import inbox, jobs, limits, probes
@@ -29,13 +29,13 @@ from .web.middleware import put_in_front
 from .web.problems import Problem, on_problem
 
 
-def create(settings: Settings, http: HttpSettings, store_settings: StoreSettings) -> ASGIApp:
+def create(settings: Settings, http: HttpSettings, store_settings: BucketSettings) -> ASGIApp:
     """Return the application; it connects when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Store.open(store_settings) as store, HeardKube.connect("api") as kube:
-            imagejobs = ImageJobs(kube, settings.namespace)
+        async with Bucket.open(store_settings) as store, HeardKube.connect("api") as kube:
+            imagejobs = ImageJobClient(kube, settings.namespace)
             cache = JobCache(imagejobs)
             describers = Describers(kube, settings.namespace)
             jobs = Jobs(imagejobs, cache, describers, store, settings)
@@ -51,6 +51,7 @@ def create(settings: Settings, http: HttpSettings, store_settings: StoreSettings
                 yield
 
     app = assemble(lifespan)
+
     return put_in_front(app, http, app.state.metrics)
 
 
@@ -69,6 +70,7 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.state.metrics = Metrics()
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
+
     app.add_middleware(Polls, known=jobs.known_status)
     app.include_router(jobs.router)
     app.include_router(inbox.router)
@@ -76,8 +78,10 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(probes.router)
     app.include_router(ui.router)
     app.add_middleware(ExpectContinue)
-    # Last, so that it is around all other middleware of the application and answers what fails there, too.
+    # Last, so that it is around all other middleware of the application and answers what fails
+    # there, too.
     app.add_middleware(InternalErrors)
+
     return app
 
 

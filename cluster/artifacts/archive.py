@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cluster.run import shell
 
-# A path is a file to copy, a text the target of a symbolic link, None an empty folder for everybody.
+# A path is a file to copy, a text the target of a symbolic link, None an empty folder for
+# everybody.
 Content = Path | str | None
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -48,6 +49,7 @@ class Image:
             "config": {name: value for name, value in config.items() if value},
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         }
+
         return json.dumps(content, sort_keys=True).encode()
 
 
@@ -66,10 +68,12 @@ def pack_files(files: Mapping[str, Content], layer: Path) -> None:
                 with content.open("rb") as file:
                     tar.addfile(entry, file)
                 continue
+
             if isinstance(content, str):
                 entry.type, entry.linkname = tarfile.SYMTYPE, content
             else:
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o1777
+
             tar.addfile(entry)
 
 
@@ -83,6 +87,7 @@ def write(images: Sequence[Image], target: Path) -> None:
             name = f"{hashlib.sha256(configuration).hexdigest()}.json"
             _add(tar, name, configuration)
             manifest.append({"Config": name, "RepoTags": list(image.tags), "Layers": layers})
+
         _add(tar, "manifest.json", json.dumps(manifest).encode())
 
 

@@ -114,6 +114,7 @@ class Cache:
                 if holder != str(os.getpid()):
                     waiting(f"  waiting for another run, which has {name} (process {holder})")
                 fcntl.flock(file, fcntl.LOCK_EX)
+
             file.seek(0)
             file.truncate()
             file.write(str(os.getpid()))

@@ -17,8 +17,8 @@ from cluster.run import shell
 # apt and dpkg hold a lock of their own that they don't wait for.
 _apt = threading.Lock()
 
-# Nobody reads these in a container, and they are a third of what a package unpacks. gconv is for the C
-# library's own conversion of old encodings, which Python does without.
+# Nobody reads these in a container, and they are a third of what a package unpacks. gconv is for
+# the C library's own conversion of old encodings, which Python does without.
 UNREAD = (
     *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"),
     "/usr/lib/*/gconv/*",
@@ -47,7 +47,8 @@ def install(shop: Workshop, programs: Mapping[str, str], instead: str) -> None:
             env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             shell.run(["apt-get", "update"], env=env)
             command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-            # Docker's and nginx' packages would start a daemon of their own where an init system runs.
+            # Docker's and nginx' packages would start a daemon of their own where an init system
+            # runs.
             shell.run(command, env=env | {"RUNLEVEL": "1"})
 
 
@@ -87,6 +88,7 @@ def root_file_system(shop: Workshop, wanted: RootFileSystem) -> Path:
         shell.run([*command, tar, *from_input], text_in=sources)
 
     key = root_key(wanted)
+
     return shop.make(f"Debian for {wanted.name}", wanted.name, key, make, suffix=".tar")
 
 
@@ -114,7 +116,8 @@ def _command(wanted: RootFileSystem) -> list[str]:
 def machine_sources(release: str) -> str:
     """The machine's list of Debian mirrors, turned to that release.
 
-    Empty, which means mmdebstrap's own mirror, on a machine of another release than `versions.DEBIAN`.
+    Empty, which means mmdebstrap's own mirror, on a machine of another release than
+    `versions.DEBIAN`.
     """
     if f"VERSION_CODENAME={versions.DEBIAN}" not in _read("/etc/os-release").splitlines():
         return ""

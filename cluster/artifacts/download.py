@@ -29,7 +29,8 @@ LARGEST_BYTES = 200_000_000
 CHUNK_BYTES = 1 << 16
 
 ATTEMPTS = 4
-# The longest first pause, doubling: a server in trouble needs time, but a user does not wait forever.
+# The longest first pause, doubling: a server in trouble needs time, but a user does not wait
+# forever.
 FIRST_PAUSE_SECONDS = 1.0
 
 # Statuses after which a retry may succeed: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
@@ -49,18 +50,22 @@ class _BrokenOffError(Exception):
 def fetch(url: str, target: Path, sha256: str) -> None:
     """Write the file at `url` to `target` and verify its SHA-256.
 
-    Raises ClusterError if it can't be downloaded after several attempts, or if it is a different file; then
-    `target` must not be used.
+    Raises ClusterError if it can't be downloaded after several attempts, or if it is a different
+    file; then `target` must not be used.
     """
     for attempt in range(ATTEMPTS):
         try:
             found = _load(url, target)
         except _BrokenOffError as error:
             if attempt == ATTEMPTS - 1:
-                raise ClusterError(f"{url} could not be downloaded in {ATTEMPTS} attempts: {error}") from None
+                raise ClusterError(
+                    f"{url} could not be downloaded in {ATTEMPTS} attempts: {error}"
+                ) from None
+
             shell.pause(_pause(attempt))
         else:
             break
+
     if found != sha256:
         raise ClusterError(_other_file(url, sha256, found))
 
@@ -113,6 +118,7 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
             raise ClusterError(
                 f"{url} was not downloaded within {WHOLE_SECONDS:.0f} s: the connection is too slow"
             )
+
         shell.pause(0)
         digest.update(chunk)
         file.write(chunk)
@@ -120,6 +126,7 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
     announced = answer.headers.get("Content-Length", "")
     if announced.isdecimal() and received < int(announced):
         raise _BrokenOffError(f"the connection ended after {received} of {announced} bytes")
+
     return digest.hexdigest()
 
 
@@ -144,6 +151,7 @@ def trouble(url: str) -> str:
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(ANSWER_SECONDS)
+
     return found[0] if found else f"no answer within {ANSWER_SECONDS:.0f} s"
 
 

@@ -69,6 +69,7 @@ def build(shop: Workshop, program: Program) -> Path:
 
     label = program.cache_name
     folder = shop.make(f"{label} from Go", label, _key(shop, program), make)
+
     return folder / program.name
 
 
@@ -89,7 +90,9 @@ def module_folder(shop: Workshop, program: Program, module: str) -> Path:
         ClusterError: Go cannot find it.
     """
     source = shop.parts / "go" / program.module
-    answer = shell.output(["go", "mod", "download", "-C", source, "-json", module], env=_environment())
+    answer = shell.output(
+        ["go", "mod", "download", "-C", source, "-json", module], env=_environment()
+    )
     return Path(json.loads(answer)["Dir"])
 
 
@@ -118,9 +121,11 @@ def version() -> str:
     get_it = f"Go {needed} or newer is needed: https://go.dev/dl/"
     if not shutil.which("go"):
         raise ClusterError(f"There is no `go` on PATH. {get_it}")
+
     found = shell.output(["go", "env", "GOVERSION"]).strip()
     if parse(found) < versions.GO_OLDEST:
         raise ClusterError(f"`go` on PATH is {found}. {get_it}")
+
     return found
 
 

@@ -17,8 +17,8 @@ from cluster.run.parallel import Parallel
 
 ROOMS = ("api", "operator", "describer")
 
-# Images of describers with large libraries, and the extras of describer/pyproject.toml that they carry: made
-# when EXTRAS in the environment names them.
+# Images of describers with large libraries, and the extras of describer/pyproject.toml that they
+# carry: made when EXTRAS in the environment names them.
 EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
 
 # Beside its own folder a room's image holds these.
@@ -97,7 +97,9 @@ def wanted_extras(environment: Mapping[str, str]) -> list[str]:
     """What EXTRAS names, separated by spaces."""
     wanted = environment.get("EXTRAS", "").split()
     if unknown := [name for name in wanted if name not in EXTRAS]:
-        raise ClusterError(f"EXTRAS: there is no {', '.join(unknown)}; choose from {', '.join(EXTRAS)}")
+        raise ClusterError(
+            f"EXTRAS: there is no {', '.join(unknown)}; choose from {', '.join(EXTRAS)}"
+        )
     return wanted
 
 
@@ -110,14 +112,18 @@ def _rooms(shop: Workshop, engine: Engine, extras: Iterable[str], *, home_made: 
     keys = {image: room_key(shop.repository, room, base) for image, (room, _) in recipes.items()}
     names = {image: f"vision-node-{image}:{key}" for image, key in keys.items()}
     missing = {image: name for image, name in names.items() if not engine.has_image(name)}
+
     with Parallel() as parallel:
         for image, name in missing.items():
             parallel.start(partial(_build, shop, engine, *recipes[image], name, base))
+
     for image in names.keys() - missing.keys():
         shop.progress.note(f"image {image}", "there")
+
     if missing and engine.is_ours:
         # Each build leaves hundreds of megabytes, of which the next one uses only the newest.
         engine.works("image", "prune", "--force", f"--filter=until={KEPT_LAYERS_HOURS}h")
+
     return list(names.values())
 
 
@@ -152,9 +158,11 @@ def build_arguments(
     options = [f"--build-arg={name}" for name in names if name in found]
     if base:
         options.append(f"--build-arg=BASE_IMAGE={base}")
+
     if host_network:
         # The machine's name server may be reachable from its own network alone.
         options.append("--network=host")
+
     return options
 
 
@@ -175,6 +183,7 @@ def python_base(shop: Workshop, engine: Engine) -> str:
 
     file = shop.make("image python", "python-image", key, make, suffix=".tar")
     _load(shop, engine, name, file)
+
     return name
 
 
@@ -191,6 +200,7 @@ def ensure_store(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
     """Make sure that the engine has the bundled store's image; return its full name."""
     if home_made:
         return _store_from_go(shop, engine)
+
     name = f"vision-node-minio:{fingerprint(shop.repository / store_image.FOLDER)}"
     if engine.has_image(name):
         shop.progress.note("image minio", "there")
@@ -200,6 +210,7 @@ def ensure_store(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
         arguments = build_arguments(os.environ, "", host_network=engine.is_ours, names=GO_ARGUMENTS)
         engine.run("build", *arguments, "--tag", name, shop.repository / store_image.FOLDER)
         engine.prune(keep=name)
+
     return name
 
 

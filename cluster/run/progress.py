@@ -72,6 +72,7 @@ class Progress:
         log.write_text("")
         token = current_log.set(log)
         self.say(f"▸ {title} …")
+
         try:
             with self._alive(step):
                 yield step
@@ -94,6 +95,7 @@ class Progress:
 
         teller = threading.Thread(target=tell, daemon=True)
         teller.start()
+
         try:
             yield
         finally:
@@ -119,6 +121,7 @@ class Progress:
         total = time.monotonic() - self._started
         width = max((len(step) for _, step, _ in rows), default=0)
         lines = [f"{seconds}  {step:<{width}}  {outcome}" for seconds, step, outcome in rows]
+
         return "\n".join([*lines, f"{total:8.1f} s  in all (steps overlap)"])
 
     def append_to(self, timings: Path) -> None:

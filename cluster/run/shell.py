@@ -32,6 +32,7 @@ def run(
     log = current_log.get()
     if _stopping.is_set():
         raise ClusterError("another step has failed")
+
     with (log or Path(os.devnull)).open("ab") as output:
         try:
             process = subprocess.Popen(
@@ -44,6 +45,7 @@ def run(
             )
         except FileNotFoundError:
             raise ClusterError(f"{command[0]} is not installed") from None
+
         _running.add(process)
         if _stopping.is_set():
             # `stop_all` came between the first look and now.
@@ -52,6 +54,7 @@ def run(
             process.communicate(text_in.encode())
         finally:
             _running.discard(process)
+
     if process.returncode:
         _fail(command, f"ended with status {process.returncode}", log)
 
@@ -119,8 +122,10 @@ def output(
         raise ClusterError(f"{command[0]} can't be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise ClusterError(f"`{' '.join(map(str, command))}` gave no answer") from None
+
     if done.returncode:
         raise ClusterError(f"`{' '.join(map(str, command))}` failed: {done.stderr.strip()}")
+
     return done.stdout
 
 

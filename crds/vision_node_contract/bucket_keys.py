@@ -1,8 +1,8 @@
 """The bucket's layout: which keys exist and who writes them.
 
-images/<random id>           uploads, written by the API; never named after the job, whose name can be reused
-inbox/<name>                 put there by POST /inbox/<name>, for ImageJobs created with kubectl
-results/<job uid>/<attempt>  results too large for the ImageJob's status, written by workers
+images/<random id>           uploads, written by the API; never named after the job, whose name can
+be reused inbox/<name>                 put there by POST /inbox/<name>, for ImageJobs created with
+kubectl results/<job uid>/<attempt>  results too large for the ImageJob's status, written by workers
 """
 
 import hashlib
@@ -29,7 +29,8 @@ def new_image_key() -> str:
 def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that go with `job`.
 
-    Objects under inbox/ are not among them: several ImageJobs may name one, and it expires on its own.
+    Objects under inbox/ are not among them: several ImageJobs may name one, and it expires on its
+    own.
     """
     image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []
@@ -39,8 +40,8 @@ def own_keys(job: ImageJob) -> list[str]:
 def own_result_key(job: ImageJob) -> str | None:
     """Return the key of the stored result of `job`, if it has one.
 
-    One that is named after another job is that one's, whoever wrote the status: the admission policy that
-    refuses it can be switched off.
+    One that is named after another job is that one's, whoever wrote the status: the admission
+    policy that refuses it can be switched off.
     """
     result, own = job.status.result, result_key(job.metadata.uid, job.status.attempts)
     return own if result and result.key == own else None

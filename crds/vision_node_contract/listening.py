@@ -5,8 +5,8 @@ import socket
 
 # All addresses: the Service and network policies decide who reaches them.
 ANY_ADDRESS = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104
-"""Two sockets instead of one dual-stack socket, which would show IPv4 clients as ::ffff:192.0.2.1, an address
-that matches no list of trusted proxies."""
+"""Two sockets instead of one dual-stack socket, which would show IPv4 clients as ::ffff:192.0.2.1,
+an address that matches no list of trusted proxies."""
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 """Errors of a kernel without IPv6, or without IPv4."""
@@ -32,6 +32,7 @@ def listen(port: int) -> list[socket.socket]:
 
     if not sockets and failure:
         raise failure
+
     return sockets
 
 

@@ -20,7 +20,8 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 """On every object of the chart and of the operator (Kubernetes' recommended labels)."""
 
 WORKER_COMPONENT = "worker"
-"""Component label of describer Jobs, their pods, and the Leases by which workers say that they serve."""
+"""Component label of describer Jobs, their pods, and the Leases by which workers say that they
+serve."""
 
 DESCRIBER_LABEL = f"{GROUP}/describer"
 """On describer Jobs, their pods and Leases: the describer they run."""

@@ -12,7 +12,9 @@ from .worker import run
 
 def main() -> None:
     """Run until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     uvloop.run(_run_and_exit())
 
 
@@ -24,6 +26,7 @@ async def _run_and_exit() -> NoReturn:
     except Exception:
         logging.getLogger(__name__).exception("the worker ends")
         status = 1
+
     logging.shutdown()
     os._exit(status)
 

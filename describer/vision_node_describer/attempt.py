@@ -12,8 +12,8 @@ from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar, cast
 
 from vision_node_contract.bucket_keys import INLINE_RESULT_BYTES, ResultObject
-from vision_node_contract.clients.bucket import ObjectNotFoundError, Store, StoreUnavailableError
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import (
     ConflictError,
     KubeError,
@@ -46,7 +46,8 @@ COMMIT_RETRY_SECONDS = (0.1, 5.0)
 """First and longest wait before a commit that the API server did not answer is tried again."""
 
 SHARE_OF_ATTEMPT = 0.9
-"""Of an attempt's time, for a describer that waits for others; the rest is for storing and committing."""
+"""Of an attempt's time, for a describer that waits for others; the rest is for storing and
+committing."""
 
 Outcome = Callable[[ImageJob], StatusPatch]
 """What came of an attempt, as the patch for the ImageJob as it then is."""
@@ -57,8 +58,8 @@ class Attempts:
 
     def __init__(
         self,
-        imagejobs: ImageJobs,
-        store: Store,
+        imagejobs: ImageJobClient,
+        store: Bucket,
         describer: Describer,
         executor: Executor,
         settings: Settings,
@@ -75,14 +76,15 @@ class Attempts:
         """By attempt: tasks whose threads may continue after the attempt is given up."""
         self._last_words = LastWords()
         self.hangs = asyncio.Event()
-        """Set when a thread goes on for the Describer's timeout after its attempt was given up. It keeps its
-        memory, and what waits for that runs out of time, while smaller images go on to be described."""
+        """Set when a thread goes on for the Describer's timeout after its attempt was given up. It
+        keeps its memory, and what waits for that runs out of time, while smaller images go on to be
+        described."""
 
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of `job`, which is assigned to this worker, and commit the outcome; never raise.
 
-        An attempt that ran out of time commits that at once, but ends only when its threads have ended:
-        their memory is still in use, and a worker whose threads hang has to notice.
+        An attempt that ran out of time commits that at once, but ends only when its threads have
+        ended: their memory is still in use, and a worker whose threads hang has to notice.
         """
         try:
             outcome = await self._outcome(job)
@@ -100,14 +102,22 @@ class Attempts:
             return _failure(error.reason, error.message, error.retry_after)
         except ObjectNotFoundError:
             key = job.spec.image.key
-            return _failure(Reason.IMAGE_NOT_FOUND, f"no object {key} is in the bucket; put it there first")
+            return _failure(
+                Reason.IMAGE_NOT_FOUND, f"no object {key} is in the bucket; put it there first"
+            )
         except StoreUnavailableError as error:
             return _failure(error.reason, str(error))
         except MemoryError:
-            return _failure(Reason.OUT_OF_MEMORY, "the image needs more memory than the worker may have")
+            return _failure(
+                Reason.OUT_OF_MEMORY, "the image needs more memory than the worker may have"
+            )
         except Exception as error:
-            log.exception("ImageJob %s: describer %s failed", job.metadata.name, self._settings.describer)
-            return _failure(Reason.DESCRIBER_FAILED, f"{self._settings.describer}: {type(error).__name__}")
+            log.exception(
+                "ImageJob %s: describer %s failed", job.metadata.name, self._settings.describer
+            )
+            return _failure(
+                Reason.DESCRIBER_FAILED, f"{self._settings.describer}: {type(error).__name__}"
+            )
 
     async def _describe(self, job: ImageJob) -> Outcome:
         started = time.monotonic()
@@ -117,6 +127,7 @@ class Attempts:
             describer=describer,
             seconds=round(time.monotonic() - started, 4),
         )
+
         return await self._keep(job, result)
 
     async def _described(self, job: ImageJob) -> tuple[str, Description]:
@@ -142,12 +153,16 @@ class Attempts:
         log.warning("ImageJob %s: the file ends too early", job.metadata.name)
         return warn_of_truncation(description, options)
 
-    async def _ask(self, describer: Describer, job: ImageJob, options: Options) -> tuple[Description, bool]:
+    async def _ask(
+        self, describer: Describer, job: ImageJob, options: Options
+    ) -> tuple[Description, bool]:
         """Call the describer; return its description, and whether the file is truncated."""
         call = describer.describe
         if not iscoroutinefunction(call):
             plain = cast("Callable[[bytes, Options], Description]", call)
-            return await self._looked_at(describer, job, lambda image: self._in_thread(plain, image, options))
+            return await self._looked_at(
+                describer, job, lambda image: self._in_thread(plain, image, options)
+            )
 
         seconds = job.spec.timeout_seconds or self._settings.timeout_seconds
         attempt_seconds.set(seconds)
@@ -156,7 +171,9 @@ class Attempts:
                 work = self._looked_at(describer, job, lambda image: call(image, options))
                 return await self._abandonable(job, work)
             prepare = describer.prepare
-            work = self._looked_at(describer, job, lambda image: self._in_thread(prepare, image, options))
+            work = self._looked_at(
+                describer, job, lambda image: self._in_thread(prepare, image, options)
+            )
             # The file is released before the wait for the answer; a fallback fetches it again.
             prepared, truncated = await self._abandonable(job, work)
             return await describer.ask(prepared, options), truncated
@@ -218,8 +235,12 @@ class Attempts:
 
         The size in the ImageJob is untrusted: a larger file is fetched again, with more memory.
         """
-        key, most = job.spec.image.key, min(self._settings.max_image_bytes, self._budgets.largest_file_bytes)
+        key, most = (
+            job.spec.image.key,
+            min(self._settings.max_image_bytes, self._budgets.largest_file_bytes),
+        )
         stated = min(job.spec.image.size_bytes or most, most)
+
         for expected in dict.fromkeys((stated, most)):
             async with self._budgets.files.room(FETCH_COPIES * expected) as room:
                 image = await self._store.get(key, expected)
@@ -227,7 +248,9 @@ class Attempts:
                     room.shrink(len(image))
                     yield image
                     return
+
                 del image  # its memory is no longer held
+
         raise self._too_large(key, most)
 
     def _too_large(self, key: str, most: int) -> DescribeError:
@@ -265,9 +288,13 @@ class Attempts:
             except KubeError as error:
                 if refused:
                     raise
-                refused, outcome = True, _failure(Reason.DESCRIBER_FAILED, f"result refused: {error.message}")
+                refused, outcome = (
+                    True,
+                    _failure(Reason.DESCRIBER_FAILED, f"result refused: {error.message}"),
+                )
             else:
                 return
+
             current = await self._still_ours(job)
 
     async def _still_ours(self, job: ImageJob) -> ImageJob | None:
@@ -281,6 +308,7 @@ class Attempts:
             return None
         except UnavailableError:
             return job
+
         same = now.metadata.uid == job.metadata.uid and now.status.attempts == job.status.attempts
         ours = now.status.worker == self._settings.pod_name and now.status.phase == "processing"
         return now if same and ours else None
@@ -303,7 +331,9 @@ async def _limited(timeout_seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise DescribeError(Reason.ATTEMPT_TIMED_OUT, f"no description within {seconds:g} s") from error
+        raise DescribeError(
+            Reason.ATTEMPT_TIMED_OUT, f"no description within {seconds:g} s"
+        ) from error
 
 
 def _failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:

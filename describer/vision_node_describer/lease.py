@@ -1,8 +1,8 @@
 """The worker's Lease: its word that it serves, and goes on serving.
 
-A pod that runs does not serve yet, and kubelet's probes tick in whole seconds; a Lease is seen by the
-operator's watch within milliseconds, and its silence tells of a hung worker (as nodes' Leases do,
-KEP-589).
+A pod that runs does not serve yet, and kubelet's probes tick in whole seconds; a Lease is seen by
+the operator's watch within milliseconds, and its silence tells of a hung worker (as nodes' Leases
+do, KEP-589).
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
-    Json,
     Kube,
     KubeError,
     NotFoundError,
     UnavailableError,
     backoff,
 )
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.transitions import timestamp
 from vision_node_contract.names import (
     COMPONENT_LABEL,
@@ -47,8 +47,8 @@ CREATE_RETRY_SECONDS = (0.1, 2.0)
 async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:
     """Create the Lease, renew it until cancelled, and make it anew should somebody delete it.
 
-    With it goes what the operator should know of the describer: how many requests an image takes, and its
-    warnings, which become known.
+    With it goes what the operator should know of the describer: how many requests an image takes,
+    and its warnings, which become known.
 
     Raises:
         KubeError: it could not even be created; the worker is of no use.
@@ -89,6 +89,7 @@ async def _create(kube: Kube, settings: Settings, annotations: dict[str, str]) -
             await asyncio.sleep(backoff(failures, *CREATE_RETRY_SECONDS))
             failures += 1
             continue
+
         return
 
 

@@ -1,11 +1,12 @@
 """Memory for files and for describing, reserved before it is used: one huge image must not kill the others.
 
-Pictures whose decoding fits together are described together; one that fits only alone waits until it
-has the worker to itself, and those after it wait, too; one that does not fit at all is refused before it
-takes the worker down.
+Pictures whose decoding fits together are described together; one that fits only alone waits until
+it has the worker to itself, and those after it wait, too; one that does not fit at all is refused
+before it takes the worker down.
 
-Files have their own budget. They are fetched before the memory for decoding is known, so an image that waits
-for memory to decode already holds a file: with a single budget, all images might wait for one another.
+Files have their own budget. They are fetched before the memory for decoding is known, so an image
+that waits for memory to decode already holds a file: with a single budget, all images might wait
+for one another.
 """
 
 import asyncio
@@ -17,11 +18,12 @@ from typing import Self
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 PROCESS_BYTES = 104 << 20
-"""Part of the container's limit for the process itself (about 70 MB), answers and results, and slack."""
+"""Part of the container's limit for the process itself (about 70 MB), answers and results, and
+slack."""
 
 FILES_BYTES = 96 << 20
-"""Part of the container's limit for fetched files: enough for hundreds of photographs at once, or for four
-of 20 MiB. It grows with `limits.imageBytes`, so that one of the largest always fits."""
+"""Part of the container's limit for fetched files: enough for hundreds of photographs at once, or
+for four of 20 MiB. It grows with `limits.imageBytes`, so that one of the largest always fits."""
 
 RESERVED_BYTES = PROCESS_BYTES + FILES_BYTES
 """Part of the container's limit that decoding may not use."""
@@ -52,7 +54,8 @@ class Budget:
         """Bytes that may be held at once."""
         self._used = 0
         self._turn = asyncio.Lock()
-        """Held by the first in line: small ones that keep coming must not pass a large one for ever."""
+        """Held by the first in line: small ones that keep coming must not pass a large one for
+        ever."""
         self._freed = asyncio.Event()
 
     @asynccontextmanager
@@ -72,6 +75,7 @@ class Budget:
                 self._freed.clear()
                 await self._freed.wait()
             self._used += wanted
+
         room = Room(self, wanted)
         try:
             yield room
@@ -95,8 +99,8 @@ class Budgets:
     def of(cls, limit_bytes: int, max_image_bytes: int) -> Self:
         """Divide a container's memory limit between files of up to `max_image_bytes` and decoding.
 
-        Half is left for decoding even if the largest files need more than the other half; files that
-        do not fit into that half are then refused.
+        Half is left for decoding even if the largest files need more than the other half; files
+        that do not fit into that half are then refused.
         """
         there = max(0, limit_bytes - PROCESS_BYTES)
         wanted = min(FETCH_COPIES * max_image_bytes, there // 2)

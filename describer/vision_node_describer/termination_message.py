@@ -1,8 +1,8 @@
 """What this worker would want known if it were killed: which ImageJobs it was describing.
 
-Kubelet puts a container's termination message into the pod's status. Kept up to date while images are
-described, it tells the operator which of them may have taken the worker down (one too large for the
-memory, one that crashes a library), so that the others are not suspected.
+Kubelet puts a container's termination message into the pod's status. Kept up to date while images
+are described, it tells the operator which of them may have taken the worker down (one too large for
+the memory, one that crashes a library), so that the others are not suspected.
 """
 
 import logging
@@ -14,7 +14,8 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 PATH = Path("/dev/termination-log")
-"""Kubernetes' default terminationMessagePath: kubelet mounts a file there, whatever else is read-only."""
+"""Kubernetes' default terminationMessagePath: kubelet mounts a file there, whatever else is
+read-only."""
 
 
 class LastWords:
@@ -43,9 +44,11 @@ class LastWords:
     def _write(self) -> None:
         if self._file is None:
             return
+
         message = "\n".join(self._describing).encode()
         try:
-            # In place and without fsync (6 µs): the file outlives the process, and that is all it has to.
+            # In place and without fsync (6 µs): the file outlives the process, and that is all it
+            # has to.
             os.pwrite(self._file, message, 0)
             os.ftruncate(self._file, len(message))
         except OSError as error:  # a full disk costs the message, not the attempt

@@ -12,11 +12,13 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-async def in_thread(executor: Executor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def in_thread(
+    executor: Executor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Return the result of a call in a thread of the executor.
 
-    When cancelled, wait first for a call that has begun; a call that has not begun never does. So a block
-    around this keeps the call's resources for as long as the call runs.
+    When cancelled, wait first for a call that has begun; a call that has not begun never does. So a
+    block around this keeps the call's resources for as long as the call runs.
     """
     future = executor.submit(call, *args, **kwargs)
     try:

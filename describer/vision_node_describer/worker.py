@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
-from vision_node_contract.clients.bucket import Store, StoreSettings
-from vision_node_contract.clients.imagejobs import ImageJobs
-from vision_node_contract.clients.kube import Event, Kube, Selectors
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
+from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.clients.kube import Kube, Selectors, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
 from .attempt import SHARE_OF_ATTEMPT, Attempts
@@ -39,16 +39,19 @@ class Assignment(NamedTuple):
 class Worker:
     """Attempts each assignment once, however often the watch shows it."""
 
-    def __init__(self, attempts: Attempts, max_images: int = 0, timeout_seconds: float = 60.0) -> None:
+    def __init__(
+        self, attempts: Attempts, max_images: int = 0, timeout_seconds: float = 60.0
+    ) -> None:
         self.useless = asyncio.Event()
-        """Set when it has had all that it may have (the operator counts, too, but may have begun anew), or
-        when it hangs."""
+        """Set when it has had all that it may have (the operator counts, too, but may have begun
+        anew), or when it hangs."""
         self._attempts = attempts
         self._max_images = max_images
         self._timeout_seconds = timeout_seconds
         self._taken = 0
         self._ended = 0
-        """Attempts that ended in time. Timed-out ones don't count: they may have waited for hung threads."""
+        """Attempts that ended in time. Timed-out ones don't count: they may have waited for hung
+        threads."""
         self._held: dict[Assignment, asyncio.Task[None]] = {}
         self._looks: dict[Assignment, asyncio.TimerHandle] = {}
         """The next look at whether it hangs."""
@@ -67,19 +70,24 @@ class Worker:
         """Set while all that is held is over."""
         self._settled.set()
 
-    def take(self, event: Event) -> None:
+    def take(self, event: WatchEvent) -> None:
         """Begin what the event shows to be assigned to us."""
         if event.type == "DELETED":  # committed by us, or taken back
             self._release({body["metadata"]["name"] for body in event.objects})
             return
-        if event.type == "LISTED":  # the same, while nobody watched
-            self._release({known.name for known in self._held.keys() | self._committed} - event.names)
+
+        if event.type == "SYNCED":  # the same, while nobody watched
+            self._release(
+                {known.name for known in self._held.keys() | self._committed} - event.names
+            )
+
         for body in event.objects:
             try:
                 job = ImageJob.model_validate(body)
             except ValueError as error:
                 log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
                 continue
+
             self._begin(job)
 
     async def finish(self) -> None:
@@ -95,6 +103,7 @@ class Worker:
         self._over |= {held for held in self._held if held.name == new.name and held != new}
         if new in self._held.keys() | self._committed or job.status.error or self._is_full():
             return  # what is too much comes back to the operator with our end
+
         self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
         self._begun[new] = asyncio.get_running_loop().time()
         self._allowed[new] = job.spec.timeout_seconds or self._timeout_seconds
@@ -117,6 +126,7 @@ class Worker:
         del self._held[done], self._begun[done], self._allowed[done], self._patience[done]
         if done not in self._over:
             self._committed.add(done)
+
         self._over.discard(done)
         self._settle()
 
@@ -124,12 +134,15 @@ class Worker:
         after = asyncio.get_running_loop().call_later
         self._looks[held] = after(self._patience[held], self._look, held, self._ended, excuses)
 
-    def _look(self, held: Assignment, ended_before: int, excuses: frozenset[Assignment] | None) -> None:
+    def _look(
+        self, held: Assignment, ended_before: int, excuses: frozenset[Assignment] | None
+    ) -> None:
         """End when nothing has ended for as long as the Describer allows, not even what was taken back.
 
-        Where its ImageJob's timeout was longer, that counts. Where it was shorter, the operator sees only
-        that it was missed, which may be a user's impatience. What is still ours and has been in work for a
-        while explains why nothing ended, but not the next time when it has not ended well by then, either.
+        Where its ImageJob's timeout was longer, that counts. Where it was shorter, the operator
+        sees only that it was missed, which may be a user's impatience. What is still ours and has
+        been in work for a while explains why nothing ended, but not the next time when it has not
+        ended well by then, either.
         """
         if held not in self._over or self._ended != ended_before:
             self._look_later(held)
@@ -140,7 +153,11 @@ class Worker:
         if explained := frozenset(slow if excuses is None else slow & excuses):
             self._look_later(held, explained)
         else:
-            log.error("the worker hangs: ImageJob %s takes more than %g s", held.name, self._patience[held])
+            log.error(
+                "the worker hangs: ImageJob %s takes more than %g s",
+                held.name,
+                self._patience[held],
+            )
             self.useless.set()
 
     def _is_full(self) -> bool:
@@ -159,9 +176,10 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
     executor = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="describe")
-    async with Kube.connect("worker") as kube, Store.open(StoreSettings.from_env()) as store:
-        imagejobs = ImageJobs(kube, settings.namespace)
+    async with Kube.connect("worker") as kube, Bucket.open(BucketSettings.from_env()) as store:
+        imagejobs = ImageJobClient(kube, settings.namespace)
         describer = load_or_explain(settings.provider, os.environ)
         fallback = standing_by(os.environ)
         attempts = Attempts(imagejobs, store, describer, executor, settings, fallback)
@@ -179,7 +197,9 @@ async def run(settings: Settings) -> None:
             task.result()  # of lease or follow: the error that ended it, and so ends us
 
 
-async def _follow(kube: Kube, imagejobs: ImageJobs, settings: Settings, worker: Worker) -> None:
+async def _follow(
+    kube: Kube, imagejobs: ImageJobClient, settings: Settings, worker: Worker
+) -> None:
     mine = Selectors(fields=f"status.worker={settings.pod_name},status.phase=processing")
     async for event in kube.follow(imagejobs.path, mine):
         worker.take(event)

@@ -10,9 +10,17 @@ from .settings import Settings
 
 def main() -> None:
     """Run until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):  # a line for every event and probe
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+    for noisy in (
+        "kopf.objects",
+        "kopf.activities",
+        "aiohttp.access",
+    ):  # a line for every event and probe
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
     uvloop.run(run(Settings.from_env()))
 
 

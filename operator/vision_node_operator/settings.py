@@ -12,7 +12,8 @@ class Settings:
 
     namespace: str
     owner_name: str
-    """ConfigMap with what the chart says of Describers. It owns their Jobs: they go with the release."""
+    """ConfigMap with what the chart says of Describers. It owns their Jobs: they go with the
+    release."""
     job_prefix: str
     no_worker: timedelta = timedelta(hours=1)
     """A queued ImageJob fails when its Describer has had no worker that serves for so long."""

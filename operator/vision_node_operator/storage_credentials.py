@@ -1,8 +1,8 @@
 """`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials, once.
 
-A Job runs this before every install and upgrade of the chart. It never changes keys in an existing Secret,
-because MinIO's volume and the running pods use them; it only adds missing keys. So rendering the chart is
-deterministic, and no rendered manifest contains a credential.
+A Job runs this before every install and upgrade of the chart. It never changes keys in an existing
+Secret, because MinIO's volume and the running pods use them; it only adds missing keys. So
+rendering the chart is deterministic, and no rendered manifest contains a credential.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ import time
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
     ConflictError,
-    Json,
     Kube,
     NotFoundError,
     UnavailableError,
     backoff,
 )
+from vision_node_contract.json_types import Json
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,9 @@ USERS = ("root", "api", "operator", "describer")
 """Users of the bundled MinIO; the Secret has `<user>-access-key` and `<user>-secret-key` for each."""
 
 ACCESS_BYTES = 5
-"""Random bytes in an access key, after the component's name: it can't be guessed, and has at most the 20
-characters that MinIO allows. Some attacks need only an access key (CVE-2026-40344, CVE-2026-41145)."""
+"""Random bytes in an access key, after the component's name: it can't be guessed, and has at most
+the 20 characters that MinIO allows. Some attacks need only an access key (CVE-2026-40344,
+CVE-2026-41145)."""
 
 SECRET_BYTES = 24
 """Random bytes of a secret key: 192 bits, 32 characters. MinIO takes 8 to 40."""
@@ -45,8 +46,9 @@ LABELS = {
     "app.kubernetes.io/component": "minio",
     "app.kubernetes.io/part-of": "vision-node",
 }
-"""Without app.kubernetes.io/instance, because Argo CD might take the Secret for an obsolete part of the
-application, and delete it (https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
+"""Without app.kubernetes.io/instance, because Argo CD might take the Secret for an obsolete part of
+the application, and delete it
+(https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
 
 
 def missing_keys(data: Json) -> dict[str, str]:
@@ -95,14 +97,22 @@ async def ensure_patiently(kube: Kube, namespace: str, name: str) -> None:
             if time.monotonic() > deadline:
                 raise
             log.warning("Secret %s: %s; trying again", name, error)
+
         await asyncio.sleep(backoff(failures, *PAUSE_SECONDS))
         failures += 1
 
 
 def _manifest(name: str, data: dict[str, str]) -> Json:
-    # MinIO's volume outlives the release, so its credentials have to: Helm does not own what a Job creates.
+    # MinIO's volume outlives the release, so its credentials have to: Helm does not own what a Job
+    # creates.
     metadata = {"name": name, "labels": LABELS}
-    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": metadata,
+        "data": data,
+    }
 
 
 async def run() -> None:
@@ -113,7 +123,9 @@ async def run() -> None:
 
 def main() -> None:
     """Run once. An error ends the pod, and the Job starts another one."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     asyncio.run(run())
 
 

@@ -1,7 +1,7 @@
 """`python -m vision_node_operator.storage_setup`: the bundled MinIO's bucket, users and policies.
 
-Idempotent: run by a Job at every install and upgrade. Each component may do with its prefixes what its
-work needs and nothing else.
+Idempotent: run by a Job at every install and upgrade. Each component may do with its prefixes what
+its work needs and nothing else.
 """
 
 import json
@@ -14,7 +14,7 @@ from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
 from vision_node_contract.bucket_keys import IMAGES_PREFIX, INBOX_PREFIX, RESULTS_PREFIX
-from vision_node_contract.clients.bucket import StoreSettings
+from vision_node_contract.clients.bucket import BucketSettings
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,16 @@ def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
     ]
     for prefix, actions in rights.items():
         statements.append({"Effect": "Allow", "Action": actions, "Resource": [f"{arn}/{prefix}*"]})
+
     return {"Version": "2012-10-17", "Statement": statements}
 
 
 def main() -> None:
     """Set everything up. Any error ends the pod, and the Job tries again."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = StoreSettings.from_env()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    settings = BucketSettings.from_env()
     timeout = urllib3.Timeout(connect=3, read=10)  # seconds
     retries = urllib3.Retry(
         total=30, connect=30, read=0, backoff_factor=0.2, backoff_max=2
@@ -58,7 +61,7 @@ def main() -> None:
     make_users(settings, http)
 
 
-def make_bucket(settings: StoreSettings, http: urllib3.PoolManager) -> None:
+def make_bucket(settings: BucketSettings, http: urllib3.PoolManager) -> None:
     """Create the bucket, if it is missing."""
     minio = Minio(
         endpoint=settings.endpoint,
@@ -69,15 +72,17 @@ def make_bucket(settings: StoreSettings, http: urllib3.PoolManager) -> None:
     )
     if not minio.bucket_exists(bucket_name=settings.bucket):
         minio.make_bucket(bucket_name=settings.bucket)
+
     log.info("bucket %s is there", settings.bucket)
 
 
-def make_users(settings: StoreSettings, http: urllib3.PoolManager) -> None:
+def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
     """Create or update a user and its policy for each component: <COMPONENT>_ACCESS_KEY and _SECRET_KEY."""
     provider = StaticProvider(settings.access_key, settings.secret_key)
     admin = MinioAdmin(
         endpoint=settings.endpoint, credentials=provider, secure=settings.secure, http_client=http
     )
+
     for component, rights in RIGHTS.items():
         name = f"vision-node-{component}"
         # Older charts don't set it: they name each user after its component.
@@ -101,7 +106,9 @@ def former_users(users: dict[str, dict[str, Any]], policy_name: str, user: str) 
         policy_name: The component's policy, which nobody else is given.
         user: The component's access key now.
     """
-    return sorted(key for key, told in users.items() if told.get("policyName") == policy_name and key != user)
+    return sorted(
+        key for key, told in users.items() if told.get("policyName") == policy_name and key != user
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`python -m bench [backlog | ocr]`: measure, and write the report.
 
-QUICK=1 measures a few minutes only, WRITE=1 replaces the report in docs/, KEEP=1 leaves the cluster.
+QUICK=1 measures a few minutes only, WRITE=1 replaces the report in docs/, KEEP=1 leaves the
+cluster.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> int:
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
+
         print(writer.write(REPOSITORY, to_docs=write))
     except (BenchError, ClusterError) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -45,6 +47,7 @@ def main(arguments: list[str]) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("\ninterrupted", file=sys.stderr)
         return INTERRUPTED
+
     return 0
 
 

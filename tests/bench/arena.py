@@ -59,7 +59,9 @@ class Arena:
     def url(self) -> str:
         """Where the API answers: at the node itself; Docker's proxy would copy every byte once more."""
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        address = self.kind.engine.output("inspect", "--format", networks, self.kind.node_name).strip()
+        address = self.kind.engine.output(
+            "inspect", "--format", networks, self.kind.node_name
+        ).strip()
         return f"http://{address}:{NODE_PORT}"
 
     @property
@@ -100,6 +102,7 @@ class Arena:
         """
         if not self.cores.pinned:
             return
+
         cores = self.cores.system_list
         for attempt in range(1, PIN_ATTEMPTS + 1):
             self.kind.engine.works("exec", self.kind.node_name, "sh", "-c", NARROW, cores)
@@ -109,7 +112,10 @@ class Arena:
             except ClusterError as error:
                 # A container that has just started was not narrowed yet.
                 if attempt == PIN_ATTEMPTS:
-                    raise BenchError(f"the node can't be kept to the cores {cores}: {error}") from error
+                    raise BenchError(
+                        f"the node can't be kept to the cores {cores}: {error}"
+                    ) from error
+
                 time.sleep(1)
 
 
@@ -119,6 +125,7 @@ def arena(cores: Cores) -> Iterator[Arena]:
     cache = Cache(default_root())
     shop = Workshop(REPOSITORY, cache, Progress(cache.logs))
     kept = os.environ.get("KEEP") == "1"
+
     try:
         with cache.locked(f"cluster-{CLUSTER}", shop.progress.say), cache.shared(engines.IN_USE):
             found = Arena(commands.kind_up(shop, CLUSTER, _port(shop)), cores)

@@ -71,9 +71,11 @@ async def _drain(stage: Stage, meter: Meter, images: int) -> Drain:
     await load.submit_all(work, images=images, connections=CONNECTIONS)
     stage.say(f"  {images} submitted in {time.monotonic() - started:.0f} s")
     came_back = time.time()
+
     async with meter.running() as cost:
         await release_state.set_operator(stage.kube, 1)
         await load.until_drained(stage.system, images, LOOK_SECONDS)
+
     moments = sorted(await _completions(stage))[len(before) :]
     found = drain([moment - came_back for moment in moments], cost.cpu_seconds)
     stage.say(f"  {images} done, {found.images_per_second:.0f} a second")
@@ -133,4 +135,5 @@ async def _list_pages(stage: Stage, count: int) -> list[float]:
         page = await stage.kube.get(IMAGEJOBS, **query)
         seconds.append(time.perf_counter() - started)
         proceed = page["metadata"].get("continue", "")
+
     return seconds

@@ -79,6 +79,7 @@ async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> 
     await meter.calm()
     run.idle_cores = await meter.idle(plan.idle_seconds)
     work = Work(stage.system, pictures, METADATA)
+
     for number in range(plan.cold_starts):
         await release_state.no_workers(stage.kube)
         seen = await load.closed_loop(work, clients=1, images=1, poll_seconds=POLL_SECONDS)
@@ -87,7 +88,12 @@ async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> 
 
 
 async def _race(
-    stage: Stage, plan: Plan, run: Run, pictures: list[Picture], celery: CeleryRunning, theirs: Celery
+    stage: Stage,
+    plan: Plan,
+    run: Run,
+    pictures: list[Picture],
+    celery: CeleryRunning,
+    theirs: Celery,
 ) -> None:
     """The systems in turn, warm."""
     stage.arena.configure(WARM)
@@ -97,6 +103,7 @@ async def _race(
     meter = Meter(stage.arena, stage.kube, celery)
     rounds = Rounds(plan, pictures, [stage.system, theirs], jobs, meter, run.samples)
     await rounds.warm_up()
+
     for number in range(plan.rounds):
         started = time.monotonic()
         await rounds.run(number)

@@ -16,8 +16,8 @@ JOB_SECONDS = 120.0
 """The longest that anybody waits for one job."""
 
 PATIENCE = 1.25
-"""By how much a client of an open loop waits longer each time before it asks again. Else the questions for
-all the jobs that are late would keep a system from ever catching up."""
+"""By how much a client of an open loop waits longer each time before it asks again. Else the
+questions for all the jobs that are late would keep a system from ever catching up."""
 
 LONGEST_POLL_SECONDS = 0.25
 
@@ -62,10 +62,13 @@ async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: fl
     await _together(client(pictures) for _ in range(clients))
     seen.submitted = images
     seen.seconds = seen.submit_seconds = time.perf_counter() - started
+
     return seen
 
 
-async def poisson(work: Work, *, per_second: float, seconds: float, poll_seconds: float, seed: int) -> Seen:
+async def poisson(
+    work: Work, *, per_second: float, seconds: float, poll_seconds: float, seed: int
+) -> Seen:
     """Submits that come at random moments, whether earlier ones are done or not.
 
     A job's time begins when it should have been submitted, so that a late driver hides nothing.
@@ -80,9 +83,12 @@ async def poisson(work: Work, *, per_second: float, seconds: float, poll_seconds
         seen.latencies.append(time.perf_counter() - started - moment)
 
     moments = list(arrivals(per_second, seconds, seed))
-    await _together(itertools.starmap(client, zip(moments, itertools.cycle(work.pictures), strict=False)))
+    await _together(
+        itertools.starmap(client, zip(moments, itertools.cycle(work.pictures), strict=False))
+    )
     seen.submitted = len(moments)
     seen.seconds = time.perf_counter() - started
+
     return seen
 
 

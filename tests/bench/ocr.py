@@ -28,6 +28,7 @@ def measure(repository: Path, *, to_docs: bool) -> Path:
     page = repository / "docs" / "describers" / "ocr.md"
     if not to_docs:
         return build
+
     before, _, rest = page.read_text().partition(BEGIN)
     page.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2])
     return page
@@ -35,20 +36,29 @@ def measure(repository: Path, *, to_docs: bool) -> Path:
 
 def _run(*arguments: str) -> Measured:
     command = [sys.executable, "-m", "bench.measure.ocr_measure", *arguments]
-    return Measured(**json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+    return Measured(
+        **json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    )
 
 
 def figures(corpus: Measured, one: Measured) -> str:
     """Tables of what was measured, as Markdown."""
     return (
-        "\n\n".join([_accuracy(corpus), _cost(corpus, one), f"Measured on one core of {processor()}."]) + "\n"
+        "\n\n".join(
+            [_accuracy(corpus), _cost(corpus, one), f"Measured on one core of {processor()}."]
+        )
+        + "\n"
     )
 
 
 def _accuracy(corpus: Measured) -> str:
-    rows = [(font, *(_percent(*corpus.words[condition][font]) for condition in CONDITIONS)) for font in FONTS]
+    rows = [
+        (font, *(_percent(*corpus.words[condition][font]) for condition in CONDITIONS))
+        for font in FONTS
+    ]
     totals = [
-        tuple(map(sum, zip(*corpus.words[condition].values(), strict=True))) for condition in CONDITIONS
+        tuple(map(sum, zip(*corpus.words[condition].values(), strict=True)))
+        for condition in CONDITIONS
     ]
     bars = [condition.bar for condition in CONDITIONS.values()]
     reached = [
@@ -57,6 +67,7 @@ def _accuracy(corpus: Measured) -> str:
     ]
     rows += [("**all**", *(_percent(*total) for total in totals)), ("target", *reached)]
     head = f"Percent of {totals[0][1]} words read to the letter, {FONT_PIXELS} pixels high:"
+
     return f"{head}\n\n{table(('', *CONDITIONS), rows)}"
 
 
@@ -71,12 +82,19 @@ def _cost(corpus: Measured, one: Measured) -> str:
         ("seconds, p50", digits(p50), ""),
         ("seconds, p95", digits(p95), f"{mark(p95 <= BAR_SECONDS)} ≤ {BAR_SECONDS:g}"),
         ("peak memory, MB", digits(peak), f"{mark(peak <= BAR_MEGABYTES)} ≤ {BAR_MEGABYTES:g}"),
-        ("peak memory after all pictures of the table above, MB", digits(corpus.peak_bytes / 1e6), ""),
+        (
+            "peak memory after all pictures of the table above, MB",
+            digits(corpus.peak_bytes / 1e6),
+            "",
+        ),
         ("memory after the start, MB", digits(one.started_bytes / 1e6), ""),
         ("start: libraries and models loaded, seconds", digits(one.start_seconds), ""),
     ]
     width, height = SIZE
-    head = f"A clean picture of {width}×{height} pixels, four lines; memory of one read {TIMES} times:"
+    head = (
+        f"A clean picture of {width}×{height} pixels, four lines; memory of one read {TIMES} times:"
+    )
+
     return f"{head}\n\n{table(('', 'measured', 'target'), rows)}"
 
 

@@ -11,7 +11,8 @@ SYSTEMS = (VISION_NODE, CELERY, JOB_PER_IMAGE)
 
 DRIVER = "driver"
 CELERY_PREFIX = "celery "
-"""Names among components: the load driver itself, and what begins the names of the classic design's."""
+"""Names among components: the load driver itself, and what begins the names of the classic
+design's."""
 
 
 @dataclass

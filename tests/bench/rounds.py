@@ -48,7 +48,9 @@ class Rounds:
         for describer in DESCRIBERS:
             for system in self.queues:
                 work = Work(system, self.pictures, describer)
-                await load.closed_loop(work, clients=8, images=self.plan.warm_up, poll_seconds=POLL_SECONDS)
+                await load.closed_loop(
+                    work, clients=8, images=self.plan.warm_up, poll_seconds=POLL_SECONDS
+                )
 
     async def run(self, number: int) -> None:
         """One round."""
@@ -73,11 +75,13 @@ class Rounds:
             return await load.poisson(
                 work, per_second=per_second, seconds=seconds, poll_seconds=POLL_SECONDS, seed=number
             )
+
         images = self.plan.images[kind][work.describer]
         if kind == BURST:
             return await load.burst(
                 work, images=images, connections=BURST_CONNECTIONS, poll_seconds=LIST_SECONDS
             )
+
         poll = ONE_POLL_SECONDS if kind == ONE else POLL_SECONDS
         return await load.closed_loop(work, clients=CLIENTS[kind], images=images, poll_seconds=poll)
 
@@ -87,6 +91,7 @@ class Rounds:
             seen = await load.closed_loop(
                 work, clients=CLIENTS[kind], images=images, poll_seconds=POLL_SECONDS
             )
+
         self._keep(work, kind, number, seen, 0.0, cost)
         await self.job_per_image.clear()
         await self.meter.calm()
@@ -97,7 +102,9 @@ class Rounds:
         *_, newest = (s for s in self.samples if (s.system, s.load, s.describer) == wanted)
         return CAPACITY_SHARE * newest.images_per_second
 
-    def _keep(self, work: Work, kind: str, number: int, seen: Seen, per_second: float, cost: Cost) -> None:
+    def _keep(
+        self, work: Work, kind: str, number: int, seen: Seen, per_second: float, cost: Cost
+    ) -> None:
         known = dataclasses.asdict(cost)
         del known["seconds"]
         self.samples.append(

@@ -39,7 +39,9 @@ def ratio(
 ) -> Spread | None:
     """Ours as a multiple of theirs, round by round: what disturbed a round has disturbed both."""
     by_round = {sample.round: value(sample) for sample in theirs}
-    return spread(value(sample) / by_round[sample.round] for sample in ours if sample.round in by_round)
+    return spread(
+        value(sample) / by_round[sample.round] for sample in ours if sample.round in by_round
+    )
 
 
 def p50(sample: Sample) -> float:

@@ -72,7 +72,10 @@ class HttpSystem:
             if answer.status == 202:
                 return str(json.loads(body)["job_id"])
             if answer.status not in {429, 503}:
-                raise BenchError(f"{self.name}: submit was answered {answer.status}: {body.decode()}")
+                raise BenchError(
+                    f"{self.name}: submit was answered {answer.status}: {body.decode()}"
+                )
+
             self.turned_away += 1
             await asyncio.sleep(BUSY_SECONDS)
 
@@ -109,7 +112,9 @@ class VisionNode(HttpSystem):
         found = await self._kube.items(IMAGEJOBS, fieldSelector="status.phase!=done", limit="1")
         for job in found:
             if job["status"]["phase"] == "failed":
-                raise BenchError(f"{self.name}: {job['metadata']['name']}: {job['status']['error']}")
+                raise BenchError(
+                    f"{self.name}: {job['metadata']['name']}: {job['status']['error']}"
+                )
         return bool(found)
 
 
@@ -117,10 +122,10 @@ class VisionNode(HttpSystem):
 _DESCRIBE = """
 import asyncio, json, sys
 from vision_node_contract.models.description import Options
-from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_describer.describers import load
 async def read():
-    async with Store.open(StoreSettings.from_env()) as store:
+    async with Bucket.open(BucketSettings.from_env()) as store:
         return await store.get(sys.argv[1], 1 << 30)
 image = asyncio.run(read())
 description = load(sys.argv[2]).describe(image, Options())
@@ -173,6 +178,7 @@ class JobPerImage:
         container = {**first, "command": ["python", "-c", _DESCRIBE, self._key, describer]}
         pod = {**self._pod, "containers": [container, *others], "restartPolicy": "Never"}
         template = {"metadata": {"labels": labels}, "spec": pod}
+
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",

@@ -39,7 +39,13 @@ def run_lengths() -> bytes:
     pixels = 48 * b"\x40\1\0\0" + b"\0\1"
     offset = 54 + 8
     palette = bytes((0, 0, 0, 0, 0, 0, 255, 0))
-    return struct.pack("<2sLHHL", b"BM", offset + len(pixels), 0, 0, offset) + header + palette + pixels
+
+    return (
+        struct.pack("<2sLHHL", b"BM", offset + len(pixels), 0, 0, offset)
+        + header
+        + palette
+        + pixels
+    )
 
 
 BMPS: dict[str, Case] = {
@@ -60,6 +66,9 @@ BMPS: dict[str, Case] = {
     "BMP cut within its header": unreadable(PLAIN[:20], "damaged"),
     "BMP without width": unreadable(patched(PLAIN, 18, bytes(4)), "zero"),
     "BMP that declares 2.5 gigapixels": Case(
-        patched(PLAIN, 18, struct.pack("<ll", 50_000, 50_000)), 413, "ImageTooLarge", ("50000x50000",)
+        patched(PLAIN, 18, struct.pack("<ll", 50_000, 50_000)),
+        413,
+        "ImageTooLarge",
+        ("50000x50000",),
     ),
 }

@@ -35,11 +35,15 @@ class Case:
     def differences(self, outcome: Outcome) -> dict[str, Any]:
         """Return what of an outcome is not as it should be; nothing if all is."""
         seen = {key: _fact(outcome.facts, key) for key in self.facts if not self.reason}
-        wrong: dict[str, Any] = {key: value for key, value in seen.items() if value != self.facts[key]}
+        wrong: dict[str, Any] = {
+            key: value for key, value in seen.items() if value != self.facts[key]
+        }
         if (outcome.status, outcome.reason) != (self.status, self.reason):
             wrong["outcome"] = outcome
+
         if missing := [word for word in self.words if word not in outcome.text]:
             wrong["words"] = (missing, outcome.text)
+
         return wrong
 
 

@@ -62,7 +62,9 @@ CONTAINERS: dict[str, Case] = {
     "AVIF one pixel": described(encoded(Image.new("RGB", (1, 1)), "AVIF"), width=1, height=1),
     "AVIF moving": described(AVIF_MOVING, frames=4, animationSeconds=1.0, **AVIF),
     "AVIF moving from white": described(
-        encoded(Image.new("RGB", (64, 48), "white"), "AVIF", save_all=True, append_images=[halves()]),
+        encoded(
+            Image.new("RGB", (64, 48), "white"), "AVIF", save_all=True, append_images=[halves()]
+        ),
         "frame 2",
         frames=2,
         colors=RED_AND_BLUE,
@@ -78,7 +80,8 @@ CONTAINERS: dict[str, Case] = {
     "HEIC grey": described(encoded(halves("L"), "HEIF"), **HEIC),
     "HEIC of two pictures": described(heic_of_two(), colors=RED_AND_BLUE, **HEIC),
     "HEIC turned": described(heic_turned(), width=48, height=64),
-    # What EXIF says of it is a note (ISO/IEC 23000-22, 7.3.9): every viewer follows the boxes alone.
+    # What EXIF says of it is a note (ISO/IEC 23000-22, 7.3.9): every viewer follows the boxes
+    # alone.
     "HEIC turned by EXIF alone": described(
         encoded(halves(), "HEIF", exif=with_orientation(6)), exifOrientation=1, **HEIC
     ),

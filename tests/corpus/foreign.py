@@ -63,7 +63,10 @@ UNKNOWN = {
 
 FOREIGN: dict[str, Case] = {
     "nothing": Case(b"", 400, "EmptyImage", ("no bytes",)),
-    **{name: unsupported(data, word, "convert it to one of JPEG") for name, (data, word) in STARTS.items()},
+    **{
+        name: unsupported(data, word, "convert it to one of JPEG")
+        for name, (data, word) in STARTS.items()
+    },
     **{
         name: unsupported(encoded(halves() if kind != "ICNS" else SMALL, kind), word)
         for name, (kind, word) in ENCODED.items()

@@ -38,7 +38,9 @@ def many_frames(count: int) -> bytes:
 GIFS: dict[str, Case] = {
     "GIF": described(PLAIN, colors=RED_AND_BLUE, frames=1, **SIZE),
     "GIF of 1987": described(b"GIF87a" + encoded(halves("P"), "GIF", interlace=0)[6:], **SIZE),
-    "GIF interlaced": described(encoded(halves("P"), "GIF", interlace=1), colors=RED_AND_BLUE, **SIZE),
+    "GIF interlaced": described(
+        encoded(halves("P"), "GIF", interlace=1), colors=RED_AND_BLUE, **SIZE
+    ),
     "GIF transparent": described(see_through(), transparent=True, colors={"red"}),
     "GIF with a comment": described(encoded(halves("P"), "GIF", comment=b"<b>x</b>" * 20), **SIZE),
     "GIF one pixel": described(encoded(Image.new("P", (1, 1)), "GIF"), width=1, height=1),
@@ -48,7 +50,9 @@ GIFS: dict[str, Case] = {
         moving(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
     ),
     "GIF moving from black to black": described(
-        moving(*(Image.new("RGB", (64, 48), (n, 0, 0)) for n in range(3))), frames=3, colors={"black"}
+        moving(*(Image.new("RGB", (64, 48), (n, 0, 0)) for n in range(3))),
+        frames=3,
+        colors={"black"},
     ),
     "GIF moving after twenty white frames": described(
         moving(*(Image.new("RGB", (64, 48), (255, 255, 255 - n % 2)) for n in range(20)), halves()),

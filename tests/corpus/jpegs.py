@@ -16,7 +16,9 @@ NOISE = encoded(noise(320, 200), "JPEG")
 PROGRESSIVE = encoded(noise(320, 200), "JPEG", progressive=True)
 END = b"\xff\xd9"
 PLAIN_GROUND = encoded(Image.new("L", (800, 600), 255), "JPEG", optimize=True)
-MPO = encoded(halves(), "MPO", save_all=True, append_images=[halves().transpose(Image.Transpose.ROTATE_180)])
+MPO = encoded(
+    halves(), "MPO", save_all=True, append_images=[halves().transpose(Image.Transpose.ROTATE_180)]
+)
 
 
 def segment(marker: int, content: bytes) -> bytes:
@@ -68,33 +70,52 @@ SAVED: dict[str, dict[str, Any]] = {
 }
 
 JPEGS: dict[str, Case] = {
-    **{f"JPEG {name}": described(encoded(halves(), "JPEG", **how), **SIZE) for name, how in SAVED.items()},
-    **{f"JPEG turned {n}": described(turned(n), exifOrientation=n, storedWidth=64) for n in range(1, 9)},
+    **{
+        f"JPEG {name}": described(encoded(halves(), "JPEG", **how), **SIZE)
+        for name, how in SAVED.items()
+    },
+    **{
+        f"JPEG turned {n}": described(turned(n), exifOrientation=n, storedWidth=64)
+        for n in range(1, 9)
+    },
     "JPEG turned 9": described(turned(9), exifOrientation=1, **SIZE),
     "JPEG grey": described(encoded(halves("L"), "JPEG"), mode="L", **SIZE),
     "JPEG CMYK": described(encoded(halves("CMYK"), "JPEG"), mode="CMYK", **SIZE),
     "JPEG one pixel": described(encoded(Image.new("RGB", (1, 1)), "JPEG"), width=1, height=1),
-    "JPEG one column": described(encoded(Image.new("RGB", (1, 3000)), "JPEG"), width=1, height=3000),
+    "JPEG one column": described(
+        encoded(Image.new("RGB", (1, 3000)), "JPEG"), width=1, height=3000
+    ),
     "JPEG one row": described(encoded(Image.new("RGB", (3000, 1)), "JPEG"), width=3000, height=1),
     # Phones and cameras append a second picture for depth or for screens.
-    "JPEG of two pictures": described(MPO, mediaType="image/jpeg", frames=1, colors=RED_AND_BLUE, **SIZE),
+    "JPEG of two pictures": described(
+        MPO, mediaType="image/jpeg", frames=1, colors=RED_AND_BLUE, **SIZE
+    ),
     "JPEG of two pictures, the second cut": described(part(MPO, 0.9), **SIZE),
     "JPEG of three pictures": described(
         encoded(halves(), "MPO", save_all=True, append_images=[halves(), halves()]), **SIZE
     ),
-    "JPEG with a broken list of pictures": described(with_segments(segment(0xE2, b"MPF\0MM\0*junk")), **SIZE),
-    "JPEG with an empty list of pictures": described(with_segments(segment(0xE2, b"MPF\0")), **SIZE),
+    "JPEG with a broken list of pictures": described(
+        with_segments(segment(0xE2, b"MPF\0MM\0*junk")), **SIZE
+    ),
+    "JPEG with an empty list of pictures": described(
+        with_segments(segment(0xE2, b"MPF\0")), **SIZE
+    ),
     "JPEG of Ultra HDR": described(with_segments(xmp(0) + b"", image=MPO), **SIZE),
     # Metadata of any size stands before the pixels.
     "JPEG with 41 segments of XMP": described(with_segments(*41 * [xmp(65_000)]), **SIZE),
     "JPEG with 100 segments of a profile": described(
         with_segments(
-            *(segment(0xE2, b"ICC_PROFILE\0" + bytes([n, 100]) + bytes(9000)) for n in range(1, 101))
+            *(
+                segment(0xE2, b"ICC_PROFILE\0" + bytes([n, 100]) + bytes(9000))
+                for n in range(1, 101)
+            )
         ),
         **SIZE,
     ),
     "JPEG with 5,000 comments": described(with_segments(5000 * segment(0xFE, b"x")), **SIZE),
-    "JPEG with a million segments": unreadable(with_segments(1_000_000 * segment(0xFE, b"")), "segments"),
+    "JPEG with a million segments": unreadable(
+        with_segments(1_000_000 * segment(0xFE, b"")), "segments"
+    ),
     "JPEG with bytes of fill": described(before_scan(PLAIN, b"\xff" * 1000), **SIZE),
     "JPEG with 10 MB of fill": described(before_scan(PLAIN, b"\xff" * 10_000_000), **SIZE),
     "JPEG with junk between segments": described(before_scan(PLAIN, b"junk"), **SIZE),

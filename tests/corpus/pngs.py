@@ -42,7 +42,9 @@ def spoiled(name: bytes, image: bytes = PLAIN) -> bytes:
     return patched(image, end, bytes([image[end] ^ 255]))
 
 
-def written(mode: int, bits: int, rows: list[bytes], width: int, *chunks: bytes, interlace: int = 0) -> bytes:
+def written(
+    mode: int, bits: int, rows: list[bytes], width: int, *chunks: bytes, interlace: int = 0
+) -> bytes:
     """Return a PNG of raw rows, each led by its filter byte (PNG third edition, 9.2)."""
     header = struct.pack(">LLBBBBB", width, len(rows), bits, mode, 0, 0, interlace)
     pixels = b"".join(b"\0" + row for row in rows)
@@ -62,7 +64,15 @@ def interlaced(picture: Image.Image) -> bytes:
     return finished(struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 1), zlib.compress(pixels))
 
 
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 
 
 def _pass(picture: Image.Image, left: int, top: int, across: int, down: int) -> bytes:
@@ -153,8 +163,12 @@ PNGS: dict[str, Case] = {
     "PNG 16 bit grey": described(
         encoded(Image.new("I;16", (64, 48), 40_000), "PNG"), bitsPerChannel=16, **SIZE
     ),
-    "PNG 16 bit color": described(written(2, 16, DEEP, 64), bitsPerChannel=16, colors={"red"}, **SIZE),
-    "PNG alpha": described(encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "PNG"), transparent=True),
+    "PNG 16 bit color": described(
+        written(2, 16, DEEP, 64), bitsPerChannel=16, colors={"red"}, **SIZE
+    ),
+    "PNG alpha": described(
+        encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "PNG"), transparent=True
+    ),
     "PNG grey alpha": described(encoded(halves("LA"), "PNG"), mode="LA", **SIZE),
     "PNG invisible": described(encoded(CLEAR, "PNG"), transparentShare=100, colors=set(), **SIZE),
     "PNG with a transparent color": described(
@@ -168,28 +182,45 @@ PNGS: dict[str, Case] = {
     "PNG of a line that is too long": failed(
         encoded(Image.new("1", (200_000, 2)), "PNG"), "100000", reason="ImageTooLarge"
     ),
-    "PNG of a long line": described(encoded(Image.new("L", (100_000, 20), 255), "PNG"), colors={"white"}),
+    "PNG of a long line": described(
+        encoded(Image.new("L", (100_000, 20), 255), "PNG"), colors={"white"}
+    ),
     "PNG of 200,000 chunks": failed(ins(200_000 * chunk(b"IDAT")), "chunks"),
-    "PNG one column, cut": cut_short(part(encoded(noise(1, 30_000), "PNG"), 0.9), width=1, height=30_000),
+    "PNG one column, cut": cut_short(
+        part(encoded(noise(1, 30_000), "PNG"), 0.9), width=1, height=30_000
+    ),
     "PNG with empty chunks of pixels": described(ins(3 * chunk(b"IDAT")), **SIZE),
     "PNG and junk": described(PLAIN + b"junk" * 1000, **SIZE),
     "PNG moving": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
     "PNG moving from white": described(
         moving([WHITE, NEARLY_WHITE, halves(), WHITE]), "frame 3", frames=4, colors=RED_AND_BLUE
     ),
-    "PNG moving from nothing": described(moving([CLEAR, halves("RGBA")]), frames=2, colors=RED_AND_BLUE),
-    **{f"PNG with too much {name}": described(ins(data), **SIZE) for name, data in TOO_LARGE.items()},
-    **{f"PNG with a spoiled {name}": described(ins(data), **SIZE) for name, data in SPOILED.items()},
+    "PNG moving from nothing": described(
+        moving([CLEAR, halves("RGBA")]), frames=2, colors=RED_AND_BLUE
+    ),
+    **{
+        f"PNG with too much {name}": described(ins(data), **SIZE)
+        for name, data in TOO_LARGE.items()
+    },
+    **{
+        f"PNG with a spoiled {name}": described(ins(data), **SIZE) for name, data in SPOILED.items()
+    },
     **{f"PNG with {name}": described(ins(data), **SIZE) for name, data in ODD_CHUNKS.items()},
     "PNG with a spoiled IHDR": unreadable(spoiled(b"IHDR"), "damaged", "IHDR"),
-    "PNG with a spoiled PLTE": failed(spoiled(b"PLTE", encoded(halves("P"), "PNG")), "damaged", "PLTE"),
+    "PNG with a spoiled PLTE": failed(
+        spoiled(b"PLTE", encoded(halves("P"), "PNG")), "damaged", "PLTE"
+    ),
     "PNG with spoiled pixels": failed(spoiled(b"IDAT"), "damaged", "IDAT"),
     "PNG with a flipped bit": failed(patched(NOISE, 5000, bytes([NOISE[5000] ^ 1])), "damaged"),
     "PNG with pixels of junk": failed(
         finished(struct.pack(">LLBBBBB", 64, 48, 8, 2, 0, 0, 0), b"junk" * 99), "damaged"
     ),
-    "PNG without pixels": failed(SIGNATURE + chunk(b"IHDR", PLAIN[16:29]) + chunk(b"IEND"), "damaged"),
-    "PNG of a telephone's own kind": unreadable(PLAIN[:8] + chunk(b"CgBI", bytes(4)) + PLAIN[8:], "IHDR"),
+    "PNG without pixels": failed(
+        SIGNATURE + chunk(b"IHDR", PLAIN[16:29]) + chunk(b"IEND"), "damaged"
+    ),
+    "PNG of a telephone's own kind": unreadable(
+        PLAIN[:8] + chunk(b"CgBI", bytes(4)) + PLAIN[8:], "IHDR"
+    ),
     "PNG changed by a transfer as text": unreadable(b"\x89PNG\n\x1a\n" + PLAIN[8:], "text mode"),
     "PNG of a signature alone": unreadable(SIGNATURE, "damaged"),
     "PNG cut within its header": unreadable(PLAIN[:20], "damaged"),

@@ -11,10 +11,19 @@ from .case import Case, described
 SIZE: dict[str, Any] = {"width": 64, "height": 48}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
-# Red, green and blue of each space in XYZ, adapted to D50 (ICC.1:2022, annex E; Bruce Lindbloom's tables).
+# Red, green and blue of each space in XYZ, adapted to D50 (ICC.1:2022, annex E; Bruce Lindbloom's
+# tables).
 ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
-DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
-SRGB_PRIMARIES = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+DISPLAY_P3 = (
+    (0.51512, 0.24120, -0.00105),
+    (0.29198, 0.69225, 0.04189),
+    (0.15710, 0.06657, 0.78407),
+)
+SRGB_PRIMARIES = (
+    (0.43607, 0.22249, 0.01392),
+    (0.38515, 0.71687, 0.09708),
+    (0.14307, 0.06061, 0.71410),
+)
 SWAPPED = (SRGB_PRIMARIES[2], SRGB_PRIMARIES[1], SRGB_PRIMARIES[0])
 """Where the file says red, blue is meant."""
 
@@ -27,14 +36,19 @@ def profile(*primaries: Primary, gamma: float = 2.2) -> bytes:
         b"desc": b"desc" + bytes(4) + struct.pack(">L", 5) + b"test\0" + bytes(78),
         b"cprt": b"text" + bytes(4) + b"none\0",
         b"wtpt": _xyz((0.9642, 1.0, 0.8249)),
-        **{name: _xyz(xyz) for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)},
+        **{
+            name: _xyz(xyz)
+            for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)
+        },
         **{name: _gamma(gamma) for name in (b"rTRC", b"gTRC", b"bTRC")},
     }
     at, table, body = 128 + 4 + 12 * len(tags), struct.pack(">L", len(tags)), b""
+
     for name, data in tags.items():
         padded = data + bytes(-len(data) % 4)
         table += name + struct.pack(">LL", at + len(body), len(data))
         body += padded
+
     return _header(128 + len(table) + len(body)) + table + body
 
 
@@ -99,7 +113,9 @@ PROFILES: dict[str, Case] = {
     "PNG grey with a profile for color": described(
         encoded(halves("L"), "PNG", icc_profile=WRONG_WAY), mode="L", **SIZE
     ),
-    "JPEG in sRGB": described(encoded(halves(), "JPEG", icc_profile=SRGB), colors={"red", "blue"}, **SIZE),
+    "JPEG in sRGB": described(
+        encoded(halves(), "JPEG", icc_profile=SRGB), colors={"red", "blue"}, **SIZE
+    ),
     **{
         f"JPEG with a profile {name}": described(
             encoded(halves(), "JPEG", icc_profile=data), colors={"red", "blue"}, **SIZE

@@ -18,7 +18,9 @@ NOISE = encoded(noise(320, 200), "TIFF")
 def directory(*entries: tuple[int, int, int, int], order: str = "<", after: bytes = b"") -> bytes:
     """Return a file of one directory of (tag, type, count, value), and data behind it."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
-    packed = b"".join(struct.pack(order + "HHL", *entry[:3]) + _value(order, entry) for entry in entries)
+    packed = b"".join(
+        struct.pack(order + "HHL", *entry[:3]) + _value(order, entry) for entry in entries
+    )
     count = struct.pack(order + "H", len(entries))
     return mark + struct.pack(order + "L", 8) + count + packed + bytes(4) + after
 
@@ -50,7 +52,9 @@ def deep_grey() -> bytes:
     offset = 8 + 2 + 12 * 8 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48 * 2))
-    return directory(*sizes, *where, order=">", after=struct.pack(">64H", *range(0, 65_536, 1024)) * 48)
+    return directory(
+        *sizes, *where, order=">", after=struct.pack(">64H", *range(0, 65_536, 1024)) * 48
+    )
 
 
 def marked_fractions() -> bytes:
@@ -90,16 +94,22 @@ COMPRESSIONS = {
 RAW = {
     "DNG": directory((256, 3, 1, 64), (257, 3, 1, 48), (50706, 1, 4, 0x00000401)),
     "of Nikon": directory((254, 4, 1, 1), (256, 3, 1, 64), (257, 3, 1, 48), (330, 4, 1, 99)),
-    "of Canon": b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + directory((256, 3, 1, 64), (257, 3, 1, 48))[8:],
+    "of Canon": b"II*\0\x10\0\0\0CR\2\0"
+    + bytes(4)
+    + directory((256, 3, 1, 64), (257, 3, 1, 48))[8:],
 }
 
 TIFFS: dict[str, Case] = {
     "TIFF": described(PLAIN, colors=RED_AND_BLUE, pages=None, **SIZE),
     **{
-        f"TIFF in {name}": described(encoded(halves(), "TIFF", compression=how), colors=RED_AND_BLUE, **SIZE)
+        f"TIFF in {name}": described(
+            encoded(halves(), "TIFF", compression=how), colors=RED_AND_BLUE, **SIZE
+        )
         for name, how in COMPRESSIONS.items()
     },
-    "TIFF of a fax": described(encoded(halves("1"), "TIFF", compression="group4"), mode="1", **SIZE),
+    "TIFF of a fax": described(
+        encoded(halves("1"), "TIFF", compression="group4"), mode="1", **SIZE
+    ),
     "TIFF grey": described(encoded(halves("L"), "TIFF"), mode="L", **SIZE),
     "TIFF palette": described(encoded(halves("P"), "TIFF"), mode="P", **SIZE),
     "TIFF alpha": described(
@@ -111,17 +121,27 @@ TIFFS: dict[str, Case] = {
     "TIFF 16 bits": described(
         encoded(Image.new("I;16", (64, 48), 40_000), "TIFF"), bitsPerChannel=16, **SIZE
     ),
-    "TIFF 32 bits": described(encoded(Image.new("I", (64, 48), 40_000), "TIFF"), bitsPerChannel=32, **SIZE),
-    "TIFF of fractions": described(encoded(Image.new("F", (64, 48), 0.5), "TIFF"), bitsPerChannel=32, **SIZE),
+    "TIFF 32 bits": described(
+        encoded(Image.new("I", (64, 48), 40_000), "TIFF"), bitsPerChannel=32, **SIZE
+    ),
+    "TIFF of fractions": described(
+        encoded(Image.new("F", (64, 48), 0.5), "TIFF"), bitsPerChannel=32, **SIZE
+    ),
     "TIFF from the left": described(grey("<"), mode="L", **SIZE),
     "TIFF from the right": described(grey(">"), mode="L", **SIZE),
-    "TIFF of 16 bits from the right": described(deep_grey(), mode="I;16B", bitsPerChannel=16, **SIZE),
-    "TIFF of fractions with marks": described(marked_fractions(), colors={"black", "white"}, **SIZE),
+    "TIFF of 16 bits from the right": described(
+        deep_grey(), mode="I;16B", bitsPerChannel=16, **SIZE
+    ),
+    "TIFF of fractions with marks": described(
+        marked_fractions(), colors={"black", "white"}, **SIZE
+    ),
     "TIFF that declares more than it has": cut_short(overstated(), **SIZE),
     "TIFF of 64 bits that leads nowhere": unreadable(
         b"II+\0\x08\0\0\0" + struct.pack("<Q", 2**63 + 5) + bytes(50), "directory"
     ),
-    "TIFF of 64 bits": described(encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE),
+    "TIFF of 64 bits": described(
+        encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE
+    ),
     "TIFF turned": described(turned(), width=48, height=64),
     "TIFF of three pages": described(pages(3), "- Pages: 3", pages=3, colors=RED_AND_BLUE, **SIZE),
     "TIFF one pixel": described(encoded(Image.new("RGB", (1, 1)), "TIFF"), width=1, height=1),

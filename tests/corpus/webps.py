@@ -38,9 +38,12 @@ def with_length(image: bytes, more: int) -> bytes:
 
 WEBPS: dict[str, Case] = {
     "WebP": described(PLAIN, colors=RED_AND_BLUE, **SIZE),
-    "WebP without loss": described(encoded(halves(), "WebP", lossless=True), colors=RED_AND_BLUE, **SIZE),
+    "WebP without loss": described(
+        encoded(halves(), "WebP", lossless=True), colors=RED_AND_BLUE, **SIZE
+    ),
     "WebP alpha": described(
-        encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "WebP", lossless=True), transparent=True
+        encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "WebP", lossless=True),
+        transparent=True,
     ),
     "WebP grey": described(encoded(halves("L"), "WebP"), **SIZE),
     "WebP turned": described(turned(), width=48, height=64, exifOrientation=8),
@@ -53,12 +56,17 @@ WEBPS: dict[str, Case] = {
         moving(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
     ),
     "WebP moving from nothing": described(
-        moving(Image.new("RGBA", (64, 48)), halves("RGBA")), "frame 2", frames=2, colors=RED_AND_BLUE
+        moving(Image.new("RGBA", (64, 48)), halves("RGBA")),
+        "frame 2",
+        frames=2,
+        colors=RED_AND_BLUE,
     ),
     "WebP without its last 1 %": cut_short(part(LOSSY, 0.99), width=320, height=200),
     "WebP without its last 30 %": cut_short(part(LOSSY, 0.7), width=320, height=200),
     "WebP without its last 70 %": failed(part(LOSSY, 0.3), "of the picture is there"),
-    "WebP without loss, without its last 30 %": cut_short(part(LOSSLESS, 0.7), width=320, height=200),
+    "WebP without loss, without its last 30 %": cut_short(
+        part(LOSSLESS, 0.7), width=320, height=200
+    ),
     "WebP without loss, without its last 70 %": failed(part(LOSSLESS, 0.3)),
     "WebP moving, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
     "WebP moving, cut in its last byte": cut_short(MOVING[:-2], colors=RED_AND_BLUE, **SIZE),

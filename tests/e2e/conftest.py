@@ -61,7 +61,9 @@ def photos() -> list[Path]:
     """Ten real photographs, of several sizes and formats."""
     samples = Path(sklearn.datasets.__file__).parent / "images"
     data = Path(skimage.__file__).parent / "data"
-    names = "astronaut.png camera.png chelsea.png coffee.png coins.png moon.png retina.jpg rocket.jpg"
+    names = (
+        "astronaut.png camera.png chelsea.png coffee.png coins.png moon.png retina.jpg rocket.jpg"
+    )
     return [samples / "china.jpg", samples / "flower.jpg", *(data / name for name in names.split())]
 
 

@@ -42,6 +42,7 @@ class Helm:
             check=False,
         )
         assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}"
+
         return done.stdout + done.stderr
 
     def values_of(self, release: str, namespace: str) -> Json:
@@ -85,13 +86,22 @@ class Elsewhere:
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         merged = {**self.base, **(values or {})}
         return self.helm(
-            "upgrade", "--install", self.release, str(chart), "-n", self.namespace, *wait, values=merged
+            "upgrade",
+            "--install",
+            self.release,
+            str(chart),
+            "-n",
+            self.namespace,
+            *wait,
+            values=merged,
         )
 
     def upgrade(self) -> str:
         """Upgrade to this revision's chart, as users do who keep their values only in the release."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
-        return self.helm("upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait)
+        return self.helm(
+            "upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait
+        )
 
     def describes(self) -> str:
         """Run `helm test`, which describes a picture; return what it prints."""
@@ -109,13 +119,16 @@ class Elsewhere:
 
 
 @contextmanager
-def elsewhere(namespace: str, helm: Helm, kubectl: Kubectl, cluster: KindCluster) -> Iterator[Elsewhere]:
+def elsewhere(
+    namespace: str, helm: Helm, kubectl: Kubectl, cluster: KindCluster
+) -> Iterator[Elsewhere]:
     """Create the namespace; delete it and the release at the end."""
     images = helm.values_of(RELEASE, NAMESPACE)["images"]
     made = Elsewhere(namespace, helm, cluster, {"images": images, "crds": {"install": False}})
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": namespace, "labels": labels}
     made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
     try:
         yield made
     finally:

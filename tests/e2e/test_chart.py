@@ -102,7 +102,11 @@ def imagejob_manifest(name: str, key: str) -> str:
 
 
 def test_the_values_describers_come_and_go_and_others_stay(place: Elsewhere, other: str) -> None:
-    mine = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": "mine"}}
+    mine = {
+        "apiVersion": "vision-node.dev/v1alpha1",
+        "kind": "Describer",
+        "metadata": {"name": "mine"},
+    }
     place.apply({**mine, "spec": {"provider": "metadata"}})
 
     def described_by() -> set[str]:
@@ -113,7 +117,9 @@ def test_the_values_describers_come_and_go_and_others_stay(place: Elsewhere, oth
         path = 'jsonpath={..env[?(@.name=="DEFAULT_DESCRIBER")].value}'
         return place.kubectl("get", "deployments", "-o", path)
 
-    place.kubectl("create", "secret", "generic", "keys", "--from-literal=OPENAI_API_KEY=sk-0123456789")
+    place.kubectl(
+        "create", "secret", "generic", "keys", "--from-literal=OPENAI_API_KEY=sk-0123456789"
+    )
     further = {"further": {"provider": "metadata"}, "openai": {"enabled": True}}
     place.install({"describers": further, "providerSecret": "keys"})
     wait_for(described_by, lambda names: names == {"metadata", "openai", "further", "mine"})
@@ -126,7 +132,9 @@ def test_the_values_describers_come_and_go_and_others_stay(place: Elsewhere, oth
 
 
 LEFT_TO_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
-KINDS = "all,describers,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,networkpolicy,ingress,pdb"
+KINDS = (
+    "all,describers,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,networkpolicy,ingress,pdb"
+)
 
 
 def test_uninstalled_it_leaves_what_it_should_and_takes_that_up_again(
@@ -141,7 +149,9 @@ def test_uninstalled_it_leaves_what_it_should_and_takes_that_up_again(
     helm("uninstall", place.release, "-n", OTHER_NAMESPACE)
     wait_for(
         lambda: set(elsewhere("get", KINDS, "-o", "name").split()) - LEFT_TO_KUBERNETES,
-        lambda left: left == {f"secret/{other}-storage", f"persistentvolumeclaim/data-{other}-minio-0"},
+        lambda left: (
+            left == {f"secret/{other}-storage", f"persistentvolumeclaim/data-{other}-minio-0"}
+        ),
     )
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
     assert f"{OTHER_NAMESPACE}." not in elsewhere("get", policies, "-o", "name")
@@ -209,10 +219,13 @@ class Workers:
         body = {"metadata": metadata, "spec": {"holderIdentity": name}}
         headers = {
             "Authorization": f"Bearer {self.token(pod)}",
-            "Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json",
+            "Content-Type": "application/merge-patch+json"
+            if method == "PATCH"
+            else "application/json",
         }
         url = path if method == "POST" else f"{path}/{name}"
         content = None if method == "DELETE" else json.dumps(body)
+
         return self._http.request(method, url, content=content, headers=headers).status_code
 
 
@@ -229,7 +242,12 @@ def test_a_worker_says_only_of_itself_that_it_serves(workers: Workers) -> None:
 
 REPORT: Json = {"error": {"reason": "RateLimited", "message": "later", "retryable": True}}
 CLEARED: Json = {"attemptDeadline": None, "nextAttemptTime": None, "duration": "1s"}
-DONE: Json = {**CLEARED, "phase": "done", "error": None, "result": {"describer": "metadata", "summary": "x"}}
+DONE: Json = {
+    **CLEARED,
+    "phase": "done",
+    "error": None,
+    "result": {"describer": "metadata", "summary": "x"},
+}
 FAILED: Json = {
     **CLEARED,
     "phase": "failed",
@@ -277,7 +295,9 @@ def assigned(elsewhere: Kubectl, workers: Workers) -> str:
 
 
 @pytest.mark.parametrize("pod", ["theirs", None])
-def test_a_worker_commits_nothing_of_anothers(workers: Workers, assigned: str, pod: str | None) -> None:
+def test_a_worker_commits_nothing_of_anothers(
+    workers: Workers, assigned: str, pod: str | None
+) -> None:
     for status in (REPORT, DONE, FAILED):
         code, said = workers.write(assigned, status, pod=pod)
         assert code == 403, said
@@ -303,7 +323,9 @@ def test_a_worker_commits_nothing_of_anothers(workers: Workers, assigned: str, p
         ({"conditions": [CONDITION]}, "reports an error and changes nothing else"),
     ],
 )
-def test_a_worker_changes_only_the_outcome(workers: Workers, assigned: str, status: Json, words: str) -> None:
+def test_a_worker_changes_only_the_outcome(
+    workers: Workers, assigned: str, status: Json, words: str
+) -> None:
     code, said = workers.write(assigned, status, pod="mine")
     assert (code, words in said) == (403, True), said
 
@@ -313,7 +335,9 @@ def test_a_worker_commits_its_own(workers: Workers, assigned: str, status: Json)
     assert workers.write(assigned, status, pod="mine") == (200, "")
 
 
-def test_a_worker_names_no_result_but_its_own(workers: Workers, assigned: str, elsewhere: Kubectl) -> None:
+def test_a_worker_names_no_result_but_its_own(
+    workers: Workers, assigned: str, elsewhere: Kubectl
+) -> None:
     uid = elsewhere("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
 
     def commit(key: str) -> tuple[int, str]:
@@ -323,6 +347,7 @@ def test_a_worker_names_no_result_but_its_own(workers: Workers, assigned: str, e
     for key in (f"results/{uuid.uuid4()}/1", f"results/{uid}/2", "images/another", ""):
         code, said = commit(key)
         assert (code, "names no result but its attempt's own" in said) == (403, True), said
+
     assert commit(f"results/{uid}/1") == (200, "")
 
 
@@ -334,5 +359,7 @@ def test_what_is_queued_is_nobodys(workers: Workers, elsewhere: Kubectl) -> None
 
 def test_nothing_restarts(kubectl: Kubectl) -> None:
     path = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
-    restarts = kubectl("get", "pods", "-l", "app.kubernetes.io/component in (api,operator,minio)", "-o", path)
+    restarts = kubectl(
+        "get", "pods", "-l", "app.kubernetes.io/component in (api,operator,minio)", "-o", path
+    )
     assert set(restarts.split()) == {"0"}

@@ -31,14 +31,25 @@ def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
     match = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         "resourceRules": [
-            {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+            {
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "resources": ["pods"],
+                "operations": ["CREATE"],
+            }
         ],
     }
     binding = {"policyName": meta["name"]}
     if kind.startswith("Validating"):
         binding["validationActions"] = ["Deny"]  # type: ignore[assignment]
+
     return [
-        {"apiVersion": api, "kind": kind, "metadata": meta, "spec": {"matchConstraints": match, **rules}},
+        {
+            "apiVersion": api,
+            "kind": kind,
+            "metadata": meta,
+            "spec": {"matchConstraints": match, **rules},
+        },
         {"apiVersion": api, "kind": f"{kind}Binding", "metadata": meta, "spec": binding},
     ]
 
@@ -62,6 +73,7 @@ def openshift(namespace: str) -> list[Json]:
     ]
     message = "unable to validate against any security context constraint"
     takes = {"validations": [{"expression": each, "message": message} for each in expressions]}
+
     return [
         *policy("MutatingAdmissionPolicy", "gives-numbers", namespace, gives),
         *policy("ValidatingAdmissionPolicy", "takes-no-others", namespace, takes),
@@ -73,7 +85,12 @@ QUOTA: Json = {
     "kind": "ResourceQuota",
     "metadata": {"name": "team"},
     "spec": {
-        "hard": {"requests.cpu": "8", "limits.cpu": "16", "requests.memory": "8Gi", "limits.memory": "16Gi"},
+        "hard": {
+            "requests.cpu": "8",
+            "limits.cpu": "16",
+            "requests.memory": "8Gi",
+            "limits.memory": "16Gi",
+        },
     },
 }
 BOUNDS: Json = {
@@ -113,7 +130,11 @@ def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[
 
 def runs_as_root_are_refused(place: Elsewhere) -> bool:
     """Return whether the policies are in effect, which takes the API server a moment."""
-    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    security = {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     numbers = {"cpu": "100m", "memory": "32Mi"}
     container = {
@@ -128,12 +149,14 @@ def runs_as_root_are_refused(place: Elsewhere) -> bool:
         "metadata": {"name": "probe"},
         "spec": {"securityContext": security, "containers": [container]},
     }
+
     try:
         place.kubectl(
             "create", "--dry-run=server", "-f", "-", input=json.dumps(pod), stderr=subprocess.STDOUT
         )
     except subprocess.CalledProcessError as error:
         return "security context constraint" in str(error.output)
+
     return False
 
 
@@ -199,6 +222,7 @@ def pod(name: str, container: Json) -> Json:
         "restartPolicy": "OnFailure",
         "containers": [container],
     }
+
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -220,7 +244,10 @@ def s3_server(image: str) -> Json:
         ],
         "securityContext": RESTRICTED,
         "readinessProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "certs", "mountPath": "/certs"}],
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/data"},
+            {"name": "certs", "mountPath": "/certs"},
+        ],
     }
 
 
@@ -256,6 +283,7 @@ def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
     files = {"public.crt": chain, "private.key": issued.private_key_pem.bytes().decode()}
     keys = {f"{user}-access-key": f"my-{user}" for user in USERS}
     keys |= {f"{user}-secret-key": secrets.token_urlsafe(24) for user in USERS}
+
     return [
         secret("my-keys", keys),
         secret("my-certificate", files),
@@ -281,13 +309,17 @@ def test_an_s3_service_of_ones_own_with_a_private_authority(
 ) -> None:
     with elsewhere("own-s3-test", helm, kubectl, kind_cluster) as place:
         place.apply(*own_s3(place, place.base["images"], trustme.CA()))
-        place.kubectl("wait", "pod/own-setup", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s")
+        place.kubectl(
+            "wait", "pod/own-setup", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s"
+        )
         storage = {
             "endpoint": f"{S3}.{place.namespace}.svc:9000",
             "bucket": BUCKET,
             "existingSecret": "my-keys",
         }
-        place.install({"storage": storage, "caBundle": {"configMap": "my-authorities", "key": "ca.crt"}})
+        place.install(
+            {"storage": storage, "caBundle": {"configMap": "my-authorities", "key": "ca.crt"}}
+        )
         assert "64x48 pixels" in place.describes()
         assert not any("minio" in pod["metadata"]["name"] for pod in place.pods())
 
@@ -327,7 +359,9 @@ def submitted(place: Elsewhere, photo: Path) -> str:
 def imagejobs(place: Elsewhere) -> dict[str, Json]:
     """Return uid and status of each ImageJob by its name."""
     listed = json.loads(place.kubectl("get", "imagejobs", "-o", "json"))["items"]
-    return {job["metadata"]["name"]: {"uid": job["metadata"]["uid"], **job["status"]} for job in listed}
+    return {
+        job["metadata"]["name"]: {"uid": job["metadata"]["uid"], **job["status"]} for job in listed
+    }
 
 
 def test_an_upgrade_from_the_first_chart_keeps_jobs_images_and_credentials(

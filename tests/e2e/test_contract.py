@@ -60,7 +60,9 @@ def test_but_for_cancel_and_time_to_live(
     assert "cancel can't be taken back" in said
 
 
-@pytest.mark.parametrize("key", ["secrets/x", "results/x/1", "inbox/../images/x", "/inbox/x", "inbox/", ""])
+@pytest.mark.parametrize(
+    "key", ["secrets/x", "results/x/1", "inbox/../images/x", "/inbox/x", "inbox/", ""]
+)
 def test_keys_elsewhere_are_refused(refused: Callable[..., str], key: str) -> None:
     said = refused("create", "-f", "-", input=manifest("elsewhere", {"image": {"key": key}}))
     assert "spec.image.key" in said
@@ -74,7 +76,9 @@ def test_only_a_job_in_processing_can_be_done(
     kubectl("create", "-f", "-", input=manifest("undone", spec))
     try:
         change = '{"status": {"phase": "done"}}'
-        said = refused("patch", "imagejob", "undone", "--subresource=status", "--type=merge", "-p", change)
+        said = refused(
+            "patch", "imagejob", "undone", "--subresource=status", "--type=merge", "-p", change
+        )
         assert "only a job in processing can be done" in said
     finally:
         kubectl("delete", "imagejob", "undone")

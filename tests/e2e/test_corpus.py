@@ -21,36 +21,53 @@ def test_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]
         if answer.status_code != 202:
             problem = answer.json()
             return Outcome(answer.status_code, problem["reason"], problem["detail"])
+
         status = ended(answer.json()["job_id"])
         if status["status"] == "failed":
             return Outcome(202, status["error"]["reason"], status["error"]["message"])
+
         result = api.get(f"/result/{status['job_id']}").json()
         return Outcome(202, None, result["description"], result["facts"])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = dict(zip(CASES, pool.map(outcome, CASES.values()), strict=True))
-    assert {name: wrong for name, case in CASES.items() if (wrong := case.differences(outcomes[name]))} == {}
+
+    assert {
+        name: wrong for name, case in CASES.items() if (wrong := case.differences(outcomes[name]))
+    } == {}
 
 
 def test_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
     def put(name: str) -> Outcome:
-        answer = api.post(f"/inbox/odd/{NAMES[name]}", files={"file": ("odd.bin", CASES[name].data)})
+        answer = api.post(
+            f"/inbox/odd/{NAMES[name]}", files={"file": ("odd.bin", CASES[name].data)}
+        )
         if answer.is_success:
             assert answer.json()["spec"] == {"image": {"key": f"inbox/odd/{NAMES[name]}"}}
             return Outcome(202, None, "")
+
         problem = answer.json()
         return Outcome(answer.status_code, problem["reason"], problem["detail"])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = dict(zip(CASES, pool.map(put, CASES), strict=True))
+
     assert {name for name, outcome in outcomes.items() if outcome.status == 202} == set(TAKEN)
     refused = CASES.keys() - TAKEN.keys()
-    assert {name: wrong for name in refused if (wrong := CASES[name].differences(outcomes[name]))} == {}
+    assert {
+        name: wrong for name in refused if (wrong := CASES[name].differences(outcomes[name]))
+    } == {}
 
-    kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs()}))
-    done = wait_for(lambda: statuses(kubectl), lambda found: all(map(is_finished, found.values())), 120)
+    kubectl(
+        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs()})
+    )
+    done = wait_for(
+        lambda: statuses(kubectl), lambda found: all(map(is_finished, found.values())), 120
+    )
     outcomes = {name: of_status(done[NAMES[name]]) for name in TAKEN}
-    assert {name: wrong for name, case in TAKEN.items() if (wrong := case.differences(outcomes[name]))} == {}
+    assert {
+        name: wrong for name, case in TAKEN.items() if (wrong := case.differences(outcomes[name]))
+    } == {}
     kubectl("delete", "imagejobs", "--selector", "corpus=odd", "--wait=false")
 
 
@@ -68,7 +85,9 @@ def jobs() -> list[dict[str, Any]]:
 
 
 def statuses(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
-    items = json.loads(kubectl("get", "imagejobs", "--selector", "corpus=odd", "-o", "json"))["items"]
+    items = json.loads(kubectl("get", "imagejobs", "--selector", "corpus=odd", "-o", "json"))[
+        "items"
+    ]
     return {item["metadata"]["name"]: item.get("status", {}) for item in items}
 
 

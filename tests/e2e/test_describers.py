@@ -21,10 +21,17 @@ def apply(kubectl: Callable[..., str]) -> Iterator[Apply]:
 
     def run(name: str, **spec: Any) -> None:
         names.append(name)
-        body = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": name}}
-        kubectl("apply", "-f", "-", input=json.dumps({**body, "spec": {"provider": "metadata", **spec}}))
+        body = {
+            "apiVersion": "vision-node.dev/v1alpha1",
+            "kind": "Describer",
+            "metadata": {"name": name},
+        }
+        kubectl(
+            "apply", "-f", "-", input=json.dumps({**body, "spec": {"provider": "metadata", **spec}})
+        )
 
     yield run
+
     for name in set(names):
         kubectl("delete", "describer", name, "--ignore-not-found")
         wait_for(lambda name=name: workers(kubectl, name), lambda left: not left)  # type: ignore[misc]
@@ -52,7 +59,16 @@ def ready(kubectl: Callable[..., str], describer: str) -> Json:
 
 def test_the_values_describer_is_there(kubectl: Callable[..., str], api: httpx.Client) -> None:
     heads, line = kubectl("get", "describer", "metadata").splitlines()
-    assert heads.split() == ["NAME", "PROVIDER", "READY", "REASON", "WORKERS", "QUEUED", "PROCESSING", "AGE"]
+    assert heads.split() == [
+        "NAME",
+        "PROVIDER",
+        "READY",
+        "REASON",
+        "WORKERS",
+        "QUEUED",
+        "PROCESSING",
+        "AGE",
+    ]
     assert line.split()[:3] == ["metadata", "metadata", "True"]
     assert "MESSAGE" in kubectl("get", "describers", "-o", "wide").splitlines()[0]
     (found,) = [d for d in api.get("/describers").json()["describers"] if d["name"] == "metadata"]
@@ -142,7 +158,8 @@ def no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.mark.parametrize(
-    ("resource", "words"), [("count/jobs.batch", "exceeded quota: tight"), ("pods", "kubectl describe job")]
+    ("resource", "words"),
+    [("count/jobs.batch", "exceeded quota: tight"), ("pods", "kubectl describe job")],
 )
 def test_without_room_it_says_so_and_goes_on(
     kubectl: Callable[..., str],
@@ -159,13 +176,19 @@ def test_without_room_it_says_so_and_goes_on(
     assert ended(submit(photo.read_bytes(), describer=name))["status"] == "done"
     no_more(resource)
     apply(name, minWorkers=2)
-    condition = wait_for(lambda: ready(kubectl, name), lambda said: said.get("reason") == "NoRoom")
+    condition = wait_for(
+        lambda: ready(kubectl, name), lambda said: said.get("reason") == "InsufficientResources"
+    )
     assert condition["status"] == "True"
     assert words in condition["message"]
     uid = kubectl("get", "describer", name, "-o", "jsonpath={.metadata.uid}")
     selector = f"involvedObject.uid={uid}"
-    events = json.loads(kubectl("get", "events", "--field-selector", selector, "-o", "json"))["items"]
-    assert [(event["type"], event["reason"]) for event in events] == [("Warning", "NoRoom")]
+    events = json.loads(kubectl("get", "events", "--field-selector", selector, "-o", "json"))[
+        "items"
+    ]
+    assert [(event["type"], event["reason"]) for event in events] == [
+        ("Warning", "InsufficientResources")
+    ]
     assert ended(submit(photo.read_bytes(), describer=name))["status"] == "done"
     kubectl("delete", "resourcequota", "tight")
     wait_for(lambda: ready(kubectl, name), lambda said: said["reason"] == "Serving", seconds=120)
@@ -193,14 +216,19 @@ def test_a_deleted_describer(
     kubectl("delete", "describer", "passing")
     wait_for(lambda: workers(kubectl, "passing"), lambda left: not left)
     answer = wait_for(
-        lambda: api.post("/submit", files={"file": photo.read_bytes()}, data={"describer": "passing"}),
+        lambda: api.post(
+            "/submit", files={"file": photo.read_bytes()}, data={"describer": "passing"}
+        ),
         lambda answer: answer.status_code != 202,
     )
     assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
 
 
 def test_a_failed_imagejob_has_one_event(
-    kubectl: Callable[..., str], submit: Callable[..., str], ended: Callable[[str], Json], photo: Path
+    kubectl: Callable[..., str],
+    submit: Callable[..., str],
+    ended: Callable[[str], Json],
+    photo: Path,
 ) -> None:
     good = submit(photo.read_bytes())
     broken = submit(photo.read_bytes()[:5000])
@@ -222,12 +250,20 @@ def test_a_failed_imagejob_has_one_event(
         ("odd", {"minWorkers": 3}, "minWorkers can't be greater than maxWorkers"),
         ("odd", {"isolation": "total"}, "spec.isolation"),
         ("odd", {"provider": "../sh"}, "spec.provider"),
-        ("odd", {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec"}}}]}, "fieldRef"),
+        (
+            "odd",
+            {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec"}}}]},
+            "fieldRef",
+        ),
         ("odd", {"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
     ],
 )
 def test_what_is_no_describer_is_refused(
     refused: Callable[..., str], name: str, spec: Json, words: str
 ) -> None:
-    body = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": name}}
+    body = {
+        "apiVersion": "vision-node.dev/v1alpha1",
+        "kind": "Describer",
+        "metadata": {"name": name},
+    }
     assert words in refused("create", "-f", "-", input=json.dumps({**body, "spec": spec}))

@@ -43,22 +43,34 @@ ODD: dict[str, tuple[bytes, Facts]] = {
     "JPEG grey": (encoded(halves("L"), "JPEG"), shown(64, 48, "JPEG", "L")),
     "JPEG CMYK": (encoded(halves("CMYK"), "JPEG"), shown(64, 48, "JPEG", "CMYK", colorMode="CMYK")),
     "JPEG progressive": (encoded(halves(), "JPEG", progressive=True), shown(64, 48, "JPEG", "RGB")),
-    "JPEG 1080p": (encoded(noise(1920, 1080), "JPEG"), shown(1920, 1080, "JPEG", "RGB", aspectRatio="16:9")),
+    "JPEG 1080p": (
+        encoded(noise(1920, 1080), "JPEG"),
+        shown(1920, 1080, "JPEG", "RGB", aspectRatio="16:9"),
+    ),
     "JPEG turned 3": (turned(3), shown(64, 48, "JPEG", "RGB", exifOrientation=3)),
-    "JPEG turned 6": (turned(6), shown(48, 64, "JPEG", "RGB", exifOrientation=6, orientation="portrait")),
+    "JPEG turned 6": (
+        turned(6),
+        shown(48, 64, "JPEG", "RGB", exifOrientation=6, orientation="portrait"),
+    ),
     "JPEG turned 8": (turned(8), shown(48, 64, "JPEG", "RGB", exifOrientation=8, storedWidth=64)),
     "WebP": (encoded(halves(), "WebP"), shown(64, 48, "WebP", "RGB")),
     "WebP alpha": (
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "WebP", lossless=True),
         shown(64, 48, "WebP", "RGBA", transparent=True),
     ),
-    "WebP moving": (animation("WebP"), shown(64, 48, "WebP", "RGBA", frames=4, animationSeconds=1.0)),
+    "WebP moving": (
+        animation("WebP"),
+        shown(64, 48, "WebP", "RGBA", frames=4, animationSeconds=1.0),
+    ),
     "GIF": (encoded(halves("P"), "GIF"), shown(64, 48, "GIF", "P", frames=1)),
     "GIF moving": (animation("GIF"), shown(64, 48, "GIF", "P", frames=4, animationSeconds=1.0)),
     "AVIF": (encoded(halves(), "AVIF"), shown(64, 48, "AVIF", "RGB")),
     "BMP": (encoded(halves(), "BMP"), shown(64, 48, "BMP", "RGB")),
     "BMP 1 bit": (encoded(halves("1"), "BMP"), shown(64, 48, "BMP", "1")),
-    "one pixel": (encoded(Image.new("RGB", (1, 1)), "PNG"), shown(1, 1, "PNG", "RGB", orientation="square")),
+    "one pixel": (
+        encoded(Image.new("RGB", (1, 1)), "PNG"),
+        shown(1, 1, "PNG", "RGB", orientation="square"),
+    ),
     "very thin": (encoded(Image.new("RGB", (1, 5000)), "PNG"), shown(1, 5000, "PNG", "RGB")),
 }
 
@@ -77,7 +89,10 @@ def test_all_at_once(
         return ended(job_id), api.get(f"/result/{job_id}").json()
 
     with ThreadPoolExecutor(len(pictures)) as pool:
-        answers = dict(zip(pictures, pool.map(described, (p[0] for p in pictures.values())), strict=True))
+        answers = dict(
+            zip(pictures, pool.map(described, (p[0] for p in pictures.values())), strict=True)
+        )
+
     for name, (status, result) in answers.items():
         assert status["status"] == "done", (name, status)
         expected = pictures[name][1]
@@ -95,7 +110,9 @@ def bomb(side: int) -> bytes:
     """Return a PNG of some 60 bytes that declares side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
@@ -104,7 +121,11 @@ def bomb(side: int) -> bytes:
 HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "empty": (b"", 400, "EmptyImage"),
     "text": (b"not an image\n" * 100, 415, "UnsupportedFormat"),
-    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>', 415, "UnsupportedFormat"),
+    "svg": (
+        b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>',
+        415,
+        "UnsupportedFormat",
+    ),
     "pdf": (b"%PDF-1.7\n", 415, "UnsupportedFormat"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "UnsupportedFormat"),
     "psd": (b"8BPS\x00\x01" + bytes(40), 415, "UnsupportedFormat"),

@@ -43,6 +43,7 @@ def program(name: str, *arguments: str, stdin: str = "", **environment: str) -> 
         check=False,
     )
     assert done.returncode == 0, f"{name} {' '.join(arguments)}: {done.stderr}{done.stdout}"
+
     return done.stdout
 
 
@@ -67,14 +68,27 @@ class Second:
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         aim = {"KUBECONFIG": str(self.kubeconfig)}
-        return program(str(self.first.kubectl_path), "--namespace", NAMESPACE, *arguments, stdin=stdin, **aim)
+        return program(
+            str(self.first.kubectl_path), "--namespace", NAMESPACE, *arguments, stdin=stdin, **aim
+        )
 
     def create(self, folder: Path) -> None:
         """Create it; kind waits until the node is ready."""
-        image = docker("inspect", f"{self.first.name}-control-plane", "--format", "{{.Config.Image}}").strip()
+        image = docker(
+            "inspect", f"{self.first.name}-control-plane", "--format", "{{.Config.Image}}"
+        ).strip()
         config = folder / "kind.json"
         config.write_text(json.dumps(self.configuration(image, folder)))
-        create = ("create", "cluster", "--name", self.name, "--image", image, "--config", str(config))
+        create = (
+            "create",
+            "cluster",
+            "--name",
+            self.name,
+            "--image",
+            image,
+            "--config",
+            str(config),
+        )
         program(self.kind, *create, "--kubeconfig", str(self.kubeconfig), "--wait", "60s")
 
     def configuration(self, image: str, folder: Path) -> Json:
@@ -83,9 +97,11 @@ class Second:
         mapping = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": address}
         node: Json = {"role": "control-plane", "extraPortMappings": [mapping]}
         networking: Json = {"ipFamily": self.family}
+
         if image.startswith(HOME_MADE):
             networking["kubeProxyMode"] = "nftables"
             node["extraMounts"] = [self._network(folder), self._name_servers()]
+
         head = {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4"}
         return {**head, "networking": networking, "nodes": [node]}
 
@@ -98,7 +114,12 @@ class Second:
         ]
         file = folder / CNI.name
         file.write_text(json.dumps(network))
-        return {"hostPath": str(file), "containerPath": f"/etc/cni/net.d/{CNI.name}", "readOnly": True}
+
+        return {
+            "hostPath": str(file),
+            "containerPath": f"/etc/cni/net.d/{CNI.name}",
+            "readOnly": True,
+        }
 
     def _name_servers(self) -> Json:
         path = "/etc/kubelet-resolv.conf"
@@ -116,7 +137,15 @@ class Second:
         assert save.returncode == 0
 
     def delete(self) -> None:
-        program(self.kind, "delete", "cluster", "--name", self.name, "--kubeconfig", str(self.kubeconfig))
+        program(
+            self.kind,
+            "delete",
+            "cluster",
+            "--name",
+            self.name,
+            "--kubeconfig",
+            str(self.kubeconfig),
+        )
 
 
 def free_port() -> int:
@@ -126,15 +155,19 @@ def free_port() -> int:
 
 
 @pytest.fixture(params=WANTED)
-def second(request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: Path) -> Iterator[Second]:
+def second(
+    request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: Path
+) -> Iterator[Second]:
     """A cluster of that family, deleted at the end."""
     if docker("network", "inspect", "kind", "--format", "{{.EnableIPv6}}").strip() != "true":
         pytest.skip("this machine's Docker gives kind's network no IPv6 addresses")
+
     family = request.param
     name = f"{kind_cluster.name}-{family}"
     kind = str(request.config.getoption("kind_bin") or "kind")
     made = Second(name, family, tmp_path / "kubeconfig", free_port(), kind, kind_cluster)
     made.delete()  # what an earlier run has left
+
     try:
         made.create(tmp_path)
         yield made
@@ -142,7 +175,9 @@ def second(request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: 
         made.delete()
 
 
-def test_the_system_works_with_ipv6_alone_and_with_both(second: Second, helm: Helm, photo: Path) -> None:
+def test_the_system_works_with_ipv6_alone_and_with_both(
+    second: Second, helm: Helm, photo: Path
+) -> None:
     images = helm.values_of(RELEASE, NAMESPACE)["images"]
     second.load(list(images.values()))
     policy = "PreferDualStack" if second.family == "dual" else ""
@@ -154,18 +189,27 @@ def test_the_system_works_with_ipv6_alone_and_with_both(second: Second, helm: He
     assert "64x48 pixels" in there("test", RELEASE, *place, *TIMEOUT)
 
     pods = json.loads(second.kubectl("get", "pods", "-o", "json"))["items"]
-    of_api = [pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "api"]
+    of_api = [
+        pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "api"
+    ]
     addresses = [it["ip"] for it in of_api[0]["status"]["podIPs"]]
-    assert [":" in address for address in addresses] == [":" in net for net in FAMILIES[second.family]]
+    assert [":" in address for address in addresses] == [
+        ":" in net for net in FAMILIES[second.family]
+    ]
     for address in addresses:
         assert answers_within(second, address), f"the API does not answer at {address}"
 
     host = "[::1]" if second.family == "ipv6" else "127.0.0.1"
-    with httpx.Client(base_url=f"http://{host}:{second.port}", timeout=30, trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"http://{host}:{second.port}", timeout=30, trust_env=False
+    ) as client:
         submitted = client.post("/submit", files={"file": ("photo", photo.read_bytes())})
         assert submitted.status_code == 202, submitted.text
         status = f"/status/{submitted.json()['job_id']}"
-        ended = wait_for(lambda: client.get(status).json(), lambda it: it["status"] in {"done", "failed"})
+        ended = wait_for(
+            lambda: client.get(status).json(), lambda it: it["status"] in {"done", "failed"}
+        )
+
     assert ended["status"] == "done"
 
 

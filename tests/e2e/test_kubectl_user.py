@@ -36,6 +36,7 @@ def watch(kind_cluster: KindCluster) -> Iterator[subprocess.Popen[str]]:
         "-o",
         "custom-columns=:.metadata.name,:.status.phase",
     ]
+
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.terminate()
@@ -73,13 +74,19 @@ def test_the_inbox(api: httpx.Client, photos: list[Path]) -> None:
     found = api.get("/inbox", params={"prefix": "there/", "limit": 1}).json()
     assert [it["name"] for it in found["objects"]] == ["there/a.jpg"]
     query = {"prefix": "there/", "cursor": found["next_cursor"]}
-    assert [it["name"] for it in api.get("/inbox", params=query).json()["objects"]] == ["there/b.jpg"]
+    assert [it["name"] for it in api.get("/inbox", params=query).json()["objects"]] == [
+        "there/b.jpg"
+    ]
     assert api.get("/inbox/there/a.jpg").json()["sha256"] == hashlib.sha256(second).hexdigest()
 
     for name in ("there/a.jpg", "there/b.jpg"):
         assert api.delete(f"/inbox/{name}").status_code == 204
+
     assert api.delete("/inbox/there/a.jpg").json()["reason"] == "ObjectNotFound"
-    assert api.get("/inbox", params={"prefix": "there/"}).json() == {"objects": [], "next_cursor": None}
+    assert api.get("/inbox", params={"prefix": "there/"}).json() == {
+        "objects": [],
+        "next_cursor": None,
+    }
 
 
 def test_of_many_that_want_a_name_one_gets_it(api: httpx.Client, photos: list[Path]) -> None:
@@ -109,17 +116,17 @@ def test_an_unfinished_job_keeps_its_image(
 
 EXPIRE = """
 import asyncio, datetime
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_operator.runtime.kopf_handlers import installed_at
 from vision_node_operator.runtime.inbox_expiry import InboxExpiry
 from vision_node_operator.settings import Settings
 async def main():
-    async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
+    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as store:
         day = datetime.timedelta(days=1)
         since = await installed_at(kube, Settings.from_env())
-        expiry = InboxExpiry(store, ImageJobs(kube, 'vision-node'), kube, day, {}, since)
+        expiry = InboxExpiry(store, ImageJobClient(kube, 'vision-node'), kube, day, {}, since)
         # As if it were the day after tomorrow.
         await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
 asyncio.run(main())
@@ -130,6 +137,7 @@ def test_the_inbox_expires(api: httpx.Client, kubectl: Callable[..., str], photo
     """With the operator's own rights in the bucket; what an unfinished job names stays."""
     for name in ("old.jpg", "needed.jpg"):
         assert put(api, name, photo.read_bytes())[0] in {200, 201}
+
     job = JOB.replace("by-hand", "needs").replace("photo.jpg", "needed.jpg")
     kubectl("create", "-f", "-", input=job + "  describer: nobody\n")
     kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", EXPIRE)
@@ -168,13 +176,13 @@ def test_deleting_a_job_removes_its_image(
 
 SWEEP = """
 import asyncio, datetime
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_operator.runtime.garbage_collector import Garbage
 async def main():
-    async with Kube.connect('test') as kube, Store.open(StoreSettings.from_env()) as store:
-        garbage = Garbage(store, ImageJobs(kube, 'vision-node'), kube)
+    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as store:
+        garbage = Garbage(store, ImageJobClient(kube, 'vision-node'), kube)
         # As if it were tomorrow: what is an hour old is swept.
         await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
 asyncio.run(main())
@@ -209,12 +217,13 @@ def in_bucket(kubectl: Callable[..., str], call: str) -> str:
         "import asyncio\n"
         "from vision_node_contract.clients.bucket import *\n"
         "async def main():\n"
-        "    async with Store.open(StoreSettings.from_env()) as store:\n"
+        "    async with Bucket.open(BucketSettings.from_env()) as store:\n"
         f"        await {call}\n"
         "try: asyncio.run(main())\n"
         "except ObjectNotFoundError: print('gone')\n"
         "else: print('done')\n"
     )
+
     return kubectl("exec", "deploy/vision-node-api", "--", "python", "-c", code).strip()
 
 
@@ -226,7 +235,14 @@ def test_jobs_expire(
 ) -> None:
     job_id = submit(photo.read_bytes())
     ended(job_id)
-    kubectl("patch", "imagejob", job_id, "--type=merge", "-p", '{"spec": {"ttlSecondsAfterFinished": 0}}')
+    kubectl(
+        "patch",
+        "imagejob",
+        job_id,
+        "--type=merge",
+        "-p",
+        '{"spec": {"ttlSecondsAfterFinished": 0}}',
+    )
     kubectl("wait", "--for=delete", f"imagejob/{job_id}", "--timeout=60s")
 
 

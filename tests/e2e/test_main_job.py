@@ -30,7 +30,12 @@ def test_a_photograph_goes_queued_processing_done(
     assert "- Dimensions: 640x427 pixels" in result["description"]
     assert (result["_generated_by"], result["describer"]) == ("vision-node-gpt", "metadata")
     facts = result["facts"]
-    assert (facts["format"], facts["mode"], facts["width"], facts["height"]) == ("JPEG", "RGB", 640, 427)
+    assert (facts["format"], facts["mode"], facts["width"], facts["height"]) == (
+        "JPEG",
+        "RGB",
+        640,
+        427,
+    )
 
     job = imagejob(job_id)
     conditions = {c["type"]: c for c in job["status"]["conditions"]}
@@ -52,12 +57,15 @@ def test_ten_photographs_at_once(
     with ThreadPoolExecutor(len(photos)) as pool:
         job_ids = list(pool.map(lambda path: submit(path.read_bytes()), photos))
         statuses = list(pool.map(ended, job_ids))
+
     assert [s["status"] for s in statuses] == ["done"] * len(photos)
     for path, job_id in zip(photos, job_ids, strict=True):
         facts = api.get(f"/result/{job_id}").json()["facts"]
         with Image.open(path) as image:
             expected = (image.width, image.height, image.format, image.mode)
-        assert (facts["width"], facts["height"], facts["format"], facts["mode"]) == expected, path.name
+        assert (facts["width"], facts["height"], facts["format"], facts["mode"]) == expected, (
+            path.name
+        )
 
 
 def corrupt(photo: Path) -> bytes:
@@ -129,6 +137,7 @@ def test_client_says_what_is_wrong(url: str, photo: Path, tmp_path: Path) -> Non
         run = client(url, path)
         assert (run.returncode, run.stdout) == (1, "")
         assert words in run.stderr
+
     assert "can't be read" in client(url, tmp_path / "missing.jpg").stderr
     assert "does not answer" in client("http://127.0.0.1:1", photo).stderr
 

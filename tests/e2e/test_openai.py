@@ -29,7 +29,18 @@ RESTRICTED = {
 }
 
 RESULT_FIELDS = {
-    *("job_id", "status", "description", "alt", "caption", "tags", "text", "language", "facts", "model"),
+    *(
+        "job_id",
+        "status",
+        "description",
+        "alt",
+        "caption",
+        "tags",
+        "text",
+        "language",
+        "facts",
+        "model",
+    ),
     *("fallback", "usage", "warnings", "describer", "seconds", "_generated_by"),
 }
 
@@ -48,7 +59,10 @@ def fake_openai(image: str) -> list[Json]:
         "command": ["python", "-m", "fakes.openai", "--port", "8080"],
         "env": [{"name": "PYTHONPATH", "value": "/own"}],
         "securityContext": RESTRICTED,
-        "readinessProbe": {"httpGet": {"path": "/admin/requests", "port": 8080}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": "/admin/requests", "port": 8080},
+            "periodSeconds": 1,
+        },
         "volumeMounts": [{"name": "own", "mountPath": "/own/fakes"}],
     }
     user = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -60,6 +74,7 @@ def fake_openai(image: str) -> list[Json]:
         "volumes": [{"name": "own", "configMap": {"name": FAKE}}],
     }
     files = {path.name: path.read_text() for path in Path("tests/fakes").glob("*.py")}
+
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": files},
         {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "labels": labels}, "spec": spec},
@@ -70,7 +85,12 @@ def fake_openai(image: str) -> list[Json]:
             "spec": {"selector": labels, "ports": [{"port": 8080}]},
         },
         *(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"KEY": key}}
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name},
+                "stringData": {"KEY": key},
+            }
             for name, key in (("right-key", KEY), ("wrong-key", WRONG_KEY))
         ),
     ]
@@ -96,7 +116,9 @@ class Fake:
 
 @pytest.fixture(scope="module")
 def provider(kubectl: Kubectl) -> Iterator[Fake]:
-    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": fake_openai(api_image(kubectl))})
+    manifest = json.dumps(
+        {"apiVersion": "v1", "kind": "List", "items": fake_openai(api_image(kubectl))}
+    )
     kubectl("apply", "--server-side", "-f", "-", input=manifest)
     kubectl("wait", "--for=condition=Ready", f"pod/{FAKE}", "--timeout=60s")
     yield Fake(kubectl)
@@ -124,8 +146,11 @@ def until_ready_says(kubectl: Kubectl, describer: str, reason: str) -> Json:
 def assert_no_key_shows(kubectl: Kubectl) -> None:
     """Look for the keys where they must never be: logs, statuses, Events."""
     seen = kubectl("get", "imagejobs,describers,events,leases,jobs,pods", "-o", "json")
-    for pod in kubectl("get", "pods", "-l", "app.kubernetes.io/name=vision-node", "-o", "name").split():
+    for pod in kubectl(
+        "get", "pods", "-l", "app.kubernetes.io/name=vision-node", "-o", "name"
+    ).split():
         seen += kubectl("logs", pod, "--all-containers", "--ignore-errors")
+
     assert len(seen) > 10_000, "there is nothing to look through"
     assert KEY not in seen
     assert WRONG_KEY not in seen
@@ -153,7 +178,11 @@ def test_an_applied_describer_asks_its_provider(
     result = api.get(f"/result/{status['job_id']}").json()
     assert result.keys() == RESULT_FIELDS
     assert result["description"] == f"Image Description:\n{ANSWER['description']}"
-    assert (result["describer"], result["model"], result["fallback"]) == ("gpt", "gpt-4o-mini", None)
+    assert (result["describer"], result["model"], result["fallback"]) == (
+        "gpt",
+        "gpt-4o-mini",
+        None,
+    )
     assert result["usage"] == {"inputTokens": 1000, "outputTokens": 90}
     assert result["_generated_by"] == "vision-node-gpt"
     (asked,) = fake.asked()
@@ -191,18 +220,27 @@ def test_what_is_wrong_shows_within_one_attempt_until_it_is_mended(
 
     for reason, spec in wrong.items():
         apply(names[reason], **spec)
+
     for reason, status in described().items():
-        assert (status["status"], status["attempts"], status["error"]["reason"]) == ("failed", 1, reason)
+        assert (status["status"], status["attempts"], status["error"]["reason"]) == (
+            "failed",
+            1,
+            reason,
+        )
         said = until_ready_says(kubectl, names[reason], reason)
         assert (said["status"], said["message"]) == ("False", status["error"]["message"])
         assert reason in kubectl("get", "describer", names[reason])
-    listed = {d["name"]: (d["ready"], d["reason"]) for d in api.get("/describers").json()["describers"]}
+
+    listed = {
+        d["name"]: (d["ready"], d["reason"]) for d in api.get("/describers").json()["describers"]
+    }
     assert {reason: listed[name] for reason, name in names.items()} == {
         reason: (False, reason) for reason in wrong
     }
     assert_no_key_shows(kubectl)
     for name in names.values():
         apply(name, **asking())
+
     assert {status["status"] for status in described().values()} == {"done"}
     for name in names.values():
         kubectl("wait", "--for=condition=Ready", f"describer/{name}", "--timeout=30s")
@@ -217,11 +255,15 @@ def test_an_outage_and_a_rate_limit_cost_no_image(
     ended: Callable[[str], Json],
 ) -> None:
     apply("shaky", **asking(fallback="metadata", maxAttempts=2, concurrency=8))
-    wait_for(lambda: condition(kubectl, "shaky", "FallbackReady"), lambda said: said.get("status") == "True")
+    wait_for(
+        lambda: condition(kubectl, "shaky", "FallbackReady"),
+        lambda said: said.get("status") == "True",
+    )
     fake.script("rate_limited")
     picture = hostile_photo()
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(lambda _: submit(picture, describer="shaky"), range(50)))
+
     wait_for(fake.asked, lambda asked: len(asked) >= 5)
     fake.script("server_error", "quotes_key", "quotes_key")
 
@@ -255,8 +297,8 @@ def test_a_backlog_waits_in_the_queue_for_the_rate(
     at = [asked["at"] for asked in fake.asked()]
     assert len(at) == 8
     assert at[-1] - at[0] > 5, "at most two at once, then one a second"
-    # On a busy machine an image may take more than a second, which keeps a second worker busy; the queue
-    # alone, without the rate, would have launched four.
+    # On a busy machine an image may take more than a second, which keeps a second worker busy; the
+    # queue alone, without the rate, would have launched four.
     assert len(workers(kubectl, "slow")) <= 2
 
 
@@ -274,7 +316,7 @@ def test_a_fallback_of_another_image_is_told(kubectl: Kubectl, apply: Apply) -> 
     apply("other", image="registry.invalid/other:1")
     apply("hopeful", fallback="other")
     said = wait_for(lambda: condition(kubectl, "hopeful", "FallbackReady"), bool)
-    assert (said["status"], said["reason"]) == ("False", "CannotStandIn")
+    assert (said["status"], said["reason"]) == ("False", "FallbackUnavailable")
 
 
 def test_a_container_of_ones_own_has_neither_token_nor_credentials(
@@ -310,7 +352,11 @@ def test_a_container_of_ones_own_has_neither_token_nor_credentials(
 
 
 def test_a_class_of_ones_own(
-    apply: Apply, api: httpx.Client, photo: Path, submit: Callable[..., str], ended: Callable[[str], Json]
+    apply: Apply,
+    api: httpx.Client,
+    photo: Path,
+    submit: Callable[..., str],
+    ended: Callable[[str], Json],
 ) -> None:
     """As in an image built from ours, without the building: the class is written where Python finds it."""
     start = (
@@ -327,6 +373,12 @@ def test_a_class_of_ones_own(
 
 
 def test_a_sidecar_goes_with_the_provider_that_asks_it(refused: Callable[..., str]) -> None:
-    body = {"apiVersion": "vision-node.dev/v1alpha1", "kind": "Describer", "metadata": {"name": "odd"}}
+    body = {
+        "apiVersion": "vision-node.dev/v1alpha1",
+        "kind": "Describer",
+        "metadata": {"name": "odd"},
+    }
     spec = {"provider": "metadata", "sidecar": {"image": "mine:1"}}
-    assert "provider: http" in refused("create", "-f", "-", input=json.dumps({**body, "spec": spec}))
+    assert "provider: http" in refused(
+        "create", "-f", "-", input=json.dumps({**body, "spec": spec})
+    )

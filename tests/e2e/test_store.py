@@ -57,7 +57,9 @@ def test_an_unsigned_upload_in_a_users_name_is_refused(store: httpx.Client, user
         "X-Amz-SignedHeaders": "host",
         "X-Amz-Signature": SIGNATURE,
     }
-    answer = store.put(f"/vision-node/{KEY}", params=query, headers=unsigned(6), content=chunked(b"forged"))
+    answer = store.put(
+        f"/vision-node/{KEY}", params=query, headers=unsigned(6), content=chunked(b"forged")
+    )
     assert "NotImplemented" in answer.text
     assert answer.status_code == 501
 

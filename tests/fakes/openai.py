@@ -48,11 +48,18 @@ def error(
     """Return an error as OpenAI words it (platform.openai.com/docs/guides/error-codes)."""
     kind = "insufficient_quota" if code == "insufficient_quota" else "invalid_request_error"
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-    return JSONResponse(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
+    return JSONResponse(
+        body, status, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def answered(
-    body: Json, text: str | None, *, finish: str = "stop", refusal: str | None = None, **headers: str
+    body: Json,
+    text: str | None,
+    *,
+    finish: str = "stop",
+    refusal: str | None = None,
+    **headers: str,
 ) -> Response:
     """Return a whole answer in the protocol that `body` asks in."""
     build = _response if "input" in body else _completion
@@ -62,7 +69,9 @@ def answered(
 
 def _response(model: str, text: str | None, finish: str, refusal: str | None) -> Json:
     said: Json = {"type": "output_text", "text": text, "annotations": []}
-    content = [{"type": "refusal", "refusal": refusal}] if refusal else [said] if text is not None else []
+    content = (
+        [{"type": "refusal", "refusal": refusal}] if refusal else [said] if text is not None else []
+    )
     incomplete = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(finish)
     message = {
         "type": "message",
@@ -71,6 +80,7 @@ def _response(model: str, text: str | None, finish: str, refusal: str | None) ->
         "status": "completed",
         "content": content,
     }
+
     return {
         "id": "resp_1",
         "object": "response",
@@ -107,7 +117,9 @@ def _completion(model: str, text: str | None, finish: str, refusal: str | None) 
 
 def _rate_limited(body: Json, retry_after: str | None = "1", **headers: str) -> Response:
     wait = {"retry_after": retry_after} if retry_after else {}
-    return error(429, "Rate limit reached for requests", code="rate_limit_exceeded", **wait, **headers)
+    return error(
+        429, "Rate limit reached for requests", code="rate_limit_exceeded", **wait, **headers
+    )
 
 
 def _quoted_key(body: Json) -> Response:
@@ -129,7 +141,10 @@ FAULTS: dict[str, Callable[..., Response]] = {
     "quotes_key": _quoted_key,
     "forbidden": lambda body: error(403, "You are not allowed to sample from this model"),
     "retired": lambda body: error(
-        404, f"The model `{body['model']}` has been deprecated", code="model_not_found", param="model"
+        404,
+        f"The model `{body['model']}` has been deprecated",
+        code="model_not_found",
+        param="model",
     ),
     "filtered_request": lambda body: error(400, "The response was filtered", code="content_filter"),
     "filtered_answer": lambda body: answered(body, "", finish="content_filter"),
@@ -156,7 +171,9 @@ FAULTS: dict[str, Callable[..., Response]] = {
     "deprecated": lambda body: answered(
         body, json.dumps(ANSWER), deprecation="@1767225600", sunset="Thu, 14 Jan 2027 00:00:00 GMT"
     ),
-    "moved": lambda body: Response(status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}),
+    "moved": lambda body: Response(
+        status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}
+    ),
 }
 """What may come instead of an answer, by name; parameters are those of the function."""
 
@@ -186,6 +203,7 @@ class FakeOpenAI:
         how = {"fault": fault} if isinstance(fault, str) else dict(fault)
         name = how.pop("fault")
         await asyncio.sleep(how.pop("after", 0))
+
         return refusal(request.url.path, body, right_key=right_key) or FAULTS[name](body, **how)
 
     async def _script(self, request: Request) -> Response:
@@ -209,15 +227,25 @@ def refusal(path: str, body: Json, *, right_key: bool) -> Response | None:
     if body.get("model") not in MODELS:
         message = f"The model `{body.get('model')}` does not exist or you do not have access to it."
         return error(404, message, code="model_not_found")
+
     reasoning = str(body["model"]).startswith(("o", "gpt-5"))
     for field in {"temperature", "top_p", "max_tokens"} & body.keys() if reasoning else ():
         message = f"Unsupported parameter: '{field}' is not supported with this model."
         return error(400, message, param=field, code="unsupported_parameter")
-    schema = body["text"]["format"] if "text" in body else body.get("response_format", {}).get("json_schema")
+
+    schema = (
+        body["text"]["format"]
+        if "text" in body
+        else body.get("response_format", {}).get("json_schema")
+    )
+
     if schema and not _strict(schema):
         return error(
-            400, "Invalid schema: in strict mode all properties are required", param="text.format.schema"
+            400,
+            "Invalid schema: in strict mode all properties are required",
+            param="text.format.schema",
         )
+
     return (
         None
         if _picture(path, body)
@@ -242,7 +270,12 @@ def _picture(path: str, body: Json) -> bool:
     urls = [part["image_url"] for part in parts if "image_url" in part]
     urls = [url if isinstance(url, str) else url["url"] for url in urls]
     found = [re.fullmatch(r"data:image/(?:jpeg|png);base64,(.+)", url) for url in urls]
-    return len(found) == 1 and found[0] is not None and bool(base64.b64decode(found[0][1], validate=True))
+
+    return (
+        len(found) == 1
+        and found[0] is not None
+        and bool(base64.b64decode(found[0][1], validate=True))
+    )
 
 
 def main() -> None:

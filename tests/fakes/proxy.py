@@ -21,8 +21,11 @@ class Proxy:
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, version = first.split(" ")
         self.asked.append(f"{method} {target}")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines if line)}
+        headers = {
+            name.lower(): value for name, value in (line.split(": ", 1) for line in lines if line)
+        }
         self.logins.append(headers.pop("proxy-authorization", None))
+
         if method == "CONNECT":
             host, _, port = target.rpartition(":")
             upstream = await asyncio.open_connection(host.strip("[]"), int(port))
@@ -35,6 +38,7 @@ class Proxy:
                 f"{name}: {value}\r\n" for name, value in {**headers, "connection": "close"}.items()
             )
             upstream[1].write(f"{method} {path} {version}\r\n{told}\r\n".encode("latin-1"))
+
         await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
 
 

@@ -84,6 +84,7 @@ class FakeRekognition:
             return JSONResponse({"__type": "UnrecognizedClientException", "message": message}, 400)
         if self.next:
             return error(self.next.popleft())
+
         assert base64.b64decode(body["Image"]["Bytes"], validate=True)
         return JSONResponse(FOUND[operation], media_type=_JSON)
 

@@ -26,4 +26,7 @@ def setup_of(provider: str, url: str, timeout_seconds: float = DEFAULT_TIMEOUT_S
         "AWS_SECRET_ACCESS_KEY": "s",
         "AWS_REGION": "eu-west-1",
     }
-    return Setup(options=options[provider], timeout_seconds=timeout_seconds, environment=environment)
+
+    return Setup(
+        options=options[provider], timeout_seconds=timeout_seconds, environment=environment
+    )

@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from aiohttp import web
-from vision_node_contract.clients.bucket import StoreSettings
+from vision_node_contract.clients.bucket import BucketSettings
 
 Conditions = Literal["kept", "ignored", "unknown"]
 
@@ -34,7 +34,9 @@ class Stored:
     @property
     def etag(self) -> str:
         # Of bytes and age, so that storing the same bytes again is seen as a change, too.
-        return f'"{hashlib.sha256(self.data + self.modified.isoformat().encode()).hexdigest()[:32]}"'
+        return (
+            f'"{hashlib.sha256(self.data + self.modified.isoformat().encode()).hexdigest()[:32]}"'
+        )
 
 
 async def nothing(_: str) -> None:
@@ -69,6 +71,7 @@ class S3:
             return refusal(request, *self.fails)
         if not key:
             return self.listed(request)
+
         match request.method:
             case "PUT":
                 return await self.written(request, key)
@@ -84,10 +87,15 @@ class S3:
         found = self.objects.get(key)
         if found is None:
             return refusal(request, 404, "NoSuchKey")
-        headers = {"ETag": found.etag, "Last-Modified": format_datetime(found.modified, usegmt=True)}
+
+        headers = {
+            "ETag": found.etag,
+            "Last-Modified": format_datetime(found.modified, usegmt=True),
+        }
         headers |= {"Content-Type": found.media_type, "Content-Length": str(len(found.data))}
         if found.sha256:
             headers["x-amz-meta-sha256"] = found.sha256
+
         return web.Response(body=found.data, headers=headers)
 
     async def written(self, request: web.Request, key: str) -> web.StreamResponse:
@@ -98,6 +106,7 @@ class S3:
             return refusal(request, 501, "NotImplemented")
         if conditional and self.conditions == "kept" and not self.holds(request, key):
             return refusal(request, 412, "PreconditionFailed")
+
         sha256 = headers.get("x-amz-meta-sha256")
         assert sha256 is None or "x-amz-meta-sha256" in headers["Authorization"]
         self.objects[key] = Stored(data, datetime.now(UTC), headers["Content-Type"], sha256)
@@ -119,12 +128,15 @@ class S3:
         answer = web.Response(text=LIST.format(str(len(keys) > most).lower(), shown))
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             answer.enable_compression(web.ContentCoding.gzip)
+
         return answer
 
     def entry(self, key: str) -> str:
         found = self.objects[key]
         modified = found.modified.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return ENTRY.format(quote(key), modified, found.etag.replace('"', "&quot;"), len(found.data))
+        return ENTRY.format(
+            quote(key), modified, found.etag.replace('"', "&quot;"), len(found.data)
+        )
 
 
 def refusal(request: web.Request, status: int, code: str) -> web.Response:
@@ -133,15 +145,16 @@ def refusal(request: web.Request, status: int, code: str) -> web.Response:
 
 
 @asynccontextmanager
-async def serving_s3() -> AsyncIterator[tuple[S3, StoreSettings]]:
+async def serving_s3() -> AsyncIterator[tuple[S3, BucketSettings]]:
     """Serve an empty bucket; yield it and the settings to reach it."""
     s3, app = S3(), web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", s3.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
+
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
-        yield s3, StoreSettings(f"{host}:{port}", "bucket", "access", "top-secret", secure=False)
+        yield s3, BucketSettings(f"{host}:{port}", "bucket", "access", "top-secret", secure=False)
     finally:
         await runner.cleanup()

@@ -16,7 +16,9 @@ _PATIENCE_SECONDS = 10.0
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve `app` and yield its address, `http://127.0.0.1:<port>`; requests that hang end with it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=0)
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="off", timeout_graceful_shutdown=0
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()

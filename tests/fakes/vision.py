@@ -38,24 +38,38 @@ FOUND: Json = {
 def error(status: int, message: str, *, reason: str = "", **headers: str) -> Response:
     """Return an error as Google words it (google.rpc.Status with ErrorInfo)."""
     details = [
-        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com"}
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason,
+            "domain": "googleapis.com",
+        }
     ]
     body = {
-        "error": {"code": status, "message": message, "status": "X", "details": details if reason else []}
+        "error": {
+            "code": status,
+            "message": message,
+            "status": "X",
+            "details": details if reason else [],
+        }
     }
+
     return JSONResponse(body, status, headers)
 
 
 FAULTS: dict[str, Response] = {
     "rate_limited": error(429, "Quota exceeded for quota metric", **{"retry-after": "9"}),
     "no_billing": error(403, "This API method requires billing", reason="BILLING_DISABLED"),
-    "no_api": error(403, "Cloud Vision API has not been used in project 1", reason="SERVICE_DISABLED"),
+    "no_api": error(
+        403, "Cloud Vision API has not been used in project 1", reason="SERVICE_DISABLED"
+    ),
     "server_error": error(500, "Internal error"),
     "unavailable": error(503, "The service is unavailable"),
     "bad_request": error(400, "Request must specify image and features"),
     "html": Response("<html>Log in</html>", media_type="text/html"),
     "nothing": JSONResponse({"responses": []}),
-    "bad_image": JSONResponse({"responses": [{"error": {"code": 3, "message": "Bad image data."}}]}),
+    "bad_image": JSONResponse(
+        {"responses": [{"error": {"code": 3, "message": "Bad image data."}}]}
+    ),
     "busy_image": JSONResponse({"responses": [{"error": {"code": 14, "message": "Try again."}}]}),
     "blank": JSONResponse({"responses": [{}]}),
 }
@@ -67,15 +81,20 @@ class FakeVision:
     def __init__(self) -> None:
         self.next: deque[str] = deque()
         self.requests: list[Json] = []
-        self.app = Starlette(routes=[Route("/v1/images:annotate", self._annotate, methods=["POST"])])
+        self.app = Starlette(
+            routes=[Route("/v1/images:annotate", self._annotate, methods=["POST"])]
+        )
 
     async def _annotate(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append(body)
         if request.headers.get("x-goog-api-key") != KEY:
-            return error(400, "API key not valid. Please pass a valid API key.", reason="API_KEY_INVALID")
+            return error(
+                400, "API key not valid. Please pass a valid API key.", reason="API_KEY_INVALID"
+            )
         if self.next:
             return FAULTS[self.next.popleft()]
+
         (asked,) = body["requests"]
         assert base64.b64decode(asked["image"]["content"], validate=True)
         return JSONResponse({"responses": [FOUND]})

@@ -21,12 +21,17 @@ class Faulty(describer.Metadata):
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe it, or never return."""
         if CRASH in image:
-            ctypes.string_at(0)  # the first process of a container ignores signals that it sends itself
+            ctypes.string_at(
+                0
+            )  # the first process of a container ignores signals that it sends itself
+
         if HANG in image:
             threading.Event().wait()
+
         taken = []
         while EXHAUST_MEMORY in image:
             taken.append(b"x" * CHUNK_BYTES)  # written, so that it is really taken
+
         return super().describe(image, options)
 
 

@@ -101,9 +101,11 @@ def _one_job_per_key(submits: Iterable[Submit], jobs: dict[str, list[Seen]]) -> 
     answers: dict[str, set[str]] = defaultdict(set)
     for submit in submits:
         answers[submit.key].add(submit.job)
+
     for key, names in answers.items():
         if len(names) > 1:
             yield f"key {key}: answered with several ImageJobs: {', '.join(sorted(names))}"
+
     for stranger in jobs.keys() - {submit.job for submit in submits}:
         yield f"{stranger}: no submit was answered with it: a second ImageJob for some key"
 
@@ -120,6 +122,7 @@ def _attempts(seen: list[Seen]) -> Iterator[str]:
     most = max(_paid(it.status) for it in seen)
     if most > seen[0].max_attempts:
         yield f"{seen[0].job}: {most} attempts, of at most {seen[0].max_attempts}"
+
     for before, after in pairwise(seen):
         first, second = (it.status.get("attempts", 0) for it in (before, after))
         workers = {it.status["worker"] for it in (before, after) if "worker" in it.status}
@@ -152,7 +155,9 @@ def _ends_as_expected(submits: Iterable[Submit], jobs: dict[str, list[Seen]]) ->
             continue
         phase, error = last.status["phase"], last.status.get("error") or {}
         wanted = submit.expected
-        if phase != wanted.phase or (phase == "failed" and error.get("reason") not in wanted.reasons):
+        if phase != wanted.phase or (
+            phase == "failed" and error.get("reason") not in wanted.reasons
+        ):
             should = f"{wanted.phase} {' or '.join(sorted(wanted.reasons))}".strip()
             yield f"{submit.job}: {phase} {error}, but should be {should}"
 

@@ -121,7 +121,9 @@ class Load:
         job = await self._until_acknowledged(key, lambda: attempt(key, picture))
         self.submits.append(Submit(key, job, picture.expected))
 
-    async def _until_acknowledged(self, key: str, attempt: Callable[[], Awaitable[str | None]]) -> str:
+    async def _until_acknowledged(
+        self, key: str, attempt: Callable[[], Awaitable[str | None]]
+    ) -> str:
         """Repeat an attempt that had no answer, as a client does who must not lose its picture."""
         async with asyncio.timeout(GIVE_UP_SECONDS):
             while True:
@@ -141,21 +143,30 @@ class Load:
             )
         except httpx.TransportError:
             return None
+
         if answer.status_code >= 500:
             return None
+
         assert answer.status_code == 202, f"{key}: {answer.status_code} {answer.text}"
         return str(answer.json()["job_id"])
 
     async def _create(self, key: str, picture: Picture) -> str | None:
         """Create the ImageJob at the API server; None when it was not answered."""
         spec = {"image": {"key": inbox_key(picture)}, "describer": DESCRIBER, **picture.spec}
-        body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": {"name": key}, "spec": spec}
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {"name": key},
+            "spec": spec,
+        }
+
         try:
             await self._kube.request("POST", IMAGEJOBS, body=body)
         except AlreadyExistsError:
             return key  # by an attempt whose answer was lost
         except UnavailableError:
             return None
+
         return key
 
 

@@ -40,8 +40,9 @@ class Observer:
         async for event in self._kube.follow(IMAGEJOBS):
             if not self.ready:
                 before.update(body["metadata"]["name"] for body in event.objects)
-                self._older = before if event.type == "LISTED" else None
+                self._older = before if event.type == "SYNCED" else None
                 continue
+
             for body in event.objects:
                 self._remember(body, deleted=event.type == "DELETED")
 
@@ -50,6 +51,7 @@ class Observer:
         name, version = meta["name"], int(meta["resourceVersion"])
         if name in (self._older or ()) or version <= self._versions.get(name, 0):
             return
+
         self._versions[name] = version
         image, attempts = spec["image"]["key"], spec.get("maxAttempts", MAX_ATTEMPTS)
         now = time.monotonic()

@@ -35,8 +35,8 @@ FIRST_SECONDS = 3.0
 """Before the first: something is to be under way."""
 
 PAUSE_SECONDS = (21.0, 25.0)
-"""Longer than the operator believes a silent Lease (20 s) and than kubectl's jobs may take (15 s), shorter
-than its liveness probe's patience (30 s)."""
+"""Longer than the operator believes a silent Lease (20 s) and than kubectl's jobs may take (15 s),
+shorter than its liveness probe's patience (30 s)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,9 @@ async def objects() -> frozenset[str]:
 IN_API = """
 import asyncio, json, sys
 from datetime import UTC, datetime
-from vision_node_contract.clients.bucket import Store, StoreSettings
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
 async def main():
-    async with Store.open(StoreSettings.from_env()) as store:
+    async with Bucket.open(BucketSettings.from_env()) as store:
         for key, data in json.load(sys.stdin).items():
             await store.put(key, bytes.fromhex(data), "image/jpeg")
         if "keys" in sys.argv:
@@ -102,4 +102,5 @@ async def _in_api(question: str, files: dict[str, str]) -> list[str]:
     )
     out, _ = await process.communicate(json.dumps(files).encode())
     assert process.returncode == 0, f"kubectl exec ended with {process.returncode}"
+
     return json.loads(out or "[]")  # type: ignore[no-any-return]

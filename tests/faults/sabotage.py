@@ -64,12 +64,14 @@ class Saboteur:
         pauses = fault.kind is Kind.PAUSE_OPERATOR
         if not await self._signal(container, "SIGSTOP" if pauses else "SIGKILL"):
             return False
+
         self.injected.append((time.monotonic(), fault))
         if pauses:
             await asyncio.sleep(fault.seconds)
             await self._signal(container, "SIGCONT")  # in vain if somebody has killed it meanwhile
         elif fault.kind not in {Kind.KILL_WORKER, Kind.KILL_APISERVER} and _restarts(pod):
             await self._replace(pod)
+
         return True
 
     async def _victim(self, fault: Fault) -> Json | None:
@@ -96,15 +98,31 @@ class Saboteur:
 
     async def _signal(self, container: str, signal: str) -> bool:
         """Send a signal to a container's first process; return whether there was one."""
-        command = ["docker", "exec", self._node, "ctr", "-n", "k8s.io", "tasks", "kill", "-s", signal]
+        command = [
+            "docker",
+            "exec",
+            self._node,
+            "ctr",
+            "-n",
+            "k8s.io",
+            "tasks",
+            "kill",
+            "-s",
+            signal,
+        ]
         devnull = asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(*command, container, stdout=devnull, stderr=devnull)
+        process = await asyncio.create_subprocess_exec(
+            *command, container, stdout=devnull, stderr=devnull
+        )
+
         return await process.wait() == 0
 
 
 def _runs(pod: Json) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses", [])
-    return "deletionTimestamp" not in pod["metadata"] and any("running" in s["state"] for s in statuses)
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        "running" in s["state"] for s in statuses
+    )
 
 
 def _container(pod: Json) -> str:

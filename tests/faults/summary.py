@@ -17,7 +17,10 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
     lines = [f"{'fault':<24} {'times':>5}   next image ended after: median, worst"]
     for kind in sorted({fault.kind for _, fault in injected}):
         waits = [_next(ends, at + fault.seconds) for at, fault in injected if fault.kind is kind]
-        lines.append(f"{kind:<24} {len(waits):>5}   {statistics.median(waits):.2f} s, {max(waits):.2f} s")
+        lines.append(
+            f"{kind:<24} {len(waits):>5}   {statistics.median(waits):.2f} s, {max(waits):.2f} s"
+        )
+
     phases = Counter(seen[-1].status["phase"] for seen in history.of_jobs().values())
     ended = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items()))
     tries = [seen[-1].status for seen in history.of_jobs().values()]
@@ -30,6 +33,7 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
         f"{again} images took more than one attempt, {lost} attempts were lost at no cost",
         f"the last image ended {longest:.1f} s after the last fault; {len(history.seen)} states were seen",
     ]
+
     return "\n".join([*lines, *_silences(ends, injected)])
 
 
@@ -37,7 +41,11 @@ def _silences(ends: list[float], injected: list[Injected]) -> Iterator[str]:
     """The longest times in which no image ended, and what had been done from 10 s before them on."""
     gaps = sorted(((after - before, before) for before, after in pairwise(ends)), reverse=True)
     for seconds, begin in gaps[:SILENCES]:
-        done = [f"{fault.kind} ({at - begin:+.0f} s)" for at, fault in injected if -10 < at - begin < seconds]
+        done = [
+            f"{fault.kind} ({at - begin:+.0f} s)"
+            for at, fault in injected
+            if -10 < at - begin < seconds
+        ]
         yield f"no image ended for {seconds:.1f} s: {', '.join(done)}"
 
 

@@ -20,7 +20,8 @@ from faults.sabotage import FIND_SECONDS, Saboteur
 from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
-"""After the last fault all must end within this: a hung image has two attempts of TIMEOUT_SECONDS each."""
+"""After the last fault all must end within this: a hung image has two attempts of TIMEOUT_SECONDS
+each."""
 
 AFTERWARDS_SECONDS = 5.0
 """The load goes on for so long after the last fault, to show that images are described again."""
@@ -34,7 +35,9 @@ LOOK_SECONDS = 0.1
 
 
 @pytest.mark.parametrize("spec", [{}, {"timeoutSeconds": 1}], ids=["usual", "impatient"])
-async def test_workers_whose_every_slot_hangs_are_replaced_and_end(url: str, spec: dict[str, int]) -> None:
+async def test_workers_whose_every_slot_hangs_are_replaced_and_end(
+    url: str, spec: dict[str, int]
+) -> None:
     work = [*hanging(rig.WORKERS * rig.CONCURRENCY, **spec), good(1, random.Random(0))]  # noqa: S311
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         async with running(kube, http, work, f"hang-{len(spec)}") as (load, observer):
@@ -42,6 +45,7 @@ async def test_workers_whose_every_slot_hangs_are_replaced_and_end(url: str, spe
             await all_ended(load, observer)
         hung = {seen.status["worker"] for seen in observer.seen if seen.status["phase"] == "failed"}
         await rig.workers_gone(kube, hung, ENDING_SECONDS)
+
     history = History(load.submits, observer.seen)
     ends = [seen[-1].status for seen in history.of_jobs().values()]
     reasons = Counter(status.get("error", {}).get("reason", status["phase"]) for status in ends)
@@ -53,6 +57,7 @@ async def test_promises_hold_under_faults(
 ) -> None:
     with capsys.disabled():
         print(f"\nSEED={seed}")
+
     work = pictures(seed, int((RUN_SECONDS + FIND_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND))
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         saboteur = Saboteur(kube, node)
@@ -62,15 +67,21 @@ async def test_promises_hold_under_faults(
                 await saboteur.run(plan(seed))
                 await asyncio.sleep(AFTERWARDS_SECONDS)
                 load.enough = True
+
             await all_ended(load, observer)
+
         last = max(at + fault.seconds for at, fault in saboteur.injected)
         history = History(load.submits, observer.seen, last_fault=last, patience=PATIENCE_SECONDS)
         history.results = await results(http, load.submits)
         history.objects = await rig.objects()
+
     with capsys.disabled():
         print(summary(history, saboteur.injected, load.retries))
+
     broken = check(history)
-    assert not broken, f"{len(broken)} promises broken; again with SEED={seed}:\n" + "\n".join(broken[:50])
+    assert not broken, f"{len(broken)} promises broken; again with SEED={seed}:\n" + "\n".join(
+        broken[:50]
+    )
 
 
 @asynccontextmanager

@@ -38,7 +38,9 @@ class InboxObject(InboxEntry):
     """One object."""
 
     media_type: str | None = Field(description="recognized from the content")
-    sha256: str | None = Field(description="SHA-256 of the bytes; null if not stored by POST /inbox")
+    sha256: str | None = Field(
+        description="SHA-256 of the bytes; null if not stored by POST /inbox"
+    )
     spec: dict[str, Any] = Field(description="spec of an ImageJob that names the object")
 
 
@@ -73,9 +75,12 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 async def list_inbox(
     inbox: Injected,
     prefix: Annotated[str, Query(description="beginning of the names, such as holiday/")] = "",
-    limit: Annotated[int, Query(ge=1, le=MAX_KEYS, description="maximum objects on the page")] = DEFAULT_PAGE,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_KEYS, description="maximum objects on the page")
+    ] = DEFAULT_PAGE,
     cursor: Annotated[
-        str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page")
+        str | None,
+        Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page"),
     ] = None,
 ) -> InboxAnswer:
     """List the inbox, sorted by name, page by page."""
@@ -89,7 +94,10 @@ async def list_inbox(
     status_code=201,
     openapi_extra=body_schema(image_form_schema()),
     responses={
-        200: {"model": InboxObject, "description": "The same bytes existed, or others were replaced"},
+        200: {
+            "model": InboxObject,
+            "description": "The same bytes existed, or others were replaced",
+        },
         **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
     },
 )
@@ -107,6 +115,7 @@ async def put_into_inbox(
     with jobs.uploads.admit() as place:
         upload = await read_upload(request, place, jobs.settings.max_image_bytes)
         stored, is_new = await inbox.put(name, upload, replace=replace)
+
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/inbox/{name}"
     response.status_code = 201 if is_new else 200
     return _object(stored, inbox)
@@ -118,12 +127,16 @@ async def show_of_inbox(name: Name, inbox: Injected) -> InboxObject:
     return _object(await inbox.stat(name), inbox)
 
 
-@router.delete("/inbox/{name:path}", status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM))
+@router.delete(
+    "/inbox/{name:path}", status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM)
+)
 async def delete_from_inbox(
     name: Name,
     inbox: Injected,
     *,
-    force: Annotated[bool, Query(description="delete it even if an unfinished ImageJob names it")] = False,
+    force: Annotated[
+        bool, Query(description="delete it even if an unfinished ImageJob names it")
+    ] = False,
 ) -> None:
     """Remove an object."""
     await inbox.delete(name, force=force)
@@ -131,7 +144,9 @@ async def delete_from_inbox(
 
 def _object(found: StoredObject, inbox: Inbox) -> InboxObject:
     spec = {"image": {"key": found.key}}
-    return InboxObject(**_entry(found, inbox), media_type=found.media_type, sha256=found.sha256, spec=spec)
+    return InboxObject(
+        **_entry(found, inbox), media_type=found.media_type, sha256=found.sha256, spec=spec
+    )
 
 
 def _entry(found: StoredObject, inbox: Inbox) -> dict[str, Any]:

@@ -102,11 +102,15 @@ async def submit(
     with jobs.uploads.admit() as place:
         upload = await read_upload(request, place, jobs.settings.max_image_bytes)
         job = await jobs.submit(upload, idempotency_key)
-    response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job.metadata.name}"
+    response.headers["Location"] = (
+        f"{request.scope.get('root_path', '')}/status/{job.metadata.name}"
+    )
     return Submitted(job_id=job.metadata.name, status=job.status.phase)
 
 
-@router.get("/status/{job_id}", response_model=StatusAnswer, responses=dict.fromkeys((404, 503), _PROBLEM))
+@router.get(
+    "/status/{job_id}", response_model=StatusAnswer, responses=dict.fromkeys((404, 503), _PROBLEM)
+)
 async def status(job_id: str, jobs: Injected) -> Response:
     """Tell where a job is: queued, processing, done or failed."""
     answer = _status(await jobs.get(job_id), jobs.describers)
@@ -133,7 +137,9 @@ async def result(job_id: str, jobs: Injected) -> dict[str, Any]:
 async def describers(jobs: Injected) -> DescribersAnswer:
     """Tell which describers a submit may name, and how they fare."""
     default = jobs.settings.default_describer
-    return DescribersAnswer(describers=[_describer(found, default) for found in jobs.describers.all()])
+    return DescribersAnswer(
+        describers=[_describer(found, default) for found in jobs.describers.all()]
+    )
 
 
 def _status(job: ImageJob, describers: Describers) -> StatusAnswer:

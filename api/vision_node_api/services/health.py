@@ -32,7 +32,9 @@ class DependencyChecks(Background):
         check_kubernetes: Asks the API server; raises KubeError.
     """
 
-    def __init__(self, storage: StorageHealth, check_storage: Check, check_kubernetes: Check) -> None:
+    def __init__(
+        self, storage: StorageHealth, check_storage: Check, check_kubernetes: Check
+    ) -> None:
         super().__init__("storage and Kubernetes are no longer checked")
         self.storage = storage
         self.kubernetes = DependencyState(NOT_CHECKED, "the API server has not been asked yet")
@@ -79,6 +81,7 @@ class DependencyChecks(Background):
         except KubeError as error:
             detail = f"the API server does not answer well ({error.reason})"
             return DependencyState("KubernetesUnavailable", detail)
+
         return DependencyState(OK)
 
 
@@ -93,8 +96,8 @@ class Health:
     def is_ready(self) -> bool:
         """Whether there is something to answer with: all objects were listed once.
 
-        From then on the replica stays ready, whatever is away: taken out of the Service, it could not
-        even tell the states of jobs, nor show the page.
+        From then on the replica stays ready, whatever is away: taken out of the Service, it could
+        not even tell the states of jobs, nor show the page.
         """
         return all(watch.listed for watch in self.watches)
 

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
-from vision_node_contract.clients.bucket import TRANSFER_SECONDS, ObjectChangedError, ObjectNotFoundError
+from vision_node_contract.clients.bucket import (
+    TRANSFER_SECONDS,
+    ObjectChangedError,
+    ObjectNotFoundError,
+)
 from vision_node_contract.clients.bucket_errors import silence
 from vision_node_contract.clients.bucket_objects import StoredObject
-from vision_node_contract.models.imagejob import Image
+from vision_node_contract.models.imagejob import ImageRef
 from vision_node_contract.models.reasons import Reason
 
 from ..uploads.form import Upload
@@ -42,8 +46,8 @@ class InboxPage:
 class Inbox:
     """Stores, lists and deletes the images of the inbox.
 
-    The watch tells which ImageJobs name an object, so an ImageJob that was created a moment ago may be
-    missed. It then fails with ImageNotFound, or describes the image that replaced its own.
+    The watch tells which ImageJobs name an object, so an ImageJob that was created a moment ago may
+    be missed. It then fails with ImageNotFound, or describes the image that replaced its own.
     """
 
     jobs: Jobs
@@ -54,7 +58,8 @@ class Inbox:
         Storing the same bytes again only restarts the object's retention period.
 
         Raises:
-            Problem: the upload is refused (see intake); 409 ObjectExists, ObjectInUse or ObjectChanged; 422
+            Problem: the upload is refused (see intake); 409 ObjectExists, ObjectInUse or
+            ObjectChanged; 422
                 InvalidName or OptionsInvalid; 503 while storage is away.
         """
         key = key_of(name)
@@ -64,6 +69,7 @@ class Inbox:
         with self.jobs.storing(writing=True):
             async with _in_time():
                 is_new = await self._put(image, upload.data, replace=replace)
+
         return _stored(image), is_new
 
     async def stat(self, name: str) -> StoredObject:
@@ -83,8 +89,8 @@ class Inbox:
     async def list(self, prefix: str, cursor: str | None, most: int) -> InboxPage:
         """Return up to `most` objects whose names begin with `prefix`.
 
-        Objects that bypassed the API and have names that no ImageJob can use are left out, so a page may
-        have fewer although more follow.
+        Objects that bypassed the API and have names that no ImageJob can use are left out, so a
+        page may have fewer although more follow.
 
         Raises:
             Problem: 422 InvalidName or InvalidCursor; 503 while storage is away.
@@ -98,28 +104,33 @@ class Inbox:
         except ObjectNotFoundError as error:  # no list has such a place
             raise invalid_cursor() from error
 
-        next_cursor = None if page.is_last or not page.objects else write_cursor(page.objects[-1].key)
+        next_cursor = (
+            None if page.is_last or not page.objects else write_cursor(page.objects[-1].key)
+        )
         return InboxPage([it for it in page.objects if is_name(name_of(it))], next_cursor)
 
     async def delete(self, name: str, *, force: bool) -> None:
         """Remove an object.
 
         Raises:
-            Problem: 404 ObjectNotFound; 409 ObjectInUse: an unfinished ImageJob names it, and not `force`;
+            Problem: 404 ObjectNotFound; 409 ObjectInUse: an unfinished ImageJob names it, and not
+            `force`;
                 422 InvalidName; 503 while storage is away.
         """
         key = key_of(name)
         if not force:
             self._check_unused(key, "add ?force=true, and they will fail with ImageNotFound")
+
         with self.jobs.storing():  # not writing=True: a deletion does not prove that there is room
             async with _in_time():
                 found = await self._find(key)
                 if found:
                     await self.jobs.store.delete(key)
+
         if found is None:
             raise _unknown(key)
 
-    async def _put(self, image: Image, data: bytes, *, replace: bool) -> bool:
+    async def _put(self, image: ImageRef, data: bytes, *, replace: bool) -> bool:
         media_type, sha256 = image.media_type or ANY_TYPE, image.sha256 or ""
         for _ in range(STORE_ATTEMPTS):
             known = await self._find(image.key)
@@ -132,6 +143,7 @@ class Inbox:
                 await self.jobs.store.put_if(image.key, data, media_type, sha256, etag)
             except ObjectChangedError:
                 continue
+
             return known is None
 
         detail = f"other requests keep changing {image.key}; send the image again"
@@ -144,8 +156,11 @@ class Inbox:
         found = await asyncio.gather(*(self._find(each) for each in above))
         below = await self.jobs.store.list_page(f"{key}/", "", 1)
         taken = [it.key for it in (*found, *below.objects) if it]
+
         if taken:
-            detail = f"{taken[0]} is there, and can't be both an image and a folder; choose another name"
+            detail = (
+                f"{taken[0]} is there, and can't be both an image and a folder; choose another name"
+            )
             raise Problem(409, "ObjectExists", detail)
 
     async def _find(self, key: str) -> StoredObject | None:
@@ -162,7 +177,9 @@ class Inbox:
 
     def _check_unused(self, key: str, otherwise: str) -> None:
         if names := self.jobs.cache.naming(key):
-            shown = ", ".join(names[:SHOWN_JOBS]) + (" and others" if len(names) > SHOWN_JOBS else "")
+            shown = ", ".join(names[:SHOWN_JOBS]) + (
+                " and others" if len(names) > SHOWN_JOBS else ""
+            )
             advice = f"wait for them, cancel them, or {otherwise}"
             detail = f"{key} is in use by unfinished ImageJobs: {shown}; {advice}"
             raise Problem(409, "ObjectInUse", detail, imagejobs=names[:SHOWN_JOBS])
@@ -173,7 +190,7 @@ def name_of(found: StoredObject) -> str:
     return found.key.removeprefix(INBOX_PREFIX)
 
 
-def _stored(image: Image) -> StoredObject:
+def _stored(image: ImageRef) -> StoredObject:
     """Return the object in the bucket of an image that was stored just now."""
     return StoredObject(
         key=image.key,
@@ -187,7 +204,9 @@ def _stored(image: Image) -> StoredObject:
 def _refuse_options(upload: Upload) -> None:
     if upload.fields:
         names = ", ".join(sorted(upload.fields))
-        detail = f"{names}: the inbox takes no options; set them in the ImageJob's spec, or use /submit"
+        detail = (
+            f"{names}: the inbox takes no options; set them in the ImageJob's spec, or use /submit"
+        )
         raise Problem(422, Reason.OPTIONS_INVALID, detail)
 
 

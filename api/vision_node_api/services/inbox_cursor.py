@@ -1,7 +1,7 @@
 """The cursor of a list of the inbox: where the next page begins.
 
-It holds the last key of the previous page, so the server keeps no state and the cursor stays valid when
-objects come and go. To clients it is opaque.
+It holds the last key of the previous page, so the server keeps no state and the cursor stays valid
+when objects come and go. To clients it is opaque.
 """
 
 import base64
@@ -37,6 +37,7 @@ def read_cursor(cursor: str, prefix: str) -> str:
     # A bucket refuses a start that is outside the prefix.
     if len(cursor) > MAX_CURSOR_CHARACTERS or not key.startswith(prefix):
         raise invalid_cursor()
+
     return key
 
 

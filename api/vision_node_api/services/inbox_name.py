@@ -12,7 +12,8 @@ MAX_KEY_BYTES = 512
 MAX_NAME_BYTES = MAX_KEY_BYTES - len(INBOX_PREFIX)
 
 MAX_PART_BYTES = 255
-"""Maximum bytes of a part between slashes: MinIO stores each as a directory, whose name can't be longer."""
+"""Maximum bytes of a part between slashes: MinIO stores each as a directory, whose name can't be
+longer."""
 
 SHOWN_CHARACTERS = 80
 """Maximum characters of a refused name that the refusal quotes."""
@@ -59,4 +60,6 @@ def key_prefix_of(prefix: str) -> str:
     # A name, or the beginning of one: no name ends with a slash.
     if not prefix or is_name(prefix) or is_name(prefix + "x"):
         return INBOX_PREFIX + prefix
-    raise Problem(422, "InvalidName", f"no valid name begins with {prefix[:SHOWN_CHARACTERS]!r}: {_RULE}")
+    raise Problem(
+        422, "InvalidName", f"no valid name begins with {prefix[:SHOWN_CHARACTERS]!r}: {_RULE}"
+    )

@@ -13,11 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vision_node_contract.bucket_keys import is_as_stored, new_image_key, own_result_key
-from vision_node_contract.clients.bucket import ObjectNotFoundError, Store, StoreUnavailableError
-from vision_node_contract.clients.imagejobs import ImageJobs
-from vision_node_contract.clients.kube import AlreadyExistsError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from vision_node_contract.models.description import Result
-from vision_node_contract.models.imagejob import Image, ImageJob, Spec, StoredResult
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef, StoredResult
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 from ..settings import Settings
@@ -56,10 +61,10 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 class Jobs:
     """ImageJobs as the API's users know them: by their id, which is the ImageJob's name."""
 
-    imagejobs: ImageJobs
+    imagejobs: ImageJobClient
     cache: JobCache
     describers: Describers
-    store: Store
+    store: Bucket
     settings: Settings
     uploads: UploadLimiter = field(init=False)
     inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
@@ -76,28 +81,33 @@ class Jobs:
     async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
         """Store the image, create the ImageJob, return it.
 
-        With an idempotency key, the second submit of the same image returns the first one's ImageJob.
+        With an idempotency key, the second submit of the same image returns the first one's
+        ImageJob.
 
         Raises:
-            Problem: the upload is refused (see intake), the key was used for another image (422), too
+            Problem: the upload is refused (see intake), the key was used for another image (422),
+            too
                 many jobs wait (429), or storage or Kubernetes is away (503).
         """
         key = new_image_key()
         image = await self.inspect(upload, key)
         wishes = Wishes.read(upload.fields)
         describer = await self._describer(wishes.describer)
-        spec = Spec(image=image, describer=describer, options=wishes.options)
+        spec = ImageJobSpec(image=image, describer=describer, options=wishes.options)
         name = _name(idempotency_key)
+
         if idempotency_key:
             known = await self._read(name)
             if known:
                 return _same(known, spec)
+
         self._check_room()
         with self.storing(writing=True):
             await self.store.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
+
         return await self._create(name, spec)
 
-    async def inspect(self, upload: Upload, key: str) -> Image:
+    async def inspect(self, upload: Upload, key: str) -> ImageRef:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
 
         Raises:
@@ -125,16 +135,20 @@ class Jobs:
         """Return the whole result of a job that is done.
 
         Raises:
-            Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 410 ResultGone;
+            Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 410
+            ResultGone;
                 502 ResultChanged, ResultUnreadable; 404; 503.
         """
         job = await self._confirmed(await self.get(job_id))
         status = job.status
         if status.error and status.phase == "failed":
-            raise Problem(409, status.error.reason, status.error.message, job_id=job_id, job_status="failed")
+            raise Problem(
+                409, status.error.reason, status.error.message, job_id=job_id, job_status="failed"
+            )
         if status.phase != "done" or status.result is None:
             detail = f"the job is {status.phase}; ask again later, or follow /status/{job_id}"
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
+
         result = status.result.inline or await self._read_result(job, status.result)
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
@@ -145,24 +159,30 @@ class Jobs:
         """
         if job.status.phase == "done":
             return job
+
         try:
             current = await self._read(job.metadata.name)
         except Problem:
-            # A failed job doesn't change either; what was asked for was whether it is still the same one.
+            # A failed job doesn't change either; what was asked for was whether it is still the
+            # same one.
             if job.status.phase == "failed":
                 return job
             raise
+
         if current is None:
             raise _unknown()
+
         return current
 
     def _check_room(self) -> None:
         limit = self.settings.max_unfinished_jobs
         if self.cache.unfinished >= limit:
             detail = f"{limit} jobs are unfinished, which is the limit; try again later"
-            raise Problem(429, "TooManyJobs", detail, headers={"Retry-After": FULL_RETRY_AFTER_SECONDS})
+            raise Problem(
+                429, "TooManyJobs", detail, headers={"Retry-After": FULL_RETRY_AFTER_SECONDS}
+            )
 
-    async def _create(self, name: str, spec: Spec) -> ImageJob:
+    async def _create(self, name: str, spec: ImageJobSpec) -> ImageJob:
         try:
             created = await self.imagejobs.create(name, spec, {})
         except (AlreadyExistsError, UnavailableError) as error:
@@ -170,13 +190,19 @@ class Jobs:
             job = await self._read(name)
             if job is None:
                 # It may yet be carried out, so the image stays; a real orphan is the sweep's.
-                raise unavailable("KubernetesUnavailable", "the API server does not answer") from error
+                raise unavailable(
+                    "KubernetesUnavailable", "the API server does not answer"
+                ) from error
+
             if job.spec.image.key != spec.image.key:
                 await self._discard(spec.image.key)
             return _same(job, spec)
         except KubeError as error:
             await self._discard(spec.image.key)
-            raise Problem(422, "JobRefused", f"Kubernetes refused the ImageJob: {error.message}") from error
+            raise Problem(
+                422, "JobRefused", f"Kubernetes refused the ImageJob: {error.message}"
+            ) from error
+
         self.cache.created(created)
         return created
 
@@ -190,7 +216,9 @@ class Jobs:
         """Return the result from the bucket, if it is still the one that the worker stored."""
         key = own_result_key(job)
         if key is None:
-            detail = "the job is done, but what it names is not its own result; submit the image again"
+            detail = (
+                "the job is done, but what it names is not its own result; submit the image again"
+            )
             raise Problem(410, "ResultGone", detail)
 
         data = await self._fetch_result(key, named.size_bytes or MAX_RESULT_BYTES)
@@ -210,13 +238,18 @@ class Jobs:
     async def _fetch_result(self, key: str, size_bytes: int) -> bytes:
         """Return a stored result's bytes, and at most one more than it should have."""
         if size_bytes > MAX_RESULT_BYTES:
-            detail = f"the job's result has {size_bytes} bytes, and at most {MAX_RESULT_BYTES} are read"
+            detail = (
+                f"the job's result has {size_bytes} bytes, and at most {MAX_RESULT_BYTES} are read"
+            )
             raise Problem(502, "ResultUnreadable", detail)
+
         try:
             with self.storing():
                 return await self.store.get(key, size_bytes)
         except ObjectNotFoundError as error:
-            raise Problem(410, "ResultGone", "the job is done, but its result was removed") from error
+            raise Problem(
+                410, "ResultGone", "the job is done, but its result was removed"
+            ) from error
 
     async def _discard(self, key: str) -> None:
         """Remove an upload that no ImageJob names; if that fails, the operator's sweep will."""
@@ -245,9 +278,11 @@ class Jobs:
         # The default one is the administrator's word: at a release's start it comes a moment later.
         if name == default:
             return name
+
         with answering():
             if await self.describers.has(name):
                 return name
+
         known = ", ".join(describer.metadata.name for describer in self.describers.all())
         detail = f"no describer is named {name!r}; there are: {known}"
         raise Problem(422, Reason.DESCRIBER_NOT_FOUND, detail)
@@ -263,7 +298,9 @@ def answering() -> Iterator[None]:
             raise
         except KubeError as error:
             log.warning("reading from Kubernetes failed: %s", error)
-            raise unavailable("KubernetesUnavailable", "the API server does not answer well") from error
+            raise unavailable(
+                "KubernetesUnavailable", "the API server does not answer well"
+            ) from error
         except ValueError as error:
             log.warning("an ImageJob can't be read: %s", error)
             raise Problem(502, "JobUnreadable", "the ImageJob is not of this version") from error
@@ -277,7 +314,9 @@ def unavailable(reason: str, detail: str) -> Problem:
 
 
 def _unknown() -> Problem:
-    return Problem(404, "JobNotFound", "no job has this id; finished jobs are deleted after a while")
+    return Problem(
+        404, "JobNotFound", "no job has this id; finished jobs are deleted after a while"
+    )
 
 
 def _name(idempotency_key: str | None) -> str:
@@ -288,7 +327,7 @@ def _name(idempotency_key: str | None) -> str:
     return "job-" + base64.b32encode(seed).decode().lower()
 
 
-def _same(job: ImageJob, spec: Spec) -> ImageJob:
+def _same(job: ImageJob, spec: ImageJobSpec) -> ImageJob:
     before, now = ((it.image.sha256, it.describer, it.options) for it in (job.spec, spec))
     if before != now:
         detail = f"this Idempotency-Key belongs to {job.metadata.name}, submitted with another image or wish"

@@ -61,7 +61,9 @@ class StateCollector(Collector):
         heard: When each watch was last heard of, in seconds of monotonic time by path.
     """
 
-    def __init__(self, health: Health, unfinished: Callable[[], int], heard: Mapping[str, float]) -> None:
+    def __init__(
+        self, health: Health, unfinished: Callable[[], int], heard: Mapping[str, float]
+    ) -> None:
         self._health = health
         self._unfinished = unfinished
         self._heard = heard
@@ -72,6 +74,7 @@ class StateCollector(Collector):
         for name, meaning in (("storage", "the bucket"), ("kubernetes", "the API server")):
             told = f"Whether {meaning} answered this replica's last request or check well."
             yield GaugeMetricFamily(f"vision_node_{name}_up", told, float(states[name].is_ok))
+
         yield self._storage_errors()
         unfinished = "Jobs that are queued or in processing, as this replica's watch shows them."
         yield GaugeMetricFamily("vision_node_unfinished_jobs", unfinished, self._unfinished())

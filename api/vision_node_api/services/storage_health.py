@@ -13,7 +13,8 @@ OK = "ok"
 NOT_CHECKED = "NotChecked"
 
 WRITE_REFUSAL_SECONDS = 60.0
-"""How long a refused write counts when no other write is tried: checks only read, and disprove nothing."""
+"""How long a refused write counts when no other write is tried: checks only read, and disprove
+nothing."""
 
 _ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
 """Refusals of a write that a successful read does not disprove."""
@@ -68,6 +69,7 @@ class StorageHealth:
         except StoreUnavailableError as error:
             self._fail(error, writing=writing)
             raise
+
         self._succeed(writing=writing)
 
     def _succeed(self, *, writing: bool) -> None:

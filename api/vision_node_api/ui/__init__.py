@@ -55,7 +55,9 @@ class StaticFile:
 
 
 ASSETS = {
-    path.name: StaticFile.read(path) for path in Path(__file__).parent.iterdir() if path.suffix in MEDIA_TYPES
+    path.name: StaticFile.read(path)
+    for path in Path(__file__).parent.iterdir()
+    if path.suffix in MEDIA_TYPES
 }
 # Served as /ui alone: its relative links would not resolve one level below.
 PAGE = ASSETS.pop("index.html")

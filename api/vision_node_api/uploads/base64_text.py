@@ -34,11 +34,13 @@ class Base64Decoder:
         data, padding, after = bytes(text).translate(_TO_STANDARD, _WHITESPACE).partition(b"=")
         if after.strip(b"=") or (data and self._padded):
             raise ValueError("text follows the padding")
+
         self._padded = self._padded or bool(padding)
 
         data = self._rest + data
         whole = len(data) // 4 * 4
         self._rest = data[whole:]
+
         return binascii.a2b_base64(data[:whole], strict_mode=True)
 
     def close(self) -> bytes:
@@ -54,15 +56,18 @@ class Base64Decoder:
 def base64_image_start(text: bytes) -> int | None:
     """Return the index at which base64 text of an image starts, or None if there is no such text.
 
-    The index is 0, or the end of a data: URL's header. `text` may be only the first part of the whole.
+    The index is 0, or the end of a data: URL's header. `text` may be only the first part of the
+    whole.
     """
     start = _data_url_header_end(text)
     if start is None:
         return None
+
     try:
         head = Base64Decoder().write(text[start:])
     except ValueError:
         return None
+
     return start if looks_like_image(head) else None
 
 

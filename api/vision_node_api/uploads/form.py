@@ -27,7 +27,8 @@ ANY_TYPE = b"application/octet-stream"
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 _NO_DRAIN = frozenset({408, 429})
-"""Statuses that are sent at once: the rest of a slow upload takes long, and a busy server has no time."""
+"""Statuses that are sent at once: the rest of a slow upload takes long, and a busy server has no
+time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ async def _read(request: Request, body: UploadBody, place: UploadPlace, limit: i
             del chunk  # the reader has what it needs of it, and waiting for memory may take a while
             kept = reader.kept_bytes
             await place.hold(kept, body.lookahead(kept))
+
         reader.close()
         image = choose_image(reader.parts)
         data = image.content.data()

@@ -104,12 +104,14 @@ class PartContent:
         """
         if self.size >= SNIFF_BYTES:
             return True
+
         decoder = Base64Decoder()
         try:
             decoder.write(text)
             decoder.close()
         except ValueError:
             return False
+
         return True
 
     def _decode(self, decoder: Base64Decoder, text: bytes | memoryview | None) -> bytes:

@@ -83,6 +83,7 @@ class FormReader:
     def _new_parser(self, boundary: bytes) -> MultipartParser:
         if not boundary:
             raise _broken("Content-Type names no boundary")
+
         try:
             return MultipartParser(
                 boundary,
@@ -110,6 +111,7 @@ class FormReader:
 
         if len(start) > MAX_PREAMBLE_BYTES + len(self._delimiter):
             raise _broken("the boundary that Content-Type names does not occur at its start")
+
         self._preamble = start
         return b""
 
@@ -129,6 +131,7 @@ class FormReader:
         if len(self.parts) == MAX_PARTS:
             detail = f"the form has more than {MAX_PARTS} parts; send one image and its options"
             raise Problem(400, "TooManyParts", detail)
+
         disposition = parse_disposition(self._disposition)
         may_be_image = disposition.file_name is not None or disposition.name not in OPTION_NAMES
         self.parts.append(Part(disposition, PartContent(self._limit, may_be_image=may_be_image)))

@@ -9,15 +9,17 @@ IMAGE_FIELDS = ("file", "image")
 MAX_NAME_CHARACTERS = 40
 """Maximum length of a field's name in a refusal."""
 
-_HINT = "send it as a form's file (curl -F file=@photo.jpg), or as the body (Content-Type: image/jpeg)"
+_HINT = (
+    "send it as a form's file (curl -F file=@photo.jpg), or as the body (Content-Type: image/jpeg)"
+)
 
 
 def choose_image(parts: list[Part]) -> Part:
     """Return the part that is the image.
 
-    That is the first image in a field named `file`, else in one named `image`, else in any field. If
-    no part is an image but only one can be meant, that one is returned: its content is refused with
-    the name of its format.
+    That is the first image in a field named `file`, else in one named `image`, else in any field.
+    If no part is an image but only one can be meant, that one is returned: its content is refused
+    with the name of its format.
 
     Raises:
         Problem: 400 MissingImage, or TooManyImages: it is unclear which one is meant.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vision_node_contract.images.formats import SUPPORTED
 from vision_node_contract.images.header import Header, read_header
-from vision_node_contract.models.imagejob import Image as StoredImage
+from vision_node_contract.models.imagejob import ImageRef as StoredImage
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ..web.problems import Problem
@@ -23,7 +23,8 @@ class Limits:
 def inspect(data: bytes, file_name: str | None, key: str, limits: Limits) -> StoredImage:
     """Return what the ImageJob says of the upload, read from its header without decoding pixels.
 
-    A file that is cut off behind its header passes: the describer tells how much of the picture is there.
+    A file that is cut off behind its header passes: the describer tells how much of the picture is
+    there.
 
     Raises:
         Problem: 400 EmptyImage, 413 ImageTooLarge (bytes or pixels), 415 UnsupportedFormat,

@@ -11,8 +11,8 @@ class MinimumRate:
 
     An upload starts with the grace. Waiting for bytes uses it up, and each byte gives back the time
     that it may take at the minimum rate; there is never more left than the grace. So an upload of n
-    bytes takes at most the grace plus n divided by the rate, and a client that sends a byte a second
-    is stopped after the grace.
+    bytes takes at most the grace plus n divided by the rate, and a client that sends a byte a
+    second is stopped after the grace.
     """
 
     def __init__(self, bytes_per_second: int, grace_seconds: float = GRACE_SECONDS) -> None:

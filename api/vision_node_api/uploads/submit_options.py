@@ -20,8 +20,12 @@ class Wishes(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    describer: _Text | None = Field(None, description="which of GET /describers; without it, the default")
-    prompt: _Text | None = Field(None, max_length=4000, description="what to look for or how to put it")
+    describer: _Text | None = Field(
+        None, description="which of GET /describers; without it, the default"
+    )
+    prompt: _Text | None = Field(
+        None, max_length=4000, description="what to look for or how to put it"
+    )
     language: str | None = Field(
         None,
         max_length=35,
@@ -30,7 +34,11 @@ class Wishes(BaseModel):
     )
     detail: Literal["low", "high", "auto"] | None = Field(None, description="how closely to look")
     max_length: int | None = Field(
-        None, alias="maxLength", ge=1, le=20_000, description="longest description wanted, in characters"
+        None,
+        alias="maxLength",
+        ge=1,
+        le=20_000,
+        description="longest description wanted, in characters",
     )
     fallback: Literal["never"] | None = Field(
         None, description="never: fail rather than let another describer stand in"
@@ -96,5 +104,7 @@ def _option_schemas() -> dict[str, dict[str, Any]]:
 
 def _without_null(said: dict[str, Any]) -> dict[str, Any]:
     """A form field is there or not; it is never null."""
-    kept = {name: value for name, value in said.items() if name not in {"anyOf", "default", "title"}}
+    kept = {
+        name: value for name, value in said.items() if name not in {"anyOf", "default", "title"}
+    }
     return {**next(kind for kind in said["anyOf"] if kind != {"type": "null"}), **kept}

@@ -18,8 +18,8 @@ DRAIN_SECONDS = 30.0
 """How long draining may take."""
 
 LOOKAHEAD_SECONDS = 2.0
-"""How far ahead an upload takes memory. Fast uploads then get all they need and are completed one after
-another, instead of all of them waiting half received; slow ones take little."""
+"""How far ahead an upload takes memory. Fast uploads then get all they need and are completed one
+after another, instead of all of them waiting half received; slow ones take little."""
 
 FIRST_SECONDS = 0.05
 """Minimum time over which a rate is measured: the first bytes of each upload come from a buffer."""
@@ -93,6 +93,7 @@ class UploadBody:
         began = self._clock()
         async with self._place.reading():
             message = await self._next()
+
         if message["type"] == "http.disconnect":
             raise Problem(400, "UploadBroken", "the upload was cut off; send the image again")
 

@@ -17,7 +17,8 @@ WAIT_SECONDS = 10.0
 """How long an upload waits for memory; after that, clients should rather come back later."""
 
 STALL_SECONDS = 5.0
-"""How long an upload may stall while others wait for memory: less than they wait, so that they get it."""
+"""How long an upload may stall while others wait for memory: less than they wait, so that they get
+it."""
 
 RETRY_AFTER_SECONDS = "5"
 
@@ -29,7 +30,8 @@ class UploadLimits:
     memory_bytes: int
     """Memory for all uploads, including the reserve."""
     largest_bytes: int
-    """The most that one upload can hold, which is the size of the reserve even if `memory_bytes` is less."""
+    """The most that one upload can hold, which is the size of the reserve even if `memory_bytes` is
+    less."""
     bytes_per_second: int
     """Minimum average rate after the grace."""
     grace_seconds: float = GRACE_SECONDS
@@ -42,8 +44,8 @@ class UploadLimiter:
     """Admits uploads, and gives them memory as their bytes arrive, so slow clients hold little.
 
     When memory is short, uploads wait for it and do not read, which slows their clients down (TCP
-    flow control). One upload can always be completed (see UploadMemory), and those whose clients stall
-    meanwhile are refused.
+    flow control). One upload can always be completed (see UploadMemory), and those whose clients
+    stall meanwhile are refused.
     """
 
     def __init__(self, limits: UploadLimits) -> None:
@@ -108,6 +110,7 @@ class UploadLimiter:
         request = _Request(place, size, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         self._adjust_deadlines()
+
         try:
             await request.granted
         finally:

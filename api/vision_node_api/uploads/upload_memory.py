@@ -6,9 +6,9 @@ from collections.abc import Hashable
 class UploadMemory:
     """A shared part for all uploads, and a reserve that one upload at a time may use instead.
 
-    The reserve is as large as the largest upload. When the shared part is full, the first upload that
-    needs more moves into the reserve as a whole. So one upload can always be completed, and uploads
-    never block each other forever.
+    The reserve is as large as the largest upload. When the shared part is full, the first upload
+    that needs more moves into the reserve as a whole. So one upload can always be completed, and
+    uploads never block each other forever.
     """
 
     def __init__(self, shared_bytes: int, reserve_bytes: int) -> None:
@@ -52,6 +52,7 @@ class UploadMemory:
         if self._in_reserve is None and size <= self._reserve_bytes:
             self._in_reserve = upload
             return True
+
         return False
 
     def _shared_by_others(self, upload: Hashable) -> int:

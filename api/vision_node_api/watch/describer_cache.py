@@ -3,10 +3,10 @@
 import logging
 import re
 
-from vision_node_contract.clients.kube import Event, Kube, NotFoundError
+from vision_node_contract.clients.kube import Kube, NotFoundError, WatchEvent
 from vision_node_contract.models.describer import Describer
 from vision_node_contract.models.imagejob import Condition
-from vision_node_contract.models.reasons import Readiness
+from vision_node_contract.models.reasons import ReadyReason
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Describers:
         """Return why the Describer of that name does not work now, if it doesn't."""
         found = self._known.get(name)
         ready = found.status.readiness if found else None
-        if ready and (ready.status == "False" or ready.reason == Readiness.RATE_LIMITED):
+        if ready and (ready.status == "False" or ready.reason == ReadyReason.RATE_LIMITED):
             return ready
         return None
 
@@ -44,17 +44,20 @@ class Describers:
             return True
         if not _NAME.fullmatch(name):
             return False
+
         try:
             await self._kube.request("GET", f"{self.path}/{name}")
         except NotFoundError:
             return False
+
         return True
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: WatchEvent) -> None:
         """Take in what the watch shows."""
-        if event.type == "LISTED":
+        if event.type == "SYNCED":
             for name in self._known.keys() - event.names:
                 del self._known[name]
+
         for body in event.objects:
             name = body["metadata"]["name"]
             self._known.pop(name, None)

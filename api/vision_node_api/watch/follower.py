@@ -5,8 +5,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 
-from vision_node_contract.clients.kube import Event, Json, Kube, KubeError, Selectors
+from vision_node_contract.clients.kube import Kube, KubeError, Selectors, WatchEvent
 from vision_node_contract.clients.kube_auth import Access
+from vision_node_contract.json_types import Json
 
 from ..background import Background
 
@@ -21,7 +22,7 @@ ALL = Selectors()
 class Following(Background):
     """Tells `observe` of every change to the objects at `path`."""
 
-    def __init__(self, kube: Kube, path: str, observe: Callable[[Event], None]) -> None:
+    def __init__(self, kube: Kube, path: str, observe: Callable[[WatchEvent], None]) -> None:
         super().__init__(f"{path} is no longer followed")
         self.path = path
         self.listed = False
@@ -39,9 +40,10 @@ class Following(Background):
             try:
                 async for event in self._kube.follow(self.path):
                     self._observe(event)
-                    self.listed = self.listed or event.type == "LISTED"
+                    self.listed = self.listed or event.type == "SYNCED"
             except KubeError as error:
                 log.warning("%s can't be watched: %s", self.path, error)
+
             await asyncio.sleep(RESTART_SECONDS)
 
 
@@ -57,7 +59,9 @@ class HeardKube(Kube):
         self.heard: dict[str, float] = {}
         """Monotonic time in seconds, by path."""
 
-    async def watch(self, path: str, version: str, selectors: Selectors = ALL) -> AsyncIterator[Json]:
+    async def watch(
+        self, path: str, version: str, selectors: Selectors = ALL
+    ) -> AsyncIterator[Json]:
         """Yield what the watch shows (see Kube.watch)."""
         async for event in super().watch(path, version, selectors):
             self.heard[path] = time.monotonic()

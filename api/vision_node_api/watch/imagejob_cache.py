@@ -1,20 +1,21 @@
 """ImageJobs as a watch shows them, so that status polls cost the API server nothing.
 
-A job that isn't in it (created elsewhere just now, or the watch lags) is read through; so the cache may be
-behind by the watch's delay, but never says that a job is missing.
+A job that isn't in it (created elsewhere just now, or the watch lags) is read through; so the cache
+may be behind by the watch's delay, but never says that a job is missing.
 """
 
 import json
 import time
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
-from vision_node_contract.clients.imagejobs import ImageJobs
-from vision_node_contract.clients.kube import Event, Json
+from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.clients.kube import WatchEvent
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
 CREATED_SECONDS = 2.0
-"""What was created here counts for so long until the watch shows it: clients ask at once, and each such
-question would cost the API server as much as a write."""
+"""What was created here counts for so long until the watch shows it: clients ask at once, and each
+such question would cost the API server as much as a write."""
 
 FINISHED_KEPT = 20_000
 """About 50 MB. Older ones are read through: in a week there may be hundreds of thousands."""
@@ -23,14 +24,15 @@ FINISHED_KEPT = 20_000
 class JobCache:
     """Reads ImageJobs by name."""
 
-    def __init__(self, imagejobs: ImageJobs) -> None:
+    def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs
         self._unfinished: dict[str, Json] = {}
         """As the watch showed them: each changes twice and may never be asked for."""
         self._finished: dict[str, bytes] = {}
         """As JSON text: a tenth of the memory, and read seldom."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
-        """Not yet shown by the watch; oldest first, with the (monotonic) time until which it counts."""
+        """Not yet shown by the watch; oldest first, with the (monotonic) time until which it
+        counts."""
         self._naming: dict[str, set[str]] = {}
         """Names of unfinished ImageJobs, by the key under inbox/ of their image."""
 
@@ -73,9 +75,9 @@ class JobCache:
             del self._created[next(iter(self._created))]
         self._created[job.metadata.name] = (now + CREATED_SECONDS, job)
 
-    def observe(self, event: Event) -> None:
+    def observe(self, event: WatchEvent) -> None:
         """Take in what the watch shows."""
-        if event.type == "LISTED":
+        if event.type == "SYNCED":
             for name in {*self._unfinished, *self._finished} - event.names:
                 self._drop(name)
         for body in event.objects:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 
-_PAIR = re.compile(r"""[\s;,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*([;,]|$)""")
+_PAIR = re.compile(
+    r"""[\s;,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*([;,]|$)"""
+)
 """One `name=value` and what follows it (RFC 7239, section 4)."""
 
 _ESCAPED = re.compile(r"\\(.)")
@@ -40,6 +42,7 @@ def read_forwarded(headers: Headers) -> ForwardedRequest:
     for line in headers.getlist("forwarded"):
         for name, value in _pairs(line):
             values.setdefault(name, []).append(value)
+
     return ForwardedRequest(values["for"], values["proto"], values["host"])
 
 

@@ -48,12 +48,16 @@ class HttpProtocol(HttpToolsProtocol):
         """Parse what has come, and bound headers that are not complete yet."""
         if self._reading_head:
             self._head_bytes += len(data)
+
         super().data_received(data if self._reading_body else self._without_upgrade(data))
 
         if self.transport.is_closing() or not self._reading_head:
             return
+
         if self._head_bytes > MAX_HEAD_BYTES:
-            detail = f"the headers have more than {MAX_HEAD_BYTES} bytes; send fewer or shorter ones"
+            detail = (
+                f"the headers have more than {MAX_HEAD_BYTES} bytes; send fewer or shorter ones"
+            )
             self._refuse(Problem(431, "HeadersTooLarge", detail))
         elif self._deadline is None:
             self._set_deadline(HEAD_SECONDS, self._head_too_slow)
@@ -94,17 +98,21 @@ class HttpProtocol(HttpToolsProtocol):
     def _without_upgrade(self, piece: bytes) -> bytes:
         """Return a piece of headers in which `Upgrade` is renamed; a body may follow them.
 
-        A server may ignore the offer of another protocol (RFC 9110, section 7.8), but the parser would
-        drop the body. Java's HttpClient offers HTTP/2 in each request unless it is told not to.
+        A server may ignore the offer of another protocol (RFC 9110, section 7.8), but the parser
+        would drop the body. Java's HttpClient offers HTTP/2 in each request unless it is told not
+        to.
         """
         data = self._held_back + piece
         end = data.find(b"\r\n\r\n")
         head = data if end < 0 else data[:end]
         last_line = head[head.rfind(b"\n") + 1 :]
-        self._held_back = last_line if end < 0 and b"upgrade:".startswith(last_line.lower()) else b""
+        self._held_back = (
+            last_line if end < 0 and b"upgrade:".startswith(last_line.lower()) else b""
+        )
 
         if not self._held_back and not _UPGRADE.search(head):
             return data
+
         head = _UPGRADE.sub(b"x-upgrade:", head.removesuffix(self._held_back))
         return head if end < 0 else head + data[end:]
 
@@ -120,6 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
             headers = [*self.server_state.default_headers, *head.items()]
             lines = b"".join(b"%b: %b\r\n" % header for header in headers)
             self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
+
         self.transport.close()
 
     def _is_answering(self) -> bool:

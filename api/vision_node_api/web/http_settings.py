@@ -8,8 +8,8 @@ from .proxies import TrustedProxies
 from .root_path import parse_root_path
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s of nginx and cloud load balancers. The proxy has to be the one that closes: a request
-that it sends while the API closes is lost, and its client gets a 502."""
+"""Longer than the 60 s of nginx and cloud load balancers. The proxy has to be the one that closes:
+a request that it sends while the API closes is lost, and its client gets a 502."""
 
 
 @dataclass(frozen=True, slots=True)

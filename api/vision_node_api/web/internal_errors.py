@@ -18,9 +18,9 @@ RETRY_AFTER_SECONDS = "2"
 class InternalErrors:
     """Answers every exception that what is inside it raises.
 
-    An unforeseen exception becomes 500 InternalError with an id that the log has beside the traceback.
-    It is not raised again: uvicorn would log it a second time, and close a connection that the client
-    may use for further requests.
+    An unforeseen exception becomes 500 InternalError with an id that the log has beside the
+    traceback. It is not raised again: uvicorn would log it a second time, and close a connection
+    that the client may use for further requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:

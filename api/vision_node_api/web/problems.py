@@ -75,6 +75,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         }
         if instance is None:
             del document["instance"]
+
         return document
 
 
@@ -103,7 +104,9 @@ def problem_of(error: Exception) -> Problem | None:
         case Problem():
             return error
         case RequestValidationError():
-            fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            fields = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
             return Problem(422, "InvalidRequest", fields)
         case HTTPException():
             reason = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
@@ -122,4 +125,5 @@ def _detail(error: HTTPException, headers: dict[str, str]) -> str:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and "allow" in map(str.lower, headers):
         allowed = next(value for name, value in headers.items() if name.lower() == "allow")
         return f"this address does not answer to this method; it does to: {allowed}"
+
     return str(error.detail)

@@ -12,7 +12,9 @@ from .root_path import parse_root_path, put_below
 
 SCHEMES = frozenset({"http", "https"})
 
-_HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII
+)
 """A host, perhaps with a port (RFC 9110, section 7.2): nothing that ends a header or names a user."""
 
 _ADDRESS = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d+)?|(?P<v4>[0-9.]+):\d+|(?P<bare>.*)", re.ASCII)
@@ -50,7 +52,8 @@ class TrustedProxies:
 class ProxyHeaders:
     """Gives requests the scheme, host, client address and root path that their client has used.
 
-    Headers of anyone but a trusted proxy are ignored, and so is a value that is not what it should be.
+    Headers of anyone but a trusted proxy are ignored, and so is a value that is not what it should
+    be.
 
     Args:
         app: What answers.
@@ -87,11 +90,14 @@ class ProxyHeaders:
         told = dict(scope)
         if client is not None:
             told["client"] = (str(client), 0)
+
         if scheme in SCHEMES:
             told["scheme"] = scheme
+
         if _HOST.fullmatch(host):
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             told["headers"] = [(b"host", host.encode()), *others]
+
         return told
 
     def _prefix(self, headers: Headers) -> str:
@@ -107,10 +113,12 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     found = _ADDRESS.fullmatch(text.strip())
     if not found:
         return None
+
     try:
         address = ip_address(found["v6"] or found["v4"] or found["bare"] or "")
     except ValueError:
         return None
+
     # A socket for IPv6 shows the clients of IPv4 as ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
     return getattr(address, "ipv4_mapped", None) or address
 

@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class PathOnlyRedirects:
     """Takes scheme and host out of redirects to this server.
 
-    The framework makes such redirects for a slash at the end of a path. A proxy that ends TLS may tell
-    neither scheme nor host, and the client knows both.
+    The framework makes such redirects for a slash at the end of a path. A proxy that ends TLS may
+    tell neither scheme nor host, and the client knows both.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,6 +27,7 @@ class PathOnlyRedirects:
                 headers = MutableHeaders(scope=message)
                 if location := headers.get("location"):
                     headers["location"] = path_only(location, scope)
+
             await send(message)
 
         await self._app(scope, receive, send_answer)

@@ -28,8 +28,8 @@ OWN_PATHS = frozenset(
         "ui",
     }
 )
-"""First segments of the API's own paths. A root path that begins with one is refused: the API could not tell
-whether a proxy has removed it."""
+"""First segments of the API's own paths. A root path that begins with one is refused: the API could
+not tell whether a proxy has removed it."""
 
 # RFC 3986's unreserved characters: nothing that ends a header, names a host or climbs (`..`).
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", re.ASCII)
@@ -53,6 +53,7 @@ def put_below(scope: Scope, root_path: str) -> Scope:
     """Return the scope with its path below `root_path`, whether or not a proxy has removed that."""
     if not root_path:
         return scope
+
     path: str = scope["path"]
     if path == root_path or path.startswith(f"{root_path}/"):
         return {**scope, "root_path": root_path}

@@ -23,11 +23,17 @@ def picture() -> bytes:
     """Return a PNG that goes from dark to bright and from blue to red."""
     rows = (
         b"\0"
-        + b"".join(bytes((x * 255 // WIDTH, y * 255 // HEIGHT, 255 - x * 255 // WIDTH)) for x in range(WIDTH))
+        + b"".join(
+            bytes((x * 255 // WIDTH, y * 255 // HEIGHT, 255 - x * 255 // WIDTH))
+            for x in range(WIDTH)
+        )
         for y in range(HEIGHT)
     )
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)  # 8 bits each of red, green and blue
+    header = struct.pack(
+        ">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0
+    )  # 8 bits each of red, green and blue
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
+
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
@@ -44,16 +50,21 @@ def call(request: str | urllib.request.Request, deadline: float) -> dict[str, An
                 return body
         except urllib.error.HTTPError as error:
             if error.code != 503 or time.monotonic() > deadline:
-                sys.exit(f"{error.url} answered {error.code}: {error.read().decode(errors='replace')}")
+                sys.exit(
+                    f"{error.url} answered {error.code}: {error.read().decode(errors='replace')}"
+                )
         except OSError as error:
             if time.monotonic() > deadline:
                 sys.exit(f"the API does not answer: {error}")
+
         time.sleep(0.5)
 
 
 def submission(url: str) -> urllib.request.Request:
     """Return the request that submits the picture."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="test.png"\r\n\r\n'
+    head = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="test.png"\r\n\r\n'
+    )
     body = head.encode() + picture() + f"\r\n--{BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     return urllib.request.Request(f"{url}/submit", data=body, headers=headers)  # noqa: S310
@@ -67,14 +78,18 @@ def main(url: str) -> None:
         if time.monotonic() > deadline:
             sys.exit(f"ImageJob {job_id} is still {status['status']} after {SECONDS:g} s")
         time.sleep(0.2)
+
     if status["status"] == "failed":
         sys.exit(f"ImageJob {job_id} failed: {status['error']}")
+
     result = call(f"{url}/result/{job_id}", deadline)
     if not result["description"].strip():
         sys.exit(f"ImageJob {job_id} is done with an empty description")
+
     facts = result.get("facts") or {}  # not every describer measures
     if (facts.get("width", WIDTH), facts.get("height", HEIGHT)) != (WIDTH, HEIGHT):
         sys.exit(f"ImageJob {job_id} is of {WIDTH}x{HEIGHT} pixels, but described as {facts}")
+
     print(f"ImageJob {job_id}, by the describer {result['describer']}:\n{result['description']}")
 
 

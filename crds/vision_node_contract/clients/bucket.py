@@ -44,10 +44,10 @@ from .s3_credentials import Credentials, CredentialsSource, Fetch, fixed, of_the
 from .s3_signing import Signed, Signer
 
 __all__ = [
+    "Bucket",
+    "BucketSettings",
     "ObjectChangedError",
     "ObjectNotFoundError",
-    "Store",
-    "StoreSettings",
     "StoreUnavailableError",
 ]
 
@@ -74,20 +74,22 @@ TRANSFER_SECONDS = 60.0
 """A whole transfer, however slowly it goes on."""
 
 CONNECT_PAUSES = (0.1, 0.3)
-"""Seconds before another try after a refused connection; one that nobody answered has waited enough.
+"""Seconds before another try after a refused connection; one that nobody answered has waited
+enough.
 
-The one layer that retries storage, but for aiohttp: once, when a kept connection turns out closed; a GET, or
-a PUT of the same bytes.
-"""
+The one layer that retries storage, but for aiohttp: once, when a kept connection turns out closed;
+a GET, or a PUT of the same bytes."""
 
-_TIMEOUT = aiohttp.ClientTimeout(total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+_TIMEOUT = aiohttp.ClientTimeout(
+    total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
+)
 
 CHUNK_BYTES = 1 << 20
 """Received at a time: images are seldom larger, and each pause costs a turn of the event loop."""
 
 REFUSAL_BYTES = 1 << 16
-"""Of an answer that is no object: it holds a few hundred, and whoever answers in the bucket's place may
-send more."""
+"""Of an answer that is no object: it holds a few hundred, and whoever answers in the bucket's place
+may send more."""
 
 _ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
 """Query of the smallest list (Amazon S3 API Reference, ListObjectsV2)."""
@@ -95,7 +97,8 @@ _ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _PLAIN: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request: the client does not decompress, and MinIO compresses long lists by default."""
+"""Header of every request: the client does not decompress, and MinIO compresses long lists by
+default."""
 
 _CONDITIONS = frozenset({"If-None-Match", "If-Match"})
 """Headers of a conditional write."""
@@ -113,7 +116,7 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreSettings:
+class BucketSettings:
     """Where the bucket is and who we are there."""
 
     endpoint: str
@@ -154,22 +157,24 @@ class StoreSettings:
 
     def __repr__(self) -> str:
         # A settings object ends up in logs sooner or later.
-        return f"StoreSettings({self.endpoint}/{self.bucket})"
+        return f"BucketSettings({self.endpoint}/{self.bucket})"
 
 
-class Store:
+class Bucket:
     """Objects of one bucket."""
 
-    def __init__(self, settings: StoreSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: BucketSettings, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._signer = Signer(f"{settings.scheme}://{settings.endpoint}", settings.region, settings.bucket)
+        self._signer = Signer(
+            f"{settings.scheme}://{settings.endpoint}", settings.region, settings.bucket
+        )
         self._failures = FailureLog()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._keys = CredentialsSource(_keys(settings))
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: StoreSettings) -> AsyncIterator[Self]:
+    async def open(cls, settings: BucketSettings) -> AsyncIterator[Self]:
         """Keep connections to the bucket for as long as the block runs."""
         connector = aiohttp.TCPConnector(ssl=outbound.tls(), limit=TRANSFERS)
         async with aiohttp.ClientSession(
@@ -194,9 +199,13 @@ class Store:
         """
         digest = sha256 or hashlib.sha256(data).hexdigest()
         headers = {"Content-Type": media_type}
-        await self._send("PUT", partial(self._signer.sign, "PUT", key, digest), data=data, headers=headers)
+        await self._send(
+            "PUT", partial(self._signer.sign, "PUT", key, digest), data=data, headers=headers
+        )
 
-    async def put_if(self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None) -> None:
+    async def put_if(
+        self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None
+    ) -> None:
         """Store `data` under `key`, with its SHA-256 for `stat`, unless another writer was faster.
 
         On a server without conditional writes, the write is unconditional.
@@ -251,7 +260,9 @@ class Store:
             if not error.code:
                 raise
             # The answer to a HEAD has no body, so it does not say why; that to a GET does.
-            await self._exchange("GET", partial(self._signer.sign, "GET", key), headers=_FIRST_BYTE, most=1)
+            await self._exchange(
+                "GET", partial(self._signer.sign, "GET", key), headers=_FIRST_BYTE, most=1
+            )
             # It was stored between the two, or there is more to a HEAD than to a GET.
             return await self._exchange("HEAD", partial(self._signer.sign, "HEAD", key))
 
@@ -266,9 +277,15 @@ class Store:
         Raises:
             StoreUnavailableError: no answer.
         """
-        query: DictType = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "max-keys": str(most)}
+        query: DictType = {
+            "list-type": "2",
+            "encoding-type": "url",
+            "prefix": prefix,
+            "max-keys": str(most),
+        }
         if after:
             query["start-after"] = after
+
         sign = partial(self._signer.sign_bucket, "GET", query)
         answer = await self._send("GET", sign, most=LIST_BYTES)
         return await self._parse(answer.body)
@@ -376,11 +393,15 @@ class Store:
             method, url, data=data, headers=told, allow_redirects=False
         ) as answer:
             body = await _read(answer, most if answer.status < 300 else REFUSAL_BYTES)
+
         if answer.status >= 300:
             raise self._refused(keys, answer.status, body, headers)
+
         return _Answer(answer.headers, body)
 
-    def _refused(self, keys: Credentials, status: int, body: bytes, headers: Mapping[str, str]) -> Refusal:
+    def _refused(
+        self, keys: Credentials, status: int, body: bytes, headers: Mapping[str, str]
+    ) -> Refusal:
         error = refusal(status, body, conditional=not _CONDITIONS.isdisjoint(headers))
         if isinstance(error, StoreUnavailableError) and error.code in EXPIRED_KEYS:
             self._keys.reject(keys)
@@ -390,7 +411,9 @@ class Store:
         """Parse a list in a thread: a thousand keys take 12 ms."""
         with self._failures.recording():
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, read_list, body)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, read_list, body
+                )
             except (ParseError, ValueError) as error:
                 raise silence(error) from error
 
@@ -409,7 +432,7 @@ def _key(variable: str) -> str:
     return os.environ[variable]
 
 
-def _keys(settings: StoreSettings) -> Fetch:
+def _keys(settings: BucketSettings) -> Fetch:
     if settings.keyless:
         return of_the_service_account()
     return fixed(settings.access_key, settings.secret_key)

@@ -12,7 +12,9 @@ from ..models.reasons import Reason
 LOG_SECONDS = 60.0
 """Least time between two warnings for the same reason: every image fails while the bucket does."""
 
-_MISSING = frozenset({"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"})
+_MISSING = frozenset(
+    {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
+)
 """No object has that key, or none can have it."""
 
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
@@ -48,8 +50,8 @@ _BY_CODE = {
     "RequestInTheFuture": Reason.CLOCK_SKEW,
     "NoSuchBucket": Reason.BUCKET_NOT_FOUND,
 }
-"""Codes of Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others. An unlisted one is taken
-for StorageUnavailable, which may pass by itself."""
+"""Codes of Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others. An unlisted one is
+taken for StorageUnavailable, which may pass by itself."""
 
 _BY_STATUS = {
     401: Reason.STORAGE_DENIED,
@@ -88,7 +90,9 @@ class StoreUnavailableError(Exception):
         code: The bucket's own word or HTTP status; empty if it did not answer.
     """
 
-    def __init__(self, message: str, reason: Reason = Reason.STORAGE_UNAVAILABLE, code: str = "") -> None:
+    def __init__(
+        self, message: str, reason: Reason = Reason.STORAGE_UNAVAILABLE, code: str = ""
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.code = code

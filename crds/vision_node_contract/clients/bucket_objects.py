@@ -9,7 +9,8 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
 
 SHA256_HEADER = "x-amz-meta-sha256"
-"""Custom metadata, because an ETag is a digest of the bytes only on some servers, with some encryptions."""
+"""Custom metadata, because an ETag is a digest of the bytes only on some servers, with some
+encryptions."""
 
 MAX_KEYS = 1000
 """Maximum keys in one list (Amazon S3 API Reference, ListObjectsV2)."""
@@ -51,7 +52,10 @@ def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
         ValueError: the headers are not those of an object.
     """
     try:
-        size, modified = int(headers["Content-Length"]), parsedate_to_datetime(headers["Last-Modified"])
+        size, modified = (
+            int(headers["Content-Length"]),
+            parsedate_to_datetime(headers["Last-Modified"]),
+        )
     except (KeyError, OverflowError) as error:
         raise ValueError(f"an object without {error!r}") from error
 
@@ -74,7 +78,9 @@ def read_list(body: bytes) -> ObjectPage:
     """
     root = fromstring(body.decode())  # noqa: S314 (expat limits the expansion of entities)
     is_truncated = _text(root, "IsTruncated")
-    return ObjectPage([_entry(found) for found in root.iterfind("{*}Contents")], is_truncated != "true")
+    return ObjectPage(
+        [_entry(found) for found in root.iterfind("{*}Contents")], is_truncated != "true"
+    )
 
 
 def _entry(found: Element) -> StoredObject:

@@ -1,19 +1,20 @@
 """ImageJobs in one namespace: typed reads and guarded writes."""
 
-from ..models.imagejob import ImageJob, Spec
+from ..json_types import Json
+from ..models.imagejob import ImageJob, ImageJobSpec
 from ..models.transitions import StatusPatch
 from ..names import PLURAL, path_of
-from .kube import Json, Kube
+from .kube import Kube
 
 
-class ImageJobs:
+class ImageJobClient:
     """The ImageJobs of one namespace. Methods raise KubeError and its subclasses."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.path = path_of(PLURAL, namespace)
         self._kube = kube
 
-    async def create(self, name: str, spec: Spec, labels: dict[str, str]) -> ImageJob:
+    async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
         """Create an ImageJob; it reads as queued at once (the CRD's default)."""
         body = ImageJob.manifest(name, spec, labels)
         return ImageJob.model_validate(await self._kube.request("POST", self.path, body=body))

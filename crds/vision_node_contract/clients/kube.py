@@ -1,7 +1,8 @@
 """JSON to and from the API server: requests, lists, watches; every one with a timeout and typed errors.
 
-Objects travel as plain JSON. The official client's generated models know nothing of custom resources, and
-its way to a request costs more time than the operator takes to decide on it (see docs/architecture.md).
+Objects travel as plain JSON. The official client's generated models know nothing of custom
+resources, and its way to a request costs more time than the operator takes to decide on it (see
+docs/architecture.md).
 """
 
 import asyncio
@@ -17,13 +18,13 @@ from typing import Literal, Self
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ..json_types import Json
 from . import kube_auth
 from .kube_auth import Access
 from .kube_errors import (
     AlreadyExistsError,
     ConflictError,
     GoneError,
-    Json,
     KubeError,
     NotFoundError,
     UnavailableError,
@@ -37,14 +38,13 @@ __all__ = [
     "WATCH_SECONDS",
     "AlreadyExistsError",
     "ConflictError",
-    "Event",
     "GoneError",
-    "Json",
     "Kube",
     "KubeError",
     "NotFoundError",
     "Selectors",
     "UnavailableError",
+    "WatchEvent",
     "backoff",
 ]
 
@@ -54,13 +54,16 @@ REQUEST_SECONDS = 10.0
 """An API server that has not answered a single-object request by then is as good as away."""
 
 WATCH_SECONDS = 45
-"""The server ends a watch after this; a fresh one, a request of a millisecond, starts where it ended."""
+"""The server ends a watch after this; a fresh one, a request of a millisecond, starts where it
+ended."""
 
 WATCH_LOST_SECONDS = 55.0
-"""A watch that is silent for longer has lost its connection. Until then it looks like one with no news."""
+"""A watch that is silent for longer has lost its connection. Until then it looks like one with no
+news."""
 
 BRIEF_SECONDS = 1.0
-"""A watch that ends before this without an event has failed: opened again at once, it would end again."""
+"""A watch that ends before this without an event has failed: opened again at once, it would end
+again."""
 
 PAGE = 500
 """Objects a LIST returns at once, as kubectl does: bounds memory on both sides."""
@@ -72,7 +75,9 @@ _NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, V
 """ValueError: what came is no JSON, but a proxy's page or half a line."""
 
 _ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-_ONE_WATCH = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_LOST_SECONDS)
+_ONE_WATCH = aiohttp.ClientTimeout(
+    total=None, connect=REQUEST_SECONDS, sock_read=WATCH_LOST_SECONDS
+)
 
 _HEADERS = {
     "GET": {"Accept": "application/json"},
@@ -98,10 +103,10 @@ class Selectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A change; or LISTING, a page of what is there; or LISTED: what `names` lacks was gone at `version`."""
+class WatchEvent:
+    """A change; or PAGE, a page of what is there; or SYNCED: what `names` lacks was gone at `version`."""
 
-    type: Literal["LISTING", "LISTED", "ADDED", "MODIFIED", "DELETED"]
+    type: Literal["PAGE", "SYNCED", "ADDED", "MODIFIED", "DELETED"]
     objects: list[Json] = field(default_factory=list)
     names: frozenset[str] = frozenset()
     version: str = ""
@@ -166,12 +171,17 @@ class Kube:
                 case {"items": list(items), "metadata": {"resourceVersion": str(version)}}:
                     yield items, version
                 case _:
-                    raise UnavailableError(0, "NoAnswer", f"GET {path}: no list but {str(page)[:500]}")
+                    raise UnavailableError(
+                        0, "NoAnswer", f"GET {path}: no list but {str(page)[:500]}"
+                    )
+
             proceed = page["metadata"].get("continue", "")
             if not proceed:
                 return
 
-    async def watch(self, path: str, version: str, selectors: Selectors = Selectors()) -> AsyncIterator[Json]:
+    async def watch(
+        self, path: str, version: str, selectors: Selectors = Selectors()
+    ) -> AsyncIterator[Json]:
         """Yield raw watch events after `version`, bookmarks included, until the server ends the watch.
 
         Raises:
@@ -186,6 +196,7 @@ class Kube:
             ("timeoutSeconds", str(WATCH_SECONDS)),
             ("resourceVersion", version),
         ]
+
         try:
             async with self._send("GET", path, query, None, _ONE_WATCH) as response:
                 if response.status >= 400:
@@ -196,16 +207,17 @@ class Kube:
                     yield event
         except _NO_ANSWER as error:
             raise UnavailableError(0, "WatchBroken", f"{path}: {error!r}") from error
+
         if not events and time.monotonic() - began < BRIEF_SECONDS:
             raise UnavailableError(0, "WatchEnded", f"{path}: ended at once, without an event")
 
     async def follow(
         self, path: str, selectors: Selectors = Selectors(), version: str = ""
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncIterator[WatchEvent]:
         """List, then watch, for ever: what is there now, then every change, then again after a gap.
 
-        Objects deleted during a gap show only by their absence from the next LISTED. With the `version` of a
-        list that was read before, it begins with the changes since.
+        Objects deleted during a gap show only by their absence from the next SYNCED. With the
+        `version` of a list that was read before, it begins with the changes since.
 
         Raises:
             KubeError: a refusal that waiting does not mend (forbidden, malformed).
@@ -217,18 +229,20 @@ class Kube:
                     names: set[str] = set()
                     async for objects, listed_at in self.list_pages(path, selectors):  # noqa: B007
                         names.update(body["metadata"]["name"] for body in objects)
-                        yield Event("LISTING", objects)
-                    yield Event("LISTED", names=frozenset(names), version=listed_at)
+                        yield WatchEvent("PAGE", objects)
+                    yield WatchEvent("SYNCED", names=frozenset(names), version=listed_at)
                     version = listed_at
+
                 async for event in self.watch(path, version, selectors):
                     failures, version = 0, event["object"]["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
-                        yield Event(event["type"], [event["object"]])
+                        yield WatchEvent(event["type"], [event["object"]])
             except (GoneError, UnavailableError) as error:
                 if isinstance(error, GoneError):
                     version = ""
                 else:
                     log.warning("watch of %s is tried again: %s", path, error)
+
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
                 failures += 1
 
@@ -244,7 +258,13 @@ class Kube:
         url = self._server.url + path
         verb = "PATCH" if method == "APPLY" else method
         return self._server.session.request(
-            verb, url, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            verb,
+            url,
+            params=query,
+            data=data,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
         )
 
 

@@ -39,14 +39,18 @@ class Access:
 async def connect(component: str) -> AsyncIterator[Access]:
     """Reach the API server; `component` is ours, for its logs. In managedFields all are one: vision-node.
 
-    In a pod, nothing but two files and two variables is needed. KUBECONFIG with all that it may say is the
-    official client's to read; that takes most of a second to import, which no worker's start has to spare.
+    In a pod, nothing but two files and two variables is needed. KUBECONFIG with all that it may say
+    is the official client's to read; that takes most of a second to import, which no worker's start
+    has to spare.
     """
     found = _in_cluster() if "KUBERNETES_SERVICE_HOST" in os.environ else await _from_kubeconfig()
     url, tls, credentials = found
     connector = aiohttp.TCPConnector(ssl=tls, limit=CONNECTIONS)
     agent = {"User-Agent": f"vision-node/{component}"}
-    async with aiohttp.ClientSession(connector=connector, headers=agent, read_bufsize=LINE_BYTES) as session:
+
+    async with aiohttp.ClientSession(
+        connector=connector, headers=agent, read_bufsize=LINE_BYTES
+    ) as session:
         yield Access(session, url, credentials)
 
 
@@ -89,8 +93,10 @@ async def _from_kubeconfig() -> Found:
     tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+
     if not configuration.verify_ssl:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+
     token = await configuration.get_api_key_with_prefix("BearerToken")
     headers = {"Authorization": token} if token else {}
     return configuration.host, tls, lambda: headers

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-Json = dict[str, Any]
+from vision_node_contract.json_types import Json
 
 
 class KubeError(Exception):

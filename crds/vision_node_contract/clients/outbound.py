@@ -34,25 +34,33 @@ def proxy_for(scheme: str, host: str) -> str | None:
     proxy = getproxies().get(scheme)
     if proxy is None:
         return None
+
     url = URL(f"{scheme}://{host}")
     entries = [entry.strip() for entry in getproxies().get("no", "").split(",")]
-    return None if any(_covers(entry, url.host or host, url.port) for entry in entries if entry) else proxy
+    return (
+        None
+        if any(_covers(entry, url.host or host, url.port) for entry in entries if entry)
+        else proxy
+    )
 
 
 def _covers(entry: str, name: str, port: int | None) -> bool:
     """Return whether an entry of NO_PROXY is about a host, in the forms that Go and curl know.
 
-    They are `*`; a name, which stands for the names below it, too, with or without `.` or `*.` before it; an
-    address, with or without brackets; each of these with or without a port; and a network (10.0.0.0/8).
+    They are `*`; a name, which stands for the names below it, too, with or without `.` or `*.`
+    before it; an address, with or without brackets; each of these with or without a port; and a
+    network (10.0.0.0/8).
     """
     if entry == "*":
         return True
     if "/" in entry:
         return _is_within(name, entry)
+
     wanted = URL(f"http://{entry}") if entry.count(":") < 2 or entry.startswith("[") else None
     host, wanted_port = (wanted.host or "", wanted.explicit_port) if wanted else (entry, None)
     if wanted_port is not None and wanted_port != port:
         return False
+
     domain = host.removeprefix("*").removeprefix(".").lower()
     return name.lower() == domain or name.lower().endswith(f".{domain}")
 
@@ -70,6 +78,7 @@ def pool(scheme: str, host: str | None, **options: Any) -> urllib3.PoolManager:
     proxy = proxy_for(scheme, host) if host else None
     if proxy is None:
         return urllib3.PoolManager(**options)
+
     url = URL(proxy)
     login = f"{url.user}:{url.password or ''}" if url.user else None
     headers = urllib3.make_headers(proxy_basic_auth=login)

@@ -24,26 +24,27 @@ from .outbound import pool
 __all__ = ["Credentials", "CredentialsSource", "fixed", "of_the_service_account"]
 
 REFRESH_BEFORE = timedelta(minutes=5)
-"""How long before they expire keys are replaced, as in AWS's SDKs; the old ones are used until then."""
+"""How long before they expire keys are replaced, as in AWS's SDKs; the old ones are used until
+then."""
 
 LAST_MOMENT = timedelta(seconds=30)
 """Keys that expire sooner may do so on the way to the bucket: others are waited for."""
 
 PAUSE_SECONDS = 5.0
-"""After keys could not be had. Requests of that time share what came of it: each attempt may take longer than
-a request should wait."""
+"""After keys could not be had. Requests of that time share what came of it: each attempt may take
+longer than a request should wait."""
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
-"""No retries: urllib3 logs the URL of a request that it retries, and the URL for AWS STS contains the token.
-The next request for an object tries to fetch keys again."""
+"""No retries: urllib3 logs the URL of a request that it retries, and the URL for AWS STS contains
+the token. The next request for an object tries to fetch keys again."""
 
 _NO_KEYS = (
     *(MinioException, HTTPError, OSError),
     *(ParseError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
 )
-"""Exceptions that MinIO's provider raises: no answer, a refusal, or an answer without keys, whose form it
-does not check."""
+"""Exceptions that MinIO's provider raises: no answer, a refusal, or an answer without keys, whose
+form it does not check."""
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ Fetch = Callable[[], Credentials]
 class CredentialsSource:
     """Holds keys and replaces them before they expire.
 
-    However many requests need keys, they are fetched once, for all of them; a request that is cancelled
-    leaves the fetching to the others.
+    However many requests need keys, they are fetched once, for all of them; a request that is
+    cancelled leaves the fetching to the others.
 
     Args:
         fetch: Returns keys; it may block for some seconds.
@@ -82,10 +83,12 @@ class CredentialsSource:
         left = _left(held) if held else timedelta(0)
         if left < REFRESH_BEFORE:
             self._begin()
+
         if held and (left > LAST_MOMENT or (left > timedelta(0) and self._fetching is None)):
             return held
         if self._fetching is None:
             raise self._failure or _refusal("NoAnswer")
+
         return await self._fetched(self._fetching)
 
     def reject(self, keys: Credentials) -> None:
@@ -113,6 +116,7 @@ class CredentialsSource:
         self._fetching = None
         if done.cancelled():
             return
+
         if error := done.exception():
             self._paused_until = self._clock() + PAUSE_SECONDS
             self._failure = _refusal(type(error).__name__)  # its text may hold the token
@@ -141,8 +145,8 @@ def of_the_service_account() -> Fetch:
     """Return a function that fetches the keys of this pod's role from AWS.
 
     The environment selects the source: IAM roles for service accounts (AWS_WEB_IDENTITY_TOKEN_FILE,
-    AWS_ROLE_ARN), EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), otherwise the metadata service
-    (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
+    AWS_ROLE_ARN), EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), otherwise the metadata
+    service (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
     AWS_ENDPOINT_URL_STS replaces the address of AWS STS.
     """
     by_token = "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ

@@ -1,7 +1,7 @@
 """Requests to the bucket, signed as S3 wants them (AWS Signature Version 4) by MinIO's own functions.
 
-Their client itself sends through blocking connections, which costs a thread's turn and half a millisecond of
-CPU for every image.
+Their client itself sends through blocking connections, which costs a thread's turn and half a
+millisecond of CPU for every image.
 """
 
 from collections.abc import Mapping
@@ -52,10 +52,14 @@ class Signer:
             ValueError: no object can have that key.
         """
         check_object_name(key)
-        url = self._urls.build(method=method, region=self._region, bucket_name=self._bucket, object_name=key)
+        url = self._urls.build(
+            method=method, region=self._region, bucket_name=self._bucket, object_name=key
+        )
         return self._signed(keys, method, url, sha256, metadata)
 
-    def sign_bucket(self, method: str, query: DictType | None = None, *, keys: Credentials) -> Signed:
+    def sign_bucket(
+        self, method: str, query: DictType | None = None, *, keys: Credentials
+    ) -> Signed:
         """Return address and headers of a request, without a body, for the bucket itself."""
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, query_params=query
@@ -79,6 +83,7 @@ class Signer:
         }
         if keys.session_token:
             told["x-amz-security-token"] = keys.session_token
+
         headers = sign_v4_s3(
             method=method,
             url=url,
@@ -88,4 +93,7 @@ class Signer:
             content_sha256=sha256,
             date=now,
         )
-        return URL(urlunsplit(url), encoded=True), {name: str(value) for name, value in headers.items()}
+
+        return URL(urlunsplit(url), encoded=True), {
+            name: str(value) for name, value in headers.items()
+        }

@@ -8,7 +8,8 @@ MAX_BOXES = 10_000
 
 
 _NEEDED = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
-"""What comes behind them, such as a video that a telephone appends, may be cut off or no box at all."""
+"""What comes behind them, such as a video that a telephone appends, may be cut off or no box at
+all."""
 
 
 class BoxError(ValueError):
@@ -116,6 +117,7 @@ def _associated(data: bytes) -> list[int]:
     body = data[links.start : links.end]
     id_bytes = 2 if body[:1] == b"\0" else 4
     index_bytes = 2 if body[3:4] and body[3] & 1 else 1
+
     return _properties_of(item, body, id_bytes, index_bytes)
 
 
@@ -128,10 +130,14 @@ def _properties_of(item: int, body: bytes, id_bytes: int, index_bytes: int) -> l
         found, count = int.from_bytes(body[at : at + id_bytes], "big"), body[at + id_bytes]
         at += id_bytes + 1
         if found == item:
-            entries = (body[o : o + index_bytes] for o in range(at, at + count * index_bytes, index_bytes))
+            entries = (
+                body[o : o + index_bytes] for o in range(at, at + count * index_bytes, index_bytes)
+            )
             mask = (1 << (8 * index_bytes - 1)) - 1  # the highest bit says "essential"
             return [int.from_bytes(entry, "big") & mask for entry in entries]
+
         at += count * index_bytes
+
     return []
 
 
@@ -140,5 +146,7 @@ def _track_size(data: bytes) -> tuple[int, int] | None:
     header = find(data, (b"moov", b"trak", b"tkhd"))
     if header is None or header.end > len(data) or header.end - header.start < 8:
         return None
-    width, height = (int.from_bytes(data[header.end - o : header.end - o + 4], "big") >> 16 for o in (8, 4))
+    width, height = (
+        int.from_bytes(data[header.end - o : header.end - o + 4], "big") >> 16 for o in (8, 4)
+    )
     return (width, height) if width and height else None

@@ -40,8 +40,11 @@ _SIGNATURES = (
 )
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"})
-"""HEIF with pictures coded as HEVC (ISO/IEC 23008-12, annex B); `heif` is what some older phones wrote."""
+_HEIC_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"}
+)
+"""HEIF with pictures coded as HEVC (ISO/IEC 23008-12, annex B); `heif` is what some older phones
+wrote."""
 
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf", b"1pic"})
 """HEIF with any codec. Phones before 2019 wrote HEVC under such a brand alone."""
@@ -134,7 +137,11 @@ def recognize(image: bytes) -> Format:
         return found
 
     foreign = _foreign(image)
-    what = f"looks like {foreign}, which is not supported" if foreign else "is in no supported image format"
+    what = (
+        f"looks like {foreign}, which is not supported"
+        if foreign
+        else "is in no supported image format"
+    )
     message = f"the file {what}; convert it to one of {FORMAT_NAMES} and submit it again"
     raise DescribeError(Reason.UNSUPPORTED_FORMAT, message)
 
@@ -173,6 +180,7 @@ def _foreign(image: bytes) -> str | None:
         *(name for at, word, name in _FOREIGN_INSIDE if image[at : at + len(word)] == word),
         *(name for word, name in _FOREIGN_TEXT if word in image[:_SNIFF_BYTES].lower()),
     )
+
     return "Netpbm (PNM)" if _is_netpbm(image) else next(iter(named), None)
 
 

@@ -48,6 +48,7 @@ def first_frame_at(image: bytes) -> int | None:
             at = _after_sub_blocks(image, block.start() + 2)
         except IndexError:
             return None
+
     return None
 
 

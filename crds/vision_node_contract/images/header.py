@@ -51,6 +51,7 @@ def read_header(image: bytes) -> Header:
 
     if width <= 0 or height <= 0:
         raise damaged(kind, "its width or height is zero")
+
     return Header(kind, width, height)
 
 
@@ -69,12 +70,15 @@ def _png(image: bytes) -> Size:
     """Read IHDR, whose checksum must be right (PNG third edition, 5.3 and 11.2.1)."""
     if not image.startswith(PNG_SIGNATURE):
         raise _DamagedError("its signature was changed, as a transfer in text mode does")
+
     length, name, width, height = struct.unpack_from(">L4sLL", image, 8)
     if name != b"IHDR" or length != 13:
         raise _DamagedError("it does not begin with an IHDR chunk")
+
     (checksum,) = struct.unpack_from(">L", image, 29)
     if zlib.crc32(image[12:29]) != checksum:
         raise _DamagedError("the checksum of its IHDR chunk is wrong")
+
     return width, height
 
 
@@ -112,6 +116,7 @@ def _webp(image: bytes) -> Size:
             width, height = (value & 0x3FFF for value in struct.unpack_from("<HH", image, 26))
         case _:
             raise _DamagedError("its first chunk is none of a picture")
+
     return width, height
 
 
@@ -123,6 +128,7 @@ def _tiff(image: bytes) -> Size:
             f"convert it to one of {FORMAT_NAMES} and submit it again"
         )
         raise DescribeError(Reason.UNSUPPORTED_FORMAT, message)
+
     return header.width, header.height
 
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 MAX_SEGMENTS = 20_000
-"""Before the pixels. A profile or notes of 16 MiB take some 300 of 64 KiB each; a file made of millions of
-tiny ones would keep a reader busy for minutes."""
+"""Before the pixels. A profile or notes of 16 MiB take some 300 of 64 KiB each; a file made of
+millions of tiny ones would keep a reader busy for minutes."""
 
 _START_OF_SCAN = 0xDA
 _START_OF_IMAGE = 0xD8

@@ -12,7 +12,8 @@ MAX_STRIPS = 100_000
 """A picture of 100 megapixels in strips of one row has some 10,000."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-"""How struct reads a value, by field type; the types left out hold no whole numbers that matter here."""
+"""How struct reads a value, by field type; the types left out hold no whole numbers that matter
+here."""
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
@@ -75,7 +76,9 @@ def end_of_pixels(image: bytes) -> int:
     tags = _first_directory(image, dict.fromkeys(_PARTS, MAX_STRIPS))
     offsets = tags.get(_STRIP_OFFSETS) or tags.get(_TILE_OFFSETS, [])
     lengths = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES, [])
-    return max((offset + length for offset, length in zip(offsets, lengths, strict=False)), default=0)
+    return max(
+        (offset + length for offset, length in zip(offsets, lengths, strict=False)), default=0
+    )
 
 
 def count_pages(image: bytes) -> int:
@@ -89,6 +92,7 @@ def count_pages(image: bytes) -> int:
             at = following
     except (struct.error, OverflowError):
         pass  # a chain that leads out of the file ends there
+
     return max(1, len(seen))
 
 
@@ -130,6 +134,7 @@ def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[
     except (struct.error, OverflowError) as error:
         if not tags:
             raise TiffError("its first directory is missing") from error
+
     return tags
 
 
@@ -143,4 +148,7 @@ def _values(image: bytes, layout: _Layout, entry: int, kind: int, most: int) -> 
     fits = count * size <= (8 if layout.big else 4)
     at = inline if fits else layout.number(image, inline)
     within = min(count, most, (len(image) - at) // size)
-    return list(struct.unpack_from(f"{layout.order}{within}{form}", image, at)) if within > 0 else []
+
+    return (
+        list(struct.unpack_from(f"{layout.order}{within}{form}", image, at)) if within > 0 else []
+    )

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from .imagejob import Condition, Metadata, Resource
+from .imagejob import Condition, KubeModel, ObjectMeta
 
 READY = "Ready"
 """The condition that tells whether images are described."""
@@ -19,7 +19,7 @@ DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
 }
 
 
-class KeyRef(Resource):
+class KeyRef(KubeModel):
     """One key of a Secret or ConfigMap."""
 
     name: str
@@ -27,14 +27,14 @@ class KeyRef(Resource):
     optional: bool | None = None
 
 
-class EnvSource(Resource):
+class EnvSource(KubeModel):
     """Where a variable's value is: exactly one is set."""
 
     secret_key_ref: KeyRef | None = None
     config_map_key_ref: KeyRef | None = None
 
 
-class EnvVar(Resource):
+class EnvVar(KubeModel):
     """A variable of the workers' environment."""
 
     name: str
@@ -42,28 +42,28 @@ class EnvVar(Resource):
     value_from: EnvSource | None = None
 
 
-class SourceRef(Resource):
+class SourceRef(KubeModel):
     """A Secret or ConfigMap."""
 
     name: str
     optional: bool | None = None
 
 
-class EnvFrom(Resource):
+class EnvFrom(KubeModel):
     """All keys of a Secret or ConfigMap: exactly one is set."""
 
     secret_ref: SourceRef | None = None
     config_map_ref: SourceRef | None = None
 
 
-class Resources(Resource):
+class Resources(KubeModel):
     """Quantities by resource, as in a container's spec."""
 
     requests: dict[str, str | int] = {}
     limits: dict[str, str | int] = {}
 
 
-class Toleration(Resource):
+class Toleration(KubeModel):
     """A taint that does not matter, as in a pod's spec."""
 
     key: str | None = None
@@ -73,7 +73,7 @@ class Toleration(Resource):
     toleration_seconds: int | None = None
 
 
-class Sidecar(Resource):
+class Sidecar(KubeModel):
     """A container beside each worker, which describes."""
 
     image: str
@@ -84,7 +84,7 @@ class Sidecar(Resource):
     resources: Resources = Resources.model_validate(DEFAULT_RESOURCES)
 
 
-class DescriberSpec(Resource):
+class DescriberSpec(KubeModel):
     """What workers run, and how many there are; times in seconds."""
 
     provider: str | None = None
@@ -122,7 +122,7 @@ class DescriberSpec(Resource):
         return 1 if self.isolation == "dedicated" else self.max_images_per_worker
 
 
-class DescriberStatus(Resource):
+class DescriberStatus(KubeModel):
     """How a Describer fares."""
 
     provider: str | None = None
@@ -142,10 +142,10 @@ class DescriberStatus(Resource):
         return next((c for c in self.conditions if c.type == kind), None)
 
 
-class Describer(Resource):
+class Describer(KubeModel):
     """A way of describing images."""
 
-    metadata: Metadata
+    metadata: ObjectMeta
     spec: DescriberSpec = DescriberSpec()
     status: DescriberStatus = DescriberStatus()
 

@@ -44,8 +44,8 @@ class Fallback(Model):
 class Description(Model):
     """A describer's answer for one image.
 
-    `description` starts with `Image Description:`; `alt` has at most 150 characters; `facts` are the
-    plain JSON values behind the text. The bounds are the CRD's.
+    `description` starts with `Image Description:`; `alt` has at most 150 characters; `facts` are
+    the plain JSON values behind the text. The bounds are the CRD's.
     """
 
     description: str
@@ -58,7 +58,9 @@ class Description(Model):
     model: str | None = Field(default=None, max_length=256)
     fallback: Fallback | None = None
     usage: Usage | None = None
-    warnings: list[Annotated[str, Field(max_length=MAX_WARNING_CHARACTERS)]] = Field(default=[], max_length=8)
+    warnings: list[Annotated[str, Field(max_length=MAX_WARNING_CHARACTERS)]] = Field(
+        default=[], max_length=8
+    )
     """What a reader of the description should know, such as that the file ends too early."""
 
 

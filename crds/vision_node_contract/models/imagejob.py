@@ -14,17 +14,19 @@ Phase = Literal["queued", "processing", "done", "failed"]
 TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
 
 
-class Resource(BaseModel):
+class KubeModel(BaseModel):
     """A part of a Kubernetes object: camelCase outside, unknown fields ignored, frozen."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object without unset fields, as the API server wants it."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-class Image(Resource):
+class ImageRef(KubeModel):
     """The stored image; `key` is its object key, sizes in bytes and pixels."""
 
     key: str
@@ -36,10 +38,10 @@ class Image(Resource):
     file_name: str | None = None
 
 
-class Spec(Resource):
+class ImageJobSpec(KubeModel):
     """What to describe and how."""
 
-    image: Image
+    image: ImageRef
     describer: str = "metadata"
     options: Options | None = None
     priority: int = 0
@@ -51,7 +53,7 @@ class Spec(Resource):
     callback_url: str | None = Field(default=None, alias="callbackURL")
 
 
-class Condition(Resource):
+class Condition(KubeModel):
     """metav1.Condition."""
 
     type: str
@@ -62,7 +64,7 @@ class Condition(Resource):
     observed_generation: int | None = None
 
 
-class StoredResult(Resource):
+class StoredResult(KubeModel):
     """The description, or where it is: exactly one of `inline` and `key` (object key) is set.
 
     `sha256` (hex) and `size_bytes` describe the object; workers of older releases don't set them.
@@ -79,7 +81,7 @@ class StoredResult(Resource):
     usage: Usage | None = None
 
 
-class JobError(Resource):
+class JobError(KubeModel):
     """Why the last attempt failed."""
 
     reason: str
@@ -88,7 +90,7 @@ class JobError(Resource):
     retry_after_seconds: float | None = None
 
 
-class LossesByCause(Resource):
+class LossesByCause(KubeModel):
     """Attempts that don't count toward maxAttempts, by the cause that ended them."""
 
     worker: int = 0
@@ -97,7 +99,11 @@ class LossesByCause(Resource):
 
     def count(self, cause: Cause) -> int:
         """Return how many attempts `cause` ended."""
-        counts = {Cause.WORKER: self.worker, Cause.STORAGE: self.storage, Cause.PROVIDER: self.provider}
+        counts = {
+            Cause.WORKER: self.worker,
+            Cause.STORAGE: self.storage,
+            Cause.PROVIDER: self.provider,
+        }
         return counts[cause]
 
     @property
@@ -106,7 +112,7 @@ class LossesByCause(Resource):
         return self.worker + self.storage + self.provider
 
 
-class Status(Resource):
+class ImageJobStatus(KubeModel):
     """What has come of an ImageJob. Times are UTC."""
 
     phase: Phase = "queued"
@@ -127,13 +133,14 @@ class Status(Resource):
     def losses_to(self, cause: Cause) -> int:
         """Return how many attempts count as lost to `cause`.
 
-        Losses that an operator of an older release counted, without a cause, count toward every cause.
+        Losses that an operator of an older release counted, without a cause, count toward every
+        cause.
         """
         known = self.losses_by_cause or LossesByCause()
         return max(0, self.losses - known.total) + known.count(cause)
 
 
-class Metadata(Resource):
+class ObjectMeta(KubeModel):
     """The parts of metav1.ObjectMeta that the system uses."""
 
     name: str
@@ -146,12 +153,12 @@ class Metadata(Resource):
     labels: dict[str, str] = {}
 
 
-class ImageJob(Resource):
+class ImageJob(KubeModel):
     """One image to describe."""
 
-    metadata: Metadata
-    spec: Spec
-    status: Status = Status()
+    metadata: ObjectMeta
+    spec: ImageJobSpec
+    status: ImageJobStatus = ImageJobStatus()
 
     @property
     def finished(self) -> bool:
@@ -159,7 +166,9 @@ class ImageJob(Resource):
         return self.status.phase in TERMINAL
 
     @staticmethod
-    def manifest(name: str, spec: Spec, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    def manifest(
+        name: str, spec: ImageJobSpec, labels: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         """Return the object to create."""
         return {
             "apiVersion": f"{GROUP}/{VERSION}",

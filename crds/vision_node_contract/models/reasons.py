@@ -79,14 +79,14 @@ _TRANSIENT = STORAGE_REASONS | frozenset(
 )
 
 
-class Readiness(StrEnum):
+class ReadyReason(StrEnum):
     """Reasons of a Describer's conditions. Part of the API."""
 
     SERVING = "Serving"
     IDLE = "Idle"
     """No worker runs because nothing is asked: Ready, for the next image launches one."""
     STARTING = "Starting"
-    NO_ROOM = "NoRoom"
+    INSUFFICIENT_RESOURCES = "InsufficientResources"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     LAUNCH_FAILED = "LaunchFailed"
 
@@ -100,21 +100,25 @@ class Readiness(StrEnum):
     RATE_LIMITED = "RateLimited"
     """Images wait because the provider asked for it: that passes by itself."""
 
-    STANDS_BY = "StandsBy"
+    FALLBACK_AVAILABLE = "FallbackAvailable"
     """Of FallbackReady."""
-    CANNOT_STAND_IN = "CannotStandIn"
+    FALLBACK_UNAVAILABLE = "FallbackUnavailable"
     RETIREMENT_ANNOUNCED = "RetirementAnnounced"
     """Of Deprecated."""
 
     @classmethod
-    def by_provider(cls, word: str) -> "Readiness | None":
+    def by_provider(cls, word: str) -> "ReadyReason | None":
         """Return the reason that is spelt so, if it is one of those of_provider."""
         return next((reason for reason in _OF_PROVIDER if reason == word), None)
 
     @property
     def troubled(self) -> bool:
         """Whether a person may have to do something."""
-        launching = {Readiness.NO_ROOM, Readiness.IMAGE_PULL_FAILED, Readiness.LAUNCH_FAILED}
+        launching = {
+            ReadyReason.INSUFFICIENT_RESOURCES,
+            ReadyReason.IMAGE_PULL_FAILED,
+            ReadyReason.LAUNCH_FAILED,
+        }
         return self in launching or self.of_provider
 
     @property
@@ -125,12 +129,12 @@ class Readiness(StrEnum):
 
 _OF_PROVIDER = frozenset(
     {
-        Readiness.DESCRIBER_NOT_FOUND,
-        Readiness.CREDENTIALS_MISSING,
-        Readiness.CREDENTIALS_REFUSED,
-        Readiness.MODEL_NOT_FOUND,
-        Readiness.OPTIONS_INVALID,
-        Readiness.QUOTA_EXHAUSTED,
+        ReadyReason.DESCRIBER_NOT_FOUND,
+        ReadyReason.CREDENTIALS_MISSING,
+        ReadyReason.CREDENTIALS_REFUSED,
+        ReadyReason.MODEL_NOT_FOUND,
+        ReadyReason.OPTIONS_INVALID,
+        ReadyReason.QUOTA_EXHAUSTED,
     }
 )
 

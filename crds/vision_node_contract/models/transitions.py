@@ -1,7 +1,8 @@
 """Status changes, as merge patches (RFC 7386): the only ways an ImageJob moves.
 
 Each takes the ImageJob it starts from, so that conditions keep their other entries, and the time of
-the change (UTC). `ImageJobs.patch_status` adds the resourceVersion that makes the change conditional.
+the change (UTC). `ImageJobClient.patch_status` adds the resourceVersion that makes the change
+conditional.
 """
 
 from datetime import datetime, timedelta
@@ -28,11 +29,15 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
         "nextAttemptTime": None,
         "startTime": timestamp(job.status.start_time or now),
         "error": None,  # of the attempt before; the operator would take it for this one's
-        "conditions": _with(job, "Assigned", "True", "WorkerAssigned", f"assigned to {worker}", now),
+        "conditions": _with(
+            job, "Assigned", "True", "WorkerAssigned", f"assigned to {worker}", now
+        ),
     }
 
 
-def complete(job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime) -> StatusPatch:
+def complete(
+    job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime
+) -> StatusPatch:
     """Return the patch for processing → done; a result that is not `stored` in the bucket is inline."""
     told = StoredResult(
         describer=result.describer,
@@ -45,6 +50,7 @@ def complete(job: ImageJob, *, result: Result, stored: ResultObject | None, now:
         fallback=result.fallback,
         usage=result.usage,
     )
+
     return {
         "phase": "done",
         **_finished(job, now),
@@ -84,7 +90,8 @@ def requeue(
 ) -> StatusPatch:
     """Processing → queued: to be assigned again at `next_attempt` or later.
 
-    `lost`: infrastructure ended the attempt, which costs nothing. `suspect`: to be tried alone from now on.
+    `lost`: infrastructure ended the attempt, which costs nothing. `suspect`: to be tried alone from
+    now on.
     """
     return {
         "phase": "queued",
@@ -127,7 +134,9 @@ def _error(
     reason: Reason, message: str, *, retryable: bool, retry_after: float | None = None
 ) -> dict[str, Any]:
     text = message[:MAX_MESSAGE_CHARACTERS]
-    error = JobError(reason=reason, message=text, retryable=retryable, retry_after_seconds=retry_after)
+    error = JobError(
+        reason=reason, message=text, retryable=retryable, retry_after_seconds=retry_after
+    )
     return error.to_json()
 
 
@@ -149,4 +158,5 @@ def _with(
     )
     # A merge patch replaces a list whole, so the others must come along.
     kept = [c for c in job.status.conditions if c.type != kind]
+
     return [c.to_json() for c in (*kept, changed)]

@@ -18,12 +18,18 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         if self.path != "/describe" or not 0 < length <= LARGEST_BYTES:
             self.close_connection = True
-            return self._answer(400, {"reason": "RequestRefused", "message": "POST a picture to /describe"})
+            return self._answer(
+                400, {"reason": "RequestRefused", "message": "POST a picture to /describe"}
+            )
+
         picture = self.rfile.read(length)
         options = json.loads(self.headers.get("Vision-Node-Options", "{}"))
         kind = self.headers.get("Content-Type", "").removeprefix("image/").upper()
         wish = f" You asked: {options['prompt']}" if "prompt" in options else ""
-        return self._answer(200, {"description": f"A {kind} of {len(picture)} bytes.{wish}", "tags": [kind]})
+
+        return self._answer(
+            200, {"description": f"A {kind} of {len(picture)} bytes.{wish}", "tags": [kind]}
+        )
 
     def _answer(self, status: int, answer: dict[str, Any]) -> None:
         body = json.dumps(answer).encode()

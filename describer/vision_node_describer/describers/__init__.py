@@ -22,8 +22,8 @@ DESCRIBERS: dict[str, str] = {
     "openai": "providers.openai.describer:OpenAI",
     "rekognition": "providers.rekognition.describer:Rekognition",
 }
-"""`module:Class` below this package, by provider. A module is imported on demand, so that a worker carries
-no other describer's libraries in its memory."""
+"""`module:Class` below this package, by provider. A module is imported on demand, so that a worker
+carries no other describer's libraries in its memory."""
 
 
 def load(provider: str, setup: Setup | None = None) -> Describer:
@@ -40,22 +40,23 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
     module, _, name = (f"{__name__}.{own}" if own else provider).partition(":")
     if not name:
         known = ", ".join(sorted(DESCRIBERS))
-        message = (
-            f"there is no describer called {provider!r}; choose one of: {known}; or package.module:Class"
-        )
+        message = f"there is no describer called {provider!r}; choose one of: {known}; or package.module:Class"
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message)
+
     try:
         make: type[Describer] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         message = f"{provider} is not in this image ({error}); name an image that has it"
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message) from error
+
     return make(setup or Setup())
 
 
 def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
     """Return the describer that a worker's environment asks for, or one that says to each image why not.
 
-    A missing key then fails jobs with its reason, where a worker that ends would leave them waiting.
+    A missing key then fails jobs with its reason, where a worker that ends would leave them
+    waiting.
     """
     try:
         describer = load(provider, Setup.from_env(environment))
@@ -68,6 +69,7 @@ def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
         log.exception("describer %s can't be made", provider)
         message = f"{provider} can't be made: {type(error).__name__}; its worker's log says more"
         return Unable(DescribeError(Reason.DESCRIBER_FAILED, message))
+
     return describer
 
 

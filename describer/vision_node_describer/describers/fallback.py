@@ -12,10 +12,16 @@ from .interface import Describer, Setup
 log = logging.getLogger(__name__)
 
 OUTAGES = frozenset(
-    {Reason.PROVIDER_UNAVAILABLE, Reason.ATTEMPT_TIMED_OUT, Reason.RATE_LIMITED, Reason.QUOTA_EXHAUSTED}
+    {
+        Reason.PROVIDER_UNAVAILABLE,
+        Reason.ATTEMPT_TIMED_OUT,
+        Reason.RATE_LIMITED,
+        Reason.QUOTA_EXHAUSTED,
+    }
 )
-"""What another describer can make up for. Not an image that can't be read: it can't, either. Not a wrong key
-or model, which it would hide from those who must put it right. Not a refusal, which is an answer."""
+"""What another describer can make up for. Not an image that can't be read: it can't, either. Not a
+wrong key or model, which it would hide from those who must put it right. Not a refusal, which is an
+answer."""
 
 
 def standing_by(environment: Mapping[str, str]) -> Describer | None:
@@ -26,6 +32,7 @@ def standing_by(environment: Mapping[str, str]) -> Describer | None:
     provider = environment.get("FALLBACK_PROVIDER", "")
     if not provider:
         return None
+
     told = {"MODEL": "FALLBACK_MODEL", "DESCRIBER_OPTIONS": "FALLBACK_OPTIONS"}
     own = {name: environment.get(other, "") for name, other in told.items()}
     try:
@@ -35,7 +42,9 @@ def standing_by(environment: Mapping[str, str]) -> Describer | None:
         return None
 
 
-def may_stand_in(error: DescribeError, options: Options, *, attempt: int, max_attempts: int) -> bool:
+def may_stand_in(
+    error: DescribeError, options: Options, *, attempt: int, max_attempts: int
+) -> bool:
     """Return whether the fallback takes this image.
 
     On the last attempt only, since an outage may pass; at once if it doesn't pass by itself.
@@ -53,4 +62,6 @@ def may_stand_in(error: DescribeError, options: Options, *, attempt: int, max_at
 
 def instead_of(describer: str, error: DescribeError, description: Description) -> Description:
     """Return the stand-in's description, which says for whom and why."""
-    return description.model_copy(update={"fallback": Fallback(from_=describer, reason=error.reason)})
+    return description.model_copy(
+        update={"fallback": Fallback(from_=describer, reason=error.reason)}
+    )

@@ -14,8 +14,9 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 """As ImageJob's `timeoutSeconds`."""
 
 attempt_seconds: ContextVar[float | None] = ContextVar("attempt_seconds", default=None)
-"""Seconds that the attempt under way has in all: its ImageJob's `timeoutSeconds`, or its Describer's. None
-outside a worker. `ask` and an asynchronous `describe` may read it; it is not set in threads."""
+"""Seconds that the attempt under way has in all: its ImageJob's `timeoutSeconds`, or its
+Describer's. None outside a worker. `ask` and an asynchronous `describe` may read it; it is not set
+in threads."""
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class Setup:
         except ValueError as error:
             message = f"the worker's environment makes no sense: {error}"
             raise DescribeError(Reason.OPTIONS_INVALID, message) from error
+
         return cls(told["MODEL"] or None, options, timeout, environment)
 
     def variable(self, name: str) -> str | None:
@@ -77,8 +79,8 @@ class Describer(ABC):
     def describe(self, image: bytes, options: Options) -> Description | Awaitable[Description]:
         """Describe one image file.
 
-        A plain method is called in a thread, in several at once; an `async def` in the event loop, which it
-        must not block.
+        A plain method is called in a thread, in several at once; an `async def` in the event loop,
+        which it must not block.
 
         Raises:
             DescribeError: this image cannot be described; the reason says whether to try again.

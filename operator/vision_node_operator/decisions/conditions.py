@@ -6,7 +6,7 @@ from typing import Literal
 
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, READY, DescriberStatus
 from vision_node_contract.models.imagejob import Condition
-from vision_node_contract.models.reasons import Readiness
+from vision_node_contract.models.reasons import ReadyReason
 from vision_node_contract.models.transitions import MAX_MESSAGE_CHARACTERS
 
 from ..state.pools import Pool
@@ -19,7 +19,7 @@ REPORT_PERIOD = timedelta(seconds=5)
 """A Describer's status is written at most so often: never per image."""
 
 Truth = Literal["True", "False"]
-Said = tuple[Truth, Readiness, str]
+Said = tuple[Truth, ReadyReason, str]
 
 POD_COMES = timedelta(seconds=10)
 """Kubernetes makes a Job's pod within a second, unless something forbids it."""
@@ -33,6 +33,7 @@ def report(
     last = state.reported.get(name)
     if (last and now - last < REPORT_PERIOD) or not state.is_free(key("describers", name), now):
         return
+
     demand = state.backlog.demand(name)
     alive = [worker for worker in workers if not (worker.job.ended or worker.job.deleting)]
     condition = _dated(pool, READY, *_readiness(state, pool, alive, wanted, now), now)
@@ -54,7 +55,9 @@ def report(
         yield Report(pool, status, tell=_is_news(pool.status.readiness, condition))
 
 
-def _dated(pool: Pool, kind: str, status: Truth, reason: Readiness, message: str, now: datetime) -> Condition:
+def _dated(
+    pool: Pool, kind: str, status: Truth, reason: ReadyReason, message: str, now: datetime
+) -> Condition:
     before = pool.status.condition(kind)
     same = before is not None and before.status == status
     return Condition(
@@ -67,7 +70,9 @@ def _dated(pool: Pool, kind: str, status: Truth, reason: Readiness, message: str
     )
 
 
-def _readiness(state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime) -> Said:
+def _readiness(
+    state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime
+) -> Said:
     ready = sum(worker.serving for worker in workers)
     trouble = _trouble(state, pool, workers, now) if ready < wanted else None
     provider = _of_provider(state, pool)
@@ -78,8 +83,13 @@ def _readiness(state: State, pool: Pool, workers: Sequence[Worker], wanted: int,
     if trouble:
         return "False", trouble.reason, trouble.message
     if wanted:
-        return "False", Readiness.STARTING, "no worker serves yet"
-    return "True", Readiness.IDLE, "no worker runs, for nothing is asked; the next image launches one"
+        return "False", ReadyReason.STARTING, "no worker serves yet"
+
+    return (
+        "True",
+        ReadyReason.IDLE,
+        "no worker runs, for nothing is asked; the next image launches one",
+    )
 
 
 def _serving(state: State, pool: Pool, trouble: Trouble | None, now: datetime) -> Said:
@@ -88,8 +98,8 @@ def _serving(state: State, pool: Pool, trouble: Trouble | None, now: datetime) -
     until = state.pace(pool.describer).closed_until
     if now < until and state.backlog.demand(pool.describer).unfinished:
         message = f"the provider wants to be left alone until {until:%H:%M:%S} UTC"
-        return "True", Readiness.RATE_LIMITED, message
-    return "True", Readiness.SERVING, "images are described"
+        return "True", ReadyReason.RATE_LIMITED, message
+    return "True", ReadyReason.SERVING, "images are described"
 
 
 def _of_provider(state: State, pool: Pool) -> Trouble | None:
@@ -99,11 +109,13 @@ def _of_provider(state: State, pool: Pool) -> Trouble | None:
     before = pool.status.readiness
     if before is None or before.observed_generation != pool.resource.metadata.generation:
         return None
-    found = Readiness.by_provider(before.reason)
+    found = ReadyReason.by_provider(before.reason)
     return Trouble(found, before.message) if found else None
 
 
-def _further(state: State, pool: Pool, workers: Sequence[Worker]) -> Iterator[tuple[str, Said | None]]:
+def _further(
+    state: State, pool: Pool, workers: Sequence[Worker]
+) -> Iterator[tuple[str, Said | None]]:
     yield FALLBACK_READY, _fallback(pool)
     yield DEPRECATED, _deprecation(state, pool, workers)
 
@@ -112,8 +124,13 @@ def _fallback(pool: Pool) -> Said | None:
     if pool.spec.fallback is None:
         return None
     if pool.hindrance:
-        return "False", Readiness.CANNOT_STAND_IN, pool.hindrance
-    return "True", Readiness.STANDS_BY, f"{pool.spec.fallback} stands in during an outage"
+        return "False", ReadyReason.FALLBACK_UNAVAILABLE, pool.hindrance
+
+    return (
+        "True",
+        ReadyReason.FALLBACK_AVAILABLE,
+        f"{pool.spec.fallback} stands in during an outage",
+    )
 
 
 def _deprecation(state: State, pool: Pool, workers: Sequence[Worker]) -> Said | None:
@@ -123,7 +140,7 @@ def _deprecation(state: State, pool: Pool, workers: Sequence[Worker]) -> Said | 
     before = pool.status.condition(DEPRECATED)
     if not serving and before and before.observed_generation == pool.resource.metadata.generation:
         warnings = [before.message]
-    return ("True", Readiness.RETIREMENT_ANNOUNCED, warnings[0]) if warnings else None
+    return ("True", ReadyReason.RETIREMENT_ANNOUNCED, warnings[0]) if warnings else None
 
 
 def _trouble(state: State, pool: Pool, workers: Sequence[Worker], now: datetime) -> Trouble | None:
@@ -133,11 +150,15 @@ def _trouble(state: State, pool: Pool, workers: Sequence[Worker], now: datetime)
             return worker.pod.trouble
         if worker.pod is None and now - worker.job.created > POD_COMES:
             look = f"kubectl describe job {worker.job.name}"
-            return Trouble(Readiness.NO_ROOM, f"no pod is made, most often because of a quota: see `{look}`")
+            return Trouble(
+                ReadyReason.INSUFFICIENT_RESOURCES,
+                f"no pod is made, most often because of a quota: see `{look}`",
+            )
+
     return state.fleet.trouble(pool.describer, now)
 
 
 def _is_news(before: Condition | None, after: Condition) -> bool:
     """Whether trouble has come, changed or gone; that workers come and go with the work is none."""
     words = {before.reason if before else "", after.reason}
-    return len(words) == 2 and any(word in words for word in Readiness if word.troubled)
+    return len(words) == 2 and any(word in words for word in ReadyReason if word.troubled)

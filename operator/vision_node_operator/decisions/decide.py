@@ -49,8 +49,11 @@ def _run_pool(
     queued = (job for job in state.queued(pool.describer, now) if not job.status.suspect)
     suspects = state.suspects(pool.describer, now)
     pace, interval = state.pace(pool.describer), state.interval(pool.describer)
-    # What hangs with a worker that is cordoned or silent asks nobody, and must not keep the others waiting.
-    in_work = sum(w.held for w in mine if not (w.cordoned or (w.pod and state.is_silent(w.pod.name, now))))
+    # What hangs with a worker that is cordoned or silent asks nobody, and must not keep the others
+    # waiting.
+    in_work = sum(
+        w.held for w in mine if not (w.cordoned or (w.pod and state.is_silent(w.pod.name, now)))
+    )
     allowance = pace.allowance(interval, in_work, now)
     assignments = list(islice(_assign(state, queued, suspects, mine, pool), allowance))
     yield from assignments
@@ -79,15 +82,20 @@ def _assign(
 ) -> Iterator[Assign]:
     """Give each ImageJob to the worker that holds least, so that none waits behind another.
 
-    A suspect gets a worker to itself, one suspect at a time: the one that holds least is kept free for it.
+    A suspect gets a worker to itself, one suspect at a time: the one that holds least is kept free
+    for it.
     """
     useful = [w for w in workers if w.serving and w.job.template == pool.template_hash]
     rooms = {w.pod.name: n for w in useful if w.pod and (n := room(w, pool)) is not None}
     held = {w.pod.name: w.held for w in useful if w.pod}
     trial = state.on_trial() & rooms.keys()
+
     if rooms and not trial and (suspect := next(suspects, None)):
         trial = {min(rooms, key=lambda name: (held[name], name))}
-        yield from (Assign(suspect, name, state.timeout(suspect)) for name in trial if not held[name])
+        yield from (
+            Assign(suspect, name, state.timeout(suspect)) for name in trial if not held[name]
+        )
+
     free = {name: n for name, n in rooms.items() if name not in trial}
     for job in islice(jobs, sum(free.values())):
         worker = min((name for name, n in free.items() if n), key=held.__getitem__)
@@ -106,6 +114,7 @@ def _expire(state: State, now: datetime) -> Iterator[Expire]:
         elif state.is_free(object_key, now):
             under_way += 1
             yield Expire(done.name, done.version)
+
         if under_way >= EXPIRE_AT_ONCE:
             return
 

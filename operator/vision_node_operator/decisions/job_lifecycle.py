@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_contract.models.reasons import Readiness, Reason
+from vision_node_contract.models.reasons import ReadyReason, Reason
 
 from ..settings import Settings
 from ..state.pools import Pool
@@ -16,7 +16,8 @@ DESCRIBER_GRACE = timedelta(minutes=1)
 """A describer that is created right after its first ImageJob is still found."""
 
 OWN_TRY = timedelta(minutes=10)
-"""For so long an operator tries for itself before it believes the one before it that no worker starts."""
+"""For so long an operator tries for itself before it believes the one before it that no worker
+starts."""
 
 
 def settle_processing(state: State, now: datetime) -> Iterator[Action]:
@@ -45,8 +46,10 @@ def _end_late(
     """End an attempt that is late: its worker is lost, or hung, or slower than this ImageJob allows."""
     timeout, usual = state.timeout(job), timedelta(seconds=state.spec_for(job).timeout_seconds)
     if now - (deadline - timeout) >= usual:
-        # Not before: whoever submits an image must not be able to end workers by an impatient timeout.
+        # Not before: whoever submits an image must not be able to end workers by an impatient
+        # timeout.
         yield Cordon(worker)
+
     if state.is_silent(worker, now):
         lost = f"worker {worker} was cut off or hung: it has not renewed its Lease for a while"
         yield again_or_fail(state, job, Reason.WORKER_LOST, lost, now)
@@ -66,6 +69,7 @@ def settle_queued(state: State, settings: Settings, now: datetime) -> Iterator[A
     """End queued ImageJobs that nobody wants any more, or that nobody will describe."""
     for job in state.free(state.backlog.cancelled(), now):
         yield _cancel(job)
+
     for describer in state.backlog.describers():
         pool = state.pools.get(describer)
         if pool is None:
@@ -88,27 +92,32 @@ def _fail_unknown(state: State, describer: str, now: datetime) -> Iterator[Fail]
 def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
     """End ImageJobs that have waited for long while no worker came to serve, whatever was tried.
 
-    Since when is in the Describer's condition, so that a restart of the operator begins no new count; but
-    a fresh operator tries for itself first.
+    Since when is in the Describer's condition, so that a restart of the operator begins no new
+    count; but a fresh operator tries for itself first.
     """
     ready = pool.status.readiness
     wait = settings.no_worker
     if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRY):
         return
-    served = Readiness.by_provider(ready.reason)
+
+    served = ReadyReason.by_provider(ready.reason)
     if served or now - ready.last_transition_time < wait:
         return
+
     message = (
         f"describer {pool.describer} has had no worker for {wait.total_seconds():g} s "
         f"({ready.reason}: {ready.message}); mend that and submit the image again"
     )
+
     for job in state.queued(pool.describer, now):
         if job.metadata.creation_timestamp and now - job.metadata.creation_timestamp >= wait:
             yield Fail(job, Reason.NO_WORKER, message)
 
 
 def _cancel(job: ImageJob) -> Fail:
-    return Fail(job, Reason.CANCELLED, "cancelled by its spec; submit the image again to have it described")
+    return Fail(
+        job, Reason.CANCELLED, "cancelled by its spec; submit the image again to have it described"
+    )
 
 
 def _reason(word: str) -> Reason:

@@ -11,17 +11,23 @@ from ..state.worker_registry import Pod
 from .actions import Fail, Requeue
 
 RETRY_SECONDS = (1.0, 60.0)
-"""First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage is
-not hammered."""
+"""First and longest wait before the next attempt, doubling: a provider's hiccup passes, an outage
+is not hammered."""
 
 FREE: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
-"""Lost attempts per cause that don't count toward maxAttempts. Lost workers: enough for draining nodes one by
-one, while an image that kills workers without a trace still ends. Storage: with the waits between them, an
-outage of five minutes. A provider's rate limit: a quarter of an hour."""
+"""Lost attempts per cause that don't count toward maxAttempts. Lost workers: enough for draining
+nodes one by one, while an image that kills workers without a trace still ends. Storage: with the
+waits between them, an outage of five minutes. A provider's rate limit: a quarter of an hour."""
 
 
 def again_or_fail(
-    state: State, job: ImageJob, reason: Reason, message: str, now: datetime, *, suspect: bool = False
+    state: State,
+    job: ImageJob,
+    reason: Reason,
+    message: str,
+    now: datetime,
+    *,
+    suspect: bool = False,
 ) -> Requeue | Fail:
     """Return what follows from an attempt that failed in a way that may pass."""
     status, most = job.status, state.max_attempts(job)
@@ -32,6 +38,7 @@ def again_or_fail(
     if not lost and paid >= most:
         total = f"{paid} of {most} attempts failed; the last: {reason}: {message}"
         return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
+
     # The first loss says nothing about the image, nor that the next worker is in trouble, too.
     failures = losses if cause is Cause.WORKER else status.attempts
     asked_for = timedelta(seconds=(status.error.retry_after_seconds if status.error else None) or 0)
@@ -47,6 +54,7 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
         return again_or_fail(state, job, Reason.WORKER_LOST, f"{worker} is gone", now)
     if end.broke and job.status.suspect:
         return Fail(job, *_verdict(end))
+
     how = f"{worker} ended ({end.reason}, exit code {end.exit_code})"
     suspect = end.suspects(job.metadata.uid)
     message = f"{how} while it described this image, which is tried again alone" if suspect else how
@@ -59,8 +67,12 @@ def _verdict(end: Ending) -> tuple[Reason, str]:
         what = "describing this image took more memory than a worker may have, also when it had one to itself"
         advice = "scale it down, or raise the describer's memory limit"
         return Reason.OUT_OF_MEMORY, f"{what}; {advice}"
+
     what = f"the describer crashed on this image (exit code {end.exit_code}), also when it had no other"
-    return Reason.DESCRIBER_FAILED, f"{what}; save it anew or in another format, or choose another describer"
+    return (
+        Reason.DESCRIBER_FAILED,
+        f"{what}; save it anew or in another format, or choose another describer",
+    )
 
 
 def _wait(failures: int) -> timedelta:

@@ -16,19 +16,23 @@ UNRESPONSIVE = timedelta(minutes=1)
 """A worker that holds nothing and has been silent for so long is replaced."""
 
 DRAIN_SECONDS = 2.0
-"""Workers are wanted so that what waits is described within this time. A launch takes one second: what is
-worked off sooner would be over before a further worker serves."""
+"""Workers are wanted so that what waits is described within this time. A launch takes one second:
+what is worked off sooner would be over before a further worker serves."""
 
 
 LAUNCH_SECONDS = 3.0
-"""From a dedicated Job's launch to its image, and from that image's end to the Job's, on a busy node."""
+"""From a dedicated Job's launch to its image, and from that image's end to the Job's, on a busy
+node."""
 
 
-def wanted_workers(state: State, pool: Pool, current: Sequence[Worker], waiting: int, now: datetime) -> int:
+def wanted_workers(
+    state: State, pool: Pool, current: Sequence[Worker], waiting: int, now: datetime
+) -> int:
     """Return how many workers the pool should have, when `waiting` ImageJobs found no room.
 
-    As many as work off all there is within DRAIN_SECONDS at the measured time per image, or as are busy
-    on the average of the last seconds; not more than there are images for, or than the provider lets work.
+    As many as work off all there is within DRAIN_SECONDS at the measured time per image, or as are
+    busy on the average of the last seconds; not more than there are images for, or than the
+    provider lets work.
     """
     spec = pool.spec
     most = ceil((waiting + sum(worker.held for worker in current)) / spec.images_at_once)
@@ -44,6 +48,7 @@ def _kept_busy(state: State, pool: Pool, current: Sequence[Worker], now: datetim
     pace, interval = state.pace(pool.describer), state.interval(pool.describer)
     if pool.spec.isolation == "dedicated":
         return pace.useful(interval, seconds + LAUNCH_SECONDS)
+
     drain = demand.unfinished * seconds / DRAIN_SECONDS
     # While none serves yet, a level says nothing of what one could do.
     level = demand.level(now) if any(worker.serving for worker in current) else 0.0
@@ -69,20 +74,27 @@ def scale(
 ) -> Iterator[Launch | Retire]:
     """Launch what is missing; retire what has ended, is outdated, used up, silent or idle for long."""
     counted = {worker.job.name for worker in current}
-    free = [w for w in workers if state.is_free(key("jobs", w.job.name), now) and not w.job.deleting]
-    # A worker whose retirement is in flight or in backoff already counts as retired: retire no other instead.
+    free = [
+        w for w in workers if state.is_free(key("jobs", w.job.name), now) and not w.job.deleting
+    ]
+    # A worker whose retirement is in flight or in backoff already counts as retired: retire no
+    # other instead.
     spare = len(counted & {worker.job.name for worker in free}) - wanted
+
     for worker in free:
         if worker.job.ended or (worker.job.name not in counted and worker.held == 0):
             yield Retire(worker.job.name)
         elif worker.job.name in counted and spare > 0 and _is_idle(worker, pool, now):
             spare -= 1
             yield Retire(worker.job.name)
+
     if not state.fleet.is_launch_held_off(pool.describer, now):
         yield from _launch(state, pool, settings, wanted - len(current), now)
 
 
-def _launch(state: State, pool: Pool, settings: Settings, missing: int, now: datetime) -> Iterator[Launch]:
+def _launch(
+    state: State, pool: Pool, settings: Settings, missing: int, now: datetime
+) -> Iterator[Launch]:
     slots = (f"{settings.job_prefix}-{pool.describer}-{slot}" for slot in count())
     names = islice((name for name in slots if name not in state.fleet.taken), pool.spec.max_workers)
     vacant = [name for name in names if name not in state.fleet.jobs]

@@ -37,13 +37,16 @@ def _worker(state: State, job: DescriberJob, pod: Pod | None, now: datetime) -> 
     under_way = sum(pod_name == name for pod_name in state.busy.values() if name)
     # A Job that is being deleted, or whose deletion is yet to be seen, takes no more.
     usable = not cordoned and not ending and state.is_free(key("jobs", job.name), now)
+
     return Worker(
         job=job,
         pod=pod,
         serving=usable and heard is not None and not state.is_silent(name, now),
         held=state.backlog.held(name) + under_way,
         given=state.backlog.given[name] + under_way,
-        idle_since=max(heard.first, state.backlog.released.get(name, heard.first)) if heard else None,
+        idle_since=max(heard.first, state.backlog.released.get(name, heard.first))
+        if heard
+        else None,
         heard=(now if state.is_dazed(now) else heard.last) if heard else None,
         cordoned=cordoned,
     )

@@ -8,11 +8,10 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
+from vision_node_contract.json_types import Json
 from vision_node_contract.names import GROUP, VERSION
-
-Json = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +51,15 @@ def changes(defaults: Defaults, release: str, existing: Iterable[Json]) -> Chang
     labels = {body["metadata"]["name"]: body["metadata"].get("labels", {}) for body in existing}
     ours = {name for name, found in labels.items() if found.get(RELEASE_LABEL) == release}
     wanted = Changes(delete=sorted(ours - defaults.specs.keys()))
+
     for name, spec in defaults.specs.items():
         if name in labels and name not in ours:
-            log.warning("Describer %s was not made by this release: the values' one is left out", name)
+            log.warning(
+                "Describer %s was not made by this release: the values' one is left out", name
+            )
         else:
             wanted.apply.append(_manifest(name, spec, release, defaults.owner))
+
     return wanted
 
 

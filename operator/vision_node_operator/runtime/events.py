@@ -1,14 +1,12 @@
 """core/v1 Events, which `kubectl describe` shows: only for what a person may want to act upon."""
 
 from datetime import datetime
-from typing import Any
 
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberStatus
-from vision_node_contract.models.imagejob import ImageJob, Metadata
-from vision_node_contract.models.reasons import Readiness, Reason
+from vision_node_contract.models.imagejob import ImageJob, ObjectMeta
+from vision_node_contract.models.reasons import ReadyReason, Reason
 from vision_node_contract.names import DESCRIBER_KIND, GROUP, KIND, VERSION
-
-Json = dict[str, Any]
 
 COMPONENT = "vision-node-operator"
 
@@ -17,7 +15,7 @@ MAX_MESSAGE_CHARACTERS = 1024
 
 MAX_NAME_CHARACTERS = 253
 
-CALM = frozenset({Readiness.SERVING, Readiness.IDLE, Readiness.STARTING, Reason.CANCELLED})
+CALM = frozenset({ReadyReason.SERVING, ReadyReason.IDLE, ReadyReason.STARTING, Reason.CANCELLED})
 """Told, but nothing to worry about."""
 
 
@@ -35,7 +33,9 @@ def of_condition(describer: Describer, status: DescriberStatus, now: datetime) -
     return _event(DESCRIBER_KIND, meta, meta.resource_version, reason, message, now)
 
 
-def _event(kind: str, about: Metadata, suffix: str, reason: str, message: str, now: datetime) -> Json:
+def _event(
+    kind: str, about: ObjectMeta, suffix: str, reason: str, message: str, now: datetime
+) -> Json:
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",

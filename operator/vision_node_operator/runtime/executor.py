@@ -5,11 +5,22 @@ import logging
 from datetime import datetime, timedelta
 
 from vision_node_contract.clients.kube import ConflictError, Kube, KubeError, NotFoundError, backoff
+from vision_node_contract.json_types import Json
 from vision_node_contract.names import PLURAL, path_of
 
-from ..decisions.actions import Announce, Assign, Expire, Fail, Launch, Report, Requeue, Write, target
+from ..decisions.actions import (
+    Announce,
+    Assign,
+    Expire,
+    Fail,
+    Launch,
+    Report,
+    Requeue,
+    Write,
+    target,
+)
 from ..state.problems import of_refusal
-from ..state.state import Json, Kind, State
+from ..state.state import Kind, State
 from .clock import utcnow
 from .writer import NameTakenError, Writer
 
@@ -22,8 +33,8 @@ HOLD_OFF_SECONDS = (0.2, 30.0)
 """First and longest pause for an object whose write failed, doubling with full jitter."""
 
 EXPIRY_HOLD_OFF_SECONDS = (1.0, 600.0)
-"""First and longest pause after a failed deletion of an expired ImageJob. No user waits for it, and if a
-webhook refuses thousands of them, they must not flood the API server."""
+"""First and longest pause after a failed deletion of an expired ImageJob. No user waits for it, and
+if a webhook refuses thousands of them, they must not flood the API server."""
 
 DELETION_SEEN = timedelta(seconds=30)
 """An object that we deleted is left alone until the watch shows it gone, or for so long."""
@@ -107,6 +118,7 @@ class Performer:
             log.warning("%s %s failed: %s", type(action).__name__, target(action), error)
             self._hold_off(action)
             return
+
         meta = action.job.metadata
         try:
             found = await self._kube.request("GET", f"{self._imagejobs_path}/{meta.name}")
@@ -127,4 +139,6 @@ class Performer:
 
 def _level(action: Write) -> int:
     """Return the log level: what each image takes is no news."""
-    return logging.DEBUG if isinstance(action, Assign | Expire | Report | Announce) else logging.INFO
+    return (
+        logging.DEBUG if isinstance(action, Assign | Expire | Report | Announce) else logging.INFO
+    )

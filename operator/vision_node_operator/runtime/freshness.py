@@ -1,7 +1,7 @@
 """Whether what the operator knows is fresh enough to decide upon.
 
-Somebody may have stopped its process, or the API server been away: deadlines have passed and Leases have
-fallen silent, but only because nobody looked.
+Somebody may have stopped its process, or the API server been away: deadlines have passed and Leases
+have fallen silent, but only because nobody looked.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ SILENT = timedelta(seconds=12)
 """Workers renew their Leases every 5 s: after two of them, the watch may be broken."""
 
 DAZED = timedelta(seconds=10)
-"""Time for workers to commit and to renew their Leases after the API server was away: they try every 5 s."""
+"""Time for workers to commit and to renew their Leases after the API server was away: they try
+every 5 s."""
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Objects that nobody needs any more: removed with their ImageJob, or by the sweep if that was missed.
 
-No finalizers: deleting an ImageJob, or the whole namespace, never hangs because the operator is away.
+No finalizers: deleting an ImageJob, or the whole namespace, never hangs because the operator is
+away.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vision_node_contract.bucket_keys import IMAGES_PREFIX, RESULTS_PREFIX, own_keys
-from vision_node_contract.clients.bucket import ObjectNotFoundError, Store, StoreUnavailableError
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -23,13 +24,14 @@ SWEEP_SECONDS = 1800.0
 """Orphans cost only space: there is no hurry, and a sweep lists everything."""
 
 GRACE = timedelta(hours=1)
-"""An upload whose ImageJob is only about to be created, or a result about to be committed, is no orphan."""
+"""An upload whose ImageJob is only about to be created, or a result about to be committed, is no
+orphan."""
 
 
 class Garbage:
     """Removes objects from the bucket."""
 
-    def __init__(self, store: Store, imagejobs: ImageJobs, kube: Kube) -> None:
+    def __init__(self, store: Bucket, imagejobs: ImageJobClient, kube: Kube) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
@@ -66,6 +68,7 @@ class Garbage:
         named: set[str | None] = set()
         async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
             named.update(key for body in bodies for key in _named(body))
+
         orphans = [key for key in found if key not in named]
         await self._remove(orphans)
         return len(orphans)

@@ -1,10 +1,11 @@
 """ImageJobs as they come, change and go.
 
-Not by kopf, which follows all else: it lists ten thousand of them at once, and keeps a task for each for a
-while and a memory for good. Both took 150 MB, and a third of the operator's CPU time for an image.
+Not by kopf, which follows all else: it lists ten thousand of them at once, and keeps a task for
+each for a while and a memory for good. Both took 150 MB, and a third of the operator's CPU time for
+an image.
 """
 
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
 
 from .reconciler import Reconciler
@@ -17,8 +18,8 @@ async def follow_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) -
         KubeError: a refusal that only a new start mends, such as that their CRD is gone.
     """
     since = str(reconciler.state.swept["imagejobs"])
-    async for event in kube.follow(ImageJobs(kube, namespace).path, version=since):
+    async for event in kube.follow(ImageJobClient(kube, namespace).path, version=since):
         for body in event.objects:
             reconciler.observe("imagejobs", event.type, body)
-        if event.type == "LISTED":
+        if event.type == "SYNCED":
             reconciler.sweep("imagejobs", event.names, int(event.version))

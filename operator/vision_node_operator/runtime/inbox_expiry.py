@@ -9,23 +9,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
-from vision_node_contract.clients.bucket import ObjectNotFoundError, Store, StoreUnavailableError
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import StoredObject
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
-"""Interval between sweeps; an object may outlive its retention period by it. A list of the inbox is cheap."""
+"""Interval between sweeps; an object may outlive its retention period by it. A list of the inbox is
+cheap."""
 
 PAGE_KEYS = 200
 """Objects per list. Each is looked up again before it is deleted."""
 
 NAMES_SECONDS = 1.0
-"""Interval at which the keys that unfinished ImageJobs name are read from the watch again: deletions may be
-slow, and reading 20,000 keys takes 2 ms."""
+"""Interval at which the keys that unfinished ImageJobs name are read from the watch again:
+deletions may be slow, and reading 20,000 keys takes 2 ms."""
 
 MAX_PAGES = 500
 """Maximum pages of one sweep: a hundred thousand objects."""
@@ -58,7 +59,8 @@ class InboxExpiry:
         imagejobs: Client for ImageJobs.
         kube: Client for the API server.
         kept: How long an object stays; None: forever.
-        since: When this namespace got a release that deletes old objects. What was stored before counts as
+        since: When this namespace got a release that deletes old objects. What was stored before
+        counts as
             stored then, so that an upgrade deletes nothing at once. None: nothing is deleted.
         unfinished: Unfinished ImageJobs as the watch shows them, by name.
         clock: Monotonic time in seconds.
@@ -66,8 +68,8 @@ class InboxExpiry:
 
     def __init__(
         self,
-        store: Store,
-        imagejobs: ImageJobs,
+        store: Bucket,
+        imagejobs: ImageJobClient,
         kube: Kube,
         kept: timedelta | None,
         unfinished: Mapping[str, ImageJob],
@@ -95,14 +97,16 @@ class InboxExpiry:
             else:
                 if swept.removed or swept.failed:
                     log.info(
-                        "inbox: removed %d old objects, failed to remove %d", swept.removed, swept.failed
+                        "inbox: removed %d old objects, failed to remove %d",
+                        swept.removed,
+                        swept.failed,
                     )
 
     async def sweep(self, now: datetime) -> Swept:
         """Delete objects whose retention period is over; return how many were deleted and how many failed.
 
-        ImageJobs are listed from the API server, so that even invalid ones protect their images; the watch
-        adds those that are created later.
+        ImageJobs are listed from the API server, so that even invalid ones protect their images;
+        the watch adds those that are created later.
 
         Raises:
             StoreUnavailableError, KubeError: a list failed; its objects stay.
@@ -120,6 +124,7 @@ class InboxExpiry:
             if page.is_last or not page.objects:
                 self._after = ""
                 break
+
         return swept
 
     async def _sweep_page(

@@ -1,8 +1,8 @@
 """kopf handlers: they translate events into state and nothing else.
 
-Only `on.event`, kopf's low-level kind: its high-level handlers would write annotations and finalizers
-to every ImageJob, several writes a change. The price is that kopf retries nothing, so the reconciler
-works from the whole state.
+Only `on.event`, kopf's low-level kind: its high-level handlers would write annotations and
+finalizers to every ImageJob, several writes a change. The price is that kopf retries nothing, so
+the reconciler works from the whole state.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any
 
 import kopf
-from vision_node_contract.clients.bucket import Store, StoreSettings
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube, NotFoundError
 from vision_node_contract.listening import listen
 from vision_node_contract.names import (
@@ -112,24 +112,30 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = Backoffs()
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.client_timeout = WATCH_LOST_SECONDS
+
     return settings
 
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or until something fails that only a new start mends."""
-    async with Kube.connect("operator") as kube, Store.open(StoreSettings.from_env()) as store:
+    async with Kube.connect("operator") as kube, Bucket.open(BucketSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
         # From the API server: a mounted file may still be the one of before an upgrade.
         defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
         writer = Writer(kube, settings, defaults.owner)
-        imagejobs = ImageJobs(kube, settings.namespace)
+        imagejobs = ImageJobClient(kube, settings.namespace)
         garbage = Garbage(store, imagejobs, kube)
         reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
         unfinished = reconciler.state.backlog.jobs
-        since = await until_answered(lambda: installed_at(kube, settings)) if settings.inbox_kept else None
+        since = (
+            await until_answered(lambda: installed_at(kube, settings))
+            if settings.inbox_kept
+            else None
+        )
         expiry = InboxExpiry(store, imagejobs, kube, settings.inbox_kept, unfinished, since)
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
-        # Before kopf: it looks only once which kinds there are, and a new CRD is served a little later.
+        # Before kopf: it looks only once which kinds there are, and a new CRD is served a little
+        # later.
         await until_answered(reconciler.resync)
         async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
             await _serve(kube, settings, reconciler, expiry)
@@ -145,12 +151,17 @@ async def installed_at(kube: Kube, settings: Settings) -> datetime | None:
     try:
         found = await kube.request("GET", path)
     except NotFoundError:
-        log.warning("ConfigMap %s is not there: nothing is removed from the inbox", RELEASE_CONFIGMAP)
+        log.warning(
+            "ConfigMap %s is not there: nothing is removed from the inbox", RELEASE_CONFIGMAP
+        )
         return None
+
     return datetime.fromisoformat(found["metadata"]["creationTimestamp"])
 
 
-async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, expiry: InboxExpiry) -> None:
+async def _serve(
+    kube: Kube, settings: Settings, reconciler: Reconciler, expiry: InboxExpiry
+) -> None:
     loops: list[asyncio.Task[None]] = []
     ready, stopping = asyncio.Event(), asyncio.Event()
 
@@ -168,6 +179,7 @@ async def _serve(kube: Kube, settings: Settings, reconciler: Reconciler, expiry:
         standalone=True,
         namespaces=[settings.namespace],
     )
+
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
         loops.append(tasks.create_task(follow_imagejobs(kube, settings.namespace, reconciler)))

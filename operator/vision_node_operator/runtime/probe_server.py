@@ -20,7 +20,8 @@ async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> Asyn
 
     Args:
         sockets: Listening sockets; they are closed at the end.
-        check: Returns the seconds since the operator's last round, or raises RuntimeError when it is stuck.
+        check: Returns the seconds since the operator's last round, or raises RuntimeError when it
+        is stuck.
     """
 
     async def answer(_: web.Request) -> web.Response:
@@ -31,8 +32,11 @@ async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> Asyn
 
     app = web.Application()
     app.add_routes([web.get("/healthz", answer)])
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=STOP_SECONDS, access_log=None)
+    runner = web.AppRunner(
+        app, handle_signals=False, shutdown_timeout=STOP_SECONDS, access_log=None
+    )
     await runner.setup()
+
     try:
         for each in sockets:
             await web.SockSite(runner, each).start()

@@ -1,7 +1,7 @@
 """The loop: whenever something changed, decide anew from the whole state, and have that performed.
 
-Level-based: a lost event, a failed write or a crash is made good by the next round, because nothing is
-remembered but what is.
+Level-based: a lost event, a failed write or a crash is made good by the next round, because nothing
+is remembered but what is.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from vision_node_contract.clients.kube import Kube, KubeError, Selectors, backoff
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import (
     COMPONENT_LABEL,
@@ -23,7 +24,7 @@ from vision_node_contract.names import (
 from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
-from ..state.state import Json, Kind, State, key, version_of
+from ..state.state import Kind, State, key, version_of
 from .clock import utcnow
 from .executor import HOLD_OFF_SECONDS, Performer
 from .freshness import Alertness
@@ -70,12 +71,14 @@ class Reconciler:
         """Take in a watch event."""
         if kind == "leases":
             self._alertness.last_heard = utcnow()
+
         if event == "DELETED":
             self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
                 self._collect(body)
         elif not self.state.observe(kind, body, utcnow()):
             return  # what we wrote ourselves, and took in with the answer
+
         self._changed.set()
 
     def sweep(self, kind: Kind, names: Collection[str], version: int) -> None:
@@ -112,7 +115,8 @@ class Reconciler:
     async def resync(self) -> None:
         """List everything and take it in, so that nothing is taken for lost that was only not seen yet.
 
-        One at a time: a list that takes long must not bring back what a later one showed to be gone.
+        One at a time: a list that takes long must not bring back what a later one showed to be
+        gone.
 
         Raises:
             KubeError: a list could not be had.
@@ -132,18 +136,21 @@ class Reconciler:
             # Pods last: an ImageJob's worker is always in a list read after the ImageJob.
             ("pods", f"/api/v1/namespaces/{space}/pods", WORKERS_ONLY),
         ]
+
         for kind, path, selectors in lists:
             names: set[str] = set()
             async for bodies, version in self._kube.list_pages(path, selectors):  # noqa: B007
                 names.update(body["metadata"]["name"] for body in bodies)
                 for body in bodies:
                     self.state.observe(kind, body, utcnow())
+
             self.state.sweep(kind, names, int(version), utcnow())
 
     async def _is_awake(self) -> bool:
         """Return whether decisions rest on what is: after a sleep or a silence, only once all is listed."""
         if not self._alertness.must_look(utcnow(), working=bool(self.state.fleet.heard)):
             return True
+
         try:
             await self.resync()
         except KubeError as error:
@@ -151,6 +158,7 @@ class Reconciler:
             self._alertness.cut_off = True
             self._unanswered += 1
             return False
+
         self._unanswered = 0
         self.state.dazed_until = self._alertness.looked(utcnow()) or self.state.dazed_until
         return True
@@ -177,7 +185,9 @@ class Reconciler:
         try:
             job = ImageJob.model_validate(body)
         except ValueError as error:
-            log.warning("objects of ImageJob %s are left to the sweep: %s", body["metadata"]["name"], error)
+            log.warning(
+                "objects of ImageJob %s are left to the sweep: %s", body["metadata"]["name"], error
+            )
         else:
             self._garbage.collect(job, self.state.backlog)
 
@@ -185,8 +195,8 @@ class Reconciler:
 async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
     """Return what `call` does, which is tried until the API server answers it well.
 
-    At the start of a release the CRD and our rights may come a moment after us; if they don't come, the
-    startup probe ends the wait.
+    At the start of a release the CRD and our rights may come a moment after us; if they don't come,
+    the startup probe ends the wait.
     """
     failures = 0
     while True:
@@ -194,5 +204,6 @@ async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
             return await call()
         except KubeError as error:
             log.warning("waiting for the API server: %s", error)
+
         await asyncio.sleep(backoff(failures, *HOLD_OFF_SECONDS))
         failures += 1

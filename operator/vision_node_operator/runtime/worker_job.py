@@ -15,8 +15,10 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
     template = copy.deepcopy(pool.pod_template)
     meta = template.setdefault("metadata", {})
     meta["labels"] = {**meta.get("labels", {}), **labels}
-    # One worker, once: what it held is requeued by the operator, so the Job must not start it again.
+    # One worker, once: what it held is requeued by the operator, so the Job must not start it
+    # again.
     template["spec"]["restartPolicy"] = "Never"
+
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

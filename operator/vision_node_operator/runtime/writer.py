@@ -2,21 +2,29 @@
 
 import logging
 from datetime import datetime
-from typing import Any
 
-from vision_node_contract.clients.imagejobs import ImageJobs
+from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube, KubeError, NotFoundError
+from vision_node_contract.json_types import Json
 from vision_node_contract.models import transitions
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
-from ..decisions.actions import Announce, Assign, Expire, Fail, Launch, Report, Requeue, Retire, Write
+from ..decisions.actions import (
+    Announce,
+    Assign,
+    Expire,
+    Fail,
+    Launch,
+    Report,
+    Requeue,
+    Retire,
+    Write,
+)
 from ..settings import Settings
 from ..state.state import Kind
 from . import events, worker_job
 from .chart_describers import Defaults, changes
-
-Json = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +45,7 @@ class Writer:
 
     def __init__(self, kube: Kube, settings: Settings, owner: Json) -> None:
         self._kube = kube
-        self._imagejobs = ImageJobs(kube, settings.namespace)
+        self._imagejobs = ImageJobClient(kube, settings.namespace)
         self._jobs_path = f"/apis/batch/v1/namespaces/{settings.namespace}/jobs"
         self._describers_path = path_of(DESCRIBER_PLURAL, settings.namespace)
         self._events_path = f"/api/v1/namespaces/{settings.namespace}/events"
@@ -64,10 +72,13 @@ class Writer:
 
     async def apply(self, defaults: Defaults, release: str) -> None:
         """Make the Describers that the values name be as they say, and those that left them go."""
-        existing = [body async for page, _ in self._kube.list_pages(self._describers_path) for body in page]
+        existing = [
+            body async for page, _ in self._kube.list_pages(self._describers_path) for body in page
+        ]
         wanted = changes(defaults, release, existing)
         # By force: what the values say of their own Describers holds, whoever changed it since.
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+
         for body in wanted.apply:
             path = f"{self._describers_path}/{body['metadata']['name']}"
             try:
@@ -76,15 +87,22 @@ class Writer:
                 if error.status != INVALID:
                     raise
                 log.exception("Describer %s of the values is left out", body["metadata"]["name"])
+
         for name in wanted.delete:
             await self._delete(f"{self._describers_path}/{name}", {})
 
     async def _report(self, action: Report, now: datetime) -> Json:
         meta = action.pool.resource.metadata
-        body = {"metadata": {"resourceVersion": meta.resource_version}, "status": action.status.to_json()}
-        answer = await self._kube.request("PATCH", f"{self._describers_path}/{meta.name}/status", body=body)
+        body = {
+            "metadata": {"resourceVersion": meta.resource_version},
+            "status": action.status.to_json(),
+        }
+        answer = await self._kube.request(
+            "PATCH", f"{self._describers_path}/{meta.name}/status", body=body
+        )
         if action.tell:
             await self._tell(events.of_condition(action.pool.resource, action.status, now))
+
         return answer
 
     async def _tell(self, event: Json) -> None:
@@ -113,7 +131,9 @@ class Writer:
             found = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
             if worker_job.is_of(found, action.pool):
                 return found
-            told = f"it is no worker of {action.pool.describer} but has its name; another name is used"
+            told = (
+                f"it is no worker of {action.pool.describer} but has its name; another name is used"
+            )
             raise NameTakenError(error.status, error.reason, told) from error
 
     async def _retire(self, action: Retire) -> None:
@@ -132,7 +152,9 @@ def _status_of(action: Assign | Requeue | Fail, now: datetime) -> transitions.St
     match action:
         case Assign():
             # From now, not from when it was decided: writes may have queued for a while.
-            return transitions.assign(job, worker=action.worker, deadline=now + action.timeout, now=now)
+            return transitions.assign(
+                job, worker=action.worker, deadline=now + action.timeout, now=now
+            )
         case Requeue():
             return transitions.requeue(
                 job,

@@ -15,6 +15,7 @@ def hindrance(describer: Describer, others: Mapping[str, Describer]) -> str | No
         return "a Describer can't stand in for itself; name another one in spec.fallback"
     if found is None:
         return f"no describer is named {name}; make it, or name another one in spec.fallback"
+
     return _difference(describer, found)
 
 
@@ -25,7 +26,11 @@ def _difference(describer: Describer, fallback: Describer) -> str | None:
         return f"{name} has a container of its own beside its workers; name one that has none"
     if (its.image, its.command) != (mine.image, mine.command):
         return f"{name} runs another image or command; only one of the same image can stand in"
+
     lacking = [variable.name for variable in its.env if variable not in mine.env]
     if lacking or any(source not in mine.env_from for source in its.env_from):
-        return f"{name} has env or envFrom that {describer.metadata.name} has not; give them to both"
+        return (
+            f"{name} has env or envFrom that {describer.metadata.name} has not; give them to both"
+        )
+
     return None

@@ -76,11 +76,13 @@ class Backlog:
         if job.finished:
             self._put_finished(job, now)
             return
+
         self.jobs[name] = job
         demand = self.demands.setdefault(job.spec.describer, Demand())
         demand.change(+1, now)
         if job.status.suspect:
             self._suspects.add(name)
+
         if job.status.phase == "processing":
             worker = job.status.worker or ""
             self._processing[name] = worker
@@ -90,7 +92,9 @@ class Backlog:
         elif job.spec.cancel:
             self._cancelled.add(name)
         else:
-            owners = self._queues.setdefault(job.spec.describer, {}).setdefault(job.spec.priority, {})
+            owners = self._queues.setdefault(job.spec.describer, {}).setdefault(
+                job.spec.priority, {}
+            )
             insort(owners.setdefault(owner_of(job), []), _place(job))
 
     def drop(self, name: str, now: datetime) -> None:
@@ -100,13 +104,16 @@ class Backlog:
             if done.expires:
                 _remove(self._expiry, (done.expires, name))
             self._drop_image(done.image_key)
+
         job = self.jobs.pop(name, None)
         if job is None:
             return
+
         self._drop_image(job.spec.image.key)
         demand = self.demands[job.spec.describer]
         demand.change(-1, now)
         self._suspects.discard(name)
+
         if name in self._processing:
             demand.processing -= 1
             self._release(job, now)
@@ -182,8 +189,10 @@ class Backlog:
         known = before.status.attempts if before else status.attempts * (name in self.finished)
         if status.worker and status.attempts > known:
             self.given[status.worker] += 1
+
         if before is None or not job.finished:
             return
+
         if status.phase == "failed" and len(self.failed) < UNTOLD:
             self.failed[name] = job
         elif status.attempts == 1 and status.start_time and status.completion_time:
@@ -203,6 +212,7 @@ class Backlog:
         self._worked_on[owner] -= 1
         if not self._worked_on[owner]:
             del self._worked_on[owner]
+
         worker = self._processing.pop(name)
         self._held[worker].discard(name)
         if not self._held[worker]:
@@ -216,8 +226,10 @@ class Backlog:
         _remove(line, _place(job))
         if not line:
             del owners[owner_of(job)]
+
         if not owners:
             del queue[job.spec.priority]
+
         if not queue:
             del self._queues[job.spec.describer]
 
@@ -235,7 +247,8 @@ def owner_of(job: ImageJob) -> str:
 def _expiry_of(job: ImageJob, now: datetime) -> datetime:
     """Return when a finished ImageJob's time to live ends."""
     keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # Workers write the completion time, so it is untrusted: it may be wrong, or too large to add to.
+    # Workers write the completion time, so it is untrusted: it may be wrong, or too large to add
+    # to.
     return min(job.status.completion_time or now, now) + keep
 
 

@@ -5,13 +5,15 @@ from datetime import datetime
 from math import exp
 
 FIRST_GUESS_SECONDS = 0.5
-"""For an image, until one was measured; a photograph's metadata take a fifth of that, a model longer."""
+"""For an image, until one was measured; a photograph's metadata take a fifth of that, a model
+longer."""
 
 WEIGHT = 0.2
 """Of the newest image in the mean: a few odd ones change little, ten change most of it."""
 
 SMOOTHING_SECONDS = 3.0
-"""Over which the level is averaged: about three launches. What passes sooner needs no further worker."""
+"""Over which the level is averaged: about three launches. What passes sooner needs no further
+worker."""
 
 
 @dataclass
@@ -36,7 +38,9 @@ class Demand:
     def level(self, now: datetime) -> float:
         """Return the unfinished ImageJobs on the average of the last seconds, the latest weighing most."""
         elapsed = (now - self._since).total_seconds() if self._since else 0.0
-        return self.unfinished + (self._level - self.unfinished) * exp(-max(0.0, elapsed) / SMOOTHING_SECONDS)
+        return self.unfinished + (self._level - self.unfinished) * exp(
+            -max(0.0, elapsed) / SMOOTHING_SECONDS
+        )
 
     def measure(self, seconds: float) -> None:
         """Take in how long an image took."""

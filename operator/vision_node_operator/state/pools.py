@@ -5,14 +5,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberSpec, DescriberStatus
 
 from . import sidecar
 from .fallback import hindrance
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +57,27 @@ def merged(base: Json, describer: Describer, fallback: Describer | None = None) 
     meta, pod = template.setdefault("metadata", {}), template["spec"]
     if spec.pod_annotations:
         meta["annotations"] = {**meta.get("annotations", {}), **spec.pod_annotations}
+
     wanted = spec.to_json()
     for field in ("nodeSelector", "tolerations", "affinity"):
         if wanted[field]:
             pod[field] = wanted[field]
+
     container = pod["containers"][0]
     for field in ("image", "command"):
         if wanted.get(field):
             container[field] = wanted[field]
+
     container["resources"] = wanted["resources"]
     variables = [*container.get("env", []), *wanted["env"], *_told(describer), *_told_of(fallback)]
     container["env"] = list({variable["name"]: variable for variable in variables}.values())
     sources = [*container.get("envFrom", []), *wanted["envFrom"]]
     if sources:
         container["envFrom"] = sources
+
     if spec.sidecar:
         sidecar.add(pod, spec.sidecar)
+
     return template
 
 
@@ -91,6 +95,7 @@ def _told(describer: Describer) -> list[Json]:
         "MAX_ATTEMPTS": str(spec.max_attempts),
         "TIMEOUT_SECONDS": str(spec.timeout_seconds),
     }
+
     return _variables(told)
 
 
@@ -98,12 +103,14 @@ def _told_of(fallback: Describer | None) -> list[Json]:
     """Return the variables that say who stands in."""
     if fallback is None:
         return []
+
     told = {
         "FALLBACK": fallback.metadata.name,
         "FALLBACK_PROVIDER": fallback.provider,
         "FALLBACK_MODEL": fallback.spec.model or "",
         "FALLBACK_OPTIONS": json.dumps(fallback.spec.options, sort_keys=True),
     }
+
     return _variables(told)
 
 

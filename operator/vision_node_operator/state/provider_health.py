@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_contract.models.reasons import Readiness
+from vision_node_contract.models.reasons import ReadyReason
 
 from .problems import Trouble
 
@@ -20,12 +20,18 @@ def verdict(job: ImageJob) -> Verdict | None:
     """Return what a finished ImageJob says; None if that concerns its image alone."""
     status = job.status
     if status.phase == "failed":
-        found = Readiness.by_provider(status.error.reason if status.error else "")
+        found = ReadyReason.by_provider(status.error.reason if status.error else "")
         message = status.error.message if status.error else ""
         return Verdict(Trouble(found, message)) if found else None
+
     stood_in = status.result.fallback if status.result else None
     if stood_in is None:
         return Verdict(None)
-    found = Readiness.by_provider(stood_in.reason)
+
+    found = ReadyReason.by_provider(stood_in.reason)
     name = status.result.describer if status.result else ""
-    return Verdict(Trouble(found, f"{name} stands in for images until that is mended")) if found else None
+    return (
+        Verdict(Trouble(found, f"{name} stands in for images until that is mended"))
+        if found
+        else None
+    )

@@ -1,6 +1,7 @@
 """How fast a provider may be asked, and by how many at once: what its Describer allows, and what it asks for.
 
-The operator alone keeps to it, whatever number of workers there is: what has no turn yet stays queued.
+The operator alone keeps to it, whatever number of workers there is: what has no turn yet stays
+queued.
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
 
 AHEAD = timedelta(seconds=1)
-"""An image is assigned so long before its turn, or its turn would pass before the next look: the loop looks
-once a second when nothing happens."""
+"""An image is assigned so long before its turn, or its turn would pass before the next look: the
+loop looks once a second when nothing happens."""
 
 LONGEST_WAIT = timedelta(minutes=1)
 """After refusals in a row: what providers count, they count by the minute."""
@@ -48,8 +49,8 @@ class Pace:
     def learn(self, job: ImageJob, now: datetime) -> None:
         """Take in what an image's end says: who is refused waits, and comes back as one.
 
-        Each that is described then lets in one more (as TCP's slow start does, RFC 5681, 3.1), so that few
-        images meet the limit, and each of them seldom.
+        Each that is described then lets in one more (as TCP's slow start does, RFC 5681, 3.1), so
+        that few images meet the limit, and each of them seldom.
         """
         status = job.status
         error = status.error if status.phase == "processing" else None

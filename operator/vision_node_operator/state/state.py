@@ -1,7 +1,7 @@
 """What is: ImageJobs and workers as the watches last showed them, or as our own writes were answered.
 
-An answered write counts at once (as kube-scheduler's assumed pods do), because its answer is observed
-like an event; the event itself, when it arrives, is no newer and changes nothing.
+An answered write counts at once (as kube-scheduler's assumed pods do), because its answer is
+observed like an event; the event itself, when it arrives, is no newer and changes nothing.
 """
 
 import logging
@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberSpec
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -23,7 +24,6 @@ from .worker_registry import Fleet
 log = logging.getLogger(__name__)
 
 Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
-Json = dict[str, Any]
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -59,8 +59,8 @@ class State:
     paces: dict[str, Pace] = field(default_factory=dict)
     """By describer."""
     busy: dict[str, str] = field(default_factory=dict)
-    """Objects (see key()) with a write of ours under way: nothing is decided about them. The value is the
-    pod that an assignment under way is for, else empty; it counts as held already."""
+    """Objects (see key()) with a write of ours under way: nothing is decided about them. The value
+    is the pod that an assignment under way is for, else empty; it counts as held already."""
     held_off: dict[str, datetime] = field(default_factory=dict)
     """Objects that are left alone until then: a write failed, or a deletion is yet to be seen."""
 
@@ -83,20 +83,24 @@ class State:
         name, version = body["metadata"]["name"], version_of(body)
         if version <= max(self._versions[kind].get(name, 0), self._gone[kind].get(name, 0)):
             return False
+
         self._versions[kind][name] = version
         try:
             self._put(kind, body, now)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             log.warning("%s %s can't be read and is left alone: %s", kind, name, error)
+
         return True
 
     def forget(self, kind: Kind, name: str, version: int, now: datetime) -> None:
         """Take in that an object was gone at `version`; a namesake made since stays."""
         if version < self._versions[kind].get(name, 0):
             return
+
         self._gone[kind][name] = version
         self._versions[kind].pop(name, None)
         self.held_off.pop(key(kind, name), None)
+
         match kind:
             case "describers":
                 self.pools.pop(name, None)
@@ -121,14 +125,22 @@ class State:
         for name, known in [*self._versions[kind].items()]:
             if name not in listed and known <= version:
                 self.forget(kind, name, version, now)
+
         if kind == "describers":
-            self.dropped = {gone: when for gone, when in self.dropped.items() if now - when < DROPPED_KEPT}
+            self.dropped = {
+                gone: when for gone, when in self.dropped.items() if now - when < DROPPED_KEPT
+            }
             self.paces = {
-                of: pace for of, pace in self.paces.items() if of in self.pools or of in self.dropped
+                of: pace
+                for of, pace in self.paces.items()
+                if of in self.pools or of in self.dropped
             }
             self.backlog.forget_demands(self.pools)
         elif kind == "pods":
-            self.backlog.given = Counter({pod: n for pod, n in self.backlog.given.items() if pod in listed})
+            self.backlog.given = Counter(
+                {pod: n for pod, n in self.backlog.given.items() if pod in listed}
+            )
+
         # Not up to this list: another, read before it, may still be under way.
         before = min(version, self.swept.get(kind, 0))
         self.swept[kind] = version
@@ -156,7 +168,8 @@ class State:
     def pace(self, describer: str) -> Pace:
         """Return how fast the describer's images may be assigned.
 
-        An operator that begins anew doesn't know when the one before it assigned: it waits an interval.
+        An operator that begins anew doesn't know when the one before it assigned: it waits an
+        interval.
         """
         return self.paces.get(describer) or Pace(self.since + self.interval(describer), LONG_AGO)
 
@@ -234,10 +247,12 @@ class State:
         before = self.pools.get(name)
         others = {other: pool.resource for other, pool in self.pools.items()}
         pool = self.pools[name] = Pool.made(describer, self.pod_template, others)
+
         if before and before.template_hash != pool.template_hash:
             self.fleet.forgive(name)
             self._reopen(name)
             self.verdicts.pop(name, None)
+
         self.dropped.pop(name, None)
 
     def _reopen(self, describer: str) -> None:
@@ -258,6 +273,7 @@ class State:
         pace = self.paces.setdefault(describer, self.pace(describer))
         if before is None:
             pace.recall(job, now)
+
         if not job.finished:
             pace.learn(job, now)
         # Only of what we have seen to end: a list shows ends in no order, and of long ago.

@@ -1,9 +1,9 @@
 """How a worker's container ended, as kubelet tells in the pod's status: what a lost worker died of."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-Json = dict[str, Any]
+from vision_node_contract.json_types import Json
 
 CRASHES = frozenset(128 + signal for signal in (4, 6, 7, 8, 11))
 """Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: the program itself broke."""
@@ -19,7 +19,8 @@ class Ending:
     reason: str
     exit_code: int
     describing: frozenset[str]
-    """UIDs of ImageJobs that it was describing, by its own word: its termination message, untrusted."""
+    """UIDs of ImageJobs that it was describing, by its own word: its termination message,
+    untrusted."""
 
     @classmethod
     def of(cls, pod: Json) -> Self | None:

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_contract.models.reasons import STORAGE_REASONS, Readiness
+from vision_node_contract.models.reasons import STORAGE_REASONS, ReadyReason
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
 
 from .problems import Trouble, trouble_of
 from .termination import Ending
-
-Json = dict[str, Any]
 
 TEMPLATE_LABEL = "vision-node.dev/template-hash"
 
@@ -112,10 +110,11 @@ class Fleet:
     requests_per_image: dict[str, int] = field(default_factory=dict)
     """By describer: as its newest worker says in its Lease."""
     cordoned: set[str] = field(default_factory=set)
-    """Pods that let an attempt time out, or see errors where others see none: they would eat one image
-    after the other."""
+    """Pods that let an attempt time out, or see errors where others see none: they would eat one
+    image after the other."""
     errors: dict[str, dict[tuple[str, int], datetime]] = field(default_factory=dict)
-    """By pod: attempts (ImageJob, number) since its last good one that infrastructure failed, and when."""
+    """By pod: attempts (ImageJob, number) since its last good one that infrastructure failed, and
+    when."""
     succeeded: dict[str, datetime] = field(default_factory=dict)
     """By pod: when it last described an image."""
     taken: set[str] = field(default_factory=set)
@@ -164,6 +163,7 @@ class Fleet:
         worker, status = job.status.worker or "", job.status
         if worker not in self.pods:
             return
+
         if status.phase == "done":
             self.succeeded[worker] = now
             self.errors.pop(worker, None)
@@ -188,10 +188,12 @@ class Fleet:
         annotations = body["metadata"].get("annotations", {})
         if warning := annotations.get(WARNING_ANNOTATION):
             self.warnings[name] = warning
+
         requests = annotations.get(REQUESTS_ANNOTATION, "")
         if requests.isdecimal() and len(requests) <= MOST_DIGITS:
             describer = body["metadata"]["labels"][DESCRIBER_LABEL]
             self.requests_per_image[describer] = max(1, int(requests))
+
         self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
         self._served.setdefault(name, now)
 
@@ -225,6 +227,7 @@ class Fleet:
         pod = self.pod_of(job)
         served = self._served.get(pod.name) if pod else None
         killed = pod is not None and pod.ending is not None and pod.ending.killed
+
         if served and (retired or killed or job.succeeded or now - served >= PROVEN):
             self.failures.pop(job.describer, None)
             self.troubles.pop(job.describer, None)
@@ -232,5 +235,7 @@ class Fleet:
             failures = self.failures[job.describer] = self.failures.get(job.describer, 0) + 1
             pause = timedelta(seconds=min(LONGEST_HOLD_OFF_SECONDS, 2 ** min(failures, 6)))
             self.launch_after[job.describer] = now + pause
-            unknown = Trouble(Readiness.LAUNCH_FAILED, f"the worker of Job {job.name} did not serve for long")
+            unknown = Trouble(
+                ReadyReason.LAUNCH_FAILED, f"the worker of Job {job.name} did not serve for long"
+            )
             self.troubles[job.describer] = (pod.trouble if pod else None) or unknown, now

@@ -15,7 +15,9 @@ _jobs = Jobs(Settings.from_env().data)
 
 
 @app.post("/submit", status_code=202)
-def submit(file: Annotated[bytes, File()], describer: Annotated[str, Form()] = "metadata") -> dict[str, str]:
+def submit(
+    file: Annotated[bytes, File()], describer: Annotated[str, Form()] = "metadata"
+) -> dict[str, str]:
     """Store the image, queue the task, answer with the job's id."""
     job = uuid.uuid4().hex
     _jobs.add(job, describer, file)

@@ -1,7 +1,7 @@
 """The classic design's Python programs in containers, on the base of vision-node's own images.
 
-So that both have the same Python: a machine's own may be a third slower. Network, disk and system calls are
-the machine's, and unfiltered: a container adds nothing to them.
+So that both have the same Python: a machine's own may be a third slower. Network, disk and system
+calls are the machine's, and unfiltered: a container adds nothing to them.
 """
 
 import contextlib
@@ -19,7 +19,11 @@ from cluster.engine import Engine
 DOCKERFILE_FOLDER = str(Path(__file__).parent.relative_to(REPOSITORY))
 SOURCES = tuple(str(REPOSITORY / folder) for folder in ("tests", "crds", "describer"))
 
-AS_A_PROCESS = ("--network=host", "--security-opt=seccomp=unconfined", f"--user={os.getuid()}:{os.getgid()}")
+AS_A_PROCESS = (
+    "--network=host",
+    "--security-opt=seccomp=unconfined",
+    f"--user={os.getuid()}:{os.getgid()}",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Containers:
         """Have the image in the cluster's engine; containers keep to the systems' cores."""
         shop, engine = arena.kind.shop, arena.kind.engine
         home_made = registry.home_made(shop, engine)
-        image = images.ensure_other(shop, engine, DOCKERFILE_FOLDER, "bench-celery", home_made=home_made)
+        image = images.ensure_other(
+            shop, engine, DOCKERFILE_FOLDER, "bench-celery", home_made=home_made
+        )
         environment = settings.to_env() | {"PYTHONPATH": os.pathsep.join(SOURCES)}
         options = [
             *(f"--cpuset-cpus={arena.cores.system_list}", *AS_A_PROCESS),
@@ -43,6 +49,7 @@ class Containers:
             *(f"--volume={source}:{source}:ro" for source in SOURCES),
             f"--volume={settings.data}:{settings.data}",
         ]
+
         return cls(engine, image, options)
 
     @contextlib.contextmanager
@@ -50,7 +57,10 @@ class Containers:
         """`python -m <module>` as long as the block runs; its process's id on this machine."""
         # A run that was killed leaves it.
         self.engine.works("rm", "--force", _named(name))
-        self.engine.run("run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module)
+        self.engine.run(
+            "run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module
+        )
+
         try:
             yield int(self.engine.output("inspect", "--format={{.State.Pid}}", _named(name)))
         finally:
@@ -58,7 +68,11 @@ class Containers:
 
     def python(self, name: str) -> str:
         """Ask a running one for its Python."""
-        return self.engine.output("exec", _named(name), "python", "--version").removeprefix("Python ").strip()
+        return (
+            self.engine.output("exec", _named(name), "python", "--version")
+            .removeprefix("Python ")
+            .strip()
+        )
 
     def log(self, name: str) -> str:
         """What a running one has said."""
@@ -71,6 +85,7 @@ class Containers:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+
         return done.stdout
 
 

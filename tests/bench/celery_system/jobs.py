@@ -34,9 +34,11 @@ class Jobs:
         """This thread's connection."""
         if not hasattr(self._local, "db"):
             db = sqlite3.connect(self._file, isolation_level=None, timeout=BUSY_SECONDS)
-            # Readers and the writer don't wait for each other; commits stay as durable as SQLite's default.
+            # Readers and the writer don't wait for each other; commits stay as durable as SQLite's
+            # default.
             db.execute("PRAGMA journal_mode=WAL")
             self._local.db = db
+
         found: sqlite3.Connection = self._local.db
         return found
 
@@ -44,7 +46,9 @@ class Jobs:
         """Store the image, then the row."""
         self._image(job).write_bytes(image)
         row = (job, "queued", describer, time.time())
-        self._db.execute("INSERT INTO jobs (id, status, describer, created) VALUES (?, ?, ?, ?)", row)
+        self._db.execute(
+            "INSERT INTO jobs (id, status, describer, created) VALUES (?, ?, ?, ?)", row
+        )
 
     def start(self, job: str) -> tuple[str, bytes]:
         """Note that an attempt begins; the job's describer and image."""
@@ -59,7 +63,9 @@ class Jobs:
     def finish(self, job: str, *, result: str | None, error: str | None) -> None:
         """Note what came of the job."""
         row = ("failed" if error else "done", time.time(), result, error, job)
-        self._db.execute("UPDATE jobs SET status = ?, completed = ?, result = ?, error = ? WHERE id = ?", row)
+        self._db.execute(
+            "UPDATE jobs SET status = ?, completed = ?, result = ?, error = ? WHERE id = ?", row
+        )
 
     def status(self, job: str) -> dict[str, object] | None:
         """What is known about the job, but for its result."""

@@ -40,6 +40,7 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
     settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
     containers, url = Containers.of(arena, settings), f"http://{HOST}:{api_port}"
     redis = ["taskset", "--cpu-list", arena.cores.system_list, *_redis(redis_port, folder)]
+
     with contextlib.ExitStack() as stack:
         processes = {"redis": stack.enter_context(_process(redis, folder / "redis.log"))}
         _wait_for_port(redis_port, (folder / "redis.log").read_text)
@@ -72,6 +73,7 @@ def _workers() -> Command:
 def _process(command: Command, log: Path) -> Iterator[int]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
+
     try:
         yield process.pid
     finally:

@@ -38,9 +38,12 @@ def describe(job: str) -> None:
     name, image = _jobs().start(job)
     describer: Describer = _describer(name)
     try:
-        description = cast("Description", describer.describe(image, Options()))  # no describer that is async
+        description = cast(
+            "Description", describer.describe(image, Options())
+        )  # no describer that is async
     except Exception as error:  # noqa: BLE001  # whatever it is, the job has to end
         _jobs().finish(job, result=None, error=repr(error))
         return
+
     result = Result(**description.model_dump(by_alias=True), describer=name, seconds=0)
     _jobs().finish(job, result=json.dumps(result.to_json()), error=None)

@@ -55,17 +55,26 @@ class KubeApi:
         await self._request("DELETE", path, query={**query, "propagationPolicy": "Background"})
 
     async def _request(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
     ) -> bytes:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         data = None if body is None else json.dumps(body)
         call = self._session.request(
             method, path, params=query or {}, data=data, headers={"Content-Type": kind}
         )
+
         async with call as answer:
             content = await answer.read()
             if not answer.ok:
-                raise BenchError(f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}")
+                raise BenchError(
+                    f"{method} {path}: {answer.status} {content[:500].decode(errors='replace')}"
+                )
+
             return content
 
 
@@ -75,7 +84,9 @@ async def connect(kubeconfig: Json) -> AsyncIterator[KubeApi]:
     cluster = kubeconfig["clusters"][0]["cluster"]
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     connector = aiohttp.TCPConnector(ssl=_tls(cluster, kubeconfig["users"][0]["user"]))
-    async with aiohttp.ClientSession(cluster["server"], connector=connector, timeout=timeout) as session:
+    async with aiohttp.ClientSession(
+        cluster["server"], connector=connector, timeout=timeout
+    ) as session:
         yield KubeApi(session)
 
 
@@ -87,6 +98,7 @@ def _tls(cluster: Json, user: Json) -> ssl.SSLContext:
         certificate.write_text(_decoded(user["client-certificate-data"]))
         key.write_text(_decoded(user["client-key-data"]))
         context.load_cert_chain(certificate, key)
+
     return context
 
 

@@ -23,7 +23,9 @@ class Writes:
     def since(self, before: "Writes") -> "Writes":
         """Those after `before`."""
         return Writes(
-            self.accepted - before.accepted, self.conflicts - before.conflicts, self.refused - before.refused
+            self.accepted - before.accepted,
+            self.conflicts - before.conflicts,
+            self.refused - before.refused,
         )
 
 
@@ -50,6 +52,7 @@ def imagejob_writes(text: str) -> Writes:
             conflicts += value
         else:
             refused += value
+
     return Writes(accepted, conflicts, refused)
 
 

@@ -11,8 +11,9 @@ from cluster.kind import Kind
 
 Json = dict[str, Any]
 
-# One shell for everything: each `docker exec` costs a tenth of a second of the cores that are measured.
-# `grep -H ""` prints file names with contents; a container that ends meanwhile is no error.
+# One shell for everything: each `docker exec` costs a tenth of a second of the cores that are
+# measured. `grep -H ""` prints file names with contents; a container that ends meanwhile is no
+# error.
 QUESTION = r"""
 all() { find "$1" -name "$2" -exec grep -H "${3:-}" {} + 2>/dev/null; }
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
@@ -78,6 +79,7 @@ def _key(folder: str) -> str | None:
         return folder[1:]
     if _PODS.search(folder):
         return PODS
+
     roots = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/memory"}
     return NODE if folder in roots else None
 
@@ -121,6 +123,7 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
             spent[names[key]] += used
         elif key in {"kubelet", "containerd"}:
             spent[key] += used
+
     in_pods = sum(spent[name] for name in set(names.values()) if name in spent)
     outside = spent["kubelet"] + spent["containerd"]
     pods, node = (after[key].cpu_seconds - before[key].cpu_seconds for key in (PODS, NODE))

@@ -1,7 +1,7 @@
 """Measure the describer `ocr` on one core, in a process of its own; print JSON.
 
-Run as `python -m bench.measure.ocr_measure`. With `one`, it reads one picture several times, as a worker that
-has just started; without, the whole corpus.
+Run as `python -m bench.measure.ocr_measure`. With `one`, it reads one picture several times, as a
+worker that has just started; without, the whole corpus.
 """
 
 import json
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> None:
     before = time.perf_counter()
     ocr = cast("Ocr", load("ocr"))
     measured = Measured(time.perf_counter() - before, _memory("VmRSS"))
+
     if arguments == ["one"]:
         page = pages("Roboto")[0]
         for _ in range(TIMES):
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> None:
     else:
         for name in CONDITIONS:
             measured.words[name] = {font: _read_font(ocr, name, font, measured) for font in FONTS}
+
     # Not getrusage(): its peak is that of whoever started the process, too.
     measured.peak_bytes = _memory("VmHWM")
     print(json.dumps(asdict(measured)))
@@ -54,7 +56,9 @@ def _read_font(ocr: Ocr, name: str, font: str, measured: Measured) -> tuple[int,
     print(f"{font}, {name}", file=sys.stderr)
     seconds = measured.seconds if name == "clean" else []
     found = [(page.words, _read(ocr, CONDITIONS[name], page, seconds)) for page in pages(font)]
-    return sum(words_read(words, text) for words, text in found), sum(len(words) for words, _ in found)
+    return sum(words_read(words, text) for words, text in found), sum(
+        len(words) for words, _ in found
+    )
 
 
 def _read(ocr: Ocr, condition: Condition, page: Page, seconds: list[float]) -> str:

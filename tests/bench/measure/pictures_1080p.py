@@ -67,7 +67,9 @@ def _photograph(source: Path) -> Picture:
 def _grain() -> Image.Image:
     width, height = SIZE
     noise = Image.frombytes("L", SIZE, random.Random(1).randbytes(width * height))  # noqa: S311
-    return noise.point([128 - GRAIN + value * 2 * GRAIN // 255 for value in range(256)]).convert("RGB")
+    return noise.point([128 - GRAIN + value * 2 * GRAIN // 255 for value in range(256)]).convert(
+        "RGB"
+    )
 
 
 def _jpeg(image: Image.Image) -> bytes:

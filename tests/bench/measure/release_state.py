@@ -29,7 +29,9 @@ async def workers_serve(kube: KubeApi, count: int) -> None:
 
     async def look() -> bool:
         pods = {pod["metadata"]["name"] for pod in await kube.items(PODS, labelSelector=WORKERS)}
-        leases = {lease["metadata"]["name"] for lease in await kube.items(LEASES, labelSelector=WORKERS)}
+        leases = {
+            lease["metadata"]["name"] for lease in await kube.items(LEASES, labelSelector=WORKERS)
+        }
         return len(pods) == count and pods <= leases
 
     await until(look, f"{count} workers serve", CHANGE_SECONDS)

@@ -53,9 +53,24 @@ def _race(run: Run | None) -> list[Bar]:
     jobs = _ratio(run, JOB_PER_IMAGE, EIGHT, METADATA, stats.throughput)
     nothing = celery(EIGHT, NOTHING, stats.throughput)
     times, burst = "× Celery", burst_size(run)
+
     return [
-        Bar("submit → done, one client, p50", "at most", 1.6, 1.1, times, celery(ONE, METADATA, stats.p50)),
-        Bar("images/s, 8 clients", "at least", 0.6, 1, times, celery(EIGHT, METADATA, stats.throughput)),
+        Bar(
+            "submit → done, one client, p50",
+            "at most",
+            1.6,
+            1.1,
+            times,
+            celery(ONE, METADATA, stats.p50),
+        ),
+        Bar(
+            "images/s, 8 clients",
+            "at least",
+            0.6,
+            1,
+            times,
+            celery(EIGHT, METADATA, stats.throughput),
+        ),
         Bar("images/s, 8 clients", "at least", 15, 15, "× Job per image", jobs),
         Bar("images/s, 8 clients, nothing described", "at least", 0.5, 0.8, times, nothing),
         Bar(
@@ -92,9 +107,12 @@ def _alone(run: Run | None) -> list[Bar]:
 def _many(backlog: Backlog | None) -> list[Bar]:
     many = f"{backlog.large.images if backlog else 10_000:,}"
     few = f"{backlog.small[0].images if backlog else 500:,}"
-    pages = stats.spread(1000 * seconds for seconds in backlog.list_page_seconds) if backlog else None
+    pages = (
+        stats.spread(1000 * seconds for seconds in backlog.list_page_seconds) if backlog else None
+    )
     memory = _single(backlog.operator_peak_bytes if backlog else None, 1 / MEGABYTE)
     title = f"images/s at a backlog of {many}, against one of {few}"
+
     return [
         Bar(title, "at least", 0.9, 1, "×", _slowdown(backlog) if backlog else None),
         Bar(f"operator's memory with {many} ImageJobs", "at most", 200, 120, "MB", memory),

@@ -24,7 +24,8 @@ SIZE_INCHES = (9, 2.6)
 
 def draw(run: Run, file: Path) -> None:
     """Write the chart: how long one image takes, and how many get done."""
-    # Text stays text: small, searchable, in the reader's own font. A fixed salt keeps the file the same.
+    # Text stays text: small, searchable, in the reader's own font. A fixed salt keeps the file the
+    # same.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 9}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
         left, right = figure.subplots(1, 2)
@@ -40,16 +41,23 @@ def _latency(run: Run) -> dict[str, Spread]:
 
 
 def _throughput(run: Run) -> dict[str, Spread]:
-    found = {name: stats.over_rounds(run.select(name, EIGHT, METADATA), stats.throughput) for name in COLORS}
+    found = {
+        name: stats.over_rounds(run.select(name, EIGHT, METADATA), stats.throughput)
+        for name in COLORS
+    }
     return {name: value for name, value in found.items() if value}
 
 
 def _bars(axes: Axes, title: str, values: dict[str, Spread]) -> None:
     names = list(values)
     medians = [value.median for value in values.values()]
-    reach = [[v.median - v.least for v in values.values()], [v.greatest - v.median for v in values.values()]]
+    reach = [
+        [v.median - v.least for v in values.values()],
+        [v.greatest - v.median for v in values.values()],
+    ]
     axes.barh(names, medians, color=[COLORS[name] for name in names], height=0.6)
     axes.errorbar(medians, names, xerr=reach, fmt="none", ecolor=INK, elinewidth=0.8, capsize=2)
+
     for name, value in values.items():
         axes.annotate(
             digits(value.median),
@@ -60,6 +68,7 @@ def _bars(axes: Axes, title: str, values: dict[str, Spread]) -> None:
             color=INK,
             weight="bold" if name == VISION_NODE else "normal",
         )
+
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.set_yticks(names, [NAMES[name] for name in names], color=INK)
     axes.invert_yaxis()

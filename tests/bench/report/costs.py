@@ -29,7 +29,11 @@ def per_image(run: Run) -> str:
     columns = [(title, samples) for title, samples in columns if samples]
     costs = [[above_idle(run, sample) for sample in samples] for _, samples in columns]
     rows = [(name, *(number(_of(name, column)) for column in costs)) for name in _by_weight(costs)]
-    total = ("in all", *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs))
+    total = (
+        "in all",
+        *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs),
+    )
+
     return "\n\n".join(
         [
             "## What an image costs",
@@ -70,6 +74,7 @@ def _writes(run: Run) -> str:
     images = sum(sample.images for sample in samples)
     conflicts = sum(sample.conflicts for sample in samples)
     size = number(stats.spread(run.imagejob_bytes))
+
     return (
         f"A finished ImageJob takes {size} bytes in etcd. Of {images:,} images' writes, {conflicts:g} met a "
         f"conflict and were decided anew; {run.turned_away} submits were told to come back."
@@ -108,7 +113,10 @@ def backlog(found: Backlog) -> str:
 def _memory(memory: dict[str, dict[str, int]]) -> str:
     counts = sorted(memory, key=int)
     names = sorted({name for found in memory.values() for name in found})
-    rows = [(name, *(f"{memory[count].get(name, 0) / MEGABYTE:.0f}" for count in counts)) for name in names]
+    rows = [
+        (name, *(f"{memory[count].get(name, 0) / MEGABYTE:.0f}" for count in counts))
+        for name in names
+    ]
     return table(("", *(f"{int(count):,}" for count in counts)), rows)
 
 

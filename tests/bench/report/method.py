@@ -55,7 +55,10 @@ def _where(machine: Machine) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     cores = "which both systems and the load driver share"
     if machine.driver_apart:
-        cores = f"both systems kept to the same {machine.system_cores}, the load driver to the others"
+        cores = (
+            f"both systems kept to the same {machine.system_cores}, the load driver to the others"
+        )
+
     return (
         f"{machine.started}, {machine.processor}, {machine.cores} cores, {cores}. {versions}; this system at "
         f"{machine.commit or 'an unknown commit'}."
@@ -63,8 +66,13 @@ def _where(machine: Machine) -> str:
 
 
 def _driver(run: Run) -> str:
-    most = max((sample.cpu_seconds.get(DRIVER, 0.0) / sample.seconds for sample in run.samples), default=0.0)
-    return f"The load driver is a process of its own; it never used more than {most:.0%} of one core."
+    most = max(
+        (sample.cpu_seconds.get(DRIVER, 0.0) / sample.seconds for sample in run.samples),
+        default=0.0,
+    )
+    return (
+        f"The load driver is a process of its own; it never used more than {most:.0%} of one core."
+    )
 
 
 def _others(run: Run) -> str:

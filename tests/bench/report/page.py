@@ -28,13 +28,22 @@ def markdown(run: Run | None, backlog: Backlog | None) -> str:
     parts = [HEAD]
     if run and (warning := method.warning(run)):
         parts.append(warning)
+
     parts.append(_targets(bars.judge(run, backlog)))
     if run:
-        parts += [_speed(run, METADATA), _speed(run, NOTHING), costs.per_image(run), costs.idle(run)]
+        parts += [
+            _speed(run, METADATA),
+            _speed(run, NOTHING),
+            costs.per_image(run),
+            costs.idle(run),
+        ]
+
     if backlog:
         parts.append(costs.backlog(backlog))
+
     if run:
         parts.append(method.describe(run))
+
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,14 +69,28 @@ def _speed(run: Run, describer: str) -> str:
         ("8 clients: p50, ms", EIGHT, _percentile(0.5)),
         ("32 clients: images/s", THIRTY_TWO, stats.throughput),
         ("32 clients: p50, ms", THIRTY_TWO, _percentile(0.5)),
-        (f"Poisson at {CAPACITY_SHARE:.0%} of capacity: images/s", POISSON, lambda sample: sample.per_second),
-        *((f"Poisson: p{share * 100:.0f}, ms", POISSON, _percentile(share)) for share in (0.5, 0.95, 0.99)),
+        (
+            f"Poisson at {CAPACITY_SHARE:.0%} of capacity: images/s",
+            POISSON,
+            lambda sample: sample.per_second,
+        ),
+        *(
+            (f"Poisson: p{share * 100:.0f}, ms", POISSON, _percentile(share))
+            for share in (0.5, 0.95, 0.99)
+        ),
         (f"burst of {bars.burst_size(run, describer)}: last one done, s", BURST, stats.duration),
     ]
     rows: list[Row] = [
-        (title, *(number(stats.over_rounds(run.select(name, load, describer), value)) for name in systems))
+        (
+            title,
+            *(
+                number(stats.over_rounds(run.select(name, load, describer), value))
+                for name in systems
+            ),
+        )
         for title, load, value in lines
     ]
+
     return f"## {TITLES[describer]}\n\n" + table(("", *systems), rows)
 
 

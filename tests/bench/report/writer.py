@@ -17,6 +17,7 @@ def write(repository: Path, *, to_docs: bool) -> Path:
     folder = repository / "docs" if to_docs else build
     if run:
         chart.draw(run, folder / "benchmark.svg")
+
     file = folder / "benchmark.md"
     file.write_text(page.markdown(run, backlog))
     return file

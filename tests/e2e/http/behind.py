@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.types import ASGIApp
-from unit.api.api_fakes import SETTINGS, Bucket, Cluster
+from unit.api.api_fakes import SETTINGS, Cluster, FakeBucket
 from unit.api.api_health import health_of
 from unit.api.api_server import serving
 from vision_node_api.app import assemble, attach
@@ -24,7 +24,7 @@ from vision_node_api.watch.describer_cache import Describers
 from vision_node_api.watch.imagejob_cache import JobCache
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.middleware import put_in_front
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.kube import WatchEvent
 
 START_SECONDS = 20.0
 """For nginx to listen; it takes a hundredth of that on an idle machine."""
@@ -66,7 +66,8 @@ http {{
   }}
 }}
 """
-"""Host is what nginx sends by default, the upstream's name: only X-Forwarded-Host tells the client's."""
+"""Host is what nginx sends by default, the upstream's name: only X-Forwarded-Host tells the
+client's."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ async def site(way: Way, folder: Path, cluster: Cluster) -> AsyncIterator[Site]:
 
 def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
     """Return the API with a bucket and a cluster in dicts behind it."""
-    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), Bucket(), SETTINGS)
+    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), FakeBucket(), SETTINGS)
     jobs = Jobs(*parts)
-    jobs.describers.observe(Event("ADDED", [{"metadata": {"name": "metadata"}}]))
+    jobs.describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
     app = assemble()
     attach(app, jobs, health_of(jobs), {})
     return put_in_front(app, settings, app.state.metrics)
@@ -162,6 +163,7 @@ def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
             time.sleep(0.02)
         else:
             return
+
     pytest.fail(f"nginx does not listen after {START_SECONDS:g} s")
 
 

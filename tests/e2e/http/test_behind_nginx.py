@@ -38,7 +38,8 @@ async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [("/", "/ui"), ("/ui/", "/ui"), ("/docs/", "/docs"), ("/describers/", "/describers")]
+    ("start", "end"),
+    [("/", "/ui"), ("/ui/", "/ui"), ("/docs/", "/docs"), ("/describers/", "/describers")],
 )
 async def test_redirects_lead_where_clients_can_go(served: Site, start: str, end: str) -> None:
     answer = await served.client.get(served.root + start, follow_redirects=True)
@@ -60,7 +61,9 @@ async def test_the_inbox_is_filled_and_emptied(served: Site) -> None:
     answer = await served.client.post(address, files={"file": ("photo.png", picture())})
     assert answer.status_code == 201
     assert urljoin(address, answer.headers["location"]) == address
-    assert (await served.client.options(address)).headers["allow"] == "GET, HEAD, POST, DELETE, OPTIONS"
+    assert (await served.client.options(address)).headers[
+        "allow"
+    ] == "GET, HEAD, POST, DELETE, OPTIONS"
     (found,) = (await served.client.get(f"{served.root}/inbox")).json()["objects"]
     assert found["key"] == "inbox/holiday/photo.png"
     assert (await served.client.delete(address)).status_code == 204
@@ -91,17 +94,24 @@ async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         page = await browser.new_page(ignore_https_errors=True)
         missing: list[str] = []
-        page.on("response", lambda answer: missing.append(answer.url) if answer.status >= 400 else None)
+        page.on(
+            "response", lambda answer: missing.append(answer.url) if answer.status >= 400 else None
+        )
 
         await page.goto(f"{served.root}/")
         assert page.url == f"{served.root}/ui"
         await page.locator("#terminal-submit", has_text=f"{served.root}/submit").wait_for()
-        await page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": picture()})
-        await page.locator(".card .phase", has_text=re.compile("queued|waiting", re.IGNORECASE)).wait_for()
+        await page.set_input_files(
+            "#file", {"name": "a.png", "mimeType": "image/png", "buffer": picture()}
+        )
+        await page.locator(
+            ".card .phase", has_text=re.compile("queued|waiting", re.IGNORECASE)
+        ).wait_for()
 
         await page.goto(f"{served.root}/docs")
         await page.locator(".opblock", has_text="/submit").first.wait_for()
         await browser.close()
+
     assert missing == []
 
 

@@ -25,6 +25,7 @@ def test_no_request_ends_in_a_server_error(url: str) -> None:
         "/inbox",
         "/inbox/{name}",
     }
+
     for operation in operations:
         check(operation, GenerationMode.POSITIVE)
         # An operation whose only parameter is any text in its path has no unsound requests.
@@ -35,7 +36,12 @@ def test_no_request_ends_in_a_server_error(url: str) -> None:
 def check(operation: schemathesis.schemas.APIOperation, mode: GenerationMode) -> None:
     """Send many requests for one operation, and fail at the first answer that breaks a promise."""
 
-    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def send(case: schemathesis.Case) -> None:
         case.call_and_validate(checks=CHECKS, timeout=30)

@@ -24,7 +24,8 @@ CHROMIUM_FLAGS = [
 # The first image may have to wait for a describer to start.
 DESCRIBED_MS = 60_000
 
-# Chromium itself logs every refusal and cut connection; the page shows them, so they are no faults of it.
+# Chromium itself logs every refusal and cut connection; the page shows them, so they are no faults
+# of it.
 REFUSED = re.compile(
     r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_FAILED)"
 )
@@ -80,7 +81,11 @@ def modules(browser: Browser, url: str) -> Iterator[Page]:
 
 
 def transfer(
-    page: Page, file: Path, name: str, media_type: str = "image/jpeg", texts: dict[str, str] | None = None
+    page: Page,
+    file: Path,
+    name: str,
+    media_type: str = "image/jpeg",
+    texts: dict[str, str] | None = None,
 ) -> JSHandle:
     """Return a DataTransfer of a file (none without a name) and texts, as a drag or the clipboard has."""
     content = base64.b64encode(file.read_bytes()).decode()
@@ -187,7 +192,11 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
     "a file, by its name": (["a photo.jpg"], {"text/plain": "a photo.jpg"}, ["a photo.jpg"]),
     "a file, by its name without ending": (["photo.jpg"], {"text/plain": "photo"}, ["photo.jpg"]),
     "a file, by its path": (["a.jpg"], {"text/plain": "/home/me/a.jpg\n"}, ["a.jpg"]),
-    "a file, by its address": (["ä 1.jpg"], {"text/plain": "file:///home/me/%C3%A4%201.jpg"}, ["ä 1.jpg"]),
+    "a file, by its address": (
+        ["ä 1.jpg"],
+        {"text/plain": "file:///home/me/%C3%A4%201.jpg"},
+        ["ä 1.jpg"],
+    ),
     "files of several kinds": (
         ["report.pdf", "a.heic", "b.png"],
         {"text/plain": "report.pdf\ra.heic\rb.png"},
@@ -199,8 +208,16 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
     "text as markup alone": (["image.png"], {"text/html": "<p>Dear &amp; beloved</p>"}, []),
     "text and a picture in Word": (["image.png"], {"text/html": f"<p>Dear</p>{WORD_PICTURE}"}, []),
     "cells of Excel": (["image.png"], {"text/html": CELLS % "7", "text/plain": "7"}, []),
-    "empty cells of Excel": (["image.png"], {"text/html": CELLS % "&nbsp;", "text/plain": "\t\r\n"}, []),
-    "a link's text": (["image.png"], {"text/html": '<a href="https://example.com/a.jpg">photo</a>'}, []),
+    "empty cells of Excel": (
+        ["image.png"],
+        {"text/html": CELLS % "&nbsp;", "text/plain": "\t\r\n"},
+        [],
+    ),
+    "a link's text": (
+        ["image.png"],
+        {"text/html": '<a href="https://example.com/a.jpg">photo</a>'},
+        [],
+    ),
     "markup that never ends": (
         ["image.png"],
         {"text/html": "<!-- " * 200_000 + '<a "' * 200_000},
@@ -278,6 +295,7 @@ def drag(page: Page, onto: str, *, text: str = "", files: tuple[Path, ...] = ())
     items = [{"mimeType": "text/plain", "data": text}] if text else []
     data = {"items": items, "files": [str(file) for file in files], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
+
     for kind in ("dragEnter", "dragOver", "drop"):
         event = {"type": kind, "x": box["x"] + 9, "y": box["y"] + 9, "data": data}
         session.send("Input.dispatchDragEvent", event)
@@ -333,7 +351,10 @@ SUMMARIES = [
         "JPEG or HEIC, up to 20 MiB and 100 megapixels each",
     ),
     ({"imageBytes": 20_000_000}, "JPEG or HEIC, up to 19 MiB each"),
-    ({"imageBytes": 500 << 10, "imagePixels": 50_000}, "JPEG or HEIC, up to 500 KiB and 50,000 pixels each"),
+    (
+        {"imageBytes": 500 << 10, "imagePixels": 50_000},
+        "JPEG or HEIC, up to 500 KiB and 50,000 pixels each",
+    ),
     ({}, "JPEG or HEIC"),
 ]
 
@@ -347,7 +368,12 @@ def test_the_limits_in_words(modules: Page, limits: dict[str, int], words: str) 
 MINUTE_MS = 60_000
 ASKED = {"imageBytes": 20 << 20, "uploadSeconds": 7200, "answerSeconds": 100}
 WAITS = {
-    "the largest image gets the time that the server gives it, and more": (ASKED, 20 << 20, 120, 125),
+    "the largest image gets the time that the server gives it, and more": (
+        ASKED,
+        20 << 20,
+        120,
+        125,
+    ),
     "a small one that is lost is noticed soon": (ASKED, 100_000, 1, 5),
     "a server that does not say": ({}, 20 << 20, 30, 35),
     "a server that waits for ever": ({**ASKED, "uploadSeconds": 1e12}, 20 << 20, 30_000, 36_000),
@@ -357,7 +383,9 @@ WAITS = {
 @pytest.mark.parametrize("case", WAITS)
 def test_how_long_an_upload_is_waited_for(modules: Page, case: str) -> None:
     limits, size, least, most = WAITS[case]
-    assert least * MINUTE_MS < call(modules, "limits.js", "uploadMs", limits, size) < most * MINUTE_MS
+    assert (
+        least * MINUTE_MS < call(modules, "limits.js", "uploadMs", limits, size) < most * MINUTE_MS
+    )
 
 
 OBJECTIONS = [
@@ -392,10 +420,13 @@ def test_only_what_is_obviously_wrong_is_refused_before_it_is_sent(
 def test_limits_that_were_not_answered_are_asked_for_again(page: Page, tmp_path: Path) -> None:
     page.route("**/limits", lambda route: route.abort())
     page.reload()
-    expect(page.locator("#file")).to_have_attribute("accept", re.compile(r"^image/\*,.*\.heic.*\.tiff"))
+    expect(page.locator("#file")).to_have_attribute(
+        "accept", re.compile(r"^image/\*,.*\.heic.*\.tiff")
+    )
     page.unroute("**/limits")
     page.route(
-        "**/limits", lambda route: route.fulfill(json={"imageBytes": 3, "formats": None, "mediaTypes": 7})
+        "**/limits",
+        lambda route: route.fulfill(json={"imageBytes": 3, "formats": None, "mediaTypes": 7}),
     )
     large = tmp_path / "large.png"
     large.write_bytes(bytes(4))
@@ -450,9 +481,19 @@ PASSING = {
         "storage is full: enlarge its volume",
         "Storage full: next try in 2 s",
     ),
-    "storage refuses": (503, "StorageDenied", "storage refuses our keys", "Storage denied: next try in 2 s"),
+    "storage refuses": (
+        503,
+        "StorageDenied",
+        "storage refuses our keys",
+        "Storage denied: next try in 2 s",
+    ),
     "clocks differ": (503, "ClockSkew", "synchronize both by NTP", "Clock skew: next try in 2 s"),
-    "a slow line": (408, "UploadTooSlow", "use a faster connection", "Upload too slow: next try in 2 s"),
+    "a slow line": (
+        408,
+        "UploadTooSlow",
+        "use a faster connection",
+        "Upload too slow: next try in 2 s",
+    ),
 }
 
 
@@ -461,7 +502,11 @@ def test_what_may_pass_is_told_and_waited_for(page: Page, photo: Path, case: str
     status, reason, detail, told = PASSING[case]
     answer = {"title": "T", "status": status, "detail": detail, "reason": reason}
     headers = {"Retry-After": "2"}
-    page.route("**/submit", lambda route: route.fulfill(status=status, json=answer, headers=headers), times=1)
+    page.route(
+        "**/submit",
+        lambda route: route.fulfill(status=status, json=answer, headers=headers),
+        times=1,
+    )
     page.get_by_label("Images", exact=True).set_input_files(photo)
     expect(page.locator(".note-title")).to_have_text(told)
     expect(page.locator(".note-detail")).to_have_text(detail)
@@ -491,12 +536,20 @@ REFUSED_SUBMITS = {
         "d",
         True,
     ),
-    "a proxy": (413, None, "The server answered 413", "A proxy between this page and the server", False),
+    "a proxy": (
+        413,
+        None,
+        "The server answered 413",
+        "A proxy between this page and the server",
+        False,
+    ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED_SUBMITS)
-def test_refusals_say_why_and_whether_another_try_may_help(page: Page, photo: Path, case: str) -> None:
+def test_refusals_say_why_and_whether_another_try_may_help(
+    page: Page, photo: Path, case: str
+) -> None:
     status, body, title, detail, again = REFUSED_SUBMITS[case]
     answer = {"json": body} if body else {"body": "<html>no</html>"}
     page.route("**/submit", lambda route: route.fulfill(status=status, **answer))
@@ -523,7 +576,9 @@ def test_a_slow_upload_that_is_lost_is_sent_again(page: Page, photo: Path) -> No
 
 def test_an_accepted_job_is_looked_up_and_not_submitted_again(page: Page, photo: Path) -> None:
     submits: list[str] = []
-    page.on("request", lambda request: submits.append(request.url) if request.method == "POST" else None)
+    page.on(
+        "request", lambda request: submits.append(request.url) if request.method == "POST" else None
+    )
     fault = {"title": "Internal Server Error", "reason": "InternalError", "detail": "d", "id": "1"}
     page.route("**/status/**", lambda route: route.fulfill(status=500, json=fault), times=1)
     page.get_by_label("Images", exact=True).set_input_files(photo)
@@ -557,7 +612,9 @@ RESULT = {"description": "Image Description:\nEin Haus.", "caption": "Ein Haus."
         ("text", []),
     ],
 )
-def test_warnings_are_shown_as_text(page: Page, photo: Path, warnings: object, shown: list[str]) -> None:
+def test_warnings_are_shown_as_text(
+    page: Page, photo: Path, warnings: object, shown: list[str]
+) -> None:
     page.route("**/result/**", lambda route: route.fulfill(json={**RESULT, "warnings": warnings}))
     page.get_by_label("Images", exact=True).set_input_files(photo)
     expect(page.locator(".caption")).to_have_text("Ein Haus.", timeout=DESCRIBED_MS)
@@ -575,10 +632,14 @@ def test_a_description_tells_its_language(page: Page, photo: Path) -> None:
 def test_servers_of_one_site_keep_their_jobs_apart(page: Page, url: str, photo: Path) -> None:
     page.get_by_label("Images", exact=True).set_input_files(photo)
     expect_described(page, photo.name)
-    page.route(f"{url}/other/**", lambda route: route.fulfill(response=route.fetch(url=inside(route, url))))
+    page.route(
+        f"{url}/other/**", lambda route: route.fulfill(response=route.fetch(url=inside(route, url)))
+    )
     page.goto(f"{url}/other/ui")
     expect(page.locator("#formats")).to_contain_text("JPEG")
-    expect(page.locator("#terminal-submit")).to_have_text(f"curl -F file=@photo.jpg {url}/other/submit")
+    expect(page.locator("#terminal-submit")).to_have_text(
+        f"curl -F file=@photo.jpg {url}/other/submit"
+    )
     expect(page.get_by_role("article")).to_have_count(0)
     page.goto(f"{url}/ui")
     expect_described(page, photo.name)
@@ -610,7 +671,9 @@ def test_a_corrupt_image_fails_with_words_for_people(page: Page, tmp_path: Path)
 
 def test_what_is_no_image_is_refused_without_asking_the_server(page: Page, tmp_path: Path) -> None:
     uploads: list[str] = []
-    page.on("request", lambda request: uploads.append(request.url) if request.method == "POST" else None)
+    page.on(
+        "request", lambda request: uploads.append(request.url) if request.method == "POST" else None
+    )
     report = tmp_path / "report.pdf"
     report.write_bytes(b"%PDF-1.7")
     drop(page, transfer(page, report, "report.pdf", "application/pdf"))
@@ -650,11 +713,13 @@ def test_the_keyboard_is_enough(page: Page, photo: Path) -> None:
             page.keyboard.press("Tab")
             if target.evaluate("(element) => element === document.activeElement"):
                 return
+
         pytest.fail(f"Tab never reaches {name!r}")
 
     with page.expect_file_chooser() as chooser:
         tab_to("Choose images")
         page.keyboard.press("Enter")
+
     chooser.value.set_files(photo)
     expect_described(page, photo.name)
 
@@ -692,7 +757,9 @@ def test_a_hostile_file_name_stays_one_word_of_the_command(page: Page) -> None:
         name,
     )
     first, *_ = commands["curl"].split("\n")
-    assert first == ("curl -F 'file=@\"a'\\''; rm -rf ~; \ufffd[2J\ufffdgpj.jpg\"' http://server/submit")
+    assert first == (
+        "curl -F 'file=@\"a'\\''; rm -rf ~; \ufffd[2J\ufffdgpj.jpg\"' http://server/submit"
+    )
 
 
 def test_the_api_documents_itself_without_the_internet(browser: Browser, url: str) -> None:

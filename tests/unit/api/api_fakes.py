@@ -11,24 +11,28 @@ from vision_node_api.settings import Settings
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import ObjectPage, StoredObject
 from vision_node_contract.clients.kube import AlreadyExistsError, NotFoundError
-from vision_node_contract.models.imagejob import ImageJob, Metadata, Spec
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ObjectMeta
 
 pillow_heif.register_heif_opener()
 
 LIMIT = 50_000
 MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
 """When everything in the bucket was stored."""
-SETTINGS = Settings("ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100)
+SETTINGS = Settings(
+    "ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100
+)
 
 
-def picture(kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB", noise: int = 0) -> bytes:
+def picture(
+    kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB", noise: int = 0
+) -> bytes:
     """Return an image; with `noise`, a PNG with so many bytes of it in addition."""
     out = io.BytesIO()
     Image.new(mode, size).save(out, kind)
     return out.getvalue() + random.Random(1).randbytes(noise)  # noqa: S311 (no secret)
 
 
-class Bucket:
+class FakeBucket:
     """Keeps objects in a dict; `away` makes it refuse."""
 
     def __init__(self) -> None:
@@ -41,7 +45,9 @@ class Bucket:
             raise StoreUnavailableError("away")
         self.objects[key] = data
 
-    async def put_if(self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None) -> None:
+    async def put_if(
+        self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None
+    ) -> None:
         await self.put(key, data, media_type, sha256)
 
     async def delete(self, key: str) -> None:
@@ -70,15 +76,17 @@ class Cluster:
         self.lose_answer = False
         self.get_fails: Exception | None = None
 
-    async def create(self, name: str, spec: Spec, labels: dict[str, str]) -> ImageJob:
-        job = ImageJob(metadata=Metadata(name=name, uid=name, labels=labels), spec=spec)
+    async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
+        job = ImageJob(metadata=ObjectMeta(name=name, uid=name, labels=labels), spec=spec)
         if self.create_fails and not self.lose_answer:
             raise self.create_fails
         if name in self.jobs:
             raise AlreadyExistsError(409, "AlreadyExists", name)
+
         self.jobs[name] = job
         if self.create_fails:
             raise self.create_fails
+
         return job
 
     async def request(self, method: str, path: str) -> dict[str, Any]:

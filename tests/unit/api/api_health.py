@@ -22,7 +22,9 @@ class Dependency:
             raise self.fails
 
 
-def health_of(jobs: Jobs, storage: Dependency | None = None, kubernetes: Dependency | None = None) -> Health:
+def health_of(
+    jobs: Jobs, storage: Dependency | None = None, kubernetes: Dependency | None = None
+) -> Health:
     """Return the health of a replica that has listed everything."""
     storage, kubernetes = storage or Dependency(), kubernetes or Dependency()
     checks = DependencyChecks(jobs.storage, storage.check, kubernetes.check)

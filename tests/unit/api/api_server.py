@@ -18,15 +18,19 @@ PATIENCE_SECONDS = 20.0
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[int]:
     """Serve `app` as the API's own process does; yield the port. Requests that hang end with it."""
-    config = uvicorn.Config(app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
     listening = socket.create_server(("127.0.0.1", 0))
-    # As the API's own connections have it, which asyncio opens; otherwise an answer waits 40 ms for an ACK.
+    # As the API's own connections have it, which asyncio opens; otherwise an answer waits 40 ms for
+    # an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     await server.startup(sockets=[listening])
     await server.on_tick(0)
+
     try:
         yield listening.getsockname()[1]
     finally:
@@ -93,7 +97,9 @@ class Connection:
         async with asyncio.timeout(PATIENCE_SECONDS):
             start = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, *lines = start.strip().split("\r\n")
-            headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+            headers = {
+                name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
+            }
             length = 0 if head else int(headers.get("content-length", 0))
             return Answer(int(status.split()[1]), headers, await self._reader.readexactly(length))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import SETTINGS, Bucket, Cluster
+from api_fakes import SETTINGS, Cluster, FakeBucket
 from api_health import health_of
 from api_server import serving
 from fastapi import FastAPI
@@ -16,12 +16,12 @@ from vision_node_api.watch.describer_cache import Describers
 from vision_node_api.watch.imagejob_cache import JobCache
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.middleware import put_in_front
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.kube import WatchEvent
 
 
 @pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
+def bucket() -> FakeBucket:
+    return FakeBucket()
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def jobs(bucket: Bucket, cluster: Cluster) -> Jobs:
+def jobs(bucket: FakeBucket, cluster: Cluster) -> Jobs:
     parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), bucket, SETTINGS)
     jobs = Jobs(*parts)
-    jobs.describers.observe(Event("ADDED", [{"metadata": {"name": "metadata"}}]))
+    jobs.describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
     return jobs
 
 

@@ -31,7 +31,14 @@ V2_WORKER = f"{V2_PODS}/{POD}.slice/cri-containerd-{WORKER}.scope"
 
 def sample(**known: object) -> Sample:
     """One with plain values where nothing else is asked for."""
-    plain = {"system": "vision-node", "load": "8 clients", "describer": "metadata", "round": 0, "images": 10}
+    plain = {
+        "system": "vision-node",
+        "load": "8 clients",
+        "describer": "metadata",
+        "round": 0,
+        "images": 10,
+    }
+
     return Sample(**{**plain, "seconds": 2.0, "latencies": [0.1, 0.2, 0.3], **known})  # type: ignore[arg-type]
 
 
@@ -150,7 +157,9 @@ def test_arrivals_come_at_the_rate_and_are_the_same_for_both_systems() -> None:
     assert sum(gap > 1 / 50 for gap in gaps) / len(gaps) == pytest.approx(0.368, abs=0.03)
 
 
-@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)])
+@pytest.mark.parametrize(
+    ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)]
+)
 def test_a_percentile_is_a_value_that_was_seen(share: float, value: int) -> None:
     assert stats.percentile(list(range(100, 0, -1)), share) == value
 

@@ -62,7 +62,10 @@ def run() -> Run:
         for system, seconds in ((VISION_NODE, 1.0), (CELERY, 0.8))
     ]
     samples.append(sample(JOB_PER_IMAGE, EIGHT, METADATA, 20.0))
-    return Run(MACHINE, samples, [2.0, 3.5, 2.5], {"api": 0.004, "operator": 0.02}, [2000], [500_000])
+
+    return Run(
+        MACHINE, samples, [2.0, 3.5, 2.5], {"api": 0.004, "operator": 0.02}, [2000], [500_000]
+    )
 
 
 @pytest.fixture
@@ -109,18 +112,27 @@ def test_a_bar_is_reached_at_its_very_value(value: float, verdict: str) -> None:
 def test_the_page_shows_value_target_and_verdict_side_by_side(run: Run, backlog: Backlog) -> None:
     text = page.markdown(run, backlog)
     assert "| submit → done, one client, p50 | 1.25 × Celery | ≤ 1.6 (1.1) | ✓ |" in text
-    assert "| cold start: submit → done, no worker runs | 2.5 [2 – 3.5] s | ≤ 4 (3) | ✓ and beyond |" in text
+    assert (
+        "| cold start: submit → done, no worker runs | 2.5 [2 – 3.5] s | ≤ 4 (3) | ✓ and beyond |"
+        in text
+    )
     assert "| idle operator | 2 % of a core | ≤ 1 | ✗ |" in text
 
 
 def test_both_sides_pythons_are_told(run: Run) -> None:
-    run.machine = dataclasses.replace(MACHINE, versions={"Python": "3.13.5", "Celery's Python": "3.13.6"})
-    assert "Python 3.13.5, Celery's Python 3.13.6; this system at abc1234" in page.markdown(run, None)
+    run.machine = dataclasses.replace(
+        MACHINE, versions={"Python": "3.13.5", "Celery's Python": "3.13.6"}
+    )
+    assert "Python 3.13.5, Celery's Python 3.13.6; this system at abc1234" in page.markdown(
+        run, None
+    )
 
 
 def test_cpu_time_is_told_of_the_system_under_load_alone_and_above_its_idling(run: Run) -> None:
     text = page.markdown(run, None)
-    header, rule, *rows = text.partition("nothing is asked.\n\n")[2].partition("\n\n")[0].splitlines()
+    header, rule, *rows = (
+        text.partition("nothing is asked.\n\n")[2].partition("\n\n")[0].splitlines()
+    )
     assert header.split(" | ")[1:3] == ["vision-node, metadata", "vision-node, nothing"]
     assert rule.startswith("| --- | ---: |")
     assert rows[1].startswith("| api | 29.6 | 29.6 | 10 | 10 |")
@@ -133,7 +145,8 @@ def test_a_page_of_one_half_leaves_out_the_other(run: Run, backlog: Backlog) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (0.012345, "0.0123"), (3, "3")]
+    ("value", "text"),
+    [(12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (0.012345, "0.0123"), (3, "3")],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
     assert tables.digits(value) == text

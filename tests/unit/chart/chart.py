@@ -81,7 +81,10 @@ VALUES: dict[str, Values] = {
     "openshift": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
     "cpu-quota": {
         "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
-        **{name: {"resources": {"limits": {"cpu": "1"}}} for name in ("api", "operator", "minio", "test")},
+        **{
+            name: {"resources": {"limits": {"cpu": "1"}}}
+            for name in ("api", "operator", "minio", "test")
+        },
     },
     "bundled-store-with-my-own-keys-and-claim": {
         "storage": {"existingSecret": "my-keys"},
@@ -92,7 +95,10 @@ VALUES: dict[str, Values] = {
         component: {
             "extraEnv": [
                 {"name": "TZ", "value": "Europe/Vienna"},
-                {"name": "S3_REGION" if component != "minio" else "MINIO_REGION", "value": "eu-central-1"},
+                {
+                    "name": "S3_REGION" if component != "minio" else "MINIO_REGION",
+                    "value": "eu-central-1",
+                },
             ],
             "extraVolumes": [{"name": "more", "configMap": {"name": "more"}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more", "readOnly": True}],
@@ -136,14 +142,22 @@ VALUES: dict[str, Values] = {
                 "minWorkers": 1,
                 "concurrency": 8,
                 "resources": {"limits": {"memory": "2Gi"}},
-                "pod": {"annotations": {"example.com/team": "vision"}, "nodeSelector": {"disk": "ssd"}},
+                "pod": {
+                    "annotations": {"example.com/team": "vision"},
+                    "nodeSelector": {"disk": "ssd"},
+                },
             },
             "gpt": {
                 "provider": "openai",
                 "model": "gpt-x",
                 "image": "registry.example.com/describer:1",
                 "options": {"detail": "high"},
-                "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}],
+                "env": [
+                    {
+                        "name": "KEY",
+                        "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}},
+                    }
+                ],
                 "isolation": "dedicated",
                 "requestsPerMinute": 60,
                 "fallback": "metadata",
@@ -162,7 +176,9 @@ def find(name: str) -> str | None:
 
 def helm(name: str) -> str:
     """Return the path, or fail with what to do."""
-    return find(name) or pytest.fail(f"{name} is not on PATH: `python3 -m cluster tool {name}` gets it")
+    return find(name) or pytest.fail(
+        f"{name} is not on PATH: `python3 -m cluster tool {name}` gets it"
+    )
 
 
 def run(

@@ -25,13 +25,21 @@ def strings(node: Any, path: str = "") -> list[tuple[str, Any]]:
                 here = f"{path}.{key}"
                 if key in {"labels", "matchLabels", "annotations"} and isinstance(value, dict):
                     found += [(f"{here}.{name}", it) for name, it in value.items()]
-                elif key in {"name", "namespace", "key", "claimName", "ingressClassName", "secretName"}:
+                elif key in {
+                    "name",
+                    "namespace",
+                    "key",
+                    "claimName",
+                    "ingressClassName",
+                    "secretName",
+                }:
                     found.append((here, value))
                 else:
                     found += strings(value, here)
         case list():
             for value in node:
                 found += strings(value, path)
+
     return found
 
 
@@ -40,7 +48,10 @@ def test_names_that_look_like_numbers_stay_strings(name: str) -> None:
     for rendered in (
         template(NAMES, release=name.replace(".", "-"), namespace=name.replace(".", "-")),
         template(
-            {"storage": {"endpoint": "s3", "existingSecret": name}, "networkPolicies": {"enabled": True}}
+            {
+                "storage": {"endpoint": "s3", "existingSecret": name},
+                "networkPolicies": {"enabled": True},
+            }
         ),
     ):
         objects = [made for made in rendered if made["kind"] != "CustomResourceDefinition"]
@@ -94,7 +105,9 @@ def test_new_values_come_before_the_older_names() -> None:
     }
     objects = template(values)
     assert env_of(objects, "worker-metadata")["HTTPS_PROXY"] == "http://new:3128"
-    (volume,) = [v for v in pod(objects, "worker-metadata")["spec"]["volumes"] if v["name"] == "ca-bundle"]
+    (volume,) = [
+        v for v in pod(objects, "worker-metadata")["spec"]["volumes"] if v["name"] == "ca-bundle"
+    ]
     assert volume["configMap"]["name"] == "new"
 
 
@@ -106,7 +119,12 @@ def test_another_revision_of_storages_secret_replaces_all_that_read_it() -> None
     first, second = those("1"), those("2")
     kept = {name for name in first if second.get(name) == first[name]}
     assert not kept
-    assert {"vision-node-api", "vision-node-operator", "vision-node-minio", "worker-metadata"} < first.keys()
+    assert {
+        "vision-node-api",
+        "vision-node-operator",
+        "vision-node-minio",
+        "worker-metadata",
+    } < first.keys()
     assert len([name for name in first.keys() ^ second.keys() if "storage-setup" in name]) == 2
 
 
@@ -125,6 +143,8 @@ def test_argo_cd_sets_the_store_up_with_each_sync() -> None:
 
 
 def test_workers_reach_pod_identity_whatever_stores_images() -> None:
-    policy = of_kind(template({"networkPolicies": {"enabled": True}}), "NetworkPolicy")["vision-node-worker"]
+    policy = of_kind(template({"networkPolicies": {"enabled": True}}), "NetworkPolicy")[
+        "vision-node-worker"
+    ]
     agent = {"ipBlock": {"cidr": "169.254.170.23/32"}}
     assert any(agent in rule.get("to", []) for rule in policy["spec"]["egress"])

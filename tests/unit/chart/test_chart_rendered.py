@@ -63,7 +63,9 @@ def test_minio_collects_garbage_before_it_is_killed() -> None:
     field = {"resource": "limits.memory", "divisor": "1Mi"}
     assert env["MEMORY_LIMIT_MI"]["valueFrom"] == {"resourceFieldRef": field}
     assert env["GOMEMLIMIT"]["value"] == "$(MEMORY_LIMIT_MI)000000"
-    assert list(env).index("MEMORY_LIMIT_MI") < list(env).index("GOMEMLIMIT"), "or it isn't expanded"
+    assert list(env).index("MEMORY_LIMIT_MI") < list(env).index("GOMEMLIMIT"), (
+        "or it isn't expanded"
+    )
 
 
 @every_value_set
@@ -78,7 +80,8 @@ def test_everything_that_serves_has_probes(name: str) -> None:
 def test_tokens_go_only_to_those_who_talk_to_kubernetes() -> None:
     objects = rendered("default")
     assert all(
-        a["automountServiceAccountToken"] is False for a in of_kind(objects, "ServiceAccount").values()
+        a["automountServiceAccountToken"] is False
+        for a in of_kind(objects, "ServiceAccount").values()
     )
     assert all(made["spec"]["automountServiceAccountToken"] is False for _, made in pods(objects))
     holders = {owner for owner, made in pods(objects) if "serviceAccountToken" in json.dumps(made)}
@@ -113,11 +116,13 @@ def test_the_bundled_stores_credentials_are_made_before_anything_needs_them() ->
     objects = rendered("default")
     name = "vision-node-storage-credentials"
     weights = {}
+
     for kind in ("ServiceAccount", "Role", "RoleBinding", "Job"):
         notes = of_kind(objects, kind)[name]["metadata"]["annotations"]
         assert notes["helm.sh/hook"] == "pre-install,pre-upgrade"
         assert notes["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
         weights[kind] = int(notes["helm.sh/hook-weight"])
+
     assert weights.pop("Job") > max(weights.values())
     create, named = of_kind(objects, "Role")[name]["rules"]
     assert (create["resources"], create["verbs"]) == (["secrets"], ["create"])
@@ -130,14 +135,18 @@ def test_the_bundled_stores_credentials_are_made_before_anything_needs_them() ->
 
 def test_the_credentials_job_gets_through_its_network_policy() -> None:
     """During an upgrade the release's policies exist before the Job; its own is created with it."""
-    policy = of_kind(rendered("network-policies"), "NetworkPolicy")["vision-node-storage-credentials"]
+    policy = of_kind(rendered("network-policies"), "NetworkPolicy")[
+        "vision-node-storage-credentials"
+    ]
     assert policy["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert policy["spec"]["egress"] == [{"ports": [{"port": 443}, {"port": 6443}]}]
 
 
 def storage_setup(values: Any) -> Object:
     """Return the Job that creates the bundled store's bucket and users."""
-    (job,) = [job for name, job in of_kind(template(values), "Job").items() if "storage-setup" in name]
+    (job,) = [
+        job for name, job in of_kind(template(values), "Job").items() if "storage-setup" in name
+    ]
     return job
 
 
@@ -160,29 +169,47 @@ def test_the_bundled_store_takes_credentials_and_a_volume_of_ones_own() -> None:
     assert storage_keys(pod(objects, "vision-node-minio")) == {"root-access-key", "root-secret-key"}
     store = of_kind(objects, "StatefulSet")["vision-node-minio"]["spec"]
     assert "volumeClaimTemplates" not in store
-    assert {"name": "data", "persistentVolumeClaim": {"claimName": "my-claim"}} in store["template"]["spec"][
-        "volumes"
-    ]
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "my-claim"}} in store[
+        "template"
+    ]["spec"]["volumes"]
 
 
 def storage_keys(made: Object) -> set[str]:
     """Return the keys of the storage Secret that a pod's environment reads."""
-    refs = [e.get("valueFrom", {}).get("secretKeyRef") for c in containers(made) for e in c.get("env", [])]
+    refs = [
+        e.get("valueFrom", {}).get("secretKeyRef")
+        for c in containers(made)
+        for e in c.get("env", [])
+    ]
     return {ref["key"] for ref in refs if ref}
 
 
 @pytest.mark.parametrize("name", ["default", "external-s3"])
 def test_each_component_has_its_own_storage_user_only(name: str) -> None:
-    users = {"vision-node-api": "api", "vision-node-operator": "operator", "worker-metadata": "describer"}
+    users = {
+        "vision-node-api": "api",
+        "vision-node-operator": "operator",
+        "worker-metadata": "describer",
+    }
+
     for owner, user in users.items():
-        assert storage_keys(pod(rendered(name), owner)) == {f"{user}-access-key", f"{user}-secret-key"}
+        assert storage_keys(pod(rendered(name), owner)) == {
+            f"{user}-access-key",
+            f"{user}-secret-key",
+        }
+
     assert storage_keys(pod(rendered(name), "vision-node-test")) == set()
 
 
 def test_a_storage_of_ones_own_replaces_all_of_minio() -> None:
     objects = rendered("external-s3")
-    assert not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret") | of_kind(objects, "Job")
-    assert "minio" not in json.dumps([o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}])
+    assert (
+        not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret") | of_kind(objects, "Job")
+    )
+    assert "minio" not in json.dumps(
+        [o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}]
+    )
+
     for owner in ("vision-node-api", "vision-node-operator", "worker-metadata"):
         env = {e["name"]: e for e in containers(pod(objects, owner))[0]["env"]}
         assert env["S3_ENDPOINT"]["value"] == "s3.example.com:9443"
@@ -212,24 +239,36 @@ def test_all_trust_the_same_authorities_and_take_the_same_proxy() -> None:
         variables = {v["name"]: v.get("value") for v in container["env"]}
         for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
             assert variables[variable] == "/etc/vision-node/ca/ca.crt"
-        assert variables["HTTPS_PROXY"] == variables["HTTP_PROXY"] == "http://proxy.example.com:3128"
-        inside = ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local", "$(KUBERNETES_SERVICE_HOST)"]
+        assert (
+            variables["HTTPS_PROXY"] == variables["HTTP_PROXY"] == "http://proxy.example.com:3128"
+        )
+        inside = [
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            ".svc",
+            ".cluster.local",
+            "$(KUBERNETES_SERVICE_HOST)",
+        ]
         assert variables["NO_PROXY"].split(",") == [*inside, "vision-node-minio", ".example.com"]
         (volume,) = [v for v in made["spec"]["volumes"] if v["name"] == "ca-bundle"]
         items = [{"key": "bundle.pem", "path": "ca.crt"}]
         assert volume["configMap"] == {"name": "my-authorities", "items": items}
         mount = {"name": "ca-bundle", "mountPath": "/etc/vision-node/ca", "readOnly": True}
         assert mount in container["volumeMounts"]
+
     policy = of_kind(objects, "NetworkPolicy")["vision-node-worker"]["spec"]["egress"]
-    assert policy[-1] == {"to": [{"ipBlock": {"cidr": cidr}} for cidr in ("10.0.0.0/8", "fd00::/8")]}
+    assert policy[-1] == {
+        "to": [{"ipBlock": {"cidr": cidr}} for cidr in ("10.0.0.0/8", "fd00::/8")]
+    }
 
 
 def test_ports_of_the_api_server_and_of_dns_are_values() -> None:
     policies = of_kind(rendered("private-network"), "NetworkPolicy")
     for component in ("api", "operator", "storage-credentials"):
-        assert {"ports": [{"port": 443}, {"port": 16443}]} in policies[f"vision-node-{component}"]["spec"][
-            "egress"
-        ]
+        assert {"ports": [{"port": 443}, {"port": 16443}]} in policies[f"vision-node-{component}"][
+            "spec"
+        ]["egress"]
     dns = [{"port": 1053, "protocol": protocol} for protocol in ("UDP", "TCP")]
     assert policies["vision-node-default"]["spec"]["egress"] == [{"ports": dns}]
 
@@ -267,9 +306,12 @@ def test_a_service_account_can_stand_for_the_keys() -> None:
 
 def test_numbers_of_users_and_groups_can_be_left_out() -> None:
     for owner, made in pods(rendered("openshift")):
-        assert not {"runAsUser", "runAsGroup", "fsGroup"} & made["spec"]["securityContext"].keys(), owner
+        assert (
+            not {"runAsUser", "runAsGroup", "fsGroup"} & made["spec"]["securityContext"].keys()
+        ), owner
         for container in containers(made):
             assert "runAsUser" not in container["securityContext"], owner
+
     large = {"podSecurityContext": {"runAsUser": 1000650000, "fsGroup": 1000650000}}
     security = pod(template(large), "vision-node-api")["spec"]["securityContext"]
     assert (security["runAsUser"], security["fsGroup"]) == (1000650000, 1000650000)
@@ -302,7 +344,9 @@ def test_pods_have_what_users_add(name: str) -> None:
     assert labels["example.com/team"] == "vision"
     assert labels.get("app.kubernetes.io/component") != "mine", "selectors rely on it"
     account = made["spec"]["serviceAccountName"]
-    assert "example.com/role" in of_kind(objects, "ServiceAccount")[account]["metadata"]["annotations"]
+    assert (
+        "example.com/role" in of_kind(objects, "ServiceAccount")[account]["metadata"]["annotations"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,13 +360,23 @@ def test_pods_have_what_users_add(name: str) -> None:
             {"metadata", "openai"},
             "metadata",
         ),
-        ({"describers": {"metadata": {"enabled": False}, "openai": {"enabled": True}}}, {"openai"}, "openai"),
+        (
+            {"describers": {"metadata": {"enabled": False}, "openai": {"enabled": True}}},
+            {"openai"},
+            "openai",
+        ),
         ({"describers": {"mine": {"provider": "metadata"}}}, {"metadata", "mine"}, "metadata"),
-        ({"describers": {"mine": {"provider": "metadata", "enabled": False}}}, {"metadata"}, "metadata"),
+        (
+            {"describers": {"mine": {"provider": "metadata", "enabled": False}}},
+            {"metadata"},
+            "metadata",
+        ),
         ({"describers": {"metadata": {"enabled": False}}, "defaultDescriber": "own"}, set(), "own"),
     ],
 )
-def test_describers_depend_on_values_alone(values: Any, described_by: set[str], default: str) -> None:
+def test_describers_depend_on_values_alone(
+    values: Any, described_by: set[str], default: str
+) -> None:
     objects = template(values)
     data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
     specs = json.loads(data["describers.json"])
@@ -362,7 +416,16 @@ def test_the_values_describers() -> None:
     specs = json.loads(data["describers.json"])
     assert (specs["metadata"]["minWorkers"], specs["metadata"]["maxWorkers"]) == (1, 2)
     assert specs["gpt"].keys() == {
-        *("provider", "model", "image", "options", "env", "isolation", "requestsPerMinute", "fallback"),
+        *(
+            "provider",
+            "model",
+            "image",
+            "options",
+            "env",
+            "isolation",
+            "requestsPerMinute",
+            "fallback",
+        ),
     }
     made = pod(objects, "worker-metadata")
     assert made["metadata"]["annotations"] == {"example.com/team": "vision"}
@@ -375,7 +438,9 @@ def test_the_values_describers() -> None:
 
 
 DESCRIBER = yaml.safe_load(Path("crds/describers.vision-node.dev.yaml").read_text())
-SPEC = DESCRIBER["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+SPEC = DESCRIBER["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+    "properties"
+]
 
 
 def test_the_values_and_the_crd_have_the_same_fields_and_defaults() -> None:
@@ -431,6 +496,7 @@ def test_the_api_is_told_of_its_surroundings(
     for variable in api["env"]:
         if "value" in variable:
             monkeypatch.setenv(variable["name"], variable["value"])
+
     told = HttpSettings.from_env()
     assert replace(told, trusted_proxies=expected.trusted_proxies) == expected
     trusted = 2 if name == "below-a-path" else 0
@@ -451,6 +517,7 @@ def test_network_policies_know_every_pod() -> None:
         named = {p["spec"]["podSelector"]["matchLabels"].get(component) for p in policies} - {None}
         running = {made["metadata"]["labels"].get(component, "worker") for _, made in pods(objects)}
         assert named == running
+
     storage = of_kind(objects, "NetworkPolicy")["vision-node-api"]["spec"]["egress"][-1]
     assert storage == {"ports": [{"port": 80}]}
 
@@ -462,7 +529,8 @@ def test_crds_are_those_of_the_contract() -> None:
         source = yaml.safe_load(path.read_text())
         assert crds[path.stem]["spec"] == source["spec"]
         assert crds[path.stem]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-        # A copy (`make format`): Helm reads nothing outside a chart, and speaks of links at every install.
+        # A copy (`make format`): Helm reads nothing outside a chart, and speaks of links at every
+        # install.
         assert Path(CHART, "files", path.name).read_bytes() == path.read_bytes()
 
 
@@ -480,7 +548,11 @@ def test_a_release_can_do_without_cluster_scoped_objects() -> None:
 def test_cluster_scoped_names_are_the_releases_own() -> None:
     """Namespaces have no dots: what comes before the first one tells a-b + c from a + b-c."""
     names = [
-        {name for kind in POLICIES for name in of_kind(template(namespace=space, release=release), kind)}
+        {
+            name
+            for kind in POLICIES
+            for name in of_kind(template(namespace=space, release=release), kind)
+        }
         for space, release in (("a-b", "c"), ("a", "b-c"), ("a", "b.c"))
     ]
     shared = {"imagejobs-need-a-vision-node-release-in-their-namespace"}
@@ -495,11 +567,19 @@ def test_an_imagejob_needs_a_release_in_its_namespace() -> None:
     name = "imagejobs-need-a-vision-node-release-in-their-namespace"
     policy, binding = (of_kind(objects, kind)[name] for kind in POLICIES)
     assert policy["spec"]["paramKind"] == {"apiVersion": "v1", "kind": "ConfigMap"}
-    assert binding["spec"]["paramRef"] == {"name": "vision-node-release", "parameterNotFoundAction": "Deny"}
+    assert binding["spec"]["paramRef"] == {
+        "name": "vision-node-release",
+        "parameterNotFoundAction": "Deny",
+    }
+
     for made in (policy, binding):
-        assert made["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, "as long as the CRDs"
+        assert made["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
+            "as long as the CRDs"
+        )
+
     for values in ("default", "second-release"):
         assert "vision-node-release" in of_kind(rendered(values), "ConfigMap")
+
     assert name not in of_kind(template({"crds": {"install": False}}), POLICIES[0])
 
 
@@ -544,7 +624,9 @@ def test_selectors_never_change() -> None:
     for kind in ("Deployment", "StatefulSet"):
         for made in of_kind(objects, kind).values():
             labels = made["spec"]["selector"]["matchLabels"]
-            assert labels.keys() == {f"app.kubernetes.io/{key}" for key in ("name", "instance", "component")}
+            assert labels.keys() == {
+                f"app.kubernetes.io/{key}" for key in ("name", "instance", "component")
+            }
             assert labels.items() <= made["spec"]["template"]["metadata"]["labels"].items()
 
 
@@ -553,20 +635,30 @@ def test_every_object_has_the_recommended_labels(name: str) -> None:
     wanted = {"name", "instance", "component", "version", "managed-by", "part-of"}
     for made in rendered(name):
         labels = made["metadata"]["labels"]
-        assert {f"app.kubernetes.io/{key}" for key in wanted} <= labels.keys(), made["metadata"]["name"]
+        assert {f"app.kubernetes.io/{key}" for key in wanted} <= labels.keys(), made["metadata"][
+            "name"
+        ]
 
 
 def test_the_longest_names_fit() -> None:
-    values: Any = {"networkPolicies": {"enabled": True}, "api": {"replicas": 2, "ingress": {"enabled": True}}}
+    values: Any = {
+        "networkPolicies": {"enabled": True},
+        "api": {"replicas": 2, "ingress": {"enabled": True}},
+    }
     objects = template(values, release=LONG_RELEASE, namespace=LONG_NAMESPACE)
+
     for made in objects:
         limit = 253 if made["kind"] in {*POLICIES, "CustomResourceDefinition"} else 63
         assert len(made["metadata"]["name"]) <= limit
+
     strings = re.findall(r'"app.kubernetes.io/[a-z-]+": "([^"]*)"', json.dumps(objects))
     assert max(map(len, strings)) <= 63
-    # What others add: Kubernetes a StatefulSet's revision, the operator a Job's describer and number.
+    # What others add: Kubernetes a StatefulSet's revision, the operator a Job's describer and
+    # number.
     assert len(f"{next(iter(of_kind(objects, 'StatefulSet')))}-0123456789") <= 63
-    prefix = {e["name"]: e for e in containers(pod(objects, f"{LONG_RELEASE[:36]}-operator"))[0]["env"]}
+    prefix = {
+        e["name"]: e for e in containers(pod(objects, f"{LONG_RELEASE[:36]}-operator"))[0]["env"]
+    }
     assert len(f"{prefix['JOB_PREFIX']['value']}-{'d' * 22}-999") <= 63
 
 

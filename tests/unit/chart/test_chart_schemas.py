@@ -38,7 +38,9 @@ def test_kubernetes_knows_every_field(name: str, version: str) -> None:
 
 @every_version
 def test_workers_pods_are_valid(version: str) -> None:
-    check({"apiVersion": "v1", "kind": "Pod", **pod(rendered("provider"), "worker-metadata")}, version)
+    check(
+        {"apiVersion": "v1", "kind": "Pod", **pod(rendered("provider"), "worker-metadata")}, version
+    )
 
 
 @every_version

@@ -26,7 +26,9 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reused(chart: Path, values: Values, program: str = "helm") -> list[Object]:
-    done = run("template", "vision-node", str(chart), "-n", "vision-node", values=values, program=program)
+    done = run(
+        "template", "vision-node", str(chart), "-n", "vision-node", values=values, program=program
+    )
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
@@ -38,7 +40,10 @@ MINE: dict[str, Values] = {
         "api": {"resources": {"limits": None}},
         "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
     },
-    "placed": {"api": {"pod": {"nodeSelector": {"disk": "ssd"}}}, "networkPolicies": {"enabled": True}},
+    "placed": {
+        "api": {"pod": {"nodeSelector": {"disk": "ssd"}}},
+        "networkPolicies": {"enabled": True},
+    },
 }
 
 
@@ -51,20 +56,28 @@ def images_aside(objects: list[Object]) -> list[str]:
     """Return the objects as text, without images and hashes of them, which are the older chart's."""
     for _ in ("minio", "storage-setup"):
         objects = [
-            o for o in objects if not ("storage-setup" in o["metadata"]["name"] and o["kind"] == "Job")
+            o
+            for o in objects
+            if not ("storage-setup" in o["metadata"]["name"] and o["kind"] == "Job")
         ]
+
     for kind in ("StatefulSet", "Deployment"):
         for made in of_kind(objects, kind).values():
-            made["spec"]["template"]["metadata"].get("annotations", {}).pop("checksum/describers", None)
+            made["spec"]["template"]["metadata"].get("annotations", {}).pop(
+                "checksum/describers", None
+            )
             for container in containers(made["spec"]["template"]):
                 container.pop("image")
+
     return sorted(json.dumps(made, sort_keys=True) for made in objects)
 
 
 def test_openai_stays_away_until_it_is_enabled(chart: Path) -> None:
     """The older chart looked for a key in the cluster."""
     objects = reused(chart, {"providerSecret": "keys"})
-    specs = json.loads(of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]["describers.json"])
+    specs = json.loads(
+        of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]["describers.json"]
+    )
     assert specs.keys() == {"metadata"}
 
 
@@ -73,6 +86,7 @@ def test_the_authorities_and_the_proxy_of_workers_become_everybodys(chart: Path)
         "caBundle": {"configMap": "my-authorities", "key": "bundle.pem"},
         "proxy": {"url": "http://proxy.example.com:3128", "except": [".example.com"]},
     }
+
     for objects in (reused(chart, {"providers": providers}), template({"providers": providers})):
         for name in ("vision-node-api", "worker-metadata"):
             (container,) = containers(pod(objects, name))

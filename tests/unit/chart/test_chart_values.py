@@ -13,9 +13,19 @@ from vision_node_api.web.root_path import OWN_PATHS
 SCHEMA = json.loads(Path(CHART, "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load(Path(CHART, "values.yaml").read_text())
 
-OPEN = {"global", "strings", "labels", "affinity", "items", "options", "requests", "limits", "sidecar"}
-"""Maps whose keys are the user's, a provider's or Kubernetes' own; `items` are tolerations and variables,
-`limits` those of resources."""
+OPEN = {
+    "global",
+    "strings",
+    "labels",
+    "affinity",
+    "items",
+    "options",
+    "requests",
+    "limits",
+    "sidecar",
+}
+"""Maps whose keys are the user's, a provider's or Kubernetes' own; `items` are tolerations and
+variables, `limits` those of resources."""
 
 DEPRECATED = "providers"
 """Deprecated values that still work but have no default; other values have replaced them."""
@@ -51,7 +61,9 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Return every key of the values that the schema is to name."""
     for name, value in values.items() if isinstance(values, dict) else ():
         yield (*path, name)
-        if not isinstance(resolved(PROPERTIES.get((*path, name), {})).get("additionalProperties"), dict):
+        if not isinstance(
+            resolved(PROPERTIES.get((*path, name), {})).get("additionalProperties"), dict
+        ):
             yield from keys(value, (*path, name))
 
 
@@ -70,7 +82,9 @@ def test_so_is_what_users_may_want(name: str) -> None:
 
 
 def test_every_property_is_described() -> None:
-    described = {path for path, node in PROPERTIES.items() if {**resolved(node), **node}.get("description")}
+    described = {
+        path for path, node in PROPERTIES.items() if {**resolved(node), **node}.get("description")
+    }
     assert set(PROPERTIES) - described == set()
 
 
@@ -83,7 +97,9 @@ def objects(node: Any, name: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def test_only_maps_that_are_the_users_own_are_open() -> None:
-    is_open = {name for name, node in objects(SCHEMA) if node.get("additionalProperties") is not False}
+    is_open = {
+        name for name, node in objects(SCHEMA) if node.get("additionalProperties") is not False
+    }
     assert is_open == OPEN
     assert SCHEMA["properties"]["limits"]["additionalProperties"] is False
 
@@ -120,6 +136,7 @@ def test_a_typo_is_named(path: str) -> None:
     values: Any = 1
     for part in reversed(path.split(".")):
         values = {part: values}
+
     said = refusal(values)
     parents, _, key = path.rpartition(".")
     wrong, place = ("networkPolicy", "") if path.startswith("networkPolicy") else (key, parents)
@@ -148,16 +165,31 @@ def test_a_typo_is_named(path: str) -> None:
         ({"images": {"api": ""}}, "/images/api"),
         ({"minio": {"persistence": {"size": "ten"}}}, "/minio/persistence/size"),
         ({"storage": {"endpoint": "https://s3.example.com"}}, "/storage/endpoint"),
-        ({"describers": {"My Describer": {}}}, "at '/describers': additional properties 'My Describer'"),
+        (
+            {"describers": {"My Describer": {}}},
+            "at '/describers': additional properties 'My Describer'",
+        ),
         ({"describers": {"a" * 23: {}}}, "at '/describers': additional properties"),
         ({"describers": {"openai": {"isolation": "total"}}}, "/describers/openai/isolation"),
-        ({"describers": {"openai": {"minWorkers": 3}}}, "describers.openai.minWorkers is greater than"),
+        (
+            {"describers": {"openai": {"minWorkers": 3}}},
+            "describers.openai.minWorkers is greater than",
+        ),
         ({"describers": {"metadata": {"concurrency": 0}}}, "/describers/metadata/concurrency"),
-        ({"describers": {"metadata": {"minWorkers": 3}}}, "describers.metadata.minWorkers is greater than"),
+        (
+            {"describers": {"metadata": {"minWorkers": 3}}},
+            "describers.metadata.minWorkers is greater than",
+        ),
         ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to the Secret"),
         ({"storage": {"keyless": True}}, "set storage.endpoint, too"),
         (
-            {"storage": {"endpoint": "s3.amazonaws.com", "keyless": True, "existingSecret": "mine"}},
+            {
+                "storage": {
+                    "endpoint": "s3.amazonaws.com",
+                    "keyless": True,
+                    "existingSecret": "mine",
+                }
+            },
             "exclude each other",
         ),
         (
@@ -174,7 +206,10 @@ def test_a_typo_is_named(path: str) -> None:
             "defaultDescriber is openai, which is not enabled",
         ),
         ({"api": {"extraEnv": [{"name": "A", "value": 1}]}}, "/api/extraEnv/0/value"),
-        ({"api": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "twice: A, A"),
+        (
+            {"api": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+            "twice: A, A",
+        ),
         ({"workers": {"podLabels": {"team": "no spaces"}}}, "/workers/podLabels/team"),
         ({"minio": {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}}, "a volume tmp of its own"),
         ({"storage": {"endpoint": "s3:99999", "existingSecret": "mine"}}, "99999 is no port"),

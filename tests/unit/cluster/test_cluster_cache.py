@@ -94,6 +94,7 @@ def test_pruning_keeps_the_two_newest_of_a_name_and_all_other_names(cache: Cache
         for name in (f"node-{key}.tar", f"node-image-{key}.tar.zst"):
             (cache.made / name).touch()
             os.utime(cache.made / name, (100 - age, 100 - age))
+
     (cache.made / f".node-{OLDEST}.tar.42.unfinished").touch()
     cache.prune("node")
     left = {path.name for path in cache.made.iterdir() if not path.name.startswith("node-image")}
@@ -121,6 +122,7 @@ def test_a_lock_names_its_holder_to_whoever_waits(cache: Cache) -> None:
     taken.wait()
     with cache.locked("thing", wait):
         holder.join()
+
     assert said == ["  waiting for another run, which has thing (process 4711)"]
 
 

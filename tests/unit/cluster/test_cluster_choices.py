@@ -118,7 +118,9 @@ def test_the_chart_is_told_its_images_and_the_port() -> None:
         ({"OPENAI_VISION_MODEL": "gpt-4o"}, False),
     ],
 )
-def test_openai_is_enabled_when_it_has_a_key_or_a_server(settings: dict[str, str], *, enabled: bool) -> None:
+def test_openai_is_enabled_when_it_has_a_key_or_a_server(
+    settings: dict[str, str], *, enabled: bool
+) -> None:
     assert provider_values(settings, "42") == {
         "providerSecret": "vision-node-provider",
         "providerSecretRevision": "42",
@@ -143,8 +145,14 @@ NOW, BEFORE = "2026-01-01T12:00:00Z", "2026-01-01T11:59:59Z"
 @pytest.mark.parametrize(
     ("container", "expected"),
     [
-        (Container(NOW, "api-1", 3, "CrashLoopBackOff"), "pod api-1 does not start: CrashLoopBackOff"),
-        (Container(NOW, "api-1", 0, "ErrImageNeverPull"), "pod api-1 does not start: ErrImageNeverPull"),
+        (
+            Container(NOW, "api-1", 3, "CrashLoopBackOff"),
+            "pod api-1 does not start: CrashLoopBackOff",
+        ),
+        (
+            Container(NOW, "api-1", 0, "ErrImageNeverPull"),
+            "pod api-1 does not start: ErrImageNeverPull",
+        ),
         # What it needs may still be starting.
         (Container(NOW, "api-1", 2, "CrashLoopBackOff"), ""),
         (Container(NOW, "api-1", 0, "ContainerCreating"), ""),

@@ -49,5 +49,7 @@ def test_mirrors_are_those_of_a_machine_of_the_nodes_release(
 
 
 def test_another_release_is_another_root_file_system() -> None:
-    of_node, of_python = (RootFileSystem("x", release, "minbase", ()) for release in ("bookworm", "trixie"))
+    of_node, of_python = (
+        RootFileSystem("x", release, "minbase", ()) for release in ("bookworm", "trixie")
+    )
     assert root_key(of_node) != root_key(of_python)

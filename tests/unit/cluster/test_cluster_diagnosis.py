@@ -25,6 +25,7 @@ class Asked(Client):
             return "\n".join(self.pods)
         if "events" in words:
             return "\n".join(f"warning {number}" for number in range(1000))
+
         return "\n".join(["NAME", *self.pods])
 
 

@@ -43,7 +43,9 @@ def test_a_file_with_the_right_sum_is_written(web: WebServer, target: Path) -> N
 
 def test_a_redirection_is_followed_as_github_gives_one(web: WebServer, target: Path) -> None:
     elsewhere = web.serve("/assets/kind", GOOD)
-    download.fetch(web.serve("/kind", Answer(status=302, headers={"Location": elsewhere})), target, SUM)
+    download.fetch(
+        web.serve("/kind", Answer(status=302, headers={"Location": elsewhere})), target, SUM
+    )
     assert target.read_bytes() == PROGRAM
 
 
@@ -51,9 +53,17 @@ def test_a_wrong_sum_names_file_and_both_sums_and_what_to_do(web: WebServer, tar
     url = web.serve("/kind", Answer(b"something else"))
     with pytest.raises(ClusterError) as caught:
         download.fetch(url, target, SUM)
+
     said = str(caught.value)
-    for part in (url, SUM, hashlib.sha256(b"something else").hexdigest(), "not used", "another mirror"):
+    for part in (
+        url,
+        SUM,
+        hashlib.sha256(b"something else").hexdigest(),
+        "not used",
+        "another mirror",
+    ):
         assert part in said
+
     assert web.asked == ["/kind"], "the same file comes again"
 
 
@@ -98,13 +108,17 @@ def test_a_file_of_any_size_does_not_fill_the_disk(
     assert target.stat().st_size <= 1000
 
 
-def test_a_download_has_an_end(web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_has_an_end(
+    web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(download, "WHOLE_SECONDS", -1.0)
     with pytest.raises(ClusterError, match="too slow"):
         download.fetch(web.serve("/kind", GOOD), target, SUM)
 
 
-def test_a_server_that_says_nothing_is_given_up(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_says_nothing_is_given_up(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(download, "SILENCE_SECONDS", 0.05)
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -144,6 +158,7 @@ def test_distrust_is_not_tried_again_and_says_what_to_set(
     monkeypatch.setattr(download, "_opened", distrusts)
     with pytest.raises(ClusterError, match=r"self-signed certificate.*SSL_CERT_FILE"):
         download.fetch("https://site.invalid/kind", target, SUM)
+
     assert len(asked) == 1
 
 
@@ -152,12 +167,25 @@ def test_where_python_brings_no_certificates_the_systems_are_trusted(
 ) -> None:
     key, bundle = tmp_path / "key.pem", tmp_path / "cert.pem"
     subject = ("-subj", "/CN=an authority", "-addext", "basicConstraints=critical,CA:TRUE")
-    new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    subprocess.run([*new, *subject, "-keyout", key, "-out", bundle], check=True, capture_output=True)
+    new = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    )
+    subprocess.run(
+        [*new, *subject, "-keyout", key, "-out", bundle], check=True, capture_output=True
+    )
     nothing = ssl.DefaultVerifyPaths(None, None, "", "", "", "")
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
     monkeypatch.setattr(download, "SYSTEM_CA_BUNDLE", bundle)
-    subjects = [dict(pair for (pair,) in found["subject"]) for found in download._trust().get_ca_certs()]
+    subjects = [
+        dict(pair for (pair,) in found["subject"]) for found in download._trust().get_ca_certs()
+    ]
     assert {"commonName": "an authority"} in subjects
 
 
@@ -167,10 +195,15 @@ def test_where_python_brings_no_certificates_the_systems_are_trusted(
         (GOOD, ""),
         (Answer(status=403), "the server answers 403"),
         # What a filter or the login page of a hotel's network answers.
-        (Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "it answered with a web"),
+        (
+            Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}),
+            "it answered with a web",
+        ),
     ],
 )
-def test_one_question_tells_whether_a_site_serves(answer: Answer, expected: str, web: WebServer) -> None:
+def test_one_question_tells_whether_a_site_serves(
+    answer: Answer, expected: str, web: WebServer
+) -> None:
     url = web.serve("/kind", answer)
     assert download.trouble(url).startswith(expected)
     assert bool(download.trouble(url)) == bool(expected)
@@ -189,12 +222,15 @@ def _interrupted(released: threading.Event) -> object:
     raise OSError("too late")
 
 
-def test_the_question_has_an_end_even_where_names_are_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_question_has_an_end_even_where_names_are_not_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     download.trouble.cache_clear()
     answered = threading.Event()
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.05)
     # As a name server that is cut off: it has a time limit of its own, of half a minute and more.
     monkeypatch.setattr(download, "_opened", lambda *_: _interrupted(answered))
+
     try:
         assert download.trouble("https://site.invalid/kind").startswith("no answer within")
     finally:

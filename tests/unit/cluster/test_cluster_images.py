@@ -28,6 +28,7 @@ def checkout(tmp_path: Path) -> Path:
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
     return tmp_path
 
 
@@ -86,10 +87,12 @@ def test_an_archive_names_its_images_and_their_layers_by_content(tmp_path: Path)
     image = archive.Image(("one:1", "two:1"), (layer,), ("/run",), ("A=b",))
     archive.write([image], tmp_path / "archive.tar")
     digest = hashlib.sha256(layer.read_bytes()).hexdigest()
+
     with tarfile.open(tmp_path / "archive.tar") as tar:
         manifest = json.loads(_read(tar, "manifest.json"))[0]
         configuration = json.loads(_read(tar, manifest["Config"]))
         assert _read(tar, manifest["Layers"][0]) == layer.read_bytes()
+
     assert manifest["RepoTags"] == ["one:1", "two:1"]
     assert configuration["rootfs"]["diff_ids"] == [f"sha256:{digest}"]
     assert configuration["config"] == {"Entrypoint": ["/run"], "Env": ["A=b"]}
@@ -101,7 +104,11 @@ def test_an_archive_says_whose_program_it_is_and_who_runs_it(tmp_path: Path) -> 
     with tarfile.open(tmp_path / "archive.tar") as tar:
         manifest = json.loads(_read(tar, "manifest.json"))[0]
         configuration = json.loads(_read(tar, manifest["Config"]))
-    assert (configuration["config"]["User"], configuration["config"]["Labels"]) == ("10001:10001", {"a": "b"})
+
+    assert (configuration["config"]["User"], configuration["config"]["Labels"]) == (
+        "10001:10001",
+        {"a": "b"},
+    )
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:

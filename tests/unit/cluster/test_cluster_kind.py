@@ -35,7 +35,9 @@ OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kin
         (Node(running=True, image=OURS, port=8000), PUBLIC, Action.KEEP),
     ],
 )
-def test_a_cluster_is_made_anew_only_when_it_must_be(node: Node | None, image: str, expected: Action) -> None:
+def test_a_cluster_is_made_anew_only_when_it_must_be(
+    node: Node | None, image: str, expected: Action
+) -> None:
     action, why = decide(node, image)
     assert action is expected
     assert bool(why) == (expected is Action.RECREATE)
@@ -51,7 +53,10 @@ def test_another_port_never_costs_the_jobs() -> None:
 @pytest.mark.parametrize(
     ("inspected", "expected"),
     [
-        ("true vision-node-kind:v1 8000\n", Node(running=True, image="vision-node-kind:v1", port=8000)),
+        (
+            "true vision-node-kind:v1 8000\n",
+            Node(running=True, image="vision-node-kind:v1", port=8000),
+        ),
         ("false kindest/node:v1 \n", Node(running=False, image="kindest/node:v1", port=0)),
     ],
 )
@@ -80,7 +85,10 @@ def test_kinds_own_node_is_left_as_it_is() -> None:
     ("files", "expected"),
     [
         (["nameserver 10.0.0.2\nsearch home\n"], "nameserver 10.0.0.2\n"),
-        (["nameserver 10.0.0.2\nnameserver 10.0.0.3\n"], "nameserver 10.0.0.2\nnameserver 10.0.0.3\n"),
+        (
+            ["nameserver 10.0.0.2\nnameserver 10.0.0.3\n"],
+            "nameserver 10.0.0.2\nnameserver 10.0.0.3\n",
+        ),
         (["nameserver 127.0.0.53\n", "nameserver 10.0.0.2\n"], "nameserver 10.0.0.2\n"),
         (["# nameserver 10.0.0.2\nnameserver\n"], "nameserver 192.0.2.53\n"),
         ([], "nameserver 192.0.2.53\n"),
@@ -136,7 +144,9 @@ def test_a_taken_port_is_an_error_that_says_how_to_choose_another() -> None:
             require_free(port)
 
 
-def test_a_port_that_answers_is_taken_even_if_it_can_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_answers_is_taken_even_if_it_can_be_listened_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # As macOS allows at one address while another program has the port at all of them.
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setattr(socket.socket, "bind", lambda *_: None)

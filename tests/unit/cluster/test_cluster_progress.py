@@ -21,7 +21,9 @@ def progress(tmp_path: Path, output: io.StringIO) -> Progress:
     return Progress(tmp_path, output)
 
 
-def test_a_step_says_when_it_starts_and_how_it_ends(progress: Progress, output: io.StringIO) -> None:
+def test_a_step_says_when_it_starts_and_how_it_ends(
+    progress: Progress, output: io.StringIO
+) -> None:
     with progress.step("thing", outcome="built"):
         assert output.getvalue() == "▸ thing …\n"
     assert output.getvalue().splitlines()[1] == "✓ thing: built"
@@ -111,4 +113,5 @@ def test_the_first_failure_ends_the_commands_beside_it() -> None:
 
     with pytest.raises(ClusterError, match="the first"):
         both()
+
     shell.run(["true"])

@@ -30,9 +30,11 @@ def serve() -> Iterator[Serve]:
         server = HTTPServer(("127.0.0.1", 0), Answer)
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+
         return f"http://127.0.0.1:{server.server_port}/readyz"
 
     yield run
+
     for server in servers:
         server.shutdown()
         server.server_close()

@@ -34,6 +34,7 @@ class ApiServer:
         self.asked.append(arguments)
         if "--raw" not in arguments:
             return f"{arguments[-1]} and others\n"
+
         query = parse_qs(urlsplit(arguments[2]).query)
         # Tokens hold characters that an address can't.
         start = int(query.get("continue", ["+/=0"])[0].removeprefix("+/="))
@@ -41,7 +42,10 @@ class ApiServer:
         metadata: dict[str, object] = {}
         if end < len(self.jobs):
             metadata = {"continue": f"+/={end}", "remainingItemCount": len(self.jobs) - end}
-        return json.dumps({"kind": "ImageJobList", "metadata": metadata, "items": self.jobs[start:end]})
+
+        return json.dumps(
+            {"kind": "ImageJobList", "metadata": metadata, "items": self.jobs[start:end]}
+        )
 
     @property
     def pages(self) -> int:
@@ -54,7 +58,9 @@ def many(number: int) -> list[dict[str, object]]:
     return jobs
 
 
-def test_of_thousands_the_newest_twenty_are_shown_newest_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_thousands_the_newest_twenty_are_shown_newest_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     server = ApiServer(many(13_000))
     status.show(server)
     said = capsys.readouterr().out
@@ -85,7 +91,9 @@ def test_the_list_is_read_in_pages(capsys: pytest.CaptureFixture[str]) -> None:
     assert server.pages == 3
 
 
-def test_of_too_many_jobs_the_rest_is_not_read_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_jobs_the_rest_is_not_read_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(status, "MOST_PAGES", 2)
     server = ApiServer(many(5_000))
     tally = status.count(server)
@@ -115,7 +123,9 @@ def test_a_phase_of_a_later_version_is_counted_too() -> None:
     assert "1 done, 1 paused" in summary(tally)[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"metadata": {}}', '{"metadata": {}, "items": [{}]}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"metadata": {}}', '{"metadata": {}, "items": [{}]}', "null"]
+)
 def test_what_is_no_list_is_an_error_in_words(text: str) -> None:
     with pytest.raises(ClusterError, match="Can't parse"):
         status.parse(text)
@@ -127,7 +137,9 @@ def test_make_status_asks_the_cluster_of_its_own(
     page = ApiServer([job(1, "done")]).ask("get", "--raw", "?limit=500")
     kubectl = tmp_path / "bin/kubectl"
     kubectl.parent.mkdir()
-    kubectl.write_text(f"#!/bin/sh\ncase $* in *--raw*) echo '{page}' ;; *) echo $KUBECONFIG $* ;; esac\n")
+    kubectl.write_text(
+        f"#!/bin/sh\ncase $* in *--raw*) echo '{page}' ;; *) echo $KUBECONFIG $* ;; esac\n"
+    )
     kubectl.chmod(0o755)
     kubeconfig = tmp_path / "clusters/two/kubeconfig"
     kubeconfig.parent.mkdir(parents=True)

@@ -67,10 +67,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """All of PATH: a machine without Go, kind, helm and kubectl."""
     for name in ("CI", "CLUSTER", "EXTRAS", "DOCKER_HOST", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
+
     found = tmp_path / "bin"
     found.mkdir()
     for name in ORDINARY:
         (found / name).symlink_to(str(shutil.which(name)))
+
     monkeypatch.setenv("PATH", str(found))
     go_version = golang.version
     go_version.cache_clear()
@@ -109,6 +111,7 @@ def published(web: WebServer, calls: Path, monkeypatch: pytest.MonkeyPatch) -> W
         tool.name: PROGRAM.format(calls=calls, rest="").encode()
         for tool in (tools.KIND, tools.HELM, tools.KUBECTL)
     }
+
     for name, tool in (("KIND", tools.KIND), ("HELM", tools.HELM), ("KUBECTL", tools.KUBECTL)):
         found = tool.release
         assert found
@@ -119,6 +122,7 @@ def published(web: WebServer, calls: Path, monkeypatch: pytest.MonkeyPatch) -> W
         web.serve(f"/{found.file}", Answer(content))
         known = replace(found, sums={official.this_platform(): sha256(content)})
         monkeypatch.setattr(tools, name, replace(tool, release=known))
+
     return web
 
 
@@ -150,6 +154,7 @@ def test_a_machine_with_docker_alone_downloads_the_tools(
     for path in (found.kind, found.helm, found.kubectl):
         assert path.parent == shop.cache.bin, "on the PATH that `make env` prints"
         assert os.access(path, os.X_OK)
+
     assert not (folder.parent / "escaped").exists()
     assert [path.name for path in found.helm.resolve().parent.iterdir()] == ["helm"], (
         "nothing else is unpacked"
@@ -176,14 +181,24 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_takes(
     assert not left.exists()
 
 
-def test_another_file_than_the_official_one_is_refused(web: WebServer, shop: Workshop, folder: Path) -> None:
+def test_another_file_than_the_official_one_is_refused(
+    web: WebServer, shop: Workshop, folder: Path
+) -> None:
     assert tools.KIND.release
     web.serve(f"/{tools.KIND.release.file}", Answer(b"#!/bin/sh\nmalice"))
     with pytest.raises(ClusterError) as caught:
         tools.get(shop, tools.KIND)
+
     said = str(caught.value)
-    for part in (tools.KIND.release.url, sha256(b"#!/bin/sh\nmalice"), "SHA-256 expected", MIRROR, "go.dev"):
+    for part in (
+        tools.KIND.release.url,
+        sha256(b"#!/bin/sh\nmalice"),
+        "SHA-256 expected",
+        MIRROR,
+        "go.dev",
+    ):
         assert part in said
+
     assert not list(shop.cache.made.iterdir())
 
 
@@ -217,6 +232,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(golang, "available", lambda: True)
     monkeypatch.setattr(golang, "version", lambda: "go1.26.8")
     monkeypatch.setattr(golang, "build", build)
+
     return asked
 
 
@@ -268,7 +284,9 @@ def test_on_a_machine_without_official_builds_that_is_told(
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(platform, "system", lambda: "Linux")
-    with pytest.raises(ClusterError, match=r"There is no official build for linux-riscv64\. Get kind"):
+    with pytest.raises(
+        ClusterError, match=r"There is no official build for linux-riscv64\. Get kind"
+    ):
         tools.get(shop, tools.KIND)
     assert web.asked == []
 
@@ -313,23 +331,30 @@ def test_every_platform_has_a_sum_of_its_own(known: Release) -> None:
         (official.HELM, "https://get.helm.sh/helm-v4.3.0-darwin-arm64.tar.gz"),
     ],
 )
-def test_the_official_addresses(known: Release, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_official_addresses(
+    known: Release, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(MIRROR, raising=False)
     monkeypatch.setattr(official, "this_platform", lambda: "darwin-arm64")
     assert known.url == expected
 
 
 @pytest.mark.parametrize(
-    "text", ["mirror.example.com", "file:///tools", "https://me:secret@mirror.example.com", "https://"]
+    "text",
+    ["mirror.example.com", "file:///tools", "https://me:secret@mirror.example.com", "https://"],
 )
-def test_a_mirror_is_a_plain_address_and_is_not_repeated(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_is_a_plain_address_and_is_not_repeated(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(MIRROR, text)
     with pytest.raises(ClusterError, match=MIRROR) as caught:
         official.mirror()
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("files", [{"linux-amd64/README.md": b"x"}, {}], ids=["without the program", "empty"])
+@pytest.mark.parametrize(
+    "files", [{"linux-amd64/README.md": b"x"}, {}], ids=["without the program", "empty"]
+)
 def test_an_archive_without_the_program_is_told(files: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "download").write_bytes(tar_gz(files))
     with pytest.raises(ClusterError, match="linux-amd64/helm"):
@@ -353,7 +378,8 @@ def test_the_downloaded_tools_are_new_enough_and_kubectl_fits_the_node() -> None
 
 # All of `make up`.
 
-# What Docker says while a machine without a cluster gets one: the first answer to the node's name is "no".
+# What Docker says while a machine without a cluster gets one: the first answer to the node's name
+# is "no".
 DOCKER = """
 case "$*" in
   "container inspect"* | "image inspect vision-node-"*) exit 1 ;;
@@ -387,6 +413,7 @@ def test_make_up_needs_docker_and_the_internet_alone(
     monkeypatch.setattr(commands.demo, "show", lambda *_: None)
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = str(unused.getsockname()[1])
+
     assert run(monkeypatch, "up", "--port", port) == 0
     for name, expected in (
         ("docker", "build "),
@@ -395,6 +422,7 @@ def test_make_up_needs_docker_and_the_internet_alone(
         ("helm", "upgrade --install vision-node"),
     ):
         assert any(line.startswith(expected) for line in called(calls, name)), name
+
     assert {path.split("-")[0] for path in published.asked} == {"/kind", "/kubectl", "/helm"}
 
 
@@ -434,9 +462,7 @@ def test_a_docker_that_may_not_be_used_is_told_in_its_own_words(
 
 
 def test_an_older_python_is_told_what_to_do() -> None:
-    pretend = (
-        "import sys; sys.version_info = (3, 9, 6, 'final', 0); sys.version = '3.9.6 (macOS)'; import cluster"
-    )
+    pretend = "import sys; sys.version_info = (3, 9, 6, 'final', 0); sys.version = '3.9.6 (macOS)'; import cluster"
     done = subprocess.run(
         [sys.executable, "-c", pretend], check=False, capture_output=True, text=True, cwd=Path.cwd()
     )

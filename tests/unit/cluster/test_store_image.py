@@ -36,6 +36,7 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     module.mkdir()
     for name in store_image.LICENSES:
         (module / name).write_text(name)
+
     program, bundle = tmp_path / "program", tmp_path / "ca-certificates.crt"
     program.write_text("binary")
     bundle.write_text("certificates")
@@ -51,10 +52,12 @@ def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
     layer = tmp_path / "layer.tar"
     archive.pack_files(store_image.contents(source=SOURCE, **inputs), layer)
     found = {}
+
     with tarfile.open(layer) as tar:
         for member in tar:
             file = tar.extractfile(member)
             found[member.name] = file.read().decode() if file else oct(member.mode)
+
     return found
 
 
@@ -79,6 +82,7 @@ def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
         for folder in image.iterdir()
         if folder.is_dir() and not any(folder.iterdir())
     }
+
     return files | empty
 
 
@@ -106,13 +110,20 @@ def test_both_ways_lead_to_the_same_user_entrypoint_and_labels() -> None:
 def test_the_image_carries_its_license_and_all_of_its_own_source(inputs: dict[str, Path]) -> None:
     found = store_image.contents(source=SOURCE, **inputs)
     assert "licenses/LICENSE" in found
-    assert {"source/go.mod", "source/go.sum", "source/main.go", "source/guard/guard.go"} <= found.keys()
+    assert {
+        "source/go.mod",
+        "source/go.sum",
+        "source/main.go",
+        "source/guard/guard.go",
+    } <= found.keys()
 
 
 def test_every_image_of_the_chart_is_ours_and_named_alike() -> None:
     values = yaml.safe_load((REPOSITORY / "charts/vision-node/values.yaml").read_text())
     names = {key: image.partition(":") for key, image in values["images"].items()}
-    assert {key: name for key, (name, _, _) in names.items()} == {key: f"vision-node-{key}" for key in names}
+    assert {key: name for key, (name, _, _) in names.items()} == {
+        key: f"vision-node-{key}" for key in names
+    }
     assert len({tag for _, _, tag in names.values()}) == 1
 
 

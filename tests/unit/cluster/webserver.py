@@ -39,6 +39,7 @@ def running() -> Iterator[WebServer]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
+
     try:
         _Handler.web[server.server_port] = WebServer(f"http://127.0.0.1:{server.server_port}")
         yield _Handler.web[server.server_port]
@@ -60,9 +61,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
+
         length = len(answer.body) if answer.announced is None else answer.announced
         if length >= 0:
             self.send_header("Content-Length", str(length))
+
         self.end_headers()
         self.wfile.write(answer.body)
 

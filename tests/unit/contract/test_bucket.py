@@ -10,22 +10,22 @@ import pytest
 from aiohttp import web
 from vision_node_contract.clients import bucket as module
 from vision_node_contract.clients.bucket import (
+    Bucket,
+    BucketSettings,
     ObjectNotFoundError,
-    Store,
-    StoreSettings,
     StoreUnavailableError,
 )
 from vision_node_contract.clients.bucket_errors import LOG_SECONDS, FailureLog
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Open = Callable[[Handler], Awaitable[Store]]
+Open = Callable[[Handler], Awaitable[Bucket]]
 
 REFUSED = '<?xml version="1.0"?><Error><Code>{}</Code><Message>no</Message></Error>'
 
 
-def settings(endpoint: str) -> StoreSettings:
-    return StoreSettings(endpoint, "bucket", "access", "top-secret", secure=False)
+def settings(endpoint: str) -> BucketSettings:
+    return BucketSettings(endpoint, "bucket", "access", "top-secret", secure=False)
 
 
 @pytest.fixture
@@ -33,16 +33,17 @@ async def opened() -> AsyncIterator[Open]:
     """Serve a handler; return a store in it."""
     closing: list[Callable[[], Awaitable[object]]] = []
 
-    async def run(handler: Handler) -> Store:
+    async def run(handler: Handler) -> Bucket:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_route("*", "/{path:.*}", handler)
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
-        opening = Store.open(settings(f"{host}:{port}"))
+        opening = Bucket.open(settings(f"{host}:{port}"))
         store = await opening.__aenter__()
         closing.extend([lambda: opening.__aexit__(None, None, None), runner.cleanup])
+
         return store
 
     yield run
@@ -69,7 +70,9 @@ async def test_a_put_is_signed_and_says_what_it_carries(opened: Open) -> None:
 
 @pytest.mark.parametrize("length", ["told", "in chunks"])
 @pytest.mark.parametrize(("size", "read"), [(0, 0), (3, 3), (4, 4), (5, 5), (1 << 22, 5)])
-async def test_a_get_reads_no_more_than_is_wanted(opened: Open, length: str, size: int, read: int) -> None:
+async def test_a_get_reads_no_more_than_is_wanted(
+    opened: Open, length: str, size: int, read: int
+) -> None:
     async def give(request: web.Request) -> web.StreamResponse:
         if length == "told":
             return web.Response(body=b"x" * size)
@@ -111,13 +114,16 @@ async def test_a_redirect_is_not_followed(opened: Open) -> None:
         (500, "", StoreUnavailableError, "500"),
     ],
 )
-async def test_refusals(opened: Open, status: int, body: str, error: type[Exception], said: str) -> None:
+async def test_refusals(
+    opened: Open, status: int, body: str, error: type[Exception], said: str
+) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
 
     store = await opened(refuse)
     with pytest.raises(error, match=said):
         await store.get("images/a", 10)
+
     with pytest.raises(error, match=said):
         await store.put("images/a", b"x", "image/png")
 
@@ -130,7 +136,12 @@ SECRETS = (
 
 REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
     "MinIO's disk is full": (507, "XMinioStorageFull", Reason.STORAGE_FULL, "enlarge"),
-    "MinIO's quota of a bucket": (400, "XMinioAdminBucketQuotaExceeded", Reason.STORAGE_FULL, "quota"),
+    "MinIO's quota of a bucket": (
+        400,
+        "XMinioAdminBucketQuotaExceeded",
+        Reason.STORAGE_FULL,
+        "quota",
+    ),
     "Ceph's quota": (403, "QuotaExceeded", Reason.STORAGE_FULL, "quota"),
     "a full disk by the status alone": (507, "Unheard", Reason.STORAGE_FULL, "Unheard"),
     "no right": (403, "AccessDenied", Reason.STORAGE_DENIED, "rights"),
@@ -143,7 +154,7 @@ REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
     "broken": (500, "InternalError", Reason.STORAGE_UNAVAILABLE, "InternalError"),
 }
 
-Use = Callable[[Store], Awaitable[object]]
+Use = Callable[[Bucket], Awaitable[object]]
 
 USES: dict[str, Use] = {
     "get": lambda store: store.get("images/a", 10),
@@ -174,6 +185,7 @@ async def test_a_refusal_says_why_and_what_to_do(opened: Open, case: str, use: s
     store = await opened(refuse_with(status, code))
     with pytest.raises(StoreUnavailableError) as caught:
         await USES[use](store)
+
     assert (caught.value.reason, caught.value.code) == (reason, code)
     assert code in str(caught.value)
     assert advice in str(caught.value)
@@ -220,16 +232,26 @@ async def test_a_deletion_is_one_signed_request(opened: Open) -> None:
 async def test_each_kind_of_failure_is_logged_once_a_minute(
     opened: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    codes = ["XMinioStorageFull", "XMinioStorageFull", "AccessDenied", "XMinioStorageFull", "AccessDenied"]
+    codes = [
+        "XMinioStorageFull",
+        "XMinioStorageFull",
+        "AccessDenied",
+        "XMinioStorageFull",
+        "AccessDenied",
+    ]
 
     async def refuse(request: web.Request) -> web.Response:
         return web.Response(status=400, text=SECRETS.format(codes.pop(0)))
 
     store = await opened(refuse)
+
     for _ in range(5):
         with pytest.raises(StoreUnavailableError):
             await store.get("images/a", 10)
-    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+    warnings = [
+        record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
+    ]
     assert [line.split(":")[0] for line in warnings] == ["StorageFull", "StorageDenied"]
     assert "XMinioStorageFull" in warnings[0]
     assert "AccessDenied" in warnings[1]
@@ -241,6 +263,7 @@ async def test_the_next_line_tells_how_many_were_left_out(caplog: pytest.LogCapt
     for _ in times:
         with pytest.raises(StoreUnavailableError), failures.recording():
             raise StoreUnavailableError("away")
+
     assert [record.getMessage().split("(")[1] for record in caplog.records] == [
         "0 more since the last such line)",
         "2 more since the last such line)",
@@ -267,13 +290,13 @@ async def test_an_answer_that_breaks_off_is_no_image(opened: Open) -> None:
 
 @pytest.mark.parametrize("key", ["", "../a", "a/../b"])
 async def test_a_key_that_no_object_can_have(key: str) -> None:
-    async with Store.open(settings("127.0.0.1:9")) as store:
+    async with Bucket.open(settings("127.0.0.1:9")) as store:
         with pytest.raises(ObjectNotFoundError):
             await store.get(key, 10)
 
 
 async def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CONNECT_PAUSES", (0.0, 0.0))
-    async with Store.open(settings("127.0.0.1:9")) as store:
+    async with Bucket.open(settings("127.0.0.1:9")) as store:
         with pytest.raises(StoreUnavailableError, match="ClientConnectorError"):
             await store.get("images/a", 10)

@@ -15,7 +15,7 @@ import trustme
 from aiohttp import web
 from fakes.proxy import Proxy, proxying
 from vision_node_contract.clients import outbound, s3_credentials
-from vision_node_contract.clients.bucket import Store, StoreSettings, StoreUnavailableError
+from vision_node_contract.clients.bucket import Bucket, BucketSettings, StoreUnavailableError
 from vision_node_contract.clients.s3_credentials import (
     PAUSE_SECONDS,
     Credentials,
@@ -29,7 +29,7 @@ LISTED = (
     "<Name>bucket</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
 )
 
-Use = Callable[[Store], Awaitable[object]]
+Use = Callable[[Bucket], Awaitable[object]]
 
 USES: dict[str, Use] = {
     "get": lambda store: store.get("images/a", 10),
@@ -45,12 +45,18 @@ every_use = pytest.mark.parametrize("use", USES)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the machine's own proxy settings, so that only a test's apply."""
     for name in os.environ:
-        if name.lower() in {"http_proxy", "https_proxy", "no_proxy", "all_proxy"} or name.startswith("AWS_"):
+        if name.lower() in {
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+            "all_proxy",
+        } or name.startswith("AWS_"):
             monkeypatch.delenv(name)
+
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
 
 
-class Bucket:
+class FakeBucket:
     """Takes every request, and keeps it."""
 
     def __init__(self) -> None:
@@ -79,14 +85,15 @@ async def served(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     host, port = runner.addresses[0][:2]
+
     try:
         yield f"{host}:{port}"
     finally:
         await runner.cleanup()
 
 
-def settings(endpoint: str, *, secure: bool = False) -> StoreSettings:
-    return StoreSettings(endpoint, "bucket", "access", "top-secret", secure=secure)
+def settings(endpoint: str, *, secure: bool = False) -> BucketSettings:
+    return BucketSettings(endpoint, "bucket", "access", "top-secret", secure=secure)
 
 
 @pytest.fixture
@@ -108,18 +115,30 @@ def tls(authority: tuple[trustme.CA, Path]) -> ssl.SSLContext:
 
 @every_use
 async def test_a_private_authority_is_trusted_when_the_bundle_has_it(
-    authority: tuple[trustme.CA, Path], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, use: str
+    authority: tuple[trustme.CA, Path],
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    use: str,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
-    bucket = Bucket()
-    async with served(bucket.answer, tls) as endpoint, Store.open(settings(endpoint, secure=True)) as store:
+    bucket = FakeBucket()
+    async with (
+        served(bucket.answer, tls) as endpoint,
+        Bucket.open(settings(endpoint, secure=True)) as store,
+    ):
         await USES[use](store)
+
     assert len(bucket.requests) == 1
 
 
 @every_use
-async def test_without_it_the_refusal_says_where_the_authority_belongs(tls: ssl.SSLContext, use: str) -> None:
-    async with served(Bucket().answer, tls) as endpoint, Store.open(settings(endpoint, secure=True)) as store:
+async def test_without_it_the_refusal_says_where_the_authority_belongs(
+    tls: ssl.SSLContext, use: str
+) -> None:
+    async with (
+        served(FakeBucket().answer, tls) as endpoint,
+        Bucket.open(settings(endpoint, secure=True)) as store,
+    ):
         with pytest.raises(StoreUnavailableError, match=r"ConfigMap in caBundle\.configMap"):
             await USES[use](store)
 
@@ -148,12 +167,13 @@ async def test_the_bucket_is_reached_through_the_proxy(
     use: str,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
-    bucket, secure = Bucket(), scheme == "https"
+    bucket, secure = FakeBucket(), scheme == "https"
     async with (
         served(bucket.answer, tls if secure else None) as endpoint,
-        Store.open(settings(endpoint, secure=secure)) as store,
+        Bucket.open(settings(endpoint, secure=secure)) as store,
     ):
         await USES[use](store)
+
     assert len(bucket.requests) == 1
     (asked,) = proxy.asked
     assert asked == f"CONNECT {endpoint}" if secure else f"http://{endpoint}/bucket" in asked
@@ -166,7 +186,7 @@ async def test_not_where_no_proxy_says_otherwise(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "example.com,127.0.0.1")
-    async with served(Bucket().answer) as endpoint, Store.open(settings(endpoint)) as store:
+    async with served(FakeBucket().answer) as endpoint, Bucket.open(settings(endpoint)) as store:
         await USES[use](store)
     assert not proxy.asked
 
@@ -221,6 +241,7 @@ class SecurityTokenService:
         expires = f"{datetime.now(UTC) + self.valid:%Y-%m-%dT%H:%M:%SZ}"
         if self.status != 200:
             return web.Response(status=self.status, text="<Error><Code>AccessDenied</Code></Error>")
+
         if request.path == "/v1/credentials":
             keys = {
                 "AccessKeyId": f"access-{number}",
@@ -228,6 +249,7 @@ class SecurityTokenService:
                 "Token": f"session-{number}",
             }
             return web.json_response({**keys, "Expiration": expires})
+
         text = (
             '<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
             "<AssumeRoleWithWebIdentityResult><Credentials>"
@@ -235,15 +257,19 @@ class SecurityTokenService:
             f"<SessionToken>session-{number}</SessionToken><Expiration>{expires}</Expiration>"
             "</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
         )
+
         return web.Response(text=text, content_type="text/xml")
 
 
 @pytest.fixture
-async def sts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SecurityTokenService]:
+async def sts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SecurityTokenService]:
     """AWS STS, and the environment of a pod with a role, as EKS's webhook sets it."""
     service = SecurityTokenService()
     token = tmp_path / "token"
     token.write_text(TOKEN)
+
     async with served(service.answer) as endpoint:
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/api")
@@ -252,12 +278,12 @@ async def sts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def keyless() -> AsyncIterator[tuple[Store, Bucket]]:
-    bucket = Bucket()
+async def keyless() -> AsyncIterator[tuple[Bucket, FakeBucket]]:
+    bucket = FakeBucket()
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(served(bucket.answer))
         without = replace(settings(endpoint), access_key="", secret_key="", keyless=True)
-        yield await stack.enter_async_context(Store.open(without)), bucket
+        yield await stack.enter_async_context(Bucket.open(without)), bucket
 
 
 @every_use
@@ -265,9 +291,11 @@ async def test_a_service_accounts_role_is_used(sts: SecurityTokenService, use: s
     async with keyless() as (store, bucket):
         await USES[use](store)
         await USES[use](store)
+
     (asked,) = sts.requests
     assert asked.query["WebIdentityToken"] == TOKEN
     assert asked.query["RoleArn"] == "arn:aws:iam::111122223333:role/api"
+
     for request in bucket.requests:
         assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access-1/")
         assert request.headers["x-amz-security-token"] == "session-1"
@@ -278,10 +306,13 @@ async def test_eks_pod_identity_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     service, token = SecurityTokenService(), tmp_path / "token"
     token.write_text(TOKEN)
     async with served(service.answer) as endpoint:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials")
+        monkeypatch.setenv(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials"
+        )
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
         async with keyless() as (store, bucket):
             await USES["get"](store)
+
     assert service.requests[0].headers["Authorization"] == TOKEN
     assert bucket.requests[0].headers["x-amz-security-token"] == "session-1"
 
@@ -301,6 +332,7 @@ async def test_keys_are_replaced_before_they_expire(sts: SecurityTokenService) -
         await until(lambda: len(sts.requests) == 2)
         await until(lambda: store._keys._fetching is None)
         await USES["get"](store)
+
     sessions = [request.headers["x-amz-security-token"] for request in bucket.requests]
     assert sessions == ["session-1", "session-1", "session-2"]
 
@@ -339,10 +371,12 @@ async def test_keys_serve_until_they_expire_while_there_are_no_others() -> None:
     fetches.may_end.clear()
     for _ in range(20):
         assert (await source.current()).access_key == "access-1"
+
     fetches.may_end.set()
     await until(lambda: source._fetching is None)
     for _ in range(20):
         assert (await source.current()).access_key == "access-1"
+
     assert fetches.begun == 2
     source.close()
 
@@ -364,9 +398,11 @@ async def test_those_who_come_after_a_failure_hear_of_it_for_a_while() -> None:
     fetches = Fetches(ValueError("away"), timedelta(hours=1))
     fetches.may_end.set()
     source = CredentialsSource(fetches, lambda: now)
+
     for _ in range(20):
         with pytest.raises(StoreUnavailableError, match="ValueError"):
             await source.current()
+
     assert fetches.begun == 1
     now = s3_credentials.PAUSE_SECONDS
     assert (await source.current()).access_key == "access-2"
@@ -410,7 +446,9 @@ def test_an_exception_from_the_proxy_is_about_the_host_that_is_asked(
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
     monkeypatch.setenv("AWS_REGION", region)
     asked: list[tuple[str, str | None]] = []
-    monkeypatch.setattr(s3_credentials, "pool", lambda scheme, host, **_: asked.append((scheme, host)))
+    monkeypatch.setattr(
+        s3_credentials, "pool", lambda scheme, host, **_: asked.append((scheme, host))
+    )
     of_the_service_account()
     assert asked == [("https", host)]
 
@@ -421,8 +459,11 @@ async def test_a_refused_role_is_told_without_the_token(
 ) -> None:
     sts.status = 403
     async with keyless() as (store, bucket):
-        with pytest.raises(StoreUnavailableError, match="check the service account's annotations") as caught:
+        with pytest.raises(
+            StoreUnavailableError, match="check the service account's annotations"
+        ) as caught:
             await USES[use](store)
+
     assert (caught.value.reason, bucket.requests) == (Reason.STORAGE_DENIED, [])
     assert TOKEN not in str(caught.value)
     assert TOKEN not in caplog.text
@@ -461,7 +502,9 @@ class Issuer:
         self.asked += 1
         if self.error:
             raise self.error
-        return Credentials(f"access-{self.asked}", "secret", "session", datetime.now(UTC) + self.valid)
+        return Credentials(
+            f"access-{self.asked}", "secret", "session", datetime.now(UTC) + self.valid
+        )
 
 
 @pytest.fixture
@@ -489,7 +532,9 @@ async def test_requests_that_have_waited_for_keys_share_a_refusal(
     assert (await source.current()).access_key == "access-2"
 
 
-async def test_keys_that_have_expired_serve_no_more(issuer: Issuer, source: CredentialsSource) -> None:
+async def test_keys_that_have_expired_serve_no_more(
+    issuer: Issuer, source: CredentialsSource
+) -> None:
     issuer.valid = timedelta(seconds=-1)
     await source.current()  # our clock may be wrong: the bucket is asked
     issuer.error = OSError("away")
@@ -512,6 +557,7 @@ async def test_keys_that_the_bucket_says_have_expired_are_replaced(
                 await USES["get"](store)
         else:
             await USES["get"](store)
+
     assert len(sts.requests) == (1 if code == "AccessDenied" else 2)
 
 
@@ -524,13 +570,19 @@ async def test_but_not_again_and_again(sts: SecurityTokenService) -> None:
     assert len(sts.requests) == 1
 
 
-@pytest.mark.parametrize("text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}'])
-async def test_an_answer_that_makes_no_sense_is_no_keys(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}']
+)
+async def test_an_answer_that_makes_no_sense_is_no_keys(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=text, content_type="application/json")
 
     async with served(answer) as endpoint:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials")
+        monkeypatch.setenv(
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials"
+        )
         async with keyless() as (store, _):
             with pytest.raises(StoreUnavailableError, match="account's annotations"):
                 await USES["get"](store)
@@ -546,22 +598,33 @@ async def test_fixed_keys_are_never_asked_for_again() -> None:
     source = CredentialsSource(fetch)
     for _ in range(3):
         await source.current()
+
     assert len(asked) == 1
     source.close()
 
 
 def test_the_environment_says_whether_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"S3_ENDPOINT": "s3:9000", "S3_BUCKET": "bucket", "S3_KEYLESS": "true"}.items():
+    for name, value in {
+        "S3_ENDPOINT": "s3:9000",
+        "S3_BUCKET": "bucket",
+        "S3_KEYLESS": "true",
+    }.items():
         monkeypatch.setenv(name, value)
-    assert StoreSettings.from_env().keyless
+
+    assert BucketSettings.from_env().keyless
     monkeypatch.delenv("S3_KEYLESS")
     with pytest.raises(KeyError, match="S3_ACCESS_KEY"):
-        StoreSettings.from_env()
+        BucketSettings.from_env()
 
 
 def test_an_empty_key_is_no_wish_for_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"S3_ENDPOINT": "s3:9000", "S3_BUCKET": "bucket", "S3_SECRET_KEY": "secret"}.items():
+    for name, value in {
+        "S3_ENDPOINT": "s3:9000",
+        "S3_BUCKET": "bucket",
+        "S3_SECRET_KEY": "secret",
+    }.items():
         monkeypatch.setenv(name, value)
+
     monkeypatch.setenv("S3_ACCESS_KEY", "")
     with pytest.raises(ValueError, match="S3_ACCESS_KEY is empty"):
-        StoreSettings.from_env()
+        BucketSettings.from_env()

@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from vision_node_contract.models.describer import DescriberSpec, DescriberStatus
-from vision_node_contract.models.imagejob import ImageJob, Resource, Spec, Status
-from vision_node_contract.models.reasons import Readiness, Reason
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageJobStatus, KubeModel
+from vision_node_contract.models.reasons import ReadyReason, Reason
 from vision_node_contract.names import DESCRIBER_PLURAL, GROUP, KIND, PLURAL, VERSION
 
 
@@ -40,8 +40,8 @@ def test_names(crd: Any, kind: str, plural: str) -> None:
 @pytest.mark.parametrize(
     ("model", "schema"),
     [
-        (Spec, SCHEMA["spec"]),
-        (Status, SCHEMA["status"]),
+        (ImageJobSpec, SCHEMA["spec"]),
+        (ImageJobStatus, SCHEMA["status"]),
         (DescriberSpec, DESCRIBER["spec"]),
         (DescriberStatus, DESCRIBER["status"]),
     ],
@@ -55,10 +55,11 @@ def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> 
     fields = {f.alias or name: f for name, f in model.model_fields.items()}
     if fields.keys() != properties.keys():
         yield f"{path}: {sorted(fields.keys() ^ properties.keys())} are on one side only"
+
     for name in fields.keys() & properties.keys():
         field, prop, here = fields[name], properties[name], f"{path}.{name}"
         default = None if field.default is PydanticUndefined else field.default
-        default = default.to_json() if isinstance(default, Resource) else default
+        default = default.to_json() if isinstance(default, KubeModel) else default
         if "default" in prop and prop["default"] != default:
             yield f"{here}: defaults differ: {prop['default']!r}, {default!r}"
         if field.is_required() and name not in schema.get("required", []):
@@ -71,8 +72,10 @@ def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> An
     if origin in (Union, UnionType):
         (annotation,) = [a for a in get_args(annotation) if a is not NoneType]
         origin = get_origin(annotation)
+
     if origin is Annotated:
         annotation, origin = get_args(annotation)[0], None
+
     if origin is Literal:
         if set(get_args(annotation)) != set(schema.get("enum", get_args(annotation))):
             yield f"{path}: {schema['enum']} and {get_args(annotation)} differ"
@@ -88,7 +91,9 @@ def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> An
 
 
 def test_a_fresh_object_reads_as_queued() -> None:
-    job = ImageJob.model_validate({"metadata": {"name": "x"}, "spec": {"image": {"key": "inbox/a"}}})
+    job = ImageJob.model_validate(
+        {"metadata": {"name": "x"}, "spec": {"image": {"key": "inbox/a"}}}
+    )
     assert job.status.phase == SCHEMA["status"]["default"]["phase"] == "queued"
 
 
@@ -100,13 +105,15 @@ def test_every_reason_fits_the_schema() -> None:
 def test_every_readiness_fits_the_schema() -> None:
     conditions = DESCRIBER["status"]["properties"]["conditions"]["items"]["properties"]
     pattern = re.compile(conditions["reason"]["pattern"])
-    assert [r for r in Readiness if not pattern.fullmatch(r)] == []
+    assert [r for r in ReadyReason if not pattern.fullmatch(r)] == []
 
 
 @pytest.mark.parametrize("schema", [SCHEMA, DESCRIBER])
 def test_every_string_and_list_is_bounded(schema: Any) -> None:
     """What the API server stores, and prices for CEL, has an end."""
-    assert list(unbounded(schema["spec"], "spec")) + list(unbounded(schema["status"], "status")) == []
+    assert (
+        list(unbounded(schema["spec"], "spec")) + list(unbounded(schema["status"], "status")) == []
+    )
 
 
 BOUND = {"string": "maxLength", "array": "maxItems"}

@@ -11,13 +11,13 @@ from vision_node_contract.clients import kube as module
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
     ConflictError,
-    Event,
     GoneError,
     Kube,
     KubeError,
     NotFoundError,
     Selectors,
     UnavailableError,
+    WatchEvent,
     backoff,
 )
 from vision_node_contract.clients.kube_auth import LINE_BYTES, Access
@@ -43,6 +43,7 @@ class Server:
         if "watch" not in query:
             listed = self.pages.pop(0)
             return web.json_response(listed, status=503 if "broken" in listed else 200)
+
         response = web.StreamResponse()
         await response.prepare(request)
         for event in self.watches.pop(0):
@@ -54,6 +55,7 @@ class Server:
                 await response.write(event)
                 continue
             await response.write(json.dumps(event).encode() + b"\n")
+
         return response
 
 
@@ -97,6 +99,7 @@ async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
         host, port = runner.addresses[0][:2]
         session = aiohttp.ClientSession(read_bufsize=LINE_BYTES)
         closing.extend([session.close, runner.cleanup])
+
         return Kube(Access(session, f"http://{host}:{port}"))
 
     yield run
@@ -114,11 +117,12 @@ async def take(
         seen.append(words(found))
         if len(seen) == count:
             break
+
     await follow.aclose()  # type: ignore[attr-defined]
     return seen
 
 
-def words(found: Event) -> tuple[str, list[str]]:
+def words(found: WatchEvent) -> tuple[str, list[str]]:
     return found.type, [body["metadata"]["name"] for body in found.objects] or sorted(found.names)
 
 
@@ -128,9 +132,9 @@ async def test_follow_lists_pages_then_watches(server: Server, connect: Connect)
     kube = await connect(server.get)
     selectors = Selectors(labels="x=y", fields="status.worker=w")
     assert await take(kube, 5, selectors) == [
-        ("LISTING", ["a"]),
-        ("LISTING", ["b"]),
-        ("LISTED", ["a", "b"]),
+        ("PAGE", ["a"]),
+        ("PAGE", ["b"]),
+        ("SYNCED", ["a", "b"]),
         ("MODIFIED", ["a"]),
         ("DELETED", ["b"]),
     ]
@@ -144,18 +148,23 @@ async def test_an_ended_watch_goes_on_where_it_was_bookmarks_included(
     server: Server, connect: Connect
 ) -> None:
     server.pages = [page(5)]
-    server.watches = [[event("ADDED", "a", 6), event("BOOKMARK", "", 30)], [event("ADDED", "b", 31)]]
+    server.watches = [
+        [event("ADDED", "a", 6), event("BOOKMARK", "", 30)],
+        [event("ADDED", "b", 31)],
+    ]
     kube = await connect(server.get)
-    assert await take(kube, 4) == [("LISTING", []), ("LISTED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
+    assert await take(kube, 4) == [("PAGE", []), ("SYNCED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
 
 
-async def test_a_version_too_old_is_answered_by_a_new_list(server: Server, connect: Connect) -> None:
+async def test_a_version_too_old_is_answered_by_a_new_list(
+    server: Server, connect: Connect
+) -> None:
     server.pages = [page(5, "a"), page(9, "b")]
     server.watches = [[GONE], []]
     kube = await connect(server.get)
-    seen = [event for event in await take(kube, 4) if event[0] == "LISTED"]
-    assert seen == [("LISTED", ["a"]), ("LISTED", ["b"])]
+    seen = [event for event in await take(kube, 4) if event[0] == "SYNCED"]
+    assert seen == [("SYNCED", ["a"]), ("SYNCED", ["b"])]
 
 
 async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Connect) -> None:
@@ -203,15 +212,17 @@ async def test_watches_that_end_at_once_are_opened_ever_more_slowly(
 async def test_what_was_listed_before_is_watched_at_once(server: Server, connect: Connect) -> None:
     server.watches, server.pages = [[event("MODIFIED", "a", 6)], [GONE], []], [page(9, "b")]
     seen = await take(await connect(server.get), 3, version="5")
-    assert seen == [("MODIFIED", ["a"]), ("LISTING", ["b"]), ("LISTED", ["b"])]
+    assert seen == [("MODIFIED", ["a"]), ("PAGE", ["b"]), ("SYNCED", ["b"])]
     assert [r.get("resourceVersion") for r in server.requests[:3]] == ["5", "6", None]
 
 
-async def test_a_list_that_breaks_between_pages_begins_anew(server: Server, connect: Connect) -> None:
+async def test_a_list_that_breaks_between_pages_begins_anew(
+    server: Server, connect: Connect
+) -> None:
     server.pages = [page(5, "a", proceed="more"), {"broken": True}, page(6, "a", "b")]
     server.watches = [[]]
     kube = await connect(server.get)
-    assert (await take(kube, 3))[-1] == ("LISTED", ["a", "b"])
+    assert (await take(kube, 3))[-1] == ("SYNCED", ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -228,13 +239,16 @@ async def test_a_list_that_breaks_between_pages_begins_anew(server: Server, conn
         (503, "ServiceUnavailable", UnavailableError),
     ],
 )
-async def test_refusals(connect: Connect, status: int, reason: str, expected: type[KubeError]) -> None:
+async def test_refusals(
+    connect: Connect, status: int, reason: str, expected: type[KubeError]
+) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.json_response({"reason": reason, "message": "because"}, status=status)
 
     kube = await connect(refuse)
     with pytest.raises(KubeError) as caught:
         await kube.request("GET", PATH)
+
     assert type(caught.value) is expected
     assert (caught.value.reason, caught.value.message) == (reason, "because")
 
@@ -244,8 +258,12 @@ def test_answers_that_are_no_status_objects(body: bytes) -> None:
     assert isinstance(error_of(502, body), UnavailableError)
 
 
-@pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")])
-async def test_an_answer_that_is_no_json_object_is_none(connect: Connect, status: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")]
+)
+async def test_an_answer_that_is_no_json_object_is_none(
+    connect: Connect, status: int, text: str
+) -> None:
     async def portal(_: web.Request) -> web.Response:
         return web.Response(status=status, text=text, headers={"Location": "/"})
 
@@ -274,7 +292,9 @@ async def test_a_list_that_is_none_is_no_answer(connect: Connect, answer: dict[s
 
 async def test_patches_are_merge_patches(connect: Connect) -> None:
     async def echo(request: web.Request) -> web.Response:
-        return web.json_response({"type": request.headers["Content-Type"], "body": await request.json()})
+        return web.json_response(
+            {"type": request.headers["Content-Type"], "body": await request.json()}
+        )
 
     kube = await connect(echo)
     answer = await kube.request("PATCH", PATH, body={"status": {"worker": None}})
@@ -290,7 +310,12 @@ async def test_nobody_there_is_unavailable() -> None:
 @pytest.mark.parametrize(
     ("why", "status", "message", "expected"),
     [
-        ("roles not known", 403, 'imagejobs is forbidden: User "x" cannot patch resource', UnavailableError),
+        (
+            "roles not known",
+            403,
+            'imagejobs is forbidden: User "x" cannot patch resource',
+            UnavailableError,
+        ),
         ("accounts not known", 401, "Unauthorized", UnavailableError),
         (
             "a policy's refusal",

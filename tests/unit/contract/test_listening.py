@@ -30,15 +30,21 @@ def sockets(port: int) -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize("address", [IPV4, IPV6])
-def test_both_families_are_listened_to(sockets: list[socket.socket], port: int, address: str) -> None:
+def test_both_families_are_listened_to(
+    sockets: list[socket.socket], port: int, address: str
+) -> None:
     with socket.create_connection((address, port), timeout=5) as client:
         accepted = next(each for each in sockets if each.family == client.family).accept()[0]
         with accepted:
-            assert accepted.getpeername()[0] == address, "not ::ffff:127.0.0.1: lists of proxies have IPv4"
+            assert accepted.getpeername()[0] == address, (
+                "not ::ffff:127.0.0.1: lists of proxies have IPv4"
+            )
 
 
 @pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
-def test_a_kernel_without_one_of_them_does(monkeypatch: pytest.MonkeyPatch, port: int, missing: int) -> None:
+def test_a_kernel_without_one_of_them_does(
+    monkeypatch: pytest.MonkeyPatch, port: int, missing: int
+) -> None:
     real = socket.create_server
 
     def create(address: tuple[str, int], *, family: int) -> socket.socket:

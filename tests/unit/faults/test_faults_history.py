@@ -11,9 +11,13 @@ SIZE = (20, 30)
 RESULT = {"facts": {"width": 20, "height": 30}}
 
 
-def seen(version: int, phase: str, *, job: str = "a", at: float | None = None, **status: Any) -> Seen:
+def seen(
+    version: int, phase: str, *, job: str = "a", at: float | None = None, **status: Any
+) -> Seen:
     deleted = status.pop("deleted", False)
-    return Seen(version if at is None else at, job, version, {"phase": phase, **status}, deleted=deleted)
+    return Seen(
+        version if at is None else at, job, version, {"phase": phase, **status}, deleted=deleted
+    )
 
 
 GOOD = [
@@ -63,29 +67,47 @@ BROKEN: dict[str, tuple[History, str]] = {
         history(*GOOD, seen(6, "done", job="b"), submits=TWICE, results={"a": RESULT, "b": RESULT}),
         "key key: answered with several ImageJobs: a, b",
     ),
-    "a second ImageJob that no answer names": (history(*GOOD, seen(6, "done", job="b")), "b: no submit was"),
+    "a second ImageJob that no answer names": (
+        history(*GOOD, seen(6, "done", job="b")),
+        "b: no submit was",
+    ),
     "done, then done otherwise": (
         history(*GOOD, seen(6, "done", attempts=3)),
         "a: changed after it was done",
     ),
-    "done, then queued": (history(*GOOD, seen(6, "queued", attempts=2)), "a: changed after it was done"),
-    "more attempts than it may have": (history(seen(1, "done", attempts=4)), "a: 4 attempts, of at most 3"),
+    "done, then queued": (
+        history(*GOOD, seen(6, "queued", attempts=2)),
+        "a: changed after it was done",
+    ),
+    "more attempts than it may have": (
+        history(seen(1, "done", attempts=4)),
+        "a: 4 attempts, of at most 3",
+    ),
     "attempts counted back": (
-        history(seen(1, "processing", attempts=2, worker="w"), seen(2, "done", attempts=1, worker="w")),
+        history(
+            seen(1, "processing", attempts=2, worker="w"), seen(2, "done", attempts=1, worker="w")
+        ),
         "a: attempts went from 2 back to 1",
     ),
     "an attempt of two workers": (
-        history(seen(1, "processing", attempts=1, worker="v"), seen(2, "done", attempts=1, worker="w")),
+        history(
+            seen(1, "processing", attempts=1, worker="v"), seen(2, "done", attempts=1, worker="w")
+        ),
         "a: attempt 1 is of several workers: v, w",
     ),
     "never ended": (history(seen(1, "processing", attempts=1, worker="w")), "a: stuck"),
-    "ended too late": (history(seen(1, "done", at=66)), "a: ended 61 s after the last fault: too late"),
+    "ended too late": (
+        history(seen(1, "done", at=66)),
+        "a: ended 61 s after the last fault: too late",
+    ),
     "an innocent failed": (
         history(seen(1, "failed", error={"reason": "AttemptsExhausted"})),
         "a: failed {'reason': 'AttemptsExhausted'}, but should be done",
     ),
     "a culprit done": (
-        history(seen(1, "done"), submits=[Submit("k", "a", Expected("failed", frozenset({"X"}), SIZE))]),
+        history(
+            seen(1, "done"), submits=[Submit("k", "a", Expected("failed", frozenset({"X"}), SIZE))]
+        ),
         "a: done {}, but should be failed X",
     ),
     "a culprit failed for another reason": (

@@ -4,7 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vision_node_contract.models.describer import Describer
-from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, OWNER_LABEL, WORKER_COMPONENT
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    OWNER_LABEL,
+    WORKER_COMPONENT,
+)
 from vision_node_operator.decisions.actions import (
     Action,
     Announce,
@@ -67,7 +72,11 @@ class World:
             "imagejobs",
             name,
             seen,
-            metadata={"uid": name, "creationTimestamp": at(created), "labels": {OWNER_LABEL: owner}},
+            metadata={
+                "uid": name,
+                "creationTimestamp": at(created),
+                "labels": {OWNER_LABEL: owner},
+            },
             spec={"image": {"key": "images/1"}, **(spec or {})},
             status={"phase": "queued", **status},
         )
@@ -93,19 +102,29 @@ class World:
     ) -> None:
         name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
         template = template or self.state.pools.get(describer, POOL).template_hash
-        labels = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: describer, TEMPLATE_LABEL: template}
+        labels = {
+            COMPONENT_LABEL: WORKER_COMPONENT,
+            DESCRIBER_LABEL: describer,
+            TEMPLATE_LABEL: template,
+        }
         meta = {"labels": labels, "uid": uid, "creationTimestamp": at(created)}
         self.see("jobs", name, metadata=meta, status=job_status or {})
         gone = {"deletionTimestamp": at(0)} if deleting else {}
+
         if pod:
             meta = {"labels": {**labels, JOB_UID_LABEL: uid}, **gone}
-            self.see("pods", f"w{slot}", metadata=meta, status={"phase": phase, **(pod_status or {})})
+            self.see(
+                "pods", f"w{slot}", metadata=meta, status={"phase": phase, **(pod_status or {})}
+            )
+
         if heard is not None:
             self.lease(slot, heard)
 
     def lease(self, slot: int, heard: float) -> None:
         labels = {DESCRIBER_LABEL: "metadata"}
-        self.see("leases", f"w{slot}", heard, metadata={"labels": labels}, spec={"renewTime": at(heard)})
+        self.see(
+            "leases", f"w{slot}", heard, metadata={"labels": labels}, spec={"renewTime": at(heard)}
+        )
 
     def forget(self, kind: Kind, name: str, after: float = 0) -> None:
         self.version += 1
@@ -138,7 +157,9 @@ def words(action: Action) -> str:
             if isinstance(action, Requeue):
                 how = f" +{(action.next_attempt - NOW).total_seconds():g}"
                 how += " free" * action.lost + " suspect" * action.suspect
-            return f"{type(action).__name__.lower()} {action.job.metadata.name} {action.reason}{how}"
+            return (
+                f"{type(action).__name__.lower()} {action.job.metadata.name} {action.reason}{how}"
+            )
         case Expire() | Launch() | Retire():
             return f"{type(action).__name__.lower()} {action.name}"
         case Cordon():

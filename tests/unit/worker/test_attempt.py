@@ -12,7 +12,12 @@ import pytest
 from pictures import encoded
 from PIL import Image
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.clients.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import DescribeError, Reason
@@ -23,7 +28,14 @@ from vision_node_describer.describers.interface import attempt_seconds
 from vision_node_describer.settings import Settings
 
 SETTINGS = Settings(
-    "ns", "w0", "uid", "fake", "fake", concurrency=1, max_image_bytes=1000, memory_limit_bytes=1 << 30
+    "ns",
+    "w0",
+    "uid",
+    "fake",
+    "fake",
+    concurrency=1,
+    max_image_bytes=1000,
+    memory_limit_bytes=1 << 30,
 )
 
 
@@ -59,7 +71,7 @@ class Api:
         raise self.now or NotFoundError(404, "NotFound", name)
 
 
-class Bucket:
+class FakeBucket:
     def __init__(self, image: bytes | Exception = b"image") -> None:
         self.image = image
         self.stored: dict[str, bytes] = {}
@@ -96,7 +108,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run(
     api: Api,
-    bucket: Bucket | None = None,
+    bucket: FakeBucket | None = None,
     describer: Fake | None = None,
     fallback: Fake | None = None,
     number: int = 1,
@@ -105,7 +117,14 @@ async def run(
 ) -> None:
     with ThreadPoolExecutor(1) as executor:
         settings = replace(SETTINGS, fallback="metadata" if fallback else None)
-        parts: Any = (api, bucket or Bucket(), describer or Fake(), executor, settings, fallback)
+        parts: Any = (
+            api,
+            bucket or FakeBucket(),
+            describer or Fake(),
+            executor,
+            settings,
+            fallback,
+        )
         assigned = job(attempts=number, losses=losses)
         if options:
             spec = assigned.spec.model_copy(update={"options": Options.model_validate(options)})
@@ -114,7 +133,7 @@ async def run(
 
 
 async def test_done_with_the_result_inline() -> None:
-    api, bucket = Api(), Bucket()
+    api, bucket = Api(), FakeBucket()
     await run(api, bucket)
     ((version, patch),) = api.patches
     assert (version, patch["phase"]) == ("7", "done")
@@ -125,7 +144,7 @@ async def test_done_with_the_result_inline() -> None:
 
 
 async def test_a_large_result_goes_to_the_bucket_first() -> None:
-    api, bucket = Api(), Bucket()
+    api, bucket = Api(), FakeBucket()
     await run(api, bucket, Fake("Image Description: " + "ä" * 3000))
     ((_, patch),) = api.patches
     assert patch["result"]["key"] == "results/u/1"
@@ -149,7 +168,7 @@ async def test_every_describer_tells_of_a_file_that_ends_early(
     missing: int, options: dict[str, Any] | None, *, line: bool, warned: bool
 ) -> None:
     picture = encoded(Image.new("RGB", (8, 8)), "JPEG")
-    api, bucket = Api(), Bucket(picture[: len(picture) - missing])
+    api, bucket = Api(), FakeBucket(picture[: len(picture) - missing])
     await run(api, bucket, options=options)
     ((_, patch),) = api.patches
     result = patch["result"]["inline"]
@@ -170,7 +189,7 @@ FINAL: dict[str, tuple[Any, Any, Reason]] = {
 async def test_what_stays_wrong_fails(case: str) -> None:
     image, error, reason = FINAL[case]
     api = Api()
-    await run(api, Bucket(image), Fake(error) if error else None)
+    await run(api, FakeBucket(image), Fake(error) if error else None)
     ((_, patch),) = api.patches
     assert (patch["phase"], patch["error"]["reason"], patch["error"]["retryable"]) == (
         "failed",
@@ -192,7 +211,7 @@ PASSING: dict[str, tuple[Any, Any, Reason]] = {
 async def test_what_may_pass_is_reported_and_left_to_the_operator(case: str) -> None:
     image, error, reason = PASSING[case]
     api = Api()
-    await run(api, Bucket(image), Fake(error) if error else None)
+    await run(api, FakeBucket(image), Fake(error) if error else None)
     ((_, patch),) = api.patches
     assert patch["error"]["reason"] == reason
     assert patch.keys() == {"error"}
@@ -218,7 +237,9 @@ class Hung(Fake):
         return await asyncio.Future()
 
 
-async def test_a_describer_that_hangs_ends_before_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_describer_that_hangs_ends_before_its_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
     api = Api()
     await run(api, describer=Hung())
@@ -237,6 +258,7 @@ async def test_a_fallback_on_the_last_attempt(
     if not last:
         assert patch["error"]["reason"] == "ProviderUnavailable"
         return
+
     found = patch["result"]
     assert (patch["phase"], found["describer"]) == ("done", "metadata")
     assert found["inline"]["fallback"] == {"from": "fake", "reason": "ProviderUnavailable"}
@@ -267,7 +289,7 @@ class Asks(Remote[bytes]):
 async def test_who_waits_for_an_answer_holds_no_memory_that_another_needs() -> None:
     api, settings = Api(), replace(SETTINGS, concurrency=2)
     with ThreadPoolExecutor(2, thread_name_prefix="describe") as executor:
-        parts: Any = (api, Bucket(), Asks(), executor, settings)
+        parts: Any = (api, FakeBucket(), Asks(), executor, settings)
         attempts = Attempts(*parts)
         await asyncio.wait_for(asyncio.gather(*(attempts.attempt(job()) for _ in range(2))), 5)
     assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
@@ -288,11 +310,13 @@ class KnowsItsTime(Remote[bytes]):
 
 
 @pytest.mark.parametrize(("own", "told"), [(None, 60.0), (600, 600), (5, 5)])
-async def test_an_imagejob_s_own_timeout_is_told_to_who_asks_others(own: int | None, told: float) -> None:
+async def test_an_imagejob_s_own_timeout_is_told_to_who_asks_others(
+    own: int | None, told: float
+) -> None:
     api, describer, assigned = Api(), KnowsItsTime(), job()
     spec = assigned.spec.model_copy(update={"timeout_seconds": own})
     with ThreadPoolExecutor(1) as executor:
-        parts: Any = (api, Bucket(), describer, executor, SETTINGS)
+        parts: Any = (api, FakeBucket(), describer, executor, SETTINGS)
         await Attempts(*parts).attempt(assigned.model_copy(update={"spec": spec}))
     assert describer.told == [told]
 
@@ -300,7 +324,9 @@ async def test_an_imagejob_s_own_timeout_is_told_to_who_asks_others(own: int | N
 CONFLICT = ConflictError(409, "Conflict", "changed")
 SILENCE = UnavailableError(0, "NoAnswer", "timeout")
 
-NEWER = job().model_copy(update={"metadata": job().metadata.model_copy(update={"resource_version": "9"})})
+NEWER = job().model_copy(
+    update={"metadata": job().metadata.model_copy(update={"resource_version": "9"})}
+)
 
 RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]] = {
     "somebody touched the spec": ([CONFLICT], NEWER, ["7", "9"]),
@@ -332,7 +358,11 @@ async def test_a_result_that_the_api_server_refuses_is_a_failed_attempt() -> Non
     await run(api)
     (_, refused), (version, report) = api.patches
     assert refused["phase"] == "done"
-    assert (version, report.keys(), report["error"]["reason"]) == ("9", {"error"}, "DescriberFailed")
+    assert (version, report.keys(), report["error"]["reason"]) == (
+        "9",
+        {"error"},
+        "DescriberFailed",
+    )
     assert "too long" in report["error"]["message"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from test_attempt import Api, Fake
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_describer import attempt as module
@@ -44,7 +44,7 @@ def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int =
     )
 
 
-class Bucket:
+class FakeBucket:
     """Has one file under every key, and counts the bytes of it that are still in hand."""
 
     def __init__(self, image: bytes) -> None:
@@ -64,7 +64,7 @@ class Bucket:
 class Describes(Fake):
     """Says when it is done with a file; `memory` is what it takes to decode one."""
 
-    def __init__(self, bucket: Bucket, memory: int = 0, together: int = 1) -> None:
+    def __init__(self, bucket: FakeBucket, memory: int = 0, together: int = 1) -> None:
         super().__init__()
         self._bucket = bucket
         self._memory = memory
@@ -87,7 +87,9 @@ def attempts_of(
     return Attempts(*parts)
 
 
-async def describe_all(bucket: Bucket, describer: Fake, *, stated: int | None, images: int = AT_ONCE) -> Api:
+async def describe_all(
+    bucket: FakeBucket, describer: Fake, *, stated: int | None, images: int = AT_ONCE
+) -> Api:
     api = Api()
     with ThreadPoolExecutor(AT_ONCE) as executor:
         attempts = attempts_of(api, bucket, describer, executor)
@@ -99,25 +101,27 @@ async def describe_all(bucket: Bucket, describer: Fake, *, stated: int | None, i
 
 @pytest.mark.parametrize("stated", [LARGEST, None])
 async def test_files_that_were_fetched_count(stated: int | None) -> None:
-    bucket = Bucket(bytes(LARGEST))
+    bucket = FakeBucket(bytes(LARGEST))
     await describe_all(bucket, Describes(bucket), stated=stated)
     assert bucket.peak <= FILES
 
 
 @pytest.mark.parametrize("stated", [1000, None])
-async def test_small_files_are_described_together_whatever_the_largest_may_be(stated: int | None) -> None:
-    bucket = Bucket(bytes(1000))
+async def test_small_files_are_described_together_whatever_the_largest_may_be(
+    stated: int | None,
+) -> None:
+    bucket = FakeBucket(bytes(1000))
     await describe_all(bucket, Describes(bucket, together=AT_ONCE), stated=stated)
 
 
 async def test_files_in_hand_do_not_keep_one_another_from_being_decoded() -> None:
     """Each attempt waits with its file for memory that all files together would fill."""
-    bucket = Bucket(bytes(LARGEST))
+    bucket = FakeBucket(bytes(LARGEST))
     await describe_all(bucket, Describes(bucket, memory=WORKERS_LIMIT - 200 * MIB), stated=LARGEST)
 
 
 async def test_a_file_that_is_larger_than_its_imagejob_says_is_described_all_the_same() -> None:
-    bucket = Bucket(bytes(500))
+    bucket = FakeBucket(bytes(500))
     await describe_all(bucket, Fake(), stated=10, images=1)
     assert bucket.asked == [10, LARGEST]
 
@@ -126,7 +130,7 @@ async def test_what_was_fetched_of_it_first_is_let_go_of_before() -> None:
     """Else a file that is larger than its ImageJob says would be in memory twice, once uncounted."""
     references: list[int] = []
 
-    class Keeps(Bucket):
+    class Keeps(FakeBucket):
         async def get(self, key: str, most: int) -> bytes:
             if self.asked:
                 references.append(sys.getrefcount(self.first))
@@ -140,19 +144,20 @@ async def test_what_was_fetched_of_it_first_is_let_go_of_before() -> None:
 
 
 async def test_a_size_beyond_the_limit_is_not_believed() -> None:
-    bucket = Bucket(bytes(500))
+    bucket = FakeBucket(bytes(500))
     await describe_all(bucket, Fake(), stated=10**12, images=1)
     assert bucket.asked == [LARGEST]
 
 
 async def test_a_file_for_which_the_worker_has_no_memory_is_refused_with_both_numbers() -> None:
-    api, bucket = Api(), Bucket(bytes(LARGEST))
+    api, bucket = Api(), FakeBucket(bytes(LARGEST))
     with ThreadPoolExecutor(1) as executor:
         settings = Settings("ns", "w0", "uid", "fake", "fake", 1, 1 << 30, 400 * MIB)
         parts: Any = (api, bucket, Fake(), executor, settings)
         await Attempts(*parts).attempt(assigned("fits"))
         bucket.image = bytes(100 * MIB)
         await Attempts(*parts).attempt(assigned("large", size_bytes=100 * MIB))
+
     (_, fits), (_, refused) = api.patches
     assert fits["phase"] == "done"
     assert (refused["phase"], refused["error"]["reason"]) == ("failed", "ImageTooLarge")
@@ -209,8 +214,9 @@ async def test_what_a_thread_uses_stays_its_own_until_it_ends_though_its_attempt
     words = tmp_path / "message"
     words.touch()
     api, describer = Told(), Hangs()
+
     with ThreadPoolExecutor(2) as executor:
-        attempts = attempts_of(api, Bucket(b"image"), describer, executor)
+        attempts = attempts_of(api, FakeBucket(b"image"), describer, executor)
         attempts._last_words = LastWords(words)
         first = asyncio.create_task(attempts.attempt(assigned("first", timeout_seconds=1)))
         await asyncio.wait_for(api.told.wait(), 5)
@@ -223,6 +229,7 @@ async def test_what_a_thread_uses_stays_its_own_until_it_ends_though_its_attempt
         assert not first.done(), "the worker is to know that a thread of it still runs"
         describer.ends.set()
         await asyncio.wait_for(asyncio.gather(first, second), 5)
+
     assert len(describer.begun) == 2
     assert [patch.get("phase") for _, patch in api.patches] == [None, "done"]
     assert words.read_text() == ""
@@ -239,13 +246,14 @@ async def test_what_has_not_begun_when_its_attempt_is_over_never_does() -> None:
     api, describer = Told(), Hangs()
     describer.memory = lambda image: 0  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as executor:
-        attempts = attempts_of(api, Bucket(b"image"), describer, executor)
+        attempts = attempts_of(api, FakeBucket(b"image"), describer, executor)
         hung = asyncio.create_task(attempts.attempt(assigned("hung", timeout_seconds=1)))
         await until(lambda: bool(describer.begun))
         await asyncio.wait_for(attempts.attempt(assigned("next", timeout_seconds=1)), 5)
         assert given_up(api) == ["AttemptTimedOut"] * 2
         describer.ends.set()
         await asyncio.wait_for(hung, 5)
+
     assert len(describer.begun) == 1
 
 
@@ -255,7 +263,7 @@ async def test_a_thread_that_goes_on_for_the_describer_s_timeout_is_told_of(*, e
     """Others may be described all the while, so that nothing else tells that the worker hangs."""
     api, describer = Told(), Hangs()
     with ThreadPoolExecutor(1) as executor:
-        attempts = attempts_of(api, Bucket(b"image"), describer, executor)
+        attempts = attempts_of(api, FakeBucket(b"image"), describer, executor)
         attempts._settings = replace(attempts._settings, timeout_seconds=5.0 if ends else 0.02)
         hung = asyncio.create_task(attempts.attempt(assigned("hung", timeout_seconds=1)))
         await asyncio.wait_for(api.told.wait(), 5)
@@ -264,15 +272,16 @@ async def test_a_thread_that_goes_on_for_the_describer_s_timeout_is_told_of(*, e
             assert not hung.done()
         describer.ends.set()
         await asyncio.wait_for(hung, 5)
+
     assert attempts.hangs.is_set() == (not ends)
 
 
 class Cluster:
     """Has assigned one image to the worker, and takes what it writes."""
 
-    async def follow(self, path: str, selectors: object) -> AsyncIterator[Event]:
+    async def follow(self, path: str, selectors: object) -> AsyncIterator[WatchEvent]:
         job = assigned("hung", timeout_seconds=1)
-        yield Event("LISTING", [job.model_dump(by_alias=True, mode="json")])
+        yield WatchEvent("PAGE", [job.model_dump(by_alias=True, mode="json")])
         await asyncio.Future()
 
     async def request(self, method: str, path: str, **_: object) -> dict[str, Any]:
@@ -288,11 +297,14 @@ async def test_a_worker_ends_that_has_such_a_thread(monkeypatch: pytest.MonkeyPa
         yield what
 
     monkeypatch.setattr(worker.Kube, "connect", partial(opened, Cluster()))
-    monkeypatch.setattr(worker.Store, "open", partial(opened, Bucket(b"image")))
-    monkeypatch.setattr(worker.StoreSettings, "from_env", lambda: None)
+    monkeypatch.setattr(worker.Bucket, "open", partial(opened, FakeBucket(b"image")))
+    monkeypatch.setattr(worker.BucketSettings, "from_env", lambda: None)
     monkeypatch.setattr(worker, "load_or_explain", lambda *_: describer)
     monkeypatch.setattr(worker, "FINISH_SECONDS", 0.01)
-    settings = Settings("ns", "w0", "uid", "fake", "fake", 1, LARGEST, WORKERS_LIMIT, timeout_seconds=0.02)
+    settings = Settings(
+        "ns", "w0", "uid", "fake", "fake", 1, LARGEST, WORKERS_LIMIT, timeout_seconds=0.02
+    )
+
     try:
         await asyncio.wait_for(worker.run(settings), 5)
         assert describer.begun
@@ -314,7 +326,7 @@ class HangsAwake(Describer):
 async def test_what_waits_in_the_event_loop_is_ended_with_its_attempt() -> None:
     api = Told()
     with ThreadPoolExecutor(1) as executor:
-        attempts = attempts_of(api, Bucket(b"image"), HangsAwake(Setup()), executor)
+        attempts = attempts_of(api, FakeBucket(b"image"), HangsAwake(Setup()), executor)
         for name in ("first", "second"):
             await asyncio.wait_for(attempts.attempt(assigned(name, timeout_seconds=1)), 5)
     assert given_up(api) == ["AttemptTimedOut"] * 2
@@ -333,7 +345,7 @@ async def test_a_file_is_not_kept_while_its_provider_answers() -> None:
             await together.wait()
             return Description(description="Image Description:", alt="alt", caption="caption")
 
-    bucket: Bucket = Bucket(bytes(LARGEST))
+    bucket: FakeBucket = FakeBucket(bytes(LARGEST))
     remote: Any = Asks(Setup())
     await describe_all(bucket, remote, stated=LARGEST)
     assert bucket.peak <= FILES

@@ -60,6 +60,7 @@ async def test_who_gives_up_waiting_leaves_its_place_to_the_next() -> None:
         first, second = asyncio.create_task(describe()), asyncio.create_task(describe())
         await asyncio.sleep(0)
         first.cancel()
+
     await asyncio.wait_for(second, 1)
     assert first.cancelled()
 
@@ -71,6 +72,7 @@ async def test_what_is_held_no_longer_serves_others_at_once() -> None:
         room.shrink(2 * MIB)  # never grows
         async with asyncio.timeout(1), budget.room(2 * MIB):
             pass
+
     async with asyncio.timeout(1), budget.room(3 * MIB):
         pass
 

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from vision_node_contract.clients.kube import AlreadyExistsError, Event, KubeError, UnavailableError
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    KubeError,
+    UnavailableError,
+    WatchEvent,
+)
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import WARNING_ANNOTATION
 from vision_node_describer import lease
@@ -47,7 +52,7 @@ def attempts() -> Attempts:
 async def worker(attempts: Attempts) -> Worker:
     parts: Any = (attempts,)
     worker = Worker(*parts)
-    worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
+    worker.take(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
     await asyncio.sleep(0)
     return worker
 
@@ -63,8 +68,8 @@ async def test_it_finishes_what_it_holds(worker: Worker, attempts: Attempts) -> 
 
 async def test_it_does_not_wait_for_what_was_taken_back(worker: Worker, attempts: Attempts) -> None:
     """Threads that hang in a describer would keep it for its whole grace period."""
-    worker.take(Event("DELETED", [assigned("a")]))
-    worker.take(Event("DELETED", [assigned("b")]))
+    worker.take(WatchEvent("DELETED", [assigned("a")]))
+    worker.take(WatchEvent("DELETED", [assigned("b")]))
     await asyncio.wait_for(worker.finish(), 1)
 
 
@@ -74,15 +79,15 @@ async def test_nor_for_what_is_taken_back_meanwhile_and_begins_no_more(
     finishing = asyncio.create_task(worker.finish())
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
-    worker.take(Event("ADDED", [assigned("c")]))
-    worker.take(Event("DELETED", [assigned("b")]))
+    worker.take(WatchEvent("ADDED", [assigned("c")]))
+    worker.take(WatchEvent("DELETED", [assigned("b")]))
     await asyncio.wait_for(finishing, 1)
     assert list(attempts.ends) == ["a", "b"]
 
 
 async def test_it_waits_for_what_it_was_given_anew(worker: Worker, attempts: Attempts) -> None:
-    worker.take(Event("DELETED", [assigned("a"), assigned("b")]))
-    worker.take(Event("ADDED", [assigned("a", attempts=2)]))
+    worker.take(WatchEvent("DELETED", [assigned("a"), assigned("b")]))
+    worker.take(WatchEvent("ADDED", [assigned("a", attempts=2)]))
     finishing = asyncio.create_task(worker.finish())
     await asyncio.sleep(0.01)
     assert not finishing.done()
@@ -90,9 +95,11 @@ async def test_it_waits_for_what_it_was_given_anew(worker: Worker, attempts: Att
     await asyncio.wait_for(finishing, 1)
 
 
-async def test_a_list_after_a_gap_shows_what_was_taken_back(worker: Worker, attempts: Attempts) -> None:
-    worker.take(Event("LISTING", [assigned("b", attempts=2)]))
-    worker.take(Event("LISTED", names=frozenset("b"), version="9"))
+async def test_a_list_after_a_gap_shows_what_was_taken_back(
+    worker: Worker, attempts: Attempts
+) -> None:
+    worker.take(WatchEvent("PAGE", [assigned("b", attempts=2)]))
+    worker.take(WatchEvent("SYNCED", names=frozenset("b"), version="9"))
     await asyncio.sleep(0)
     assert {(held.name, held.attempt) for held in worker._over} == {("a", 1), ("b", 1)}
     finishing = asyncio.create_task(worker.finish())
@@ -110,13 +117,14 @@ async def test_but_not_for_ever(worker: Worker, monkeypatch: pytest.MonkeyPatch)
 async def test_it_is_used_up_when_it_has_finished_all_that_it_may_have(attempts: Attempts) -> None:
     parts: Any = (attempts,)
     worker = Worker(*parts, max_images=2)
-    worker.take(Event("LISTING", [assigned("a")]))
-    worker.take(Event("LISTING", [assigned("b"), assigned("too many")]))
+    worker.take(WatchEvent("PAGE", [assigned("a")]))
+    worker.take(WatchEvent("PAGE", [assigned("b"), assigned("too many")]))
     await asyncio.sleep(0)
     assert list(attempts.ends) == ["a", "b"]
     assert not worker.useless.is_set()
     for end in attempts.ends.values():
         end.set()
+
     await asyncio.wait_for(worker.useless.wait(), 1)
 
 
@@ -124,10 +132,10 @@ async def test_it_is_used_up_when_all_that_it_holds_was_taken_back(attempts: Att
     """The operator may have begun anew since, and know nothing of a thread that hangs."""
     parts: Any = (attempts,)
     worker = Worker(*parts, max_images=2)
-    worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
-    worker.take(Event("DELETED", [assigned("a")]))
+    worker.take(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
+    worker.take(WatchEvent("DELETED", [assigned("a")]))
     assert not worker.useless.is_set()
-    worker.take(Event("DELETED", [assigned("b")]))
+    worker.take(WatchEvent("DELETED", [assigned("b")]))
     assert worker.useless.is_set()
 
 
@@ -147,11 +155,12 @@ async def test_it_ends_when_nothing_ends_within_the_describers_timeout(
     """Though no deadline tells the operator: all its images may have timeouts of a second."""
     parts: Any = (attempts,)
     worker = Worker(*parts, timeout_seconds=0.02)
-    worker.take(Event("ADDED", [assigned("a"), assigned("b")]))
+    worker.take(WatchEvent("ADDED", [assigned("a"), assigned("b")]))
     await asyncio.sleep(0)
-    worker.take(Event("DELETED", [assigned(name) for name in taken_back]))
+    worker.take(WatchEvent("DELETED", [assigned(name) for name in taken_back]))
     for name in ends:
         attempts.ends[name].set()
+
     await asyncio.sleep(0.1)
     assert worker.useless.is_set() == hangs, why
 
@@ -160,12 +169,13 @@ async def test_attempts_that_run_out_of_time_are_no_sign_of_life(attempts: Attem
     """They end because they wait for threads that hang, and the next ones will, too."""
     parts: Any = (attempts,)
     worker = Worker(*parts, timeout_seconds=0.02)
-    worker.take(Event("ADDED", [assigned("hung")]))
+    worker.take(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
-    worker.take(Event("DELETED", [assigned("hung")]))
+    worker.take(WatchEvent("DELETED", [assigned("hung")]))
+
     async with asyncio.timeout(2):
         for name in map(str, itertools.count()):
-            worker.take(Event("ADDED", [assigned(name)]))
+            worker.take(WatchEvent("ADDED", [assigned(name)]))
             await asyncio.sleep(0)
             worker._begun[Assignment(name, name, 1)] -= 0.02
             attempts.ends[name].set()
@@ -180,12 +190,13 @@ async def test_nor_does_one_that_waits_in_vain_explain_for_ever_that_nothing_end
     """With several images at once, there is always one that has been in work for a while."""
     parts: Any = (attempts,)
     worker = Worker(*parts, timeout_seconds=0.02)
-    worker.take(Event("ADDED", [assigned("hung")]))
+    worker.take(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
-    worker.take(Event("DELETED", [assigned("hung")]))
+    worker.take(WatchEvent("DELETED", [assigned("hung")]))
+
     async with asyncio.timeout(2):
         for number in itertools.count():
-            worker.take(Event("ADDED", [assigned(f"{number}")]))
+            worker.take(WatchEvent("ADDED", [assigned(f"{number}")]))
             await asyncio.sleep(0)
             worker._begun[Assignment(f"{number}", f"{number}", 1)] -= 0.012
             if number:
@@ -205,9 +216,9 @@ async def test_a_longer_timeout_of_its_imagejob_explains_that_it_does_not_end(
     worker = Worker(*parts, timeout_seconds=0.02)
     job = assigned("a")
     job["spec"]["timeoutSeconds"] = own_seconds
-    worker.take(Event("ADDED", [job]))
+    worker.take(WatchEvent("ADDED", [job]))
     await asyncio.sleep(0)
-    worker.take(Event("DELETED", [job]))
+    worker.take(WatchEvent("DELETED", [job]))
     await asyncio.sleep(0.1)
     assert worker.useless.is_set() == hangs
 
@@ -215,28 +226,30 @@ async def test_a_longer_timeout_of_its_imagejob_explains_that_it_does_not_end(
 async def test_each_assignment_is_attempted_once_however_often_it_is_shown(
     worker: Worker, attempts: Attempts
 ) -> None:
-    worker.take(Event("LISTING", [assigned("a"), assigned("b")]))
+    worker.take(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
     await asyncio.sleep(0)
     assert list(attempts.ends) == ["a", "b"]
     assert len(worker._held) == 2
     assert not worker.useless.is_set()
 
 
-async def test_a_late_event_of_what_was_committed_begins_nothing(worker: Worker, attempts: Attempts) -> None:
+async def test_a_late_event_of_what_was_committed_begins_nothing(
+    worker: Worker, attempts: Attempts
+) -> None:
     """Somebody's label, say, set while it was in work; a provider would be asked, and paid, again."""
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
-    worker.take(Event("MODIFIED", [assigned("a")]))
+    worker.take(WatchEvent("MODIFIED", [assigned("a")]))
     assert [held.name for held in worker._held] == ["b"]
-    worker.take(Event("DELETED", [assigned("a")]))
-    worker.take(Event("ADDED", [assigned("a", attempts=2)]))
+    worker.take(WatchEvent("DELETED", [assigned("a")]))
+    worker.take(WatchEvent("ADDED", [assigned("a", attempts=2)]))
     assert [held.name for held in worker._held] == ["b", "a"]
-    worker.take(Event("LISTED", names=frozenset({"a", "b"})))
+    worker.take(WatchEvent("SYNCED", names=frozenset({"a", "b"})))
     assert not worker._committed
 
 
 async def test_what_is_over_is_forgotten(worker: Worker, attempts: Attempts) -> None:
-    worker.take(Event("DELETED", [assigned("a")]))
+    worker.take(WatchEvent("DELETED", [assigned("a")]))
     for end in attempts.ends.values():
         end.set()
     await worker.finish()
@@ -248,6 +261,7 @@ def test_last_words_name_what_is_being_described(tmp_path: Path) -> None:
     path = tmp_path / "message"
     path.touch()
     words = LastWords(path)
+
     with words.describing("first"):
         assert path.read_text() == "first"
         with words.describing("second"):
@@ -255,6 +269,7 @@ def test_last_words_name_what_is_being_described(tmp_path: Path) -> None:
         with pytest.raises(ZeroDivisionError), words.describing("second"):
             raise ZeroDivisionError
         assert path.read_text() == "first"
+
     assert path.read_text() == ""
 
 
@@ -263,7 +278,9 @@ def test_without_a_place_for_last_words_work_goes_on(tmp_path: Path) -> None:
         pass
 
 
-def test_last_words_that_cannot_be_written_are_missed_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_last_words_that_cannot_be_written_are_missed_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     words = LastWords(Path("/dev/full"))
     with words.describing("first"), words.describing("second"):
         pass
@@ -285,10 +302,16 @@ module.main()
 """
 
 
-@pytest.mark.parametrize(("end", "status", "said"), [("return", 0, ""), ("1 / 0", 1, "ZeroDivisionError")])
+@pytest.mark.parametrize(
+    ("end", "status", "said"), [("return", 0, ""), ("1 / 0", 1, "ZeroDivisionError")]
+)
 def test_it_exits_though_a_thread_hangs(end: str, status: int, said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MAIN.format(end)], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", MAIN.format(end)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert (done.returncode, said in done.stderr) == (status, True), done.stderr
 
@@ -317,14 +340,18 @@ async def test_a_lease_waits_for_an_api_server_that_is_away(
 ) -> None:
     monkeypatch.setattr(lease, "CREATE_RETRY_SECONDS", (0.0, 0.0))
     server: Any = Server(*answers)
-    settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
+    settings: Any = SimpleNamespace(
+        namespace="ns", pod_name="w0", pod_uid="u", describer="metadata"
+    )
     await lease._create(server, settings, {WARNING_ANNOTATION: "ends soon"})
     assert server.answers == []
 
 
 async def test_a_refusal_ends_the_worker() -> None:
     server: Any = Server(KubeError(403, "Forbidden", "denied"))
-    settings: Any = SimpleNamespace(namespace="ns", pod_name="w0", pod_uid="u", describer="metadata")
+    settings: Any = SimpleNamespace(
+        namespace="ns", pod_name="w0", pod_uid="u", describer="metadata"
+    )
     with pytest.raises(KubeError, match="denied"):
         await lease._create(server, settings, {WARNING_ANNOTATION: "ends soon"})
 
@@ -357,6 +384,8 @@ async def test_it_reads_as_many_pixels_as_it_is_told(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     for name, value in {**ENVIRONMENT, **({"MAX_IMAGE_PIXELS": told} if told else {})}.items():
         monkeypatch.setenv(name, value)
+
     with pytest.raises(UnavailableError):
         await module.run(Settings.from_env())
+
     assert pixels == Image.MAX_IMAGE_PIXELS

@@ -56,8 +56,10 @@ def count_frames(image: bytes, kind: Format, most: int = MAX_FRAMES) -> Animatio
         delays.extend(islice(_DELAYS[kind](image), most))
     except (_CutError, IndexError, struct.error):
         cut = True
+
     if len(delays) > 1:
         return Animation(len(delays), round(sum(delays), 2), cut)
+
     return Animation(cut=cut)
 
 
@@ -93,6 +95,7 @@ def _png_delays(image: bytes) -> Iterator[float]:
             numerator, denominator = struct.unpack_from(">HH", image, at + 28)
             delay = numerator / (denominator or 100)
         at += 12 + length
+
     raise _CutError
 
 
@@ -106,6 +109,7 @@ def _webp_delays(image: bytes) -> Iterator[float]:
         if name == b"ANMF":
             yield int.from_bytes(image[at + 20 : at + 23], "little") / 1000
         at += 8 + length + length % 2
+
     if end > len(image):
         raise _CutError
 
@@ -130,6 +134,7 @@ def _avif(image: bytes) -> Animation:
     frames = int.from_bytes(sizes[8:12], "big")
     if frames <= 1 or len(header) < _MDHD_BYTES:
         return STILL
+
     form, at = (">LQ", 20) if header[0] == 1 else (">LL", 12)
     scale, length = struct.unpack_from(form, header, at)
     return Animation(min(frames, MAX_FRAMES), round(length / scale, 2) if scale else 0.0)
@@ -145,4 +150,5 @@ def _box(boxes: memoryview, name: bytes) -> memoryview:
         if length < _BOX_HEADER_BYTES:  # the last, of 64 bits or nonsense: no `moov` lies behind
             break
         at += length
+
     return boxes[:0]

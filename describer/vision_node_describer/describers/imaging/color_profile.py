@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_PROFILE_BYTES = 1 << 20
-"""Larger profiles are ignored: those of presses have about 600 kB, those of displays 0.5 to 4 kB. Pillow
-refuses a PNG whose profile is larger once it is inflated."""
+"""Larger profiles are ignored: those of presses have about 600 kB, those of displays 0.5 to 4 kB.
+Pillow refuses a PNG whose profile is larger once it is inflated."""
 
 _KEPT_TRANSFORMS = 16
 """Most of a worker's pictures share a few profiles; a transform has up to some hundred kB."""
 
 _SAME_LEVELS = 2
-"""A profile that changes no color by more than so many of 255 levels is sRGB, whatever it is called."""
+"""A profile that changes no color by more than so many of 255 levels is sRGB, whatever it is
+called."""
 
 _STEPS = bytes(range(0, 256, 51))
 """Levels of each channel at which a profile is tried: 216 colors."""
@@ -63,14 +64,16 @@ def lab_to_rgb(picture: Image.Image) -> Image.Image:
 @lru_cache(maxsize=_KEPT_TRANSFORMS)
 def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     """Return what makes sRGB of such pixels; None if nothing is to be done, or nothing can be."""
-    # Only here: most pictures have no profile, or one that only says sRGB, and a start must not wait for it.
+    # Only here: most pictures have no profile, or one that only says sRGB, and a start must not
+    # wait for it.
     from PIL import ImageCms  # noqa: PLC0415
 
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space != _SPACES[mode]:
             return None
-        # Colors outside sRGB are cut off, as displays do: the intent of all browsers for such profiles.
+        # Colors outside sRGB are cut off, as displays do: the intent of all browsers for such
+        # profiles.
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
         return None if _changes_nothing(transform, mode) else transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
@@ -81,9 +84,11 @@ def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
 def _changes_nothing(transform: "ImageCmsTransform", mode: str) -> bool:
     if mode == "CMYK":
         return False
+
     probe = Image.frombytes("L", (len(_STEPS), 1), _STEPS)
     if mode == "RGB":
         colors = bytes(value for color in product(_STEPS, repeat=3) for value in color)
         probe = Image.frombytes("RGB", (len(colors) // 3, 1), colors)
+
     before, after = probe.convert("RGB").tobytes(), transform.apply(probe).tobytes()
     return all(abs(one - other) <= _SAME_LEVELS for one, other in zip(before, after, strict=True))

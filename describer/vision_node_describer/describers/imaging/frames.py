@@ -13,7 +13,8 @@ MAX_PIXELS_LOOKED_AT = 100_000_000
 """Decoded in search of a frame, in all: about a second."""
 
 _BLANK_LEVELS = 8
-"""Of 255. A frame whose colors differ by no more looks empty: noise of a codec, the first step of a fade."""
+"""Of 255. A frame whose colors differ by no more looks empty: noise of a codec, the first step of a
+fade."""
 
 _VISIBLE_ALPHA = 128
 
@@ -32,8 +33,10 @@ def visible_frame(file: ImageFile.ImageFile, frames: int) -> int | None:
         except (EOFError, OSError, SyntaxError, ValueError, RuntimeError, struct.error):
             # A later frame that is damaged: what comes before it is all there is.
             return None
+
         if shows_something(file):
             return index
+
     return None
 
 

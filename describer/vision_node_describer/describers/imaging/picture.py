@@ -42,8 +42,8 @@ MAX_SIDE = 100_000
 """Pixels. JPEG, WebP and GIF allow 65,535; a longer strip shows nothing once it is reduced."""
 
 _AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
-"""Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT), which Pillow
-can't change. The other formats allow less, or their decoders have no such limit."""
+"""Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT),
+which Pillow can't change. The other formats allow less, or their decoders have no such limit."""
 
 _BYTES_PER_PIXEL = {
     "JPEG": 4,
@@ -55,11 +55,12 @@ _BYTES_PER_PIXEL = {
     "HEIC": 10,
     "TIFF": 10,
 }
-"""Measured with 36 to 100 megapixels (JPEG: progressive, 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP: 16.3;
-HEIC: 7.1; TIFF: 4.3, of fractions 9.1), rounded up."""
+"""Measured with 36 to 100 megapixels (JPEG: progressive, 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP:
+16.3; HEIC: 7.1; TIFF: 4.3, of fractions 9.1), rounded up."""
 
 _MOVING_BYTES_PER_PIXEL = {"PNG": 10, "GIF": 14}
-"""Of animations whose first frame is blank, for which a second one is laid on it: measured 8.9 and 13.0."""
+"""Of animations whose first frame is blank, for which a second one is laid on it: measured 8.9 and
+13.0."""
 
 _FILE_COPIES = 2
 """Of a PNG without its notes, or a file whose missing bytes are filled in."""
@@ -78,8 +79,8 @@ _TIFF_BITS = 258
 def limit_pixels(most: int) -> None:
     """Refuse images of more pixels (width × height) from now on, in the whole process.
 
-    This sets Pillow's own limit, so that there is only one. Above it Pillow warns, which the filter below
-    turns into an error; above twice the limit Pillow itself refuses.
+    This sets Pillow's own limit, so that there is only one. Above it Pillow warns, which the filter
+    below turns into an error; above twice the limit Pillow itself refuses.
     """
     Image.MAX_IMAGE_PIXELS = most
 
@@ -145,6 +146,7 @@ class OpenedPicture:
         self.file.draft(None, smallest)
         if self.intact:
             return decode_what_is_there(self.file, self.intact)
+
         self.file.load()
         return self.file
 
@@ -155,10 +157,12 @@ def decoding_bytes(image: bytes) -> int:
         header = read_header(image)
     except DescribeError:
         return 0
+
     kind = header.kind
     per_pixel = _BYTES_PER_PIXEL[kind.name]
     if kind.name in _MOVING_BYTES_PER_PIXEL and count_frames(image, kind, most=2).frames > 1:
         per_pixel = _MOVING_BYTES_PER_PIXEL[kind.name]
+
     return header.width * header.height * per_pixel + _FILE_COPIES * len(image)
 
 
@@ -203,6 +207,7 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
     """
     if not image:
         raise DescribeError(Reason.IMAGE_UNREADABLE, "the file is empty; upload it again")
+
     header = read_header(image)
     kind = header.kind
     _check_size(header.width, header.height)
@@ -226,6 +231,7 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
             found = visible_frame(file, animation.frames)
             file = file if found is not None else stack.enter_context(_open(data, kind))
             frame = found or 0
+
         yield OpenedPicture(kind, file, mode, size, exif, animation, frame, intact)
 
 
@@ -246,11 +252,18 @@ def _plugin(kind: Format) -> str:
     """Return Pillow's name of a format; load what reads the rarer ones, which no start has to wait for."""
     if kind is HEIC:
         # One core per picture, as for AVIF. Thumbnails and depth maps are not looked at.
-        settings = {"decode_threads": 1, "thumbnails": False, "depth_images": False, "aux_images": False}
+        settings = {
+            "decode_threads": 1,
+            "thumbnails": False,
+            "depth_images": False,
+            "aux_images": False,
+        }
         import_module("pi_heif").register_heif_opener(**settings)
         return "HEIF"
+
     if kind is TIFF:
         import_module("PIL.TiffImagePlugin")
+
     return kind.name
 
 
@@ -287,7 +300,11 @@ def _max_pixels() -> int:
 
 def _in_words(pixels: int) -> str:
     """Return a number of pixels in megapixels if that is exact, otherwise in pixels."""
-    return f"{pixels:,} pixels" if pixels < 1_000_000 or pixels % 100_000 else f"{pixels / 1e6:g} megapixels"
+    return (
+        f"{pixels:,} pixels"
+        if pixels < 1_000_000 or pixels % 100_000
+        else f"{pixels / 1e6:g} megapixels"
+    )
 
 
 def _check_size(width: int, height: int) -> None:
@@ -310,14 +327,17 @@ def _check_avif(width: int, height: int) -> None:
 
 
 def _check_scans(image: bytes) -> None:
-    # In entropy-coded data only 00 or a restart marker follows FF: this counts little else. Behind the
-    # picture's end there may be a video.
+    # In entropy-coded data only 00 or a restart marker follows FF: this counts little else. Behind
+    # the picture's end there may be a video.
     start = read_jpeg_header(image).scan_at or 0
     end = image.find(b"\xff\xd9", start)
     scans = image.count(b"\xff\xda", start, end if end >= 0 else len(image))
+
     if scans > MAX_SCANS:
         what = f"the JPEG file has {scans} scans, more than {MAX_SCANS}"
-        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; save it again with fewer and submit that")
+        raise DescribeError(
+            Reason.IMAGE_TOO_LARGE, f"{what}; save it again with fewer and submit that"
+        )
 
 
 def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
@@ -338,6 +358,7 @@ def _bits(image: bytes, opened: OpenedPicture) -> int:
         return int(opened.file.info.get("bit_depth", 8))
     if kind is TIFF:
         return int(getattr(opened.file, "tag_v2", {}).get(_TIFF_BITS, (1,))[0])
+
     return 1 if mode == "1" else 8
 
 

@@ -52,6 +52,7 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
     profile = picture.info.get("icc_profile")
     if picture.mode in ("I", "F"):
         picture = _stretched(picture)
+
     width, height = picture.size
     if factor == 1:
         return to_srgb(_as_seen(picture), profile).convert("RGBA")
@@ -62,6 +63,7 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
         # Averages weighted by alpha: what is invisible colors nothing.
         averaged = to_srgb(tile.reduce(factor), profile)
         small.paste(averaged.convert("RGBA"), (box[0] // factor, box[1] // factor))
+
     return small
 
 
@@ -78,6 +80,7 @@ def _as_seen(picture: Image.Image) -> Image.Image:
     """Return the picture in a mode of 8 bits that can be averaged."""
     if picture.mode != "I;16" and picture.mode.startswith("I;16"):
         picture = picture.convert("I")  # Pillow computes with one order of bytes only
+
     if picture.mode in ("I;16", "I"):
         return picture.point(lambda value: value / 257).convert("L")
     if picture.has_transparency_data and picture.mode not in ("LA", "RGBA"):
@@ -86,6 +89,7 @@ def _as_seen(picture: Image.Image) -> Image.Image:
         return picture
     if picture.mode == "LAB":
         return lab_to_rgb(picture)
+
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
@@ -101,8 +105,8 @@ def _stretched(picture: Image.Image) -> Image.Image:
 def _range(picture: Image.Image) -> tuple[float, float]:
     """Return the least and the greatest value that count.
 
-    Maps and measurements mark pixels without a value by NaN, infinity or the least number of the type: a few
-    of them would turn all others black or white.
+    Maps and measurements mark pixels without a value by NaN, infinity or the least number of the
+    type: a few of them would turn all others black or white.
     """
     size = (min(picture.width, _SAMPLE_SIDE), min(picture.height, _SAMPLE_SIDE))
     sample = picture.resize(size, Image.Resampling.NEAREST)
@@ -110,5 +114,6 @@ def _range(picture: Image.Image) -> tuple[float, float]:
     values = sorted(value for value in numbers if math.isfinite(value) and abs(value) < _NO_VALUE)
     if not values:
         return 0.0, 0.0
+
     outliers = len(values) // _OUTLIERS
     return values[outliers], values[-1 - outliers]

@@ -1,6 +1,7 @@
 """Takes from a PNG file what its picture needs: notes of any size, damaged or hostile, are left out.
 
-Pillow reads all of them, and refuses the whole file for one that is too large or has a wrong checksum.
+Pillow reads all of them, and refuses the whole file for one that is too large or has a wrong
+checksum.
 """
 
 import struct
@@ -30,8 +31,8 @@ _SMALLEST = {b"tRNS": 1, b"acTL": 8}
 def without_notes(image: bytes) -> bytes:
     """Return the file with its picture, color profile, EXIF and animation, and nothing else.
 
-    The file itself if there is nothing else: most have nothing, and a copy of each would cost a fifth of its
-    decoding. A last chunk that the file ends in stays as far as it goes.
+    The file itself if there is nothing else: most have nothing, and a copy of each would cost a
+    fifth of its decoding. A last chunk that the file ends in stays as far as it goes.
 
     Raises:
         BrokenFileError: the checksum of a chunk that the picture needs is wrong.
@@ -45,8 +46,10 @@ def without_notes(image: bytes) -> bytes:
             kept.append(chunk)
         else:
             dropped = True
+
         if name == b"IEND":
             break
+
     return b"".join(kept) if dropped else image
 
 
@@ -59,6 +62,7 @@ def _chunks(image: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         length, name = struct.unpack_from(">L4s", image, at)
         yield name, image[at : at + 12 + length]
         at += 12 + length
+
     raise BrokenFileError(f"it has more than {MAX_CHUNKS} chunks")
 
 
@@ -81,7 +85,9 @@ def _is_sound(name: bytes, chunk: memoryview) -> bool:
 
     length = len(chunk) - 12
     fits = _SMALLEST.get(name, 0) <= length <= _MAX_BYTES.get(name, length)
-    return fits and _has_right_checksum(chunk) and (name != b"iCCP" or _is_profile(bytes(chunk[8:-4])))
+    return (
+        fits and _has_right_checksum(chunk) and (name != b"iCCP" or _is_profile(bytes(chunk[8:-4])))
+    )
 
 
 def _is_profile(data: bytes) -> bool:

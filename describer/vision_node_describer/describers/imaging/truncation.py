@@ -1,8 +1,8 @@
 """Files that end too early: whether a file does, and how much of its picture is there.
 
-What is missing is filled in twice, with different bytes. Rows that come out the same both times do not
-depend on the filling, so they are there; the others are left out. That asks nothing of a decoder but to
-decode, and holds for every format.
+What is missing is filled in twice, with different bytes. Rows that come out the same both times do
+not depend on the filling, so they are there; the others are left out. That asks nothing of a
+decoder but to decode, and holds for every format.
 """
 
 import random
@@ -38,10 +38,12 @@ _MOST_ROWS = 20_000
 _ENOUGH_FILLINGS = 2
 
 _SURVEY_SIDE = 256
-"""Pixels of the shorter side at which a JPEG is decoded to find its rows: 8 times fewer, 10 times faster."""
+"""Pixels of the shorter side at which a JPEG is decoded to find its rows: 8 times fewer, 10 times
+faster."""
 
 _PADDING_BYTES = 4096
-"""Zeros at a JPEG's end that are padding; fewer may be pixels: those of a plain ground can be all zeros."""
+"""Zeros at a JPEG's end that are padding; fewer may be pixels: those of a plain ground can be all
+zeros."""
 
 _LONG_BMP_HEADER = 40
 """Bytes of the first header whose sizes have 32 bits (BITMAPINFOHEADER)."""
@@ -66,7 +68,8 @@ class Intact:
     bottom: float = 1.0
     """First row, and the one behind the last, as shares of the height."""
     every_second: bool = False
-    """Whether only rows 0, 2, 4 … are there: of an interlaced PNG or GIF, whose last pass has the others."""
+    """Whether only rows 0, 2, 4 … are there: of an interlaced PNG or GIF, whose last pass has the
+    others."""
 
 
 def ends_early(image: bytes, kind: Format, animation: Animation | None = None) -> bool:
@@ -108,11 +111,13 @@ def intact_part(image: bytes, kind: Format, open_file: Open) -> Intact:
     found = _surveys(image, kind, open_file)
     if len(found) < _ENOUGH_FILLINGS:
         raise damaged(kind, "it ends too early for its format")
+
     (_, one), (filling, other) = found
     intact = _same_rows(one, other, filling, upwards=kind is BMP and _is_upwards(image))
     share = intact.bottom - intact.top
     if share < LEAST_SHARE:
         raise _too_little(kind, share)
+
     return intact
 
 
@@ -122,14 +127,17 @@ def completed(image: bytes, kind: Format, filling: int | None) -> bytes:
     PNG and GIF stay as they are: Pillow keeps what it has decoded of them.
     """
     if kind is JPEG:
-        # An interrupted transfer may leave a file of full size; half a marker would swallow what follows.
+        # An interrupted transfer may leave a file of full size; half a marker would swallow what
+        # follows.
         data = image.rstrip(b"\0")
         there = (data if len(image) - len(data) >= _PADDING_BYTES else image).rstrip(b"\xff")
         return there + _filler(filling, len(there)).translate(_NO_MARKERS) + _END_OF_JPEG
+
     if kind is WEBP:
         return _completed_webp(image, filling)
     if kind in (PNG, GIF):
         return image
+
     missing = max(0, _declared_length(image, kind) - len(image))
     return image + _filler(filling, min(missing, len(image)))
 
@@ -139,11 +147,16 @@ def decode_what_is_there(file: ImageFile.ImageFile, intact: Intact) -> Image.Ima
     _decode(file, 0)
     height = file.height
     top, bottom = round(intact.top * height), max(1, round(intact.bottom * height))
+
     if intact.every_second:
-        half = file.transform((file.width, -(-height // 2)), Image.Transform.AFFINE, (1, 0, 0, 0, 2, 0))
+        half = file.transform(
+            (file.width, -(-height // 2)), Image.Transform.AFFINE, (1, 0, 0, 0, 2, 0)
+        )
         return half.resize(file.size, Image.Resampling.NEAREST)
+
     if (top, bottom) == (0, height):
         return file
+
     return file.crop((0, top, file.width, bottom))
 
 
@@ -176,6 +189,7 @@ def _declared_length(image: bytes, kind: Format) -> int:
         return _bmp_length(image)
     if kind is TIFF:
         return _tiff_length(image)
+
     return len(image)
 
 
@@ -187,6 +201,7 @@ def _bmp_length(image: bytes) -> int:
         compression = 0
     else:
         width, height, _, bits, compression = struct.unpack_from("<llHHL", image, 18)
+
     run_lengths = compression in (1, 2)
     rows = 0 if run_lengths else abs(height) * (-(-width * bits // 32) * 4)
     return int(offset + rows)
@@ -213,7 +228,8 @@ def _filler(filling: int | None, length: int) -> bytes:
 def _completed_webp(image: bytes, filling: int | None) -> bytes:
     """Return a WebP of its whole frames, or a still one whose last chunk is filled in beyond its end.
 
-    Beyond, because filling uses up more bytes than the picture did, and the decoder refuses what is short.
+    Beyond, because filling uses up more bytes than the picture did, and the decoder refuses what is
+    short.
     """
     at = 12
     while at + 8 <= len(image):
@@ -224,10 +240,12 @@ def _completed_webp(image: bytes, filling: int | None) -> bytes:
 
     if filling is None or at + 8 > len(image):
         return image[:4] + struct.pack("<L", at - 8) + image[8:at]
+
     there = image[at + 8 :]
     data = there + _filler(filling, length - len(there) + len(image))
     data += bytes(len(data) % 2)
     chunk: bytes = name + struct.pack("<L", len(data)) + data
+
     return image[:4] + struct.pack("<L", at + len(chunk) - 8) + image[8:at] + chunk
 
 
@@ -236,12 +254,15 @@ def _surveys(image: bytes, kind: Format, open_file: Open) -> list[tuple[int, lis
     found = []
     for filling in range(_FILLINGS):
         rows = _survey(
-            _opaque_gif(image) if kind is GIF else completed(image, kind, filling), filling, open_file
+            _opaque_gif(image) if kind is GIF else completed(image, kind, filling),
+            filling,
+            open_file,
         )
         if rows:
             found.append((filling, rows))
         if len(found) == _ENOUGH_FILLINGS:
             break
+
     return found
 
 
@@ -268,6 +289,7 @@ def _decode(file: ImageFile.ImageFile, ground: int) -> bool:
             decoded = bool(file.tile)
             file.tile = []  # what is decoded by now is all there is
             return decoded
+
     return True
 
 

@@ -50,11 +50,13 @@ def look_at(small: Image.Image) -> Looks:
     alpha = small.getchannel("A")
     opacity = alpha.histogram()
     seen = small.convert("RGB")
+
     if opacity[255] < sum(opacity):
         visible = alpha.point([0] * _VISIBLE + [255] * (256 - _VISIBLE))
         seen = Image.composite(seen, Image.new("RGB", small.size, "white"), visible)
         small = Image.merge("RGBA", (*seen.split(), visible))
         alpha = visible
+
     luma = seen.convert("L")
     brightness, contrast = _light(luma.histogram(alpha))
     return Looks(
@@ -84,12 +86,14 @@ def _kind(luma: Image.Image, seen: Image.Image) -> Kind:
     width, height = luma.size
     if min(width, height) < 3:
         return "graphic"
+
     curvature = luma.filter(_CURVATURE).crop((1, 1, width - 1, height - 1)).histogram()
     flat, nearly, calm = (_within(curvature, levels) for levels in (0, _NEARLY, _CALM))
     if calm >= _LEAST_CALM:
         return "graphic"
     if flat < _LEAST_FLAT or flat < _LEAST_EXACTLY_FLAT * nearly:
         return "photograph"
+
     few = int(_MOST_COLORS_PER_PIXEL * (1 - flat) * width * height) + 1
     return "photograph" if seen.getcolors(few) is None else "graphic"
 

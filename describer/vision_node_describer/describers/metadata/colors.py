@@ -75,6 +75,7 @@ def dominant_colors(picture: Image.Image) -> list[Color]:
             total[1] += count * red
             total[2] += count * green
             total[3] += count * blue
+
     visible = sum(total[0] for total in sums.values())
     largest = sorted(sums.items(), key=lambda item: item[1][0], reverse=True)[:MAX_COLORS]
     colors = [Color(name, _hex(total), 100 * total[0] // visible) for name, total in largest]
@@ -104,7 +105,9 @@ def _name_of(red: int, green: int, blue: int) -> str:
 def _distance(one: Lab, other: Lab) -> float:
     """Return the squared distance, lightness counting less: dark green is green before dark."""
     return (
-        (_LIGHTNESS_WEIGHT * (one[0] - other[0])) ** 2 + (one[1] - other[1]) ** 2 + (one[2] - other[2]) ** 2
+        (_LIGHTNESS_WEIGHT * (one[0] - other[0])) ** 2
+        + (one[1] - other[1]) ** 2
+        + (one[2] - other[2]) ** 2
     )
 
 
@@ -117,6 +120,7 @@ def _oklab(red: int, green: int, blue: int) -> Lab:
     long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
     medium = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
     short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
+
     return (
         0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
         1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
@@ -129,4 +133,6 @@ def _linear(value: float) -> float:
     return value / 12.92 if value <= _LINEAR_BELOW else ((value + 0.055) / 1.055) ** 2.4
 
 
-_ANCHORS = [(name, _oklab(*bytes.fromhex(shade))) for name, shades in _SHADES.items() for shade in shades]
+_ANCHORS = [
+    (name, _oklab(*bytes.fromhex(shade))) for name, shades in _SHADES.items() for shade in shades
+]

@@ -44,10 +44,12 @@ def read_exif(block: bytes | None) -> Exif:
     """Read an EXIF block, with or without its `Exif` header. Rubbish reads as nothing at all."""
     if not block:
         return Exif()
+
     try:
         tags = _tags(block.removeprefix(b"Exif\0\0"))
     except (struct.error, ValueError):
         return Exif()
+
     orientation = tags.get(_ORIENTATION)
     return Exif(
         orientation=_known(orientation),
@@ -67,11 +69,13 @@ def _tags(tiff: bytes) -> _Tags:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         raise ValueError("not a TIFF header")
+
     (offset,) = struct.unpack_from(order + "L", tiff, 4)
     tags = _directory(tiff, order, offset)
     pointer = tags.get(_EXIF_POINTER)
     if isinstance(pointer, int):
         tags = _directory(tiff, order, pointer) | tags
+
     return tags
 
 
@@ -80,6 +84,7 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
     tags: _Tags = {}
     if offset + 2 > len(tiff):
         return tags
+
     (count,) = struct.unpack_from(order + "H", tiff, offset)
     for index in range(min(count, _MAX_ENTRIES)):
         at = offset + 2 + 12 * index
@@ -94,6 +99,7 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
         start = at + 8 if fits else struct.unpack_from(order + "L", tiff, at + 8)[0]
         if start + size <= len(tiff):
             tags.setdefault(tag, _value(tiff[start : start + size], kind, order))
+
     return tags
 
 

@@ -140,7 +140,9 @@ def _file_values(facts: Facts) -> dict[str, JsonValue]:
 def _looks_values(facts: Facts) -> dict[str, JsonValue]:
     looks, animation = facts.looks, facts.picture.animation
     return {
-        "colors": [{"name": color.name, "hex": color.hex, "share": color.share} for color in looks.colors],
+        "colors": [
+            {"name": color.name, "hex": color.hex, "share": color.share} for color in looks.colors
+        ],
         "brightness": looks.brightness,
         "contrast": looks.contrast,
         "kind": facts.kind,

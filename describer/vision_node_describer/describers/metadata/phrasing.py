@@ -58,25 +58,36 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Format", picture.kind.name
     if picture.intact:
         yield TRUNCATED_LABEL, truncation(picture.intact)
+
     yield "Color mode", _color_mode(facts)
     yield "Orientation", _orientation(facts)
     if facts.aspect_ratio:
         yield "Aspect ratio", facts.aspect_ratio
+
     yield "File size", file_size(facts.size_bytes)
     if looks.colors:
         yield "Colors", ", ".join(f"{color.name} {color.share} %" for color in looks.colors)
+
     if looks.brightness is not None and looks.contrast is not None:
         yield "Brightness", word_for(looks.brightness, _BRIGHTNESS)
         yield "Contrast", word_for(looks.contrast, _CONTRAST)
+
     yield "Kind", facts.kind
     if picture.animation.frames > 1:
         yield "Animation", _animation(picture.animation, picture.frame)
+
     if picture.pages > 1:
-        yield "Pages", f"{picture.pages}{_or_more(picture.pages, MAX_PAGES)} (the first is described)"
+        yield (
+            "Pages",
+            f"{picture.pages}{_or_more(picture.pages, MAX_PAGES)} (the first is described)",
+        )
+
     if facts.transparent:
         yield "Transparency", f"{max(1, round(100 * looks.transparent_share))} %"
+
     if picture.exif.camera:
         yield "Camera", picture.exif.camera
+
     if picture.exif.taken:
         yield "Taken", picture.exif.taken.isoformat(sep=" ")
 
@@ -104,7 +115,9 @@ def _or_more(number: int, most: int) -> str:
 def truncation(intact: Intact) -> str:
     """Return what is said of a file that ends too early."""
     share = intact.bottom - intact.top
-    what = "what is there" if share > _NEARLY_ALL else f"the {share:.0%} of the picture that is there"
+    what = (
+        "what is there" if share > _NEARLY_ALL else f"the {share:.0%} of the picture that is there"
+    )
     return f"the file ends too early; {what} is described"
 
 
@@ -145,6 +158,7 @@ def caption(facts: Facts) -> str:
     day = f", taken on {exif.taken:%Y-%m-%d}" if exif.taken else ""
     if camera and day:
         day = day.replace(", taken", "")
+
     return f"{start}{camera}{day}."
 
 

@@ -34,8 +34,11 @@ class Ocr(Describer):
             header = read_header(image)
         except DescribeError:
             return 0
+
         pixels = reading_pixels(header.width, header.height)
-        return _LIBRARIES_BYTES + decoding_bytes(image) + reading_bytes(pixels) + engine_bytes(pixels)
+        return (
+            _LIBRARIES_BYTES + decoding_bytes(image) + reading_bytes(pixels) + engine_bytes(pixels)
+        )
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file, in English; its text stays in its own language.
@@ -50,6 +53,7 @@ class Ocr(Describer):
         said = {"Text": quoted(text) if text else "none found"}
         if language:
             said["Language of the text"] = language.tag
+
         return Description(
             description=describe_in_lines(facts, options.max_length, first=said),
             alt=alt_of(text) if text else alt_text(facts),
@@ -65,4 +69,6 @@ class Ocr(Describer):
         picture, factor = readable(image, facts)
         if picture is None:
             return []
-        return reading_order([line.times(factor) for line in trusted(read_turned(self._engine, picture))])
+        return reading_order(
+            [line.times(factor) for line in trusted(read_turned(self._engine, picture))]
+        )

@@ -1,6 +1,7 @@
 """Finds and reads lines of text with the models that rapidocr's wheel carries: no network, no file written.
 
-The options are the fastest and smallest that read the same words; docs/describers/ocr.md has the figures.
+The options are the fastest and smallest that read the same words; docs/describers/ocr.md has the
+figures.
 """
 
 from dataclasses import dataclass, replace
@@ -96,10 +97,12 @@ def _parts(line: Any) -> list[Any]:
     height, width = line.shape[:2]
     if width <= _LONGEST_LINE * height:
         return [line]
+
     first = width // 2 - _CUT_WITHIN * height
     middle = line[:, first : first + 2 * _CUT_WITHIN * height]
     seen = cv2.blur(middle.std(axis=(0, 2)).reshape(1, -1), (max(1, height // 4), 1))
     cut = first + int(seen.argmin())
+
     return [*_parts(line[:, :cut]), *_parts(line[:, cut:])]
 
 
@@ -107,12 +110,14 @@ def _session(model: str) -> onnxruntime.InferenceSession:
     """Load a model for one core; given none, rapidocr would make its own, and download what it misses."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # A plan for each shape seen would be kept, and the arena for it: 190 MB more after a page of text.
+    # A plan for each shape seen would be kept, and the arena for it: 190 MB more after a page of
+    # text.
     options.enable_mem_pattern = False
     # glibc, without the arena, takes a third longer on a page, for 90 MB less.
     options.enable_cpu_mem_arena = True
     options.log_severity_level = 4
     path = Path(rapidocr.__file__).parent / "models" / model
+
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -125,10 +130,13 @@ class Engine:
         for part, model in _MODELS.items():
             settings = {**self._reader.cfg[part], "session": _session(model)}
             self._reader.cfg[part] = OmegaConf.create(settings, flags={"allow_objects": True})
+
         self._lock = Lock()
         empty = Image.new("RGB", (64, 48))
         self._reader(empty, use_det=True)
-        self._reader(empty, use_det=False)  # with nothing found, it would load the other at the first line
+        self._reader(
+            empty, use_det=False
+        )  # with nothing found, it would load the other at the first line
 
     def read(self, picture: Image.Image) -> list[Line]:
         """Return the lines of an RGB picture, uncertain ones among them, in no order."""
@@ -137,8 +145,10 @@ class Engine:
         with self._lock:
             self._reader.text_det.limit_side_len = scale * max(width, height)
             found = self._reader(picture, use_det=True)
+
         if found.boxes is None:
             return []
+
         return [
             Line(text, float(score), tuple((float(x), float(y)) for x, y in box))
             for box, text, score in zip(found.boxes, found.txts, found.scores, strict=True)

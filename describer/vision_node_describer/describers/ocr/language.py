@@ -26,4 +26,8 @@ class Languages:
     def identify(self, text: str) -> Language | None:
         """Return the text's language; None where that would be a guess."""
         tag, probability = self._identifier.classify(text)
-        return Language(tag, round(float(probability), 2)) if probability >= _LEAST_PROBABILITY else None
+        return (
+            Language(tag, round(float(probability), 2))
+            if probability >= _LEAST_PROBABILITY
+            else None
+        )

@@ -38,7 +38,9 @@ def _least(text: str) -> float:
 
 def printable(text: str) -> str:
     """Return one line of visible characters: no control, format or private ones (Unicode's C categories)."""
-    visible = (" " if category(character)[0] in "CZ" else character for character in normalize("NFC", text))
+    visible = (
+        " " if category(character)[0] in "CZ" else character for character in normalize("NFC", text)
+    )
     return " ".join("".join(visible).split())
 
 
@@ -58,8 +60,10 @@ def lines_to_json(rows: list[list[Line]], language: Language | None) -> dict[str
     }
     if lines:
         facts["confidence"] = round(confidence(lines), 2)
+
     if language:
         facts |= {"language": language.tag, "languageConfidence": language.probability}
+
     return facts
 
 

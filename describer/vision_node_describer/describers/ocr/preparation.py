@@ -16,7 +16,8 @@ _MIN_SIDE = 8
 """Pixels: no letter is lower."""
 
 _BYTES_PER_PIXEL = 20
-"""Coefficients of a JPEG; RGBA before and after averaging; RGB, turned, as array, with colours swapped."""
+"""Coefficients of a JPEG; RGBA before and after averaging; RGB, turned, as array, with colours
+swapped."""
 
 
 def _factor(width: int, height: int) -> int:
@@ -47,8 +48,12 @@ def readable(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
     factor = _factor(stored.width, stored.height)
     if min(stored.width, stored.height) < _MIN_SIDE * factor:
         return None, factor
+
     with open_picture(image) as opened:
-        picture = _in_place(_opaque(reduced(opened.decode(opened.size), factor), facts), opened, factor)
+        picture = _in_place(
+            _opaque(reduced(opened.decode(opened.size), factor), facts), opened, factor
+        )
+
     return turned_upright(picture, stored.exif.orientation), factor
 
 
@@ -66,6 +71,8 @@ def _opaque(picture: Image.Image, facts: Facts) -> Image.Image:
     """Lay the picture on what its visible part stands out from: light text may have a clear ground."""
     if not facts.transparent:
         return picture.convert("RGB")
-    ground = Image.new("RGB", picture.size, "black" if (facts.looks.brightness or 0) > 0.5 else "white")
+    ground = Image.new(
+        "RGB", picture.size, "black" if (facts.looks.brightness or 0) > 0.5 else "white"
+    )
     ground.paste(picture, mask=picture.getchannel("A"))
     return ground

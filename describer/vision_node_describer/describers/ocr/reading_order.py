@@ -11,8 +11,8 @@ _GUTTER = 1.0
 """In heights of a line: columns stand at least so far apart, words closer."""
 
 _PROSE = 8.0
-"""In heights of a line: how wide the median line of a column is at least. Cells of a table are narrower, and
-are read across."""
+"""In heights of a line: how wide the median line of a column is at least. Cells of a table are
+narrower, and are read across."""
 
 _SAME_ROW = 0.5
 """In heights of a line: how far apart the middles of a row's parts are at most."""
@@ -41,11 +41,13 @@ def reading_order(lines: Sequence[Line]) -> list[list[Line]]:
     """Return rows; columns of prose one after the other, the cells of a table together with their row."""
     if not lines:
         return []
+
     # The sum of the lines as arrows: long ones know the text's direction best.
     across = sum(line.corners[1][0] - line.corners[0][0] for line in lines)
     down = sum(line.corners[1][1] - line.corners[0][1] for line in lines)
     placed = [_level(line, atan2(down, across)) for line in lines]
     height = median(place.bottom - place.top for place in placed)
+
     return [[place.line for place in row] for row in _read(_rows(placed, height), height)]
 
 
@@ -76,6 +78,7 @@ def _read(rows: list[_Row], height: float) -> Iterator[_Row]:
                 yield from _read(_rows(column, height), height)
         else:
             yield from rows[:count]
+
         rows = rows[count:]
 
 
@@ -104,13 +107,16 @@ def _united(spans: list[_Span], least: float) -> list[_Span]:
 def _columns(places: list[_Placed], spans: list[_Span], height: float) -> list[list[_Placed]]:
     """Part the places by spans; what is no column of prose goes with its neighbour."""
     while len(spans) > 1:
-        columns = [[place for place in places if left <= place.left <= right] for left, right in spans]
+        columns = [
+            [place for place in places if left <= place.left <= right] for left, right in spans
+        ]
         cells = [index for index, column in enumerate(columns) if not _is_prose(column, height)]
         if not cells:
             return columns
         beside = [index for index in (cells[0] - 1, cells[0]) if 0 <= index < len(spans) - 1]
         nearer = min(beside, key=lambda index: spans[index + 1][0] - spans[index][1])
         spans = [*spans[:nearer], (spans[nearer][0], spans[nearer + 1][1]), *spans[nearer + 2 :]]
+
     return [places]
 
 

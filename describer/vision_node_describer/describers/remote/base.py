@@ -26,7 +26,9 @@ _PATIENCE = 0.5
 class ProviderOptions(BaseModel):
     """What a Describer's `options` may hold; each describer has its own fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True
+    )
 
     @classmethod
     def of(cls: type[O], setup: Setup) -> O:
@@ -39,7 +41,9 @@ class ProviderOptions(BaseModel):
             return cls.model_validate(dict(setup.options))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise DescribeError(Reason.OPTIONS_INVALID, f"the Describer's options: {wrong}") from error
+            raise DescribeError(
+                Reason.OPTIONS_INVALID, f"the Describer's options: {wrong}"
+            ) from error
 
 
 def host_of(url: str, name: str) -> str:
@@ -53,9 +57,11 @@ def host_of(url: str, name: str) -> str:
         _ = parts.port  # raises for one that is no number
     except ValueError:
         parts = urlsplit("")
+
     if parts.scheme not in ("http", "https") or not parts.hostname:
         message = f"{name} is no address such as http://ollama.default.svc:11434/v1"
         raise DescribeError(Reason.OPTIONS_INVALID, message)
+
     return parts.hostname
 
 
@@ -75,13 +81,15 @@ class Asking(Remote[Upload]):
         """Return what `request` answers, which is told how many seconds it has.
 
         Raises:
-            DescribeError: what the request raises; RateLimited without a request while it wants none;
+            DescribeError: what the request raises; RateLimited without a request while it wants
+            none;
                 ProviderUnavailable when the time is over.
         """
         seconds = self._seconds
         end = asyncio.get_running_loop().time() + seconds
         await self._gate.wait(seconds * _PATIENCE)
         left = end - asyncio.get_running_loop().time()
+
         try:
             async with asyncio.timeout(left):
                 return await request(left)

@@ -29,7 +29,9 @@ class BoundedClient(httpx2.AsyncClient):
         super().__init__(limits=kept, follow_redirects=False, trust_env=trust_env)
         self._most_bytes = most_bytes
 
-    async def send(self, request: httpx2.Request, *, stream: bool = False, **how: Any) -> httpx2.Response:  # noqa: ARG002
+    async def send(
+        self, request: httpx2.Request, *, stream: bool = False, **how: Any
+    ) -> httpx2.Response:
         """Send a request and return its answer, which has been read.
 
         Raises:
@@ -41,9 +43,13 @@ class BoundedClient(httpx2.AsyncClient):
             body = await self._read(response)
         finally:
             await response.aclose()
+
         headers = [
-            (name, value) for name, value in response.headers.multi_items() if name not in _NO_LONGER_TRUE
+            (name, value)
+            for name, value in response.headers.multi_items()
+            if name not in _NO_LONGER_TRUE
         ]
+
         return httpx2.Response(
             response.status_code,
             headers=headers,

@@ -21,7 +21,12 @@ _MAX_PARTS = 32
 
 _CODES = {
     Reason.QUOTA_EXHAUSTED: {
-        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "budget_exceeded"),
+        *(
+            "insufficient_quota",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+            "budget_exceeded",
+        ),
         *("insufficient_balance", "exceeded_current_quota_error", "quota_exceeded"),
     },
     Reason.MODEL_NOT_FOUND: {"model_not_found", "deploymentnotfound", "model_not_available"},
@@ -42,7 +47,8 @@ _CODES = {
     },
     Reason.REQUEST_REFUSED: {"invalid_request_error", "invalid_argument"},
 }
-"""Of OpenAI (platform.openai.com/docs/guides/error-codes), Azure, Google (google.rpc.Code), DashScope."""
+"""Of OpenAI (platform.openai.com/docs/guides/error-codes), Azure, Google (google.rpc.Code),
+DashScope."""
 
 _SURE = (
     Reason.QUOTA_EXHAUSTED,
@@ -54,20 +60,32 @@ _SURE = (
 _SURE_WORDS = (
     (
         Reason.CREDENTIALS_REFUSED,
-        re.compile(r"api.?key.{0,20}(?:not valid|invalid)|(?:invalid|incorrect) api.?key", re.IGNORECASE),
+        re.compile(
+            r"api.?key.{0,20}(?:not valid|invalid)|(?:invalid|incorrect) api.?key", re.IGNORECASE
+        ),
     ),
     (
         Reason.CONTENT_REFUSED,
         re.compile(r"requires moderation|input was flagged|safety system", re.IGNORECASE),
     ),
 )
-"""What only the words tell: Gemini refuses a wrong key with 400, OpenRouter a flagged picture with 403."""
+"""What only the words tell: Gemini refuses a wrong key with 400, OpenRouter a flagged picture with
+403."""
 
 _WORDS = (
     (Reason.RATE_LIMITED, re.compile(r"rate.?limit|too many requests", re.IGNORECASE)),
-    (Reason.QUOTA_EXHAUSTED, re.compile(r"quota|insufficient (?:credit|balance|fund)", re.IGNORECASE)),
-    (Reason.CREDENTIALS_REFUSED, re.compile(r"unauthori[sz]ed|no auth|authentication", re.IGNORECASE)),
-    (Reason.MODEL_NOT_FOUND, re.compile(r"model.{0,200}(?:not (?:found|exist)|unknown)", re.IGNORECASE)),
+    (
+        Reason.QUOTA_EXHAUSTED,
+        re.compile(r"quota|insufficient (?:credit|balance|fund)", re.IGNORECASE),
+    ),
+    (
+        Reason.CREDENTIALS_REFUSED,
+        re.compile(r"unauthori[sz]ed|no auth|authentication", re.IGNORECASE),
+    ),
+    (
+        Reason.MODEL_NOT_FOUND,
+        re.compile(r"model.{0,200}(?:not (?:found|exist)|unknown)", re.IGNORECASE),
+    ),
     (Reason.CONTENT_REFUSED, re.compile(r"content (?:filter|policy|management)", re.IGNORECASE)),
 )
 """What is left where neither a status nor a code is given."""
@@ -81,9 +99,12 @@ _NO_SUCH_PAGE = re.compile(
 """How servers of this protocol say that they have nothing at a path; LM Studio does with HTTP 200."""
 
 _ABOUT_MODEL = re.compile(r"model|deployment|engine|endpoints? found", re.IGNORECASE)
-"""What a 404 speaks of that is none of an address; "endpoints" are OpenRouter's word for who has a model."""
+"""What a 404 speaks of that is none of an address; "endpoints" are OpenRouter's word for who has a
+model."""
 
-_SPEAKS_TLS = re.compile(r"HTTP request (?:was sent )?to (?:an )?HTTPS (?:port|server)", re.IGNORECASE)
+_SPEAKS_TLS = re.compile(
+    r"HTTP request (?:was sent )?to (?:an )?HTTPS (?:port|server)", re.IGNORECASE
+)
 """nginx and Go, to a request without TLS."""
 
 _STATUSES = {
@@ -122,8 +143,9 @@ class Failure:
 def failure_in(body: JsonValue) -> Failure | None:
     """Return the error that a body holds; None if it holds none.
 
-    Known shapes: OpenAI's `{"error": {…}}`, the same in a list (Gemini) or with text (Ollama), `{"object":
-    "error", …}` (vLLM), `{"detail": …}` (FastAPI), `{"errors": […]}` (Cloudflare), and a bare `message`.
+    Known shapes: OpenAI's `{"error": {…}}`, the same in a list (Gemini) or with text (Ollama),
+    `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI), `{"errors": […]}` (Cloudflare), and
+    a bare `message`.
     """
     parts = _errors_in(body)
     messages = [words for part in reversed(parts) if (words := _message_of(part))]
@@ -134,6 +156,7 @@ def failure_in(body: JsonValue) -> Failure | None:
     codes = [word for part in objects for name in _CODE_NAMES if (word := _word(part.get(name)))]
     details = [one for part in objects for one in _objects(part.get("details"))]
     metadata = [one for part in objects for one in _objects([part.get("metadata")])]
+
     return Failure(
         message=messages[0] if messages else next(iter(codes), ""),
         codes=frozenset((*codes, *(_word(one.get("reason")) for one in details))) - {""},
@@ -161,6 +184,7 @@ def reason_of(failure: Failure | None, status: int | None) -> Reason:
         return Reason.OPTIONS_INVALID
     if status:
         return _by_status(status)
+
     return _by_code(found, tuple(_CODES)) or _by_words(found, _WORDS) or Reason.PROVIDER_UNAVAILABLE
 
 
@@ -197,8 +221,13 @@ def _errors_in(body: JsonValue) -> list[JsonValue]:
         if not body:
             break
         parts.append(body)
-        names = [name for name in ("error", "errors", "detail") if isinstance(body, dict) and body.get(name)]
+        names = [
+            name
+            for name in ("error", "errors", "detail")
+            if isinstance(body, dict) and body.get(name)
+        ]
         body = body[names[0]] if names and isinstance(body, dict) else None
+
     return parts
 
 
@@ -208,8 +237,12 @@ def _message_of(part: JsonValue) -> str:
         return part
     if not isinstance(part, dict):
         return ""
-    words = next((word for name in ("message", "msg") if isinstance(word := part.get(name), str)), "")
+
+    words = next(
+        (word for name in ("message", "msg") if isinstance(word := part.get(name), str)), ""
+    )
     field = part.get("loc")
+
     return f"{'.'.join(map(str, field))}: {words}" if isinstance(field, list) else words
 
 
@@ -223,7 +256,11 @@ def _wait_in(details: Sequence[Object], metadata: Sequence[Object]) -> float | N
 
 
 def _objects(value: JsonValue) -> list[Object]:
-    return [one for one in value[:_MAX_PARTS] if isinstance(one, dict)] if isinstance(value, list) else []
+    return (
+        [one for one in value[:_MAX_PARTS] if isinstance(one, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def _word(value: JsonValue) -> str:

@@ -9,7 +9,8 @@ from vision_node_contract.models.description import Description, Options
 from .answers.normalize import shaped
 
 LIKELY = 0.75
-"""From this confidence on a label counts as likely, below as possible, and below POSSIBLE not at all."""
+"""From this confidence on a label counts as likely, below as possible, and below POSSIBLE not at
+all."""
 
 POSSIBLE = 0.5
 
@@ -37,7 +38,9 @@ class Findings:
     """In words, such as "likely violence"."""
 
 
-def describe_findings(found: Findings, options: Options, *, model: str, faces_most: int) -> Description:
+def describe_findings(
+    found: Findings, options: Options, *, model: str, faces_most: int
+) -> Description:
     """Return the findings as a Description, in English.
 
     Args:
@@ -57,6 +60,7 @@ def describe_findings(found: Findings, options: Options, *, model: str, faces_mo
         "language": "en",
     }
     description = shaped(said, options, model=model)
+
     return description.model_copy(update={"facts": _facts(found)})
 
 
@@ -65,15 +69,20 @@ def _lines(found: Findings, faces_most: int) -> Iterator[str]:
     doubtful = [label for label in found.labels if POSSIBLE <= label.confidence < LIKELY]
     if certain:
         yield f"Likely contains: {_shares(certain)}"
+
     if doubtful:
         yield f"Possibly contains: {_shares(doubtful)}"
+
     if found.faces:
         yield f"Faces: {_count(found.faces, faces_most)}"
+
     if found.text.strip():
         text = " ".join(found.text.split())
         yield f"Text: “{text[:_TEXT_CHARACTERS]}{'…' if len(text) > _TEXT_CHARACTERS else ''}”"
+
     if found.unsafe:
         yield f"May be unsafe: {', '.join(found.unsafe)}"
+
     if not (certain or doubtful or found.faces or found.text.strip() or found.unsafe):
         yield "Nothing was recognised"
 
@@ -107,7 +116,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _facts(found: Findings) -> dict[str, JsonValue]:
     return {
-        "labels": [{"name": label.name, "confidence": round(label.confidence, 3)} for label in found.labels],
+        "labels": [
+            {"name": label.name, "confidence": round(label.confidence, 3)} for label in found.labels
+        ],
         "faces": found.faces,
         "unsafe": list(found.unsafe),
     }

@@ -31,15 +31,19 @@ class Gate:
         """Wait until a request may start.
 
         Raises:
-            DescribeError: RateLimited: it would take longer than `patience` seconds. Better to say so than to
+            DescribeError: RateLimited: it would take longer than `patience` seconds. Better to say
+            so than to
                 hold the image until its attempt runs out of time.
         """
         end = self._clock() + patience
         # Again, because others may have been told meanwhile to stop.
         while (wait := self._closed_until - self._clock()) > 0:
             if self._closed_until > end:
-                message = f"the provider's rate limit leaves room for the next request in {wait:.1f} s"
+                message = (
+                    f"the provider's rate limit leaves room for the next request in {wait:.1f} s"
+                )
                 raise DescribeError(Reason.RATE_LIMITED, message, retry_after=wait)
+
             await self._sleep(wait)
 
     def hold(self, seconds: float | None) -> None:

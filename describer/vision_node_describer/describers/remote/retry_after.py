@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_WAIT_SECONDS = 3600.0
-"""A header that says more is a mistake, or a quota that is used up; either way somebody has to look."""
+"""A header that says more is a mistake, or a quota that is used up; either way somebody has to
+look."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -27,11 +28,13 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     """
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return bounded(milliseconds / 1000)
+
     value = headers.get("retry-after")
     if (seconds := _number(value)) is not None:
         return bounded(seconds)
     if value and (moment := http_date(value)):
         return bounded((moment - (now or datetime.now(UTC))).total_seconds())
+
     wait = exhausted(headers)
     return _until(headers.get("x-ratelimit-reset"), now) if wait is None else wait
 

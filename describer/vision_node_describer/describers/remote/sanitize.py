@@ -50,4 +50,7 @@ def said(text: str, *secrets: str | None) -> str:
 def _shown(character: str) -> bool:
     if character in "\n\t":
         return True
-    return unicodedata.category(character) not in {"Cc", "Cs", "Cn"} and character not in _BIDIRECTIONAL
+    return (
+        unicodedata.category(character) not in {"Cc", "Cs", "Cn"}
+        and character not in _BIDIRECTIONAL
+    )

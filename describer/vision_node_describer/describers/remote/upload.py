@@ -13,7 +13,8 @@ _LOSSLESS = (PNG, GIF, BMP)
 """Screenshots and drawings mostly: they stay sharp as PNG."""
 
 _PNG_BYTES = 1_500_000
-"""A larger PNG is a photograph, which as JPEG takes a tenth of that and loses nothing that anybody sees."""
+"""A larger PNG is a photograph, which as JPEG takes a tenth of that and loses nothing that anybody
+sees."""
 
 _JPEG_QUALITY = 90
 
@@ -52,7 +53,8 @@ class Upload:
 def upload_bytes(image: bytes, bounds: Bounds) -> int:
     """Return the memory that prepare() takes at most, in bytes."""
     decoded = decoding_bytes(image)  # at least 4 bytes a pixel
-    # What is scaled has less than twice the final width and height, and never more pixels than the file.
+    # What is scaled has less than twice the final width and height, and never more pixels than the
+    # file.
     scaled = 4 * bounds.longest * (bounds.shortest or bounds.longest)
     return decoded + _SCALING_BYTES * min(decoded // 4, scaled)
 
@@ -65,15 +67,19 @@ def prepare(image: bytes, bounds: Bounds) -> Upload:
     """
     with open_picture(image) as opened:
         decoded = opened.decode(bounds.fit(*opened.size))
-        # Of a file that ends early only what is there is sent: a model would take missing rows for black.
+        # Of a file that ends early only what is there is sent: a model would take missing rows for
+        # black.
         width, height = opened.size
         size = bounds.fit(width, max(1, round(height * decoded.height / opened.file.height)))
         # Averaging whole pixels first costs a tenth of the time and memory of scaling at once.
         factor = max(1, min(decoded.width // size[0], decoded.height // size[1]))
         picture = _on_white(reduced(decoded, factor))
 
-    picture = picture.resize(size, Image.Resampling.LANCZOS)  # turning swaps the sides, the bounds stay
+    picture = picture.resize(
+        size, Image.Resampling.LANCZOS
+    )  # turning swaps the sides, the bounds stay
     upright = turned_upright(picture, opened.exif.orientation)
+
     return _encode(_bordered(upright, bounds.least), opened.kind)
 
 

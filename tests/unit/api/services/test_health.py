@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Bucket, picture
+from api_fakes import FakeBucket, picture
 from api_health import Dependency, health_of
 from fastapi import FastAPI
 from vision_node_api.services import health as module
@@ -15,7 +15,8 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.storage_health import WRITE_REFUSAL_SECONDS, StorageHealth
 from vision_node_api.watch.follower import Following, HeardKube
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.clients.kube import Event, Json, Kube, Selectors, UnavailableError
+from vision_node_contract.clients.kube import Kube, Selectors, UnavailableError, WatchEvent
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.reasons import Reason
 
 AWAY = UnavailableError(0, "NoAnswer", "https://10.0.0.1: secret")
@@ -102,7 +103,7 @@ async def test_what_is_away_does_not_make_it_unready(
 
 
 async def test_states_and_the_page_go_on_while_storage_is_away(
-    client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: Bucket, storage: Dependency
+    client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: FakeBucket, storage: Dependency
 ) -> None:
     job_id = (await client.post("/submit", files={"file": ("a.png", picture())})).json()["job_id"]
     bucket.away, storage.fails = True, FULL
@@ -172,10 +173,10 @@ class Pages:
     def __init__(self) -> None:
         self.proceed = asyncio.Event()
 
-    async def follow(self, path: str) -> AsyncIterator[Event]:
-        yield Event("LISTING", [{}])
+    async def follow(self, path: str) -> AsyncIterator[WatchEvent]:
+        yield WatchEvent("PAGE", [{}])
         await self.proceed.wait()
-        yield Event("LISTED")
+        yield WatchEvent("SYNCED")
         await asyncio.Event().wait()
 
 
@@ -184,18 +185,22 @@ async def test_everything_is_listed_only_after_the_last_page() -> None:
     server: Any = pages
     seen: list[str] = []
     following = Following(server, "/api/describers", lambda event: seen.append(event.type))
+
     with following.running():
         await until(lambda: bool(seen))
         assert not following.listed
         pages.proceed.set()
         await until(lambda: following.listed)
+
     assert following.resource == "describers"
 
 
 async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def watch(self: Kube, path: str, version: str, selectors: Selectors) -> AsyncIterator[Json]:
+    async def watch(
+        self: Kube, path: str, version: str, selectors: Selectors
+    ) -> AsyncIterator[Json]:
         if version == "1":
             yield {"type": "BOOKMARK"}
 
@@ -219,7 +224,10 @@ STORIES: dict[str, tuple[Story, str]] = {
     "an object that is missing is an answer": ([("read", SKEW), ("read", GONE)], "ok"),
     "clocks apart": ([("read", SKEW)], "ClockSkew"),
     "clocks together again": ([("write", SKEW), ("read", None)], "ok"),
-    "a read does not show that a full disk has room": ([("write", FULL), ("read", None)], "StorageFull"),
+    "a read does not show that a full disk has room": (
+        [("write", FULL), ("read", None)],
+        "StorageFull",
+    ),
     "nor that writing is allowed": ([("write", DENIED), ("read", None)], "StorageDenied"),
     "a write does": ([("write", FULL), ("read", None), ("write", None)], "ok"),
     "reading is refused": ([("write", None), ("read", DENIED)], "StorageDenied"),

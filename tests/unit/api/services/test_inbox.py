@@ -19,19 +19,24 @@ from fastapi import FastAPI
 from form_bytes import FORM_TYPE, file, form, text
 from vision_node_api.services import inbox as module
 from vision_node_api.services.inbox_cursor import write_cursor
-from vision_node_api.services.inbox_name import MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_PART_BYTES, is_name
+from vision_node_api.services.inbox_name import (
+    MAX_KEY_BYTES,
+    MAX_NAME_BYTES,
+    MAX_PART_BYTES,
+    is_name,
+)
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.middleware import put_in_front
-from vision_node_contract.clients.bucket import Store
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.clients.kube import WatchEvent
 
 PNG, JPEG, GIF = picture(), picture("JPEG"), picture("GIF")
 RAW = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture
-def bucket(behind: tuple[S3, Store]) -> Store:
+def bucket(behind: tuple[S3, Bucket]) -> Bucket:
     return behind[1]
 
 
@@ -55,7 +60,11 @@ async def put(web: httpx.AsyncClient, name: str, data: bytes, query: str = "") -
 
 def imagejob(name: str, key: str, phase: str = "queued") -> dict[str, Any]:
     status = {"phase": phase, **({"attempts": 1} if phase != "queued" else {})}
-    return {"metadata": {"name": name, "uid": name}, "spec": {"image": {"key": key}}, "status": status}
+    return {
+        "metadata": {"name": name, "uid": name},
+        "spec": {"image": {"key": key}},
+        "status": status,
+    }
 
 
 def meeting_of_two() -> Callable[[str], Awaitable[None]]:
@@ -123,9 +132,7 @@ class TestPut:
 
     async def test_nothing_is_sent_for_a_bad_name(self, port: int) -> None:
         """A client that sends `Expect: 100-continue` learns about the name before it sends the image."""
-        head = (
-            "POST /inbox/.png HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
-        )
+        head = "POST /inbox/.png HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
         async with Connection.open(port) as connection:
             await connection.send(head.encode())
             answer = await connection.answer()
@@ -171,7 +178,9 @@ class TestReplacing:
         assert (answer.status_code, answer.json()["media_type"]) == (200, "image/jpeg")
         assert stored(s3) == {"inbox/a.png": JPEG}
 
-    @pytest.mark.parametrize(("there", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a")])
+    @pytest.mark.parametrize(
+        ("there", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a")]
+    )
     async def test_no_name_is_both_a_file_and_a_folder(
         self, web: httpx.AsyncClient, s3: S3, there: str, name: str
     ) -> None:
@@ -180,7 +189,9 @@ class TestReplacing:
         answer = await put(web, name, PNG)
         assert told(answer) == (409, "ObjectExists")
         assert f"inbox/{there}" in answer.json()["detail"]
-        assert (await put(web, f"{name}x", PNG)).status_code == (409 if name.startswith(f"{there}/") else 201)
+        assert (await put(web, f"{name}x", PNG)).status_code == (
+            409 if name.startswith(f"{there}/") else 201
+        )
 
     async def test_bytes_that_something_else_has_put_there_count_as_others(
         self, web: httpx.AsyncClient, s3: S3
@@ -194,7 +205,7 @@ class TestReplacing:
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, data: bytes, status: int
     ) -> None:
         await put(web, "a.png", PNG)
-        jobs.cache.observe(Event("ADDED", [imagejob("waits", "inbox/a.png")]))
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("waits", "inbox/a.png")]))
         answer = await put(web, "a.png", data, "?replace=true")
         assert (answer.status_code, stored(s3)) == (status, {"inbox/a.png": PNG})
         if status == 409:
@@ -220,7 +231,9 @@ class TestReplacing:
         (data,) = stored(s3).values()
         assert hashlib.sha256(data).hexdigest() == winner.json()["sha256"]
 
-    async def test_of_two_with_the_same_bytes_both_win(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_of_two_with_the_same_bytes_both_win(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
         s3.before_put = meeting_of_two()
         answers = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", PNG))
         assert sorted(answer.status_code for answer in answers) == [200, 201]
@@ -301,6 +314,7 @@ class TestNames:
         s3.put("images/a")
         name = UNSOUND[case]
         wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
+
         async with Connection.open(port) as connection:
             # GET of the empty name is the list.
             for method in ("POST", "GET", "DELETE") if name else ("POST", "DELETE"):
@@ -310,11 +324,14 @@ class TestNames:
                 assert answer.is_problem
                 assert (answer.status, answer.json["reason"]) == wanted, method
                 assert answer.json["detail"].isprintable()
+
         assert (s3.requests, list(s3.objects)) == ([], ["images/a"])
 
     async def test_an_encoded_slash_is_a_slash(self, port: int, s3: S3) -> None:
         """OpenAPI clients, such as the page /docs, encode it in a path parameter."""
-        answer = await ask(port, post(PNG, "Content-Type: image/png", path="/inbox/holiday%2Fa.png"))
+        answer = await ask(
+            port, post(PNG, "Content-Type: image/png", path="/inbox/holiday%2Fa.png")
+        )
         assert (answer.status, answer.headers["location"]) == (201, "/inbox/holiday/a.png")
         assert list(s3.objects) == ["inbox/holiday/a.png"]
 
@@ -349,7 +366,9 @@ class TestShow:
         }
         assert (await web.head("/inbox/a.png")).status_code == 200
 
-    async def test_one_that_something_else_has_put_there(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_one_that_something_else_has_put_there(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
         s3.put("inbox/a", b"")
         answer = (await web.get("/inbox/a")).json()
         assert (answer["size_bytes"], answer["sha256"]) == (0, None)
@@ -416,15 +435,24 @@ class TestList:
 
     @pytest.mark.parametrize("prefix", ["holiday/", "holiday/a", "h"])
     async def test_a_prefix(self, web: httpx.AsyncClient, s3: S3, prefix: str) -> None:
-        for key in ("inbox/a", "inbox/holiday/a1", "inbox/holiday/a2", "inbox/i", "images/holiday/a"):
+        for key in (
+            "inbox/a",
+            "inbox/holiday/a1",
+            "inbox/holiday/a2",
+            "inbox/i",
+            "images/holiday/a",
+        ):
             s3.put(key)
+
         names, pages = await self.all(web, prefix=prefix, limit=1)
         assert (names, pages) == (["holiday/a1", "holiday/a2"], 2)
 
     @pytest.mark.parametrize(
         "prefix", ["", "a", "a.", "a/", "a/b-", "a" * MAX_PART_BYTES, "xl.met", "a/xl.meta"]
     )
-    async def test_a_prefix_is_the_beginning_of_a_name(self, web: httpx.AsyncClient, prefix: str) -> None:
+    async def test_a_prefix_is_the_beginning_of_a_name(
+        self, web: httpx.AsyncClient, prefix: str
+    ) -> None:
         assert (await web.get("/inbox", params={"prefix": prefix})).status_code == 200
 
     async def test_a_slash_at_the_end(self, web: httpx.AsyncClient, s3: S3) -> None:
@@ -449,7 +477,9 @@ class TestList:
         page = (await web.get("/inbox", params={"limit": 2, "cursor": cursor})).json()
         assert [found["name"] for found in page["objects"]] == ["d"]
 
-    async def test_what_no_imagejob_can_name_is_left_out(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_what_no_imagejob_can_name_is_left_out(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
         for key in ("inbox/", "inbox/.a", "inbox/a b", "inbox/b", "inbox/ä"):
             s3.put(key)
         assert await self.all(web, limit=1) == (["b"], 5)
@@ -477,7 +507,9 @@ class TestList:
             ({"cursor": "a" * 1401}, "InvalidRequest"),
         ],
     )
-    async def test_refusals(self, web: httpx.AsyncClient, s3: S3, query: dict[str, Any], reason: str) -> None:
+    async def test_refusals(
+        self, web: httpx.AsyncClient, s3: S3, query: dict[str, Any], reason: str
+    ) -> None:
         assert told(await web.get("/inbox", params=query)) == (422, reason)
         assert s3.requests == []
 
@@ -508,9 +540,10 @@ class TestDelete:
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, phase: str, query: str, status: int
     ) -> None:
         s3.put("inbox/a")
-        jobs.cache.observe(Event("ADDED", [imagejob("it", "inbox/a", phase)]))
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a", phase)]))
         answer = await web.delete(f"/inbox/a{query}")
         assert (answer.status_code, "inbox/a" in s3.objects) == (status, status == 409)
+
         if status == 409:
             assert told(answer) == (409, "ObjectInUse")
             assert answer.json()["imagejobs"] == ["it"]
@@ -519,23 +552,25 @@ class TestDelete:
     @pytest.mark.parametrize(
         "end",
         [
-            Event("MODIFIED", [imagejob("it", "inbox/a", "done")]),
-            Event("DELETED", [imagejob("it", "inbox/a")]),
-            Event("LISTED", names=frozenset()),
+            WatchEvent("MODIFIED", [imagejob("it", "inbox/a", "done")]),
+            WatchEvent("DELETED", [imagejob("it", "inbox/a")]),
+            WatchEvent("SYNCED", names=frozenset()),
         ],
     )
     async def test_until_it_is_finished_or_gone(
-        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, end: Event
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, end: WatchEvent
     ) -> None:
         s3.put("inbox/a")
-        jobs.cache.observe(Event("ADDED", [imagejob("it", "inbox/a")]))
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a")]))
         jobs.cache.observe(end)
         assert (await web.delete("/inbox/a")).status_code == 204
 
-    async def test_a_refusal_names_ten_of_many(self, web: httpx.AsyncClient, s3: S3, jobs: Jobs) -> None:
+    async def test_a_refusal_names_ten_of_many(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
+    ) -> None:
         s3.put("inbox/a")
         bodies = [imagejob(f"job-{number:02}", "inbox/a") for number in range(30)]
-        jobs.cache.observe(Event("ADDED", bodies))
+        jobs.cache.observe(WatchEvent("ADDED", bodies))
         answer = (await web.delete("/inbox/a")).json()
         assert answer["imagejobs"] == [f"job-{number:02}" for number in range(10)]
         assert "and others" in answer["detail"]
@@ -590,6 +625,7 @@ async def test_a_deletion_says_nothing_of_room_for_writes(
     s3.fails = None
     if there:
         s3.put("inbox/a.png")
+
     assert (await web.delete("/inbox/a.png")).status_code == (204 if there else 404)
     assert jobs.storage.state.state == "StorageFull"
     assert (await put(web, "b.png", PNG)).status_code == 201

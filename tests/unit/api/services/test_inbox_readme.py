@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from api_fakes import picture
 from fakes.s3 import S3
-from vision_node_contract.clients.bucket import Store
+from vision_node_contract.clients.bucket import Bucket
 
 LINE = re.compile(r"^find holiday .*$", re.MULTILINE)
 ADDRESS = "http://127.0.0.1:8000"
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="it needs curl"
 
 
 @pytest.fixture
-def bucket(behind: tuple[S3, Store]) -> Store:
+def bucket(behind: tuple[S3, Bucket]) -> Bucket:
     return behind[1]
 
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_a_folder(behind: tuple[S3, Store], port: int, line: str, folder: Path) -> None:
+async def test_a_folder(behind: tuple[S3, Bucket], port: int, line: str, folder: Path) -> None:
     command = line.replace(ADDRESS, f"http://127.0.0.1:{port}")
     assert command != line
     pipe = asyncio.subprocess.PIPE

@@ -40,7 +40,9 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def test_the_limits_are_documented(document: dict[str, Any]) -> None:
-    told = document["paths"]["/limits"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    told = document["paths"]["/limits"]["get"]["responses"]["200"]["content"]["application/json"][
+        "schema"
+    ]
     schema = document["components"]["schemas"][told["$ref"].rsplit("/", 1)[-1]]
     assert set(schema["required"]) == {
         *("imageBytes", "imagePixels", "mediaTypes", "formats", "uploadSeconds", "answerSeconds")
@@ -58,7 +60,9 @@ async def test_what_a_submit_takes_is_documented(document: dict[str, Any]) -> No
     assert content["image/*"]["schema"]["format"] == "binary"
 
     parameters = {(known["in"], known["name"]): known for known in submit["parameters"]}
-    assert parameters.keys() == {("query", name) for name in OPTIONS} | {("header", "idempotency-key")}
+    assert parameters.keys() == {("query", name) for name in OPTIONS} | {
+        ("header", "idempotency-key")
+    }
     assert parameters["query", "detail"]["schema"]["enum"] == ["low", "high", "auto"]
     assert {"202", "400", "408", "413", "415", "422", "429", "503"} <= submit["responses"].keys()
 

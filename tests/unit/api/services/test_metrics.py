@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Bucket, Cluster, picture
+from api_fakes import Cluster, FakeBucket, picture
 from api_health import PATHS, Dependency, health_of
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +14,7 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.middleware import put_in_front
 from vision_node_contract.clients.bucket import StoreUnavailableError
-from vision_node_contract.clients.kube import Event, UnavailableError
+from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -40,11 +40,14 @@ def requests(samples: Samples, method: str, route: str, status: str) -> float | 
     return number(samples, name, method=method, route=route, status=status)
 
 
-async def test_submits_are_counted_by_outcome(client: httpx.AsyncClient, bucket: Bucket) -> None:
+async def test_submits_are_counted_by_outcome(
+    client: httpx.AsyncClient, bucket: FakeBucket
+) -> None:
     image, text = picture(), b"hello world " * 20
     assert number(await scrape(client), "submits_total", outcome="Accepted") == 0
     for data in (image, image, text):
         await client.post("/submit", files={"file": ("photo.png", data)})
+
     bucket.away = True
     await client.post("/submit", files={"file": ("photo.png", image)})
     headers = {"Idempotency-Key": "x" * 256}
@@ -84,7 +87,7 @@ async def test_requests_are_counted_by_route_and_never_by_address(
     client: httpx.AsyncClient, jobs: Jobs, case: str
 ) -> None:
     body = {"metadata": {"name": "job-secret", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
-    jobs.cache.observe(Event("ADDED", [body]))
+    jobs.cache.observe(WatchEvent("ADDED", [body]))
     method, path, route, status = ROUTES[case]
     await client.request(method, path)
     told = {"HEAD": "GET", "BREW": "other"}.get(method, method)
@@ -94,13 +97,15 @@ async def test_requests_are_counted_by_route_and_never_by_address(
 
 async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
-    jobs.cache.observe(Event("ADDED", [body]))
+    jobs.cache.observe(WatchEvent("ADDED", [body]))
     served = put_in_front(app, HttpSettings(root_path="/vision"), app.state.metrics)
     transport = httpx.ASGITransport(served)
+
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         for path in ("/vision/status/job-a", "/status/job-a", "/vision/status/job-b"):
             await client.get(path)
         samples = await scrape(client)
+
     assert requests(samples, "GET", "/status/{job_id}", "200") == 2
     assert requests(samples, "GET", "/status/{job_id}", "404") == 1
 
@@ -111,6 +116,7 @@ async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
     app = assemble()
     attach(app, jobs, health, {})
     transport = httpx.ASGITransport(app)
+
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         await health.checks.check_once()
         samples = await scrape(client)
@@ -122,6 +128,7 @@ async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
         kubernetes.fails = UnavailableError(0, "NoAnswer", "m")
         await health.checks.check_once()
         samples = await scrape(client)
+
     assert number(samples, "storage_errors_total", reason="StorageFull") == 1
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
@@ -130,12 +137,14 @@ async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
     app = assemble()
     heard = {PATHS[0]: time.monotonic() - 100}
     attach(app, jobs, health_of(jobs), heard)
-    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
+    jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
     transport = httpx.ASGITransport(app)
+
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         with jobs.uploads.admit() as place:
             await place.hold(1000)
             samples = await scrape(client)
+
     assert number(samples, "unfinished_jobs") == 1
     assert number(samples, "upload_bytes") == 1000
     age = number(samples, "watch_age_seconds", resource="imagejobs")
@@ -151,7 +160,7 @@ async def test_two_applications_count_apart(app: FastAPI, client: httpx.AsyncCli
 
 
 async def test_no_job_and_no_secret_is_told(
-    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}
     data = {"prompt": "prompt-secret"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Bucket, Cluster
+from api_fakes import Cluster, FakeBucket
 from vision_node_api.services.jobs import Jobs
-from vision_node_contract.clients.kube import Event, UnavailableError
+from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
 INLINE = {"description": "d", "alt": "a", "caption": "c", "describer": "metadata", "seconds": 1}
@@ -55,7 +55,8 @@ async def test_a_refusal_rests_on_what_the_api_server_has(
 ) -> None:
     shown, had, status, reason = CASES[case]
     if shown:
-        jobs.cache.observe(Event("ADDED", [body(shown)]))
+        jobs.cache.observe(WatchEvent("ADDED", [body(shown)]))
+
     if isinstance(had, Exception):
         cluster.get_fails = had
     elif had:
@@ -68,7 +69,7 @@ async def test_a_refusal_rests_on_what_the_api_server_has(
 async def test_a_result_that_the_watch_shows_costs_the_api_server_nothing(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
-    jobs.cache.observe(Event("ADDED", [body(DONE)]))
+    jobs.cache.observe(WatchEvent("ADDED", [body(DONE)]))
     cluster.get_fails = AssertionError("asked")
     assert (await client.get("/result/job-a")).status_code == 200
 
@@ -77,7 +78,7 @@ async def test_states_are_told_as_the_watch_shows_them(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     """Clients ask for states again and again; a result is asked for once."""
-    jobs.cache.observe(Event("ADDED", [body(PROCESSING)]))
+    jobs.cache.observe(WatchEvent("ADDED", [body(PROCESSING)]))
     cluster.get_fails = AssertionError("asked")
     assert (await client.get("/status/job-a")).json()["status"] == "processing"
 
@@ -121,23 +122,28 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
 async def test_a_stored_result_is_what_its_worker_stored(
     client: httpx.AsyncClient,
     jobs: Jobs,
-    bucket: Bucket,
+    bucket: FakeBucket,
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
     said, stored, status, reason = STORED_RESULTS[case]
     bucket.objects["results/u/1"] = stored
     result = {"describer": "metadata", "summary": "s", "key": "results/u/1", **said}
-    jobs.cache.observe(Event("ADDED", [body({"phase": "done", "attempts": 1, "result": result})]))
+    jobs.cache.observe(
+        WatchEvent("ADDED", [body({"phase": "done", "attempts": 1, "result": result})])
+    )
     with caplog.at_level(logging.WARNING):
         answer = await client.get("/result/job-a")
+
     told = answer.json()
     assert (answer.status_code, told.get("reason")) == (status, reason)
     assert "what another worker wrote" not in answer.text
     assert (reason == "ResultChanged") == ("results/u/1" in caplog.text)
 
 
-async def test_no_more_is_read_than_the_worker_stored(jobs: Jobs, client: httpx.AsyncClient) -> None:
+async def test_no_more_is_read_than_the_worker_stored(
+    jobs: Jobs, client: httpx.AsyncClient
+) -> None:
     asked: list[int] = []
 
     class Asked:
@@ -153,6 +159,8 @@ async def test_no_more_is_read_than_the_worker_stored(jobs: Jobs, client: httpx.
         "sha256": SHA256,
         "sizeBytes": len(STORED),
     }
-    jobs.cache.observe(Event("ADDED", [body({"phase": "done", "attempts": 1, "result": result})]))
+    jobs.cache.observe(
+        WatchEvent("ADDED", [body({"phase": "done", "attempts": 1, "result": result})])
+    )
     assert (await client.get("/result/job-a")).status_code == 200
     assert asked == [len(STORED)]

@@ -4,14 +4,14 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Bucket, Cluster, picture
+from api_fakes import Cluster, FakeBucket, picture
 from vision_node_api.services.jobs import Jobs
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 
-class FailingBucket(Bucket):
+class FailingBucket(FakeBucket):
     """Keeps objects in a dict, and fails as it is told."""
 
     fails: Exception | None = None

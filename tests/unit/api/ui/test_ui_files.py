@@ -33,7 +33,9 @@ def test_the_page_holds_no_inline_script_or_style() -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name)
 def test_scripts_never_turn_text_into_markup_or_code(path: Path) -> None:
-    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function"
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function"
+    )
     assert re.findall(forbidden, path.read_text()) == []
 
 

@@ -39,7 +39,9 @@ async def test_files_come_with_their_media_type(
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/ui/icon.svg"])
-async def test_nothing_foreign_may_run_or_frame_the_page(client: httpx.AsyncClient, path: str) -> None:
+async def test_nothing_foreign_may_run_or_frame_the_page(
+    client: httpx.AsyncClient, path: str
+) -> None:
     headers = (await client.get(path)).headers
     assert headers["content-security-policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -54,7 +56,9 @@ async def test_browsers_revalidate_and_get_304_for_what_they_hold(
 ) -> None:
     first = await client.get("/ui/app.js")
     assert first.headers["cache-control"] == "no-cache"
-    again = await client.get("/ui/app.js", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'})
+    again = await client.get(
+        "/ui/app.js", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'}
+    )
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
 
@@ -64,6 +68,8 @@ async def test_an_older_version_is_replaced(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["missing.js", "index.html", "__init__.py", "%2e%2e%2f__init__.py"])
+@pytest.mark.parametrize(
+    "name", ["missing.js", "index.html", "__init__.py", "%2e%2e%2f__init__.py"]
+)
 async def test_other_names_are_not_found(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/ui/{name}")).status_code == 404

@@ -32,7 +32,9 @@ def test_text_is_decoded_wherever_it_is_cut(length: int, piece: int) -> None:
 
 
 @pytest.mark.parametrize("piece", [1, 3, 1000])
-@pytest.mark.parametrize("text", [b"a", b"YQ==YQ==", b"YQ=a", b"Y*==", b"YWJj\0", b"YWJjYQ==\n=a", b"YWJj,"])
+@pytest.mark.parametrize(
+    "text", [b"a", b"YQ==YQ==", b"YQ=a", b"Y*==", b"YWJj\0", b"YWJjYQ==\n=a", b"YWJj,"]
+)
 def test_what_is_not_base64_is_refused(text: bytes, piece: int) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode(text, piece)

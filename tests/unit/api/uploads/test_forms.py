@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from api_fakes import LIMIT, Bucket, Cluster, picture
+from api_fakes import LIMIT, Cluster, FakeBucket, picture
 from form_bytes import BOUNDARY, FORM_TYPE, chunks, file, form, part, text
 from vision_node_api.uploads.form_part import SNIFF_BYTES
 from vision_node_api.uploads.form_reader import MAX_PARTS
@@ -25,7 +25,10 @@ NO_IMAGE = b"no image, but a text of more than twenty-six bytes"
 async def submit(
     client: httpx.AsyncClient, body: bytes, content_type: str = FORM_TYPE, **headers: str
 ) -> httpx.Response:
-    sent = {"Content-Type": content_type, **{name.replace("_", "-"): said for name, said in headers.items()}}
+    sent = {
+        "Content-Type": content_type,
+        **{name.replace("_", "-"): said for name, said in headers.items()},
+    }
     return await client.post("/submit", content=body, headers=sent)
 
 
@@ -62,7 +65,11 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
         "€ rates.png",
     ),
     "an encoded file name beside a plain one": (
-        form(part("form-data; name=file; filename=\"EURO.png\"; filename*=utf-8'en'%e2%82%ac.png", PNG)),
+        form(
+            part(
+                "form-data; name=file; filename=\"EURO.png\"; filename*=utf-8'en'%e2%82%ac.png", PNG
+            )
+        ),
         "€.png",
     ),
     "an encoded file name in Latin-1": (
@@ -73,7 +80,10 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
         form(part("form-data; name=file; filename*=UTF-8''%ff%zz.png", PNG)),
         "\ufffd%zz.png",
     ),
-    "an encoded field name": (form(part("form-data; name*=UTF-8''file; filename=a.png", PNG)), "a.png"),
+    "an encoded field name": (
+        form(part("form-data; name*=UTF-8''file; filename=a.png", PNG)),
+        "a.png",
+    ),
     "a file name in UTF-8": (form(file("file", PNG, "größe.png")), "größe.png"),
     "a file name in Latin-1": (
         form(part("form-data; name=file; filename=größe.png".encode("latin-1"), PNG)),
@@ -83,7 +93,10 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
         form(part(r'form-data; name="file"; filename="a\"b;c=d.png"', PNG)),
         'a"b;c=d.png',
     ),
-    "a path of Windows": (form(part(r'form-data; name="file"; filename="C:\new\a.png"', PNG)), "a.png"),
+    "a path of Windows": (
+        form(part(r'form-data; name="file"; filename="C:\new\a.png"', PNG)),
+        "a.png",
+    ),
     "parameters in unusual case, order and spacing": (
         form(part('Form-Data ;FileName = "a.png" ; NAME="file"', PNG)),
         "a.png",
@@ -94,15 +107,28 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
     ),
     "other headers before": (
         form(
-            part("Content-Type: image/png", PNG, 'Content-Disposition: form-data; name="x"; filename="a.png"')
+            part(
+                "Content-Type: image/png",
+                PNG,
+                'Content-Disposition: form-data; name="x"; filename="a.png"',
+            )
         ),
         "a.png",
     ),
     "a spare file input before": (form(SPARE, file("photo", PNG)), "photo.png"),
     "a spare file input after": (form(file("photo", PNG), SPARE), "photo.png"),
-    "a spare input of the documented name": (form(file("file", b"", ""), file("upload", PNG)), "photo.png"),
-    "an empty text field of the documented name": (form(text("file", ""), file("upload", PNG)), "photo.png"),
-    "another file beside": (form(file("notes", NO_IMAGE, "a.txt"), file("upload", PNG)), "photo.png"),
+    "a spare input of the documented name": (
+        form(file("file", b"", ""), file("upload", PNG)),
+        "photo.png",
+    ),
+    "an empty text field of the documented name": (
+        form(text("file", ""), file("upload", PNG)),
+        "photo.png",
+    ),
+    "another file beside": (
+        form(file("notes", NO_IMAGE, "a.txt"), file("upload", PNG)),
+        "photo.png",
+    ),
     "text that begins like a bitmap": (
         form(text("note", "BMW or Audi? Which of the two is on the left?"), file("upload", PNG)),
         "photo.png",
@@ -113,12 +139,22 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
         form(text("file", base64.encodebytes(PNG).replace(b"\n", b"\r\n"))),
         None,
     ),
-    "base64 text with narrow lines": (form(text("file", "\n".join(textwrap.wrap(BASE64.decode(), 5)))), None),
+    "base64 text with narrow lines": (
+        form(text("file", "\n".join(textwrap.wrap(BASE64.decode(), 5)))),
+        None,
+    ),
     "base64 text without padding": (form(text("file", BASE64.rstrip(b"="))), None),
-    "base64 text in the alphabet for URLs": (form(text("file", base64.urlsafe_b64encode(NOISE))), None),
+    "base64 text in the alphabet for URLs": (
+        form(text("file", base64.urlsafe_b64encode(NOISE))),
+        None,
+    ),
     "base64 text in a file": (form(file("file", BASE64, "a.b64")), "a.b64"),
     "base64 as the transfer encoding": (
-        form(part("form-data; name=file; filename=a.png", BASE64, "Content-Transfer-Encoding: base64")),
+        form(
+            part(
+                "form-data; name=file; filename=a.png", BASE64, "Content-Transfer-Encoding: base64"
+            )
+        ),
         "a.png",
     ),
     "a data: URL": (form(text("file", b"data:image/png;base64," + BASE64)), None),
@@ -135,20 +171,26 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
         + form(text("note", "")),
         "photo.png",
     ),
-    "no closing boundary, but a further one": (file("file", PNG) + f"--{BOUNDARY}\r\n".encode(), "photo.png"),
+    "no closing boundary, but a further one": (
+        file("file", PNG) + f"--{BOUNDARY}\r\n".encode(),
+        "photo.png",
+    ),
     "the same image twice": (form(file("a", PNG), file("b", PNG)), "photo.png"),
     "other images beside the documented field": (
         form(file("image", JPEG), file("preview", JPEG), file("file", PNG)),
         "photo.png",
     ),
-    "other images beside the older field": (form(file("preview", JPEG), file("image", PNG)), "photo.png"),
+    "other images beside the older field": (
+        form(file("preview", JPEG), file("image", PNG)),
+        "photo.png",
+    ),
     "the first of an image and its text": (form(text("thumb", PNG), file("b", JPEG)), None),
 }
 
 
 @pytest.mark.parametrize("case", TAKEN)
 async def test_the_image_is_found(
-    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket, case: str, piece: int | None
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str, piece: int | None
 ) -> None:
     body, file_name = TAKEN[case]
     answer = await send(client, body, piece)
@@ -162,7 +204,12 @@ async def test_the_image_is_found(
 UNCLEAR = "send one image in each request"
 REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
     "nothing at all": (form(), 400, "MissingImage", ("the form is empty",)),
-    "only options": (form(text("prompt", "cat?")), 400, "MissingImage", ("'prompt': text of 4 bytes",)),
+    "only options": (
+        form(text("prompt", "cat?")),
+        400,
+        "MissingImage",
+        ("'prompt': text of 4 bytes",),
+    ),
     "a name instead of a file": (
         form(text("image", "photo.jpg")),
         400,
@@ -182,7 +229,11 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         ("'a': file of 50 bytes", "'b': file of 8 bytes"),
     ),
     "names that are long or can't be printed": (
-        form(part(b'form-data; name="a\x07\xc2\x85b"', b"1"), text("x" * 1000, "2"), part("form-data", b"3")),
+        form(
+            part(b'form-data; name="a\x07\xc2\x85b"', b"1"),
+            text("x" * 1000, "2"),
+            part("form-data", b"3"),
+        ),
         400,
         "MissingImage",
         ("'ab': text", f"'{'x' * 40}': text", "a field without a name: text"),
@@ -200,13 +251,33 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "MissingImage",
         ("'image'",),
     ),
-    "an image in an option that is text": (form(text("prompt", PNG)), 400, "MissingImage", ("'prompt'",)),
+    "an image in an option that is text": (
+        form(text("prompt", PNG)),
+        400,
+        "MissingImage",
+        ("'prompt'",),
+    ),
     "an empty file": (form(file("file", b"")), 400, "EmptyImage", ()),
-    "an empty file in any field": (form(file("upload", b""), text("prompt", "x")), 400, "EmptyImage", ()),
+    "an empty file in any field": (
+        form(file("upload", b""), text("prompt", "x")),
+        400,
+        "EmptyImage",
+        (),
+    ),
     "a text file": (form(file("file", NO_IMAGE)), 415, "UnsupportedFormat", ("PNG",)),
     "a document": (form(file("upload", b"%PDF-1.7\n%"), SPARE), 415, "UnsupportedFormat", ("PDF",)),
-    "a large document": (form(file("a", b"%PDF" + bytes(LIMIT - 4))), 415, "UnsupportedFormat", ("PDF",)),
-    "two images": (form(file("a", PNG), file("b", JPEG)), 400, "TooManyImages", ("'a', 'b'", UNCLEAR)),
+    "a large document": (
+        form(file("a", b"%PDF" + bytes(LIMIT - 4))),
+        415,
+        "UnsupportedFormat",
+        ("PDF",),
+    ),
+    "two images": (
+        form(file("a", PNG), file("b", JPEG)),
+        400,
+        "TooManyImages",
+        ("'a', 'b'", UNCLEAR),
+    ),
     "two images in the documented field": (
         form(file("file", PNG), file("file", JPEG), file("image", PNG)),
         400,
@@ -219,7 +290,12 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "TooManyParts",
         (f"more than {MAX_PARTS} parts",),
     ),
-    "too many bytes": (form(file("file", PNG + bytes(LIMIT))), 413, "ImageTooLarge", (f"{LIMIT} bytes",)),
+    "too many bytes": (
+        form(file("file", PNG + bytes(LIMIT))),
+        413,
+        "ImageTooLarge",
+        (f"{LIMIT} bytes",),
+    ),
     "too many bytes without a file name": (
         form(text("upload", PNG + bytes(LIMIT))),
         413,
@@ -258,10 +334,20 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         ("closing boundary is missing",),
     ),
     "another boundary": (b"--other\r\n" + bytes(100), 400, "BadRequest", ("boundary",)),
-    "a preamble without end": (b"x" * 10_000 + form(file("file", PNG)), 400, "BadRequest", ("boundary",)),
+    "a preamble without end": (
+        b"x" * 10_000 + form(file("file", PNG)),
+        400,
+        "BadRequest",
+        ("boundary",),
+    ),
     "nothing": (b"", 400, "BadRequest", ("the body is empty",)),
     "a header without a name": (form(part(": 1", PNG)), 400, "BadRequest", ("can't be read",)),
-    "a header that is too long": (form(file("file", PNG, "x" * 5000)), 400, "BadRequest", ("header size",)),
+    "a header that is too long": (
+        form(file("file", PNG, "x" * 5000)),
+        400,
+        "BadRequest",
+        ("header size",),
+    ),
     "too many headers": (
         form(part("form-data; name=file", PNG, *("X: 1" for _ in range(20)))),
         400,
@@ -273,7 +359,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 async def test_a_form_without_one_clear_image_is_told_why(
-    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket, case: str, piece: int | None
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str, piece: int | None
 ) -> None:
     body, status, reason, words = REFUSED[case]
     answer = await send(client, body, piece)
@@ -298,7 +384,8 @@ async def test_content_types_of_forms(client: httpx.AsyncClient, content_type: s
 
 
 @pytest.mark.parametrize(
-    "boundary", ["----WebKitFormBoundary7MA4YWxkTrZu0gW", "'()+_,-./:=?", "a b", "x" * 70, "--", "\u00e9"]
+    "boundary",
+    ["----WebKitFormBoundary7MA4YWxkTrZu0gW", "'()+_,-./:=?", "a b", "x" * 70, "--", "\u00e9"],
 )
 async def test_boundaries(client: httpx.AsyncClient, boundary: str) -> None:
     sent = boundary.encode("latin-1")
@@ -310,9 +397,15 @@ async def test_boundaries(client: httpx.AsyncClient, boundary: str) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 300}"],
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        f"multipart/form-data; boundary={'x' * 300}",
+    ],
 )
-async def test_forms_without_a_usable_boundary(client: httpx.AsyncClient, content_type: str) -> None:
+async def test_forms_without_a_usable_boundary(
+    client: httpx.AsyncClient, content_type: str
+) -> None:
     answer = await submit(client, form(file("file", PNG)), content_type)
     assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
     assert "oundary" in answer.json()["detail"]
@@ -335,7 +428,7 @@ async def test_forms_without_a_usable_boundary(client: httpx.AsyncClient, conten
 async def test_a_body_that_is_the_image(
     client: httpx.AsyncClient,
     cluster: Cluster,
-    bucket: Bucket,
+    bucket: FakeBucket,
     content_type: str,
     disposition: str,
     file_name: str | None,
@@ -417,7 +510,9 @@ async def test_options_may_be_query_parameters(
 ) -> None:
     body = PNG if content_type == "image/png" else form(file("file", PNG))
     params = {**FIELDS, "describer": "newest", "unknown": "1", "file": "2"}
-    answer = await client.post("/submit", content=body, params=params, headers={"Content-Type": content_type})
+    answer = await client.post(
+        "/submit", content=body, params=params, headers={"Content-Type": content_type}
+    )
     spec = cluster.jobs[answer.json()["job_id"]].spec
     assert spec.describer == "newest"
     assert spec.options is not None
@@ -455,12 +550,18 @@ async def test_text_keeps_its_meaning(
 
 def _cuts(body: bytes) -> Iterator[bytes]:
     yield from (body[:at] for at in range(0, len(body), 3))
-    yield from (body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :] for at in range(0, len(body), 3))
+    yield from (
+        body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :] for at in range(0, len(body), 3)
+    )
 
 
 async def test_damaged_forms_are_never_an_error_of_the_server(client: httpx.AsyncClient) -> None:
     whole = form(
-        part("form-data; name=\"file\"; filename*=UTF-8''%e2%82%ac.png", PNG, "Content-Type: image/png"),
+        part(
+            "form-data; name=\"file\"; filename*=UTF-8''%e2%82%ac.png",
+            PNG,
+            "Content-Type: image/png",
+        ),
         text("prompt", "cat?"),
         text("copy", b"data:image/png;base64," + BASE64),
     )
@@ -469,7 +570,9 @@ async def test_damaged_forms_are_never_an_error_of_the_server(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 100_000])
-async def test_random_bytes_are_never_an_error_of_the_server(client: httpx.AsyncClient, size: int) -> None:
+async def test_random_bytes_are_never_an_error_of_the_server(
+    client: httpx.AsyncClient, size: int
+) -> None:
     start = f"--{BOUNDARY}\r\n".encode()
     for _ in range(20):
         answer = await submit(client, start + os.urandom(size))

@@ -8,10 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import LIMIT, SETTINGS, Bucket, Cluster, picture
+from api_fakes import LIMIT, SETTINGS, Cluster, FakeBucket, picture
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.uploads.submit_options import form_schema
-from vision_node_contract.clients.kube import AlreadyExistsError, Event, KubeError, UnavailableError
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    KubeError,
+    UnavailableError,
+    WatchEvent,
+)
 from vision_node_contract.images.formats import HEIC, SUPPORTED, Format
 
 
@@ -21,7 +26,7 @@ async def submit(client: httpx.AsyncClient, data: bytes, **kwargs: Any) -> httpx
 
 @pytest.mark.parametrize("kind", SUPPORTED, ids=lambda kind: kind.name)
 async def test_every_format_is_let_in(
-    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket, kind: Format
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, kind: Format
 ) -> None:
     data = picture("HEIF" if kind is HEIC else kind.name)
     answer = await submit(client, data)
@@ -42,12 +47,22 @@ def bomb(side: int) -> bytes:
     """Return a PNG of some 40 bytes that declares side × side pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + chunk + b"\x00\x00\x00\x00IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk
+        + b"\x00\x00\x00\x00IDAT"
+        + struct.pack(">I", zlib.crc32(b"IDAT"))
+    )
 
 
 REFUSED: dict[str, tuple[bytes, int, str, str]] = {
     "empty": (b"", 400, "EmptyImage", "no bytes"),
-    "text": (b"hello world " * 20, 415, "UnsupportedFormat", "JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC, TIFF"),
+    "text": (
+        b"hello world " * 20,
+        415,
+        "UnsupportedFormat",
+        "JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC, TIFF",
+    ),
     "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415, "UnsupportedFormat", "convert"),
     "pdf": (b"%PDF-1.7\n%", 415, "UnsupportedFormat", "convert"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", 415, "UnsupportedFormat", "convert"),
@@ -65,7 +80,9 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_refused(client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket, case: str) -> None:
+async def test_refused(
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str
+) -> None:
     data, status, reason, words = REFUSED[case]
     answer = await submit(client, data)
     problem = answer.json()
@@ -98,7 +115,9 @@ async def test_missing_field(client: httpx.AsyncClient) -> None:
         ("multipart/form-data; boundary=x", b"garbage", 400),
     ],
 )
-async def test_not_a_form(client: httpx.AsyncClient, content_type: str, body: bytes, status: int) -> None:
+async def test_not_a_form(
+    client: httpx.AsyncClient, content_type: str, body: bytes, status: int
+) -> None:
     answer = await client.post("/submit", content=body, headers={"Content-Type": content_type})
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -136,21 +155,27 @@ async def test_result_before_done(client: httpx.AsyncClient) -> None:
     ],
 )
 async def test_no_result_is_served_but_the_jobs_own(
-    client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket, key: str, answered: tuple[int, str]
+    client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket, key: str, answered: tuple[int, str]
 ) -> None:
     """Who writes a status may name any key, when the admission policies are switched off."""
     said = {"description": "a cat", "alt": "", "caption": "", "describer": "metadata", "seconds": 1}
     bucket.objects[key] = json.dumps(said).encode()
     result = {"describer": "metadata", "summary": "", "key": key}
     status = {"phase": "done", "attempts": 1, "result": result}
-    body = {"metadata": {"name": "j", "uid": "u"}, "spec": {"image": {"key": "k"}}, "status": status}
-    jobs.cache.observe(Event("ADDED", [body]))
+    body = {
+        "metadata": {"name": "j", "uid": "u"},
+        "spec": {"image": {"key": "k"}},
+        "status": status,
+    }
+    jobs.cache.observe(WatchEvent("ADDED", [body]))
     answer = await client.get("/result/j")
     told = answer.json()
     assert (answer.status_code, told.get("reason") or told["description"]) == answered
 
 
-async def test_idempotency_key(client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket) -> None:
+async def test_idempotency_key(
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
+) -> None:
     key = {"Idempotency-Key": "order-17"}
     first, again = [(await submit(client, PNG, headers=key)).json() for _ in range(2)]
     assert first == again
@@ -160,7 +185,9 @@ async def test_idempotency_key(client: httpx.AsyncClient, cluster: Cluster, buck
 
 
 @pytest.mark.parametrize("name", ["gpt", "Not a label", "../metadata"])
-async def test_an_unknown_describer(client: httpx.AsyncClient, bucket: Bucket, name: str) -> None:
+async def test_an_unknown_describer(
+    client: httpx.AsyncClient, bucket: FakeBucket, name: str
+) -> None:
     answer = await client.post("/submit", files={"image": PNG}, data={"describer": name})
     assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
     assert "there are: metadata" in answer.json()["detail"]
@@ -174,7 +201,11 @@ async def test_wishes_reach_the_imagejob(client: httpx.AsyncClient, cluster: Clu
     spec = cluster.jobs[answer.json()["job_id"]].spec
     assert spec.describer == "metadata"
     assert spec.options is not None
-    assert spec.options.model_dump(by_alias=True) == {**wishes, "maxLength": 300, "fallback": "never"}
+    assert spec.options.model_dump(by_alias=True) == {
+        **wishes,
+        "maxLength": 300,
+        "fallback": "never",
+    }
     await client.post("/submit", files={"image": PNG}, data={"prompt": ""})
     assert [job.spec.options for job in cluster.jobs.values()][1:] == [None]
 
@@ -191,7 +222,7 @@ async def test_wishes_reach_the_imagejob(client: httpx.AsyncClient, cluster: Clu
     ],
 )
 async def test_a_wish_that_makes_no_sense_is_named(
-    client: httpx.AsyncClient, bucket: Bucket, name: str, value: str
+    client: httpx.AsyncClient, bucket: FakeBucket, name: str, value: str
 ) -> None:
     answer = await client.post("/submit", files={"image": PNG}, data={name: value})
     assert (answer.status_code, answer.json()["reason"]) == (422, "OptionsInvalid")
@@ -201,7 +232,15 @@ async def test_a_wish_that_makes_no_sense_is_named(
 
 async def test_the_form_is_documented(client: httpx.AsyncClient) -> None:
     form = form_schema()["properties"]
-    assert form.keys() == {"file", "describer", "prompt", "language", "detail", "maxLength", "fallback"}
+    assert form.keys() == {
+        "file",
+        "describer",
+        "prompt",
+        "language",
+        "detail",
+        "maxLength",
+        "fallback",
+    }
     assert form["detail"] == {
         "type": "string",
         "enum": ["low", "high", "auto"],
@@ -216,7 +255,7 @@ async def test_a_describer_of_a_moment_ago(client: httpx.AsyncClient, cluster: C
 
 
 async def test_whether_there_is_a_describer_may_be_unknown(
-    client: httpx.AsyncClient, cluster: Cluster, bucket: Bucket
+    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     cluster.get_fails = UnavailableError(0, "NoAnswer", "away")
     answer = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
@@ -224,21 +263,25 @@ async def test_whether_there_is_a_describer_may_be_unknown(
 
 
 async def test_the_describers(client: httpx.AsyncClient, jobs: Jobs) -> None:
-    why = {"reason": "NoRoom", "message": "exceeded quota", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    why = {
+        "reason": "InsufficientResources",
+        "message": "exceeded quota",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     ends = {**why, "type": "Deprecated", "status": "True", "message": "ends soon"}
     fine = {**why, "type": "FallbackReady", "status": "True"}
     conditions = [{"type": "Ready", "status": "False", **why}, ends, fine]
     seen = {"workers": 1, "queued": 3, "conditions": conditions}
     spec = {"provider": "openai", "model": "gpt-x", "fallback": "metadata"}
     body = {"metadata": {"name": "gpt"}, "spec": spec, "status": seen}
-    jobs.describers.observe(Event("ADDED", [body]))
+    jobs.describers.observe(WatchEvent("ADDED", [body]))
     gpt, metadata = (await client.get("/describers")).json()["describers"]
     assert gpt == {
         "name": "gpt",
         "provider": "openai",
         "model": "gpt-x",
         "ready": False,
-        "reason": "NoRoom",
+        "reason": "InsufficientResources",
         "message": "exceeded quota",
         "fallback": "metadata",
         "warnings": ["ends soon"],
@@ -247,9 +290,15 @@ async def test_the_describers(client: httpx.AsyncClient, jobs: Jobs) -> None:
         "processing": 0,
         "default": False,
     }
-    assert (metadata["name"], metadata["provider"], metadata["default"]) == ("metadata", "metadata", True)
-    jobs.describers.observe(Event("LISTED", names=frozenset({"gpt"})))
-    assert [found["name"] for found in (await client.get("/describers")).json()["describers"]] == ["gpt"]
+    assert (metadata["name"], metadata["provider"], metadata["default"]) == (
+        "metadata",
+        "metadata",
+        True,
+    )
+    jobs.describers.observe(WatchEvent("SYNCED", names=frozenset({"gpt"})))
+    assert [found["name"] for found in (await client.get("/describers")).json()["describers"]] == [
+        "gpt"
+    ]
 
 
 async def test_a_job_that_waits_for_a_describer_in_trouble_says_so(
@@ -257,11 +306,17 @@ async def test_a_job_that_waits_for_a_describer_in_trouble_says_so(
 ) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
     assert (await client.get(f"/status/{job_id}")).json()["waiting"] is None
-    why = {"reason": "NoRoom", "message": "exceeded quota", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    why = {
+        "reason": "InsufficientResources",
+        "message": "exceeded quota",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     status = {"conditions": [{"type": "Ready", "status": "False", **why}]}
-    jobs.describers.observe(Event("MODIFIED", [{"metadata": {"name": "metadata"}, "status": status}]))
+    jobs.describers.observe(
+        WatchEvent("MODIFIED", [{"metadata": {"name": "metadata"}, "status": status}])
+    )
     waiting = (await client.get(f"/status/{job_id}")).json()["waiting"]
-    assert waiting == {"reason": "NoRoom", "message": "exceeded quota"}
+    assert waiting == {"reason": "InsufficientResources", "message": "exceeded quota"}
 
 
 async def test_polls_are_answered_as_by_the_route(
@@ -269,29 +324,37 @@ async def test_polls_are_answered_as_by_the_route(
 ) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
     known = await client.get(f"/status/{job_id}")
-    jobs.cache.observe(Event("LISTED"))
-    jobs.cache.observe(Event("DELETED", [{"metadata": {"name": job_id}}]))
-    asked = await client.get(f"/status/{job_id}")  # of Kubernetes, because the cache has it no longer
+    jobs.cache.observe(WatchEvent("SYNCED"))
+    jobs.cache.observe(WatchEvent("DELETED", [{"metadata": {"name": job_id}}]))
+    asked = await client.get(
+        f"/status/{job_id}"
+    )  # of Kubernetes, because the cache has it no longer
     assert (known.json(), known.headers) == (asked.json(), asked.headers)
-    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": job_id}, "spec": "nonsense"}]))
+    jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": job_id}, "spec": "nonsense"}]))
     strange = {"spec": {"image": {"key": "k"}}, "status": {"phase": "done", "duration": "for ever"}}
-    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": "b"}, **strange}]))
+    jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "b"}, **strange}]))
     assert (await client.get("/status/b")).json()["duration_seconds"] is None
     odd = await client.get(f"/status/{job_id}")
     assert (odd.status_code, odd.json()["reason"]) == (502, "JobUnreadable")
 
 
-async def test_no_more_than_can_wait(client: httpx.AsyncClient, jobs: Jobs, bucket: Bucket) -> None:
+async def test_no_more_than_can_wait(
+    client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket
+) -> None:
     limit = SETTINGS.max_unfinished_jobs
     waiting = {"spec": {"image": {"key": "images/1"}}}
-    jobs.cache.observe(Event("LISTING", [{"metadata": {"name": f"j{n}"}, **waiting} for n in range(limit)]))
+    jobs.cache.observe(
+        WatchEvent("PAGE", [{"metadata": {"name": f"j{n}"}, **waiting} for n in range(limit)])
+    )
     answer = await submit(client, PNG)
     assert (answer.status_code, answer.json()["reason"]) == (429, "TooManyJobs")
     assert answer.headers["Retry-After"]
     assert bucket.objects == {}
 
 
-async def test_storage_away(client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster) -> None:
+async def test_storage_away(
+    client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
+) -> None:
     bucket.away = True
     answer = await submit(client, PNG)
     assert (answer.status_code, answer.json()["reason"]) == (503, "StorageUnavailable")
@@ -299,7 +362,9 @@ async def test_storage_away(client: httpx.AsyncClient, bucket: Bucket, cluster: 
     assert cluster.jobs == {}
 
 
-async def test_kubernetes_away(client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster) -> None:
+async def test_kubernetes_away(
+    client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
+) -> None:
     cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
     answer = await submit(client, PNG)
     assert (answer.status_code, answer.json()["reason"]) == (503, "KubernetesUnavailable")
@@ -308,7 +373,7 @@ async def test_kubernetes_away(client: httpx.AsyncClient, bucket: Bucket, cluste
 
 
 async def test_a_create_that_lands_after_its_refusal_keeps_its_image(
-    client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster
+    client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     key = {"Idempotency-Key": "order-18"}
     cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
@@ -325,7 +390,7 @@ async def test_a_create_that_lands_after_its_refusal_keeps_its_image(
 
 
 async def test_our_own_create_seen_twice_keeps_its_image(
-    client: httpx.AsyncClient, bucket: Bucket, cluster: Cluster
+    client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     """A request that a proxy repeats is answered with AlreadyExists by our own object."""
     cluster.create_fails, cluster.lose_answer = AlreadyExistsError(409, "AlreadyExists", "j"), True

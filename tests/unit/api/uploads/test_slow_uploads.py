@@ -5,7 +5,7 @@ import gc
 from collections.abc import Iterable
 
 import pytest
-from api_fakes import LIMIT, Bucket, picture
+from api_fakes import LIMIT, FakeBucket, picture
 from api_server import Answer, Connection, ask, post, until
 from form_bytes import FORM_TYPE, file, form
 from starlette.requests import Request
@@ -78,7 +78,10 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
     ),
     "a pause of 31 s": ([(1.0, PNG + bytes(100_000)), (31.0, b"x")], False),
     "pauses that add up": ([(0.0, FIRST), (20.0, LAST), (20.0, b"x")], False),
-    "a fast start does not pay for a long pause": ([(0.1, PNG + bytes(10_000_000)), (31.0, b"x")], False),
+    "a fast start does not pay for a long pause": (
+        [(0.1, PNG + bytes(10_000_000)), (31.0, b"x")],
+        False,
+    ),
     "nothing for a long time, at the end": ([(0.0, PNG), (31.0, b"")], False),
 }
 
@@ -90,8 +93,10 @@ async def test_progress_counts_and_not_time(case: str) -> None:
     if taken:
         assert (await client.upload()).data == b"".join(data for _, data in arrivals)
         return
+
     with pytest.raises(Problem) as refused:
         await client.upload()
+
     assert (refused.value.status, refused.value.reason) == (408, "UploadTooSlow")
     assert "4096 bytes a second" in refused.value.detail
 
@@ -118,7 +123,9 @@ def test_no_upload_takes_longer_than_its_size_allows(size: int) -> None:
     ("bytes_per_second", "least", "most"),
     [(200_000, 4.0, 4.4), (1_000_000, 5.6, 5.9), (10_000_000, 15.0, 15.0)],
 )
-async def test_memory_is_taken_a_little_ahead(bytes_per_second: float, least: float, most: float) -> None:
+async def test_memory_is_taken_a_little_ahead(
+    bytes_per_second: float, least: float, most: float
+) -> None:
     """A slow upload of 15 MB holds little more than what has come; a fast one takes what it will need."""
     arrivals = steady(15_000_000, bytes_per_second)
     limits = UploadLimits(40 * MEBIBYTE, largest_upload_bytes(IMAGE_BYTES), RATE)
@@ -137,10 +144,17 @@ async def test_memory_is_taken_a_little_ahead(bytes_per_second: float, least: fl
 
 
 def limit_uploads(
-    jobs: Jobs, *, memory: int = LARGEST * 4, at_once: int = 100, grace: float = 60, stall: float = 60
+    jobs: Jobs,
+    *,
+    memory: int = LARGEST * 4,
+    at_once: int = 100,
+    grace: float = 60,
+    stall: float = 60,
 ) -> UploadLimiter:
     """Put other limits in place."""
-    limits = UploadLimits(memory, LARGEST, RATE, grace, at_once, wait_seconds=60, stall_seconds=stall)
+    limits = UploadLimits(
+        memory, LARGEST, RATE, grace, at_once, wait_seconds=60, stall_seconds=stall
+    )
     limiter = UploadLimiter(limits)
     object.__setattr__(jobs, "uploads", limiter)
     return limiter
@@ -182,29 +196,43 @@ async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_seco
         answer = await ask(port, post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
         assert answer.status == 202
         assert limiter.uploads == 12
-        assert limiter.held_bytes < 12 * 1024, "what they have sent, and what may come in two seconds"
+        assert limiter.held_bytes < 12 * 1024, (
+            "what they have sent, and what may come in two seconds"
+        )
         for task in slow:
             task.cancel()
+
     await until(lambda: limiter.uploads == 0)
     assert limiter.held_bytes == 0
 
 
-async def test_slow_clients_are_told_and_their_connection_stays_usable(port: int, jobs: Jobs) -> None:
+async def test_slow_clients_are_told_and_their_connection_stays_usable(
+    port: int, jobs: Jobs
+) -> None:
     limiter = limit_uploads(jobs, grace=0.05)
     async with Connection.open(port) as connection:
         await connection.send(head(len(START) + 9) + START)
         answer = await connection.answer()
-        assert (answer.status, answer.json["reason"], answer.is_problem) == (408, "UploadTooSlow", True)
+        assert (answer.status, answer.json["reason"], answer.is_problem) == (
+            408,
+            "UploadTooSlow",
+            True,
+        )
         assert limiter.uploads == 0
-        await connection.send(b"x" * 9 + post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
+        await connection.send(
+            b"x" * 9 + post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}")
+        )
         assert (await connection.answer()).status == 202
 
 
-async def test_while_memory_is_short_those_who_stall_make_room(port: int, jobs: Jobs, bucket: Bucket) -> None:
+async def test_while_memory_is_short_those_who_stall_make_room(
+    port: int, jobs: Jobs, bucket: FakeBucket
+) -> None:
     """Uploads fill all memory and stall; the next one waits until one of them is given up, and is taken."""
     image = PNG + bytes(20_000)
     size = len(image) + 1024
     limiter = limit_uploads(jobs, memory=LARGEST + 3 * size, stall=0.1)
+
     async with asyncio.TaskGroup() as group:
         slow = [await stalled(port, image, group) for _ in range(3)]
         await until(lambda: limiter.held_bytes == 3 * size)
@@ -216,15 +244,17 @@ async def test_while_memory_is_short_those_who_stall_make_room(port: int, jobs: 
         refused, others = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
+
     for answer in (task.result() for task in refused):
         assert (answer.status, answer.json["reason"]) == (429, "TooManyUploads")
         assert answer.headers["retry-after"] == "5"
+
     await until(lambda: limiter.held_bytes == 0)
     assert list(bucket.objects.values()) == [image]
 
 
 async def test_uploads_that_fill_the_memory_together_are_all_taken(
-    port: int, jobs: Jobs, bucket: Bucket
+    port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
     limiter = limit_uploads(jobs, memory=LARGEST)
     body = form(file("file", PNG + bytes(LIMIT - len(PNG))))
@@ -242,10 +272,15 @@ async def test_beyond_so_many_uploads_there_is_no_place(port: int, jobs: Jobs) -
         slow = [await stalled(port, b"", group) for _ in range(2)]
         await until(lambda: limiter.uploads == 2)
         answer = await ask(port, request)
-        assert (answer.status, answer.json["reason"], answer.is_problem) == (429, "TooManyUploads", True)
+        assert (answer.status, answer.json["reason"], answer.is_problem) == (
+            429,
+            "TooManyUploads",
+            True,
+        )
         assert answer.headers["retry-after"] == "5"
         for task in slow:
             task.cancel()
+
     await until(lambda: limiter.uploads == 0)
     assert (await ask(port, request)).status == 202
 
@@ -265,7 +300,9 @@ ENDS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-async def test_memory_is_given_back_however_an_upload_ends(port: int, jobs: Jobs, case: str) -> None:
+async def test_memory_is_given_back_however_an_upload_ends(
+    port: int, jobs: Jobs, case: str
+) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(ENDS[case])
@@ -273,11 +310,14 @@ async def test_memory_is_given_back_however_an_upload_ends(port: int, jobs: Jobs
             await until(lambda: limiter.held_bytes >= LIMIT)
         else:
             await connection.answer()
+
     await until(lambda: limiter.uploads == 0)
     assert limiter.held_bytes == 0
 
 
-async def test_memory_is_given_back_before_a_refused_upload_is_drained(port: int, jobs: Jobs) -> None:
+async def test_memory_is_given_back_before_a_refused_upload_is_drained(
+    port: int, jobs: Jobs
+) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(head(LARGEST - 10) + START + LARGE)
@@ -286,17 +326,22 @@ async def test_memory_is_given_back_before_a_refused_upload_is_drained(port: int
         await until(lambda: limiter.held_bytes == 0)
         assert limiter.uploads == 1, "still reading"
         gc.collect()
-        assert not [found for found in gc.get_objects() if type(found) is bytes and len(found) >= LIMIT]
+        assert not [
+            found for found in gc.get_objects() if type(found) is bytes and len(found) >= LIMIT
+        ]
         await connection.send(b"x" * (LARGEST - 10 - len(START) - LIMIT - 100))
         assert (await connection.answer()).status == 413
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-async def test_large_uploads_with_expect_and_in_chunks(port: int, bucket: Bucket, framing: str) -> None:
+async def test_large_uploads_with_expect_and_in_chunks(
+    port: int, bucket: FakeBucket, framing: str
+) -> None:
     """As curl sends them: it asks first, and continues when it may."""
     body = form(file("file", LARGE))
     length = len(body) if framing == "length" else None
     request = head(length).replace(b"Host", b"Expect: 100-continue\r\nHost")
+
     async with Connection.open(port) as connection:
         await connection.send(request)
         assert (await connection.answer()).status == 100
@@ -304,6 +349,7 @@ async def test_large_uploads_with_expect_and_in_chunks(port: int, bucket: Bucket
             body if length else b"".join(b"%x\r\n%b\r\n" % (len(it), it) for it in (body, b""))
         )
         assert (await connection.answer()).status == 202
+
     assert list(bucket.objects.values()) == [LARGE]
 
 
@@ -316,7 +362,9 @@ async def test_large_uploads_with_expect_and_in_chunks(port: int, bucket: Bucket
         (head(9).replace(b"/submit", b"/limits"), 405),
     ],
 )
-async def test_who_asks_first_is_refused_before_it_sends(port: int, sent: bytes, status: int) -> None:
+async def test_who_asks_first_is_refused_before_it_sends(
+    port: int, sent: bytes, status: int
+) -> None:
     """What the client sends next could not be told from a body, so the connection ends."""
     async with Connection.open(port) as connection:
         await connection.send(sent.replace(b"Host", b"Expect: 100-continue\r\nHost"))

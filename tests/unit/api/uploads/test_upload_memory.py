@@ -50,17 +50,20 @@ def test_some_upload_can_always_go_on(seed: int) -> None:
     memory = UploadMemory(SHARED, RESERVE)
     wanted = {name: chance.randint(1, RESERVE) for name in range(30)}
     held = dict.fromkeys(wanted, 0)
+
     while held:
         grown = False
         for name in chance.sample(sorted(held), len(held)):
             size = min(held[name] + chance.randint(1, 9), wanted[name])
             if memory.resize(name, size):
                 held[name], grown = size, True
+
         assert grown, "no upload can go on"
         assert memory.held_bytes <= SHARED + RESERVE
         for name in [name for name, size in held.items() if size == wanted[name]]:
             memory.resize(name, 0)
             del held[name]
+
     assert memory.held_bytes == 0
 
 
@@ -86,6 +89,7 @@ async def test_the_reserve_goes_to_the_upload_that_waits_longest() -> None:
         assert not second.done()
         await c.hold(0)
         await second
+
     assert limit.held_bytes == 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from vision_node_api.watch.follower import Following
 from vision_node_api.watch.imagejob_cache import JobCache
-from vision_node_contract.clients.kube import Event, NotFoundError
+from vision_node_contract.clients.kube import NotFoundError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
 
@@ -46,12 +46,12 @@ async def phase(cache: JobCache, name: str) -> str:
 
 
 async def test_what_the_watch_shows_is_not_asked_for(cache: JobCache, server: Server) -> None:
-    cache.observe(Event("LISTING", [body("a"), body("b", "done")]))
-    cache.observe(Event("LISTED", names=frozenset("ab")))
-    cache.observe(Event("ADDED", [body("c")]))
-    cache.observe(Event("MODIFIED", [body("a", "processing")]))
+    cache.observe(WatchEvent("PAGE", [body("a"), body("b", "done")]))
+    cache.observe(WatchEvent("SYNCED", names=frozenset("ab")))
+    cache.observe(WatchEvent("ADDED", [body("c")]))
+    cache.observe(WatchEvent("MODIFIED", [body("a", "processing")]))
     assert [await phase(cache, name) for name in "abc"] == ["processing", "done", "queued"]
-    cache.observe(Event("MODIFIED", [body("a", "failed")]))
+    cache.observe(WatchEvent("MODIFIED", [body("a", "failed")]))
     assert await phase(cache, "a") == "failed"
     assert server.reads == 0
 
@@ -63,20 +63,29 @@ async def test_what_it_does_not_show_yet_is_read_through(cache: JobCache, server
         await cache.get("nobody")
 
 
-@pytest.mark.parametrize("gone", [Event("DELETED", [body("a", "done")]), Event("LISTED")])
+@pytest.mark.parametrize("gone", [WatchEvent("DELETED", [body("a", "done")]), WatchEvent("SYNCED")])
 @pytest.mark.parametrize("before", ["queued", "done"])
-async def test_what_is_gone_is_gone(cache: JobCache, gone: Event, before: str) -> None:
-    cache.observe(Event("LISTING", [body("a", before)]))
+async def test_what_is_gone_is_gone(cache: JobCache, gone: WatchEvent, before: str) -> None:
+    cache.observe(WatchEvent("PAGE", [body("a", before)]))
     cache.observe(gone)
     with pytest.raises(NotFoundError):
         await cache.get("a")
 
 
 async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
-    inline = {"description": "Image Description:", "alt": "a", "caption": "c", "describer": "metadata"}
-    whole = {"describer": "metadata", "summary": "s", "inline": {**inline, "seconds": 0.5, "facts": {"x": 1}}}
+    inline = {
+        "description": "Image Description:",
+        "alt": "a",
+        "caption": "c",
+        "describer": "metadata",
+    }
+    whole = {
+        "describer": "metadata",
+        "summary": "s",
+        "inline": {**inline, "seconds": 0.5, "facts": {"x": 1}},
+    }
     shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
-    cache.observe(Event("LISTING", [shown]))
+    cache.observe(WatchEvent("PAGE", [shown]))
     assert await cache.get("a") == ImageJob.model_validate(shown)
 
 
@@ -93,7 +102,7 @@ async def test_of_many_finished_jobs_the_newest_are_kept(
     cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.FINISHED_KEPT", 2)
-    cache.observe(Event("LISTING", [body(name, "done") for name in ("late", "b", "c")]))
+    cache.observe(WatchEvent("PAGE", [body(name, "done") for name in ("late", "b", "c")]))
     assert [await phase(cache, name) for name in "bc"] == ["done", "done"]
     assert server.reads == 0
     await cache.get("late")
@@ -103,7 +112,7 @@ async def test_of_many_finished_jobs_the_newest_are_kept(
 async def test_an_object_that_cannot_be_read_hides_no_other(cache: JobCache) -> None:
     odd = body("odd")
     odd["status"]["attempts"] = "many"
-    cache.observe(Event("LISTING", [odd, body("a")]))
+    cache.observe(WatchEvent("PAGE", [odd, body("a")]))
     assert await phase(cache, "a") == "queued"
 
 
@@ -114,11 +123,12 @@ async def test_what_was_created_here_counts_until_the_watch_shows_it(
     cache.created(ImageJob.model_validate(body("late")))
     assert [await phase(cache, name) for name in ("a", "late")] == ["queued", "queued"]
     assert server.reads == 0
-    cache.observe(Event("MODIFIED", [body("a", "processing")]))
+    cache.observe(WatchEvent("MODIFIED", [body("a", "processing")]))
     assert await phase(cache, "a") == "processing"
-    cache.observe(Event("DELETED", [body("a")]))
+    cache.observe(WatchEvent("DELETED", [body("a")]))
     with pytest.raises(NotFoundError):
         await cache.get("a")
+
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.CREATED_SECONDS", 0.0)
     cache.created(ImageJob.model_validate(body("late")))
     await asyncio.sleep(0)

@@ -17,7 +17,9 @@ def client_of(app: FastAPI, *origins: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api")
 
 
-def preflight(origin: str, method: str = "POST", headers: str = "idempotency-key") -> dict[str, str]:
+def preflight(
+    origin: str, method: str = "POST", headers: str = "idempotency-key"
+) -> dict[str, str]:
     return {
         "Origin": origin,
         "Access-Control-Request-Method": method,
@@ -106,6 +108,7 @@ async def test_pages_can_read_every_refusal(
 
     monkeypatch.setattr(jobs.imagejobs, "get", fail)
     big = {"file": ("photo.png", picture(noise=2 * LIMIT))}
+
     async with client_of(app, GALLERY) as client:
         origin = {"Origin": GALLERY}
         answers = [
@@ -115,6 +118,7 @@ async def test_pages_can_read_every_refusal(
             await client.post("/submit", content=b"x", headers=origin),
             await client.get("/status/job-x", headers=origin),
         ]
+
     assert [answer.status_code for answer in answers] == [404, 405, 413, 415, 500]
     for answer in answers:
         assert cors(answer)["allow-origin"] == GALLERY

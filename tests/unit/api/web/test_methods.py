@@ -4,12 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Bucket, Cluster, picture
+from api_fakes import Cluster, FakeBucket, picture
 from api_server import Connection
 from fastapi import FastAPI
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.root_path import OWN_PATHS
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
 INLINE = {"description": "d", "alt": "a", "caption": "c", "describer": "metadata", "seconds": 1}
@@ -45,7 +45,9 @@ ANSWERED: dict[str, int] = {
 """What GET answers, on every route there is and on some that are not."""
 
 READ_ONLY = [
-    path for path, status in ANSWERED.items() if status in {200, 409} and not path.startswith("/inbox/")
+    path
+    for path, status in ANSWERED.items()
+    if status in {200, 409} and not path.startswith("/inbox/")
 ]
 
 
@@ -55,11 +57,11 @@ def body(name: str, **status: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def jobs(jobs: Jobs, bucket: Bucket, cluster: Cluster) -> Jobs:
+def jobs(jobs: Jobs, bucket: FakeBucket, cluster: Cluster) -> Jobs:
     bucket.objects["inbox/photo.png"] = picture()
     watched, done = body("job-watched"), body("job-done", **DONE)
-    jobs.cache.observe(Event("ADDED", [watched]))
-    jobs.cache.observe(Event("ADDED", [done]))
+    jobs.cache.observe(WatchEvent("ADDED", [watched]))
+    jobs.cache.observe(WatchEvent("ADDED", [done]))
     for known in (watched, body("job-unwatched"), done):
         cluster.jobs[known["metadata"]["name"]] = ImageJob.model_validate(known)
     return jobs

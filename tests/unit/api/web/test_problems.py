@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from api_fakes import Bucket, Cluster, picture
+from api_fakes import Cluster, FakeBucket, picture
 from api_server import Answer, Connection, ask, post, serving, until
 from fastapi import FastAPI
 from form_bytes import FORM_TYPE, file, form, text
@@ -23,7 +23,7 @@ from vision_node_api.web.http_protocol import MAX_HEAD_BYTES
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.internal_errors import InternalErrors
 from vision_node_api.web.problems import Problem
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
 PNG = picture()
@@ -33,7 +33,9 @@ SURROGATES = b"\xed\xa0\x80\xed\xb0\x80"
 
 def get(path: str | bytes, *headers: bytes, method: str = "GET") -> bytes:
     target = path.encode() if isinstance(path, str) else path
-    return b"\r\n".join([b"%b %b HTTP/1.1" % (method.encode(), target), b"Host: api", *headers, b"", b""])
+    return b"\r\n".join(
+        [b"%b %b HTTP/1.1" % (method.encode(), target), b"Host: api", *headers, b"", b""]
+    )
 
 
 ODD: dict[str, tuple[bytes, int, str]] = {
@@ -53,41 +55,70 @@ ODD: dict[str, tuple[bytes, int, str]] = {
     "bytes that are not ASCII in a path": (get("/status/größe"), 400, "BadRequest"),
     "bytes that are not UTF-8 in a path": (get(b"/status/\xff"), 400, "BadRequest"),
     "bytes that are not UTF-8 in a query": (get(b"/status/x?\xff=\xed\xa0\x80"), 400, "BadRequest"),
-    "bytes that are not ASCII in a header": (get("/status/x", b"X-A: \xff\xed\xa0\x80"), 404, "JobNotFound"),
+    "bytes that are not ASCII in a header": (
+        get("/status/x", b"X-A: \xff\xed\xa0\x80"),
+        404,
+        "JobNotFound",
+    ),
     "bytes that are not ASCII in Host": (get("/status/x", b"Host: \xff["), 404, "JobNotFound"),
-    "a Host that is no host": (get("/result/x").replace(b"Host: api", b"Host: [::1"), 404, "JobNotFound"),
+    "a Host that is no host": (
+        get("/result/x").replace(b"Host: api", b"Host: [::1"),
+        404,
+        "JobNotFound",
+    ),
     "no Host": (get("/result/x").replace(b"Host: api\r\n", b""), 404, "JobNotFound"),
     "a whole URL as the target": (get("http://api/status/x"), 404, "JobNotFound"),
     "a target that is no path": (get("status/x"), 400, "BadRequest"),
     "an asterisk as the target": (get("*", method="OPTIONS"), 404, "NotFound"),
     "a tunnel": (get("api:443", method="CONNECT"), 400, "BadRequest"),
-    "another protocol": (get("/status/x", b"Connection: Upgrade", b"Upgrade: h2c"), 404, "JobNotFound"),
-    "a web socket": (get("/status/x", b"Connection: Upgrade", b"Upgrade: websocket"), 404, "JobNotFound"),
+    "another protocol": (
+        get("/status/x", b"Connection: Upgrade", b"Upgrade: h2c"),
+        404,
+        "JobNotFound",
+    ),
+    "a web socket": (
+        get("/status/x", b"Connection: Upgrade", b"Upgrade: websocket"),
+        404,
+        "JobNotFound",
+    ),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400, "BadRequest"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "BadRequest"),
     "no HTTP": (b"hello\r\n\r\n", 400, "BadRequest"),
     "an HTTP version that there is not": (b"GET / HTTP/9.9\r\n\r\n", 400, "BadRequest"),
     "a header without a colon": (get("/", b"nonsense"), 400, "BadRequest"),
     "NUL in a header": (get("/", b"X-A: a\0b"), 400, "BadRequest"),
-    "a length that is no number": (get("/", b"Content-Length: many", method="POST"), 400, "BadRequest"),
+    "a length that is no number": (
+        get("/", b"Content-Length: many", method="POST"),
+        400,
+        "BadRequest",
+    ),
     "a length beyond all bounds": (
         get("/", b"Content-Length: " + b"9" * 99, method="POST"),
         400,
         "BadRequest",
     ),
-    "two lengths": (get("/", b"Content-Length: 1", b"Content-Length: 2", method="POST"), 400, "BadRequest"),
+    "two lengths": (
+        get("/", b"Content-Length: 1", b"Content-Length: 2", method="POST"),
+        400,
+        "BadRequest",
+    ),
     "a length and chunks": (
         get("/submit", b"Content-Length: 1", b"Transfer-Encoding: chunked", method="POST"),
         400,
         "BadRequest",
     ),
     "a chunk without a size": (
-        get("/submit", b"Transfer-Encoding: chunked", b"Content-Type: image/png", method="POST") + b"zz\r\n",
+        get("/submit", b"Transfer-Encoding: chunked", b"Content-Type: image/png", method="POST")
+        + b"zz\r\n",
         400,
         "BadRequest",
     ),
     "many headers": (get("/status/x", *(b"X-%d: 1" % n for n in range(1000))), 404, "JobNotFound"),
-    "headers that do not end": (get("/", b"X-A: " + b"a" * MAX_HEAD_BYTES * 8)[:-4], 431, "HeadersTooLarge"),
+    "headers that do not end": (
+        get("/", b"X-A: " + b"a" * MAX_HEAD_BYTES * 8)[:-4],
+        431,
+        "HeadersTooLarge",
+    ),
     "a target that does not end": (b"GET /" + b"a" * MAX_HEAD_BYTES * 8, 431, "HeadersTooLarge"),
     "a key that is too long": (
         post(PNG, "Content-Type: image/png", "Idempotency-Key: " + "k" * 256),
@@ -126,7 +157,7 @@ ODD: dict[str, tuple[bytes, int, str]] = {
 
 @pytest.mark.parametrize("case", ODD)
 async def test_odd_requests_are_refused_with_a_reason(
-    port: int, cluster: Cluster, bucket: Bucket, case: str
+    port: int, cluster: Cluster, bucket: FakeBucket, case: str
 ) -> None:
     request, status, reason = ODD[case]
     answer = await ask(port, request)
@@ -147,7 +178,9 @@ async def test_odd_requests_are_refused_with_a_reason(
 async def test_any_text_makes_an_imagejob_that_can_be_stored(
     port: int, cluster: Cluster, options: bytes, stored: str
 ) -> None:
-    body = form(file("file", PNG, "\ud800.png".encode("utf-8", "surrogatepass").decode("latin-1")), options)
+    body = form(
+        file("file", PNG, "\ud800.png".encode("utf-8", "surrogatepass").decode("latin-1")), options
+    )
     answer = await ask(port, post(body, f"Content-Type: {FORM_TYPE}"))
     assert answer.status == 202
     (job,) = cluster.jobs.values()
@@ -214,6 +247,7 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     app.add_middleware(FailingMiddleware)
     app.user_middleware.insert(0, ours)
     monkeypatch.setattr(middleware, "HeadAndOptions", FailingLayer)
+
     return middleware.put_in_front(app, HttpSettings(), app.state.metrics)
 
 
@@ -243,6 +277,7 @@ async def test_an_unforeseen_error_is_answered_with_an_id_that_the_log_has(
 ) -> None:
     async with serving(broken_app) as port:
         answer = await refusal_of(port, get(path + "?token=secret"))
+
     assert (answer.status, answer.is_problem, answer.json["reason"]) == (500, True, "InternalError")
     assert re.fullmatch("[0-9a-f]{16}", answer.json["id"])
     assert answer.json["id"] in answer.json["detail"]
@@ -258,18 +293,26 @@ async def test_an_unforeseen_error_is_answered_with_an_id_that_the_log_has(
 @pytest.mark.parametrize("part", ["put", "create", "inspect"])
 async def test_an_unforeseen_error_in_a_submit(
     port: int,
-    bucket: Bucket,
+    bucket: FakeBucket,
     cluster: Cluster,
     jobs: Jobs,
     part: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    where = {"put": (bucket, "put"), "create": (cluster, "create"), "inspect": (jobs.describers, "has")}
+    where = {
+        "put": (bucket, "put"),
+        "create": (cluster, "create"),
+        "inspect": (jobs.describers, "has"),
+    }
+
     with monkeypatch.context() as patch:
         patch.setattr(*where[part], fail(ZeroDivisionError(part)))
-        body = form(file("file", PNG), text("describer", "metadata" if part != "inspect" else "other"))
+        body = form(
+            file("file", PNG), text("describer", "metadata" if part != "inspect" else "other")
+        )
         answer = await ask(port, post(body, f"Content-Type: {FORM_TYPE}"))
+
     assert (answer.status, answer.json["reason"]) == (500, "InternalError")
     assert len(errors(caplog)) == 1
     assert (jobs.uploads.uploads, jobs.uploads.held_bytes) == (0, 0)
@@ -291,6 +334,7 @@ async def test_an_error_after_the_answer_has_begun_ends_the_connection_and_is_lo
         assert await connection.ended() == b"5\r\nbegun\r\n", (
             "and no final chunk: clients see that it is cut off"
         )
+
     traced = [record for record in errors(caplog) if record.exc_info]
     assert len(traced) == 1
     assert re.search("GET '/fail/late' failed, id [0-9a-f]{16}$", traced[0].getMessage())
@@ -303,15 +347,19 @@ async def test_a_client_that_went_away_leaves_no_traceback(
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         with pytest.raises(AssertionError):  # httpx misses an answer, as it should
             await client.get("/fail/gone")
+
     async with serving(broken_app) as port:
         async with Connection.open(port) as connection:
             await connection.send(SUBMIT[:-20])
             await until(lambda: jobs.uploads.uploads == 1)
         await until(lambda: jobs.uploads.uploads == 0)
+
     assert errors(caplog) == []
 
 
-async def test_a_request_that_a_stopping_server_gives_up_is_told_to_come_back(broken_app: ASGIApp) -> None:
+async def test_a_request_that_a_stopping_server_gives_up_is_told_to_come_back(
+    broken_app: ASGIApp,
+) -> None:
     async with serving(broken_app) as port:
         answer = await ask(port, get("/fail/cancelled"))
     assert (answer.status, answer.json["reason"]) == (503, "ServerStopping")
@@ -327,6 +375,7 @@ async def test_an_offer_to_speak_another_protocol_is_ignored(port: int, cut: int
         b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
     )
     request = SUBMIT.replace(b"Host: api", b"\r\n".join([b"Host: api", *offer]))
+
     async with Connection.open(port) as connection:
         await connection.send(request[:cut])
         if cut:
@@ -342,7 +391,11 @@ async def test_headers_must_arrive_in_time(port: int, monkeypatch: pytest.Monkey
     async with Connection.open(port) as silent, Connection.open(port) as slow:
         await slow.send(b"GET /status/x HT")
         answer = await slow.answer()
-        assert (answer.status, answer.json["reason"], answer.is_problem) == (408, "RequestTooSlow", True)
+        assert (answer.status, answer.json["reason"], answer.is_problem) == (
+            408,
+            "RequestTooSlow",
+            True,
+        )
         assert await slow.ended() == b""
         assert await silent.ended() == b"", "who has sent nothing has asked nothing"
 
@@ -393,12 +446,14 @@ async def test_a_refused_body_does_not_cost_the_connection(port: int) -> None:
 async def test_jobs_that_others_have_written_are_no_error_of_the_server(
     port: int, jobs: Jobs, path: str
 ) -> None:
-    jobs.cache.observe(Event("ADDED", [{"metadata": {"name": "j"}, "spec": {"image": 1}}]))
+    jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "j"}, "spec": {"image": 1}}]))
     answer = await ask(port, get(path))
     assert (answer.status, answer.json["reason"], answer.is_problem) == (502, "JobUnreadable", True)
 
 
-async def test_a_stopping_server_tells_uploads_that_take_too_long(served: ASGIApp, jobs: Jobs) -> None:
+async def test_a_stopping_server_tells_uploads_that_take_too_long(
+    served: ASGIApp, jobs: Jobs
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             served,
@@ -414,7 +469,13 @@ async def test_a_stopping_server_tells_uploads_that_take_too_long(served: ASGIAp
             await until(lambda: jobs.uploads.uploads == 1)
             server.should_exit = True
             answer = await connection.answer()
-            assert (answer.status, answer.json["reason"], answer.is_problem) == (503, "ServerStopping", True)
+            assert (answer.status, answer.json["reason"], answer.is_problem) == (
+                503,
+                "ServerStopping",
+                True,
+            )
             assert await connection.ended() == b""
+
         await running
+
     assert (jobs.uploads.uploads, jobs.uploads.held_bytes) == (0, 0)

@@ -18,7 +18,7 @@ from vision_node_api.web.middleware import put_in_front
 from vision_node_api.web.proxies import ProxyHeaders, TrustedProxies, parse_address
 from vision_node_api.web.redirects import path_only
 from vision_node_api.web.root_path import parse_root_path, put_below, route_path
-from vision_node_contract.clients.kube import Event
+from vision_node_contract.clients.kube import WatchEvent
 
 PROXY, STRANGER = "10.1.2.3", "192.0.2.9"
 TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])
@@ -36,7 +36,9 @@ async def tell(scope: Scope, receive: Receive, send: Send) -> None:
     await JSONResponse(told)(scope, receive, send)
 
 
-async def seen(headers: Any, peer: str = PROXY, path: str = "/status/x", root_path: str = "") -> Any:
+async def seen(
+    headers: Any, peer: str = PROXY, path: str = "/status/x", root_path: str = ""
+) -> Any:
     """Return what the application is told of a request that arrives with those headers from there."""
     app = ProxyHeaders(tell, TRUSTED, root_path)
     transport = httpx.ASGITransport(app, client=(peer, 1234))
@@ -49,10 +51,19 @@ DIRECT = {"url": "http://api:8000/status/x", "client": PROXY, "root_path": "", "
 BELIEVED: dict[str, tuple[Any, dict[str, str]]] = {
     "nothing": ({}, {}),
     "the scheme": ({"X-Forwarded-Proto": "https"}, {"url": "https://api:8000/status/x"}),
-    "the scheme in capitals": ({"X-Forwarded-Proto": "HTTPS"}, {"url": "https://api:8000/status/x"}),
+    "the scheme in capitals": (
+        {"X-Forwarded-Proto": "HTTPS"},
+        {"url": "https://api:8000/status/x"},
+    ),
     "the host": ({"X-Forwarded-Host": "a.example"}, {"url": "http://a.example/status/x"}),
-    "host and port": ({"X-Forwarded-Host": "a.example:8443"}, {"url": "http://a.example:8443/status/x"}),
-    "a host of IPv6": ({"X-Forwarded-Host": "[2001:db8::1]:8"}, {"url": "http://[2001:db8::1]:8/status/x"}),
+    "host and port": (
+        {"X-Forwarded-Host": "a.example:8443"},
+        {"url": "http://a.example:8443/status/x"},
+    ),
+    "a host of IPv6": (
+        {"X-Forwarded-Host": "[2001:db8::1]:8"},
+        {"url": "http://[2001:db8::1]:8/status/x"},
+    ),
     "the client": ({"X-Forwarded-For": "192.0.2.1"}, {"client": "192.0.2.1"}),
     "the client's port": ({"X-Forwarded-For": "192.0.2.1:99"}, {"client": "192.0.2.1"}),
     "a client of IPv6": ({"X-Forwarded-For": "2001:db8::1"}, {"client": "2001:db8::1"}),
@@ -88,7 +99,11 @@ BELIEVED: dict[str, tuple[Any, dict[str, str]]] = {
     ),
     "the path": (
         {"X-Forwarded-Prefix": "/vision"},
-        {"url": "http://api:8000/vision/status/x", "root_path": "/vision", "path": "/vision/status/x"},
+        {
+            "url": "http://api:8000/vision/status/x",
+            "root_path": "/vision",
+            "path": "/vision/status/x",
+        },
     ),
 }
 
@@ -131,7 +146,9 @@ async def test_what_can_not_be_is_ignored(case: str) -> None:
     assert await seen(UNBELIEVABLE[case]) == DIRECT
 
 
-@pytest.mark.parametrize("case", [case for case in UNBELIEVABLE if "Prefix" in str(UNBELIEVABLE[case])])
+@pytest.mark.parametrize(
+    "case", [case for case in UNBELIEVABLE if "Prefix" in str(UNBELIEVABLE[case])]
+)
 async def test_the_values_hold_where_a_proxy_tells_no_sound_path(case: str) -> None:
     found = await seen(UNBELIEVABLE[case], root_path="/apps/vision")
     assert found["root_path"] == "/apps/vision"
@@ -293,9 +310,11 @@ def site(request: pytest.FixtureRequest, app: FastAPI) -> Site:
     trusted = TrustedProxies([] if told == VALUE else [PROXY])
     settings = HttpSettings(root_path=root_path, trusted_proxies=trusted)
     site = Site(put_in_front(app, settings, app.state.metrics), path)
+
     if told == HEADER:
         said = {"Proto": "https", "Host": "example.com", "For": STRANGER, "Prefix": "/apps/vision"}
         site.client.headers.update({f"X-Forwarded-{name}": value for name, value in said.items()})
+
     return site
 
 
@@ -332,7 +351,7 @@ async def test_a_submit_leads_to_its_status(site: Site, jobs: Jobs) -> None:
 
 async def test_polls_of_known_jobs_are_answered_below_it_too(site: Site, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
-    jobs.cache.observe(Event("ADDED", [body]))
+    jobs.cache.observe(WatchEvent("ADDED", [body]))
     for method in ("GET", "HEAD"):
         answer = await site.send(method, f"{site.root}/status/job-a")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
@@ -347,10 +366,12 @@ async def test_the_documentation_names_its_parts_below_it(site: Site) -> None:
     page = (await site.send("GET", f"{site.root}/docs")).text
     parts = [word for word in page.split('"') if word.endswith((".js", ".css", ".svg"))]
     assert len(parts) == 3
+
     for part in parts:
         address = urljoin(f"{site.root}/docs", part)
         assert address.startswith(site.root)
         assert (await site.send("GET", address)).status_code == 200
+
     assert "'/apps/vision/openapi.json'" in page
 
     document = (await site.send("GET", f"{site.root}/openapi.json")).json()

@@ -47,12 +47,15 @@ def test_the_environment_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_it_nothing_is_trusted_or_allowed(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+def test_without_it_nothing_is_trusted_or_allowed(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
     for name in ENVIRONMENT:
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
+
     settings = HttpSettings.from_env()
     assert not settings.trusted_proxies
     assert (settings.root_path, settings.cors_origins, settings.keep_alive_seconds) == ("", (), 75)
@@ -67,7 +70,9 @@ def test_without_it_nothing_is_trusted_or_allowed(monkeypatch: pytest.MonkeyPatc
         ("KEEP_ALIVE_SECONDS", "long"),
     ],
 )
-def test_a_value_that_is_none_ends_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_value_that_is_none_ends_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=value.strip("/")):
         HttpSettings.from_env()

@@ -29,20 +29,26 @@ def test_no_job_waits_for_ever(since: float, created: float, began: float, *, fa
     world = World()
     world.state.since = NOW + timedelta(seconds=began)
     world.job("j", created=created)
-    world.describer(status=ready("False", "NoRoom", since))
+    world.describer(status=ready("False", "InsufficientResources", since))
     assert ("fail j NoWorker" in world.decide()) is fails
 
 
 def test_while_workers_serve_a_job_may_wait_long() -> None:
     world = World()
     world.job("j", created=-99_999)
-    world.describer(status=ready("True", "NoRoom", -99_999))
+    world.describer(status=ready("True", "InsufficientResources", -99_999))
     assert "fail j NoWorker" not in world.decide()
 
 
-UNSCHEDULABLE = {"conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}]}
-NO_IMAGE = {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "denied"}}}]}
-NO_SECRET = {"containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError"}}}]}
+UNSCHEDULABLE = {
+    "conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}]
+}
+NO_IMAGE = {
+    "containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "denied"}}}]
+}
+NO_SECRET = {
+    "containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError"}}}]
+}
 STARTS = {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}
 
 
@@ -52,19 +58,29 @@ STARTS = {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreat
         (None, ("False", "Starting", "no worker serves yet")),
         ({"heard": None, "pod_status": STARTS}, ("False", "Starting", "no worker serves yet")),
         ({"heard": -1}, ("True", "Serving", "images are described")),
-        ({"heard": None, "pod_status": UNSCHEDULABLE}, ("False", "NoRoom", "0/1 nodes")),
-        ({"heard": None, "pod_status": NO_IMAGE}, ("False", "ImagePullFailed", "ErrImagePull: denied")),
+        (
+            {"heard": None, "pod_status": UNSCHEDULABLE},
+            ("False", "InsufficientResources", "0/1 nodes"),
+        ),
+        (
+            {"heard": None, "pod_status": NO_IMAGE},
+            ("False", "ImagePullFailed", "ErrImagePull: denied"),
+        ),
         (
             {"heard": None, "pod_status": NO_SECRET},
             ("False", "LaunchFailed", "CreateContainerConfigError: "),
         ),
-        ({"heard": None, "pod": False, "created": -9}, ("False", "Starting", "no worker serves yet")),
+        (
+            {"heard": None, "pod": False, "created": -9},
+            ("False", "Starting", "no worker serves yet"),
+        ),
     ],
 )
 def test_what_is_said_while_work_waits(worker: Any, expected: Any) -> None:
     world = World()
     if worker:
         world.worker(0, **worker)
+
     world.job("j")
     report = world.report()
     assert report is not None
@@ -79,7 +95,7 @@ def test_a_pod_that_is_not_made() -> None:
     world.worker(0, pod=False, heard=None, created=-11)
     world.job("j")
     report = world.report()
-    assert reason(report) == "NoRoom"
+    assert reason(report) == "InsufficientResources"
     assert report is not None
     assert report.status.readiness is not None
     assert "kubectl describe job vn-metadata-0" in report.status.readiness.message
@@ -92,11 +108,12 @@ def test_without_room_it_goes_on_with_what_it_has() -> None:
     world.state.backlog.demand("metadata")
     for n in range(99):
         world.job(f"j{n}")
+
     report = world.report()
     assert report is not None
     condition = report.status.readiness
     assert condition is not None
-    assert (condition.status, condition.reason) == ("True", "NoRoom")
+    assert (condition.status, condition.reason) == ("True", "InsufficientResources")
     assert "0/1 nodes" in condition.message
     assert "assign j0 to w0" in world.decide()
 
@@ -153,9 +170,15 @@ def test_a_refused_launch_is_told_until_one_succeeds_or_it_is_long_ago() -> None
     world = World()
     world.job("j")
     refusal = of_refusal('jobs.batch "x" is forbidden: exceeded quota: tight'), NOW
-    for after, expected in ((0, "NoRoom"), (119, "NoRoom"), (120, "Starting")):
+
+    for after, expected in (
+        (0, "InsufficientResources"),
+        (119, "InsufficientResources"),
+        (120, "Starting"),
+    ):
         world.state.fleet.troubles = {"metadata": refusal}
         assert reason(world.report(after)) == expected
+
     world.state.fleet.troubles = {"metadata": refusal}
     world.worker(0, heard=None, created=0)
     assert reason(world.report()) == "Starting"
@@ -168,6 +191,7 @@ def test_why_workers_end_is_told() -> None:
     status = {"containerStatuses": [{"state": ended}]}
     for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
         world.worker(0, heard=None, phase="Failed", pod_status=status, job_status=job_status)
+
     report = world.report()
     assert report is not None
     assert report.status.readiness is not None

@@ -86,6 +86,7 @@ def test_owners_take_turns() -> None:
     world.worker(1)
     for n in range(20):
         world.job(f"many{n:02}", created=-100 + n, owner="bulk")
+
     world.job("single", created=-1, owner="somebody")
     world.job("other", created=-2, owner="somebody else")
     assert [word.split()[1] for word in world.decide()] == ["many00", "other", "single", "many01"]
@@ -142,13 +143,23 @@ def test_a_launch_under_way_counts() -> None:
         ("late for the last time", {"attempts": 3}, 30, ["cordon w0", "fail j AttemptsExhausted"]),
         (
             "the worker reported a passing error",
-            {"attempts": 2, "error": {"reason": "StorageUnavailable", "message": "m", "retryable": True}},
+            {
+                "attempts": 2,
+                "error": {"reason": "StorageUnavailable", "message": "m", "retryable": True},
+            },
             0,
             ["requeue j StorageUnavailable +2 free"],
         ),
         (
             "a provider asked for a longer wait",
-            {"error": {"reason": "RateLimited", "message": "", "retryable": True, "retryAfterSeconds": 40.5}},
+            {
+                "error": {
+                    "reason": "RateLimited",
+                    "message": "",
+                    "retryable": True,
+                    "retryAfterSeconds": 40.5,
+                }
+            },
             0,
             ["requeue j RateLimited +40.5 free"],
         ),
@@ -172,10 +183,12 @@ def test_a_lost_workers_jobs_are_requeued(loss: str) -> None:
     world = World()
     world.worker(0)
     world.processing("j", "w0")
+
     if loss == "deleted":
         world.forget("pods", "w0")
     else:
         world.worker(0, phase=loss)
+
     assert "requeue j WorkerLost +0 free" in world.decide()
 
 
@@ -263,6 +276,7 @@ def test_workers_that_end_at_once_are_launched_ever_more_slowly(heard: float | N
         world.forget("pods", "w0")
         assert world.decide(after=2**failures - 0.1) == []
         assert world.decide(after=2**failures) == ["launch vn-metadata-0"]
+
     world.worker(0, heard=-30, uid="good")
     world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid="good")
     assert world.state.fleet.failures == {}
@@ -311,7 +325,9 @@ def test_a_worker_is_cordoned_for_being_slower_than_its_describer_allows(
     world.processing("j", "w0", spec={"timeoutSeconds": timeout}, attemptDeadline=at(timeout))
     said = world.decide(after=after)
     assert ("cordon w0" in said) == cordons, why
-    assert said[-1:] == (["requeue j AttemptTimedOut " + f"+{after + 1}"] if after >= timeout else []), why
+    assert said[-1:] == (
+        ["requeue j AttemptTimedOut " + f"+{after + 1}"] if after >= timeout else []
+    ), why
 
 
 def test_a_worker_that_let_an_attempt_time_out_gets_no_more() -> None:
@@ -362,16 +378,20 @@ def test_workers_of_a_describer_that_is_no_more_are_retired() -> None:
 
 
 @pytest.mark.parametrize("how", ["under way", "failed just now"])
-def test_a_retirement_that_is_under_way_or_waits_retires_no_other_worker_in_its_place(how: str) -> None:
+def test_a_retirement_that_is_under_way_or_waits_retires_no_other_worker_in_its_place(
+    how: str,
+) -> None:
     world = World()
     for slot in range(2):
         world.worker(slot, heard=-100)
         world.lease(slot, -1)
+
     assert world.decide(minWorkers=1) == ["retire vn-metadata-0"]
     if how == "under way":
         world.state.busy["jobs/vn-metadata-0"] = ""
     else:
         world.state.held_off["jobs/vn-metadata-0"] = NOW + timedelta(seconds=1)
+
     assert world.decide() == []
 
 
@@ -389,7 +409,9 @@ def test_finished_jobs_expire() -> None:
     assert world.decide(after=10) == ["expire j"]
 
 
-def test_a_worker_whose_clock_is_ahead_neither_stops_the_operator_nor_keeps_its_images_for_ever() -> None:
+def test_a_worker_whose_clock_is_ahead_neither_stops_the_operator_nor_keeps_its_images_for_ever() -> (
+    None
+):
     world = World()
     world.processing("j", "w0", startTime=at(-3))
     end = "9999-12-31T23:59:59Z"
@@ -427,13 +449,17 @@ def test_a_list_read_before_a_deletion_does_not_bring_it_back() -> None:
 def test_nor_does_one_that_is_still_being_read_when_a_later_one_ends() -> None:
     world = World()
     world.job("j")
-    body = {"metadata": {"name": "j", "resourceVersion": "101"}, "spec": {"image": {"key": "images/1"}}}
+    body = {
+        "metadata": {"name": "j", "resourceVersion": "101"},
+        "spec": {"image": {"key": "images/1"}},
+    }
     world.forget("imagejobs", "j")
     world.state.sweep("imagejobs", set(), world.version + 5, NOW)
     world.state.observe("imagejobs", body, NOW)
     assert world.state.backlog.jobs == {}
     for later in (10, 20):
         world.state.sweep("imagejobs", set(), world.version + later, NOW)
+
     assert world.state._gone["imagejobs"] == {}, "remembered no longer than it must be"
 
 
@@ -450,7 +476,10 @@ def test_the_deletion_of_a_namesakes_predecessor_does_not_touch_the_namesake() -
 def test_a_relisted_lease_is_no_news() -> None:
     world = World()
     world.worker(0, heard=-1)
-    lease = {"metadata": {"name": "w0", "resourceVersion": str(world.version)}, "spec": {"renewTime": at(-1)}}
+    lease = {
+        "metadata": {"name": "w0", "resourceVersion": str(world.version)},
+        "spec": {"renewTime": at(-1)},
+    }
     world.state.observe("leases", lease, NOW + timedelta(seconds=600))
     world.job("j", created=600)
     assert not any(word.startswith("assign") for word in world.decide(after=25))
@@ -470,7 +499,10 @@ def test_a_lease_found_at_the_start_counts_from_its_own_time() -> None:
     ("kind", "body"),
     [
         ("imagejobs", {"spec": {"image": {}}, "status": {"attempts": "many"}}),
-        ("imagejobs", {"spec": {"image": {"key": "a"}, "ttlSecondsAfterFinished": 10**15}, "status": DONE}),
+        (
+            "imagejobs",
+            {"spec": {"image": {"key": "a"}, "ttlSecondsAfterFinished": 10**15}, "status": DONE},
+        ),
         ("jobs", {}),
         ("pods", {}),
         ("leases", {"spec": {}}),

@@ -12,14 +12,18 @@ def test_dedicated_is_a_job_for_each_image() -> None:
     world.describer(isolation="dedicated", concurrency=4, maxWorkers=3)
     for name in "abcde":
         world.job(name)
+
     assert world.decide() == [f"launch vn-metadata-{slot}" for slot in range(3)]
     for slot in range(3):
         world.worker(slot)
+
     assert world.decide() == ["assign a to w0", "assign b to w1", "assign c to w2"]
     world.processing("a", "w0")
     assert not [word for word in world.decide() if "w0" in word], "it holds one"
     world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
-    assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], "and is used up"
+    assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], (
+        "and is used up"
+    )
     world.forget("jobs", "vn-metadata-0")
     world.forget("pods", "w0")
     assert "launch vn-metadata-0" in world.decide()
@@ -31,10 +35,12 @@ def test_a_worker_is_given_no_more_than_it_may_have() -> None:
     world.worker(0)
     for n in range(5):
         world.job(f"j{n}", created=-9 + n)
+
     assert world.decide() == ["assign j0 to w0", "assign j1 to w0"]
     for name in ("j0", "j1"):
         world.processing(name, "w0")
         world.job(name, phase="done", attempts=1, worker="w0", completionTime=at(0))
+
     assert world.decide() == ["assign j2 to w0"]
     world.state.busy = {"imagejobs/j2": "w0"}
     assert world.decide() == [], "the assignment under way counts"
@@ -90,7 +96,9 @@ def test_a_deleted_describer() -> None:
     world.job("queued", created=-1000)
     world.see("describers", "metadata", spec=SPEC)
     world.forget("describers", "metadata")
-    assert world.decide(after=60) == ["retire vn-metadata-0"], "it may be replaced: its jobs have a minute"
+    assert world.decide(after=60) == ["retire vn-metadata-0"], (
+        "it may be replaced: its jobs have a minute"
+    )
     assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
 
 
@@ -104,6 +112,7 @@ def test_timeout_and_attempts_are_the_describers_unless_the_job_says() -> None:
     assert [action.timeout.total_seconds() for action in given] == [7, 5]
     for name, spec in (("a", {}), ("b", {"maxAttempts": 2})):
         world.job(name, spec=spec, phase="processing", attempts=4, losses=3, worker="gone")
+
     assert {word for word in world.decide() if "w0" not in word} >= {
         "fail a AttemptsExhausted",
         "requeue b WorkerLost +4",

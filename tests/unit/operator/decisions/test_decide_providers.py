@@ -71,7 +71,9 @@ def test_the_sidecar_has_what_it_is_given_and_nothing_of_the_workers() -> None:
 
 def test_the_address_in_the_options_holds() -> None:
     spec = {"provider": "http", "sidecar": SIDECAR, "options": {"url": "http://127.0.0.1:7000/v2"}}
-    assert json.loads(told(pod_of(spec))["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/v2"}
+    assert json.loads(told(pod_of(spec))["DESCRIBER_OPTIONS"]) == {
+        "url": "http://127.0.0.1:7000/v2"
+    }
 
 
 def see(world: World, name: str, **spec: Any) -> None:
@@ -110,7 +112,7 @@ def test_what_cannot_stand_in_is_told(world: World, other: Json, words: str) -> 
     see(world, "metadata", fallback="plain")
     said = condition(world, FALLBACK_READY)
     assert said is not None
-    assert (said.status, said.reason) == ("False", "CannotStandIn")
+    assert (said.status, said.reason) == ("False", "FallbackUnavailable")
     assert words in said.message
 
 
@@ -122,8 +124,12 @@ def test_no_describer_stands_in_for_itself(world: World) -> None:
 def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None:
     """Have an image end that a worker held: with this reason, or done."""
     world.processing(name, "w0")
-    error = {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
-    world.job(name, phase="failed" if reason else "done", worker="w0", attempts=1, **error, **result)
+    error = (
+        {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
+    )
+    world.job(
+        name, phase="failed" if reason else "done", worker="w0", attempts=1, **error, **result
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,9 @@ def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None
         Reason.QUOTA_EXHAUSTED,
     ],
 )
-def test_a_provider_that_refuses_is_told_until_the_next_success(world: World, reason: Reason) -> None:
+def test_a_provider_that_refuses_is_told_until_the_next_success(
+    world: World, reason: Reason
+) -> None:
     world.worker(0)
     ended(world, "a", reason)
     said = condition(world, READY)
@@ -169,12 +177,17 @@ def test_what_was_told_outlives_the_operator_and_old_jobs_tell_nothing(world: Wo
     world.job("old", phase="done", worker="w0", attempts=1)
     assert condition(world, READY).reason == "CredentialsRefused"  # type: ignore[union-attr]
     world.job("new", created=-8000)
-    assert not [line for line in world.decide() if line.startswith("fail")], "there is no lack of workers"
+    assert not [line for line in world.decide() if line.startswith("fail")], (
+        "there is no lack of workers"
+    )
 
 
 def test_a_worker_s_warning_stays_while_none_serves(world: World) -> None:
     world.worker(0)
-    meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {WARNING_ANNOTATION: "ends soon"}}
+    meta = {
+        "labels": {DESCRIBER_LABEL: "metadata"},
+        "annotations": {WARNING_ANNOTATION: "ends soon"},
+    }
     world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
     said = condition(world, DEPRECATED)
     assert said is not None

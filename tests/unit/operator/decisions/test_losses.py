@@ -26,12 +26,20 @@ def ended(how: Any) -> Any:
 @pytest.mark.parametrize(
     ("why", "status", "expected"),
     [
-        ("the first loss costs nothing, and no time", {"attempts": 1}, "requeue j WorkerLost +0 free"),
+        (
+            "the first loss costs nothing, and no time",
+            {"attempts": 1},
+            "requeue j WorkerLost +0 free",
+        ),
         ("the next waits", {"attempts": 2, "losses": 1}, "requeue j WorkerLost +1 free"),
         ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
         ("from now on it pays", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
         ("and ends", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
-        ("paid attempts don't end a job that is lost", {"attempts": 3}, "requeue j WorkerLost +0 free"),
+        (
+            "paid attempts don't end a job that is lost",
+            {"attempts": 3},
+            "requeue j WorkerLost +0 free",
+        ),
     ],
 )
 def test_losses_are_free_within_a_bound(why: str, status: Any, expected: str) -> None:
@@ -79,7 +87,11 @@ CAUSES: dict[str, dict[str, Any]] = {
         ("a worker's are used up", {"worker": 3}, "storage provider"),
         ("storage's are used up", {"storage": 10}, "worker provider"),
         ("a provider's are used up", {"provider": 20}, "worker storage"),
-        ("one of each is left", {"worker": 2, "storage": 9, "provider": 19}, "worker storage provider"),
+        (
+            "one of each is left",
+            {"worker": 2, "storage": 9, "provider": 19},
+            "worker storage provider",
+        ),
     ],
 )
 def test_each_cause_has_free_attempts_of_its_own(
@@ -99,7 +111,9 @@ def lose(world: World, **cause: Any) -> None:
     found = world.state.backlog.jobs["j"]
     world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
     lost = world.state.backlog.jobs["j"]
-    (action,) = (action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Requeue))
+    (action,) = (
+        action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Requeue)
+    )
     patch = transitions.requeue(
         lost,
         reason=action.reason,
@@ -121,7 +135,9 @@ def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     both = dict(status)
     for key, value in patch.items():
         before = both.get(key)
-        both[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+        both[key] = (
+            merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+        )
     return {key: value for key, value in both.items() if value is not None}
 
 
@@ -131,11 +147,14 @@ def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None
     world.job("j")
     for cause in ("provider", "provider", "provider", "worker", "storage", "worker", "worker"):
         lose(world, **CAUSES[cause])
+
     status = world.state.backlog.jobs["j"].status
     assert (status.attempts, status.losses) == (7, 7)
     assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
     lose(world)
-    assert world.state.backlog.jobs["j"].status.losses == 7, "the fourth lost worker costs an attempt"
+    assert world.state.backlog.jobs["j"].status.losses == 7, (
+        "the fourth lost worker costs an attempt"
+    )
 
 
 def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
@@ -148,8 +167,16 @@ def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
 @pytest.mark.parametrize(
     ("why", "status", "free"),
     [
-        ("an older operator counted without a cause: against each, as it did", {"losses": 3}, False),
-        ("the same, and one that was seen since", {"losses": 3, "lossesByCause": {"worker": 1}}, False),
+        (
+            "an older operator counted without a cause: against each, as it did",
+            {"losses": 3},
+            False,
+        ),
+        (
+            "the same, and one that was seen since",
+            {"losses": 3, "lossesByCause": {"worker": 1}},
+            False,
+        ),
         ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
         ("no operator writes that", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
@@ -219,6 +246,7 @@ def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
     world.job("s", suspect=True)
     for name in "abc":
         world.job(name)
+
     assert world.decide() == ["assign s to w1", "assign a to w0"]
     world.state.busy = {"imagejobs/s": "w1"}
     assert world.decide() == ["assign a to w0"]
@@ -235,6 +263,7 @@ def test_where_none_is_empty_one_is_kept_free_for_it() -> None:
     world.worker(1)
     for name, worker in (("a", "w0"), ("b", "w0"), ("c", "w1")):
         world.processing(name, worker)
+
     world.job("s", suspect=True)
     world.job("next")
     assert world.decide() == []
@@ -265,6 +294,7 @@ def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned(reason:
     world.worker(1)
     for name in "abc":
         world.processing(name, "w0", error={**STORAGE, "reason": reason})
+
     assert "cordon w0" not in world.decide(), "nobody else has had success: storage may be away"
     world.job("d", phase="done", worker="w1", completionTime=at(0), seen=1)
     assert "cordon w0" in world.decide()
@@ -276,6 +306,7 @@ def test_one_success_clears_its_name() -> None:
     world.worker(1)
     for name in "abc":
         world.processing(name, "w0", error=STORAGE)
+
     world.job("d", phase="done", worker="w0", completionTime=at(0), seen=1)
     world.job("e", phase="done", worker="w1", completionTime=at(0), seen=2)
     assert not any(word.startswith("cordon") for word in world.decide())
@@ -295,8 +326,16 @@ def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it(
     ("why", "heard", "expected"),
     [
         ("it is heard of: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
-        ("its node is away, which Kubernetes has yet to notice", 40, "requeue late WorkerLost +60 free"),
-        ("it ends, and has said so: it does not finish in time", None, "requeue late AttemptTimedOut +61"),
+        (
+            "its node is away, which Kubernetes has yet to notice",
+            40,
+            "requeue late WorkerLost +60 free",
+        ),
+        (
+            "it ends, and has said so: it does not finish in time",
+            None,
+            "requeue late AttemptTimedOut +61",
+        ),
     ],
 )
 def test_a_late_image_pays_only_where_its_worker_is_heard_of(

@@ -30,7 +30,9 @@ def launches(world: World, after: float = 0) -> int:
         (10_000, 0.05, 5),
     ],
 )
-def test_workers_by_backlog_and_time_per_image(images: int, seconds: float | None, expected: int) -> None:
+def test_workers_by_backlog_and_time_per_image(
+    images: int, seconds: float | None, expected: int
+) -> None:
     """As many as work it off within two seconds, each of which holds four at once."""
     world = World()
     world.describer(**FOUR)
@@ -47,8 +49,12 @@ def test_time_per_image_is_learnt_from_the_first_ends() -> None:
         world.processing(f"j{n}", "w0", startTime=at(0))
         took = {"startTime": at(0), "completionTime": at(4)}
         world.job(f"j{n}", seen=4, phase="done", attempts=1, worker="w0", **took)
+
     assert world.state.backlog.demand("metadata").seconds == pytest.approx(4)
-    assert (world.state.backlog.demand("metadata").unfinished, world.state.backlog.given["w0"]) == (0, 10)
+    assert (world.state.backlog.demand("metadata").unfinished, world.state.backlog.given["w0"]) == (
+        0,
+        10,
+    )
 
 
 def test_images_that_have_not_ended_tell_of_the_time_per_image_too() -> None:
@@ -69,8 +75,10 @@ def test_a_worker_that_stays_busy_gets_a_second_one_beside_it() -> None:
     world.state.backlog.demand("metadata").measure(0.05)
     for n in range(8):
         world.job(f"j{n}")
+
     for n in range(4):
         world.processing(f"j{n}", "w0", attemptDeadline=at(65))
+
     assert launches(world, after=0.5) == 0
     assert launches(world, after=5) == 1
 
@@ -103,8 +111,10 @@ class Clock:
             done = {"phase": "done", "attempts": 1, "worker": worker}
             times = {"startTime": at(end - self.seconds), "completionTime": at(end)}
             self.world.state.observe("imagejobs", self._job(name, **done, **times), self.now)
+
         for slot in [slot for slot, ready in self.serving.items() if ready <= self.time]:
             self.world.lease(slot, self.time)
+
         for action in decide(self.world.state, SETTINGS, self.now):
             self._perform(action)
 
@@ -118,7 +128,11 @@ class Clock:
             case Retire():
                 slot = int(action.name.rsplit("-", 1)[1])
                 del self.serving[slot]
-                for kind, name in (("jobs", action.name), ("pods", f"w{slot}"), ("leases", f"w{slot}")):
+                for kind, name in (
+                    ("jobs", action.name),
+                    ("pods", f"w{slot}"),
+                    ("leases", f"w{slot}"),
+                ):
                     self.world.forget(kind, name, self.time)  # type: ignore[arg-type]
             case Assign():
                 name = action.job.metadata.name
@@ -142,6 +156,7 @@ def test_a_noisy_load_does_not_make_workers_come_and_go() -> None:
             for _ in range(noise.randint(1, 11)):
                 clock.submit()
         clock.tick()
+
     assert clock.made > 3000
     assert len(clock.serving) in {2, 3, 4}
     assert len(clock.launched) <= 6

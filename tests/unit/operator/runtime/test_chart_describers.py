@@ -7,7 +7,10 @@ from vision_node_operator.runtime.chart_describers import RELEASE_LABEL, Default
 
 CONFIGMAP: Any = {
     "metadata": {"name": "vn-describers", "uid": "u"},
-    "data": {"worker-pod.json": "{}", "describers.json": json.dumps({"metadata": {"maxWorkers": 3}})},
+    "data": {
+        "worker-pod.json": "{}",
+        "describers.json": json.dumps({"metadata": {"maxWorkers": 3}}),
+    },
 }
 DEFAULTS = Defaults.of(CONFIGMAP)
 

@@ -24,7 +24,7 @@ def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
     }
 
 
-class Bucket:
+class FakeBucket:
     def __init__(self, *keys: str) -> None:
         self.keys = set(keys)
         self.away = False
@@ -51,7 +51,7 @@ class Cluster:
             yield [body], "9"
 
 
-def garbage(bucket: Bucket, *bodies: dict[str, Any]) -> Garbage:
+def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> Garbage:
     cluster = Cluster(*bodies)
     return Garbage(bucket, cluster, cluster)  # type: ignore[arg-type]
 
@@ -73,7 +73,7 @@ def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
     assert own_keys(ImageJob.model_validate(body("j", image, result))) == own
 
 
-async def collect(bucket: Bucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
+async def collect(bucket: FakeBucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
     backlog = Backlog()
     for other in (deleted, *others):
         backlog.put(ImageJob.model_validate(other), NOW)
@@ -83,27 +83,29 @@ async def collect(bucket: Bucket, deleted: dict[str, Any], *others: dict[str, An
 
 
 async def test_a_deleted_job_takes_its_objects_along() -> None:
-    bucket = Bucket("images/1", "results/j/1", "images/2")
+    bucket = FakeBucket("images/1", "results/j/1", "images/2")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
     assert bucket.keys == {"images/2"}
 
 
 async def test_but_not_an_image_that_its_retry_needs() -> None:
-    bucket = Bucket("images/1", "results/j/1")
+    bucket = FakeBucket("images/1", "results/j/1")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
 async def test_storage_that_is_away_is_left_for_the_sweep() -> None:
-    bucket = Bucket("images/1")
+    bucket = FakeBucket("images/1")
     bucket.away = True
     await collect(bucket, body("j", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
 async def test_the_sweep_takes_what_no_job_names() -> None:
-    bucket = Bucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
-    swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(NOW)
+    bucket = FakeBucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
+    swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(
+        NOW
+    )
     assert swept == 2
     assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
 
@@ -111,5 +113,5 @@ async def test_the_sweep_takes_what_no_job_names() -> None:
 async def test_an_imagejob_that_cannot_be_read_still_protects_its_image() -> None:
     odd = body("j", "images/1")
     odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
-    bucket = Bucket("images/1", "results/u/1")
+    bucket = FakeBucket("images/1", "results/u/1")
     assert await garbage(bucket, odd).sweep(NOW) == 0

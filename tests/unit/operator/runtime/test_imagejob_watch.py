@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from vision_node_contract.clients.kube import Event, KubeError
+from vision_node_contract.clients.kube import KubeError, WatchEvent
 from vision_node_operator.runtime.imagejob_watch import follow_imagejobs
 from vision_node_operator.runtime.kopf_handlers import hear_signals
 from vision_node_operator.state.state import State
@@ -16,14 +16,14 @@ from vision_node_operator.state.state import State
 class Server:
     """Shows some events, then refuses for good."""
 
-    async def follow(self, path: str, version: str) -> AsyncIterator[Event]:
+    async def follow(self, path: str, version: str) -> AsyncIterator[WatchEvent]:
         assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
         assert version == "5", "what was listed at the start is not listed again"
-        yield Event("LISTING", [{"n": 1}, {"n": 2}])
-        yield Event("LISTING", [{"n": 3}])
-        yield Event("LISTED", names=frozenset("abc"), version="7")
-        yield Event("MODIFIED", [{"n": 1}])
-        yield Event("DELETED", [{"n": 2}])
+        yield WatchEvent("PAGE", [{"n": 1}, {"n": 2}])
+        yield WatchEvent("PAGE", [{"n": 3}])
+        yield WatchEvent("SYNCED", names=frozenset("abc"), version="7")
+        yield WatchEvent("MODIFIED", [{"n": 1}])
+        yield WatchEvent("DELETED", [{"n": 2}])
         raise KubeError(404, "NotFound", "no such kind")
 
 
@@ -45,10 +45,11 @@ async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
     told = Told()
     with pytest.raises(KubeError):
         await follow_imagejobs(Server(), "ns", told)  # type: ignore[arg-type]
+
     assert told.all == [
-        ("imagejobs", "LISTING", 1),
-        ("imagejobs", "LISTING", 2),
-        ("imagejobs", "LISTING", 3),
+        ("imagejobs", "PAGE", 1),
+        ("imagejobs", "PAGE", 2),
+        ("imagejobs", "PAGE", 3),
         ("imagejobs", ["a", "b", "c"], 7),
         ("imagejobs", "MODIFIED", 1),
         ("imagejobs", "DELETED", 2),
@@ -60,6 +61,7 @@ async def test_told_to_end_the_operator_decides_no_more() -> None:
     hearing = asyncio.create_task(hear_signals(ready, stopped.set))
     ready.set()
     await hearing
+
     try:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(stopped.wait(), 5)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fakes.s3 import S3
-from vision_node_contract.clients.bucket import Store, StoreUnavailableError
+from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_operator.runtime import inbox_expiry as module
@@ -57,7 +57,9 @@ def watched() -> dict[str, ImageJob]:
 
 
 @pytest.fixture
-def expiry(behind: tuple[S3, Store], cluster: Cluster, watched: dict[str, ImageJob]) -> InboxExpiry:
+def expiry(
+    behind: tuple[S3, Bucket], cluster: Cluster, watched: dict[str, ImageJob]
+) -> InboxExpiry:
     nothing: Any = cluster
     return InboxExpiry(behind[1], nothing, nothing, KEPT, watched, LONG_AGO)
 
@@ -74,7 +76,7 @@ async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExp
     [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
 )
 async def test_an_upgrade_removes_nothing_at_once(
-    behind: tuple[S3, Store],
+    behind: tuple[S3, Bucket],
     cluster: Cluster,
     watched: dict[str, ImageJob],
     since: datetime | None,
@@ -98,7 +100,14 @@ async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry
 
 @pytest.mark.parametrize(
     ("phase", "stays"),
-    [("queued", True), ("processing", True), (None, True), ("odd", True), ("done", False), ("failed", False)],
+    [
+        ("queued", True),
+        ("processing", True),
+        (None, True),
+        ("odd", True),
+        ("done", False),
+        ("failed", False),
+    ],
 )
 async def test_an_unfinished_job_keeps_its_image(
     s3: S3, cluster: Cluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
@@ -111,7 +120,13 @@ async def test_an_unfinished_job_keeps_its_image(
 
 @pytest.mark.parametrize(
     "odd",
-    [{}, {"spec": None}, {"status": {"phase": ["done"]}}, {"spec": {"image": None}}, {"spec": {"image": {}}}],
+    [
+        {},
+        {"spec": None},
+        {"status": {"phase": ["done"]}},
+        {"spec": {"image": None}},
+        {"spec": {"image": {}}},
+    ],
 )
 async def test_an_odd_job_stops_nothing(
     s3: S3, cluster: Cluster, expiry: InboxExpiry, odd: dict[str, Any]
@@ -141,7 +156,7 @@ async def test_an_object_that_was_stored_again_meanwhile_is_young(
 
 @pytest.mark.parametrize("meanwhile", ["stored again", "named by a new ImageJob"])
 async def test_so_it_is_when_removing_the_others_took_long(
-    behind: tuple[S3, Store],
+    behind: tuple[S3, Bucket],
     cluster: Cluster,
     watched: dict[str, ImageJob],
     monkeypatch: pytest.MonkeyPatch,
@@ -151,6 +166,7 @@ async def test_so_it_is_when_removing_the_others_took_long(
     s3, store = behind
     for key in ("inbox/a", "inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
+
     nothing: Any = cluster
     clock = iter(range(0, 10**6, 10))
     expiry = InboxExpiry(store, nothing, nothing, KEPT, watched, LONG_AGO, lambda: next(clock))
@@ -177,11 +193,14 @@ async def test_jobs_are_listed_once_and_only_if_something_is_old(
     assert cluster.asked == 0
     for key in ("inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
+
     assert (await expiry.sweep(NOW)).removed == 2
     assert cluster.asked == 1
 
 
-async def test_while_kubernetes_is_away_nothing_goes(s3: S3, cluster: Cluster, expiry: InboxExpiry) -> None:
+async def test_while_kubernetes_is_away_nothing_goes(
+    s3: S3, cluster: Cluster, expiry: InboxExpiry
+) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.away = True
     with pytest.raises(UnavailableError):
@@ -206,17 +225,21 @@ async def test_a_sweep_is_bounded_and_the_next_goes_on(
     assert s3.objects == {}
 
 
-async def test_so_is_what_it_lists(s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_so_is_what_it_lists(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 2)
     monkeypatch.setattr(module, "MAX_PAGES", 2)
     for number in range(7):
         s3.put(f"inbox/{number}", modified=YOUNG)
+
     s3.put("inbox/6", modified=OLD)
     lists = []
     for _ in range(3):
         s3.requests.clear()
         await expiry.sweep(NOW)
         lists.append(len([it for it in s3.requests if it.startswith("GET")]))
+
     # Two pages each, and the object that goes is looked at again.
     assert lists == [2, 2, 3]
     assert "inbox/6" not in s3.objects
@@ -230,6 +253,7 @@ async def test_objects_that_can_not_be_removed_stop_no_others(
     held = [f"inbox/{number:02}" for number in range(16)]
     for key in [*held, "inbox/last"]:
         s3.put(key, modified=OLD)
+
     s3.undeletable = set(held)
     swept = [await expiry.sweep(NOW) for _ in range(4)]
     assert [it.failed for it in swept] == [5, 5, 5, 1]
@@ -243,7 +267,9 @@ async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> Non
     assert (await expiry.sweep(NOW)).removed == 1
 
 
-async def test_without_a_limit_nothing_is_even_listed(behind: tuple[S3, Store], cluster: Cluster) -> None:
+async def test_without_a_limit_nothing_is_even_listed(
+    behind: tuple[S3, Bucket], cluster: Cluster
+) -> None:
     nothing: Any = cluster
     await InboxExpiry(behind[1], nothing, nothing, None, {}, LONG_AGO).run()
     assert behind[0].requests == []

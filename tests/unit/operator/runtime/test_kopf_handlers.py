@@ -17,9 +17,23 @@ from vision_node_operator.runtime import kopf_handlers as module
 from vision_node_operator.settings import Settings
 
 LABELS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
-POD = {"metadata": {"name": "w0", "namespace": "ns", "uid": "u", "labels": LABELS, "resourceVersion": "6"}}
+POD = {
+    "metadata": {
+        "name": "w0",
+        "namespace": "ns",
+        "uid": "u",
+        "labels": LABELS,
+        "resourceVersion": "6",
+    }
+}
 KINDS = [
-    {"name": name, "singularName": name[:-1], "kind": kind, "namespaced": True, "verbs": ["list", "watch"]}
+    {
+        "name": name,
+        "singularName": name[:-1],
+        "kind": kind,
+        "namespaced": True,
+        "verbs": ["list", "watch"],
+    }
     for name, kind in (("namespaces", "Namespace"), ("pods", "Pod"))
 ]
 
@@ -43,6 +57,7 @@ class Server:
                 return web.json_response({"metadata": {"resourceVersion": "5"}, "items": []})
             case "/api/v1/namespaces/ns/pods", True:
                 return await self.watch(request)
+
         raise web.HTTPNotFound
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
@@ -110,6 +125,7 @@ async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
             namespaces=["ns"],
         )
     )
+
     try:
         assert await asyncio.wait_for(told.all.get(), 10) == ("pods", "ADDED", "w0")
         assert server.watches[:2] == ["5", "5"]

@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
-from vision_node_contract.clients.kube import ConflictError, KubeError, NotFoundError, UnavailableError
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from vision_node_operator.decisions.actions import Announce, Assign, Launch, Report, Retire, Write
 from vision_node_operator.runtime import reconciler as module
 from vision_node_operator.runtime.reconciler import Reconciler, until_answered
@@ -29,11 +34,24 @@ def imagejob(version: int, **status: Any) -> dict[str, Any]:
 
 
 def worker() -> list[tuple[Any, dict[str, Any]]]:
-    labels = {"vision-node.dev/describer": "metadata", "vision-node.dev/template-hash": POOL.template_hash}
+    labels = {
+        "vision-node.dev/describer": "metadata",
+        "vision-node.dev/template-hash": POOL.template_hash,
+    }
     created = datetime.now(UTC).isoformat()
-    job = {"name": "vn-metadata-0", "uid": "ju", "resourceVersion": "1", "creationTimestamp": created}
-    pod = {"name": "w0", "resourceVersion": "1", "labels": {"batch.kubernetes.io/controller-uid": "ju"}}
+    job = {
+        "name": "vn-metadata-0",
+        "uid": "ju",
+        "resourceVersion": "1",
+        "creationTimestamp": created,
+    }
+    pod = {
+        "name": "w0",
+        "resourceVersion": "1",
+        "labels": {"batch.kubernetes.io/controller-uid": "ju"},
+    }
     lease = {"name": "w0", "resourceVersion": "1"}
+
     return [
         ("jobs", {"metadata": {**job, "labels": labels}}),
         ("pods", {"metadata": pod, "status": {"phase": "Running"}}),
@@ -59,6 +77,7 @@ class Server:
         self.asked += 1
         if self.error:
             raise self.error
+
         self.reading += 1
         self.most_at_once = max(self.reading, self.most_at_once)
         await asyncio.sleep(0)
@@ -103,13 +122,16 @@ def reconciler_of(server: Server) -> Reconciler:
     return reconciler
 
 
-async def run(server: Server, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3) -> Reconciler:
+async def run(
+    server: Server, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3
+) -> Reconciler:
     """Run the loop for so long after showing it the events."""
     reconciler = reconciler_of(server)
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.01)
     for kind, body in events:
         reconciler.observe(kind, "ADDED", body)
+
     await asyncio.sleep(seconds)
     assert not task.done(), "the loop must go on whatever a write does"
     task.cancel()
@@ -124,7 +146,9 @@ async def test_an_answer_counts_at_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize("seen_first", [True, False])
-async def test_a_deletion_frees_the_name_when_the_watch_shows_it(server: Server, *, seen_first: bool) -> None:
+async def test_a_deletion_frees_the_name_when_the_watch_shows_it(
+    server: Server, *, seen_first: bool
+) -> None:
     """The watch is often faster than the DELETE's own answer; the order must not matter."""
     reconciler = reconciler_of(server)
     (_, job), *_ = worker()
@@ -144,11 +168,13 @@ async def test_a_deletion_frees_the_name_when_the_watch_shows_it(server: Server,
     await asyncio.sleep(0.05)
     if seen_first:
         reconciler.observe("jobs", "DELETED", deleted)
+
     answered.set()
     await asyncio.sleep(0.05)
     if not seen_first:
         assert list(reconciler.state.held_off) == ["jobs/vn-metadata-0"]
         reconciler.observe("jobs", "DELETED", deleted)
+
     assert reconciler.state.held_off == {}
     task.cancel()
 
@@ -164,7 +190,9 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
-async def test_a_launch_that_fails_is_tried_ever_more_seldom(server: Server, error: Exception) -> None:
+async def test_a_launch_that_fails_is_tried_ever_more_seldom(
+    server: Server, error: Exception
+) -> None:
     server.error = error
     await run(server, ("imagejobs", imagejob(2)), seconds=0.5)
     assert {type(write) for write in server.writes} == {Launch}
@@ -212,7 +240,11 @@ async def test_what_is_gone_is_forgotten(server: Server) -> None:
 
 
 async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
-    answers: list[Exception | str] = [NotFoundError(404, "NotFound", "imagejobs"), FAILURES[2], "lists"]
+    answers: list[Exception | str] = [
+        NotFoundError(404, "NotFound", "imagejobs"),
+        FAILURES[2],
+        "lists",
+    ]
 
     async def call() -> str:
         answer = answers.pop(0)
@@ -292,15 +324,19 @@ async def test_lists_are_read_one_after_the_other(server: Server) -> None:
     assert server.most_at_once == 1
 
 
-async def test_a_silent_lease_watch_is_noticed_while_others_speak(server: Server, clock: Clock) -> None:
+async def test_a_silent_lease_watch_is_noticed_while_others_speak(
+    server: Server, clock: Clock
+) -> None:
     """Else nobody would be serving after 20 s, and idle workers be retired after a minute."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
+
     for version in range(2, 6):
         clock.ahead += timedelta(seconds=4)
         reconciler.observe("imagejobs", "ADDED", imagejob(version))
         assert await reconciler._is_awake()
+
     assert server.listed == len(LISTS)
 
 
@@ -309,8 +345,10 @@ async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock
     reconciler = reconciler_of(server)
     late(reconciler)
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
+
     for _ in range(5):
         clock.ahead += timedelta(seconds=4)
         assert await reconciler._is_awake()
+
     assert server.listed > 0
     assert not reconciler.state.is_dazed(module.utcnow())

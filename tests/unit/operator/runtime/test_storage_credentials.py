@@ -41,9 +41,12 @@ class Server:
             _, status, message = self.refusals.pop(0)
             reason = "AlreadyExists" if request.method == "POST" else "Conflict"
             return web.json_response({"reason": reason, "message": message}, status=status)
+
         match request.method:
             case "GET" if self.secret is None:
-                return web.json_response({"reason": "NotFound", "message": "no such Secret"}, status=404)
+                return web.json_response(
+                    {"reason": "NotFound", "message": "no such Secret"}, status=404
+                )
             case "POST":
                 assert self.secret is None
                 self.secret = {**await request.json(), "type": "Opaque"}
@@ -51,8 +54,15 @@ class Server:
             case "PATCH":
                 assert self.secret
                 body = await request.json()
-                assert body["metadata"]["resourceVersion"] == self.secret["metadata"]["resourceVersion"]
-                self.secret = {**self.secret, "data": {**self.secret.get("data", {}), **body["data"]}}
+                assert (
+                    body["metadata"]["resourceVersion"]
+                    == self.secret["metadata"]["resourceVersion"]
+                )
+                self.secret = {
+                    **self.secret,
+                    "data": {**self.secret.get("data", {}), **body["data"]},
+                }
+
         return web.json_response(self.secret)
 
 
@@ -72,6 +82,7 @@ async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     host, port = runner.addresses[0][:2]
     async with aiohttp.ClientSession() as session:
         yield Kube(Access(session, f"http://{host}:{port}"))
+
     await runner.cleanup()
 
 
@@ -88,11 +99,13 @@ async def test_they_are_made_where_there_are_none(server: Server, kube: Kube) ->
     await ensure(kube)
     made = values(server)
     assert made.keys() == KEYS
+
     for user in module.USERS:
         name = made[f"{user}-access-key"]
         assert name.startswith(f"{user}-")
         assert len(name) <= 20, "MinIO takes 3 to 20 characters"
         assert name != user, "who knows a user's name needs no key for some attacks on MinIO"
+
     secrets = [value for key, value in made.items() if key.endswith("secret-key")]
     assert len(set(secrets)) == len(secrets)
     assert all(len(secret) == 32 for secret in secrets), "MinIO takes 8 to 40 characters"
@@ -108,7 +121,10 @@ async def test_what_is_there_stays(server: Server, kube: Kube) -> None:
 
 async def test_a_secret_of_an_older_chart_gets_what_it_lacks(server: Server, kube: Kube) -> None:
     old = {"root-access-key": encoded("root"), "root-secret-key": encoded("known-to-the-volume")}
-    server.secret = {"metadata": {"name": "storage", "resourceVersion": "7"}, "data": {**old, "mine": "eA=="}}
+    server.secret = {
+        "metadata": {"name": "storage", "resourceVersion": "7"},
+        "data": {**old, "mine": "eA=="},
+    }
     await ensure(kube)
     made = values(server)
     assert made["root-secret-key"] == "known-to-the-volume"
@@ -129,7 +145,9 @@ async def test_argo_cd_takes_it_for_nothing_to_prune(server: Server, kube: Kube)
         [("POST", 409, "made by another Job meanwhile")],
     ],
 )
-async def test_a_refusal_that_passes_is_waited_out(server: Server, kube: Kube, refusals: Any) -> None:
+async def test_a_refusal_that_passes_is_waited_out(
+    server: Server, kube: Kube, refusals: Any
+) -> None:
     server.refusals = refusals
     await ensure(kube)
     assert values(server).keys() == KEYS
@@ -148,14 +166,20 @@ async def test_a_refusal_for_good_ends_it(server: Server, kube: Kube) -> None:
         await ensure(kube)
 
 
-async def test_patience_has_an_end(server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_patience_has_an_end(
+    server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
     server.refusals = [("GET", 503, "away")] * 100
     with pytest.raises(KubeError, match="away"):
         await asyncio.wait_for(ensure(kube), 10)
 
 
-async def test_no_credential_is_logged(server: Server, kube: Kube, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_credential_is_logged(
+    server: Server, kube: Kube, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
     await ensure(kube)
-    assert not [value for key, value in values(server).items() if "secret" in key and value in caplog.text]
+    assert not [
+        value for key, value in values(server).items() if "secret" in key and value in caplog.text
+    ]

@@ -24,7 +24,9 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
 def actions(user: str, resource: str) -> set[str]:
     """Return what the user's policy allows on a resource."""
     statements = policy("bucket", RIGHTS[user])["Statement"]
-    matching = [it for it in statements if any(fnmatch.fnmatchcase(resource, r) for r in it["Resource"])]
+    matching = [
+        it for it in statements if any(fnmatch.fnmatchcase(resource, r) for r in it["Resource"])
+    ]
     assert all(it["Effect"] == "Allow" for it in matching)
     return {action for it in matching for action in it["Action"]}
 

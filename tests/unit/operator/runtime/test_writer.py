@@ -17,7 +17,12 @@ class Server:
     """Has a Job of that name already, with these labels."""
 
     def __init__(self, labels: dict[str, str] | None) -> None:
-        meta = {"name": NAME, "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "resourceVersion": "1"}
+        meta = {
+            "name": NAME,
+            "uid": "u",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "resourceVersion": "1",
+        }
         self.job = {"metadata": {**meta, **({"labels": labels} if labels else {})}}
 
     async def request(self, method: str, path: str, **_: Any) -> dict[str, Any]:
@@ -38,7 +43,8 @@ async def test_a_job_made_before_a_crash_is_adopted() -> None:
 
 
 @pytest.mark.parametrize(
-    "labels", [None, {"app": "other"}, {**OURS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}]
+    "labels",
+    [None, {"app": "other"}, {**OURS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}],
 )
 async def test_somebody_elses_job_in_its_slot_is_a_refusal(labels: dict[str, str] | None) -> None:
     """Taken for ours it would never be seen: the launch would be tried again at once, for ever."""

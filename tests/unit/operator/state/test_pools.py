@@ -28,7 +28,9 @@ def test_a_describer_adds_to_the_pod_template() -> None:
     variables = {variable["name"]: variable for variable in container["env"]}
     assert variables["MODE"] == {"name": "MODE", "value": "fast"}
     assert variables["KEY"] == key
-    told = [variables[name]["value"] for name in ("DESCRIBER", "PROVIDER", "MODEL", "DESCRIBER_OPTIONS")]
+    told = [
+        variables[name]["value"] for name in ("DESCRIBER", "PROVIDER", "MODEL", "DESCRIBER_OPTIONS")
+    ]
     assert told == ["mine", "openai", "gpt-x", '{"detail": "high"}']
     assert (container["image"], container["command"]) == ("theirs", ["run"])
     assert container["resources"]["limits"] == {"memory": "2Gi", "cpu": 2}
@@ -41,10 +43,18 @@ def test_a_describer_adds_to_the_pod_template() -> None:
 
 def test_which_changes_replace_workers() -> None:
     def template_hash(**spec: Any) -> str:
-        return pool_of({"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE).template_hash
+        return pool_of(
+            {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE
+        ).template_hash
 
     same = {"minWorkers": 1, "maxWorkers": 9, "idleSeconds": 5}
     assert template_hash(**same) == POOL.template_hash
     others: Any = {"model": "m", "options": {"a": 1}, "concurrency": 3, "isolation": "dedicated"}
     others |= {"timeoutSeconds": 5, "maxAttempts": 1}
-    assert len({template_hash(**{name: value}) for name, value in others.items()} | {POOL.template_hash}) == 7
+    assert (
+        len(
+            {template_hash(**{name: value}) for name, value in others.items()}
+            | {POOL.template_hash}
+        )
+        == 7
+    )

@@ -33,6 +33,7 @@ class Run:
         """Return after how many seconds all of `images` are described; `most` is too long."""
         for number in range(images):
             self.world.job(f"i{number:03}")
+
         for second in range(most):
             for slot in range(workers):
                 self.world.lease(slot, second)
@@ -41,6 +42,7 @@ class Run:
                 return second
             for line in self.world.decide(second):
                 self._perform(line.split(), second)
+
         raise AssertionError(f"after {most} s only {len(self.done)} of {images} are described")
 
     def _describe(self, second: int) -> None:
@@ -48,7 +50,9 @@ class Run:
             if second >= until:
                 del self._work[name]
                 self.done.append(name)
-                self.world.job(name, phase="done", worker=worker, attempts=self._attempts[name], seen=second)
+                self.world.job(
+                    name, phase="done", worker=worker, attempts=self._attempts[name], seen=second
+                )
 
     def _perform(self, words: list[str], second: int) -> None:
         match words:
@@ -67,6 +71,7 @@ class Run:
         number = self._attempts[name] = self._attempts.get(name, 0) + 1
         status: dict[str, Any] = {"attempts": number, "losses": number - 1}
         status["attemptDeadline"] = at(second + 60)
+
         if sum(then > second - 60 for then in self.asked) < self.limit:
             self.asked.append(second)
             self._work[name] = second + self.seconds, worker
@@ -74,6 +79,7 @@ class Run:
             self.refused.append(name)
             wait = {"retryable": True, "retryAfterSeconds": self.waits}
             status["error"] = {"reason": "RateLimited", "message": "slow", **wait}
+
         self.world.processing(name, worker, seen=second, **status)
 
 
@@ -101,11 +107,15 @@ def test_a_backlog_takes_its_time_and_all_is_described(
     run = Run(world)
     took = run.go(images, images * 60, workers)
     assert most_in_a_minute(run.asked) <= rate
-    assert took <= images * 60 / rate * 1.05 + run.seconds + 1, "whatever number of workers, the rate is used"
+    assert took <= images * 60 / rate * 1.05 + run.seconds + 1, (
+        "whatever number of workers, the rate is used"
+    )
 
 
 @pytest.mark.parametrize("waits", [0, 1, 20, 60])
-def test_a_provider_that_refuses_slows_the_pool_and_costs_no_image_much(world: World, waits: float) -> None:
+def test_a_provider_that_refuses_slows_the_pool_and_costs_no_image_much(
+    world: World, waits: float
+) -> None:
     serving(world, 2)
     run = Run(world, limit=6, waits=waits)
     assert run.go(60, 1500) < 800, "of 600"
@@ -118,15 +128,19 @@ def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
     status = {"phase": "processing", "error": error}
     spec = {"image": {"key": "images/1"}}
     job = ImageJob.model_validate({"metadata": {"name": "a"}, "spec": spec, "status": status})
+
     for _ in range(3000):
         pace.learn(job, now)
         waits.append((pace.closed_until - now).total_seconds())
         now = pace.closed_until
+
     assert waits[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert waits[-1] == 60
 
 
-@pytest.mark.parametrize(("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)])
+@pytest.mark.parametrize(
+    ("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)]
+)
 def test_each_request_of_an_image_counts(world: World, said: str, each: int) -> None:
     serving(world, 1, requestsPerMinute=12)
     meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
@@ -210,9 +224,11 @@ def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about
     world.processing("hangs", "w0", spec={"timeoutSeconds": 3600}, attemptDeadline=at(3600))
     world.job("waits")
     world.lease(1, 100)
+
     if cordoned:
         world.lease(0, 100)
         world.state.fleet.cordoned.add("w0")
+
     assert "assign waits to w1" in world.decide(100)
 
 
@@ -221,6 +237,7 @@ def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
     world.processing("r", "w0", **refused())
     for _ in range(2):  # listed at the start; touched later
         world.job("old", phase="done", worker="gone", attempts=1)
+
     assert world.state.pace("metadata").at_once == 1
     world.processing("new", "w0")
     world.job("new", phase="done", worker="w0", attempts=1)
@@ -228,7 +245,9 @@ def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
 
 
 @pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
-def test_an_operator_that_begins_anew_knows_of_refusals(world: World, due: float, closed: float) -> None:
+def test_an_operator_that_begins_anew_knows_of_refusals(
+    world: World, due: float, closed: float
+) -> None:
     """By the images that wait; their own backoff may be longer than what the provider asked for."""
     serving(world, 1)
     world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())

@@ -9,7 +9,8 @@ from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError
 from vision_node_describer.describers import load
 
-# Pillow remarks on odd EXIF and odd lists of pictures; the describer switches that off for its process.
+# Pillow remarks on odd EXIF and odd lists of pictures; the describer switches that off for its
+# process.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 LIMITS = Limits(image_bytes=20 << 20, image_pixels=100_000_000)
@@ -31,6 +32,7 @@ def test_a_submit_is_taken_or_refused_for_its_reason(name: str) -> None:
 
     with pytest.raises(Problem) as caught:
         inspect(case.data, None, "inbox/x", LIMITS)
+
     refused = Outcome(caught.value.status, caught.value.reason, caught.value.detail)
     assert case.differences(refused) == {}
 
@@ -44,6 +46,7 @@ def test_what_is_taken_is_described_or_fails_for_its_reason(name: str) -> None:
         outcome = Outcome(202, None, said.description, dict(said.facts))
     except DescribeError as error:
         outcome = Outcome(202, error.reason, error.message)
+
     assert case.differences(outcome) == {}
 
 

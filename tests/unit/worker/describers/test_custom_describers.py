@@ -50,6 +50,7 @@ def test_the_example_class(monkeypatch: pytest.MonkeyPatch, shade: int, word: st
     assert describer.memory(image) > 0
     with pytest.raises(DescribeError) as caught:
         describer.describe(image[:-30], Options())
+
     assert caught.value.reason is Reason.IMAGE_UNREADABLE
 
 
@@ -68,10 +69,16 @@ def test_providers_that_are_not_there(provider: str) -> None:
         ("http", {"DESCRIBER_OPTIONS": '{"url": 1}'}, Reason.OPTIONS_INVALID),
         ("metadata", {"TIMEOUT_SECONDS": "soon"}, Reason.OPTIONS_INVALID),
         ("nobody", {}, Reason.DESCRIBER_NOT_FOUND),
-        ("fractions:Fraction", {}, Reason.DESCRIBER_FAILED),  # a class that makes nothing of a Setup
+        (
+            "fractions:Fraction",
+            {},
+            Reason.DESCRIBER_FAILED,
+        ),  # a class that makes nothing of a Setup
     ],
 )
-def test_workers_that_can_t_work_say_why(provider: str, environment: dict[str, str], reason: Reason) -> None:
+def test_workers_that_can_t_work_say_why(
+    provider: str, environment: dict[str, str], reason: Reason
+) -> None:
     with pytest.raises(DescribeError) as caught:
         load_or_explain(provider, environment).describe(PICTURE, Options())
     assert caught.value.reason is reason
@@ -113,7 +120,9 @@ async def made(url: str, **options: Any) -> AsyncIterator[Describer]:
         await describer.close()
 
 
-async def describe(url: str, image: bytes = PICTURE, wishes: Any = None, **options: Any) -> Description:
+async def describe(
+    url: str, image: bytes = PICTURE, wishes: Any = None, **options: Any
+) -> Description:
     async with made(url, **options) as describer:
         description = await describer.describe(image, Options.model_validate(wishes or {}))
         assert isinstance(description, Description)
@@ -129,7 +138,9 @@ async def ask(running: tuple[Container, str], answer: Response, **how: Any) -> D
 
 @pytest.fixture
 def example() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), module(EXAMPLES / "own-container" / "server.py").Handler)
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), module(EXAMPLES / "own-container" / "server.py").Handler
+    )
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -141,11 +152,13 @@ def example() -> Iterator[str]:
 async def test_the_example_container(example: str) -> None:
     description = await describe(f"{example}/describe", wishes={"prompt": "Wie groß? 🐶"})
     assert re.fullmatch(
-        r"Image Description:\nA JPEG of \d+ bytes\. You asked: Wie groß\? 🐶", description.description
+        r"Image Description:\nA JPEG of \d+ bytes\. You asked: Wie groß\? 🐶",
+        description.description,
     )
     assert description.tags == ["jpeg"]
     with pytest.raises(DescribeError, match="POST a picture to /describe") as caught:
         await describe(f"{example}/elsewhere")
+
     assert caught.value.reason is Reason.REQUEST_REFUSED
 
 
@@ -154,11 +167,14 @@ async def test_what_is_sent(running: tuple[Container, str]) -> None:
     exif[0x010E], exif[0x0112] = "SECRET", 6
     wishes = {"prompt": "ä", "language": "de", "fallback": "never"}
     image = encoded(noise(3000, 100), "JPEG", exif=exif)
-    await ask(running, JSONResponse({"description": "x"}), image=image, wishes=wishes, longestSide=600)
+    await ask(
+        running, JSONResponse({"description": "x"}), image=image, wishes=wishes, longestSide=600
+    )
     ((headers, body),) = running[0].asked
     assert b"SECRET" not in body
     with Image.open(BytesIO(body)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (20, 600))
+
     assert headers["content-type"] == "image/jpeg"
     assert json.loads(headers["vision-node-options"]) == {"prompt": "ä", "language": "de"}
 
@@ -187,11 +203,17 @@ async def test_plain_text_will_do(running: tuple[Container, str]) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (JSONResponse({"reason": "ModelNotFound", "message": "no weights"}, 500), Reason.MODEL_NOT_FOUND),
+        (
+            JSONResponse({"reason": "ModelNotFound", "message": "no weights"}, 500),
+            Reason.MODEL_NOT_FOUND,
+        ),
         (JSONResponse({"reason": "Cancelled"}, 400), Reason.REQUEST_REFUSED),  # not its to say
         (Response("busy", 429, {"retry-after": "3"}), Reason.RATE_LIMITED),
         (Response("starting", 503), Reason.PROVIDER_UNAVAILABLE),
-        (Response(status_code=307, headers={"location": "http://127.0.0.1:1/"}), Reason.REQUEST_REFUSED),
+        (
+            Response(status_code=307, headers={"location": "http://127.0.0.1:1/"}),
+            Reason.REQUEST_REFUSED,
+        ),
         (JSONResponse({}), Reason.EMPTY_ANSWER),
         (Response(""), Reason.EMPTY_ANSWER),
         (Response('{"description": "x", "facts": {"a": NaN}}'), Reason.DESCRIBER_FAILED),
@@ -199,7 +221,9 @@ async def test_plain_text_will_do(running: tuple[Container, str]) -> None:
         (Response("x" * ((1 << 20) + 1)), Reason.DESCRIBER_FAILED),
     ],
 )
-async def test_how_it_may_fail(running: tuple[Container, str], answer: Response, reason: Reason) -> None:
+async def test_how_it_may_fail(
+    running: tuple[Container, str], answer: Response, reason: Reason
+) -> None:
     with pytest.raises(DescribeError) as caught:
         await ask(running, answer)
     assert caught.value.reason is reason, caught.value.message
@@ -234,8 +258,14 @@ async def test_what_a_model_in_it_wrote_is_read_as_any_model_s(
         (Response(f"Here it is: {WHOLE[:30]}"), Reason.DESCRIBER_FAILED),
         (Response("<think>A cat, or"), Reason.EMPTY_ANSWER),
         (Response("I'm sorry, I can't help with that."), Reason.CONTENT_REFUSED),
-        (JSONResponse({"description": "I'm sorry, I can't help with that."}), Reason.CONTENT_REFUSED),
-        (JSONResponse({"reason": "ModelNotFound", "message": "no weights"}), Reason.MODEL_NOT_FOUND),
+        (
+            JSONResponse({"description": "I'm sorry, I can't help with that."}),
+            Reason.CONTENT_REFUSED,
+        ),
+        (
+            JSONResponse({"reason": "ModelNotFound", "message": "no weights"}),
+            Reason.MODEL_NOT_FOUND,
+        ),
         (JSONResponse({"error": {"code": 429, "message": "slow down"}}), Reason.RATE_LIMITED),
         (JSONResponse({"error": "out of cheese"}), Reason.PROVIDER_UNAVAILABLE),
         (Response('{"description": "x", "facts": {"a": 1e999}}'), Reason.DESCRIBER_FAILED),
@@ -256,7 +286,11 @@ async def test_a_container_that_is_not_up() -> None:
 
 
 def test_who_stands_by_is_what_the_operator_tells() -> None:
-    told = {"FALLBACK_PROVIDER": "openai", "FALLBACK_MODEL": "llava", "FALLBACK_OPTIONS": '{"api": "chat"}'}
+    told = {
+        "FALLBACK_PROVIDER": "openai",
+        "FALLBACK_MODEL": "llava",
+        "FALLBACK_OPTIONS": '{"api": "chat"}',
+    }
     own = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
     stand_in = standing_by({**told, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
     assert isinstance(stand_in, OpenAI)
@@ -264,6 +298,8 @@ def test_who_stands_by_is_what_the_operator_tells() -> None:
     assert standing_by({"MODEL": "mine"}) is None
 
 
-def test_a_stand_in_that_cannot_work_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stand_in_that_cannot_work_is_logged_and_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert standing_by({"FALLBACK_PROVIDER": "openai"}) is None
     assert "CredentialsMissing" in caplog.text

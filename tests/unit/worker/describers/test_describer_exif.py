@@ -10,7 +10,8 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.metadata.exif import Exif, read_exif
 
-# The describer silences Pillow's remarks about odd EXIF, once, when it is imported; pytest undoes that.
+# The describer silences Pillow's remarks about odd EXIF, once, when it is imported; pytest undoes
+# that.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 GREEN, YELLOW = (0, 160, 0), (255, 255, 0)
@@ -60,6 +61,7 @@ def test_dimensions_are_those_shown(
     path.write_bytes(image)
     if kind == "PNG":  # the test's picture itself: a viewer shows it as it is meant
         assert corners(ImageOps.exif_transpose(Image.open(path))) == list(CORNERS)
+
     facts = describe(image).facts
     assert (facts["width"], facts["height"], facts["orientation"]) == (96, 64, "landscape")
     assert (facts["storedWidth"], facts["storedHeight"]) == stored.size
@@ -74,6 +76,7 @@ def with_secrets() -> Image.Exif:
     exif[0x010F], exif[0x0110] = "Canon", "Canon EOS 5D Mark IV"
     for tag in (0x013B, 0x8298, 0x9C9D):  # artist, copyright, XPAuthor
         exif[tag] = "Secretowner"
+
     exif[0x0131], exif[0x010E] = "Secretsoftware", "Secretcomment"
     details = exif.get_ifd(0x8769)
     details[0x9003], details[0x9011] = "2023:07:14 12:34:56", "+05:45"
@@ -84,6 +87,7 @@ def with_secrets() -> Image.Exif:
     gps = exif.get_ifd(0x8825)
     gps[1], gps[2], gps[3], gps[4] = "N", (52.0, 31.0, 12.0), "E", (13.0, 24.0, 18.0)
     gps[0x1B] = b"ASCII\0\0\0Secretplace"
+
     return exif
 
 
@@ -109,6 +113,7 @@ def block(*entries: tuple[int, int, bytes], order: str = "<", count: int | None 
     head = b"II*\0" if order == "<" else b"MM\0*"
     data_at = 8 + 2 + 12 * len(entries) + 4
     table, data = b"", b""
+
     for tag, kind, value in entries:
         size = {2: 1, 3: 2, 4: 4}.get(kind, 1)
         if len(value) <= 4:
@@ -116,7 +121,9 @@ def block(*entries: tuple[int, int, bytes], order: str = "<", count: int | None 
         else:
             place = struct.pack(order + "L", data_at + len(data))
             data += value
+
         table += struct.pack(order + "HHL", tag, kind, len(value) // size) + place
+
     number = struct.pack(order + "H", len(entries) if count is None else count)
     return head + struct.pack(order + "L", 8) + number + table + b"\0\0\0\0" + data
 
@@ -139,7 +146,9 @@ CAMERAS = [
 
 
 @pytest.mark.parametrize(("make", "model", "camera"), CAMERAS, ids=range(len(CAMERAS)))
-def test_strings_become_one_short_printable_line(make: bytes, model: bytes, camera: str | None) -> None:
+def test_strings_become_one_short_printable_line(
+    make: bytes, model: bytes, camera: str | None
+) -> None:
     exif = read_exif(block((MAKE, 2, make), (MODEL, 2, model)))
     assert exif.camera == camera
 

@@ -72,7 +72,8 @@ LOSSLESS = [
         "PNG",
         black_and_white("1"),
         {},
-        {"mode": "1", "colorMode": "black and white", "bitsPerChannel": 1} | {"colors": BLACK_AND_WHITE},
+        {"mode": "1", "colorMode": "black and white", "bitsPerChannel": 1}
+        | {"colors": BLACK_AND_WHITE},
     ),
     (
         "PNG",
@@ -108,7 +109,8 @@ LOSSLESS = [
         "BMP",
         black_and_white("1"),
         {},
-        {"mode": "1", "colorMode": "black and white", "bitsPerChannel": 1} | {"colors": BLACK_AND_WHITE},
+        {"mode": "1", "colorMode": "black and white", "bitsPerChannel": 1}
+        | {"colors": BLACK_AND_WHITE},
     ),
     ("GIF", halves("P"), {}, COLOR | {"mode": "P", "colorMode": "palette"}),
     ("WebP", halves("RGB"), {"lossless": True}, COLOR),
@@ -188,7 +190,9 @@ def test_a_camera_s_file_of_two_pictures_is_one_jpeg() -> None:
     assert (facts["format"], facts["frames"], facts["mediaType"]) == ("JPEG", 1, "image/jpeg")
 
 
-@pytest.mark.parametrize(("flags", "bits"), [(0x00, 8), (0x0C, 8), (0x40, 10), (0x4C, 10), (0x60, 12)])
+@pytest.mark.parametrize(
+    ("flags", "bits"), [(0x00, 8), (0x0C, 8), (0x40, 10), (0x4C, 10), (0x60, 12)]
+)
 def test_bits_of_avif(flags: int, bits: int) -> None:
     assert _avif_bits(b"....av1C\x81\x00" + bytes([flags])) == bits
 

@@ -45,7 +45,8 @@ def refusal(image: bytes) -> DescribeError:
 
 
 # Shares of the file up to which nothing can be shown of it, and from which it is described. Of an
-# animation, the first frame is enough. A progressive JPEG has a coarse version of everything at its start.
+# animation, the first frame is enough. A progressive JPEG has a coarse version of everything at its
+# start.
 SHOWN_FROM = {
     "JPEG": (0.4, 0.6),
     "progressive JPEG": (0.01, 0.1),
@@ -73,6 +74,7 @@ def shown(image: bytes) -> bool:
         assert description.facts["truncated"] is True
         assert "\n- Truncated: the file ends too early; " in description.description
         return True
+
     assert said == (Reason.IMAGE_UNREADABLE, True)
     return False
 
@@ -81,7 +83,10 @@ def shown(image: bytes) -> bool:
 def test_a_file_that_ends_early_is_described_as_far_as_it_goes(name: str) -> None:
     image = FILES[name]
     nothing_to, all_from = SHOWN_FROM[name]
-    ends = {len(image) * part // 50 for part in range(1, 50)} | {len(image) - n for n in range(1, 5)}
+    ends = {len(image) * part // 50 for part in range(1, 50)} | {
+        len(image) - n for n in range(1, 5)
+    }
+
     for end in sorted(ends - set(range(16))):
         share = end / len(image)
         assert shown(image[:end]) in {share > nothing_to, share >= all_from}, (end, share)
@@ -147,7 +152,13 @@ def chunk(name: bytes, data: bytes) -> bytes:
 def png(width: int, height: int, *chunks: bytes) -> bytes:
     header = struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + body + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + b"".join(chunks)
+        + body
+        + chunk(b"IEND", b"")
+    )
 
 
 def patched(image: bytes, at: int, data: bytes) -> bytes:
@@ -190,7 +201,11 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize(
     ("most", "words"),
-    [(799, "at most 799 pixels"), (500_000, "at most 500,000 pixels"), (2_500_000, "at most 2.5 megapixels")],
+    [
+        (799, "at most 799 pixels"),
+        (500_000, "at most 500,000 pixels"),
+        (2_500_000, "at most 2.5 megapixels"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "AVIF", "WebP", "TIFF"])
 def test_the_limit_is_what_the_values_say(kind: str, most: int, words: str) -> None:

@@ -82,7 +82,9 @@ def test_colors_come_by_falling_share_and_small_ones_not_at_all() -> None:
 
 
 def test_at_most_five_colors() -> None:
-    picture = stripes(*((color, 12) for color in ("red", "blue", "black", "yellow", "teal", "pink")))
+    picture = stripes(
+        *((color, 12) for color in ("red", "blue", "black", "yellow", "teal", "pink"))
+    )
     assert len(dominant_colors(picture)) == 5
 
 

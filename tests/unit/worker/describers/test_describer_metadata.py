@@ -33,7 +33,10 @@ def moving(*, transparent: bool) -> bytes:
     frames = [Image.new("RGBA", (160, 90), color) for _ in range(2)]
     for index, frame in enumerate(frames):
         frame.paste((255, 255, 255, 255), (0, 0, 80, 80 + index))
-    return encoded(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=500, exif=exif)
+
+    return encoded(
+        frames[0], "PNG", save_all=True, append_images=frames[1:], duration=500, exif=exif
+    )
 
 
 def test_every_line_in_its_order() -> None:
@@ -145,7 +148,9 @@ def test_file_sizes(size: int, words: str) -> None:
     assert file_size(size) == words
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [("GIF", 1.0), ("PNG", 1.0), ("WebP", 1.0), ("AVIF", 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("GIF", 1.0), ("PNG", 1.0), ("WebP", 1.0), ("AVIF", 1.0)]
+)
 def test_animations(kind: str, seconds: float) -> None:
     facts = describe(animation(kind, frames=4, milliseconds=250)).facts
     assert (facts["frames"], facts["animationSeconds"]) == (4, seconds)

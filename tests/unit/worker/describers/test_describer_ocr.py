@@ -37,9 +37,12 @@ def test_words_in_ten_fonts_are_read(ocr: Describer, condition: Condition) -> No
     read = total = 0
     for number, name in enumerate(FONTS):
         every = pages(name)
-        sample = every[number % len(every)]  # of each font another passage; `make bench-ocr` reads all
+        sample = every[
+            number % len(every)
+        ]  # of each font another passage; `make bench-ocr` reads all
         read += words_read(sample.words, describe(ocr, condition.file(sample.picture)).text)
         total += len(sample.words)
+
     assert total > 300
     assert read >= condition.bar * total
 
@@ -82,14 +85,19 @@ def test_a_line_has_its_place_as_shown(ocr: Describer) -> None:
     draw_lines(picture, ["Gate 12"], (500, 200), font("Roboto"))
     ink = picture.convert("L").point(lambda value: 255 - value).getbbox()
     assert ink
+
     for degrees in (0, 180):
-        left, top, width, height = ocr_facts(describe(ocr, picture.rotate(degrees)))["lines"][0]["box"]
+        left, top, width, height = ocr_facts(describe(ocr, picture.rotate(degrees)))["lines"][0][
+            "box"
+        ]
         where = ink if not degrees else (900 - ink[2], 300 - ink[3], 900 - ink[0], 300 - ink[1])
         assert (left, top, left + width, top + height) == pytest.approx(where, abs=8)
 
 
 @pytest.mark.parametrize(("orientation", "top"), [(1, 20), (3, 230)])
-def test_a_line_keeps_its_place_in_a_file_that_ends_early(ocr: Describer, orientation: int, top: int) -> None:
+def test_a_line_keeps_its_place_in_a_file_that_ends_early(
+    ocr: Describer, orientation: int, top: int
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     shown = Image.new("RGB", (900, 300), "white")
@@ -125,7 +133,9 @@ def test_the_text_stands_in_every_field(ocr: Describer) -> None:
     assert description.facts["width"] == 1000
     facts = ocr_facts(description)
     assert facts["language"] == "en"
-    assert min(facts["confidence"], facts["languageConfidence"], facts["lines"][0]["confidence"]) > 0.8
+    assert (
+        min(facts["confidence"], facts["languageConfidence"], facts["lines"][0]["confidence"]) > 0.8
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +148,9 @@ def test_the_text_stands_in_every_field(ocr: Describer) -> None:
         ("2048 / 17", None),
     ],
 )
-def test_the_language_is_told_where_it_can_be(ocr: Describer, text: str, language: str | None) -> None:
+def test_the_language_is_told_where_it_can_be(
+    ocr: Describer, text: str, language: str | None
+) -> None:
     description = describe(ocr, page("Noto Sans", [text]).picture)
     assert description.text == text
     assert ocr_facts(description).get("language") == language
@@ -158,7 +170,9 @@ def test_long_text_is_cut_where_a_field_is_short(ocr: Describer) -> None:
 
 
 def test_a_line_too_long_for_the_model_is_read_in_parts(ocr: Describer) -> None:
-    words = [f"{word}-{number}" for number in range(12) for word in ("harbour", "lantern", "meadow")]
+    words = [
+        f"{word}-{number}" for number in range(12) for word in ("harbour", "lantern", "meadow")
+    ]
     picture = Image.new("RGB", (4600, 60), "white")
     draw_lines(picture, [" ".join(words)], (20, 16), font("Roboto"))
     assert describe(ocr, picture).text.split() == words
@@ -176,6 +190,7 @@ def test_every_kind_of_pixel_is_read(ocr: Describer, mode: str) -> None:
         picture = Image.frombytes(mode, grey.size, doubled)
     else:
         picture = grey.convert(mode)
+
     kind = "JPEG" if mode == "CMYK" else "PNG"
     assert describe(ocr, encoded(picture, kind)).text.splitlines() == NOTICE
 
@@ -228,10 +243,13 @@ print(int(peak.split()[1]) << 10, ocr.memory(image), text)
 
 def test_it_writes_no_file_asks_nobody_and_keeps_to_its_memory(tmp_path: Path) -> None:
     image = encoded(page("Roboto", NOTICE).picture, "PNG")
-    # No CI and no XDG_CACHE_HOME: onnxruntime, left alone, keeps an identity to report with below HOME.
+    # No CI and no XDG_CACHE_HOME: onnxruntime, left alone, keeps an identity to report with below
+    # HOME.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROBE]
-    done = subprocess.run(command, input=image, env=environment, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, input=image, env=environment, capture_output=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert list(tmp_path.iterdir()) == []
     peak, wanted, text = done.stdout.decode().split(maxsplit=2)
@@ -249,5 +267,7 @@ import vision_node_describer.worker
 import vision_node_describer.describers.{module}
 sys.exit(", ".join(sys.modules.keys() & {{"cv2", "numpy", "onnxruntime", "py3langid", "rapidocr"}}))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=60
+    )
     assert done.stderr.decode().strip() == ""

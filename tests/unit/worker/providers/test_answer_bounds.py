@@ -94,7 +94,9 @@ async def test_an_answer_without_end_is_given_up(
 
 
 @pytest.mark.parametrize("provider", ["openai", "http", "google"])
-async def test_a_small_answer_that_inflates_is_given_up(running: tuple[Server, str], provider: str) -> None:
+async def test_a_small_answer_that_inflates_is_given_up(
+    running: tuple[Server, str], provider: str
+) -> None:
     server, url = running
     bomb = gzip.compress(PIECES * PIECE, 1)
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
@@ -117,7 +119,9 @@ async def test_a_compressed_answer_is_read(running: tuple[Server, str], provider
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_an_answer_that_breaks_off_is_no_answer(running: tuple[Server, str], provider: str) -> None:
+async def test_an_answer_that_breaks_off_is_no_answer(
+    running: tuple[Server, str], provider: str
+) -> None:
     server, url = running
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
     server.say = lambda _: Response(gzip.compress(b"{}" * 1000)[:20], headers=headers)
@@ -142,10 +146,14 @@ async def test_no_redirect_is_followed_with_the_picture(
     server.say = lambda _: RedirectResponse(f"{url}/elsewhere", status)
     error = await refusal(provider, url)
     assert server.asked == 1
-    assert error.reason is (Reason.REQUEST_REFUSED if provider == "http" else Reason.OPTIONS_INVALID)
+    assert error.reason is (
+        Reason.REQUEST_REFUSED if provider == "http" else Reason.OPTIONS_INVALID
+    )
 
 
-@pytest.mark.parametrize(("provider", "setting"), [("google", "endpoint"), ("rekognition", "endpoint")])
+@pytest.mark.parametrize(
+    ("provider", "setting"), [("google", "endpoint"), ("rekognition", "endpoint")]
+)
 async def test_an_endpoint_that_looks_wrong_is_said_to(
     running: tuple[Server, str], provider: str, setting: str
 ) -> None:
@@ -161,11 +169,17 @@ async def test_an_endpoint_that_looks_wrong_is_said_to(
 @pytest.mark.parametrize(
     ("options", "environment", "words"),
     [
-        ({"endpoint": "rekognition.local"}, {"AWS_REGION": "eu-west-1"}, "option endpoint is no address"),
+        (
+            {"endpoint": "rekognition.local"},
+            {"AWS_REGION": "eu-west-1"},
+            "option endpoint is no address",
+        ),
         ({}, {"AWS_REGION": "eu west 1"}, "AWS_REGION is none"),
     ],
 )
-def test_rekognition_s_settings_that_are_none(options: Any, environment: dict[str, str], words: str) -> None:
+def test_rekognition_s_settings_that_are_none(
+    options: Any, environment: dict[str, str], words: str
+) -> None:
     with pytest.raises(DescribeError, match=words) as caught:
         load("rekognition", Setup(options=options, environment=environment))
     assert caught.value.reason is Reason.OPTIONS_INVALID

@@ -40,6 +40,7 @@ async def describe(server: tuple[FakeVision, str], *faults: str, **how: Any) -> 
     fake.requests.clear()
     fake.next.clear()
     fake.next.extend(faults)
+
     async with made(url, **how) as describer:
         description = await describer.describe(PICTURE, Options())
         assert isinstance(description, Description)
@@ -58,7 +59,11 @@ async def test_what_was_found_and_how_sure(server: tuple[FakeVision, str]) -> No
     ]
     assert found.alt == "Likely contains dog and grass, 2 faces, some text"
     assert found.caption == "Likely contains dog and grass, 2 faces, some text."
-    assert (found.tags, found.text, found.model) == (["dog", "grass"], "BEWARE\nOF THE DOG", "cloud-vision")
+    assert (found.tags, found.text, found.model) == (
+        ["dog", "grass"],
+        "BEWARE\nOF THE DOG",
+        "cloud-vision",
+    )
     assert found.facts["faces"] == 2
 
 
@@ -74,11 +79,13 @@ async def test_what_is_sent(server: tuple[FakeVision, str]) -> None:
     exif[0x010E] = "SECRET"
     async with made(url) as describer:
         await describer.describe(encoded(noise(4000, 300), "JPEG", exif=exif), Options())
+
     (request,) = fake.requests.pop()["requests"]
     picture = base64.b64decode(request["image"]["content"])
     assert b"SECRET" not in picture
     with Image.open(BytesIO(picture)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (1600, 120))
+
     assert len(request["features"]) == 4
 
 
@@ -102,7 +109,9 @@ async def test_each_fault_has_its_reason(
 ) -> None:
     with pytest.raises(DescribeError) as caught:
         await describe(server, fault)
-    assert (caught.value.reason, caught.value.retry_after) == (reason, seconds), caught.value.message
+    assert (caught.value.reason, caught.value.retry_after) == (reason, seconds), (
+        caught.value.message
+    )
     assert len(server[0].requests) == 1
 
 

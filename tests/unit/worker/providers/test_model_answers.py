@@ -74,7 +74,9 @@ FOUND = {
     "bare quotation marks in a string": J.replace('"Cat on a sofa"', '"Sign "STOP" behind it"'),
     "half a surrogate pair in another field": J.replace("A sleeping", "\\ud83d A sleeping"),
     "an object of text": json.dumps({"description": {"text": "A cat sleeps on a red sofa."}}),
-    "each field in an object": json.dumps({name: {"value": value} for name, value in FIELDS.items()}),
+    "each field in an object": json.dumps(
+        {name: {"value": value} for name, value in FIELDS.items()}
+    ),
     "filled into the schema": json.dumps({"type": "object", "properties": FIELDS}),
     "behind the schema": f"{json.dumps(SCHEMA)}\n{J}",
     "in a fence in description": json.dumps({"description": f"```json\n{J}\n```"}),
@@ -235,7 +237,12 @@ FIELD_CASES: list[tuple[str, object, str, object]] = [
     ("caption", "I'm sorry, I can't help with that.", "caption", "A cat sleeps on a red sofa."),
     ("caption", ["A cat.", "It sleeps."], "caption", "A cat. It sleeps."),
     ("description", "**Image Description:** A cat.", "description", "Image Description:\nA cat."),
-    ("description", {"scene": "A cat.", "mood": "Calm."}, "description", "Image Description:\nA cat.\nCalm."),
+    (
+        "description",
+        {"scene": "A cat.", "mood": "Calm."},
+        "description",
+        "Image Description:\nA cat.\nCalm.",
+    ),
 ]
 
 

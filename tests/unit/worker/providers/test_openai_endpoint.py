@@ -49,7 +49,9 @@ PICTURE = encoded(halves(), "PNG")
         ),
     ],
 )
-def test_an_address_is_taken_as_it_is_meant(address: str, base_url: str, query: dict[str, str]) -> None:
+def test_an_address_is_taken_as_it_is_meant(
+    address: str, base_url: str, query: dict[str, str]
+) -> None:
     endpoint = endpoint_of(address)
     assert (endpoint.base_url, endpoint.query) == (base_url, query)
     assert endpoint.is_azure is ("azure" in address)
@@ -71,7 +73,9 @@ def test_an_address_is_taken_as_it_is_meant(address: str, base_url: str, query: 
         ("https://", "is no address"),
     ],
 )
-def test_an_address_that_lacks_something_is_refused_with_what_to_set(address: str, words: str) -> None:
+def test_an_address_that_lacks_something_is_refused_with_what_to_set(
+    address: str, words: str
+) -> None:
     with pytest.raises(DescribeError) as caught:
         endpoint_of(address)
     assert caught.value.reason is Reason.OPTIONS_INVALID
@@ -103,7 +107,10 @@ def server() -> Any:
 @asynccontextmanager
 async def made(url: str, seconds: float = 20) -> AsyncIterator[Describer]:
     environment = {"OPENAI_API_KEY": "sk-0123456789", "OPENAI_BASE_URL": url}
-    describer = load("openai", Setup("gpt-4o-mini", timeout_seconds=seconds, environment=environment))
+    describer = load(
+        "openai", Setup("gpt-4o-mini", timeout_seconds=seconds, environment=environment)
+    )
+
     try:
         yield describer
     finally:
@@ -125,7 +132,9 @@ async def test_a_query_goes_with_each_request(server: tuple[Server, str]) -> Non
     assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
 
 
-async def test_what_stands_in_front_of_azure_gets_the_key_in_both_headers(server: tuple[Server, str]) -> None:
+async def test_what_stands_in_front_of_azure_gets_the_key_in_both_headers(
+    server: tuple[Server, str],
+) -> None:
     fake, url = server
     fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
     await describe(f"{url}/openai/deployments/gpt?api-version=2024-10-21")
@@ -143,6 +152,7 @@ async def test_azure_itself_gets_it_in_its_own_alone(monkeypatch: pytest.MonkeyP
     with served(fake.app) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         await describe("http://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21")
+
     (request,) = fake.asked
     assert request.headers["api-key"] == "sk-0123456789"
     assert "authorization" not in request.headers
@@ -174,12 +184,17 @@ async def test_an_error_in_an_answer_is_waited_out_like_any_other(
     server: tuple[Server, str], failed: dict[str, Any]
 ) -> None:
     fake, url = server
-    fake.say, fake.asked = (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})), []
+    fake.say, fake.asked = (
+        (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})),
+        [],
+    )
+
     async with made(url) as describer:
         for _ in range(2):
             with pytest.raises(DescribeError) as caught:
                 await describer.describe(PICTURE, Options())  # type: ignore[misc]
             assert caught.value.retry_after == pytest.approx(600, abs=5)
+
     assert len(fake.asked) == 1
 
 
@@ -193,7 +208,9 @@ async def test_a_server_that_does_not_know_the_schema_is_asked_without(
 ) -> None:
     fake, url = server
     fake.say = lambda body: (
-        JSONResponse(failed, status) if "response_format" in body else answered(body, "Two squares.")
+        JSONResponse(failed, status)
+        if "response_format" in body
+        else answered(body, "Two squares.")
     )
     assert (await describe(url)).alt == "Two squares."
 
@@ -205,14 +222,21 @@ WRONG = {
     "plain text": (Response("404 page not found", 404), Reason.OPTIONS_INVALID),
     "nothing": (Response(status_code=404), Reason.OPTIONS_INVALID),
     "Flask's": (
-        JSONResponse({"message": "The requested URL was not found on the server. If you entered it"}, 404),
+        JSONResponse(
+            {"message": "The requested URL was not found on the server. If you entered it"}, 404
+        ),
         Reason.OPTIONS_INVALID,
     ),
     "Express's": (
-        JSONResponse({"statusCode": 404, "message": "Cannot POST /chat", "error": "Not Found"}, 404),
+        JSONResponse(
+            {"statusCode": 404, "message": "Cannot POST /chat", "error": "Not Found"}, 404
+        ),
         Reason.OPTIONS_INVALID,
     ),
-    "a page that speaks of models": (HTMLResponse("<p>All our models!</p>", 404), Reason.OPTIONS_INVALID),
+    "a page that speaks of models": (
+        HTMLResponse("<p>All our models!</p>", 404),
+        Reason.OPTIONS_INVALID,
+    ),
     "LM Studio's, with HTTP 200": (
         JSONResponse({"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
         Reason.OPTIONS_INVALID,
@@ -223,14 +247,21 @@ WRONG = {
         Reason.OPTIONS_INVALID,
     ),
     "Azure's, of a deployment": (
-        JSONResponse({"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}, 404),
+        JSONResponse(
+            {"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}, 404
+        ),
         Reason.MODEL_NOT_FOUND,
     ),
     "a missing model, of Gemini": (
-        JSONResponse([{"error": {"code": 404, "message": "models/foo is not found for API version"}}], 404),
+        JSONResponse(
+            [{"error": {"code": 404, "message": "models/foo is not found for API version"}}], 404
+        ),
         Reason.MODEL_NOT_FOUND,
     ),
-    "a missing model, as text": (JSONResponse({"error": "model 'x' not found"}, 404), Reason.MODEL_NOT_FOUND),
+    "a missing model, as text": (
+        JSONResponse({"error": "model 'x' not found"}, 404),
+        Reason.MODEL_NOT_FOUND,
+    ),
     "no provider of the model": (
         JSONResponse({"error": {"message": "No endpoints found that support image input"}}, 404),
         Reason.MODEL_NOT_FOUND,
@@ -240,11 +271,15 @@ WRONG = {
         Reason.OPTIONS_INVALID,
     ),
     "a wrong key, of Gemini": (
-        JSONResponse([{"error": {"code": 400, "message": "API key not valid. Pass a valid one."}}], 400),
+        JSONResponse(
+            [{"error": {"code": 400, "message": "API key not valid. Pass a valid one."}}], 400
+        ),
         Reason.CREDENTIALS_REFUSED,
     ),
     "a flagged picture": (
-        JSONResponse({"error": {"code": 403, "message": "requires moderation; your input was flagged"}}, 403),
+        JSONResponse(
+            {"error": {"code": 403, "message": "requires moderation; your input was flagged"}}, 403
+        ),
         Reason.CONTENT_REFUSED,
     ),
     "a type that is an object": (
@@ -252,25 +287,37 @@ WRONG = {
         Reason.REQUEST_REFUSED,
     ),
     "a missing model": (JSONResponse(NO_SUCH_MODEL, 404), Reason.MODEL_NOT_FOUND),
-    "a redirect to TLS": (RedirectResponse("https://127.0.0.1/v1?key=secret", 301), Reason.OPTIONS_INVALID),
-    "a page in place of an answer": (HTMLResponse("<h1>Open WebUI</h1>"), Reason.PROVIDER_UNAVAILABLE),
+    "a redirect to TLS": (
+        RedirectResponse("https://127.0.0.1/v1?key=secret", 301),
+        Reason.OPTIONS_INVALID,
+    ),
+    "a page in place of an answer": (
+        HTMLResponse("<h1>Open WebUI</h1>"),
+        Reason.PROVIDER_UNAVAILABLE,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_an_address_that_looks_wrong_is_said_to(server: tuple[Server, str], name: str) -> None:
+async def test_an_address_that_looks_wrong_is_said_to(
+    server: tuple[Server, str], name: str
+) -> None:
     (fake, url), (answer, reason) = server, WRONG[name]
     fake.say = lambda _: answer
     with pytest.raises(DescribeError) as caught:
         await describe(url)
+
     assert caught.value.reason is reason
     if reason in (Reason.OPTIONS_INVALID, Reason.PROVIDER_UNAVAILABLE):
         assert "OPENAI_BASE_URL looks wrong" in caught.value.message
         assert "/v1" in caught.value.message
+
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize(("own", "of_attempt", "answered_in_time"), [(0.3, 5.0, True), (20.0, 0.3, False)])
+@pytest.mark.parametrize(
+    ("own", "of_attempt", "answered_in_time"), [(0.3, 5.0, True), (20.0, 0.3, False)]
+)
 async def test_the_image_s_own_time_counts(
     server: tuple[Server, str], own: float, of_attempt: float, *, answered_in_time: bool
 ) -> None:
@@ -285,6 +332,7 @@ async def test_the_image_s_own_time_counts(
 
     fake.say = late
     token = attempt_seconds.set(of_attempt)
+
     try:
         if answered_in_time:
             assert (await describe(url, own)).description

@@ -21,15 +21,23 @@ def responses(output: list[Any], **more: Any) -> bytes:
 
 
 ODD_REPLIES: dict[str, tuple[bytes, str, str | None]] = {
-    "parts": (completion([{"type": "text", "text": "A "}, {"type": "text", "text": "cat."}]), "A cat.", "m"),
+    "parts": (
+        completion([{"type": "text", "text": "A "}, {"type": "text", "text": "cat."}]),
+        "A cat.",
+        "m",
+    ),
     "strings as parts": (completion(["A ", "cat."]), "A cat.", "m"),
     "parts of thoughts": (
-        completion([{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "A cat."}]),
+        completion(
+            [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "A cat."}]
+        ),
         "A cat.",
         "m",
     ),
     "parts of reasoning with text": (
-        completion([{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "A cat."}]),
+        completion(
+            [{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "A cat."}]
+        ),
         "A cat.",
         "m",
     ),
@@ -48,7 +56,11 @@ ODD_REPLIES: dict[str, tuple[bytes, str, str | None]] = {
         "A cat.",
         "m",
     ),
-    "a finish reason in numbers": (completion("A cat.", choice={"finish_reason": 1}), "A cat.", "m"),
+    "a finish reason in numbers": (
+        completion("A cat.", choice={"finish_reason": 1}),
+        "A cat.",
+        "m",
+    ),
     "a model in numbers": (completion("A cat.", model=7), "A cat.", None),
     "usage beyond what a status holds": (
         completion("A cat.", usage={"prompt_tokens": 1 << 80}),
@@ -94,12 +106,18 @@ ODD_REPLIES: dict[str, tuple[bytes, str, str | None]] = {
         "m",
     ),
     "no finish reason": (completion("A cat.", choice={"finish_reason": None}), "A cat.", "m"),
-    "further fields": (completion("A cat.", choice={"logprobs": 1, "index": "x"}, id=7), "A cat.", "m"),
+    "further fields": (
+        completion("A cat.", choice={"logprobs": 1, "index": "x"}, id=7),
+        "A cat.",
+        "m",
+    ),
 }
 
 
 RESPONSES: dict[str, bytes] = {
-    "text of another type": responses([{"type": "message", "content": [{"type": "text", "text": "A cat."}]}]),
+    "text of another type": responses(
+        [{"type": "message", "content": [{"type": "text", "text": "A cat."}]}]
+    ),
     "content as text": responses([{"type": "message", "content": "A cat."}]),
     "thoughts with text": responses(
         [
@@ -137,13 +155,25 @@ def failure(error: object, **more: Any) -> bytes:
 
 IN_ANSWER: dict[str, tuple[bytes, Reason]] = {
     "rate limited": (failure({"code": 429, "message": "Rate limit exceeded"}), Reason.RATE_LIMITED),
-    "rate limited, as text": (failure({"code": "429", "message": "slow down"}), Reason.RATE_LIMITED),
+    "rate limited, as text": (
+        failure({"code": "429", "message": "slow down"}),
+        Reason.RATE_LIMITED,
+    ),
     "rate limited, by word": (failure({"code": "rate_limit_exceeded"}), Reason.RATE_LIMITED),
-    "wrong key": (failure({"code": 401, "message": "No auth credentials found"}), Reason.CREDENTIALS_REFUSED),
+    "wrong key": (
+        failure({"code": 401, "message": "No auth credentials found"}),
+        Reason.CREDENTIALS_REFUSED,
+    ),
     "wrong key, by type": (failure({"type": "authentication_error"}), Reason.CREDENTIALS_REFUSED),
-    "no credit": (failure({"code": 402, "message": "Insufficient credits"}), Reason.QUOTA_EXHAUSTED),
+    "no credit": (
+        failure({"code": 402, "message": "Insufficient credits"}),
+        Reason.QUOTA_EXHAUSTED,
+    ),
     "no quota": (failure({"code": "insufficient_quota", "status": 429}), Reason.QUOTA_EXHAUSTED),
-    "no model": (failure({"code": 404, "message": "No endpoints found for x"}), Reason.MODEL_NOT_FOUND),
+    "no model": (
+        failure({"code": 404, "message": "No endpoints found for x"}),
+        Reason.MODEL_NOT_FOUND,
+    ),
     "filtered": (failure({"code": "content_filter"}), Reason.CONTENT_REFUSED),
     "bad request": (failure({"code": 400, "message": "too many images"}), Reason.REQUEST_REFUSED),
     "overloaded": (failure({"code": 502, "message": "overloaded"}), Reason.PROVIDER_UNAVAILABLE),
@@ -158,7 +188,10 @@ IN_ANSWER: dict[str, tuple[bytes, Reason]] = {
         completion("", choice={"finish_reason": "IMAGE_SAFETY"}),
         Reason.CONTENT_REFUSED,
     ),
-    "a refusal in parts": (completion([{"type": "refusal", "refusal": "no"}]), Reason.CONTENT_REFUSED),
+    "a refusal in parts": (
+        completion([{"type": "refusal", "refusal": "no"}]),
+        Reason.CONTENT_REFUSED,
+    ),
     "many too many": (failure({"code": 429.0, "message": "x"}), Reason.RATE_LIMITED),
     "a status beside text": (b'{"status": 429, "error": "Too Many Requests"}', Reason.RATE_LIMITED),
     "a list of errors": (
@@ -170,32 +203,50 @@ IN_ANSWER: dict[str, tuple[bytes, Reason]] = {
         b'{"detail": [{"loc": ["body"], "msg": "x"}], "code": 422}',
         Reason.REQUEST_REFUSED,
     ),
-    "Google's words": (failure({"status": "RESOURCE_EXHAUSTED", "message": "x"}), Reason.RATE_LIMITED),
+    "Google's words": (
+        failure({"status": "RESOURCE_EXHAUSTED", "message": "x"}),
+        Reason.RATE_LIMITED,
+    ),
     "in Anthropic's frame": (
         b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}',
         Reason.PROVIDER_UNAVAILABLE,
     ),
-    "a budget": (failure({"type": "budget_exceeded", "code": "400", "message": "x"}), Reason.QUOTA_EXHAUSTED),
+    "a budget": (
+        failure({"type": "budget_exceeded", "code": "400", "message": "x"}),
+        Reason.QUOTA_EXHAUSTED,
+    ),
     "flagged, by its metadata": (
         failure({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}),
         Reason.CONTENT_REFUSED,
     ),
     "words of a rate limit": (failure("Rate limit reached for requests"), Reason.RATE_LIMITED),
     "words of a key": (failure("Incorrect API key provided"), Reason.CREDENTIALS_REFUSED),
-    "words of a model": (failure("model 'x' not found, try pulling it first"), Reason.MODEL_NOT_FOUND),
-    "words of a quota": (failure({"message": "You exceeded your current quota"}), Reason.QUOTA_EXHAUSTED),
+    "words of a model": (
+        failure("model 'x' not found, try pulling it first"),
+        Reason.MODEL_NOT_FOUND,
+    ),
+    "words of a quota": (
+        failure({"message": "You exceeded your current quota"}),
+        Reason.QUOTA_EXHAUSTED,
+    ),
     "words of a filter": (failure("blocked by the content filter"), Reason.CONTENT_REFUSED),
     "no such page": (
         failure("Unexpected endpoint or method. (POST /chat/completions)"),
         Reason.OPTIONS_INVALID,
     ),
-    "no such page, by a code": (failure({"code": 404, "message": "Not Found"}), Reason.OPTIONS_INVALID),
+    "no such page, by a code": (
+        failure({"code": 404, "message": "Not Found"}),
+        Reason.OPTIONS_INVALID,
+    ),
     "codes that are objects": (
         failure({"code": {}, "type": [1], "message": {"a": 1}}),
         Reason.PROVIDER_UNAVAILABLE,
     ),
     "no choices": (b'{"choices": null}', Reason.EMPTY_ANSWER),
-    "stopped for an error": (completion("", choice={"finish_reason": "error"}), Reason.PROVIDER_UNAVAILABLE),
+    "stopped for an error": (
+        completion("", choice={"finish_reason": "error"}),
+        Reason.PROVIDER_UNAVAILABLE,
+    ),
     "stopped for safety, says who is behind": (
         completion("", choice={"finish_reason": "error", "native_finish_reason": "SAFETY"}),
         Reason.CONTENT_REFUSED,
@@ -215,18 +266,24 @@ IN_ANSWER: dict[str, tuple[bytes, Reason]] = {
         json.dumps({"choices": [{"finish_reason": "error", "error": {"code": 503}}]}).encode(),
         Reason.PROVIDER_UNAVAILABLE,
     ),
-    "stopped for safety": (completion("", choice={"finish_reason": "SAFETY"}), Reason.CONTENT_REFUSED),
+    "stopped for safety": (
+        completion("", choice={"finish_reason": "SAFETY"}),
+        Reason.CONTENT_REFUSED,
+    ),
     "too long": (completion("A ca", choice={"finish_reason": "MAX_TOKENS"}), Reason.EMPTY_ANSWER),
 }
 
 
 # The Responses API has no choices.
 OF_CHAT = (b'"choices": [{', b'"choices": null')
-OF_BOTH = [name for name, (body, _) in IN_ANSWER.items() if not any(words in body for words in OF_CHAT)]
+OF_BOTH = [
+    name for name, (body, _) in IN_ANSWER.items() if not any(words in body for words in OF_CHAT)
+]
 
 
 @pytest.mark.parametrize(
-    ("api", "name"), [*(("chat", name) for name in IN_ANSWER), *(("responses", name) for name in OF_BOTH)]
+    ("api", "name"),
+    [*(("chat", name) for name in IN_ANSWER), *(("responses", name) for name in OF_BOTH)],
 )
 def test_an_error_in_an_answer_is_what_it_is(name: str, api: Any) -> None:
     body, reason = IN_ANSWER[name]
@@ -242,7 +299,9 @@ def test_an_error_in_an_answer_is_what_it_is(name: str, api: Any) -> None:
         (
             {
                 "code": 429,
-                "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}],
+                "details": [
+                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+                ],
             },
             34,
         ),
@@ -250,7 +309,10 @@ def test_an_error_in_an_answer_is_what_it_is(name: str, api: Any) -> None:
         ({"code": 429, "metadata": {"headers": {"X-RateLimit-Reset": "9999999999999"}}}, 3600),
         ({"code": 429, "metadata": {"headers": {"X-RateLimit-Reset": "12"}}}, None),
         ({"code": 429, "details": [{"retryDelay": {}}], "metadata": [1]}, None),
-        ({"code": 400, "details": [{"retryDelay": "34s"}]}, None),  # final, so nothing is waited for
+        (
+            {"code": 400, "details": [{"retryDelay": "34s"}]},
+            None,
+        ),  # final, so nothing is waited for
     ],
 )
 def test_a_wait_may_stand_in_the_body(failed: dict[str, Any], seconds: float | None) -> None:
@@ -263,7 +325,9 @@ def test_a_key_is_not_quoted_from_an_answer() -> None:
     asked = Asked("h", "m", "hunter2-secret")
     for code in (400, 401, 500):
         with pytest.raises(DescribeError) as caught:
-            read_reply("chat", failure({"code": code, "message": "key hunter2-secret is bad"}), asked)
+            read_reply(
+                "chat", failure({"code": code, "message": "key hunter2-secret is bad"}), asked
+            )
         assert "hunter2" not in caught.value.message
 
 
@@ -301,7 +365,8 @@ STREAMS: dict[str, tuple[Any, bytes]] = {
     "chunks without a finish reason": ("chat", stream(delta("A "), delta("cat."))),
     "comments, and events with names": (
         "chat",
-        b": OPENROUTER PROCESSING\n\nevent: chunk\n" + stream(delta("A cat.", finish_reason="stop")),
+        b": OPENROUTER PROCESSING\n\nevent: chunk\n"
+        + stream(delta("A cat.", finish_reason="stop")),
     ),
     "carriage returns": ("chat", stream(delta("A cat.")).replace(b"\n", b"\r\n")),
     "a chunk with usage alone": (
@@ -310,14 +375,20 @@ STREAMS: dict[str, tuple[Any, bytes]] = {
     ),
     "thoughts apart": (
         "chat",
-        stream({"choices": [{"delta": {"reasoning_content": "hm"}}]}, delta("A cat.", finish_reason="stop")),
+        stream(
+            {"choices": [{"delta": {"reasoning_content": "hm"}}]},
+            delta("A cat.", finish_reason="stop"),
+        ),
     ),
     "a response's events": (
         "responses",
         stream(
             {"type": "response.created", "response": {"status": "in_progress", "output": []}},
             {"type": "response.output_text.delta", "delta": "A"},
-            {"type": "response.completed", "response": json.loads(responses([{"content": "A cat."}]))},
+            {
+                "type": "response.completed",
+                "response": json.loads(responses([{"content": "A cat."}])),
+            },
             end="",
         ),
     ),
@@ -331,14 +402,22 @@ def test_a_stream_that_was_not_asked_for_is_read(name: str) -> None:
 
 
 BROKEN_STREAMS: dict[str, tuple[Any, bytes, Reason]] = {
-    "an error": ("chat", stream(delta("A"), {"error": {"code": 429, "message": "x"}}), Reason.RATE_LIMITED),
+    "an error": (
+        "chat",
+        stream(delta("A"), {"error": {"code": 429, "message": "x"}}),
+        Reason.RATE_LIMITED,
+    ),
     "an error as an event": (
         "responses",
         stream({"type": "error", "code": "rate_limit_exceeded", "message": "x"}, end=""),
         Reason.RATE_LIMITED,
     ),
     "no end": ("chat", stream(delta("A cat sle"), end=""), Reason.EMPTY_ANSWER),
-    "the limit": ("chat", stream(delta("A ca"), delta(finish_reason="length")), Reason.EMPTY_ANSWER),
+    "the limit": (
+        "chat",
+        stream(delta("A ca"), delta(finish_reason="length")),
+        Reason.EMPTY_ANSWER,
+    ),
     "nothing": ("chat", stream(delta(finish_reason="stop")), Reason.EMPTY_ANSWER),
 }
 

@@ -17,7 +17,11 @@ from vision_node_describer.describers.fallback import instead_of, may_stand_in
 from vision_node_describer.describers.imaging.picture import decoding_bytes
 from vision_node_describer.describers.remote.answers.normalize import read_answer
 from vision_node_describer.describers.remote.rate_limit_gate import DEFAULT_HOLD_SECONDS, Gate
-from vision_node_describer.describers.remote.retry_after import MAX_WAIT_SECONDS, exhausted, retry_after
+from vision_node_describer.describers.remote.retry_after import (
+    MAX_WAIT_SECONDS,
+    exhausted,
+    retry_after,
+)
 from vision_node_describer.describers.remote.sanitize import clean, said, shorten
 from vision_node_describer.describers.remote.upload import Bounds, prepare, upload_bytes
 
@@ -28,7 +32,9 @@ HEAVY = ("openai", "httpx2", "google", "boto3", "botocore", "requests")
 def test_a_describer_without_a_provider_imports_no_client(provider: str) -> None:
     load = f"from vision_node_describer.describers import load; load({provider!r})"
     code = f"import sys; {load}; print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert [name for name in HEAVY if name in ran.stdout.split()] == []
 
 
@@ -78,6 +84,7 @@ async def test_a_hold_reaches_those_who_wait_already(patience: float, still: flo
         clock.now += seconds
 
     gate._sleep = meanwhile
+
     if still:
         assert (await refusal(gate, patience)).retry_after == still
     else:
@@ -103,7 +110,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0.5s"}, 360.5),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20ms"}, 0.02),
-        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1h2m3s"}, MAX_WAIT_SECONDS),
+        (
+            {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1h2m3s"},
+            MAX_WAIT_SECONDS,
+        ),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "tomorrow"}, None),
         ({"x-ratelimit-remaining-tokens": "9", "x-ratelimit-reset-tokens": "1s"}, None),
     ],
@@ -113,7 +123,11 @@ def test_waits(headers: dict[str, str], seconds: float | None) -> None:
 
 
 def test_a_good_answer_without_room_left_says_when() -> None:
-    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2s", "retry-after": "9"}
+    headers = {
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": "2s",
+        "retry-after": "9",
+    }
     assert exhausted(headers) == 2
 
 
@@ -146,7 +160,9 @@ def decoded(image: bytes, bounds: Bounds = Bounds(2048)) -> Image.Image:  # noqa
 
 def close(picture: Image.Image, at: tuple[int, int], color: tuple[int, int, int]) -> bool:
     found = picture.getpixel(at)
-    return isinstance(found, tuple) and all(abs(a - b) < 40 for a, b in zip(found, color, strict=True))
+    return isinstance(found, tuple) and all(
+        abs(a - b) < 40 for a, b in zip(found, color, strict=True)
+    )
 
 
 # Of a picture that is red on its left as stored: where red is as shown.
@@ -174,7 +190,9 @@ def test_pictures_leave_upright(orientation: int, red: tuple[int, int]) -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_every_mode_leaves_as_rgb(mode: str) -> None:
     grey = Image.linear_gradient("L")
-    deep = Image.frombytes("I;16", grey.size, b"".join(2 * bytes([value]) for value in grey.tobytes()))
+    deep = Image.frombytes(
+        "I;16", grey.size, b"".join(2 * bytes([value]) for value in grey.tobytes())
+    )
     picture = decoded(encoded(deep if mode == "I;16" else grey.convert(mode), "PNG"))
     assert close(picture, (128, 2), (0, 0, 0))
     assert close(picture, (128, 253), (255, 255, 255))
@@ -222,7 +240,12 @@ def test_the_same_limits_as_for_describing() -> None:
 def test_memory_is_asked_for_what_is_decoded_and_scaled() -> None:
     image = encoded(Image.new("L", (4000, 3000)), "JPEG")
     decoding = decoding_bytes(image)
-    assert decoding < upload_bytes(image, Bounds(512)) < upload_bytes(image, Bounds(2048)) <= 4 * decoding
+    assert (
+        decoding
+        < upload_bytes(image, Bounds(512))
+        < upload_bytes(image, Bounds(2048))
+        <= 4 * decoding
+    )
     assert upload_bytes(b"rubbish", Bounds(512)) == 0
 
 
@@ -267,7 +290,13 @@ def test_clean_keeps_what_languages_need() -> None:
 
 
 HOSTILE = [
-    *("```json " + "{" * 200_000, "{" * 500_000, '{"a":' * 100_000, "<think>" * 100_000, '[["a",' * 60_000),
+    *(
+        "```json " + "{" * 200_000,
+        "{" * 500_000,
+        '{"a":' * 100_000,
+        "<think>" * 100_000,
+        '[["a",' * 60_000,
+    ),
     *('["a" ' * 80_000, '{"description": "' * 20_000, ',"alt":' * 50_000 + "}", "\n[" * 200_000),
     *(
         '{"alt": ' + '" , ' * 130_000,
@@ -275,8 +304,17 @@ HOSTILE = [
         '{"text": "", ' * 30_000,
         "{ //" * 100_000,
     ),
-    *('{\\"' * 100_000, "```json\n" * 50_000, '{"description": {"description": ' * 20_000, " " * 4_000_000),
-    *('{"description":' + "[" * 100_000, '"description": ' * 30_000, '{"tags": [' + '"a",' * 90_000 + "]}"),
+    *(
+        '{\\"' * 100_000,
+        "```json\n" * 50_000,
+        '{"description": {"description": ' * 20_000,
+        " " * 4_000_000,
+    ),
+    *(
+        '{"description":' + "[" * 100_000,
+        '"description": ' * 30_000,
+        '{"tags": [' + '"a",' * 90_000 + "]}",
+    ),
     "</think>\n{" * 50_000,
 ]
 
@@ -331,10 +369,16 @@ def test_when_another_describer_stands_in(
     reason: Reason, attempt: int, wish: str | None, *, expected: bool
 ) -> None:
     options = Options.model_validate({"fallback": wish})
-    assert may_stand_in(DescribeError(reason, ""), options, attempt=attempt, max_attempts=3) is expected
+    assert (
+        may_stand_in(DescribeError(reason, ""), options, attempt=attempt, max_attempts=3)
+        is expected
+    )
 
 
 def test_the_stand_in_says_so() -> None:
     error = DescribeError(Reason.RATE_LIMITED, "")
     found = instead_of("openai", error, Description(description="d", alt="a", caption="c"))
-    assert found.model_dump(by_alias=True)["fallback"] == {"from": "openai", "reason": "RateLimited"}
+    assert found.model_dump(by_alias=True)["fallback"] == {
+        "from": "openai",
+        "reason": "RateLimited",
+    }

@@ -8,7 +8,12 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers.remote.answers.normalize import read_answer
 
-FIELDS: dict[str, Any] = {"description": "A cat sleeps.", "alt": "Cat", "tags": ["cat"], "language": "en"}
+FIELDS: dict[str, Any] = {
+    "description": "A cat sleeps.",
+    "alt": "Cat",
+    "tags": ["cat"],
+    "language": "en",
+}
 
 
 def read(answer: str) -> Description:
@@ -17,7 +22,9 @@ def read(answer: str) -> Description:
 
 REFUSALS = [
     "I'm sorry, I can't help with identifying people in images.",
-    "I'm sorry, but I can't assist with that request.".replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"),
+    "I'm sorry, but I can't assist with that request.".replace(
+        "'", "\N{RIGHT SINGLE QUOTATION MARK}"
+    ),
     "I am very sorry, but I cannot describe this image.",
     "Sorry, I can't help with that.",
     "Unfortunately, I am unable to process this picture.",
@@ -82,7 +89,11 @@ REFUSALS = [
 
 @pytest.mark.parametrize("words", REFUSALS)
 def test_a_refusal_in_words_is_a_refusal(words: str) -> None:
-    for answer in (words, json.dumps({**FIELDS, "description": words}), f"<think>hm</think>{words}"):
+    for answer in (
+        words,
+        json.dumps({**FIELDS, "description": words}),
+        f"<think>hm</think>{words}",
+    ):
         with pytest.raises(DescribeError) as caught:
             read(answer)
         assert caught.value.reason is Reason.CONTENT_REFUSED
@@ -209,7 +220,8 @@ TRUE_DESCRIPTIONS = [
     "I can't help laughing is written on a mug.",
     "Tyvärr kan jag inte identifiera platsen, men en röd buss står vid en kyrka.",
     "A person in a suit stands at a desk; a name tag reads Sorry.",
-    "I'm sorry, I can't help with identifying the person. " + "The picture shows a street at night. " * 20,
+    "I'm sorry, I can't help with identifying the person. "
+    + "The picture shows a street at night. " * 20,
 ]
 
 

@@ -16,7 +16,11 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import Describer, Setup, load
 
 PICTURE = encoded(halves(), "GIF")
-KEYS = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": "very-secret", "AWS_REGION": "eu-west-1"}
+KEYS = {
+    "AWS_ACCESS_KEY_ID": KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": "very-secret",
+    "AWS_REGION": "eu-west-1",
+}
 
 Server = tuple[FakeRekognition, str]
 
@@ -37,7 +41,9 @@ def nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def made(url: str, environment: dict[str, str], **options: Any) -> AsyncIterator[Describer]:
-    describer = load("rekognition", Setup(options={"endpoint": url, **options}, environment=environment))
+    describer = load(
+        "rekognition", Setup(options={"endpoint": url, **options}, environment=environment)
+    )
     try:
         yield describer
     finally:
@@ -56,6 +62,7 @@ async def describe(
     fake.requests.clear()
     fake.next.clear()
     fake.next.extend(faults)
+
     async with made(url, keys, **options) as describer:
         description = await describer.describe(image, Options())
         assert isinstance(description, Description)
@@ -96,7 +103,11 @@ async def test_pictures_that_are_too_small_for_it_get_a_border(server: Server) -
     ((_, body),) = server[0].requests
     with Image.open(BytesIO(base64.b64decode(body["Image"]["Bytes"]))) as opened:
         assert opened.size == (80, 80)
-        assert [opened.getpixel(at) for at in ((0, 0), (63, 47), (79, 79))] == [RED, BLUE, (255, 255, 255)]
+        assert [opened.getpixel(at) for at in ((0, 0), (63, 47), (79, 79))] == [
+            RED,
+            BLUE,
+            (255, 255, 255),
+        ]
 
 
 CASES = {
@@ -141,7 +152,8 @@ async def test_no_credentials(server: Server) -> None:
 
 
 async def test_the_pod_s_identity(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Also reads a date by python-dateutil, whose version botocore does not ask for (see pyproject.toml).
+    # Also reads a date by python-dateutil, whose version botocore does not ask for (see
+    # pyproject.toml).
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server[1]}/credentials")
     found = await describe(server, keys={"AWS_REGION": "eu-west-1"}, features=["labels"])
     assert "dog" in found.description

@@ -26,8 +26,9 @@ from .errors import reason_for, reason_for_status, wrong_address
 from .transport import AnswerTooLargeError, BoundedTransport
 
 BOUNDS = Bounds(longest=1600)
-"""Google's recommendation for faces, the most that any feature asks for (cloud.google.com/vision/docs/
-supported-files). Within it a file stays far below the 10 MB that a request may have."""
+"""Google's recommendation for faces, the most that any feature asks for
+(cloud.google.com/vision/docs/ supported-files). Within it a file stays far below the 10 MB that a
+request may have."""
 
 _MAX_LABELS = 20
 _MAX_FACES = 50
@@ -90,7 +91,9 @@ class Google(Asking):
         """
         loop = asyncio.get_running_loop()
         found = await self._asked(
-            lambda seconds: loop.run_in_executor(self._threads, partial(self._annotate, prepared, seconds))
+            lambda seconds: loop.run_in_executor(
+                self._threads, partial(self._annotate, prepared, seconds)
+            )
         )
         return describe_findings(found, options, model="cloud-vision", faces_most=_MAX_FACES)
 
@@ -101,15 +104,18 @@ class Google(Asking):
 
     def _annotate(self, upload: Upload, seconds: float) -> Findings:
         features = [vision.Feature(type_=kind, max_results=most) for kind, most in _FEATURES]
-        request = vision.AnnotateImageRequest(image=vision.Image(content=upload.data), features=features)
+        request = vision.AnnotateImageRequest(
+            image=vision.Image(content=upload.data), features=features
+        )
+
         try:
-            answer = self._client.batch_annotate_images(requests=[request], retry=None, timeout=seconds)
+            answer = self._client.batch_annotate_images(
+                requests=[request], retry=None, timeout=seconds
+            )
         except TransportError as error:
             raise _unreachable(error) from error
         except GoogleAuthError as error:
-            message = (
-                "Google refuses the credentials; check the service account, and that its key still exists"
-            )
+            message = "Google refuses the credentials; check the service account, and that its key still exists"
             raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from error
         except GoogleAPICallError as error:
             raise reason_for(error, self._key) from error
@@ -119,6 +125,7 @@ class Google(Asking):
             raise DescribeError(Reason.PROVIDER_UNAVAILABLE, f"Google: {error}") from error
         except (RequestException, RetryError, ParseError, UnicodeDecodeError) as error:
             raise _unreachable(error) from error
+
         return _findings(answer)
 
 
@@ -131,6 +138,7 @@ def _client(setup: Setup, endpoint: str | None) -> vision.ImageAnnotatorClient:
     key = setup.variable("GOOGLE_API_KEY")
     options = ClientOptions(api_endpoint=endpoint, api_key=key)
     credentials = None if key else _service_account(setup.variable("GOOGLE_SERVICE_ACCOUNT_JSON"))
+
     try:
         return vision.ImageAnnotatorClient(
             transport=BoundedTransport, client_options=options, credentials=credentials
@@ -144,11 +152,14 @@ def _client(setup: Setup, endpoint: str | None) -> vision.ImageAnnotatorClient:
 def _service_account(text: str | None) -> Credentials | None:
     if text is None:
         return None
+
     try:
         return _from_info(json.loads(text))
     except (ValueError, GoogleAuthError):
         message = "GOOGLE_SERVICE_ACCOUNT_JSON is not the JSON key file of a service account"
-        raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from None  # the cause quotes the key
+        raise DescribeError(
+            Reason.CREDENTIALS_REFUSED, message
+        ) from None  # the cause quotes the key
 
 
 def _unreachable(error: Exception) -> DescribeError:
@@ -161,11 +172,16 @@ def _unreachable(error: Exception) -> DescribeError:
 def _findings(answer: vision.BatchAnnotateImagesResponse) -> Findings:
     if not answer.responses:
         raise DescribeError(Reason.EMPTY_ANSWER, "Google answered nothing about the picture")
+
     image = answer.responses[0]
     if image.error.code:
         raise reason_for_status(image.error.code, image.error.message)
+
     safe = image.safe_search_annotation
-    likelihoods = ((name, _LIKELIHOODS.get(getattr(safe, field))) for field, name in _UNSAFE.items())
+    likelihoods = (
+        (name, _LIKELIHOODS.get(getattr(safe, field))) for field, name in _UNSAFE.items()
+    )
+
     return Findings(
         labels=[Finding(label.description, label.score) for label in image.label_annotations],
         # The first entry is the whole text, the others are its words.

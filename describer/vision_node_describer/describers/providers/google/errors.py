@@ -38,8 +38,14 @@ def reason_for(error: GoogleAPICallError, key: str | None) -> DescribeError:
         return wrong_address(
             f"has nothing at that address (HTTP {int(error.code)}: {said(error.message, key)})"
         )
+
     reason, what = _reason(error)
-    wait = retry_after(error.response.headers) if error.response is not None and reason.retryable else None
+    wait = (
+        retry_after(error.response.headers)
+        if error.response is not None and reason.retryable
+        else None
+    )
+
     return DescribeError(reason, f"{what} ({said(error.message, key)})", retry_after=wait)
 
 
@@ -47,13 +53,16 @@ def _reason(error: GoogleAPICallError) -> tuple[Reason, str]:
     status = int(error.code or 500)
     if error.reason == "BILLING_DISABLED":
         return Reason.QUOTA_EXHAUSTED, "the Google project has no billing; enable it"
+
     if error.reason in _KEY_REASONS or status in (401, 403):
         return (
             Reason.CREDENTIALS_REFUSED,
             "Google refuses the credentials, or the project lacks the Vision API",
         )
+
     if status == 429:
         return Reason.RATE_LIMITED, "Google is asked too often"
     if status >= 500 or status == 408:
         return Reason.PROVIDER_UNAVAILABLE, f"Google answers HTTP {status}"
+
     return Reason.REQUEST_REFUSED, f"Google refuses the request (HTTP {status})"

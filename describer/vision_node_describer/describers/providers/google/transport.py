@@ -8,7 +8,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 _MAX_ANSWER_BYTES = 32 << 20
-"""Each word of a picture's text comes with its place: some hundred bytes for each of some ten thousand."""
+"""Each word of a picture's text comes with its place: some hundred bytes for each of some ten
+thousand."""
 
 _PIECE_BYTES = 1 << 16
 
@@ -42,5 +43,6 @@ class _BoundedAdapter(HTTPAdapter):
             if len(body) > _MAX_ANSWER_BYTES:
                 response.close()
                 raise AnswerTooLargeError(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
+
         response._content = bytes(body)  # noqa: SLF001  # as reading `content` does
         return response

@@ -27,7 +27,12 @@ _CONNECT_SECONDS = 5.0
 
 _ITS_REASONS = frozenset(
     {
-        *(Reason.IMAGE_UNREADABLE, Reason.IMAGE_TOO_LARGE, Reason.CONTENT_REFUSED, Reason.EMPTY_ANSWER),
+        *(
+            Reason.IMAGE_UNREADABLE,
+            Reason.IMAGE_TOO_LARGE,
+            Reason.CONTENT_REFUSED,
+            Reason.EMPTY_ANSWER,
+        ),
         *(Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED, Reason.MODEL_NOT_FOUND),
         *(Reason.QUOTA_EXHAUSTED, Reason.RATE_LIMITED, Reason.PROVIDER_UNAVAILABLE),
         *(Reason.REQUEST_REFUSED, Reason.DESCRIBER_FAILED, Reason.OUT_OF_MEMORY),
@@ -79,17 +84,23 @@ class Http(Asking):
         """Close the connections."""
         await self._client.aclose()
 
-    async def _post(self, picture: bytes, headers: dict[str, str], seconds: float) -> dict[str, Any]:
+    async def _post(
+        self, picture: bytes, headers: dict[str, str], seconds: float
+    ) -> dict[str, Any]:
         timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
         try:
-            response = await self._client.post(self._url, content=picture, headers=headers, timeout=timeout)
+            response = await self._client.post(
+                self._url, content=picture, headers=headers, timeout=timeout
+            )
         except AnswerTooLargeError as error:
             raise DescribeError(Reason.DESCRIBER_FAILED, f"of the container, {error}") from error
         except httpx2.HTTPError as error:
             message = f"{self._url} does not answer ({type(error).__name__}); is the container up?"
             raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message) from error
+
         if response.status_code != 200:
             raise _refusal(response)
+
         return _answer(response)
 
 
@@ -102,12 +113,16 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
     """Return the JSON object that a container answers with, or its plain text as the description.
 
     Raises:
-        DescribeError: DescriberFailed: the answer is JSON that is broken, or no object; EmptyAnswer: it says
+        DescribeError: DescriberFailed: the answer is JSON that is broken, or no object;
+        EmptyAnswer: it says
             nothing; or what an error in it stands for.
     """
     whole = json_object(response.content) or {}
-    if not whole.keys() & {"description", "alt", "caption"} and (whole.get("reason") or whole.get("error")):
+    if not whole.keys() & {"description", "alt", "caption"} and (
+        whole.get("reason") or whole.get("error")
+    ):
         raise _refusal(response)
+
     try:
         return read_object(response.content.decode(errors="replace"), advice="let it write more")
     except NotWholeError as error:
@@ -119,11 +134,17 @@ def _refusal(response: httpx2.Response) -> DescribeError:
     """Return the error that a container answers with, whatever its status."""
     status, why = response.status_code, json_object(response.content) or {}
     failure = failure_in(why)
-    reason = next((known for known in _ITS_REASONS if known == why.get("reason")), _by_status(status))
+    reason = next(
+        (known for known in _ITS_REASONS if known == why.get("reason")), _by_status(status)
+    )
     if status == 200 and "reason" not in why:
         reason = reason_of(failure, None)
-    words = why.get("message") or (failure.message if failure else response.content.decode(errors="replace"))
+
+    words = why.get("message") or (
+        failure.message if failure else response.content.decode(errors="replace")
+    )
     message = f"the container answers HTTP {status}: {said(str(words))}"
+
     return DescribeError(reason, message, retry_after=retry_after(response.headers))
 
 
@@ -135,12 +156,15 @@ def _by_status(status: int) -> Reason:
 
 def _description(answer: dict[str, Any], options: Options, model: str | None) -> Description:
     """Return what the container says, in the shape that all have."""
-    description = shaped(answer, options, model=_string(answer.get("model")) or model, usage=_usage(answer))
+    description = shaped(
+        answer, options, model=_string(answer.get("model")) or model, usage=_usage(answer)
+    )
     facts = answer.get("facts")
     kept: dict[str, JsonValue] = facts if isinstance(facts, dict) else {}
     if not can_be_stored(kept):
         message = "the container answers facts that are no JSON, such as an infinite number"
         raise DescribeError(Reason.DESCRIBER_FAILED, message)
+
     return description.model_copy(update={"facts": kept})
 
 

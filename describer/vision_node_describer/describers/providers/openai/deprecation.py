@@ -25,8 +25,12 @@ def announced(model: str, headers: Mapping[str, str]) -> str | None:
     deprecation, sunset = headers.get("deprecation"), headers.get("sunset")
     if not deprecation and not sunset:
         return None
+
     end = http_date(sunset) if sunset else None
-    when = f"will be shut down on {end:%Y-%m-%d}" if end else f"is deprecated ({_since(deprecation)})"
+    when = (
+        f"will be shut down on {end:%Y-%m-%d}" if end else f"is deprecated ({_since(deprecation)})"
+    )
+
     return f"the provider says that {model} {when}: {_ADVICE}"
 
 

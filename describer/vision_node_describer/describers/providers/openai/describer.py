@@ -26,8 +26,9 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 LOW_DETAIL = Bounds(longest=512)
 HIGH_DETAIL = Bounds(longest=2048, shortest=768)
-"""What OpenAI scales a picture down to before it looks (platform.openai.com/docs/guides/images-vision,
-"Calculating costs"): more pixels would only take longer to send."""
+"""What OpenAI scales a picture down to before it looks
+(platform.openai.com/docs/guides/images-vision, "Calculating costs"): more pixels would only take
+longer to send."""
 
 _OPENAI_TOKENS = 16_384
 """What gpt-4o-mini writes at most; a reasoning model thinks within it, too."""
@@ -136,8 +137,10 @@ class OpenAI(Asking):
         if (warning := announced(self._model, answer.headers)) and warning != self._warning:
             self._warning = warning
             log.warning("%s", warning)
+
         if (wait := exhausted(answer.headers)) is not None:
             self._gate.hold(wait)
+
         try:
             return wire.read_reply(self._api, answer.content, self._who)
         except DescribeError as error:
@@ -152,7 +155,9 @@ class OpenAI(Asking):
         what = f"{self._who.server} answers something else than its protocol: {said(answer.text, self._key)}"
         if "html" in answer.headers.get("content-type", ""):
             # A page that stands in the way for a while looks the same, so this is no final reason.
-            return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{what}; {self._who.check_address()}")
+            return DescribeError(
+                Reason.PROVIDER_UNAVAILABLE, f"{what}; {self._who.check_address()}"
+            )
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, what)
 
 
@@ -164,6 +169,7 @@ def _key(setup: Setup, *, needed: bool) -> str | None:
     if key and not (key.isascii() and key.isprintable()):
         message = "OPENAI_API_KEY has characters that no key has; copy it anew into the describer's Secret"
         raise DescribeError(Reason.CREDENTIALS_REFUSED, message)
+
     return key
 
 

@@ -17,7 +17,12 @@ _LIST_OF_MODELS = "/v1/models"
 
 _AZURE = (
     *(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
-    *(".openai.azure.us", ".cognitiveservices.azure.us", ".openai.azure.cn", ".cognitiveservices.azure.cn"),
+    *(
+        ".openai.azure.us",
+        ".cognitiveservices.azure.us",
+        ".openai.azure.cn",
+        ".cognitiveservices.azure.cn",
+    ),
 )
 
 _DEPLOYMENTS = "/openai/deployments/"
@@ -55,6 +60,7 @@ def endpoint_of(address: str) -> Endpoint:
     path = parts.path.rstrip("/")
     for operation in _OPERATIONS:
         path = path.removesuffix(operation)
+
     if path.endswith(_LIST_OF_MODELS):
         path = path.removesuffix("/models")
 
@@ -62,6 +68,7 @@ def endpoint_of(address: str) -> Endpoint:
     is_azure = host.endswith(_AZURE)
     if is_azure:
         _check_azure(host, path, query)
+
     return Endpoint(
         base_url=f"{parts.scheme}://{parts.netloc}{path}",
         query=query,
@@ -83,8 +90,12 @@ def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
     has_version = _API_VERSION in query
     if path.endswith("/openai/v1") or (has_version and (is_deployment or path == _INFERENCE)):
         return
+
     if is_deployment:
         missing = f"add ?{_API_VERSION}=2024-10-21 to the address of deployment {deployment}"
     else:
         missing = f"set it to https://{host}/openai/v1, with the deployment's name as the model"
-    raise DescribeError(Reason.OPTIONS_INVALID, f"{_VARIABLE} is not whole for Azure OpenAI: {missing}")
+
+    raise DescribeError(
+        Reason.OPTIONS_INVALID, f"{_VARIABLE} is not whole for Azure OpenAI: {missing}"
+    )

@@ -16,11 +16,11 @@ from ...remote.error_body import Failure, failure_in, reason_of
 from ...remote.retry_after import retry_after
 from ...remote.sanitize import said
 
-_SET_MODEL = "set OPENAI_VISION_MODEL, or the Describer's model, to one that it has and that reads pictures"
-
-CHECK_ADDRESS = (
-    "OPENAI_BASE_URL looks wrong: it is the address before /chat/completions, which mostly ends in /v1"
+_SET_MODEL = (
+    "set OPENAI_VISION_MODEL, or the Describer's model, to one that it has and that reads pictures"
 )
+
+CHECK_ADDRESS = "OPENAI_BASE_URL looks wrong: it is the address before /chat/completions, which mostly ends in /v1"
 
 _EXAMPLE = "http://ollama.default.svc:11434/v1"
 
@@ -57,22 +57,32 @@ def refused_fields(error: APIError) -> frozenset[str]:
     """Return the dispensable fields that a server refused, by its error's `param` or else by its words."""
     if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
         return frozenset()
+
     failure = _failure_of(error) or Failure()
     if failure.param:
         return _DISPENSABLE & {failure.param.partition(".")[0]}
+
     words = failure.message.lower()
-    return frozenset(name for name in _NAMED_IN_WORDS if name in words or name.replace("_", " ") in words)
+    return frozenset(
+        name for name in _NAMED_IN_WORDS if name in words or name.replace("_", " ") in words
+    )
 
 
 def reason_for(error: APIError, asked: Asked) -> DescribeError:
     """Return the DescribeError for what the SDK raised."""
     if isinstance(error.__cause__, AnswerTooLargeError):
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{asked.server}: {error.__cause__}")
+
     if isinstance(error, APIConnectionError):
-        message = f"{asked.server} can't be reached, or did not answer in time ({_cause(error, asked)})"
+        message = (
+            f"{asked.server} can't be reached, or did not answer in time ({_cause(error, asked)})"
+        )
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
+
     if not isinstance(error, APIStatusError):
-        return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{asked.server}: {said(error.message, asked.key)}")
+        return DescribeError(
+            Reason.PROVIDER_UNAVAILABLE, f"{asked.server}: {said(error.message, asked.key)}"
+        )
     if 300 <= error.status_code < 400:
         return _moved(error, asked)
 
@@ -80,11 +90,13 @@ def reason_for(error: APIError, asked: Asked) -> DescribeError:
     if failure and failure.wants_tls:
         message = f"{asked.server} speaks TLS alone: let OPENAI_BASE_URL begin with https://"
         return DescribeError(Reason.OPTIONS_INVALID, message)
+
     reason = reason_of(failure, error.status_code)
     words = failure.message if failure and failure.message else error.response.text
     wait = retry_after(error.response.headers)
     if wait is None and failure:
         wait = failure.wait
+
     return _described(reason, words, wait, asked, error.status_code)
 
 
@@ -92,12 +104,15 @@ def reason_in_answer(body: JsonValue, asked: Asked = Asked()) -> DescribeError:
     """Return the DescribeError for an error that came with HTTP 200, as gateways such as OpenRouter send.
 
     Args:
-        body: Of the answer, or the error in it: text, or an object with `code` (a status or a word), `type`,
+        body: Of the answer, or the error in it: text, or an object with `code` (a status or a
+        word), `type`,
             `message`.
         asked: Who was asked.
     """
     failure = failure_in({"error": body}) or Failure("no explanation")
-    return _described(reason_of(failure, None), failure.message, failure.wait, asked, failure.status)
+    return _described(
+        reason_of(failure, None), failure.message, failure.wait, asked, failure.status
+    )
 
 
 def _described(
@@ -121,7 +136,10 @@ def _described(
     }
     # Of a key that is refused, providers quote a part.
     quoted = "" if reason is Reason.CREDENTIALS_REFUSED else f" ({said(words, asked.key)})"
-    return DescribeError(reason, f"{what[reason]}{quoted}", retry_after=wait if reason.retryable else None)
+
+    return DescribeError(
+        reason, f"{what[reason]}{quoted}", retry_after=wait if reason.retryable else None
+    )
 
 
 def _moved(error: APIStatusError, asked: Asked) -> DescribeError:

@@ -33,9 +33,12 @@ def whole_answer(body: bytes) -> Object | None:
             finished: Object = event["response"]
             if finished.get("status") not in ("queued", "in_progress"):
                 return finished
+
     chunks = [event for event in events if isinstance(event.get("choices"), list)]
     return (
-        _completion(chunks, UNFINISHED if b"[DONE]" not in body[-_END_BYTES:] else None) if chunks else None
+        _completion(chunks, UNFINISHED if b"[DONE]" not in body[-_END_BYTES:] else None)
+        if chunks
+        else None
     )
 
 
@@ -49,6 +52,7 @@ def _events(body: bytes) -> Iterator[Object]:
             event = from_json(value)
         except ValueError:
             continue
+
         if isinstance(event, dict):
             yield event
 
@@ -60,12 +64,17 @@ def _completion(chunks: list[Object], without_end: str | None) -> Object:
         chunks: In their order.
         without_end: The finish reason where no chunk has one.
     """
-    choices = [choice for chunk in chunks for choice in chunk["choices"][:1] if isinstance(choice, dict)]
+    choices = [
+        choice for chunk in chunks for choice in chunk["choices"][:1] if isinstance(choice, dict)
+    ]
     deltas = [
-        part for choice in choices if isinstance(part := choice.get("delta") or choice.get("message"), dict)
+        part
+        for choice in choices
+        if isinstance(part := choice.get("delta") or choice.get("message"), dict)
     ]
     message = {name: _joined(deltas, name) for name in ("content", "refusal", "reasoning_content")}
     ends = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+
     return {
         "model": next((chunk["model"] for chunk in chunks if chunk.get("model")), None),
         "choices": [{"message": message, "finish_reason": ends[-1] if ends else without_end}],

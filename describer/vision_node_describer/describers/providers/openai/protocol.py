@@ -63,9 +63,14 @@ class Reply:
 
 def responses_request(question: Question) -> Request:
     """Return the body for POST /responses. Without `temperature`, which reasoning models refuse."""
-    picture = {"type": "input_image", "image_url": _data_url(question.upload), "detail": question.detail}
+    picture = {
+        "type": "input_image",
+        "image_url": _data_url(question.upload),
+        "detail": question.detail,
+    }
     wishes = {"type": "input_text", "text": question.wishes}
     schema = {"type": "json_schema", "name": _SCHEMA_NAME, "schema": SCHEMA, "strict": True}
+
     return {
         "model": question.model,
         "instructions": RULES,
@@ -79,8 +84,12 @@ def responses_request(question: Question) -> Request:
 def chat_request(question: Question, *, tokens_field: str) -> Request:
     """Return the body for POST /chat/completions; `tokens_field` bounds the answer."""
     picture = {"url": _data_url(question.upload), "detail": question.detail}
-    wishes = [{"type": "text", "text": question.wishes}, {"type": "image_url", "image_url": picture}]
+    wishes = [
+        {"type": "text", "text": question.wishes},
+        {"type": "image_url", "image_url": picture},
+    ]
     schema = {"name": _SCHEMA_NAME, "schema": SCHEMA, "strict": True}
+
     return {
         "model": question.model,
         "messages": [{"role": "system", "content": RULES}, {"role": "user", "content": wishes}],
@@ -106,13 +115,16 @@ def read_reply(api: Api, body: bytes, asked: Asked = Asked()) -> Reply:  # noqa:
         ValueError: the body is not of the protocol.
     """
     answer = whole_answer(body) if is_stream(body) else from_json(body)
-    answer = answer[0] if isinstance(answer, list) and answer else answer  # as Google's gateway wraps errors
+    answer = (
+        answer[0] if isinstance(answer, list) and answer else answer
+    )  # as Google's gateway wraps errors
     if not isinstance(answer, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004  # as pydantic's ValidationError
     if not _says_something(answer) and failure_in(answer) is not None:
         raise reason_in_answer(answer, asked)
     if api == "responses":
         return _read_response(Response.model_validate(answer), asked)
+
     return _read_completion(Completion.model_validate(answer), asked)
 
 
@@ -121,11 +133,15 @@ def _says_something(answer: dict[str, Any]) -> bool:
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
-    return bool(answer.get("output")) or (isinstance(message, dict) and bool(message.get("content")))
+    return bool(answer.get("output")) or (
+        isinstance(message, dict) and bool(message.get("content"))
+    )
 
 
 def _read_response(response: Response, asked: Asked) -> Reply:
-    items = [item for item in response.output if item.type != "reasoning" and item.phase != "commentary"]
+    items = [
+        item for item in response.output if item.type != "reasoning" and item.phase != "commentary"
+    ]
     contents = [content for item in items for content in item.content]
     why = response.incomplete_details.reason if response.incomplete_details else None
     finish = why if response.status == "incomplete" else None
@@ -133,16 +149,21 @@ def _read_response(response: Response, asked: Asked) -> Reply:
     _check_end(finish, text)
     if response.status == "failed" or response.error:
         raise reason_in_answer(response.error or "no reason is given", asked)
+
     _check_refusal(next((content.refusal for content in contents if content.refusal), None))
-    return Reply(_not_empty(text, finish), response.model, _usage(response.usage), finish or response.status)
+    return Reply(
+        _not_empty(text, finish), response.model, _usage(response.usage), finish or response.status
+    )
 
 
 def _read_completion(completion: Completion, asked: Asked) -> Reply:
     if not completion.choices:
         raise _empty("the model answered nothing")
+
     choice = completion.choices[0]
     if choice.error:
         raise reason_in_answer(choice.error, asked)
+
     message, finish = choice.message or Message(), choice.finish_reason
     parts = message.content
     _check_refusal(message.refusal or next((part.refusal for part in parts if part.refusal), None))
@@ -150,6 +171,7 @@ def _read_completion(completion: Completion, asked: Asked) -> Reply:
     text = _joined(parts) or choice.text or _elsewhere(message)
     _check_end(choice.native_finish_reason, text)
     _check_end(finish, text)
+
     return Reply(_not_empty(text, finish), completion.model, _usage(completion.usage), finish)
 
 
@@ -162,8 +184,8 @@ def _joined(parts: list[Content]) -> str:
 def _elsewhere(message: Message) -> str:
     """Return an answer that stands where a server put it by mistake, if it is a whole object.
 
-    That is the arguments of a function, by which some gateways force a schema; or the thoughts, to which
-    parsers of models that were told not to think add everything.
+    That is the arguments of a function, by which some gateways force a schema; or the thoughts, to
+    which parsers of models that were told not to think add everything.
     """
     arguments = [call.function.arguments for call in message.tool_calls if call.function]
     written = [json.dumps(one) if isinstance(one, dict) else one for one in arguments]
@@ -205,7 +227,9 @@ def _check_end(reason: str | None, text: str) -> None:
 def _not_empty(text: str, finish: str | None) -> str:
     if not text.strip():
         why = f" (finish reason {said(finish)})" if finish else ""
-        raise _empty(f"the model answered nothing{why}; a reasoning model may need a larger maxOutputTokens")
+        raise _empty(
+            f"the model answered nothing{why}; a reasoning model may need a larger maxOutputTokens"
+        )
     return text
 
 

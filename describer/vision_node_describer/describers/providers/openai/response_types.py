@@ -25,7 +25,11 @@ def _parts_of(value: Any) -> Any:
 def _list_of(value: Any) -> Any:
     """Return a list's objects and texts, an object or a text alone as a list of one."""
     values = value if isinstance(value, list) else [value]
-    return [{"text": one} if isinstance(one, str) else one for one in values if isinstance(one, dict | str)]
+    return [
+        {"text": one} if isinstance(one, str) else one
+        for one in values
+        if isinstance(one, dict | str)
+    ]
 
 
 class _Part(BaseModel):

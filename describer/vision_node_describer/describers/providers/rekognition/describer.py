@@ -81,7 +81,9 @@ class Rekognition(Asking):
         Raises:
             DescribeError: with one of the reasons in docs/describers/rekognition.md.
         """
-        answers = await asyncio.gather(*(self._detected(feature, prepared) for feature in self._features))
+        answers = await asyncio.gather(
+            *(self._detected(feature, prepared) for feature in self._features)
+        )
         found = _findings(dict(zip(self._features, answers, strict=True)))
         return describe_findings(found, options, model="rekognition", faces_most=_MAX_FACES)
 
@@ -93,7 +95,9 @@ class Rekognition(Asking):
     async def _detected(self, feature: Feature, upload: Upload) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         return await self._asked(
-            lambda seconds: loop.run_in_executor(self._threads, self._detect, feature, upload, seconds)
+            lambda seconds: loop.run_in_executor(
+                self._threads, self._detect, feature, upload, seconds
+            )
         )
 
     def _detect(self, feature: Feature, upload: Upload, seconds: float) -> dict[str, Any]:
@@ -105,16 +109,18 @@ class Rekognition(Asking):
             raise reason_for(error) from error
         except ValueError as error:  # what is no text, which boto3 lets through
             raise no_protocol() from error
+
         if not is_of_protocol(answer):
             raise no_protocol()
+
         return answer
 
 
 class _Clients:
     """Clients by how long they wait for an answer, which boto3 sets once for all of a client's requests.
 
-    A wait is rounded up to a power of two seconds, so that there are a dozen at most: waiting longer than an
-    attempt has does no harm but to a thread.
+    A wait is rounded up to a power of two seconds, so that there are a dozen at most: waiting
+    longer than an attempt has does no harm but to a thread.
     """
 
     def __init__(self, setup: Setup, endpoint: str | None) -> None:
@@ -147,14 +153,17 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
     if not region:
         message = "AWS_REGION is not set; add it to the describer's Secret or env"
         raise DescribeError(Reason.OPTIONS_INVALID, message)
+
     if endpoint is not None:
         host_of(endpoint, "the Describer's option endpoint")
+
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=seconds,
         max_pool_connections=_THREADS,
         retries={"total_max_attempts": 1},
     )
+
     try:
         client = boto3.session.Session().client(
             "rekognition",
@@ -167,6 +176,7 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
         )
     except BotoCoreError as error:
         raise reason_for(error) from error
+
     return bound(client)
 
 
@@ -176,11 +186,16 @@ def _findings(answers: dict[Feature, dict[str, Any]]) -> Findings:
         labels=[_finding(label) for label in _list(answers, "labels", "Labels")],
         text="\n".join(line.get("DetectedText", "") for line in text if line.get("Type") == "LINE"),
         faces=len(_list(answers, "faces", "FaceDetails")),
-        unsafe=[with_share(_finding(label)) for label in _list(answers, "moderation", "ModerationLabels")],
+        unsafe=[
+            with_share(_finding(label))
+            for label in _list(answers, "moderation", "ModerationLabels")
+        ],
     )
 
 
-def _list(answers: dict[Feature, dict[str, Any]], feature: Feature, name: str) -> Sequence[dict[str, Any]]:
+def _list(
+    answers: dict[Feature, dict[str, Any]], feature: Feature, name: str
+) -> Sequence[dict[str, Any]]:
     found: Sequence[dict[str, Any]] = answers.get(feature, {}).get(name, [])
     return found
 

@@ -32,9 +32,7 @@ _BY_CODE = {
     "ServiceUnavailableException": Reason.PROVIDER_UNAVAILABLE,
 }
 
-_CHECK_KEY = (
-    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role and its right to call Rekognition"
-)
+_CHECK_KEY = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role and its right to call Rekognition"
 
 
 def reason_for(error: ClientError | BotoCoreError) -> DescribeError:
@@ -48,7 +46,10 @@ def reason_for(error: ClientError | BotoCoreError) -> DescribeError:
         return DescribeError(Reason.CREDENTIALS_REFUSED, f"AWS gives no credentials; {_CHECK_KEY}")
     if isinstance(error, InvalidRegionError):
         return DescribeError(Reason.OPTIONS_INVALID, f"AWS_REGION is none: {said(str(error))}")
-    message = f"Rekognition can't be reached, or does not speak its protocol ({said(_cause(error))})"
+
+    message = (
+        f"Rekognition can't be reached, or does not speak its protocol ({said(_cause(error))})"
+    )
     return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 
@@ -77,10 +78,12 @@ def _answered(error: ClientError) -> DescribeError:
     if code not in _BY_CODE and (300 <= status < 400 or status in (404, 405)):
         message = f"the server has nothing at that address (HTTP {status}); the Describer's option endpoint"
         return DescribeError(Reason.OPTIONS_INVALID, f"{message}, or AWS_REGION, looks wrong")
+
     otherwise = Reason.PROVIDER_UNAVAILABLE if status >= 500 else Reason.REQUEST_REFUSED
     reason = _BY_CODE.get(code, otherwise)
     if reason is Reason.CREDENTIALS_REFUSED:  # in AWS's own words there is the key's identifier
         return DescribeError(reason, f"AWS refuses the credentials ({said(code)}); {_CHECK_KEY}")
+
     words = said(str(error.response.get("Error", {}).get("Message", "")))
     wait = retry_after(about.get("HTTPHeaders", {})) if reason.retryable else None
     return DescribeError(reason, f"Rekognition answers {said(code)}: {words}", retry_after=wait)

@@ -55,6 +55,7 @@ class _Bounded:
                 yield piece
         except Exception as error:
             raise HTTPClientError(error=error) from error
+
         if size > _MAX_ANSWER_BYTES:
             self._raw.close()
             raise HTTPClientError(error=f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")

@@ -18,7 +18,8 @@ _MAX_TAGS = 1000
 """That are looked at."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-"""BCP 47, without what is reserved there (RFC 5646, 2.2.1), so that a language's English name is none."""
+"""BCP 47, without what is reserved there (RFC 5646, 2.2.1), so that a language's English name is
+none."""
 
 _TITLE = re.compile(
     r"[\s#*_>]{0,8}(?:image[ \t]+)?description[ \t*_]{0,4}:[ \t*_]{0,4}"
@@ -39,6 +40,7 @@ def text_of(value: object, levels: int = _DEEP) -> str:
         return "\n".join(text for part in value if (text := text_of(part, levels - 1)))
     if not isinstance(value, dict):
         return ""
+
     named = [value[name] for name in _TEXT_NAMES if name in value][:1]
     return text_of(named or [part for name, part in value.items() if name != "type"], levels - 1)
 
@@ -46,7 +48,9 @@ def text_of(value: object, levels: int = _DEEP) -> str:
 def tags_of(value: object) -> list[str]:
     """Return the tags that a value holds: a list of texts or objects, an object by tag, or a text."""
     if isinstance(value, dict):
-        value = next((value[name] for name in ("value", "items", "tags") if name in value), list(value))
+        value = next(
+            (value[name] for name in ("value", "items", "tags") if name in value), list(value)
+        )
     if isinstance(value, str):
         value = _BETWEEN_TAGS.split(value)
     return [_tag(tag) for tag in value[:_MAX_TAGS]] if isinstance(value, list) else []

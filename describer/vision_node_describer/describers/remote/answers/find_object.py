@@ -12,7 +12,8 @@ _NESTED = 3
 """Levels of objects around the fields, such as {"result": {"description": …}}."""
 
 _LONG_PROSE_CHARACTERS = 200
-"""Before an object of a single field. After so much prose it is what the picture shows, not the answer."""
+"""Before an object of a single field. After so much prose it is what the picture shows, not the
+answer."""
 
 _SHORT_PROSE_CHARACTERS = 80
 """The same of an object that has other fields besides."""
@@ -67,12 +68,15 @@ def find_object(text: str) -> Object | None:
     """
     if _ESCAPED.match(text):
         text = text.replace('\\"', '"').replace("\\'", "'")
+
     if _INSIDE.match(text) and (inside := whole_object(f"{{{text.strip().strip('{},')}}}")):
         return inside
+
     for located in values_in(text):
         found = _fields_in_any(located.value, _NESTED)
         if found and _is_the_answer(found, text, located):
             return found
+
     return None
 
 
@@ -97,7 +101,9 @@ def _is_at_start(text: str, located: Located) -> bool:
 def _is_introduced(text: str, located: Located) -> bool:
     """Return whether prose in front of an object ends there, and none behind it goes on."""
     before = text[max(0, located.start - _LEAD_CHARACTERS) : located.start]
-    return _ENDS_INTRODUCTION.search(before) is not None and _GOES_ON.match(text, located.end) is None
+    return (
+        _ENDS_INTRODUCTION.search(before) is not None and _GOES_ON.match(text, located.end) is None
+    )
 
 
 def _fields_in_any(value: object, levels: int) -> Object | None:
@@ -125,13 +131,23 @@ def _inner(value: Object, levels: int) -> Object | None:
     found = next((part for part in inside if part), None)
     if found is None and (text_of(value.get("caption")) or text_of(value.get("alt"))):
         return value
+
     return found
 
 
 def _in_lower_case(value: Object) -> Object:
     """Return the object with its fields' names as they are asked for: some models write "Description"."""
-    lower = {key.lower(): item for key, item in value.items() if key.lower() in FIELDS and key not in FIELDS}
-    return {**value, **{key: item for key, item in lower.items() if key not in value}} if lower else value
+    lower = {
+        key.lower(): item
+        for key, item in value.items()
+        if key.lower() in FIELDS and key not in FIELDS
+    }
+
+    return (
+        {**value, **{key: item for key, item in lower.items() if key not in value}}
+        if lower
+        else value
+    )
 
 
 def _in_description(description: object, levels: int) -> Object | None:
@@ -142,12 +158,14 @@ def _in_description(description: object, levels: int) -> Object | None:
         return _inner(description, levels - 1)
     if not isinstance(description, str) or "{" not in description:
         return None
+
     for located in values_in(description):
         found = _fields_in_any(located.value, levels - 1)
         if found and _is_at_start(description, located):
             return found
         if found and len(found.keys() & FIELDS) > 1 and _is_introduced(description, located):
             return found
+
     return None
 
 

@@ -15,10 +15,12 @@ MAX_CHARACTERS = 400_000
 """Of a text that is looked through; the largest description that may be asked for has 20,000."""
 
 _WALKS = 4
-"""How often a text may be walked for nothing, in its lengths: so its time is linear, whatever it holds."""
+"""How often a text may be walked for nothing, in its lengths: so its time is linear, whatever it
+holds."""
 
 _ATTEMPTS = 1000
-"""At values that turn out to be none. Each takes time: the decoder counts the lines in front of a mistake."""
+"""At values that turn out to be none. Each takes time: the decoder counts the lines in front of a
+mistake."""
 
 _LITERAL_CHARACTERS = 50_000
 """Of a dict in Python's notation; its parser takes some hundred bytes for each."""
@@ -30,7 +32,9 @@ _BEFORE_KEY = rf"\s*(?:{_COMMENT}\n\s*)?"
 
 _OPENING = re.compile(rf"""\{{(?={_BEFORE_KEY}{_KEY})|\[(?=\s*["{{\[])""")
 
-_OURS = re.compile(rf"""\{{{_BEFORE_KEY}["'](?:{"|".join(sorted(FIELDS))})["']\s*:""", re.IGNORECASE)
+_OURS = re.compile(
+    rf"""\{{{_BEFORE_KEY}["'](?:{"|".join(sorted(FIELDS))})["']\s*:""", re.IGNORECASE
+)
 """The beginning of an object that is worth mending."""
 
 _STRING_ENDS = r"""(?=\s{0,99}(?:[:}\]]|,\s{0,99}["'}\]]|\Z))"""
@@ -105,6 +109,7 @@ def _value_at(text: str, start: int) -> tuple[Located | None, int]:
 
     if not _OURS.match(text, start):
         return None, walked
+
     mended, end = _mended_at(text, start)
     return (None if mended is None else Located(mended, start, end)), walked + end - start
 
@@ -114,10 +119,12 @@ def _mended_at(text: str, start: int) -> tuple[Object | None, int]:
     end = _end_of(text, start)
     if end is None:
         return None, len(text)
+
     try:
         value = decoded(_MISTAKE.sub(_mended, text[start:end]))
     except (ValueError, RecursionError):
         value = _literal(text[start:end])
+
     return (value if isinstance(value, dict) else None), end
 
 
@@ -143,10 +150,12 @@ def _literal(text: str) -> Object | None:
     """Return a dict in Python's notation, which some models write: single quotes, True, None."""
     if len(text) > _LITERAL_CHARACTERS:
         return None
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that Python does not know
             value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
+
     return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None

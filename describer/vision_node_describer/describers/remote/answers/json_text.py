@@ -30,7 +30,9 @@ _SENTENCE_GOES_ON = re.compile(r"[^\S\n]{0,3}[^\W\d_A-Z]+(?:\W+\w+){2}")
 _NEAR_CHARACTERS = 200
 """Of prose, in front of an object whose first field is one of ours."""
 
-_OURS = re.compile(rf"\{{\s*(?:{_QUOTE})?(?:description|alt|caption)(?:{_QUOTE})?\s*:", re.IGNORECASE)
+_OURS = re.compile(
+    rf"\{{\s*(?:{_QUOTE})?(?:description|alt|caption)(?:{_QUOTE})?\s*:", re.IGNORECASE
+)
 _OPEN_OBJECT = re.compile(
     rf"\{{\s*{_QUOTE}|,\s*{_QUOTE}(?:description|alt|caption){_QUOTE}\s*:", re.IGNORECASE
 )
@@ -60,10 +62,12 @@ def starts_as_json(text: str) -> bool:
     text = text[:MAX_CHARACTERS]
     if is_json(text):
         return True
+
     prose = without_values(text)
     ours = _OURS.search(prose)
     if ours and (ours.start() <= _NEAR_CHARACTERS or "}" not in prose[ours.start() :]):
         return True
+
     return _is_left_open(prose)
 
 

@@ -35,7 +35,12 @@ _RAISE_LIMIT = "raise maxOutputTokens in the Describer's options"
 
 
 def read_answer(
-    answer: str, options: Options, *, model: str | None, usage: Usage | None, finish: str | None = None
+    answer: str,
+    options: Options,
+    *,
+    model: str | None,
+    usage: Usage | None,
+    finish: str | None = None,
 ) -> Description:
     """Return the description in a model's answer: JSON, JSON among other text, or plain text.
 
@@ -72,15 +77,18 @@ def read_object(answer: str, *, finish: str | None = None, advice: str = _RAISE_
     text = without_marks(answer)
     if found := whole_object(text):
         return found
+
     try:
         text = after_thoughts(text)
     except UnclosedThoughtsError as error:
         message = f"the model thought until its end{_why(finish)}; {advice}"
         raise DescribeError(Reason.EMPTY_ANSWER, message) from error
+
     if found := find_object(text):
         return found
     if starts_as_json(text):
         raise _unreadable(text, finish)
+
     return {"description": text}
 
 
@@ -96,7 +104,9 @@ def holds_object(answer: str) -> bool:
 def _unreadable(text: str, finish: str | None) -> DescribeError:
     if not text or json_object(text) is not None:
         return DescribeError(Reason.EMPTY_ANSWER, f"{_WITHOUT_DESCRIPTION}{_why(finish)}")
-    return NotWholeError(Reason.EMPTY_ANSWER, f"the answer is JSON that is cut or broken{_why(finish)}")
+    return NotWholeError(
+        Reason.EMPTY_ANSWER, f"the answer is JSON that is cut or broken{_why(finish)}"
+    )
 
 
 def _why(finish: str | None) -> str:
@@ -109,13 +119,15 @@ def shaped(
     """Return a Description that keeps to the shape, of an object that may not.
 
     Raises:
-        DescribeError: EmptyAnswer: it has no description; ContentRefused: its description is a refusal;
+        DescribeError: EmptyAnswer: it has no description; ContentRefused: its description is a
+        refusal;
             RequestRefused: its description is that the model got no picture.
     """
     body = _body(said)
     caption = _words(said.get("caption"), _MAX_CAPTION_CHARACTERS) or one_line(
         _first_sentence(body), _MAX_CAPTION_CHARACTERS
     )
+
     return Description(
         description=shorten(f"{TITLE}\n{body}", options.max_length or MAX_CHARACTERS),
         alt=_alt(_words(said.get("alt"), 4 * MAX_ALT_CHARACTERS), caption, body),
@@ -144,6 +156,7 @@ def _body(said: Object) -> str:
         raise DescribeError(Reason.REQUEST_REFUSED, message)
     if is_refusal(body):
         raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quoted(body)}")
+
     return body
 
 

@@ -19,8 +19,8 @@ _CLOSE = re.compile(
     r"|<\|channel\|>final(?: [^<>]{0,40})?<\|message\|>|(?<=[^\w\s])\s?assistantfinal",
     re.IGNORECASE,
 )
-"""Marks of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and OpenAI's open models (the
-harmony format, with its special tokens or, as some servers leave it, without)."""
+"""Marks of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and OpenAI's open
+models (the harmony format, with its special tokens or, as some servers leave it, without)."""
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 """A byte order mark or zero-width characters before JSON make it none."""
@@ -60,13 +60,15 @@ def without_marks(text: str) -> str:
             text = text[: last.start() - min(len(text), _MARK_CHARACTERS)]
         if text == before:
             break
+
     return text
 
 
 def after_thoughts(text: str) -> str:
     """Return what follows a model's thoughts: the text behind the last mark that ends some.
 
-    A mark within JSON is a quotation of what the picture shows, and so is one within JSON that is cut.
+    A mark within JSON is a quotation of what the picture shows, and so is one within JSON that is
+    cut.
 
     Raises:
         UnclosedThoughtsError: thoughts begin and never end.
@@ -76,6 +78,8 @@ def after_thoughts(text: str) -> str:
     for begin, end in pairwise(ends):
         if is_json(prose[begin:end]) and prose[begin:end].strip():
             return text[begin:]
+
     if _OPEN.match(prose, ends[-1]):
         raise UnclosedThoughtsError
+
     return without_marks(text[ends[-1] :])

@@ -20,7 +20,9 @@ class Language:
     def patterns(self) -> tuple[str, ...]:
         """Return a refusal's regular expressions, for text in any case."""
         gap = rf"[\s,;:.!–—-]+(?:(?:{self.but})\s+)?"
-        apology = rf"(?:{self.sorry}){gap}(?:{self.cannot})\b.{{0,{self.between}}}?\b(?:{self.task})"
+        apology = (
+            rf"(?:{self.sorry}){gap}(?:{self.cannot})\b.{{0,{self.between}}}?\b(?:{self.task})"
+        )
         return (apology, *self.bare)
 
 
@@ -167,7 +169,9 @@ WITHOUT_SPACES = (
 )
 """Japanese, Chinese and Korean, which put no spaces between words, or few."""
 
-OTHER_ORDER = (r"(?:üzgünüm|maalesef)\b.{0,60}?\b(?:yardımcı olamam|tanımlayamam|tanıyamam|betimleyemem)",)
+OTHER_ORDER = (
+    r"(?:üzgünüm|maalesef)\b.{0,60}?\b(?:yardımcı olamam|tanımlayamam|tanıyamam|betimleyemem)",
+)
 """Turkish, whose verb comes last."""
 
 ASIDE_WITHOUT_SPACES = "他に|もし|ご質問|お手伝い|如果|请|請|您|我|다른|도움"

@@ -1,7 +1,7 @@
 """Recognizes a model that refuses in words where its protocol has a field for that.
 
-Few patterns, and only at the start of a short answer: a true description that is taken for a refusal is lost,
-a refusal that is taken for a description can be read by a person.
+Few patterns, and only at the start of a short answer: a true description that is taken for a
+refusal is lost, a refusal that is taken for a description can be read by a person.
 """
 
 import re
@@ -22,7 +22,9 @@ MAX_CHARACTERS = 500
 _LANGUAGES = (ENGLISH, *OTHERS)
 
 _PATTERNS = [pattern for language in _LANGUAGES for pattern in language.patterns()]
-_REFUSES = re.compile(rf"(?:{'|'.join((*_PATTERNS, *WITHOUT_SPACES, *OTHER_ORDER))})", re.IGNORECASE)
+_REFUSES = re.compile(
+    rf"(?:{'|'.join((*_PATTERNS, *WITHOUT_SPACES, *OTHER_ORDER))})", re.IGNORECASE
+)
 
 _SEES_NOTHING = re.compile(
     rf"(?:(?:{ENGLISH.sorry})[\s,;:.!–—-]+(?:but\s+)?)?"

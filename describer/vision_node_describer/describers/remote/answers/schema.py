@@ -9,10 +9,20 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "required": ["description", "alt", "caption", "tags", "text", "language"],
     "properties": {
-        "description": {"type": "string", "description": "What the picture shows, in several sentences."},
-        "alt": {"type": "string", "description": f"Alternative text, up to {MAX_ALT_CHARACTERS} characters."},
+        "description": {
+            "type": "string",
+            "description": "What the picture shows, in several sentences.",
+        },
+        "alt": {
+            "type": "string",
+            "description": f"Alternative text, up to {MAX_ALT_CHARACTERS} characters.",
+        },
         "caption": {"type": "string", "description": "One sentence."},
-        "tags": {"type": "array", "items": {"type": "string"}, "description": "Up to 12 words to search by."},
+        "tags": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Up to 12 words to search by.",
+        },
         "text": {
             "type": "string",
             "description": "Text that can be read in the picture, word for word, or empty.",
@@ -20,9 +30,12 @@ SCHEMA: dict[str, Any] = {
         "language": {"type": "string", "description": "BCP 47 tag of the language of description."},
     },
 }
-"""What is asked for, within what strict mode allows (OpenAI, Structured Outputs, supported schemas)."""
+"""What is asked for, within what strict mode allows (OpenAI, Structured Outputs, supported
+schemas)."""
 
 FIELDS: frozenset[str] = frozenset(SCHEMA["required"])
 
-OWN_WORDS: frozenset[str] = frozenset(field["description"] for field in SCHEMA["properties"].values())
+OWN_WORDS: frozenset[str] = frozenset(
+    field["description"] for field in SCHEMA["properties"].values()
+)
 """What says of a field what it holds. Small models give the schema back in place of an answer."""
