@@ -217,7 +217,7 @@ def ensure_store(shop: Workshop, engine: Engine, *, home_made: bool) -> str:
 def _store_from_go(shop: Workshop, engine: Engine) -> str:
     program = golang.build(shop, store_image.PROGRAM)
     bundle = machine_ca_bundle()
-    key = fingerprint(program.parent.name, bundle.read_text(), shop.parts / "store_image.py")
+    key = fingerprint(program.parent.name, bundle.read_text(), Path(store_image.__file__))
     name = f"vision-node-minio:{key}"
     if engine.has_image(name):
         return name
