@@ -10,7 +10,7 @@ from types import FrameType
 from cluster import commands
 from cluster.artifacts import debian
 from cluster.artifacts.cache import Cache, default_root
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 from cluster.run.progress import Progress
@@ -21,7 +21,7 @@ PORTS = range(1024, 65536)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The verbs and their options."""
+    """Return the parser of the verbs and their options."""
     root = argparse.ArgumentParser(prog="python3 -m cluster", description=__doc__)
     verbs = root.add_subparsers(dest="verb", required=True, metavar="verb")
 
@@ -32,15 +32,15 @@ def parser() -> argparse.ArgumentParser:
         )
         return found
 
-    up = verb("up", "bring up a cluster with everything on it; only what changed is rebuilt")
-    up.add_argument("--port", type=port, default=8000, help="this machine's port (%(default)s)")
-    verb("status", "show what runs, how many jobs are in each phase, and the newest ones")
-    verb("down", "delete the cluster and stop what was started for it")
-    verb("env", "print what a shell needs to use the tools and the cluster")
-    verb("images", "make the images only")
+    up = verb("up", "start a cluster with everything on it; rebuilds only what changed")
+    up.add_argument("--port", type=port, default=8000, help="local port of the API (%(default)s)")
+    verb("status", "show what is running, the number of jobs by phase, and the newest jobs")
+    verb("down", "delete the cluster and stop everything that was started for it")
+    verb("env", "print the shell variables for the tools and the cluster")
+    verb("images", "build the images only")
     verb("chromium", "install a browser for the browser tests (Debian, root)")
-    verb("nginx", "install a proxy for the tests of what is behind one (Debian, root)")
-    verb("clean", "delete clusters, engine and cache")
+    verb("nginx", "install nginx for the tests behind a proxy (Debian, root)")
+    verb("clean", "delete the clusters, the Docker engine of the cache, and the cache")
     verb("tool", "get one tool and print its path").add_argument("tool")
     test = verb("test", "run tests on a fresh cluster: test --suite e2e -- <pytest's arguments>")
     test.add_argument("--suite", action="append", choices=commands.SUITES, required=True)
@@ -56,52 +56,53 @@ def parser() -> argparse.ArgumentParser:
 
 
 def port(text: str) -> int:
-    """Read a port that a program without privileges may listen on."""
+    """Parse a port that a program without privileges may listen on."""
     if not text.isdecimal() or int(text) not in PORTS:
-        raise argparse.ArgumentTypeError(f"{text} is no port from {PORTS[0]} to {PORTS[-1]}")
+        raise argparse.ArgumentTypeError(f"{text} is not a port from {PORTS[0]} to {PORTS[-1]}")
     return int(text)
 
 
-def act(shop: Workshop, given: argparse.Namespace) -> int:
-    """Do what the verb says; the exit status."""
+def run_verb(ctx: BuildContext, options: argparse.Namespace) -> int:
+    """Run the verb and return the exit status."""
     verbs: dict[str, Callable[[], int | None]] = {
-        "up": lambda: commands.up(shop, given.name, given.port),
-        "down": lambda: commands.down(shop, given.name),
-        "status": lambda: commands.show_status(shop, given.name),
-        "test": lambda: commands.test(shop, given.suite, given.arguments),
-        "images": lambda: print(*commands.build_images(shop).all, sep="\n"),
-        "env": lambda: commands.env(shop, given.name),
-        "tool": lambda: print(commands.tool(shop, given.tool)),
-        "uv": lambda: commands.uv(shop, given.name, given.arguments),
-        "run": lambda: commands.run(shop, given.name, given.arguments),
-        "chromium": lambda: debian.chromium(shop),
-        "nginx": lambda: debian.nginx(shop),
-        "clean": lambda: commands.clean(shop, given.name),
+        "up": lambda: commands.up(ctx, options.name, options.port),
+        "down": lambda: commands.down(ctx, options.name),
+        "status": lambda: commands.show_status(ctx, options.name),
+        "test": lambda: commands.test(ctx, options.suite, options.arguments),
+        "images": lambda: print(*commands.build_images(ctx).all, sep="\n"),
+        "env": lambda: commands.env(ctx, options.name),
+        "tool": lambda: print(commands.tool(ctx, options.tool)),
+        "uv": lambda: commands.uv(ctx, options.name, options.arguments),
+        "run": lambda: commands.run(ctx, options.name, options.arguments),
+        "chromium": lambda: debian.chromium(ctx),
+        "nginx": lambda: debian.nginx(ctx),
+        "clean": lambda: commands.clean(ctx, options.name),
     }
 
-    return verbs[given.verb]() or 0
+    return verbs[options.verb]() or 0
 
 
-def _end(_signal: int, _frame: FrameType | None) -> None:
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def main() -> int:
-    """Run one verb; errors that a user can mend are printed without a traceback."""
-    # `kill` and a CI's time limit tidy up like Ctrl-C.
-    signal.signal(signal.SIGTERM, _end)
+    """Run one verb. Errors that the user can fix are printed without a traceback."""
+    # `kill` and a CI's time limit clean up like Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+
     cache = Cache(default_root())
     progress = Progress(cache.logs)
-    shop = Workshop(Path(__file__).parent.parent, cache, progress)
+    ctx = BuildContext(Path(__file__).parent.parent, cache, progress)
 
     try:
-        return act(shop, parser().parse_args())
+        return run_verb(ctx, parser().parse_args())
     except ClusterError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         shell.stop_all()
-        print("\ninterrupted; run it again to go on from here", file=sys.stderr)
+        print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return INTERRUPTED
     finally:
         progress.append_to(cache.timings)

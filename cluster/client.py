@@ -1,4 +1,4 @@
-"""The programs kubectl and helm, aimed at one cluster."""
+"""kubectl and helm, configured for one cluster."""
 
 import json
 import os
@@ -11,33 +11,33 @@ from cluster.run import shell
 
 @dataclass(frozen=True)
 class Client:
-    """Where the two programs are, and the cluster that they talk to."""
+    """The paths of the two programs, and the cluster that they talk to."""
 
     kubectl: Path
     helm: Path
     kubeconfig: Path | None
-    """None: what the user's own kubectl points at."""
+    """The cluster's kubeconfig; None: use the current context of the user's kubectl."""
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment that aims them."""
-        aim = {"KUBECONFIG": str(self.kubeconfig)} if self.kubeconfig else {}
-        return os.environ | aim
+        """The environment for the two programs."""
+        variables = {"KUBECONFIG": str(self.kubeconfig)} if self.kubeconfig else {}
+        return os.environ | variables
 
     def apply(self, manifest: Mapping[str, object]) -> None:
-        """Have the object in the cluster as it is here."""
-        # Server-side: else an annotation would repeat all that the object holds, keys included.
+        """Create or replace an object in the cluster."""
+        # Server-side, because otherwise an annotation would repeat the whole object, keys included.
         apply = (self.kubectl, "apply", "--server-side", "--force-conflicts", "-f", "-")
         shell.run(apply, env=self.env, text_in=json.dumps(manifest))
 
     def run_kubectl(self, *arguments: shell.Argument) -> None:
-        """Run kubectl; its output goes into the step's log."""
+        """Run kubectl; its output goes to the step's log."""
         shell.run([self.kubectl, *arguments], env=self.env)
 
     def run_helm(self, *arguments: shell.Argument, text_in: str = "") -> None:
-        """Run helm; its output goes into the step's log."""
+        """Run helm; its output goes to the step's log."""
         shell.run([self.helm, *arguments], env=self.env, text_in=text_in)
 
-    def ask(self, *arguments: shell.Argument) -> str:
-        """What kubectl prints."""
+    def kubectl_output(self, *arguments: shell.Argument) -> str:
+        """Return what kubectl prints. Raises ClusterError if it fails."""
         return shell.output([self.kubectl, *arguments], env=self.env)

@@ -1,4 +1,4 @@
-"""What the verbs do."""
+"""The verbs of the command line."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from cluster.artifacts.cache import remove
 from cluster.artifacts.images import Images
 from cluster.artifacts.tools import Tools
 from cluster.client import Client
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.existing_cluster import Choice, Current
@@ -34,8 +34,8 @@ BROWSER_SUITE = "e2e"
 
 
 @dataclass(frozen=True)
-class Running:
-    """A kind cluster with the release on it."""
+class RunningCluster:
+    """A kind cluster with the release installed, and what is needed to use it."""
 
     engine: Engine
     tools: Tools
@@ -43,67 +43,70 @@ class Running:
     url: str
 
 
-def up(shop: Workshop, name: str, port: int) -> None:
-    """Bring up everything and show that it works."""
+def up(ctx: BuildContext, name: str, port: int) -> None:
+    """Start a cluster with everything on it, and describe a picture to show that it works."""
     choice = Choice.from_environment()
     if choice is not Choice.KIND:
-        _up_elsewhere(shop, choice, name, port)
+        _up_on_existing_cluster(ctx, choice, name, port)
         return
 
-    with _at_work(shop, name):
-        running = kind_up(shop, name, port)
-        kept = running.kind.into_users_kubeconfig(running.tools.kubectl)
+    with _cluster_lock(ctx, name):
+        running = kind_up(ctx, name, port)
+        kept = running.kind.add_to_user_kubeconfig(running.tools.kubectl)
 
-    _show(shop, name, running.url)
+    _print_demo(ctx, name, running.url)
     if kept:
         print(
-            f"Your kubectl still points at {kept}; elsewhere add --context {running.kind.context}"
+            f"The current context of your kubectl is still {kept}. "
+            f"To use this cluster, add --context {running.kind.context}"
         )
 
 
-def _up_elsewhere(shop: Workshop, choice: Choice, name: str, port: int) -> None:
-    with _at_work(shop, name):
-        client = elsewhere_up(shop, choice, name)
+def _up_on_existing_cluster(ctx: BuildContext, choice: Choice, name: str, port: int) -> None:
+    with _cluster_lock(ctx, name):
+        client = existing_cluster_up(ctx, choice, name)
     with existing_cluster.forwarded(client, port) as url:
-        _show(shop, name, url)
+        _print_demo(ctx, name, url)
     target = f"{existing_cluster.API_SERVICE} {port}:{existing_cluster.API_PORT}"
     command = f"kubectl -n {NAMESPACE} port-forward {target}"
-    print(f"That address answers as long as this runs: {command}")
+    print(f"The address works only while this command runs: {command}")
 
 
 @contextlib.contextmanager
-def _at_work(shop: Workshop, name: str) -> Iterator[None]:
-    """Nobody else changes that cluster or stops the engine."""
-    with shop.cache.locked(f"cluster-{name}", shop.progress.say), shop.cache.shared(engines.IN_USE):
+def _cluster_lock(ctx: BuildContext, name: str) -> Iterator[None]:
+    """Keep other runs from changing that cluster or stopping the engine."""
+    with ctx.cache.locked(f"cluster-{name}", ctx.progress.say), ctx.cache.shared(engines.IN_USE):
         yield
 
 
-def kind_up(shop: Workshop, name: str, port: int, *, fresh: bool = False) -> Running:
-    """Have a kind cluster of that name with the release on it; `fresh` deletes an older one."""
-    engine = engines.ensure(shop)
+def kind_up(ctx: BuildContext, name: str, port: int, *, fresh: bool = False) -> RunningCluster:
+    """Start a kind cluster with the release on it; `fresh` deletes an existing cluster first."""
+    engine = engines.ensure(ctx)
     kind.check_port(None if fresh else kind.find_node(engine, name), name, port)
-    made_here = registry.home_made(shop, engine)
+    from_packages = registry.must_build_from_packages(ctx, engine)
 
     with Parallel() as parallel:
-        found = parallel.start(lambda: tools.all_of(shop, home_made=made_here))
-        node = parallel.start(lambda: registry.node_image_name(shop, engine, made_here=made_here))
-        built = parallel.start(lambda: images.ensure(shop, engine, home_made=made_here))
+        found = parallel.start(lambda: tools.ensure_all(ctx, from_packages=from_packages))
+        node = parallel.start(
+            lambda: registry.node_image_name(ctx, engine, from_packages=from_packages)
+        )
+        built = parallel.start(lambda: images.ensure(ctx, engine, from_packages=from_packages))
         cluster = parallel.start(
-            lambda: _cluster(shop, engine, found, node, name=name, port=port, fresh=fresh)
+            lambda: _cluster(ctx, engine, found, node, name=name, port=port, fresh=fresh)
         )
 
     client = Client(found.get().kubectl, found.get().helm, cluster.get().kubeconfig)
     cluster.get().load(built.get().all)
-    release.install(shop, client, built.get(), kind.NODE_PORT)
+    release.install(ctx, client, built.get(), kind.NODE_PORT)
     url = f"http://{kind.LISTEN_ADDRESS}:{port}"
-    release.wait_until_serving(shop, client, url)
+    release.wait_until_serving(ctx, client, url)
     cluster.get().prune(built.get().all)
 
-    return Running(engine, found.get(), cluster.get(), url)
+    return RunningCluster(engine, found.get(), cluster.get(), url)
 
 
 def _cluster(
-    shop: Workshop,
+    ctx: BuildContext,
     engine: Engine,
     found: Result[Tools],
     node: Result[str],
@@ -112,89 +115,90 @@ def _cluster(
     port: int,
     fresh: bool,
 ) -> Kind:
-    cluster = Kind(shop, engine, found.get().kind, name)
+    cluster = Kind(ctx, engine, found.get().kind, name)
     if fresh:
         cluster.delete()
     cluster.ensure(node.get(), port)
     return cluster
 
 
-def elsewhere_up(shop: Workshop, choice: Choice, name: str) -> Client:
-    """Have the release run in minikube, or in the cluster that kubectl points at."""
-    engine = engines.ensure(shop)
-    made_here = registry.home_made(shop, engine)
-    found = tools.all_of(shop, home_made=made_here)
+def existing_cluster_up(ctx: BuildContext, choice: Choice, name: str) -> Client:
+    """Install the release in minikube, or in the cluster of kubectl's current context."""
+    engine = engines.ensure(ctx)
+    from_packages = registry.must_build_from_packages(ctx, engine)
+    found = tools.ensure_all(ctx, from_packages=from_packages)
     client = Client(found.kubectl, found.helm, None)
 
     if choice is Choice.MINIKUBE:
-        with shop.progress.step("minikube", outcome="runs"):
+        with ctx.progress.step("minikube", outcome="running"):
             existing_cluster.minikube_start(name)
 
-    # Before the images: there may be no way for them.
+    # Before the images are built, because there may be no way to deliver them.
     current = Current.of(client)
-    built = images.ensure(shop, engine, home_made=made_here)
-    with shop.progress.step(f"images into {current.context}"):
+    built = images.ensure(ctx, engine, from_packages=from_packages)
+    with ctx.progress.step(f"images into {current.context}"):
         delivered = current.deliver(engine, found.kind, built)
 
-    release.install(shop, client, delivered, node_port=None)
+    release.install(ctx, client, delivered, node_port=None)
     return client
 
 
-def _show(shop: Workshop, name: str, url: str) -> None:
-    """Print how long it took, and the demonstration."""
-    print(f"\n{shop.progress.table()}\n", file=sys.stderr)
-    demo.show(shop.repository, url, "" if name == DEFAULT_CLUSTER else f" NAME={name}")
+def _print_demo(ctx: BuildContext, name: str, url: str) -> None:
+    """Print the timings and the demonstration."""
+    print(f"\n{ctx.progress.table()}\n", file=sys.stderr)
+    demo.show(ctx.repository, url, "" if name == DEFAULT_CLUSTER else f" NAME={name}")
 
 
-def down(shop: Workshop, name: str) -> None:
-    """Take away what `up` made; nothing of it stays running."""
+def down(ctx: BuildContext, name: str) -> None:
+    """Delete what `up` created, and stop everything that it started."""
     match Choice.from_environment():
         case Choice.KIND:
-            kind_down(shop, name)
+            kind_down(ctx, name)
         case Choice.MINIKUBE:
-            with shop.progress.step(f"minikube's cluster {name}", outcome="deleted"):
+            with ctx.progress.step(f"minikube cluster {name}", outcome="deleted"):
                 shell.run(["minikube", "delete", "-p", name])
         case Choice.CURRENT:
-            found = tools.all_of(shop, home_made=False)
-            with shop.progress.step("release", outcome="uninstalled"):
+            found = tools.ensure_all(ctx, from_packages=False)
+            with ctx.progress.step("release", outcome="uninstalled"):
                 release.uninstall(Client(found.kubectl, found.helm, None))
 
 
-def kind_down(shop: Workshop, name: str) -> None:
-    """Delete the kind cluster, and stop our own engine when nothing else needs it."""
-    with _at_work(shop, name):
-        _delete(shop, name)
-    engines.stop(shop)
+def kind_down(ctx: BuildContext, name: str) -> None:
+    """Delete the kind cluster, and stop this cache's engine unless something else needs it."""
+    with _cluster_lock(ctx, name):
+        _delete(ctx, name)
+    engines.stop(ctx)
 
 
-def _delete(shop: Workshop, name: str) -> None:
-    if engine := engines.find(shop):
-        cluster = Kind(shop, engine, tools.get(shop, tools.KIND), name)
-        with shop.progress.step(f"cluster {name}", outcome="deleted"):
+def _delete(ctx: BuildContext, name: str) -> None:
+    if engine := engines.find(ctx):
+        cluster = Kind(ctx, engine, tools.get(ctx, tools.KIND), name)
+        with ctx.progress.step(f"cluster {name}", outcome="deleted"):
             cluster.delete()
     else:
-        shop.progress.note(f"cluster {name}", "does not run: no Docker engine does")
-    remove(shop.cache.root / "clusters" / name)
+        ctx.progress.note(f"cluster {name}", "not running, because no Docker engine is running")
+
+    remove(ctx.cache.root / "clusters" / name)
 
 
-def test(shop: Workshop, suites: Sequence[str], arguments: Sequence[str]) -> int:
-    """Run those folders of tests/ on a fresh cluster that is deleted afterwards; pytest's status."""
-    # Quietly: the tests' own summary is what a reader wants to see last.
-    quiet = shop.quiet()
+def test(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[str]) -> int:
+    """Run those folders of tests/ on a fresh cluster, delete it, and return pytest's status."""
+    # The cleanup prints nothing, so that pytest's summary comes last.
+    quiet = ctx.quiet()
     port = next((port for port in TEST_PORTS if kind.is_free(port)), TEST_PORTS[0])
     try:
-        with _at_work(shop, TEST_CLUSTER):
+        with _cluster_lock(ctx, TEST_CLUSTER):
             try:
                 with Parallel() as parallel:
                     if BROWSER_SUITE in suites:
-                        parallel.start(lambda: debian.chromium(shop))
-                        parallel.start(lambda: debian.nginx(shop))
-                    uv_path = parallel.start(lambda: tools.uv(shop))
-                    up = parallel.start(lambda: kind_up(shop, TEST_CLUSTER, port, fresh=True))
+                        parallel.start(lambda: debian.chromium(ctx))
+                        parallel.start(lambda: debian.nginx(ctx))
+                    uv_path = parallel.start(lambda: tools.uv(ctx))
+                    up = parallel.start(lambda: kind_up(ctx, TEST_CLUSTER, port, fresh=True))
 
-                print(f"\n{shop.progress.table()}\n", file=sys.stderr, flush=True)
+                print(f"\n{ctx.progress.table()}\n", file=sys.stderr, flush=True)
                 return _pytest(
-                    shop,
+                    ctx,
                     up.get(),
                     uv_path.get(),
                     [*(f"tests/{suite}" for suite in suites), *arguments],
@@ -206,119 +210,128 @@ def test(shop: Workshop, suites: Sequence[str], arguments: Sequence[str]) -> int
         engines.stop(quiet)
 
 
-def _pytest(shop: Workshop, running: Running, uv_path: Path, arguments: Sequence[str]) -> int:
-    """Run tests against that cluster; pytest's status."""
+def _pytest(
+    ctx: BuildContext, running: RunningCluster, uv_path: Path, arguments: Sequence[str]
+) -> int:
+    """Run tests against that cluster and return pytest's status."""
     cluster = running.kind
-    env = running.engine.env | environment(shop, running.engine, cluster.name)
+    env = running.engine.env | environment(ctx, running.engine, cluster.name)
     command: list[shell.Argument] = [
         *(uv_path, "run", "--frozen", "pytest"),
         *("--cluster-name", cluster.name, "--kubeconfig", cluster.kubeconfig),
-        # The tests find the cluster; whoever made it deletes it.
+        # The tests use the existing cluster; `test` deletes it.
         "--keep-cluster",
         *("--kind-bin", cluster.program, "--kind-kubectl-bin", running.tools.kubectl),
         *arguments,
     ]
     env["VISION_NODE_URL"] = running.url
 
-    return subprocess.run(command, check=False, cwd=shop.repository, env=env).returncode
+    return subprocess.run(command, check=False, cwd=ctx.repository, env=env).returncode
 
 
-def environment(shop: Workshop, engine: Engine | None, name: str) -> dict[str, str]:
-    """What a shell needs to use the tools and the cluster of that name."""
-    path = os.pathsep.join([str(shop.cache.bin), os.environ.get("PATH", "")])
+def environment(ctx: BuildContext, engine: Engine | None, name: str) -> dict[str, str]:
+    """Return the environment variables for the tools and the cluster of that name."""
+    path = os.pathsep.join([str(ctx.cache.bin), os.environ.get("PATH", "")])
     found = {"PATH": path}
     if engine and engine.is_ours:
         found["DOCKER_HOST"] = engine.variables["DOCKER_HOST"]
 
-    kubeconfig = shop.cache.root / "clusters" / name / "kubeconfig"
+    kubeconfig = ctx.cache.root / "clusters" / name / "kubeconfig"
     if Choice.from_environment() is Choice.KIND and kubeconfig.exists():
         found["KUBECONFIG"] = str(kubeconfig)
 
     return found
 
 
-def env(shop: Workshop, name: str) -> None:
-    """Print the environment as lines for the shell's eval."""
-    _require(shop, name)
-    for variable, value in environment(shop, engines.find(shop), name).items():
+def env(ctx: BuildContext, name: str) -> None:
+    """Print the environment as `export` lines for the shell's eval."""
+    _require_cluster(ctx, name)
+    for variable, value in environment(ctx, engines.find(ctx), name).items():
         print(f"export {variable}={shlex.quote(value)}")
 
 
-def _require(shop: Workshop, name: str) -> None:
-    """Raise ClusterError when there is no such cluster: kubectl would turn to the user's own instead."""
+def _require_cluster(ctx: BuildContext, name: str) -> None:
+    """Raise ClusterError if there is no such cluster.
+
+    Without this check, kubectl would use its current context, which may be another cluster.
+    """
     if Choice.from_environment() is not Choice.KIND:
         return
-    known = sorted(path.parent.name for path in shop.cache.root.glob("clusters/*/kubeconfig"))
+    known = sorted(path.parent.name for path in ctx.cache.root.glob("clusters/*/kubeconfig"))
     if name not in known:
-        others = f"there are: {', '.join(known)} (NAME=…)" if known else "there is none"
-        raise ClusterError(f"No cluster {name} is up; {others}. `make up` brings it up")
+        others = f" These are: {', '.join(known)} (NAME=…)." if known else ""
+        raise ClusterError(f"Cluster {name} is not up.{others} `make up` starts it")
 
 
-def show_status(shop: Workshop, name: str) -> None:
+def show_status(ctx: BuildContext, name: str) -> None:
     """Print the cluster's workloads and newest jobs."""
-    _require(shop, name)
-    found = environment(shop, None, name)
+    _require_cluster(ctx, name)
+    found = environment(ctx, None, name)
     program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(
-        shop.terse(), home_made=False
+        ctx.terse(), from_packages=False
     )
     kubeconfig = Path(found["KUBECONFIG"]) if "KUBECONFIG" in found else None
     # Helm is not used here.
     status.show(Client(Path(program), Path("helm"), kubeconfig))
 
 
-def run(shop: Workshop, name: str, command: Sequence[str]) -> None:
-    """Become that command, aimed at the cluster of that name."""
-    _require(shop, name)
-    execute(shop, name, command)
+def run(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
+    """Replace this process by that command, configured for the cluster of that name."""
+    _require_cluster(ctx, name)
+    execute(ctx, name, command)
 
 
-def execute(shop: Workshop, name: str, command: Sequence[str]) -> None:
-    """Become that command, with the tools on PATH and the cluster in KUBECONFIG."""
-    found = os.environ | environment(shop, engines.find(shop), name)
+def execute(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
+    """Replace this process by that command, with the tools and the cluster's kubeconfig."""
+    found = os.environ | environment(ctx, engines.find(ctx), name)
     os.environ["PATH"] = found["PATH"]
     os.execvpe(command[0], list(command), found)  # noqa: S606  # the user's own command
 
 
-def uv(shop: Workshop, name: str, arguments: Sequence[str]) -> None:
-    """Become the pinned uv."""
-    execute(shop, name, [str(tool(shop, "uv")), *arguments])
+def uv(ctx: BuildContext, name: str, arguments: Sequence[str]) -> None:
+    """Replace this process by the pinned uv."""
+    execute(ctx, name, [str(tool(ctx, "uv")), *arguments])
 
 
-def build_images(shop: Workshop) -> Images:
-    """Have all images in the engine."""
-    with shop.cache.shared(engines.IN_USE):
-        engine = engines.ensure(shop)
-        return images.ensure(shop, engine, home_made=registry.home_made(shop, engine))
+def build_images(ctx: BuildContext) -> Images:
+    """Build all images that the engine lacks, and return their names."""
+    with ctx.cache.shared(engines.IN_USE):
+        engine = engines.ensure(ctx)
+        return images.ensure(
+            ctx, engine, from_packages=registry.must_build_from_packages(ctx, engine)
+        )
 
 
-def tool(shop: Workshop, name: str) -> Path:
-    """Get one tool; its path. Says nothing unless there is something to do."""
-    shop = shop.terse()
+def tool(ctx: BuildContext, name: str) -> Path:
+    """Return the path of a tool; get it if necessary. Prints only steps with work to do."""
+    ctx = ctx.terse()
     match name:
         case "uv":
-            return tools.uv(shop)
+            return tools.uv(ctx)
         case "kubectl":
-            return tools.kubectl(shop, home_made=False)
+            return tools.kubectl(ctx, from_packages=False)
 
     known = {
         known.name: known for known in (tools.KIND, tools.HELM, tools.HELM_3, tools.KUBECONFORM)
     }
     if name not in known:
-        raise ClusterError(f"Unknown tool {name}; the tools are: uv, kubectl, {', '.join(known)}")
+        raise ClusterError(f"Unknown tool {name}. Choose one of: uv, kubectl, {', '.join(known)}")
 
-    return tools.get(shop, known[name])
+    return tools.get(ctx, known[name])
 
 
-def clean(shop: Workshop, name: str) -> None:
-    """Take everything away: clusters, our engine with its data, and the cache."""
+def clean(ctx: BuildContext, name: str) -> None:
+    """Delete everything: the clusters, this cache's engine with its data, and the cache."""
     for cluster in (name, TEST_CLUSTER):
-        kind_down(shop, cluster)
+        kind_down(ctx, cluster)
 
-    if engines.home(shop).process():
-        raise ClusterError("Other containers run on this cache's Docker engine: stop them first")
+    if engines.engine_directory(ctx).process():
+        raise ClusterError(
+            "Other containers are running on this cache's Docker engine: stop them first"
+        )
 
-    engines.unmount(shop)
-    for path in shop.cache.root.iterdir():
+    engines.unmount(ctx)
+    for path in ctx.cache.root.iterdir():
         remove(path)
 
-    shop.progress.say(f"✓ {shop.cache.root}: empty")
+    ctx.progress.say(f"✓ {ctx.cache.root}: empty")

@@ -1,4 +1,4 @@
-"""Where things are made: the checkout, the cache and the progress that all steps share."""
+"""The context of every build step: the checkout, the cache and the progress output."""
 
 import io
 from collections.abc import Callable
@@ -10,47 +10,47 @@ from cluster.run.progress import Progress
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What every step is given."""
+class BuildContext:
+    """The checkout, the cache and the progress output that all steps share."""
 
     repository: Path
     cache: Cache
     progress: Progress
 
     @property
-    def parts(self) -> Path:
-        """The data files of this package: Go modules, what goes into the node image."""
+    def package_folder(self) -> Path:
+        """The folder of this package, with the Go modules and the node image's files."""
         return Path(__file__).parent
 
-    def terse(self) -> "Workshop":
-        """The same, but its steps speak only when there is something to do."""
+    def terse(self) -> "BuildContext":
+        """Return a copy that prints only steps with work to do."""
         return replace(self, progress=Progress(self.cache.logs, notes=False))
 
-    def quiet(self) -> "Workshop":
-        """The same, but its steps say nothing."""
+    def quiet(self) -> "BuildContext":
+        """Return a copy that prints nothing."""
         return replace(self, progress=Progress(self.cache.logs, io.StringIO()))
 
-    def make(
+    def get_or_build(
         self,
         title: str,
         name: str,
         key: str,
-        make: Callable[[Path], None],
+        build: Callable[[Path], None],
         *,
         suffix: str = "",
         outcome: str = "built",
     ) -> Path:
-        """The thing `name` with that key from the cache; if it is not there, `make` writes it."""
+        """Return the artifact `name` with that key from the cache; `build` it if it is missing."""
         entry = self.cache.entry(name, key, suffix)
         if entry.exists():
             self.progress.note(title, "cached")
             return entry
 
         with self.cache.locked(name, self.progress.say):
-            # Whoever had the lock may have made it in the meantime.
+            # Another run may have built it while this one waited for the lock.
             if not entry.exists():
                 with self.progress.step(title, outcome=outcome):
-                    self.cache.fill(entry, make)
+                    self.cache.fill(entry, build)
                 self.cache.prune(name)
 
         return entry

@@ -1,4 +1,4 @@
-"""What `up` shows at the end: the example picture, described, and what to try."""
+"""The demonstration at the end of `up`: a description of a picture, and commands to try."""
 
 import os
 import subprocess
@@ -11,31 +11,32 @@ from cluster.release import NAMESPACE
 
 CLIENT, PHOTO = Path("test_client.py"), Path("docs/photo.jpg")
 
-COULD_NOT = """.
-openai, which describes by default, could not: see the error above. Put right the OPENAI_… settings in .env or
-the environment, and `make up` again; until then metadata describes"""
+FALLBACK_NOTE = """.
+openai, the default describer, failed: see the error above. Correct the OPENAI_… settings in .env or
+the environment and run `make up` again; until then, choose the describer metadata"""
 
 
 def show(repository: Path, url: str, variables: str) -> None:
-    """Describe the picture and say what to try; `variables` are those that every `make` needs.
+    """Describe the picture and print commands to try. Raises ClusterError if that fails.
 
-    That a provider does not describe is told and is no error: the system is up, and works without
-    it. Raises ClusterError when it does not describe by itself.
+    A failure of an external provider is reported but is not an error, because the system works
+    without the provider. `variables` are the variables that every `make` command needs.
     """
     print(f"$ python3 {CLIENT} {PHOTO} --url {url}", flush=True)
     client, photo = repository / CLIENT, repository / PHOTO
     done = subprocess.run([sys.executable, client, photo, "--url", url], check=False)
     described = done.returncode == 0
-    if not described and not dotenv.chooses_openai(dotenv.read(repository / ".env", os.environ)):
+    if not described and not dotenv.enables_openai(dotenv.read(repository / ".env", os.environ)):
         raise ClusterError(f"{CLIENT} failed against {url}: `make logs` shows why")
-    print(f"\n{ending(url, variables, described=described)}")
+
+    print(f"\n{closing_text(url, variables, described=described)}")
 
 
-def ending(url: str, variables: str, *, described: bool) -> str:
-    """The last lines: where it is, and commands that work as they stand."""
-    could_not, other = ("", "") if described else (COULD_NOT, " -F describer=metadata")
+def closing_text(url: str, variables: str, *, described: bool) -> str:
+    """Return the last lines: the address, and commands that work without changes."""
+    fallback_note, other = ("", "") if described else (FALLBACK_NOTE, " -F describer=metadata")
     return (
-        f"vision-node is up: {url}/ui (its API: {url}/docs){could_not}. Try:\n"
+        f"vision-node is up: {url}/ui (its API: {url}/docs){fallback_note}. Try:\n"
         f"  curl -F file=@{PHOTO}{other} {url}/submit\n"
         f"  make status{variables}\n"
         f'  eval "$(make env{variables})"; kubectl -n {NAMESPACE} get imagejobs --watch'

@@ -1,4 +1,4 @@
-"""What is wrong with a release that does not get ready."""
+"""The diagnosis of a release that does not become ready."""
 
 import contextlib
 import threading
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from cluster.client import Client
 from cluster.errors import ClusterError
 
-# Lines that a diagnosis shows of the list of pods, of the warnings and of each unready pod's log.
+# Maximum lines of the list of pods, of the warnings and of each log in a diagnosis.
 LOG_LINES = 30
-# Unready pods whose logs are shown: further ones have the same problem, and each takes two
-# requests.
-MOST_LOGS = 5
+# Maximum pods whose logs are shown. Further pods usually have the same problem, and each log takes
+# two requests.
+MAX_POD_LOGS = 5
 
-LOOK_EVERY_SECONDS = 3.0
+CHECK_INTERVAL_SECONDS = 3.0
 
-# Why a container waits that no waiting will start.
-DEAD_ENDS = frozenset({"CreateContainerConfigError", "ErrImageNeverPull", "InvalidImageName"})
-# A container may fail while what it needs is still starting; the third restart comes after 30 s.
-PATIENCE_RESTARTS = 3
+# Reasons of waiting containers that will never start without a change.
+PERMANENT_REASONS = frozenset(
+    {"CreateContainerConfigError", "ErrImageNeverPull", "InvalidImageName"}
+)
+# A container may fail while its dependencies are starting; the third restart comes after 30 s.
+MAX_RESTARTS = 3
 
 WARNINGS = ("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
 READY = '{range .status.conditions[?(@.type=="Ready")]}{.status}{end}'
@@ -33,64 +35,71 @@ CONTAINERS = (
 
 @dataclass(frozen=True)
 class Container:
-    """How a pod's container is doing."""
+    """The state of a pod's container."""
 
     pod_created: str
     pod: str
     restarts: int
     waiting: str
-    """The reason why it waits; empty when it does not."""
+    """The reason why the container is waiting; empty if it is not."""
 
     @classmethod
     def parse(cls, line: str) -> "Container":
-        """Read a line of the template CONTAINERS."""
+        """Parse a line of the template CONTAINERS."""
         created, pod, restarts, *waiting = line.split()
         return cls(created, pod, int(restarts), " ".join(waiting))
 
 
-def hopeless(containers: Iterable[Container], since: str) -> str:
-    """What will not mend itself in the pods created since then (RFC 3339); empty: nothing.
+def permanent_failure(containers: Iterable[Container], since: str) -> str:
+    """Return a failure that needs a change to be fixed; empty if there is none.
 
-    Older pods are those that an upgrade is about to replace.
+    Pods that were created before `since` (RFC 3339) are ignored, because an upgrade is about to
+    replace them.
     """
     for container in containers:
-        looping = container.waiting == "CrashLoopBackOff"
-        tried = looping and container.restarts >= PATIENCE_RESTARTS
-        if container.pod_created >= since and (tried or container.waiting in DEAD_ENDS):
+        if container.pod_created < since:
+            continue
+
+        looping = container.waiting == "CrashLoopBackOff" and container.restarts >= MAX_RESTARTS
+        if looping or container.waiting in PERMANENT_REASONS:
             return f"pod {container.pod} does not start: {container.waiting}"
+
     return ""
 
 
 def watch(client: Client, namespace: str, since: str, finished: threading.Event) -> None:
-    """Look at the pods until `finished`; raises ClusterError as soon as one is beyond hope."""
-    while not finished.wait(LOOK_EVERY_SECONDS):
-        lines = _asked(client, namespace, "get", "pods", "-o", CONTAINERS).splitlines()
-        if why := hopeless(map(Container.parse, lines), since):
+    """Check the pods until `finished`. Raises ClusterError if one has a permanent failure."""
+    while not finished.wait(CHECK_INTERVAL_SECONDS):
+        lines = _try_kubectl(client, namespace, "get", "pods", "-o", CONTAINERS).splitlines()
+        if why := permanent_failure(map(Container.parse, lines), since):
             raise ClusterError(why)
 
 
 def describe(client: Client, namespace: str) -> str:
-    """What a person would look at first: pods, warnings, and the logs of pods that are not ready."""
-    pods = _asked(client, namespace, "get", "pods", "-o", "wide").splitlines()
-    parts = [
+    """Return the list of pods, the warnings, and the logs of pods that are not ready."""
+    pods = _try_kubectl(client, namespace, "get", "pods", "-o", "wide").splitlines()
+    sections = [
         ("Pods", "\n".join([*pods[:LOG_LINES], *more(pods[LOG_LINES:], "pods")])),
-        ("Warnings", "\n".join(_asked(client, namespace, *WARNINGS).splitlines()[-LOG_LINES:])),
+        (
+            "Warnings",
+            "\n".join(_try_kubectl(client, namespace, *WARNINGS).splitlines()[-LOG_LINES:]),
+        ),
     ]
-    lines = _asked(client, namespace, "get", "pods", "-o", PODS).splitlines()
-    in_trouble = [pod for pod in map(unready, lines) if pod]
+    lines = _try_kubectl(client, namespace, "get", "pods", "-o", PODS).splitlines()
+    not_ready = [pod for pod in map(unready, lines) if pod]
 
-    for pod in in_trouble[:MOST_LOGS]:
+    for pod in not_ready[:MAX_POD_LOGS]:
         logs = ("logs", pod, "--all-containers", f"--tail={LOG_LINES}")
-        parts.append((f"Log of {pod}", _asked(client, namespace, *logs)))
-        before = _asked(client, namespace, *logs, "--previous")
-        parts.append((f"Log of {pod} before its restart", before))
+        sections.append((f"Log of {pod}", _try_kubectl(client, namespace, *logs)))
+        before = _try_kubectl(client, namespace, *logs, "--previous")
+        sections.append((f"Log of {pod} before its restart", before))
 
-    parts.append(("Logs", "\n".join(more(in_trouble[MOST_LOGS:], "pods that are not ready"))))
-    return "\n\n".join(f"{title}:\n{text}" for title, text in parts if text)
+    sections.append(("Logs", "\n".join(more(not_ready[MAX_POD_LOGS:], "pods that are not ready"))))
+    return "\n\n".join(f"{title}:\n{text}" for title, text in sections if text)
 
 
 def unready(line: str) -> str:
-    """Return the pod's name in a line of the template PODS if the pod should be ready and is not; else ""."""
+    """Return the pod in a line of the template PODS if it should be ready but is not; else ""."""
     pod, phase, *ready = line.split()
     return "" if phase == "Succeeded" or ready == ["True"] else pod
 
@@ -100,8 +109,8 @@ def more(left_out: Sequence[str], of_what: str) -> list[str]:
     return [f"… and {len(left_out):,} more {of_what}"] if left_out else []
 
 
-def _asked(client: Client, namespace: str, *arguments: str) -> str:
-    """The answer of kubectl, or nothing: looking for a fault must not add one."""
+def _try_kubectl(client: Client, namespace: str, *arguments: str) -> str:
+    """Return kubectl's output, or nothing if it fails: a diagnosis must not add an error."""
     with contextlib.suppress(ClusterError):
-        return client.ask("-n", namespace, "--request-timeout=10s", *arguments).rstrip()
+        return client.kubectl_output("-n", namespace, "--request-timeout=10s", *arguments).rstrip()
     return ""

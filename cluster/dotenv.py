@@ -1,4 +1,4 @@
-"""What `.env` in the project's root carries into the cluster: the keys of description services."""
+"""The provider settings in `.env`, such as API keys, which `up` copies to the cluster."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -8,36 +8,39 @@ from cluster.errors import ClusterError
 
 SECRET = "vision-node-provider"  # noqa: S105  # its name
 
-CARRIED = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
+FORWARDED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
 
 
 def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings that are carried, of the file or, first, of the environment; empty ones are left out.
+    """Return the non-empty provider settings. The environment takes precedence over the file.
 
-    Raises ClusterError for a line that is no NAME=value; the message has the line's number and not
-    its text.
+    Raises ClusterError if a line is not NAME=value. The message has the line's number but not its
+    text, which may be a key.
     """
     lines = file.read_text().splitlines() if file.exists() else []
     found = dict(
-        _setting(file, number, line) for number, line in enumerate(lines, 1) if _says(line)
+        _setting(file, number, line) for number, line in enumerate(lines, 1) if _is_setting(line)
     )
-    found |= {name: environment[name] for name in CARRIED if name in environment}
-    return {name: found[name] for name in CARRIED if found.get(name)}
+    found |= {name: environment[name] for name in FORWARDED_VARIABLES if name in environment}
+    return {name: found[name] for name in FORWARDED_VARIABLES if found.get(name)}
 
 
-def chooses_openai(settings: Mapping[str, str]) -> bool:
-    """Return whether `openai` can work with these settings; if so, it is enabled and becomes the default."""
+def enables_openai(settings: Mapping[str, str]) -> bool:
+    """Return whether these settings enable `openai`, which then becomes the default describer."""
     return any(name in settings for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
 
 
-def manifest(settings: Mapping[str, str], namespace: str) -> dict[str, object]:
-    """The Secret that holds them, and nothing that it held before (as it would with `stringData`)."""
+def secret_manifest(settings: Mapping[str, str], namespace: str) -> dict[str, object]:
+    """Return the Secret with the settings.
+
+    It uses `data`, because with `stringData` the Secret would keep keys that are no longer set.
+    """
     metadata = {"name": SECRET, "namespace": namespace}
     encoded = {name: b64encode(value.encode()).decode() for name, value in settings.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
 
 
-def _says(line: str) -> bool:
+def _is_setting(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 

@@ -1,5 +1,8 @@
-"""The one error that the user is meant to read."""
+"""The error type whose message is shown to the user."""
 
 
 class ClusterError(Exception):
-    """What failed, what is missing and how to get it; printed as it stands, without a traceback."""
+    """A failure that the user can fix. The message is printed without a traceback.
+
+    It says what failed, what is missing and how to get it.
+    """

@@ -1,4 +1,4 @@
-"""The cluster that the user chose, where it is not one of our own kind clusters."""
+"""An existing cluster of the user's choice, instead of a kind cluster that this package creates."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ FORWARD_SECONDS = 15.0
 
 
 class Choice(Enum):
-    """The environment variable CLUSTER."""
+    """A value of the environment variable CLUSTER."""
 
     KIND = "kind"
     MINIKUBE = "minikube"
@@ -33,7 +33,7 @@ class Choice(Enum):
 
     @classmethod
     def from_environment(cls) -> "Choice":
-        """What CLUSTER says; kind where it says nothing."""
+        """Return the value of CLUSTER; kind if it is not set."""
         text = os.environ.get("CLUSTER") or cls.KIND.value
         try:
             return cls(text)
@@ -43,7 +43,7 @@ class Choice(Enum):
 
 
 class Delivery(Enum):
-    """How images get into a cluster that kubectl points at."""
+    """How images get into an existing cluster."""
 
     PUSH = "push"
     KIND = "kind"
@@ -51,7 +51,7 @@ class Delivery(Enum):
 
 
 def decide_delivery(context: str, registry: str, minikube_profiles: frozenset[str]) -> Delivery:
-    """How a cluster of that context gets images, given $IMAGE_REGISTRY (or an empty text)."""
+    """Return how the cluster of that context gets images; `registry` is $IMAGE_REGISTRY or ""."""
     if registry:
         return Delivery.PUSH
     if context.startswith("kind-"):
@@ -60,30 +60,30 @@ def decide_delivery(context: str, registry: str, minikube_profiles: frozenset[st
         return Delivery.MINIKUBE
 
     raise ClusterError(
-        f"The cluster of the context {context!r} has to pull the images from somewhere: set "
-        "IMAGE_REGISTRY to a registry that you may push to and it may pull from, such as "
+        f"The cluster of the context {context!r} must pull the images from a registry. Set "
+        "IMAGE_REGISTRY to one that you can push to and the cluster can pull from, for example: "
         "IMAGE_REGISTRY=ghcr.io/me CLUSTER=current make up"
     )
 
 
 @dataclass(frozen=True)
 class Current:
-    """The cluster that the user's own kubectl points at."""
+    """The cluster of the current context of the user's kubectl."""
 
     context: str
     registry: str
-    """Where images are pushed for it; empty where they are loaded into it."""
+    """The registry to push images to; empty if they are loaded into the cluster."""
     delivery: Delivery
 
     @classmethod
     def of(cls, client: Client) -> "Current":
-        """Ask kubectl where it points; raises ClusterError when no image could get there."""
-        context = client.ask("config", "current-context").strip()
+        """Find the current context. Raises ClusterError if no image can get to its cluster."""
+        context = client.kubectl_output("config", "current-context").strip()
         registry = os.environ.get("IMAGE_REGISTRY", "").rstrip("/")
         return cls(context, registry, decide_delivery(context, registry, minikube_profiles()))
 
     def deliver(self, engine: Engine, kind: Path, images: Images) -> Images:
-        """Bring the images into the cluster; their names there."""
+        """Bring the images into the cluster and return their names there."""
         match self.delivery:
             case Delivery.PUSH:
                 return images.renamed(lambda name: _pushed(engine, self.registry, name))
@@ -98,7 +98,7 @@ class Current:
 
 
 def _pushed(engine: Engine, registry: str, name: str) -> str:
-    # A public image needs no copy.
+    # A name with a registry is a public image, which needs no copy.
     if "/" in name:
         return name
     engine.run("tag", name, f"{registry}/{name}")
@@ -107,19 +107,22 @@ def _pushed(engine: Engine, registry: str, name: str) -> str:
 
 
 def minikube_profiles() -> frozenset[str]:
-    """The names of minikube's clusters, which are also those of their kubectl contexts."""
+    """Return the names of minikube's clusters, which are also the names of their contexts."""
     if not shutil.which("minikube"):
         return frozenset()
+
     folder = Path(os.environ.get("MINIKUBE_HOME", Path.home() / ".minikube")) / "profiles"
     return frozenset(profile.name for profile in folder.glob("*"))
 
 
 def minikube_start(name: str) -> None:
-    """Have a minikube cluster of that name run, with kubectl pointing at it."""
+    """Start a minikube cluster of that name if necessary, and make it kubectl's current context."""
     if not shutil.which("minikube"):
         raise ClusterError("minikube is missing: https://minikube.sigs.k8s.io/docs/start/")
-    if not shell.works(["minikube", "-p", name, "status"]):
+
+    if not shell.succeeds(["minikube", "-p", name, "status"]):
         shell.run(["minikube", "start", "-p", name])
+
     shell.run(["minikube", "-p", name, "update-context"])
 
 
@@ -131,7 +134,7 @@ def minikube_load(name: str, engine: Engine, images: Images) -> None:
 
 @contextlib.contextmanager
 def forwarded(client: Client, port: int) -> Iterator[str]:
-    """The API's address at a port of this machine, as long as the block runs."""
+    """Forward a local port to the API while the block runs; yield the address."""
     command = [client.kubectl, "-n", NAMESPACE, "port-forward", API_SERVICE, f"{port}:{API_PORT}"]
     process = subprocess.Popen(
         list(map(str, command)),

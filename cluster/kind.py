@@ -1,4 +1,4 @@
-"""The kind cluster: created, found again, given images, deleted."""
+"""The kind cluster: create, find, load images, delete."""
 
 import contextlib
 import json
@@ -10,29 +10,29 @@ from enum import Enum
 from pathlib import Path
 
 from cluster.artifacts import node_image
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# The API's Service has this port on the node; kind maps a port of this machine to it.
+# The API's NodePort; kind maps a local port to it.
 NODE_PORT = 30080
 LISTEN_ADDRESS = "127.0.0.1"
 
 CREATE_WAIT_SECONDS = 60
-# A node that was stopped needs its control plane's pods back.
+# A stopped node needs time to restart the pods of its control plane.
 READY_SECONDS = 60.0
-QUESTION_SECONDS = 5.0
-# A port on this machine answers at once.
-VISIT_SECONDS = 1.0
-READY_QUESTION = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
+CHECK_SECONDS = 5.0
+# A local port answers at once.
+CONNECT_SECONDS = 1.0
+READY_CHECK = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
 
-# kubelet.service of the home-made node image reads this.
+# Read by kubelet.service of the node image that is built from packages.
 NODE_RESOLV_CONF = "/etc/kubelet-resolv.conf"
-# Where a machine keeps its real name servers when its /etc/resolv.conf names a local cache.
+# The second file has the machine's real name servers if /etc/resolv.conf names a local cache.
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-# An address for documentation, where nobody answers: CoreDNS does not start without a name server.
-NO_NAME_SERVER = "192.0.2.53"
+# CoreDNS does not start without a name server; no host has this address (RFC 5737).
+DUMMY_NAME_SERVER = "192.0.2.53"
 
 CTR_IMAGES = ("ctr", "--namespace", "k8s.io", "images")
 
@@ -49,76 +49,80 @@ class Node:
     running: bool
     image: str
     port: int
-    """This machine's port that leads to the API; 0 for none."""
+    """The local port of the API; 0 for none."""
 
     @classmethod
     def parse(cls, inspected: str) -> "Node":
-        """Read what `docker inspect` prints for the template INSPECT."""
+        """Parse the output of `docker inspect` for the template INSPECT."""
         running, image, *ports = inspected.split()
         return cls(running == "true", image, int(ports[0]) if ports else 0)
 
 
 def node_name(cluster: str) -> str:
-    """What kind calls the one node of that cluster, and its container."""
+    """Return kind's name for the only node of that cluster and for its container."""
     return f"{cluster}-control-plane"
 
 
 def find_node(engine: Engine, cluster: str) -> Node | None:
-    """The cluster's node as it is; None if there is none."""
+    """Return the cluster's node; None if there is none."""
     inspect = ("container", "inspect", "--format", INSPECT, node_name(cluster))
-    return Node.parse(engine.output(*inspect)) if engine.works(*inspect) else None
+    return Node.parse(engine.output(*inspect)) if engine.succeeds(*inspect) else None
 
 
 class Action(Enum):
-    """What it takes to have the cluster that is wanted."""
+    """What to do with the cluster. The values are the outcomes that the user sees."""
 
     CREATE = "created"
-    RECREATE = "created anew"
-    START = "started again"
+    RECREATE = "recreated"
+    START = "restarted"
     KEEP = "kept"
 
 
 def decide(node: Node | None, image: str) -> tuple[Action, str]:
-    """What to do with the node that is there, and why, for the user to read."""
+    """Return what to do with the existing node, and the reason to show to the user."""
     if node is None:
         return Action.CREATE, ""
-    # A home-made image and kind's own are both good: changing over is not worth losing the data.
-    home_made = all(name.startswith(node_image.REPOSITORY) for name in (node.image, image))
-    if home_made and node.image != image:
-        return Action.RECREATE, "its node image is an older one"
+
+    # kind's image and one that was built from packages both work: a switch from one to the other
+    # is not worth losing the data.
+    from_packages = all(name.startswith(node_image.REPOSITORY) for name in (node.image, image))
+    if from_packages and node.image != image:
+        return Action.RECREATE, "its node image is out of date"
+
     return (Action.KEEP if node.running else Action.START), ""
 
 
 @dataclass(frozen=True)
 class NodeImage:
-    """One name of an image in the node's containerd, and what it names."""
+    """A name of an image in the node's containerd, and the image's digest."""
 
     name: str
     digest: str
 
     @classmethod
     def parse(cls, line: str) -> "NodeImage":
-        """Read a line of `ctr images ls`: name, media type, digest and more."""
+        """Parse a line of `ctr images ls`: name, media type, digest and more."""
         name, _, digest, *_ = line.split()
         return cls(name, digest)
 
 
 def outdated(images: Sequence[NodeImage], wanted: Set[str]) -> list[str]:
-    """All names of the project's images that are not wanted.
+    """Return all names of the project's images that are not wanted.
 
     Kubernetes gives each image a second name; containerd frees it when both are gone.
     """
     prefix = full_name("vision-node-")
     used = {image.digest for image in images if image.name in wanted}
     ours = {image.digest for image in images if image.name.startswith(prefix)}
+
     return [image.name for image in images if image.digest in ours - used]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind cluster and how to reach it."""
+    """A kind cluster and how to reach it."""
 
-    shop: Workshop
+    ctx: BuildContext
     engine: Engine
     program: Path
     name: str
@@ -130,66 +134,72 @@ class Kind:
 
     @property
     def context(self) -> str:
-        """The name that kind gives it in kubeconfigs."""
+        """The name of the cluster's context in kubeconfigs."""
         return f"kind-{self.name}"
 
     @property
     def kubeconfig(self) -> Path:
-        """The cluster's own kubeconfig, whatever the user's own points to."""
-        return self.shop.cache.folder("clusters", self.name) / "kubeconfig"
+        """The cluster's own kubeconfig, which does not depend on the user's."""
+        return self.ctx.cache.folder("clusters", self.name) / "kubeconfig"
 
     def ensure(self, image: str, port: int) -> None:
-        """Have the cluster run, with its API at that port of this machine."""
+        """Make sure that the cluster runs, with the API on that local port."""
         action, why = decide(find_node(self.engine, self.name), image)
-        if action in (Action.KEEP, Action.START) and not self._runs_again():
+        if action in (Action.KEEP, Action.START) and not self._start_and_check():
             action, why = Action.RECREATE, "its API server does not answer"
 
         if action is Action.RECREATE:
-            self.shop.progress.say(f"  cluster {self.name} has to be created anew: {why}")
+            self.ctx.progress.say(f"  cluster {self.name} must be recreated: {why}")
             self.delete()
 
         if action in (Action.CREATE, Action.RECREATE):
-            with self.shop.progress.step(f"cluster {self.name}", outcome=action.value):
+            with self.ctx.progress.step(f"cluster {self.name}", outcome=action.value):
                 self._create(image, port)
         else:
-            self.shop.progress.note(f"cluster {self.name}", action.value)
+            self.ctx.progress.note(f"cluster {self.name}", action.value)
 
-    def _runs_again(self) -> bool:
-        """Start the node if it is stopped; whether its API server answers in the end."""
+    def _start_and_check(self) -> bool:
+        """Start the node if it is stopped, and return whether its API server answers."""
         self.engine.run("start", self.node_name)
         self.export(self.kubeconfig)
         deadline = time.monotonic() + READY_SECONDS
 
         while time.monotonic() < deadline:
-            question = ("exec", self.node_name, *READY_QUESTION)
-            if self.engine.works(*question, timeout_seconds=QUESTION_SECONDS):
+            check = ("exec", self.node_name, *READY_CHECK)
+            if self.engine.succeeds(*check, timeout_seconds=CHECK_SECONDS):
                 return True
+
             time.sleep(0.5)
 
         return False
 
     def _create(self, image: str, port: int) -> None:
-        # A node that kind could not finish would be in the way the next time.
+        # A failed run may have left an incomplete node behind.
         self._kind("delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig)
+
         resolv_conf = self.kubeconfig.with_name("resolv.conf")
-        texts = [place.read_text() for place in RESOLV_CONFS if place.exists()]
+        texts = [file.read_text() for file in RESOLV_CONFS if file.exists()]
         resolv_conf.write_text(name_servers(texts))
+
         config = self.kubeconfig.with_name("kind.json")
-        home_made = image.startswith(node_image.REPOSITORY)
-        config.write_text(configuration(port, resolv_conf if home_made else None))
+        from_packages = image.startswith(node_image.REPOSITORY)
+        config.write_text(configuration(port, resolv_conf if from_packages else None))
+
         wait = ("--wait", f"{CREATE_WAIT_SECONDS}s")
-        self._kind("create", "cluster", *self._named, "--image", image, "--config", config, *wait)
+        self._kind(
+            "create", "cluster", *self._name_options, "--image", image, "--config", config, *wait
+        )
 
     def export(self, kubeconfig: Path | None) -> None:
-        """Write the cluster into that kubeconfig; None for the user's own."""
+        """Add the cluster to that kubeconfig; None for the user's."""
         where = ("--kubeconfig", kubeconfig) if kubeconfig else ()
         self._kind("export", "kubeconfig", "--name", self.name, *where)
 
-    def into_users_kubeconfig(self, kubectl: Path) -> str:
-        """Add the cluster to the user's own kubeconfig, as kind does, but keep a context that isn't kind's.
+    def add_to_user_kubeconfig(self, kubectl: Path) -> str:
+        """Add the cluster to the user's kubeconfig, but keep a current context that isn't kind's.
 
-        Whoever works on a real cluster must not find kubectl aimed elsewhere afterwards. The
-        context that was kept; empty if kubectl points at this cluster now.
+        kind would change the current context, which is dangerous for users who work on a real
+        cluster. Return the context that was kept; empty if this cluster's is now the current one.
         """
         before = ""
         with contextlib.suppress(ClusterError):
@@ -205,66 +215,68 @@ class Kind:
     def delete(self) -> None:
         """Delete the cluster from the engine and from both kubeconfigs."""
         self._kind("delete", "cluster", "--name", self.name)
-        self._kind("delete", "cluster", *self._named)
+        self._kind("delete", "cluster", *self._name_options)
 
     def load(self, images: Iterable[str]) -> None:
-        """Give the node those images that it lacks.
+        """Load those images that the node lacks.
 
-        All in one stream: they share layers, and unlike `kind load` nothing waits on a file
-        between.
+        All go in one stream, because they share layers. Unlike `kind load`, this writes no file.
         """
         there = {image.name for image in self._images()}
         missing = sorted(name for name in images if full_name(name) not in there)
         if not missing:
-            self.shop.progress.note("images on the node", "all there")
+            self.ctx.progress.note("images on the node", "all present")
             return
 
-        with self.shop.progress.step("images on the node", outcome=f"{len(missing)} loaded"):
+        with self.ctx.progress.step("images on the node", outcome=f"{len(missing)} loaded"):
             client = self.engine.client
             sink = [client, "exec", "--interactive", self.node_name, *CTR_IMAGES, "import", "-"]
             shell.pipe([client, "save", *missing], sink, env=self.engine.env)
 
     def prune(self, keep: Iterable[str]) -> None:
-        """Drop the project's images from the node that are not those."""
+        """Delete the project's other images from the node."""
         old = outdated(self._images(), {full_name(name) for name in keep})
         if old:
-            self._on_node(*CTR_IMAGES, "rm", *old)
+            self._run_on_node(*CTR_IMAGES, "rm", *old)
 
     def _images(self) -> list[NodeImage]:
-        lines = self._on_node(*CTR_IMAGES, "ls").splitlines()[1:]
+        lines = self._run_on_node(*CTR_IMAGES, "ls").splitlines()[1:]
         return [NodeImage.parse(line) for line in lines]
 
-    def _on_node(self, *command: str) -> str:
+    def _run_on_node(self, *command: str) -> str:
         return self.engine.output("exec", self.node_name, *command)
 
     @property
-    def _named(self) -> Sequence[shell.Argument]:
+    def _name_options(self) -> Sequence[shell.Argument]:
         return ("--name", self.name, "--kubeconfig", self.kubeconfig)
 
     def _kind(self, *arguments: shell.Argument) -> None:
         shell.run([self.program, *arguments], env=self.engine.env)
 
 
-_LAZY_GARBAGE = [{"name": "GOGC", "value": "300"}]
+_LESS_GARBAGE_COLLECTION = [{"name": "GOGC", "value": "300"}]
 
 CONTROL_PLANE = {
     "kind": "ClusterConfiguration",
     "apiVersion": "kubeadm.k8s.io/v1beta4",
-    "apiServer": {"extraEnvs": _LAZY_GARBAGE},
-    "etcd": {"local": {"extraEnvs": _LAZY_GARBAGE}},
+    "apiServer": {"extraEnvs": _LESS_GARBAGE_COLLECTION},
+    "etcd": {"local": {"extraEnvs": _LESS_GARBAGE_COLLECTION}},
 }
-"""A small cluster's heaps are small, and Go collects them many times a second: a quarter of the API
-server's CPU time with 50 jobs/s, against 300 MB of memory."""
+"""kubeadm's configuration of the control plane, with less frequent garbage collection.
+
+The heaps of a small cluster are small, so Go collects them many times a second. With 50 jobs/s,
+that takes a quarter of the API server's CPU time; avoiding it costs 300 MB of memory.
+"""
 
 
 def full_name(image: str) -> str:
-    """The name under which containerd keeps an image that Docker knows as `image`."""
+    """Return containerd's name of the image that Docker calls `image`."""
     host, slash, _ = image.partition("/")
     return image if slash and "." in host else f"docker.io/library/{image}"
 
 
 def configuration(port: int, resolv_conf: Path | None) -> str:
-    """The configuration for kind; `resolv_conf` is the file that a home-made node is given."""
+    """Return the configuration for kind; `resolv_conf` is for a node image built from packages."""
     mapping = {"containerPort": NODE_PORT, "hostPort": port, "listenAddress": LISTEN_ADDRESS}
     node: dict[str, object] = {"role": "control-plane", "extraPortMappings": [mapping]}
     content: dict[str, object] = {
@@ -277,29 +289,29 @@ def configuration(port: int, resolv_conf: Path | None) -> str:
     if resolv_conf:
         mount = {"hostPath": str(resolv_conf), "containerPath": NODE_RESOLV_CONF, "readOnly": True}
         node["extraMounts"] = [mount]
-        # The image carries no iptables for kube-proxy.
+        # This image has no iptables for kube-proxy.
         content["networking"] = {"kubeProxyMode": "nftables"}
 
     return json.dumps(content, indent=2)
 
 
 def name_servers(resolv_confs: Iterable[str]) -> str:
-    """A resolv.conf with the name servers that a pod can reach, from the first file that has any."""
+    """Return a resolv.conf with the first file's name servers that a pod can reach."""
     for text in resolv_confs:
         words = [line.split() for line in text.splitlines()]
         servers = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
         reachable = [server for server in servers if not server.startswith(("127.", "::1"))]
         if reachable:
             return "".join(f"nameserver {server}\n" for server in reachable)
-    return f"nameserver {NO_NAME_SERVER}\n"
+    return f"nameserver {DUMMY_NAME_SERVER}\n"
 
 
 def is_free(port: int) -> bool:
-    """Whether this machine's port can be listened on."""
+    """Return whether a program can listen on this local port."""
     # On macOS, one program can listen on a port at one address while another has it at all
     # addresses.
     with socket.socket() as visitor:
-        visitor.settimeout(VISIT_SECONDS)
+        visitor.settimeout(CONNECT_SECONDS)
         if visitor.connect_ex((LISTEN_ADDRESS, port)) == 0:
             return False
 
@@ -314,18 +326,18 @@ def is_free(port: int) -> bool:
 
 
 def check_port(node: Node | None, cluster: str, port: int) -> None:
-    """Raise ClusterError at once, not after long builds, when the cluster could not have the port."""
+    """Raise ClusterError if the cluster can't have the port, before anything is built."""
     if node is None:
         require_free(port)
     elif node.port != port:
         raise ClusterError(
-            f"Cluster {cluster} has port {node.port}, which can't change: `PORT={node.port} make up` keeps "
-            "it; `make down` deletes it, with all its jobs"
+            f"Cluster {cluster} has port {node.port}, which can't be changed. Keep the cluster: "
+            f"PORT={node.port} make up. Or delete it with all its jobs: make down"
         )
 
 
 def require_free(port: int) -> None:
-    """Raise ClusterError when another program has the port."""
+    """Raise ClusterError if another program uses the port."""
     if is_free(port):
         return
 
@@ -333,6 +345,4 @@ def require_free(port: int) -> None:
     with contextlib.suppress(ClusterError):
         holder = shell.output(["ss", "--no-header", "-ltnp", f"sport = :{port}"]).strip()
 
-    raise ClusterError(
-        f"Port {port} of this machine is taken. Choose another: PORT={port + 1} make up\n{holder}"
-    )
+    raise ClusterError(f"Port {port} is in use. Choose another: PORT={port + 1} make up\n{holder}")

@@ -1,4 +1,4 @@
-"""The project in the cluster: its namespace and its Helm release."""
+"""The project's namespace and Helm release in the cluster."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster import diagnosis, dotenv
 from cluster.artifacts.images import Images
 from cluster.client import Client
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run.parallel import Parallel
 
@@ -22,7 +22,7 @@ CHART = Path("charts/vision-node")
 HELM_TIMEOUT_SECONDS = 180
 SERVING_SECONDS = 60.0
 
-# Helm's records of an upgrade that it never finished, which it takes for one that still runs.
+# Selects Helm's records of an unfinished upgrade. Helm would think that it is still running.
 UNFINISHED = (
     f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
 )
@@ -35,8 +35,11 @@ def values(images: Images, node_port: int | None) -> dict[str, object]:
 
 
 def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, object]:
-    """Return the values that give workers the keys in `.env`; a new `revision` replaces running workers."""
-    openai = {"openai": {"enabled": dotenv.chooses_openai(settings)}}
+    """Return the values that give workers the keys in `.env`.
+
+    A new `revision` replaces running workers.
+    """
+    openai = {"openai": {"enabled": dotenv.enables_openai(settings)}}
     return {
         "providerSecret": dotenv.SECRET,
         "providerSecretRevision": revision,
@@ -44,14 +47,15 @@ def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, obj
     }
 
 
-def install(shop: Workshop, client: Client, images: Images, node_port: int | None) -> None:
+def install(ctx: BuildContext, client: Client, images: Images, node_port: int | None) -> None:
     """Install or upgrade the release and wait until it is ready."""
-    settings = dotenv.read(shop.repository / ".env", os.environ)
+    settings = dotenv.read(ctx.repository / ".env", os.environ)
     wanted = values(images, node_port)
-    with shop.progress.step("release", outcome="ready"):
+
+    with ctx.progress.step("release", outcome="ready"):
         client.apply(namespace())
         if settings:
-            client.apply(dotenv.manifest(settings, NAMESPACE))
+            client.apply(dotenv.secret_manifest(settings, NAMESPACE))
             wanted |= provider_values(settings, _revision(client))
         else:
             client.run_kubectl(
@@ -59,10 +63,12 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
             )
 
         if client.kubeconfig:
-            # Whoever was upgrading our own cluster was killed: this run has it alone.
+            # This run has the lock on its own cluster, so an unfinished upgrade is one that was
+            # killed.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)
+
         try:
-            _upgrade(client, shop.repository / CHART, wanted)
+            _upgrade(client, ctx.repository / CHART, wanted)
         except ClusterError as error:
             raise ClusterError(f"{error}\n\n{diagnosis.describe(client, NAMESPACE)}") from None
 
@@ -70,11 +76,11 @@ def install(shop: Workshop, client: Client, images: Images, node_port: int | Non
 def _revision(client: Client) -> str:
     """Return a text that changes with the content of the Secret for `.env` without revealing it."""
     version = "jsonpath={.metadata.resourceVersion}"
-    return client.ask("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
+    return client.kubectl_output("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
 
 
 def _upgrade(client: Client, chart: Path, wanted: Mapping[str, object]) -> None:
-    """Run helm until all is ready, or until a pod shows that it will not be."""
+    """Run helm until everything is ready, or until a pod has a permanent failure."""
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     finished = threading.Event()
 
@@ -95,7 +101,7 @@ def _upgrade(client: Client, chart: Path, wanted: Mapping[str, object]) -> None:
 
 
 def namespace() -> dict[str, object]:
-    """The release's namespace, where only pods of the strictest Pod Security level may run."""
+    """Return the release's namespace, which enforces the strictest Pod Security level."""
     modes = ("enforce", "warn", "audit")
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes}
     metadata = {"name": NAMESPACE, "labels": labels}
@@ -103,41 +109,40 @@ def namespace() -> dict[str, object]:
 
 
 def uninstall(client: Client) -> None:
-    """Take the release and its namespace away again."""
+    """Delete the release and its namespace."""
     client.run_helm("uninstall", RELEASE, "-n", NAMESPACE, "--ignore-not-found", "--wait")
     client.run_kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 
-def wait_until_serving(shop: Workshop, client: Client, url: str) -> None:
-    """Wait until the API takes images, on the way that users take to it."""
-    # A proxy of the environment knows nothing of this machine's own ports.
+def wait_until_serving(ctx: BuildContext, client: Client, url: str) -> None:
+    """Wait until the API accepts images at the address that users use."""
+    # Without the environment's proxy, which can't reach this machine's own ports.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + SERVING_SECONDS
-    with shop.progress.step("API", outcome=f"ready at {url}"):
-        while True:
-            trouble = _trouble(opener, f"{url}/readyz")
-            if not trouble:
-                return
+
+    with ctx.progress.step("API", outcome=f"ready at {url}"):
+        while problem := _readiness_problem(opener, f"{url}/readyz"):
             if time.monotonic() > deadline:
                 found = diagnosis.describe(client, NAMESPACE)
-                raise ClusterError(f"{url}/readyz: {trouble}\n\n{found}")
+                raise ClusterError(f"{url}/readyz: {problem}\n\n{found}")
+
             time.sleep(0.2)
 
 
-def _trouble(opener: urllib.request.OpenerDirector, url: str) -> str:
-    """What keeps the API from taking images; empty if nothing does.
+def _readiness_problem(opener: urllib.request.OpenerDirector, url: str) -> str:
+    """Return why the API does not accept images; empty if it does.
 
-    It is ready as soon as it can tell the states of jobs, even while its bucket is still being
-    made.
+    The status code is not enough: the API is ready as soon as it can report the states of jobs,
+    even while its bucket is being created.
     """
     try:
-        with opener.open(url, timeout=5) as answer:
-            told = json.load(answer)
+        with opener.open(url, timeout=5) as response:
+            answer = json.load(response)
     except (OSError, ValueError) as error:
         return str(error)
 
-    if not isinstance(told, dict):
-        return f"it answers {told}"
+    if not isinstance(answer, dict):
+        return f"it answers {answer}"
 
-    states = {name: told.get(name) for name in ("storage", "kubernetes")}
-    return "" if set(states.values()) == {"ok"} else f"it answers {told}"
+    states = {name: answer.get(name) for name in ("storage", "kubernetes")}
+    return "" if set(states.values()) == {"ok"} else f"it answers {answer}"

@@ -16,7 +16,7 @@ SHOWN = 20
 # The page size of kubectl; a page takes the API server some 10 ms.
 PAGE_SIZE = 500
 # 20,000 jobs, so that a full cluster takes seconds and not minutes.
-MOST_PAGES = 40
+MAX_PAGES = 40
 
 JOBS = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagejobs"
 REQUEST_TIMEOUT = "--request-timeout=30s"
@@ -30,7 +30,7 @@ FIRST_PHASE = "queued"
 class Kubectl(Protocol):
     """Runs kubectl."""
 
-    def ask(self, *arguments: str) -> str:
+    def kubectl_output(self, *arguments: str) -> str:
         """Return kubectl's output. Raises ClusterError if it fails."""
 
 
@@ -116,7 +116,8 @@ def summary(tally: Tally) -> list[str]:
 
     if tally.unread:
         lines.append(
-            f"Some {tally.unread:,} more were not read; neither the counts nor the list include them."
+            f"Some {tally.unread:,} more were not read; "
+            "neither the counts nor the list include them."
         )
 
     shown = len(tally.newest)
@@ -126,9 +127,13 @@ def summary(tally: Tally) -> list[str]:
 
 def _pages(client: Kubectl) -> Iterator[Page]:
     token = ""
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         more = f"&continue={quote(token, safe='')}" if token else ""
-        page = parse(client.ask("get", "--raw", f"{JOBS}?limit={PAGE_SIZE}{more}", REQUEST_TIMEOUT))
+        page = parse(
+            client.kubectl_output(
+                "get", "--raw", f"{JOBS}?limit={PAGE_SIZE}{more}", REQUEST_TIMEOUT
+            )
+        )
         yield page
         token = page.token
         if not token:
@@ -155,4 +160,4 @@ def _job(item: Mapping[str, Mapping[str, str]]) -> Job:
 
 
 def _table(client: Kubectl, *arguments: str) -> str:
-    return client.ask("-n", NAMESPACE, REQUEST_TIMEOUT, *arguments).rstrip()
+    return client.kubectl_output("-n", NAMESPACE, REQUEST_TIMEOUT, *arguments).rstrip()

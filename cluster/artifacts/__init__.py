@@ -1,1 +1,1 @@
-"""What is downloaded or built once and kept in the cache: tools, packages and images."""
+"""Artifacts that are downloaded or built once and kept in the cache: tools, packages and images."""

@@ -1,4 +1,4 @@
-"""Container images written as files, in the format of `docker save`, without a Docker engine."""
+"""Write container images as files in the format of `docker save`, without a Docker engine."""
 
 import hashlib
 import io
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cluster.run import shell
 
-# A path is a file to copy, a text the target of a symbolic link, None an empty folder for
-# everybody.
+# The content of a path in an image: a file to copy (Path), the target of a symbolic link (str), or
+# an empty folder that any user can write to (None).
 Content = Path | str | None
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -23,7 +23,7 @@ SHA256_CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Image:
-    """Its layers (tar files, the lowest first) and how it runs."""
+    """An image: its layers (tar files, the lowest first) and its configuration."""
 
     tags: tuple[str, ...]
     layers: tuple[Path, ...]
@@ -34,7 +34,7 @@ class Image:
     labels: tuple[tuple[str, str], ...] = ()
 
     def configuration(self, layer_digests: Sequence[str]) -> bytes:
-        """The image's configuration as Docker and containerd read it."""
+        """Return the image's configuration in Docker's format."""
         diff_ids = [f"sha256:{digest}" for digest in layer_digests]
         config = {
             "Env": list(self.environment),
@@ -54,12 +54,12 @@ class Image:
 
 
 def pack_layer(root: Path, layer: Path) -> None:
-    """Tar a folder as it is, with its owners."""
+    """Pack a folder into a tar file, with its owners."""
     shell.run(["tar", "--sort=name", "--numeric-owner", "-C", root, "-cf", layer, "."])
 
 
 def pack_files(files: Mapping[str, Content], layer: Path) -> None:
-    """Tar chosen files under new names."""
+    """Pack files into a tar file under new names."""
     with tarfile.open(layer, "w") as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name.lstrip("/"))
@@ -78,8 +78,9 @@ def pack_files(files: Mapping[str, Content], layer: Path) -> None:
 
 
 def write(images: Sequence[Image], target: Path) -> None:
-    """Write one archive with all images; `docker load` and `ctr images import` read it."""
+    """Write one archive with all images, for `docker load` and `ctr images import`."""
     manifest = []
+
     with tarfile.open(target, "w") as tar:
         for image in images:
             layers = [_add_layer(tar, layer) for layer in image.layers]

@@ -1,4 +1,4 @@
-"""The cache directory: everything that was built once, keyed by a fingerprint of its inputs."""
+"""The cache directory with all artifacts, keyed by a fingerprint of their inputs."""
 
 import contextlib
 import fcntl
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-# Two of each thing: switching between two branches of the project rebuilds nothing.
+# Artifacts kept per name. With two, switching between two branches rebuilds nothing.
 KEPT_PER_NAME = 2
 KEY_LENGTH = 12
 
@@ -18,17 +18,22 @@ UNFINISHED = ".unfinished"
 
 
 def fingerprint(*inputs: str | Path) -> str:
-    """A short key of texts and of files' (or whole folders') relative names, modes and contents."""
+    """Return a short key of texts and files; a folder stands for all files in it.
+
+    A file contributes its relative name, whether it is executable, and its content.
+    """
     digest = hashlib.sha256()
+
     for item in inputs:
-        parts = _file_parts(item) if isinstance(item, Path) else [item.encode()]
-        for part in parts:
-            # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
-            digest.update(len(part).to_bytes(8, "big") + part)
+        chunks = _file_chunks(item) if isinstance(item, Path) else [item.encode()]
+        for chunk in chunks:
+            # The length before each chunk distinguishes ("ab", "c") from ("a", "bc").
+            digest.update(len(chunk).to_bytes(8, "big") + chunk)
+
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def _file_parts(path: Path) -> Iterator[bytes]:
+def _file_chunks(path: Path) -> Iterator[bytes]:
     for file in files_below(path):
         executable = b"x" if os.access(file, os.X_OK) else b"-"
         yield str(file.relative_to(path.parent)).encode()
@@ -36,7 +41,7 @@ def _file_parts(path: Path) -> Iterator[bytes]:
 
 
 def files_below(path: Path) -> list[Path]:
-    """The file itself or all files in the folder, in a stable order, without Python's leftovers."""
+    """Return the file itself, or all files in the folder in a stable order, without __pycache__."""
     if not path.is_dir():
         return [path]
     found = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
@@ -44,52 +49,53 @@ def files_below(path: Path) -> list[Path]:
 
 
 def default_root() -> Path:
-    """$VISION_NODE_CACHE, or vision-node below the user's cache directory."""
+    """Return $VISION_NODE_CACHE, or vision-node in the user's cache directory."""
     if chosen := os.environ.get("VISION_NODE_CACHE"):
         return Path(chosen).absolute()
+
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base).absolute() / "vision-node"
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Paths below the cache directory, and the two ways of writing there: atomically, and locked."""
+    """The paths in the cache directory, with atomic writes and locks."""
 
     root: Path
 
     @property
-    def made(self) -> Path:
-        """Where the keyed things are."""
+    def artifacts(self) -> Path:
+        """The folder of the artifacts."""
         return self.folder("made")
 
     @property
     def bin(self) -> Path:
-        """Links to the tools, for PATH."""
+        """The folder with links to the tools, for PATH."""
         return self.folder("bin")
 
     @property
     def logs(self) -> Path:
-        """One file per step: what its commands printed the last time."""
+        """The folder with the log of each step's last run."""
         return self.folder("logs")
 
     @property
     def timings(self) -> Path:
-        """One JSON line per step that ever ran."""
+        """The file with one JSON line for each finished step of all runs."""
         return self.root / "timings.jsonl"
 
     def folder(self, *names: str) -> Path:
-        """A folder below the cache, made if necessary."""
+        """Return a folder in the cache; create it if necessary."""
         path = self.root.joinpath(*names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def entry(self, name: str, key: str, suffix: str = "") -> Path:
-        """Where the thing `name` made from inputs with that key is, or would be."""
-        return self.made / f"{name}-{key}{suffix}"
+        """Return the path of the artifact `name` with that key, whether it exists or not."""
+        return self.artifacts / f"{name}-{key}{suffix}"
 
     def fill(self, entry: Path, make: Callable[[Path], None]) -> None:
-        """Let `make` write a new file or folder and rename it to `entry` when it is complete."""
-        # Named after this process: a child of one that was killed may still be writing.
+        """Let `make` write a new file or folder, and rename it to `entry` when it is complete."""
+        # The name has the process id, because a child of a killed process may still be writing.
         unfinished = entry.with_name(f".{entry.name}.{os.getpid()}{UNFINISHED}")
         try:
             make(unfinished)
@@ -98,21 +104,24 @@ class Cache:
             remove(unfinished)
 
     def prune(self, name: str) -> None:
-        """Drop all but the newest few entries of that name, and what killed runs left of it."""
-        # A key is hexadecimal, so that "helm-*" does not take "helm-plugin-<key>" along.
+        """Delete all but the newest artifacts of that name, and incomplete ones of killed runs."""
+        # The pattern has the hexadecimal key, because "helm-*" would match "helm-plugin-<key>".
         entries = f"{name}-{'[0-9a-f]' * KEY_LENGTH}*"
-        newest_first = sorted(self.made.glob(entries), key=_modified, reverse=True)
-        for path in (*newest_first[KEPT_PER_NAME:], *self.made.glob(f".{entries}{UNFINISHED}*")):
+        newest_first = sorted(self.artifacts.glob(entries), key=_modified, reverse=True)
+        incomplete = self.artifacts.glob(f".{entries}{UNFINISHED}*")
+
+        for path in (*newest_first[KEPT_PER_NAME:], *incomplete):
             remove(path)
 
     @contextlib.contextmanager
     def locked(self, name: str, waiting: Callable[[str], None]) -> Iterator[None]:
-        """Hold `name` alone; tells `waiting` once when another run has it."""
+        """Hold the lock `name`. Call `waiting` once with a message if another run holds it."""
         with self._lock_file(name) as file:
             if not _try_lock(file, fcntl.LOCK_EX):
                 holder = file.read()
                 if holder != str(os.getpid()):
-                    waiting(f"  waiting for another run, which has {name} (process {holder})")
+                    waiting(f"  waiting for another run that uses {name} (process {holder})")
+
                 fcntl.flock(file, fcntl.LOCK_EX)
 
             file.seek(0)
@@ -123,19 +132,19 @@ class Cache:
 
     @contextlib.contextmanager
     def shared(self, name: str) -> Iterator[None]:
-        """Hold `name` together with other runs that share it."""
+        """Hold the lock `name` together with other runs that share it."""
         with self._lock_file(name) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[bool]:
-        """Hold `name` alone if no other run shares it; whether that is so."""
+        """Hold the lock `name` if no other run holds or shares it; yield whether that succeeded."""
         with self._lock_file(name) as file:
             yield _try_lock(file, fcntl.LOCK_EX)
 
     def _lock_file(self, name: str) -> TextIO:
-        # Closing it gives the lock back, and so does the kernel when the process dies.
+        # Closing the file releases the lock; the kernel does so when the process dies.
         path = self.folder("locks") / name
         path.touch()
         return path.open("r+")
@@ -154,7 +163,7 @@ def _try_lock(file: TextIO, operation: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a whole folder, if it is there."""
+    """Delete a file or a whole folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -162,7 +171,7 @@ def remove(path: Path) -> None:
 
 
 def link(target: Path, name: Path) -> None:
-    """Make or move the symbolic link `name` so that at no moment it is missing."""
+    """Create or move the symbolic link `name`, so that it always exists."""
     fresh = name.with_name(f".{name.name}.{os.getpid()}")
     remove(fresh)
     fresh.symlink_to(target)

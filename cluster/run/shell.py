@@ -1,4 +1,4 @@
-"""Running other programs: output into the step's log, failures as errors that show its tail."""
+"""Run other programs; their output goes to the step's log, and errors show the end of the log."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ Argument = str | Path
 TAIL_LINES = 25
 
 
-# What runs now, so that one failure can end the steps beside it.
+# The running programs, so that one failure can stop the parallel steps.
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
 
@@ -28,7 +28,7 @@ def run(
     cwd: Path | None = None,
     text_in: str = "",
 ) -> None:
-    """Run to the end; its output goes into the step's log. Raises ClusterError when it fails."""
+    """Run the command; its output goes to the step's log. Raises ClusterError if it fails."""
     log = current_log.get()
     if _stopping.is_set():
         raise ClusterError("another step has failed")
@@ -48,7 +48,7 @@ def run(
 
         _running.add(process)
         if _stopping.is_set():
-            # `stop_all` came between the first look and now.
+            # `stop_all` was called after the first check.
             process.terminate()
         try:
             process.communicate(text_in.encode())
@@ -62,25 +62,25 @@ def run(
 def pipe(
     source: Sequence[Argument], sink: Sequence[Argument], *, env: Mapping[str, str] | None = None
 ) -> None:
-    """Run two commands, the output of one going into the other; fails when either does."""
+    """Pipe one command's output into another. Raises ClusterError if either fails."""
     line = " | ".join(shlex.join(map(str, command)) for command in (source, sink))
     run(["bash", "-o", "pipefail", "-c", line], env=env)
 
 
 def stop_all() -> None:
-    """End every program that `run` has running, in all threads, and start no more until `resume`."""
+    """Stop all programs that `run` started, in all threads, and start none until `resume`."""
     _stopping.set()
     for process in list(_running):
         process.terminate()
 
 
 def resume() -> None:
-    """Let `run` start programs again."""
+    """Allow `run` to start programs again."""
     _stopping.clear()
 
 
 def pause(seconds: float) -> None:
-    """Wait for `seconds`, or raise ClusterError as soon as `stop_all` ends the steps."""
+    """Wait for `seconds`. Raises ClusterError as soon as `stop_all` is called."""
     if _stopping.wait(seconds):
         raise ClusterError("another step has failed")
 
@@ -91,7 +91,7 @@ def _fail(command: Sequence[Argument], how: str, log: Path | None) -> NoReturn:
 
 
 def tail(file: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, indented; empty if there is no such file."""
+    """Return the last lines of a log, indented; empty if there is no such file."""
     if not file.exists():
         return ""
     text = file.read_text(errors="replace").splitlines()[-lines:]
@@ -104,7 +104,7 @@ def output(
     env: Mapping[str, str] | None = None,
     timeout_seconds: float | None = None,
 ) -> str:
-    """What the command prints. Raises ClusterError with what it complains about when it fails."""
+    """Return the command's output. Raises ClusterError with its error output if it fails."""
     try:
         done = subprocess.run(
             list(map(str, command)),
@@ -118,10 +118,10 @@ def output(
     except FileNotFoundError:
         raise ClusterError(f"{command[0]} is not installed") from None
     except OSError as error:
-        # Not executable, or built for another platform.
+        # The file is not executable, or it was built for another platform.
         raise ClusterError(f"{command[0]} can't be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise ClusterError(f"`{' '.join(map(str, command))}` gave no answer") from None
+        raise ClusterError(f"`{' '.join(map(str, command))}` did not finish in time") from None
 
     if done.returncode:
         raise ClusterError(f"`{' '.join(map(str, command))}` failed: {done.stderr.strip()}")
@@ -129,13 +129,13 @@ def output(
     return done.stdout
 
 
-def works(
+def succeeds(
     command: Sequence[Argument],
     *,
     env: Mapping[str, str] | None = None,
     timeout_seconds: float | None = None,
 ) -> bool:
-    """Whether the command ends well, in time."""
+    """Return whether the command succeeds in time."""
     try:
         output(command, env=env, timeout_seconds=timeout_seconds)
     except ClusterError:

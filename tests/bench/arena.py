@@ -17,8 +17,8 @@ from cluster import commands
 from cluster import engine as engines
 from cluster.artifacts.cache import Cache, default_root
 from cluster.client import Client
-from cluster.commands import Running
-from cluster.context import Workshop
+from cluster.commands import RunningCluster
+from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.kind import NODE_PORT, Kind, find_node, is_free
 from cluster.release import CHART, HELM_TIMEOUT_SECONDS, NAMESPACE, RELEASE
@@ -47,7 +47,7 @@ find /sys/fs/cgroup/cpuset -mindepth 2 -name cpuset.cpus 2>/dev/null \
 class Arena:
     """The cluster with the release on it."""
 
-    running: Running
+    running: RunningCluster
     cores: Cores
 
     @property
@@ -71,17 +71,19 @@ class Arena:
 
     def kubeconfig(self) -> dict[str, Any]:
         """How to reach the API server."""
-        found: dict[str, Any] = json.loads(self.client.ask("config", "view", "--raw", "-o", "json"))
+        found: dict[str, Any] = json.loads(
+            self.client.kubectl_output("config", "view", "--raw", "-o", "json")
+        )
         return found
 
     def configure(self, files: Sequence[Path]) -> None:
         """Upgrade the release to those files' values, on top of what the installation was given."""
-        shop = self.kind.shop
+        ctx = self.kind.ctx
         values = (option for file in files for option in ("--values", file))
         options = ("--namespace", NAMESPACE, "--reuse-values", *values)
         wait = ("--wait", "--timeout", f"{HELM_TIMEOUT_SECONDS}s")
-        with shop.progress.step(f"release with {files[-1].name}", outcome="ready"):
-            self.client.run_helm("upgrade", RELEASE, shop.repository / CHART, *options, *wait)
+        with ctx.progress.step(f"release with {files[-1].name}", outcome="ready"):
+            self.client.run_helm("upgrade", RELEASE, ctx.repository / CHART, *options, *wait)
 
     def upload(self, key: str, data: bytes) -> None:
         """Put an image into the inbox; `key` begins with inbox/.
@@ -105,7 +107,7 @@ class Arena:
 
         cores = self.cores.system_list
         for attempt in range(1, PIN_ATTEMPTS + 1):
-            self.kind.engine.works("exec", self.kind.node_name, "sh", "-c", NARROW, cores)
+            self.kind.engine.succeeds("exec", self.kind.node_name, "sh", "-c", NARROW, cores)
             try:
                 self.kind.engine.output("update", "--cpuset-cpus", cores, self.kind.node_name)
                 break
@@ -123,22 +125,22 @@ class Arena:
 def arena(cores: Cores) -> Iterator[Arena]:
     """The cluster, deleted afterwards unless KEEP=1 is in the environment."""
     cache = Cache(default_root())
-    shop = Workshop(REPOSITORY, cache, Progress(cache.logs))
+    ctx = BuildContext(REPOSITORY, cache, Progress(cache.logs))
     kept = os.environ.get("KEEP") == "1"
 
     try:
-        with cache.locked(f"cluster-{CLUSTER}", shop.progress.say), cache.shared(engines.IN_USE):
-            found = Arena(commands.kind_up(shop, CLUSTER, _port(shop)), cores)
+        with cache.locked(f"cluster-{CLUSTER}", ctx.progress.say), cache.shared(engines.IN_USE):
+            found = Arena(commands.kind_up(ctx, CLUSTER, _port(ctx)), cores)
             found.keep_to_cores()
             yield found
     finally:
         if not kept:
-            commands.kind_down(shop.quiet(), CLUSTER)
+            commands.kind_down(ctx.quiet(), CLUSTER)
 
 
-def _port(shop: Workshop) -> int:
+def _port(ctx: BuildContext) -> int:
     """The port of a cluster that was kept, else a free one."""
-    if engine := engines.find(shop):
+    if engine := engines.find(ctx):
         node = find_node(engine, CLUSTER)
         if node and node.port:
             return node.port

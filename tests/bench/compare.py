@@ -43,7 +43,7 @@ class Stage:
 
     def say(self, text: str) -> None:
         """Tell the person who waits."""
-        self.arena.kind.shop.progress.say(text)
+        self.arena.kind.ctx.progress.say(text)
 
 
 @asynccontextmanager
@@ -59,8 +59,8 @@ async def staged() -> AsyncIterator[Stage]:
 async def measure(plan: Plan) -> None:
     """Measure everything that the plan asks for; the numbers go to RESULTS."""
     async with staged() as stage:
-        shop = stage.arena.kind.shop
-        debian.install(shop, {"redis-server": "redis-server"}, "Install Redis' server.")
+        ctx = stage.arena.kind.ctx
+        debian.install(ctx, {"redis-server": "redis-server"}, "Install Redis' server.")
         pictures = photographs()
         about = await machine.describe(stage.arena, stage.kube, quick=plan.rounds == 1)
         run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])

@@ -37,10 +37,10 @@ class Containers:
     @classmethod
     def of(cls, arena: Arena, settings: Settings) -> "Containers":
         """Have the image in the cluster's engine; containers keep to the systems' cores."""
-        shop, engine = arena.kind.shop, arena.kind.engine
-        home_made = registry.home_made(shop, engine)
-        image = images.ensure_other(
-            shop, engine, DOCKERFILE_FOLDER, "bench-celery", home_made=home_made
+        ctx, engine = arena.kind.ctx, arena.kind.engine
+        from_packages = registry.must_build_from_packages(ctx, engine)
+        image = images.ensure_image(
+            ctx, engine, DOCKERFILE_FOLDER, "bench-celery", from_packages=from_packages
         )
         environment = settings.to_env() | {"PYTHONPATH": os.pathsep.join(SOURCES)}
         options = [
@@ -56,7 +56,7 @@ class Containers:
     def running(self, name: str, module: Sequence[str]) -> Iterator[int]:
         """`python -m <module>` as long as the block runs; its process's id on this machine."""
         # A run that was killed leaves it.
-        self.engine.works("rm", "--force", _named(name))
+        self.engine.succeeds("rm", "--force", _named(name))
         self.engine.run(
             "run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module
         )
@@ -64,7 +64,7 @@ class Containers:
         try:
             yield int(self.engine.output("inspect", "--format={{.State.Pid}}", _named(name)))
         finally:
-            self.engine.works("rm", "--force", _named(name))
+            self.engine.succeeds("rm", "--force", _named(name))
 
     def python(self, name: str) -> str:
         """Ask a running one for its Python."""

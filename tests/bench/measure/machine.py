@@ -27,7 +27,7 @@ async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
         commit=_said("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"),
         versions={
             "Kubernetes": (await kube.get("/version"))["gitVersion"],
-            "Python": _number(arena.client.ask(*pod, "python", "--version")),
+            "Python": _number(arena.client.kubectl_output(*pod, "python", "--version")),
             "Celery": version("celery"),
             "FastAPI": version("fastapi"),
             "Redis": _number(_said("redis-server", "--version")),

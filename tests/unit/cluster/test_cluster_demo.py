@@ -16,33 +16,33 @@ def client_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         return subprocess.CompletedProcess(command, 1)
 
     monkeypatch.setattr(subprocess, "run", fail)
-    for name in dotenv.CARRIED:
+    for name in dotenv.FORWARDED_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize("setting", ["OPENAI_API_KEY=x", "OPENAI_BASE_URL=http://ollama.test/v1"])
 @pytest.mark.usefixtures("client_fails")
-def test_a_provider_that_fails_is_told_and_the_system_is_up(
+def test_failed_provider_is_reported_and_not_an_error(
     setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".env").write_text(setting)
     demo.show(tmp_path, URL, "")
     said = capsys.readouterr().out
     assert f"vision-node is up: {URL}/ui" in said
-    assert "openai, which describes by default, could not" in said
+    assert "openai, the default describer, failed" in said
     assert f"-F describer=metadata {URL}/submit" in said
 
 
 @pytest.mark.parametrize("setting", ["", "OPENAI_VISION_MODEL=gpt-4o-mini"])
 @pytest.mark.usefixtures("client_fails")
-def test_without_a_provider_the_demonstration_must_succeed(setting: str, tmp_path: Path) -> None:
+def test_demo_failure_without_provider_is_an_error(setting: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(setting)
     with pytest.raises(ClusterError, match="make logs"):
         demo.show(tmp_path, URL, "")
 
 
-def test_a_described_picture_needs_no_other_describer() -> None:
-    said = demo.ending(URL, " NAME=two", described=True)
+def test_closing_text_after_success_names_no_other_describer() -> None:
+    said = demo.closing_text(URL, " NAME=two", described=True)
     assert f"curl -F file=@docs/photo.jpg {URL}/submit" in said
     assert "make env NAME=two" in said
     assert "metadata" not in said

@@ -19,23 +19,23 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "environment", "expected"), CASES)
-def test_what_is_carried(
+def test_provider_settings_are_read_from_file_and_environment(
     tmp_path: Path, text: str, environment: dict[str, str], expected: dict[str, str]
 ) -> None:
     (tmp_path / ".env").write_text(text)
     assert dotenv.read(tmp_path / ".env", environment) == expected
 
 
-def test_the_secret_is_replaced_whole() -> None:
-    made = dotenv.manifest({"OPENAI_API_KEY": "sk-1"}, "ns")
+def test_secret_manifest_replaces_all_keys() -> None:
+    made = dotenv.secret_manifest({"OPENAI_API_KEY": "sk-1"}, "ns")
     assert (made["data"], "stringData" in made) == ({"OPENAI_API_KEY": "c2stMQ=="}, False)
 
 
-def test_no_file_is_no_settings(tmp_path: Path) -> None:
+def test_missing_file_has_no_settings(tmp_path: Path) -> None:
     assert dotenv.read(tmp_path / ".env", {}) == {}
 
 
-def test_a_broken_line_is_named_and_not_shown(tmp_path: Path) -> None:
+def test_invalid_line_is_reported_by_number_only(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("OPENAI_API_KEY=a\nsk-secret")
     with pytest.raises(ClusterError, match=r"\.env, line 2") as caught:
         dotenv.read(tmp_path / ".env", {})

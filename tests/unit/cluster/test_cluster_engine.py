@@ -1,10 +1,10 @@
-"""What a Docker engine of our own takes away when it stops: tried with a `docker` that notes its calls."""
+"""The cleanup when this cache's Docker engine stops, tested with a `docker` that logs its calls."""
 
 from pathlib import Path
 
 import pytest
 
-from cluster.engine import Engine, _remove_network
+from cluster.engine import CAP_SYS_RESOURCE, Engine, _remove_network, has_capability
 
 DOCKER = """#!/bin/sh
 echo "$1 $2" >> {calls}
@@ -20,7 +20,7 @@ esac
     [("", 0, True), ("0a1b2c", 0, False), ("", 1, False)],
     ids=["nothing uses it", "a container, running or not, has it", "the engine does not answer"],
 )
-def test_kinds_network_is_removed_where_no_container_has_it(
+def test_kind_network_is_removed_if_unused(
     tmp_path: Path, containers: str, silent: int, *, removed: bool
 ) -> None:
     """Its bridge would stay, with the IPv6 addresses that kind's network has in every engine."""
@@ -29,3 +29,15 @@ def test_kinds_network_is_removed_where_no_container_has_it(
     docker.chmod(0o755)
     _remove_network(Engine(str(docker), {}))
     assert ("network rm" in calls.read_text().splitlines()) is removed
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("Name:\tpython3\nCapBnd:\t000001ffffffffff\n", True),
+        ("Name:\tpython3\nCapBnd:\t000001fffeffffff\n", False),
+        ("Name:\tpython3\n", False),
+    ],
+)
+def test_missing_capability_is_detected(status: str, expected: bool) -> None:  # noqa: FBT001
+    assert has_capability(status, CAP_SYS_RESOURCE) is expected

@@ -30,12 +30,12 @@ OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kin
         (Node(running=True, image=OURS, port=8000), OURS, Action.KEEP),
         (Node(running=False, image=OURS, port=8000), OURS, Action.START),
         (Node(running=True, image=OLDER, port=8000), OURS, Action.RECREATE),
-        # Without the network for a day, or with it again: nobody's data is worth that.
+        # A network outage for a day, or its end, is not worth losing the data.
         (Node(running=True, image=PUBLIC, port=8000), OURS, Action.KEEP),
         (Node(running=True, image=OURS, port=8000), PUBLIC, Action.KEEP),
     ],
 )
-def test_a_cluster_is_made_anew_only_when_it_must_be(
+def test_cluster_is_recreated_only_if_necessary(
     node: Node | None, image: str, expected: Action
 ) -> None:
     action, why = decide(node, image)
@@ -43,7 +43,7 @@ def test_a_cluster_is_made_anew_only_when_it_must_be(
     assert bool(why) == (expected is Action.RECREATE)
 
 
-def test_another_port_never_costs_the_jobs() -> None:
+def test_port_change_is_refused() -> None:
     node = Node(running=True, image=OURS, port=8000)
     check_port(node, "vn", 8000)
     with pytest.raises(ClusterError, match=r"has port 8000.*PORT=8000 make up"):
@@ -60,22 +60,22 @@ def test_another_port_never_costs_the_jobs() -> None:
         ("false kindest/node:v1 \n", Node(running=False, image="kindest/node:v1", port=0)),
     ],
 )
-def test_a_node_is_read_from_what_docker_says(inspected: str, expected: Node) -> None:
+def test_node_is_parsed_from_docker_inspect(inspected: str, expected: Node) -> None:
     assert Node.parse(inspected) == expected
 
 
-def test_the_api_is_mapped_to_the_loopback_address_alone() -> None:
+def test_api_port_is_mapped_to_loopback_only() -> None:
     mapping = json.loads(configuration(8001, None))["nodes"][0]["extraPortMappings"]
     assert mapping == [{"containerPort": 30080, "hostPort": 8001, "listenAddress": "127.0.0.1"}]
 
 
-def test_a_home_made_node_gets_name_servers_and_nftables() -> None:
+def test_node_from_packages_gets_name_servers_and_nftables() -> None:
     made = json.loads(configuration(8000, Path("/cache/resolv.conf")))
     assert made["networking"] == {"kubeProxyMode": "nftables"}
     assert made["nodes"][0]["extraMounts"][0]["hostPath"] == "/cache/resolv.conf"
 
 
-def test_kinds_own_node_is_left_as_it_is() -> None:
+def test_kind_node_keeps_default_configuration() -> None:
     content = json.loads(configuration(8000, None))
     assert "networking" not in content
     assert "extraMounts" not in content["nodes"][0]
@@ -94,7 +94,7 @@ def test_kinds_own_node_is_left_as_it_is() -> None:
         ([], "nameserver 192.0.2.53\n"),
     ],
 )
-def test_pods_get_name_servers_that_they_can_reach(files: list[str], expected: str) -> None:
+def test_name_servers_are_reachable_from_pods(files: list[str], expected: str) -> None:
     assert name_servers(files) == expected
 
 
@@ -105,11 +105,11 @@ def test_pods_get_name_servers_that_they_can_reach(files: list[str], expected: s
         ("quay.io/minio/minio:1", "quay.io/minio/minio:1"),
     ],
 )
-def test_containerd_knows_images_by_their_full_names(image: str, expected: str) -> None:
+def test_full_name_of_image_in_containerd(image: str, expected: str) -> None:
     assert full_name(image) == expected
 
 
-def test_an_outdated_image_goes_with_all_its_names() -> None:
+def test_outdated_image_is_deleted_with_all_names() -> None:
     names = [
         NodeImage("docker.io/library/vision-node-api:old", "sha256:1"),
         NodeImage("sha256:abc", "sha256:1"),
@@ -121,7 +121,7 @@ def test_an_outdated_image_goes_with_all_its_names() -> None:
     assert gone == ["docker.io/library/vision-node-api:old", "sha256:abc"]
 
 
-def test_a_rebuilt_but_equal_image_stays() -> None:
+def test_image_with_unchanged_digest_is_kept() -> None:
     names = [
         NodeImage("docker.io/library/vision-node-api:old", "sha256:1"),
         NodeImage("docker.io/library/vision-node-api:new", "sha256:1"),
@@ -129,12 +129,15 @@ def test_a_rebuilt_but_equal_image_stays() -> None:
     assert outdated(names, {"docker.io/library/vision-node-api:new"}) == []
 
 
-def test_a_line_of_containerd_is_read() -> None:
-    line = "docker.io/library/a:1 application/vnd.oci.image.index.v1+json sha256:1 3.4 MiB linux/amd64 -"
+def test_node_image_is_parsed_from_ctr_output() -> None:
+    line = (
+        "docker.io/library/a:1 application/vnd.oci.image.index.v1+json sha256:1 3.4 MiB "
+        "linux/amd64 -"
+    )
     assert NodeImage.parse(line) == NodeImage("docker.io/library/a:1", "sha256:1")
 
 
-def test_a_taken_port_is_an_error_that_says_how_to_choose_another() -> None:
+def test_used_port_error_suggests_another_port() -> None:
     with socket.socket() as taken:
         taken.bind((LISTEN_ADDRESS, 0))
         taken.listen()
@@ -144,7 +147,7 @@ def test_a_taken_port_is_an_error_that_says_how_to_choose_another() -> None:
             require_free(port)
 
 
-def test_a_port_that_answers_is_taken_even_if_it_can_be_listened_on(
+def test_port_that_answers_is_not_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As macOS allows at one address while another program has the port at all of them.

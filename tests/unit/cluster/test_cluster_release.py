@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from cluster.release import _trouble
+from cluster.release import _readiness_problem
 
 Serve = Callable[[int, bytes], str]
 
@@ -43,12 +43,12 @@ def serve() -> Iterator[Serve]:
 READY = {"status": "ready", "kubernetes": "ok", "storage": "ok", "details": {}}
 
 
-def trouble(url: str) -> str:
-    return _trouble(urllib.request.build_opener(urllib.request.ProxyHandler({})), url)
+def connection_problem(url: str) -> str:
+    return _readiness_problem(urllib.request.build_opener(urllib.request.ProxyHandler({})), url)
 
 
-def test_everything_answers(serve: Serve) -> None:
-    assert trouble(serve(200, json.dumps(READY).encode())) == ""
+def test_api_is_ready_if_all_dependencies_answer(serve: Serve) -> None:
+    assert connection_problem(serve(200, json.dumps(READY).encode())) == ""
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_everything_answers(serve: Serve) -> None:
         (200, b"{}", "{}"),
     ],
 )
-def test_something_does_not(serve: Serve, status: int, body: bytes, said: str) -> None:
-    assert said in trouble(serve(status, body))
+def test_readiness_problem_is_reported(serve: Serve, status: int, body: bytes, said: str) -> None:
+    assert said in connection_problem(serve(status, body))
 
 
-def test_nobody_is_there_yet() -> None:
-    assert "refused" in trouble("http://127.0.0.1:9/readyz")
+def test_refused_connection_is_reported() -> None:
+    assert "refused" in connection_problem("http://127.0.0.1:9/readyz")

@@ -30,7 +30,7 @@ class ApiServer:
     jobs: list[dict[str, object]]
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
-    def ask(self, *arguments: str) -> str:
+    def kubectl_output(self, *arguments: str) -> str:
         self.asked.append(arguments)
         if "--raw" not in arguments:
             return f"{arguments[-1]} and others\n"
@@ -58,7 +58,7 @@ def many(number: int) -> list[dict[str, object]]:
     return jobs
 
 
-def test_of_thousands_the_newest_twenty_are_shown_newest_first(
+def test_newest_twenty_of_many_jobs_are_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     server = ApiServer(many(13_000))
@@ -81,44 +81,44 @@ def test_of_thousands_the_newest_twenty_are_shown_newest_first(
         ),
     ],
 )
-def test_of_many_pods_the_newest_are_shown_too(table: str, expected: list[str]) -> None:
+def test_newest_rows_of_pods_are_shown(table: str, expected: list[str]) -> None:
     assert status.newest_rows(table, "pods") == expected
 
 
-def test_the_list_is_read_in_pages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_are_read_in_pages(capsys: pytest.CaptureFixture[str]) -> None:
     server = ApiServer(many(1_200))
     assert status.count(server).phases.total() == 1_200
     assert server.pages == 3
 
 
-def test_of_too_many_jobs_the_rest_is_not_read_and_that_is_said(
+def test_unread_jobs_are_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(status, "MOST_PAGES", 2)
+    monkeypatch.setattr(status, "MAX_PAGES", 2)
     server = ApiServer(many(5_000))
     tally = status.count(server)
     assert server.pages == 2
     assert any("Some 4,000 more were not read" in line for line in summary(tally))
 
 
-def test_few_jobs_are_all_shown() -> None:
+def test_all_of_few_jobs_are_shown() -> None:
     tally = status.count(ApiServer([job(1, "queued"), job(2, "processing"), job(3, "done")]))
     assert summary(tally) == ["3 image jobs: 1 queued, 1 processing, 1 done.", "Newest first:"]
 
 
-def test_without_jobs_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_jobs_are_requested_if_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
     server = ApiServer([])
     status.show(server)
     assert "No image jobs." in capsys.readouterr().out
     assert not any("imagejobs" in arguments for arguments in server.asked)
 
 
-def test_a_job_that_nobody_has_touched_is_queued() -> None:
+def test_job_without_phase_counts_as_queued() -> None:
     untouched = job(1, "") | {"status": {}}
     assert status.count(ApiServer([untouched])).phases == {"queued": 1}
 
 
-def test_a_phase_of_a_later_version_is_counted_too() -> None:
+def test_unknown_phase_is_counted() -> None:
     tally = status.count(ApiServer([job(1, "paused"), job(2, "done")]))
     assert "1 done, 1 paused" in summary(tally)[0]
 
@@ -126,15 +126,15 @@ def test_a_phase_of_a_later_version_is_counted_too() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"metadata": {}}', '{"metadata": {}, "items": [{}]}', "null"]
 )
-def test_what_is_no_list_is_an_error_in_words(text: str) -> None:
+def test_invalid_list_is_an_error(text: str) -> None:
     with pytest.raises(ClusterError, match="Can't parse"):
         status.parse(text)
 
 
-def test_make_status_asks_the_cluster_of_its_own(
+def test_status_uses_kubeconfig_of_named_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = ApiServer([job(1, "done")]).ask("get", "--raw", "?limit=500")
+    page = ApiServer([job(1, "done")]).kubectl_output("get", "--raw", "?limit=500")
     kubectl = tmp_path / "bin/kubectl"
     kubectl.parent.mkdir()
     kubectl.write_text(
@@ -153,7 +153,7 @@ def test_make_status_asks_the_cluster_of_its_own(
     assert f"{kubeconfig} -n vision-node --request-timeout=30s get imagejobs" in said
 
 
-def test_what_is_kept_does_not_grow_with_the_list() -> None:
+def test_tally_keeps_only_newest_jobs() -> None:
     tally = Tally()
     for page in status._pages(ApiServer(many(3_000))):
         tally.add(page)

@@ -16,50 +16,50 @@ REPOSITORY = PARTS.parent
 GENERATED = {"go.sum"}
 
 
-def test_the_kubernetes_module_is_the_pinned_version() -> None:
+def test_kubernetes_module_has_pinned_version() -> None:
     module = (PARTS / "go/kubernetes/go.mod").read_text()
     assert f"k8s.io/kubernetes {versions.KUBERNETES}\n" in module
     staging = set(re.findall(r"=> k8s\.io/\S+ (\S+)", module))
     assert staging == {versions.KUBERNETES.replace("v1.", "v0.", 1)}
 
 
-def test_etcd_is_the_version_that_kubeadm_asks_for() -> None:
+def test_etcd_module_matches_kubeadm_image() -> None:
     module = (PARTS / "go/kubernetes/go.mod").read_text()
     assert f"go.etcd.io/etcd/server/v3 v{versions.ETCD_IMAGE_TAG.split('-')[0]}\n" in module
 
 
-def test_the_coredns_module_is_the_pinned_version() -> None:
+def test_coredns_module_has_pinned_version() -> None:
     module = (PARTS / "go/coredns/go.mod").read_text()
     assert f"github.com/coredns/coredns {versions.COREDNS}\n" in module
 
 
-def test_the_node_pauses_with_the_pinned_image() -> None:
+def test_containerd_uses_pinned_pause_image() -> None:
     config = (PARTS / "node/etc/containerd/config.toml").read_text()
     assert f'"registry.k8s.io/pause:{versions.PAUSE_IMAGE_TAG}"' in config
 
 
 @pytest.mark.parametrize("module", ["kubernetes", "coredns", "minio", "pause"])
-def test_the_oldest_go_can_build_every_module(module: str) -> None:
+def test_oldest_accepted_go_can_build_every_module(module: str) -> None:
     wanted = re.search(r"^go (\d+)\.(\d+)", (PARTS / "go" / module / "go.mod").read_text(), re.M)
     assert wanted
     assert (int(wanted[1]), int(wanted[2])) <= versions.GO_OLDEST
 
 
-def test_the_store_is_the_pinned_version() -> None:
+def test_minio_module_has_pinned_version() -> None:
     module = (PARTS / "go/minio/go.mod").read_text()
     assert f"github.com/minio/minio {versions.MINIO}\n" in module
 
 
-def test_the_store_is_built_with_the_pinned_go() -> None:
+def test_store_image_is_built_with_pinned_go() -> None:
     assert f"ARG GO_IMAGE={versions.GO_IMAGE}\n" in (PARTS / "go/minio/Dockerfile").read_text()
 
 
-@pytest.mark.parametrize("room", ["api", "operator", "describer", "tests/bench/celery_system"])
-def test_the_images_are_built_with_the_pinned_uv(room: str) -> None:
-    assert f"uv=={versions.UV}" in (REPOSITORY / room / "Dockerfile").read_text()
+@pytest.mark.parametrize("folder", ["api", "operator", "describer", "tests/bench/celery_system"])
+def test_images_are_built_with_pinned_uv(folder: str) -> None:
+    assert f"uv=={versions.UV}" in (REPOSITORY / folder / "Dockerfile").read_text()
 
 
-def test_the_readme_names_the_files_that_a_mirror_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_lists_files_for_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(official, "this_platform", lambda: "linux-amd64")
     text = (PARTS / "README.md").read_text()
     for known in (official.KIND, official.KUBECTL, official.HELM):

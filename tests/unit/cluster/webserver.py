@@ -9,18 +9,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Answer:
-    """What one request is answered with."""
+    """The answer to a request."""
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     announced: int | None = None
-    """The Content-Length, where it is not that of the body; -1 for none."""
+    """The Content-Length, if it differs from the body's; -1 for none."""
 
 
 @dataclass
 class WebServer:
-    """Answers by path, used one by one down to the last, which repeats, and the paths of the requests."""
+    """The answers by path, and the paths of the requests.
+
+    The answers of a path are used one by one; the last one repeats.
+    """
 
     url: str
     answers: dict[str, list[Answer]] = field(default_factory=dict)
@@ -34,7 +37,7 @@ class WebServer:
 
 @contextmanager
 def running() -> Iterator[WebServer]:
-    """Run a server as long as the block runs."""
+    """Run a server while the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -19,11 +19,11 @@ def cache(tmp_path: Path) -> Cache:
     [
         ({"VISION_NODE_CACHE": "/chosen"}, "/chosen"),
         ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/vision-node"),
-        ({"HOME": "/home/somebody"}, "/home/somebody/.cache/vision-node"),
+        ({"HOME": "/home/user"}, "/home/user/.cache/vision-node"),
         ({"VISION_NODE_CACHE": "/chosen", "XDG_CACHE_HOME": "/xdg"}, "/chosen"),
     ],
 )
-def test_the_user_chooses_where_the_cache_is(
+def test_cache_root_is_read_from_environment(
     environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("VISION_NODE_CACHE", "XDG_CACHE_HOME"):
@@ -33,7 +33,7 @@ def test_the_user_chooses_where_the_cache_is(
     assert default_root() == Path(expected)
 
 
-def test_a_fingerprint_changes_with_texts_contents_names_and_modes(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_texts_contents_names_and_modes(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     file = folder / "file"
@@ -49,18 +49,18 @@ def test_a_fingerprint_changes_with_texts_contents_names_and_modes(tmp_path: Pat
     assert len(set(seen)) == len(seen)
 
 
-def test_a_fingerprint_does_not_depend_on_where_the_checkout_is(tmp_path: Path) -> None:
+def test_fingerprint_is_independent_of_checkout_path(tmp_path: Path) -> None:
     for checkout in ("here", "there"):
         (tmp_path / checkout / "folder").mkdir(parents=True)
         (tmp_path / checkout / "folder/file").write_text("same")
     assert fingerprint(tmp_path / "here/folder") == fingerprint(tmp_path / "there/folder")
 
 
-def test_a_fingerprint_keeps_its_inputs_apart() -> None:
+def test_fingerprint_distinguishes_adjacent_inputs() -> None:
     assert fingerprint("ab", "c") != fingerprint("a", "bc")
 
 
-def test_python_leftovers_change_no_fingerprint(tmp_path: Path) -> None:
+def test_fingerprint_ignores_pycache(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     before = fingerprint(tmp_path)
     (tmp_path / "__pycache__").mkdir()
@@ -68,7 +68,7 @@ def test_python_leftovers_change_no_fingerprint(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == before
 
 
-def test_an_entry_appears_only_when_it_is_complete(cache: Cache) -> None:
+def test_artifact_appears_only_when_complete(cache: Cache) -> None:
     entry = cache.entry("thing", KEY)
 
     def make(path: Path) -> None:
@@ -79,30 +79,32 @@ def test_an_entry_appears_only_when_it_is_complete(cache: Cache) -> None:
     assert entry.read_text() == "whole"
 
 
-def test_a_failed_build_leaves_nothing(cache: Cache) -> None:
+def test_failed_build_leaves_no_files(cache: Cache) -> None:
     def make(path: Path) -> None:
         path.mkdir()
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
         cache.fill(cache.entry("thing", KEY), make)
-    assert list(cache.made.iterdir()) == []
+    assert list(cache.artifacts.iterdir()) == []
 
 
-def test_pruning_keeps_the_two_newest_of_a_name_and_all_other_names(cache: Cache) -> None:
+def test_pruning_keeps_two_newest_artifacts_of_a_name(cache: Cache) -> None:
     for age, key in enumerate([KEY, OLDER, OLDEST]):
         for name in (f"node-{key}.tar", f"node-image-{key}.tar.zst"):
-            (cache.made / name).touch()
-            os.utime(cache.made / name, (100 - age, 100 - age))
+            (cache.artifacts / name).touch()
+            os.utime(cache.artifacts / name, (100 - age, 100 - age))
 
-    (cache.made / f".node-{OLDEST}.tar.42.unfinished").touch()
+    (cache.artifacts / f".node-{OLDEST}.tar.42.unfinished").touch()
     cache.prune("node")
-    left = {path.name for path in cache.made.iterdir() if not path.name.startswith("node-image")}
+    left = {
+        path.name for path in cache.artifacts.iterdir() if not path.name.startswith("node-image")
+    }
     assert left == {f"node-{KEY}.tar", f"node-{OLDER}.tar"}
-    assert len(list(cache.made.glob("node-image-*"))) == 3
+    assert len(list(cache.artifacts.glob("node-image-*"))) == 3
 
 
-def test_a_lock_names_its_holder_to_whoever_waits(cache: Cache) -> None:
+def test_waiting_run_is_told_the_lock_holder(cache: Cache) -> None:
     said: list[str] = []
     taken, released = threading.Event(), threading.Event()
 
@@ -123,17 +125,17 @@ def test_a_lock_names_its_holder_to_whoever_waits(cache: Cache) -> None:
     with cache.locked("thing", wait):
         holder.join()
 
-    assert said == ["  waiting for another run, which has thing (process 4711)"]
+    assert said == ["  waiting for another run that uses thing (process 4711)"]
 
 
-def test_what_others_share_is_not_had_alone(cache: Cache) -> None:
+def test_shared_lock_cannot_be_held_exclusively(cache: Cache) -> None:
     with cache.shared("engine"), cache.shared("engine"), cache.alone("engine") as unused:
         assert not unused
     with cache.alone("engine") as unused:
         assert unused
 
 
-def test_a_link_can_be_moved(tmp_path: Path) -> None:
+def test_symbolic_link_can_be_replaced(tmp_path: Path) -> None:
     link(Path("one"), tmp_path / "name")
     link(Path("two"), tmp_path / "name")
     assert (tmp_path / "name").readlink() == Path("two")

@@ -2,7 +2,7 @@ import pytest
 
 from cluster import versions
 from cluster.artifacts import debian
-from cluster.artifacts.debian import RootFileSystem, machine_sources, of_release, root_key
+from cluster.artifacts.debian import RootFileSystem, machine_sources, rename_suites, root_key
 
 DEB822 = """\
 Types: deb
@@ -26,8 +26,10 @@ deb http://mirror.test/other bookworms main
 
 
 @pytest.mark.parametrize("sources", [DEB822, ONE_LINE])
-def test_suites_are_renamed_and_nothing_else(sources: str) -> None:
-    assert of_release(sources.format("bookworm"), "bookworm", "trixie") == sources.format("trixie")
+def test_only_suites_are_renamed_in_sources(sources: str) -> None:
+    assert rename_suites(sources.format("bookworm"), "bookworm", "trixie") == sources.format(
+        "trixie"
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_suites_are_renamed_and_nothing_else(sources: str) -> None:
         ("noble", "/etc/apt/sources.list", ""),
     ],
 )
-def test_mirrors_are_those_of_a_machine_of_the_nodes_release(
+def test_machine_mirrors_are_used_on_the_nodes_release(
     codename: str, place: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"/etc/os-release": f"ID=x\nVERSION_CODENAME={codename}\n", place: expected or ONE_LINE}
@@ -48,7 +50,7 @@ def test_mirrors_are_those_of_a_machine_of_the_nodes_release(
     assert machine_sources("trixie") == expected.format("trixie")
 
 
-def test_another_release_is_another_root_file_system() -> None:
+def test_root_key_depends_on_release() -> None:
     of_node, of_python = (
         RootFileSystem("x", release, "minbase", ()) for release in ("bookworm", "trixie")
     )

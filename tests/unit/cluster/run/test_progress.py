@@ -21,27 +21,25 @@ def progress(tmp_path: Path, output: io.StringIO) -> Progress:
     return Progress(tmp_path, output)
 
 
-def test_a_step_says_when_it_starts_and_how_it_ends(
-    progress: Progress, output: io.StringIO
-) -> None:
+def test_step_prints_start_and_outcome(progress: Progress, output: io.StringIO) -> None:
     with progress.step("thing", outcome="built"):
         assert output.getvalue() == "▸ thing …\n"
     assert output.getvalue().splitlines()[1] == "✓ thing: built"
 
 
-def test_a_failed_step_says_so(progress: Progress, output: io.StringIO) -> None:
+def test_failed_step_prints_failure(progress: Progress, output: io.StringIO) -> None:
     with pytest.raises(ClusterError), progress.step("thing"):
         raise ClusterError("no")
     # A busy machine may add how long it took.
     assert output.getvalue().splitlines()[1].startswith("✗ thing: failed")
 
 
-def test_work_that_was_not_needed_is_one_line(progress: Progress, output: io.StringIO) -> None:
+def test_note_prints_one_line(progress: Progress, output: io.StringIO) -> None:
     progress.note("thing", "cached")
     assert output.getvalue() == "✓ thing: cached\n"
 
 
-def test_timings_are_kept_as_lines_of_json(progress: Progress, tmp_path: Path) -> None:
+def test_timings_are_appended_as_json_lines(progress: Progress, tmp_path: Path) -> None:
     progress.note("one", "cached")
     progress.append_to(tmp_path / "timings.jsonl")
     progress.append_to(tmp_path / "timings.jsonl")
@@ -49,14 +47,14 @@ def test_timings_are_kept_as_lines_of_json(progress: Progress, tmp_path: Path) -
     assert [json.loads(line)["step"] for line in lines] == ["one", "one"]
 
 
-def test_a_commands_output_goes_into_its_steps_log(progress: Progress, tmp_path: Path) -> None:
+def test_command_output_goes_to_step_log(progress: Progress, tmp_path: Path) -> None:
     with progress.step("a thing/part"):
         shell.run(["echo", "hello"])
     assert (tmp_path / "a-thing-part.log").read_text() == "hello\n"
     assert current_log.get() is None
 
 
-def test_a_failed_command_shows_the_end_of_its_log_and_where_it_is(progress: Progress) -> None:
+def test_failed_command_shows_end_and_path_of_log(progress: Progress) -> None:
     with pytest.raises(ClusterError) as caught, progress.step("thing"):
         shell.run(["sh", "-c", "seq 100; exit 3"])
     message = str(caught.value)
@@ -66,36 +64,36 @@ def test_a_failed_command_shows_the_end_of_its_log_and_where_it_is(progress: Pro
     assert "thing.log" in message
 
 
-def test_a_missing_program_is_named() -> None:
+def test_missing_program_is_reported() -> None:
     with pytest.raises(ClusterError, match="no-such-program is not installed"):
         shell.run(["no-such-program"])
 
 
-def test_a_pipe_fails_when_its_first_command_does() -> None:
+def test_pipe_fails_if_first_command_fails() -> None:
     with pytest.raises(ClusterError):
         shell.pipe(["false"], ["cat"])
 
 
-def test_input_reaches_the_command(progress: Progress, tmp_path: Path) -> None:
+def test_command_receives_input(progress: Progress, tmp_path: Path) -> None:
     with progress.step("thing"):
         shell.run(["cat"], text_in="hello")
     assert (tmp_path / "thing.log").read_text() == "hello"
 
 
-def test_parallel_steps_return_what_they_made() -> None:
+def test_parallel_steps_return_results() -> None:
     with Parallel() as parallel:
         one, two = parallel.start(lambda: 1), parallel.start(lambda: "two")
     assert (one.get(), two.get()) == (1, "two")
 
 
-def test_a_step_can_wait_for_another() -> None:
+def test_parallel_step_can_wait_for_another() -> None:
     with Parallel() as parallel:
         one = parallel.start(lambda: 1)
         two = parallel.start(lambda: one.get() + 1)
     assert two.get() == 2
 
 
-def test_the_first_failure_ends_the_commands_beside_it() -> None:
+def test_first_failure_stops_parallel_commands() -> None:
     started = threading.Event()
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""The bundled store's image: the same from `docker build` and from Go alone, and with its license."""
+"""The bundled store's image is the same from `docker build` and from Go, and has its license."""
 
 import io
 import json
@@ -15,7 +15,7 @@ import cluster
 from cluster.artifacts import archive, store_image
 from cluster.artifacts.cache import Cache
 from cluster.artifacts.images import ensure_store
-from cluster.context import Workshop
+from cluster.context import BuildContext
 from cluster.engine import Engine
 from cluster.run.progress import Progress
 
@@ -31,7 +31,7 @@ GO_SECONDS = 300
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    """Stand-ins for what both ways start from: the program, MinIO's module, certificate authorities."""
+    """Fake inputs of both builds: the program, MinIO's module, the certificate authorities."""
     module = tmp_path / "module"
     module.mkdir()
     for name in store_image.LICENSES:
@@ -87,7 +87,7 @@ def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def packing(image: Path, bundle: Path) -> str:
-    """Return the Dockerfile's commands that assemble the image, with a container's paths replaced."""
+    """Return the Dockerfile's commands that assemble the image, with local paths."""
     joined = DOCKERFILE.replace("\\\n", " ")
     (command,) = re.findall(r"^RUN (mkdir .*)$", joined, re.M)
     return (
@@ -97,7 +97,7 @@ def packing(image: Path, bundle: Path) -> str:
     )
 
 
-def test_both_ways_lead_to_the_same_user_entrypoint_and_labels() -> None:
+def test_both_builds_have_same_user_entrypoint_and_labels() -> None:
     joined = DOCKERFILE.replace("\\\n", " ")
     labels = re.findall(r'(org\.opencontainers\.\S+?)="([^"]*)"', joined)
     (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", joined, re.M)
@@ -107,7 +107,7 @@ def test_both_ways_lead_to_the_same_user_entrypoint_and_labels() -> None:
     assert user == store_image.USER
 
 
-def test_the_image_carries_its_license_and_all_of_its_own_source(inputs: dict[str, Path]) -> None:
+def test_store_image_contains_license_and_source(inputs: dict[str, Path]) -> None:
     found = store_image.contents(source=SOURCE, **inputs)
     assert "licenses/LICENSE" in found
     assert {
@@ -118,7 +118,7 @@ def test_the_image_carries_its_license_and_all_of_its_own_source(inputs: dict[st
     } <= found.keys()
 
 
-def test_every_image_of_the_chart_is_ours_and_named_alike() -> None:
+def test_chart_images_have_project_names_and_one_tag() -> None:
     values = yaml.safe_load((REPOSITORY / "charts/vision-node/values.yaml").read_text())
     names = {key: image.partition(":") for key, image in values["images"].items()}
     assert {key: name for key, (name, _, _) in names.items()} == {
@@ -127,7 +127,7 @@ def test_every_image_of_the_chart_is_ours_and_named_alike() -> None:
     assert len({tag for _, _, tag in names.values()}) == 1
 
 
-def test_the_readme_tells_how_to_build_every_image_of_the_chart() -> None:
+def test_readme_says_how_to_build_every_chart_image() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     values = yaml.safe_load((REPOSITORY / "charts/vision-node/values.yaml").read_text())
     missing = [key for key in values["images"] if f"--set images.{key}=" not in readme]
@@ -136,7 +136,7 @@ def test_the_readme_tells_how_to_build_every_image_of_the_chart() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on this machine")
-def test_the_guard_refuses_what_reaches_known_vulnerabilities() -> None:
+def test_guard_refuses_requests_that_reach_known_vulnerabilities() -> None:
     done = subprocess.run(
         ["go", "test", "./guard"],
         check=False,
@@ -157,7 +157,7 @@ esac
 """A docker client that logs its arguments, and has each image that it was asked to build."""
 
 
-def test_where_a_registry_answers_docker_builds_it_once(
+def test_store_image_is_built_once_by_docker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", "https://user:secret@example.test")
@@ -165,9 +165,9 @@ def test_where_a_registry_answers_docker_builds_it_once(
     client.write_text(DOCKER.format(log=log))
     client.chmod(0o755)
     cache = Cache(tmp_path / "cache")
-    shop = Workshop(REPOSITORY, cache, Progress(cache.logs, io.StringIO()))
+    ctx = BuildContext(REPOSITORY, cache, Progress(cache.logs, io.StringIO()))
 
-    names = {ensure_store(shop, Engine(str(client), {}), home_made=False) for _ in range(2)}
+    names = {ensure_store(ctx, Engine(str(client), {}), from_packages=False) for _ in range(2)}
     (name,) = names
     (build,) = [line for line in log.read_text().splitlines() if line.startswith("build ")]
     assert name.startswith("vision-node-minio:")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.artifacts import archive
-from cluster.artifacts.images import Images, room_key, wanted_extras
+from cluster.artifacts.images import Images, build_arguments, image_key, wanted_extras
 from cluster.errors import ClusterError
 
 
@@ -35,43 +35,43 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "changed", ["api/vision_node_api/main.py", "api/Dockerfile", "crds/imagejobs.yaml", "uv.lock"]
 )
-def test_an_image_is_built_anew_when_its_inputs_change(checkout: Path, changed: str) -> None:
-    before = room_key(checkout, "api", "base")
+def test_image_key_changes_with_its_inputs(checkout: Path, changed: str) -> None:
+    before = image_key(checkout, "api", "base")
     (checkout / changed).write_text("changed")
-    assert room_key(checkout, "api", "base") != before
+    assert image_key(checkout, "api", "base") != before
 
 
 @pytest.mark.parametrize("changed", ["operator/main.py", "README.md"])
-def test_another_rooms_change_builds_nothing(checkout: Path, changed: str) -> None:
-    before = room_key(checkout, "api", "base")
+def test_image_key_ignores_other_components(checkout: Path, changed: str) -> None:
+    before = image_key(checkout, "api", "base")
     (checkout / changed).write_text("changed")
-    assert room_key(checkout, "api", "base") == before
+    assert image_key(checkout, "api", "base") == before
 
 
-def test_another_base_image_builds_anew(checkout: Path) -> None:
-    assert room_key(checkout, "api", "one") != room_key(checkout, "api", "two")
+def test_image_key_depends_on_base_image(checkout: Path) -> None:
+    assert image_key(checkout, "api", "one") != image_key(checkout, "api", "two")
 
 
-def test_a_missing_dockerfile_is_named(checkout: Path) -> None:
+def test_missing_dockerfile_is_reported(checkout: Path) -> None:
     with pytest.raises(ClusterError, match="describer/Dockerfile"):
-        room_key(checkout, "describer", "base")
+        image_key(checkout, "describer", "base")
 
 
-def test_extras_are_made_when_they_are_named() -> None:
+def test_extras_are_built_if_named() -> None:
     assert wanted_extras({}) == []
     assert wanted_extras({"EXTRAS": " ocr "}) == ["ocr"]
     with pytest.raises(ClusterError, match="there is no orc; choose from ocr"):
         wanted_extras({"EXTRAS": "orc"})
 
 
-def test_extras_go_to_the_node_and_not_into_the_charts_values() -> None:
+def test_extra_images_are_not_in_chart_values() -> None:
     images = Images("api:1", "operator:1", "describer:1", "minio:1", ("describer-ocr:1",))
     assert images.all[-1] == "describer-ocr:1"
     assert images.values.keys() == {"api", "operator", "describer", "minio"}
     assert images.renamed("registry/".__add__).extras == ("registry/describer-ocr:1",)
 
 
-def test_files_links_and_folders_are_packed_under_new_names(tmp_path: Path) -> None:
+def test_layer_contains_files_links_and_folders(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("binary")
     archive.pack_files({"/bin/tool": program, "bin/alias": "tool", "tmp": None}, tmp_path / "layer")
@@ -81,7 +81,7 @@ def test_files_links_and_folders_are_packed_under_new_names(tmp_path: Path) -> N
         assert tar.getmember("tmp").mode == 0o1777
 
 
-def test_an_archive_names_its_images_and_their_layers_by_content(tmp_path: Path) -> None:
+def test_archive_identifies_layers_by_digest(tmp_path: Path) -> None:
     layer = tmp_path / "layer.tar"
     archive.pack_files({"tmp": None}, layer)
     image = archive.Image(("one:1", "two:1"), (layer,), ("/run",), ("A=b",))
@@ -98,7 +98,7 @@ def test_an_archive_names_its_images_and_their_layers_by_content(tmp_path: Path)
     assert configuration["config"] == {"Entrypoint": ["/run"], "Env": ["A=b"]}
 
 
-def test_an_archive_says_whose_program_it_is_and_who_runs_it(tmp_path: Path) -> None:
+def test_archive_configuration_has_labels_and_user(tmp_path: Path) -> None:
     image = archive.Image(("one:1",), (), ("/run",), user="10001:10001", labels=(("a", "b"),))
     archive.write([image], tmp_path / "archive.tar")
     with tarfile.open(tmp_path / "archive.tar") as tar:
@@ -115,3 +115,21 @@ def _read(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
     assert file is not None
     return file.read()
+
+
+IMAGES = Images("vision-node-api:1", "vision-node-operator:2", "vision-node-describer:3", "minio:4")
+
+
+def test_build_arguments_are_passed_by_name_without_values() -> None:
+    environment = {"PIP_INDEX_URL": "https://user:secret@example.test", "HOME": "/root"}
+    arguments = build_arguments(environment, base="", host_network=False)
+    assert arguments == ["--build-arg=PIP_INDEX_URL"]
+
+
+def test_base_image_from_packages_replaces_dockerfile_default() -> None:
+    arguments = build_arguments({}, base="vision-node-python:1", host_network=True)
+    assert arguments == ["--build-arg=BASE_IMAGE=vision-node-python:1", "--network=host"]
+
+
+def test_pushed_images_are_renamed() -> None:
+    assert IMAGES.renamed(lambda name: f"ghcr.io/me/{name}").api == "ghcr.io/me/vision-node-api:1"

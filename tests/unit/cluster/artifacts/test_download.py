@@ -26,7 +26,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
-    download.trouble.cache_clear()
+    download.connection_problem.cache_clear()
     with webserver.running() as server:
         yield server
 
@@ -36,12 +36,12 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "download"
 
 
-def test_a_file_with_the_right_sum_is_written(web: WebServer, target: Path) -> None:
+def test_file_with_correct_checksum_is_downloaded(web: WebServer, target: Path) -> None:
     download.fetch(web.serve("/kind", GOOD), target, SUM)
     assert target.read_bytes() == PROGRAM
 
 
-def test_a_redirection_is_followed_as_github_gives_one(web: WebServer, target: Path) -> None:
+def test_redirect_is_followed(web: WebServer, target: Path) -> None:
     elsewhere = web.serve("/assets/kind", GOOD)
     download.fetch(
         web.serve("/kind", Answer(status=302, headers={"Location": elsewhere})), target, SUM
@@ -49,7 +49,7 @@ def test_a_redirection_is_followed_as_github_gives_one(web: WebServer, target: P
     assert target.read_bytes() == PROGRAM
 
 
-def test_a_wrong_sum_names_file_and_both_sums_and_what_to_do(web: WebServer, target: Path) -> None:
+def test_wrong_checksum_error_has_url_checksums_and_advice(web: WebServer, target: Path) -> None:
     url = web.serve("/kind", Answer(b"something else"))
     with pytest.raises(ClusterError) as caught:
         download.fetch(url, target, SUM)
@@ -72,25 +72,25 @@ def test_a_wrong_sum_names_file_and_both_sums_and_what_to_do(web: WebServer, tar
     [Answer(status=503), Answer(status=429), Answer(PROGRAM[:4], announced=len(PROGRAM))],
     ids=["unavailable", "too many requests", "broken off"],
 )
-def test_what_may_pass_is_tried_again(failure: Answer, web: WebServer, target: Path) -> None:
+def test_temporary_failure_is_retried(failure: Answer, web: WebServer, target: Path) -> None:
     download.fetch(web.serve("/kind", failure, failure, GOOD), target, SUM)
     assert target.read_bytes() == PROGRAM
     assert len(web.asked) == 3
 
 
-def test_attempts_end(web: WebServer, target: Path) -> None:
+def test_download_fails_after_last_attempt(web: WebServer, target: Path) -> None:
     with pytest.raises(ClusterError, match=r"in 4 attempts: the server answers 503"):
         download.fetch(web.serve("/kind", Answer(status=503)), target, SUM)
     assert len(web.asked) == download.ATTEMPTS
 
 
-def test_what_will_not_pass_is_not_tried_again(web: WebServer, target: Path) -> None:
+def test_permanent_failure_is_not_retried(web: WebServer, target: Path) -> None:
     with pytest.raises(ClusterError, match="the server answers 404"):
         download.fetch(f"{web.url}/none", target, SUM)
     assert len(web.asked) == 1
 
 
-def test_pauses_grow_and_differ() -> None:
+def test_pauses_grow_and_have_jitter() -> None:
     first, third = ([download._pause(attempt) for _ in range(50)] for attempt in (0, 2))
     assert 0.5 <= min(first) <= max(first) <= 1.0
     assert 2.0 <= min(third) <= max(third) <= 4.0
@@ -98,28 +98,26 @@ def test_pauses_grow_and_differ() -> None:
 
 
 @pytest.mark.parametrize("announced", [None, -1], ids=["announced", "not announced"])
-def test_a_file_of_any_size_does_not_fill_the_disk(
+def test_oversized_file_is_refused(
     announced: int | None, web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(download, "MAX_BYTES", 1000)
     url = web.serve("/kind", Answer(b"x" * 300_000, announced=announced))
     with pytest.raises(ClusterError, match="larger than"):
         download.fetch(url, target, SUM)
     assert target.stat().st_size <= 1000
 
 
-def test_a_download_has_an_end(
+def test_slow_download_times_out(
     web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "WHOLE_SECONDS", -1.0)
+    monkeypatch.setattr(download, "DOWNLOAD_SECONDS", -1.0)
     with pytest.raises(ClusterError, match="too slow"):
         download.fetch(web.serve("/kind", GOOD), target, SUM)
 
 
-def test_a_server_that_says_nothing_is_given_up(
-    target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "SILENCE_SECONDS", 0.05)
+def test_silent_server_times_out(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/kind"
@@ -127,7 +125,7 @@ def test_a_server_that_says_nothing_is_given_up(
             download.fetch(url, target, SUM)
 
 
-def test_a_failed_step_ends_a_download(web: WebServer, target: Path) -> None:
+def test_failed_step_stops_download(web: WebServer, target: Path) -> None:
     shell.stop_all()
     try:
         with pytest.raises(ClusterError, match="another step has failed"):
@@ -136,7 +134,7 @@ def test_a_failed_step_ends_a_download(web: WebServer, target: Path) -> None:
         shell.resume()
 
 
-def test_the_proxy_of_the_environment_is_used(
+def test_proxy_from_environment_is_used(
     web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A proxy is asked for the whole address.
@@ -146,7 +144,7 @@ def test_the_proxy_of_the_environment_is_used(
     assert web.asked == ["http://site.invalid/kind"]
 
 
-def test_distrust_is_not_tried_again_and_says_what_to_set(
+def test_certificate_error_is_not_retried_and_has_advice(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -155,14 +153,14 @@ def test_distrust_is_not_tried_again_and_says_what_to_set(
         asked.append(url)
         raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed certificate"))
 
-    monkeypatch.setattr(download, "_opened", distrusts)
+    monkeypatch.setattr(download, "_open", distrusts)
     with pytest.raises(ClusterError, match=r"self-signed certificate.*SSL_CERT_FILE"):
         download.fetch("https://site.invalid/kind", target, SUM)
 
     assert len(asked) == 1
 
 
-def test_where_python_brings_no_certificates_the_systems_are_trusted(
+def test_system_certificates_are_used_if_python_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, bundle = tmp_path / "key.pem", tmp_path / "cert.pem"
@@ -184,7 +182,8 @@ def test_where_python_brings_no_certificates_the_systems_are_trusted(
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nothing)
     monkeypatch.setattr(download, "SYSTEM_CA_BUNDLE", bundle)
     subjects = [
-        dict(pair for (pair,) in found["subject"]) for found in download._trust().get_ca_certs()
+        dict(pair for (pair,) in found["subject"])
+        for found in download._ssl_context().get_ca_certs()
     ]
     assert {"commonName": "an authority"} in subjects
 
@@ -201,20 +200,18 @@ def test_where_python_brings_no_certificates_the_systems_are_trusted(
         ),
     ],
 )
-def test_one_question_tells_whether_a_site_serves(
-    answer: Answer, expected: str, web: WebServer
-) -> None:
+def test_site_is_checked_with_one_request(answer: Answer, expected: str, web: WebServer) -> None:
     url = web.serve("/kind", answer)
-    assert download.trouble(url).startswith(expected)
-    assert bool(download.trouble(url)) == bool(expected)
+    assert download.connection_problem(url).startswith(expected)
+    assert bool(download.connection_problem(url)) == bool(expected)
     assert web.asked == ["/kind"], "a run asks once"
 
 
-def test_a_site_that_is_not_there_is_told_at_once() -> None:
-    download.trouble.cache_clear()
+def test_refused_site_is_reported_at_once() -> None:
+    download.connection_problem.cache_clear()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert "refused" in download.trouble(f"http://127.0.0.1:{port}/kind")
+    assert "refused" in download.connection_problem(f"http://127.0.0.1:{port}/kind")
 
 
 def _interrupted(released: threading.Event) -> object:
@@ -222,16 +219,18 @@ def _interrupted(released: threading.Event) -> object:
     raise OSError("too late")
 
 
-def test_the_question_has_an_end_even_where_names_are_not_answered(
+def test_site_check_times_out_during_dns_lookup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    download.trouble.cache_clear()
+    download.connection_problem.cache_clear()
     answered = threading.Event()
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.05)
     # As a name server that is cut off: it has a time limit of its own, of half a minute and more.
-    monkeypatch.setattr(download, "_opened", lambda *_: _interrupted(answered))
+    monkeypatch.setattr(download, "_open", lambda *_: _interrupted(answered))
 
     try:
-        assert download.trouble("https://site.invalid/kind").startswith("no answer within")
+        assert download.connection_problem("https://site.invalid/kind").startswith(
+            "no answer within"
+        )
     finally:
         answered.set()
