@@ -12,6 +12,8 @@ NAME ?= vision-node
 EXTRAS ?=
 # Repeats the faults of a `make test-faults` that printed it.
 SEED ?=
+# The new version for `make version`, such as 0.2.0.
+VERSION ?=
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
 
@@ -91,6 +93,11 @@ format: ## Fix the style, and update the chart's copies of the CRDs and of value
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
 	@cp charts/vision-node/values.yaml charts/vision-node/defaults.yaml
+
+.PHONY: version
+version: ## Set the project's version everywhere: make version VERSION=0.2.0
+	@test -n "$(VERSION)" || { echo "Which version? make version VERSION=0.2.0" >&2; exit 2; }
+	@$(TOOL) version "$(VERSION)"
 
 ##@ Measure it
 

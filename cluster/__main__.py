@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     verb("nginx", "install nginx for the tests behind a proxy (Debian, root)")
     verb("clean", "delete the clusters, the Docker engine of the cache, and the cache")
     verb("tool", "get one tool and print its path").add_argument("tool")
+    verb("version", "set the project's version everywhere").add_argument("version")
     test = verb("test", "run tests on a fresh cluster: test --suite e2e -- <pytest's arguments>")
     test.add_argument("--suite", action="append", choices=commands.SUITES, required=True)
     test.add_argument("arguments", nargs="*")
@@ -72,6 +73,7 @@ def run_verb(ctx: BuildContext, options: argparse.Namespace) -> int:
         "images": lambda: print(*commands.build_images(ctx).all, sep="\n"),
         "env": lambda: commands.env(ctx, options.name),
         "tool": lambda: print(commands.tool(ctx, options.tool)),
+        "version": lambda: commands.set_version(ctx, options.name, options.version),
         "uv": lambda: commands.uv(ctx, options.name, options.arguments),
         "run": lambda: commands.run(ctx, options.name, options.arguments),
         "chromium": lambda: debian.chromium(ctx),

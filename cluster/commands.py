@@ -18,6 +18,7 @@ from cluster.artifacts.images import Images
 from cluster.artifacts.tools import Tools
 from cluster.client import Client
 from cluster.context import BuildContext
+from cluster.dev import project_version
 from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.existing_cluster import Choice, Current
@@ -291,6 +292,13 @@ def execute(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
 def uv(ctx: BuildContext, name: str, arguments: Sequence[str]) -> None:
     """Replace this process by the pinned uv."""
     execute(ctx, name, [str(tool(ctx, "uv")), *arguments])
+
+
+def set_version(ctx: BuildContext, name: str, version: str) -> None:
+    """Set the project's version in all files, then update uv.lock."""
+    for file in project_version.write(ctx.repository, version):
+        print(file.relative_to(ctx.repository))
+    uv(ctx, name, ["lock", "--quiet"])
 
 
 def build_images(ctx: BuildContext) -> Images:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -61,7 +62,7 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app = FastAPIOffline(
         title="vision-node",
         summary="Images in, descriptions out. Submit an image, follow its job, read its result.",
-        version="0.1.0",
+        version=version("vision-node-api"),
         lifespan=lifespan,
         redoc_url=None,
         # Relative to /docs, which may be below a proxy's path.
