@@ -1,18 +1,26 @@
-# `make` alone lists the targets. Everything that a target needs it installs or builds itself, below $VISION_NODE_CACHE.
+# `make` without a target lists the targets. Each target installs or builds what it needs in $VISION_NODE_CACHE.
 
-# The port of this machine that leads to the API.
+# Local port of the API.
 PORT ?= 8000
-# kind: a cluster of our own; minikube; current: the one that kubectl points at (see IMAGE_REGISTRY in the README).
+# kind (a new cluster), minikube, or current: the cluster of kubectl's current context (see IMAGE_REGISTRY in the README).
 CLUSTER ?= kind
-# 1: tests leave their cluster for a look.
+# 1: keep the cluster of the tests for inspection.
 KEEP ?= 0
-# The cluster's name.
+# Name of the cluster.
 NAME ?= vision-node
-# Images of further describers to build as well: ocr, cloud (google and rekognition), or both.
+# Additional describer images to build: ocr, cloud (google and rekognition), or both.
 EXTRAS ?=
-# Repeats the faults of a `make test-faults` that printed it.
+# Component for `make dev`: api, operator or worker.
+PART ?=
+# Local port for `make dev`.
+DEV_PORT ?= 8001
+# Image for `make dev PART=worker`.
+FILE ?= docs/photo.jpg
+# Describer for `make dev PART=worker`; the default one if empty.
+DESCRIBER ?=
+# Seed that `make test-faults` printed, to repeat the same faults.
 SEED ?=
-# The new version for `make version`, such as 0.2.0.
+# New version for `make version`, such as 0.2.0.
 VERSION ?=
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
@@ -31,48 +39,53 @@ MAKEFLAGS += --no-print-directory
 ##@ Run it
 
 .PHONY: up
-up: ## Bring up a cluster with everything on it, and describe a picture; again: only what changed
+up: ## Start a cluster with everything on it and describe a picture; a second run updates what changed
 	@$(TOOL) up --name $(NAME) --port $(PORT)
 
 .PHONY: down
-down: ## Delete the cluster and stop all that was started for it
+down: ## Delete the cluster and stop everything that was started for it
 	@$(TOOL) down --name $(NAME)
 
 .PHONY: status
-status: ## Show what runs, how many jobs are in each phase, and the newest twenty
+status: ## Show what is running, the number of jobs by phase, and the newest twenty jobs
 	@$(TOOL) status --name $(NAME)
 
 .PHONY: logs
-logs: ## Show the logs of API, operator and describers
+logs: ## Show the logs of the API, the operator and the workers
 	@$(KUBECTL) logs --prefix --tail=100 --selector app.kubernetes.io/name=vision-node --all-containers
 
+.PHONY: dev
+dev: ## Run PART=api, operator or worker from the checkout against the running cluster
+	@test -n "$(PART)" || { echo "Set PART: make dev PART=api (or operator, or worker)" >&2; exit 2; }
+	@$(TOOL) dev $(PART) --name $(NAME) --port $(DEV_PORT) --file "$(FILE)" --describer "$(DESCRIBER)"
+
 .PHONY: env
-env: ## Print what a shell needs for kubectl, helm and kind: eval "$$(make env)"
+env: ## Print the shell variables for kubectl, helm and kind: eval "$$(make env)"
 	@$(TOOL) env --name $(NAME)
 
 ##@ Check it
 
 .PHONY: test
-test: lint test-unit test-cluster ## All of these: lint, test-unit, test-e2e, test-faults
+test: lint test-unit test-cluster ## Run all of these: lint, test-unit, test-e2e, test-faults
 
 .PHONY: test-unit
-test-unit: ## Test without a cluster, in seconds
+test-unit: ## Run the tests that need no cluster
 	@HELM=$$($(TOOL) tool helm) HELM3=$$($(TOOL) tool helm3) $(UV_RUN) python -m pytest tests/unit $(ARGS)
 
 .PHONY: test-e2e
-test-e2e: ## Test on a fresh cluster that is deleted afterwards
+test-e2e: ## Run the end-to-end tests on a new cluster, which is deleted afterwards
 	@$(TOOL) test --suite e2e -- $(ARGS)
 
 .PHONY: test-faults
-test-faults: ## Kill every part under load on a fresh cluster, and check that every promise is kept (3 minutes)
+test-faults: ## Kill each component under load on a new cluster, and check all guarantees (3 minutes)
 	@$(TOOL) test --suite faults -- $(ARGS)
 
 .PHONY: test-cluster
-test-cluster: # Both of these on one fresh cluster.
+test-cluster: # Runs both on one new cluster.
 	@$(TOOL) test --suite e2e --suite faults -- $(ARGS)
 
 .PHONY: lint
-lint: lint-python lint-chart ## Style, types, layers and the chart
+lint: lint-python lint-chart ## Check style, types, layers and the chart
 
 .PHONY: lint-python
 lint-python:
@@ -88,7 +101,7 @@ lint-chart:
 	@$$($(TOOL) tool helm3) lint --strict charts/vision-node
 
 .PHONY: format
-format: ## Fix the style, and update the chart's copies of the CRDs and of values.yaml
+format: ## Fix the style, and update the chart's copies of the CRDs and values.yaml
 	@$(UV_RUN) ruff check --fix
 	@$(UV_RUN) ruff format
 	@cp crds/*.yaml charts/vision-node/files/
@@ -96,37 +109,37 @@ format: ## Fix the style, and update the chart's copies of the CRDs and of value
 
 .PHONY: version
 version: ## Set the project's version everywhere: make version VERSION=0.2.0
-	@test -n "$(VERSION)" || { echo "Which version? make version VERSION=0.2.0" >&2; exit 2; }
+	@test -n "$(VERSION)" || { echo "Set VERSION: make version VERSION=0.2.0" >&2; exit 2; }
 	@$(TOOL) version "$(VERSION)"
 
 ##@ Measure it
 
 .PHONY: bench
-bench: ## Compare with Celery and with a Job per image, side by side: build/bench/ (QUICK=1: minutes; WRITE=1: docs/)
+bench: ## Compare with Celery and with one Job per image: build/bench/ (QUICK=1: minutes; WRITE=1: docs/)
 	@$(BENCH)
 
 .PHONY: bench-backlog
-bench-backlog: ## Throughput, memory and lists with 10,000 jobs waiting
+bench-backlog: ## Measure throughput, memory and lists with 10,000 waiting jobs
 	@$(BENCH) backlog
 
 .PHONY: bench-ocr
-bench-ocr: ## What the describer ocr reads and costs, on one core: build/bench/ocr.md (WRITE=1: docs/)
+bench-ocr: ## Measure accuracy and cost of the describer ocr on one core: build/bench/ocr.md (WRITE=1: docs/)
 	@$(BENCH) ocr
 
-##@ Parts
+##@ Other
 
 .PHONY: images
-images: ## Build the images, without a cluster
+images: ## Build the images without a cluster
 	@$(TOOL) images
 
 .PHONY: clean-cache
-clean-cache: ## Delete the clusters and everything that was built
+clean-cache: ## Delete the clusters and the cache
 	@$(TOOL) clean --name $(NAME)
 
 .PHONY: help
-help: ## Show this
+help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@awk 'BEGIN { print "\nVariables" } /^# / { sub(/^# /, ""); text = $$0 } \
-	  /^[A-Z]+ \?=/ { printf "  %-13s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)
+	  /^[A-Z_]+ \?=/ { printf "  %-13s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)

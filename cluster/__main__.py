@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from cluster import commands
+from cluster import commands, demo
 from cluster.artifacts import debian
 from cluster.artifacts.cache import Cache, default_root
 from cluster.context import BuildContext
@@ -41,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
     verb("chromium", "install a browser for the browser tests (Debian, root)")
     verb("nginx", "install nginx for the tests behind a proxy (Debian, root)")
     verb("clean", "delete the clusters, the Docker engine of the cache, and the cache")
+    dev = verb("dev", "run a component from the checkout against the running cluster")
+    dev.add_argument("component", choices=commands.DEV_COMPONENTS)
+    dev.add_argument("--port", type=port, default=8001, help="local port (%(default)s)")
+    dev.add_argument("--describer", default="", help="for worker: the Describer to use")
+    dev.add_argument("--file", type=Path, default=demo.PHOTO, help="for worker: image to describe")
     verb("tool", "get one tool and print its path").add_argument("tool")
     verb("version", "set the project's version everywhere").add_argument("version")
     test = verb("test", "run tests on a fresh cluster: test --suite e2e -- <pytest's arguments>")
@@ -69,6 +74,7 @@ def run_verb(ctx: BuildContext, options: argparse.Namespace) -> int:
         "up": lambda: commands.up(ctx, options.name, options.port),
         "down": lambda: commands.down(ctx, options.name),
         "status": lambda: commands.show_status(ctx, options.name),
+        "dev": lambda: _dev(ctx, options),
         "test": lambda: commands.test(ctx, options.suite, options.arguments),
         "images": lambda: print(*commands.build_images(ctx).all, sep="\n"),
         "env": lambda: commands.env(ctx, options.name),
@@ -82,6 +88,16 @@ def run_verb(ctx: BuildContext, options: argparse.Namespace) -> int:
     }
 
     return verbs[options.verb]() or 0
+
+
+def _dev(ctx: BuildContext, options: argparse.Namespace) -> int:
+    # Closing the terminal cleans up like Ctrl-C, too.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _interrupt)
+
+    if options.component == commands.WORKER:
+        return commands.dev_worker(ctx, options.name, options.describer, options.file)
+    return commands.dev_component(ctx, options.name, options.component, options.port)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -18,7 +18,7 @@ from cluster.artifacts.images import Images
 from cluster.artifacts.tools import Tools
 from cluster.client import Client
 from cluster.context import BuildContext
-from cluster.dev import project_version
+from cluster.dev import component, project_version, worker
 from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.existing_cluster import Choice, Current
@@ -32,6 +32,8 @@ TEST_CLUSTER = "vision-node-test"
 TEST_PORTS = range(8010, 8110)
 SUITES = ("e2e", "faults")
 BROWSER_SUITE = "e2e"
+WORKER = "worker"
+DEV_COMPONENTS = (*component.COMPONENTS, WORKER)
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def up(ctx: BuildContext, name: str, port: int) -> None:
 def _up_on_existing_cluster(ctx: BuildContext, choice: Choice, name: str, port: int) -> None:
     with _cluster_lock(ctx, name):
         client = existing_cluster_up(ctx, choice, name)
-    with existing_cluster.forwarded(client, port) as url:
-        _print_demo(ctx, name, url)
-    target = f"{existing_cluster.API_SERVICE} {port}:{existing_cluster.API_PORT}"
-    command = f"kubectl -n {NAMESPACE} port-forward {target}"
+    service, api_port = existing_cluster.API_SERVICE, existing_cluster.API_PORT
+    with existing_cluster.forwarded(client, service, port, api_port) as address:
+        _print_demo(ctx, name, f"http://{address}")
+    command = f"kubectl -n {NAMESPACE} port-forward {service} {port}:{api_port}"
     print(f"The address works only while this command runs: {command}")
 
 
@@ -266,14 +268,35 @@ def _require_cluster(ctx: BuildContext, name: str) -> None:
 
 def show_status(ctx: BuildContext, name: str) -> None:
     """Print the cluster's workloads and newest jobs."""
+    status.show(_client(ctx, name))
+
+
+def dev_component(ctx: BuildContext, name: str, component_name: str, port: int) -> int:
+    """Run a component from the checkout until Ctrl-C; return its exit status."""
+    client = _client(ctx, name)
+    found = component.COMPONENTS[component_name]
+    # `make up` would start the pods again.
+    lock = _cluster_lock(ctx, name) if found.alone else contextlib.nullcontext()
+    with lock:
+        return component.run(ctx, client, tools.uv(ctx.terse()), found, port)
+
+
+def dev_worker(ctx: BuildContext, name: str, describer: str, file: Path) -> int:
+    """Describe a file with the describer class in the checkout; return the exit status."""
+    client = _client(ctx, name)
+    return worker.run(ctx, client, tools.uv(ctx.terse()), describer, file)
+
+
+def _client(ctx: BuildContext, name: str) -> Client:
+    """Return kubectl for the cluster of that name. Raises ClusterError if it is not up."""
     _require_cluster(ctx, name)
     found = environment(ctx, None, name)
     program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(
         ctx.terse(), from_packages=False
     )
     kubeconfig = Path(found["KUBECONFIG"]) if "KUBECONFIG" in found else None
-    # Helm is not used here.
-    status.show(Client(Path(program), Path("helm"), kubeconfig))
+    # The callers do not use helm.
+    return Client(Path(program), Path("helm"), kubeconfig)
 
 
 def run(ctx: BuildContext, name: str, command: Sequence[str]) -> None:

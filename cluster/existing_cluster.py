@@ -133,9 +133,12 @@ def minikube_load(name: str, engine: Engine, images: Images) -> None:
 
 
 @contextlib.contextmanager
-def forwarded(client: Client, port: int) -> Iterator[str]:
-    """Forward a local port to the API while the block runs; yield the address."""
-    command = [client.kubectl, "-n", NAMESPACE, "port-forward", API_SERVICE, f"{port}:{API_PORT}"]
+def forwarded(client: Client, target: str, local_port: int, port: int) -> Iterator[str]:
+    """Forward a local port to a port of `target` while the block runs; yield host and local port.
+
+    Raises ClusterError if kubectl does not listen on the local port in time.
+    """
+    command = [client.kubectl, "-n", NAMESPACE, "port-forward", target, f"{local_port}:{port}"]
     process = subprocess.Popen(
         list(map(str, command)),
         env=client.env,
@@ -145,9 +148,12 @@ def forwarded(client: Client, port: int) -> Iterator[str]:
 
     try:
         deadline = time.monotonic() + FORWARD_SECONDS
-        while is_free(port) and process.poll() is None and time.monotonic() < deadline:
+        while is_free(local_port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ClusterError(f"`{' '.join(map(str, command))}` does not listen")
             time.sleep(0.1)
-        yield f"http://{LISTEN_ADDRESS}:{port}"
+
+        yield f"{LISTEN_ADDRESS}:{local_port}"
     finally:
         process.terminate()
         process.wait()

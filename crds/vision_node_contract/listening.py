@@ -1,6 +1,7 @@
 """Server sockets for IPv4, IPv6 or both, depending on the addresses of the pod."""
 
 import errno
+import os
 import socket
 
 # All addresses: the Service and network policies decide who reaches them.
@@ -11,6 +12,10 @@ an address that matches no list of trusted proxies."""
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 """Errors of a kernel without IPv6, or without IPv4."""
 
+ADDRESS_VARIABLE = "LISTEN_ADDRESS"
+"""Environment variable with the only address (host:port) to listen on, for a process that does not
+run in a pod. `make dev` sets it, so that other machines can't reach the process."""
+
 
 def listen(port: int) -> list[socket.socket]:
     """Return sockets that listen on `port` on all of the pod's addresses.
@@ -18,6 +23,9 @@ def listen(port: int) -> list[socket.socket]:
     Raises:
         OSError: the port is in use, or the pod has neither IPv4 nor IPv6.
     """
+    if chosen := os.environ.get(ADDRESS_VARIABLE):
+        return [_listen_on(chosen)]
+
     sockets: list[socket.socket] = []
     failure: OSError | None = None
     for family, address in ANY_ADDRESS:
@@ -39,3 +47,9 @@ def listen(port: int) -> list[socket.socket]:
 def _close(sockets: list[socket.socket]) -> None:
     for each in sockets:
         each.close()
+
+
+def _listen_on(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), int(port)), family=family)

@@ -1,4 +1,4 @@
-// Pause holds a pod's namespaces open until it is told to go.
+// Pause keeps the namespaces of a pod open until it receives a signal.
 package main
 
 import (

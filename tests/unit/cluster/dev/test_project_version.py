@@ -1,4 +1,4 @@
-"""The project's version: every file repeats the one in pyproject.toml, and one command changes it."""
+"""The project's version: files that repeat it agree with pyproject.toml; one command sets it."""
 
 import re
 import shutil

@@ -1,0 +1,206 @@
+"""Run a component of the release from the checkout, with the environment of its Deployment."""
+
+import contextlib
+import copy
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.client import Client
+from cluster.context import BuildContext
+from cluster.dev.pod_environment import Json, PodEnvironment, find, get, parse
+from cluster.errors import ClusterError
+from cluster.existing_cluster import forwarded
+from cluster.kind import LISTEN_ADDRESS, require_free
+from cluster.release import NAMESPACE, RELEASE
+from cluster.run import shell
+
+# Longer than a day of work; the API server may shorten it.
+TOKEN_HOURS = 24
+# The pod's terminationGracePeriodSeconds is 30.
+POD_GONE_SECONDS = 60.0
+# Requests and writes under way are finished in this time; after that, the process is killed.
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component that can run from the checkout."""
+
+    name: str
+    module: str
+    alone: bool
+    """Whether the pods in the cluster must stop, because two instances would compete."""
+
+    @property
+    def deployment(self) -> str:
+        """The name of the component's Deployment."""
+        return f"{RELEASE}-{self.name}"
+
+    @property
+    def selector(self) -> str:
+        """The label selector of the component's pods."""
+        return f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={self.name}"
+
+
+API = Component("api", "vision_node_api", alone=False)
+# It has no leader election: two operators would assign the same ImageJobs.
+OPERATOR = Component("operator", "vision_node_operator", alone=True)
+COMPONENTS = {component.name: component for component in (API, OPERATOR)}
+
+
+def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port: int) -> int:
+    """Run the component in the foreground until it ends or Ctrl-C; return its exit status.
+
+    It uses its own permissions: the token in its kubeconfig is that of its service account.
+    """
+    require_free(port)
+    pod = get(client, "deployment", component.deployment)["spec"]["template"]["spec"]
+    fields = {
+        "metadata.name": f"{component.deployment}-dev",
+        "metadata.namespace": NAMESPACE,
+        "metadata.uid": "dev",
+    }
+    variables = PodEnvironment(client, fields).resolve(pod["containers"][0])
+
+    with contextlib.ExitStack() as stack:
+        if component.alone:
+            stack.enter_context(_scaled_to_zero(ctx, client, component))
+
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kubeconfig = _kubeconfig_of(client, pod["serviceAccountName"], folder)
+        storage = stack.enter_context(_reachable_storage(client, variables))
+        env = process_environment(variables | storage, kubeconfig, f"{LISTEN_ADDRESS}:{port}")
+
+        ctx.progress.say(f"▸ {component.name} at http://{LISTEN_ADDRESS}:{port}; Ctrl-C ends it")
+        return run_in_foreground(
+            [uv, "run", "--frozen", "python", "-m", component.module], env, ctx
+        )
+
+
+def process_environment(
+    variables: Mapping[str, str], kubeconfig: Path, address: str
+) -> dict[str, str]:
+    """Return the environment of the process: the user's, then the container's."""
+    env = os.environ | variables | {"KUBECONFIG": str(kubeconfig), "LISTEN_ADDRESS": address}
+    # With this variable, the process would look for the files of a pod.
+    env.pop("KUBERNETES_SERVICE_HOST", None)
+
+    for name in ("NO_PROXY", "no_proxy"):
+        env[name] = ",".join(filter(None, [env.get(name), LISTEN_ADDRESS]))
+
+    return env
+
+
+def run_in_foreground(
+    command: Sequence[shell.Argument], env: dict[str, str], ctx: BuildContext
+) -> int:
+    """Run the command until it ends; return its exit status, 0 after Ctrl-C."""
+    # In its own session, so that Ctrl-C reaches only this process. The component then gets SIGTERM,
+    # as in a pod.
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=ctx.repository, env=env, start_new_session=True
+    )
+
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        return 0
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _scaled_to_zero(ctx: BuildContext, client: Client, component: Component) -> Iterator[None]:
+    """Stop the component's pods while the block runs."""
+    deployment = f"deployment/{component.deployment}"
+    scale = ("-n", NAMESPACE, "scale", deployment)
+    # 0 is left from a run that was killed.
+    replicas = get(client, "deployment", component.deployment)["spec"]["replicas"] or 1
+
+    try:
+        with ctx.progress.step(deployment, outcome="scaled to 0"):
+            client.run_kubectl(*scale, "--replicas=0")
+            _wait_until_gone(client, component)
+        yield
+    finally:
+        with ctx.progress.step(deployment, outcome=f"scaled back to {replicas}"):
+            client.run_kubectl(*scale, f"--replicas={replicas}")
+
+
+def _wait_until_gone(client: Client, component: Component) -> None:
+    deadline = time.monotonic() + POD_GONE_SECONDS
+    while find(client, "pods", "--selector", component.selector):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"The pods of {component.deployment} do not stop")
+        time.sleep(0.5)
+
+
+def _kubeconfig_of(client: Client, service_account: str, folder: Path) -> Path:
+    """Write a kubeconfig with a token of the service account; only the user can read it."""
+    view = ("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
+    token = client.kubectl_output(
+        *("-n", NAMESPACE, "create", "token", service_account, f"--duration={TOKEN_HOURS}h")
+    )
+    content = with_token(parse(client.kubectl_output(*view)), token.strip())
+
+    file = folder / "kubeconfig"
+    file.touch(0o600)
+    file.write_text(json.dumps(content))
+    return file
+
+
+def with_token(kubeconfig: Json, token: str) -> Json:
+    """Return the kubeconfig with the token in place of the user's credentials."""
+    changed = copy.deepcopy(kubeconfig)
+    for user in changed["users"]:
+        user["user"] = {"token": token}
+    return changed
+
+
+@contextlib.contextmanager
+def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield S3_ENDPOINT as this machine reaches it, with a forwarded port for a Service."""
+    host, _, port = variables.get("S3_ENDPOINT", "").rpartition(":")
+    service, namespace = service_of(host)
+    in_cluster = namespace == NAMESPACE and find(
+        client, "services", f"--field-selector=metadata.name={service}"
+    )
+    if not in_cluster:
+        yield {}
+        return
+
+    with forwarded(client, f"service/{service}", free_port(), int(port)) as address:
+        yield {"S3_ENDPOINT": address}
+
+
+def service_of(host: str) -> tuple[str, str]:
+    """Return name and namespace of the Service with that host name; ("", "") if it has none."""
+    match host.split("."):
+        case [service] if service:
+            return service, NAMESPACE
+        case [service, namespace] | [service, namespace, "svc", *_]:
+            return service, namespace
+    return "", ""
+
+
+def free_port() -> int:
+    """Return a port on which a program can listen."""
+    with socket.create_server((LISTEN_ADDRESS, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
