@@ -121,6 +121,7 @@ def _cluster(
     cluster = Kind(ctx, engine, found.get().kind, name)
     if fresh:
         cluster.delete()
+
     cluster.ensure(node.get(), port)
     return cluster
 
@@ -188,29 +189,32 @@ def test(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[str]) -> 
     """Run those folders of tests/ on a fresh cluster, delete it, and return pytest's status."""
     # The cleanup prints nothing, so that pytest's summary comes last.
     quiet = ctx.quiet()
-    port = next((port for port in TEST_PORTS if kind.is_free(port)), TEST_PORTS[0])
+
     try:
         with _cluster_lock(ctx, TEST_CLUSTER):
             try:
-                with Parallel() as parallel:
-                    if BROWSER_SUITE in suites:
-                        parallel.start(lambda: debian.chromium(ctx))
-                        parallel.start(lambda: debian.nginx(ctx))
-                    uv_path = parallel.start(lambda: tools.uv(ctx))
-                    up = parallel.start(lambda: kind_up(ctx, TEST_CLUSTER, port, fresh=True))
-
-                print(f"\n{ctx.progress.table()}\n", file=sys.stderr, flush=True)
-                return _pytest(
-                    ctx,
-                    up.get(),
-                    uv_path.get(),
-                    [*(f"tests/{suite}" for suite in suites), *arguments],
-                )
+                return _run_suites(ctx, suites, arguments)
             finally:
                 if os.environ.get("KEEP") != "1":
                     _delete(quiet, TEST_CLUSTER)
     finally:
         engines.stop(quiet)
+
+
+def _run_suites(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[str]) -> int:
+    """Create the cluster, run the suites on it, and return pytest's status."""
+    port = next((port for port in TEST_PORTS if kind.is_free(port)), TEST_PORTS[0])
+
+    with Parallel() as parallel:
+        if BROWSER_SUITE in suites:
+            parallel.start(lambda: debian.chromium(ctx))
+            parallel.start(lambda: debian.nginx(ctx))
+        uv_path = parallel.start(lambda: tools.uv(ctx))
+        running = parallel.start(lambda: kind_up(ctx, TEST_CLUSTER, port, fresh=True))
+
+    print(f"\n{ctx.progress.table()}\n", file=sys.stderr, flush=True)
+    folders = [f"tests/{suite}" for suite in suites]
+    return _pytest(ctx, running.get(), uv_path.get(), [*folders, *arguments])
 
 
 def _pytest(
@@ -219,6 +223,8 @@ def _pytest(
     """Run tests against that cluster and return pytest's status."""
     cluster = running.kind
     env = running.engine.env | environment(ctx, running.engine, cluster.name)
+    env["VISION_NODE_URL"] = running.url
+
     command: list[shell.Argument] = [
         *(uv_path, "run", "--frozen", "pytest"),
         *("--cluster-name", cluster.name, "--kubeconfig", cluster.kubeconfig),
@@ -227,7 +233,6 @@ def _pytest(
         *("--kind-bin", cluster.program, "--kind-kubectl-bin", running.tools.kubectl),
         *arguments,
     ]
-    env["VISION_NODE_URL"] = running.url
 
     return subprocess.run(command, check=False, cwd=ctx.repository, env=env).returncode
 

@@ -23,6 +23,7 @@ def show(repository: Path, url: str, variables: str) -> None:
     without the provider. `variables` are the variables that every `make` command needs.
     """
     print(f"$ python3 {CLIENT} {PHOTO} --url {url}", flush=True)
+
     client, photo = repository / CLIENT, repository / PHOTO
     done = subprocess.run([sys.executable, client, photo, "--url", url], check=False)
     described = done.returncode == 0

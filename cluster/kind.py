@@ -222,8 +222,9 @@ class Kind:
 
         All go in one stream, because they share layers. Unlike `kind load`, this writes no file.
         """
-        there = {image.name for image in self._images()}
-        missing = sorted(name for name in images if full_name(name) not in there)
+        present = {image.name for image in self._images()}
+        missing = sorted(name for name in images if full_name(name) not in present)
+
         if not missing:
             self.ctx.progress.note("images on the node", "all present")
             return

@@ -47,6 +47,7 @@ def install(ctx: BuildContext, programs: Mapping[str, str], instead: str) -> Non
         with ctx.progress.step(f"Debian packages {' '.join(missing)}", outcome="installed"):
             env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             shell.run(["apt-get", "update"], env=env)
+
             command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
             # Without RUNLEVEL, the packages of Docker and nginx start a daemon on machines with an
             # init system.

@@ -92,6 +92,7 @@ def module_folder(ctx: BuildContext, program: Program, module: str) -> Path:
         ClusterError: Go cannot find it.
     """
     source = ctx.package_folder / "go" / program.module
+
     answer = shell.output(
         ["go", "mod", "download", "-C", source, "-json", module], env=_environment()
     )

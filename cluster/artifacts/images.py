@@ -95,8 +95,10 @@ def ensure_image(
     """
     base = python_base(ctx, engine) if from_packages else ""
     image = f"vision-node-{name}:{image_key(ctx.repository, folder, base)}"
+
     if not engine.has_image(image):
         _build(ctx, engine, folder, "", image, base)
+
     return image
 
 

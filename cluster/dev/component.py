@@ -137,6 +137,7 @@ def _scaled_to_zero(ctx: BuildContext, client: Client, component: Component) -> 
         with ctx.progress.step(deployment, outcome="scaled to 0"):
             client.run_kubectl(*scale, "--replicas=0")
             _wait_until_gone(client, component)
+
         yield
     finally:
         with ctx.progress.step(deployment, outcome=f"scaled back to {replicas}"):
@@ -178,6 +179,7 @@ def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator
     """Yield S3_ENDPOINT as this machine reaches it, with a forwarded port for a Service."""
     host, _, port = variables.get("S3_ENDPOINT", "").rpartition(":")
     service, namespace = service_of(host)
+
     in_cluster = namespace == NAMESPACE and find(
         client, "services", f"--field-selector=metadata.name={service}"
     )

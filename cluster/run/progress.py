@@ -70,6 +70,7 @@ class Progress:
         step = Step(title, outcome)
         log = self._logs / (title.replace(" ", "-").replace("/", "-") + ".log")
         log.write_text("")
+
         token = current_log.set(log)
         self.say(f"▸ {title} …")
 
