@@ -49,7 +49,7 @@ class Parallel:
             if self._first_error is None:
                 self._first_error = error
                 # Nobody wants to wait minutes for a build to learn that another step failed.
-                shell.stop_all()
+                shell.stop_all(error)
 
             raise
 
@@ -65,12 +65,14 @@ class Parallel:
         try:
             self._wait()
         finally:
+            # Steps that were ended because another one failed may have been seen to fail before it.
+            cause = shell.cause_of_stop()
             if threading.current_thread() is threading.main_thread():
                 # The outermost block: all is quiet now, and cleaning up may need programs.
                 shell.resume()
 
         if self._first_error:
-            raise self._first_error
+            raise cause or self._first_error
 
     def _wait(self) -> None:
         """Wait for the functions, not for their threads: Python forgets a thread whose join Ctrl-C ends."""

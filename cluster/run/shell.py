@@ -19,6 +19,8 @@ TAIL_LINES = 25
 # What runs now, so that one failure can end the steps beside it.
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
+_cause: BaseException | None = None
+"""The error that ended the steps. Those that it ended fail, too, and may be seen first."""
 
 
 def run(
@@ -67,8 +69,14 @@ def pipe(
     run(["bash", "-o", "pipefail", "-c", line], env=env)
 
 
-def stop_all() -> None:
-    """End every program that `run` has running, in all threads, and start no more until `resume`."""
+def stop_all(cause: BaseException | None = None) -> None:
+    """End every program that `run` has running, in all threads, and start no more until `resume`.
+
+    Args:
+        cause: The error that is the reason. Only the first one is kept.
+    """
+    global _cause  # noqa: PLW0603 (belongs to _stopping)
+    _cause = _cause or cause
     _stopping.set()
     for process in list(_running):
         process.terminate()
@@ -76,7 +84,14 @@ def stop_all() -> None:
 
 def resume() -> None:
     """Let `run` start programs again."""
+    global _cause  # noqa: PLW0603 (belongs to _stopping)
+    _cause = None
     _stopping.clear()
+
+
+def cause_of_stop() -> BaseException | None:
+    """Return the error with which `stop_all` was first called since `resume`."""
+    return _cause
 
 
 def pause(seconds: float) -> None:

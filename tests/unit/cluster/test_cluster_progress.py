@@ -95,6 +95,40 @@ def test_a_step_can_wait_for_another() -> None:
     assert two.get() == 2
 
 
+def test_the_error_is_that_of_the_step_that_failed_not_of_those_that_it_ended() -> None:
+    started = threading.Event()
+
+    def fail() -> None:
+        started.wait()
+        raise ClusterError("the cause")
+
+    def sleep() -> None:
+        started.set()
+        shell.run(["sleep", "600"])
+
+    def inner() -> None:
+        """Fail, and return from the block only after the outer block's step has ended."""
+        with Parallel() as parallel:
+            parallel.start(fail)
+            parallel.start(lambda: outer_ended.wait(60))
+
+    def outer() -> None:
+        try:
+            sleep()
+        finally:
+            outer_ended.set()
+
+    outer_ended = threading.Event()
+
+    def both() -> None:
+        with Parallel() as parallel:
+            parallel.start(inner)
+            parallel.start(outer)
+
+    with pytest.raises(ClusterError, match="the cause"):
+        both()
+
+
 def test_the_first_failure_ends_the_commands_beside_it() -> None:
     started = threading.Event()
 
