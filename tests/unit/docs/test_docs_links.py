@@ -81,6 +81,7 @@ def _anchors(text: str) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     headings = HEADING.findall(FENCE.sub("", text))
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in plain}
 
 
@@ -93,16 +94,17 @@ def test_every_page_is_on_the_map_of_the_documentation() -> None:
     docs = REPOSITORY / "docs"
     links = LINK.findall((docs / "README.md").read_text())
     listed = {(docs / link).resolve() for link in links}
-    records = set((docs / "decisions").glob("*.md")) - {docs / "decisions" / "README.md"}
-    assert {page.resolve() for page in docs.rglob("*.md")} - records - listed == {
-        docs / "README.md"
-    }
+    records = set((docs / "decisions").glob("[0-9]*.md"))
+    pages = {page.resolve() for page in docs.rglob("*.md")}
+
+    assert pages - records - listed == {docs / "README.md"}
 
 
 def test_every_decision_record_is_in_the_index() -> None:
     folder = REPOSITORY / "docs" / "decisions"
     listed = LINK.findall((folder / "README.md").read_text())
     records = {path.name for path in folder.glob("[0-9]*.md")}
+
     assert records - set(listed) == set()
 
 
@@ -120,6 +122,7 @@ def test_every_decision_record_is_in_the_index() -> None:
 )
 def test_a_broken_name_is_reported(tmp_path: Path, text: str, problem: str) -> None:
     _write_repository(tmp_path)
+
     assert problems_of(tmp_path / "page.md", text, tmp_path) == [problem]
 
 
@@ -135,6 +138,7 @@ def test_a_broken_name_is_reported(tmp_path: Path, text: str, problem: str) -> N
 )
 def test_a_good_name_is_not_reported(tmp_path: Path, text: str) -> None:
     _write_repository(tmp_path)
+
     assert problems_of(tmp_path / "page.md", text, tmp_path) == []
 
 
