@@ -23,7 +23,7 @@ from starlette.routing import Route
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import Describer, Setup, load, load_or_explain
-from vision_node_describer.describers.fallback import standing_by
+from vision_node_describer.describers.fallback import load_fallback
 from vision_node_describer.describers.providers.openai.describer import OpenAI
 
 EXAMPLES = Path(__file__).parents[4] / "describer" / "examples"
@@ -292,14 +292,14 @@ def test_who_stands_by_is_what_the_operator_tells() -> None:
         "FALLBACK_OPTIONS": '{"api": "chat"}',
     }
     own = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
-    stand_in = standing_by({**told, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    stand_in = load_fallback({**told, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
     assert isinstance(stand_in, OpenAI)
     assert (stand_in._model, stand_in._api) == ("llava", "chat")
-    assert standing_by({"MODEL": "mine"}) is None
+    assert load_fallback({"MODEL": "mine"}) is None
 
 
 def test_a_stand_in_that_cannot_work_is_logged_and_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert standing_by({"FALLBACK_PROVIDER": "openai"}) is None
+    assert load_fallback({"FALLBACK_PROVIDER": "openai"}) is None
     assert "CredentialsMissing" in caplog.text
