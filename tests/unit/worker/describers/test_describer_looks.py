@@ -17,7 +17,7 @@ from PIL import Image
 from vision_node_contract.models.description import Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.imaging.pixels import shrink
-from vision_node_describer.describers.metadata.appearance import look_at
+from vision_node_describer.describers.metadata.appearance import measure_appearance
 from vision_node_describer.describers.metadata.colors import dominant_colors
 
 
@@ -95,7 +95,7 @@ def test_shades_of_one_name_count_together() -> None:
 
 def test_invisible_pixels_have_no_color() -> None:
     picture = plain("#ff000000")
-    looks = look_at(picture)
+    looks = measure_appearance(picture)
     assert (looks.colors, looks.brightness, looks.contrast) == ([], None, None)
     assert looks.transparent_share == 1
 
@@ -103,7 +103,7 @@ def test_invisible_pixels_have_no_color() -> None:
 def test_invisible_pixels_do_not_bleed_when_averaged() -> None:
     picture = Image.new("RGBA", (1000, 1000), (0, 255, 0, 0))
     picture.paste((255, 0, 0, 255), (0, 0, 495, 1000))
-    looks = look_at(shrink(picture))
+    looks = measure_appearance(shrink(picture))
     assert [(color.name, color.hex) for color in looks.colors] == [("red", "#ff0000")]
 
 
@@ -129,7 +129,7 @@ LIGHT = [
 
 @pytest.mark.parametrize(("picture", "brightness", "contrast"), LIGHT, ids=range(len(LIGHT)))
 def test_brightness_and_contrast(picture: Image.Image, brightness: float, contrast: float) -> None:
-    looks = look_at(picture)
+    looks = measure_appearance(picture)
     assert (looks.brightness, looks.contrast) == (brightness, contrast)
 
 
