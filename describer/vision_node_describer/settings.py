@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Self
 
-from .describers.imaging.picture import DEFAULT_MAX_PIXELS
+from .describers.imaging.limits import DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)

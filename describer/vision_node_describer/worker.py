@@ -16,7 +16,7 @@ from vision_node_contract.models.imagejob import ImageJob
 from .attempt import AttemptRunner
 from .describers import load_or_explain
 from .describers.fallback import load_fallback
-from .describers.imaging.picture import limit_pixels
+from .describers.imaging.limits import limit_pixels
 from .hang_watchdog import HangWatchdog
 from .lease import keep_lease, withdraw_lease
 from .running_attempt import Assignment, RunningAttempt

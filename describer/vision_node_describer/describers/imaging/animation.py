@@ -108,6 +108,7 @@ def _webp_delays(image: bytes) -> Iterator[float]:
         name, length = struct.unpack_from("<4sL", image, at)
         if at + 8 + length > len(image):
             raise _TruncatedError
+
         if name == b"ANMF":
             yield int.from_bytes(image[at + 20 : at + 23], "little") / 1000
         at += 8 + length + length % 2
@@ -133,6 +134,7 @@ def _avif(image: bytes) -> Animation:
     media = _box(_box(_box(memoryview(image), b"moov"), b"trak"), b"mdia")
     header = _box(media, b"mdhd")
     sizes = _box(_box(_box(media, b"minf"), b"stbl"), b"stsz")
+
     frames = int.from_bytes(sizes[8:12], "big")
     if frames <= 1 or len(header) < _MDHD_BYTES:
         return STILL
@@ -151,6 +153,7 @@ def _box(boxes: memoryview, name: bytes) -> memoryview:
             return boxes[at + 8 : at + length] if length else boxes[at + 8 :]
         if length < _BOX_HEADER_BYTES:  # the last, a 64-bit or an invalid box: no `moov` follows
             break
+
         at += length
 
     return boxes[:0]

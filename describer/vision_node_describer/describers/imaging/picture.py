@@ -23,29 +23,16 @@ from PIL import (
 )
 from vision_node_contract.images.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, Format
 from vision_node_contract.images.header import Header, damaged, read_header
-from vision_node_contract.images.jpeg import read_jpeg_header
 from vision_node_contract.images.tiff import count_pages
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ..metadata.exif import Exif, read_exif
 from .animation import Animation, BrokenFileError, count_frames
 from .frames import find_visible_frame
+from .limits import check_avif_size, check_scans, check_size, too_large
 from .pixels import shrink
 from .png_chunks import strip_ancillary_chunks
 from .truncation import IntactPart, decode_intact_rows, ends_early, fill_missing_bytes, intact_part
-
-DEFAULT_MAX_PIXELS = 100_000_000
-"""Maximum pixels of an image: the largest cameras on sale make 100 megapixels. Decoding takes four
-bytes of memory per pixel, but nine for AVIF and sixteen for WebP, whose decoders keep copies
-(measured: 430, 890 and 1,570 MB)."""
-
-MAX_SIDE = 100_000
-"""Maximum width and height in pixels. JPEG, WebP and GIF allow 65,535; a longer strip would show
-nothing when reduced."""
-
-_AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
-"""Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT),
-which Pillow can't change. Other formats allow less, or their decoders have no such limit."""
 
 _BYTES_PER_PIXEL = {
     "JPEG": 4,
@@ -67,11 +54,6 @@ _ANIMATION_BYTES_PER_PIXEL = {"PNG": 10, "GIF": 14}
 _FILE_COPIES = 2
 """Copies of the file in memory: a PNG without its ancillary chunks, or a file with filled bytes."""
 
-MAX_SCANS = 200
-"""Maximum scans of a progressive JPEG. Encoders write about ten. Each scan, even one of a few
-bytes, costs a pass over the whole picture, so a small file with many scans would block a worker
-for hours."""
-
 _DRAFT_SIDE = 64
 """Minimum pixels of the shorter side when a JPEG is decoded at 1/2, 1/4 or 1/8 of its size."""
 
@@ -79,18 +61,6 @@ _TIFF_BITS = 258
 """The tag BitsPerSample (TIFF 6.0, section 8)."""
 
 
-def limit_pixels(most: int) -> None:
-    """Set the maximum pixels (width × height) of an image for the whole process.
-
-    This sets Pillow's own limit, so that there is only one. Above the limit Pillow warns, which the
-    filter below turns into an error; above twice the limit Pillow raises an error itself.
-    """
-    Image.MAX_IMAGE_PIXELS = most
-
-
-# Set once, here: Pillow's settings are process-wide, and catching warnings is not thread-safe.
-limit_pixels(DEFAULT_MAX_PIXELS)
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # Warnings about odd EXIF: nothing to act on, and Python would remember each different text.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # One thread per picture: a worker describes several at once and has a CPU limit. The default is as
@@ -217,13 +187,13 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
 
     header = read_header(image)
     kind = header.kind
-    _check_size(header.width, header.height)
+    check_size(header.width, header.height)
     if kind is AVIF:
-        _check_avif(header.width, header.height)
+        check_avif_size(header.width, header.height)
 
     with _translated_errors(kind), ExitStack() as stack:
         if kind is JPEG:
-            _check_scans(image)
+            check_scans(image)
 
         data = _repair_for_pillow(image, header)
         animation = count_frames(data, kind)
@@ -235,7 +205,7 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
 
         file = stack.enter_context(_open(data, kind))
         mode, size, exif, frame = file.mode, file.size, _exif(image, file, kind), 0
-        _check_size(*size)
+        check_size(*size)
 
         if animation.frames > 1:
             found = find_visible_frame(file, animation.frames)
@@ -285,7 +255,7 @@ def _translated_errors(kind: Format) -> Iterator[None]:
     except (MemoryError, DescribeError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(f"the {kind.name} file declares too many pixels") from error
+        raise too_large(f"the {kind.name} file declares too many pixels") from error
     except BrokenFileError as error:
         raise damaged(kind, str(error)) from error
     except Exception as error:
@@ -297,60 +267,6 @@ def _summarize(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "its header is invalid"
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _too_large(what: str) -> DescribeError:
-    limit = f"at most {_format_pixels(_max_pixels())} are read"
-    return DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {limit}: submit a smaller version")
-
-
-def _max_pixels() -> int:
-    return Image.MAX_IMAGE_PIXELS or DEFAULT_MAX_PIXELS
-
-
-def _format_pixels(pixels: int) -> str:
-    """Return a number of pixels as text, in megapixels if that is exact."""
-    return (
-        f"{pixels:,} pixels"
-        if pixels < 1_000_000 or pixels % 100_000
-        else f"{pixels / 1e6:g} megapixels"
-    )
-
-
-def _check_size(width: int, height: int) -> None:
-    if not width * height:
-        raise BrokenFileError("its width or height is zero")
-
-    if width * height > _max_pixels():
-        raise _too_large(f"the image has {width}x{height} pixels")
-
-    if max(width, height) > MAX_SIDE:
-        what = f"the image has {width}x{height} pixels, and a side may have {MAX_SIDE}"
-        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}: submit a part of it")
-
-
-def _check_avif(width: int, height: int) -> None:
-    if width * height <= _AVIF_MAX_PIXELS and max(width, height) <= _AVIF_MAX_SIDE:
-        return
-
-    most = f"{_AVIF_MAX_PIXELS:,} pixels, and {_AVIF_MAX_SIDE:,} on a side"
-    what = f"the image has {width}x{height} pixels; the limit for AVIF is {most}"
-    advice = "save it in another format, or submit a smaller version"
-    raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {advice}")
-
-
-def _check_scans(image: bytes) -> None:
-    # Searching for FF DA is nearly exact: in entropy-coded data only 00 or a restart marker follows
-    # FF. After the picture's end there may be a video.
-    start = read_jpeg_header(image).scan_at or 0
-    end = image.find(b"\xff\xd9", start)
-    scans = image.count(b"\xff\xda", start, end if end >= 0 else len(image))
-
-    if scans > MAX_SCANS:
-        what = f"the JPEG file has {scans} scans, more than {MAX_SCANS}"
-        raise DescribeError(
-            Reason.IMAGE_TOO_LARGE, f"{what}; save it again with fewer and submit that"
-        )
 
 
 def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:

@@ -113,6 +113,7 @@ def _value_range(picture: Image.Image) -> tuple[float, float]:
     """
     size = (min(picture.width, _SAMPLE_SIDE), min(picture.height, _SAMPLE_SIDE))
     sample = picture.resize(size, Image.Resampling.NEAREST)
+
     numbers = (float(value) for value in sample.get_flattened_data())  # type: ignore[arg-type]
     values = sorted(value for value in numbers if math.isfinite(value) and abs(value) < _NO_VALUE)
     if not values:

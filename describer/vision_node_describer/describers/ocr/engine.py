@@ -134,6 +134,7 @@ class Engine:
             self._reader.cfg[part] = OmegaConf.create(settings, flags={"allow_objects": True})
 
         self._lock = Lock()
+
         empty = Image.new("RGB", (64, 48))
         self._reader(empty, use_det=True)
         # Warm up the recognition, too: detection finds no line in an empty picture.
