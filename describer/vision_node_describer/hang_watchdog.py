@@ -1,4 +1,4 @@
-"""Detects that the worker is hung: its threads are stuck, so that nothing ends any more."""
+"""Detects that the worker is hung: its threads are stuck, so that no attempt ends."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ class _Watch:
 
 
 class HangWatchdog:
-    """Calls `on_hang` when a released attempt goes on and nothing else ends in time.
+    """Calls `on_hang` when a released attempt continues and no other attempt ends in time.
 
     The operator cannot see this: when a short timeout of an ImageJob is missed, its user may just
     be impatient. So the worker waits for as long as the Describer allows, or the ImageJob if that

@@ -123,7 +123,7 @@ class Worker:
                 attempt.released = True
 
         self._committed = {done for done in self._committed if done.name not in names}
-        self._update_events()
+        self._signal_if_all_released()
 
     def _on_ended(self, attempt: RunningAttempt) -> None:
         self._watchdog.ended(attempt)
@@ -131,12 +131,12 @@ class Worker:
         if not attempt.released:
             self._committed.add(attempt.assignment)
 
-        self._update_events()
+        self._signal_if_all_released()
 
     def _is_full(self) -> bool:
         return self._finishing or 0 < self._max_images <= self._started_total
 
-    def _update_events(self) -> None:
+    def _signal_if_all_released(self) -> None:
         if all(attempt.released for attempt in self._running.values()):
             self._all_released.set()
             if self._is_full():

@@ -257,4 +257,4 @@ async def test_ended_attempts_are_forgotten(worker: Worker, attempts: FakeAttemp
         end.set()
     await worker.finish()
     await asyncio.sleep(0)
-    assert worker._running == {}
+    assert (worker._running, worker._watchdog._watches) == ({}, {})

@@ -39,9 +39,10 @@ _TURNS = {
 def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
     """Return the picture upright."""
     turn = _TURNS.get(orientation)
-    return (
-        picture if turn is None else picture.transpose(turn)
-    )  # FLIP_LEFT_RIGHT is 0, hence "is None"
+    if turn is None:  # not "if not turn": FLIP_LEFT_RIGHT is 0
+        return picture
+
+    return picture.transpose(turn)
 
 
 def shrink(picture: Image.Image) -> Image.Image:

@@ -22,7 +22,7 @@ _SIZES = {_ASCII: 1, _SHORT: 2, _LONG: 4}  # bytes per value; no wanted tag has 
 _INLINE_BYTES = 4
 
 _MAX_ENTRIES = 512
-"""Maximum entries read of a directory: cameras write dozens; a hostile file may claim 65,535."""
+"""Maximum entries read of a directory: cameras write dozens; a malicious file may claim 65,535."""
 
 _MAX_CHARACTERS = 60
 """Maximum length of a camera's name: the longest real ones have about 40 characters; a longer one

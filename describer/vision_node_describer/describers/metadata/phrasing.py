@@ -58,7 +58,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Dimensions", f"{facts.width}x{facts.height} pixels"
     yield "Format", picture.kind.name
     if picture.intact:
-        yield TRUNCATED_LABEL, truncation(picture.intact)
+        yield TRUNCATED_LABEL, truncation_sentence(picture.intact)
 
     yield "Color mode", _color_mode(facts)
     yield "Orientation", _orientation(facts)
@@ -109,11 +109,11 @@ def _animation(animation: Animation, frame: int) -> str:
     return f"{animation.frames}{_or_more(animation.frames, MAX_FRAMES)} frames{seconds}{described}"
 
 
-def _or_more(number: int, most: int) -> str:
-    return " or more" if number >= most else ""
+def _or_more(number: int, limit: int) -> str:
+    return " or more" if number >= limit else ""
 
 
-def truncation(intact: IntactPart) -> str:
+def truncation_sentence(intact: IntactPart) -> str:
     """Return the sentence about a file that ends too early."""
     share = intact.bottom - intact.top
     what = (
