@@ -13,7 +13,7 @@ from pictures import animation, encoded, halves, noise
 from PIL import Image, ImageDraw
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
-from vision_node_describer.describers.fallback import instead_of, may_stand_in
+from vision_node_describer.describers.fallback import fallback_applies, mark_as_fallback
 from vision_node_describer.describers.imaging.picture import decoding_bytes
 from vision_node_describer.describers.remote.answers.normalize import read_answer
 from vision_node_describer.describers.remote.rate_limit_gate import DEFAULT_HOLD_SECONDS, Gate
@@ -370,14 +370,15 @@ def test_when_another_describer_stands_in(
 ) -> None:
     options = Options.model_validate({"fallback": wish})
     assert (
-        may_stand_in(DescribeError(reason, ""), options, attempt=attempt, max_attempts=3)
+        fallback_applies(DescribeError(reason, ""), options, attempt=attempt, max_attempts=3)
         is expected
     )
 
 
 def test_the_stand_in_says_so() -> None:
     error = DescribeError(Reason.RATE_LIMITED, "")
-    found = instead_of("openai", error, Description(description="d", alt="a", caption="c"))
+    description = Description(description="d", alt="a", caption="c")
+    found = mark_as_fallback(description, instead_of="openai", error=error)
     assert found.model_dump(by_alias=True)["fallback"] == {
         "from": "openai",
         "reason": "RateLimited",

@@ -1,4 +1,4 @@
-"""Colours, light, kind: what the pixels of known pictures come out as."""
+"""Colors, brightness, contrast and kind of known pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from PIL import Image
 from vision_node_contract.models.description import Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.imaging.pixels import shrink
-from vision_node_describer.describers.metadata.appearance import look_at
+from vision_node_describer.describers.metadata.appearance import measure_appearance
 from vision_node_describer.describers.metadata.colors import dominant_colors
 
 
@@ -62,7 +62,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("color", "name"), NAMES)
-def test_colors_have_everyday_names(color: str, name: str) -> None:
+def test_colors_have_their_usual_names(color: str, name: str) -> None:
     (found,) = dominant_colors(plain(color))
     assert (found.name, found.hex, found.share) == (name, color, 100)
 
@@ -75,40 +75,40 @@ def stripes(*colors: tuple[str, int]) -> Image.Image:
     return picture
 
 
-def test_colors_come_by_falling_share_and_small_ones_not_at_all() -> None:
+def test_colors_are_sorted_by_share_without_small_ones() -> None:
     picture = stripes(("red", 30), ("blue", 50), ("black", 3), ("yellow", 2), ("orange", 15))
     found = [(color.name, color.share) for color in dominant_colors(picture)]
     assert found == [("blue", 50), ("red", 30), ("orange", 15), ("black", 3)]
 
 
-def test_at_most_five_colors() -> None:
+def test_at_most_five_colors_are_returned() -> None:
     picture = stripes(
         *((color, 12) for color in ("red", "blue", "black", "yellow", "teal", "pink"))
     )
     assert len(dominant_colors(picture)) == 5
 
 
-def test_shades_of_one_name_count_together() -> None:
-    (grey,) = dominant_colors(stripes(("#808080", 50), ("#909090", 50)))
-    assert (grey.name, grey.hex, grey.share) == ("grey", "#888888", 100)
+def test_shades_with_the_same_name_are_one_color() -> None:
+    (gray,) = dominant_colors(stripes(("#808080", 50), ("#909090", 50)))
+    assert (gray.name, gray.hex, gray.share) == ("grey", "#888888", 100)
 
 
 def test_invisible_pixels_have_no_color() -> None:
     picture = plain("#ff000000")
-    looks = look_at(picture)
-    assert (looks.colors, looks.brightness, looks.contrast) == ([], None, None)
-    assert looks.transparent_share == 1
+    appearance = measure_appearance(picture)
+    assert (appearance.colors, appearance.brightness, appearance.contrast) == ([], None, None)
+    assert appearance.transparent_share == 1
 
 
-def test_invisible_pixels_do_not_bleed_when_averaged() -> None:
+def test_invisible_pixels_do_not_affect_averages() -> None:
     picture = Image.new("RGBA", (1000, 1000), (0, 255, 0, 0))
     picture.paste((255, 0, 0, 255), (0, 0, 495, 1000))
-    looks = look_at(shrink(picture))
-    assert [(color.name, color.hex) for color in looks.colors] == [("red", "#ff0000")]
+    appearance = measure_appearance(shrink(picture))
+    assert [(color.name, color.hex) for color in appearance.colors] == [("red", "#ff0000")]
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("GIF", "P")])
-def test_large_pictures_with_transparency(kind: str, mode: str) -> None:
+def test_transparency_of_large_pictures_is_measured(kind: str, mode: str) -> None:
     picture = Image.new("RGBA", (1920, 1080), (0, 0, 255, 255))
     picture.paste((0, 0, 0, 0), (0, 0, 960, 1080))
     if kind == "PNG" and mode == "P":
@@ -118,7 +118,7 @@ def test_large_pictures_with_transparency(kind: str, mode: str) -> None:
     assert facts["colors"] == [{"name": "blue", "hex": "#0000ff", "share": 100}]
 
 
-LIGHT = [
+BRIGHTNESS_AND_CONTRAST = [
     (plain("black"), 0.0, 0.0),
     (plain("white"), 1.0, 0.0),
     (plain("#808080"), 0.5, 0.0),
@@ -127,10 +127,16 @@ LIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("picture", "brightness", "contrast"), LIGHT, ids=range(len(LIGHT)))
-def test_brightness_and_contrast(picture: Image.Image, brightness: float, contrast: float) -> None:
-    looks = look_at(picture)
-    assert (looks.brightness, looks.contrast) == (brightness, contrast)
+@pytest.mark.parametrize(
+    ("picture", "brightness", "contrast"),
+    BRIGHTNESS_AND_CONTRAST,
+    ids=range(len(BRIGHTNESS_AND_CONTRAST)),
+)
+def test_brightness_and_contrast_are_measured(
+    picture: Image.Image, brightness: float, contrast: float
+) -> None:
+    appearance = measure_appearance(picture)
+    assert (appearance.brightness, appearance.contrast) == (brightness, contrast)
 
 
 AS_STORED: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -151,7 +157,7 @@ def kind_of(picture: Image.Image, stored: str, quality: int | None) -> object:
 @pytest.mark.parametrize("quality", [None, 85, 50])
 @pytest.mark.parametrize("stored", AS_STORED)
 @pytest.mark.parametrize("path", PHOTOGRAPHS, ids=lambda path: path.stem)
-def test_photographs(path: Path, stored: str, quality: int | None) -> None:
+def test_photograph_is_recognized(path: Path, stored: str, quality: int | None) -> None:
     with Image.open(path) as picture:
         assert kind_of(picture, stored, quality) == "photograph"
 
@@ -170,11 +176,11 @@ GRAPHICS = {
 @pytest.mark.parametrize("quality", [None, 90, 75, 50])
 @pytest.mark.parametrize("stored", AS_STORED)
 @pytest.mark.parametrize("name", GRAPHICS)
-def test_graphics(name: str, stored: str, quality: int | None) -> None:
+def test_graphic_is_recognized(name: str, stored: str, quality: int | None) -> None:
     assert kind_of(GRAPHICS[name], stored, quality) == "graphic"
 
 
-def test_a_color_photograph_cut_out_on_white_is_still_one() -> None:
+def test_color_photograph_cut_out_on_white_is_recognized() -> None:
     path = next(path for path in PHOTOGRAPHS if path.stem == "chelsea")
     page = Image.new("RGB", (650, 450), "white")
     with Image.open(path) as picture:
