@@ -4,7 +4,7 @@ from typing import Any
 
 from vision_node_api.services.health import DependencyChecks, Health
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.watch.follower import Following
+from vision_node_api.watch.follower import WatchFollower
 
 PATHS = ("/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs", "/api/describers")
 
@@ -29,7 +29,7 @@ def health_of(
     storage, kubernetes = storage or Dependency(), kubernetes or Dependency()
     checks = DependencyChecks(jobs.storage, storage.check, kubernetes.check)
     nothing: Any = None
-    watches = tuple(Following(nothing, path, nothing) for path in PATHS)
+    watches = tuple(WatchFollower(nothing, path, nothing) for path in PATHS)
     for watch in watches:
         watch.listed = True
     return Health(checks, watches)

@@ -10,12 +10,12 @@ from api_health import health_of
 from api_server import serving
 from fastapi import FastAPI
 from starlette.types import ASGIApp
-from vision_node_api.app import assemble, attach
+from vision_node_api.app import attach_services, build_app
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.watch.describer_cache import Describers
-from vision_node_api.watch.imagejob_cache import JobCache
+from vision_node_api.watch.describer_cache import DescriberCache
+from vision_node_api.watch.imagejob_cache import ImageJobCache
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
 from vision_node_contract.clients.kube import WatchEvent
 
 
@@ -31,7 +31,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def jobs(bucket: FakeBucket, cluster: Cluster) -> Jobs:
-    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), bucket, SETTINGS)
+    parts: Any = (cluster, ImageJobCache(cluster), DescriberCache(cluster, "ns"), bucket, SETTINGS)
     jobs = Jobs(*parts)
     jobs.describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
     return jobs
@@ -39,15 +39,15 @@ def jobs(bucket: FakeBucket, cluster: Cluster) -> Jobs:
 
 @pytest.fixture
 def app(jobs: Jobs) -> FastAPI:
-    app = assemble()
-    attach(app, jobs, health_of(jobs), {})
+    app = build_app()
+    attach_services(app, jobs, health_of(jobs), {})
     return app
 
 
 @pytest.fixture
 def served(app: FastAPI) -> ASGIApp:
     """The application as the API's process serves it where nothing is configured."""
-    return put_in_front(app, HttpSettings(), app.state.metrics)
+    return add_middleware(app, HttpSettings(), app.state.metrics)
 
 
 @pytest.fixture

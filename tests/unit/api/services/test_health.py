@@ -13,7 +13,7 @@ from vision_node_api.services import health as module
 from vision_node_api.services.health import Health
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.storage_health import WRITE_REFUSAL_SECONDS, StorageHealth
-from vision_node_api.watch.follower import Following, HeardKube
+from vision_node_api.watch.follower import MonitoredKube, WatchFollower
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.kube import Kube, Selectors, UnavailableError, WatchEvent
 from vision_node_contract.json_types import Json
@@ -83,7 +83,7 @@ async def test_it_says_why_it_is_not_ready(
     health.watches[0].listed = False
     problem = (await client.get("/readyz")).json()
     assert problem["kubernetes"] == "KubernetesUnavailable"
-    assert "the API server does not answer well (NoAnswer)" in problem["detail"]
+    assert "The API server did not respond properly (NoAnswer)." in problem["detail"]
     assert "10.0.0.1" not in str(problem)
 
 
@@ -134,7 +134,7 @@ async def test_who_does_not_answer_a_check_is_away(
     await app.state.health.checks.check_once()
     told = (await client.get("/readyz")).json()
     assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageUnavailable")
-    assert told["details"]["storage"] == "storage has not answered within 0.01 s"
+    assert told["details"]["storage"] == "Storage did not respond within 0.01 s."
 
 
 async def test_checks_go_on_for_as_long_as_the_application(
@@ -155,7 +155,7 @@ async def test_checks_that_ended_by_a_bug_are_told_by_the_liveness_probe(
         await until(lambda: not is_alive(health))
         answer = await client.get("/healthz")
     assert (answer.status_code, answer.json()["reason"]) == (500, "WatchStopped")
-    assert "no longer checked" in answer.json()["detail"]
+    assert "checks of storage and Kubernetes have stopped" in answer.json()["detail"]
 
 
 async def test_an_outage_is_logged_once(
@@ -184,15 +184,15 @@ async def test_everything_is_listed_only_after_the_last_page() -> None:
     pages = Pages()
     server: Any = pages
     seen: list[str] = []
-    following = Following(server, "/api/describers", lambda event: seen.append(event.type))
+    follower = WatchFollower(server, "/api/describers", lambda event: seen.append(event.type))
 
-    with following.running():
+    with follower.running():
         await until(lambda: bool(seen))
-        assert not following.listed
+        assert not follower.listed
         pages.proceed.set()
-        await until(lambda: following.listed)
+        await until(lambda: follower.listed)
 
-    assert following.resource == "describers"
+    assert follower.resource == "describers"
 
 
 async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
@@ -206,10 +206,10 @@ async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
 
     monkeypatch.setattr(Kube, "watch", watch)
     nothing: Any = None
-    kube = HeardKube(nothing)
+    kube = MonitoredKube(nothing)
     assert [event["type"] async for event in kube.watch("/a", "1")] == ["BOOKMARK"]
     assert [event async for event in kube.watch("/b", "2")] == []
-    assert kube.heard.keys() == {"/a", "/b"}
+    assert kube.last_activity.keys() == {"/a", "/b"}
 
 
 DENIED = StoreUnavailableError("m", Reason.STORAGE_DENIED)
@@ -247,7 +247,7 @@ def test_how_storage_fares(case: str) -> None:
 
 def act(health: StorageHealth, what: str, error: Exception | None) -> None:
     try:
-        with health.observing(writing=what == "write"):
+        with health.recording(writing=what == "write"):
             if error:
                 raise error
     except (StoreUnavailableError, ObjectNotFoundError):

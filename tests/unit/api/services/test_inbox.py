@@ -17,17 +17,17 @@ from api_server import Connection, ask, post
 from fakes.s3 import S3, Conditions
 from fastapi import FastAPI
 from form_bytes import FORM_TYPE, file, form, text
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services import inbox as module
 from vision_node_api.services.inbox_cursor import write_cursor
 from vision_node_api.services.inbox_name import (
     MAX_KEY_BYTES,
     MAX_NAME_BYTES,
     MAX_PART_BYTES,
-    is_name,
+    is_inbox_name,
 )
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
 from vision_node_contract.clients.bucket import Bucket
 from vision_node_contract.clients.kube import WatchEvent
 
@@ -336,7 +336,7 @@ class TestNames:
         assert list(s3.objects) == ["inbox/holiday/a.png"]
 
     async def test_no_segment_climbs_out_of_the_root_path(self, app: FastAPI) -> None:
-        served = put_in_front(app, HttpSettings(root_path="/apps/vision"), app.state.metrics)
+        served = add_middleware(app, HttpSettings(root_path="/apps/vision"), app.state.metrics)
         transport = httpx.ASGITransport(served)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             for path in ("/inbox/a.png", "/apps/vision/inbox/a.png"):
@@ -352,7 +352,7 @@ class TestNames:
         key = f"inbox/{name}"
         allowed = bool(re.search(rule["pattern"], key)) and len(key) <= rule["maxLength"]
         allowed = allowed and not (".." in key or "//" in key or key.endswith(("/", "\n")))
-        assert is_name(name) <= allowed
+        assert is_inbox_name(name) <= allowed
         assert rule["maxLength"] == MAX_KEY_BYTES == MAX_NAME_BYTES + len("inbox/")
 
 
@@ -612,7 +612,7 @@ async def test_a_bucket_that_falls_silent(
         await asyncio.Event().wait()
 
     s3.before_put = hang
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(module, "RESPONSE_SECONDS", 0.2)
     assert told(await put(web, "a.png", PNG)) == (503, "StorageUnavailable")
 
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from api_fakes import LIMIT, SETTINGS
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.uploads.form import largest_upload_bytes
-from vision_node_api.uploads.form_part import OPTION_NAMES
+from vision_node_api.uploads.submit_options import OPTION_NAMES
+from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_contract.images.formats import SUPPORTED
 
 OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}

@@ -9,10 +9,10 @@ from api_fakes import Cluster, FakeBucket, picture
 from api_health import PATHS, Dependency, health_of
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
-from vision_node_api.app import assemble, attach
+from vision_node_api.app import attach_services, build_app
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
@@ -98,7 +98,7 @@ async def test_requests_are_counted_by_route_and_never_by_address(
 async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
-    served = put_in_front(app, HttpSettings(root_path="/vision"), app.state.metrics)
+    served = add_middleware(app, HttpSettings(root_path="/vision"), app.state.metrics)
     transport = httpx.ASGITransport(served)
 
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -113,8 +113,8 @@ async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> Non
 async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
     storage, kubernetes = Dependency(), Dependency()
     health = health_of(jobs, storage, kubernetes)
-    app = assemble()
-    attach(app, jobs, health, {})
+    app = build_app()
+    attach_services(app, jobs, health, {})
     transport = httpx.ASGITransport(app)
 
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -134,9 +134,9 @@ async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
 
 
 async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
-    app = assemble()
+    app = build_app()
     heard = {PATHS[0]: time.monotonic() - 100}
-    attach(app, jobs, health_of(jobs), heard)
+    attach_services(app, jobs, health_of(jobs), heard)
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
     transport = httpx.ASGITransport(app)
 
@@ -156,7 +156,7 @@ async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
 async def test_two_applications_count_apart(app: FastAPI, client: httpx.AsyncClient) -> None:
     await client.get("/nothing")
     assert requests(await scrape(client), "GET", "other", "404") == 1
-    assert b"http_request_duration_seconds_count" not in assemble().state.metrics.text()
+    assert b"http_request_duration_seconds_count" not in build_app().state.metrics.text()
 
 
 async def test_no_job_and_no_secret_is_told(

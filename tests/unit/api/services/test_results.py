@@ -151,7 +151,7 @@ async def test_no_more_is_read_than_the_worker_stored(
             asked.append(most)
             return STORED
 
-    object.__setattr__(jobs, "store", Asked())
+    object.__setattr__(jobs, "bucket", Asked())
     result = {
         "describer": "metadata",
         "summary": "s",

@@ -201,9 +201,9 @@ async def test_the_image_is_found(
     assert job.spec.image.file_name == file_name
 
 
-UNCLEAR = "send one image in each request"
+UNCLEAR = "Send one image in each request"
 REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
-    "nothing at all": (form(), 400, "MissingImage", ("the form is empty",)),
+    "nothing at all": (form(), 400, "MissingImage", ("The form is empty",)),
     "only options": (
         form(text("prompt", "cat?")),
         400,
@@ -312,13 +312,13 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         form(text("prompt", "x" * (SNIFF_BYTES + 1)), file("file", PNG)),
         422,
         "OptionsInvalid",
-        (f"prompt: more than {SNIFF_BYTES} bytes",),
+        (f"The form field prompt has more than {SNIFF_BYTES} bytes",),
     ),
     "an option from a file that is too long": (
         form(file("prompt", b"x" * (SNIFF_BYTES + 1)), file("file", PNG)),
         422,
         "OptionsInvalid",
-        (f"prompt: more than {SNIFF_BYTES} bytes",),
+        (f"The form field prompt has more than {SNIFF_BYTES} bytes",),
     ),
     "base64 text that breaks off into something else": (
         form(text("file", base64.b64encode(picture(noise=20_000)) + b"!")),
@@ -340,7 +340,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "BadRequest",
         ("boundary",),
     ),
-    "nothing": (b"", 400, "BadRequest", ("the body is empty",)),
+    "nothing": (b"", 400, "BadRequest", ("Its body is empty",)),
     "a header without a name": (form(part(": 1", PNG)), 400, "BadRequest", ("can't be read",)),
     "a header that is too long": (
         form(file("file", PNG, "x" * 5000)),

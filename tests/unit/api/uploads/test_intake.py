@@ -10,7 +10,7 @@ import httpx
 import pytest
 from api_fakes import LIMIT, SETTINGS, Cluster, FakeBucket, picture
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.uploads.submit_options import form_schema
+from vision_node_api.uploads.openapi import form_schema
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
     KubeError,
@@ -69,12 +69,12 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
     "psd": (b"8BPS" + bytes(40), 415, "UnsupportedFormat", "Photoshop"),
     "too many bytes": (b"x" * (LIMIT + 1), 413, "ImageTooLarge", f"{LIMIT} bytes"),
     "far too many bytes": (b"x" * (LIMIT * 10), 413, "ImageTooLarge", f"{LIMIT} bytes"),
-    "a bomb": (bomb(60_000), 413, "ImageTooLarge", "60000x60000 are 3600000000 pixels"),
+    "a bomb": (bomb(60_000), 413, "ImageTooLarge", "60000x60000 = 3600000000 pixels"),
     "too many pixels": (
         picture(size=(1001, 1000), mode="1"),
         413,
         "ImageTooLarge",
-        "1001x1000 are 1001000 pixels; the limit is 1000000",
+        "1001x1000 = 1001000 pixels and exceeds the limit of 1000000",
     ),
 }
 
@@ -190,7 +190,7 @@ async def test_an_unknown_describer(
 ) -> None:
     answer = await client.post("/submit", files={"image": PNG}, data={"describer": name})
     assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
-    assert "there are: metadata" in answer.json()["detail"]
+    assert "Available describers: metadata" in answer.json()["detail"]
     assert bucket.objects == {}
 
 

@@ -11,8 +11,9 @@ from form_bytes import FORM_TYPE, file, form
 from starlette.requests import Request
 from starlette.types import Message
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.uploads.form import Upload, largest_upload_bytes, read_upload
+from vision_node_api.uploads.form import Upload, read_upload
 from vision_node_api.uploads.minimum_rate import GRACE_SECONDS, MinimumRate, longest_upload_seconds
+from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits
 from vision_node_api.web.problems import Problem
 

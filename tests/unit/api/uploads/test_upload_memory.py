@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits, UploadPlace
+from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits, UploadSlot
 from vision_node_api.uploads.upload_memory import UploadMemory
 from vision_node_api.web.problems import Problem
 
@@ -71,7 +71,7 @@ def limiter(memory: int = SHARED + RESERVE, at_once: int = 100, wait: float = 60
     return UploadLimiter(UploadLimits(memory, RESERVE, 1, at_once=at_once, wait_seconds=wait))
 
 
-async def started(place: UploadPlace, size: int, ahead: int = 0) -> "asyncio.Task[None]":
+async def started(place: UploadSlot, size: int, ahead: int = 0) -> "asyncio.Task[None]":
     """Begin to ask for memory."""
     task = asyncio.create_task(place.hold(size, ahead))
     await asyncio.sleep(0)

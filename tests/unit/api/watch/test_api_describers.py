@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 import pytest
-from vision_node_api.watch.describer_cache import Describers
+from vision_node_api.watch.describer_cache import DescriberCache
 from vision_node_contract.clients.kube import Kube, WatchEvent
 
 READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -22,9 +22,9 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
 def test_who_waits_is_told_why_nothing_is_described(
     status: str, reason: str, told: str | None
 ) -> None:
-    describers = Describers(cast("Kube", None), "ns")
+    describers = DescriberCache(cast("Kube", None), "ns")
     body: dict[str, Any] = {"metadata": {"name": "gpt"}, "spec": {"provider": "openai"}}
     body["status"] = {"conditions": [{**READY, "status": status, "reason": reason}]}
     describers.observe(WatchEvent("ADDED", [body], "1"))
-    found = describers.trouble("gpt")
+    found = describers.problem("gpt")
     assert (found.reason if found else None) == told

@@ -4,16 +4,16 @@ import httpx
 import pytest
 from api_fakes import LIMIT, picture
 from fastapi import FastAPI
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
 
 GALLERY, OTHER = "https://gallery.example.com", "https://other.example.com"
 
 
 def client_of(app: FastAPI, *origins: str) -> httpx.AsyncClient:
     """Return a client of the API as it is served with those origins in the values."""
-    served = put_in_front(app, HttpSettings(cors_origins=origins), app.state.metrics)
+    served = add_middleware(app, HttpSettings(cors_origins=origins), app.state.metrics)
     return httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api")
 
 

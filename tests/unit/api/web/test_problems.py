@@ -17,11 +17,12 @@ from form_bytes import FORM_TYPE, file, form, text
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from vision_node_api.middleware import stack
+from vision_node_api.middleware.internal_errors import InternalErrorMiddleware
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.web import http_protocol, middleware
+from vision_node_api.web import http_protocol
 from vision_node_api.web.http_protocol import MAX_HEAD_BYTES
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.internal_errors import InternalErrors
 from vision_node_api.web.problems import Problem
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
@@ -243,12 +244,12 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     add("/fail/gone", ClientDisconnect())
     add("/fail/cancelled", asyncio.CancelledError())
     ours = app.user_middleware.pop(0)
-    assert ours.cls is InternalErrors, "added last, so it is around everything else"
+    assert ours.cls is InternalErrorMiddleware, "added last, so it is around everything else"
     app.add_middleware(FailingMiddleware)
     app.user_middleware.insert(0, ours)
-    monkeypatch.setattr(middleware, "HeadAndOptions", FailingLayer)
+    monkeypatch.setattr(stack, "HeadAndOptionsMiddleware", FailingLayer)
 
-    return middleware.put_in_front(app, HttpSettings(), app.state.metrics)
+    return stack.add_middleware(app, HttpSettings(), app.state.metrics)
 
 
 class FailingLayer(FailingMiddleware):

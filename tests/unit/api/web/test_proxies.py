@@ -11,13 +11,14 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from vision_node_api.middleware.proxy_headers import ProxyHeadersMiddleware
+from vision_node_api.middleware.redirects import relative_location
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.forwarded import read_forwarded, read_prefix
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
-from vision_node_api.web.proxies import ProxyHeaders, TrustedProxies, parse_address
-from vision_node_api.web.redirects import path_only
-from vision_node_api.web.root_path import parse_root_path, put_below, route_path
+from vision_node_api.web.proxies import TrustedProxies, parse_address
+from vision_node_api.web.root_path import parse_root_path, route_path, with_root_path
 from vision_node_contract.clients.kube import WatchEvent
 
 PROXY, STRANGER = "10.1.2.3", "192.0.2.9"
@@ -40,7 +41,7 @@ async def seen(
     headers: Any, peer: str = PROXY, path: str = "/status/x", root_path: str = ""
 ) -> Any:
     """Return what the application is told of a request that arrives with those headers from there."""
-    app = ProxyHeaders(tell, TRUSTED, root_path)
+    app = ProxyHeadersMiddleware(tell, TRUSTED, root_path)
     transport = httpx.ASGITransport(app, client=(peer, 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://api:8000") as client:
         return (await client.get(path, headers=headers)).json()
@@ -183,7 +184,7 @@ async def test_a_peer_without_an_address_is_not_trusted() -> None:
         passed.append(scope)
 
     nothing: Any = None
-    await ProxyHeaders(take, TRUSTED, "")({**scope, "path": "/"}, nothing, nothing)
+    await ProxyHeadersMiddleware(take, TRUSTED, "")({**scope, "path": "/"}, nothing, nothing)
     assert "scheme" not in passed[0]
 
 
@@ -253,7 +254,7 @@ def test_a_root_path_that_is_none_is_refused_at_the_start(text: str) -> None:
 def test_the_path_is_below_the_root_path_whether_or_not_it_was_removed(
     path: str, root_path: str, full: str
 ) -> None:
-    scope = put_below({"path": path, "raw_path": path.encode()}, root_path)
+    scope = with_root_path({"path": path, "raw_path": path.encode()}, root_path)
     assert (scope["path"], scope["raw_path"]) == (full, full.encode())
     assert route_path(scope) == full.removeprefix(root_path)
 
@@ -273,7 +274,7 @@ def test_the_path_is_below_the_root_path_whether_or_not_it_was_removed(
 )
 def test_a_redirect_names_no_host(location: str, sent: str) -> None:
     scope = {"type": "http", "path": "/ui/", "scheme": "http", "headers": [(b"host", b"api")]}
-    assert path_only(location, scope) == sent
+    assert relative_location(location, scope) == sent
 
 
 STRIPPED, KEPT, VALUE, HEADER = "prefix removed", "prefix kept", "by value", "by header"
@@ -309,7 +310,7 @@ def site(request: pytest.FixtureRequest, app: FastAPI) -> Site:
     root_path = "/apps/vision" if told == VALUE else ""
     trusted = TrustedProxies([] if told == VALUE else [PROXY])
     settings = HttpSettings(root_path=root_path, trusted_proxies=trusted)
-    site = Site(put_in_front(app, settings, app.state.metrics), path)
+    site = Site(add_middleware(app, settings, app.state.metrics), path)
 
     if told == HEADER:
         said = {"Proto": "https", "Host": "example.com", "For": STRANGER, "Prefix": "/apps/vision"}
@@ -388,7 +389,7 @@ async def test_the_page_names_its_parts_below_it(site: Site) -> None:
 
 
 async def test_probes_come_without_the_path(app: FastAPI) -> None:
-    served = put_in_front(app, HttpSettings(root_path="/vision"), app.state.metrics)
+    served = add_middleware(app, HttpSettings(root_path="/vision"), app.state.metrics)
     transport = httpx.ASGITransport(served)
     async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.9:8000") as client:
         for path in ("/healthz", "/readyz", "/metrics"):
@@ -397,7 +398,7 @@ async def test_probes_come_without_the_path(app: FastAPI) -> None:
 
 async def test_documents_of_one_path_do_not_name_another(app: FastAPI) -> None:
     trusted = TrustedProxies([PROXY])
-    site = Site(put_in_front(app, HttpSettings(trusted_proxies=trusted), app.state.metrics), KEPT)
+    site = Site(add_middleware(app, HttpSettings(trusted_proxies=trusted), app.state.metrics), KEPT)
     for prefix in ("/a", "/b"):
         headers = {"X-Forwarded-Prefix": prefix}
         document = (await site.client.get("/openapi.json", headers=headers)).json()
