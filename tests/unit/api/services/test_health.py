@@ -55,7 +55,9 @@ def is_alive(health: Health) -> bool:
     return True
 
 
-async def test_ready_and_all_is_well(client: httpx.AsyncClient, health: Health) -> None:
+async def test_ready_replica_with_healthy_dependencies(
+    client: httpx.AsyncClient, health: Health
+) -> None:
     await health.checks.check_once()
     answer = await client.get("/readyz")
     assert answer.status_code == 200
@@ -63,7 +65,7 @@ async def test_ready_and_all_is_well(client: httpx.AsyncClient, health: Health) 
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-async def test_before_the_first_list_of_each_kind_it_is_not_ready(
+async def test_replica_is_not_ready_before_each_kind_is_listed(
     client: httpx.AsyncClient, health: Health, missing: int
 ) -> None:
     await health.checks.check_once()
@@ -75,7 +77,7 @@ async def test_before_the_first_list_of_each_kind_it_is_not_ready(
     assert answer.headers["retry-after"] == "2"
 
 
-async def test_it_says_why_it_is_not_ready(
+async def test_unready_replica_names_the_cause(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
     kubernetes.fails = AWAY
@@ -87,7 +89,7 @@ async def test_it_says_why_it_is_not_ready(
     assert "10.0.0.1" not in str(problem)
 
 
-async def test_what_is_away_does_not_make_it_unready(
+async def test_unavailable_dependencies_do_not_make_the_replica_unready(
     client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
 ) -> None:
     storage.fails, kubernetes.fails = FULL, AWAY
@@ -102,7 +104,7 @@ async def test_what_is_away_does_not_make_it_unready(
     assert (await client.get("/readyz")).json()["storage"] == "ok"
 
 
-async def test_states_and_the_page_go_on_while_storage_is_away(
+async def test_statuses_and_the_page_work_while_storage_is_unavailable(
     client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: FakeBucket, storage: Dependency
 ) -> None:
     job_id = (await client.post("/submit", files={"file": ("a.png", picture())})).json()["job_id"]
@@ -114,7 +116,7 @@ async def test_states_and_the_page_go_on_while_storage_is_away(
         assert (await client.get(path)).status_code == 200, path
 
 
-async def test_probes_do_not_wait_and_ask_nobody(
+async def test_probes_send_no_requests_to_dependencies(
     client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
 ) -> None:
     for _ in range(10):
@@ -122,7 +124,7 @@ async def test_probes_do_not_wait_and_ask_nobody(
     assert (storage.asked, kubernetes.asked) == (0, 0)
 
 
-async def test_who_does_not_answer_a_check_is_away(
+async def test_dependency_that_misses_a_check_is_unavailable(
     client: httpx.AsyncClient, app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent(Dependency):
@@ -137,7 +139,7 @@ async def test_who_does_not_answer_a_check_is_away(
     assert told["details"]["storage"] == "Storage did not respond within 0.01 s."
 
 
-async def test_checks_go_on_for_as_long_as_the_application(
+async def test_checks_repeat_while_the_application_runs(
     client: httpx.AsyncClient, health: Health, storage: Dependency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
@@ -147,7 +149,7 @@ async def test_checks_go_on_for_as_long_as_the_application(
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_checks_that_ended_by_a_bug_are_told_by_the_liveness_probe(
+async def test_checks_that_ended_unexpectedly_fail_the_liveness_probe(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
     kubernetes.fails = ZeroDivisionError()
@@ -158,7 +160,7 @@ async def test_checks_that_ended_by_a_bug_are_told_by_the_liveness_probe(
     assert "checks of storage and Kubernetes have stopped" in answer.json()["detail"]
 
 
-async def test_an_outage_is_logged_once(
+async def test_outage_is_logged_once(
     health: Health, kubernetes: Dependency, caplog: pytest.LogCaptureFixture
 ) -> None:
     kubernetes.fails = AWAY
@@ -180,7 +182,7 @@ class Pages:
         await asyncio.Event().wait()
 
 
-async def test_everything_is_listed_only_after_the_last_page() -> None:
+async def test_watch_is_listed_only_after_the_last_page() -> None:
     pages = Pages()
     server: Any = pages
     seen: list[str] = []
@@ -195,7 +197,7 @@ async def test_everything_is_listed_only_after_the_last_page() -> None:
     assert follower.resource == "describers"
 
 
-async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
+async def test_last_activity_is_set_by_each_event_and_by_the_end_of_a_watch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def watch(
@@ -236,7 +238,7 @@ STORIES: dict[str, tuple[Story, str]] = {
 
 
 @pytest.mark.parametrize("case", STORIES)
-def test_how_storage_fares(case: str) -> None:
+def test_storage_state_after_reads_and_writes(case: str) -> None:
     now = 1000.0
     health = StorageHealth(lambda: now)
     story, state = STORIES[case]
@@ -254,7 +256,7 @@ def act(health: StorageHealth, what: str, error: Exception | None) -> None:
         pass
 
 
-def test_a_refused_write_counts_for_a_while() -> None:
+def test_refused_write_counts_for_a_limited_time() -> None:
     times = [1000.0]
     health = StorageHealth(lambda: times[0])
     act(health, "write", FULL)
@@ -265,7 +267,7 @@ def test_a_refused_write_counts_for_a_while() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 5.0])
-def test_a_clock_that_has_just_begun(seconds: float) -> None:
+def test_storage_is_ok_at_the_start_of_the_monotonic_clock(seconds: float) -> None:
     health = StorageHealth(lambda: seconds)
     act(health, "read", None)
     assert health.state.is_ok

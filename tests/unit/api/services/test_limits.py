@@ -13,7 +13,7 @@ from vision_node_contract.images.formats import SUPPORTED
 OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}
 
 
-async def test_the_limits(client: httpx.AsyncClient, jobs: Jobs) -> None:
+async def test_limits_response(client: httpx.AsyncClient, jobs: Jobs) -> None:
     answer = await client.get("/limits")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -26,7 +26,7 @@ async def test_the_limits(client: httpx.AsyncClient, jobs: Jobs) -> None:
     }
 
 
-def test_memory_for_uploads_comes_from_the_settings(jobs: Jobs) -> None:
+def test_upload_limits_come_from_the_settings(jobs: Jobs) -> None:
     limits = jobs.uploads.limits
     assert limits.memory_bytes == SETTINGS.upload_memory_bytes
     assert limits.bytes_per_second == SETTINGS.upload_bytes_per_second
@@ -39,7 +39,7 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
     return found
 
 
-async def test_the_limits_are_documented(document: dict[str, Any]) -> None:
+async def test_limits_are_documented(document: dict[str, Any]) -> None:
     told = document["paths"]["/limits"]["get"]["responses"]["200"]["content"]["application/json"][
         "schema"
     ]
@@ -50,7 +50,7 @@ async def test_the_limits_are_documented(document: dict[str, Any]) -> None:
     assert all(told["description"] for told in schema["properties"].values())
 
 
-async def test_what_a_submit_takes_is_documented(document: dict[str, Any]) -> None:
+async def test_submit_body_and_parameters_are_documented(document: dict[str, Any]) -> None:
     submit = document["paths"]["/submit"]["post"]
     content = submit["requestBody"]["content"]
     assert content.keys() == {"multipart/form-data", "image/*", "application/octet-stream"}
@@ -67,5 +67,5 @@ async def test_what_a_submit_takes_is_documented(document: dict[str, Any]) -> No
     assert {"202", "400", "408", "413", "415", "422", "429", "503"} <= submit["responses"].keys()
 
 
-def test_options_are_told_by_their_documented_names() -> None:
+def test_documented_options_are_recognized() -> None:
     assert OPTIONS <= OPTION_NAMES

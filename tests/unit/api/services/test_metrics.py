@@ -83,7 +83,7 @@ ROUTES: dict[str, tuple[str, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", ROUTES)
-async def test_requests_are_counted_by_route_and_never_by_address(
+async def test_requests_are_counted_by_route_not_by_path(
     client: httpx.AsyncClient, jobs: Jobs, case: str
 ) -> None:
     body = {"metadata": {"name": "job-secret", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
@@ -95,7 +95,7 @@ async def test_requests_are_counted_by_route_and_never_by_address(
     assert "secret" not in (await client.get("/metrics")).text
 
 
-async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> None:
+async def test_routes_are_the_same_below_a_root_path(app: FastAPI, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     served = add_middleware(app, HttpSettings(root_path="/vision"), app.state.metrics)
@@ -110,7 +110,7 @@ async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> Non
     assert requests(samples, "GET", "/status/{job_id}", "404") == 1
 
 
-async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
+async def test_storage_errors_are_counted_by_reason(jobs: Jobs) -> None:
     storage, kubernetes = Dependency(), Dependency()
     health = health_of(jobs, storage, kubernetes)
     app = build_app()
@@ -133,7 +133,7 @@ async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
 
-async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
+async def test_metrics_of_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
     app = build_app()
     heard = {PATHS[0]: time.monotonic() - 100}
     attach_services(app, jobs, health_of(jobs), heard)
@@ -153,13 +153,13 @@ async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
     assert number(samples, "watch_age_seconds", resource="describers") is None
 
 
-async def test_two_applications_count_apart(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_two_applications_count_separately(app: FastAPI, client: httpx.AsyncClient) -> None:
     await client.get("/nothing")
     assert requests(await scrape(client), "GET", "other", "404") == 1
     assert b"http_request_duration_seconds_count" not in build_app().state.metrics.text()
 
 
-async def test_no_job_and_no_secret_is_told(
+async def test_metrics_contain_no_job_ids_and_no_secrets(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}

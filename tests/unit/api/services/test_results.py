@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_refusal_rests_on_what_the_api_server_has(
+async def test_refused_result_is_confirmed_by_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster, case: str
 ) -> None:
     shown, had, status, reason = CASES[case]
@@ -66,7 +66,7 @@ async def test_a_refusal_rests_on_what_the_api_server_has(
     assert (answer.status_code, answer.json().get("reason")) == (status, reason)
 
 
-async def test_a_result_that_the_watch_shows_costs_the_api_server_nothing(
+async def test_watched_result_needs_no_request_to_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     jobs.cache.observe(WatchEvent("ADDED", [body(DONE)]))
@@ -74,7 +74,7 @@ async def test_a_result_that_the_watch_shows_costs_the_api_server_nothing(
     assert (await client.get("/result/job-a")).status_code == 200
 
 
-async def test_states_are_told_as_the_watch_shows_them(
+async def test_status_needs_no_request_to_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     """Clients ask for states again and again; a result is asked for once."""
@@ -119,7 +119,7 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
 
 
 @pytest.mark.parametrize("case", STORED_RESULTS)
-async def test_a_stored_result_is_what_its_worker_stored(
+async def test_stored_result_is_served_only_if_unchanged(
     client: httpx.AsyncClient,
     jobs: Jobs,
     bucket: FakeBucket,
@@ -141,7 +141,7 @@ async def test_a_stored_result_is_what_its_worker_stored(
     assert (reason == "ResultChanged") == ("results/u/1" in caplog.text)
 
 
-async def test_no_more_is_read_than_the_worker_stored(
+async def test_no_more_bytes_are_read_than_the_worker_stored(
     jobs: Jobs, client: httpx.AsyncClient
 ) -> None:
     asked: list[int] = []

@@ -41,7 +41,7 @@ async def submit(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_a_submit_is_refused_with_the_reason(
+async def test_submit_is_refused_with_the_storage_reason(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     bucket.fails = failure(reason)
@@ -59,7 +59,7 @@ async def test_a_submit_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_clients_come_back_later_where_a_person_has_to_act(
+async def test_retry_after_is_longer_if_an_administrator_has_to_act(
     client: httpx.AsyncClient, bucket: FailingBucket, reason: Reason
 ) -> None:
     bucket.fails = failure(reason)
@@ -76,7 +76,7 @@ def large_result() -> ImageJob:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_so_is_a_result_that_lies_in_the_bucket(
+async def test_stored_result_is_refused_with_the_storage_reason(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     cluster.jobs["job-a"] = large_result()
@@ -86,7 +86,7 @@ async def test_so_is_a_result_that_lies_in_the_bucket(
     assert jobs.storage.state.state == reason
 
 
-async def test_a_result_that_was_removed_says_nothing_against_the_bucket(
+async def test_deleted_result_does_not_affect_the_storage_state(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs
 ) -> None:
     cluster.jobs["job-a"] = large_result()

@@ -88,7 +88,7 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
 
 
 @pytest.mark.parametrize("case", UPLOADS)
-async def test_progress_counts_and_not_time(case: str) -> None:
+async def test_progress_counts_not_total_time(case: str) -> None:
     arrivals, taken = UPLOADS[case]
     client = SlowClient(arrivals)
     if taken:
@@ -102,7 +102,7 @@ async def test_progress_counts_and_not_time(case: str) -> None:
     assert "4096 bytes a second" in refused.value.detail
 
 
-async def test_a_byte_a_second_is_ended_after_the_grace() -> None:
+async def test_upload_of_a_byte_a_second_is_stopped_after_the_grace_period() -> None:
     client = SlowClient([(1.0, b"x")] * 1000)
     with pytest.raises(Problem):
         await client.upload()
@@ -124,7 +124,7 @@ def test_no_upload_takes_longer_than_its_size_allows(size: int) -> None:
     ("bytes_per_second", "least", "most"),
     [(200_000, 4.0, 4.4), (1_000_000, 5.6, 5.9), (10_000_000, 15.0, 15.0)],
 )
-async def test_memory_is_taken_a_little_ahead(
+async def test_memory_is_reserved_a_little_ahead(
     bytes_per_second: float, least: float, most: float
 ) -> None:
     """A slow upload of 15 MB holds little more than what has come; a fast one takes what it will need."""
@@ -186,7 +186,7 @@ async def stalled(
     return group.create_task(upload())
 
 
-async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second(
+async def test_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second(
     port: int, jobs: Jobs
 ) -> None:
     limiter = jobs.uploads
@@ -207,7 +207,7 @@ async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_seco
     assert limiter.held_bytes == 0
 
 
-async def test_slow_clients_are_told_and_their_connection_stays_usable(
+async def test_slow_upload_is_refused_and_its_connection_stays_usable(
     port: int, jobs: Jobs
 ) -> None:
     limiter = limit_uploads(jobs, grace=0.05)
@@ -226,7 +226,7 @@ async def test_slow_clients_are_told_and_their_connection_stays_usable(
         assert (await connection.answer()).status == 202
 
 
-async def test_while_memory_is_short_those_who_stall_make_room(
+async def test_stalled_uploads_are_refused_while_memory_is_short(
     port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
     """Uploads fill all memory and stall; the next one waits until one of them is given up, and is taken."""
@@ -254,7 +254,7 @@ async def test_while_memory_is_short_those_who_stall_make_room(
     assert list(bucket.objects.values()) == [image]
 
 
-async def test_uploads_that_fill_the_memory_together_are_all_taken(
+async def test_uploads_that_together_fill_the_memory_are_all_accepted(
     port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
     limiter = limit_uploads(jobs, memory=LARGEST)
@@ -266,7 +266,7 @@ async def test_uploads_that_fill_the_memory_together_are_all_taken(
     assert limiter.held_bytes == 0
 
 
-async def test_beyond_so_many_uploads_there_is_no_place(port: int, jobs: Jobs) -> None:
+async def test_uploads_above_the_limit_are_refused(port: int, jobs: Jobs) -> None:
     limiter = limit_uploads(jobs, at_once=2)
     request = post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}")
     async with asyncio.TaskGroup() as group:
@@ -301,9 +301,7 @@ ENDS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-async def test_memory_is_given_back_however_an_upload_ends(
-    port: int, jobs: Jobs, case: str
-) -> None:
+async def test_memory_is_freed_however_an_upload_ends(port: int, jobs: Jobs, case: str) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(ENDS[case])
@@ -316,9 +314,7 @@ async def test_memory_is_given_back_however_an_upload_ends(
     assert limiter.held_bytes == 0
 
 
-async def test_memory_is_given_back_before_a_refused_upload_is_drained(
-    port: int, jobs: Jobs
-) -> None:
+async def test_memory_is_freed_before_a_refused_upload_is_drained(port: int, jobs: Jobs) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(head(LARGEST - 10) + START + LARGE)
@@ -363,7 +359,7 @@ async def test_large_uploads_with_expect_and_in_chunks(
         (head(9).replace(b"/submit", b"/limits"), 405),
     ],
 )
-async def test_who_asks_first_is_refused_before_it_sends(
+async def test_expect_continue_is_refused_before_the_body(
     port: int, sent: bytes, status: int
 ) -> None:
     """What the client sends next could not be told from a body, so the connection ends."""

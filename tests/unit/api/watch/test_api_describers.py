@@ -19,7 +19,7 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
         ("True", "RateLimited", "RateLimited"),
     ],
 )
-def test_who_waits_is_told_why_nothing_is_described(
+def test_problem_of_a_describer_that_does_not_work(
     status: str, reason: str, told: str | None
 ) -> None:
     describers = DescriberCache(cast("Kube", None), "ns")

@@ -45,7 +45,9 @@ async def phase(cache: ImageJobCache, name: str) -> str:
     return (await cache.get(name)).status.phase
 
 
-async def test_what_the_watch_shows_is_not_asked_for(cache: ImageJobCache, server: Server) -> None:
+async def test_watched_jobs_are_not_read_from_the_api_server(
+    cache: ImageJobCache, server: Server
+) -> None:
     cache.observe(WatchEvent("PAGE", [body("a"), body("b", "done")]))
     cache.observe(WatchEvent("SYNCED", names=frozenset("ab")))
     cache.observe(WatchEvent("ADDED", [body("c")]))
@@ -56,7 +58,7 @@ async def test_what_the_watch_shows_is_not_asked_for(cache: ImageJobCache, serve
     assert server.reads == 0
 
 
-async def test_what_it_does_not_show_yet_is_read_through(
+async def test_unknown_jobs_are_read_from_the_api_server(
     cache: ImageJobCache, server: Server
 ) -> None:
     assert await phase(cache, "late") == "queued"
@@ -67,14 +69,16 @@ async def test_what_it_does_not_show_yet_is_read_through(
 
 @pytest.mark.parametrize("gone", [WatchEvent("DELETED", [body("a", "done")]), WatchEvent("SYNCED")])
 @pytest.mark.parametrize("before", ["queued", "done"])
-async def test_what_is_gone_is_gone(cache: ImageJobCache, gone: WatchEvent, before: str) -> None:
+async def test_deleted_jobs_are_removed_from_the_cache(
+    cache: ImageJobCache, gone: WatchEvent, before: str
+) -> None:
     cache.observe(WatchEvent("PAGE", [body("a", before)]))
     cache.observe(gone)
     with pytest.raises(NotFoundError):
         await cache.get("a")
 
 
-async def test_a_finished_job_keeps_all_of_its_result(cache: ImageJobCache) -> None:
+async def test_finished_job_keeps_its_complete_result(cache: ImageJobCache) -> None:
     inline = {
         "description": "Image Description:",
         "alt": "a",
@@ -91,7 +95,7 @@ async def test_a_finished_job_keeps_all_of_its_result(cache: ImageJobCache) -> N
     assert await cache.get("a") == ImageJob.model_validate(shown)
 
 
-async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(
+async def test_watch_that_ended_unexpectedly_is_reported(
     cache: ImageJobCache,
 ) -> None:
     follower = WatchFollower(None, "/path", cache.observe)  # type: ignore[arg-type]
@@ -102,7 +106,7 @@ async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(
             follower.raise_if_ended()
 
 
-async def test_of_many_finished_jobs_the_newest_are_kept(
+async def test_newest_finished_jobs_are_kept(
     cache: ImageJobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.FINISHED_KEPT", 2)
@@ -113,14 +117,14 @@ async def test_of_many_finished_jobs_the_newest_are_kept(
     assert server.reads == 1
 
 
-async def test_an_object_that_cannot_be_read_hides_no_other(cache: ImageJobCache) -> None:
+async def test_unreadable_job_does_not_hide_others(cache: ImageJobCache) -> None:
     odd = body("odd")
     odd["status"]["attempts"] = "many"
     cache.observe(WatchEvent("PAGE", [odd, body("a")]))
     assert await phase(cache, "a") == "queued"
 
 
-async def test_what_was_created_here_counts_until_the_watch_shows_it(
+async def test_created_job_is_cached_until_the_watch_shows_it(
     cache: ImageJobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.add_created(ImageJob.model_validate(body("a")))

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="it needs curl"
 
 
 @pytest.fixture
-def bucket(behind: tuple[S3, Bucket]) -> Bucket:
-    return behind[1]
-
-
-@pytest.fixture
 def line() -> str:
     (line,) = LINE.findall(Path("README.md").read_text())
     return line
@@ -39,7 +34,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_a_folder(behind: tuple[S3, Bucket], port: int, line: str, folder: Path) -> None:
+async def test_readme_command_uploads_a_folder(
+    behind: tuple[S3, Bucket], port: int, line: str, folder: Path
+) -> None:
     command = line.replace(ADDRESS, f"http://127.0.0.1:{port}")
     assert command != line
     pipe = asyncio.subprocess.PIPE

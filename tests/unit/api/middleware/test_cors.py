@@ -35,7 +35,7 @@ def cors(answer: httpx.Response) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/describers"), ("GET", "/nothing"), ("OPTIONS", "/submit")]
 )
-async def test_it_is_off_by_default(app: FastAPI, method: str, path: str) -> None:
+async def test_cors_is_off_by_default(app: FastAPI, method: str, path: str) -> None:
     async with client_of(app) as client:
         for headers in ({"Origin": GALLERY}, preflight(GALLERY)):
             answer = await client.request(method, path, headers=headers)
@@ -47,7 +47,7 @@ async def test_it_is_off_by_default(app: FastAPI, method: str, path: str) -> Non
     ("allowed", "origin", "told"),
     [(GALLERY, GALLERY, GALLERY), (OTHER, GALLERY, None), ("*", GALLERY, "*")],
 )
-async def test_a_page_may_submit_if_its_origin_is_allowed(
+async def test_page_may_submit_if_its_origin_is_allowed(
     app: FastAPI, allowed: str, origin: str, told: str | None
 ) -> None:
     async with client_of(app, allowed) as client:
@@ -67,7 +67,7 @@ async def test_a_page_may_submit_if_its_origin_is_allowed(
 
 
 @pytest.mark.parametrize(("allowed", "status"), [(GALLERY, 200), (OTHER, 400)])
-async def test_a_page_may_empty_the_inbox_if_its_origin_is_allowed(
+async def test_page_may_delete_from_the_inbox_if_its_origin_is_allowed(
     app: FastAPI, allowed: str, status: int
 ) -> None:
     async with client_of(app, allowed) as client:
@@ -77,7 +77,7 @@ async def test_a_page_may_empty_the_inbox_if_its_origin_is_allowed(
         assert cors(answer).get("allow-origin") == (GALLERY if status == 200 else None)
 
 
-async def test_caches_keep_answers_to_different_origins_apart(app: FastAPI) -> None:
+async def test_responses_vary_by_origin(app: FastAPI) -> None:
     async with client_of(app, GALLERY, OTHER) as client:
         for origin in (GALLERY, OTHER):
             answer = await client.get("/describers", headers={"Origin": origin})
@@ -86,21 +86,21 @@ async def test_caches_keep_answers_to_different_origins_apart(app: FastAPI) -> N
 
 
 @pytest.mark.parametrize("headers", ["x-secret", "idempotency-key, x-secret"])
-async def test_headers_that_the_api_does_not_know_are_refused(app: FastAPI, headers: str) -> None:
+async def test_unknown_request_headers_are_refused(app: FastAPI, headers: str) -> None:
     async with client_of(app, GALLERY) as client:
         answer = await client.options("/submit", headers=preflight(GALLERY, headers=headers))
         assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_requests_without_a_preflight(app: FastAPI, method: str) -> None:
+async def test_simple_requests_need_no_preflight(app: FastAPI, method: str) -> None:
     async with client_of(app, GALLERY) as client:
         answer = await client.request(method, "/describers", headers={"Origin": GALLERY})
         assert answer.is_success
         assert cors(answer)["allow-origin"] == GALLERY
 
 
-async def test_pages_can_read_every_refusal(
+async def test_pages_of_allowed_origins_can_read_every_problem(
     app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(name: str) -> None:

@@ -73,7 +73,7 @@ async def web(port: int) -> Any:
         yield client
 
 
-def test_every_route_is_among_them(app: FastAPI) -> None:
+def test_every_route_is_tested(app: FastAPI) -> None:
     tried = {path.split("/")[1] for path in [*ANSWERED, "/metrics"]} - {"", "nothing"}
     assert tried == OWN_PATHS
 
@@ -85,7 +85,7 @@ def told(answer: httpx.Response) -> tuple[int, dict[str, str]]:
 
 
 @pytest.mark.parametrize("path", ANSWERED)
-async def test_head_is_answered_as_get_without_the_body(web: httpx.AsyncClient, path: str) -> None:
+async def test_head_response_equals_get_without_the_body(web: httpx.AsyncClient, path: str) -> None:
     got, head = await web.get(path), await web.head(path)
     assert got.status_code == ANSWERED[path]
     assert told(head) == told(got)
@@ -93,7 +93,7 @@ async def test_head_is_answered_as_get_without_the_body(web: httpx.AsyncClient, 
     assert head.content == b""
 
 
-async def test_head_of_metrics(web: httpx.AsyncClient) -> None:
+async def test_head_of_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
     """They change with each request, the length of their text included."""
     got, head = await web.get("/metrics"), await web.head("/metrics")
     assert (head.status_code, head.headers.keys()) == (200, got.headers.keys())
@@ -101,14 +101,14 @@ async def test_head_of_metrics(web: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/ui/app.js", "/status/job-watched", "/result/job-done", "/docs"])
-async def test_no_byte_of_a_body_follows_a_head(port: int, path: str) -> None:
+async def test_no_body_follows_a_head_response(port: int, path: str) -> None:
     async with Connection.open(port) as connection:
         for method, head in (("HEAD", True), ("GET", False), ("HEAD", True)):
             await connection.send(f"{method} {path} HTTP/1.1\r\nHost: api\r\n\r\n".encode())
             assert (await connection.answer(head=head)).status == 200
 
 
-async def test_head_is_revalidated_as_get_is(web: httpx.AsyncClient) -> None:
+async def test_head_is_revalidated_like_get(web: httpx.AsyncClient) -> None:
     etag = (await web.head("/ui/app.js")).headers["etag"]
     assert (await web.head("/ui/app.js", headers={"If-None-Match": etag})).status_code == 304
 
@@ -125,13 +125,13 @@ async def test_head_is_revalidated_as_get_is(web: httpx.AsyncClient) -> None:
         ("/submit", "POST, OPTIONS"),
     ],
 )
-async def test_options_tells_the_methods(web: httpx.AsyncClient, path: str, allowed: str) -> None:
+async def test_options_lists_the_methods(web: httpx.AsyncClient, path: str, allowed: str) -> None:
     answer = await web.options(path)
     assert (answer.status_code, answer.headers["allow"], answer.content) == (204, allowed, b"")
     assert "content-length" not in answer.headers
 
 
-async def test_options_of_nothing_is_not_found(web: httpx.AsyncClient) -> None:
+async def test_options_of_an_unknown_path_is_not_found(web: httpx.AsyncClient) -> None:
     answer = await web.options("/nothing/here")
     assert (answer.status_code, answer.json()["reason"]) == (404, "NotFound")
 
@@ -148,7 +148,7 @@ async def test_options_of_nothing_is_not_found(web: httpx.AsyncClient) -> None:
         ("POST", "/static-offline-docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_other_methods_are_refused_with_those_that_there_are(
+async def test_unsupported_methods_get_405_with_allow(
     web: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     answer = await web.request(method, path)
