@@ -1,4 +1,4 @@
-"""Pages of other origins: refused by the browser unless the values name them."""
+"""Cross-origin requests: browsers refuse them unless the settings allow the origin."""
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ GALLERY, OTHER = "https://gallery.example.com", "https://other.example.com"
 
 
 def client_of(app: FastAPI, *origins: str) -> httpx.AsyncClient:
-    """Return a client of the API as it is served with those origins in the values."""
+    """Return a client of the API whose settings allow these origins."""
     served = add_middleware(app, HttpSettings(cors_origins=origins), app.state.metrics)
     return httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api")
 
@@ -27,9 +27,9 @@ def preflight(
     }
 
 
-def cors(answer: httpx.Response) -> dict[str, str]:
+def cors(response: httpx.Response) -> dict[str, str]:
     prefix = "access-control-"
-    return {k.removeprefix(prefix): v for k, v in answer.headers.items() if k.startswith(prefix)}
+    return {k.removeprefix(prefix): v for k, v in response.headers.items() if k.startswith(prefix)}
 
 
 @pytest.mark.parametrize(
@@ -38,32 +38,34 @@ def cors(answer: httpx.Response) -> dict[str, str]:
 async def test_cors_is_off_by_default(app: FastAPI, method: str, path: str) -> None:
     async with client_of(app) as client:
         for headers in ({"Origin": GALLERY}, preflight(GALLERY)):
-            answer = await client.request(method, path, headers=headers)
-            assert cors(answer) == {}
-            assert "vary" not in answer.headers
+            response = await client.request(method, path, headers=headers)
+            assert cors(response) == {}
+            assert "vary" not in response.headers
 
 
 @pytest.mark.parametrize(
-    ("allowed", "origin", "told"),
+    ("allowed", "origin", "expected"),
     [(GALLERY, GALLERY, GALLERY), (OTHER, GALLERY, None), ("*", GALLERY, "*")],
 )
 async def test_page_may_submit_if_its_origin_is_allowed(
-    app: FastAPI, allowed: str, origin: str, told: str | None
+    app: FastAPI, allowed: str, origin: str, expected: str | None
 ) -> None:
     async with client_of(app, allowed) as client:
-        asked = await client.options("/submit", headers=preflight(origin))
-        assert asked.is_success == (told is not None)
-        assert cors(asked).get("allow-origin") == told
-        assert {"GET", "HEAD", "POST", "DELETE"} == set(cors(asked)["allow-methods"].split(", "))
-        assert "idempotency-key" in cors(asked)["allow-headers"].lower()
+        preflighted = await client.options("/submit", headers=preflight(origin))
+        assert preflighted.is_success == (expected is not None)
+        assert cors(preflighted).get("allow-origin") == expected
+        assert {"GET", "HEAD", "POST", "DELETE"} == set(
+            cors(preflighted)["allow-methods"].split(", ")
+        )
+        assert "idempotency-key" in cors(preflighted)["allow-headers"].lower()
 
         form = {"file": ("photo.png", picture())}
         headers = {"Origin": origin, "Idempotency-Key": "once"}
-        answer = await client.post("/submit", files=form, headers=headers)
-        assert answer.status_code == 202
-        assert cors(answer).get("allow-origin") == told
-        assert {"Location", "Retry-After"} <= set(cors(answer)["expose-headers"].split(", "))
-        assert "allow-credentials" not in cors(answer)
+        response = await client.post("/submit", files=form, headers=headers)
+        assert response.status_code == 202
+        assert cors(response).get("allow-origin") == expected
+        assert {"Location", "Retry-After"} <= set(cors(response)["expose-headers"].split(", "))
+        assert "allow-credentials" not in cors(response)
 
 
 @pytest.mark.parametrize(("allowed", "status"), [(GALLERY, 200), (OTHER, 400)])
@@ -71,33 +73,33 @@ async def test_page_may_delete_from_the_inbox_if_its_origin_is_allowed(
     app: FastAPI, allowed: str, status: int
 ) -> None:
     async with client_of(app, allowed) as client:
-        asked = await client.options("/inbox/a.png", headers=preflight(GALLERY, "DELETE"))
-        assert asked.status_code == status
-        answer = await client.delete("/inbox/a.png", headers={"Origin": GALLERY})
-        assert cors(answer).get("allow-origin") == (GALLERY if status == 200 else None)
+        preflighted = await client.options("/inbox/a.png", headers=preflight(GALLERY, "DELETE"))
+        assert preflighted.status_code == status
+        response = await client.delete("/inbox/a.png", headers={"Origin": GALLERY})
+        assert cors(response).get("allow-origin") == (GALLERY if status == 200 else None)
 
 
 async def test_responses_vary_by_origin(app: FastAPI) -> None:
     async with client_of(app, GALLERY, OTHER) as client:
         for origin in (GALLERY, OTHER):
-            answer = await client.get("/describers", headers={"Origin": origin})
-            assert cors(answer)["allow-origin"] == origin
-            assert answer.headers["vary"] == "Origin"
+            response = await client.get("/describers", headers={"Origin": origin})
+            assert cors(response)["allow-origin"] == origin
+            assert response.headers["vary"] == "Origin"
 
 
 @pytest.mark.parametrize("headers", ["x-secret", "idempotency-key, x-secret"])
 async def test_unknown_request_headers_are_refused(app: FastAPI, headers: str) -> None:
     async with client_of(app, GALLERY) as client:
-        answer = await client.options("/submit", headers=preflight(GALLERY, headers=headers))
-        assert answer.status_code == 400
+        response = await client.options("/submit", headers=preflight(GALLERY, headers=headers))
+        assert response.status_code == 400
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 async def test_simple_requests_need_no_preflight(app: FastAPI, method: str) -> None:
     async with client_of(app, GALLERY) as client:
-        answer = await client.request(method, "/describers", headers={"Origin": GALLERY})
-        assert answer.is_success
-        assert cors(answer)["allow-origin"] == GALLERY
+        response = await client.request(method, "/describers", headers={"Origin": GALLERY})
+        assert response.is_success
+        assert cors(response)["allow-origin"] == GALLERY
 
 
 async def test_pages_of_allowed_origins_can_read_every_problem(
@@ -111,7 +113,7 @@ async def test_pages_of_allowed_origins_can_read_every_problem(
 
     async with client_of(app, GALLERY) as client:
         origin = {"Origin": GALLERY}
-        answers = [
+        responses = [
             await client.get("/nothing", headers=origin),
             await client.get("/submit", headers=origin),
             await client.post("/submit", files=big, headers=origin),
@@ -119,7 +121,7 @@ async def test_pages_of_allowed_origins_can_read_every_problem(
             await client.get("/status/job-x", headers=origin),
         ]
 
-    assert [answer.status_code for answer in answers] == [404, 405, 413, 415, 500]
-    for answer in answers:
-        assert cors(answer)["allow-origin"] == GALLERY
-        assert answer.headers["content-type"] == "application/problem+json"
+    assert [response.status_code for response in responses] == [404, 405, 413, 415, 500]
+    for response in responses:
+        assert cors(response)["allow-origin"] == GALLERY
+        assert response.headers["content-type"] == "application/problem+json"

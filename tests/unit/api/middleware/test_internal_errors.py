@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from api_fakes import Cluster, FakeBucket
-from api_server import Answer, Connection, ask, post, serving, until
+from api_server import Connection, RawResponse, ask, post, serving, until
 from fastapi import FastAPI
 from form_bytes import FORM_TYPE, file, form, text
 from http_requests import PNG, SUBMIT, get
@@ -31,7 +31,7 @@ def fail(error: BaseException) -> Callable[..., Any]:
 
 
 class FailingMiddleware:
-    """Fails before the application is asked, for one path."""
+    """Fails for one path, before the application gets the request."""
 
     path = "/fail/middleware"
 
@@ -48,7 +48,7 @@ class FailingMiddleware:
 
 @pytest.fixture
 def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
-    """The API, as it is served, with some addresses that fail, and layers that do for some."""
+    """The API with its middleware, plus routes and middleware that fail."""
 
     async def parts() -> Any:
         yield b"begun"
@@ -67,8 +67,9 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     add("/fail/group", ExceptionGroup("several", [ZeroDivisionError("one"), KeyError("two")]))
     add("/fail/gone", ClientDisconnect())
     add("/fail/cancelled", asyncio.CancelledError())
+
     ours = app.user_middleware.pop(0)
-    assert ours.cls is InternalErrorMiddleware, "added last, so it is around everything else"
+    assert ours.cls is InternalErrorMiddleware, "it is added last, so that it wraps all else"
     app.add_middleware(FailingMiddleware)
     app.user_middleware.insert(0, ours)
     monkeypatch.setattr(stack, "HeadAndOptionsMiddleware", FailingLayer)
@@ -77,7 +78,7 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
 
 
 class FailingLayer(FailingMiddleware):
-    """Does so in front of the application."""
+    """Fails outside the application, in the middleware stack."""
 
     path = "/fail/front"
 
@@ -86,14 +87,14 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def refusal_of(port: int, request: bytes) -> Answer:
-    """Return the answer to a request, after a second one on the same connection has succeeded."""
+async def refusal_of(port: int, request: bytes) -> RawResponse:
+    """Return the response to a request, after a second one on the same connection succeeded."""
     async with Connection.open(port) as connection:
         await connection.send(request)
-        answer = await connection.answer()
+        response = await connection.response()
         await connection.send(SUBMIT)
-        assert (await connection.answer()).status == 202
-        return answer
+        assert (await connection.response()).status == 202
+        return response
 
 
 @pytest.mark.parametrize("path", ["/fail/route", "/fail/middleware", "/fail/front", "/fail/group"])
@@ -101,14 +102,19 @@ async def test_unexpected_error_gets_an_id_that_is_in_the_log(
     broken_app: ASGIApp, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     async with serving(broken_app) as port:
-        answer = await refusal_of(port, get(path + "?token=secret"))
+        response = await refusal_of(port, get(path + "?token=secret"))
 
-    assert (answer.status, answer.is_problem, answer.json["reason"]) == (500, True, "InternalError")
-    assert re.fullmatch("[0-9a-f]{16}", answer.json["id"])
-    assert answer.json["id"] in answer.json["detail"]
-    assert answer.json["instance"] == path
+    assert (response.status, response.is_problem, response.json["reason"]) == (
+        500,
+        True,
+        "InternalError",
+    )
+    assert re.fullmatch("[0-9a-f]{16}", response.json["id"])
+    assert response.json["id"] in response.json["detail"]
+    assert response.json["instance"] == path
+
     (logged,) = errors(caplog)
-    assert answer.json["id"] in logged.getMessage()
+    assert response.json["id"] in logged.getMessage()
     assert path in logged.getMessage()
     assert "secret" not in logged.getMessage()
     assert logged.exc_info is not None
@@ -136,9 +142,9 @@ async def test_unexpected_error_in_a_submit(
         body = form(
             file("file", PNG), text("describer", "metadata" if part != "inspect" else "other")
         )
-        answer = await ask(port, post(body, f"Content-Type: {FORM_TYPE}"))
+        response = await ask(port, post(body, f"Content-Type: {FORM_TYPE}"))
 
-    assert (answer.status, answer.json["reason"]) == (500, "InternalError")
+    assert (response.status, response.json["reason"]) == (500, "InternalError")
     assert len(errors(caplog)) == 1
     assert (jobs.uploads.uploads, jobs.uploads.held_bytes) == (0, 0)
     assert (await ask(port, SUBMIT)).status == 202
@@ -146,8 +152,8 @@ async def test_unexpected_error_in_a_submit(
 
 async def test_problem_raised_in_middleware_is_sent(broken_app: ASGIApp) -> None:
     async with serving(broken_app) as port:
-        answer = await refusal_of(port, get("/fail/on-purpose"))
-    assert (answer.status, answer.json["reason"], answer.is_problem) == (418, "Teapot", True)
+        response = await refusal_of(port, get("/fail/on-purpose"))
+    assert (response.status, response.json["reason"], response.is_problem) == (418, "Teapot", True)
 
 
 async def test_error_after_the_response_started_closes_the_connection_and_is_logged(
@@ -155,12 +161,13 @@ async def test_error_after_the_response_started_closes_the_connection_and_is_log
 ) -> None:
     async with serving(broken_app) as port, Connection.open(port) as connection:
         await connection.send(get("/fail/late"))
-        assert (await connection.answer()).status == 200
+        assert (await connection.response()).status == 200
         assert await connection.ended() == b"5\r\nbegun\r\n", (
             "and no final chunk: clients see that it is cut off"
         )
 
     traced = [record for record in errors(caplog) if record.exc_info]
+
     assert len(traced) == 1
     assert re.search("GET '/fail/late' failed, id [0-9a-f]{16}$", traced[0].getMessage())
 
@@ -170,7 +177,7 @@ async def test_disconnected_client_leaves_no_traceback(
 ) -> None:
     transport = httpx.ASGITransport(broken_app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        with pytest.raises(AssertionError):  # httpx misses an answer, as it should
+        with pytest.raises(AssertionError):  # httpx complains that there is no response
             await client.get("/fail/gone")
 
     async with serving(broken_app) as port:
@@ -186,6 +193,6 @@ async def test_request_canceled_by_a_stopping_server_gets_retry_after(
     broken_app: ASGIApp,
 ) -> None:
     async with serving(broken_app) as port:
-        answer = await ask(port, get("/fail/cancelled"))
-    assert (answer.status, answer.json["reason"]) == (503, "ServerStopping")
-    assert answer.headers["retry-after"]
+        response = await ask(port, get("/fail/cancelled"))
+    assert (response.status, response.json["reason"]) == (503, "ServerStopping")
+    assert response.headers["retry-after"]

@@ -10,27 +10,27 @@ from starlette.types import Receive, Scope, Send
 from vision_node_api.middleware.proxy_headers import ProxyHeadersMiddleware
 from vision_node_api.web.proxies import TrustedProxies
 
-PROXY, STRANGER = "10.1.2.3", "192.0.2.9"
+PROXY, UNTRUSTED = "10.1.2.3", "192.0.2.9"
 TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])
 
 
-async def tell(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with what the application is told of the request."""
+async def echo_request(scope: Scope, receive: Receive, send: Send) -> None:
+    """Respond with what the application sees of the request."""
     request = Request(scope)
-    told = {
+    received = {
         "url": str(request.url),
         "client": scope["client"][0],
         "root_path": scope.get("root_path", ""),
         "path": scope["path"],
     }
-    await JSONResponse(told)(scope, receive, send)
+    await JSONResponse(received)(scope, receive, send)
 
 
-async def seen(
+async def received_by_app(
     headers: Any, peer: str = PROXY, path: str = "/status/x", root_path: str = ""
 ) -> Any:
-    """Return what the application is told of a request that arrives with those headers from there."""
-    app = ProxyHeadersMiddleware(tell, TRUSTED, root_path)
+    """Return what the application sees of a request that `peer` sends with these headers."""
+    app = ProxyHeadersMiddleware(echo_request, TRUSTED, root_path)
     transport = httpx.ASGITransport(app, client=(peer, 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://api:8000") as client:
         return (await client.get(path, headers=headers)).json()
@@ -38,7 +38,7 @@ async def seen(
 
 DIRECT = {"url": "http://api:8000/status/x", "client": PROXY, "root_path": "", "path": "/status/x"}
 
-BELIEVED: dict[str, tuple[Any, dict[str, str]]] = {
+APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
     "nothing": ({}, {}),
     "the scheme": ({"X-Forwarded-Proto": "https"}, {"url": "https://api:8000/status/x"}),
     "the scheme in capitals": (
@@ -97,7 +97,7 @@ BELIEVED: dict[str, tuple[Any, dict[str, str]]] = {
     ),
 }
 
-UNBELIEVABLE: dict[str, dict[str, str]] = {
+INVALID: dict[str, dict[str, str]] = {
     "no scheme": {"X-Forwarded-Proto": "javascript"},
     "no host": {"X-Forwarded-Host": "a.example/x"},
     "a user": {"X-Forwarded-Host": "user@a.example"},
@@ -119,28 +119,26 @@ UNBELIEVABLE: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", BELIEVED)
+@pytest.mark.parametrize("case", APPLIED)
 async def test_headers_of_a_trusted_proxy_are_applied(case: str) -> None:
-    headers, told = BELIEVED[case]
-    assert await seen(headers) == {**DIRECT, **told}
+    headers, received = APPLIED[case]
+    assert await received_by_app(headers) == {**DIRECT, **received}
 
 
-@pytest.mark.parametrize("case", [case for case in BELIEVED if case != "nothing"])
-@pytest.mark.parametrize("peer", [STRANGER, "2001:db8::9", "testclient"])
+@pytest.mark.parametrize("case", [case for case in APPLIED if case != "nothing"])
+@pytest.mark.parametrize("peer", [UNTRUSTED, "2001:db8::9", "testclient"])
 async def test_headers_of_an_untrusted_peer_are_ignored(case: str, peer: str) -> None:
-    assert await seen(BELIEVED[case][0], peer) == {**DIRECT, "client": peer}
+    assert await received_by_app(APPLIED[case][0], peer) == {**DIRECT, "client": peer}
 
 
-@pytest.mark.parametrize("case", UNBELIEVABLE)
+@pytest.mark.parametrize("case", INVALID)
 async def test_invalid_forwarded_values_are_ignored(case: str) -> None:
-    assert await seen(UNBELIEVABLE[case]) == DIRECT
+    assert await received_by_app(INVALID[case]) == DIRECT
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in UNBELIEVABLE if "Prefix" in str(UNBELIEVABLE[case])]
-)
+@pytest.mark.parametrize("case", [case for case in INVALID if "Prefix" in str(INVALID[case])])
 async def test_configured_root_path_is_used_if_the_prefix_is_invalid(case: str) -> None:
-    found = await seen(UNBELIEVABLE[case], root_path="/apps/vision")
+    found = await received_by_app(INVALID[case], root_path="/apps/vision")
     assert found["root_path"] == "/apps/vision"
 
 
@@ -155,17 +153,17 @@ async def test_configured_root_path_is_used_if_the_prefix_is_invalid(case: str) 
     ],
 )
 async def test_forwarded_prefix_becomes_the_root_path(prefix: str, root_path: str) -> None:
-    found = await seen({"X-Forwarded-Prefix": prefix}, root_path="/value")
+    found = await received_by_app({"X-Forwarded-Prefix": prefix}, root_path="/value")
     assert (found["root_path"], found["path"]) == (root_path, f"{root_path}/status/x")
 
 
 @pytest.mark.parametrize("peer", ["::ffff:10.1.2.3", "fd12::1"])
 async def test_proxy_may_connect_over_ipv6(peer: str) -> None:
-    assert (await seen({"X-Forwarded-For": "192.0.2.1"}, peer))["client"] == "192.0.2.1"
+    assert (await received_by_app({"X-Forwarded-For": "192.0.2.1"}, peer))["client"] == "192.0.2.1"
 
 
 async def test_peer_without_an_address_is_not_trusted() -> None:
-    """Uvicorn has none for a Unix socket."""
+    """Uvicorn knows no peer address on a Unix socket."""
     scope = {"type": "http", "client": None, "headers": [(b"x-forwarded-proto", b"https")]}
     passed: list[Scope] = []
 

@@ -15,7 +15,7 @@ from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.proxies import TrustedProxies
 from vision_node_contract.clients.kube import WatchEvent
 
-PROXY, STRANGER = "10.1.2.3", "192.0.2.9"
+PROXY, CLIENT = "10.1.2.3", "192.0.2.9"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ WAYS = [(STRIPPED, VALUE), (KEPT, VALUE), (STRIPPED, HEADER), (KEPT, HEADER)]
 
 
 class Site:
-    """A client of the API below /apps/vision, behind a proxy that ends TLS."""
+    """A client of the API below /apps/vision, behind a proxy that terminates TLS."""
 
     root = "https://example.com/apps/vision"
 
@@ -58,22 +58,29 @@ class Site:
             path = path.removeprefix("/apps/vision") or "/"
         return await self.client.request(method, path, **kwargs)
 
-    def target(self, address: str, answer: httpx.Response) -> str:
-        """Return the address that a client takes an answer's Location for."""
-        return urljoin(address, answer.headers["location"])
+    def target(self, address: str, response: httpx.Response) -> str:
+        """Return the URL that a client derives from a response's Location."""
+        return urljoin(address, response.headers["location"])
 
 
 @pytest.fixture(params=WAYS, ids=" ".join)
 def site(request: pytest.FixtureRequest, app: FastAPI) -> Site:
-    path, told = request.param
-    root_path = "/apps/vision" if told == VALUE else ""
-    trusted = TrustedProxies([] if told == VALUE else [PROXY])
+    path, source = request.param
+    root_path = "/apps/vision" if source == VALUE else ""
+    trusted = TrustedProxies([] if source == VALUE else [PROXY])
     settings = HttpSettings(root_path=root_path, trusted_proxies=trusted)
     site = Site(add_middleware(app, settings, app.state.metrics), path)
 
-    if told == HEADER:
-        said = {"Proto": "https", "Host": "example.com", "For": STRANGER, "Prefix": "/apps/vision"}
-        site.client.headers.update({f"X-Forwarded-{name}": value for name, value in said.items()})
+    if source == HEADER:
+        forwarded = {
+            "Proto": "https",
+            "Host": "example.com",
+            "For": CLIENT,
+            "Prefix": "/apps/vision",
+        }
+        site.client.headers.update(
+            {f"X-Forwarded-{name}": value for name, value in forwarded.items()}
+        )
 
     return site
 
@@ -84,28 +91,28 @@ def site(request: pytest.FixtureRequest, app: FastAPI) -> Site:
 )
 async def test_redirects_stay_below_the_root_path(site: Site, start: str, end: str) -> None:
     address = site.root + start
-    answer = await site.send("GET", address)
-    assert answer.status_code == 307
-    assert answer.headers["location"] == f"/apps/vision{end}"
-    assert site.target(address, answer) == site.root + end
+    response = await site.send("GET", address)
+    assert response.status_code == 307
+    assert response.headers["location"] == f"/apps/vision{end}"
+    assert site.target(address, response) == site.root + end
 
 
 async def test_root_path_itself_redirects_to_the_page(site: Site) -> None:
-    """The first redirect may only add the slash that is missing."""
+    """The first redirect may only add the missing slash."""
     address = site.root
     for _ in range(2):
-        answer = await site.send("GET", address)
-        if answer.status_code == 200:
+        response = await site.send("GET", address)
+        if response.status_code == 200:
             break
-        address = site.target(address, answer)
+        address = site.target(address, response)
     assert address == f"{site.root}/ui"
 
 
 async def test_location_of_a_submit_is_below_the_root_path(site: Site, jobs: Jobs) -> None:
     address = f"{site.root}/submit"
-    answer = await site.send("POST", address, files={"file": ("photo.png", picture())})
-    location = site.target(address, answer)
-    assert location == f"{site.root}/status/{answer.json()['job_id']}"
+    response = await site.send("POST", address, files={"file": ("photo.png", picture())})
+    location = site.target(address, response)
+    assert location == f"{site.root}/status/{response.json()['job_id']}"
     assert (await site.send("GET", location)).json()["status"] == "queued"
 
 
@@ -113,13 +120,13 @@ async def test_status_of_cached_jobs_is_served_below_the_root_path(site: Site, j
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     for method in ("GET", "HEAD"):
-        answer = await site.send(method, f"{site.root}/status/job-a")
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        response = await site.send(method, f"{site.root}/status/job-a")
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
 
 
 async def test_problem_instance_includes_the_root_path(site: Site) -> None:
-    answer = await site.send("GET", f"{site.root}/status/job-b")
-    assert answer.json()["instance"] == "/apps/vision/status/job-b"
+    response = await site.send("GET", f"{site.root}/status/job-b")
+    assert response.json()["instance"] == "/apps/vision/status/job-b"
 
 
 async def test_documentation_links_stay_below_the_root_path(site: Site) -> None:
@@ -168,5 +175,5 @@ async def test_openapi_documents_do_not_mix_root_paths(app: FastAPI) -> None:
 async def test_prefix_is_part_of_the_path_without_settings(client: httpx.AsyncClient) -> None:
     headers = {"X-Forwarded-Prefix": "/vision", "X-Forwarded-Proto": "https"}
     assert (await client.get("/vision/ui", headers=headers)).status_code == 404
-    answer = await client.get("/", headers=headers)
-    assert answer.headers["location"] == "/ui"
+    response = await client.get("/", headers=headers)
+    assert response.headers["location"] == "/ui"

@@ -1,4 +1,4 @@
-"""Readiness and liveness: a replica is ready while it has something to answer with."""
+"""Readiness and liveness: a replica is ready once it can serve requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -40,10 +40,10 @@ def health(app: FastAPI, jobs: Jobs, storage: Dependency, kubernetes: Dependency
     return found
 
 
-async def until(look: Callable[[], bool]) -> None:
-    """Let other tasks run until what is looked for is there."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition is true."""
     async with asyncio.timeout(5):
-        while not look():  # noqa: ASYNC110 (a turn of the event loop, not a time)
+        while not condition():  # noqa: ASYNC110 (a turn of the event loop, not a time)
             await asyncio.sleep(0)
 
 
@@ -59,9 +59,14 @@ async def test_ready_replica_with_healthy_dependencies(
     client: httpx.AsyncClient, health: Health
 ) -> None:
     await health.checks.check_once()
-    answer = await client.get("/readyz")
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "kubernetes": "ok", "storage": "ok", "details": {}}
+    response = await client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "kubernetes": "ok",
+        "storage": "ok",
+        "details": {},
+    }
 
 
 @pytest.mark.parametrize("missing", [0, 1])
@@ -70,11 +75,11 @@ async def test_replica_is_not_ready_before_each_kind_is_listed(
 ) -> None:
     await health.checks.check_once()
     health.watches[missing].listed = False
-    answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()["reason"]) == (503, "NotReady")
-    assert (answer.json()["kubernetes"], answer.json()["storage"]) == ("ok", "ok")
-    assert "not been listed" in answer.json()["detail"]
-    assert answer.headers["retry-after"] == "2"
+    response = await client.get("/readyz")
+    assert (response.status_code, response.json()["reason"]) == (503, "NotReady")
+    assert (response.json()["kubernetes"], response.json()["storage"]) == ("ok", "ok")
+    assert "not been listed" in response.json()["detail"]
+    assert response.headers["retry-after"] == "2"
 
 
 async def test_unready_replica_names_the_cause(
@@ -94,11 +99,14 @@ async def test_unavailable_dependencies_do_not_make_the_replica_unready(
 ) -> None:
     storage.fails, kubernetes.fails = FULL, AWAY
     await health.checks.check_once()
-    answer = await client.get("/readyz")
-    assert answer.status_code == 200
-    told = answer.json()
-    assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageFull")
-    assert told["details"]["storage"] == str(FULL)
+    response = await client.get("/readyz")
+
+    assert response.status_code == 200
+
+    body = response.json()
+    assert (body["kubernetes"], body["storage"]) == ("KubernetesUnavailable", "StorageFull")
+    assert body["details"]["storage"] == str(FULL)
+
     storage.fails = kubernetes.fails = None
     await health.checks.check_once()
     assert (await client.get("/readyz")).json()["storage"] == "ok"
@@ -121,7 +129,7 @@ async def test_probes_send_no_requests_to_dependencies(
 ) -> None:
     for _ in range(10):
         await client.get("/readyz")
-    assert (storage.asked, kubernetes.asked) == (0, 0)
+    assert (storage.checks, kubernetes.checks) == (0, 0)
 
 
 async def test_dependency_that_misses_a_check_is_unavailable(
@@ -134,9 +142,10 @@ async def test_dependency_that_misses_a_check_is_unavailable(
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
     app.state.health = health_of(jobs, Silent(), Silent())
     await app.state.health.checks.check_once()
-    told = (await client.get("/readyz")).json()
-    assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageUnavailable")
-    assert told["details"]["storage"] == "Storage did not respond within 0.01 s."
+    body = (await client.get("/readyz")).json()
+
+    assert (body["kubernetes"], body["storage"]) == ("KubernetesUnavailable", "StorageUnavailable")
+    assert body["details"]["storage"] == "Storage did not respond within 0.01 s."
 
 
 async def test_checks_repeat_while_the_application_runs(
@@ -145,7 +154,7 @@ async def test_checks_repeat_while_the_application_runs(
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
     storage.fails = FULL
     with health.checks.running():
-        await until(lambda: storage.asked >= 3)
+        await until(lambda: storage.checks >= 3)
         assert (await client.get("/healthz")).status_code == 200
 
 
@@ -155,9 +164,9 @@ async def test_checks_that_ended_unexpectedly_fail_the_liveness_probe(
     kubernetes.fails = ZeroDivisionError()
     with health.checks.running():
         await until(lambda: not is_alive(health))
-        answer = await client.get("/healthz")
-    assert (answer.status_code, answer.json()["reason"]) == (500, "WatchStopped")
-    assert "checks of storage and Kubernetes have stopped" in answer.json()["detail"]
+        response = await client.get("/healthz")
+    assert (response.status_code, response.json()["reason"]) == (500, "WatchStopped")
+    assert "checks of storage and Kubernetes have stopped" in response.json()["detail"]
 
 
 async def test_outage_is_logged_once(
@@ -185,11 +194,11 @@ class Pages:
 async def test_watch_is_listed_only_after_the_last_page() -> None:
     pages = Pages()
     server: Any = pages
-    seen: list[str] = []
-    follower = WatchFollower(server, "/api/describers", lambda event: seen.append(event.type))
+    events: list[str] = []
+    follower = WatchFollower(server, "/api/describers", lambda event: events.append(event.type))
 
     with follower.running():
-        await until(lambda: bool(seen))
+        await until(lambda: bool(events))
         assert not follower.listed
         pages.proceed.set()
         await until(lambda: follower.listed)
@@ -209,6 +218,7 @@ async def test_last_activity_is_set_by_each_event_and_by_the_end_of_a_watch(
     monkeypatch.setattr(Kube, "watch", watch)
     nothing: Any = None
     kube = MonitoredKube(nothing)
+
     assert [event["type"] async for event in kube.watch("/a", "1")] == ["BOOKMARK"]
     assert [event async for event in kube.watch("/b", "2")] == []
     assert kube.last_activity.keys() == {"/a", "/b"}

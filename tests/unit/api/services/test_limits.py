@@ -1,4 +1,4 @@
-"""GET /limits tells clients what they may submit and how long to wait; OpenAPI documents that and submits."""
+"""GET /limits, and the OpenAPI document of limits and submits."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}
 
 
 async def test_limits_response(client: httpx.AsyncClient, jobs: Jobs) -> None:
-    answer = await client.get("/limits")
-    assert answer.status_code == 200
-    assert answer.json() == {
+    response = await client.get("/limits")
+    assert response.status_code == 200
+    assert response.json() == {
         "imageBytes": LIMIT,
         "imagePixels": SETTINGS.max_image_pixels,
         "mediaTypes": [known.media_type for known in SUPPORTED],
@@ -40,20 +40,20 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def test_limits_are_documented(document: dict[str, Any]) -> None:
-    told = document["paths"]["/limits"]["get"]["responses"]["200"]["content"]["application/json"][
-        "schema"
-    ]
-    schema = document["components"]["schemas"][told["$ref"].rsplit("/", 1)[-1]]
+    ok = document["paths"]["/limits"]["get"]["responses"]["200"]
+    reference = ok["content"]["application/json"]["schema"]["$ref"]
+    schema = document["components"]["schemas"][reference.rsplit("/", 1)[-1]]
     assert set(schema["required"]) == {
         *("imageBytes", "imagePixels", "mediaTypes", "formats", "uploadSeconds", "answerSeconds")
     }
-    assert all(told["description"] for told in schema["properties"].values())
+    assert all(field["description"] for field in schema["properties"].values())
 
 
 async def test_submit_body_and_parameters_are_documented(document: dict[str, Any]) -> None:
     submit = document["paths"]["/submit"]["post"]
     content = submit["requestBody"]["content"]
     assert content.keys() == {"multipart/form-data", "image/*", "application/octet-stream"}
+
     form = content["multipart/form-data"]["schema"]
     assert form["required"] == ["file"]
     assert form["properties"].keys() == {"file"} | OPTIONS

@@ -1,4 +1,4 @@
-"""What Prometheus is told, read by Prometheus' own parser."""
+"""The metrics, read by Prometheus' own parser."""
 
 import time
 from typing import Any
@@ -21,12 +21,12 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 async def scrape(client: httpx.AsyncClient) -> Samples:
-    """Return every number by its name and labels."""
-    answer = await client.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    """Return every sample by its name and labels."""
+    response = await client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
@@ -90,8 +90,8 @@ async def test_requests_are_counted_by_route_not_by_path(
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     method, path, route, status = ROUTES[case]
     await client.request(method, path)
-    told = {"HEAD": "GET", "BREW": "other"}.get(method, method)
-    assert requests(await scrape(client), told, route, status) == 1
+    label = {"HEAD": "GET", "BREW": "other"}.get(method, method)
+    assert requests(await scrape(client), label, route, status) == 1
     assert "secret" not in (await client.get("/metrics")).text
 
 
@@ -135,14 +135,14 @@ async def test_storage_errors_are_counted_by_reason(jobs: Jobs) -> None:
 
 async def test_metrics_of_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
     app = build_app()
-    heard = {PATHS[0]: time.monotonic() - 100}
-    attach_services(app, jobs, health_of(jobs), heard)
+    last_activity = {PATHS[0]: time.monotonic() - 100}
+    attach_services(app, jobs, health_of(jobs), last_activity)
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
     transport = httpx.ASGITransport(app)
 
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        with jobs.uploads.admit() as place:
-            await place.hold(1000)
+        with jobs.uploads.admit() as slot:
+            await slot.hold(1000)
             samples = await scrape(client)
 
     assert number(samples, "unfinished_jobs") == 1
@@ -164,8 +164,8 @@ async def test_metrics_contain_no_job_ids_and_no_secrets(
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}
     data = {"prompt": "prompt-secret"}
-    answer = await client.post("/submit?a=query-secret", files=files, data=data)
-    job_id = answer.json()["job_id"]
+    response = await client.post("/submit?a=query-secret", files=files, data=data)
+    job_id = response.json()["job_id"]
     await client.get(f"/status/{job_id}", headers={"Authorization": "Bearer secret"})
     text = (await client.get("/metrics")).text
     assert job_id not in text

@@ -18,19 +18,19 @@ PNG = picture()
 
 async def test_unknown_job_is_not_found(client: httpx.AsyncClient) -> None:
     for path in ("/status/nope", "/result/nope", "/status/No..pe", "/result/%2e%2e%2fx"):
-        answer = await client.get(path)
-        assert answer.status_code == 404
-        assert answer.headers["Content-Type"] == "application/problem+json"
+        response = await client.get(path)
+        assert response.status_code == 404
+        assert response.headers["Content-Type"] == "application/problem+json"
 
 
 async def test_result_of_an_unfinished_job_is_refused(client: httpx.AsyncClient) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
-    answer = await client.get(f"/result/{job_id}")
-    assert (answer.status_code, answer.json()["reason"]) == (409, "NotDone")
+    response = await client.get(f"/result/{job_id}")
+    assert (response.status_code, response.json()["reason"]) == (409, "NotDone")
 
 
 @pytest.mark.parametrize(
-    ("key", "answered"),
+    ("key", "expected"),
     [
         ("results/u/1", (200, "a cat")),
         ("results/u/2", (410, "ResultGone")),
@@ -40,11 +40,17 @@ async def test_result_of_an_unfinished_job_is_refused(client: httpx.AsyncClient)
     ],
 )
 async def test_only_the_jobs_own_result_is_served(
-    client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket, key: str, answered: tuple[int, str]
+    client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket, key: str, expected: tuple[int, str]
 ) -> None:
-    """Who writes a status may name any key, when the admission policies are switched off."""
-    said = {"description": "a cat", "alt": "", "caption": "", "describer": "metadata", "seconds": 1}
-    bucket.objects[key] = json.dumps(said).encode()
+    """Without the admission policies, writers of a status may name any key."""
+    stored = {
+        "description": "a cat",
+        "alt": "",
+        "caption": "",
+        "describer": "metadata",
+        "seconds": 1,
+    }
+    bucket.objects[key] = json.dumps(stored).encode()
     result = {"describer": "metadata", "summary": "", "key": key}
     status = {"phase": "done", "attempts": 1, "result": result}
     body = {
@@ -53,9 +59,10 @@ async def test_only_the_jobs_own_result_is_served(
         "status": status,
     }
     jobs.cache.observe(WatchEvent("ADDED", [body]))
-    answer = await client.get("/result/j")
-    told = answer.json()
-    assert (answer.status_code, told.get("reason") or told["description"]) == answered
+    response = await client.get("/result/j")
+    content = response.json()
+
+    assert (response.status_code, content.get("reason") or content["description"]) == expected
 
 
 async def test_describers_are_listed_with_their_state(
@@ -69,11 +76,12 @@ async def test_describers_are_listed_with_their_state(
     ends = {**why, "type": "Deprecated", "status": "True", "message": "ends soon"}
     fine = {**why, "type": "FallbackReady", "status": "True"}
     conditions = [{"type": "Ready", "status": "False", **why}, ends, fine]
-    seen = {"workers": 1, "queued": 3, "conditions": conditions}
+    describer_status = {"workers": 1, "queued": 3, "conditions": conditions}
     spec = {"provider": "openai", "model": "gpt-x", "fallback": "metadata"}
-    body = {"metadata": {"name": "gpt"}, "spec": spec, "status": seen}
+    body = {"metadata": {"name": "gpt"}, "spec": spec, "status": describer_status}
     jobs.describers.observe(WatchEvent("ADDED", [body]))
     gpt, metadata = (await client.get("/describers")).json()["describers"]
+
     assert gpt == {
         "name": "gpt",
         "provider": "openai",
@@ -93,6 +101,7 @@ async def test_describers_are_listed_with_their_state(
         "metadata",
         True,
     )
+
     jobs.describers.observe(WatchEvent("SYNCED", names=frozenset({"gpt"})))
     assert [found["name"] for found in (await client.get("/describers")).json()["describers"]] == [
         "gpt"
@@ -104,6 +113,7 @@ async def test_status_of_a_queued_job_names_its_describers_problem(
 ) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
     assert (await client.get(f"/status/{job_id}")).json()["waiting"] is None
+
     why = {
         "reason": "InsufficientResources",
         "message": "exceeded quota",
@@ -114,6 +124,7 @@ async def test_status_of_a_queued_job_names_its_describers_problem(
         WatchEvent("MODIFIED", [{"metadata": {"name": "metadata"}, "status": status}])
     )
     waiting = (await client.get(f"/status/{job_id}")).json()["waiting"]
+
     assert waiting == {"reason": "InsufficientResources", "message": "exceeded quota"}
 
 
@@ -121,17 +132,21 @@ async def test_cached_status_equals_the_response_of_the_route(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
-    known = await client.get(f"/status/{job_id}")
+    cached = await client.get(f"/status/{job_id}")
     jobs.cache.observe(WatchEvent("SYNCED"))
     jobs.cache.observe(WatchEvent("DELETED", [{"metadata": {"name": job_id}}]))
-    asked = await client.get(
+    routed = await client.get(
         f"/status/{job_id}"
-    )  # of Kubernetes, because the cache has it no longer
-    assert (known.json(), known.headers) == (asked.json(), asked.headers)
+    )  # from Kubernetes, because it is no longer cached
+
+    assert (cached.json(), cached.headers) == (routed.json(), routed.headers)
+
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": job_id}, "spec": "nonsense"}]))
-    strange = {"spec": {"image": {"key": "k"}}, "status": {"phase": "done", "duration": "for ever"}}
+    strange = {"spec": {"image": {"key": "k"}}, "status": {"phase": "done", "duration": "unknown"}}
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "b"}, **strange}]))
+
     assert (await client.get("/status/b")).json()["duration_seconds"] is None
+
     odd = await client.get(f"/status/{job_id}")
     assert (odd.status_code, odd.json()["reason"]) == (502, "JobUnreadable")
 
@@ -144,5 +159,5 @@ async def test_reads_are_refused_while_kubernetes_is_unavailable(
     client: httpx.AsyncClient, cluster: Cluster, path: str, error: KubeError
 ) -> None:
     cluster.get_fails = error
-    answer = await client.get(path)
-    assert (answer.status_code, answer.json()["reason"]) == (503, "KubernetesUnavailable")
+    response = await client.get(path)
+    assert (response.status_code, response.json()["reason"]) == (503, "KubernetesUnavailable")

@@ -30,24 +30,26 @@ async def test_idempotency_key_returns_the_first_job(
 async def test_unknown_describer_is_refused(
     client: httpx.AsyncClient, bucket: FakeBucket, name: str
 ) -> None:
-    answer = await client.post("/submit", files={"image": PNG}, data={"describer": name})
-    assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
-    assert "Available describers: metadata" in answer.json()["detail"]
+    response = await client.post("/submit", files={"image": PNG}, data={"describer": name})
+    assert (response.status_code, response.json()["reason"]) == (422, "DescriberNotFound")
+    assert "Available describers: metadata" in response.json()["detail"]
     assert bucket.objects == {}
 
 
 async def test_options_reach_the_imagejob(client: httpx.AsyncClient, cluster: Cluster) -> None:
-    wishes = {"prompt": "Which breed?", "language": "de", "detail": "high", "maxLength": "300"}
-    fields = {**wishes, "fallback": "never", "describer": " "}
-    answer = await client.post("/submit", files={"image": PNG}, data=fields)
-    spec = cluster.jobs[answer.json()["job_id"]].spec
+    options = {"prompt": "Which breed?", "language": "de", "detail": "high", "maxLength": "300"}
+    fields = {**options, "fallback": "never", "describer": " "}
+    response = await client.post("/submit", files={"image": PNG}, data=fields)
+    spec = cluster.jobs[response.json()["job_id"]].spec
+
     assert spec.describer == "metadata"
     assert spec.options is not None
     assert spec.options.model_dump(by_alias=True) == {
-        **wishes,
+        **options,
         "maxLength": 300,
         "fallback": "never",
     }
+
     await client.post("/submit", files={"image": PNG}, data={"prompt": ""})
     assert [job.spec.options for job in cluster.jobs.values()][1:] == [None]
 
@@ -66,9 +68,9 @@ async def test_options_reach_the_imagejob(client: httpx.AsyncClient, cluster: Cl
 async def test_invalid_option_is_named(
     client: httpx.AsyncClient, bucket: FakeBucket, name: str, value: str
 ) -> None:
-    answer = await client.post("/submit", files={"image": PNG}, data={name: value})
-    assert (answer.status_code, answer.json()["reason"]) == (422, "OptionsInvalid")
-    assert name in answer.json()["detail"]
+    response = await client.post("/submit", files={"image": PNG}, data={name: value})
+    assert (response.status_code, response.json()["reason"]) == (422, "OptionsInvalid")
+    assert name in response.json()["detail"]
     assert not bucket.objects
 
 
@@ -93,17 +95,17 @@ async def test_form_options_are_documented(client: httpx.AsyncClient) -> None:
 async def test_describer_that_the_watch_has_not_shown_is_accepted(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
-    answer = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
-    assert answer.status_code == 202
-    assert cluster.jobs[answer.json()["job_id"]].spec.describer == "newest"
+    response = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
+    assert response.status_code == 202
+    assert cluster.jobs[response.json()["job_id"]].spec.describer == "newest"
 
 
 async def test_submit_is_refused_if_the_describer_lookup_fails(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     cluster.get_fails = UnavailableError(0, "NoAnswer", "away")
-    answer = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
-    assert (answer.status_code, bucket.objects) == (503, {})
+    response = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
+    assert (response.status_code, bucket.objects) == (503, {})
 
 
 async def test_submit_is_refused_above_the_limit_of_unfinished_jobs(
@@ -114,9 +116,9 @@ async def test_submit_is_refused_above_the_limit_of_unfinished_jobs(
     jobs.cache.observe(
         WatchEvent("PAGE", [{"metadata": {"name": f"j{n}"}, **waiting} for n in range(limit)])
     )
-    answer = await submit(client, PNG)
-    assert (answer.status_code, answer.json()["reason"]) == (429, "TooManyJobs")
-    assert answer.headers["Retry-After"]
+    response = await submit(client, PNG)
+    assert (response.status_code, response.json()["reason"]) == (429, "TooManyJobs")
+    assert response.headers["Retry-After"]
     assert bucket.objects == {}
 
 
@@ -124,9 +126,9 @@ async def test_submit_is_refused_while_storage_is_unavailable(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     bucket.away = True
-    answer = await submit(client, PNG)
-    assert (answer.status_code, answer.json()["reason"]) == (503, "StorageUnavailable")
-    assert answer.headers["Retry-After"]
+    response = await submit(client, PNG)
+    assert (response.status_code, response.json()["reason"]) == (503, "StorageUnavailable")
+    assert response.headers["Retry-After"]
     assert cluster.jobs == {}
 
 
@@ -134,9 +136,9 @@ async def test_image_is_kept_while_kubernetes_is_unavailable(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
-    answer = await submit(client, PNG)
-    assert (answer.status_code, answer.json()["reason"]) == (503, "KubernetesUnavailable")
-    # The request may yet be carried out, and then needs its image; else the sweep takes it.
+    response = await submit(client, PNG)
+    assert (response.status_code, response.json()["reason"]) == (503, "KubernetesUnavailable")
+    # The request may still be executed, and then needs its image.
     assert len(bucket.objects) == 1
 
 
@@ -146,6 +148,7 @@ async def test_late_create_keeps_its_image(
     key = {"Idempotency-Key": "order-18"}
     cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
     assert (await submit(client, PNG, headers=key)).status_code == 503
+
     ((image_key, _),) = bucket.objects.items()
     cluster.create_fails = None
     name = (await submit(client, PNG, headers=key)).json()["job_id"]
@@ -153,6 +156,7 @@ async def test_late_create_keeps_its_image(
     cluster.jobs[name] = cluster.jobs[name].model_copy(
         update={"spec": cluster.jobs[name].spec.model_copy(update={"image": late})}
     )
+
     assert (await submit(client, PNG, headers=key)).json()["job_id"] == name
     assert image_key in bucket.objects
 
@@ -160,10 +164,11 @@ async def test_late_create_keeps_its_image(
 async def test_repeated_create_keeps_its_image(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
-    """A request that a proxy repeats is answered with AlreadyExists by our own object."""
-    cluster.create_fails, cluster.lose_answer = AlreadyExistsError(409, "AlreadyExists", "j"), True
-    answer = await submit(client, PNG, headers={"Idempotency-Key": "order-19"})
-    assert answer.status_code == 202
+    """If a proxy repeats the request, the second one gets AlreadyExists because of the first."""
+    cluster.create_fails = AlreadyExistsError(409, "AlreadyExists", "j")
+    cluster.lose_response = True
+    response = await submit(client, PNG, headers={"Idempotency-Key": "order-19"})
+    assert response.status_code == 202
     assert len(bucket.objects) == 1
 
 
@@ -180,7 +185,8 @@ async def test_deleted_job_is_created_again_although_the_watch_lags(
 async def test_lost_response_does_not_lose_the_job(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
-    cluster.create_fails, cluster.lose_answer = UnavailableError(0, "NoAnswer", "away"), True
-    answer = await submit(client, PNG)
-    assert answer.status_code == 202
-    assert list(cluster.jobs) == [answer.json()["job_id"]]
+    cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
+    cluster.lose_response = True
+    response = await submit(client, PNG)
+    assert response.status_code == 202
+    assert list(cluster.jobs) == [response.json()["job_id"]]

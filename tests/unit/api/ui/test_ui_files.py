@@ -1,4 +1,4 @@
-"""The page's files: nothing from elsewhere, nothing inline, no markup from foreign text."""
+"""The page's files: no third-party files, nothing inline, no markup from untrusted text."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in ui.MEDIA_TYPE
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 PAGE = (FOLDER / "index.html").read_text()
 
-# Not fetched: the name of SVG's vocabulary.
+# The name of an XML vocabulary; browsers do not fetch it.
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 
 
@@ -51,10 +51,10 @@ def test_every_imported_module_is_served(path: Path) -> None:
 
 
 def test_every_element_that_scripts_use_is_on_the_page() -> None:
-    asked = {
+    used = {
         name
         for path in SCRIPTS
         for name in re.findall(r'(?:\$|getElementById)\("([\w-]+)"\)', path.read_text())
     }
-    assert asked
-    assert asked <= set(re.findall(r'id="([\w-]+)"', PAGE))
+    assert used
+    assert used <= set(re.findall(r'id="([\w-]+)"', PAGE))

@@ -1,4 +1,4 @@
-"""The page's router: what it serves, under which headers."""
+"""The page's router: its files and their headers."""
 
 from collections.abc import AsyncIterator
 
@@ -18,8 +18,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_bare_address_redirects_to_the_page(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/ui")
+    response = await client.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "/ui")
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ async def test_bare_address_redirects_to_the_page(client: httpx.AsyncClient) -> 
 async def test_files_have_their_media_type(
     client: httpx.AsyncClient, path: str, media_type: str
 ) -> None:
-    answer = await client.get(path)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+    response = await client.get(path)
+    assert (response.status_code, response.headers["content-type"]) == (200, media_type)
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/ui/icon.svg"])
@@ -64,8 +64,8 @@ async def test_cached_files_are_revalidated_with_304(
 
 
 async def test_older_version_is_replaced(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
-    assert answer.status_code == 200
+    response = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(

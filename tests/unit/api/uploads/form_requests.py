@@ -20,7 +20,7 @@ async def submit(
 ) -> httpx.Response:
     sent = {
         "Content-Type": content_type,
-        **{name.replace("_", "-"): said for name, said in headers.items()},
+        **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     return await client.post("/submit", content=body, headers=sent)
 

@@ -1,4 +1,4 @@
-"""Base64 text is decoded as it arrives, and only text of an image is taken for one."""
+"""Base64 text is decoded as it arrives, and only the text of an image is recognized."""
 
 import base64
 import os
@@ -51,7 +51,7 @@ def test_invalid_base64_is_refused(text: bytes, piece: int) -> None:
         (b"data:image/png," + TEXT, None),
         (b"data:image/png;base64" + TEXT, None),
         (b"data:" + b"x" * 300 + b";base64," + TEXT, None),
-        (base64.b64encode(b"just a text that nobody drew"), None),
+        (base64.b64encode(b"just a text, but not an image"), None),
         (base64.b64encode(b"BMW or Audi? Which of the two is on the left?"), None),
         (TEXT[:20], None),
         (b"Qk1x", None),

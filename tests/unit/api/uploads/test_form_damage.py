@@ -36,5 +36,5 @@ async def test_random_bytes_never_cause_internal_errors(
 ) -> None:
     start = f"--{BOUNDARY}\r\n".encode()
     for _ in range(20):
-        answer = await submit(client, start + os.urandom(size))
-        assert answer.status_code in {400, 413}
+        response = await submit(client, start + os.urandom(size))
+        assert response.status_code in {400, 413}

@@ -30,8 +30,8 @@ async def test_valid_boundaries_are_accepted(client: httpx.AsyncClient, boundary
     sent = boundary.encode("latin-1")
     body = form(file("file", PNG)).replace(BOUNDARY.encode(), sent)
     kind = f'multipart/form-data; boundary="{boundary}"'.encode("latin-1")
-    answer = await client.post("/submit", content=body, headers={b"Content-Type": kind})
-    assert answer.status_code == 202, answer.text
+    response = await client.post("/submit", content=body, headers={b"Content-Type": kind})
+    assert response.status_code == 202, response.text
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ async def test_valid_boundaries_are_accepted(client: httpx.AsyncClient, boundary
 async def test_forms_without_a_usable_boundary_are_refused(
     client: httpx.AsyncClient, content_type: str
 ) -> None:
-    answer = await submit(client, form(file("file", PNG)), content_type)
-    assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
-    assert "oundary" in answer.json()["detail"]
+    response = await submit(client, form(file("file", PNG)), content_type)
+    assert (response.status_code, response.json()["reason"]) == (400, "BadRequest")
+    assert "oundary" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ async def test_raw_image_body_is_accepted(
     file_name: str | None,
 ) -> None:
     headers = {"Content-Type": content_type, "Content-Disposition": disposition.encode("latin-1")}
-    answer = await client.post("/submit", content=PNG, headers=headers)  # type: ignore[arg-type]
-    assert answer.status_code == 202, answer.text
+    response = await client.post("/submit", content=PNG, headers=headers)  # type: ignore[arg-type]
+    assert response.status_code == 202, response.text
     (job,) = cluster.jobs.values()
     assert bucket.objects == {job.spec.image.key: PNG}
     assert job.spec.image.file_name == file_name
@@ -94,8 +94,8 @@ async def test_raw_image_body_is_accepted(
 async def test_raw_body_that_is_no_image_is_refused(
     client: httpx.AsyncClient, body: bytes, status: int, reason: str, content_type: str
 ) -> None:
-    answer = await submit(client, body, content_type)
-    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    response = await submit(client, body, content_type)
+    assert (response.status_code, response.json()["reason"]) == (status, reason)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ async def test_raw_body_that_is_no_image_is_refused(
 async def test_other_content_types_are_refused_with_advice(
     client: httpx.AsyncClient, content_type: str
 ) -> None:
-    answer = await submit(client, PNG, content_type)
-    assert (answer.status_code, answer.json()["reason"]) == (415, "NotAForm")
-    assert "-F file=@photo.jpg" in answer.json()["detail"]
-    assert "Content-Type: image/jpeg" in answer.json()["detail"]
+    response = await submit(client, PNG, content_type)
+    assert (response.status_code, response.json()["reason"]) == (415, "NotAForm")
+    assert "-F file=@photo.jpg" in response.json()["detail"]
+    assert "Content-Type: image/jpeg" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ async def test_compressed_bodies_are_refused(
     client: httpx.AsyncClient, encoding: str, status: int, content_type: str
 ) -> None:
     body = PNG if content_type == "image/png" else form(file("file", PNG))
-    answer = await submit(client, body, content_type, Content_Encoding=encoding)
-    assert answer.status_code == status
+    response = await submit(client, body, content_type, Content_Encoding=encoding)
+    assert response.status_code == status
     if status == 415:
-        assert answer.json()["reason"] == "ContentEncodingUnsupported"
-        assert "Content-Encoding" in answer.json()["detail"]
-        assert answer.headers["Accept-Encoding"] == "identity"
+        assert response.json()["reason"] == "ContentEncodingUnsupported"
+        assert "Content-Encoding" in response.json()["detail"]
+        assert response.headers["Accept-Encoding"] == "identity"

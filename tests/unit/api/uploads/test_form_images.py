@@ -10,7 +10,7 @@ from api_fakes import Cluster, FakeBucket
 from form_bytes import BOUNDARY, file, form, part, text
 from form_requests import BASE64, JPEG, NO_IMAGE, NOISE, PNG, SPARE, send
 
-TAKEN: dict[str, tuple[bytes, str | None]] = {
+ACCEPTED: dict[str, tuple[bytes, str | None]] = {
     "the documented field": (form(file("file", PNG)), "photo.png"),
     "the older field": (form(file("image", PNG)), "photo.png"),
     "a field of any name": (form(file("upload", PNG)), "photo.png"),
@@ -149,13 +149,13 @@ TAKEN: dict[str, tuple[bytes, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("case", TAKEN)
+@pytest.mark.parametrize("case", ACCEPTED)
 async def test_image_is_found_in_the_form(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str, piece: int | None
 ) -> None:
-    body, file_name = TAKEN[case]
-    answer = await send(client, body, piece)
-    assert answer.status_code == 202, answer.text
+    body, file_name = ACCEPTED[case]
+    response = await send(client, body, piece)
+    assert response.status_code == 202, response.text
     (job,) = cluster.jobs.values()
     wanted = NOISE if "alphabet" in case else PNG
     assert bucket.objects == {job.spec.image.key: wanted}
@@ -163,5 +163,5 @@ async def test_image_is_found_in_the_form(
 
 
 def test_encoded_file_name_matches_urllib() -> None:
-    """The table above has been written by hand; this is how clients make it."""
+    """The file name in the table above is written by hand; clients use a function like this."""
     assert quote("€ rates.png").lower() == "%e2%82%ac%20rates.png"

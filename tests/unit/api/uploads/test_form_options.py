@@ -21,10 +21,10 @@ async def test_options_may_be_query_parameters(
 ) -> None:
     body = PNG if content_type == "image/png" else form(file("file", PNG))
     params = {**FIELDS, "describer": "newest", "unknown": "1", "file": "2"}
-    answer = await client.post(
+    response = await client.post(
         "/submit", content=body, params=params, headers={"Content-Type": content_type}
     )
-    spec = cluster.jobs[answer.json()["job_id"]].spec
+    spec = cluster.jobs[response.json()["job_id"]].spec
     assert spec.describer == "newest"
     assert spec.options is not None
     assert spec.options.model_dump(by_alias=True) == {**FIELDS, "maxLength": 300}
@@ -50,9 +50,12 @@ async def test_option_text_is_decoded(
     client: httpx.AsyncClient, cluster: Cluster, field: list[bytes], query: str, prompt: str | None
 ) -> None:
     body = form(*field, file("file", PNG))
-    answer = await client.post(f"/submit{query}", content=body, headers={"Content-Type": FORM_TYPE})
-    assert answer.status_code == 202, answer.text
-    options = cluster.jobs[answer.json()["job_id"]].spec.options
+    response = await client.post(
+        f"/submit{query}", content=body, headers={"Content-Type": FORM_TYPE}
+    )
+    assert response.status_code == 202, response.text
+
+    options = cluster.jobs[response.json()["job_id"]].spec.options
     sent = field[0].split(b"\r\n")[3].decode() if prompt is None else prompt
     assert options is not None
     assert options.prompt == sent

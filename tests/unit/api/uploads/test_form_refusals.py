@@ -171,9 +171,9 @@ async def test_form_without_one_clear_image_is_refused(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str, piece: int | None
 ) -> None:
     body, status, reason, words = REFUSED[case]
-    answer = await send(client, body, piece)
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (status, reason), problem["detail"]
+    response = await send(client, body, piece)
+    problem = response.json()
+    assert (response.status_code, problem["reason"]) == (status, reason), problem["detail"]
     assert [word for word in words if word not in problem["detail"]] == [], problem["detail"]
     assert len(problem["detail"]) < 2000
     assert (cluster.jobs, bucket.objects) == ({}, {})

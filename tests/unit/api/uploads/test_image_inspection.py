@@ -16,11 +16,13 @@ async def test_every_supported_format_is_accepted(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, kind: Format
 ) -> None:
     data = picture("HEIF" if kind is HEIC else kind.name)
-    answer = await submit(client, data)
-    assert answer.status_code == 202
-    job_id = answer.json()["job_id"]
-    assert answer.json() == {"job_id": job_id, "status": "queued"}
-    assert answer.headers["Location"] == f"/status/{job_id}"
+    response = await submit(client, data)
+    assert response.status_code == 202
+
+    job_id = response.json()["job_id"]
+    assert response.json() == {"job_id": job_id, "status": "queued"}
+    assert response.headers["Location"] == f"/status/{job_id}"
+
     image = cluster.jobs[job_id].spec.image
     assert (image.media_type, image.width, image.height) == (kind.media_type, 8, 6)
     assert image.size_bytes == len(data)
@@ -31,7 +33,7 @@ PNG = picture()
 
 
 def bomb(side: int) -> bytes:
-    """Return a PNG of some 40 bytes that declares side × side pixels."""
+    """Return a PNG of about 40 bytes that declares side × side pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     return (
@@ -71,11 +73,12 @@ async def test_unacceptable_image_is_refused(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str
 ) -> None:
     data, status, reason, words = REFUSED[case]
-    answer = await submit(client, data)
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (status, reason)
+    response = await submit(client, data)
+    problem = response.json()
+
+    assert (response.status_code, problem["reason"]) == (status, reason)
     assert words in problem["detail"]
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Content-Type"] == "application/problem+json"
     assert problem["type"]
     assert problem["title"]
     assert problem["status"] == status
@@ -90,8 +93,8 @@ async def test_truncated_image_never_causes_an_internal_error(
 
 
 async def test_form_without_an_image_is_refused(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/submit", data={"image": "text"}, files={"other": b""})
-    assert (answer.status_code, answer.json()["reason"]) == (400, "MissingImage")
+    response = await client.post("/submit", data={"image": "text"}, files={"other": b""})
+    assert (response.status_code, response.json()["reason"]) == (400, "MissingImage")
 
 
 @pytest.mark.parametrize(
@@ -105,9 +108,9 @@ async def test_form_without_an_image_is_refused(client: httpx.AsyncClient) -> No
 async def test_invalid_form_is_refused(
     client: httpx.AsyncClient, content_type: str, body: bytes, status: int
 ) -> None:
-    answer = await client.post("/submit", content=body, headers={"Content-Type": content_type})
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    response = await client.post("/submit", content=body, headers={"Content-Type": content_type})
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
 
 
 async def test_file_name_is_cleaned(client: httpx.AsyncClient, cluster: Cluster) -> None:
@@ -119,7 +122,7 @@ async def test_file_name_is_cleaned(client: httpx.AsyncClient, cluster: Cluster)
 
 
 async def test_slow_image_header_does_not_block_other_requests(client: httpx.AsyncClient) -> None:
-    """A header of a hundred thousand parts is read beside the event loop, not on it."""
+    """A header with very many parts is read in a thread, not on the event loop."""
     slow = b"\xff\xd8" + b"\xff\xfe\x00\x02" * 10_000
     task = asyncio.create_task(submit(client, slow))
     for _ in range(20):

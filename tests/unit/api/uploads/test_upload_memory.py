@@ -1,4 +1,4 @@
-"""Who gets how much of the uploads' memory, and that one upload can always be completed."""
+"""Memory of uploads: how it is granted, and that one upload can always finish."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ STEPS = {
     "an upload larger than the reserve needs the shared part": "a=51 b=51! a=49 b=51",
     "an upload that holds nothing can end": "a=0 a=0",
 }
-"""Which upload holds how much from then on; `!` where that is refused."""
+"""Steps that each set the size of an upload; `!` means that the step is refused."""
 
 
 @pytest.mark.parametrize("case", STEPS)
@@ -45,7 +45,7 @@ def test_without_a_shared_part_one_upload_at_a_time_gets_memory() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_some_upload_can_always_continue(seed: int) -> None:
-    """Uploads grow at random and never give up: all of them are completed, one after another if need be."""
+    """Uploads grow at random and never give up: all finish, one after another if necessary."""
     chance = random.Random(seed)  # noqa: S311 (no secret)
     memory = UploadMemory(SHARED, RESERVE)
     wanted = {name: chance.randint(1, RESERVE) for name in range(30)}
@@ -71,9 +71,9 @@ def limiter(memory: int = SHARED + RESERVE, at_once: int = 100, wait: float = 60
     return UploadLimiter(UploadLimits(memory, RESERVE, 1, at_once=at_once, wait_seconds=wait))
 
 
-async def started(place: UploadSlot, size: int, ahead: int = 0) -> "asyncio.Task[None]":
-    """Begin to ask for memory."""
-    task = asyncio.create_task(place.hold(size, ahead))
+async def started(slot: UploadSlot, size: int, ahead: int = 0) -> "asyncio.Task[None]":
+    """Begin to request memory."""
+    task = asyncio.create_task(slot.hold(size, ahead))
     await asyncio.sleep(0)
     return task
 
@@ -159,8 +159,8 @@ async def test_upload_that_waits_too_long_is_refused_and_frees_its_memory() -> N
 async def test_memory_is_freed_however_an_upload_ends(error: BaseException) -> None:
     limit = limiter(at_once=1)
     for _ in range(3):
-        with pytest.raises(type(error)), limit.admit() as place:  # noqa: PT012 (what the block does is the case)
-            await place.hold(RESERVE)
+        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (what the block does is the case)
+            await slot.hold(RESERVE)
             raise error
     assert limit.held_bytes == 0
 

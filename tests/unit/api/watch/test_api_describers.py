@@ -1,4 +1,4 @@
-"""What the API tells those who wait for a describer."""
+"""The problem of a describer, as clients that wait for it see it."""
 
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "told"),
+    ("status", "reason", "expected"),
     [
         ("False", "CredentialsRefused", "CredentialsRefused"),
         ("False", "InsufficientResources", "InsufficientResources"),
@@ -20,11 +20,11 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
     ],
 )
 def test_problem_of_a_describer_that_does_not_work(
-    status: str, reason: str, told: str | None
+    status: str, reason: str, expected: str | None
 ) -> None:
     describers = DescriberCache(cast("Kube", None), "ns")
     body: dict[str, Any] = {"metadata": {"name": "gpt"}, "spec": {"provider": "openai"}}
     body["status"] = {"conditions": [{**READY, "status": status, "reason": reason}]}
     describers.observe(WatchEvent("ADDED", [body], "1"))
     found = describers.problem("gpt")
-    assert (found.reason if found else None) == told
+    assert (found.reason if found else None) == expected

@@ -1,4 +1,4 @@
-"""The API's view of ImageJobs: what the watch shows, read through where it lags."""
+"""The cache of ImageJobs: the watch fills it, and missing jobs are read from the API server."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
 
 
 class Server:
-    """Has the ImageJob `late` only; counts how often it is asked."""
+    """Has only the ImageJob `late`, and counts its reads."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -64,7 +64,7 @@ async def test_unknown_jobs_are_read_from_the_api_server(
     assert await phase(cache, "late") == "queued"
     assert server.reads == 1
     with pytest.raises(NotFoundError):
-        await cache.get("nobody")
+        await cache.get("missing")
 
 
 @pytest.mark.parametrize("gone", [WatchEvent("DELETED", [body("a", "done")]), WatchEvent("SYNCED")])
@@ -92,6 +92,7 @@ async def test_finished_job_keeps_its_complete_result(cache: ImageJobCache) -> N
     }
     shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
     cache.observe(WatchEvent("PAGE", [shown]))
+
     assert await cache.get("a") == ImageJob.model_validate(shown)
 
 
@@ -131,8 +132,10 @@ async def test_created_job_is_cached_until_the_watch_shows_it(
     cache.add_created(ImageJob.model_validate(body("late")))
     assert [await phase(cache, name) for name in ("a", "late")] == ["queued", "queued"]
     assert server.reads == 0
+
     cache.observe(WatchEvent("MODIFIED", [body("a", "processing")]))
     assert await phase(cache, "a") == "processing"
+
     cache.observe(WatchEvent("DELETED", [body("a")]))
     with pytest.raises(NotFoundError):
         await cache.get("a")
@@ -140,5 +143,6 @@ async def test_created_job_is_cached_until_the_watch_shows_it(
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.CREATED_SECONDS", 0.0)
     cache.add_created(ImageJob.model_validate(body("late")))
     await asyncio.sleep(0)
+
     assert await phase(cache, "late") == "queued"
     assert server.reads == 2

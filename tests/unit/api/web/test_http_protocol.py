@@ -14,7 +14,7 @@ from vision_node_api.web import http_protocol
 
 @pytest.mark.parametrize("cut", [None, *range(74, 86)])
 async def test_upgrade_to_another_protocol_is_ignored(port: int, cut: int | None) -> None:
-    """As Java's HttpClient makes it by default, with a body that must not be taken for that protocol."""
+    """Java's HttpClient offers HTTP/2 by default; the body must not be parsed as that protocol."""
     offer = (
         b"Connection: Upgrade, HTTP2-Settings",
         b"Upgrade: h2c",
@@ -27,23 +27,23 @@ async def test_upgrade_to_another_protocol_is_ignored(port: int, cut: int | None
         if cut:
             await asyncio.sleep(0.005)  # so that the server gets it in two pieces
             await connection.send(request[cut:])
-        assert (await connection.answer()).status == 202
+        assert (await connection.response()).status == 202
         await connection.send(request)
-        assert (await connection.answer()).status == 202
+        assert (await connection.response()).status == 202
 
 
 async def test_headers_must_arrive_in_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
     async with Connection.open(port) as silent, Connection.open(port) as slow:
         await slow.send(b"GET /status/x HT")
-        answer = await slow.answer()
-        assert (answer.status, answer.json["reason"], answer.is_problem) == (
+        response = await slow.response()
+        assert (response.status, response.json["reason"], response.is_problem) == (
             408,
             "RequestTooSlow",
             True,
         )
         assert await slow.ended() == b""
-        assert await silent.ended() == b"", "who has sent nothing has asked nothing"
+        assert await silent.ended() == b"", "a client that has sent nothing gets no response"
 
 
 async def test_headers_of_a_second_request_must_arrive_in_time(
@@ -51,10 +51,10 @@ async def test_headers_of_a_second_request_must_arrive_in_time(
 ) -> None:
     async with Connection.open(port) as connection:
         await connection.send(get("/healthy"))
-        assert (await connection.answer()).status == 404
+        assert (await connection.response()).status == 404
         monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
         await connection.send(b"G")
-        assert (await connection.answer()).status == 408
+        assert (await connection.response()).status == 408
 
 
 async def test_endless_body_is_cut_off_after_its_refusal(
@@ -63,7 +63,7 @@ async def test_endless_body_is_cut_off_after_its_refusal(
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.05)
     async with Connection.open(port) as connection:
         await connection.send(get("/nothing", b"Content-Length: 1000000", method="POST"))
-        assert (await connection.answer()).status == 404
+        assert (await connection.response()).status == 404
         with pytest.raises(ConnectionError):
             await connection.send_forever(b"x")
 
@@ -74,18 +74,18 @@ async def test_second_upload_is_not_mistaken_for_the_rest_of_a_refused_one(
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.0)
     async with Connection.open(port) as connection:
         await connection.send(get("/nothing") + SUBMIT[:-20])
-        assert (await connection.answer()).status == 404
+        assert (await connection.response()).status == 404
         await until(lambda: jobs.uploads.held_bytes > 0)
         await connection.send(SUBMIT[-20:])
-        assert (await connection.answer()).status == 202
+        assert (await connection.response()).status == 202
 
 
 async def test_connection_stays_usable_after_a_refused_body(port: int) -> None:
     body = bytes(300_000)
     async with Connection.open(port) as connection:
         await connection.send(post(body, path="/nothing") + SUBMIT)
-        assert (await connection.answer()).status == 404
-        assert (await connection.answer()).status == 202
+        assert (await connection.response()).status == 404
+        assert (await connection.response()).status == 202
 
 
 async def test_stopping_server_refuses_slow_uploads(served: ASGIApp, jobs: Jobs) -> None:
@@ -103,8 +103,8 @@ async def test_stopping_server_refuses_slow_uploads(served: ASGIApp, jobs: Jobs)
             await connection.send(SUBMIT[:-20])
             await until(lambda: jobs.uploads.uploads == 1)
             server.should_exit = True
-            answer = await connection.answer()
-            assert (answer.status, answer.json["reason"], answer.is_problem) == (
+            response = await connection.response()
+            assert (response.status, response.json["reason"], response.is_problem) == (
                 503,
                 "ServerStopping",
                 True,

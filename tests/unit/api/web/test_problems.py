@@ -135,9 +135,9 @@ async def test_odd_requests_get_a_problem_document(
     port: int, cluster: Cluster, bucket: FakeBucket, case: str
 ) -> None:
     request, status, reason = ODD[case]
-    answer = await ask(port, request)
-    assert (answer.status, answer.is_problem) == (status, True), answer.body
-    assert answer.json["reason"] == reason
+    response = await ask(port, request)
+    assert (response.status, response.is_problem) == (status, True), response.body
+    assert response.json["reason"] == reason
     assert (cluster.jobs, bucket.objects) == ({}, {})
 
 
@@ -156,8 +156,8 @@ async def test_any_text_makes_a_storable_imagejob(
     body = form(
         file("file", PNG, "\ud800.png".encode("utf-8", "surrogatepass").decode("latin-1")), options
     )
-    answer = await ask(port, post(body, f"Content-Type: {FORM_TYPE}"))
-    assert answer.status == 202
+    response = await ask(port, post(body, f"Content-Type: {FORM_TYPE}"))
+    assert response.status == 202
     (job,) = cluster.jobs.values()
     assert job.model_dump_json().encode()
     assert ImageJob.model_validate_json(job.model_dump_json()).spec == job.spec
@@ -168,9 +168,9 @@ async def test_any_text_makes_a_storable_imagejob(
     [("/nothing", "GET /docs"), ("/submit", "POST"), ("/nothing/%0a", "GET /docs")],
 )
 async def test_problems_of_the_framework_say_what_to_do(port: int, path: str, words: str) -> None:
-    answer = await ask(port, get(path))
-    assert words in answer.json["detail"]
-    assert answer.json["instance"] == path.replace("%0a", "%0A")
+    response = await ask(port, get(path))
+    assert words in response.json["detail"]
+    assert response.json["instance"] == path.replace("%0a", "%0A")
 
 
 @pytest.mark.parametrize("path", ["/status/j", "/result/j"])
@@ -178,5 +178,9 @@ async def test_malformed_imagejobs_are_not_internal_errors(
     port: int, jobs: Jobs, path: str
 ) -> None:
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "j"}, "spec": {"image": 1}}]))
-    answer = await ask(port, get(path))
-    assert (answer.status, answer.json["reason"], answer.is_problem) == (502, "JobUnreadable", True)
+    response = await ask(port, get(path))
+    assert (response.status, response.json["reason"], response.is_problem) == (
+        502,
+        "JobUnreadable",
+        True,
+    )

@@ -1,4 +1,4 @@
-"""How the API's process serves: what its environment says, and what uvicorn makes of it."""
+"""HTTP settings from the environment, and uvicorn's options."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vision_node_api.__main__ import server_options
 from vision_node_api.web.http_settings import HttpSettings
 
 PROXIES_KEEP_SECONDS = 60
-"""nginx' keepalive_timeout for upstreams, and the idle timeout of cloud load balancers."""
+"""nginx's keepalive_timeout for upstreams, and the idle timeout of cloud load balancers."""
 
 
 async def nothing(*_: Any) -> None: ...
@@ -24,7 +24,7 @@ def test_keep_alive_is_longer_than_that_of_proxies() -> None:
 
 
 def test_uvicorn_ignores_forwarding_headers() -> None:
-    """It would believe everyone on this machine, and change the address by which we tell proxies."""
+    """Uvicorn would trust every client on this machine, and hide the address of proxies."""
     assert config_of(HttpSettings()).proxy_headers is False
 
 

@@ -1,4 +1,4 @@
-"""Settings of the API from its pod's environment."""
+"""Settings of the API in its pod's environment."""
 
 import pytest
 from vision_node_api.settings import LIMITS, Settings

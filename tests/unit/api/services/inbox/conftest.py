@@ -1,4 +1,4 @@
-"""Fixtures of the inbox tests: real sockets on both sides, uvicorn and a server with the S3 protocol."""
+"""Fixtures of the inbox tests: the API in uvicorn, and a server with the S3 protocol."""
 
 from collections.abc import AsyncIterator
 

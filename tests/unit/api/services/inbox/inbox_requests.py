@@ -14,8 +14,8 @@ def stored(s3: S3) -> dict[str, bytes]:
     return {key: it.data for key, it in s3.objects.items()}
 
 
-def outcome(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json().get("reason", "")
+def outcome(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json().get("reason", "")
 
 
 async def put(web: httpx.AsyncClient, name: str, data: bytes, query: str = "") -> httpx.Response:

@@ -12,11 +12,11 @@ from vision_node_contract.clients.kube import WatchEvent
 
 class TestShow:
     async def test_metadata_of_an_object(self, web: httpx.AsyncClient, s3: S3) -> None:
-        said = (await put(web, "a.png", PNG)).json()
+        stored = (await put(web, "a.png", PNG)).json()
         found = (await web.get("/inbox/a.png")).json()
         times = ("modified_at", "expires_at")
         assert {k: v for k, v in found.items() if k not in times} == {
-            k: v for k, v in said.items() if k not in times
+            k: v for k, v in stored.items() if k not in times
         }
         assert (await web.head("/inbox/a.png")).status_code == 200
 
@@ -24,8 +24,8 @@ class TestShow:
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         s3.put("inbox/a", b"")
-        answer = (await web.get("/inbox/a")).json()
-        assert (answer["size_bytes"], answer["sha256"]) == (0, None)
+        response = (await web.get("/inbox/a")).json()
+        assert (response["size_bytes"], response["sha256"]) == (0, None)
 
     async def test_missing_object_is_not_found(self, web: httpx.AsyncClient) -> None:
         assert outcome(await web.get("/inbox/a")) == (404, "ObjectNotFound")
@@ -41,8 +41,12 @@ class TestDelete:
     async def test_one_object_is_deleted(self, web: httpx.AsyncClient, s3: S3) -> None:
         s3.put("inbox/a")
         s3.put("inbox/a/b")
-        answer = await web.delete("/inbox/a")
-        assert (answer.status_code, answer.content, list(s3.objects)) == (204, b"", ["inbox/a/b"])
+        response = await web.delete("/inbox/a")
+        assert (response.status_code, response.content, list(s3.objects)) == (
+            204,
+            b"",
+            ["inbox/a/b"],
+        )
 
     async def test_deleting_a_missing_object_is_refused(
         self, web: httpx.AsyncClient, s3: S3
@@ -66,13 +70,13 @@ class TestDelete:
     ) -> None:
         s3.put("inbox/a")
         jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a", phase)]))
-        answer = await web.delete(f"/inbox/a{query}")
-        assert (answer.status_code, "inbox/a" in s3.objects) == (status, status == 409)
+        response = await web.delete(f"/inbox/a{query}")
+        assert (response.status_code, "inbox/a" in s3.objects) == (status, status == 409)
 
         if status == 409:
-            assert outcome(answer) == (409, "ObjectInUse")
-            assert answer.json()["imagejobs"] == ["it"]
-            assert "?force=true" in answer.json()["detail"]
+            assert outcome(response) == (409, "ObjectInUse")
+            assert response.json()["imagejobs"] == ["it"]
+            assert "?force=true" in response.json()["detail"]
 
     @pytest.mark.parametrize(
         "end",
@@ -96,6 +100,6 @@ class TestDelete:
         s3.put("inbox/a")
         bodies = [imagejob(f"job-{number:02}", "inbox/a") for number in range(30)]
         jobs.cache.observe(WatchEvent("ADDED", bodies))
-        answer = (await web.delete("/inbox/a")).json()
-        assert answer["imagejobs"] == [f"job-{number:02}" for number in range(10)]
-        assert "and others" in answer["detail"]
+        response = (await web.delete("/inbox/a")).json()
+        assert response["imagejobs"] == [f"job-{number:02}" for number in range(10)]
+        assert "and others" in response["detail"]

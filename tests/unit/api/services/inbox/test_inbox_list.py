@@ -15,23 +15,24 @@ from vision_node_api.services.inbox_name import (
 
 class TestList:
     async def all(self, web: httpx.AsyncClient, **query: Any) -> tuple[list[str], int]:
-        """Return the names on all pages, and how many pages there were."""
+        """Return the names on all pages, and the number of pages."""
         names, pages, cursor = [], 0, None
         while True:
             params = {**query, **({"cursor": cursor} if cursor else {})}
-            answer = await web.get("/inbox", params=params)
-            assert answer.status_code == 200, answer.text
-            said = answer.json()
-            names += [found["name"] for found in said["objects"]]
-            pages, cursor = pages + 1, said["next_cursor"]
+            response = await web.get("/inbox", params=params)
+            assert response.status_code == 200, response.text
+            body = response.json()
+            names += [found["name"] for found in body["objects"]]
+            pages, cursor = pages + 1, body["next_cursor"]
             if cursor is None:
                 return names, pages
 
     async def test_list_entry(self, web: httpx.AsyncClient, s3: S3) -> None:
         modified = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         s3.put("inbox/a/b.png", PNG, modified)
-        answer = await web.get("/inbox")
-        assert answer.json() == {
+        response = await web.get("/inbox")
+
+        assert response.json() == {
             "objects": [
                 {
                     "name": "a/b.png",
@@ -77,6 +78,7 @@ class TestList:
             s3.put(key)
 
         names, pages = await self.all(web, prefix=prefix, limit=1)
+
         assert (names, pages) == (["holiday/a1", "holiday/a2"], 2)
 
     @pytest.mark.parametrize(
@@ -96,8 +98,8 @@ class TestList:
         self, web: httpx.AsyncClient, s3: S3, code: str
     ) -> None:
         s3.fails = 400, code
-        answer = await web.get("/inbox", params={"cursor": write_cursor("inbox/a/../b")})
-        assert outcome(answer) == (422, "InvalidCursor")
+        response = await web.get("/inbox", params={"cursor": write_cursor("inbox/a/../b")})
+        assert outcome(response) == (422, "InvalidCursor")
         assert "storage" not in (await web.get("/readyz")).json()["details"]
 
     async def test_objects_may_change_between_pages(self, web: httpx.AsyncClient, s3: S3) -> None:

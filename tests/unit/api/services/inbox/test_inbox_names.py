@@ -19,7 +19,7 @@ from vision_node_api.services.inbox_name import (
 )
 from vision_node_api.web.http_settings import HttpSettings
 
-SOUND = [
+VALID = [
     "photo.jpg",
     "0",
     "Photo_1-a.JPG",
@@ -31,7 +31,7 @@ SOUND = [
     "/".join(["a" * 100] * 5) + "/b",
 ]
 
-UNSOUND = {
+INVALID = {
     "empty": "",
     "one that ends with a slash": "holiday/",
     "one that begins with a slash": "/photo.jpg",
@@ -70,18 +70,18 @@ UNSOUND = {
 
 
 class TestNames:
-    @pytest.mark.parametrize("name", SOUND)
+    @pytest.mark.parametrize("name", VALID)
     async def test_valid_name_is_accepted(self, web: httpx.AsyncClient, s3: S3, name: str) -> None:
         assert (await put(web, name, PNG)).status_code == 201
         assert list(s3.objects) == [f"inbox/{name}"]
         assert (await web.get(f"/inbox/{name}")).json()["name"] == name
         assert (await web.delete(f"/inbox/{name}")).status_code == 204
 
-    @pytest.mark.parametrize("case", UNSOUND)
+    @pytest.mark.parametrize("case", INVALID)
     async def test_invalid_name_is_refused(self, port: int, s3: S3, case: str) -> None:
-        """Sent as bytes, because a client library would normalize some of them."""
+        """The names are sent as bytes, because a client library would normalize some of them."""
         s3.put("images/a")
-        name = UNSOUND[case]
+        name = INVALID[case]
         wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
 
         async with Connection.open(port) as connection:
@@ -89,19 +89,19 @@ class TestNames:
             for method in ("POST", "GET", "DELETE") if name else ("POST", "DELETE"):
                 head = f"{method} /inbox/{name} HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n"
                 await connection.send(head.encode())
-                answer = await connection.answer()
-                assert answer.is_problem
-                assert (answer.status, answer.json["reason"]) == wanted, method
-                assert answer.json["detail"].isprintable()
+                response = await connection.response()
+                assert response.is_problem
+                assert (response.status, response.json["reason"]) == wanted, method
+                assert response.json["detail"].isprintable()
 
         assert (s3.requests, list(s3.objects)) == ([], ["images/a"])
 
     async def test_encoded_slash_counts_as_a_slash(self, port: int, s3: S3) -> None:
         """OpenAPI clients, such as the page /docs, encode it in a path parameter."""
-        answer = await ask(
+        response = await ask(
             port, post(PNG, "Content-Type: image/png", path="/inbox/holiday%2Fa.png")
         )
-        assert (answer.status, answer.headers["location"]) == (201, "/inbox/holiday/a.png")
+        assert (response.status, response.headers["location"]) == (201, "/inbox/holiday/a.png")
         assert list(s3.objects) == ["inbox/holiday/a.png"]
 
     async def test_location_stays_below_the_root_path(self, app: FastAPI) -> None:
@@ -109,10 +109,10 @@ class TestNames:
         transport = httpx.ASGITransport(served)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             for path in ("/inbox/a.png", "/apps/vision/inbox/a.png"):
-                answer = await client.post(path, content=PNG, headers=RAW)
-                assert answer.headers["location"] == "/apps/vision/inbox/a.png"
+                response = await client.post(path, content=PNG, headers=RAW)
+                assert response.headers["location"] == "/apps/vision/inbox/a.png"
 
-    @pytest.mark.parametrize("name", [*SOUND, *UNSOUND.values(), "a b", "é", "a\n", "a/b\n"])
+    @pytest.mark.parametrize("name", [*VALID, *INVALID.values(), "a b", "é", "a\n", "a/b\n"])
     def test_valid_name_is_valid_in_an_imagejob(self, name: str) -> None:
         crd = yaml.safe_load(Path("crds/imagejobs.vision-node.dev.yaml").read_text())
         version = crd["spec"]["versions"][0]

@@ -18,7 +18,7 @@ from vision_node_contract.clients.kube import WatchEvent
 
 
 def meeting_of_two() -> Callable[[str], Awaitable[None]]:
-    """Return what lets the first two writes begin only when both are there."""
+    """Return a callback that holds the first write until the second one has arrived."""
     both = asyncio.Barrier(2)
     waits = iter([both, both])
 
@@ -31,14 +31,18 @@ def meeting_of_two() -> Callable[[str], Awaitable[None]]:
 
 class TestPut:
     async def test_stored_image_is_returned(self, web: httpx.AsyncClient, s3: S3) -> None:
-        answer = await put(web, "holiday/cat.png", PNG)
-        said = answer.json()
-        assert (answer.status_code, answer.headers["location"]) == (201, "/inbox/holiday/cat.png")
+        response = await put(web, "holiday/cat.png", PNG)
+        body = response.json()
+        assert (response.status_code, response.headers["location"]) == (
+            201,
+            "/inbox/holiday/cat.png",
+        )
         assert stored(s3) == {"inbox/holiday/cat.png": PNG}
-        modified = datetime.fromisoformat(said.pop("modified_at"))
+
+        modified = datetime.fromisoformat(body.pop("modified_at"))
         assert abs(modified - datetime.now(UTC)) < timedelta(seconds=5)
-        assert datetime.fromisoformat(said.pop("expires_at")) == modified + timedelta(days=7)
-        assert said == {
+        assert datetime.fromisoformat(body.pop("expires_at")) == modified + timedelta(days=7)
+        assert body == {
             "name": "holiday/cat.png",
             "key": "inbox/holiday/cat.png",
             "size_bytes": len(PNG),
@@ -59,8 +63,10 @@ class TestPut:
     async def test_every_body_that_submit_accepts_is_accepted(
         self, web: httpx.AsyncClient, s3: S3, media_type: str, body: bytes
     ) -> None:
-        answer = await web.post("/inbox/a.png", content=body, headers={"Content-Type": media_type})
-        assert (answer.status_code, stored(s3)) == (201, {"inbox/a.png": PNG})
+        response = await web.post(
+            "/inbox/a.png", content=body, headers={"Content-Type": media_type}
+        )
+        assert (response.status_code, stored(s3)) == (201, {"inbox/a.png": PNG})
 
     @pytest.mark.parametrize(
         ("media_type", "body", "status", "reason"),
@@ -77,29 +83,35 @@ class TestPut:
     async def test_every_upload_that_submit_refuses_is_refused(
         self, web: httpx.AsyncClient, s3: S3, media_type: str, body: bytes, status: int, reason: str
     ) -> None:
-        answer = await web.post("/inbox/a.png", content=body, headers={"Content-Type": media_type})
-        assert (outcome(answer), stored(s3)) == ((status, reason), {})
+        response = await web.post(
+            "/inbox/a.png", content=body, headers={"Content-Type": media_type}
+        )
+        assert (outcome(response), stored(s3)) == ((status, reason), {})
 
     async def test_invalid_name_is_refused_before_the_body(self, port: int) -> None:
-        """A client that sends `Expect: 100-continue` learns about the name before it sends the image."""
-        head = "POST /inbox/.png HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n"
+        """With `Expect: 100-continue`, the problem arrives before the client sends the image."""
+        head = (
+            "POST /inbox/.png HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n"
+            "Expect: 100-continue\r\n\r\n"
+        )
         async with Connection.open(port) as connection:
             await connection.send(head.encode())
-            answer = await connection.answer()
-        assert (answer.status, answer.json["reason"]) == (422, "InvalidName")
-        assert answer.headers["connection"] == "close"
+            response = await connection.response()
+
+        assert (response.status, response.json["reason"]) == (422, "InvalidName")
+        assert response.headers["connection"] == "close"
 
     async def test_image_counts_as_an_upload_while_it_is_stored(
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
     ) -> None:
-        seen: list[tuple[int, int]] = []
+        uploads: list[tuple[int, int]] = []
 
         async def look(_: str) -> None:
-            seen.append((jobs.uploads.uploads, jobs.uploads.held_bytes))
+            uploads.append((jobs.uploads.uploads, jobs.uploads.held_bytes))
 
         s3.before_put = look
         assert (await put(web, "a.png", PNG)).status_code == 201
-        assert seen == [(1, len(PNG))]
+        assert uploads == [(1, len(PNG))]
         assert (jobs.uploads.uploads, jobs.uploads.held_bytes) == (0, 0)
 
 
@@ -112,22 +124,22 @@ class TestReplacing:
     ) -> None:
         await put(web, "a.png", PNG)
         s3.objects["inbox/a.png"].modified = datetime.now(UTC) - timedelta(days=6)
-        answer = await put(web, "a.png", PNG, query)
-        assert (answer.status_code, stored(s3)) == (200, {"inbox/a.png": PNG})
+        response = await put(web, "a.png", PNG, query)
+        assert (response.status_code, stored(s3)) == (200, {"inbox/a.png": PNG})
         assert s3.objects["inbox/a.png"].modified > datetime.now(UTC) - timedelta(minutes=1)
 
     async def test_different_bytes_are_refused(self, web: httpx.AsyncClient, s3: S3) -> None:
         await put(web, "a.png", PNG)
-        answer = await put(web, "a.png", JPEG)
-        assert (outcome(answer), stored(s3)) == ((409, "ObjectExists"), {"inbox/a.png": PNG})
-        assert "?replace=true" in answer.json()["detail"]
+        response = await put(web, "a.png", JPEG)
+        assert (outcome(response), stored(s3)) == ((409, "ObjectExists"), {"inbox/a.png": PNG})
+        assert "?replace=true" in response.json()["detail"]
 
     async def test_different_bytes_are_stored_with_replace(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         await put(web, "a.png", PNG)
-        answer = await put(web, "a.png", JPEG, "?replace=true")
-        assert (answer.status_code, answer.json()["media_type"]) == (200, "image/jpeg")
+        response = await put(web, "a.png", JPEG, "?replace=true")
+        assert (response.status_code, response.json()["media_type"]) == (200, "image/jpeg")
         assert stored(s3) == {"inbox/a.png": JPEG}
 
     @pytest.mark.parametrize(
@@ -136,11 +148,11 @@ class TestReplacing:
     async def test_name_cannot_be_both_a_file_and_a_folder(
         self, web: httpx.AsyncClient, s3: S3, there: str, name: str
     ) -> None:
-        """MinIO takes both, and then lists only the upper one."""
+        """MinIO accepts both, but then lists only the upper one."""
         s3.put(f"inbox/{there}")
-        answer = await put(web, name, PNG)
-        assert outcome(answer) == (409, "ObjectExists")
-        assert f"inbox/{there}" in answer.json()["detail"]
+        response = await put(web, name, PNG)
+        assert outcome(response) == (409, "ObjectExists")
+        assert f"inbox/{there}" in response.json()["detail"]
         assert (await put(web, f"{name}x", PNG)).status_code == (
             409 if name.startswith(f"{there}/") else 201
         )
@@ -158,30 +170,35 @@ class TestReplacing:
     ) -> None:
         await put(web, "a.png", PNG)
         jobs.cache.observe(WatchEvent("ADDED", [imagejob("waits", "inbox/a.png")]))
-        answer = await put(web, "a.png", data, "?replace=true")
-        assert (answer.status_code, stored(s3)) == (status, {"inbox/a.png": PNG})
+        response = await put(web, "a.png", data, "?replace=true")
+        assert (response.status_code, stored(s3)) == (status, {"inbox/a.png": PNG})
         if status == 409:
-            assert outcome(answer) == (409, "ObjectInUse")
-            assert answer.json()["imagejobs"] == ["waits"]
+            assert outcome(response) == (409, "ObjectInUse")
+            assert response.json()["imagejobs"] == ["waits"]
 
     @pytest.mark.parametrize("conditions", ["kept", "ignored", "unknown"])
     async def test_stores_with_and_without_conditional_writes(
         self, web: httpx.AsyncClient, s3: S3, conditions: Conditions
     ) -> None:
         s3.conditions = conditions
-        answers = [await put(web, "a.png", data) for data in (PNG, PNG, JPEG)]
-        assert [answer.status_code for answer in answers] == [201, 200, 409]
+        responses = [await put(web, "a.png", data) for data in (PNG, PNG, JPEG)]
+        assert [response.status_code for response in responses] == [201, 200, 409]
         assert (await put(web, "a.png", JPEG, "?replace=true")).status_code == 200
         assert stored(s3) == {"inbox/a.png": JPEG}
 
     async def test_one_of_two_simultaneous_writes_wins(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        """Both find the name free, and only then does either write."""
+        """Both see that the name is free before either one writes."""
         s3.before_put = meeting_of_two()
-        answers = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", JPEG))
-        assert sorted(outcome(answer) for answer in answers) == [(201, ""), (409, "ObjectExists")]
-        winner = next(answer for answer in answers if answer.status_code == 201)
+        responses = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", JPEG))
+
+        assert sorted(outcome(response) for response in responses) == [
+            (201, ""),
+            (409, "ObjectExists"),
+        ]
+
+        winner = next(response for response in responses if response.status_code == 201)
         (data,) = stored(s3).values()
         assert hashlib.sha256(data).hexdigest() == winner.json()["sha256"]
 
@@ -189,8 +206,8 @@ class TestReplacing:
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         s3.before_put = meeting_of_two()
-        answers = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", PNG))
-        assert sorted(answer.status_code for answer in answers) == [200, 201]
+        responses = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", PNG))
+        assert sorted(response.status_code for response in responses) == [200, 201]
 
     async def test_object_that_keeps_changing_is_refused(
         self, web: httpx.AsyncClient, s3: S3
@@ -201,6 +218,6 @@ class TestReplacing:
             s3.put(key, next(pictures))
 
         s3.before_put = interfere
-        answer = await put(web, "a.png", PNG, "?replace=true")
-        assert outcome(answer) == (409, "ObjectChanged")
+        response = await put(web, "a.png", PNG, "?replace=true")
+        assert outcome(response) == (409, "ObjectChanged")
         assert len(s3.requests) <= 3 * module.STORE_ATTEMPTS

@@ -39,6 +39,7 @@ async def test_readme_command_uploads_a_folder(
 ) -> None:
     command = line.replace(ADDRESS, f"http://127.0.0.1:{port}")
     assert command != line
+
     pipe = asyncio.subprocess.PIPE
     shell = await asyncio.create_subprocess_shell(command, cwd=folder, stdout=pipe, stderr=pipe)
     out, errors = await shell.communicate()
@@ -46,4 +47,4 @@ async def test_readme_command_uploads_a_folder(
     assert sorted(behind[0].objects) == sorted(f"inbox/{name}" for name in NAMES)
     # Not line by line, because the output of parallel curls may be interleaved.
     assert set(re.findall(r'"name":"([^"]+)"', out.decode())) == set(NAMES)
-    assert errors.decode().startswith("curl: ")  # of the name with a space
+    assert errors.decode().startswith("curl: ")  # about the name with a space

@@ -34,9 +34,9 @@ async def test_storage_errors_are_reported(
     web: httpx.AsyncClient, s3: S3, jobs: Jobs, request_: str, status: int, code: str, reason: str
 ) -> None:
     s3.fails = status, code
-    answer = await REQUESTS[request_](web)
-    assert outcome(answer) == (503, reason)
-    assert int(answer.headers["retry-after"]) > 0
+    response = await REQUESTS[request_](web)
+    assert outcome(response) == (503, reason)
+    assert int(response.headers["retry-after"]) > 0
     assert jobs.storage.state.state == reason
 
 
