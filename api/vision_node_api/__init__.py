@@ -1,10 +1,10 @@
 """The HTTP API: a client submits an image, and the API creates an ImageJob for it.
 
-It knows nothing of Jobs and pods, which are the operator's. The layers, from the top:
+It knows nothing of Jobs and pods, which are the operator's. Its layers, from the top:
 
-app         puts everything together
-routes, ui  translate HTTP requests and responses; middleware handles what concerns every request
-services    decide: submit a job, read its result, keep the inbox, report health
-watch       caches of ImageJobs and Describers; uploads: receive and check images
-web         HTTP basics: problem documents, proxies, root path
+app: puts everything together
+routes, ui, middleware: translate HTTP requests and responses
+services: submit jobs, read results, keep the inbox, report health
+watch, uploads: cache ImageJobs and Describers; receive and check images
+web: HTTP basics such as problem documents, proxies and the root path
 """

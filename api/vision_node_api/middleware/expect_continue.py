@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinueMiddleware:
-    """Closes the connection when such a request is answered before its body is read.
+    """Closes the connection if the response to such a request starts before its body is read.
 
     uvicorn sends `100 Continue` when the application begins to read. If the application never
     reads, the client may send the body or leave it out. The server then cannot tell whether the

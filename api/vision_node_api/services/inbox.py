@@ -124,9 +124,8 @@ class Inbox:
             alternative = "add ?force=true, which makes them fail with ImageNotFound"
             self._require_unused(key, alternative)
 
-        with (
-            self.jobs.storage_problems()
-        ):  # not writing=True, because a deletion does not prove that there is room
+        # Not writing=True, because a deletion does not prove that there is room.
+        with self.jobs.storage_problems():
             async with _time_limit():
                 found = await self._find(key)
                 if found:

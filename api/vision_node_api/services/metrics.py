@@ -84,7 +84,7 @@ class StateCollector(Collector):
         yield self._watch_ages()
 
     def _storage_errors(self) -> Metric:
-        text = "Requests and checks that the bucket refused or did not answer, by reason."
+        text = "Requests and checks that the bucket refused or did not respond to, by reason."
         family = CounterMetricFamily("vision_node_storage_errors", text, labels=["reason"])
         for reason, count in sorted(self._health.checks.storage.errors.items()):
             family.add_metric([reason], count)

@@ -82,11 +82,11 @@ def looks_like_image(head: bytes) -> bool:
 def _is_text(head: bytes) -> bool:
     """Return whether bytes are UTF-8 without control characters, which no image's header is."""
     try:
-        getincrementaldecoder("utf-8")().decode(
-            head
-        )  # incremental, because the last character may be cut off
+        # Incremental, because the last character may be cut off.
+        getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
+
     return all(byte >= 0x20 or byte in _WHITESPACE for byte in head)
 
 

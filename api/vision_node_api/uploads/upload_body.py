@@ -69,7 +69,7 @@ class UploadBody:
         self._reading_seconds = 0.0
         self._ended = False
         self.started = False
-        """Whether reading has begun; uvicorn then answers `Expect: 100-continue`."""
+        """Whether reading has begun; uvicorn then responds to `Expect: 100-continue`."""
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end.

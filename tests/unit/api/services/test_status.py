@@ -135,9 +135,8 @@ async def test_cached_status_equals_the_response_of_the_route(
     cached = await client.get(f"/status/{job_id}")
     jobs.cache.observe(WatchEvent("SYNCED"))
     jobs.cache.observe(WatchEvent("DELETED", [{"metadata": {"name": job_id}}]))
-    routed = await client.get(
-        f"/status/{job_id}"
-    )  # from Kubernetes, because it is no longer cached
+    # From Kubernetes, because it is no longer cached.
+    routed = await client.get(f"/status/{job_id}")
 
     assert (cached.json(), cached.headers) == (routed.json(), routed.headers)
 
