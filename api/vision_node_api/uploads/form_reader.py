@@ -58,7 +58,7 @@ class FormReader:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise _broken(f"{error}.") from error
+            raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def close(self) -> None:
         """Take the end of the body.
@@ -108,7 +108,7 @@ class FormReader:
                 max_header_size=MAX_PART_HEADER_BYTES,
             )
         except FormParserError as error:
-            raise _broken(f"{error}.") from error
+            raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def _without_preamble(self, start: bytes) -> bytes:
         """Return `start` from the first boundary on, or nothing if there is no boundary yet."""
