@@ -139,7 +139,7 @@ def test_client_says_what_is_wrong(url: str, photo: Path, tmp_path: Path) -> Non
         assert words in run.stderr
 
     assert "can't be read" in client(url, tmp_path / "missing.jpg").stderr
-    assert "does not answer" in client("http://127.0.0.1:1", photo).stderr
+    assert "does not respond" in client("http://127.0.0.1:1", photo).stderr
 
 
 def client(url: str, path: Path) -> subprocess.CompletedProcess[str]:

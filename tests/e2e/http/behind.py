@@ -10,21 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from starlette.types import ASGIApp
-from unit.api.api_fakes import SETTINGS, Cluster, FakeBucket
+from unit.api.api_fakes import Cluster, FakeBucket, jobs_of
 from unit.api.api_health import health_of
 from unit.api.api_server import serving
-from vision_node_api.app import assemble, attach
-from vision_node_api.services.jobs import Jobs
-from vision_node_api.watch.describer_cache import Describers
-from vision_node_api.watch.imagejob_cache import JobCache
+from vision_node_api.app import attach_services, build_app
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
-from vision_node_contract.clients.kube import WatchEvent
 
 START_SECONDS = 20.0
 """For nginx to listen; it takes a hundredth of that on an idle machine."""
@@ -117,12 +112,10 @@ async def site(way: Way, folder: Path, cluster: Cluster) -> AsyncIterator[Site]:
 
 def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
     """Return the API with a bucket and a cluster in dicts behind it."""
-    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), FakeBucket(), SETTINGS)
-    jobs = Jobs(*parts)
-    jobs.describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
-    app = assemble()
-    attach(app, jobs, health_of(jobs), {})
-    return put_in_front(app, settings, app.state.metrics)
+    jobs = jobs_of(cluster, FakeBucket())
+    app = build_app()
+    attach_services(app, jobs, health_of(jobs), {})
+    return add_middleware(app, settings, app.state.metrics)
 
 
 def certify(folder: Path) -> None:

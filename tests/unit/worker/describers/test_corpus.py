@@ -3,7 +3,7 @@
 import pytest
 from corpus import CASES
 from corpus.case import Case, Outcome
-from vision_node_api.uploads.intake import Limits, inspect
+from vision_node_api.uploads.image_inspection import ImageLimits, inspect_image
 from vision_node_api.web.problems import Problem
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError
@@ -12,7 +12,7 @@ from vision_node_describer.describers import load
 # Pillow warns of odd EXIF and odd lists of pictures; the describer ignores this in its process.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-LIMITS = Limits(image_bytes=20 << 20, image_pixels=100_000_000)
+LIMITS = ImageLimits(image_bytes=20 << 20, image_pixels=100_000_000)
 DESCRIBER = load("metadata")
 
 
@@ -24,13 +24,13 @@ def test_corpus_has_at_least_150_cases() -> None:
 def test_submission_of_a_corpus_file_is_accepted_or_refused(name: str) -> None:
     case = CASES[name]
     if case.status == 202:
-        stored = inspect(case.data, None, "inbox/x", LIMITS)
+        stored = inspect_image(case.data, None, "inbox/x", LIMITS)
         assert stored.media_type == case.facts.get("mediaType", stored.media_type)
         assert _has_expected_size(stored.width, stored.height, case)
         return
 
     with pytest.raises(Problem) as caught:
-        inspect(case.data, None, "inbox/x", LIMITS)
+        inspect_image(case.data, None, "inbox/x", LIMITS)
 
     refused = Outcome(caught.value.status, caught.value.reason, caught.value.detail)
     assert case.differences(refused) == {}

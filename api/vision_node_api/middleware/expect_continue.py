@@ -6,20 +6,20 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class ExpectContinue:
-    """Closes the connection when such a request is answered before its body is read.
+class ExpectContinueMiddleware:
+    """Closes the connection if the response to such a request starts before its body is read.
 
-    uvicorn sends `100 Continue` when the application begins to read. If it never does, the client
-    may send the body or leave it out, so what comes next on the connection may be that body or
-    another request, and nothing tells which.
+    uvicorn sends `100 Continue` when the application begins to read. If the application never
+    reads, the client may send the body or leave it out. The server then cannot tell whether the
+    next bytes on the connection are that body or another request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and watch whether its body is read."""
-        if scope["type"] != "http" or not _expects(scope):
+        """Pass the request on, and notice whether its body is read."""
+        if scope["type"] != "http" or not _expects_continue(scope):
             await self._app(scope, receive, send)
             return
 
@@ -30,14 +30,14 @@ class ExpectContinue:
             permitted = True
             return await receive()
 
-        async def send_answer(message: Message) -> None:
+        async def send_response(message: Message) -> None:
             if message["type"] == "http.response.start" and not permitted:
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive_body, send_answer)
+        await self._app(scope, receive_body, send_response)
 
 
-def _expects(scope: Scope) -> bool:
+def _expects_continue(scope: Scope) -> bool:
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

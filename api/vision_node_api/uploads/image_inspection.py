@@ -1,62 +1,70 @@
-"""What an upload is, told from its bytes alone: never from its name, declared type or declared length."""
+"""Checks whether an upload is an acceptable image.
+
+Only its bytes count, never its name, declared type or declared length.
+"""
 
 import hashlib
 from dataclasses import dataclass
 
 from vision_node_contract.images.formats import SUPPORTED
 from vision_node_contract.images.header import Header, read_header
-from vision_node_contract.models.imagejob import ImageRef as StoredImage
+from vision_node_contract.models.imagejob import ImageRef
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ..web.problems import Problem
 
+MAX_FILE_NAME_CHARACTERS = 255
+"""Maximum characters that are kept of a file name."""
+
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How large an image may be."""
+class ImageLimits:
+    """Maximum size of an image."""
 
     image_bytes: int
     image_pixels: int
     """Width times height."""
 
 
-def inspect(data: bytes, file_name: str | None, key: str, limits: Limits) -> StoredImage:
-    """Return what the ImageJob says of the upload, read from its header without decoding pixels.
+def inspect_image(data: bytes, file_name: str | None, key: str, limits: ImageLimits) -> ImageRef:
+    """Return the ImageJob's `spec.image` for an upload, from its header without decoding pixels.
 
-    A file that is cut off behind its header passes: the describer tells how much of the picture is
-    there.
+    A file that is cut off after its header passes: the describer reports how much of the picture
+    it contains.
 
     Raises:
         Problem: 400 EmptyImage, 413 ImageTooLarge (bytes or pixels), 415 UnsupportedFormat,
             422 ImageUnreadable.
     """
     if not data:
-        raise Problem(400, "EmptyImage", "the image field holds no bytes; send the image itself")
+        detail = "The image is empty: it has no bytes. Send the image itself."
+        raise Problem(400, "EmptyImage", detail)
+
     if len(data) > limits.image_bytes:
         raise too_many_bytes(limits.image_bytes)
 
-    header = _header(data)
+    header = _read_header(data)
     if header.width * header.height > limits.image_pixels:
         raise _too_many_pixels(header.width, header.height, limits.image_pixels)
 
-    return StoredImage(
+    return ImageRef(
         key=key,
         sha256=hashlib.sha256(data).hexdigest(),
         media_type=header.kind.media_type,
         size_bytes=len(data),
         width=header.width,
         height=header.height,
-        file_name=_tidy(file_name),
+        file_name=_clean_file_name(file_name),
     )
 
 
 def too_many_bytes(limit: int) -> Problem:
-    """Return the refusal of an image with more than `limit` bytes."""
-    detail = f"the image has more than {limit} bytes, which is the limit; make it smaller"
+    """Return the problem for an image with more than `limit` bytes."""
+    detail = f"The image exceeds the limit of {limit} bytes. Send a smaller one."
     return Problem(413, Reason.IMAGE_TOO_LARGE, detail, limit_bytes=limit)
 
 
-def _header(data: bytes) -> Header:
+def _read_header(data: bytes) -> Header:
     try:
         return read_header(data)
     except DescribeError as error:
@@ -68,13 +76,17 @@ def _header(data: bytes) -> Header:
 
 def _too_many_pixels(width: int, height: int, limit: int) -> Problem:
     pixels = width * height
-    detail = f"{width}x{height} are {pixels} pixels; the limit is {limit}; scale the image down"
+    detail = (
+        f"The image has {width}x{height} = {pixels} pixels and exceeds the limit of {limit}. "
+        "Scale it down."
+    )
     return Problem(413, Reason.IMAGE_TOO_LARGE, detail, limit_pixels=limit, pixels=pixels)
 
 
-def _tidy(file_name: str | None) -> str | None:
-    """Keep a printable last path component of at most 255 characters, for people to recognize."""
+def _clean_file_name(file_name: str | None) -> str | None:
+    """Return the last path component without unprintable characters, for people to recognize."""
     if not file_name:
         return None
+
     last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(c for c in last if c.isprintable())[:255] or None
+    return "".join(c for c in last if c.isprintable())[:MAX_FILE_NAME_CHARACTERS] or None

@@ -1,59 +1,67 @@
-"""Counting requests and their time, by route: addresses hold job ids, and are without number."""
+"""Counts requests and measures their time by route.
+
+A path would be useless as a label: paths contain job ids, so there is no end of them.
+"""
 
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..services.metrics import ACCEPTED, Metrics
-from .problems import REASON
+from ..web.problems import REASON
 
 ROUTE = "vision_node.route"
-"""Key of the scope under which those who answer ahead of the router say which route it is."""
+"""Key of the scope under which middleware that responds instead of the router names the route."""
 
 OTHER = "other"
-"""For methods that the API does not have, addresses that no route has, and the files of /docs."""
+"""Label for methods and paths that the API does not have, and for the static files of /docs."""
 
-NO_ANSWER = "none"
-"""Status of requests whose clients went away."""
+NO_RESPONSE = "none"
+"""Status label of requests whose clients disconnected."""
 
 METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS"})
-"""HEAD arrives here as GET."""
+"""Methods with a label of their own; HEAD arrives here as GET."""
 
 SUBMIT = ("POST", "/submit")
 
 
-class RequestMetrics:
-    """Tells `metrics` of every request; goes directly around the application, which names the route."""
+class RequestMetricsMiddleware:
+    """Records every request in `metrics`.
+
+    It directly wraps the application, because the router writes the route into the scope.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and count it at its end."""
+        """Pass the request on, and record it at its end."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        began, status = time.monotonic(), NO_ANSWER
+        started = time.monotonic()
+        status = NO_RESPONSE
 
-        async def send_answer(message: Message) -> None:
+        async def send_response(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             await send(message)
 
         try:
-            await self._app(scope, receive, send_answer)
+            await self._app(scope, receive, send_response)
         finally:
-            self._count(scope, status, time.monotonic() - began)
+            self._record(scope, status, time.monotonic() - started)
 
-    def _count(self, scope: Scope, status: str, seconds: float) -> None:
+    def _record(self, scope: Scope, status: str, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else OTHER
         route = route_of(scope)
         self._metrics.requests.labels(method, route, status).observe(seconds)
+
         if (method, route) == SUBMIT:
-            outcome = ACCEPTED if status == "202" else scope.get(REASON, NO_ANSWER)
+            outcome = ACCEPTED if status == "202" else scope.get(REASON, NO_RESPONSE)
             self._metrics.submits.labels(outcome).inc()
 
 

@@ -1,33 +1,33 @@
-"""HEAD and OPTIONS on every route, without a word about them in any (RFC 9110, 9.3.2 and 9.3.7)."""
+"""HEAD and OPTIONS for every route (RFC 9110, 9.3.2 and 9.3.7); routes need not define them."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
-"""Methods as the Allow header lists them."""
+"""Order of the methods in the Allow header."""
 
 
-class HeadAndOptions:
-    """Answers HEAD as GET, without the body, and OPTIONS with the methods that a route has."""
+class HeadAndOptionsMiddleware:
+    """Responds to HEAD as to GET, without the body, and to OPTIONS with the route's methods."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and change the answer where the method wants it."""
+        """Pass the request on, and change the response as the method requires."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
-            # A copy: the server looks at its own scope to see that no body has to follow.
-            await self._app({**scope, "method": "GET"}, receive, _Bodiless(send).send)
+            # A copy, because uvicorn reads the method in its own scope to leave out the body.
+            await self._app({**scope, "method": "GET"}, receive, _WithoutBody(send).send)
         elif scope["method"] == "OPTIONS":
-            await self._app(scope, receive, _Options(send).send)
+            await self._app(scope, receive, _OptionsResponse(send).send)
         else:
-            await self._app(scope, receive, _Allowing(send).send)
+            await self._app(scope, receive, _WithAllow(send).send)
 
 
-class _Allowing:
-    """Adds to the Allow header of a refusal what this middleware answers."""
+class _WithAllow:
+    """Adds HEAD and OPTIONS to the Allow header of a 405 response."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -38,8 +38,8 @@ class _Allowing:
         await self._send(message)
 
 
-class _Bodiless(_Allowing):
-    """Lets an answer pass without its body; its length stays, as RFC 9110 wants it."""
+class _WithoutBody(_WithAllow):
+    """Removes the body of a response, but keeps its Content-Length (RFC 9110, section 9.3.2)."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.body":
@@ -49,28 +49,32 @@ class _Bodiless(_Allowing):
         await super().send(message)
 
 
-class _Options:
-    """Turns the router's refusal of OPTIONS, which names the methods that there are, into 204."""
+class _OptionsResponse:
+    """Turns the router's 405 for OPTIONS, which names the route's methods, into a 204."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._answered = False
+        self._responded = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == 405:
-            self._answered = True
+            self._responded = True
             headers = [(b"allow", _allowed(message).encode())]
             await self._send({**message, "status": 204, "headers": headers})
             await self._send({"type": "http.response.body", "body": b""})
-        elif not self._answered:
+        elif not self._responded:
             await self._send(message)
 
 
 def _allowed(refusal: Message) -> str:
-    """Return the methods that a 405 names, and those that follow; a 405 of static files names none."""
+    """Return the methods that a 405 names, plus HEAD and OPTIONS.
+
+    A 405 of the static files names none; they have GET.
+    """
     named = Headers(raw=refusal["headers"]).get("allow") or "GET"
     methods = {method.strip() for method in named.split(",")} | {"OPTIONS"}
     if "GET" in methods:
         methods.add("HEAD")
+
     others = sorted(methods.difference(ORDER))
     return ", ".join([*(method for method in ORDER if method in methods), *others])

@@ -1,4 +1,4 @@
-"""Pages of other origins that may use the API from a browser.
+"""Cross-origin requests: which other sites' pages may use the API from a browser.
 
 CORS is described at https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
@@ -9,20 +9,21 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")
+
 REQUEST_HEADERS = ("Content-Disposition", "Idempotency-Key", "If-None-Match")
-"""What scripts may send besides the headers that need no permission."""
+"""Headers that scripts may send, in addition to those that CORS always allows."""
 
 EXPOSED_HEADERS = ("Allow", "ETag", "Location", "Retry-After")
-"""What scripts may read besides the headers that need no permission."""
+"""Headers that scripts may read, in addition to those that CORS always allows."""
 
 MAX_AGE_SECONDS = 600
-"""How long browsers remember the answer to a preflight; Chromium caps it at two hours."""
+"""How long browsers cache the response to a preflight; Chromium's maximum is two hours."""
 
 
-def allow_origins(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """Return `app` for pages of those origins, such as https://gallery.example.com, or `*` for all.
+def add_cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
+    """Return `app` with CORS for the origins: https://gallery.example.com, or `*` for all.
 
-    No cookie is involved: the API has none, so credentials are not allowed.
+    Credentials are not allowed, because the API uses no cookies.
     """
     return CORSMiddleware(
         app,

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="it needs curl"
 
 
 @pytest.fixture
-def bucket(behind: tuple[S3, Bucket]) -> Bucket:
-    return behind[1]
-
-
-@pytest.fixture
 def line() -> str:
     (line,) = LINE.findall(Path("README.md").read_text())
     return line
@@ -39,9 +34,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_a_folder(behind: tuple[S3, Bucket], port: int, line: str, folder: Path) -> None:
+async def test_readme_command_uploads_a_folder(
+    behind: tuple[S3, Bucket], port: int, line: str, folder: Path
+) -> None:
     command = line.replace(ADDRESS, f"http://127.0.0.1:{port}")
     assert command != line
+
     pipe = asyncio.subprocess.PIPE
     shell = await asyncio.create_subprocess_shell(command, cwd=folder, stdout=pipe, stderr=pipe)
     out, errors = await shell.communicate()
@@ -49,4 +47,4 @@ async def test_a_folder(behind: tuple[S3, Bucket], port: int, line: str, folder:
     assert sorted(behind[0].objects) == sorted(f"inbox/{name}" for name in NAMES)
     # Not line by line, because the output of parallel curls may be interleaved.
     assert set(re.findall(r'"name":"([^"]+)"', out.decode())) == set(NAMES)
-    assert errors.decode().startswith("curl: ")  # of the name with a space
+    assert errors.decode().startswith("curl: ")  # about the name with a space

@@ -15,7 +15,7 @@ from vision_node_contract.models.imagejob import ImageJob
 INLINE = {"description": "d", "alt": "a", "caption": "c", "describer": "metadata", "seconds": 1}
 DONE = {"phase": "done", "result": {"describer": "metadata", "summary": "s", "inline": INLINE}}
 
-ANSWERED: dict[str, int] = {
+STATUSES: dict[str, int] = {
     "/": 307,
     "/ui": 200,
     "/ui/": 307,
@@ -42,11 +42,11 @@ ANSWERED: dict[str, int] = {
     "/submit": 405,
     "/nothing/here": 404,
 }
-"""What GET answers, on every route there is and on some that are not."""
+"""Status of GET for every route, and for some paths that do not exist."""
 
 READ_ONLY = [
     path
-    for path, status in ANSWERED.items()
+    for path, status in STATUSES.items()
     if status in {200, 409} and not path.startswith("/inbox/")
 ]
 
@@ -73,42 +73,42 @@ async def web(port: int) -> Any:
         yield client
 
 
-def test_every_route_is_among_them(app: FastAPI) -> None:
-    tried = {path.split("/")[1] for path in [*ANSWERED, "/metrics"]} - {"", "nothing"}
+def test_every_route_is_tested(app: FastAPI) -> None:
+    tried = {path.split("/")[1] for path in [*STATUSES, "/metrics"]} - {"", "nothing"}
     assert tried == OWN_PATHS
 
 
-def told(answer: httpx.Response) -> tuple[int, dict[str, str]]:
-    """Return the status and the headers, but for the time."""
-    headers = {name: value for name, value in answer.headers.items() if name != "date"}
-    return answer.status_code, headers
+def status_and_headers(response: httpx.Response) -> tuple[int, dict[str, str]]:
+    """Return the status, and the headers without the date."""
+    headers = {name: value for name, value in response.headers.items() if name != "date"}
+    return response.status_code, headers
 
 
-@pytest.mark.parametrize("path", ANSWERED)
-async def test_head_is_answered_as_get_without_the_body(web: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize("path", STATUSES)
+async def test_head_response_equals_get_without_the_body(web: httpx.AsyncClient, path: str) -> None:
     got, head = await web.get(path), await web.head(path)
-    assert got.status_code == ANSWERED[path]
-    assert told(head) == told(got)
+    assert got.status_code == STATUSES[path]
+    assert status_and_headers(head) == status_and_headers(got)
     assert head.headers["content-length"] == str(len(got.content))
     assert head.content == b""
 
 
-async def test_head_of_metrics(web: httpx.AsyncClient) -> None:
-    """They change with each request, the length of their text included."""
+async def test_head_of_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
+    """Metrics change with each request, so their length does, too."""
     got, head = await web.get("/metrics"), await web.head("/metrics")
     assert (head.status_code, head.headers.keys()) == (200, got.headers.keys())
     assert int(head.headers["content-length"]) > 0
 
 
 @pytest.mark.parametrize("path", ["/ui/app.js", "/status/job-watched", "/result/job-done", "/docs"])
-async def test_no_byte_of_a_body_follows_a_head(port: int, path: str) -> None:
+async def test_no_body_follows_a_head_response(port: int, path: str) -> None:
     async with Connection.open(port) as connection:
         for method, head in (("HEAD", True), ("GET", False), ("HEAD", True)):
             await connection.send(f"{method} {path} HTTP/1.1\r\nHost: api\r\n\r\n".encode())
-            assert (await connection.answer(head=head)).status == 200
+            assert (await connection.response(head=head)).status == 200
 
 
-async def test_head_is_revalidated_as_get_is(web: httpx.AsyncClient) -> None:
+async def test_head_is_revalidated_like_get(web: httpx.AsyncClient) -> None:
     etag = (await web.head("/ui/app.js")).headers["etag"]
     assert (await web.head("/ui/app.js", headers={"If-None-Match": etag})).status_code == 304
 
@@ -125,15 +125,19 @@ async def test_head_is_revalidated_as_get_is(web: httpx.AsyncClient) -> None:
         ("/submit", "POST, OPTIONS"),
     ],
 )
-async def test_options_tells_the_methods(web: httpx.AsyncClient, path: str, allowed: str) -> None:
-    answer = await web.options(path)
-    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, allowed, b"")
-    assert "content-length" not in answer.headers
+async def test_options_lists_the_methods(web: httpx.AsyncClient, path: str, allowed: str) -> None:
+    response = await web.options(path)
+    assert (response.status_code, response.headers["allow"], response.content) == (
+        204,
+        allowed,
+        b"",
+    )
+    assert "content-length" not in response.headers
 
 
-async def test_options_of_nothing_is_not_found(web: httpx.AsyncClient) -> None:
-    answer = await web.options("/nothing/here")
-    assert (answer.status_code, answer.json()["reason"]) == (404, "NotFound")
+async def test_options_of_an_unknown_path_is_not_found(web: httpx.AsyncClient) -> None:
+    response = await web.options("/nothing/here")
+    assert (response.status_code, response.json()["reason"]) == (404, "NotFound")
 
 
 @pytest.mark.parametrize(
@@ -148,9 +152,9 @@ async def test_options_of_nothing_is_not_found(web: httpx.AsyncClient) -> None:
         ("POST", "/static-offline-docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_other_methods_are_refused_with_those_that_there_are(
+async def test_unsupported_methods_get_405_with_allow(
     web: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
-    answer = await web.request(method, path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
-    assert answer.json()["reason"] == "MethodNotAllowed"
+    response = await web.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert response.json()["reason"] == "MethodNotAllowed"
