@@ -280,7 +280,7 @@ async def test_what_is_no_description_is_an_error_with_http_200_too(
 
 
 async def test_a_container_that_is_not_up() -> None:
-    with pytest.raises(DescribeError, match="is the container up") as caught:
+    with pytest.raises(DescribeError, match="is the container running") as caught:
         await describe("http://127.0.0.1:9/describe")
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
 

@@ -130,7 +130,7 @@ async def test_an_answer_that_breaks_off_is_no_answer(
 
 @pytest.mark.parametrize("provider", ["openai", "google", "rekognition"])
 async def test_a_page_is_no_answer(running: tuple[Server, str], provider: str) -> None:
-    """Of a portal that wants a login, say; not a picture in which nothing was recognised."""
+    """Of a portal that wants a login, say; not a picture in which nothing was recognized."""
     server, url = running
     server.say = lambda _: Response("<html>Log in</html>", media_type="text/html")
     assert (await refusal(provider, url)).reason is Reason.PROVIDER_UNAVAILABLE
@@ -172,9 +172,9 @@ async def test_an_endpoint_that_looks_wrong_is_said_to(
         (
             {"endpoint": "rekognition.local"},
             {"AWS_REGION": "eu-west-1"},
-            "option endpoint is no address",
+            "option endpoint is not an address",
         ),
-        ({}, {"AWS_REGION": "eu west 1"}, "AWS_REGION is none"),
+        ({}, {"AWS_REGION": "eu west 1"}, "AWS_REGION is not a region"),
     ],
 )
 def test_rekognition_s_settings_that_are_none(

@@ -69,8 +69,8 @@ async def test_what_was_found_and_how_sure(server: tuple[FakeVision, str]) -> No
 
 async def test_nothing_found(server: tuple[FakeVision, str]) -> None:
     found = await describe(server, "blank")
-    assert found.description == "Image Description:\n- Nothing was recognised"
-    assert found.alt == "Nothing was recognised"
+    assert found.description == "Image Description:\n- Nothing was recognized"
+    assert found.alt == "Nothing was recognized"
 
 
 async def test_what_is_sent(server: tuple[FakeVision, str]) -> None:

@@ -23,7 +23,7 @@ SHORT = '{"description": "A cat sleeps on a red sofa."}'
 
 
 def read(answer: str, finish: str | None = None) -> Description:
-    return read_answer(answer, Options(), model="m", usage=None, finish=finish)
+    return read_answer(answer, Options(), model="m", usage=None, finish_reason=finish)
 
 
 FOUND = {

@@ -7,7 +7,7 @@ from corpus.profiles import WRONG_WAY
 from pictures import encoded, halves, noise
 from PIL import Image
 from vision_node_contract.models.reasons import DescribeError, Reason
-from vision_node_describer.describers.remote.upload import Bounds, prepare
+from vision_node_describer.describers.remote.upload import Bounds, prepare_upload
 
 WHITE = Image.new("RGB", (64, 48), "white")
 RED_NOISE = noise(320, 200).point([255] * 256 + [value // 8 for value in range(256)] * 2)
@@ -15,7 +15,7 @@ RED_NOISE = noise(320, 200).point([255] * 256 + [value // 8 for value in range(2
 
 def sent(image: bytes, longest: int = 2048) -> Image.Image:
     """Return the picture that a provider would see."""
-    with Image.open(BytesIO(prepare(image, Bounds(longest)).data)) as opened:
+    with Image.open(BytesIO(prepare_upload(image, Bounds(longest)).data)) as opened:
         opened.load()
         return opened.copy()
 
@@ -49,11 +49,11 @@ def test_the_frame_that_is_described_is_the_one_that_is_sent(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["HEIF", "TIFF"])
 def test_pictures_of_phones_and_scanners_are_sent_as_jpeg(kind: str) -> None:
-    upload = prepare(encoded(halves(), kind), Bounds(512))
+    upload = prepare_upload(encoded(halves(), kind), Bounds(512))
     assert (upload.media_type, upload.width, upload.height) == ("image/jpeg", 64, 48)
 
 
 def test_what_has_too_little_is_not_sent() -> None:
     with pytest.raises(DescribeError, match="of the picture is there") as caught:
-        prepare(encoded(noise(320, 200), "JPEG")[:9000], Bounds(512))
+        prepare_upload(encoded(noise(320, 200), "JPEG")[:9000], Bounds(512))
     assert caught.value.reason is Reason.IMAGE_UNREADABLE

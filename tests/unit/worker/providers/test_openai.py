@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import Describer, Setup, load
-from vision_node_describer.describers.providers.openai.protocol import Api
+from vision_node_describer.describers.providers.openai.request_body import Api
 
 APIS = get_args(Api)
 PICTURE = encoded(halves(), "PNG")
@@ -117,7 +117,7 @@ async def test_requests_and_answers_are_of_the_sdk_s_types(
 
 
 CASES: list[tuple[Any, Reason, str]] = [
-    ("rate_limited", Reason.RATE_LIMITED, "too often"),
+    ("rate_limited", Reason.RATE_LIMITED, "rate limited"),
     ("quota", Reason.QUOTA_EXHAUSTED, "used up"),
     ("server_error", Reason.PROVIDER_UNAVAILABLE, "HTTP 500"),
     ("overloaded", Reason.PROVIDER_UNAVAILABLE, "HTTP 503"),
@@ -128,16 +128,20 @@ CASES: list[tuple[Any, Reason, str]] = [
     ("refusal", Reason.CONTENT_REFUSED, "I can't help with that"),
     ("empty", Reason.EMPTY_ANSWER, "maxOutputTokens"),
     ("cut", Reason.EMPTY_ANSWER, "maxOutputTokens"),
-    ("half_json", Reason.EMPTY_ANSWER, "cut or broken"),
+    ("half_json", Reason.EMPTY_ANSWER, "cut off or broken"),
     ("truncated_body", Reason.PROVIDER_UNAVAILABLE, "protocol"),
     ("html", Reason.PROVIDER_UNAVAILABLE, "protocol"),
     ("moved", Reason.OPTIONS_INVALID, "redirects to http://127.0.0.1:1/elsewhere"),
     (
         {"fault": "says", "text": '{"description": "  "}'},
         Reason.EMPTY_ANSWER,
-        "without a description",
+        "without a readable description",
     ),
-    ({"fault": "says", "text": "<think>Hm.</think>"}, Reason.EMPTY_ANSWER, "without a description"),
+    (
+        {"fault": "says", "text": "<think>Hm.</think>"},
+        Reason.EMPTY_ANSWER,
+        "without a readable description",
+    ),
 ]
 
 
@@ -260,7 +264,7 @@ async def test_a_server_that_hangs(fake: FakeOpenAI, url: str) -> None:
 async def test_nobody_there() -> None:
     error = await refused("http://127.0.0.1:9/v1")
     assert error.reason is Reason.PROVIDER_UNAVAILABLE
-    assert "127.0.0.1 can't be reached" in error.message
+    assert "127.0.0.1 cannot be reached" in error.message
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,10 @@ def test_an_address_is_taken_as_it_is_meant(
         ("https://me.openai.azure.com/openai/deployments/gpt", "add ?api-version="),
         ("https://me.openai.azure.com/openai/deployments/", "/openai/v1"),
         ("https://me.openai.azure.com/openai/deployments/gpt?api-version=", "add ?api-version="),
-        ("http://ollama:port/v1", "is no address"),
-        ("http://ollama:99999/v1", "is no address"),
-        ("ollama:11434/v1", "is no address"),
-        ("https://", "is no address"),
+        ("http://ollama:port/v1", "is not an address"),
+        ("http://ollama:99999/v1", "is not an address"),
+        ("ollama:11434/v1", "is not an address"),
+        ("https://", "is not an address"),
     ],
 )
 def test_an_address_that_lacks_something_is_refused_with_what_to_set(

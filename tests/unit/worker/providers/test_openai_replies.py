@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from vision_node_contract.models.reasons import DescribeError, Reason
-from vision_node_describer.describers.providers.openai.errors import Asked
-from vision_node_describer.describers.providers.openai.protocol import Reply, read_reply
+from vision_node_describer.describers.providers.openai.errors import RequestContext
+from vision_node_describer.describers.providers.openai.reply import Reply, read_reply
 
 SHORT = '{"description": "A cat."}'
 
@@ -322,7 +322,7 @@ def test_a_wait_may_stand_in_the_body(failed: dict[str, Any], seconds: float | N
 
 
 def test_a_key_is_not_quoted_from_an_answer() -> None:
-    asked = Asked("h", "m", "hunter2-secret")
+    asked = RequestContext("h", "m", "hunter2-secret")
     for code in (400, 401, 500):
         with pytest.raises(DescribeError) as caught:
             read_reply(

@@ -16,14 +16,17 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers.fallback import instead_of, may_stand_in
 from vision_node_describer.describers.imaging.picture import decoding_bytes
 from vision_node_describer.describers.remote.answers.normalize import read_answer
-from vision_node_describer.describers.remote.rate_limit_gate import DEFAULT_HOLD_SECONDS, Gate
+from vision_node_describer.describers.remote.rate_limit_gate import (
+    DEFAULT_BLOCK_SECONDS,
+    RateLimitGate,
+)
 from vision_node_describer.describers.remote.retry_after import (
     MAX_WAIT_SECONDS,
-    exhausted,
+    exhausted_limit_reset,
     retry_after,
 )
-from vision_node_describer.describers.remote.sanitize import clean, said, shorten
-from vision_node_describer.describers.remote.upload import Bounds, prepare, upload_bytes
+from vision_node_describer.describers.remote.sanitize import clean, quote_provider, shorten
+from vision_node_describer.describers.remote.upload import Bounds, preparation_bytes, prepare_upload
 
 HEAVY = ("openai", "httpx2", "google", "boto3", "botocore", "requests")
 
@@ -53,7 +56,7 @@ class Clock:
         self.now += seconds
 
 
-async def refusal(gate: Gate, patience: float) -> DescribeError:
+async def refusal(gate: RateLimitGate, patience: float) -> DescribeError:
     with pytest.raises(DescribeError) as caught:
         await gate.wait(patience)
     assert caught.value.reason is Reason.RATE_LIMITED
@@ -62,25 +65,25 @@ async def refusal(gate: Gate, patience: float) -> DescribeError:
 
 async def test_a_hold_holds_everybody_and_the_longest_counts() -> None:
     clock = Clock()
-    gate = Gate(clock, clock.sleep)
-    gate.hold(4)
-    gate.hold(1)
+    gate = RateLimitGate(clock, clock.sleep)
+    gate.block(4)
+    gate.block(1)
     await gate.wait(60)
     assert clock.slept == [4]
     await gate.wait(0)
-    gate.hold(None)
-    assert (await refusal(gate, 1)).retry_after == DEFAULT_HOLD_SECONDS
+    gate.block(None)
+    assert (await refusal(gate, 1)).retry_after == DEFAULT_BLOCK_SECONDS
 
 
 @pytest.mark.parametrize(("patience", "still"), [(5, 29), (40, None)])
 async def test_a_hold_reaches_those_who_wait_already(patience: float, still: float | None) -> None:
     clock = Clock()
-    gate = Gate(clock, clock.sleep)
-    gate.hold(1)
+    gate = RateLimitGate(clock, clock.sleep)
+    gate.block(1)
 
     async def meanwhile(seconds: float) -> None:
         gate._sleep = clock.sleep
-        gate.hold(30)
+        gate.block(30)
         clock.now += seconds
 
     gate._sleep = meanwhile
@@ -128,7 +131,7 @@ def test_a_good_answer_without_room_left_says_when() -> None:
         "x-ratelimit-reset-requests": "2s",
         "retry-after": "9",
     }
-    assert exhausted(headers) == 2
+    assert exhausted_limit_reset(headers) == 2
 
 
 @pytest.mark.parametrize(
@@ -147,7 +150,7 @@ def test_bounds(size: tuple[int, int], bounds: Bounds, fits: tuple[int, int]) ->
 
 
 def decoded(image: bytes, bounds: Bounds = Bounds(2048)) -> Image.Image:  # noqa: B008  # frozen
-    upload = prepare(image, bounds)
+    upload = prepare_upload(image, bounds)
     with Image.open(BytesIO(upload.data)) as opened:
         opened.load()
         assert (opened.size, opened.get_format_mimetype()) == (
@@ -221,7 +224,7 @@ def test_what_is_transparent_leaves_white() -> None:
     ],
 )
 def test_drawings_stay_sharp_and_photographs_small(image: bytes, media_type: str) -> None:
-    upload = prepare(image, Bounds(2048))
+    upload = prepare_upload(image, Bounds(2048))
     assert upload.media_type == media_type
     assert len(upload.data) < 2_000_000
 
@@ -233,7 +236,7 @@ def test_the_same_limits_as_for_describing() -> None:
         (encoded(noise(300, 200), "JPEG")[:5000], Reason.IMAGE_UNREADABLE),
     ):
         with pytest.raises(DescribeError) as caught:
-            prepare(image, Bounds(512))
+            prepare_upload(image, Bounds(512))
         assert caught.value.reason is reason
 
 
@@ -242,11 +245,11 @@ def test_memory_is_asked_for_what_is_decoded_and_scaled() -> None:
     decoding = decoding_bytes(image)
     assert (
         decoding
-        < upload_bytes(image, Bounds(512))
-        < upload_bytes(image, Bounds(2048))
+        < preparation_bytes(image, Bounds(512))
+        < preparation_bytes(image, Bounds(2048))
         <= 4 * decoding
     )
-    assert upload_bytes(b"rubbish", Bounds(512)) == 0
+    assert preparation_bytes(b"rubbish", Bounds(512)) == 0
 
 
 @pytest.mark.parametrize(
@@ -338,12 +341,18 @@ def test_a_hostile_length_costs_little_time(hostile: str) -> None:
 
 
 def test_a_provider_s_words_are_quoted_without_secrets() -> None:
-    assert said("key hunter2-secret\nis bad", "hunter2-secret") == "key [secret] is bad"
-    assert said("Incorrect API key provided: sk-ab***yz.") == "Incorrect API key provided: [secret]"
-    assert said("Authorization: Bearer 0123456789abcdef0") == "Authorization: [secret]"
-    assert said("skipped: Bearer authentication, sk-8") == "skipped: Bearer authentication, sk-8"
-    assert said(" \n") == "no explanation"
-    assert len(said("x" * 5000)) == 300
+    assert quote_provider("key hunter2-secret\nis bad", "hunter2-secret") == "key [secret] is bad"
+    assert (
+        quote_provider("Incorrect API key provided: sk-ab***yz.")
+        == "Incorrect API key provided: [secret]"
+    )
+    assert quote_provider("Authorization: Bearer 0123456789abcdef0") == "Authorization: [secret]"
+    assert (
+        quote_provider("skipped: Bearer authentication, sk-8")
+        == "skipped: Bearer authentication, sk-8"
+    )
+    assert quote_provider(" \n") == "no explanation"
+    assert len(quote_provider("x" * 5000)) == 300
 
 
 @pytest.mark.parametrize(
