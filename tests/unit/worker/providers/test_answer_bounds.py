@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fakes.openai import ANSWER, answered
+from fakes.openai import ANSWER, success
 from fakes.remote import PROVIDERS, setup_of
 from fakes.serving import served
 from pictures import encoded, halves
@@ -111,7 +111,7 @@ async def test_compressed_answer_is_read(running: tuple[Server, str], provider: 
 
     def compressed(body: bytes) -> Response:
         text = json.dumps(ANSWER)
-        whole = answered(json.loads(body), text).body if provider == "openai" else text.encode()
+        whole = success(json.loads(body), text).body if provider == "openai" else text.encode()
         return Response(gzip.compress(bytes(whole)), headers={"content-encoding": "gzip"})
 
     server.respond = compressed

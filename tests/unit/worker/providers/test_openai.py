@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fakes.openai import ANSWER, FAULTS, FakeOpenAI, answered
+from fakes.openai import ANSWER, FAULTS, FakeOpenAI, success
 from openai.types.chat import ChatCompletion
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from openai.types.responses import Response
@@ -43,7 +43,7 @@ async def test_requests_and_fake_answers_match_the_sdk_types(
     assert TypeAdapter(params).validate_python(request["body"]).keys() >= request["body"].keys()
     assert request["path"] == ("/v1/responses" if api == "responses" else "/v1/chat/completions")
     model: Any = Response if api == "responses" else ChatCompletion
-    model.model_validate_json(bytes(answered(request["body"], "{}").body), strict=False)
+    model.model_validate_json(bytes(success(request["body"], "{}").body), strict=False)
 
 
 CASES: list[tuple[Any, Reason, str]] = [

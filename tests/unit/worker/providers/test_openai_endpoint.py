@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fakes.openai import ANSWER, answered
+from fakes.openai import ANSWER, success
 from fakes.serving import served
 from pictures import encoded, halves
 from starlette.applications import Starlette
@@ -67,7 +67,7 @@ async def describe(url: str, seconds: float = 20) -> Description:
 
 async def test_query_of_the_address_is_sent_with_each_request(server: tuple[Server, str]) -> None:
     fake, url = server
-    fake.respond, fake.requests = (lambda body: answered(body, json.dumps(ANSWER))), []
+    fake.respond, fake.requests = (lambda body: success(body, json.dumps(ANSWER))), []
     await describe(f"{url}/gateway/?team=a")
     (request,) = fake.requests
     assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
@@ -77,7 +77,7 @@ async def test_azure_api_management_gets_the_key_in_both_headers(
     server: tuple[Server, str],
 ) -> None:
     fake, url = server
-    fake.respond, fake.requests = (lambda body: answered(body, json.dumps(ANSWER))), []
+    fake.respond, fake.requests = (lambda body: success(body, json.dumps(ANSWER))), []
     await describe(f"{url}/openai/deployments/gpt?api-version=2024-10-21")
     (request,) = fake.requests
     assert request.url.path == "/openai/deployments/gpt/chat/completions"
@@ -89,7 +89,7 @@ async def test_azure_api_management_gets_the_key_in_both_headers(
 async def test_azure_gets_the_key_only_in_its_own_header(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send a request for Azure to a local proxy, which sees its headers."""
     fake = Server()
-    fake.respond = lambda body: answered(body, json.dumps(ANSWER))
+    fake.respond = lambda body: success(body, json.dumps(ANSWER))
     with served(fake.app) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         await describe("http://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21")
@@ -153,9 +153,7 @@ async def test_server_without_schema_support_is_asked_without_schema(
 ) -> None:
     fake, url = server
     fake.respond = lambda body: (
-        JSONResponse(failed, status)
-        if "response_format" in body
-        else answered(body, "Two squares.")
+        JSONResponse(failed, status) if "response_format" in body else success(body, "Two squares.")
     )
     assert (await describe(url)).alt == "Two squares."
 
@@ -278,7 +276,7 @@ async def test_timeout_of_the_imagejob_overrides_the_describer(
     async def late(body: dict[str, Any]) -> Response:
         arrived.set()
         await asyncio.sleep(0.6)
-        return answered(body, json.dumps(ANSWER))
+        return success(body, json.dumps(ANSWER))
 
     fake.respond = late
     token = attempt_seconds.set(attempt_time)

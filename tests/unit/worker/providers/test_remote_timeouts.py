@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from fakes import rekognition, vision
-from fakes.openai import ANSWER, answered
+from fakes.openai import ANSWER, success
 from fakes.remote import PROVIDERS, setup_of
 from fakes.serving import served
 from pictures import encoded, halves
@@ -28,7 +28,7 @@ LATE_SECONDS = 1.3
 
 def answer_for(path: str, body: bytes) -> Response:
     if path.endswith("/chat/completions"):
-        return answered(json.loads(body), json.dumps(ANSWER))
+        return success(json.loads(body), json.dumps(ANSWER))
     if path == "/describe":
         return JSONResponse(ANSWER)
     if path.endswith(":annotate"):
