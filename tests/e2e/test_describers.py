@@ -65,6 +65,7 @@ def ready(kubectl: Callable[..., str], describer: str) -> Json:
 
 def test_describer_of_the_chart_is_listed(kubectl: Callable[..., str], api: httpx.Client) -> None:
     heads, line = kubectl("get", "describer", "metadata").splitlines()
+
     assert heads.split() == [
         "NAME",
         "PROVIDER",
@@ -92,6 +93,7 @@ def test_applied_describer_is_used_at_once(
 ) -> None:
     apply("mine", minWorkers=1)
     status = ended(submit(photo.read_bytes(), describer="mine"))
+
     assert (status["status"], status["describer"]) == ("done", "mine")
     assert api.get(f"/result/{status['job_id']}").json()["describer"] == "mine"
 
@@ -116,6 +118,7 @@ def test_changed_describer_gets_new_workers(
         lambda: [job["metadata"]["uid"] for job in workers(kubectl, "changing")],
         lambda now: len(now) == 1 and before not in now,
     )
+
     assert ended(submit(photo.read_bytes(), describer="changing"))["status"] == "done"
 
 

@@ -69,6 +69,7 @@ def test_own_class_describes(
 
     apply("bright", provider="brightness:Brightness", command=["python", "-c", start], env=env)
     status = ended(submit(photo.read_bytes(), describer="bright"))
+
     assert status["status"] == "done", status
     assert api.get(f"/result/{status['job_id']}").json()["tags"] in (["light"], ["dark"])
 
@@ -80,6 +81,7 @@ def test_sidecar_requires_the_provider_http(refused: Callable[..., str]) -> None
         "metadata": {"name": "odd"},
     }
     spec = {"provider": "metadata", "sidecar": {"image": "mine:1"}}
+
     assert "provider: http" in refused(
         "create", "-f", "-", input=json.dumps({**body, "spec": spec})
     )

@@ -145,6 +145,7 @@ async def test_redirect_is_not_followed_with_the_picture(
     server.request_count = 0
     server.respond = lambda _: RedirectResponse(f"{url}/elsewhere", status)
     error = await describe_error(provider, url)
+
     assert server.request_count == 1
     assert error.reason is (
         Reason.REQUEST_REFUSED if provider == "http" else Reason.OPTIONS_INVALID

@@ -49,6 +49,7 @@ async def describe(server: tuple[FakeVision, str], *faults: str, **how: Any) -> 
 
 async def test_google_findings_have_confidences(server: tuple[FakeVision, str]) -> None:
     found = await describe(server)
+
     assert found.description.splitlines() == [
         "Image Description:",
         "- Likely contains: dog (97 %), grass (81 %)",

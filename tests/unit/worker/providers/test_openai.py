@@ -40,6 +40,7 @@ async def test_requests_and_fake_answers_match_the_sdk_types(
         if api == "responses"
         else CompletionCreateParamsNonStreaming
     )
+
     assert TypeAdapter(params).validate_python(request["body"]).keys() >= request["body"].keys()
     assert request["path"] == ("/v1/responses" if api == "responses" else "/v1/chat/completions")
     model: Any = Response if api == "responses" else ChatCompletion
@@ -156,6 +157,7 @@ async def test_result_keeps_its_shape_if_the_model_is_hijacked(
 ) -> None:
     fake.always = {"fault": "says", "text": json.dumps(HIJACKED)}
     found = await describe(url, job_options={"maxLength": 1000}, api=api)
+
     assert found.description.startswith("Image Description:\nHACKED xx")
     assert len(found.description) <= 1000
     assert found.alt.startswith("Something y")
@@ -188,4 +190,5 @@ def test_every_fault_of_the_fake_openai_server_is_tested() -> None:
         "unknown_store",
         "deprecated",
     }
+
     assert told | elsewhere == set(FAULTS)

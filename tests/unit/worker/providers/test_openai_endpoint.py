@@ -80,6 +80,7 @@ async def test_azure_api_management_gets_the_key_in_both_headers(
     fake.respond, fake.requests = (lambda body: success(body, json.dumps(ANSWER))), []
     await describe(f"{url}/openai/deployments/gpt?api-version=2024-10-21")
     (request,) = fake.requests
+
     assert request.url.path == "/openai/deployments/gpt/chat/completions"
     assert request.url.query == "api-version=2024-10-21"
     assert request.headers["api-key"] == "sk-0123456789"
@@ -95,6 +96,7 @@ async def test_azure_gets_the_key_only_in_its_own_header(monkeypatch: pytest.Mon
         await describe("http://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21")
 
     (request,) = fake.requests
+
     assert request.headers["api-key"] == "sk-0123456789"
     assert "authorization" not in request.headers
 

@@ -35,6 +35,7 @@ async def test_key_appears_in_no_error_log_or_repr(
         shown = [repr(describer), str(caught.value), caught.value.message, caplog.text]
 
     shown.append(repr(Setup(environment={"OPENAI_API_KEY": KEY})))
+
     assert KEY not in "".join(shown)
     assert "could not be forwarded" in caught.value.message
 

@@ -53,6 +53,7 @@ async def test_prompt_cannot_close_its_tag(fake: FakeOpenAI, url: str, api: str)
         body["input"][0]["content"][0] if api == "responses" else body["messages"][1]["content"][0]
     )
     rules = body["instructions"] if api == "responses" else body["messages"][0]["content"]
+
     assert "HACKED" not in rules
     (fenced,) = re.findall(r"<wish>(.*?)</wish>", user["text"], re.DOTALL)
     assert json.loads(fenced) == prompt

@@ -59,6 +59,7 @@ async def test_longest_block_delays_all_requests() -> None:
     gate.block(4)
     gate.block(1)
     await gate.wait(60)
+
     assert clock.slept == [4]
     await gate.wait(0)
     gate.block(None)

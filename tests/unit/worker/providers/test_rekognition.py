@@ -73,6 +73,7 @@ async def describe(
 
 async def test_rekognition_findings_have_confidences(server: Server) -> None:
     found = await describe(server)
+
     assert found.description.splitlines() == [
         "Image Description:",
         "- Likely contains: dog (97 %), grass (81 %)",

@@ -123,6 +123,7 @@ def test_unreadable_files_are_rejected_before_upload() -> None:
 def test_preparation_memory_covers_decoding_and_scaling() -> None:
     image = encoded(Image.new("L", (4000, 3000)), "JPEG")
     decoding = decoding_bytes(image)
+
     assert (
         decoding
         < preparation_bytes(image, Bounds(512))

@@ -102,11 +102,12 @@ class Google(ProviderDescriber):
         return describe_findings(found, options, model="cloud-vision", max_faces=_MAX_FACES)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Stop the threads and close the connections."""
         self._threads.shutdown(wait=False)
         self._client.transport.close()  # type: ignore[no-untyped-call]
 
     def _annotate(self, upload: Upload, seconds: float) -> Findings:
+        """Send one request, in a thread, and return what was found."""
         features = [vision.Feature(type_=kind, max_results=count) for kind, count in _FEATURES]
         request = vision.AnnotateImageRequest(
             image=vision.Image(content=upload.data), features=features

@@ -58,10 +58,10 @@ def endpoint_of(address: str) -> Endpoint:
     address = address.strip()
     host = host_of(address, _VARIABLE)
     parts = urlsplit(address)
+
     path = parts.path.rstrip("/")
     for operation in _OPERATIONS:
         path = path.removesuffix(operation)
-
     if path.endswith(_MODEL_LIST):
         path = path.removesuffix("/models")
 
@@ -81,7 +81,7 @@ def endpoint_of(address: str) -> Endpoint:
 
 
 def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
-    """Reject an address that Azure would answer with "Resource not found", which does not say why.
+    """Reject an address that Azure would answer with "Resource not found" and nothing else.
 
     Raises:
         DescribeError: OptionsInvalid, with what to set.

@@ -91,7 +91,7 @@ class Rekognition(ProviderDescriber):
         return describe_findings(found, options, model="rekognition", max_faces=_MAX_FACES)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Stop the threads and close the connections."""
         self._threads.shutdown(wait=False)
         self._clients.close()
 
@@ -104,6 +104,7 @@ class Rekognition(ProviderDescriber):
         )
 
     def _detect(self, feature: Feature, upload: Upload, seconds: float) -> dict[str, Any]:
+        """Send the request for one feature, in a thread, and return the answer."""
         operation, parameters = _OPERATIONS[feature]
         call = getattr(self._clients.with_timeout(seconds), operation)
 
@@ -131,6 +132,7 @@ class _Clients:
         self._create = partial(_client, setup, endpoint)
         self._lock = Lock()  # creating a client is not thread-safe
         self._by_seconds: dict[int, Any] = {}
+
         self.with_timeout(setup.timeout_seconds)  # fails now if the settings are wrong
 
     def with_timeout(self, seconds: float) -> Any:

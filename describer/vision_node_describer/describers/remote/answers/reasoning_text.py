@@ -6,18 +6,18 @@ from itertools import pairwise
 from .detect_json import looks_like_json
 from .json_scan import without_values
 
-_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|seed:think)"
+_TAG_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|seed:think)"
 
-_OPEN = re.compile(
+_OPENING_TAG = re.compile(
     r"[\s`*#>_~-]{0,12}(?:"
-    rf"<{_NAMES}(?:\s[^<>]{{0,100}})?>|\[THINK\]|◁think▷"
+    rf"<{_TAG_NAMES}(?:\s[^<>]{{0,100}})?>|\[THINK\]|◁think▷"
     r"|<\|(?:begin_of_thought|START_THINKING)\|>|<unused94>"
     r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)"
     r"|<\|channel>thought|analysis(?=[A-Z]))",
     re.IGNORECASE,
 )
-_CLOSE = re.compile(
-    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>|<channel\|>"
+_CLOSING_TAG = re.compile(
+    rf"</{_TAG_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>|<channel\|>"
     r"|<\|channel\|>final(?: [^<>]{0,40})?<\|message\|>|(?<=[^\w\s])\s?assistantfinal",
     re.IGNORECASE,
 )
@@ -27,14 +27,14 @@ models (the harmony format, with its special tokens or, as some servers leave it
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 """A byte order mark and zero-width characters, which make JSON invalid if they precede it."""
 
-_FIRST = re.compile(
+_START_MARK = re.compile(
     r"<\|im_start\|>(?:assistant\b)?|<start_of_turn>(?:model\b)?"
     r"|<\|start_header_id\|>assistant<\|end_header_id\|>"
     r"|<s>|<bos>|<\|(?:begin_of_text|begin_of_box|begin_of_solution|START_RESPONSE|assistant)\|>"
     r"|<(?:answer|response|output|result|final|final_answer|solution)>",
     re.IGNORECASE,
 )
-_LAST = re.compile(
+_END_MARK = re.compile(
     r"(?:</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|end|return)\|>"
     r"|<\|(?:end_of_box|end_of_solution|END_RESPONSE)\|>"
     r"|</(?:answer|response|output|result|final|final_answer|solution)>)\Z",
@@ -58,9 +58,9 @@ def without_template_marks(text: str) -> str:
         before = text
         text = text.strip().strip(_INVISIBLE)
 
-        if first := _FIRST.match(text[:_MAX_MARK_CHARACTERS]):
+        if first := _START_MARK.match(text[:_MAX_MARK_CHARACTERS]):
             text = text[first.end() :]
-        if last := _LAST.search(text[-_MAX_MARK_CHARACTERS:]):
+        if last := _END_MARK.search(text[-_MAX_MARK_CHARACTERS:]):
             text = text[: last.start() - min(len(text), _MAX_MARK_CHARACTERS)]
         if text == before:
             break
@@ -74,15 +74,16 @@ def after_reasoning(text: str) -> str:
     A tag within JSON, complete or cut off, is a quotation from the picture.
 
     Raises:
-        UnclosedThoughtsError: Reasoning begins and never ends.
+        UnfinishedReasoningError: Reasoning begins and never ends.
     """
     prose = without_values(text)
-    ends = [0, *(found.end() for found in _CLOSE.finditer(prose))]
+    ends = [0, *(found.end() for found in _CLOSING_TAG.finditer(prose))]
+
     for begin, end in pairwise(ends):
         if looks_like_json(prose[begin:end]) and prose[begin:end].strip():
             return text[begin:]
 
-    if _OPEN.match(prose, ends[-1]):
+    if _OPENING_TAG.match(prose, ends[-1]):
         raise UnfinishedReasoningError
 
     return without_template_marks(text[ends[-1] :])
