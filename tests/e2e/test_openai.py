@@ -50,6 +50,25 @@ RESULT_FIELDS = {
 def fake_openai(image: str) -> list[Json]:
     """Return manifests that serve tests/fakes/openai.py; the API's image has all it needs."""
     labels, meta = {"app": FAKE}, {"name": FAKE}
+    files = {path.name: path.read_text() for path in Path("tests/fakes").glob("*.py")}
+    service = {"selector": labels, "ports": [{"port": 8080}]}
+
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": files},
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**meta, "labels": labels},
+            "spec": fake_pod_spec(image),
+        },
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": service},
+        key_secret("right-key", KEY),
+        key_secret("wrong-key", WRONG_KEY),
+    ]
+
+
+def fake_pod_spec(image: str) -> Json:
+    """Return the spec of a pod that serves the fake from its ConfigMap."""
     container = {
         "name": "fake",
         "image": image,
@@ -63,34 +82,24 @@ def fake_openai(image: str) -> list[Json]:
         "volumeMounts": [{"name": "fakes", "mountPath": "/own/fakes"}],
     }
     user = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
-    spec = {
+
+    return {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 0,
         "securityContext": user,
         "containers": [container],
         "volumes": [{"name": "fakes", "configMap": {"name": FAKE}}],
     }
-    files = {path.name: path.read_text() for path in Path("tests/fakes").glob("*.py")}
 
-    return [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": files},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "labels": labels}, "spec": spec},
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": meta,
-            "spec": {"selector": labels, "ports": [{"port": 8080}]},
-        },
-        *(
-            {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": name},
-                "stringData": {"KEY": key},
-            }
-            for name, key in (("right-key", KEY), ("wrong-key", WRONG_KEY))
-        ),
-    ]
+
+def key_secret(name: str, key: str) -> Json:
+    """Return a Secret that holds a key of the provider."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "stringData": {"KEY": key},
+    }
 
 
 class FakeProvider:

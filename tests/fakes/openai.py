@@ -67,6 +67,15 @@ def success(
     return JSONResponse(build(body["model"], text, finish, refusal), headers=named)
 
 
+_RESPONSE_USAGE = {
+    "input_tokens": 1000,
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+    "output_tokens": 90,
+    "output_tokens_details": {"reasoning_tokens": 20},
+    "total_tokens": 1090,
+}
+
+
 def _response(model: str, text: str | None, finish: str, refusal: str | None) -> Json:
     content: list[Json] = []
     if refusal:
@@ -95,13 +104,7 @@ def _response(model: str, text: str | None, finish: str, refusal: str | None) ->
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
-        "usage": {
-            "input_tokens": 1000,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": 90,
-            "output_tokens_details": {"reasoning_tokens": 20},
-            "total_tokens": 1090,
-        },
+        "usage": _RESPONSE_USAGE,
     }
 
 
