@@ -46,9 +46,9 @@ class Clock:
         self.now += seconds
 
 
-async def refusal(gate: RateLimitGate, patience: float) -> DescribeError:
+async def rate_limit_error(gate: RateLimitGate, max_wait: float) -> DescribeError:
     with pytest.raises(DescribeError) as caught:
-        await gate.wait(patience)
+        await gate.wait(max_wait)
     assert caught.value.reason is Reason.RATE_LIMITED
     return caught.value
 
@@ -63,28 +63,28 @@ async def test_longest_block_delays_all_requests() -> None:
     assert clock.slept == [4]
     await gate.wait(0)
     gate.block(None)
-    assert (await refusal(gate, 1)).retry_after == DEFAULT_BLOCK_SECONDS
+    assert (await rate_limit_error(gate, 1)).retry_after == DEFAULT_BLOCK_SECONDS
 
 
-@pytest.mark.parametrize(("patience", "still"), [(5, 29), (40, None)])
+@pytest.mark.parametrize(("max_wait", "retry_after_seconds"), [(5, 29), (40, None)])
 async def test_block_extends_the_wait_of_waiting_requests(
-    patience: float, still: float | None
+    max_wait: float, retry_after_seconds: float | None
 ) -> None:
     clock = Clock()
     gate = RateLimitGate(clock, clock.sleep)
     gate.block(1)
 
-    async def meanwhile(seconds: float) -> None:
+    async def sleep_until_blocked_again(seconds: float) -> None:
         gate._sleep = clock.sleep
         gate.block(30)
         clock.now += seconds
 
-    gate._sleep = meanwhile
+    gate._sleep = sleep_until_blocked_again
 
-    if still:
-        assert (await refusal(gate, patience)).retry_after == still
+    if retry_after_seconds:
+        assert (await rate_limit_error(gate, max_wait)).retry_after == retry_after_seconds
     else:
-        await gate.wait(patience)
+        await gate.wait(max_wait)
         assert clock.slept == [29]
 
 
