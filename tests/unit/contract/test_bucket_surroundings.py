@@ -175,9 +175,9 @@ async def test_the_bucket_is_reached_through_the_proxy(
         await USES[use](store)
 
     assert len(bucket.requests) == 1
-    (asked,) = proxy.asked
+    (asked,) = proxy.requests
     assert asked == f"CONNECT {endpoint}" if secure else f"http://{endpoint}/bucket" in asked
-    assert proxy.logins == [LOGIN]
+    assert proxy.credentials == [LOGIN]
     assert "Proxy-Authorization" not in bucket.requests[0].headers
 
 
@@ -188,7 +188,7 @@ async def test_not_where_no_proxy_says_otherwise(
     monkeypatch.setenv("NO_PROXY", "example.com,127.0.0.1")
     async with served(FakeBucket().answer) as endpoint, Bucket.open(settings(endpoint)) as store:
         await USES[use](store)
-    assert not proxy.asked
+    assert not proxy.requests
 
 
 @pytest.mark.parametrize(

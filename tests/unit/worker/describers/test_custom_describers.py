@@ -294,7 +294,7 @@ async def test_answer_without_a_description_is_an_error_despite_http_200(
 
 
 async def test_container_that_is_down_is_unavailable() -> None:
-    with pytest.raises(DescribeError, match="is the container up") as caught:
+    with pytest.raises(DescribeError, match="is the container running") as caught:
         await describe("http://127.0.0.1:9/describe")
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
 
