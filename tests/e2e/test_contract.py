@@ -57,7 +57,7 @@ def test_but_for_cancel_and_time_to_live(
     change = '{"spec": {"ttlSecondsAfterFinished": 99999, "cancel": true}}'
     assert "patched" in kubectl("patch", "imagejob", done, "--type=merge", "-p", change)
     said = refused("patch", "imagejob", done, "--type=merge", "-p", '{"spec": {"cancel": false}}')
-    assert "cancel can't be taken back" in said
+    assert "cancel can't be undone" in said
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The bucket with a private authority's certificate, behind a proxy, and with a role instead of keys."""
+"""Connections to the bucket: a private authority, a proxy, and a role instead of keys."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from vision_node_contract.clients.s3_credentials import (
     PAUSE_SECONDS,
     Credentials,
     CredentialsSource,
-    of_the_service_account,
+    service_account_credentials,
 )
 from vision_node_contract.models.reasons import Reason
 
@@ -32,18 +32,18 @@ LISTED = (
 Use = Callable[[Bucket], Awaitable[object]]
 
 USES: dict[str, Use] = {
-    "get": lambda store: store.get("images/a", 10),
-    "put": lambda store: store.put("images/a", b"image", "image/png"),
-    "list": lambda store: store.list_older("images/", datetime.now(UTC)),
+    "get": lambda bucket: bucket.get("images/a", 10),
+    "put": lambda bucket: bucket.put("images/a", b"image", "image/png"),
+    "list": lambda bucket: bucket.list_older("images/", datetime.now(UTC)),
 }
-"""Uses of the bucket: through aiohttp, and for the list through MinIO's client."""
+"""Uses of the bucket: read, write and list."""
 
 every_use = pytest.mark.parametrize("use", USES)
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the machine's own proxy settings, so that only a test's apply."""
+    """Remove the machine's own proxy and AWS settings, so that only the test's apply."""
     for name in os.environ:
         if name.lower() in {
             "http_proxy",
@@ -56,13 +56,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
 
 
-class FakeBucket:
-    """Takes every request, and keeps it."""
+class FakeBucketServer:
+    """Answers every request and records it."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
         self.refuses: dict[str, str] = {}
-        """Code of the refusal by session token."""
+        """Error code of the refusal by session token."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append(request)
@@ -98,7 +98,7 @@ def settings(endpoint: str, *, secure: bool = False) -> BucketSettings:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
-    """A private certificate authority, and its certificate's file."""
+    """A private certificate authority and the file of its certificate."""
     made = trustme.CA()
     path = tmp_path / "ca.crt"
     made.cert_pem.write_to_path(path)
@@ -114,38 +114,38 @@ def tls(authority: tuple[trustme.CA, Path]) -> ssl.SSLContext:
 
 
 @every_use
-async def test_a_private_authority_is_trusted_when_the_bundle_has_it(
+async def test_private_authority_in_the_bundle_is_trusted(
     authority: tuple[trustme.CA, Path],
     tls: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
     use: str,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
-    bucket = FakeBucket()
+    server = FakeBucketServer()
     async with (
-        served(bucket.answer, tls) as endpoint,
-        Bucket.open(settings(endpoint, secure=True)) as store,
+        served(server.answer, tls) as endpoint,
+        Bucket.open(settings(endpoint, secure=True)) as bucket,
     ):
-        await USES[use](store)
+        await USES[use](bucket)
 
-    assert len(bucket.requests) == 1
+    assert len(server.requests) == 1
 
 
 @every_use
-async def test_without_it_the_refusal_says_where_the_authority_belongs(
+async def test_untrusted_certificate_error_says_where_to_add_the_authority(
     tls: ssl.SSLContext, use: str
 ) -> None:
     async with (
-        served(FakeBucket().answer, tls) as endpoint,
-        Bucket.open(settings(endpoint, secure=True)) as store,
+        served(FakeBucketServer().answer, tls) as endpoint,
+        Bucket.open(settings(endpoint, secure=True)) as bucket,
     ):
         with pytest.raises(StoreUnavailableError, match=r"ConfigMap in caBundle\.configMap"):
-            await USES[use](store)
+            await USES[use](bucket)
 
 
 @pytest.fixture
 async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
-    """A proxy that the environment names."""
+    """A proxy that is set in the environment."""
     async with proxying() as running:
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(name, f"http://me:pass%20word@127.0.0.1:{running.port}")
@@ -153,12 +153,12 @@ async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
 
 
 LOGIN = "Basic bWU6cGFzcyB3b3Jk"
-"""me:pass word"""
+"""Proxy credentials `me:pass word`."""
 
 
 @every_use
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_the_bucket_is_reached_through_the_proxy(
+async def test_requests_use_the_proxy(
     authority: tuple[trustme.CA, Path],
     tls: ssl.SSLContext,
     proxy: Proxy,
@@ -167,27 +167,30 @@ async def test_the_bucket_is_reached_through_the_proxy(
     use: str,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
-    bucket, secure = FakeBucket(), scheme == "https"
+    server, secure = FakeBucketServer(), scheme == "https"
     async with (
-        served(bucket.answer, tls if secure else None) as endpoint,
-        Bucket.open(settings(endpoint, secure=secure)) as store,
+        served(server.answer, tls if secure else None) as endpoint,
+        Bucket.open(settings(endpoint, secure=secure)) as bucket,
     ):
-        await USES[use](store)
+        await USES[use](bucket)
 
-    assert len(bucket.requests) == 1
+    assert len(server.requests) == 1
     (asked,) = proxy.asked
     assert asked == f"CONNECT {endpoint}" if secure else f"http://{endpoint}/bucket" in asked
     assert proxy.logins == [LOGIN]
-    assert "Proxy-Authorization" not in bucket.requests[0].headers
+    assert "Proxy-Authorization" not in server.requests[0].headers
 
 
 @every_use
-async def test_not_where_no_proxy_says_otherwise(
+async def test_no_proxy_bypasses_the_proxy(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "example.com,127.0.0.1")
-    async with served(FakeBucket().answer) as endpoint, Bucket.open(settings(endpoint)) as store:
-        await USES[use](store)
+    async with (
+        served(FakeBucketServer().answer) as endpoint,
+        Bucket.open(settings(endpoint)) as bucket,
+    ):
+        await USES[use](bucket)
     assert not proxy.asked
 
 
@@ -216,7 +219,7 @@ async def test_not_where_no_proxy_says_otherwise(
         ("s3.corp", "10.0.0.0/99,,x/y", "http://proxy:3128"),
     ],
 )
-def test_hosts_without_a_proxy(
+def test_no_proxy_formats(
     monkeypatch: pytest.MonkeyPatch, host: str, no_proxy: str, proxy: str | None
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
@@ -228,7 +231,7 @@ TOKEN = "token-of-the-service-account"  # noqa: S105
 
 
 class SecurityTokenService:
-    """Acts as AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity's agent; keys are numbered."""
+    """Fake of AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity; keys are numbered."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -265,7 +268,7 @@ class SecurityTokenService:
 async def sts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SecurityTokenService]:
-    """AWS STS, and the environment of a pod with a role, as EKS's webhook sets it."""
+    """A fake AWS STS and the environment that EKS's webhook sets in a pod with a role."""
     service = SecurityTokenService()
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -278,25 +281,25 @@ async def sts(
 
 
 @asynccontextmanager
-async def keyless() -> AsyncIterator[tuple[Bucket, FakeBucket]]:
-    bucket = FakeBucket()
+async def keyless() -> AsyncIterator[tuple[Bucket, FakeBucketServer]]:
+    server = FakeBucketServer()
     async with AsyncExitStack() as stack:
-        endpoint = await stack.enter_async_context(served(bucket.answer))
+        endpoint = await stack.enter_async_context(served(server.answer))
         without = replace(settings(endpoint), access_key="", secret_key="", keyless=True)
-        yield await stack.enter_async_context(Bucket.open(without)), bucket
+        yield await stack.enter_async_context(Bucket.open(without)), server
 
 
 @every_use
-async def test_a_service_accounts_role_is_used(sts: SecurityTokenService, use: str) -> None:
-    async with keyless() as (store, bucket):
-        await USES[use](store)
-        await USES[use](store)
+async def test_role_of_the_service_account_is_used(sts: SecurityTokenService, use: str) -> None:
+    async with keyless() as (bucket, server):
+        await USES[use](bucket)
+        await USES[use](bucket)
 
     (asked,) = sts.requests
     assert asked.query["WebIdentityToken"] == TOKEN
     assert asked.query["RoleArn"] == "arn:aws:iam::111122223333:role/api"
 
-    for request in bucket.requests:
+    for request in server.requests:
         assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access-1/")
         assert request.headers["x-amz-security-token"] == "session-1"
         assert "x-amz-security-token" in request.headers["Authorization"], "it has to be signed"
@@ -310,45 +313,45 @@ async def test_eks_pod_identity_is_used(tmp_path: Path, monkeypatch: pytest.Monk
             "AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials"
         )
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
-        async with keyless() as (store, bucket):
-            await USES["get"](store)
+        async with keyless() as (bucket, server):
+            await USES["get"](bucket)
 
     assert service.requests[0].headers["Authorization"] == TOKEN
-    assert bucket.requests[0].headers["x-amz-security-token"] == "session-1"
+    assert server.requests[0].headers["x-amz-security-token"] == "session-1"
 
 
-async def test_many_requests_ask_for_keys_once(sts: SecurityTokenService) -> None:
-    async with keyless() as (store, bucket):
-        await asyncio.gather(*(USES["get"](store) for _ in range(20)))
-    assert (len(sts.requests), len(bucket.requests)) == (1, 20)
+async def test_simultaneous_requests_share_one_fetch_of_keys(sts: SecurityTokenService) -> None:
+    async with keyless() as (bucket, server):
+        await asyncio.gather(*(USES["get"](bucket) for _ in range(20)))
+    assert (len(sts.requests), len(server.requests)) == (1, 20)
 
 
-async def test_keys_are_replaced_before_they_expire(sts: SecurityTokenService) -> None:
-    """And meanwhile the old ones serve: nobody waits."""
+async def test_keys_are_refreshed_before_they_expire(sts: SecurityTokenService) -> None:
+    """Requests use the old keys meanwhile, so none of them waits."""
     sts.valid = timedelta(minutes=4)
-    async with keyless() as (store, bucket):
-        await USES["get"](store)
-        await USES["get"](store)
+    async with keyless() as (bucket, server):
+        await USES["get"](bucket)
+        await USES["get"](bucket)
         await until(lambda: len(sts.requests) == 2)
-        await until(lambda: store._keys._fetching is None)
-        await USES["get"](store)
+        await until(lambda: bucket._credentials._fetching is None)
+        await USES["get"](bucket)
 
-    sessions = [request.headers["x-amz-security-token"] for request in bucket.requests]
+    sessions = [request.headers["x-amz-security-token"] for request in server.requests]
     assert sessions == ["session-1", "session-1", "session-2"]
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the loop has brought that about."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (of another's task)
+        while not condition():  # noqa: ASYNC110 (another task changes it)
             await asyncio.sleep(0.001)
 
 
 class Fetches:
-    """Counts fetches, which wait until they may end as told."""
+    """Counts fetches, which block until `may_end` is set and then end as configured."""
 
-    def __init__(self, *valid: timedelta | Exception) -> None:
-        self.valid = list(valid)
+    def __init__(self, *outcomes: timedelta | Exception) -> None:
+        self.outcomes = list(outcomes)
         self.begun = 0
         self.may_end = threading.Event()
 
@@ -356,14 +359,14 @@ class Fetches:
         self.begun += 1
         number = self.begun
         assert self.may_end.wait(10)
-        outcome = self.valid.pop(0)
+        outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return Credentials(f"access-{number}", "secret", None, datetime.now(UTC) + outcome)
 
 
-async def test_keys_serve_until_they_expire_while_there_are_no_others() -> None:
-    """However many requests there are, new keys are asked for once in a while."""
+async def test_old_keys_are_used_until_they_expire_if_the_refresh_fails() -> None:
+    """However many requests there are, keys are fetched only once per pause."""
     fetches = Fetches(timedelta(minutes=4), ValueError("away"))
     source = CredentialsSource(fetches)
     fetches.may_end.set()
@@ -381,7 +384,7 @@ async def test_keys_serve_until_they_expire_while_there_are_no_others() -> None:
     source.close()
 
 
-async def test_many_who_wait_hear_of_one_failure() -> None:
+async def test_simultaneous_requests_share_one_failure() -> None:
     fetches = Fetches(ValueError("away"))
     source = CredentialsSource(fetches)
     waiting = [asyncio.create_task(source.current()) for _ in range(20)]
@@ -393,7 +396,7 @@ async def test_many_who_wait_hear_of_one_failure() -> None:
     source.close()
 
 
-async def test_those_who_come_after_a_failure_hear_of_it_for_a_while() -> None:
+async def test_failure_is_repeated_during_the_pause() -> None:
     now = 0.0
     fetches = Fetches(ValueError("away"), timedelta(hours=1))
     fetches.may_end.set()
@@ -409,7 +412,7 @@ async def test_those_who_come_after_a_failure_hear_of_it_for_a_while() -> None:
     source.close()
 
 
-async def test_keys_that_expire_on_the_way_are_not_used_while_others_come() -> None:
+async def test_keys_about_to_expire_are_not_used_during_a_fetch() -> None:
     fetches = Fetches(timedelta(seconds=20), timedelta(hours=1))
     fetches.may_end.set()
     source = CredentialsSource(fetches)
@@ -418,13 +421,13 @@ async def test_keys_that_expire_on_the_way_are_not_used_while_others_come() -> N
     source.close()
 
 
-async def test_keys_for_which_nobody_waits_any_more_are_kept() -> None:
-    """A check of readiness waits two seconds, and AWS STS may need three."""
+async def test_keys_are_kept_if_the_waiting_request_is_cancelled() -> None:
+    """A readiness check waits two seconds, and AWS STS may need three."""
     fetches = Fetches(timedelta(hours=1))
     source = CredentialsSource(fetches)
-    impatient = asyncio.create_task(source.current())
+    waiting = asyncio.create_task(source.current())
     await until(lambda: fetches.begun == 1)
-    impatient.cancel()
+    waiting.cancel()
     fetches.may_end.set()
     await until(lambda: source._fetching is None)
     assert (await source.current()).access_key == "access-1"
@@ -440,7 +443,7 @@ async def test_keys_for_which_nobody_waits_any_more_are_kept() -> None:
         ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_an_exception_from_the_proxy_is_about_the_host_that_is_asked(
+def test_no_proxy_is_checked_for_the_host_of_sts(
     monkeypatch: pytest.MonkeyPatch, region: str, host: str
 ) -> None:
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
@@ -449,40 +452,40 @@ def test_an_exception_from_the_proxy_is_about_the_host_that_is_asked(
     monkeypatch.setattr(
         s3_credentials, "pool", lambda scheme, host, **_: asked.append((scheme, host))
     )
-    of_the_service_account()
+    service_account_credentials()
     assert asked == [("https", host)]
 
 
 @every_use
-async def test_a_refused_role_is_told_without_the_token(
+async def test_error_for_refused_role_does_not_contain_the_token(
     sts: SecurityTokenService, caplog: pytest.LogCaptureFixture, use: str
 ) -> None:
     sts.status = 403
-    async with keyless() as (store, bucket):
+    async with keyless() as (bucket, server):
         with pytest.raises(
             StoreUnavailableError, match="check the service account's annotations"
         ) as caught:
-            await USES[use](store)
+            await USES[use](bucket)
 
-    assert (caught.value.reason, bucket.requests) == (Reason.STORAGE_DENIED, [])
+    assert (caught.value.reason, server.requests) == (Reason.STORAGE_DENIED, [])
     assert TOKEN not in str(caught.value)
     assert TOKEN not in caplog.text
-    assert caught.value.__cause__ is None, "its text has the token"
+    assert caught.value.__cause__ is None, "its text contains the token"
 
 
-async def test_an_sts_that_is_away_is_told_without_the_token(
+async def test_error_for_unreachable_sts_does_not_contain_the_token(
     sts: SecurityTokenService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
-    async with keyless() as (store, _):
+    async with keyless() as (bucket, _):
         with pytest.raises(StoreUnavailableError):
-            await USES["get"](store)
+            await USES["get"](bucket)
     assert TOKEN not in caplog.text
 
 
-async def test_a_new_token_is_read_each_time(sts: SecurityTokenService, tmp_path: Path) -> None:
-    """Kubelet replaces it every hour or so."""
-    fetch = of_the_service_account()
+async def test_token_is_read_for_each_fetch(sts: SecurityTokenService, tmp_path: Path) -> None:
+    """The kubelet replaces it about every hour."""
+    fetch = service_account_credentials()
     await asyncio.to_thread(fetch)
     (tmp_path / "token").write_text("another")
     assert (await asyncio.to_thread(fetch)).access_key == "access-2"
@@ -490,7 +493,7 @@ async def test_a_new_token_is_read_each_time(sts: SecurityTokenService, tmp_path
 
 
 class Issuer:
-    """Gives keys that are valid for so long, or none; its clock stands still."""
+    """Issues keys that are valid for `valid`, or fails with `error`; its clock is set by hand."""
 
     def __init__(self) -> None:
         self.valid = timedelta(minutes=4)
@@ -519,10 +522,10 @@ def source(issuer: Issuer) -> Iterator[CredentialsSource]:
     made.close()
 
 
-async def test_requests_that_have_waited_for_keys_share_a_refusal(
+async def test_requests_that_wait_for_keys_share_a_refusal(
     issuer: Issuer, source: CredentialsSource
 ) -> None:
-    """Else the last of twenty would wait for twenty fetches, one after the other."""
+    """Otherwise the last of twenty would wait for twenty fetches, one after the other."""
     issuer.error = OSError("away")
     found = await asyncio.gather(*(source.current() for _ in range(20)), return_exceptions=True)
     assert {type(each) for each in found} == {StoreUnavailableError}
@@ -532,48 +535,48 @@ async def test_requests_that_have_waited_for_keys_share_a_refusal(
     assert (await source.current()).access_key == "access-2"
 
 
-async def test_keys_that_have_expired_serve_no_more(
-    issuer: Issuer, source: CredentialsSource
-) -> None:
+async def test_expired_keys_are_not_used(issuer: Issuer, source: CredentialsSource) -> None:
     issuer.valid = timedelta(seconds=-1)
-    await source.current()  # our clock may be wrong: the bucket is asked
+    await source.current()  # our clock may be wrong: the bucket decides
     issuer.error = OSError("away")
     with pytest.raises(StoreUnavailableError):
         await source.current()
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "AccessDenied"])
-async def test_keys_that_the_bucket_says_have_expired_are_replaced(
+async def test_keys_that_the_bucket_calls_expired_are_replaced(
     sts: SecurityTokenService, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """Its clock is right; by ours, which is ten minutes late, they would serve on."""
+    """The bucket's clock counts: ours may be ten minutes late and consider the keys valid."""
     monkeypatch.setattr(s3_credentials, "PAUSE_SECONDS", 0.0)
-    async with keyless() as (store, bucket):
-        bucket.refuses = {"session-1": code}
+    async with keyless() as (bucket, server):
+        server.refuses = {"session-1": code}
         with pytest.raises(StoreUnavailableError, match=code):
-            await USES["get"](store)
+            await USES["get"](bucket)
         if code == "AccessDenied":
             with pytest.raises(StoreUnavailableError, match=code):
-                await USES["get"](store)
+                await USES["get"](bucket)
         else:
-            await USES["get"](store)
+            await USES["get"](bucket)
 
     assert len(sts.requests) == (1 if code == "AccessDenied" else 2)
 
 
-async def test_but_not_again_and_again(sts: SecurityTokenService) -> None:
-    async with keyless() as (store, bucket):
-        bucket.refuses = {f"session-{n}": "ExpiredToken" for n in range(1, 20)}
+async def test_rejected_new_keys_are_not_replaced_during_the_pause(
+    sts: SecurityTokenService,
+) -> None:
+    async with keyless() as (bucket, server):
+        server.refuses = {f"session-{n}": "ExpiredToken" for n in range(1, 20)}
         for _ in range(10):
             with pytest.raises(StoreUnavailableError):
-                await USES["get"](store)
+                await USES["get"](bucket)
     assert len(sts.requests) == 1
 
 
 @pytest.mark.parametrize(
     "text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}']
 )
-async def test_an_answer_that_makes_no_sense_is_no_keys(
+async def test_invalid_response_of_the_credentials_service_is_an_error(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
@@ -583,12 +586,12 @@ async def test_an_answer_that_makes_no_sense_is_no_keys(
         monkeypatch.setenv(
             "AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{endpoint}/v1/credentials"
         )
-        async with keyless() as (store, _):
+        async with keyless() as (bucket, _):
             with pytest.raises(StoreUnavailableError, match="account's annotations"):
-                await USES["get"](store)
+                await USES["get"](bucket)
 
 
-async def test_fixed_keys_are_never_asked_for_again() -> None:
+async def test_keys_without_expiration_are_fetched_once() -> None:
     asked: list[int] = []
 
     def fetch() -> Credentials:
@@ -603,7 +606,7 @@ async def test_fixed_keys_are_never_asked_for_again() -> None:
     source.close()
 
 
-def test_the_environment_says_whether_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_required_unless_keyless(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "S3_ENDPOINT": "s3:9000",
         "S3_BUCKET": "bucket",
@@ -617,7 +620,7 @@ def test_the_environment_says_whether_there_are_keys(monkeypatch: pytest.MonkeyP
         BucketSettings.from_env()
 
 
-def test_an_empty_key_is_no_wish_for_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_key_is_an_error_not_keyless(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "S3_ENDPOINT": "s3:9000",
         "S3_BUCKET": "bucket",
