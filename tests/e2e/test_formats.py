@@ -1,4 +1,4 @@
-"""Photographs and odd pictures of every mode and format, all at once; then what is not let in."""
+"""Images of every mode and format, submitted simultaneously; then uploads that are refused."""
 
 import struct
 import zlib
@@ -75,7 +75,7 @@ ODD: dict[str, tuple[bytes, Facts]] = {
 }
 
 
-def test_all_at_once(
+def test_all_formats_are_described_simultaneously(
     api: httpx.Client,
     photos: list[Path],
     submit: Callable[..., str],
@@ -107,7 +107,7 @@ def facts_of(path: Path) -> Facts:
 
 
 def bomb(side: int) -> bytes:
-    """Return a PNG of some 60 bytes that declares side x side pixels."""
+    """Return a PNG of about 60 bytes that declares side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -155,13 +155,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_only_decoding_shows_ends_failed(
+def test_damage_that_only_decoding_finds_fails_the_job(
     api: httpx.Client, ended: Callable[[str], dict[str, Any]], name: str
 ) -> None:
     answer = api.post("/submit", files={"file": ("photo.jpg", BROKEN[name])})
     if answer.status_code != 202:
         assert (answer.status_code, answer.json()["reason"]) == (422, "ImageUnreadable")
         return
+
     status = ended(answer.json()["job_id"])
     assert (status["status"], status["error"]["reason"]) == ("failed", "ImageUnreadable")
     assert status["attempts"] == 1

@@ -123,19 +123,20 @@ def _one_end(observations: list[Observation]) -> Iterator[str]:
 
 def _attempts(observations: list[Observation]) -> Iterator[str]:
     """Check that attempts only increase, are limited, and each belong to one worker."""
+    first = observations[0]
     most = max(_counted_attempts(it.status) for it in observations)
-    if most > observations[0].max_attempts:
-        yield f"{observations[0].job}: {most} attempts, but at most {observations[0].max_attempts} are allowed"
+    if most > first.max_attempts:
+        yield f"{first.job}: {most} attempts, but at most {first.max_attempts} are allowed"
 
     for before, after in pairwise(observations):
-        first, second = (it.status.get("attempts", 0) for it in (before, after))
+        attempts, next_attempts = (it.status.get("attempts", 0) for it in (before, after))
         workers = {it.status["worker"] for it in (before, after) if "worker" in it.status}
 
-        if second < first:
-            yield f"{after.job}: attempts went from {first} back to {second}"
-        elif second == first and len(workers) > 1:
+        if next_attempts < attempts:
+            yield f"{after.job}: attempts went from {attempts} back to {next_attempts}"
+        elif next_attempts == attempts and len(workers) > 1:
             names = ", ".join(sorted(workers))
-            yield f"{after.job}: attempt {first} belongs to several workers: {names}"
+            yield f"{after.job}: attempt {attempts} belongs to several workers: {names}"
 
 
 def _counted_attempts(status: Json) -> int:
