@@ -27,15 +27,13 @@ DESCRIBER_LABEL = f"{GROUP}/describer"
 """Label of describer Jobs, their pods and Leases: the describer they run."""
 
 WARNING_ANNOTATION = f"{GROUP}/warning"
-"""Annotation of a worker's Lease: a warning of its describer, such as that the model will be shut
-down."""
+"""Annotation of a worker's Lease: a warning of its describer, such as a model's shutdown."""
 
 REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
 """Annotation of a worker's Lease: the number of requests to the provider that one image takes."""
 
 RELEASE_CONFIGMAP = "vision-node-release"
-"""Name of the ConfigMap that the chart creates in every namespace with a release (older charts did
-not)."""
+"""Name of the ConfigMap that the chart creates with every release; older charts did not."""
 
 SIGNATURE = "vision-node-gpt"
 """Value of `_generated_by` in every result, whichever describer made it."""

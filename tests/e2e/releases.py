@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from conftest import NAMESPACE, Kubectl
 from pytest_kind import KindCluster
+from vision_node_contract.json_types import Json
 
 CHART = "charts/vision-node"
 RELEASE = "vision-node"
 TIMEOUT = ("--timeout", "120s")
-
-Json = dict[str, Any]
 
 
 class Helm:

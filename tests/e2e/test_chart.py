@@ -6,7 +6,6 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -14,12 +13,11 @@ import releases
 from conftest import NAMESPACE, Kubectl, wait_for
 from pytest_kind import KindCluster
 from releases import CHART, RELEASE, ExtraRelease, Helm, helm
+from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # the fixture
 
 OTHER_NAMESPACE = "chart-test"
-
-Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import pytest
 import trustme
 from conftest import Kubectl, wait_for
 from pytest_kind import KindCluster
-from releases import ExtraRelease, Helm, Json, extra_release, helm
+from releases import ExtraRelease, Helm, extra_release, helm
+from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # the fixture
 

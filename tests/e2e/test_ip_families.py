@@ -8,17 +8,15 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from conftest import NAMESPACE, wait_for
 from pytest_kind import KindCluster
 from releases import CHART, RELEASE, TIMEOUT, Helm, helm
+from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # the fixture
-
-Json = dict[str, Any]
 
 CNI = Path("cluster/node/etc/cni/net.d/10-bridge.conflist")
 LOCAL_NODE_IMAGE = "vision-node-kind:"

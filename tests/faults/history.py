@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
-Json = dict[str, Any]
+from vision_node_contract.json_types import Json
 
 TERMINAL = ("done", "failed")
 
@@ -19,8 +19,7 @@ class Expected:
     reasons: frozenset[str] = frozenset()
     """Allowed reasons of a failed one."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the image. Each image has a different size, which identifies its
-    result."""
+    """Width and height of the image, which identify its result: no two images are equal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,12 @@
 """Watches all ImageJobs and records every status, for the checker."""
 
 import time
-from typing import Any
 
 from vision_node_contract.clients.kube import Kube
+from vision_node_contract.json_types import Json
 
 from faults.history import Observation
 from faults.load import IMAGEJOBS
-
-Json = dict[str, Any]
 
 MAX_ATTEMPTS = 3
 """Default of a Describer."""

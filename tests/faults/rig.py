@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube
+from vision_node_contract.json_types import Json
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_KIND,
@@ -20,8 +20,6 @@ from vision_node_contract.names import (
 from cluster.release import NAMESPACE
 from faults.load import DESCRIBER, TIMEOUT_SECONDS, Picture, inbox_key
 from faults.sabotage import LOOK_SECONDS, PODS
-
-Json = dict[str, Any]
 
 DESCRIBERS = path_of(DESCRIBER_PLURAL, NAMESPACE)
 

@@ -3,15 +3,13 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from vision_node_contract.clients.kube import Kube, NotFoundError, UnavailableError
+from vision_node_contract.json_types import Json
 from vision_node_contract.names import COMPONENT_LABEL
 
 from cluster.release import NAMESPACE
 from faults.plan import Fault, Kind
-
-Json = dict[str, Any]
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from vision_node_contract.clients.kube import Kube
+from vision_node_contract.json_types import Json
 
 from faults import rig
-from faults.history import History, Json, Submit, check
+from faults.history import History, Submit, check
 from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
 from faults.observer import Observer
 from faults.plan import RUN_SECONDS, plan
@@ -24,8 +25,7 @@ PATIENCE_SECONDS = 60.0
 TIMEOUT_SECONDS each."""
 
 AFTERWARDS_SECONDS = 5.0
-"""Time for which the load continues after the last fault, to show that images are described
-again."""
+"""Time for which the load continues after the last fault, to show that images work again."""
 
 BURST_PER_SECOND = 100.0
 """Rate at which images are submitted nearly simultaneously."""

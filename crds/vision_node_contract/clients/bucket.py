@@ -60,8 +60,7 @@ LIST_PARSER_THREADS = 2
 """Threads that parse lists, which would block the event loop for milliseconds each."""
 
 CHUNK_BYTES = 1 << 20
-"""Maximum bytes received at a time. Few images are larger, and each pause costs a turn of the event
-loop."""
+"""Maximum bytes received at a time. Few images are larger; each pause costs an event loop turn."""
 
 _LIST_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
 """Query of the smallest list (Amazon S3 API Reference, ListObjectsV2)."""

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from ..models.reasons import Reason
 
 LOG_SECONDS = 60.0
-"""Minimum time between two warnings for the same reason: while the bucket fails, every image
-fails."""
+"""Minimum time between two warnings for the same reason, because every image may fail for it."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}

@@ -16,8 +16,7 @@ MAX_KEYS = 1000
 """Maximum keys in one list (Amazon S3 API Reference, ListObjectsV2)."""
 
 LIST_BYTES = 8 << 20
-"""Maximum bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, plus as much
-XML."""
+"""Maximum bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, plus XML."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -45,8 +45,8 @@ in place of the bucket may send more."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _IDENTITY_ENCODING: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request: the client does not decompress, and MinIO compresses long lists by
-default."""
+"""Header of every request: the client does not decompress, and by default
+MinIO compresses long lists."""
 
 _CONDITIONAL_HEADERS = frozenset({"If-None-Match", "If-Match"})
 """Headers that make a write conditional."""

@@ -51,8 +51,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10.0
-"""Maximum duration of a request for one object; an API server that takes longer counts as
-unavailable."""
+"""Maximum duration of a request for one object; a slower API server counts as unavailable."""
 
 WATCH_SECONDS = 45
 """Time after which the server ends a watch. The next one, a request of a millisecond, continues

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_BOXES = 10_000
-"""Maximum boxes read on one level. An image of 100 megapixels in tiles of 512 pixels has about 500
-properties."""
+"""Maximum boxes read on one level. An image of 100 megapixels in tiles of 512 pixels has
+about 500 properties."""
 
 _NEEDED = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
 """Boxes that hold the image. Data after them, such as a video that a phone appends, may be

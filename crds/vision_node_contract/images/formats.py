@@ -43,8 +43,7 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"}
 )
-"""Brands of HEIF files coded as HEVC (ISO/IEC 23008-12, annex B); some older phones wrote
-`heif`."""
+"""Brands of HEIF files coded as HEVC (ISO/IEC 23008-12, annex B); older phones wrote `heif`."""
 
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf", b"1pic"})
 """Brands of HEIF files with any codec. Phones before 2019 wrote HEVC with only such a brand."""
@@ -117,8 +116,7 @@ _UNSUPPORTED_TEXT = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "
 _NETPBM_KINDS = frozenset(b"%d" % number for number in range(1, 8))
 
 _SNIFF_BYTES = 1024
-"""Number of bytes in which to look for `<svg` or `<html`, which may follow comments and a
-declaration."""
+"""Number of bytes to search for `<svg` or `<html`, which may follow comments and a declaration."""
 
 
 def recognize(image: bytes) -> Format:

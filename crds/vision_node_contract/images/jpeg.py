@@ -11,8 +11,7 @@ _START_OF_SCAN = 0xDA
 _START_OF_IMAGE = 0xD8
 _END_OF_IMAGE = 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Start-of-frame markers of all coding processes; the three excluded ones are tables and
-reserved."""
+"""Start-of-frame markers of all coding processes; the excluded ones are tables and reserved."""
 
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FILL = re.compile(rb"\xff+")

@@ -11,12 +11,10 @@ MAX_ENTRIES = 1024
 """Maximum entries read in one directory. Real ones have a few dozen."""
 
 MAX_STRIPS = 100_000
-"""Maximum strips or tiles read. An image of 100 megapixels in strips of one row has about
-10,000."""
+"""Maximum strips or tiles read. An image of 100 megapixels in one-row strips has about 10,000."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-"""Format characters of struct by field type; the missing types hold no integers that matter
-here."""
+"""Format characters of struct by field type, for the types that hold the integers needed here."""
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
@@ -127,8 +125,7 @@ def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
 def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[int]]:
     """Return the integers of the tags in `wanted`, which maps each tag to its maximum count.
 
-    The limit is needed because a hostile file may have a thousand entries that share a million
-    values.
+    The limit is needed because a thousand entries of a hostile file may share a million values.
 
     Raises:
         TiffError: the file ends before its first directory.

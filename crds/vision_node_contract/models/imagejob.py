@@ -134,8 +134,8 @@ class ImageJobStatus(KubeModel):
     def losses_to(self, cause: Cause) -> int:
         """Return the number of attempts that count as lost to `cause`.
 
-        An operator of an older release counted losses without a cause; these count toward every
-        cause.
+        An operator of an older release counted losses without a cause; these count toward
+        every cause.
         """
         known = self.losses_by_cause or LossesByCause()
         return max(0, self.losses - known.total) + known.count(cause)

@@ -1,8 +1,8 @@
 """All transitions of an ImageJob's status, as merge patches (RFC 7386).
 
-Each function takes the current ImageJob, so that other conditions are kept, and the time of the
-change (UTC). `ImageJobClient.patch_status` adds the resourceVersion that makes the change
-conditional.
+Each function takes the current ImageJob, whose other conditions are kept, and the time of the
+change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, which makes the change
+conditional: a conflicting change fails.
 """
 
 from datetime import datetime, timedelta
@@ -75,8 +75,7 @@ def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> Statu
 def report(reason: Reason, message: str, retry_after: float | None = None) -> StatusPatch:
     """Return the patch with which a worker reports a temporary failure to the operator.
 
-    The operator decides what follows. `retry_after` is the wait in seconds that a provider asks
-    for.
+    The operator decides what follows. `retry_after` is the provider's wait in seconds.
     """
     return {"error": _error(reason, message, retryable=True, retry_after=retry_after)}
 
