@@ -179,15 +179,15 @@ class Bucket:
             # The GET succeeded: the object was stored in between, or HEAD needs more permissions.
             return await self._requests.exchange("HEAD", sign_head)
 
-    async def get(self, key: str, most: int) -> bytes:
-        """Return the first `most` + 1 bytes of the object, so that the caller notices an excess.
+    async def get(self, key: str, max_bytes: int) -> bytes:
+        """Return the first `max_bytes` + 1 bytes of the object, so that callers notice an excess.
 
         Raises:
             ObjectNotFoundError: there is no such key.
             StoreUnavailableError: the bucket did not respond, or refused.
         """
         sign = partial(self._signer.sign, "GET", key)
-        response = await self._requests.send("GET", sign, max_bytes=most + 1)
+        response = await self._requests.send("GET", sign, max_bytes=max_bytes + 1)
         return response.body
 
     async def delete(self, key: str) -> None:
@@ -198,13 +198,13 @@ class Bucket:
         """
         await self._requests.send("DELETE", partial(self._signer.sign, "DELETE", key))
 
-    async def list_page(self, prefix: str, after: str, most: int) -> ObjectPage:
-        """Return up to `most` objects whose keys begin with `prefix` and come after `after`.
+    async def list_page(self, prefix: str, after: str, max_objects: int) -> ObjectPage:
+        """Return up to `max_objects` objects whose keys begin with `prefix` and come after `after`.
 
         Args:
             prefix: Prefix of the keys.
             after: A key that begins with `prefix`; empty for the first page.
-            most: Maximum objects, up to MAX_KEYS; the bucket may return fewer although more follow.
+            max_objects: Limit, up to MAX_KEYS; the bucket may return fewer although more follow.
 
         Raises:
             StoreUnavailableError: the bucket did not respond, or refused.
@@ -213,7 +213,7 @@ class Bucket:
             "list-type": "2",
             "encoding-type": "url",
             "prefix": prefix,
-            "max-keys": str(most),
+            "max-keys": str(max_objects),
         }
         if after:
             query["start-after"] = after
