@@ -1,4 +1,4 @@
-"""The API behind a real nginx that ends TLS: both on loopback ports, without a cluster."""
+"""The API behind a real nginx that terminates TLS, both on loopback ports, without a cluster."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.web.http_settings import HttpSettings
 
 START_SECONDS = 20.0
-"""For nginx to listen; it takes a hundredth of that on an idle machine."""
+"""Maximum time until nginx listens; on an idle machine it takes a hundredth of it."""
 
 FORWARDED = """
       proxy_set_header X-Forwarded-Proto $scheme;
@@ -61,53 +61,55 @@ http {{
   }}
 }}
 """
-"""Host is what nginx sends by default, the upstream's name: only X-Forwarded-Host tells the
-client's."""
+"""Configuration of nginx. By default, nginx sends the upstream's name as Host, so only
+X-Forwarded-Host contains the host that the client used."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """How nginx leads to the API, and what the API is told of it."""
+class ProxyRoute:
+    """How nginx forwards requests to the API, and the matching settings of the API."""
 
     settings: HttpSettings
     prefix: str = ""
-    is_removed: bool = False
-    """Whether nginx takes the prefix off the path."""
-    tells: bool = False
+    strips_prefix: bool = False
+    """Whether nginx removes the prefix from the path."""
+    forwards_headers: bool = False
     """Whether nginx sends X-Forwarded-… headers."""
 
     def configuration(self, folder: Path, port: int, upstream: int) -> str:
-        """Return nginx' configuration."""
+        """Return the configuration of nginx."""
         return CONFIGURATION.format(
             folder=folder,
             port=port,
             upstream=upstream,
             prefix=self.prefix,
-            upstream_path="/" if self.is_removed else "",
-            forwarded=FORWARDED.format(prefix=self.prefix) if self.tells else "",
+            upstream_path="/" if self.strips_prefix else "",
+            forwarded=FORWARDED.format(prefix=self.prefix) if self.forwards_headers else "",
         )
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a client sees."""
+    """The API as a client reaches it."""
 
     root: str
-    """Address without a slash at its end."""
+    """URL without a trailing slash."""
     client: httpx.AsyncClient
 
 
 @asynccontextmanager
-async def site(way: Way, folder: Path, cluster: Cluster) -> AsyncIterator[Site]:
+async def site(route: ProxyRoute, folder: Path, cluster: Cluster) -> AsyncIterator[Site]:
     """Serve the API behind nginx."""
-    certify(folder)
-    async with serving(application(way.settings, cluster)) as upstream:
+    create_certificate(folder)
+
+    async with serving(application(route.settings, cluster)) as upstream:
         port = free_port()
-        (folder / "nginx.conf").write_text(way.configuration(folder, port, upstream))
+        (folder / "nginx.conf").write_text(route.configuration(folder, port, upstream))
         trust = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
+
         with nginx(folder, port):
             async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=30) as client:
-                yield Site(f"https://127.0.0.1:{port}{way.prefix}", client)
+                yield Site(f"https://127.0.0.1:{port}{route.prefix}", client)
 
 
 def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
@@ -118,17 +120,18 @@ def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
     return add_middleware(app, settings, app.state.metrics)
 
 
-def certify(folder: Path) -> None:
-    """Make a certificate for 127.0.0.1 that signs itself."""
-    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+def create_certificate(folder: Path) -> None:
+    """Create a self-signed certificate for 127.0.0.1."""
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    subject = "-days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
     files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
-    command = ["openssl", *make.split(), "-addext", "subjectAltName=IP:127.0.0.1", *files]
+    command = ["openssl", "req", "-x509", *key.split(), *subject.split(), *files]
     subprocess.run(command, check=True, capture_output=True)
 
 
 @contextmanager
 def nginx(folder: Path, port: int) -> Iterator[None]:
-    """Run nginx with the configuration in that folder until the block ends."""
+    """Run nginx with the configuration in this folder while the block runs."""
     command = [program(), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -139,17 +142,19 @@ def nginx(folder: Path, port: int) -> Iterator[None]:
 
 
 def program() -> str:
-    """Return the path of nginx, which Debian keeps out of an ordinary user's PATH."""
+    """Return the path of nginx, which on Debian is not in the PATH of ordinary users."""
     found = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    return found or pytest.fail("nginx is not installed: `python3 -m cluster nginx` does it")
+    return found or pytest.fail("nginx is not installed: run `python3 -m cluster nginx`")
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
-    """Return when somebody listens; fail with what nginx says if it ends before."""
+    """Return when nginx listens; fail with its error output if it ends before."""
     deadline = time.monotonic() + START_SECONDS
+
     while time.monotonic() < deadline:
         if process.poll() is not None:
             pytest.fail(f"nginx ended: {process.stderr.read() if process.stderr else ''}")
+
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
@@ -161,7 +166,7 @@ def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
+    """Return a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port

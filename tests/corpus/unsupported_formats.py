@@ -1,4 +1,4 @@
-"""Files in formats that are refused: each refusal names the format."""
+"""Files in formats that are not supported: each refusal names the format."""
 
 from pictures import encoded, halves
 from PIL import Image
@@ -34,7 +34,7 @@ STARTS = {
     "gzip": (b"\x1f\x8b\x08\0" + bytes(20), "gzip"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(20), "7z"),
     "RAR": (b"Rar!\x1a\x07\0", "RAR"),
-    "a video of a telephone": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime"),
+    "a video of a phone": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime"),
     "a video": (b"\0\0\0\x18ftypisom\0\0\2\0isommp42", "MP4"),
     "a video of the web": (b"\x1a\x45\xdf\xa3" + bytes(40), "WebM"),
     "a video in RIFF": (b"RIFF\x24\0\0\0AVI LIST", "AVI"),
@@ -43,6 +43,8 @@ STARTS = {
     "RTF": (b"{\\rtf1\\ansi", "RTF"),
     "XPM": (b"/* XPM */\nstatic char", "XPM"),
 }
+"""Start of a file and a word of the refusal, by format."""
+
 ENCODED = {
     "an icon": ("ICO", "icon"),
     "Netpbm": ("PPM", "Netpbm"),
@@ -52,6 +54,8 @@ ENCODED = {
     "QOI": ("QOI", "QOI"),
     "a Targa picture": ("TGA", "Targa"),
 }
+"""Pillow's name of the format and a word of the refusal, by format."""
+
 UNKNOWN = {
     "text": b"not an image\n" * 100,
     "zeros": bytes(1000),
@@ -61,7 +65,7 @@ UNKNOWN = {
     "JSON": b'{"image": "data:image/png;base64,iVBORw0KGgo="}',
 }
 
-FOREIGN: dict[str, Case] = {
+UNSUPPORTED: dict[str, Case] = {
     "nothing": Case(b"", 400, "EmptyImage", ("no bytes",)),
     **{
         name: unsupported(data, word, "convert it to one of JPEG")
