@@ -3,8 +3,8 @@
 
     python test_client.py photo.jpg [--url http://127.0.0.1:8000]
 
-Needs nothing but Python. Exits with 0 when the image is described, 1 when it can't be, 2 for wrong
-usage.
+It needs nothing but Python. The exit status is 0 if the image was described, 1 if it could not be,
+and 2 for wrong usage.
 """
 
 import argparse
@@ -19,16 +19,23 @@ from pathlib import Path
 from typing import Any
 
 REQUEST_SECONDS = 30
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+"""Time limit of one request."""
+
+FIRST_PAUSE_SECONDS = 0.05
+"""Pause between the first two polls: most jobs take less than a second."""
+
+MAX_PAUSE_SECONDS = 1.0
+"""Maximum pause between two polls."""
 
 
 class ClientError(Exception):
-    """What went wrong, for the person at the terminal."""
+    """An error whose message is for the user."""
 
 
 def main() -> int:
-    """Run the command line; return the exit status."""
-    arguments = parse()
+    """Run the command; return the exit status."""
+    arguments = parse_arguments()
+
     try:
         job_id = submit(arguments.url, arguments.image)
         print(f"submitted as {job_id}", file=sys.stderr)
@@ -38,28 +45,30 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
-    print(
-        json.dumps(result, indent=2, ensure_ascii=False)
-        if arguments.json
-        else result["description"]
-    )
+    if arguments.json:
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        print(result["description"])
 
     return 0
 
 
-def parse() -> argparse.Namespace:
-    """Return the arguments: image (path), url, timeout (seconds), json (whole result or text only)."""
-    parser = argparse.ArgumentParser(description="Have an image described.")
-    parser.add_argument(
-        "image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC or TIFF"
+def parse_arguments() -> argparse.Namespace:
+    """Return the arguments: image (path), url, timeout (seconds), json (print the whole result)."""
+    parser = argparse.ArgumentParser(
+        description="Submit an image, follow its job, print its description."
     )
     parser.add_argument(
-        "--url", default="http://127.0.0.1:8000", help="the API (default: %(default)s)"
+        "image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC or TIFF file"
     )
     parser.add_argument(
-        "--timeout", type=float, default=120, help="seconds to wait (default: %(default)s)"
+        "--url", default="http://127.0.0.1:8000", help="URL of the API (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print the whole result")
+    parser.add_argument(
+        "--timeout", type=float, default=120, help="maximum seconds to wait (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
+
     arguments = parser.parse_args()
     arguments.url = arguments.url.rstrip("/")
 
@@ -74,69 +83,75 @@ def submit(url: str, path: Path) -> str:
         raise ClientError(f"{path} can't be read: {error.strerror}") from error
 
     boundary = uuid.uuid4().hex
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    name = path.name.replace("\\", "_").replace('"', "_")
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    file_name = path.name.replace("\\", "_").replace('"', "_")
     head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-        f"Content-Type: {kind}\r\n\r\n"
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file_name}"\r\n'
+        f"Content-Type: {media_type}\r\n\r\n"
     )
     body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    answer = call(f"{url}/submit", body, headers)
 
-    return str(answer["job_id"])
+    return str(call(f"{url}/submit", body, headers)["job_id"])
 
 
 def follow(url: str, job_id: str, timeout: float) -> None:
-    """Return when the job is done; say on the way how it goes."""
+    """Wait until the job is done, and print each change of its status."""
     deadline = time.monotonic() + timeout
-    pause, last = FIRST_PAUSE_SECONDS, ""
+    pause = FIRST_PAUSE_SECONDS
+    status = ""
+
     while time.monotonic() < deadline:
         job = call(f"{url}/status/{job_id}")
-        if job["status"] != last:
-            last = job["status"]
-            print(last, file=sys.stderr)
-        if last == "done":
+        if job["status"] != status:
+            status = job["status"]
+            print(status, file=sys.stderr)
+
+        if status == "done":
             return
-        if last == "failed":
+
+        if status == "failed":
             error = job["error"]
             raise ClientError(f"{error['reason']}: {error['message']}")
+
         time.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+        pause = min(pause * 1.5, MAX_PAUSE_SECONDS)
 
     raise ClientError(
-        f"job {job_id} is still {last} after {timeout:g} s; ask again at {url}/status/{job_id}"
+        f"Job {job_id} is still {status} after {timeout:g} s. Check {url}/status/{job_id} later."
     )
 
 
 def call(
     url: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Send a request (POST if there is a body); return the answer's JSON."""
+    """Send a request (POST if there is a body); return the JSON of the response."""
     if not url.startswith(("http://", "https://")):
-        raise ClientError(f"{url} is not an http or https address")
+        raise ClientError(f"{url} is not an http or https URL.")
 
     request = urllib.request.Request(url, data=body, headers=headers or {})  # noqa: S310 (checked above)
     try:
         with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310
-            answer: dict[str, Any] = json.load(response)
-            return answer
+            document: dict[str, Any] = json.load(response)
+            return document
     except urllib.error.HTTPError as error:
-        raise ClientError(problem(error)) from error
+        raise ClientError(describe_problem(error)) from error
     except (urllib.error.URLError, OSError) as error:
-        why = getattr(error, "reason", error)
-        raise ClientError(f"{url} does not answer ({why}); is the system up? (make up)") from error
+        cause = getattr(error, "reason", error)
+        raise ClientError(
+            f"{url} does not respond ({cause}). Is the system running? (make up)"
+        ) from error
     except ValueError as error:
-        raise ClientError(f"{url} did not answer with JSON; is that the right address?") from error
+        raise ClientError(f"{url} did not respond with JSON. Is it the right URL?") from error
 
 
-def problem(error: urllib.error.HTTPError) -> str:
-    """Return what a problem document (RFC 9457) says, or the plain status."""
+def describe_problem(error: urllib.error.HTTPError) -> str:
+    """Return reason and detail of a problem document (RFC 9457), or the plain status."""
     try:
         document = json.load(error)
         return f"{document['reason']}: {document['detail']}"
     except (ValueError, KeyError, TypeError):
-        return f"{error.url} answered {error.code} {error.reason}"
+        return f"{error.url} responded with {error.code} {error.reason}"
 
 
 if __name__ == "__main__":

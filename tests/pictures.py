@@ -1,4 +1,4 @@
-"""Pictures that the describer's tests draw: the same bytes on every machine."""
+"""Pictures for the tests of describers, with the same bytes on every machine."""
 
 import io
 import random
@@ -24,11 +24,11 @@ COLOR_PHOTOGRAPHS = [
     *(_SKIMAGE / name for name in ("hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")),
     _SKIMAGE / "motorcycle_left.png",
 ]
-GREY_PHOTOGRAPHS = [
+GRAY_PHOTOGRAPHS = [
     _SKIMAGE / f"{name}.png"
     for name in ("brick", "camera", "cell", "clock_motion", "coins", "grass", "gravel", "moon")
 ]
-PHOTOGRAPHS = COLOR_PHOTOGRAPHS + GREY_PHOTOGRAPHS
+PHOTOGRAPHS = COLOR_PHOTOGRAPHS + GRAY_PHOTOGRAPHS
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
@@ -46,23 +46,23 @@ def halves(mode: str = "RGB") -> Image.Image:
 
 
 def noise(width: int, height: int) -> Image.Image:
-    """Return something that no format compresses well."""
+    """Return random pixels, which no format compresses well."""
     return Image.frombytes("RGB", (width, height), random.Random(1).randbytes(3 * width * height))  # noqa: S311
 
 
-def turning(frames: int) -> list[Image.Image]:
-    """Return the frames of an animation, no two of which are equal."""
+def rotating(frames: int) -> list[Image.Image]:
+    """Return different frames of an animation."""
     return [halves().rotate(10 * index) for index in range(frames)]
 
 
 def animation(kind: str, *, frames: int = 4, milliseconds: int = 250) -> bytes:
     """Return an animated file."""
-    first, *rest = turning(frames)
+    first, *rest = rotating(frames)
     return encoded(first, kind, save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 
 def chart() -> Image.Image:
-    """Return coloured bars on white, with labels."""
+    """Return colored bars on white, with labels."""
     picture = Image.new("RGB", (800, 600), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(20)
@@ -91,7 +91,7 @@ def screen(background: str = "white", ink: str = "#222222") -> Image.Image:
 
 
 def logo() -> Image.Image:
-    """Return a disc with a triangle, with soft edges."""
+    """Return a disc with a triangle, both with soft edges."""
     picture = Image.new("RGB", (1024, 1024), "white")
     draw = ImageDraw.Draw(picture)
     draw.ellipse((120, 120, 900, 900), fill="#1a73e8")
@@ -100,6 +100,6 @@ def logo() -> Image.Image:
 
 
 def gradient() -> Image.Image:
-    """Return two colours running into each other."""
+    """Return a gradient between two colors."""
     slope = Image.linear_gradient("L").resize((800, 600))
     return Image.merge("RGB", (slope, slope.rotate(180), Image.new("L", slope.size, 128)))

@@ -1,4 +1,4 @@
-"""Printed text as pictures, for the tests and the bench of the describer `ocr`."""
+"""Pictures of printed text, for the tests and the benchmark of the describer `ocr`."""
 
 import io
 from collections.abc import Callable
@@ -35,7 +35,7 @@ FONTS: dict[str, Callable[[], bytes]] = {
     "Space Mono": lambda: pymupdf_fonts.myfont("spacemo"),
     "Cascadia Mono": lambda: pymupdf_fonts.myfont("cascadia"),
 }
-"""Serif, sans serif and typewriter, from packages that carry them."""
+"""Serif, sans serif and monospaced fonts, from packages that contain them."""
 
 TEXT = """
 Four score and seven years ago our fathers brought forth on this continent, a new nation, conceived
@@ -50,7 +50,7 @@ interest me on shore, I thought I would sail about a little and see the watery p
 The quick brown fox jumps over the lazy dog while five boxing wizards jump quickly and Jack quietly
 moved up front and seized the big ball of wax.
 """
-"""Prose, and what bills are full of. The prose is by Lincoln, Carroll and Melville."""
+"""Prose by Lincoln, Carroll and Melville, and the text of an invoice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,12 @@ class Page:
 
 @cache
 def font(name: str, pixels: int = FONT_PIXELS) -> ImageFont.FreeTypeFont:
+    """Return a font of FONTS."""
     return ImageFont.truetype(io.BytesIO(FONTS[name]()), pixels)
 
 
 def pages(name: str) -> list[Page]:
-    """Return TEXT in a font, dark on white, a few lines a page."""
+    """Return TEXT in a font, dark on white, with a few lines per page."""
     lines = wrapped(TEXT, font(name), SIZE[0] - 2 * _MARGIN)
     return [
         page(name, lines[at : at + _LINES_OF_A_PAGE])
@@ -76,7 +77,7 @@ def pages(name: str) -> list[Page]:
 
 
 def page(name: str, lines: list[str]) -> Page:
-    """Return lines in a font."""
+    """Return a page with these lines."""
     picture = Image.new("RGB", SIZE, "white")
     draw_lines(picture, lines, (_MARGIN, 20), font(name))
     return Page(picture, " ".join(lines).split())
@@ -85,14 +86,14 @@ def page(name: str, lines: list[str]) -> Page:
 def draw_lines(
     picture: Image.Image, lines: list[str], at: tuple[int, int], face: ImageFont.FreeTypeFont
 ) -> None:
-    """Draw lines below one another, nearly black."""
+    """Draw lines one below the other, nearly black."""
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         draw.text((at[0], at[1] + number * _LINE_PIXELS), line, font=face, fill=(20, 20, 20))
 
 
 def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break text into lines of so many pixels."""
+    """Break text into lines of at most `width` pixels."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -104,18 +105,18 @@ def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
     return lines
 
 
-def _turned(picture: Image.Image) -> Image.Image:
+def _tilted(picture: Image.Image) -> Image.Image:
     return picture.rotate(5, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
 
 
 def _pale(picture: Image.Image) -> Image.Image:
-    """Black becomes grey 160, white grey 200."""
+    """Return the picture with gray 160 for black, and gray 200 for white."""
     return picture.point(lambda value: 160 + 40 * value // 255)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What became of a picture, and which share of its words has to be read all the same."""
+    """A way of damaging a picture, and the minimum share of its words to recognize (`bar`)."""
 
     file: Callable[[Image.Image], bytes]
     bar: float
@@ -123,13 +124,13 @@ class Condition:
 
 CONDITIONS = {
     "clean": Condition(lambda picture: encoded(picture, "PNG"), 0.99),
-    "turned by 5°": Condition(lambda picture: encoded(_turned(picture), "PNG"), 0.9),
+    "turned by 5°": Condition(lambda picture: encoded(_tilted(picture), "PNG"), 0.9),
     "JPEG quality 40": Condition(lambda picture: encoded(picture, "JPEG", quality=40), 0.9),
     "low contrast": Condition(lambda picture: encoded(_pale(picture), "PNG"), 0.9),
 }
 
 
 def words_read(words: list[str], text: str) -> int:
-    """Return how many words stand in the text in their order, equal to the letter, punctuation included."""
+    """Return how many of the words are in the text, in order, with the same punctuation."""
     matcher = SequenceMatcher(None, words, text.split(), autojunk=False)
     return sum(block.size for block in matcher.get_matching_blocks())

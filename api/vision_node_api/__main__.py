@@ -7,14 +7,15 @@ import uvicorn
 from vision_node_contract.clients.bucket import BucketSettings
 from vision_node_contract.listening import listen
 
-from .app import create
+from .app import create_app
 from .settings import Settings
 from .web.http_protocol import HttpProtocol
 from .web.http_settings import HttpSettings
 
 PORT = 8000
+
 GRACE_SECONDS = 10
-"""For requests under way at SIGTERM."""
+"""Time that requests in progress get to finish after SIGTERM."""
 
 
 def main() -> None:
@@ -22,8 +23,10 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+
     http = HttpSettings.from_env()
-    app = create(Settings.from_env(), http, BucketSettings.from_env())
+    app = create_app(Settings.from_env(), http, BucketSettings.from_env())
+
     server = uvicorn.Server(uvicorn.Config(app, **server_options(http)))
     server.run(sockets=listen(PORT))
 
@@ -36,8 +39,8 @@ def server_options(http: HttpSettings) -> dict[str, Any]:
         "log_config": None,
         "timeout_keep_alive": http.keep_alive_seconds,
         "timeout_graceful_shutdown": GRACE_SECONDS,
-        # uvicorn would believe whoever comes from this machine, such as `kubectl port-forward`. See
-        # proxies.
+        # uvicorn would trust any client on this machine, such as `kubectl port-forward`.
+        # ProxyHeadersMiddleware trusts only the configured proxies.
         "proxy_headers": False,
     }
 

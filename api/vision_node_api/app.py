@@ -1,4 +1,4 @@
-"""The application: its parts, put together."""
+"""The application, assembled from its parts."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -13,52 +13,54 @@ from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
 
 from . import ui
+from .middleware.expect_continue import ExpectContinueMiddleware
+from .middleware.internal_errors import InternalErrorMiddleware
+from .middleware.stack import add_middleware
+from .middleware.status_cache import StatusCacheMiddleware
 from .routes import inbox, jobs, limits, probes
 from .services.health import DependencyChecks, Health
 from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
 from .settings import Settings
-from .watch.describer_cache import Describers
-from .watch.follower import Following, HeardKube
-from .watch.imagejob_cache import JobCache
-from .watch.status_cache import Polls
-from .web.expect_continue import ExpectContinue
+from .watch.describer_cache import DescriberCache
+from .watch.follower import MonitoredKube, WatchFollower
+from .watch.imagejob_cache import ImageJobCache
 from .web.http_settings import HttpSettings
-from .web.internal_errors import InternalErrors
-from .web.middleware import put_in_front
 from .web.problems import Problem, on_problem
 
 
-def create(settings: Settings, http: HttpSettings, store_settings: BucketSettings) -> ASGIApp:
-    """Return the application; it connects when it starts."""
+def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSettings) -> ASGIApp:
+    """Return the application; it connects to the bucket and to Kubernetes when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Bucket.open(store_settings) as store, HeardKube.connect("api") as kube:
+        async with Bucket.open(bucket_settings) as bucket, MonitoredKube.connect("api") as kube:
             imagejobs = ImageJobClient(kube, settings.namespace)
-            cache = JobCache(imagejobs)
-            describers = Describers(kube, settings.namespace)
-            jobs = Jobs(imagejobs, cache, describers, store, settings)
-            checks = DependencyChecks(jobs.storage, store.check, imagejobs.check)
+            cache = ImageJobCache(imagejobs)
+            describers = DescriberCache(kube, settings.namespace)
+            jobs = Jobs(imagejobs, cache, describers, bucket, settings)
+
+            checks = DependencyChecks(jobs.storage, bucket.check, imagejobs.check)
             watches = (
-                Following(kube, imagejobs.path, cache.observe),
-                Following(kube, describers.path, describers.observe),
+                WatchFollower(kube, imagejobs.path, cache.observe),
+                WatchFollower(kube, describers.path, describers.observe),
             )
-            attach(app, jobs, Health(checks, watches), kube.heard)
+            attach_services(app, jobs, Health(checks, watches), kube.last_activity)
+
             with ExitStack() as running:
                 for task in (checks, *watches):
                     running.enter_context(task.running())
                 yield
 
-    app = assemble(lifespan)
+    app = build_app(lifespan)
 
-    return put_in_front(app, http, app.state.metrics)
+    return add_middleware(app, http, app.state.metrics)
 
 
-def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """Return the application without its connections, which `lifespan` attaches."""
-    # /docs without a content delivery network: clusters often have no way out.
+def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """Return the application without its services, which `lifespan` attaches."""
+    # FastAPIOffline serves /docs without a CDN, because clusters often have no internet access.
     app = FastAPIOffline(
         title="vision-node",
         summary="Images in, descriptions out. Submit an image, follow its job, read its result.",
@@ -72,33 +74,39 @@ def assemble(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
 
-    app.add_middleware(Polls, known=jobs.known_status)
+    app.add_middleware(StatusCacheMiddleware, cached_status=jobs.cached_status)
     app.include_router(jobs.router)
     app.include_router(inbox.router)
     app.include_router(limits.router)
     app.include_router(probes.router)
     app.include_router(ui.router)
-    app.add_middleware(ExpectContinue)
-    # Last, so that it is around all other middleware of the application and answers what fails
-    # there, too.
-    app.add_middleware(InternalErrors)
+
+    app.add_middleware(ExpectContinueMiddleware)
+    # Added last, so that it wraps all other middleware of the application and handles their errors.
+    app.add_middleware(InternalErrorMiddleware)
 
     return app
 
 
-def attach(app: FastAPI, jobs: Jobs, health: Health, heard: Mapping[str, float]) -> None:
-    """Give the application what it answers with.
+def attach_services(
+    app: FastAPI, jobs: Jobs, health: Health, last_activity: Mapping[str, float]
+) -> None:
+    """Give the application the services that its routes use.
 
     Args:
-        app: As assembled.
-        jobs: The jobs of its users.
-        health: What probes and Prometheus want to know.
-        heard: When each watch was last heard of, in seconds of monotonic time by path.
+        app: The application that `build_app` has returned.
+        jobs: The service for ImageJobs.
+        health: State of the replica, for probes and Prometheus.
+        last_activity: Time of each watch's last event, in seconds of monotonic time by path.
     """
     app.state.jobs = jobs
     app.state.inbox = Inbox(jobs)
     app.state.health = health
+
     metrics: Metrics = app.state.metrics
-    metrics.registry.register(StateCollector(health, lambda: jobs.cache.unfinished, heard))
-    held = "Memory that uploads hold which are being received or stored."
-    metrics.add_gauge("vision_node_upload_bytes", held, lambda: jobs.uploads.held_bytes)
+    metrics.registry.register(StateCollector(health, lambda: jobs.cache.unfinished, last_activity))
+    metrics.add_gauge(
+        "vision_node_upload_bytes",
+        "Memory held by uploads that are being received or stored.",
+        lambda: jobs.uploads.held_bytes,
+    )

@@ -1,4 +1,4 @@
-"""Tasks that run for as long as the application does."""
+"""Tasks that run as long as the application does."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -6,35 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Background(ABC):
-    """A task that ends with the application; ended before that, it has failed.
+class BackgroundTask(ABC):
+    """A task that runs until the application stops; if it ends earlier, it has failed.
 
     Args:
-        ended: What the end of the task means, as a sentence for the liveness probe.
+        ended_message: What an early end means, as a sentence for the liveness probe.
     """
 
-    def __init__(self, ended: str) -> None:
-        self._ended = ended
+    def __init__(self, ended_message: str) -> None:
+        self._ended_message = ended_message
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run while in this context."""
+        """Run the task for the duration of the block."""
         self._task = asyncio.create_task(self._run())
         try:
             yield
         finally:
             self._task.cancel()
 
-    def check(self) -> None:
-        """Return if the task still runs.
+    def raise_if_ended(self) -> None:
+        """Return if the task is still running.
 
         Raises:
-            RuntimeError: it has ended by an error that was not foreseen.
+            RuntimeError: an unexpected error has ended the task.
         """
         if self._task and self._task.done():
-            raise RuntimeError(self._ended) from self._task.exception()
+            raise RuntimeError(self._ended_message) from self._task.exception()
 
     @abstractmethod
     async def _run(self) -> None:
-        """Do the task's work, for ever."""
+        """Do the task's work in an endless loop."""

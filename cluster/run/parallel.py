@@ -49,7 +49,7 @@ class Parallel:
             if self._first_error is None:
                 self._first_error = error
                 # A failure should show at once, not after the minutes that another build takes.
-                shell.stop_all()
+                shell.stop_all(error)
 
             raise
 
@@ -65,12 +65,14 @@ class Parallel:
         try:
             self._wait()
         finally:
+            # A step that was stopped because another one failed may have reported it earlier.
+            cause = shell.cause_of_stop()
             if threading.current_thread() is threading.main_thread():
                 # This is the outermost block: no step is running, and cleanup may need programs.
                 shell.resume()
 
         if self._first_error:
-            raise self._first_error
+            raise cause or self._first_error
 
     def _wait(self) -> None:
         """Wait for the functions.

@@ -19,6 +19,8 @@ TAIL_LINES = 25
 # The running programs, so that one failure can stop the parallel steps.
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
+_cause: BaseException | None = None
+"""The error for which the steps were stopped. The stopped steps fail, too, perhaps earlier."""
 
 
 def run(
@@ -67,8 +69,14 @@ def pipe(
     run(["bash", "-o", "pipefail", "-c", line], env=env)
 
 
-def stop_all() -> None:
-    """Stop all programs that `run` started, in all threads, and start none until `resume`."""
+def stop_all(cause: BaseException | None = None) -> None:
+    """Stop all programs that `run` started, in all threads, and start none until `resume`.
+
+    Args:
+        cause: The error that is the reason. Only the first one is recorded.
+    """
+    global _cause  # noqa: PLW0603 (belongs to _stopping)
+    _cause = _cause or cause
     _stopping.set()
     for process in list(_running):
         process.terminate()
@@ -76,7 +84,14 @@ def stop_all() -> None:
 
 def resume() -> None:
     """Allow `run` to start programs again."""
+    global _cause  # noqa: PLW0603 (belongs to _stopping)
+    _cause = None
     _stopping.clear()
+
+
+def cause_of_stop() -> BaseException | None:
+    """Return the error with which `stop_all` was first called since `resume`."""
+    return _cause
 
 
 def pause(seconds: float) -> None:

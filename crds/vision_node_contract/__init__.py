@@ -1,1 +1,1 @@
-"""The contract: what api, operator and describer agree on. It imports none of them."""
+"""The contract that api, operator and describer share. It imports none of them."""

@@ -1,6 +1,6 @@
-"""The type of JSON objects that have no model, such as other people's Kubernetes objects."""
+"""The type of JSON objects that have no model, such as third-party Kubernetes objects."""
 
 from typing import Any
 
 Json = dict[str, Any]
-"""A JSON object: its values may be anything that JSON has."""
+"""A JSON object with any JSON values."""

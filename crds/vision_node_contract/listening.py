@@ -4,13 +4,13 @@ import errno
 import os
 import socket
 
-# All addresses: the Service and network policies decide who reaches them.
+# All addresses: the Service and the network policies restrict who can reach them.
 ANY_ADDRESS = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104
-"""Two sockets instead of one dual-stack socket, which would show IPv4 clients as ::ffff:192.0.2.1,
-an address that matches no list of trusted proxies."""
+"""The addresses of two sockets. One dual-stack socket would report IPv4 clients as
+::ffff:192.0.2.1, an address that matches no list of trusted proxies."""
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
-"""Errors of a kernel without IPv6, or without IPv4."""
+"""Error numbers of a kernel without IPv6, or without IPv4."""
 
 ADDRESS_VARIABLE = "LISTEN_ADDRESS"
 """Environment variable with the only address (host:port) to listen on, for a process that does not
@@ -28,9 +28,10 @@ def listen(port: int) -> list[socket.socket]:
 
     sockets: list[socket.socket] = []
     failure: OSError | None = None
+
     for family, address in ANY_ADDRESS:
         try:
-            # For IPv6, create_server sets IPV6_V6ONLY, so that both sockets can use the port.
+            # For IPv6, create_server sets IPV6_V6ONLY, so both sockets can use the port.
             sockets.append(socket.create_server((address, port), family=family))
         except OSError as error:
             if error.errno not in _NO_SUCH_FAMILY:

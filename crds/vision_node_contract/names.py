@@ -1,4 +1,4 @@
-"""Names that more than one room, or a user's manifest, relies on."""
+"""Names that several packages, or users' manifests, rely on."""
 
 GROUP = "vision-node.dev"
 VERSION = "v1alpha1"
@@ -9,31 +9,31 @@ DESCRIBER_PLURAL = "describers"
 
 
 def path_of(plural: str, namespace: str) -> str:
-    """Return the path of our objects of one kind in the Kubernetes API."""
+    """Return the path in the Kubernetes API of our objects of one kind."""
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}"
 
 
 OWNER_LABEL = f"{GROUP}/owner"
-"""Who submitted an ImageJob."""
+"""Label of ImageJobs: the user who submitted it."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
-"""On every object of the chart and of the operator (Kubernetes' recommended labels)."""
+"""Label of every object of the chart and the operator (one of Kubernetes' recommended labels)."""
 
 WORKER_COMPONENT = "worker"
-"""Component label of describer Jobs, their pods, and the Leases by which workers say that they
-serve."""
+"""Value of the component label on describer Jobs, their pods, and the Leases that workers renew
+while they serve."""
 
 DESCRIBER_LABEL = f"{GROUP}/describer"
-"""On describer Jobs, their pods and Leases: the describer they run."""
+"""Label of describer Jobs, their pods and Leases: the describer they run."""
 
 WARNING_ANNOTATION = f"{GROUP}/warning"
-"""On a worker's Lease: what its describer warns of, such as a model that will be shut down."""
+"""Annotation of a worker's Lease: a warning of its describer, such as a model's shutdown."""
 
 REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
-"""On a worker's Lease: how many requests to its provider its describer makes for one image."""
+"""Annotation of a worker's Lease: the number of requests to the provider that one image takes."""
 
 RELEASE_CONFIGMAP = "vision-node-release"
-"""ConfigMap that every namespace with a release has, from a chart that knows of it on."""
+"""Name of the ConfigMap that the chart creates with every release; older charts did not."""
 
 SIGNATURE = "vision-node-gpt"
-"""`_generated_by` of every result, whichever describer worked."""
+"""Value of `_generated_by` in every result, whichever describer made it."""

@@ -1,5 +1,5 @@
-"""The describer: a worker that takes assigned ImageJobs, describes their images and commits.
+"""The worker: describes the images of ImageJobs that the operator assigns to it.
 
-worker (loop) → attempt (one image: fetch, describe, commit) → describers/ (pure: bytes in,
+worker (main loop) → attempt (one image: fetch, describe, commit) → describers/ (pure: bytes in,
 Description out)
 """

@@ -19,12 +19,12 @@ def main() -> None:
 
 
 async def _run_and_exit() -> NoReturn:
-    """Exit from within the loop: its end, and Python's, wait for threads, and one that hangs never ends."""
+    """Run the worker, then exit at once: a normal exit would wait for threads, even hung ones."""
     status = 0
     try:
         await run(Settings.from_env())
     except Exception:
-        logging.getLogger(__name__).exception("the worker ends")
+        logging.getLogger(__name__).exception("the worker failed")
         status = 1
 
     logging.shutdown()

@@ -1,8 +1,8 @@
-"""The worker's Lease: its word that it serves, and goes on serving.
+"""The worker's Lease: a heartbeat that says that the worker is ready, and still alive.
 
-A pod that runs does not serve yet, and kubelet's probes tick in whole seconds; a Lease is seen by
-the operator's watch within milliseconds, and its silence tells of a hung worker (as nodes' Leases
-do, KEP-589).
+A running pod is not yet ready to serve, and kubelet's probes have a resolution of seconds. The
+operator's watch sees a Lease within milliseconds, and a Lease that is not renewed reveals a hung
+worker (as nodes' Leases do, KEP-589).
 """
 
 import asyncio
@@ -33,27 +33,29 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 5.0
-"""A quarter of the silence after which the operator assigns no more: three renewals may be lost."""
+"""Interval of renewals: a quarter of LEASE_SECONDS, so that three renewals in a row may be lost."""
 
 LEASE_SECONDS = 20
+"""Time without renewal after which the operator assigns no more images to the worker."""
 
 MAX_WARNING_CHARACTERS = 1024
-"""A sentence or two, which become a condition's message."""
+"""Maximum length of the warnings: a sentence or two, which become a condition's message."""
 
 CREATE_RETRY_SECONDS = (0.1, 2.0)
-"""First and longest wait before the Lease is created again, while the API server is away."""
+"""First and longest wait before creating the Lease is retried, if there is no API server."""
 
 
 async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:
-    """Create the Lease, renew it until cancelled, and make it anew should somebody delete it.
+    """Create the Lease, renew it until cancelled, and create it again if it gets deleted.
 
-    With it goes what the operator should know of the describer: how many requests an image takes,
-    and its warnings, which become known.
+    Its annotations tell the operator how many requests an image takes, and the describer's current
+    warnings.
 
     Raises:
-        KubeError: it could not even be created; the worker is of no use.
+        KubeError: The Lease could not be created, so the operator would never assign an image.
     """
     await _create(kube, settings, _annotations(describer))
+
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         try:
@@ -69,7 +71,7 @@ async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> No
 
 
 async def withdraw_lease(kube: Kube, settings: Settings) -> None:
-    """Say that the worker takes no more; if that fails, the Lease's silence says it."""
+    """Delete the Lease, so that the worker gets no more images. If that fails, it expires."""
     try:
         await kube.request("DELETE", f"{_path(settings)}/{settings.pod_name}")
     except KubeError as error:
@@ -82,9 +84,12 @@ async def _create(kube: Kube, settings: Settings, annotations: dict[str, str]) -
         try:
             await kube.request("POST", _path(settings), body=_manifest(settings, annotations))
         except AlreadyExistsError:
-            log.info("lease %s exists: an earlier request was answered too late", settings.pod_name)
+            log.info(
+                "lease %s already exists: the response to an earlier request was lost",
+                settings.pod_name,
+            )
         except UnavailableError as error:
-            # The API server begins anew, perhaps: so would a worker in our place.
+            # The API server may be restarting. A replacement worker would have to wait, too.
             log.warning("lease %s was not created: %s", settings.pod_name, error)
             await asyncio.sleep(backoff(failures, *CREATE_RETRY_SECONDS))
             failures += 1
@@ -108,6 +113,7 @@ def _annotations(describer: Describer) -> dict[str, str]:
 def _manifest(settings: Settings, annotations: dict[str, str]) -> Json:
     now = timestamp(datetime.now(UTC))
     owner = {"apiVersion": "v1", "kind": "Pod", "name": settings.pod_name, "uid": settings.pod_uid}
+
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -1,12 +1,12 @@
-"""Memory for files and for describing, reserved before it is used: one huge image must not kill the others.
+"""Reserves memory for files and for describing, so that one huge image cannot kill the others.
 
-Pictures whose decoding fits together are described together; one that fits only alone waits until
-it has the worker to itself, and those after it wait, too; one that does not fit at all is refused
-before it takes the worker down.
+Images whose decoding fits into memory together are described together. One that fits only alone
+waits until it has the worker to itself, and those after it wait, too. One that does not fit at all
+is refused before it takes the worker down.
 
 Files have their own budget. They are fetched before the memory for decoding is known, so an image
-that waits for memory to decode already holds a file: with a single budget, all images might wait
-for one another.
+that waits for memory to decode already holds a file: with a single budget, all images could
+deadlock.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Self
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 PROCESS_BYTES = 104 << 20
-"""Part of the container's limit for the process itself (about 70 MB), answers and results, and
+"""Part of the container's limit for the process itself (about 70 MB), answers, results, and
 slack."""
 
 FILES_BYTES = 96 << 20
@@ -29,62 +29,64 @@ RESERVED_BYTES = PROCESS_BYTES + FILES_BYTES
 """Part of the container's limit that decoding may not use."""
 
 FETCH_COPIES = 2
-"""Copies in memory while a file is fetched: its chunks, and the whole."""
+"""Copies in memory while a file is fetched: its chunks, and the whole file."""
 
 
-class Room:
+class Reservation:
     """Memory that is reserved until the end of a block."""
 
-    def __init__(self, budget: "Budget", held: int) -> None:
+    def __init__(self, budget: "Budget", size: int) -> None:
         self._budget = budget
-        self._held = held
+        self._size = size
 
-    def shrink(self, held: int) -> None:
-        """Release all but `held` bytes."""
-        if held < self._held:
-            self._budget.give_back(self._held - held)
-            self._held = held
+    def shrink(self, size: int) -> None:
+        """Release all but `size` bytes."""
+        if size < self._size:
+            self._budget.release(self._size - size)
+            self._size = size
 
 
 class Budget:
-    """The memory for one kind of use: a container's `limit_bytes` without `reserved_bytes`."""
+    """The memory for one purpose: a container's `limit_bytes` minus `reserved_bytes`."""
 
     def __init__(self, limit_bytes: int, reserved_bytes: int = RESERVED_BYTES) -> None:
         self.total = max(0, limit_bytes - reserved_bytes)
-        """Bytes that may be held at once."""
+        """Maximum bytes reserved at once."""
         self._used = 0
-        self._turn = asyncio.Lock()
-        """Held by the first in line: small ones that keep coming must not pass a large one for
-        ever."""
+        self._head_of_queue = asyncio.Lock()
+        """Held by the first in line, so that small reservations cannot starve a large one."""
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def room(self, wanted: int) -> AsyncIterator[Room]:
-        """Wait for `wanted` bytes, first come, first served, and hold them.
+    async def reserve(self, wanted: int) -> AsyncIterator[Reservation]:
+        """Wait for `wanted` bytes, first come, first served, and hold them until the block ends.
 
         Raises:
-            DescribeError: ImageTooLarge: there will never be so much.
+            DescribeError: ImageTooLarge, if `wanted` exceeds the whole budget.
         """
         if wanted > self.total:
-            needs = f"describing the image may take {wanted >> 20} MiB, the worker has {self.total >> 20} MiB"
+            needs = (
+                f"describing the image may take {wanted >> 20} MiB, "
+                f"the worker has {self.total >> 20} MiB"
+            )
             advice = "scale it down, save it as JPEG or PNG, or raise the describer's memory limit"
             raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{needs}; {advice}")
 
-        async with self._turn:
+        async with self._head_of_queue:
             while self._used + wanted > self.total:
                 self._freed.clear()
                 await self._freed.wait()
             self._used += wanted
 
-        room = Room(self, wanted)
+        reservation = Reservation(self, wanted)
         try:
-            yield room
+            yield reservation
         finally:
-            room.shrink(0)
+            reservation.shrink(0)
 
-    def give_back(self, freed: int) -> None:
-        """Return `freed` bytes to the budget. It never waits, so a cancellation can't interrupt it."""
-        self._used -= freed
+    def release(self, size: int) -> None:
+        """Return `size` bytes to the budget, without waiting: a cancellation can't interrupt it."""
+        self._used -= size
         self._freed.set()
 
 
@@ -99,15 +101,14 @@ class Budgets:
     def of(cls, limit_bytes: int, max_image_bytes: int) -> Self:
         """Divide a container's memory limit between files of up to `max_image_bytes` and decoding.
 
-        Half is left for decoding even if the largest files need more than the other half; files
-        that do not fit into that half are then refused.
+        At least half is left for decoding. Files that do not fit into the other half are refused.
         """
-        there = max(0, limit_bytes - PROCESS_BYTES)
-        wanted = min(FETCH_COPIES * max_image_bytes, there // 2)
+        available = max(0, limit_bytes - PROCESS_BYTES)
+        wanted = min(FETCH_COPIES * max_image_bytes, available // 2)
         files = max(FILES_BYTES, wanted)
         return cls(Budget(files, 0), Budget(limit_bytes, PROCESS_BYTES + files))
 
     @property
     def largest_file_bytes(self) -> int:
-        """Bytes of the largest file that may be fetched."""
+        """Return the size of the largest file that may be fetched."""
         return self.files.total // FETCH_COPIES

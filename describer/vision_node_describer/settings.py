@@ -1,42 +1,42 @@
-"""What a worker is told by its pod's environment."""
+"""A worker's settings, from its pod's environment."""
 
 import os
 from dataclasses import dataclass
 from typing import Self
 
-from .describers.imaging.picture import DEFAULT_MAX_PIXELS
+from .describers.imaging.limits import DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Who the worker is and what it runs."""
+    """The worker's identity, its describer and its limits."""
 
     namespace: str
     pod_name: str
     pod_uid: str
     describer: str
-    """The Describer's name, which results carry."""
+    """Name of the Describer resource, which results carry."""
     provider: str
-    """Which describer to run."""
+    """The describer to run: a name in DESCRIBERS, or `package.module:Class`."""
     concurrency: int
-    """ImageJobs held at once: while one decodes, others fetch and commit."""
+    """Maximum number of ImageJobs at once: while one is decoded, others are fetched."""
     max_image_bytes: int
     memory_limit_bytes: int
-    """Of the container; the node's memory if it has none."""
+    """The container's memory limit; the node's memory if it has none."""
     max_images: int = 0
-    """Ends after so many assignments; 0: never."""
+    """Number of assignments after which the worker exits; 0: no limit."""
     max_attempts: int = 3
-    """Of an ImageJob that says nothing of its own."""
+    """Attempts for an ImageJob that does not set `maxAttempts`."""
     timeout_seconds: float = 60.0
-    """Of an attempt at an ImageJob that says nothing of its own."""
+    """Timeout of an attempt at an ImageJob that does not set `timeoutSeconds`."""
     fallback: str | None = None
-    """The Describer that stands in when the worker's own lacks its provider."""
+    """Name of the Describer to use while this Describer's provider has an outage."""
     max_image_pixels: int = DEFAULT_MAX_PIXELS
     """Maximum width × height of an image, as in the API."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, as charts/vision-node/templates/_describers.tpl and pools.py set it."""
+        """Read the pod's environment, which the operator's pools.py and the chart set."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             pod_name=os.environ["POD_NAME"],
@@ -46,7 +46,7 @@ class Settings:
             concurrency=int(os.environ["CONCURRENCY"]),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
-            # An older chart does not set it.
+            # Charts of older releases do not set it.
             max_image_pixels=int(os.environ.get("MAX_IMAGE_PIXELS") or DEFAULT_MAX_PIXELS),
             max_images=int(os.environ["MAX_IMAGES"]),
             max_attempts=int(os.environ["MAX_ATTEMPTS"]),

@@ -1,8 +1,8 @@
-"""What this worker would want known if it were killed: which ImageJobs it was describing.
+"""The container's termination message: the ImageJobs that a killed worker was describing.
 
-Kubelet puts a container's termination message into the pod's status. Kept up to date while images
-are described, it tells the operator which of them may have taken the worker down (one too large for
-the memory, one that crashes a library), so that the others are not suspected.
+Kubelet copies the message into the pod's status. It tells the operator which images may have taken
+the worker down (too large for the memory, or crashing a library), so that it does not suspect the
+others.
 """
 
 import logging
@@ -14,12 +14,12 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 PATH = Path("/dev/termination-log")
-"""Kubernetes' default terminationMessagePath: kubelet mounts a file there, whatever else is
-read-only."""
+"""Kubernetes' default terminationMessagePath. Kubelet mounts a writable file there, even if the
+root file system is read-only."""
 
 
-class LastWords:
-    """Keeps the message up to date: a UID a line. Kubelet takes the first 4096 bytes, 110 of them."""
+class TerminationMessage:
+    """Keeps the message up to date, a UID per line. Kubelet reads 4096 bytes: 110 UIDs."""
 
     def __init__(self, path: Path = PATH) -> None:
         self._describing: list[str] = []
@@ -32,7 +32,7 @@ class LastWords:
 
     @contextmanager
     def describing(self, uid: str) -> Iterator[None]:
-        """Name the ImageJob with this UID in the message as long as the block runs."""
+        """Name the ImageJob with this UID in the message while the block runs."""
         self._describing.append(uid)
         self._write()
         try:
@@ -47,11 +47,10 @@ class LastWords:
 
         message = "\n".join(self._describing).encode()
         try:
-            # In place and without fsync (6 µs): the file outlives the process, and that is all it
-            # has to.
+            # Written in place and without fsync (6 µs): the file only has to outlive the process.
             os.pwrite(self._file, message, 0)
             os.ftruncate(self._file, len(message))
-        except OSError as error:  # a full disk costs the message, not the attempt
+        except OSError as error:  # a full disk must not fail the attempt
             if not self._failed:
                 log.warning("the termination message can't be written: %s", error)
             self._failed = True

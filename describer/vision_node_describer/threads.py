@@ -1,4 +1,4 @@
-"""Calls in threads, which can't be interrupted: their resources stay in use until they return."""
+"""Runs calls in threads, which can't be interrupted: they use their resources until they return."""
 
 import asyncio
 import logging
@@ -17,19 +17,19 @@ async def in_thread(
 ) -> T:
     """Return the result of a call in a thread of the executor.
 
-    When cancelled, wait first for a call that has begun; a call that has not begun never does. So a
-    block around this keeps the call's resources for as long as the call runs.
+    When cancelled, wait until a call that has started returns; a call that has not started is
+    dropped. So a block around this function holds the call's resources for as long as it runs.
     """
     future = executor.submit(call, *args, **kwargs)
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
         if not future.cancel():
-            await _until_returned(asyncio.wrap_future(future))
+            await _wait_until_returned(asyncio.wrap_future(future))
         raise
 
 
-async def _until_returned(call: "asyncio.Future[T]") -> None:
+async def _wait_until_returned(call: "asyncio.Future[T]") -> None:
     await asyncio.wait({call})
     if error := call.exception():
         log.info("an abandoned call ended with %s: %s", type(error).__name__, error)

@@ -1,4 +1,4 @@
-"""The worker's loop: follow what is assigned to this pod, attempt each once, finish on SIGTERM."""
+"""The worker's main loop: attempt each ImageJob assigned to this pod once; finish on SIGTERM."""
 
 import asyncio
 import logging
@@ -7,79 +7,71 @@ import signal
 from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import NamedTuple
 
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, Selectors, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
-from .attempt import SHARE_OF_ATTEMPT, Attempts
+from .attempt import AttemptRunner
 from .describers import load_or_explain
-from .describers.fallback import standing_by
-from .describers.imaging.picture import limit_pixels
+from .describers.fallback import load_fallback
+from .describers.imaging.limits import limit_pixels
+from .hang_watchdog import HangWatchdog
 from .lease import keep_lease, withdraw_lease
+from .running_attempt import Assignment, RunningAttempt
 from .settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 FINISH_SECONDS = 80.0
-"""A little less than the pod's terminationGracePeriodSeconds; what is not finished is requeued."""
-
-
-class Assignment(NamedTuple):
-    """One attempt at one ImageJob."""
-
-    name: str
-    uid: str
-    attempt: int
+"""Maximum time to finish after SIGTERM: a little less than the pod's terminationGracePeriodSeconds.
+The operator requeues what is not finished by then."""
 
 
 class Worker:
-    """Attempts each assignment once, however often the watch shows it."""
+    """Attempts each assignment once, even if the watch shows it several times."""
 
     def __init__(
-        self, attempts: Attempts, max_images: int = 0, timeout_seconds: float = 60.0
+        self, attempts: AttemptRunner, max_images: int = 0, timeout_seconds: float = 60.0
     ) -> None:
-        self.useless = asyncio.Event()
-        """Set when it has had all that it may have (the operator counts, too, but may have begun
-        anew), or when it hangs."""
+        """Start with nothing assigned.
+
+        Args:
+            attempts: Makes one attempt.
+            max_images: Assignments before the worker exits; 0: no limit.
+            timeout_seconds: Timeout of an attempt, unless its ImageJob has its own.
+        """
+        self.should_exit = asyncio.Event()
+        """Set when the worker is hung, or has finished `max_images` assignments. The operator
+        counts them, too, but may have restarted."""
+
         self._attempts = attempts
         self._max_images = max_images
         self._timeout_seconds = timeout_seconds
-        self._taken = 0
-        self._ended = 0
-        """Attempts that ended in time. Timed-out ones don't count: they may have waited for hung
-        threads."""
-        self._held: dict[Assignment, asyncio.Task[None]] = {}
-        self._looks: dict[Assignment, asyncio.TimerHandle] = {}
-        """The next look at whether it hangs."""
-        self._begun: dict[Assignment, float] = {}
-        """When, by the event loop's clock (seconds)."""
-        self._allowed: dict[Assignment, float] = {}
-        """Timeout of each attempt in seconds: the ImageJob's, or the Describer's."""
-        self._patience: dict[Assignment, float] = {}
-        """Seconds that each may take: its Describer's, or its ImageJob's own if they are more."""
-        self._over: set[Assignment] = set()
-        """Of those held: taken back, or committed already."""
-        self._committed: set[Assignment] = set()
-        """Held no more; the watch has not shown it yet, but may still show what was before."""
-        self._finishing = False
-        self._settled = asyncio.Event()
-        """Set while all that is held is over."""
-        self._settled.set()
 
-    def take(self, event: WatchEvent) -> None:
-        """Begin what the event shows to be assigned to us."""
-        if event.type == "DELETED":  # committed by us, or taken back
+        self._started_total = 0
+        self._running: dict[Assignment, RunningAttempt] = {}
+        self._watchdog = HangWatchdog(timeout_seconds, self.should_exit.set)
+        self._committed: set[Assignment] = set()
+        """Ended attempts whose commit the watch has not shown yet; it may still show older
+        events."""
+
+        self._finishing = False
+        self._all_released = asyncio.Event()
+        """Set while every running attempt is released, also if none is running."""
+        self._all_released.set()
+
+    def handle(self, event: WatchEvent) -> None:
+        """Start the attempts that a watch event assigns to this worker; release those it ends."""
+        if event.type == "DELETED":  # committed by us, or reassigned
             self._release({body["metadata"]["name"] for body in event.objects})
             return
 
-        if event.type == "SYNCED":  # the same, while nobody watched
-            self._release(
-                {known.name for known in self._held.keys() | self._committed} - event.names
-            )
+        if event.type == "SYNCED":  # the same, while the watch was interrupted
+            known = self._running.keys() | self._committed
+            self._release({assignment.name for assignment in known} - event.names)
 
         for body in event.objects:
             try:
@@ -88,118 +80,103 @@ class Worker:
                 log.warning("ImageJob %s can't be read: %s", body["metadata"]["name"], error)
                 continue
 
-            self._begin(job)
+            self._start(job)
 
     async def finish(self) -> None:
-        """Begin no more; wait for the attempts that are still ours, but not longer than the pod is given."""
+        """Start no more attempts; wait up to FINISH_SECONDS for those still assigned."""
         self._finishing = True
-        if not self._settled.is_set():
-            log.info("finishing %d attempts", len(self._held.keys() - self._over))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), FINISH_SECONDS)
-
-    def _begin(self, job: ImageJob) -> None:
-        new = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)
-        self._over |= {held for held in self._held if held.name == new.name and held != new}
-        if new in self._held.keys() | self._committed or job.status.error or self._is_full():
-            return  # what is too much comes back to the operator with our end
-
-        self._held[new] = task = asyncio.create_task(self._attempts.attempt(job))
-        self._begun[new] = asyncio.get_running_loop().time()
-        self._allowed[new] = job.spec.timeout_seconds or self._timeout_seconds
-        self._patience[new] = max(self._timeout_seconds, self._allowed[new])
-        self._taken += 1
-        self._settled.clear()
-        self._look_later(new)
-        task.add_done_callback(lambda _: self._drop(new))
-
-    def _release(self, names: Set[str]) -> None:
-        """Expect nothing more of these attempts; a thread that hangs in a describer can't be ended."""
-        self._over |= {held for held in self._held if held.name in names}
-        self._committed = {done for done in self._committed if done.name not in names}
-        self._settle()
-
-    def _drop(self, done: Assignment) -> None:
-        self._looks.pop(done).cancel()
-        took = asyncio.get_running_loop().time() - self._begun[done]
-        self._ended += took < SHARE_OF_ATTEMPT * self._allowed[done]
-        del self._held[done], self._begun[done], self._allowed[done], self._patience[done]
-        if done not in self._over:
-            self._committed.add(done)
-
-        self._over.discard(done)
-        self._settle()
-
-    def _look_later(self, held: Assignment, excuses: frozenset[Assignment] | None = None) -> None:
-        after = asyncio.get_running_loop().call_later
-        self._looks[held] = after(self._patience[held], self._look, held, self._ended, excuses)
-
-    def _look(
-        self, held: Assignment, ended_before: int, excuses: frozenset[Assignment] | None
-    ) -> None:
-        """End when nothing has ended for as long as the Describer allows, not even what was taken back.
-
-        Where its ImageJob's timeout was longer, that counts. Where it was shorter, the operator
-        sees only that it was missed, which may be a user's impatience. What is still ours and has
-        been in work for a while explains why nothing ended, but not the next time when it has not
-        ended well by then, either.
-        """
-        if held not in self._over or self._ended != ended_before:
-            self._look_later(held)
+        if self._all_released.is_set():
             return
 
-        since = asyncio.get_running_loop().time() - self._timeout_seconds / 2
-        slow = {ours for ours in self._held.keys() - self._over if self._begun[ours] < since}
-        if explained := frozenset(slow if excuses is None else slow & excuses):
-            self._look_later(held, explained)
-        else:
-            log.error(
-                "the worker hangs: ImageJob %s takes more than %g s",
-                held.name,
-                self._patience[held],
-            )
-            self.useless.set()
+        unreleased = [attempt for attempt in self._running.values() if not attempt.released]
+        log.info("finishing %d attempts", len(unreleased))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_released.wait(), FINISH_SECONDS)
+
+    def _start(self, job: ImageJob) -> None:
+        assignment = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)
+        for running in self._running.values():
+            if running.assignment.name == assignment.name and running.assignment != assignment:
+                running.released = True
+
+        if assignment in self._running or assignment in self._committed:
+            return
+        if job.status.error or self._is_full():
+            return  # the operator requeues what exceeds max_images when this worker exits
+
+        attempt = RunningAttempt(
+            assignment,
+            task=asyncio.create_task(self._attempts.attempt(job)),
+            started_at=asyncio.get_running_loop().time(),
+            timeout_seconds=job.spec.timeout_seconds or self._timeout_seconds,
+        )
+        self._running[assignment] = attempt
+        self._started_total += 1
+        self._all_released.clear()
+        self._watchdog.started(attempt)
+        attempt.task.add_done_callback(lambda _: self._on_ended(attempt))
+
+    def _release(self, names: Set[str]) -> None:
+        """Expect nothing more from attempts at these ImageJobs, even if their threads go on."""
+        for attempt in self._running.values():
+            if attempt.assignment.name in names:
+                attempt.released = True
+
+        self._committed = {done for done in self._committed if done.name not in names}
+        self._signal_if_all_released()
+
+    def _on_ended(self, attempt: RunningAttempt) -> None:
+        self._watchdog.ended(attempt)
+        del self._running[attempt.assignment]
+        if not attempt.released:
+            self._committed.add(attempt.assignment)
+
+        self._signal_if_all_released()
 
     def _is_full(self) -> bool:
-        return self._finishing or 0 < self._max_images <= self._taken
+        return self._finishing or 0 < self._max_images <= self._started_total
 
-    def _settle(self) -> None:
-        if self._held.keys() <= self._over:
-            self._settled.set()
+    def _signal_if_all_released(self) -> None:
+        if all(attempt.released for attempt in self._running.values()):
+            self._all_released.set()
             if self._is_full():
-                self.useless.set()
+                self.should_exit.set()
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM, then finish what is held."""
+    """Serve until SIGTERM, a hang or an error, then finish the running attempts."""
     limit_pixels(settings.max_image_pixels)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     executor = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="describe")
-    async with Kube.connect("worker") as kube, Bucket.open(BucketSettings.from_env()) as store:
+    async with Kube.connect("worker") as kube, Bucket.open(BucketSettings.from_env()) as bucket:
         imagejobs = ImageJobClient(kube, settings.namespace)
         describer = load_or_explain(settings.provider, os.environ)
-        fallback = standing_by(os.environ)
-        attempts = Attempts(imagejobs, store, describer, executor, settings, fallback)
+        fallback = load_fallback(os.environ)
+        attempts = AttemptRunner(imagejobs, bucket, describer, executor, settings, fallback)
         worker = Worker(attempts, settings.max_images, settings.timeout_seconds)
-        follow = asyncio.create_task(_follow(kube, imagejobs, settings, worker))
+
+        watch = asyncio.create_task(_watch_assignments(kube, imagejobs, settings, worker))
         lease = asyncio.create_task(keep_lease(kube, settings, describer))
-        ends = {asyncio.create_task(end.wait()) for end in (stop, worker.useless, attempts.hangs)}
-        done, _ = await asyncio.wait({lease, follow, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        exit_events = (stop, worker.should_exit, attempts.hung)
+        exits = {asyncio.create_task(event.wait()) for event in exit_events}
+        done, _ = await asyncio.wait({lease, watch, *exits}, return_when=asyncio.FIRST_COMPLETED)
+
         lease.cancel()
         await withdraw_lease(kube, settings)
         await worker.finish()
-        follow.cancel()
+        watch.cancel()
         await describer.close()
+
         for task in done:
-            task.result()  # of lease or follow: the error that ended it, and so ends us
+            task.result()  # raises the error that ended the lease or the watch
 
 
-async def _follow(
+async def _watch_assignments(
     kube: Kube, imagejobs: ImageJobClient, settings: Settings, worker: Worker
 ) -> None:
     mine = Selectors(fields=f"status.worker={settings.pod_name},status.phase=processing")
     async for event in kube.follow(imagejobs.path, mine):
-        worker.take(event)
+        worker.handle(event)

@@ -1,14 +1,14 @@
-"""Odd image files, each with its exact outcome: made here by Pillow and struct, the same on every machine."""
+"""Odd image files and their exact outcomes, generated alike on every machine."""
 
 from .bmps import BMPS
 from .case import Case
 from .containers import CONTAINERS
-from .foreign import FOREIGN
 from .gifs import GIFS
 from .jpegs import JPEGS
 from .pngs import PNGS
 from .profiles import PROFILES
 from .tiffs import TIFFS
+from .unsupported_formats import UNSUPPORTED
 from .webps import WEBPS
 
 CASES: dict[str, Case] = {
@@ -20,5 +20,5 @@ CASES: dict[str, Case] = {
     **TIFFS,
     **CONTAINERS,
     **PROFILES,
-    **FOREIGN,
+    **UNSUPPORTED,
 }

@@ -16,48 +16,44 @@ NOISE = encoded(noise(320, 200), "BMP")
 
 
 def from_the_top() -> bytes:
-    """Return a file whose height is negative: its rows begin at the top."""
-    turned = encoded(halves().transpose(Image.Transpose.FLIP_TOP_BOTTOM), "BMP")
-    return patched(turned, 22, struct.pack("<l", -48))
+    """Return a file with a negative height, which means that its rows start at the top."""
+    flipped = encoded(halves().transpose(Image.Transpose.FLIP_TOP_BOTTOM), "BMP")
+    return patched(flipped, 22, struct.pack("<l", -48))
 
 
-def of_os2() -> bytes:
+def os2_header() -> bytes:
     """Return a file with the header of OS/2 1.x."""
     header = struct.pack("<LHHHH", 12, 64, 48, 1, 24)
     return struct.pack("<2sLHHL", b"BM", 26 + 9216, 0, 0, 26) + header + PLAIN[54:]
 
 
-def of_16_bits() -> bytes:
-    """Return a red picture of five bits a channel."""
+def sixteen_bits() -> bytes:
+    """Return a red image with five bits per channel."""
     header = struct.pack("<LllHHLLllLL", 40, 64, 48, 1, 16, 0, 6144, 0, 0, 0, 0)
     return struct.pack("<2sLHHL", b"BM", 54 + 6144, 0, 0, 54) + header + b"\0\x7c" * 3072
 
 
 def run_lengths() -> bytes:
-    """Return a picture of one palette color, in run-length encoding."""
+    """Return an image of one palette color in run-length encoding."""
     header = struct.pack("<LllHHLLllLL", 40, 64, 48, 1, 8, 1, 0, 0, 0, 2, 0)
     pixels = 48 * b"\x40\1\0\0" + b"\0\1"
     offset = 54 + 8
     palette = bytes((0, 0, 0, 0, 0, 0, 255, 0))
 
-    return (
-        struct.pack("<2sLHHL", b"BM", offset + len(pixels), 0, 0, offset)
-        + header
-        + palette
-        + pixels
-    )
+    file_header = struct.pack("<2sLHHL", b"BM", offset + len(pixels), 0, 0, offset)
+    return file_header + header + palette + pixels
 
 
 BMPS: dict[str, Case] = {
     "BMP": described(PLAIN, colors=RED_AND_BLUE, **SIZE),
     "BMP 1 bit": described(encoded(halves("1"), "BMP"), mode="1", **SIZE),
-    "BMP grey": described(encoded(halves("L"), "BMP"), mode="L", **SIZE),
+    "BMP gray": described(encoded(halves("L"), "BMP"), mode="L", **SIZE),
     "BMP palette": described(encoded(halves("P"), "BMP"), mode="P", **SIZE),
     "BMP 32 bits": described(encoded(halves("RGBA"), "BMP"), colors=RED_AND_BLUE, **SIZE),
-    "BMP 16 bits": described(of_16_bits(), colors={"red"}, **SIZE),
-    "BMP from the top": described(from_the_top(), colors=RED_AND_BLUE, **SIZE),
-    "BMP of OS/2": described(of_os2(), colors=RED_AND_BLUE, **SIZE),
-    "BMP in run lengths": described(run_lengths(), colors={"red"}, **SIZE),
+    "BMP 16 bits": described(sixteen_bits(), colors={"red"}, **SIZE),
+    "BMP with rows from the top": described(from_the_top(), colors=RED_AND_BLUE, **SIZE),
+    "BMP with a header of OS/2": described(os2_header(), colors=RED_AND_BLUE, **SIZE),
+    "BMP in run-length encoding": described(run_lengths(), colors={"red"}, **SIZE),
     "BMP one pixel": described(encoded(Image.new("RGB", (1, 1)), "BMP"), width=1, height=1),
     "BMP and junk": described(PLAIN + b"junk" * 1000, **SIZE),
     "BMP without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),

@@ -1,4 +1,4 @@
-"""One file and what becomes of it."""
+"""A file and its expected outcome."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a file, with what was said: a refusal, an error or the description."""
+    """The actual outcome of a file: a refusal, an error or a description, with its text."""
 
     status: int
     reason: str | None
@@ -16,14 +16,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A file and its outcome: refused at once, failed, or described.
+    """A file and its expected outcome: refused, failed, or described.
 
     Args:
         data: The file.
         status: HTTP status of the submit.
-        reason: Why it is refused or fails; None if it is described.
-        words: What the refusal, the error or the description says.
-        facts: What `facts` hold, at least; `colors` as a set of names.
+        reason: Reason of the refusal or failure; None if the file is described.
+        words: Texts that the refusal, the error or the description contains.
+        facts: Expected values in `facts`; `colors` is a set of names.
     """
 
     data: bytes = field(repr=False)
@@ -33,11 +33,12 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def differences(self, outcome: Outcome) -> dict[str, Any]:
-        """Return what of an outcome is not as it should be; nothing if all is."""
-        seen = {key: _fact(outcome.facts, key) for key in self.facts if not self.reason}
+        """Return the differences from the expected outcome; {} if there are none."""
+        facts = {key: _fact(outcome.facts, key) for key in self.facts if not self.reason}
         wrong: dict[str, Any] = {
-            key: value for key, value in seen.items() if value != self.facts[key]
+            key: value for key, value in facts.items() if value != self.facts[key]
         }
+
         if (outcome.status, outcome.reason) != (self.status, self.reason):
             wrong["outcome"] = outcome
 
@@ -53,32 +54,32 @@ def _fact(facts: dict[str, Any], key: str) -> Any:
 
 
 def described(data: bytes, *words: str, **facts: Any) -> Case:
-    """Return a file that is described, with these words and facts."""
+    """Return a case that is described, with these words and facts."""
     return Case(data, words=words, facts={"truncated": None, **facts})
 
 
 def cut_short(data: bytes, **facts: Any) -> Case:
-    """Return a file that is described as far as it goes."""
+    """Return a case of a cut-off file whose existing part is described."""
     return Case(data, words=("- Truncated: ",), facts={"truncated": True, **facts})
 
 
 def failed(data: bytes, *words: str, reason: str = "ImageUnreadable") -> Case:
-    """Return a file that is taken, and then fails for a reason that another attempt would not change."""
+    """Return a case that is accepted, and then fails permanently."""
     return Case(data, reason=reason, words=words)
 
 
 def unreadable(data: bytes, *words: str) -> Case:
-    """Return a file whose header is damaged, so that the submit is refused."""
+    """Return a case that is refused because its header is damaged."""
     return Case(data, 422, "ImageUnreadable", words)
 
 
 def unsupported(data: bytes, *words: str) -> Case:
-    """Return a file in a format that is refused by its name."""
+    """Return a case that is refused because its format is not supported."""
     return Case(data, 415, "UnsupportedFormat", words)
 
 
 def part(data: bytes, share: float) -> bytes:
-    """Return the first bytes of a file."""
+    """Return the first part of a file; `share` is from 0 to 1."""
     return data[: int(len(data) * share)]
 
 

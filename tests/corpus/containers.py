@@ -1,4 +1,4 @@
-"""AVIF and HEIC files: what phones write today."""
+"""AVIF and HEIC files, which today's phones write."""
 
 from io import BytesIO
 from typing import Any
@@ -21,7 +21,7 @@ HEIC_NOISE = encoded(noise(320, 200), "HEIF", quality=60)
 
 
 def heic_of_two() -> bytes:
-    """Return a file of two pictures, the second of which is the primary one."""
+    """Return a file with two images, of which the second is the primary one."""
     file = pillow_heif.from_pillow(Image.new("RGB", (32, 32), "white"))
     file.add_from_pillow(halves())
     return _saved(file, primary_index=1)
@@ -34,21 +34,21 @@ def _saved(file: pillow_heif.HeifFile, **how: Any) -> bytes:
 
 
 def with_orientation(number: int) -> Image.Exif:
-    """Return EXIF that says how the picture is to be turned."""
+    """Return EXIF data with an orientation."""
     exif = Image.Exif()
     exif[0x0112] = number
     return exif
 
 
-def heic_turned() -> bytes:
-    """Return 64x48 stored pixels that a box says to show on their side."""
+def heic_rotated() -> bytes:
+    """Return 64x48 stored pixels and a box that rotates them by 90 degrees."""
     picture = halves()
     picture.info["exif"] = with_orientation(6).tobytes()
     return encoded(picture, "HEIF", quality=90)
 
 
 def renamed(image: bytes, brand: bytes) -> bytes:
-    """Return the file with one brand in place of all in its `ftyp` box."""
+    """Return the file with all brands in its `ftyp` box replaced by one."""
     length = int.from_bytes(image[:4], "big")
     return image[:8] + brand + image[12:16] + brand * ((length - 16) // 4) + image[length:]
 
@@ -58,10 +58,10 @@ CONTAINERS: dict[str, Case] = {
     "AVIF alpha": described(
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "AVIF"), transparent=True, **AVIF
     ),
-    "AVIF grey": described(encoded(halves("L"), "AVIF"), **AVIF),
+    "AVIF gray": described(encoded(halves("L"), "AVIF"), **AVIF),
     "AVIF one pixel": described(encoded(Image.new("RGB", (1, 1)), "AVIF"), width=1, height=1),
-    "AVIF moving": described(AVIF_MOVING, frames=4, animationSeconds=1.0, **AVIF),
-    "AVIF moving from white": described(
+    "AVIF animated": described(AVIF_MOVING, frames=4, animationSeconds=1.0, **AVIF),
+    "AVIF animated from white": described(
         encoded(
             Image.new("RGB", (64, 48), "white"), "AVIF", save_all=True, append_images=[halves()]
         ),
@@ -77,12 +77,11 @@ CONTAINERS: dict[str, Case] = {
     "HEIC alpha": described(
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "HEIF"), transparent=True, **HEIC
     ),
-    "HEIC grey": described(encoded(halves("L"), "HEIF"), **HEIC),
+    "HEIC gray": described(encoded(halves("L"), "HEIF"), **HEIC),
     "HEIC of two pictures": described(heic_of_two(), colors=RED_AND_BLUE, **HEIC),
-    "HEIC turned": described(heic_turned(), width=48, height=64),
-    # What EXIF says of it is a note (ISO/IEC 23000-22, 7.3.9): every viewer follows the boxes
-    # alone.
-    "HEIC turned by EXIF alone": described(
+    "HEIC rotated": described(heic_rotated(), width=48, height=64),
+    # The orientation in EXIF is only informative (ISO/IEC 23000-22, 7.3.9): viewers use the boxes.
+    "HEIC rotated only by EXIF": described(
         encoded(halves(), "HEIF", exif=with_orientation(6)), exifOrientation=1, **HEIC
     ),
     "HEIC under its generic brand": described(renamed(HEIC_PLAIN, b"mif1"), **HEIC),

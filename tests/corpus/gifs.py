@@ -1,4 +1,4 @@
-"""GIF files, still and moving, whole and cut."""
+"""GIF files, still and animated, complete and cut off."""
 
 from typing import Any
 
@@ -16,21 +16,21 @@ MOVING = animation("GIF")
 WHITE = Image.new("RGB", (64, 48), "white")
 
 
-def moving(*frames: Image.Image) -> bytes:
+def animated(*frames: Image.Image) -> bytes:
     """Return an animated file."""
     first, *rest = frames
     return encoded(first, "GIF", save_all=True, append_images=rest, duration=100, loop=0)
 
 
-def see_through() -> bytes:
-    """Return the halves with nothing visible on the right."""
+def half_transparent() -> bytes:
+    """Return the halves with a transparent right half."""
     picture = halves("RGBA")
     picture.paste((0, 0, 0, 0), (32, 0, 64, 48))
     return encoded(picture, "GIF")
 
 
 def many_frames(count: int) -> bytes:
-    """Return a file of equal frames of one pixel."""
+    """Return a file with equal frames of one pixel."""
     still = encoded(Image.new("P", (1, 1)), "GIF")
     return still[:-1] + count * still[still.index(b",") : -1] + b";"
 
@@ -41,21 +41,23 @@ GIFS: dict[str, Case] = {
     "GIF interlaced": described(
         encoded(halves("P"), "GIF", interlace=1), colors=RED_AND_BLUE, **SIZE
     ),
-    "GIF transparent": described(see_through(), transparent=True, colors={"red"}),
+    "GIF transparent": described(half_transparent(), transparent=True, colors={"red"}),
     "GIF with a comment": described(encoded(halves("P"), "GIF", comment=b"<b>x</b>" * 20), **SIZE),
     "GIF one pixel": described(encoded(Image.new("P", (1, 1)), "GIF"), width=1, height=1),
     "GIF and junk": described(PLAIN + b"junk" * 1000, **SIZE),
-    "GIF moving": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
-    "GIF moving from white": described(
-        moving(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
+    "GIF animated": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
+    "GIF animated from white": described(
+        animated(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
     ),
-    "GIF moving from black to black": described(
-        moving(*(Image.new("RGB", (64, 48), (n, 0, 0)) for n in range(3))),
+    "GIF animated from black to black": described(
+        animated(*(Image.new("RGB", (64, 48), (n, 0, 0)) for n in range(3))),
         frames=3,
         colors={"black"},
     ),
-    "GIF moving after twenty white frames": described(
-        moving(*(Image.new("RGB", (64, 48), (255, 255, 255 - n % 2)) for n in range(20)), halves()),
+    "GIF animated after twenty white frames": described(
+        animated(
+            *(Image.new("RGB", (64, 48), (255, 255, 255 - n % 2)) for n in range(20)), halves()
+        ),
         "frame 21",
         frames=21,
         colors=RED_AND_BLUE,
@@ -65,7 +67,7 @@ GIFS: dict[str, Case] = {
     "GIF without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "GIF without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
     "GIF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
-    "GIF moving, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
+    "GIF animated, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
     "GIF of a header alone": failed(PLAIN[:13]),
     "GIF cut within its header": unreadable(PLAIN[:8], "damaged"),
     "GIF without size": described(patched(PLAIN, 6, bytes(4)), colors=RED_AND_BLUE, **SIZE),

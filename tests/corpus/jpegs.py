@@ -1,4 +1,4 @@
-"""JPEG files as cameras, editors, phones and broken transfers leave them."""
+"""JPEG files of cameras, editors and phones, and those that broken transfers leave."""
 
 import struct
 from typing import Any
@@ -31,7 +31,7 @@ def with_segments(*segments: bytes, image: bytes = PLAIN) -> bytes:
     return image[:2] + b"".join(segments) + image[2:]
 
 
-def turned(number: int) -> bytes:
+def rotated(number: int) -> bytes:
     """Return 64x48 stored pixels with an EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = number
@@ -45,12 +45,12 @@ def before_scan(image: bytes, data: bytes) -> bytes:
 
 
 def xmp(size: int) -> bytes:
-    """Return a segment of XMP of so many bytes."""
+    """Return a segment with this many bytes of XMP."""
     return segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + b" " * size)
 
 
 def piece_of_profile(number: int, count: int) -> bytes:
-    """Return one of the segments over which a profile of zeros is spread (ICC.1:2022, annex B.4)."""
+    """Return one of the segments that together hold a profile of zeros (ICC.1:2022, annex B.4)."""
     return segment(0xE2, b"ICC_PROFILE\0" + bytes([number, count]) + bytes(9000))
 
 
@@ -75,18 +75,18 @@ JPEGS: dict[str, Case] = {
         for name, how in SAVED.items()
     },
     **{
-        f"JPEG turned {n}": described(turned(n), exifOrientation=n, storedWidth=64)
+        f"JPEG rotated {n}": described(rotated(n), exifOrientation=n, storedWidth=64)
         for n in range(1, 9)
     },
-    "JPEG turned 9": described(turned(9), exifOrientation=1, **SIZE),
-    "JPEG grey": described(encoded(halves("L"), "JPEG"), mode="L", **SIZE),
+    "JPEG rotated 9": described(rotated(9), exifOrientation=1, **SIZE),
+    "JPEG gray": described(encoded(halves("L"), "JPEG"), mode="L", **SIZE),
     "JPEG CMYK": described(encoded(halves("CMYK"), "JPEG"), mode="CMYK", **SIZE),
     "JPEG one pixel": described(encoded(Image.new("RGB", (1, 1)), "JPEG"), width=1, height=1),
     "JPEG one column": described(
         encoded(Image.new("RGB", (1, 3000)), "JPEG"), width=1, height=3000
     ),
     "JPEG one row": described(encoded(Image.new("RGB", (3000, 1)), "JPEG"), width=3000, height=1),
-    # Phones and cameras append a second picture for depth or for screens.
+    # Phones and cameras append a second image, with the depth or for screens.
     "JPEG of two pictures": described(
         MPO, mediaType="image/jpeg", frames=1, colors=RED_AND_BLUE, **SIZE
     ),
@@ -101,16 +101,10 @@ JPEGS: dict[str, Case] = {
         with_segments(segment(0xE2, b"MPF\0")), **SIZE
     ),
     "JPEG of Ultra HDR": described(with_segments(xmp(0) + b"", image=MPO), **SIZE),
-    # Metadata of any size stands before the pixels.
+    # Metadata of any size may precede the pixels.
     "JPEG with 41 segments of XMP": described(with_segments(*41 * [xmp(65_000)]), **SIZE),
     "JPEG with 100 segments of a profile": described(
-        with_segments(
-            *(
-                segment(0xE2, b"ICC_PROFILE\0" + bytes([n, 100]) + bytes(9000))
-                for n in range(1, 101)
-            )
-        ),
-        **SIZE,
+        with_segments(*(piece_of_profile(n, 100) for n in range(1, 101))), **SIZE
     ),
     "JPEG with 5,000 comments": described(with_segments(5000 * segment(0xFE, b"x")), **SIZE),
     "JPEG with a million segments": unreadable(
@@ -125,12 +119,12 @@ JPEGS: dict[str, Case] = {
         with_segments(segment(0xED, b"Photoshop 3.0\x008BIM\x04\x04junk")), **SIZE
     ),
     "JPEG with a preview": described(with_segments(segment(0xE1, b"Exif\0\0" + PLAIN)), **SIZE),
-    # What stands behind the end does not matter.
+    # Data after the end does not matter.
     "JPEG and zeros": described(PLAIN + bytes(5000), **SIZE),
     "JPEG and a video": described(PLAIN + b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40, **SIZE),
     "JPEG and a video of scans": described(PLAIN + 1000 * b"\xff\xda\xff\xd9", **SIZE),
     "JPEG and a ZIP archive": described(PLAIN + b"PK\3\4" + b"junk" * 100, **SIZE),
-    # Transfers break off.
+    # Transfers are interrupted.
     "JPEG without its end mark": cut_short(PLAIN.removesuffix(END), colors=RED_AND_BLUE, **SIZE),
     "JPEG of a plain ground without its end mark": cut_short(
         PLAIN_GROUND.removesuffix(END), colors={"white"}

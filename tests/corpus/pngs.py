@@ -1,4 +1,4 @@
-"""PNG files with every kind of chunk, sound and damaged."""
+"""PNG files with every kind of chunk, intact and damaged."""
 
 import struct
 import zlib
@@ -20,48 +20,44 @@ MOVING = animation("PNG")
 
 
 def chunk(name: bytes, data: bytes = b"", checksum: int | None = None) -> bytes:
-    """Return a chunk; with its own checksum unless another is given."""
-    right = zlib.crc32(name + data)
-    return (
-        struct.pack(">L", len(data))
-        + name
-        + data
-        + struct.pack(">L", right if checksum is None else checksum)
-    )
+    """Return a chunk with the correct checksum, unless another one is given."""
+    correct = zlib.crc32(name + data)
+    length = struct.pack(">L", len(data))
+    return length + name + data + struct.pack(">L", correct if checksum is None else checksum)
 
 
-def ins(*chunks: bytes, image: bytes = PLAIN) -> bytes:
+def insert(*chunks: bytes, image: bytes = PLAIN) -> bytes:
     """Return the file with chunks right after IHDR."""
     return image[:33] + b"".join(chunks) + image[33:]
 
 
 def spoiled(name: bytes, image: bytes = PLAIN) -> bytes:
-    """Return the file with a wrong checksum in the first chunk of that name."""
+    """Return the file with a wrong checksum in the first chunk of this name."""
     at = image.index(name)
     end = at + 4 + int.from_bytes(image[at - 4 : at], "big")
     return patched(image, end, bytes([image[end] ^ 255]))
 
 
-def written(
+def raw_png(
     mode: int, bits: int, rows: list[bytes], width: int, *chunks: bytes, interlace: int = 0
 ) -> bytes:
-    """Return a PNG of raw rows, each led by its filter byte (PNG third edition, 9.2)."""
+    """Return a PNG with raw rows, each after a filter byte of 0 (PNG third edition, 9.2)."""
     header = struct.pack(">LLBBBBB", width, len(rows), bits, mode, 0, 0, interlace)
     pixels = b"".join(b"\0" + row for row in rows)
-    return finished(header, zlib.compress(pixels), *chunks)
+    return assemble(header, zlib.compress(pixels), *chunks)
 
 
-def finished(header: bytes, pixels: bytes, *chunks: bytes) -> bytes:
-    """Return a file of these parts."""
+def assemble(header: bytes, pixels: bytes, *chunks: bytes) -> bytes:
+    """Return a file with these parts."""
     body = chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IDAT", pixels) + chunk(b"IEND")
     return SIGNATURE + body
 
 
 def interlaced(picture: Image.Image) -> bytes:
-    """Return an RGB picture in seven passes (Adam7; PNG third edition, 8)."""
+    """Return an RGB image in seven passes (Adam7; PNG third edition, 8)."""
     width, height = picture.size
     pixels = b"".join(_pass(picture, *steps) for steps in _ADAM7)
-    return finished(struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 1), zlib.compress(pixels))
+    return assemble(struct.pack(">LLBBBBB", width, height, 8, 2, 0, 0, 1), zlib.compress(pixels))
 
 
 _ADAM7 = (
@@ -87,7 +83,7 @@ def _pass(picture: Image.Image, left: int, top: int, across: int, down: int) -> 
 
 
 def small_chunks(image: bytes, size: int) -> bytes:
-    """Return the file with its pixels in chunks of so many bytes."""
+    """Return the file with its pixels in chunks of `size` bytes."""
     at = image.index(b"IDAT")
     length = int.from_bytes(image[at - 4 : at], "big")
     data = image[at + 4 : at + 4 + length]
@@ -95,20 +91,19 @@ def small_chunks(image: bytes, size: int) -> bytes:
     return image[: at - 4] + pieces + image[at + 8 + length :]
 
 
-def moving(frames: list[Image.Image]) -> bytes:
+def animated(frames: list[Image.Image]) -> bytes:
     """Return an animated file."""
     first, *rest = frames
     return encoded(first, "PNG", save_all=True, append_images=rest, duration=100)
 
 
-def turned() -> bytes:
-    """Return 64x48 stored pixels to be shown on their side."""
+def rotated() -> bytes:
+    """Return 64x48 stored pixels with an EXIF orientation that rotates them by 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return encoded(halves(), "PNG", exif=exif)
 
 
-GREY_ROW = bytes(range(64))
 DEEP = [b"".join(struct.pack(">HHH", 65535, 0, 0) for _ in range(64))] * 48
 INTERLACED = interlaced(noise(320, 200))
 WHITE = Image.new("RGB", (64, 48), "white")
@@ -116,6 +111,7 @@ NEARLY_WHITE = Image.new("RGB", (64, 48), (253, 253, 253))
 CLEAR = Image.new("RGBA", (64, 48))
 
 BOMB = zlib.compress(bytes(50_000_000))
+
 TOO_LARGE = {
     "iCCP": chunk(b"iCCP", b"profile\0\0" + BOMB),
     "zTXt": chunk(b"zTXt", b"Comment\0\0" + BOMB),
@@ -124,6 +120,8 @@ TOO_LARGE = {
     "tEXt": chunk(b"tEXt", b"Comment\0" + b"x" * 3_000_000),
     "eXIf": chunk(b"eXIf", b"MM\0*" + bytes(3_000_000)),
 }
+"""Chunks with too much data."""
+
 WRONG = 0xBAD
 SPOILED = {
     "pHYs": chunk(b"pHYs", struct.pack(">LLB", 2835, 2835, 1), WRONG),
@@ -136,6 +134,8 @@ SPOILED = {
     "eXIf": chunk(b"eXIf", b"MM\0*junk", WRONG),
     "tRNS": chunk(b"tRNS", bytes(6), WRONG),
 }
+"""Chunks with a wrong checksum."""
+
 ODD_CHUNKS = {
     "a private chunk": chunk(b"iDOT", bytes(28)),
     "an unknown chunk": chunk(b"vnVN", b"x" * 1000),
@@ -152,30 +152,31 @@ ODD_CHUNKS = {
     "an empty tRNS": chunk(b"tRNS"),
     "2,000 texts": 2000 * chunk(b"tEXt", b"Comment\0hello"),
 }
+"""Unusual chunks that do not matter for the description."""
 
 PNGS: dict[str, Case] = {
     "PNG RGB": described(PLAIN, colors=RED_AND_BLUE, **SIZE),
-    "PNG grey": described(encoded(halves("L"), "PNG"), mode="L", **SIZE),
+    "PNG gray": described(encoded(halves("L"), "PNG"), mode="L", **SIZE),
     "PNG palette": described(encoded(halves("P"), "PNG"), mode="P", **SIZE),
     "PNG 1 bit": described(encoded(halves("1"), "PNG"), bitsPerChannel=1, **SIZE),
-    "PNG 2 bit": described(written(0, 2, [b"\x1b" * 16] * 48, 64), bitsPerChannel=2, **SIZE),
-    "PNG 4 bit": described(written(0, 4, [b"\x5a" * 32] * 48, 64), bitsPerChannel=4, **SIZE),
-    "PNG 16 bit grey": described(
+    "PNG 2 bit": described(raw_png(0, 2, [b"\x1b" * 16] * 48, 64), bitsPerChannel=2, **SIZE),
+    "PNG 4 bit": described(raw_png(0, 4, [b"\x5a" * 32] * 48, 64), bitsPerChannel=4, **SIZE),
+    "PNG 16 bit gray": described(
         encoded(Image.new("I;16", (64, 48), 40_000), "PNG"), bitsPerChannel=16, **SIZE
     ),
     "PNG 16 bit color": described(
-        written(2, 16, DEEP, 64), bitsPerChannel=16, colors={"red"}, **SIZE
+        raw_png(2, 16, DEEP, 64), bitsPerChannel=16, colors={"red"}, **SIZE
     ),
     "PNG alpha": described(
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "PNG"), transparent=True
     ),
-    "PNG grey alpha": described(encoded(halves("LA"), "PNG"), mode="LA", **SIZE),
+    "PNG gray alpha": described(encoded(halves("LA"), "PNG"), mode="LA", **SIZE),
     "PNG invisible": described(encoded(CLEAR, "PNG"), transparentShare=100, colors=set(), **SIZE),
     "PNG with a transparent color": described(
         encoded(halves(), "PNG", transparency=(0, 0, 255)), transparent=True, colors={"red"}
     ),
     "PNG interlaced": described(interlaced(halves()), colors=RED_AND_BLUE, **SIZE),
-    "PNG turned": described(turned(), width=48, height=64, exifOrientation=6),
+    "PNG rotated": described(rotated(), width=48, height=64, exifOrientation=6),
     "PNG one pixel": described(encoded(Image.new("RGB", (1, 1)), "PNG"), width=1, height=1),
     "PNG one column": described(encoded(Image.new("RGB", (1, 5000)), "PNG"), width=1, height=5000),
     "PNG in chunks of a byte": described(small_chunks(PLAIN, 1), colors=RED_AND_BLUE, **SIZE),
@@ -185,27 +186,28 @@ PNGS: dict[str, Case] = {
     "PNG of a long line": described(
         encoded(Image.new("L", (100_000, 20), 255), "PNG"), colors={"white"}
     ),
-    "PNG of 200,000 chunks": failed(ins(200_000 * chunk(b"IDAT")), "chunks"),
+    "PNG of 200,000 chunks": failed(insert(200_000 * chunk(b"IDAT")), "chunks"),
     "PNG one column, cut": cut_short(
         part(encoded(noise(1, 30_000), "PNG"), 0.9), width=1, height=30_000
     ),
-    "PNG with empty chunks of pixels": described(ins(3 * chunk(b"IDAT")), **SIZE),
+    "PNG with empty chunks of pixels": described(insert(3 * chunk(b"IDAT")), **SIZE),
     "PNG and junk": described(PLAIN + b"junk" * 1000, **SIZE),
-    "PNG moving": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
-    "PNG moving from white": described(
-        moving([WHITE, NEARLY_WHITE, halves(), WHITE]), "frame 3", frames=4, colors=RED_AND_BLUE
+    "PNG animated": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
+    "PNG animated from white": described(
+        animated([WHITE, NEARLY_WHITE, halves(), WHITE]), "frame 3", frames=4, colors=RED_AND_BLUE
     ),
-    "PNG moving from nothing": described(
-        moving([CLEAR, halves("RGBA")]), frames=2, colors=RED_AND_BLUE
+    "PNG animated from nothing": described(
+        animated([CLEAR, halves("RGBA")]), frames=2, colors=RED_AND_BLUE
     ),
     **{
-        f"PNG with too much {name}": described(ins(data), **SIZE)
+        f"PNG with too much {name}": described(insert(data), **SIZE)
         for name, data in TOO_LARGE.items()
     },
     **{
-        f"PNG with a spoiled {name}": described(ins(data), **SIZE) for name, data in SPOILED.items()
+        f"PNG with a spoiled {name}": described(insert(data), **SIZE)
+        for name, data in SPOILED.items()
     },
-    **{f"PNG with {name}": described(ins(data), **SIZE) for name, data in ODD_CHUNKS.items()},
+    **{f"PNG with {name}": described(insert(data), **SIZE) for name, data in ODD_CHUNKS.items()},
     "PNG with a spoiled IHDR": unreadable(spoiled(b"IHDR"), "damaged", "IHDR"),
     "PNG with a spoiled PLTE": failed(
         spoiled(b"PLTE", encoded(halves("P"), "PNG")), "damaged", "PLTE"
@@ -213,22 +215,22 @@ PNGS: dict[str, Case] = {
     "PNG with spoiled pixels": failed(spoiled(b"IDAT"), "damaged", "IDAT"),
     "PNG with a flipped bit": failed(patched(NOISE, 5000, bytes([NOISE[5000] ^ 1])), "damaged"),
     "PNG with pixels of junk": failed(
-        finished(struct.pack(">LLBBBBB", 64, 48, 8, 2, 0, 0, 0), b"junk" * 99), "damaged"
+        assemble(struct.pack(">LLBBBBB", 64, 48, 8, 2, 0, 0, 0), b"junk" * 99), "damaged"
     ),
     "PNG without pixels": failed(
         SIGNATURE + chunk(b"IHDR", PLAIN[16:29]) + chunk(b"IEND"), "damaged"
     ),
-    "PNG of a telephone's own kind": unreadable(
+    "PNG of a phone's own kind": unreadable(
         PLAIN[:8] + chunk(b"CgBI", bytes(4)) + PLAIN[8:], "IHDR"
     ),
     "PNG changed by a transfer as text": unreadable(b"\x89PNG\n\x1a\n" + PLAIN[8:], "text mode"),
     "PNG of a signature alone": unreadable(SIGNATURE, "damaged"),
     "PNG cut within its header": unreadable(PLAIN[:20], "damaged"),
     "PNG without width": unreadable(
-        finished(struct.pack(">LLBBBBB", 0, 48, 8, 2, 0, 0, 0), zlib.compress(b"")), "zero"
+        assemble(struct.pack(">LLBBBBB", 0, 48, 8, 2, 0, 0, 0), zlib.compress(b"")), "zero"
     ),
     "PNG that declares 3.6 gigapixels": Case(
-        finished(struct.pack(">LLBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b""),
+        assemble(struct.pack(">LLBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b""),
         413,
         "ImageTooLarge",
         ("60000x60000",),
@@ -240,5 +242,5 @@ PNGS: dict[str, Case] = {
     "PNG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
     "PNG interlaced without its last 30 %": cut_short(part(INTERLACED, 0.7), width=320, height=200),
     "PNG interlaced without its last 70 %": failed(part(INTERLACED, 0.3)),
-    "PNG moving, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
+    "PNG animated, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
 }

@@ -1,4 +1,4 @@
-"""Color profiles that are not sRGB, and some that are none."""
+"""Files with color profiles other than sRGB, and with invalid profiles."""
 
 import struct
 from typing import Any
@@ -25,13 +25,13 @@ SRGB_PRIMARIES = (
     (0.14307, 0.06061, 0.71410),
 )
 SWAPPED = (SRGB_PRIMARIES[2], SRGB_PRIMARIES[1], SRGB_PRIMARIES[0])
-"""Where the file says red, blue is meant."""
+"""Primaries of a space in which red and blue are swapped."""
 
 Primary = tuple[float, float, float]
 
 
 def profile(*primaries: Primary, gamma: float = 2.2) -> bytes:
-    """Return a display profile of three primaries and a gamma (ICC.1:2001-04)."""
+    """Return a display profile with three primaries and a gamma (ICC.1:2001-04)."""
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">L", 5) + b"test\0" + bytes(78),
         b"cprt": b"text" + bytes(4) + b"none\0",
@@ -73,7 +73,7 @@ ADOBE = profile(*ADOBE_RGB)
 P3 = profile(*DISPLAY_P3)
 WRONG_WAY = profile(*SWAPPED)
 
-# Stored so that it is a light blue in Adobe RGB, and would be taken for a grayish one without it.
+# These values are a light blue in Adobe RGB, and a grayish one without the profile.
 TEAL = Image.new("RGB", (64, 48), (60, 160, 150))
 
 STORED: dict[str, dict[str, Any]] = {
@@ -110,7 +110,7 @@ PROFILES: dict[str, Case] = {
         colors={"blue"},
         transparent=True,
     ),
-    "PNG grey with a profile for color": described(
+    "PNG gray with a profile for color": described(
         encoded(halves("L"), "PNG", icc_profile=WRONG_WAY), mode="L", **SIZE
     ),
     "JPEG in sRGB": described(

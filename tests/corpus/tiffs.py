@@ -1,4 +1,4 @@
-"""TIFF files: compressions, kinds of pixels, pages, and cameras' raw files in their guise."""
+"""TIFF files: compressions, kinds of pixels, pages, and cameras' raw files that look like TIFF."""
 
 import struct
 from typing import Any
@@ -16,7 +16,7 @@ NOISE = encoded(noise(320, 200), "TIFF")
 
 
 def directory(*entries: tuple[int, int, int, int], order: str = "<", after: bytes = b"") -> bytes:
-    """Return a file of one directory of (tag, type, count, value), and data behind it."""
+    """Return a file with one directory of (tag, type, count, value), followed by data."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     packed = b"".join(
         struct.pack(order + "HHL", *entry[:3]) + _value(order, entry) for entry in entries
@@ -30,8 +30,8 @@ def _value(order: str, entry: tuple[int, int, int, int]) -> bytes:
     return struct.pack(order + form, *((entry[3], 0) if form == "HH" else (entry[3],)))
 
 
-def grey(order: str) -> bytes:
-    """Return 64x48 grey pixels in either order of bytes."""
+def gray(order: str) -> bytes:
+    """Return 64x48 gray pixels in the given byte order."""
     offset = 8 + 2 + 12 * 8 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
@@ -39,7 +39,7 @@ def grey(order: str) -> bytes:
 
 
 def shared_values() -> bytes:
-    """Return 64x48 grey pixels, with a thousand further entries of a million numbers each."""
+    """Return 64x48 gray pixels and a thousand more entries of a million numbers each."""
     offset = 8 + 2 + 12 * 1008 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
@@ -47,8 +47,8 @@ def shared_values() -> bytes:
     return directory(*sizes, *where, *many, after=bytes(range(64)) * 48 + bytes(4_000_000))
 
 
-def deep_grey() -> bytes:
-    """Return 64x48 pixels of 16 bits, most significant byte first, as ImageJ writes them."""
+def deep_gray() -> bytes:
+    """Return 64x48 pixels of 16 bits, big-endian, as ImageJ writes them."""
     offset = 8 + 2 + 12 * 8 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48 * 2))
@@ -58,7 +58,7 @@ def deep_grey() -> bytes:
 
 
 def marked_fractions() -> bytes:
-    """Return halves of 0 and 1 with two pixels that say they have no value, as maps do."""
+    """Return halves of 0 and 1 with two pixels that are marked as missing, as in maps."""
     picture = Image.new("F", (64, 48), 0.0)
     picture.paste(1.0, (32, 0, 64, 48))
     picture.putpixel((3, 3), -3.4e38)
@@ -67,19 +67,19 @@ def marked_fractions() -> bytes:
 
 
 def overstated() -> bytes:
-    """Return 64x48 grey pixels whose directory declares ten times as many bytes."""
+    """Return 64x48 gray pixels whose directory declares ten times as many bytes."""
     declared, ten_times = (struct.pack("<HHLL", 279, 4, 1, n * 64 * 48) for n in (1, 10))
-    return grey("<").replace(declared, ten_times)
+    return gray("<").replace(declared, ten_times)
 
 
 def pages(count: int) -> bytes:
-    """Return a file of so many pages."""
+    """Return a file with `count` pages."""
     rest = [halves().rotate(90 * n) for n in range(1, count)]
     return encoded(halves(), "TIFF", save_all=True, append_images=rest)
 
 
-def turned() -> bytes:
-    """Return 64x48 stored pixels to be shown on their side."""
+def rotated() -> bytes:
+    """Return 64x48 stored pixels with an orientation that rotates them by 90 degrees."""
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[274] = 6
     return encoded(halves(), "TIFF", tiffinfo=tags)
@@ -110,7 +110,7 @@ TIFFS: dict[str, Case] = {
     "TIFF of a fax": described(
         encoded(halves("1"), "TIFF", compression="group4"), mode="1", **SIZE
     ),
-    "TIFF grey": described(encoded(halves("L"), "TIFF"), mode="L", **SIZE),
+    "TIFF gray": described(encoded(halves("L"), "TIFF"), mode="L", **SIZE),
     "TIFF palette": described(encoded(halves("P"), "TIFF"), mode="P", **SIZE),
     "TIFF alpha": described(
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "TIFF"), transparent=True, **SIZE
@@ -127,11 +127,9 @@ TIFFS: dict[str, Case] = {
     "TIFF of fractions": described(
         encoded(Image.new("F", (64, 48), 0.5), "TIFF"), bitsPerChannel=32, **SIZE
     ),
-    "TIFF from the left": described(grey("<"), mode="L", **SIZE),
-    "TIFF from the right": described(grey(">"), mode="L", **SIZE),
-    "TIFF of 16 bits from the right": described(
-        deep_grey(), mode="I;16B", bitsPerChannel=16, **SIZE
-    ),
+    "TIFF little-endian": described(gray("<"), mode="L", **SIZE),
+    "TIFF big-endian": described(gray(">"), mode="L", **SIZE),
+    "TIFF of 16 bits, big-endian": described(deep_gray(), mode="I;16B", bitsPerChannel=16, **SIZE),
     "TIFF of fractions with marks": described(
         marked_fractions(), colors={"black", "white"}, **SIZE
     ),
@@ -142,7 +140,7 @@ TIFFS: dict[str, Case] = {
     "TIFF of 64 bits": described(
         encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE
     ),
-    "TIFF turned": described(turned(), width=48, height=64),
+    "TIFF rotated": described(rotated(), width=48, height=64),
     "TIFF of three pages": described(pages(3), "- Pages: 3", pages=3, colors=RED_AND_BLUE, **SIZE),
     "TIFF one pixel": described(encoded(Image.new("RGB", (1, 1)), "TIFF"), width=1, height=1),
     "TIFF and junk": described(PLAIN + b"junk" * 1000, **SIZE),
@@ -154,7 +152,7 @@ TIFFS: dict[str, Case] = {
     "TIFF without pixels": failed(directory((256, 3, 1, 64), (257, 3, 1, 48))),
     "TIFF cut within its header": unreadable(PLAIN[:6], "damaged"),
     "TIFF whose pages go in a circle": described(
-        grey("<")[: 8 + 2 + 12 * 8] + struct.pack("<L", 8) + grey("<")[8 + 2 + 12 * 8 + 4 :], **SIZE
+        gray("<")[: 8 + 2 + 12 * 8] + struct.pack("<L", 8) + gray("<")[8 + 2 + 12 * 8 + 4 :], **SIZE
     ),
     "TIFF that declares 4 gigapixels": Case(
         directory((256, 4, 1, 65_000), (257, 4, 1, 65_000)), 413, "ImageTooLarge", ("65000x65000",)

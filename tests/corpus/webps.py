@@ -1,4 +1,4 @@
-"""WebP files, still and moving, whole and cut."""
+"""WebP files, still and animated, complete and cut off."""
 
 import struct
 from typing import Any
@@ -18,14 +18,14 @@ MOVING = animation("WebP")
 WHITE = Image.new("RGB", (64, 48), "white")
 
 
-def moving(*frames: Image.Image) -> bytes:
-    """Return an animated file without loss."""
+def animated(*frames: Image.Image) -> bytes:
+    """Return an animated lossless file."""
     first, *rest = frames
     return encoded(first, "WebP", save_all=True, append_images=rest, duration=100, lossless=True)
 
 
-def turned() -> bytes:
-    """Return 64x48 stored pixels to be shown on their side."""
+def rotated() -> bytes:
+    """Return 64x48 stored pixels with an EXIF orientation that rotates them by 270 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 8
     return encoded(halves(), "WebP", exif=exif)
@@ -45,18 +45,18 @@ WEBPS: dict[str, Case] = {
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "WebP", lossless=True),
         transparent=True,
     ),
-    "WebP grey": described(encoded(halves("L"), "WebP"), **SIZE),
-    "WebP turned": described(turned(), width=48, height=64, exifOrientation=8),
+    "WebP gray": described(encoded(halves("L"), "WebP"), **SIZE),
+    "WebP rotated": described(rotated(), width=48, height=64, exifOrientation=8),
     "WebP with 3 MB of XMP": described(encoded(halves(), "WebP", xmp=b" " * 3_000_000), **SIZE),
     "WebP with EXIF of junk": described(encoded(halves(), "WebP", exif=b"junk" * 99), **SIZE),
     "WebP one pixel": described(encoded(Image.new("RGB", (1, 1)), "WebP"), width=1, height=1),
     "WebP and junk": described(PLAIN + b"junk" * 1000, **SIZE),
-    "WebP moving": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
-    "WebP moving from white": described(
-        moving(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
+    "WebP animated": described(MOVING, frames=4, animationSeconds=1.0, **SIZE),
+    "WebP animated from white": described(
+        animated(WHITE, halves(), WHITE), "frame 2", frames=3, colors=RED_AND_BLUE
     ),
-    "WebP moving from nothing": described(
-        moving(Image.new("RGBA", (64, 48)), halves("RGBA")),
+    "WebP animated from nothing": described(
+        animated(Image.new("RGBA", (64, 48)), halves("RGBA")),
         "frame 2",
         frames=2,
         colors=RED_AND_BLUE,
@@ -68,8 +68,10 @@ WEBPS: dict[str, Case] = {
         part(LOSSLESS, 0.7), width=320, height=200
     ),
     "WebP without loss, without its last 70 %": failed(part(LOSSLESS, 0.3)),
-    "WebP moving, cut in a later frame": cut_short(part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE),
-    "WebP moving, cut in its last byte": cut_short(MOVING[:-2], colors=RED_AND_BLUE, **SIZE),
+    "WebP animated, cut in a later frame": cut_short(
+        part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE
+    ),
+    "WebP animated, cut in its last byte": cut_short(MOVING[:-2], colors=RED_AND_BLUE, **SIZE),
     "WebP that declares 2 GB": failed(with_length(PLAIN, 2_000_000_000)),
     "WebP cut within its header": unreadable(PLAIN[:18], "damaged"),
     "WebP of junk": unreadable(b"RIFF\x24\0\0\0WEBPjunk" + bytes(40), "damaged"),

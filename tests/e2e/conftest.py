@@ -1,4 +1,4 @@
-"""The installed system, as `python3 -m cluster test` has brought it up: real kind, real MinIO, the chart."""
+"""The installed system that `python3 -m cluster test` has started: kind, MinIO and the chart."""
 
 import json
 import os
@@ -35,7 +35,10 @@ Kubectl = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def kubectl(kind_cluster: KindCluster) -> Kubectl:
-    """Run kubectl in the release's namespace; returns what it prints, raises CalledProcessError."""
+    """Return a function that runs kubectl in the release's namespace and returns its output.
+
+    It raises CalledProcessError if kubectl fails.
+    """
 
     def run(*arguments: str, **kwargs: Any) -> str:
         output: str = kind_cluster.kubectl("--namespace", NAMESPACE, *arguments, **kwargs)
@@ -46,7 +49,7 @@ def kubectl(kind_cluster: KindCluster) -> Kubectl:
 
 @pytest.fixture(scope="session")
 def refused(kubectl: Kubectl) -> Callable[..., str]:
-    """Run kubectl and return what it says when the API server refuses."""
+    """Return a function that runs kubectl, expects a refusal, and returns its message."""
 
     def run(*arguments: str, **kwargs: Any) -> str:
         with pytest.raises(subprocess.CalledProcessError) as caught:
@@ -58,7 +61,7 @@ def refused(kubectl: Kubectl) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def photos() -> list[Path]:
-    """Ten real photographs, of several sizes and formats."""
+    """Ten real photographs of several sizes and formats."""
     samples = Path(sklearn.datasets.__file__).parent / "images"
     data = Path(skimage.__file__).parent / "data"
     names = (
@@ -74,7 +77,7 @@ def photo(photos: list[Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def submit(api: httpx.Client) -> Callable[[bytes], str]:
-    """Submit an image; return its job's id."""
+    """Return a function that submits an image and returns the id of its job."""
 
     def run(data: bytes, **fields: str) -> str:
         answer = api.post("/submit", files={"file": ("image", data)}, data=fields)
@@ -86,7 +89,7 @@ def submit(api: httpx.Client) -> Callable[[bytes], str]:
 
 @pytest.fixture(scope="session")
 def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
-    """Wait until a job is done or failed; return its status."""
+    """Return a function that waits until a job is done or failed and returns its status."""
 
     def run(job_id: str) -> dict[str, Any]:
         return wait_for(
@@ -99,7 +102,7 @@ def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def imagejob(kubectl: Kubectl) -> Callable[[str], dict[str, Any]]:
-    """Read an ImageJob."""
+    """Return a function that returns an ImageJob by name."""
 
     def run(name: str) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(kubectl("get", "imagejob", name, "-o", "json"))
@@ -108,12 +111,16 @@ def imagejob(kubectl: Kubectl) -> Callable[[str], dict[str, Any]]:
     return run
 
 
-def wait_for(look: Callable[[], T], good: Callable[[T], bool], seconds: float = WAIT_SECONDS) -> T:
-    """Look until what is seen is good; fail with what was seen last."""
+def wait_for(
+    read: Callable[[], T], condition: Callable[[T], bool], seconds: float = WAIT_SECONDS
+) -> T:
+    """Read a value until the condition holds for it, and return it; fail with the last value."""
     deadline = time.monotonic() + seconds
+
     while True:
-        seen = look()
-        if good(seen):
-            return seen
-        assert time.monotonic() < deadline, f"not within {seconds:g} s; last seen: {seen}"
+        value = read()
+        if condition(value):
+            return value
+
+        assert time.monotonic() < deadline, f"not within {seconds:g} s; last value: {value}"
         time.sleep(0.05)

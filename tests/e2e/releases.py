@@ -1,4 +1,4 @@
-"""Further releases of the chart, each in its own namespace; they use the CRDs and images of the first."""
+"""More releases of the chart, each in its own namespace, with the CRDs and images of the first."""
 
 import json
 import os
@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from conftest import NAMESPACE, Kubectl
 from pytest_kind import KindCluster
+from vision_node_contract.json_types import Json
 
 CHART = "charts/vision-node"
 RELEASE = "vision-node"
 TIMEOUT = ("--timeout", "120s")
-
-Json = dict[str, Any]
 
 
 class Helm:
@@ -27,20 +26,21 @@ class Helm:
     def __init__(self, kubeconfig: Path) -> None:
         self._env = os.environ | {"KUBECONFIG": str(kubeconfig)}
         self._program = shutil.which("helm") or pytest.fail(
-            "helm is not on PATH: `python3 -m cluster tool helm` gets it"
+            "helm is not on PATH: run `python3 -m cluster tool helm`"
         )
 
     def __call__(self, *arguments: str, values: Json | None = None) -> str:
-        """Run it; return what it prints, results on standard output first."""
-        given = ("--values", "-") if values is not None else ()
+        """Run helm and return its output, standard output first."""
+        options = ("--values", "-") if values is not None else ()
         done = subprocess.run(
-            [self._program, *arguments, *given],
+            [self._program, *arguments, *options],
             input=json.dumps(values),
             capture_output=True,
             text=True,
             env=self._env,
             check=False,
         )
+
         assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}"
 
         return done.stdout + done.stderr
@@ -54,37 +54,38 @@ class Helm:
 
 @pytest.fixture(scope="session")
 def helm(kind_cluster: KindCluster) -> Helm:
-    """Run helm; returns what it prints, results on standard output first."""
+    """Return a function that runs helm and returns its output, standard output first."""
     return Helm(Path(kind_cluster.kubeconfig_path))
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """A release `other` in a namespace of its own, which enforces Pod Security `restricted`."""
+class ExtraRelease:
+    """A release `other` in its own namespace, which enforces Pod Security `restricted`."""
 
     namespace: str
     helm: Helm
     cluster: KindCluster
     base: Json = field(default_factory=dict)
-    """Values of all installs: the images, and no CRDs."""
+    """Values of all installations: the images, and no CRDs."""
 
     release = "other"
     prefix = "other-vision-node"
 
     def kubectl(self, *arguments: str, **kwargs: Any) -> str:
-        """Run kubectl in the namespace."""
+        """Run kubectl in the namespace and return its output."""
         output: str = self.cluster.kubectl("--namespace", self.namespace, *arguments, **kwargs)
         return output
 
     def apply(self, *objects: Json) -> None:
-        """Apply objects."""
+        """Apply objects in the namespace."""
         listed = {"apiVersion": "v1", "kind": "List", "items": objects}
         self.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(listed))
 
     def install(self, values: Json | None = None, chart: str | Path = CHART) -> str:
-        """Install or upgrade, and wait until everything is ready, including the Jobs of the bundled store."""
+        """Install or upgrade, and wait until all is ready, including the bundled store's Jobs."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         merged = {**self.base, **(values or {})}
+
         return self.helm(
             "upgrade",
             "--install",
@@ -97,40 +98,41 @@ class Elsewhere:
         )
 
     def upgrade(self) -> str:
-        """Upgrade to this revision's chart, as users do who keep their values only in the release."""
+        """Upgrade to this revision's chart with the values that the release has."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         return self.helm(
             "upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait
         )
 
-    def describes(self) -> str:
-        """Run `helm test`, which describes a picture; return what it prints."""
+    def run_helm_test(self) -> str:
+        """Run `helm test`, which describes an image, and return its output."""
         return self.helm("test", self.release, "-n", self.namespace, *TIMEOUT)
 
     def secret(self, name: str) -> Json:
-        """Return a Secret's data."""
+        """Return the data of a Secret."""
         found: Json = json.loads(self.kubectl("get", "secret", name, "-o", "json"))["data"]
         return found
 
     def pods(self) -> list[Json]:
-        """Return the namespace's pods."""
+        """Return the pods of the namespace."""
         found: list[Json] = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         return found
 
 
 @contextmanager
-def elsewhere(
+def extra_release(
     namespace: str, helm: Helm, kubectl: Kubectl, cluster: KindCluster
-) -> Iterator[Elsewhere]:
-    """Create the namespace; delete it and the release at the end."""
+) -> Iterator[ExtraRelease]:
+    """Create the namespace, and delete it and the release when the block ends."""
     images = helm.values_of(RELEASE, NAMESPACE)["images"]
-    made = Elsewhere(namespace, helm, cluster, {"images": images, "crds": {"install": False}})
+    created = ExtraRelease(namespace, helm, cluster, {"images": images, "crds": {"install": False}})
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": namespace, "labels": labels}
-    made.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+    created.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     try:
-        yield made
+        yield created
     finally:
-        helm("uninstall", made.release, "-n", namespace, "--ignore-not-found")
+        helm("uninstall", created.release, "-n", namespace, "--ignore-not-found")
         kubectl("delete", "namespace", namespace, "--wait=false")

@@ -1,4 +1,4 @@
-"""The chart as installed, upgraded, installed once more beside itself, uninstalled and installed again."""
+"""The chart installed, upgraded, installed a second time, uninstalled and reinstalled."""
 
 import base64
 import json
@@ -6,40 +6,38 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import releases
 from conftest import NAMESPACE, Kubectl, wait_for
 from pytest_kind import KindCluster
-from releases import CHART, RELEASE, Elsewhere, Helm, helm
+from releases import CHART, RELEASE, ExtraRelease, Helm, helm
+from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # the fixture
 
 OTHER_NAMESPACE = "chart-test"
 
-Json = dict[str, Any]
-
 
 @pytest.fixture(scope="module")
-def place(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[Elsewhere]:
-    """A namespace for a second release, which uses the CRDs and images of the first one."""
-    with releases.elsewhere(OTHER_NAMESPACE, helm, kubectl, kind_cluster) as made:
+def extra(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[ExtraRelease]:
+    """A namespace for a second release, with the CRDs and images of the first one."""
+    with releases.extra_release(OTHER_NAMESPACE, helm, kubectl, kind_cluster) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def elsewhere(place: Elsewhere) -> Kubectl:
-    """Run kubectl there."""
-    return place.kubectl
+def other_kubectl(extra: ExtraRelease) -> Kubectl:
+    """Run kubectl in the namespace of the second release."""
+    return extra.kubectl
 
 
 @pytest.fixture(scope="module")
-def other(place: Elsewhere) -> str:
-    """The second release's prefix of names."""
-    place.install()
-    return place.prefix
+def other(extra: ExtraRelease) -> str:
+    """Name prefix of the objects of the second release, which is installed."""
+    extra.install()
+    return extra.prefix
 
 
 def stored_keys(kubectl: Kubectl, name: str) -> Json:
@@ -50,7 +48,7 @@ def stored_keys(kubectl: Kubectl, name: str) -> Json:
 
 
 def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
-    """The namespace enforces it: that pods of every component run is the proof; workers come by demand."""
+    """The namespace enforces it, so running pods of every component are the proof."""
     labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"))
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
@@ -63,7 +61,7 @@ def test_helm_lists_the_release(helm: Helm) -> None:
     assert (release["name"], release["status"]) == (RELEASE, "deployed")
 
 
-def test_helm_test_describes_a_picture(helm: Helm) -> None:
+def test_helm_test_describes_an_image(helm: Helm) -> None:
     said = helm("test", RELEASE, "-n", NAMESPACE)
     assert "Succeeded" in said
     assert "Image Description:" in said
@@ -78,15 +76,17 @@ def test_credentials_survive_an_upgrade(
     ended: Callable[[str], Json],
 ) -> None:
     before = stored_keys(kubectl, RELEASE)
+
     wait = ("--wait", "--wait-for-jobs", "--timeout", "120s")
     helm("upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", *wait)
+
     assert stored_keys(kubectl, RELEASE) == before
     assert ended(submit(photo.read_bytes()))["status"] == "done"
 
 
-def test_uploads_are_not_for_kubectls_users(refused: Callable[..., str]) -> None:
-    """Not even for an administrator: only the API knows whose they are."""
-    said = refused("create", "-f", "-", input=imagejob_manifest("nosy", "images/of-somebody"))
+def test_kubectl_users_cannot_use_uploads(refused: Callable[..., str]) -> None:
+    """Even an administrator is refused: only the API knows who owns an upload."""
+    said = refused("create", "-f", "-", input=imagejob_manifest("nosy", "images/of-another-user"))
     assert "spec.image.key must be under inbox/" in said
 
 
@@ -101,78 +101,80 @@ def imagejob_manifest(name: str, key: str) -> str:
     )
 
 
-def test_the_values_describers_come_and_go_and_others_stay(place: Elsewhere, other: str) -> None:
+def test_describers_follow_the_values_and_others_stay(extra: ExtraRelease, other: str) -> None:
     mine = {
         "apiVersion": "vision-node.dev/v1alpha1",
         "kind": "Describer",
         "metadata": {"name": "mine"},
     }
-    place.apply({**mine, "spec": {"provider": "metadata"}})
+    extra.apply({**mine, "spec": {"provider": "metadata"}})
 
-    def described_by() -> set[str]:
+    def describers() -> set[str]:
         path = "jsonpath={.items[*].metadata.name}"
-        return set(place.kubectl("get", "describers", "-o", path).split())
+        return set(extra.kubectl("get", "describers", "-o", path).split())
 
     def default() -> str:
         path = 'jsonpath={..env[?(@.name=="DEFAULT_DESCRIBER")].value}'
-        return place.kubectl("get", "deployments", "-o", path)
+        return extra.kubectl("get", "deployments", "-o", path)
 
-    place.kubectl(
+    extra.kubectl(
         "create", "secret", "generic", "keys", "--from-literal=OPENAI_API_KEY=sk-0123456789"
     )
-    further = {"further": {"provider": "metadata"}, "openai": {"enabled": True}}
-    place.install({"describers": further, "providerSecret": "keys"})
-    wait_for(described_by, lambda names: names == {"metadata", "openai", "further", "mine"})
+    additional = {"further": {"provider": "metadata"}, "openai": {"enabled": True}}
+    extra.install({"describers": additional, "providerSecret": "keys"})
+    wait_for(describers, lambda names: names == {"metadata", "openai", "further", "mine"})
     assert default() == "openai"
-    place.install()
-    wait_for(described_by, lambda names: names == {"metadata", "mine"})
+
+    extra.install()
+    wait_for(describers, lambda names: names == {"metadata", "mine"})
     assert default() == "metadata"
-    place.kubectl("delete", "secret", "keys")
-    place.kubectl("delete", "describer", "mine")
+
+    extra.kubectl("delete", "secret", "keys")
+    extra.kubectl("delete", "describer", "mine")
 
 
-LEFT_TO_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+OWNED_BY_KUBERNETES = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
 KINDS = (
     "all,describers,cm,secret,pvc,sa,role,rolebinding,lease,endpointslice,networkpolicy,ingress,pdb"
 )
 
 
-def test_uninstalled_it_leaves_what_it_should_and_takes_that_up_again(
-    helm: Helm, place: Elsewhere, elsewhere: Kubectl, other: str
+def test_uninstall_keeps_data_and_reinstall_uses_it(
+    helm: Helm, extra: ExtraRelease, other_kubectl: Kubectl, other: str
 ) -> None:
-    """Only the images (volume), their keys (Secret) and the ImageJobs stay; workers go, too."""
-    assert "Succeeded" in place.describes()
-    assert elsewhere("get", "jobs", "-l", "app.kubernetes.io/component=worker", "-o", "name")
-    (described,) = elsewhere("get", "imagejobs", "-o", "name").split()
-    keys = stored_keys(elsewhere, other)
+    """Only the images (volume), the keys (Secret) and the ImageJobs are kept."""
+    assert "Succeeded" in extra.run_helm_test()
+    assert other_kubectl("get", "jobs", "-l", "app.kubernetes.io/component=worker", "-o", "name")
+    (described,) = other_kubectl("get", "imagejobs", "-o", "name").split()
+    keys = stored_keys(other_kubectl, other)
 
-    helm("uninstall", place.release, "-n", OTHER_NAMESPACE)
+    helm("uninstall", extra.release, "-n", OTHER_NAMESPACE)
     wait_for(
-        lambda: set(elsewhere("get", KINDS, "-o", "name").split()) - LEFT_TO_KUBERNETES,
+        lambda: set(other_kubectl("get", KINDS, "-o", "name").split()) - OWNED_BY_KUBERNETES,
         lambda left: (
             left == {f"secret/{other}-storage", f"persistentvolumeclaim/data-{other}-minio-0"}
         ),
     )
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
-    assert f"{OTHER_NAMESPACE}." not in elsewhere("get", policies, "-o", "name")
-    assert "imagejobs.vision-node.dev" in elsewhere("get", "crds", "-o", "name")
+    assert f"{OTHER_NAMESPACE}." not in other_kubectl("get", policies, "-o", "name")
+    assert "imagejobs.vision-node.dev" in other_kubectl("get", "crds", "-o", "name")
 
-    place.install()
-    assert stored_keys(elsewhere, other) == keys
-    assert "Succeeded" in place.describes()
-    assert described in elsewhere("get", "imagejobs", "-o", "name")
+    extra.install()
+    assert stored_keys(other_kubectl, other) == keys
+    assert "Succeeded" in extra.run_helm_test()
+    assert described in other_kubectl("get", "imagejobs", "-o", "name")
 
 
 class Workers:
-    """Who holds a worker's token, and what the API server lets them write."""
+    """Writes of workers with their pods' tokens, and the API server's responses."""
 
     def __init__(self, kubectl: Kubectl, http: httpx.Client, account: str) -> None:
         self._kubectl = kubectl
         self._http = http
         self._account = account
 
-    def make_pod(self, name: str) -> None:
-        """Have a pod with the workers' account; it need not run for a token to be bound to it."""
+    def create_pod(self, name: str) -> None:
+        """Create a pod with the workers' account; it never runs, but a token can be bound to it."""
         restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         spec = {
             "serviceAccountName": self._account,
@@ -184,7 +186,7 @@ class Workers:
         self._kubectl("create", "-f", "-", input=json.dumps(pod))
 
     def assign(self, job: str, worker: str) -> None:
-        """As the operator does."""
+        """Assign an ImageJob to a worker, as the operator does."""
         status = {
             "phase": "processing",
             "worker": worker,
@@ -200,7 +202,7 @@ class Workers:
         return self._kubectl("create", "token", self._account, *bound).strip()
 
     def write(self, job: str, status: Json, *, pod: str | None) -> tuple[int, str]:
-        """Patch the status as that pod; None: with a token that is bound to no pod."""
+        """Patch the status with the token of a pod, or of none; return HTTP status and message."""
         path = f"/apis/vision-node.dev/v1alpha1/namespaces/{OTHER_NAMESPACE}/imagejobs/{job}/status"
         headers = {
             "Authorization": f"Bearer {self.token(pod)}",
@@ -210,26 +212,25 @@ class Workers:
         return answer.status_code, answer.json().get("message", "")
 
     def lease(self, method: str, name: str, *, pod: str | None) -> int:
-        """Create (POST), renew (PATCH) or withdraw (DELETE) a Lease as that pod; the answer's status.
+        """Create (POST), renew (PATCH) or delete (DELETE) a Lease as a pod; return the HTTP status.
 
-        Without a name, the API server is to generate one.
+        Without a name, ask the API server to generate one.
         """
         path = f"/apis/coordination.k8s.io/v1/namespaces/{OTHER_NAMESPACE}/leases"
         metadata = {"name": name} if name else {"generateName": "lease-"}
         body = {"metadata": metadata, "spec": {"holderIdentity": name}}
+        merge_patch, plain = "application/merge-patch+json", "application/json"
         headers = {
             "Authorization": f"Bearer {self.token(pod)}",
-            "Content-Type": "application/merge-patch+json"
-            if method == "PATCH"
-            else "application/json",
+            "Content-Type": merge_patch if method == "PATCH" else plain,
         }
+
         url = path if method == "POST" else f"{path}/{name}"
         content = None if method == "DELETE" else json.dumps(body)
-
         return self._http.request(method, url, content=content, headers=headers).status_code
 
 
-def test_a_worker_says_only_of_itself_that_it_serves(workers: Workers) -> None:
+def test_worker_writes_only_its_own_lease(workers: Workers) -> None:
     assert workers.lease("POST", "theirs", pod="mine") == 403
     assert workers.lease("POST", "", pod="mine") == 403
     assert workers.lease("POST", "", pod=None) == 403
@@ -263,9 +264,9 @@ CONDITION: Json = {
 
 
 @pytest.fixture(scope="module")
-def kubernetes(elsewhere: Kubectl) -> Iterator[httpx.Client]:
-    """The API server, for those who bring their own token: kubectl would show its certificate."""
-    config = json.loads(elsewhere("config", "view", "--raw", "--minify", "-o", "json"))
+def kubernetes(other_kubectl: Kubectl) -> Iterator[httpx.Client]:
+    """Client of the API server for requests with workers' tokens, without kubectl's certificate."""
+    config = json.loads(other_kubectl("config", "view", "--raw", "--minify", "-o", "json"))
     cluster = config["clusters"][0]["cluster"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
     trust = ssl.create_default_context(cadata=authority)
@@ -274,28 +275,30 @@ def kubernetes(elsewhere: Kubectl) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def workers(elsewhere: Kubectl, kubernetes: httpx.Client, other: str) -> Workers:
-    """Workers of the second release, whose operator is away from now on: nobody else writes."""
-    elsewhere("scale", f"deployment/{other}-operator", "--replicas=0")
+def workers(other_kubectl: Kubectl, kubernetes: httpx.Client, other: str) -> Workers:
+    """Workers of the second release, whose operator is stopped, so that nothing else writes."""
+    other_kubectl("scale", f"deployment/{other}-operator", "--replicas=0")
     pods = ("pod", "-l", "app.kubernetes.io/component=operator")
-    elsewhere("wait", *pods, "--for=delete", "--timeout=60s")
-    made = Workers(elsewhere, kubernetes, f"{other}-worker")
+    other_kubectl("wait", *pods, "--for=delete", "--timeout=60s")
+
+    created = Workers(other_kubectl, kubernetes, f"{other}-worker")
     for name in ("mine", "theirs"):
-        made.make_pod(name)
-    return made
+        created.create_pod(name)
+
+    return created
 
 
 @pytest.fixture
-def assigned(elsewhere: Kubectl, workers: Workers) -> str:
+def assigned(other_kubectl: Kubectl, workers: Workers) -> str:
     """An ImageJob in processing that is assigned to the pod `mine`."""
     name = f"job-{uuid.uuid4().hex}"
-    elsewhere("create", "-f", "-", input=imagejob_manifest(name, "inbox/x"))
+    other_kubectl("create", "-f", "-", input=imagejob_manifest(name, "inbox/x"))
     workers.assign(name, "mine")
     return name
 
 
 @pytest.mark.parametrize("pod", ["theirs", None])
-def test_a_worker_commits_nothing_of_anothers(
+def test_worker_cannot_write_jobs_of_another_worker(
     workers: Workers, assigned: str, pod: str | None
 ) -> None:
     for status in (REPORT, DONE, FAILED):
@@ -323,7 +326,7 @@ def test_a_worker_commits_nothing_of_anothers(
         ({"conditions": [CONDITION]}, "reports an error and changes nothing else"),
     ],
 )
-def test_a_worker_changes_only_the_outcome(
+def test_worker_changes_only_the_outcome(
     workers: Workers, assigned: str, status: Json, words: str
 ) -> None:
     code, said = workers.write(assigned, status, pod="mine")
@@ -331,14 +334,14 @@ def test_a_worker_changes_only_the_outcome(
 
 
 @pytest.mark.parametrize("status", [REPORT, DONE, FAILED], ids=["reports", "done", "failed"])
-def test_a_worker_commits_its_own(workers: Workers, assigned: str, status: Json) -> None:
+def test_worker_commits_its_own_job(workers: Workers, assigned: str, status: Json) -> None:
     assert workers.write(assigned, status, pod="mine") == (200, "")
 
 
-def test_a_worker_names_no_result_but_its_own(
-    workers: Workers, assigned: str, elsewhere: Kubectl
+def test_worker_can_only_name_its_own_result(
+    workers: Workers, assigned: str, other_kubectl: Kubectl
 ) -> None:
-    uid = elsewhere("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
+    uid = other_kubectl("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")
 
     def commit(key: str) -> tuple[int, str]:
         stored = {"key": key, "sha256": "0" * 64, "sizeBytes": 5000}
@@ -351,13 +354,13 @@ def test_a_worker_names_no_result_but_its_own(
     assert commit(f"results/{uid}/1") == (200, "")
 
 
-def test_what_is_queued_is_nobodys(workers: Workers, elsewhere: Kubectl) -> None:
-    elsewhere("create", "-f", "-", input=imagejob_manifest("queued", "inbox/x"))
+def test_worker_cannot_write_queued_jobs(workers: Workers, other_kubectl: Kubectl) -> None:
+    other_kubectl("create", "-f", "-", input=imagejob_manifest("queued", "inbox/x"))
     code, said = workers.write("queued", FAILED, pod="mine")
     assert code == 403, said
 
 
-def test_nothing_restarts(kubectl: Kubectl) -> None:
+def test_no_container_has_restarted(kubectl: Kubectl) -> None:
     path = "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
     restarts = kubectl(
         "get", "pods", "-l", "app.kubernetes.io/component in (api,operator,minio)", "-o", path

@@ -1,4 +1,4 @@
-"""Clusters with special demands: OpenShift, quotas, a private authority, an older release, or no release."""
+"""Clusters with special conditions: OpenShift, quotas, private authorities, older releases."""
 
 import base64
 import json
@@ -12,15 +12,16 @@ import pytest
 import trustme
 from conftest import Kubectl, wait_for
 from pytest_kind import KindCluster
-from releases import Elsewhere, Helm, Json, elsewhere, helm
+from releases import ExtraRelease, Helm, extra_release, helm
+from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # the fixture
 
 OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
-"""The chart as packaged at that revision, from which a user upgrades."""
+"""Chart of an older revision, from which a user upgrades."""
 
 UID = 1_000_650_000
-"""One of the user IDs that OpenShift assigns to a namespace."""
+"""A user ID of the kind that OpenShift assigns to a namespace."""
 
 SECURITY = "object.spec.?securityContext"
 
@@ -39,6 +40,7 @@ def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
             }
         ],
     }
+
     binding = {"policyName": meta["name"]}
     if kind.startswith("Validating"):
         binding["validationActions"] = ["Deny"]  # type: ignore[assignment]
@@ -55,28 +57,31 @@ def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
 
 
 def openshift(namespace: str) -> list[Json]:
-    """Return policies that act like OpenShift's restricted-v2: only the namespace's own user IDs."""
+    """Return policies like OpenShift's restricted-v2: only the namespace's user IDs are allowed."""
     numbers = f"{{runAsUser: {UID}, fsGroup: {UID}}}"
-    given = f"Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{numbers}}}}}"
-    gives = {
+    assigned = (
+        f"Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{numbers}}}}}"
+    )
+    mutation = {
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
         "matchConditions": [{"name": "unset", "expression": f"!{SECURITY}.?runAsUser.hasValue()"}],
         "mutations": [
-            {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": given}},
+            {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": assigned}},
         ],
     }
+
     own = f"c.?securityContext.?runAsUser.orValue({UID}) == {UID}"
     expressions = [
         *(f"{SECURITY}.?{field}.orValue({UID}) == {UID}" for field in ("runAsUser", "fsGroup")),
         f"object.spec.containers.all(c, {own})",
     ]
     message = "unable to validate against any security context constraint"
-    takes = {"validations": [{"expression": each, "message": message} for each in expressions]}
+    validation = {"validations": [{"expression": each, "message": message} for each in expressions]}
 
     return [
-        *policy("MutatingAdmissionPolicy", "gives-numbers", namespace, gives),
-        *policy("ValidatingAdmissionPolicy", "takes-no-others", namespace, takes),
+        *policy("MutatingAdmissionPolicy", "gives-numbers", namespace, mutation),
+        *policy("ValidatingAdmissionPolicy", "takes-no-others", namespace, validation),
     ]
 
 
@@ -104,7 +109,7 @@ LIMIT_RANGE: Json = {
     "metadata": {"name": "team"},
     "spec": {"limits": [BOUNDS]},
 }
-"""Without defaults, so that only the pods' own requests and limits count."""
+"""Limits without defaults, so that only the pods' own requests and limits count."""
 
 WITH_CPU_LIMITS: Json = {
     "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
@@ -114,21 +119,22 @@ WITH_CPU_LIMITS: Json = {
 
 
 @pytest.fixture(scope="module")
-def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[Elsewhere]:
-    """A namespace as on OpenShift with a platform team's quotas, and a release in it."""
-    with elsewhere("strict-test", helm, kubectl, kind_cluster) as place:
-        policies = openshift(place.namespace)
+def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[ExtraRelease]:
+    """A release in a namespace as on OpenShift, with a platform team's quotas."""
+    with extra_release("strict-test", helm, kubectl, kind_cluster) as extra:
+        policies = openshift(extra.namespace)
+
         try:
-            place.apply(*policies, QUOTA, LIMIT_RANGE)
-            wait_for(lambda: runs_as_root_are_refused(place), bool)
-            place.install(WITH_CPU_LIMITS)
-            yield place
+            extra.apply(*policies, QUOTA, LIMIT_RANGE)
+            wait_for(lambda: are_policies_in_effect(extra), bool)
+            extra.install(WITH_CPU_LIMITS)
+            yield extra
         finally:
-            for made in policies:
-                place.kubectl("delete", made["kind"].lower(), made["metadata"]["name"])
+            for each in policies:
+                extra.kubectl("delete", each["kind"].lower(), each["metadata"]["name"])
 
 
-def runs_as_root_are_refused(place: Elsewhere) -> bool:
+def are_policies_in_effect(extra: ExtraRelease) -> bool:
     """Return whether the policies are in effect, which takes the API server a moment."""
     security = {
         "runAsNonRoot": True,
@@ -151,7 +157,7 @@ def runs_as_root_are_refused(place: Elsewhere) -> bool:
     }
 
     try:
-        place.kubectl(
+        extra.kubectl(
             "create", "--dry-run=server", "-f", "-", input=json.dumps(pod), stderr=subprocess.STDOUT
         )
     except subprocess.CalledProcessError as error:
@@ -160,31 +166,32 @@ def runs_as_root_are_refused(place: Elsewhere) -> bool:
     return False
 
 
-def test_openshift_and_a_quota_are_lived_with(strict: Elsewhere) -> None:
-    assert "64x48 pixels" in strict.describes()
+def test_release_works_on_openshift_with_quotas(strict: ExtraRelease) -> None:
+    assert "64x48 pixels" in strict.run_helm_test()
     pods = strict.pods()
     assert {pod["spec"]["securityContext"].get("runAsUser") for pod in pods} == {UID}
     components = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
     assert {"api", "operator", "minio", "storage-setup", "worker"} <= components
 
 
-def test_a_larger_volume_is_asked_for_without_a_restart_of_the_store(strict: Elsewhere) -> None:
-    """As in docs/clusters.md: volume claim templates are immutable, so replace only the StatefulSet."""
+def test_volume_is_enlarged_without_a_restart_of_the_store(strict: ExtraRelease) -> None:
+    """Volume claim templates are immutable, so replace only the StatefulSet (docs/clusters.md)."""
     store = f"{strict.prefix}-minio"
     uid = ("get", "pod", f"{store}-0", "-o", "jsonpath={.metadata.uid}")
     before = strict.kubectl(*uid)
+
     strict.kubectl("delete", "statefulset", store, "--cascade=orphan")
     minio = {**WITH_CPU_LIMITS["minio"], "persistence": {"size": "20Gi"}}
     strict.install({**WITH_CPU_LIMITS, "minio": minio})
+
     template = "jsonpath={.spec.volumeClaimTemplates[0].spec.resources.requests.storage}"
     assert strict.kubectl("get", "statefulset", store, "-o", template) == "20Gi"
     assert strict.kubectl(*uid) == before
-    assert "64x48 pixels" in strict.describes()
+    assert "64x48 pixels" in strict.run_helm_test()
 
 
 S3 = "own-s3"
 BUCKET = "pictures"
-
 
 USERS = ("root", "api", "operator", "describer")
 
@@ -196,7 +203,7 @@ RESTRICTED: Json = {
 
 
 def key(name: str) -> Json:
-    """Return where a variable gets one of the S3 service's keys from."""
+    """Return the source of a variable with one of the S3 service's keys."""
     return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
 
 
@@ -205,7 +212,7 @@ def secret(name: str, data: dict[str, str]) -> Json:
 
 
 def pod(name: str, container: Json) -> Json:
-    """Return a pod that has the certificate and the authority at hand."""
+    """Return a pod with volumes for the certificate and the authority."""
     volumes = [
         {"name": "data", "emptyDir": {}},
         {"name": "certs", "secret": {"secretName": "my-certificate"}},
@@ -232,7 +239,7 @@ def pod(name: str, container: Json) -> Json:
 
 
 def s3_server(image: str) -> Json:
-    """Return the container of MinIO, with TLS."""
+    """Return the container of MinIO with TLS."""
     return {
         "name": "minio",
         "image": image,
@@ -252,7 +259,7 @@ def s3_server(image: str) -> Json:
 
 
 def s3_setup(image: str, host: str) -> Json:
-    """Return the container that makes its bucket and users."""
+    """Return the container that creates the bucket and its users."""
     return {
         "name": "setup",
         "image": image,
@@ -275,9 +282,9 @@ def s3_setup(image: str, host: str) -> Json:
     }
 
 
-def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
-    """Return an S3 service with a certificate of a private authority, its users' keys, and what trusts it."""
-    host = f"{S3}.{place.namespace}.svc"
+def own_s3(extra: ExtraRelease, images: Json, authority: trustme.CA) -> list[Json]:
+    """Return the objects of an S3 service with a private authority: keys, certificate and pods."""
+    host = f"{S3}.{extra.namespace}.svc"
     issued = authority.issue_cert(host)
     chain = "".join(pem.bytes().decode() for pem in issued.cert_chain_pems)
     files = {"public.crt": chain, "private.key": issued.private_key_pem.bytes().decode()}
@@ -304,38 +311,40 @@ def own_s3(place: Elsewhere, images: Json, authority: trustme.CA) -> list[Json]:
     ]
 
 
-def test_an_s3_service_of_ones_own_with_a_private_authority(
+def test_external_s3_service_with_a_private_authority(
     helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster
 ) -> None:
-    with elsewhere("own-s3-test", helm, kubectl, kind_cluster) as place:
-        place.apply(*own_s3(place, place.base["images"], trustme.CA()))
-        place.kubectl(
+    with extra_release("own-s3-test", helm, kubectl, kind_cluster) as extra:
+        extra.apply(*own_s3(extra, extra.base["images"], trustme.CA()))
+        extra.kubectl(
             "wait", "pod/own-setup", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s"
         )
+
         storage = {
-            "endpoint": f"{S3}.{place.namespace}.svc:9000",
+            "endpoint": f"{S3}.{extra.namespace}.svc:9000",
             "bucket": BUCKET,
             "existingSecret": "my-keys",
         }
-        place.install(
+        extra.install(
             {"storage": storage, "caBundle": {"configMap": "my-authorities", "key": "ca.crt"}}
         )
-        assert "64x48 pixels" in place.describes()
-        assert not any("minio" in pod["metadata"]["name"] for pod in place.pods())
+
+        assert "64x48 pixels" in extra.run_helm_test()
+        assert not any("minio" in pod["metadata"]["name"] for pod in extra.pods())
 
 
-def keys_of(place: Elsewhere) -> dict[str, str]:
+def keys_of(extra: ExtraRelease) -> dict[str, str]:
     """Return the bundled store's credentials."""
-    found = place.secret(f"{place.prefix}-storage")
+    found = extra.secret(f"{extra.prefix}-storage")
     return {key: base64.b64decode(value).decode() for key, value in found.items()}
 
 
-def announcement(place: Elsewhere) -> Json:
-    """Return the ConfigMap that announces a release, as docs/clusters.md creates it for older charts."""
+def announcement(extra: ExtraRelease) -> Json:
+    """Return the ConfigMap that docs/clusters.md creates for releases of older charts."""
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     notes = {
-        "meta.helm.sh/release-name": place.release,
-        "meta.helm.sh/release-namespace": place.namespace,
+        "meta.helm.sh/release-name": extra.release,
+        "meta.helm.sh/release-namespace": extra.namespace,
     }
     metadata = {"name": "vision-node-release", "labels": labels, "annotations": notes}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
@@ -344,47 +353,52 @@ def announcement(place: Elsewhere) -> Json:
 SUBMIT = """
 import base64, sys, urllib.request
 image = base64.b64decode(sys.stdin.read())
-request = urllib.request.Request("http://127.0.0.1:8000/submit", image, {"Content-Type": "image/jpeg"})
+headers = {"Content-Type": "image/jpeg"}
+request = urllib.request.Request("http://127.0.0.1:8000/submit", image, headers)
 print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
 
 
-def submitted(place: Elsewhere, photo: Path) -> str:
-    """Submit a photograph from inside the API's pod, which nothing publishes; return its job's id."""
-    command = ("exec", "-i", f"deploy/{place.prefix}-api", "--", "python", "-c", SUBMIT)
-    answer = place.kubectl(*command, input=base64.b64encode(photo.read_bytes()).decode())
+def submit_inside(extra: ExtraRelease, photo: Path) -> str:
+    """Submit a photograph from inside the API's pod, and return the id of the job."""
+    command = ("exec", "-i", f"deploy/{extra.prefix}-api", "--", "python", "-c", SUBMIT)
+    answer = extra.kubectl(*command, input=base64.b64encode(photo.read_bytes()).decode())
     return str(json.loads(answer)["job_id"])
 
 
-def imagejobs(place: Elsewhere) -> dict[str, Json]:
-    """Return uid and status of each ImageJob by its name."""
-    listed = json.loads(place.kubectl("get", "imagejobs", "-o", "json"))["items"]
+def imagejobs(extra: ExtraRelease) -> dict[str, Json]:
+    """Return uid and status of all ImageJobs by name."""
+    listed = json.loads(extra.kubectl("get", "imagejobs", "-o", "json"))["items"]
     return {
         job["metadata"]["name"]: {"uid": job["metadata"]["uid"], **job["status"]} for job in listed
     }
 
 
-def test_an_upgrade_from_the_first_chart_keeps_jobs_images_and_credentials(
+def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
     helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster, photo: Path
 ) -> None:
-    with elsewhere("upgrade-test", helm, kubectl, kind_cluster) as place:
-        place.apply(announcement(place))
-        place.install(chart=OLD_CHART)
-        assert "64x48 pixels" in place.describes()
-        done, keys = imagejobs(place), keys_of(place)
-        place.kubectl("scale", f"deployment/{place.prefix}-operator", "--replicas=0")
-        place.kubectl("wait", "pod", "-l", "app.kubernetes.io/component=operator", "--for=delete")
-        queued = submitted(place, photo)
+    with extra_release("upgrade-test", helm, kubectl, kind_cluster) as extra:
+        extra.apply(announcement(extra))
+        extra.install(chart=OLD_CHART)
+        assert "64x48 pixels" in extra.run_helm_test()
+        done, keys = imagejobs(extra), keys_of(extra)
 
-        place.upgrade()
-        assert keys_of(place) == keys
-        place.kubectl("wait", f"imagejob/{queued}", "--for=condition=Complete", "--timeout=60s")
-        after = imagejobs(place)
+        extra.kubectl("scale", f"deployment/{extra.prefix}-operator", "--replicas=0")
+        extra.kubectl("wait", "pod", "-l", "app.kubernetes.io/component=operator", "--for=delete")
+        queued = submit_inside(extra, photo)
+
+        extra.upgrade()
+
+        assert keys_of(extra) == keys
+        extra.kubectl("wait", f"imagejob/{queued}", "--for=condition=Complete", "--timeout=60s")
+        after = imagejobs(extra)
         assert after.pop(queued)["phase"] == "done"
         assert after == done
 
 
-def test_an_imagejob_where_no_release_is_says_so(kubectl: Kubectl, refused: Any) -> None:
+def test_imagejob_in_a_namespace_without_a_release_is_refused(
+    kubectl: Kubectl, refused: Any
+) -> None:
     job = {
         "apiVersion": "vision-node.dev/v1alpha1",
         "kind": "ImageJob",

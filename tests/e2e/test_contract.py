@@ -1,4 +1,4 @@
-"""What the API server itself guarantees: kubectl tries what must not work."""
+"""Guarantees of the CRDs: the API server refuses changes that must not happen."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def done(photo: Path, submit: Callable[..., str], ended: Callable[[str], dict[str, Any]]) -> str:
-    """A finished ImageJob's name."""
+    """Name of a finished ImageJob."""
     job_id = submit(photo.read_bytes())
     assert ended(job_id)["status"] == "done"
     return job_id
@@ -30,7 +30,7 @@ def done(photo: Path, submit: Callable[..., str], ended: Callable[[str], dict[st
         {"worker": None},
     ],
 )
-def test_a_finished_status_is_final(done: str, refused: Callable[..., str], patch: Any) -> None:
+def test_finished_status_is_final(done: str, refused: Callable[..., str], patch: Any) -> None:
     change = json.dumps({"status": patch})
     said = refused("patch", "imagejob", done, "--subresource=status", "--type=merge", "-p", change)
     assert "a finished ImageJob's status is final" in said
@@ -43,37 +43,38 @@ def test_a_finished_status_is_final(done: str, refused: Callable[..., str], patc
         {"describer": "other"},
         {"priority": 9},
         {"options": {"prompt": "say something else"}},
-        {"retryOf": "somebody"},
+        {"retryOf": "another"},
     ],
 )
-def test_the_spec_is_immutable(done: str, refused: Callable[..., str], patch: Any) -> None:
+def test_spec_is_immutable(done: str, refused: Callable[..., str], patch: Any) -> None:
     said = refused("patch", "imagejob", done, "--type=merge", "-p", json.dumps({"spec": patch}))
     assert "spec is immutable" in said
 
 
-def test_but_for_cancel_and_time_to_live(
+def test_cancel_and_time_to_live_are_mutable(
     done: str, kubectl: Callable[..., str], refused: Callable[..., str]
 ) -> None:
     change = '{"spec": {"ttlSecondsAfterFinished": 99999, "cancel": true}}'
     assert "patched" in kubectl("patch", "imagejob", done, "--type=merge", "-p", change)
     said = refused("patch", "imagejob", done, "--type=merge", "-p", '{"spec": {"cancel": false}}')
-    assert "cancel can't be taken back" in said
+    assert "cancel can't be undone" in said
 
 
 @pytest.mark.parametrize(
     "key", ["secrets/x", "results/x/1", "inbox/../images/x", "/inbox/x", "inbox/", ""]
 )
-def test_keys_elsewhere_are_refused(refused: Callable[..., str], key: str) -> None:
+def test_keys_outside_inbox_and_images_are_refused(refused: Callable[..., str], key: str) -> None:
     said = refused("create", "-f", "-", input=manifest("elsewhere", {"image": {"key": key}}))
     assert "spec.image.key" in said
 
 
-def test_only_a_job_in_processing_can_be_done(
+def test_only_a_processing_job_can_be_done(
     kubectl: Callable[..., str], refused: Callable[..., str]
 ) -> None:
-    """A describer that nobody has keeps the ImageJob queued for its minute of grace."""
-    spec = {"image": {"key": "inbox/x"}, "describer": "nobody"}
+    """An unknown describer keeps the ImageJob queued for its grace period of a minute."""
+    spec = {"image": {"key": "inbox/x"}, "describer": "unknown"}
     kubectl("create", "-f", "-", input=manifest("undone", spec))
+
     try:
         change = '{"status": {"phase": "done"}}'
         said = refused(

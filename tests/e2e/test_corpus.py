@@ -1,4 +1,4 @@
-"""The corpus of odd files, sent to `/submit` and to `/inbox`: each file has its exact outcome."""
+"""All files of the corpus have their exact outcome, through `/submit` and through `/inbox`."""
 
 import json
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from conftest import Kubectl, wait_for
 from corpus import CASES
 from corpus.case import Case, Outcome
 
-AT_ONCE = 16
+CONCURRENCY = 16
 NAMES = {name: f"odd-{number}" for number, name in enumerate(CASES)}
-TAKEN = {name: case for name, case in CASES.items() if case.status == 202}
+ACCEPTED = {name: case for name, case in CASES.items() if case.status == 202}
 
 
-def test_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]]) -> None:
+def test_corpus_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]]) -> None:
     def outcome(case: Case) -> Outcome:
         answer = api.post("/submit", files={"file": ("odd.bin", case.data)})
         if answer.status_code != 202:
@@ -29,7 +29,7 @@ def test_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]
         result = api.get(f"/result/{status['job_id']}").json()
         return Outcome(202, None, result["description"], result["facts"])
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
         outcomes = dict(zip(CASES, pool.map(outcome, CASES.values()), strict=True))
 
     assert {
@@ -37,7 +37,7 @@ def test_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]
     } == {}
 
 
-def test_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
+def test_corpus_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
     def put(name: str) -> Outcome:
         answer = api.post(
             f"/inbox/odd/{NAMES[name]}", files={"file": ("odd.bin", CASES[name].data)}
@@ -49,30 +49,31 @@ def test_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
         problem = answer.json()
         return Outcome(answer.status_code, problem["reason"], problem["detail"])
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
         outcomes = dict(zip(CASES, pool.map(put, CASES), strict=True))
 
-    assert {name for name, outcome in outcomes.items() if outcome.status == 202} == set(TAKEN)
-    refused = CASES.keys() - TAKEN.keys()
+    assert {name for name, outcome in outcomes.items() if outcome.status == 202} == set(ACCEPTED)
+    refused = CASES.keys() - ACCEPTED.keys()
     assert {
         name: wrong for name in refused if (wrong := CASES[name].differences(outcomes[name]))
     } == {}
 
-    kubectl(
-        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs()})
-    )
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": jobs()})
+    kubectl("apply", "-f", "-", input=manifests)
     done = wait_for(
         lambda: statuses(kubectl), lambda found: all(map(is_finished, found.values())), 120
     )
-    outcomes = {name: of_status(done[NAMES[name]]) for name in TAKEN}
+    outcomes = {name: outcome_of(done[NAMES[name]]) for name in ACCEPTED}
     assert {
-        name: wrong for name, case in TAKEN.items() if (wrong := case.differences(outcomes[name]))
+        name: wrong
+        for name, case in ACCEPTED.items()
+        if (wrong := case.differences(outcomes[name]))
     } == {}
     kubectl("delete", "imagejobs", "--selector", "corpus=odd", "--wait=false")
 
 
 def jobs() -> list[dict[str, Any]]:
-    """Return an ImageJob for each file that is taken."""
+    """Return an ImageJob for each file that the API accepts."""
     return [
         {
             "apiVersion": "vision-node.dev/v1alpha1",
@@ -80,14 +81,13 @@ def jobs() -> list[dict[str, Any]]:
             "metadata": {"name": NAMES[name], "labels": {"corpus": "odd"}},
             "spec": {"image": {"key": f"inbox/odd/{NAMES[name]}"}, "describer": "metadata"},
         }
-        for name in TAKEN
+        for name in ACCEPTED
     ]
 
 
 def statuses(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
-    items = json.loads(kubectl("get", "imagejobs", "--selector", "corpus=odd", "-o", "json"))[
-        "items"
-    ]
+    listed = json.loads(kubectl("get", "imagejobs", "--selector", "corpus=odd", "-o", "json"))
+    items = listed["items"]
     return {item["metadata"]["name"]: item.get("status", {}) for item in items}
 
 
@@ -95,8 +95,9 @@ def is_finished(status: dict[str, Any]) -> bool:
     return status.get("phase") in {"done", "failed"}
 
 
-def of_status(status: dict[str, Any]) -> Outcome:
+def outcome_of(status: dict[str, Any]) -> Outcome:
     if status["phase"] == "failed":
         return Outcome(202, status["error"]["reason"], status["error"]["message"])
+
     result = status["result"]["inline"]
     return Outcome(202, None, result["description"], result["facts"])

@@ -1,4 +1,4 @@
-"""Describers by kubectl: applied and used at once, isolated, recycled, short of room, deleted."""
+"""Describers by kubectl: applied, changed, isolated, recycled, short of resources, deleted."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ Apply = Callable[..., None]
 
 @pytest.fixture
 def apply(kubectl: Callable[..., str]) -> Iterator[Apply]:
-    """Apply a Describer; it is deleted after the test, and its workers have gone."""
+    """Apply a Describer; after the test it is deleted, and its workers are gone."""
     names = []
 
     def run(name: str, **spec: Any) -> None:
@@ -34,21 +34,27 @@ def apply(kubectl: Callable[..., str]) -> Iterator[Apply]:
 
     for name in set(names):
         kubectl("delete", "describer", name, "--ignore-not-found")
-        wait_for(lambda name=name: workers(kubectl, name), lambda left: not left)  # type: ignore[misc]
+        wait_for(lambda name=name: workers(kubectl, name), lambda remaining: not remaining)  # type: ignore[misc]
 
 
 def workers(kubectl: Callable[..., str], describer: str) -> list[Json]:
-    """Return the describer Jobs that there are."""
+    """Return the Jobs of a Describer's workers."""
     selector = f"app.kubernetes.io/component=worker,vision-node.dev/describer={describer}"
     found: list[Json] = json.loads(kubectl("get", "jobs", "-l", selector, "-o", "json"))["items"]
     return found
 
 
+def api_image(kubectl: Callable[..., str]) -> str:
+    """Return the image of the API, which the tests run for other servers, too."""
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    return kubectl("get", "deployment", "vision-node-api", "-o", path)
+
+
 def condition(kubectl: Callable[..., str], describer: str, kind: str) -> Json:
-    """Return a Describer's condition, or nothing before it was written."""
+    """Return a Describer's condition; it is empty before it is written."""
     path = f'jsonpath={{.status.conditions[?(@.type=="{kind}")]}}'
-    said = kubectl("get", "describer", describer, "-o", path)
-    found: Json = json.loads(said or "{}")
+    output = kubectl("get", "describer", describer, "-o", path)
+    found: Json = json.loads(output or "{}")
     return found
 
 
@@ -57,8 +63,9 @@ def ready(kubectl: Callable[..., str], describer: str) -> Json:
     return condition(kubectl, describer, "Ready")
 
 
-def test_the_values_describer_is_there(kubectl: Callable[..., str], api: httpx.Client) -> None:
+def test_describer_of_the_chart_is_listed(kubectl: Callable[..., str], api: httpx.Client) -> None:
     heads, line = kubectl("get", "describer", "metadata").splitlines()
+
     assert heads.split() == [
         "NAME",
         "PROVIDER",
@@ -70,12 +77,13 @@ def test_the_values_describer_is_there(kubectl: Callable[..., str], api: httpx.C
         "AGE",
     ]
     assert line.split()[:3] == ["metadata", "metadata", "True"]
+
     assert "MESSAGE" in kubectl("get", "describers", "-o", "wide").splitlines()[0]
     (found,) = [d for d in api.get("/describers").json()["describers"] if d["name"] == "metadata"]
     assert (found["provider"], found["ready"], found["default"]) == ("metadata", True, True)
 
 
-def test_an_applied_describer_is_used_at_once(
+def test_applied_describer_is_used_at_once(
     kubectl: Callable[..., str],
     apply: Apply,
     api: httpx.Client,
@@ -85,14 +93,16 @@ def test_an_applied_describer_is_used_at_once(
 ) -> None:
     apply("mine", minWorkers=1)
     status = ended(submit(photo.read_bytes(), describer="mine"))
+
     assert (status["status"], status["describer"]) == ("done", "mine")
     assert api.get(f"/result/{status['job_id']}").json()["describer"] == "mine"
+
     kubectl("wait", "--for=condition=Ready", "describer/mine", "--timeout=30s")
     listed = {d["name"]: d for d in api.get("/describers").json()["describers"]}
     assert (listed["mine"]["workers"], listed["mine"]["default"]) == (1, False)
 
 
-def test_a_changed_describer_gets_other_workers(
+def test_changed_describer_gets_new_workers(
     kubectl: Callable[..., str],
     apply: Apply,
     photo: Path,
@@ -102,11 +112,13 @@ def test_a_changed_describer_gets_other_workers(
     apply("changing", minWorkers=1)
     ended(submit(photo.read_bytes(), describer="changing"))
     (before,) = [job["metadata"]["uid"] for job in workers(kubectl, "changing")]
+
     apply("changing", minWorkers=1, options={"anything": "else"})
     wait_for(
         lambda: [job["metadata"]["uid"] for job in workers(kubectl, "changing")],
         lambda now: len(now) == 1 and before not in now,
     )
+
     assert ended(submit(photo.read_bytes(), describer="changing"))["status"] == "done"
 
 
@@ -116,7 +128,7 @@ def submit_many(submit: Callable[..., str], photo: Path, count: int, describer: 
         return list(pool.map(lambda _: submit(data, describer=describer), range(count)))
 
 
-def test_dedicated_is_a_job_for_each_image(
+def test_dedicated_isolation_runs_one_job_for_each_image(
     apply: Apply,
     photo: Path,
     submit: Callable[..., str],
@@ -129,7 +141,7 @@ def test_dedicated_is_a_job_for_each_image(
     assert len({imagejob(job)["status"]["worker"] for job in jobs}) == 4
 
 
-def test_used_up_workers_are_replaced_and_nothing_is_lost(
+def test_worker_at_its_image_limit_is_replaced_without_losses(
     apply: Apply,
     photo: Path,
     submit: Callable[..., str],
@@ -139,13 +151,13 @@ def test_used_up_workers_are_replaced_and_nothing_is_lost(
     apply("recycled", maxImagesPerWorker=5, maxWorkers=1)
     jobs = submit_many(submit, photo, 12, "recycled")
     assert [(ended(job)["status"], ended(job)["attempts"]) for job in jobs] == [("done", 1)] * 12
-    held = [imagejob(job)["status"]["worker"] for job in jobs]
-    assert sorted(held.count(worker) for worker in set(held)) == [2, 5, 5]
+    used = [imagejob(job)["status"]["worker"] for job in jobs]
+    assert sorted(used.count(worker) for worker in set(used)) == [2, 5, 5]
 
 
 @pytest.fixture
-def no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]]:
-    """Have a ResourceQuota that keeps what is there and allows no further one."""
+def allow_no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]]:
+    """Create a ResourceQuota that keeps existing resources and allows no further ones."""
 
     def run(resource: str) -> None:
         body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}}
@@ -161,10 +173,10 @@ def no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]]:
     ("resource", "words"),
     [("count/jobs.batch", "exceeded quota: tight"), ("pods", "kubectl describe job")],
 )
-def test_without_room_it_says_so_and_goes_on(
+def test_missing_resources_are_reported_while_existing_workers_continue(
     kubectl: Callable[..., str],
     apply: Apply,
-    no_more: Callable[[str], None],
+    allow_no_more: Callable[[str], None],
     photo: Path,
     submit: Callable[..., str],
     ended: Callable[[str], Json],
@@ -174,13 +186,15 @@ def test_without_room_it_says_so_and_goes_on(
     name = f"no-more-{resource[-4:]}".replace(".", "")
     apply(name, minWorkers=1)
     assert ended(submit(photo.read_bytes(), describer=name))["status"] == "done"
-    no_more(resource)
+
+    allow_no_more(resource)
     apply(name, minWorkers=2)
     condition = wait_for(
-        lambda: ready(kubectl, name), lambda said: said.get("reason") == "InsufficientResources"
+        lambda: ready(kubectl, name), lambda found: found.get("reason") == "InsufficientResources"
     )
     assert condition["status"] == "True"
     assert words in condition["message"]
+
     uid = kubectl("get", "describer", name, "-o", "jsonpath={.metadata.uid}")
     selector = f"involvedObject.uid={uid}"
     events = json.loads(kubectl("get", "events", "--field-selector", selector, "-o", "json"))[
@@ -190,20 +204,21 @@ def test_without_room_it_says_so_and_goes_on(
         ("Warning", "InsufficientResources")
     ]
     assert ended(submit(photo.read_bytes(), describer=name))["status"] == "done"
+
     kubectl("delete", "resourcequota", "tight")
-    wait_for(lambda: ready(kubectl, name), lambda said: said["reason"] == "Serving", seconds=120)
+    wait_for(lambda: ready(kubectl, name), lambda found: found["reason"] == "Serving", seconds=120)
 
 
-def test_an_image_that_cannot_be_pulled(kubectl: Callable[..., str], apply: Apply) -> None:
+def test_image_that_cannot_be_pulled_is_reported(kubectl: Callable[..., str], apply: Apply) -> None:
     apply("imageless", image="registry.invalid/nothing:1", minWorkers=1)
     condition = wait_for(
-        lambda: ready(kubectl, "imageless"), lambda said: said.get("reason") == "ImagePullFailed"
+        lambda: ready(kubectl, "imageless"), lambda found: found.get("reason") == "ImagePullFailed"
     )
     assert condition["status"] == "False"
     assert "registry.invalid/nothing:1" in condition["message"]
 
 
-def test_a_deleted_describer(
+def test_deleted_describer_loses_its_workers_and_accepts_no_jobs(
     kubectl: Callable[..., str],
     apply: Apply,
     api: httpx.Client,
@@ -213,8 +228,10 @@ def test_a_deleted_describer(
 ) -> None:
     apply("passing", minWorkers=1)
     ended(submit(photo.read_bytes(), describer="passing"))
+
     kubectl("delete", "describer", "passing")
-    wait_for(lambda: workers(kubectl, "passing"), lambda left: not left)
+    wait_for(lambda: workers(kubectl, "passing"), lambda remaining: not remaining)
+
     answer = wait_for(
         lambda: api.post(
             "/submit", files={"file": photo.read_bytes()}, data={"describer": "passing"}
@@ -224,7 +241,7 @@ def test_a_deleted_describer(
     assert (answer.status_code, answer.json()["reason"]) == (422, "DescriberNotFound")
 
 
-def test_a_failed_imagejob_has_one_event(
+def test_failed_imagejob_has_one_event(
     kubectl: Callable[..., str],
     submit: Callable[..., str],
     ended: Callable[[str], Json],
@@ -234,12 +251,12 @@ def test_a_failed_imagejob_has_one_event(
     broken = submit(photo.read_bytes()[:5000])
     assert (ended(good)["status"], ended(broken)["status"]) == ("done", "failed")
 
-    def told(name: str) -> list[str]:
+    def events_of(name: str) -> list[str]:
         selector = f"involvedObject.kind=ImageJob,involvedObject.name={name}"
         return kubectl("get", "events", "--field-selector", selector, "-o", "name").split()
 
-    assert len(wait_for(lambda: told(broken), bool)) == 1
-    assert told(good) == []
+    assert len(wait_for(lambda: events_of(broken), bool)) == 1
+    assert events_of(good) == []
 
 
 @pytest.mark.parametrize(
@@ -258,7 +275,7 @@ def test_a_failed_imagejob_has_one_event(
         ("odd", {"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
     ],
 )
-def test_what_is_no_describer_is_refused(
+def test_invalid_describer_is_rejected(
     refused: Callable[..., str], name: str, spec: Json, words: str
 ) -> None:
     body = {

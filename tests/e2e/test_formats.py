@@ -1,4 +1,4 @@
-"""Photographs and odd pictures of every mode and format, all at once; then what is not let in."""
+"""Images of every mode and format, submitted simultaneously; then uploads that are refused."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ from PIL import Image
 Facts = dict[str, Any]
 
 
-def turned(number: int) -> bytes:
+def rotated(number: int) -> bytes:
     """Return 64x48 stored pixels with an EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = number
@@ -30,7 +30,7 @@ SIXTEEN_BIT = Image.new("I;16", (64, 48), 40000)
 
 ODD: dict[str, tuple[bytes, Facts]] = {
     "PNG RGB": (encoded(halves(), "PNG"), shown(64, 48, "PNG", "RGB", colorMode="RGB color")),
-    "PNG grey": (encoded(halves("L"), "PNG"), shown(64, 48, "PNG", "L", colorMode="grayscale")),
+    "PNG gray": (encoded(halves("L"), "PNG"), shown(64, 48, "PNG", "L", colorMode="grayscale")),
     "PNG palette": (encoded(halves("P"), "PNG"), shown(64, 48, "PNG", "P", colorMode="palette")),
     "PNG 1 bit": (encoded(halves("1"), "PNG"), shown(64, 48, "PNG", "1", bitsPerChannel=1)),
     "PNG 16 bit": (encoded(SIXTEEN_BIT, "PNG"), shown(64, 48, "PNG", "I;16", bitsPerChannel=16)),
@@ -38,32 +38,32 @@ ODD: dict[str, tuple[bytes, Facts]] = {
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "PNG"),
         shown(64, 48, "PNG", "RGBA", transparent=True),
     ),
-    "PNG grey alpha": (encoded(halves("LA"), "PNG"), shown(64, 48, "PNG", "LA")),
+    "PNG gray alpha": (encoded(halves("LA"), "PNG"), shown(64, 48, "PNG", "LA")),
     "JPEG RGB": (encoded(halves(), "JPEG"), shown(64, 48, "JPEG", "RGB")),
-    "JPEG grey": (encoded(halves("L"), "JPEG"), shown(64, 48, "JPEG", "L")),
+    "JPEG gray": (encoded(halves("L"), "JPEG"), shown(64, 48, "JPEG", "L")),
     "JPEG CMYK": (encoded(halves("CMYK"), "JPEG"), shown(64, 48, "JPEG", "CMYK", colorMode="CMYK")),
     "JPEG progressive": (encoded(halves(), "JPEG", progressive=True), shown(64, 48, "JPEG", "RGB")),
     "JPEG 1080p": (
         encoded(noise(1920, 1080), "JPEG"),
         shown(1920, 1080, "JPEG", "RGB", aspectRatio="16:9"),
     ),
-    "JPEG turned 3": (turned(3), shown(64, 48, "JPEG", "RGB", exifOrientation=3)),
-    "JPEG turned 6": (
-        turned(6),
+    "JPEG rotated 3": (rotated(3), shown(64, 48, "JPEG", "RGB", exifOrientation=3)),
+    "JPEG rotated 6": (
+        rotated(6),
         shown(48, 64, "JPEG", "RGB", exifOrientation=6, orientation="portrait"),
     ),
-    "JPEG turned 8": (turned(8), shown(48, 64, "JPEG", "RGB", exifOrientation=8, storedWidth=64)),
+    "JPEG rotated 8": (rotated(8), shown(48, 64, "JPEG", "RGB", exifOrientation=8, storedWidth=64)),
     "WebP": (encoded(halves(), "WebP"), shown(64, 48, "WebP", "RGB")),
     "WebP alpha": (
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "WebP", lossless=True),
         shown(64, 48, "WebP", "RGBA", transparent=True),
     ),
-    "WebP moving": (
+    "WebP animated": (
         animation("WebP"),
         shown(64, 48, "WebP", "RGBA", frames=4, animationSeconds=1.0),
     ),
     "GIF": (encoded(halves("P"), "GIF"), shown(64, 48, "GIF", "P", frames=1)),
-    "GIF moving": (animation("GIF"), shown(64, 48, "GIF", "P", frames=4, animationSeconds=1.0)),
+    "GIF animated": (animation("GIF"), shown(64, 48, "GIF", "P", frames=4, animationSeconds=1.0)),
     "AVIF": (encoded(halves(), "AVIF"), shown(64, 48, "AVIF", "RGB")),
     "BMP": (encoded(halves(), "BMP"), shown(64, 48, "BMP", "RGB")),
     "BMP 1 bit": (encoded(halves("1"), "BMP"), shown(64, 48, "BMP", "1")),
@@ -75,7 +75,7 @@ ODD: dict[str, tuple[bytes, Facts]] = {
 }
 
 
-def test_all_at_once(
+def test_all_formats_are_described_simultaneously(
     api: httpx.Client,
     photos: list[Path],
     submit: Callable[..., str],
@@ -107,7 +107,7 @@ def facts_of(path: Path) -> Facts:
 
 
 def bomb(side: int) -> bytes:
-    """Return a PNG of some 60 bytes that declares side x side pixels."""
+    """Return a PNG of about 60 bytes that declares side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -155,13 +155,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_only_decoding_shows_ends_failed(
+def test_damage_that_only_decoding_finds_fails_the_job(
     api: httpx.Client, ended: Callable[[str], dict[str, Any]], name: str
 ) -> None:
     answer = api.post("/submit", files={"file": ("photo.jpg", BROKEN[name])})
     if answer.status_code != 202:
         assert (answer.status_code, answer.json()["reason"]) == (422, "ImageUnreadable")
         return
+
     status = ended(answer.json()["job_id"])
     assert (status["status"], status["error"]["reason"]) == ("failed", "ImageUnreadable")
     assert status["attempts"] == 1

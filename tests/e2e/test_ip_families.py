@@ -1,4 +1,4 @@
-"""The system in further clusters: one whose pods have only IPv6 addresses, and one whose pods have both."""
+"""The system in clusters whose pods have only IPv6 addresses, or addresses of both families."""
 
 import json
 import os
@@ -8,32 +8,32 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from conftest import NAMESPACE, wait_for
 from pytest_kind import KindCluster
 from releases import CHART, RELEASE, TIMEOUT, Helm, helm
+from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # the fixture
 
-Json = dict[str, Any]
-
 CNI = Path("cluster/node/etc/cni/net.d/10-bridge.conflist")
-HOME_MADE = "vision-node-kind:"
+LOCAL_NODE_IMAGE = "vision-node-kind:"
+"""Name of a node image that `python3 -m cluster` has built itself."""
+
 NODE_PORT = 30080
 
 IPV4_PODS, IPV6_PODS = "10.244.0.0/24", "fd00:10:244::/64"
 FAMILIES: dict[str, list[str]] = {"ipv6": [IPV6_PODS], "dual": [IPV4_PODS, IPV6_PODS]}
-"""IP family of a cluster's pods in kind's terms → the networks of the node's pods."""
+"""Networks of the node's pods by IP family of the cluster, as kind names it."""
 
 WANTED = os.environ.get("IP_FAMILIES", "ipv6").split()
-"""Families to test; each takes a minute. For both: IP_FAMILIES="ipv6 dual" make test-e2e"""
+"""Families to test; each takes a minute. To test both: IP_FAMILIES="ipv6 dual" make test-e2e."""
 
 
 def program(name: str, *arguments: str, stdin: str = "", **environment: str) -> str:
-    """Run a program; return what it prints."""
+    """Run a program and return its output."""
     done = subprocess.run(
         [shutil.which(name) or name, *arguments],
         input=stdin,
@@ -42,6 +42,7 @@ def program(name: str, *arguments: str, stdin: str = "", **environment: str) -> 
         env=os.environ | environment,
         check=False,
     )
+
     assert done.returncode == 0, f"{name} {' '.join(arguments)}: {done.stderr}{done.stdout}"
 
     return done.stdout
@@ -52,8 +53,8 @@ def docker(*arguments: str) -> str:
 
 
 @dataclass(frozen=True)
-class Second:
-    """A second kind cluster, with nodes of the first one's image."""
+class SecondCluster:
+    """A second kind cluster with the node image of the first one."""
 
     name: str
     family: str
@@ -67,38 +68,29 @@ class Second:
         return f"{self.name}-control-plane"
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        aim = {"KUBECONFIG": str(self.kubeconfig)}
-        return program(
-            str(self.first.kubectl_path), "--namespace", NAMESPACE, *arguments, stdin=stdin, **aim
-        )
+        command = (str(self.first.kubectl_path), "--namespace", NAMESPACE, *arguments)
+        return program(*command, stdin=stdin, KUBECONFIG=str(self.kubeconfig))
 
     def create(self, folder: Path) -> None:
-        """Create it; kind waits until the node is ready."""
+        """Create the cluster; kind waits until the node is ready."""
         image = docker(
             "inspect", f"{self.first.name}-control-plane", "--format", "{{.Config.Image}}"
         ).strip()
         config = folder / "kind.json"
         config.write_text(json.dumps(self.configuration(image, folder)))
-        create = (
-            "create",
-            "cluster",
-            "--name",
-            self.name,
-            "--image",
-            image,
-            "--config",
-            str(config),
-        )
-        program(self.kind, *create, "--kubeconfig", str(self.kubeconfig), "--wait", "60s")
+
+        options = ("--name", self.name, "--image", image, "--config", str(config))
+        kubeconfig = ("--kubeconfig", str(self.kubeconfig))
+        program(self.kind, "create", "cluster", *options, *kubeconfig, "--wait", "60s")
 
     def configuration(self, image: str, folder: Path) -> Json:
-        """Return kind's configuration; a home-made node image needs its networks and name servers in it."""
+        """Return kind's configuration, with networks and name servers for a local node image."""
         address = "::1" if self.family == "ipv6" else "127.0.0.1"
         mapping = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": address}
         node: Json = {"role": "control-plane", "extraPortMappings": [mapping]}
         networking: Json = {"ipFamily": self.family}
 
-        if image.startswith(HOME_MADE):
+        if image.startswith(LOCAL_NODE_IMAGE):
             networking["kubeProxyMode"] = "nftables"
             node["extraMounts"] = [self._network(folder), self._name_servers()]
 
@@ -130,22 +122,15 @@ class Second:
         return {"hostPath": source, "containerPath": path, "readOnly": True}
 
     def load(self, images: list[str]) -> None:
-        """Give the node the images that the first cluster runs."""
+        """Load the images of the first cluster into the node."""
         load = ["docker", "exec", "-i", self.node, "ctr", "-n", "k8s.io", "images", "import", "-"]
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
             subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
         assert save.returncode == 0
 
     def delete(self) -> None:
-        program(
-            self.kind,
-            "delete",
-            "cluster",
-            "--name",
-            self.name,
-            "--kubeconfig",
-            str(self.kubeconfig),
-        )
+        options = ("--name", self.name, "--kubeconfig", str(self.kubeconfig))
+        program(self.kind, "delete", "cluster", *options)
 
 
 def free_port() -> int:
@@ -157,47 +142,47 @@ def free_port() -> int:
 @pytest.fixture(params=WANTED)
 def second(
     request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: Path
-) -> Iterator[Second]:
-    """A cluster of that family, deleted at the end."""
+) -> Iterator[SecondCluster]:
+    """A cluster of each wanted family, which is deleted at the end."""
     if docker("network", "inspect", "kind", "--format", "{{.EnableIPv6}}").strip() != "true":
-        pytest.skip("this machine's Docker gives kind's network no IPv6 addresses")
+        pytest.skip("kind's network has no IPv6 addresses in this machine's Docker")
 
     family = request.param
     name = f"{kind_cluster.name}-{family}"
     kind = str(request.config.getoption("kind_bin") or "kind")
-    made = Second(name, family, tmp_path / "kubeconfig", free_port(), kind, kind_cluster)
-    made.delete()  # what an earlier run has left
+    created = SecondCluster(name, family, tmp_path / "kubeconfig", free_port(), kind, kind_cluster)
+    created.delete()  # one that an earlier run has left
 
     try:
-        made.create(tmp_path)
-        yield made
+        created.create(tmp_path)
+        yield created
     finally:
-        made.delete()
+        created.delete()
 
 
-def test_the_system_works_with_ipv6_alone_and_with_both(
-    second: Second, helm: Helm, photo: Path
+def test_system_works_with_ipv6_and_dual_stack(
+    second: SecondCluster, helm: Helm, photo: Path
 ) -> None:
     images = helm.values_of(RELEASE, NAMESPACE)["images"]
     second.load(list(images.values()))
     policy = "PreferDualStack" if second.family == "dual" else ""
     service = {"type": "NodePort", "nodePort": NODE_PORT, "ipFamilyPolicy": policy}
     values = {"images": images, "api": {"service": service}}
-    there, place = Helm(second.kubeconfig), ("--namespace", NAMESPACE)
+    second_helm, namespace = Helm(second.kubeconfig), ("--namespace", NAMESPACE)
     wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
-    there("install", RELEASE, CHART, *place, "--create-namespace", *wait, values=values)
-    assert "64x48 pixels" in there("test", RELEASE, *place, *TIMEOUT)
+    second_helm("install", RELEASE, CHART, *namespace, "--create-namespace", *wait, values=values)
+    assert "64x48 pixels" in second_helm("test", RELEASE, *namespace, *TIMEOUT)
 
     pods = json.loads(second.kubectl("get", "pods", "-o", "json"))["items"]
-    of_api = [
+    api_pods = [
         pod for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "api"
     ]
-    addresses = [it["ip"] for it in of_api[0]["status"]["podIPs"]]
+    addresses = [it["ip"] for it in api_pods[0]["status"]["podIPs"]]
     assert [":" in address for address in addresses] == [
         ":" in net for net in FAMILIES[second.family]
     ]
     for address in addresses:
-        assert answers_within(second, address), f"the API does not answer at {address}"
+        assert responds_inside(second, address), f"the API does not respond at {address}"
 
     host = "[::1]" if second.family == "ipv6" else "127.0.0.1"
     with httpx.Client(
@@ -213,9 +198,10 @@ def test_the_system_works_with_ipv6_alone_and_with_both(
     assert ended["status"] == "done"
 
 
-def answers_within(second: Second, address: str) -> bool:
-    """Return whether the API answers at that address, asked from a pod of the cluster."""
+def responds_inside(second: SecondCluster, address: str) -> bool:
+    """Return whether the API responds at this address to a request from a pod of the cluster."""
     host = f"[{address}]" if ":" in address else address
-    code = f"import urllib.request as r; print(r.urlopen('http://{host}:8000/healthz', timeout=10).status)"
+    url = f"http://{host}:8000/healthz"
+    code = f"import urllib.request as r; print(r.urlopen('{url}', timeout=10).status)"
     pod = ("exec", f"deploy/{RELEASE}-api", "--", "python", "-c", code)
     return second.kubectl(*pod).strip() == "200"

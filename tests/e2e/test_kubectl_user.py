@@ -1,4 +1,4 @@
-"""A user of kubectl: puts an image into the inbox, creates a job for it, watches, waits, reads, deletes."""
+"""A kubectl user stores an image in the inbox, creates a job, waits, reads the result, deletes."""
 
 import hashlib
 import json
@@ -25,24 +25,17 @@ spec:
 
 @pytest.fixture
 def watch(kind_cluster: KindCluster) -> Iterator[subprocess.Popen[str]]:
-    """`kubectl get imagejobs -w`, running beside the test."""
+    """`kubectl get imagejobs -w`, running during the test."""
     command = [str(kind_cluster.kubectl_path), "--kubeconfig", str(kind_cluster.kubeconfig_path)]
-    command += [
-        "-n",
-        NAMESPACE,
-        "get",
-        "imagejobs",
-        "-w",
-        "-o",
-        "custom-columns=:.metadata.name,:.status.phase",
-    ]
+    columns = "custom-columns=:.metadata.name,:.status.phase"
+    command += ["-n", NAMESPACE, "get", "imagejobs", "-w", "-o", columns]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.terminate()
 
 
-def test_a_job_by_hand(
+def test_job_created_with_kubectl(
     kubectl: Callable[..., str],
     refused: Callable[..., str],
     watch: subprocess.Popen[str],
@@ -51,19 +44,21 @@ def test_a_job_by_hand(
 ) -> None:
     stored = api.post("/inbox/photo.jpg", files={"file": photo.read_bytes()})
     assert (stored.is_success, stored.json()["key"]) == (True, "inbox/photo.jpg")
+
     kubectl("apply", "-f", "-", input=JOB)
     kubectl("wait", "--for=condition=Complete", "imagejob/by-hand", "--timeout=60s")
     summary = kubectl("get", "imagejob", "by-hand", "-o", "jsonpath={.status.result.summary}")
     assert summary.startswith("Image Description: - Dimensions: 640x427 pixels")
     path = "jsonpath={.status.result.inline._generated_by} {.status.result.inline.facts.width}"
     assert kubectl("get", "imagejob", "by-hand", "-o", path) == "vision-node-gpt 640"
+
     kubectl("delete", "imagejob", "by-hand")
     assert "NotFound" in refused("get", "imagejob", "by-hand")
     assert phases(watch, "by-hand")[:3] == ["queued", "processing", "done"]
 
 
-def test_the_inbox(api: httpx.Client, photos: list[Path]) -> None:
-    """In the bundled store, with the API's own rights there."""
+def test_inbox(api: httpx.Client, photos: list[Path]) -> None:
+    """The API's permissions in the bundled store suffice for all operations on the inbox."""
     first, second = (path.read_bytes() for path in photos[:2])
     assert put(api, "there/b.jpg", first) == (201, None)
     assert put(api, "there/a.jpg", first) == (201, None)
@@ -74,9 +69,8 @@ def test_the_inbox(api: httpx.Client, photos: list[Path]) -> None:
     found = api.get("/inbox", params={"prefix": "there/", "limit": 1}).json()
     assert [it["name"] for it in found["objects"]] == ["there/a.jpg"]
     query = {"prefix": "there/", "cursor": found["next_cursor"]}
-    assert [it["name"] for it in api.get("/inbox", params=query).json()["objects"]] == [
-        "there/b.jpg"
-    ]
+    following = api.get("/inbox", params=query).json()
+    assert [it["name"] for it in following["objects"]] == ["there/b.jpg"]
     assert api.get("/inbox/there/a.jpg").json()["sha256"] == hashlib.sha256(second).hexdigest()
 
     for name in ("there/a.jpg", "there/b.jpg"):
@@ -89,22 +83,22 @@ def test_the_inbox(api: httpx.Client, photos: list[Path]) -> None:
     }
 
 
-def test_of_many_that_want_a_name_one_gets_it(api: httpx.Client, photos: list[Path]) -> None:
+def test_only_one_of_many_uploads_gets_a_name(api: httpx.Client, photos: list[Path]) -> None:
     with ThreadPoolExecutor(len(photos)) as pool:
         answers = list(pool.map(lambda path: put(api, "wanted.jpg", path.read_bytes()), photos))
     assert Counter(answers) == {(201, None): 1, (409, "ObjectExists"): len(photos) - 1}
     assert api.delete("/inbox/wanted.jpg").status_code == 204
 
 
-def test_an_unfinished_job_keeps_its_image(
+def test_image_of_an_unfinished_job_cannot_be_deleted(
     api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
-    """No describer has the job's name, so that it stays queued for its minute of grace."""
+    """An unknown describer keeps the job queued for its grace period of a minute."""
     job = JOB.replace("by-hand", "keeps").replace("photo.jpg", "kept.jpg")
-    kubectl("create", "-f", "-", input=job + "  describer: nobody\n")
+    kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
 
     def deleted() -> httpx.Response:
-        # Stored each time: the watch may show the job a moment after it was created.
+        # Stored each time, because the watch may show the job a moment after its creation.
         assert put(api, "kept.jpg", photo.read_bytes())[0] in {200, 201}
         return api.delete("/inbox/kept.jpg")
 
@@ -123,23 +117,25 @@ from vision_node_operator.runtime.kopf_handlers import installed_at
 from vision_node_operator.runtime.inbox_expiry import InboxExpiry
 from vision_node_operator.settings import Settings
 async def main():
-    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as store:
+    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
         day = datetime.timedelta(days=1)
         since = await installed_at(kube, Settings.from_env())
-        expiry = InboxExpiry(store, ImageJobClient(kube, 'vision-node'), kube, day, {}, since)
+        expiry = InboxExpiry(bucket, ImageJobClient(kube, 'vision-node'), kube, day, {}, since)
         # As if it were the day after tomorrow.
         await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
 asyncio.run(main())
 """
 
 
-def test_the_inbox_expires(api: httpx.Client, kubectl: Callable[..., str], photo: Path) -> None:
-    """With the operator's own rights in the bucket; what an unfinished job names stays."""
+def test_inbox_objects_expire_unless_a_job_needs_them(
+    api: httpx.Client, kubectl: Callable[..., str], photo: Path
+) -> None:
+    """The operator's permissions in the bucket suffice."""
     for name in ("old.jpg", "needed.jpg"):
         assert put(api, name, photo.read_bytes())[0] in {200, 201}
 
     job = JOB.replace("by-hand", "needs").replace("photo.jpg", "needed.jpg")
-    kubectl("create", "-f", "-", input=job + "  describer: nobody\n")
+    kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
     kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", EXPIRE)
     found = [api.get(f"/inbox/{name}").status_code for name in ("old.jpg", "needed.jpg")]
     kubectl("delete", "imagejob", "needs")
@@ -147,19 +143,19 @@ def test_the_inbox_expires(api: httpx.Client, kubectl: Callable[..., str], photo
 
 
 def put(api: httpx.Client, name: str, data: bytes) -> tuple[int, str | None]:
-    """Put an image into the inbox; return the status, and the reason of a refusal."""
+    """Store an image in the inbox; return the HTTP status, and the reason of a refusal."""
     answer = api.post(f"/inbox/{name}", files={"file": ("photo", data)})
     return answer.status_code, answer.json().get("reason")
 
 
 def phases(watch: subprocess.Popen[str], name: str) -> list[str]:
-    """Return the phases that the watch has shown, in order."""
+    """Return the phases of a job that the watch has shown, in order."""
     watch.terminate()
     lines = [line.split() for line in watch.communicate(timeout=10)[0].splitlines()]
     return [line[1] for line in lines if line and line[0] == name]
 
 
-def test_deleting_a_job_removes_its_image(
+def test_image_is_deleted_with_its_job(
     kubectl: Callable[..., str],
     photo: Path,
     submit: Callable[..., str],
@@ -170,6 +166,7 @@ def test_deleting_a_job_removes_its_image(
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]
     assert exists(kubectl, key)
+
     kubectl("delete", "imagejob", job_id)
     wait_for(lambda: exists(kubectl, key), lambda there: not there)
 
@@ -181,43 +178,45 @@ from vision_node_contract.clients.kube import Kube
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_operator.runtime.garbage_collector import Garbage
 async def main():
-    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as store:
-        garbage = Garbage(store, ImageJobClient(kube, 'vision-node'), kube)
-        # As if it were tomorrow: what is an hour old is swept.
+    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
+        garbage = Garbage(bucket, ImageJobClient(kube, 'vision-node'), kube)
+        # As if it were tomorrow: objects that are an hour old are deleted.
         await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
 asyncio.run(main())
 """
 
 
-def test_the_sweep_takes_orphans_and_nothing_else(
+def test_garbage_collector_deletes_only_orphans(
     kubectl: Callable[..., str],
     photo: Path,
     submit: Callable[..., str],
     ended: Callable[[str], dict[str, Any]],
     imagejob: Callable[[str], dict[str, Any]],
 ) -> None:
-    """With the operator's own rights in the bucket."""
+    """The operator's permissions in the bucket suffice."""
     job_id = submit(photo.read_bytes())
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]
-    in_bucket(kubectl, "store.put('images/orphan', b'x', 'image/png')")
+
+    in_bucket(kubectl, "bucket.put('images/orphan', b'x', 'image/png')")
     kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", SWEEP)
+
     assert (exists(kubectl, "images/orphan"), exists(kubectl, key)) == (False, True)
 
 
 def exists(kubectl: Callable[..., str], key: str) -> bool:
-    said = in_bucket(kubectl, f"store.get({key!r}, 1)")
+    said = in_bucket(kubectl, f"bucket.get({key!r}, 1)")
     assert said in {"done", "gone"}
     return said == "done"
 
 
 def in_bucket(kubectl: Callable[..., str], call: str) -> str:
-    """Do something with the bucket from the API's pod; say whether the object was there."""
+    """Call a method of the bucket in the API's pod; return `done`, or `gone` without an object."""
     code = (
         "import asyncio\n"
         "from vision_node_contract.clients.bucket import *\n"
         "async def main():\n"
-        "    async with Bucket.open(BucketSettings.from_env()) as store:\n"
+        "    async with Bucket.open(BucketSettings.from_env()) as bucket:\n"
         f"        await {call}\n"
         "try: asyncio.run(main())\n"
         "except ObjectNotFoundError: print('gone')\n"
@@ -235,20 +234,15 @@ def test_jobs_expire(
 ) -> None:
     job_id = submit(photo.read_bytes())
     ended(job_id)
-    kubectl(
-        "patch",
-        "imagejob",
-        job_id,
-        "--type=merge",
-        "-p",
-        '{"spec": {"ttlSecondsAfterFinished": 0}}',
-    )
+
+    patch = '{"spec": {"ttlSecondsAfterFinished": 0}}'
+    kubectl("patch", "imagejob", job_id, "--type=merge", "-p", patch)
     kubectl("wait", "--for=delete", f"imagejob/{job_id}", "--timeout=60s")
 
 
-def test_cancel(kubectl: Callable[..., str]) -> None:
-    """Nobody has the describer, so that the job is still queued when it is cancelled."""
-    manifest = JOB.replace("by-hand", "unwanted") + "  describer: nobody\n"
+def test_cancelled_job_fails(kubectl: Callable[..., str]) -> None:
+    """The describer does not exist, so the job is still queued when it is cancelled."""
+    manifest = JOB.replace("by-hand", "unwanted") + "  describer: unknown\n"
     kubectl("create", "-f", "-", input=manifest)
     kubectl("patch", "imagejob", "unwanted", "--type=merge", "-p", '{"spec": {"cancel": true}}')
     kubectl("wait", "--for=condition=Failed", "imagejob/unwanted", "--timeout=60s")

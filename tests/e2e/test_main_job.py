@@ -1,4 +1,4 @@
-"""The main job: a photograph in, its description out, as an object that kubectl shows."""
+"""The main use: submit a photograph and get its description, as an object that kubectl shows."""
 
 import io
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 
-def test_a_photograph_goes_queued_processing_done(
+def test_photograph_is_queued_processed_and_done(
     api: httpx.Client,
     photo: Path,
     submit: Callable[..., str],
@@ -40,7 +40,7 @@ def test_a_photograph_goes_queued_processing_done(
     job = imagejob(job_id)
     conditions = {c["type"]: c for c in job["status"]["conditions"]}
     assert conditions["Assigned"]["status"] == conditions["Complete"]["status"] == "True"
-    # That it was assigned before it was done is in the order of its times.
+    # The order of the times shows that it was assigned before it was done.
     times = [job["metadata"]["creationTimestamp"][:19]]
     times += [conditions[kind]["lastTransitionTime"][:19] for kind in ("Assigned", "Complete")]
     assert times == sorted(times)
@@ -48,7 +48,7 @@ def test_a_photograph_goes_queued_processing_done(
     assert len(job["status"]["result"]["summary"]) <= 256
 
 
-def test_ten_photographs_at_once(
+def test_ten_photographs_are_described_simultaneously(
     api: httpx.Client,
     photos: list[Path],
     submit: Callable[..., str],
@@ -59,6 +59,7 @@ def test_ten_photographs_at_once(
         statuses = list(pool.map(ended, job_ids))
 
     assert [s["status"] for s in statuses] == ["done"] * len(photos)
+
     for path, job_id in zip(photos, job_ids, strict=True):
         facts = api.get(f"/result/{job_id}").json()["facts"]
         with Image.open(path) as image:
@@ -69,12 +70,12 @@ def test_ten_photographs_at_once(
 
 
 def corrupt(photo: Path) -> bytes:
-    """Return a JPEG whose header is fine and most of whose pixels are missing."""
+    """Return a JPEG with an intact header and most of its pixels missing."""
     data = photo.read_bytes()
     return data[: len(data) // 4]
 
 
-def test_a_corrupt_image_ends_failed_with_a_reason(
+def test_corrupt_image_fails_with_a_reason(
     api: httpx.Client,
     photo: Path,
     submit: Callable[..., str],
@@ -83,9 +84,12 @@ def test_a_corrupt_image_ends_failed_with_a_reason(
 ) -> None:
     job_id = submit(corrupt(photo))
     status = ended(job_id)
+
     assert status["status"] == "failed"
     assert status["error"]["reason"] == "ImageUnreadable"
-    assert status["attempts"] == 1, "what is unreadable stays unreadable: no second attempt"
+    assert status["attempts"] == 1, (
+        "an unreadable image stays unreadable, so there is no second attempt"
+    )
 
     answer = api.get(f"/result/{job_id}")
     assert (answer.status_code, answer.json()["reason"]) == (409, "ImageUnreadable")
@@ -93,7 +97,7 @@ def test_a_corrupt_image_ends_failed_with_a_reason(
     assert (failed["status"], failed["reason"]) == ("True", "ImageUnreadable")
 
 
-def test_kubectl_shows_the_jobs(
+def test_kubectl_lists_the_jobs(
     kubectl: Callable[..., str],
     photo: Path,
     submit: Callable[..., str],
@@ -101,21 +105,25 @@ def test_kubectl_shows_the_jobs(
 ) -> None:
     job_id = submit(photo.read_bytes())
     ended(job_id)
+
     table = kubectl("get", "imagejobs").splitlines()
     assert table[0].split() == ["NAME", "PHASE", "DESCRIBER", "ATTEMPTS", "DURATION", "AGE"]
     (row,) = [line.split() for line in table if line.startswith(job_id)]
     assert row[1:4] == ["done", "metadata", "1"]
+
     wide = kubectl("get", "ij", "-o", "wide").splitlines()
     assert wide[0].split()[-3:] == ["WORKER", "SUMMARY", "ERROR"]
     (row,) = [line for line in wide if line.startswith(job_id)]
     assert "Image Description:" in row
+
     done = kubectl("get", "ij", "--field-selector", "status.phase=done", "-o", "name")
     assert f"imagejob.vision-node.dev/{job_id}" in done
 
 
-def test_an_imagejob_for_a_missing_object_fails(kubectl: Callable[..., str]) -> None:
+def test_imagejob_for_a_missing_object_fails(kubectl: Callable[..., str]) -> None:
     manifest = """
-        {"apiVersion": "vision-node.dev/v1alpha1", "kind": "ImageJob", "metadata": {"name": "nowhere"},
+        {"apiVersion": "vision-node.dev/v1alpha1", "kind": "ImageJob",
+         "metadata": {"name": "nowhere"},
          "spec": {"image": {"key": "inbox/no-such-object.jpg"}}}
     """
     kubectl("apply", "-f", "-", input=manifest)
@@ -139,7 +147,7 @@ def test_client_says_what_is_wrong(url: str, photo: Path, tmp_path: Path) -> Non
         assert words in run.stderr
 
     assert "can't be read" in client(url, tmp_path / "missing.jpg").stderr
-    assert "does not answer" in client("http://127.0.0.1:1", photo).stderr
+    assert "does not respond" in client("http://127.0.0.1:1", photo).stderr
 
 
 def client(url: str, path: Path) -> subprocess.CompletedProcess[str]:

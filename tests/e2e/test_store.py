@@ -22,7 +22,7 @@ SIGNATURE = "0" * 64
 
 @pytest.fixture(scope="module")
 def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
-    """Return a client of the store, as any pod in the cluster can have one."""
+    """Client of the store, with the access that any pod in the cluster has."""
     command = ("port-forward", "service/vision-node-minio", ":9000")
     with subprocess.Popen(
         [kind_cluster.kubectl_path, "-n", NAMESPACE, *command],
@@ -31,9 +31,11 @@ def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
         text=True,
     ) as forward:
         assert forward.stdout
+
         found = re.search(r"127\.0\.0\.1:\d+", forward.stdout.readline())
+
         try:
-            assert found, "kubectl forwards no port to the store"
+            assert found, "kubectl does not forward a port to the store"
             with httpx.Client(base_url=f"http://{found[0]}", timeout=10) as client:
                 yield client
         finally:
@@ -42,13 +44,13 @@ def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
 
 @pytest.fixture(params=["api", "operator", "describer", "root"])
 def user(kubectl: Kubectl, request: pytest.FixtureRequest) -> str:
-    """The name of a user that the store has."""
+    """Name of a user of the store."""
     path = f"jsonpath={{.data.{request.param}-access-key}}"
     return base64.b64decode(kubectl("get", "secret", "vision-node-storage", "-o", path)).decode()
 
 
-def test_an_unsigned_upload_in_a_users_name_is_refused(store: httpx.Client, user: str) -> None:
-    """CVE-2026-41145: credentials in the query, chunks without signatures."""
+def test_unsigned_upload_for_a_user_is_refused(store: httpx.Client, user: str) -> None:
+    """CVE-2026-41145: credentials in the query, and chunks without signatures."""
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
         "X-Amz-Credential": f"{user}/{scope()}",
@@ -57,6 +59,7 @@ def test_an_unsigned_upload_in_a_users_name_is_refused(store: httpx.Client, user
         "X-Amz-SignedHeaders": "host",
         "X-Amz-Signature": SIGNATURE,
     }
+
     answer = store.put(
         f"/vision-node/{KEY}", params=query, headers=unsigned(6), content=chunked(b"forged")
     )
@@ -64,8 +67,8 @@ def test_an_unsigned_upload_in_a_users_name_is_refused(store: httpx.Client, user
     assert answer.status_code == 501
 
 
-def test_an_archive_in_a_users_name_is_not_unpacked(store: httpx.Client, user: str) -> None:
-    """CVE-2026-40344: an archive that MinIO unpacks, under a signature that it never checks."""
+def test_unsigned_archive_for_a_user_is_refused(store: httpx.Client, user: str) -> None:
+    """CVE-2026-40344: an archive that MinIO unpacks without checking its signature."""
     data = archive(KEY, b"forged")
     headers = {
         **unsigned(len(data)),
@@ -73,13 +76,14 @@ def test_an_archive_in_a_users_name_is_not_unpacked(store: httpx.Client, user: s
         f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={SIGNATURE}",
         "X-Amz-Meta-Snowball-Auto-Extract": "true",
     }
+
     answer = store.put("/vision-node/images/forged.tar", headers=headers, content=data)
     assert "NotImplemented" in answer.text
     assert answer.status_code == 501
 
 
 def unsigned(length: int) -> Mapping[str, str]:
-    """Return the headers of an upload in chunks without signatures (Amazon S3 API, signature version 4)."""
+    """Return headers of an upload in chunks without signatures (AWS Signature Version 4)."""
     return {
         "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
         "x-amz-date": now(),
@@ -100,6 +104,7 @@ def archive(name: str, data: bytes) -> bytes:
         entry = tarfile.TarInfo(name)
         entry.size = len(data)
         tar.addfile(entry, io.BytesIO(data))
+
     return packed.getvalue()
 
 

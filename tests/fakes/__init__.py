@@ -1,1 +1,1 @@
-"""Servers that speak the protocols of description providers, with faults on demand. They look at nothing."""
+"""Fake servers with the protocols of description providers and of S3, with faults on demand."""

@@ -1,11 +1,11 @@
-"""Speaks OpenAI's protocol: both APIs, a strict reading of requests, and faults by script.
+"""A server with OpenAI's protocol: both APIs, strict checks of requests, and scripted faults.
 
-In a cluster: `python -m fakes.openai --port 8080` in any image that has starlette and uvicorn.
+In a cluster, run `python -m fakes.openai --port 8080` in any image that has starlette and uvicorn.
 
     PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, or
                             {"fault": name, "after": seconds, …} with its parameters
-    GET    /admin/requests  what was asked: path, whether the key was right, body, when
-    DELETE /admin/requests  forget them
+    GET    /admin/requests  recorded requests: path, whether the key was right, body, time
+    DELETE /admin/requests  the same, and delete the records
 """
 
 import argparse
@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 KEY = "sk-right-0123456789abcdefghij"
-"""The one key that is let in."""
+"""The only key that the server accepts."""
 
 MODELS = ("gpt-4o-mini", "gpt-4o-mini-2024-07-18", "o4-mini", "gpt-5-mini", "llava")
 
@@ -45,7 +45,7 @@ Fault = Callable[[Json], Response]
 def error(
     status: int, message: str, *, code: str | None = None, param: str | None = None, **headers: str
 ) -> Response:
-    """Return an error as OpenAI words it (platform.openai.com/docs/guides/error-codes)."""
+    """Return an error in OpenAI's format (platform.openai.com/docs/guides/error-codes)."""
     kind = "insufficient_quota" if code == "insufficient_quota" else "invalid_request_error"
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     return JSONResponse(
@@ -53,7 +53,7 @@ def error(
     )
 
 
-def answered(
+def success(
     body: Json,
     text: str | None,
     *,
@@ -61,17 +61,28 @@ def answered(
     refusal: str | None = None,
     **headers: str,
 ) -> Response:
-    """Return a whole answer in the protocol that `body` asks in."""
+    """Return a complete answer in the protocol of the request's `body`."""
     build = _response if "input" in body else _completion
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return JSONResponse(build(body["model"], text, finish, refusal), headers=named)
 
 
+_RESPONSE_USAGE = {
+    "input_tokens": 1000,
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+    "output_tokens": 90,
+    "output_tokens_details": {"reasoning_tokens": 20},
+    "total_tokens": 1090,
+}
+
+
 def _response(model: str, text: str | None, finish: str, refusal: str | None) -> Json:
-    said: Json = {"type": "output_text", "text": text, "annotations": []}
-    content = (
-        [{"type": "refusal", "refusal": refusal}] if refusal else [said] if text is not None else []
-    )
+    content: list[Json] = []
+    if refusal:
+        content = [{"type": "refusal", "refusal": refusal}]
+    elif text is not None:
+        content = [{"type": "output_text", "text": text, "annotations": []}]
+
     incomplete = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(finish)
     message = {
         "type": "message",
@@ -93,13 +104,7 @@ def _response(model: str, text: str | None, finish: str, refusal: str | None) ->
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
-        "usage": {
-            "input_tokens": 1000,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": 90,
-            "output_tokens_details": {"reasoning_tokens": 20},
-            "total_tokens": 1090,
-        },
+        "usage": _RESPONSE_USAGE,
     }
 
 
@@ -127,13 +132,13 @@ def _quoted_key(body: Json) -> Response:
 
 
 def _truncated(body: Json) -> Response:
-    whole = answered(body, json.dumps(ANSWER)).body
+    whole = success(body, json.dumps(ANSWER)).body
     return Response(bytes(whole)[: len(whole) // 2], media_type="application/json")
 
 
 FAULTS: dict[str, Callable[..., Response]] = {
-    "none": lambda body: answered(body, json.dumps(ANSWER)),
-    "says": answered,
+    "none": lambda body: success(body, json.dumps(ANSWER)),
+    "says": success,
     "rate_limited": _rate_limited,
     "quota": lambda body: error(429, "You exceeded your current quota", code="insufficient_quota"),
     "server_error": lambda body: error(500, "The server had an error"),
@@ -147,39 +152,39 @@ FAULTS: dict[str, Callable[..., Response]] = {
         param="model",
     ),
     "filtered_request": lambda body: error(400, "The response was filtered", code="content_filter"),
-    "filtered_answer": lambda body: answered(body, "", finish="content_filter"),
-    "refusal": lambda body: answered(body, None, refusal="I'm sorry, I can't help with that."),
-    "empty": lambda body: answered(body, ""),
-    "cut": lambda body: answered(body, '{"description": "A red', finish="length"),
-    "half_json": lambda body: answered(body, '{"description": "A red'),
+    "filtered_answer": lambda body: success(body, "", finish="content_filter"),
+    "refusal": lambda body: success(body, None, refusal="I'm sorry, I can't help with that."),
+    "empty": lambda body: success(body, ""),
+    "cut": lambda body: success(body, '{"description": "A red', finish="length"),
+    "half_json": lambda body: success(body, '{"description": "A red'),
     "truncated_body": _truncated,
     "html": lambda body: Response("<html>Log in to the Wi-Fi</html>", media_type="text/html"),
-    "plain": lambda body: answered(body, "Two squares, red and blue. They touch."),
-    "fenced": lambda body: answered(body, f"Here it is:\n```json\n{json.dumps(ANSWER)}\n```"),
+    "plain": lambda body: success(body, "Two squares, red and blue. They touch."),
+    "fenced": lambda body: success(body, f"Here it is:\n```json\n{json.dumps(ANSWER)}\n```"),
     "no_schema": lambda body: (
         error(400, "response_format is not supported by this model")
         if "response_format" in body
         else error(400, "Unsupported parameter", param="text.format")
         if "text" in body
-        else answered(body, "Two squares.")
+        else success(body, "Two squares.")
     ),
     "unknown_store": lambda body: (
         error(400, "Unknown parameter: 'store'.", param="store", code="unknown_parameter")
         if "store" in body
-        else answered(body, json.dumps(ANSWER))
+        else success(body, json.dumps(ANSWER))
     ),
-    "deprecated": lambda body: answered(
+    "deprecated": lambda body: success(
         body, json.dumps(ANSWER), deprecation="@1767225600", sunset="Thu, 14 Jan 2027 00:00:00 GMT"
     ),
     "moved": lambda body: Response(
         status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}
     ),
 }
-"""What may come instead of an answer, by name; parameters are those of the function."""
+"""Responses by name of the fault; a script's parameters are those of the function."""
 
 
 class FakeOpenAI:
-    """The server's state, and its application."""
+    """The server's state and application."""
 
     def __init__(self) -> None:
         self.next: deque[Any] = deque()
@@ -189,38 +194,40 @@ class FakeOpenAI:
             routes=[
                 Route("/v1/responses", self._answer, methods=["POST"]),
                 Route("/v1/chat/completions", self._answer, methods=["POST"]),
-                Route("/admin/script", self._script, methods=["PUT"]),
-                Route("/admin/requests", self._asked, methods=["GET", "DELETE"]),
+                Route("/admin/script", self._set_script, methods=["PUT"]),
+                Route("/admin/requests", self._get_requests, methods=["GET", "DELETE"]),
             ]
         )
 
     async def _answer(self, request: Request) -> Response:
         body = await request.json()
         right_key = request.headers.get("authorization") == f"Bearer {KEY}"
-        asked = {"path": request.url.path, "rightKey": right_key, "body": body, "at": time.time()}
-        self.requests.append(asked)
+        record = {"path": request.url.path, "rightKey": right_key, "body": body, "at": time.time()}
+        self.requests.append(record)
+
         fault = self.next.popleft() if self.next else self.always
-        how = {"fault": fault} if isinstance(fault, str) else dict(fault)
-        name = how.pop("fault")
-        await asyncio.sleep(how.pop("after", 0))
+        parameters = {"fault": fault} if isinstance(fault, str) else dict(fault)
+        name = parameters.pop("fault")
+        await asyncio.sleep(parameters.pop("after", 0))
 
-        return refusal(request.url.path, body, right_key=right_key) or FAULTS[name](body, **how)
+        rejection = reject(request.url.path, body, right_key=right_key)
+        return rejection or FAULTS[name](body, **parameters)
 
-    async def _script(self, request: Request) -> Response:
+    async def _set_script(self, request: Request) -> Response:
         script = await request.json()
         self.next = deque(script.get("next", []))
         self.always = script.get("always", "none")
         return Response(status_code=204)
 
-    async def _asked(self, request: Request) -> Response:
-        asked = list(self.requests)
+    async def _get_requests(self, request: Request) -> Response:
+        records = list(self.requests)
         if request.method == "DELETE":
             self.requests.clear()
-        return JSONResponse(asked)
+        return JSONResponse(records)
 
 
-def refusal(path: str, body: Json, *, right_key: bool) -> Response | None:
-    """Return what OpenAI answers to a request that is wrong in itself; None for a right one."""
+def reject(path: str, body: Json, *, right_key: bool) -> Response | None:
+    """Return OpenAI's error for an invalid request; None for a valid one."""
     if not right_key:
         message = "Incorrect API key provided: sk-wr***************gs. You can find your API key at https://…"
         return error(401, message, code="invalid_api_key")
@@ -239,7 +246,7 @@ def refusal(path: str, body: Json, *, right_key: bool) -> Response | None:
         else body.get("response_format", {}).get("json_schema")
     )
 
-    if schema and not _strict(schema):
+    if schema and not _is_strict(schema):
         return error(
             400,
             "Invalid schema: in strict mode all properties are required",
@@ -248,12 +255,12 @@ def refusal(path: str, body: Json, *, right_key: bool) -> Response | None:
 
     return (
         None
-        if _picture(path, body)
+        if _has_picture(path, body)
         else error(400, "You uploaded an unsupported image", code="invalid_image")
     )
 
 
-def _strict(schema: Json) -> bool:
+def _is_strict(schema: Json) -> bool:
     inner = schema["schema"]
     return (
         schema["strict"] is True
@@ -262,19 +269,19 @@ def _strict(schema: Json) -> bool:
     )
 
 
-def _picture(path: str, body: Json) -> bool:
-    """Return whether there is one picture, by a data URL that decodes."""
+def _has_picture(path: str, body: Json) -> bool:
+    """Return whether there is exactly one picture, as a data URL that can be decoded."""
     messages = body["input" if path.endswith("responses") else "messages"]
     contents = [message["content"] for message in messages if isinstance(message["content"], list)]
     parts = [part for content in contents for part in content]
     urls = [part["image_url"] for part in parts if "image_url" in part]
     urls = [url if isinstance(url, str) else url["url"] for url in urls]
-    found = [re.fullmatch(r"data:image/(?:jpeg|png);base64,(.+)", url) for url in urls]
+    matches = [re.fullmatch(r"data:image/(?:jpeg|png);base64,(.+)", url) for url in urls]
 
     return (
-        len(found) == 1
-        and found[0] is not None
-        and bool(base64.b64decode(found[0][1], validate=True))
+        len(matches) == 1
+        and matches[0] is not None
+        and bool(base64.b64decode(matches[0][1], validate=True))
     )
 
 

@@ -5,26 +5,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-HEAD_BYTES = 1 << 16
+MAX_HEAD_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 16
 
 
 class Proxy:
-    """Records requests: the first line of each, and its credentials."""
+    """Records the method and target of each request, and its credentials."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.logins: list[str | None] = []
+        self.requests: list[str] = []
+        self.credentials: list[str | None] = []
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, version = first.split(" ")
-        self.asked.append(f"{method} {target}")
+        self.requests.append(f"{method} {target}")
         headers = {
             name.lower(): value for name, value in (line.split(": ", 1) for line in lines if line)
         }
-        self.logins.append(headers.pop("proxy-authorization", None))
+        self.credentials.append(headers.pop("proxy-authorization", None))
 
         if method == "CONNECT":
             host, _, port = target.rpartition(":")
@@ -34,30 +36,30 @@ class Proxy:
             url = urlsplit(target)
             upstream = await asyncio.open_connection(url.hostname, url.port)
             path = url.path + (f"?{url.query}" if url.query else "")
-            told = "".join(
+            forwarded = "".join(
                 f"{name}: {value}\r\n" for name, value in {**headers, "connection": "close"}.items()
             )
-            upstream[1].write(f"{method} {path} {version}\r\n{told}\r\n".encode("latin-1"))
+            upstream[1].write(f"{method} {path} {version}\r\n{forwarded}\r\n".encode("latin-1"))
 
         await asyncio.gather(_copy(reader, upstream[1]), _copy(upstream[0], writer))
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     try:
-        while data := await source.read(1 << 16):
+        while data := await source.read(CHUNK_BYTES):
             target.write(data)
             await target.drain()
     except ConnectionError:
-        pass  # one side has gone; closing tells the other
+        pass  # one side is gone; closing the other side ends it
     finally:
         target.close()
 
 
 @asynccontextmanager
 async def proxying() -> AsyncIterator[Proxy]:
-    """Run one while the block runs."""
+    """Run a proxy while the block runs."""
     proxy = Proxy()
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=HEAD_BYTES)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy

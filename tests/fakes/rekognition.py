@@ -1,6 +1,7 @@
-"""Speaks Amazon Rekognition's protocol, AWS JSON 1.1 (docs.aws.amazon.com/rekognition/latest/APIReference).
+"""A server with Amazon Rekognition's protocol, AWS JSON 1.1.
 
-moto knows neither DetectFaces nor DetectModerationLabels.
+See docs.aws.amazon.com/rekognition/latest/APIReference. moto supports neither DetectFaces nor
+DetectModerationLabels.
 """
 
 import base64
@@ -55,14 +56,14 @@ FAULTS: dict[str, tuple[int, str]] = {
 
 
 def error(code: str) -> Response:
-    """Return an error as AWS words it."""
+    """Return an error in the format of AWS."""
     status, message = FAULTS[code]
     body = {"__type": f"com.amazonaws.rekognition#{code}", "message": message}
     return JSONResponse(body, status, {"retry-after": "4"}, media_type=_JSON)
 
 
 class FakeRekognition:
-    """The server's state, and its application; `faults` come one for each request."""
+    """The server's state and application; each fault in `next` answers one request."""
 
     def __init__(self) -> None:
         self.next: deque[str] = deque()
@@ -89,6 +90,6 @@ class FakeRekognition:
         return JSONResponse(FOUND[operation], media_type=_JSON)
 
     async def _credentials(self, request: Request) -> Response:
-        """Answer as a pod's identity agent does (EKS Pod Identity)."""
+        """Answer like the agent of a pod's identity (EKS Pod Identity)."""
         credentials = {"AccessKeyId": KEY_ID, "SecretAccessKey": "s", "Token": "t"}
         return JSONResponse(credentials | {"Expiration": "2099-01-01T00:00:00Z"})

@@ -1,4 +1,4 @@
-"""What the four describers that ask others are told, when all of them are to ask one server of a test."""
+"""Setups that make each of the four describers with a provider call one server of a test."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ PROVIDERS = ["openai", "http", "google", "rekognition"]
 
 
 def setup_of(provider: str, url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Setup:
-    """Return the setup of a describer that asks the server at `url`, with credentials made up."""
+    """Return the setup of a describer for the server at `url`, with fake credentials."""
     options: dict[str, dict[str, Any]] = {
         "openai": {},
         "http": {"url": f"{url}/describe"},

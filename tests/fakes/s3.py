@@ -1,4 +1,4 @@
-"""An S3 server that keeps one bucket in a dict: objects, conditional writes, lists in pages."""
+"""An S3 server with one bucket in memory: objects, conditional writes, paginated lists."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,12 +19,15 @@ LIST = (
     '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     "<IsTruncated>{}</IsTruncated>{}</ListBucketResult>"
 )
-ENTRY = "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>"
+ENTRY = (
+    "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size>"
+    "</Contents>"
+)
 
 
 @dataclass
-class Stored:
-    """An object as it was put."""
+class StoredObject:
+    """An object in the bucket."""
 
     data: bytes
     modified: datetime
@@ -33,13 +36,14 @@ class Stored:
 
     @property
     def etag(self) -> str:
-        # Of bytes and age, so that storing the same bytes again is seen as a change, too.
+        """The object's ETag."""
+        # The age is part of it, so that storing the same bytes again counts as a change, too.
         return (
             f'"{hashlib.sha256(self.data + self.modified.isoformat().encode()).hexdigest()[:32]}"'
         )
 
 
-async def nothing(_: str) -> None:
+async def do_nothing(_: str) -> None:
     """Do nothing."""
 
 
@@ -47,46 +51,48 @@ class S3:
     """The bucket and its configured faults."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, Stored] = {}
+        self.objects: dict[str, StoredObject] = {}
         self.conditions: Conditions = "kept"
         self.fails: tuple[int, str] | None = None
-        """Status and code of the refusal of every request."""
+        """Status and code of the error that answers every request."""
         self.page = 1000
         """Maximum keys in a list, whatever the request says."""
-        self.before_put: Callable[[str], Awaitable[None]] = nothing
+        self.before_put: Callable[[str], Awaitable[None]] = do_nothing
         self.undeletable: set[str] = set()
         """Keys under an object lock."""
         self.requests: list[str] = []
-        """Method and path of each."""
+        """Method and path of each request."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
-        """Store an object that bypasses the API."""
-        self.objects[key] = Stored(data, modified or datetime.now(UTC))
+        """Store an object without a request."""
+        self.objects[key] = StoredObject(data, modified or datetime.now(UTC))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         self.requests.append(f"{request.method} {request.path}")
+
         key = request.path.removeprefix("/bucket").removeprefix("/")
         if self.fails:
-            return refusal(request, *self.fails)
+            return error_response(request, *self.fails)
         if not key:
-            return self.listed(request)
+            return self._list(request)
 
         match request.method:
             case "PUT":
-                return await self.written(request, key)
+                return await self._put(request, key)
             case "DELETE":
                 if key in self.undeletable:
-                    return refusal(request, 403, "AccessDenied")
+                    return error_response(request, 403, "AccessDenied")
                 self.objects.pop(key, None)
                 return web.Response(status=204)
             case _:
                 return self.read(request, key)
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
+        """Answer a GET or HEAD of one object."""
         found = self.objects.get(key)
         if found is None:
-            return refusal(request, 404, "NoSuchKey")
+            return error_response(request, 404, "NoSuchKey")
 
         headers = {
             "ETag": found.etag,
@@ -98,40 +104,42 @@ class S3:
 
         return web.Response(body=found.data, headers=headers)
 
-    async def written(self, request: web.Request, key: str) -> web.StreamResponse:
+    async def _put(self, request: web.Request, key: str) -> web.StreamResponse:
         data, headers = await request.read(), request.headers
         await self.before_put(key)
         conditional = {"If-Match", "If-None-Match"} & {name.title() for name in headers}
         if conditional and self.conditions == "unknown":
-            return refusal(request, 501, "NotImplemented")
-        if conditional and self.conditions == "kept" and not self.holds(request, key):
-            return refusal(request, 412, "PreconditionFailed")
+            return error_response(request, 501, "NotImplemented")
+        if conditional and self.conditions == "kept" and not self._condition_holds(request, key):
+            return error_response(request, 412, "PreconditionFailed")
 
         sha256 = headers.get("x-amz-meta-sha256")
         assert sha256 is None or "x-amz-meta-sha256" in headers["Authorization"]
-        self.objects[key] = Stored(data, datetime.now(UTC), headers["Content-Type"], sha256)
+        self.objects[key] = StoredObject(data, datetime.now(UTC), headers["Content-Type"], sha256)
         return web.Response()
 
-    def holds(self, request: web.Request, key: str) -> bool:
+    def _condition_holds(self, request: web.Request, key: str) -> bool:
         found = self.objects.get(key)
         if request.headers.get("If-None-Match") == "*":
             return found is None
         return found is not None and request.headers["If-Match"] == found.etag
 
-    def listed(self, request: web.Request) -> web.StreamResponse:
+    def _list(self, request: web.Request) -> web.StreamResponse:
         query = request.query
         assert query["list-type"] == "2"
         after, prefix = query.get("start-after", ""), query["prefix"]
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
-        most = min(self.page, int(query["max-keys"]))
-        shown = "".join(map(self.entry, keys[:most]))
-        answer = web.Response(text=LIST.format(str(len(keys) > most).lower(), shown))
+        count = min(self.page, int(query["max-keys"]))
+        entries = "".join(map(self._list_entry, keys[:count]))
+        is_truncated = str(len(keys) > count).lower()
+
+        answer = web.Response(text=LIST.format(is_truncated, entries))
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             answer.enable_compression(web.ContentCoding.gzip)
 
         return answer
 
-    def entry(self, key: str) -> str:
+    def _list_entry(self, key: str) -> str:
         found = self.objects[key]
         modified = found.modified.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return ENTRY.format(
@@ -139,8 +147,8 @@ class S3:
         )
 
 
-def refusal(request: web.Request, status: int, code: str) -> web.Response:
-    """Return S3's words for an error; the answer to a HEAD has none."""
+def error_response(request: web.Request, status: int, code: str) -> web.Response:
+    """Return an error in S3's format; the answer to a HEAD has no body."""
     return web.Response(status=status, text="" if request.method == "HEAD" else ERROR.format(code))
 
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-_PATIENCE_SECONDS = 10.0
+_START_STOP_SECONDS = 10.0
 
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
-    """Serve `app` and yield its address, `http://127.0.0.1:<port>`; requests that hang end with it."""
+    """Serve `app` and yield its address, `http://127.0.0.1:<port>`. Exit ends hanging requests."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             app, log_level="warning", lifespan="off", timeout_graceful_shutdown=0
@@ -22,14 +22,16 @@ def served(app: ASGIApp) -> Iterator[str]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
-        _wait_for(server)
+        _wait_until_started(server)
+
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
         server.should_exit = server.force_exit = True
-        thread.join(_PATIENCE_SECONDS)
+        thread.join(_START_STOP_SECONDS)
 
 
-def _wait_for(server: uvicorn.Server) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
+def _wait_until_started(server: uvicorn.Server) -> None:
+    deadline = time.monotonic() + _START_STOP_SECONDS
     while not server.started:
-        assert time.monotonic() < end, "the server did not start"
+        assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.005)

@@ -1,4 +1,7 @@
-"""Speaks Cloud Vision's REST protocol (cloud.google.com/vision/docs/reference/rest/v1/images/annotate)."""
+"""A server with Cloud Vision's REST protocol.
+
+See cloud.google.com/vision/docs/reference/rest/v1/images/annotate.
+"""
 
 import base64
 from collections import deque
@@ -36,7 +39,7 @@ FOUND: Json = {
 
 
 def error(status: int, message: str, *, reason: str = "", **headers: str) -> Response:
-    """Return an error as Google words it (google.rpc.Status with ErrorInfo)."""
+    """Return an error in Google's format (google.rpc.Status with ErrorInfo)."""
     details = [
         {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -76,7 +79,7 @@ FAULTS: dict[str, Response] = {
 
 
 class FakeVision:
-    """The server's state, and its application."""
+    """The server's state and application."""
 
     def __init__(self) -> None:
         self.next: deque[str] = deque()

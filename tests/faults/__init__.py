@@ -1,1 +1,1 @@
-"""`make test-faults`: parts are killed under load, and a checker reads the history."""
+"""`make test-faults`: kill parts of the system under load, and check the history afterward."""

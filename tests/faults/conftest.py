@@ -1,4 +1,4 @@
-"""What a run is told: the cluster that `python3 -m cluster test` has brought up, and the seed."""
+"""Parameters of a run: the cluster that `python3 -m cluster test` has started, and the seed."""
 
 import os
 import random
@@ -9,17 +9,17 @@ from pytest_kind import KindCluster
 
 @pytest.fixture
 def url() -> str:
-    """Where the API answers."""
+    """URL of the API."""
     return os.environ["VISION_NODE_URL"]
 
 
 @pytest.fixture
 def node(kind_cluster: KindCluster) -> str:
-    """The node's container."""
+    """Name of the node's container."""
     return f"{kind_cluster.name}-control-plane"
 
 
 @pytest.fixture
 def seed() -> int:
-    """SEED of the environment; else one that is drawn."""
+    """SEED from the environment, or a random seed."""
     return int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))

@@ -1,6 +1,7 @@
-"""The describer of the fault tests: describes like `metadata`, but a picture's comment can make it fail.
+"""The describer of the fault tests: like `metadata`, but the comment of an image can make it fail.
 
-Its text is the command of the workers' container (`python -c`), so no image carries it.
+This file's text is the command of the workers' container (`python -c`), so no container image
+contains it.
 """
 
 import ctypes
@@ -16,21 +17,22 @@ CHUNK_BYTES = 16 << 20
 
 
 class Faulty(describer.Metadata):
-    """Does what the picture asks for."""
+    """Fails as the image's comment says."""
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe it, or never return."""
+        """Return the description, or crash, hang or exhaust the memory."""
         if CRASH in image:
-            ctypes.string_at(
-                0
-            )  # the first process of a container ignores signals that it sends itself
+            # A segmentation fault: the first process of a container ignores signals from itself.
+            ctypes.string_at(0)
 
         if HANG in image:
             threading.Event().wait()
 
-        taken = []
+        allocated = []
         while EXHAUST_MEMORY in image:
-            taken.append(b"x" * CHUNK_BYTES)  # written, so that it is really taken
+            allocated.append(
+                b"x" * CHUNK_BYTES
+            )  # written to, so that the kernel really allocates it
 
         return super().describe(image, options)
 

@@ -1,44 +1,44 @@
-"""What happened in a run, and whether it is what the README promises ("What you can rely on")."""
+"""The history of a run, and the check of the README's promises ("What you can rely on")."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
-Json = dict[str, Any]
+from vision_node_contract.json_types import Json
 
 TERMINAL = ("done", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """How an ImageJob has to end, whatever is killed meanwhile."""
+    """The required end of an ImageJob, whatever is killed meanwhile."""
 
     phase: Literal["done", "failed"] = "done"
     reasons: frozenset[str] = frozenset()
-    """Of failed ones: any of these."""
+    """Allowed reasons of a failed one."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the picture: no two are alike, so that a result tells whose it is."""
+    """Width and height of the image, which identify its result: no two images are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A submit that was acknowledged: by the API with 202, or by the API server with 201."""
+    """An acknowledged submit: the API answered 202, or the API server 201."""
 
     key: str
-    """The Idempotency-Key, or the name that kubectl's user gave."""
+    """The Idempotency-Key, or the name of an ImageJob created as with kubectl."""
     job: str
-    """The ImageJob that the answer names."""
+    """Name of the ImageJob in the response."""
     expected: Expected
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """An ImageJob as a watch showed it."""
+class Observation:
+    """State of an ImageJob in a watch event."""
 
     at: float
-    """Seconds of the observer's clock."""
+    """Time in seconds, by the observer's clock."""
     job: str
     version: int
     status: Json
@@ -54,34 +54,35 @@ class Seen:
 
 @dataclass
 class History:
-    """All that was seen of a run from outside."""
+    """All observations of a run from outside."""
 
     submits: list[Submit] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     results: dict[str, Json | str] = field(default_factory=dict)
-    """By ImageJob: what GET /result answered; a text says what was wrong with the answer."""
+    """Response of GET /result by ImageJob; a string is the text of an error response."""
     objects: frozenset[str] = frozenset()
     """Keys in the bucket at the end."""
     last_fault: float = 0
     patience: float = 60
-    """Seconds after the last fault within which all must have ended."""
+    """Seconds after the last fault within which all ImageJobs must have ended."""
 
-    def of_jobs(self) -> dict[str, list[Seen]]:
-        """What was seen of each ImageJob, oldest first."""
-        found: dict[str, list[Seen]] = defaultdict(list)
-        for seen in sorted(self.seen, key=lambda seen: seen.version):
-            found[seen.job].append(seen)
+    def by_job(self) -> dict[str, list[Observation]]:
+        """Return the observations of each ImageJob, oldest first."""
+        found: dict[str, list[Observation]] = defaultdict(list)
+        for each in sorted(self.observations, key=lambda each: each.version):
+            found[each.job].append(each)
         return found
 
 
 def check(history: History) -> list[str]:
-    """Return what was broken of the promises, in words; nothing if all was kept."""
-    jobs = history.of_jobs()
+    """Return descriptions of the broken promises; [] if all were kept."""
+    jobs = history.by_job()
+
     return [
         *_none_lost(history.submits, jobs),
         *_one_job_per_key(history.submits, jobs),
-        *(broken for seen in jobs.values() for broken in _one_end(seen)),
-        *(broken for seen in jobs.values() for broken in _attempts(seen)),
+        *(broken for observations in jobs.values() for broken in _one_end(observations)),
+        *(broken for observations in jobs.values() for broken in _attempts(observations)),
         *_none_stuck(history, jobs),
         *_ends_as_expected(history.submits, jobs),
         *_results(history, jobs),
@@ -89,15 +90,17 @@ def check(history: History) -> list[str]:
     ]
 
 
-def _none_lost(submits: Iterable[Submit], jobs: dict[str, list[Seen]]) -> Iterator[str]:
+def _none_lost(submits: Iterable[Submit], jobs: dict[str, list[Observation]]) -> Iterator[str]:
     for submit in submits:
         if submit.job not in jobs:
-            yield f"{submit.job}: lost: its submit was acknowledged, no watch showed it"
+            yield f"{submit.job}: lost: its submit was acknowledged, but no watch showed it"
         elif jobs[submit.job][-1].deleted:
             yield f"{submit.job}: lost: it was deleted"
 
 
-def _one_job_per_key(submits: Iterable[Submit], jobs: dict[str, list[Seen]]) -> Iterator[str]:
+def _one_job_per_key(
+    submits: Iterable[Submit], jobs: dict[str, list[Observation]]
+) -> Iterator[str]:
     answers: dict[str, set[str]] = defaultdict(set)
     for submit in submits:
         answers[submit.key].add(submit.job)
@@ -106,80 +109,88 @@ def _one_job_per_key(submits: Iterable[Submit], jobs: dict[str, list[Seen]]) -> 
         if len(names) > 1:
             yield f"key {key}: answered with several ImageJobs: {', '.join(sorted(names))}"
 
-    for stranger in jobs.keys() - {submit.job for submit in submits}:
-        yield f"{stranger}: no submit was answered with it: a second ImageJob for some key"
+    for extra in jobs.keys() - {submit.job for submit in submits}:
+        yield f"{extra}: no response names it: a second ImageJob for some key"
 
 
-def _one_end(seen: list[Seen]) -> Iterator[str]:
-    """A terminal status is written once and never changes."""
-    for before, after in pairwise(seen):
+def _one_end(observations: list[Observation]) -> Iterator[str]:
+    """Check that a terminal status never changes."""
+    for before, after in pairwise(observations):
         if before.ended and not after.deleted and after.status != before.status:
             yield f"{after.job}: changed after it was {before.status['phase']}: now {after.status}"
 
 
-def _attempts(seen: list[Seen]) -> Iterator[str]:
-    """Attempts are counted, bounded, and each belongs to one worker."""
-    most = max(_paid(it.status) for it in seen)
-    if most > seen[0].max_attempts:
-        yield f"{seen[0].job}: {most} attempts, of at most {seen[0].max_attempts}"
+def _attempts(observations: list[Observation]) -> Iterator[str]:
+    """Check that attempts only increase, are limited, and each belong to one worker."""
+    first = observations[0]
+    most = max(_counted_attempts(it.status) for it in observations)
+    if most > first.max_attempts:
+        yield f"{first.job}: {most} attempts, but at most {first.max_attempts} are allowed"
 
-    for before, after in pairwise(seen):
-        first, second = (it.status.get("attempts", 0) for it in (before, after))
+    for before, after in pairwise(observations):
+        attempts, next_attempts = (it.status.get("attempts", 0) for it in (before, after))
         workers = {it.status["worker"] for it in (before, after) if "worker" in it.status}
-        if second < first:
-            yield f"{after.job}: attempts went from {first} back to {second}"
-        elif second == first and len(workers) > 1:
-            yield f"{after.job}: attempt {first} is of several workers: {', '.join(sorted(workers))}"
+
+        if next_attempts < attempts:
+            yield f"{after.job}: attempts went from {attempts} back to {next_attempts}"
+        elif next_attempts == attempts and len(workers) > 1:
+            names = ", ".join(sorted(workers))
+            yield f"{after.job}: attempt {attempts} belongs to several workers: {names}"
 
 
-def _paid(status: Json) -> int:
-    """Attempts but for those that infrastructure took, which cost nothing."""
-    paid: int = status.get("attempts", 0) - status.get("losses", 0)
-    return paid
+def _counted_attempts(status: Json) -> int:
+    """Return the number of attempts without those lost to infrastructure, which don't count."""
+    counted: int = status.get("attempts", 0) - status.get("losses", 0)
+    return counted
 
 
-def _none_stuck(history: History, jobs: dict[str, list[Seen]]) -> Iterator[str]:
+def _none_stuck(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:
     latest = history.last_fault + history.patience
-    for job, seen in jobs.items():
-        ended = next((it.at for it in seen if it.ended), None)
+
+    for job, observations in jobs.items():
+        ended = next((it.at for it in observations if it.ended), None)
         if ended is None:
-            yield f"{job}: stuck: {seen[-1].status}"
+            yield f"{job}: stuck: {observations[-1].status}"
         elif ended > latest:
             yield f"{job}: ended {ended - history.last_fault:.0f} s after the last fault: too late"
 
 
-def _ends_as_expected(submits: Iterable[Submit], jobs: dict[str, list[Seen]]) -> Iterator[str]:
+def _ends_as_expected(
+    submits: Iterable[Submit], jobs: dict[str, list[Observation]]
+) -> Iterator[str]:
     for submit in submits:
         last = jobs[submit.job][-1] if submit.job in jobs else None
         if not last or not last.ended:
             continue
+
         phase, error = last.status["phase"], last.status.get("error") or {}
-        wanted = submit.expected
-        if phase != wanted.phase or (
-            phase == "failed" and error.get("reason") not in wanted.reasons
-        ):
-            should = f"{wanted.phase} {' or '.join(sorted(wanted.reasons))}".strip()
-            yield f"{submit.job}: {phase} {error}, but should be {should}"
+        expected = submit.expected
+        is_other_reason = phase == "failed" and error.get("reason") not in expected.reasons
+        if phase != expected.phase or is_other_reason:
+            wanted = f"{expected.phase} {' or '.join(sorted(expected.reasons))}".strip()
+            yield f"{submit.job}: {phase} {error}, but should be {wanted}"
 
 
-def _results(history: History, jobs: dict[str, list[Seen]]) -> Iterator[str]:
-    """What is done has a readable result, and it is that of its own picture."""
+def _results(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:
+    """Check that each ImageJob that is done has a readable result of its own image."""
     for submit in history.submits:
-        seen = jobs.get(submit.job)
-        if not seen or seen[-1].status["phase"] != "done":
+        observations = jobs.get(submit.job)
+        if not observations or observations[-1].status["phase"] != "done":
             continue
-        result = history.results.get(submit.job, "nobody asked")
+
+        result = history.results.get(submit.job, "it was not requested")
         if isinstance(result, str):
             yield f"{submit.job}: done, but its result can't be read: {result}"
             continue
+
         facts = result.get("facts", {})
         size = (facts.get("width"), facts.get("height"))
         if size != submit.expected.size:
-            yield f"{submit.job}: the result is of a picture of {size}, not {submit.expected.size}"
+            yield f"{submit.job}: the result is of an image of {size}, not {submit.expected.size}"
 
 
-def _images(history: History, jobs: dict[str, list[Seen]]) -> Iterator[str]:
-    """The picture stays as long as its ImageJob does."""
-    for job, seen in jobs.items():
-        if not seen[-1].deleted and seen[-1].image_key not in history.objects:
-            yield f"{job}: its image {seen[-1].image_key} is gone"
+def _images(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:
+    """Check that the image of each ImageJob still exists."""
+    for job, observations in jobs.items():
+        if not observations[-1].deleted and observations[-1].image_key not in history.objects:
+            yield f"{job}: its image {observations[-1].image_key} is gone"

@@ -1,4 +1,4 @@
-"""A steady load: pictures over HTTP and ImageJobs made by hand, each tried until it is acknowledged."""
+"""A steady load of images over HTTP and ImageJobs created directly, retried until acknowledged."""
 
 import asyncio
 import io
@@ -21,28 +21,30 @@ IMAGEJOBS = path_of(PLURAL, NAMESPACE)
 DESCRIBER = "faulty"
 
 PER_SECOND = 4.0
-BY_HAND_EACH = 6
-"""One of so many is made as with kubectl."""
+DIRECT_EVERY = 6
+"""One ImageJob in this many is created directly at the API server, as with kubectl."""
 
 RETRY_SECONDS = 0.2
 GIVE_UP_SECONDS = 90.0
-"""A submit that is not acknowledged within this is a failure of the system."""
+"""Maximum time until a submit is acknowledged; a longer one is a failure of the system."""
 
 TIMEOUT_SECONDS = 15
-"""The Describer's. Shorter than the operator's pauses: deadlines pass while it can't look."""
+"""Timeout of the Describer. It is shorter than the pauses of the operator, so that deadlines pass
+during a pause."""
 
 MAX_BYTES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image to submit, and how that must end."""
+    """An image to submit, and the required end of its ImageJob."""
 
     name: str
     data: bytes
     expected: Expected
     spec: dict[str, Any] = field(default_factory=dict)
-    by_hand: bool = False
+    direct: bool = False
+    """Whether to create the ImageJob at the API server instead of using the API."""
 
 
 OUT_OF_MEMORY = Expected("failed", frozenset({"OutOfMemory"}))
@@ -56,24 +58,27 @@ POISON: list[tuple[str, bytes, Expected, dict[str, Any], bool]] = [
     ("hang-1", HANG, HUNG, {"maxAttempts": 2}, True),
     ("hang-2", HANG, HUNG, {"maxAttempts": 2}, True),
 ]
-"""Name, comment, end, spec, whether by hand (only there the attempts can be chosen)."""
+"""Harmful images: name, comment, required end, spec, and whether to create the ImageJob directly
+(which is the only way to set maxAttempts)."""
 
 
 def pictures(seed: int, count: int) -> list[Picture]:
-    """Return good pictures, no two of one size, and among them some that harm who describes them."""
+    """Return good images, each of a different size, and among them some that harm their worker."""
     dice = random.Random(seed)  # noqa: S311 (repeatable is the point)
     found = [good(index, dice) for index in range(count)]
-    for name, comment, expected, spec, by_hand in POISON:
+
+    for name, comment, expected, spec, direct in POISON:
         data = _draw((64, 48), dice, comment)
-        found.insert(dice.randrange(count // 3), Picture(name, data, expected, spec, by_hand))
+        found.insert(dice.randrange(count // 3), Picture(name, data, expected, spec, direct))
+
     return found
 
 
 def good(index: int, dice: random.Random) -> Picture:
-    """Return the picture with that number."""
+    """Return the good image with this number."""
     size = (16 + index % 100, 16 + index // 100)
-    by_hand = index % BY_HAND_EACH == 0
-    return Picture(f"good-{index}", _draw(size, dice), Expected(size=size), by_hand=by_hand)
+    direct = index % DIRECT_EVERY == 0
+    return Picture(f"good-{index}", _draw(size, dice), Expected(size=size), direct=direct)
 
 
 def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> bytes:
@@ -84,47 +89,49 @@ def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> b
 
 
 def hanging(count: int, **spec: Any) -> list[Picture]:
-    """Return pictures that never let go of who describes them, each with one attempt."""
+    """Return images that hang their worker forever, with one attempt each."""
     data = _draw((64, 48), random.Random(0), HANG)  # noqa: S311
     spec = {"maxAttempts": 1, **spec}
-    return [Picture(f"hanging-{index}", data, HUNG, spec, by_hand=True) for index in range(count)]
+    return [Picture(f"hanging-{index}", data, HUNG, spec, direct=True) for index in range(count)]
 
 
 class Load:
-    """Submits; every acknowledgement is in `submits`."""
+    """Submits images and records every acknowledgement in `submits`."""
 
     def __init__(self, run: str, http: httpx.AsyncClient, kube: Kube) -> None:
         self.submits: list[Submit] = []
         self.retries = 0
-        self.enough = False
-        """Set to have no further ones submitted."""
+        self.stopped = False
+        """Set to True to submit no more images."""
         self._run = run
         self._http = http
         self._kube = kube
 
     async def run(self, pictures: list[Picture], per_second: float = PER_SECOND) -> None:
-        """Submit them at a steady pace, whatever fails.
+        """Submit the images at a steady rate, whatever fails.
 
         Raises:
-            AssertionError: one was refused, or not acknowledged in time.
+            AssertionError: a submit was refused.
+            TimeoutError: a submit was not acknowledged in time.
         """
         async with asyncio.TaskGroup() as tasks:
             for picture in pictures:
-                if self.enough:
+                if self.stopped:
                     return
+
                 tasks.create_task(self._submit(picture))
                 await asyncio.sleep(1 / per_second)
 
     async def _submit(self, picture: Picture) -> None:
         key = f"{self._run}-{picture.name}"
-        attempt = self._create if picture.by_hand else self._post
+        attempt = self._create if picture.direct else self._post
         job = await self._until_acknowledged(key, lambda: attempt(key, picture))
         self.submits.append(Submit(key, job, picture.expected))
 
     async def _until_acknowledged(
         self, key: str, attempt: Callable[[], Awaitable[str | None]]
     ) -> str:
-        """Repeat an attempt that had no answer, as a client does who must not lose its picture."""
+        """Repeat an attempt until it is acknowledged, as careful clients do."""
         async with asyncio.timeout(GIVE_UP_SECONDS):
             while True:
                 if job := await attempt():
@@ -133,7 +140,7 @@ class Load:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _post(self, key: str, picture: Picture) -> str | None:
-        """POST /submit; None when it was not answered, or with 5xx."""
+        """Send POST /submit; return None if there was no response, or 5xx."""
         try:
             answer = await self._http.post(
                 "/submit",
@@ -151,7 +158,7 @@ class Load:
         return str(answer.json()["job_id"])
 
     async def _create(self, key: str, picture: Picture) -> str | None:
-        """Create the ImageJob at the API server; None when it was not answered."""
+        """Create the ImageJob at the API server; return None if there was no response."""
         spec = {"image": {"key": inbox_key(picture)}, "describer": DESCRIBER, **picture.spec}
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
@@ -163,7 +170,7 @@ class Load:
         try:
             await self._kube.request("POST", IMAGEJOBS, body=body)
         except AlreadyExistsError:
-            return key  # by an attempt whose answer was lost
+            return key  # an earlier attempt, whose response was lost, created it
         except UnavailableError:
             return None
 
@@ -171,5 +178,5 @@ class Load:
 
 
 def inbox_key(picture: Picture) -> str:
-    """Where the picture of an ImageJob that is made by hand lies."""
+    """Return the object key of the image of an ImageJob that is created directly."""
     return f"inbox/fault-{picture.name}.jpg"

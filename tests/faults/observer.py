@@ -1,52 +1,50 @@
-"""Watches all ImageJobs and remembers every status: what the checker reads."""
+"""Watches all ImageJobs and records every status, for the checker."""
 
 import time
-from typing import Any
 
 from vision_node_contract.clients.kube import Kube
+from vision_node_contract.json_types import Json
 
-from faults.history import Seen
+from faults.history import Observation
 from faults.load import IMAGEJOBS
 
-Json = dict[str, Any]
-
-
 MAX_ATTEMPTS = 3
-"""A Describer's default."""
+"""Default of a Describer."""
 
 
 class Observer:
-    """Follows the ImageJobs from outside, over API server restarts and expired watches."""
+    """Watches the ImageJobs from outside, despite API server restarts and expired watches."""
 
     def __init__(self, kube: Kube) -> None:
-        self.seen: list[Seen] = []
+        self.observations: list[Observation] = []
         self._kube = kube
         self._versions: dict[str, int] = {}
         self._older: set[str] | None = None
-        """ImageJobs that were there before the run: none of our concern."""
+        """ImageJobs from before the run, which are ignored; None until they are listed."""
 
     @property
     def ready(self) -> bool:
-        """Whether what was there before is known, so that the load may begin."""
+        """Whether older ImageJobs are known, so that the load may start."""
         return self._older is not None
 
     def unfinished(self, submitted: set[str]) -> set[str]:
-        """Return those ImageJobs that have not been seen to end."""
-        return submitted - {seen.job for seen in self.seen if seen.ended}
+        """Return the submitted ImageJobs whose end was not observed yet."""
+        return submitted - {each.job for each in self.observations if each.ended}
 
     async def run(self) -> None:
-        """Remember until cancelled."""
-        before: set[str] = set()
+        """Record until cancelled."""
+        older: set[str] = set()
+
         async for event in self._kube.follow(IMAGEJOBS):
             if not self.ready:
-                before.update(body["metadata"]["name"] for body in event.objects)
-                self._older = before if event.type == "SYNCED" else None
+                older.update(body["metadata"]["name"] for body in event.objects)
+                self._older = older if event.type == "SYNCED" else None
                 continue
 
             for body in event.objects:
-                self._remember(body, deleted=event.type == "DELETED")
+                self._record(body, deleted=event.type == "DELETED")
 
-    def _remember(self, body: Json, *, deleted: bool) -> None:
+    def _record(self, body: Json, *, deleted: bool) -> None:
         meta, spec = body["metadata"], body["spec"]
         name, version = meta["name"], int(meta["resourceVersion"])
         if name in (self._older or ()) or version <= self._versions.get(name, 0):
@@ -54,5 +52,8 @@ class Observer:
 
         self._versions[name] = version
         image, attempts = spec["image"]["key"], spec.get("maxAttempts", MAX_ATTEMPTS)
+
         now = time.monotonic()
-        self.seen.append(Seen(now, name, version, body["status"], image, attempts, deleted))
+        self.observations.append(
+            Observation(now, name, version, body["status"], image, attempts, deleted)
+        )

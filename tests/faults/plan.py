@@ -1,4 +1,4 @@
-"""Which faults a run injects, and when: all of it follows from the seed."""
+"""The faults of a run and their times, all derived from the seed."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What is done to which part."""
+    """Kinds of faults, by action and part."""
 
     KILL_WORKER = "kill -9 a worker"
     KILL_OPERATOR = "kill -9 the operator"
@@ -29,31 +29,31 @@ MIX = Counter(
 )
 
 RUN_SECONDS = 150.0
-"""Over which the faults are spread."""
+"""Period during which faults are injected."""
 
 FIRST_SECONDS = 3.0
-"""Before the first: something is to be under way."""
+"""Time before the first fault, so that some work is in progress."""
 
 PAUSE_SECONDS = (21.0, 25.0)
-"""Longer than the operator believes a silent Lease (20 s) and than kubectl's jobs may take (15 s),
-shorter than its liveness probe's patience (30 s)."""
+"""Minimum and maximum pause: longer than the operator trusts a Lease that is not renewed (20 s) and
+than an attempt may take (15 s), but shorter than the limit of its liveness probe (30 s)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong."""
+    """A fault to inject."""
 
     at: float
-    """Seconds after the start."""
+    """Time in seconds after the start."""
     kind: Kind
     pick: float
-    """Which of several, from 0 to 1."""
+    """Selects one of several parts, from 0 to 1."""
     seconds: float = 0.0
-    """How long a pause lasts."""
+    """Duration of a pause."""
 
 
 def plan(seed: int) -> list[Fault]:
-    """The faults of the run with that seed, in order."""
+    """Return the faults of the run with this seed, in order."""
     dice = random.Random(seed)  # noqa: S311 (repeatable is the point)
     return sorted((_fault(kind, dice) for kind in MIX.elements()), key=lambda fault: fault.at)
 

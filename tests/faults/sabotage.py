@@ -1,17 +1,15 @@
-"""Does the harm: kills and pauses containers' processes on the kind node, from outside of Kubernetes."""
+"""Injects faults: kills and pauses containers' processes on the kind node, bypassing Kubernetes."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from vision_node_contract.clients.kube import Kube, NotFoundError, UnavailableError
+from vision_node_contract.json_types import Json
 from vision_node_contract.names import COMPONENT_LABEL
 
 from cluster.release import NAMESPACE
 from faults.plan import Fault, Kind
-
-Json = dict[str, Any]
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
@@ -25,15 +23,17 @@ VICTIMS: Mapping[Kind, tuple[str, str]] = {
 }
 
 LOOK_SECONDS = 0.2
+"""Interval between two checks of a condition."""
+
 FIND_SECONDS = 60.0
-"""The longest that a part may take to be there again, so that it can be harmed again."""
+"""Maximum time until a part runs again, so that the next fault can be injected."""
 
 Injected = tuple[float, Fault]
-"""When (the observer's clock) what was done."""
+"""Time by the observer's clock, and the fault."""
 
 
 class Saboteur:
-    """Injects faults; what it did is in `injected`."""
+    """Injects faults and records them in `injected`."""
 
     def __init__(self, kube: Kube, node: str) -> None:
         self.injected: list[Injected] = []
@@ -41,25 +41,26 @@ class Saboteur:
         self._node = node
 
     async def run(self, faults: list[Fault]) -> None:
-        """Inject each at its moment, whatever the others still do."""
+        """Inject each fault at its time, even while others are still in progress."""
         async with asyncio.TaskGroup() as tasks:
             for fault in faults:
-                tasks.create_task(self._after(fault.at, lambda fault=fault: self._inject(fault)))  # type: ignore[misc]
+                tasks.create_task(self._inject_at(fault))
 
-    async def _after(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
-        await asyncio.sleep(seconds)
-        await act()
+    async def _inject_at(self, fault: Fault) -> None:
+        await asyncio.sleep(fault.at)
+        await self._inject(fault)
 
     async def _inject(self, fault: Fault) -> None:
-        """Harm a container that runs; one that ends before it can be harmed is none."""
+        """Inject the fault into a running container; if it ends first, choose another one."""
         async with asyncio.timeout(FIND_SECONDS):
             while True:
                 pod = await self._victim(fault)
-                if pod and await self._harm(pod, fault):
+                if pod and await self._apply(pod, fault):
                     return
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _harm(self, pod: Json, fault: Fault) -> bool:
+    async def _apply(self, pod: Json, fault: Fault) -> bool:
+        """Apply the fault to a pod; return False if its container has ended."""
         container = _container(pod)
         pauses = fault.kind is Kind.PAUSE_OPERATOR
         if not await self._signal(container, "SIGSTOP" if pauses else "SIGKILL"):
@@ -68,7 +69,7 @@ class Saboteur:
         self.injected.append((time.monotonic(), fault))
         if pauses:
             await asyncio.sleep(fault.seconds)
-            await self._signal(container, "SIGCONT")  # in vain if somebody has killed it meanwhile
+            await self._signal(container, "SIGCONT")  # has no effect if it was killed meanwhile
         elif fault.kind not in {Kind.KILL_WORKER, Kind.KILL_APISERVER} and _restarts(pod):
             await self._replace(pod)
 
@@ -80,12 +81,14 @@ class Saboteur:
             found = await self._kube.request("GET", path, query=[("labelSelector", labels)])
         except UnavailableError:
             return None
+
         running = [pod for pod in found["items"] if _runs(pod)]
         return running[int(fault.pick * len(running))] if running else None
 
     async def _replace(self, pod: Json) -> None:
-        """Delete the pod: kubelet restarts a container at once but the first time, then ever more slowly."""
+        """Delete the pod, because the kubelet delays all but the first restart of a container."""
         path = f"{PODS}/{pod['metadata']['name']}"
+
         while True:
             try:
                 await self._kube.request("DELETE", path, body={"gracePeriodSeconds": 0})
@@ -98,21 +101,11 @@ class Saboteur:
 
     async def _signal(self, container: str, signal: str) -> bool:
         """Send a signal to a container's first process; return whether there was one."""
-        command = [
-            "docker",
-            "exec",
-            self._node,
-            "ctr",
-            "-n",
-            "k8s.io",
-            "tasks",
-            "kill",
-            "-s",
-            signal,
-        ]
+        in_node = ("docker", "exec", self._node)
+        kill = ("ctr", "-n", "k8s.io", "tasks", "kill", "-s", signal, container)
         devnull = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
-            *command, container, stdout=devnull, stderr=devnull
+            *in_node, *kill, stdout=devnull, stderr=devnull
         )
 
         return await process.wait() == 0
@@ -120,13 +113,12 @@ class Saboteur:
 
 def _runs(pod: Json) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses", [])
-    return "deletionTimestamp" not in pod["metadata"] and any(
-        "running" in s["state"] for s in statuses
-    )
+    has_running_container = any("running" in each["state"] for each in statuses)
+    return "deletionTimestamp" not in pod["metadata"] and has_running_container
 
 
 def _container(pod: Json) -> str:
-    """Return containerd's id of the pod's one container."""
+    """Return containerd's id of the pod's only container."""
     container: str = pod["status"]["containerStatuses"][0]["containerID"]
     return container.removeprefix("containerd://")
 

@@ -1,4 +1,4 @@
-"""Everything is killed while pictures come in, and every promise is kept."""
+"""All parts are killed while images arrive, and every promise is kept."""
 
 import asyncio
 import random
@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from vision_node_contract.clients.kube import Kube
+from vision_node_contract.json_types import Json
 
 from faults import rig
-from faults.history import History, Json, Submit, check
+from faults.history import History, Submit, check
 from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
 from faults.observer import Observer
 from faults.plan import RUN_SECONDS, plan
@@ -20,34 +21,40 @@ from faults.sabotage import FIND_SECONDS, Saboteur
 from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
-"""After the last fault all must end within this: a hung image has two attempts of TIMEOUT_SECONDS
-each."""
+"""Maximum time until all ImageJobs end after the last fault: a hung image has two attempts of
+TIMEOUT_SECONDS each."""
 
 AFTERWARDS_SECONDS = 5.0
-"""The load goes on for so long after the last fault, to show that images are described again."""
+"""Time for which the load continues after the last fault, to show that images work again."""
 
-AT_ONCE_PER_SECOND = 100.0
+BURST_PER_SECOND = 100.0
+"""Rate at which images are submitted nearly simultaneously."""
 
 ENDING_SECONDS = 30.0
-"""A retired worker ends well before its grace period (90 s), although its threads never do."""
+"""Maximum time until a retired worker ends: well before its grace period (90 s), although its
+threads never end."""
 
 LOOK_SECONDS = 0.1
+"""Interval between two checks of a condition."""
 
 
 @pytest.mark.parametrize("spec", [{}, {"timeoutSeconds": 1}], ids=["usual", "impatient"])
-async def test_workers_whose_every_slot_hangs_are_replaced_and_end(
+async def test_workers_with_all_slots_hung_are_replaced_and_end(
     url: str, spec: dict[str, int]
 ) -> None:
     work = [*hanging(rig.WORKERS * rig.CONCURRENCY, **spec), good(1, random.Random(0))]  # noqa: S311
+
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         async with running(kube, http, work, f"hang-{len(spec)}") as (load, observer):
-            await load.run(work, AT_ONCE_PER_SECOND)
+            await load.run(work, BURST_PER_SECOND)
             await all_ended(load, observer)
-        hung = {seen.status["worker"] for seen in observer.seen if seen.status["phase"] == "failed"}
-        await rig.workers_gone(kube, hung, ENDING_SECONDS)
 
-    history = History(load.submits, observer.seen)
-    ends = [seen[-1].status for seen in history.of_jobs().values()]
+        statuses = [each.status for each in observer.observations]
+        hung = {status["worker"] for status in statuses if status["phase"] == "failed"}
+        await rig.wait_until_workers_end(kube, hung, ENDING_SECONDS)
+
+    history = History(load.submits, observer.observations)
+    ends = [observations[-1].status for observations in history.by_job().values()]
     reasons = Counter(status.get("error", {}).get("reason", status["phase"]) for status in ends)
     assert reasons == {"AttemptsExhausted": len(work) - 1, "done": 1}
 
@@ -66,12 +73,14 @@ async def test_promises_hold_under_faults(
                 tasks.create_task(load.run(work))
                 await saboteur.run(plan(seed))
                 await asyncio.sleep(AFTERWARDS_SECONDS)
-                load.enough = True
+                load.stopped = True
 
             await all_ended(load, observer)
 
         last = max(at + fault.seconds for at, fault in saboteur.injected)
-        history = History(load.submits, observer.seen, last_fault=last, patience=PATIENCE_SECONDS)
+        history = History(
+            load.submits, observer.observations, last_fault=last, patience=PATIENCE_SECONDS
+        )
         history.results = await results(http, load.submits)
         history.objects = await rig.objects()
 
@@ -79,22 +88,24 @@ async def test_promises_hold_under_faults(
         print(summary(history, saboteur.injected, load.retries))
 
     broken = check(history)
-    assert not broken, f"{len(broken)} promises broken; again with SEED={seed}:\n" + "\n".join(
-        broken[:50]
-    )
+    listed = "\n".join(broken[:50])
+    assert not broken, f"{len(broken)} promises broken; repeat with SEED={seed}:\n{listed}"
 
 
 @asynccontextmanager
 async def running(
     kube: Kube, http: httpx.AsyncClient, work: list[Picture], name: str
 ) -> AsyncIterator[tuple[Load, Observer]]:
-    """Have workers that pictures can harm, and everything seen that becomes of ImageJobs."""
-    await rig.have_faulty_describer(kube, http)
+    """Prepare workers that images can harm, and observe all ImageJobs while the block runs."""
+    await rig.ensure_faulty_describer(kube, http)
     await rig.fill_inbox(work)
+
     observer = Observer(kube)
     watching = asyncio.create_task(observer.run())
     await until(lambda: observer.ready, PATIENCE_SECONDS)
+
     yield Load(f"run-{name}-{int(time.time())}", http, kube), observer
+
     watching.cancel()
 
 
@@ -104,18 +115,20 @@ async def all_ended(load: Load, observer: Observer) -> None:
 
 
 async def results(http: httpx.AsyncClient, submits: list[Submit]) -> dict[str, Json | str]:
-    """Read the result of each that must have one."""
+    """Return the result, or the error, of each ImageJob that must have a result."""
     found: dict[str, Json | str] = {}
+
     for submit in submits:
         if submit.expected.phase == "done":
             answer = await http.get(f"/result/{submit.job}")
             found[submit.job] = answer.json() if answer.status_code == 200 else answer.text
+
     return found
 
 
-async def until(good: Callable[[], bool], seconds: float) -> None:
-    """Look until it is good, or for so many seconds: the checker says what is wrong then."""
+async def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until the condition holds, or for `seconds`; the checker reports what is wrong then."""
     for _ in range(round(seconds / LOOK_SECONDS)):
-        if good():
+        if condition():
             return
         await asyncio.sleep(LOOK_SECONDS)

@@ -1,1 +1,1 @@
-"""The HTTP routes: they translate requests and answers, and decide nothing."""
+"""HTTP routes: they translate requests and responses, and decide nothing."""

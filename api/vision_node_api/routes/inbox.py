@@ -1,4 +1,7 @@
-"""/inbox: images for ImageJobs that are created with kubectl. Anyone who may submit may use it."""
+"""/inbox: images for ImageJobs that are created with kubectl.
+
+Every client that may submit an image may also use the inbox.
+"""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -7,11 +10,11 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from vision_node_contract.clients.bucket_objects import MAX_KEYS, StoredObject
 
-from ..services.inbox import Inbox, name_of
+from ..services.inbox import Inbox, inbox_name
 from ..services.inbox_cursor import MAX_CURSOR_CHARACTERS
-from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, key_of
+from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, inbox_key
 from ..uploads.form import read_upload
-from ..uploads.submit_options import body_schema, image_form_schema
+from ..uploads.openapi import body_schema, image_form_schema
 from ..web.problems import MEDIA_TYPE
 from ..web.shared_path import share_paths
 
@@ -19,7 +22,7 @@ router = APIRouter(tags=["inbox"])
 share_paths(router)
 
 DEFAULT_PAGE = 100
-"""Objects on a page of the list, unless the client sets another limit."""
+"""Objects on a page of the list, if the client sets no limit."""
 
 
 class InboxEntry(BaseModel):
@@ -30,34 +33,34 @@ class InboxEntry(BaseModel):
     size_bytes: int
     modified_at: datetime = Field(description="when it was last stored, UTC")
     expires_at: datetime | None = Field(
-        description="deleted soon after this time, unless an unfinished ImageJob names it; null: never"
+        description="deleted soon after, unless an unfinished ImageJob uses it; null: never"
     )
 
 
 class InboxObject(InboxEntry):
-    """One object."""
+    """An object with its details."""
 
     media_type: str | None = Field(description="recognized from the content")
     sha256: str | None = Field(
-        description="SHA-256 of the bytes; null if not stored by POST /inbox"
+        description="SHA-256 of the bytes; null if POST /inbox has not stored it"
     )
-    spec: dict[str, Any] = Field(description="spec of an ImageJob that names the object")
+    spec: dict[str, Any] = Field(description="spec of an ImageJob for the object")
 
 
-class InboxAnswer(BaseModel):
-    """Answer to GET /inbox."""
+class InboxResponse(BaseModel):
+    """Response to GET /inbox."""
 
     objects: list[InboxEntry]
-    next_cursor: str | None = Field(description="cursor of the next page; null on the last")
+    next_cursor: str | None = Field(description="cursor of the next page; null on the last page")
 
 
-async def inbox_of(request: Request) -> Inbox:
-    """Return the application's inbox. Async, because otherwise FastAPI would use a thread each time."""
+async def get_inbox(request: Request) -> Inbox:
+    """Return the application's inbox. Async, because FastAPI would use a thread for each call."""
     inbox: Inbox = request.app.state.inbox
     return inbox
 
 
-Injected = Annotated[Inbox, Depends(inbox_of)]
+InboxDep = Annotated[Inbox, Depends(get_inbox)]
 
 Name = Annotated[
     str,
@@ -71,22 +74,25 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 @router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
-@router.get("/inbox/", include_in_schema=False)  # as people and proxies write it
+@router.get("/inbox/", include_in_schema=False)  # as some people and proxies write it
 async def list_inbox(
-    inbox: Injected,
-    prefix: Annotated[str, Query(description="beginning of the names, such as holiday/")] = "",
+    inbox: InboxDep,
+    prefix: Annotated[
+        str, Query(description="only names that begin with it, such as holiday/")
+    ] = "",
     limit: Annotated[
-        int, Query(ge=1, le=MAX_KEYS, description="maximum objects on the page")
+        int, Query(ge=1, le=MAX_KEYS, description="maximum number of objects on the page")
     ] = DEFAULT_PAGE,
     cursor: Annotated[
         str | None,
         Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page"),
     ] = None,
-) -> InboxAnswer:
+) -> InboxResponse:
     """List the inbox, sorted by name, page by page."""
     page = await inbox.list(prefix, cursor, limit)
     entries = [InboxEntry(**_entry(found, inbox)) for found in page.objects]
-    return InboxAnswer(objects=entries, next_cursor=page.cursor)
+
+    return InboxResponse(objects=entries, next_cursor=page.cursor)
 
 
 @router.post(
@@ -96,24 +102,25 @@ async def list_inbox(
     responses={
         200: {
             "model": InboxObject,
-            "description": "The same bytes existed, or others were replaced",
+            "description": "The same bytes existed already, or others were replaced",
         },
         **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
     },
 )
-async def put_into_inbox(
+async def put_inbox_object(
     name: Name,
     request: Request,
     response: Response,
-    inbox: Injected,
+    inbox: InboxDep,
     *,
     replace: Annotated[bool, Query(description="replace different bytes under this name")] = False,
 ) -> InboxObject:
-    """Store an image, sent in the form field `file` or as the whole body, for ImageJobs to name."""
-    key_of(name)  # before the body, which may be large
+    """Store an image for ImageJobs, sent in the form field `file` or as the whole body."""
+    inbox_key(name)  # before the body, which may be large
     jobs = inbox.jobs
-    with jobs.uploads.admit() as place:
-        upload = await read_upload(request, place, jobs.settings.max_image_bytes)
+
+    with jobs.uploads.admit() as slot:
+        upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
         stored, is_new = await inbox.put(name, upload, replace=replace)
 
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/inbox/{name}"
@@ -122,23 +129,23 @@ async def put_into_inbox(
 
 
 @router.get("/inbox/{name:path}", responses=dict.fromkeys((404, 422, 503), _PROBLEM))
-async def show_of_inbox(name: Name, inbox: Injected) -> InboxObject:
-    """Return an object's metadata; its bytes are for describers only."""
+async def get_inbox_object(name: Name, inbox: InboxDep) -> InboxObject:
+    """Return an object's metadata; only describers may read its bytes."""
     return _object(await inbox.stat(name), inbox)
 
 
 @router.delete(
     "/inbox/{name:path}", status_code=204, responses=dict.fromkeys((404, 409, 422, 503), _PROBLEM)
 )
-async def delete_from_inbox(
+async def delete_inbox_object(
     name: Name,
-    inbox: Injected,
+    inbox: InboxDep,
     *,
     force: Annotated[
-        bool, Query(description="delete it even if an unfinished ImageJob names it")
+        bool, Query(description="delete it even if an unfinished ImageJob uses it")
     ] = False,
 ) -> None:
-    """Remove an object."""
+    """Delete an object."""
     await inbox.delete(name, force=force)
 
 
@@ -151,7 +158,7 @@ def _object(found: StoredObject, inbox: Inbox) -> InboxObject:
 
 def _entry(found: StoredObject, inbox: Inbox) -> dict[str, Any]:
     return {
-        "name": name_of(found),
+        "name": inbox_name(found),
         "key": found.key,
         "size_bytes": found.size_bytes,
         "modified_at": found.modified,

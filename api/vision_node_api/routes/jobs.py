@@ -1,4 +1,4 @@
-"""The HTTP API."""
+"""Routes for submits, jobs and describers."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,31 +11,32 @@ from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
 
 from ..services.jobs import Jobs
 from ..uploads.form import read_upload
-from ..uploads.submit_options import submit_schema
-from ..watch.describer_cache import Describers
+from ..uploads.openapi import submit_schema
+from ..watch.describer_cache import DescriberCache
 from ..web.problems import MEDIA_TYPE
 
 router = APIRouter(tags=["jobs"])
 
 MAX_IDEMPOTENCY_KEY = 255
+"""Maximum characters of an Idempotency-Key."""
 
 
-class Submitted(BaseModel):
-    """Answer to POST /submit."""
+class SubmitResponse(BaseModel):
+    """Response to POST /submit."""
 
     job_id: str
     status: Phase
 
 
-class Waiting(BaseModel):
+class WaitingReason(BaseModel):
     """Why a queued job's describer does not work."""
 
     reason: str
     message: str
 
 
-class StatusAnswer(BaseModel):
-    """Answer to GET /status/{job_id}; times are UTC, durations seconds."""
+class StatusResponse(BaseModel):
+    """Response to GET /status/{job_id}; times are in UTC, durations in seconds."""
 
     job_id: str
     status: Phase
@@ -46,11 +47,11 @@ class StatusAnswer(BaseModel):
     completed_at: datetime | None
     duration_seconds: float | None
     error: JobError | None
-    waiting: Waiting | None
+    waiting: WaitingReason | None
 
 
-class DescriberAnswer(BaseModel):
-    """A way of describing and how it fares, as of a few seconds ago."""
+class DescriberResponse(BaseModel):
+    """A describer and its state, which may be a few seconds old."""
 
     name: str
     provider: str
@@ -66,19 +67,19 @@ class DescriberAnswer(BaseModel):
     default: bool
 
 
-class DescribersAnswer(BaseModel):
-    """Answer to GET /describers."""
+class DescribersResponse(BaseModel):
+    """Response to GET /describers."""
 
-    describers: list[DescriberAnswer]
+    describers: list[DescriberResponse]
 
 
-async def jobs_of(request: Request) -> Jobs:
-    """Return what the application's start has made. Async, or FastAPI would take a thread each time."""
+async def get_jobs(request: Request) -> Jobs:
+    """Return the application's jobs. Async, because FastAPI would use a thread for each call."""
     jobs: Jobs = request.app.state.jobs
     return jobs
 
 
-Injected = Annotated[Jobs, Depends(jobs_of)]
+JobsDep = Annotated[Jobs, Depends(get_jobs)]
 
 _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
@@ -92,100 +93,106 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 async def submit(
     request: Request,
     response: Response,
-    jobs: Injected,
+    jobs: JobsDep,
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
-) -> Submitted:
-    """Take an image to be described, in the form field `file` or as the whole body.
+) -> SubmitResponse:
+    """Submit an image to be described, in the form field `file` or as the whole body.
 
-    It is answered once the image is stored and its job is queued.
+    The response is sent once the image is stored and its job is queued.
     """
-    with jobs.uploads.admit() as place:
-        upload = await read_upload(request, place, jobs.settings.max_image_bytes)
+    with jobs.uploads.admit() as slot:
+        upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
         job = await jobs.submit(upload, idempotency_key)
-    response.headers["Location"] = (
-        f"{request.scope.get('root_path', '')}/status/{job.metadata.name}"
-    )
-    return Submitted(job_id=job.metadata.name, status=job.status.phase)
+
+    job_id = job.metadata.name
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}/status/{job_id}"
+    return SubmitResponse(job_id=job_id, status=job.status.phase)
 
 
 @router.get(
-    "/status/{job_id}", response_model=StatusAnswer, responses=dict.fromkeys((404, 503), _PROBLEM)
+    "/status/{job_id}", response_model=StatusResponse, responses=dict.fromkeys((404, 503), _PROBLEM)
 )
-async def status(job_id: str, jobs: Injected) -> Response:
-    """Tell where a job is: queued, processing, done or failed."""
-    answer = _status(await jobs.get(job_id), jobs.describers)
-    return Response(answer.model_dump_json(), media_type="application/json")
+async def status(job_id: str, jobs: JobsDep) -> Response:
+    """Return a job's status: queued, processing, done or failed."""
+    found = _status_response(await jobs.get(job_id), jobs.describers)
+    return Response(found.model_dump_json(), media_type="application/json")
 
 
-def known_status(scope: Scope, job_id: str) -> str | None:
-    """Return the answer to GET /status as JSON if the job is known; `status` has all others."""
+def cached_status(scope: Scope, job_id: str) -> str | None:
+    """Return the JSON of the response to GET /status, or None if the job is not cached."""
     jobs: Jobs = scope["app"].state.jobs
     try:
         job = jobs.cache.peek(job_id)
     except ValueError:
         return None
-    return _status(job, jobs.describers).model_dump_json() if job else None
+
+    return _status_response(job, jobs.describers).model_dump_json() if job else None
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
-async def result(job_id: str, jobs: Injected) -> dict[str, Any]:
-    """Return the description of a job that is done; 409 while it isn't, with the error if it failed."""
+async def result(job_id: str, jobs: JobsDep) -> dict[str, Any]:
+    """Return the description of a job that is done; 409 until then, with the error if it failed."""
     return await jobs.result(job_id)
 
 
 @router.get("/describers")
-async def describers(jobs: Injected) -> DescribersAnswer:
-    """Tell which describers a submit may name, and how they fare."""
+async def describers(jobs: JobsDep) -> DescribersResponse:
+    """List the describers that a submit may name, and their state."""
     default = jobs.settings.default_describer
-    return DescribersAnswer(
-        describers=[_describer(found, default) for found in jobs.describers.all()]
+    return DescribersResponse(
+        describers=[_describer_response(found, default) for found in jobs.describers.all()]
     )
 
 
-def _status(job: ImageJob, describers: Describers) -> StatusAnswer:
-    seen = job.status
-    trouble = describers.trouble(job.spec.describer) if seen.phase == "queued" else None
-    return StatusAnswer(
+def _status_response(job: ImageJob, describers: DescriberCache) -> StatusResponse:
+    status = job.status
+    problem = describers.problem(job.spec.describer) if status.phase == "queued" else None
+
+    return StatusResponse(
         job_id=job.metadata.name,
-        status=seen.phase,
+        status=status.phase,
         describer=job.spec.describer,
-        attempts=seen.attempts,
+        attempts=status.attempts,
         created_at=job.metadata.creation_timestamp,
-        started_at=seen.start_time,
-        completed_at=seen.completion_time,
-        duration_seconds=_seconds(seen.duration),
-        error=seen.error,
-        waiting=Waiting(reason=trouble.reason, message=trouble.message) if trouble else None,
+        started_at=status.start_time,
+        completed_at=status.completion_time,
+        duration_seconds=_seconds(status.duration),
+        error=status.error,
+        waiting=WaitingReason(reason=problem.reason, message=problem.message) if problem else None,
     )
 
 
-def _describer(found: Describer, default: str) -> DescriberAnswer:
-    name, seen, ready = found.metadata.name, found.status, found.status.readiness
-    return DescriberAnswer(
+def _describer_response(describer: Describer, default: str) -> DescriberResponse:
+    name = describer.metadata.name
+    status = describer.status
+    ready = status.readiness
+
+    return DescriberResponse(
         name=name,
-        provider=found.provider,
-        model=found.spec.model,
+        provider=describer.provider,
+        model=describer.spec.model,
         ready=ready is not None and ready.status == "True",
         reason=ready.reason if ready else None,
         message=ready.message if ready else None,
-        fallback=found.spec.fallback,
-        warnings=_warnings(found),
-        workers=seen.workers,
-        queued=seen.queued,
-        processing=seen.processing,
+        fallback=describer.spec.fallback,
+        warnings=_warnings(describer),
+        workers=status.workers,
+        queued=status.queued,
+        processing=status.processing,
         default=name == default,
     )
 
 
 def _seconds(duration: str | None) -> float | None:
-    """Return the number in `0.042s`; None for what somebody else has written there."""
+    """Return the number in `0.042s`, or None if the field has another form (it is untrusted)."""
     try:
         return float((duration or "").removesuffix("s"))
     except ValueError:
         return None
 
 
-def _warnings(found: Describer) -> list[str]:
-    """Return what somebody should see to, although images are described."""
+def _warnings(describer: Describer) -> list[str]:
+    """Return problems that an administrator should fix, although images are being described."""
     bad = {FALLBACK_READY: "False", DEPRECATED: "True"}
-    return [said.message for said in found.status.conditions if bad.get(said.type) == said.status]
+    conditions = describer.status.conditions
+    return [found.message for found in conditions if bad.get(found.type) == found.status]

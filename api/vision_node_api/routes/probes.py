@@ -1,4 +1,4 @@
-"""Answers for those who watch over the API: Kubernetes' probes, Prometheus, and people."""
+"""Routes for monitoring: Kubernetes' probes and Prometheus' scrapes."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,45 +10,49 @@ from ..web.problems import Problem
 router = APIRouter(include_in_schema=False)
 
 RETRY_AFTER_SECONDS = "2"
+"""Retry-After until the replica is ready."""
 
 
-def health_of(request: Request) -> Health:
-    """Return what the application's start has made."""
+def get_health(request: Request) -> Health:
+    """Return the application's health."""
     health: Health = request.app.state.health
     return health
 
 
 @router.get("/healthz")
 async def healthz(request: Request) -> dict[str, str]:
-    """Tell that the process lives and follows what it should; Kubernetes restarts it otherwise."""
+    """Report whether all background tasks are running; if not, Kubernetes restarts the pod."""
     try:
-        health_of(request).check_alive()
+        get_health(request).check_alive()
     except RuntimeError as error:
         raise Problem(500, "WatchStopped", str(error)) from error
+
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def readyz(request: Request) -> dict[str, object]:
-    """Tell whether the API can serve something, and how storage and Kubernetes fare."""
-    health = health_of(request)
+    """Report whether the API can serve requests, and the state of storage and Kubernetes."""
+    health = get_health(request)
     states = health.states()
-    told = {name: found.state for name, found in states.items()}
+    summary = {name: found.state for name, found in states.items()}
     details = {name: found.detail for name, found in states.items() if not found.is_ok}
+
     if health.is_ready:
-        return {"status": "ready", **told, "details": details}
+        return {"status": "ready", **summary, "details": details}
 
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    raise Problem(503, "NotReady", _why_not(states), headers=headers, **told, details=details)
+    detail = _why_not_ready(states)
+    raise Problem(503, "NotReady", detail, headers=headers, **summary, details=details)
 
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Tell Prometheus what this replica has done and how it fares."""
-    told: Metrics = request.app.state.metrics
-    return Response(told.text(), media_type=CONTENT_TYPE)
+    """Return this replica's metrics for Prometheus."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.text(), media_type=CONTENT_TYPE)
 
 
-def _why_not(states: dict[str, DependencyState]) -> str:
-    why = "; ".join(found.detail for found in states.values() if not found.is_ok)
-    return f"jobs and describers have not been listed yet{why and f' ({why})'}; try again later"
+def _why_not_ready(states: dict[str, DependencyState]) -> str:
+    causes = [f"{found.detail.rstrip('.')}." for found in states.values() if not found.is_ok]
+    return " ".join(["Jobs and describers have not been listed yet.", *causes, "Try again later."])

@@ -1,1 +1,1 @@
-"""What the routes call: jobs, the inbox, health and metrics."""
+"""What the API does: jobs, results, the inbox, health and metrics."""

@@ -1,4 +1,4 @@
-"""Whether the API can serve, and how what it depends on fares."""
+"""Health of a replica: whether it can serve requests, and the state of its dependencies."""
 
 import asyncio
 import logging
@@ -8,41 +8,41 @@ from dataclasses import dataclass, field
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import KubeError
 
-from ..background import Background
-from ..watch.follower import Following
+from ..background import BackgroundTask
+from ..watch.follower import WatchFollower
 from .storage_health import NOT_CHECKED, OK, DependencyState, StorageHealth
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 3.0
-"""Between two checks: probes come every two seconds, and get the last check's result."""
+"""Pause between two checks. Probes arrive every two seconds, and get the last check's result."""
 
 CHECK_SECONDS = 2.0
-"""What has not answered a check by then is away: it takes a thousandth of that otherwise."""
+"""Time limit of a check, which usually takes a thousandth of that."""
 
 Check = Callable[[], Awaitable[object]]
 
 
-class DependencyChecks(Background):
-    """Asks the bucket and the API server again and again, so that no probe has to wait for them.
+class DependencyChecks(BackgroundTask):
+    """Checks the bucket and the API server regularly, so that no probe has to wait for them.
 
     Args:
-        storage: Where the bucket's answers are kept.
-        check_storage: Asks the bucket; raises StoreUnavailableError.
-        check_kubernetes: Asks the API server; raises KubeError.
+        storage: Where the outcome of the bucket's checks is recorded.
+        check_storage: Sends a request to the bucket; raises StoreUnavailableError.
+        check_kubernetes: Sends a request to the API server; raises KubeError.
     """
 
     def __init__(
         self, storage: StorageHealth, check_storage: Check, check_kubernetes: Check
     ) -> None:
-        super().__init__("storage and Kubernetes are no longer checked")
+        super().__init__("The checks of storage and Kubernetes have stopped.")
         self.storage = storage
-        self.kubernetes = DependencyState(NOT_CHECKED, "the API server has not been asked yet")
-        self._ask_storage = check_storage
-        self._ask_kubernetes = check_kubernetes
+        self.kubernetes = DependencyState(NOT_CHECKED, "The API server has not been checked yet.")
+        self._send_to_storage = check_storage
+        self._send_to_kubernetes = check_kubernetes
 
     async def check_once(self) -> None:
-        """Ask both, at the same time, and remember what they answer."""
+        """Check both at the same time, and remember the outcome."""
         await asyncio.gather(self._check_storage(), self._check_kubernetes())
 
     async def _run(self) -> None:
@@ -52,34 +52,34 @@ class DependencyChecks(Background):
 
     async def _check_storage(self) -> None:
         try:
-            with self.storage.observing():
-                await self._storage_answer()
+            with self.storage.recording():
+                await self._request_storage()
         except StoreUnavailableError as error:
-            log.debug("storage: %s", error)  # the client has logged it, once a minute
+            log.debug("storage: %s", error)  # the bucket client logs it, once a minute
 
-    async def _storage_answer(self) -> None:
+    async def _request_storage(self) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                await self._ask_storage()
+                await self._send_to_storage()
         except TimeoutError as error:
-            detail = f"storage has not answered within {CHECK_SECONDS:g} s"
+            detail = f"Storage did not respond within {CHECK_SECONDS:g} s."
             raise StoreUnavailableError(detail) from error
 
     async def _check_kubernetes(self) -> None:
         before = self.kubernetes
-        self.kubernetes = await self._kubernetes_answer()
+        self.kubernetes = await self._kubernetes_state()
         if self.kubernetes != before and not self.kubernetes.is_ok:
             log.warning("Kubernetes: %s", self.kubernetes.detail)
 
-    async def _kubernetes_answer(self) -> DependencyState:
+    async def _kubernetes_state(self) -> DependencyState:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                await self._ask_kubernetes()
+                await self._send_to_kubernetes()
         except TimeoutError:
-            detail = f"the API server has not answered within {CHECK_SECONDS:g} s"
+            detail = f"The API server did not respond within {CHECK_SECONDS:g} s."
             return DependencyState("KubernetesUnavailable", detail)
         except KubeError as error:
-            detail = f"the API server does not answer well ({error.reason})"
+            detail = f"The API server did not respond properly ({error.reason})."
             return DependencyState("KubernetesUnavailable", detail)
 
         return DependencyState(OK)
@@ -87,29 +87,29 @@ class DependencyChecks(Background):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What probes and metrics want to know of one replica."""
+    """Health of one replica, for probes and metrics."""
 
     checks: DependencyChecks
-    watches: tuple[Following, ...] = field(default_factory=tuple)
+    watches: tuple[WatchFollower, ...] = field(default_factory=tuple)
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is something to answer with: all objects were listed once.
+        """Whether requests can be served, because all objects have been listed once.
 
-        From then on the replica stays ready, whatever is away: taken out of the Service, it could
-        not even tell the states of jobs, nor show the page.
+        From then on, the replica stays ready even while its dependencies are unavailable. If it
+        were taken out of the Service, it could neither report the states of jobs nor show the page.
         """
         return all(watch.listed for watch in self.watches)
 
     def states(self) -> dict[str, DependencyState]:
-        """Return how each dependency fares, by its name."""
+        """Return the state of each dependency, by its name."""
         return {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
 
     def check_alive(self) -> None:
-        """Return if all background tasks run.
+        """Return if all background tasks are running.
 
         Raises:
             RuntimeError: one has ended.
         """
         for task in (self.checks, *self.watches):
-            task.check()
+            task.raise_if_ended()

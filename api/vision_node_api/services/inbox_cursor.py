@@ -1,7 +1,7 @@
-"""The cursor of a list of the inbox: where the next page begins.
+"""The cursor of the inbox's list: where the next page begins.
 
-It holds the last key of the previous page, so the server keeps no state and the cursor stays valid
-when objects come and go. To clients it is opaque.
+It contains the last key of the previous page, so the server keeps no state, and the cursor stays
+valid when objects are added or deleted. It is opaque to clients.
 """
 
 import base64
@@ -10,11 +10,11 @@ import binascii
 from ..web.problems import Problem
 
 MAX_CURSOR_CHARACTERS = 1400
-"""Length of a key of 1,024 bytes, the longest that S3 allows, in base64."""
+"""Maximum length: S3's longest key, 1,024 bytes, has 1,366 characters in base64."""
 
 
 def write_cursor(key: str) -> str:
-    """Return the cursor of the page that comes after `key`."""
+    """Return the cursor of the page after `key`."""
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
@@ -34,7 +34,7 @@ def read_cursor(cursor: str, prefix: str) -> str:
     except (UnicodeError, binascii.Error) as error:
         raise invalid_cursor() from error
 
-    # A bucket refuses a start that is outside the prefix.
+    # Buckets refuse a start outside the prefix.
     if len(cursor) > MAX_CURSOR_CHARACTERS or not key.startswith(prefix):
         raise invalid_cursor()
 
@@ -42,6 +42,6 @@ def read_cursor(cursor: str, prefix: str) -> str:
 
 
 def invalid_cursor() -> Problem:
-    """Return the refusal of a cursor."""
-    detail = "the cursor does not belong to a list with this prefix; start again without it"
+    """Return the problem for an invalid cursor."""
+    detail = "The cursor does not belong to a list with this prefix. Start again without a cursor."
     return Problem(422, "InvalidCursor", detail)

@@ -1,19 +1,14 @@
-"""Submitting and reading back: the image to the bucket, then the ImageJob, then the answer."""
+"""Submits images, and reads jobs and their results."""
 
 import asyncio
-import base64
-import hashlib
 import logging
-import re
-import secrets
-from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from vision_node_contract.bucket_keys import is_as_stored, new_image_key, own_result_key
-from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.bucket_keys import new_image_key
+from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
@@ -21,40 +16,33 @@ from vision_node_contract.clients.kube import (
     NotFoundError,
     UnavailableError,
 )
-from vision_node_contract.models.description import Result
-from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef, StoredResult
-from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef
+from vision_node_contract.models.reasons import Reason
 
 from ..settings import Settings
-from ..uploads.form import Upload, largest_upload_bytes
-from ..uploads.intake import Limits, inspect
-from ..uploads.submit_options import Wishes
+from ..uploads.form import Upload
+from ..uploads.image_inspection import ImageLimits, inspect_image
+from ..uploads.submit_options import SubmitOptions
+from ..uploads.upload_body import largest_upload_bytes
 from ..uploads.upload_limit import UploadLimiter, UploadLimits
-from ..watch.describer_cache import Describers
-from ..watch.imagejob_cache import JobCache
+from ..watch.describer_cache import DescriberCache
+from ..watch.imagejob_cache import ImageJobCache
 from ..web.problems import Problem
+from .dependency_problems import kubernetes_problems, kubernetes_unavailable, storage_problems
+from .job_name import is_job_name, new_job_name
 from .storage_health import StorageHealth
+from .stored_result import read_stored_result
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = "2"
-"""For clients, while the bucket or the API server is away."""
-
-ADMINISTRATOR_RETRY_AFTER_SECONDS = "30"
-"""For clients, while the bucket refuses what only a person can put right."""
-
 INSPECTORS = 2
-"""Headers read at once, off the event loop: one made to be slow must not stall everybody's answers."""
-
-MAX_RESULT_BYTES = 16 << 20
-"""No describer says so much; what is larger was not written by one."""
+"""Threads that read image headers. A header that was made to be slow must not block the event loop,
+and with it the responses to all other clients."""
 
 FULL_RETRY_AFTER_SECONDS = "10"
-"""For clients, while too many jobs wait."""
+"""Retry-After while too many jobs are unfinished."""
 
 ANY_TYPE = "application/octet-stream"
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +50,9 @@ class Jobs:
     """ImageJobs as the API's users know them: by their id, which is the ImageJob's name."""
 
     imagejobs: ImageJobClient
-    cache: JobCache
-    describers: Describers
-    store: Bucket
+    cache: ImageJobCache
+    describers: DescriberCache
+    bucket: Bucket
     settings: Settings
     uploads: UploadLimiter = field(init=False)
     inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
@@ -79,31 +67,31 @@ class Jobs:
         object.__setattr__(self, "uploads", UploadLimiter(limits))
 
     async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
-        """Store the image, create the ImageJob, return it.
+        """Store the image, create the ImageJob, and return it.
 
-        With an idempotency key, the second submit of the same image returns the first one's
-        ImageJob.
+        With an idempotency key, a second submit of the same image returns the first one's ImageJob.
 
         Raises:
-            Problem: the upload is refused (see intake), the key was used for another image (422),
-            too
-                many jobs wait (429), or storage or Kubernetes is away (503).
+            Problem: the upload is refused (see inspect_image and SubmitOptions); 422
+                IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs; 503.
         """
         key = new_image_key()
         image = await self.inspect(upload, key)
-        wishes = Wishes.read(upload.fields)
-        describer = await self._describer(wishes.describer)
-        spec = ImageJobSpec(image=image, describer=describer, options=wishes.options)
-        name = _name(idempotency_key)
+        options = SubmitOptions.read(upload.fields)
+        describer = await self._choose_describer(options.describer)
+        spec = ImageJobSpec(image=image, describer=describer, options=options.options)
 
+        name = new_job_name(idempotency_key)
         if idempotency_key:
-            known = await self._read(name)
-            if known:
-                return _same(known, spec)
+            existing = await self._read(name)
+            if existing:
+                _require_same_request(existing, spec)
+                return existing
 
-        self._check_room()
-        with self.storing(writing=True):
-            await self.store.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
+        self._require_capacity()
+
+        with self.storage_problems(writing=True):
+            await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
 
         return await self._create(name, spec)
 
@@ -111,51 +99,62 @@ class Jobs:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
 
         Raises:
-            Problem: the upload is not an acceptable image (see intake).
+            Problem: the upload is not an acceptable image (see inspect_image).
         """
-        limits = Limits(self.settings.max_image_bytes, self.settings.max_image_pixels)
-        look = asyncio.get_running_loop().run_in_executor
-        return await look(self.inspectors, inspect, upload.data, upload.file_name, key, limits)
+        limits = ImageLimits(self.settings.max_image_bytes, self.settings.max_image_pixels)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self.inspectors, inspect_image, upload.data, upload.file_name, key, limits
+        )
 
     async def get(self, job_id: str) -> ImageJob:
-        """Return the ImageJob with that id, as the watch has shown it last.
+        """Return the ImageJob with that id, as the watch last showed it.
 
         Raises:
-            Problem: 404 JobNotFound; 503 while Kubernetes is away.
+            Problem: 404 JobNotFound; 502 JobUnreadable; 503 KubernetesUnavailable.
         """
-        job = None
-        if _NAME.fullmatch(job_id):
-            with answering():
-                job = await self.cache.get(job_id)
-        if job is None:
-            raise _unknown()
-        return job
+        if not is_job_name(job_id):
+            raise _not_found()
+
+        with kubernetes_problems():
+            try:
+                return await self.cache.get(job_id)
+            except NotFoundError as error:
+                raise _not_found() from error
 
     async def result(self, job_id: str) -> dict[str, Any]:
-        """Return the whole result of a job that is done.
+        """Return the complete result of a job that is done.
 
         Raises:
-            Problem: 409 NotDone while it isn't, 409 with the error's reason if it failed; 410
-            ResultGone;
-                502 ResultChanged, ResultUnreadable; 404; 503.
+            Problem: 404 JobNotFound; 409 NotDone, or the error's reason if the job failed; 410
+                ResultGone; 502 ResultChanged, ResultUnreadable, JobUnreadable; 503.
         """
-        job = await self._confirmed(await self.get(job_id))
+        job = await self._confirm(await self.get(job_id))
         status = job.status
+
         if status.error and status.phase == "failed":
             raise Problem(
                 409, status.error.reason, status.error.message, job_id=job_id, job_status="failed"
             )
+
         if status.phase != "done" or status.result is None:
-            detail = f"the job is {status.phase}; ask again later, or follow /status/{job_id}"
+            detail = f"The job is {status.phase}. Ask again later, or poll /status/{job_id}."
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
 
-        result = status.result.inline or await self._read_result(job, status.result)
+        result = status.result.inline
+        if result is None:
+            result = await read_stored_result(job, status.result, self.bucket, self.storage)
+
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
-    async def _confirmed(self, job: ImageJob) -> ImageJob:
-        """Return the job as the API server has it, unless it is done, which is final.
+    def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
+        """Turn errors of requests to the bucket into problems, and record the storage's health."""
+        return storage_problems(self.storage, writing=writing)
 
-        Another replica may have told the client already what this one's watch has yet to show.
+    async def _confirm(self, job: ImageJob) -> ImageJob:
+        """Return the job from the API server, unless it is done, which is final.
+
+        Another replica may have told the client already what this replica's watch has yet to show.
         """
         if job.status.phase == "done":
             return job
@@ -163,173 +162,102 @@ class Jobs:
         try:
             current = await self._read(job.metadata.name)
         except Problem:
-            # A failed job doesn't change either; what was asked for was whether it is still the
-            # same one.
+            # A failed job does not change either; the request was only to find out whether it
+            # still is the same job.
             if job.status.phase == "failed":
                 return job
             raise
 
         if current is None:
-            raise _unknown()
+            raise _not_found()
 
         return current
 
-    def _check_room(self) -> None:
+    def _require_capacity(self) -> None:
         limit = self.settings.max_unfinished_jobs
         if self.cache.unfinished >= limit:
-            detail = f"{limit} jobs are unfinished, which is the limit; try again later"
-            raise Problem(
-                429, "TooManyJobs", detail, headers={"Retry-After": FULL_RETRY_AFTER_SECONDS}
-            )
+            detail = f"The limit of {limit} unfinished jobs is reached. Try again later."
+            headers = {"Retry-After": FULL_RETRY_AFTER_SECONDS}
+            raise Problem(429, "TooManyJobs", detail, headers=headers)
 
     async def _create(self, name: str, spec: ImageJobSpec) -> ImageJob:
         try:
             created = await self.imagejobs.create(name, spec, {})
         except (AlreadyExistsError, UnavailableError) as error:
-            # Another submit was faster, or our own request was carried out and its answer lost.
-            job = await self._read(name)
-            if job is None:
-                # It may yet be carried out, so the image stays; a real orphan is the sweep's.
-                raise unavailable(
-                    "KubernetesUnavailable", "the API server does not answer"
-                ) from error
-
-            if job.spec.image.key != spec.image.key:
-                await self._discard(spec.image.key)
-            return _same(job, spec)
+            return await self._find_created(name, spec, error)
         except KubeError as error:
             await self._discard(spec.image.key)
-            raise Problem(
-                422, "JobRefused", f"Kubernetes refused the ImageJob: {error.message}"
-            ) from error
+            detail = f"Kubernetes refused the ImageJob: {error.message.rstrip('.')}."
+            raise Problem(422, "JobRefused", detail) from error
 
-        self.cache.created(created)
+        self.cache.add_created(created)
         return created
 
+    async def _find_created(self, name: str, spec: ImageJobSpec, error: KubeError) -> ImageJob:
+        """Return the ImageJob that exists after `error`.
+
+        Either another submit was faster, or this one was executed and its response was lost.
+        """
+        existing = await self._read(name)
+        if existing is None:
+            # The request may still be executed, so the image stays. If nothing comes of it, the
+            # operator's garbage collection deletes the image.
+            raise kubernetes_unavailable() from error
+
+        if existing.spec.image.key != spec.image.key:
+            await self._discard(spec.image.key)
+
+        _require_same_request(existing, spec)
+        return existing
+
     async def _read(self, name: str) -> ImageJob | None:
-        """Read from the API server itself: what is promised must not rest on a watch that lags."""
-        with answering():
-            return await self.imagejobs.get(name)
-        return None
-
-    async def _read_result(self, job: ImageJob, named: StoredResult) -> Result:
-        """Return the result from the bucket, if it is still the one that the worker stored."""
-        key = own_result_key(job)
-        if key is None:
-            detail = (
-                "the job is done, but what it names is not its own result; submit the image again"
-            )
-            raise Problem(410, "ResultGone", detail)
-
-        data = await self._fetch_result(key, named.size_bytes or MAX_RESULT_BYTES)
-        if not is_as_stored(named, data):
-            log.warning("object %s is not what the worker of job %s stored", key, job.metadata.name)
-            detail = (
-                "the job is done, but its result in storage was overwritten: its SHA-256 is not the one in "
-                "the job's status; submit the image again"
-            )
-            raise Problem(502, "ResultChanged", detail)
-
-        try:
-            return Result.model_validate_json(data)
-        except ValueError as error:
-            raise Problem(502, "ResultUnreadable", "what storage holds is not a result") from error
-
-    async def _fetch_result(self, key: str, size_bytes: int) -> bytes:
-        """Return a stored result's bytes, and at most one more than it should have."""
-        if size_bytes > MAX_RESULT_BYTES:
-            detail = (
-                f"the job's result has {size_bytes} bytes, and at most {MAX_RESULT_BYTES} are read"
-            )
-            raise Problem(502, "ResultUnreadable", detail)
-
-        try:
-            with self.storing():
-                return await self.store.get(key, size_bytes)
-        except ObjectNotFoundError as error:
-            raise Problem(
-                410, "ResultGone", "the job is done, but its result was removed"
-            ) from error
+        """Return an ImageJob from the API server, because the cache may lag; None if missing."""
+        with kubernetes_problems():
+            try:
+                return await self.imagejobs.get(name)
+            except NotFoundError:
+                return None
 
     async def _discard(self, key: str) -> None:
-        """Remove an upload that no ImageJob names; if that fails, the operator's sweep will."""
+        """Delete an upload that no ImageJob names; if that fails, garbage collection deletes it."""
         try:
-            with self.storage.observing():
-                await self.store.delete(key)
+            with self.storage.recording():
+                await self.bucket.delete(key)
         except StoreUnavailableError as error:
-            log.warning("upload %s stays behind: %s", key, error)
+            log.warning("upload %s could not be deleted: %s", key, error)
 
-    @contextmanager
-    def storing(self, *, writing: bool = False) -> Iterator[None]:
-        """Turn the bucket's timeouts and refusals into problems, and record its health.
-
-        Raises:
-            Problem: 503 with one of STORAGE_REASONS.
-        """
-        try:
-            with self.storage.observing(writing=writing):
-                yield
-        except StoreUnavailableError as error:
-            raise unavailable(error.reason, str(error)) from error
-
-    async def _describer(self, wished: str | None) -> str:
+    async def _choose_describer(self, requested: str | None) -> str:
         default = self.settings.default_describer
-        name = wished or default
-        # The default one is the administrator's word: at a release's start it comes a moment later.
+        name = requested or default
+        # The administrator's default is trusted: after a release's start, it may appear a moment
+        # later than the API.
         if name == default:
             return name
 
-        with answering():
+        with kubernetes_problems():
             if await self.describers.has(name):
                 return name
 
         known = ", ".join(describer.metadata.name for describer in self.describers.all())
-        detail = f"no describer is named {name!r}; there are: {known}"
+        detail = f"No describer is named {name!r}. Available describers: {known}."
         raise Problem(422, Reason.DESCRIBER_NOT_FOUND, detail)
 
 
-@contextmanager
-def answering() -> Iterator[None]:
-    """Turn the API server's silence and refusals into problems; what it doesn't have passes as nothing."""
-    with suppress(NotFoundError):
-        try:
-            yield
-        except NotFoundError:
-            raise
-        except KubeError as error:
-            log.warning("reading from Kubernetes failed: %s", error)
-            raise unavailable(
-                "KubernetesUnavailable", "the API server does not answer well"
-            ) from error
-        except ValueError as error:
-            log.warning("an ImageJob can't be read: %s", error)
-            raise Problem(502, "JobUnreadable", "the ImageJob is not of this version") from error
+def _not_found() -> Problem:
+    detail = "No job has this id. Finished jobs are deleted after some time."
+    return Problem(404, "JobNotFound", detail)
 
 
-def unavailable(reason: str, detail: str) -> Problem:
-    """Return a 503 that says when to come back."""
-    passes_by_itself = reason not in STORAGE_REASONS or reason == Reason.STORAGE_UNAVAILABLE
-    seconds = RETRY_AFTER_SECONDS if passes_by_itself else ADMINISTRATOR_RETRY_AFTER_SECONDS
-    return Problem(503, reason, f"{detail}; try again later", headers={"Retry-After": seconds})
+def _require_same_request(job: ImageJob, spec: ImageJobSpec) -> None:
+    """Refuse an idempotency key that was used for another request.
 
-
-def _unknown() -> Problem:
-    return Problem(
-        404, "JobNotFound", "no job has this id; finished jobs are deleted after a while"
-    )
-
-
-def _name(idempotency_key: str | None) -> str:
-    """Return a new ImageJob's name: random, or derived, so that the API server refuses the second."""
-    seed = secrets.token_bytes(20)
-    if idempotency_key:
-        seed = hashlib.sha256(idempotency_key.encode()).digest()[:20]
-    return "job-" + base64.b32encode(seed).decode().lower()
-
-
-def _same(job: ImageJob, spec: ImageJobSpec) -> ImageJob:
+    Raises:
+        Problem: 422 IdempotencyKeyReused.
+    """
     before, now = ((it.image.sha256, it.describer, it.options) for it in (job.spec, spec))
     if before != now:
-        detail = f"this Idempotency-Key belongs to {job.metadata.name}, submitted with another image or wish"
+        detail = (
+            "This Idempotency-Key was already used for a different image or different options, by "
+            f"{job.metadata.name}. Use a new key."
+        )
         raise Problem(422, "IdempotencyKeyReused", detail)
-    return job

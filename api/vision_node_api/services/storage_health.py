@@ -1,4 +1,4 @@
-"""How the bucket fares, as this replica's own requests and its regular checks show it."""
+"""The bucket's health, from this replica's own requests and its regular checks."""
 
 import time
 from collections import Counter
@@ -13,8 +13,8 @@ OK = "ok"
 NOT_CHECKED = "NotChecked"
 
 WRITE_REFUSAL_SECONDS = 60.0
-"""How long a refused write counts when no other write is tried: checks only read, and disprove
-nothing."""
+"""How long a refused write counts if there is no other write. Checks only read, so they cannot show
+that writing works again."""
 
 _ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
 """Refusals of a write that a successful read does not disprove."""
@@ -22,21 +22,21 @@ _ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
 
 @dataclass(frozen=True, slots=True)
 class DependencyState:
-    """What is known of something that the API depends on."""
+    """The state of a service that the API depends on."""
 
     state: str
-    """`ok`, or the reason why it is not."""
+    """`ok`, or the reason why it is not ok."""
     detail: str = ""
-    """What happened and what to do; empty if nothing did."""
+    """What happened, and what to do; empty if the state is ok."""
 
     @property
     def is_ok(self) -> bool:
-        """Whether all is well with it."""
+        """Whether the state is ok."""
         return self.state == OK
 
 
 class StorageHealth:
-    """Remembers what became of the last requests to the bucket.
+    """Remembers the outcome of the last requests to the bucket.
 
     Args:
         clock: Monotonic time in seconds.
@@ -46,21 +46,22 @@ class StorageHealth:
         self._clock = clock
         self.errors: Counter[Reason] = Counter(dict.fromkeys(STORAGE_REASONS, 0))
         """Failed requests and checks since the start."""
-        self._last = DependencyState(NOT_CHECKED, "storage has not been asked yet")
+        self._last = DependencyState(NOT_CHECKED, "Storage has not been checked yet.")
         self._refused_write = DependencyState(OK)
         self._refused_at = 0.0
 
     @property
     def state(self) -> DependencyState:
-        """How the bucket fares."""
+        """The bucket's state."""
         if not self._last.is_ok:
             return self._last
+
         is_recent = self._clock() - self._refused_at < WRITE_REFUSAL_SECONDS
         return self._refused_write if is_recent else self._last
 
     @contextmanager
-    def observing(self, *, writing: bool = False) -> Iterator[None]:
-        """Remember how the request to the bucket ends that the block makes."""
+    def recording(self, *, writing: bool = False) -> Iterator[None]:
+        """Remember the outcome of the block, which sends a request to the bucket."""
         try:
             yield
         except ObjectNotFoundError:

@@ -1,1 +1,1 @@
-"""Receiving uploads: forms, raw bodies and base64, bounded in bytes, memory and time."""
+"""Receiving uploads: forms, raw bodies and base64, with limits on bytes, memory and time."""

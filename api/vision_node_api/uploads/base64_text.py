@@ -1,4 +1,4 @@
-"""Images that were sent as base64 text, alone or in a data: URL."""
+"""Images sent as base64 text, alone or in a data: URL."""
 
 import binascii
 from codecs import getincrementaldecoder
@@ -8,13 +8,13 @@ from vision_node_contract.images.formats import is_image
 _WHITESPACE = b" \t\r\n\f\v"
 
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
-"""From the URL-safe alphabet (RFC 4648, section 5); text may mix both."""
+"""Translation from the URL-safe alphabet (RFC 4648, section 5); a text may mix both alphabets."""
 
 _DATA_URL_HEADER_BYTES = 256
-"""How far to look for the comma of `data:image/png;charset=binary;base64,`."""
+"""How far to look for the comma in `data:image/png;charset=binary;base64,`."""
 
 MIN_IMAGE_BYTES = 26
-"""No file of a supported format is shorter; the smallest ones are a WebP or a BMP of this size."""
+"""Minimum size of an image: the smallest WebP and BMP files have this size."""
 
 
 class Base64Decoder:
@@ -22,7 +22,7 @@ class Base64Decoder:
 
     def __init__(self) -> None:
         self._rest = b""
-        """Up to three characters that wait for the rest of their group of four."""
+        """Up to three characters of an incomplete group of four."""
         self._padded = False
 
     def write(self, text: bytes | memoryview) -> bytes:
@@ -38,16 +38,15 @@ class Base64Decoder:
         self._padded = self._padded or bool(padding)
 
         data = self._rest + data
-        whole = len(data) // 4 * 4
-        self._rest = data[whole:]
-
-        return binascii.a2b_base64(data[:whole], strict_mode=True)
+        complete = len(data) // 4 * 4
+        self._rest = data[complete:]
+        return binascii.a2b_base64(data[:complete], strict_mode=True)
 
     def close(self) -> bytes:
         """Return the last bytes.
 
         Raises:
-            ValueError: the text is cut in the middle of a byte.
+            ValueError: the text ends in the middle of a byte.
         """
         padding = b"=" * (-len(self._rest) % 4)
         return binascii.a2b_base64(self._rest + padding, strict_mode=True)
@@ -74,8 +73,8 @@ def base64_image_start(text: bytes) -> int | None:
 def looks_like_image(head: bytes) -> bool:
     """Return whether data begins like a file in a supported format, and not like text.
 
-    The signatures of some formats are letters: without the second check, the text "BMW or Audi?"
-    would be a bitmap.
+    The signatures of some formats are letters: without the check for text, "BMW or Audi?" would be
+    a bitmap.
     """
     return len(head) >= MIN_IMAGE_BYTES and is_image(head) and not _is_text(head[:MIN_IMAGE_BYTES])
 
@@ -83,17 +82,23 @@ def looks_like_image(head: bytes) -> bool:
 def _is_text(head: bytes) -> bool:
     """Return whether bytes are UTF-8 without control characters, which no image's header is."""
     try:
-        getincrementaldecoder("utf-8")().decode(head)  # incremental: the last character may be cut
+        # Incremental, because the last character may be cut off.
+        getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
+
     return all(byte >= 0x20 or byte in _WHITESPACE for byte in head)
 
 
 def _data_url_header_end(text: bytes) -> int | None:
-    """Return 0 if `text` is no data: URL (RFC 2397); None if it is one that is not base64."""
+    """Return the length of the header if `text` is a data: URL (RFC 2397).
+
+    Return 0 if it is none, and None if it is one that is not base64.
+    """
     head = text[:_DATA_URL_HEADER_BYTES].lower()
     if not head.lstrip(_WHITESPACE).startswith(b"data:"):
         return 0
+
     comma = head.find(b",")
     is_base64 = head[: max(comma, 0)].rstrip(_WHITESPACE).endswith(b"base64")
     return comma + 1 if is_base64 else None

@@ -1,4 +1,4 @@
-"""Content-Disposition: the name of a form's field and of the file in it (RFC 7578, RFC 6266)."""
+"""Content-Disposition: the names of a form's field and of its file (RFC 7578, RFC 6266)."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
 
 _ESCAPED = re.compile(rb'\\(["\\])')
-"""Only quotes and backslashes count as escaped: browsers send `C:\\photo.png` as it is."""
+"""Only quotes and backslashes count as escaped, because browsers send `C:\\photo.png` unescaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +17,20 @@ class Disposition:
     name: str = ""
     """The form field; empty if the header names none."""
     file_name: str | None = None
-    """None if there is no such parameter; an empty name means that no file was chosen."""
+    """None if there is no such parameter; empty if the user chose no file."""
 
 
 def parse_disposition(header: bytes) -> Disposition:
     """Return the field's name and the file's name in a Content-Disposition header.
 
-    The encoded parameters `filename*` and `name*` (RFC 8187) win over the plain ones (RFC 6266,
-    section 4.3). RFC 7578 forbids them in forms, but some clients send them, and nothing else.
+    The encoded parameters `filename*` and `name*` (RFC 8187) take precedence over the plain ones
+    (RFC 6266, section 4.3). RFC 7578 forbids them in forms, but some clients send only those.
     """
     found: dict[bytes, bytes] = {}
     for parameter in _PARAMETER.finditer(header):
         found.setdefault(parameter[1].lower(), _unquoted(parameter[2].strip()))
 
-    name = _text(found, b"name")
-    return Disposition(name or "", _text(found, b"filename"))
+    return Disposition(_text(found, b"name") or "", _text(found, b"filename"))
 
 
 def decode_text(data: bytes) -> str:
@@ -49,6 +48,7 @@ def _text(found: dict[bytes, bytes], name: bytes) -> str | None:
     encoded = found.get(name + b"*")
     if encoded and encoded.count(b"'") >= 2:
         return _decode_extended(encoded)
+
     plain = found.get(name)
     return None if plain is None else decode_text(plain)
 

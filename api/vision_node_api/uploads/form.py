@@ -1,4 +1,4 @@
-"""Read what is submitted: a form with an image in it, or the image itself as the request's body."""
+"""Reads an upload: a form with an image in it, or the image itself as the request's body."""
 
 import re
 import time
@@ -11,15 +11,13 @@ from starlette.requests import Request
 
 from ..web.problems import Problem
 from .disposition import decode_text, parse_disposition
-from .form_part import OPTION_NAMES, Part, PartContent
+from .form_part import Part, PartContent
 from .form_reader import FormReader
 from .image_choice import choose_image
-from .intake import too_many_bytes
-from .upload_body import Clock, UploadBody
-from .upload_limit import UploadPlace
-
-FORM_OVERHEAD_BYTES = 64 * 1024
-"""Boundaries, headers and the small fields beside the image."""
+from .image_inspection import too_many_bytes
+from .submit_options import OPTION_NAMES
+from .upload_body import Clock, UploadBody, largest_upload_bytes
+from .upload_limit import UploadSlot
 
 FORM_TYPE = b"multipart/form-data"
 ANY_TYPE = b"application/octet-stream"
@@ -27,41 +25,33 @@ ANY_TYPE = b"application/octet-stream"
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 _NO_DRAIN = frozenset({408, 429})
-"""Statuses that are sent at once: the rest of a slow upload takes long, and a busy server has no
-time."""
+"""Statuses that are sent without draining the body: the rest of a slow upload takes long, and a
+busy server has no time for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An image and its options, as they were sent."""
+    """An image and its options as the client sent them."""
 
     data: bytes
-    """The image, or only the start of what is none."""
+    """The image, or only the start of anything else."""
     file_name: str | None
     fields: dict[str, str]
     """Options by name, from the form and the query string."""
 
 
-def largest_upload_bytes(limit: int) -> int:
-    """Return the maximum size in bytes of an upload whose image may have `limit` bytes.
-
-    Base64 text has four characters for three bytes, and up to five percent more with line breaks.
-    """
-    return limit * 7 // 5 + FORM_OVERHEAD_BYTES
-
-
 async def read_upload(
-    request: Request, place: UploadPlace, limit: int, clock: Clock = time.monotonic
+    request: Request, slot: UploadSlot, max_image_bytes: int, clock: Clock = time.monotonic
 ) -> Upload:
     """Return the image and the options of a request.
 
-    A refused upload is read to its end, within limits and without keeping it, so that the client
-    sees the reason.
+    A refused upload is read to its end and discarded, within limits, so that the client sees the
+    reason.
 
     Args:
         request: The request, whose body has not been read.
-        place: Provides the memory; holds as many bytes as the returned image has.
-        limit: Maximum size of the image in bytes.
+        slot: Provides the memory; in the end, it holds as many bytes as the returned image has.
+        max_image_bytes: Maximum size of the image in bytes.
         clock: Monotonic time in seconds, for the minimum rate.
 
     Raises:
@@ -69,41 +59,45 @@ async def read_upload(
             broken form; 408 UploadTooSlow; 413 ImageTooLarge; 415 NotAForm or
             ContentEncodingUnsupported; 422 ImageUnreadable or OptionsInvalid; 429 TooManyUploads.
     """
-    most = largest_upload_bytes(limit)
-    body = UploadBody(request.receive, place, limit, most, _declared_length(request), clock)
+    declared = _declared_length(request)
+    body = UploadBody(request.receive, slot, max_image_bytes, declared, clock)
+
     try:
-        return await _read(request, body, place, limit)
+        return await _read(request, body, slot, max_image_bytes)
     except Problem as refusal:
-        await place.hold(0)
+        await slot.hold(0)
         if refusal.status not in _NO_DRAIN and not _awaits_permission(request, body):
             await body.drain()
         raise
 
 
-async def _read(request: Request, body: UploadBody, place: UploadPlace, limit: int) -> Upload:
-    _check_head(request, limit)
-    reader = _reader_for(request, limit)
+async def _read(
+    request: Request, body: UploadBody, slot: UploadSlot, max_image_bytes: int
+) -> Upload:
+    _check_headers(request, max_image_bytes)
+    reader = _reader_for(request, max_image_bytes)
+
     try:
         while (chunk := await body.read()) is not None:
             reader.write(chunk)
-            del chunk  # the reader has what it needs of it, and waiting for memory may take a while
+            del chunk  # frees it before a wait for memory that may take a while
             kept = reader.kept_bytes
-            await place.hold(kept, body.lookahead(kept))
+            await slot.hold(kept, body.lookahead(kept))
 
         reader.close()
         image = choose_image(reader.parts)
         data = image.content.data()
         fields = _query_options(request) | _form_options(reader.parts)
     finally:
-        # Now, not when the garbage collector finds the frames of a traceback.
+        # Free the memory now, not when the garbage collector finds the frames of a traceback.
         reader.discard()
 
-    await place.hold(len(data))
+    await slot.hold(len(data))
     return Upload(data, image.disposition.file_name, fields)
 
 
 class _Reader(Protocol):
-    """Takes a body of one kind."""
+    """Takes the bytes of a body."""
 
     parts: list[Part]
 
@@ -118,11 +112,11 @@ class _Reader(Protocol):
 
 
 class _RawReader:
-    """Takes a body that is the image itself, as if it were the only part of a form."""
+    """Takes a body that is the image itself, and presents it as the only part of a form."""
 
-    def __init__(self, disposition: bytes, limit: int) -> None:
+    def __init__(self, disposition: bytes, max_image_bytes: int) -> None:
         file_name = parse_disposition(disposition).file_name
-        self.parts = [Part.of_file(file_name or "", PartContent(limit))]
+        self.parts = [Part.of_file(file_name or "", PartContent(max_image_bytes))]
 
     @property
     def kept_bytes(self) -> int:
@@ -138,43 +132,45 @@ class _RawReader:
         self.parts[0].content.discard()
 
 
-def _check_head(request: Request, limit: int) -> None:
-    """Refuse an upload by its headers alone, where they say enough."""
+def _check_headers(request: Request, max_image_bytes: int) -> None:
+    """Refuse an upload if its headers alone show that it is not acceptable."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
-        detail = "compressed bodies (Content-Encoding) are not supported; send the image as it is"
-        # Says what would be accepted (RFC 9110, section 15.5.16).
+        detail = "Compressed bodies (Content-Encoding) are not supported. Send the image unchanged."
+        # Names what would be accepted (RFC 9110, section 15.5.16).
         headers = {"Accept-Encoding": "identity"}
         raise Problem(415, "ContentEncodingUnsupported", detail, headers=headers)
 
     declared = _declared_length(request)
-    if declared is not None and declared > largest_upload_bytes(limit):
-        raise too_many_bytes(limit)
+    if declared is not None and declared > largest_upload_bytes(max_image_bytes):
+        raise too_many_bytes(max_image_bytes)
 
 
 def _declared_length(request: Request) -> int | None:
-    """Return Content-Length; None for bodies in chunks."""
+    """Return Content-Length, or None for chunked bodies."""
     declared = request.headers.get("content-length", "")
     return int(declared) if _DIGITS.fullmatch(declared) else None
 
 
-def _reader_for(request: Request, limit: int) -> _Reader:
+def _reader_for(request: Request, max_image_bytes: int) -> _Reader:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind == FORM_TYPE:
-        return FormReader(options.get(b"boundary", b""), limit)
+        return FormReader(options.get(b"boundary", b""), max_image_bytes)
+
     if kind == ANY_TYPE or kind.startswith(b"image/"):
         disposition = request.headers.get("content-disposition", "")
-        return _RawReader(disposition.encode("latin-1"), limit)
+        return _RawReader(disposition.encode("latin-1"), max_image_bytes)
 
     detail = (
-        "send a form (multipart/form-data: curl -F file=@photo.jpg), or the image alone as "
-        "image/jpeg (curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg')"
+        "The request's Content-Type is neither that of a form nor that of an image. Send a form "
+        "(multipart/form-data: curl -F file=@photo.jpg), or the image alone (curl --data-binary "
+        "@photo.jpg -H 'Content-Type: image/jpeg')."
     )
     raise Problem(415, "NotAForm", detail)
 
 
 def _awaits_permission(request: Request, body: UploadBody) -> bool:
-    """Return whether the client waits for `100 Continue`; then there is no body to drain."""
+    """Return whether the client still waits for `100 Continue`; then there is nothing to drain."""
     return not body.started and request.headers.get("expect", "").lower() == "100-continue"
 
 

@@ -1,4 +1,4 @@
-"""One part of a form as it arrives: images are kept whole, others only as far as needed."""
+"""A part of a form as it arrives: images are kept completely, other parts only as far as needed."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -8,31 +8,27 @@ from vision_node_contract.models.reasons import Reason
 from ..web.problems import Problem
 from .base64_text import Base64Decoder, base64_image_start, looks_like_image
 from .disposition import Disposition
-from .intake import too_many_bytes
-from .submit_options import Wishes
+from .image_inspection import too_many_bytes
+from .submit_options import OPTION_NAMES
 
 SNIFF_BYTES = 16 * 1024
-"""How much of a part tells what it is. Only images are kept beyond that, so it bounds options, too."""
-
-OPTION_NAMES = frozenset(
-    {*Wishes.model_fields, *(field.alias for field in Wishes.model_fields.values() if field.alias)}
-)
-"""Names of the fields that say how to describe the image."""
+"""How many bytes decide whether a part is an image. Only images are kept beyond that, so it is also
+the maximum size of an option."""
 
 
 class PartContent:
-    """The bytes of one part.
+    """The bytes of a part.
 
     Args:
-        limit: Maximum size of an image in bytes.
-        may_be_image: Whether to look for an image. An option that is sent as text never is one.
+        max_image_bytes: Maximum size of an image in bytes.
+        may_be_image: Whether to look for an image. An option sent as text never is one.
     """
 
-    def __init__(self, limit: int, *, may_be_image: bool = True) -> None:
+    def __init__(self, max_image_bytes: int, *, may_be_image: bool = True) -> None:
         self.size = 0
-        """Number of bytes as they were sent, in base64 for example."""
+        """Number of received bytes, before base64 is decoded."""
         self.is_image = False
-        self._limit = limit
+        self._max_image_bytes = max_image_bytes
         self._may_be_image = may_be_image
         self._kept = BytesIO()
         self._decided = False
@@ -47,9 +43,10 @@ class PartContent:
         """Take the next bytes.
 
         Raises:
-            Problem: 413 ImageTooLarge, or 422 ImageUnreadable: base64 text that is broken.
+            Problem: 413 ImageTooLarge, or 422 ImageUnreadable: broken base64 text.
         """
         self.size += len(data)
+
         if not self._decided:
             self._kept.write(data)
             if self.size >= SNIFF_BYTES:
@@ -59,14 +56,15 @@ class PartContent:
         elif self.is_image:
             self._kept.write(data)
 
-        if self._decided and (self.kept_bytes if self._decoder else self.size) > self._limit:
-            raise too_many_bytes(self._limit)
+        image_bytes = self.kept_bytes if self._decoder else self.size
+        if self._decided and image_bytes > self._max_image_bytes:
+            raise too_many_bytes(self._max_image_bytes)
 
     def close(self) -> None:
         """Take the end of the part.
 
         Raises:
-            Problem: 422 ImageUnreadable: base64 text that is cut.
+            Problem: 422 ImageUnreadable: base64 text that is cut off.
         """
         if not self._decided:
             self._decide()
@@ -74,7 +72,7 @@ class PartContent:
             self._kept.write(self._decode(self._decoder, None))
 
     def data(self) -> bytes:
-        """Return the whole image, or the first bytes of anything else; nothing is copied."""
+        """Return the whole image, or the first bytes of anything else, without a copy."""
         return self._kept.getvalue()
 
     def discard(self) -> None:
@@ -88,17 +86,21 @@ class PartContent:
 
         if self._may_be_image and looks_like_image(head):
             self.is_image = True
-        elif text_start is not None and self._is_sound(head[text_start:]):
+        elif text_start is not None and self._is_base64(head[text_start:]):
             self.is_image = True
-            self._decoder = Base64Decoder()
-            text = self._kept.getvalue()[text_start:]
-            self._kept = BytesIO()
-            self._kept.write(self._decode(self._decoder, text))
+            self._start_decoding(text_start)
         else:
             self._kept = BytesIO(head)
 
-    def _is_sound(self, text: bytes) -> bool:
-        """Return whether text is base64 to its end; a long text whose start is one counts as sound.
+    def _start_decoding(self, text_start: int) -> None:
+        """Replace the base64 text that was kept so far by the bytes that it encodes."""
+        text = self._kept.getvalue()[text_start:]
+        self._decoder = Base64Decoder()
+        self._kept = BytesIO()
+        self._kept.write(self._decode(self._decoder, text))
+
+    def _is_base64(self, text: bytes) -> bool:
+        """Return whether text is base64 to its end; of a long text, the start is enough.
 
         The start of a short text may look like base64 by chance.
         """
@@ -118,20 +120,20 @@ class PartContent:
         try:
             return decoder.close() if text is None else decoder.write(text)
         except ValueError as error:
-            detail = f"the base64 text of the image is broken ({error}); send the file as it is"
+            detail = f"The image's base64 text is broken ({error}). Send the image file instead."
             raise Problem(422, Reason.IMAGE_UNREADABLE, detail) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a form, or a raw body."""
+    """A part of a form, or a raw body."""
 
     disposition: Disposition
     content: PartContent
 
     @classmethod
     def of_file(cls, file_name: str, content: PartContent) -> "Part":
-        """Return a file that no form holds."""
+        """Return a raw body as a part."""
         return cls(Disposition(file_name=file_name), content)
 
     @property
@@ -141,7 +143,7 @@ class Part:
 
     @property
     def is_file(self) -> bool:
-        """Whether it was sent as a file."""
+        """Whether the part was sent as a file."""
         return self.disposition.file_name is not None
 
     @property
@@ -151,5 +153,5 @@ class Part:
 
     @property
     def is_option(self) -> bool:
-        """Whether it says how to describe the image; its text may have been sent as a file."""
+        """Whether the part is an option; its text may have been sent as a file."""
         return self.name in OPTION_NAMES and not self.is_image

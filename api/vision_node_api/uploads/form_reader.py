@@ -1,4 +1,4 @@
-"""Split multipart/form-data into its parts while it arrives."""
+"""Splits multipart/form-data into its parts while it arrives."""
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -6,32 +6,36 @@ from vision_node_contract.models.reasons import Reason
 
 from ..web.problems import Problem
 from .disposition import parse_disposition
-from .form_part import OPTION_NAMES, SNIFF_BYTES, Part, PartContent
+from .form_part import SNIFF_BYTES, Part, PartContent
+from .submit_options import OPTION_NAMES
 
 MAX_PARTS = 20
+"""Maximum parts of a form: an image, its options and some unknown fields."""
 
 MAX_PREAMBLE_BYTES = 4096
-"""Maximum text before the first boundary (RFC 2046, section 5.1.1), which mail libraries write."""
+"""Maximum bytes before the first boundary, where mail libraries put text (RFC 2046, 5.1.1)."""
 
 MAX_PART_HEADERS = 8
+
 MAX_PART_HEADER_BYTES = 4096
-"""Of one header; a file name of 255 characters, each as four percent-encoded bytes, has 3,060."""
+"""Maximum bytes of one header. A file name of 255 characters, each as four percent-encoded bytes,
+has 3,060."""
 
 
 class FormReader:
     """Splits multipart/form-data (RFC 7578) into parts while it arrives.
 
     Args:
-        boundary: The boundary that Content-Type names.
-        limit: Maximum size of an image in bytes.
+        boundary: The boundary in Content-Type.
+        max_image_bytes: Maximum size of an image in bytes.
 
     Raises:
-        Problem: 400 BadRequest: no form can have this boundary.
+        Problem: 400 BadRequest: the boundary is invalid.
     """
 
-    def __init__(self, boundary: bytes, limit: int) -> None:
+    def __init__(self, boundary: bytes, max_image_bytes: int) -> None:
         self.parts: list[Part] = []
-        self._limit = limit
+        self._max_image_bytes = max_image_bytes
         self._delimiter = b"--" + boundary
         self._preamble: bytes | None = b""
         """Text before the first boundary; None once the boundary was found."""
@@ -50,10 +54,11 @@ class FormReader:
         """
         if self._preamble is not None:
             chunk = self._without_preamble(self._preamble + chunk)
+
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise _broken(str(error)) from error
+            raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def close(self) -> None:
         """Take the end of the body.
@@ -64,11 +69,15 @@ class FormReader:
             Problem: 400 BadRequest: the body ends too early.
         """
         if self._preamble == b"":
-            raise _broken("the body is empty")
+            raise _broken("Its body is empty.")
+
         if self._preamble is not None:
-            raise _broken("the boundary that Content-Type names does not occur in it")
+            raise _broken("It does not contain the boundary that Content-Type names.")
+
         if self._in_part:
-            raise _broken("its closing boundary is missing; was it cut off?")
+            raise _broken(
+                "Its closing boundary is missing, so it may have been cut off. Send it again."
+            )
 
     def discard(self) -> None:
         """Free all memory."""
@@ -77,12 +86,12 @@ class FormReader:
 
     @property
     def kept_bytes(self) -> int:
-        """Number of bytes in memory, of all parts."""
+        """Number of bytes in memory, for all parts together."""
         return sum(part.content.kept_bytes for part in self.parts)
 
     def _new_parser(self, boundary: bytes) -> MultipartParser:
         if not boundary:
-            raise _broken("Content-Type names no boundary")
+            raise _broken("Its Content-Type has no boundary.")
 
         try:
             return MultipartParser(
@@ -99,18 +108,18 @@ class FormReader:
                 max_header_size=MAX_PART_HEADER_BYTES,
             )
         except FormParserError as error:
-            raise _broken(str(error)) from error
+            raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def _without_preamble(self, start: bytes) -> bytes:
-        """Return `start` from the first boundary on, or nothing as long as there is no boundary."""
-        # A line break in front, so that the boundary is found at the very start, too.
+        """Return `start` from the first boundary on, or nothing if there is no boundary yet."""
+        # The added line break makes the boundary match at the very start, too.
         begin = (b"\n" + start).find(b"\n" + self._delimiter)
         if 0 <= begin <= MAX_PREAMBLE_BYTES:
             self._preamble = None
             return start[begin:]
 
         if len(start) > MAX_PREAMBLE_BYTES + len(self._delimiter):
-            raise _broken("the boundary that Content-Type names does not occur at its start")
+            raise _broken("It does not begin with the boundary that Content-Type names.")
 
         self._preamble = start
         return b""
@@ -129,12 +138,16 @@ class FormReader:
 
     def _on_headers_finished(self) -> None:
         if len(self.parts) == MAX_PARTS:
-            detail = f"the form has more than {MAX_PARTS} parts; send one image and its options"
+            detail = (
+                f"The form has more than {MAX_PARTS} parts. Send only an image and its options."
+            )
             raise Problem(400, "TooManyParts", detail)
 
         disposition = parse_disposition(self._disposition)
         may_be_image = disposition.file_name is not None or disposition.name not in OPTION_NAMES
-        self.parts.append(Part(disposition, PartContent(self._limit, may_be_image=may_be_image)))
+        content = PartContent(self._max_image_bytes, may_be_image=may_be_image)
+        self.parts.append(Part(disposition, content))
+
         self._disposition = b""
         self._in_part = True
 
@@ -142,7 +155,7 @@ class FormReader:
         part = self.parts[-1]
         part.content.write(memoryview(data)[start:end])
         if part.is_option and part.content.size > SNIFF_BYTES:
-            detail = f"form fields: {part.name}: more than {SNIFF_BYTES} bytes"
+            detail = f"The form field {part.name} has more than {SNIFF_BYTES} bytes. Shorten it."
             raise Problem(422, Reason.OPTIONS_INVALID, detail)
 
     def _on_part_end(self) -> None:
@@ -151,5 +164,5 @@ class FormReader:
         self._in_part = False
 
 
-def _broken(what: str) -> Problem:
-    return Problem(400, "BadRequest", f"the form can't be read: {what}")
+def _broken(why: str) -> Problem:
+    return Problem(400, "BadRequest", f"The form can't be read. {why}")

@@ -1,6 +1,6 @@
-"""The form fields beside the image: who is to describe it, and how."""
+"""Options of a submit: which describer describes the image, and how."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vision_node_contract.models.description import Options
@@ -8,29 +8,30 @@ from vision_node_contract.models.reasons import Reason
 
 from ..web.problems import Problem
 
-# The bounds are those of the CRD, which refuses as well, but in its own words.
+# The CRD has the same limits, but its messages are less helpful.
 _Text = Annotated[str, Field(min_length=1)]
 
 
-class Wishes(BaseModel):
-    """As `POST /submit` takes them, each in a form field.
+class SubmitOptions(BaseModel):
+    """The options that `POST /submit` accepts, each in a form field or query parameter.
 
-    Priority, attempts and timeout are for those whom the cluster knows: the API knows nobody.
+    Priority, attempts and timeout are not among them. They are for users that the cluster
+    authenticates, and the API authenticates no one.
     """
 
     model_config = ConfigDict(populate_by_name=True)
 
     describer: _Text | None = Field(
-        None, description="which of GET /describers; without it, the default"
+        None, description="one of GET /describers; the default one if absent"
     )
     prompt: _Text | None = Field(
-        None, max_length=4000, description="what to look for or how to put it"
+        None, max_length=4000, description="what to look for, or how to phrase it"
     )
     language: str | None = Field(
         None,
         max_length=35,
         pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
-        description="BCP 47 tag of the language to answer in, e.g. en or pt-BR",
+        description="BCP 47 tag of the description's language, such as en or pt-BR",
     )
     detail: Literal["low", "high", "auto"] | None = Field(None, description="how closely to look")
     max_length: int | None = Field(
@@ -38,73 +39,39 @@ class Wishes(BaseModel):
         alias="maxLength",
         ge=1,
         le=20_000,
-        description="longest description wanted, in characters",
+        description="maximum length of the description, in characters",
     )
     fallback: Literal["never"] | None = Field(
-        None, description="never: fail rather than let another describer stand in"
+        None, description="never: fail rather than use the fallback describer"
     )
 
     @classmethod
-    def read(cls, fields: dict[str, str]) -> "Wishes":
-        """Return what the form says; a blank field says nothing.
+    def read(cls, fields: dict[str, str]) -> "SubmitOptions":
+        """Return the options in a form; blank fields are ignored.
 
         Raises:
-            Problem: 422 OptionsInvalid, with each field that is wrong.
+            Problem: 422 OptionsInvalid, with each invalid field.
         """
         try:
             return cls.model_validate({name: text for name, text in fields.items() if text.strip()})
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise Problem(422, Reason.OPTIONS_INVALID, f"form fields: {wrong}") from error
+            invalid = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
+            detail = f"The form has invalid options: {invalid}."
+            raise Problem(422, Reason.OPTIONS_INVALID, detail) from error
 
     @property
     def options(self) -> Options | None:
-        """What the ImageJob says of it; None if nothing was wished for."""
-        told = self.model_dump(exclude={"describer"}, exclude_none=True)
-        return Options(**told) if told else None
+        """The ImageJob's `spec.options`; None if the client set none."""
+        chosen = self.model_dump(exclude={"describer"}, exclude_none=True)
+        return Options(**chosen) if chosen else None
 
 
-def form_schema() -> dict[str, Any]:
-    """Return OpenAPI's schema of the whole form."""
-    image = image_form_schema()
-    return {**image, "properties": {**image["properties"], **_option_schemas()}}
-
-
-def image_form_schema() -> dict[str, Any]:
-    """Return the OpenAPI schema of a form with only an image."""
-    told = "the image file; any other field that holds an image is accepted, too, and base64 text of one"
-    image = {"type": "string", "format": "binary", "description": told}
-    return {"type": "object", "required": ["file"], "properties": {"file": image}}
-
-
-def submit_schema() -> dict[str, Any]:
-    """Return what OpenAPI should say of `POST /submit`: its body, and the options as query parameters."""
-    parameters = [
-        {"name": name, "in": "query", "required": False, "schema": schema}
-        for name, schema in _option_schemas().items()
-    ]
-    return {**body_schema(form_schema()), "parameters": parameters}
-
-
-def body_schema(form: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI description of an upload's body: `form`, or the image alone."""
-    raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
-    content = {
-        "multipart/form-data": {"schema": form},
-        "image/*": raw,
-        "application/octet-stream": raw,
+OPTION_NAMES = frozenset(
+    {
+        *SubmitOptions.model_fields,
+        *(field.alias for field in SubmitOptions.model_fields.values() if field.alias),
     }
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def _option_schemas() -> dict[str, dict[str, Any]]:
-    properties = Wishes.model_json_schema()["properties"]
-    return {name: _without_null(said) for name, said in properties.items()}
-
-
-def _without_null(said: dict[str, Any]) -> dict[str, Any]:
-    """A form field is there or not; it is never null."""
-    kept = {
-        name: value for name, value in said.items() if name not in {"anyOf", "default", "title"}
-    }
-    return {**next(kind for kind in said["anyOf"] if kind != {"type": "null"}), **kept}
+)
+"""Names of the fields that hold options."""

@@ -1,24 +1,26 @@
-"""How much memory uploads may take together, how many there may be, and how slow one may be."""
+"""Limits how many uploads there may be, and how much memory they may hold together."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from ..web.problems import Problem
 from .minimum_rate import GRACE_SECONDS, MinimumRate
+from .read_deadline import ReadDeadline
 from .upload_memory import UploadMemory
 
-UPLOADS_AT_ONCE = 256
-"""Each connection may hold 320 KiB that are not counted: uvicorn's buffer and the last piece."""
+MAX_UPLOADS = 256
+"""Maximum simultaneous uploads. Each connection may hold 320 KiB that are not counted: uvicorn's
+buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
-"""How long an upload waits for memory; after that, clients should rather come back later."""
+"""How long an upload waits for memory; if it takes longer, clients should try again later."""
 
 STALL_SECONDS = 5.0
-"""How long an upload may stall while others wait for memory: less than they wait, so that they get
-it."""
+"""How long an upload may stall while others wait for memory. It is shorter than their wait, so that
+they get the memory."""
 
 RETRY_AFTER_SECONDS = "5"
 
@@ -30,35 +32,35 @@ class UploadLimits:
     memory_bytes: int
     """Memory for all uploads, including the reserve."""
     largest_bytes: int
-    """The most that one upload can hold, which is the size of the reserve even if `memory_bytes` is
-    less."""
+    """Maximum bytes that one upload can hold. That is the size of the reserve, even if
+    `memory_bytes` is less."""
     bytes_per_second: int
-    """Minimum average rate after the grace."""
+    """Minimum average rate after the grace period."""
     grace_seconds: float = GRACE_SECONDS
-    at_once: int = UPLOADS_AT_ONCE
+    at_once: int = MAX_UPLOADS
     wait_seconds: float = WAIT_SECONDS
     stall_seconds: float = STALL_SECONDS
 
 
 class UploadLimiter:
-    """Admits uploads, and gives them memory as their bytes arrive, so slow clients hold little.
+    """Admits uploads and gives them memory as their bytes arrive, so that slow clients hold little.
 
-    When memory is short, uploads wait for it and do not read, which slows their clients down (TCP
-    flow control). One upload can always be completed (see UploadMemory), and those whose clients
-    stall meanwhile are refused.
+    When memory is short, uploads wait for it and stop reading, which slows their clients down (TCP
+    flow control). One upload can always finish (see UploadMemory), and uploads whose clients stall
+    meanwhile are refused.
     """
 
     def __init__(self, limits: UploadLimits) -> None:
         self.limits = limits
         shared_bytes = max(0, limits.memory_bytes - limits.largest_bytes)
         self._memory = UploadMemory(shared_bytes, limits.largest_bytes)
-        self._places: set[UploadPlace] = set()
-        self._waiting: deque[_Request] = deque()
+        self._slots: set[UploadSlot] = set()
+        self._waiting: deque[_MemoryRequest] = deque()
 
     @property
     def uploads(self) -> int:
         """Number of uploads that are being received or stored."""
-        return len(self._places)
+        return len(self._slots)
 
     @property
     def held_bytes(self) -> int:
@@ -67,89 +69,98 @@ class UploadLimiter:
 
     @property
     def is_short(self) -> bool:
-        """Whether an upload waits for memory."""
+        """Whether an upload is waiting for memory."""
         return bool(self._waiting)
 
     @contextmanager
-    def admit(self) -> Iterator["UploadPlace"]:
-        """Admit an upload for the duration of the block, whose end frees the upload's memory.
+    def admit(self) -> Iterator["UploadSlot"]:
+        """Admit an upload for the duration of the block; at its end, free the upload's memory.
 
         Raises:
             Problem: 429 TooManyUploads.
         """
         if self.uploads >= self.limits.at_once:
-            raise _too_many(f"{self.uploads} uploads are being received, which is the limit")
+            raise _too_many(f"The server is receiving {self.uploads} uploads, which is the limit.")
 
-        place = UploadPlace(self)
-        self._places.add(place)
+        slot = UploadSlot(self)
+        self._slots.add(slot)
+
         try:
-            yield place
+            yield slot
         finally:
-            self._places.discard(place)
-            self._resize(place, 0)
+            self._slots.discard(slot)
+            self._resize(slot, 0)
 
-    async def hold(self, place: "UploadPlace", size: int, ahead: int) -> None:
-        """Let an upload hold `size + ahead` bytes, and wait for memory if necessary.
+    async def hold(self, slot: "UploadSlot", size: int, ahead: int) -> None:
+        """Let an upload hold `size + ahead` bytes; wait for memory if necessary.
 
         Raises:
             Problem: 429 TooManyUploads.
         """
-        if self._resize(place, size + ahead):
+        if self._resize(slot, size + ahead):
             return
 
-        # Memory taken ahead is of no use while waiting; another upload may be completed with it.
-        self._resize(place, size)
+        # The upload cannot use the memory ahead while it waits, but another one may finish with it.
+        self._resize(slot, size)
+
         try:
             async with asyncio.timeout(self.limits.wait_seconds):
-                await self._wait(place, size + ahead)
+                await self._wait(slot, size + ahead)
         except TimeoutError as error:
-            why = f"the memory for uploads has been in use for {self.limits.wait_seconds:.0f} s"
-            raise _too_many(why) from error
+            waited = f"{self.limits.wait_seconds:.0f} s"
+            raise _too_many(
+                f"This upload waited {waited} for memory, but none was free."
+            ) from error
 
-    async def _wait(self, place: "UploadPlace", size: int) -> None:
-        request = _Request(place, size, asyncio.get_running_loop().create_future())
+    async def _wait(self, slot: "UploadSlot", size: int) -> None:
+        request = _MemoryRequest(slot, size, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         self._adjust_deadlines()
 
         try:
             await request.granted
         finally:
-            with suppress(ValueError):  # it is no longer there if it was granted
+            with suppress(ValueError):  # a granted request has been removed already
                 self._waiting.remove(request)
             self._adjust_deadlines()
 
-    def _resize(self, place: "UploadPlace", size: int) -> bool:
-        resized = self._memory.resize(place, size)
+    def _resize(self, slot: "UploadSlot", size: int) -> bool:
+        resized = self._memory.resize(slot, size)
         if resized:
-            self._serve_waiting()
+            self._grant_waiting()
         return resized
 
-    def _serve_waiting(self) -> None:
-        """Grant what fits: small uploads overtake large ones, and the oldest request gets the reserve."""
+    def _grant_waiting(self) -> None:
+        """Grant the requests that fit.
+
+        Small uploads overtake large ones, and the oldest request gets the reserve.
+        """
         for request in [*self._waiting]:
-            if self._memory.resize(request.place, request.size):
+            if self._memory.resize(request.slot, request.size):
                 self._waiting.remove(request)
                 if not request.granted.done():
                     request.granted.set_result(None)
 
     def _adjust_deadlines(self) -> None:
-        for place in self._places:
-            place.adjust_deadline()
+        for slot in self._slots:
+            slot.deadline.adjust(memory_is_short=self.is_short)
 
 
-class UploadPlace:
-    """One admitted upload: its memory, and the time that its client may take."""
+class UploadSlot:
+    """An admitted upload: its memory, and the time that its client may take."""
 
     def __init__(self, limiter: UploadLimiter) -> None:
         limits = limiter.limits
-        self.rate = MinimumRate(limits.bytes_per_second, limits.grace_seconds)
         self._limiter = limiter
-        self._reading: asyncio.Timeout | None = None
-        self._deadline = 0.0
-        """When the client has to have sent more, in the event loop's time."""
+        self.rate = MinimumRate(limits.bytes_per_second, limits.grace_seconds)
+
+        advance = max(0.0, limits.grace_seconds - limits.stall_seconds)
+        self.deadline = ReadDeadline(self.rate, advance, _stalled)
 
     async def hold(self, size: int, ahead: int = 0) -> None:
-        """Hold so much memory from now on, and wait for it if necessary; less than before is immediate.
+        """Hold this much memory from now on; wait for it if necessary.
+
+        Holding less than before never waits.
 
         Args:
             size: Bytes that are in memory.
@@ -160,45 +171,29 @@ class UploadPlace:
         """
         await self._limiter.hold(self, size, ahead)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[None]:
-        """Bound the time of the block, in which the client's next bytes are awaited.
+    def reading(self) -> AbstractAsyncContextManager[None]:
+        """Limit the time of the block, which waits for the client's next bytes.
 
         Raises:
             Problem: 408 UploadTooSlow, or 429 TooManyUploads if others wait for memory meanwhile.
         """
-        now = asyncio.get_running_loop().time
-        self._deadline = now() + self.rate.seconds_left
-        try:
-            async with asyncio.timeout(None) as self._reading:
-                self.adjust_deadline()
-                yield
-        except TimeoutError as error:
-            if now() >= self._deadline:
-                raise self.rate.too_slow() from error
-            raise _too_many("the memory for uploads is in use, and this one has stalled") from error
-        finally:
-            self._reading = None
-
-    def adjust_deadline(self) -> None:
-        """Set the end of the current read, which is sooner while others wait for memory."""
-        if self._reading is None or self._reading.expired():
-            return
-        limits = self._limiter.limits
-        sooner = max(0.0, limits.grace_seconds - limits.stall_seconds)
-        self._reading.reschedule(self._deadline - (sooner if self._limiter.is_short else 0.0))
+        return self.deadline.reading(memory_is_short=self._limiter.is_short)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Request:
+class _MemoryRequest:
     """An upload that waits for memory."""
 
-    place: UploadPlace
+    slot: UploadSlot
     size: int
     granted: "asyncio.Future[None]"
 
 
-def _too_many(why: str) -> Problem:
+def _stalled() -> Problem:
+    return _too_many("This upload stalled while others were waiting for memory.")
+
+
+def _too_many(what_happened: str) -> Problem:
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
-    detail = f"{why}; try again in {RETRY_AFTER_SECONDS} s"
+    detail = f"{what_happened} Try again in {RETRY_AFTER_SECONDS} s."
     return Problem(429, "TooManyUploads", detail, headers=headers)

@@ -1,4 +1,4 @@
-"""Bookkeeping of the memory that uploads hold; pure, without waiting."""
+"""Bookkeeping of the memory that uploads hold; it never waits."""
 
 from collections.abc import Hashable
 
@@ -7,8 +7,8 @@ class UploadMemory:
     """A shared part for all uploads, and a reserve that one upload at a time may use instead.
 
     The reserve is as large as the largest upload. When the shared part is full, the first upload
-    that needs more moves into the reserve as a whole. So one upload can always be completed, and
-    uploads never block each other forever.
+    that needs more moves into the reserve as a whole. So one upload can always finish, and uploads
+    never block each other forever.
     """
 
     def __init__(self, shared_bytes: int, reserve_bytes: int) -> None:
@@ -30,8 +30,10 @@ class UploadMemory:
         if size == 0:
             self._forget(upload)
             return True
+
         if not self._fits(upload, size):
             return False
+
         self._held[upload] = size
         return True
 
@@ -41,11 +43,13 @@ class UploadMemory:
             self._in_reserve = None
 
     def _fits(self, upload: Hashable, size: int) -> bool:
-        """Return whether there is room; move the upload into the reserve if there is only room there."""
+        """Return whether there is room; move the upload into the reserve if only that has room."""
         if size <= self._held.get(upload, 0):
             return True
+
         if upload == self._in_reserve:
             return size <= self._reserve_bytes
+
         if self._shared_by_others(upload) + size <= self._shared_bytes:
             return True
 

@@ -1,1 +1,1 @@
-"""What a watch shows, kept in memory so that reads cost the API server nothing."""
+"""Caches that a watch fills, so that reads cost the API server nothing."""

@@ -1,9 +1,10 @@
-"""Describers as a watch shows them: which there are, and how they fare."""
+"""The cache of Describers: which ones exist, and their condition."""
 
 import logging
 import re
 
 from vision_node_contract.clients.kube import Kube, NotFoundError, WatchEvent
+from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer
 from vision_node_contract.models.imagejob import Condition
 from vision_node_contract.models.reasons import ReadyReason
@@ -14,8 +15,8 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-class Describers:
-    """The Describers of one namespace."""
+class DescriberCache:
+    """The Describers of a namespace, as a watch shows them."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.path = path_of(DESCRIBER_PLURAL, namespace)
@@ -23,25 +24,26 @@ class Describers:
         self._known: dict[str, Describer] = {}
 
     def all(self) -> list[Describer]:
-        """Return all of them, by name."""
+        """Return all Describers, sorted by name."""
         return [self._known[name] for name in sorted(self._known)]
 
-    def trouble(self, name: str) -> Condition | None:
-        """Return why the Describer of that name does not work now, if it doesn't."""
-        found = self._known.get(name)
-        ready = found.status.readiness if found else None
+    def problem(self, name: str) -> Condition | None:
+        """Return the condition that says why a Describer does not work, or None if it works."""
+        describer = self._known.get(name)
+        ready = describer.status.readiness if describer else None
         if ready and (ready.status == "False" or ready.reason == ReadyReason.RATE_LIMITED):
             return ready
         return None
 
     async def has(self, name: str) -> bool:
-        """Whether there is one of that name; asks the API server about one that the watch doesn't show.
+        """Return whether a Describer exists; ask the API server if it is not in the cache.
 
         Raises:
-            KubeError: it had to be asked and did not answer well.
+            KubeError: the API server did not respond, or refused the request.
         """
         if name in self._known:
             return True
+
         if not _NAME.fullmatch(name):
             return False
 
@@ -53,7 +55,7 @@ class Describers:
         return True
 
     def observe(self, event: WatchEvent) -> None:
-        """Take in what the watch shows."""
+        """Update the cache with a watch event."""
         if event.type == "SYNCED":
             for name in self._known.keys() - event.names:
                 del self._known[name]
@@ -61,9 +63,11 @@ class Describers:
         for body in event.objects:
             name = body["metadata"]["name"]
             self._known.pop(name, None)
-            if event.type == "DELETED":
-                continue
-            try:
-                self._known[name] = Describer.model_validate(body)
-            except ValueError as error:
-                log.warning("Describer %s can't be read: %s", name, error)
+            if event.type != "DELETED":
+                self._add(name, body)
+
+    def _add(self, name: str, body: Json) -> None:
+        try:
+            self._known[name] = Describer.model_validate(body)
+        except ValueError as error:
+            log.warning("Describer %s can't be read: %s", name, error)

@@ -1,4 +1,4 @@
-"""Following objects of one kind for as long as the application runs."""
+"""Watches of Kubernetes objects that run as long as the application does."""
 
 import asyncio
 import logging
@@ -9,24 +9,24 @@ from vision_node_contract.clients.kube import Kube, KubeError, Selectors, WatchE
 from vision_node_contract.clients.kube_auth import Access
 from vision_node_contract.json_types import Json
 
-from ..background import Background
+from ..background import BackgroundTask
 
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 5.0
-"""Before the watch is tried again after a refusal (no rights yet, the CRD not there yet)."""
+"""Pause before a refused watch is tried again, such as before the CRD or the permissions exist."""
 
 ALL = Selectors()
 
 
-class Following(Background):
-    """Tells `observe` of every change to the objects at `path`."""
+class WatchFollower(BackgroundTask):
+    """Passes every change to the objects at `path` to `observe`."""
 
     def __init__(self, kube: Kube, path: str, observe: Callable[[WatchEvent], None]) -> None:
-        super().__init__(f"{path} is no longer followed")
+        super().__init__(f"The watch of {path} has stopped.")
         self.path = path
         self.listed = False
-        """Whether everything was listed once: from then on, there is something to answer with."""
+        """Whether all objects have been listed once, so that requests can be served."""
         self._kube = kube
         self._observe = observe
 
@@ -47,23 +47,24 @@ class Following(Background):
             await asyncio.sleep(RESTART_SECONDS)
 
 
-class HeardKube(Kube):
-    """A connection to the API server that remembers when each of its watches was last heard of.
+class MonitoredKube(Kube):
+    """A connection to the API server that remembers when each of its watches was last active.
 
-    When nothing changes, the server sends bookmarks about once a minute, and ends each watch after
+    When nothing changes, the server sends a bookmark about once a minute. It ends each watch after
     WATCH_SECONDS.
     """
 
     def __init__(self, server: Access) -> None:
         super().__init__(server)
-        self.heard: dict[str, float] = {}
+        self.last_activity: dict[str, float] = {}
         """Monotonic time in seconds, by path."""
 
     async def watch(
         self, path: str, version: str, selectors: Selectors = ALL
     ) -> AsyncIterator[Json]:
-        """Yield what the watch shows (see Kube.watch)."""
+        """Yield the watch's events (see Kube.watch)."""
         async for event in super().watch(path, version, selectors):
-            self.heard[path] = time.monotonic()
+            self.last_activity[path] = time.monotonic()
             yield event
-        self.heard[path] = time.monotonic()
+
+        self.last_activity[path] = time.monotonic()

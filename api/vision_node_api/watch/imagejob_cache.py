@@ -1,7 +1,7 @@
-"""ImageJobs as a watch shows them, so that status polls cost the API server nothing.
+"""The cache of ImageJobs, so that status polls cost the API server nothing.
 
-A job that isn't in it (created elsewhere just now, or the watch lags) is read through; so the cache
-may be behind by the watch's delay, but never says that a job is missing.
+A job that is not cached (just created elsewhere, or the watch lags) is read from the API server. So
+the cache may lag as much as the watch does, but it never reports an existing job as missing.
 """
 
 import json
@@ -14,104 +14,113 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
 CREATED_SECONDS = 2.0
-"""What was created here counts for so long until the watch shows it: clients ask at once, and each
-such question would cost the API server as much as a write."""
+"""How long a job that this replica created is served until the watch shows it. Clients poll at
+once, and each such poll would cost the API server as much as a write."""
 
 FINISHED_KEPT = 20_000
-"""About 50 MB. Older ones are read through: in a week there may be hundreds of thousands."""
+"""Maximum finished jobs in the cache, about 50 MB. Older ones are read from the API server, because
+in a week there may be hundreds of thousands."""
 
 
-class JobCache:
+class ImageJobCache:
     """Reads ImageJobs by name."""
 
     def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs
         self._unfinished: dict[str, Json] = {}
-        """As the watch showed them: each changes twice and may never be asked for."""
+        """Unparsed ImageJobs from the watch: each changes twice, and may never be requested."""
         self._finished: dict[str, bytes] = {}
-        """As JSON text: a tenth of the memory, and read seldom."""
+        """ImageJobs as JSON text: it takes a tenth of the memory, and is seldom read."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
-        """Not yet shown by the watch; oldest first, with the (monotonic) time until which it
-        counts."""
-        self._naming: dict[str, set[str]] = {}
-        """Names of unfinished ImageJobs, by the key under inbox/ of their image."""
+        """ImageJobs that the watch has not shown yet, oldest first, each with the monotonic time
+        until which it is served."""
+        self._users: dict[str, set[str]] = {}
+        """Names of unfinished ImageJobs that use an object under inbox/, by the object's key."""
 
     @property
     def unfinished(self) -> int:
-        """How many ImageJobs are queued or in processing."""
+        """Number of ImageJobs that are queued or processing."""
         return len(self._unfinished)
 
-    def naming(self, key: str) -> list[str]:
+    def users_of(self, key: str) -> list[str]:
         """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
-        return sorted(self._naming.get(key, ()))
+        return sorted(self._users.get(key, ()))
 
     async def get(self, name: str) -> ImageJob:
         """Return an ImageJob.
 
         Raises:
-            NotFoundError: the API server doesn't have it, either.
-            UnavailableError: it isn't cached and the API server doesn't answer.
-            ValueError: it is not as an ImageJob of this version.
+            NotFoundError: the API server does not have it, either.
+            UnavailableError: it is not cached, and the API server does not respond.
+            ValueError: it is not an ImageJob of this version.
         """
         return self.peek(name) or await self._imagejobs.get(name)
 
     def peek(self, name: str) -> ImageJob | None:
-        """Return an ImageJob if it is known.
+        """Return an ImageJob if it is cached.
 
         Raises:
-            ValueError: it is not as an ImageJob of this version.
+            ValueError: it is not an ImageJob of this version.
         """
-        if found := self._unfinished.get(name):
-            return ImageJob.model_validate(found)
+        if body := self._unfinished.get(name):
+            return ImageJob.model_validate(body)
+
         if text := self._finished.get(name):
             return ImageJob.model_validate_json(text)
+
         until, created = self._created.get(name, (0.0, None))
         return created if time.monotonic() < until else None
 
-    def created(self, job: ImageJob) -> None:
-        """Take in an ImageJob that was created here."""
+    def add_created(self, job: ImageJob) -> None:
+        """Cache an ImageJob that this replica has created."""
         now = time.monotonic()
         while self._created and next(iter(self._created.values()))[0] < now:
             del self._created[next(iter(self._created))]
+
         self._created[job.metadata.name] = (now + CREATED_SECONDS, job)
 
     def observe(self, event: WatchEvent) -> None:
-        """Take in what the watch shows."""
+        """Update the cache with a watch event."""
         if event.type == "SYNCED":
             for name in {*self._unfinished, *self._finished} - event.names:
-                self._drop(name)
-        for body in event.objects:
-            self._drop(body["metadata"]["name"])
-            if event.type != "DELETED":
-                self._keep(body)
+                self._remove(name)
 
-    def _drop(self, name: str) -> None:
+        for body in event.objects:
+            self._remove(body["metadata"]["name"])
+            if event.type != "DELETED":
+                self._add(body)
+
+    def _remove(self, name: str) -> None:
         self._created.pop(name, None)
         self._finished.pop(name, None)
         if body := self._unfinished.pop(name, None):
-            self._drop_name(_inbox_key(body), name)
+            self._remove_user(_inbox_key(body), name)
 
-    def _drop_name(self, key: str, name: str) -> None:
-        names = self._naming.get(key, set())
+    def _remove_user(self, key: str, name: str) -> None:
+        names = self._users.get(key, set())
         names.discard(name)
         if not names:
-            self._naming.pop(key, None)
+            self._users.pop(key, None)
 
-    def _keep(self, body: Json) -> None:
-        name = body["metadata"]["name"]
+    def _add(self, body: Json) -> None:
         if (body.get("status") or {}).get("phase") in TERMINAL:
-            body["metadata"].pop("managedFields", None)
-            self._finished[name] = json.dumps(body, separators=(",", ":")).encode()
-            if len(self._finished) > FINISHED_KEPT:
-                del self._finished[next(iter(self._finished))]
-        else:
-            self._unfinished[name] = body
-            if key := _inbox_key(body):
-                self._naming.setdefault(key, set()).add(name)
+            self._add_finished(body)
+            return
+
+        name = body["metadata"]["name"]
+        self._unfinished[name] = body
+        if key := _inbox_key(body):
+            self._users.setdefault(key, set()).add(name)
+
+    def _add_finished(self, body: Json) -> None:
+        body["metadata"].pop("managedFields", None)
+        self._finished[body["metadata"]["name"]] = json.dumps(body, separators=(",", ":")).encode()
+        if len(self._finished) > FINISHED_KEPT:
+            del self._finished[next(iter(self._finished))]
 
 
 def _inbox_key(body: Json) -> str:
-    """Return the key of an ImageJob's image if it is under inbox/; empty if not."""
+    """Return the key of an ImageJob's image if it is under inbox/, or "" if it is not."""
     match body:
         case {"spec": {"image": {"key": str(key)}}} if key.startswith(INBOX_PREFIX):
             return key

@@ -1,1 +1,1 @@
-"""HTTP itself: protocol, proxies, middleware and problem documents; no route."""
+"""HTTP basics: problem documents, connections, proxies, root path."""

@@ -1,4 +1,7 @@
-"""What proxies say of the client's request: X-Forwarded-… headers, or Forwarded (RFC 7239)."""
+"""Forwarding headers, in which proxies report the client's request.
+
+They are X-Forwarded-For and its relatives, or Forwarded (RFC 7239).
+"""
 
 import re
 from collections.abc import Iterator
@@ -16,27 +19,27 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """The values of a request's proxies; each list begins with the proxy nearest to the client."""
+    """The values that proxies report; each list begins with the proxy nearest to the client."""
 
     addresses: list[str]
-    """Of whoever sent the request to a proxy, perhaps with a port."""
+    """Address of each sender, perhaps with a port."""
     schemes: list[str]
     hosts: list[str]
 
 
 def read_forwarded(headers: Headers) -> ForwardedRequest:
-    """Return what the headers say.
+    """Return the values of the forwarding headers.
 
-    `Forwarded` counts only where there is no X-Forwarded-… header: a proxy that sets those may pass
-    on a `Forwarded` that its client has made up.
+    `Forwarded` counts only if there is no X-Forwarded-… header: a proxy that sets those may pass on
+    a `Forwarded` that its client has made up.
     """
-    said = ForwardedRequest(
+    forwarded = ForwardedRequest(
         _list_of(headers, "x-forwarded-for"),
         _list_of(headers, "x-forwarded-proto"),
         _list_of(headers, "x-forwarded-host"),
     )
-    if said.addresses or said.schemes or said.hosts:
-        return said
+    if forwarded.addresses or forwarded.schemes or forwarded.hosts:
+        return forwarded
 
     values: dict[str, list[str]] = {"for": [], "proto": [], "host": []}
     for line in headers.getlist("forwarded"):
@@ -47,7 +50,7 @@ def read_forwarded(headers: Headers) -> ForwardedRequest:
 
 
 def read_prefix(headers: Headers) -> str | None:
-    """Return X-Forwarded-Prefix, whose parts several proxies may have added; None without one."""
+    """Return X-Forwarded-Prefix, to which several proxies may have added; None if it is absent."""
     parts = headers.getlist("x-forwarded-prefix")
     if not parts:
         return None
@@ -60,11 +63,12 @@ def _list_of(headers: Headers, name: str) -> list[str]:
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    """Yield lower-case names and unquoted values of a Forwarded header, up to the first mistake."""
+    """Yield lowercase names and unquoted values of a Forwarded header, up to the first mistake."""
     position = 0
     while found := _PAIR.match(line, position):
         name, value = found[1].lower(), found[2]
         yield name, _ESCAPED.sub(r"\1", value[1:-1]) if value.startswith('"') else value
+
         position = found.end()
         if not found[3]:
             return

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with more bounds, and with problem documents for what is not HTTP."""
+"""uvicorn's HTTP/1.1 with more limits, and with problem documents for invalid requests."""
 
 import asyncio
 import json
@@ -10,31 +10,33 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from .problems import MEDIA_TYPE, Problem
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Maximum size of request line and headers; other servers allow 8 to 64 KiB."""
+"""Maximum size of request line and headers together; other servers allow 8 to 64 KiB."""
 
 HEAD_SECONDS = 30.0
-"""Time for request line and headers, from the start of the connection or from their first byte."""
+"""Time limit for request line and headers, from the start of the connection or from their first
+byte."""
 
 LINGER_SECONDS = 30.0
-"""How long the rest of a body is read and thrown away after the answer, so that the client sees it."""
+"""How long the rest of a body is read and discarded after the response, so that the client sees the
+response."""
 
 _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection of a client.
+    """A client's connection.
 
-    uvicorn itself bounds neither the size of headers nor the time for them, nor a body that it no
-    longer needs.
+    uvicorn itself limits neither the size of headers, nor the time for them, nor the rest of a body
+    that it no longer needs.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for a request."""
+        """Begin to wait for a request."""
         super().connection_made(transport)
         self._reading_head = False
         self._head_bytes = 0
         self._held_back = b""
-        """The end of a piece of headers that may be the beginning of `Upgrade:`."""
+        """The end of received headers, if it may be the beginning of `Upgrade:`."""
         self._reading_body = False
         self._deadline: asyncio.TimerHandle | None = None
         self._set_deadline(HEAD_SECONDS, self._head_too_slow)
@@ -45,7 +47,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, and bound headers that are not complete yet."""
+        """Parse the data, and enforce the limits of headers that are not complete yet."""
         if self._reading_head:
             self._head_bytes += len(data)
 
@@ -56,7 +58,8 @@ class HttpProtocol(HttpToolsProtocol):
 
         if self._head_bytes > MAX_HEAD_BYTES:
             detail = (
-                f"the headers have more than {MAX_HEAD_BYTES} bytes; send fewer or shorter ones"
+                f"The request's headers exceed the limit of {MAX_HEAD_BYTES} bytes. "
+                "Send fewer or shorter ones."
             )
             self._refuse(Problem(431, "HeadersTooLarge", detail))
         elif self._deadline is None:
@@ -82,25 +85,24 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Continue with the next request; the rest of this one's body must arrive in time."""
+        """Continue with the next request, and limit the time for the rest of this one's body."""
         super().on_response_complete()
         if self.cycle.response_complete and self._reading_body and self._deadline is None:
             self._set_deadline(LINGER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
-        """Refuse what is not HTTP, with more words than uvicorn's."""
+        """Refuse an invalid request with a more helpful message than uvicorn's."""
         detail = (
-            "the request is not valid HTTP/1.1; check its request line (percent-encode what is not "
-            "ASCII), the names of its headers, Content-Length, and the sizes of its chunks"
+            "The request is not valid HTTP/1.1. Check its request line (percent-encode characters "
+            "that are not ASCII), header names, Content-Length and chunk sizes."
         )
         self._refuse(Problem(400, "BadRequest", detail))
 
     def _without_upgrade(self, piece: bytes) -> bytes:
-        """Return a piece of headers in which `Upgrade` is renamed; a body may follow them.
+        """Return received headers with `Upgrade` renamed; a body may follow them.
 
         A server may ignore the offer of another protocol (RFC 9110, section 7.8), but the parser
-        would drop the body. Java's HttpClient offers HTTP/2 in each request unless it is told not
-        to.
+        would drop the body. Java's HttpClient offers HTTP/2 in each request by default.
         """
         data = self._held_back + piece
         end = data.find(b"\r\n\r\n")
@@ -117,21 +119,22 @@ class HttpProtocol(HttpToolsProtocol):
         return head if end < 0 else head + data[end:]
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer, unless an answer is being written already, and close the connection."""
-        if not self._is_answering():
+        """Respond, unless a response is being written already, and close the connection."""
+        if not self._is_responding():
             body = json.dumps(problem.document()).encode()
             head = {
                 b"content-type": MEDIA_TYPE.encode(),
                 b"content-length": str(len(body)).encode(),
                 b"connection": b"close",
             }
+
             headers = [*self.server_state.default_headers, *head.items()]
             lines = b"".join(b"%b: %b\r\n" % header for header in headers)
             self.transport.write(STATUS_LINE[problem.status] + lines + b"\r\n" + body)
 
         self.transport.close()
 
-    def _is_answering(self) -> bool:
+    def _is_responding(self) -> bool:
         cycle = self.cycle
         return cycle is not None and cycle.response_started and not cycle.response_complete
 
@@ -140,10 +143,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._set_deadline(HEAD_SECONDS, self._head_too_slow)
         elif self._reading_head:
-            detail = f"the request's headers did not arrive within {HEAD_SECONDS:.0f} s"
+            detail = (
+                f"The request's headers did not arrive within {HEAD_SECONDS:.0f} s. "
+                "Send the request again."
+            )
             self._refuse(Problem(408, "RequestTooSlow", detail))
         else:
-            # Nothing came at all: browsers open connections that they may never use.
+            # Nothing arrived at all: browsers open connections that they may never use.
             self.transport.close()
 
     def _set_deadline(self, seconds: float, expired: Callable[[], None]) -> None:

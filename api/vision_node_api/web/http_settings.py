@@ -1,4 +1,4 @@
-"""How the API is reached: through which proxies, below which path, from which pages."""
+"""Settings for how clients reach the API: through proxies, below a path, from other origins."""
 
 import os
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from .proxies import TrustedProxies
 from .root_path import parse_root_path
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s of nginx and cloud load balancers. The proxy has to be the one that closes:
-a request that it sends while the API closes is lost, and its client gets a 502."""
+"""Longer than the 60 s of nginx and cloud load balancers, because the proxy has to close first: a
+request that it sends while the API closes is lost, and its client gets a 502."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What the API's pod is told of its surroundings."""
+    """HTTP settings of the API's pod."""
 
     root_path: str = ""
-    """Where proxies serve the API, if not at /; without a slash at its end."""
+    """Path below which proxies serve the API, without a slash at its end; empty for /."""
     trusted_proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies([]))
     cors_origins: tuple[str, ...] = ()
-    """Origins of pages that may use the API; none: CORS is off."""
+    """Origins whose pages may use the API; if there are none, CORS is off."""
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
     """How long an idle connection stays open."""
 
@@ -29,16 +29,18 @@ class HttpSettings:
         """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it.
 
         Raises:
-            ValueError: a value is not what it should be.
+            ValueError: a value is invalid.
         """
+        keep_alive = os.environ.get("KEEP_ALIVE_SECONDS") or KEEP_ALIVE_SECONDS
+
         return cls(
             root_path=parse_root_path(os.environ.get("ROOT_PATH", "")),
             trusted_proxies=TrustedProxies(_list_of("TRUSTED_PROXIES")),
             cors_origins=tuple(_list_of("CORS_ORIGINS")),
-            keep_alive_seconds=int(os.environ.get("KEEP_ALIVE_SECONDS") or KEEP_ALIVE_SECONDS),
+            keep_alive_seconds=int(keep_alive),
         )
 
 
 def _list_of(variable: str) -> list[str]:
-    """Return the words of an environment variable that commas separate."""
+    """Return the comma-separated words in an environment variable."""
     return [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]

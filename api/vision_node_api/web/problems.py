@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), each with the reason that a program can act upon."""
+"""Errors as problem documents (RFC 9457), each with a reason that programs can act on."""
 
 import json
 from http import HTTPStatus
@@ -15,20 +15,22 @@ from starlette.types import Scope
 MEDIA_TYPE = "application/problem+json"
 
 REASON = "vision_node.reason"
-"""Key of the scope under which an answered problem leaves its reason, for metrics."""
+"""Key of the scope under which the response to a problem leaves its reason, for metrics."""
 
 _URI_CHARACTERS = "/:@!$&'()*+,;=~"
-"""What a path may hold as it is (RFC 3986, section 3.3), besides letters, digits and `-._`."""
+"""Characters that need no encoding in a path (RFC 3986, section 3.3), besides letters, digits and
+`-._`."""
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457's word)
-    """A refusal.
+    """An error to respond with.
 
     Args:
         status: HTTP status code.
-        reason: CamelCase word, stable; part of the API.
-        detail: What happened, to what, and what to do; names limits and values.
-        headers: Further response headers, e.g. Retry-After.
+        reason: CamelCase word; stable, because it is part of the API.
+        detail: Whole sentences that say what happened, to what, and what to do, with limits and
+            values.
+        headers: Further response headers, such as Retry-After.
         extensions: Further members of the document.
     """
 
@@ -42,6 +44,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         **extensions: Any,
     ) -> None:
         super().__init__(detail)
+
         self.status = status
         self.reason = reason
         self.detail = detail
@@ -49,20 +52,20 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         self.extensions = extensions
 
     def response(self, request: Request) -> "ProblemResponse":
-        """Return the answer to a request."""
+        """Return the response to a request."""
         return self.response_at(request.scope)
 
     def response_at(self, scope: Scope) -> "ProblemResponse":
-        """Return the answer to the request with that ASGI scope."""
+        """Return the response to the request with that ASGI scope."""
         scope[REASON] = self.reason
         path = quote(scope["path"], safe=_URI_CHARACTERS, errors="replace")
         return ProblemResponse(self.document(path), self.status, headers=self.headers)
 
     def document(self, instance: str | None = None) -> dict[str, Any]:
-        """Return the document. `type` is a tag URI (RFC 4151): an identifier, not a page.
+        """Return the document. Its `type` is a tag URI (RFC 4151): an identifier, not a page.
 
         Args:
-            instance: The path of the request, percent-encoded; None if it could not be read.
+            instance: Percent-encoded path of the request; None if it could not be read.
         """
         document = {
             "type": f"tag:vision-node.dev,2026:{self.reason}",
@@ -85,13 +88,13 @@ class ProblemResponse(JSONResponse):
     media_type = MEDIA_TYPE
 
     def render(self, content: Any) -> bytes:
-        """Return the document as UTF-8; lone surrogates in what it quotes become question marks."""
+        """Return the document as UTF-8; lone surrogates in quoted text become question marks."""
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode(errors="replace")
 
 
 async def on_problem(request: Request, error: Exception) -> ProblemResponse:
-    """Answer an error that was raised on purpose, by us or by the framework, with a problem document."""
+    """Respond to an error that the API or the framework raised on purpose."""
     problem = problem_of(error)
     if problem is None:
         raise error
@@ -99,31 +102,42 @@ async def on_problem(request: Request, error: Exception) -> ProblemResponse:
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """Return the problem that an error stands for; None if it was not raised on purpose."""
+    """Return an error as a problem; None if it was not raised on purpose."""
     match error:
         case Problem():
             return error
         case RequestValidationError():
-            fields = "; ".join(
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
-            )
-            return Problem(422, "InvalidRequest", fields)
+            return _invalid_request(error)
         case HTTPException():
-            reason = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
-            headers = dict(error.headers or {})
-            return Problem(error.status_code, reason, _detail(error, headers), headers=headers)
+            return _framework_problem(error)
         case _:
             return None
 
 
-def _detail(error: HTTPException, headers: dict[str, str]) -> str:
-    """Return what the framework says, or something more helpful if that is only the status's name."""
-    if error.detail != HTTPStatus(error.status_code).phrase:
+def _invalid_request(error: RequestValidationError) -> Problem:
+    fields = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return Problem(422, "InvalidRequest", f"The request is invalid: {fields}.")
+
+
+def _framework_problem(error: HTTPException) -> Problem:
+    status = HTTPStatus(error.status_code)
+    reason = status.phrase.title().replace(" ", "")
+    headers = dict(error.headers or {})
+
+    detail = _detail(error, status, headers)
+    return Problem(error.status_code, reason, detail, headers=headers)
+
+
+def _detail(error: HTTPException, status: HTTPStatus, headers: dict[str, str]) -> str:
+    """Return the framework's message, or a more helpful one if that is only the status's name."""
+    if error.detail != status.phrase:
         return str(error.detail)
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return "nothing has this address; GET /docs lists what there is"
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and "allow" in map(str.lower, headers):
-        allowed = next(value for name, value in headers.items() if name.lower() == "allow")
-        return f"this address does not answer to this method; it does to: {allowed}"
+
+    if status is HTTPStatus.NOT_FOUND:
+        return "There is nothing at this path. GET /docs lists all paths."
+
+    allowed = next((value for name, value in headers.items() if name.lower() == "allow"), None)
+    if status is HTTPStatus.METHOD_NOT_ALLOWED and allowed is not None:
+        return f"This path does not support this method. It supports: {allowed}."
 
     return str(error.detail)

@@ -1,15 +1,15 @@
-"""The path below which clients see the API, when a proxy serves it under one, such as /vision.
+"""The root path: the path below which a proxy serves the API, such as /vision.
 
-ASGI calls it `root_path`, and has it at the start of `path` (ASGI HTTP specification, "HTTP
-connection scope").
+ASGI calls it `root_path`, and `path` begins with it (ASGI HTTP specification, "HTTP connection
+scope").
 """
 
 import re
 
 from starlette.types import Scope
 
-LONGEST = 255
-"""Characters; longer ones are no path that a person has chosen."""
+MAX_CHARACTERS = 255
+"""Maximum length of a root path; no person chooses a longer one."""
 
 OWN_PATHS = frozenset(
     {
@@ -28,29 +28,35 @@ OWN_PATHS = frozenset(
         "ui",
     }
 )
-"""First segments of the API's own paths. A root path that begins with one is refused: the API could
+"""First segments of the API's own paths. A root path must not begin with one, because the API could
 not tell whether a proxy has removed it."""
 
-# RFC 3986's unreserved characters: nothing that ends a header, names a host or climbs (`..`).
+# RFC 3986's unreserved characters: none of them can end a header, name a host or go up (`..`).
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", re.ASCII)
 
 
 def parse_root_path(text: str) -> str:
-    """Return the root path without a slash at its end; empty for none.
+    """Return the root path without a slash at its end; "" if there is none.
 
     Raises:
-        ValueError: it is not a path, or one of the API's own.
+        ValueError: `text` is not a path, or begins with one of the API's own paths.
     """
     path = text.removesuffix("/")
-    if len(path) > LONGEST or not _ROOT_PATH.fullmatch(path):
-        raise ValueError(f"{text!r} is not a root path; one looks like /vision or /apps/vision")
+    if len(path) > MAX_CHARACTERS or not _ROOT_PATH.fullmatch(path):
+        raise ValueError(
+            f"{text!r} is not a valid root path. Use a path such as /vision or /apps/vision."
+        )
+
     if path and path.split("/")[1] in OWN_PATHS:
-        raise ValueError(f"the root path {text!r} begins with one of the API's own; choose another")
+        raise ValueError(
+            f"The root path {text!r} begins with one of the API's own paths. Choose another one."
+        )
+
     return path
 
 
-def put_below(scope: Scope, root_path: str) -> Scope:
-    """Return the scope with its path below `root_path`, whether or not a proxy has removed that."""
+def with_root_path(scope: Scope, root_path: str) -> Scope:
+    """Return the scope with its path below `root_path`, whether or not a proxy has removed it."""
     if not root_path:
         return scope
 
@@ -63,6 +69,6 @@ def put_below(scope: Scope, root_path: str) -> Scope:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the request's path without the root path: the one that routes know."""
+    """Return the request's path as routes know it, without the root path."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

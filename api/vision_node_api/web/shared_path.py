@@ -1,4 +1,4 @@
-"""Support for several routes with the same path, one for each method."""
+"""Routes that share a path, one for each method."""
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -8,20 +8,21 @@ from starlette.types import Receive, Scope, Send
 
 
 def share_paths(router: APIRouter) -> None:
-    """Make the 405 answers of a router list the methods of all of its routes with the same path.
+    """Make a router's 405 responses list the methods of all its routes with the same path.
 
-    Starlette only considers the first of them, but Allow has to list all methods (RFC 9110, section
-    10.2.1). Routes that were added before this call are not changed.
+    Starlette lists only the methods of the first such route, but Allow has to list all of them (RFC
+    9110, section 10.2.1). Routes that were added before this call are not changed.
     """
 
     class SharedPathRoute(APIRoute):
         """A route that knows the router's other routes with the same path."""
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            """Answer, or refuse the method."""
+            """Handle the request, or refuse its method."""
             if scope["method"] not in (self.methods or ()):
                 allowed = sorted(methods_of(router, self.path))
                 raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+
             await super().handle(scope, receive, send)
 
     router.route_class = SharedPathRoute

@@ -1,4 +1,4 @@
-"""What the bucket's refusals and its silence mean: a reason for programs, advice for people."""
+"""Errors of the bucket's client: each has a reason for programs and advice for people."""
 
 import logging
 import re
@@ -10,21 +10,22 @@ from contextlib import contextmanager
 from ..models.reasons import Reason
 
 LOG_SECONDS = 60.0
-"""Least time between two warnings for the same reason: every image fails while the bucket does."""
+"""Minimum time between two warnings for the same reason, because every image may fail for it."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
-"""No object has that key, or none can have it."""
+"""Error codes for a key that no object has, or that no object can have."""
 
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
-"""Refusals of a conditional write (Amazon S3 User Guide, "How to prevent object overwrites")."""
+"""Error codes of a refused conditional write (Amazon S3 User Guide, "How to prevent object
+overwrites")."""
 
 EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
-"""Codes with which Amazon S3 and MinIO refuse temporary keys that are valid no more."""
+"""Error codes with which Amazon S3 and MinIO refuse temporary keys that are no longer valid."""
 
 NOT_IMPLEMENTED = "NotImplemented"
-"""Code for features that a server does not support, such as conditional writes."""
+"""Error code for features that a server does not support, such as conditional writes."""
 
 _BY_CODE = {
     "XMinioStorageFull": Reason.STORAGE_FULL,
@@ -50,22 +51,29 @@ _BY_CODE = {
     "RequestInTheFuture": Reason.CLOCK_SKEW,
     "NoSuchBucket": Reason.BUCKET_NOT_FOUND,
 }
-"""Codes of Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others. An unlisted one is
-taken for StorageUnavailable, which may pass by itself."""
+"""Reasons by error code of Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others.
+Unlisted codes become StorageUnavailable, which may be temporary."""
 
 _BY_STATUS = {
     401: Reason.STORAGE_DENIED,
     403: Reason.STORAGE_DENIED,
     507: Reason.STORAGE_FULL,
 }
-"""For answers with an unknown code or none, such as a proxy's page (RFC 9110; 507: RFC 4918)."""
+"""Reasons by HTTP status, for responses with an unknown code or none, such as a proxy's error page
+(RFC 9110; 507: RFC 4918)."""
 
 _ADVICE = {
     Reason.STORAGE_FULL: "storage is full ({}): enlarge its volume or quota, or delete objects",
-    Reason.STORAGE_DENIED: "storage refuses our keys ({}): check its Secret, and the keys' rights",
+    Reason.STORAGE_DENIED: (
+        "storage refuses our keys ({}): check its Secret and the permissions of the keys"
+    ),
     Reason.CLOCK_SKEW: "storage's clock and ours are too far apart ({}): synchronize both by NTP",
-    Reason.BUCKET_NOT_FOUND: "storage has no such bucket ({}): create it, or correct storage.bucket",
-    Reason.STORAGE_UNAVAILABLE: "storage answered with an error ({}): see its log if this lasts",
+    Reason.BUCKET_NOT_FOUND: (
+        "storage has no such bucket ({}): create it, or correct storage.bucket"
+    ),
+    Reason.STORAGE_UNAVAILABLE: (
+        "storage answered with an error ({}): check its log if this persists"
+    ),
 }
 
 _XML_CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
@@ -78,16 +86,16 @@ class ObjectNotFoundError(Exception):
 
 
 class ObjectChangedError(Exception):
-    """Another writer was faster: the object no longer meets the condition of a write."""
+    """Another writer changed the object first, so the condition of a write no longer holds."""
 
 
 class StoreUnavailableError(Exception):
-    """The bucket can't be reached or refuses us.
+    """The bucket can't be reached, or it refused the request.
 
     Args:
-        message: What happened and what to do, for people; without credentials.
+        message: What happened and what to do, for people; it contains no credentials.
         reason: One of STORAGE_REASONS.
-        code: The bucket's own word or HTTP status; empty if it did not answer.
+        code: The bucket's error code or HTTP status; empty if it did not respond.
     """
 
     def __init__(
@@ -99,39 +107,42 @@ class StoreUnavailableError(Exception):
 
 
 Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
-"""Errors that an unsuccessful answer can mean."""
+"""Errors that an unsuccessful response can stand for."""
 
 
 def silence(error: Exception) -> StoreUnavailableError:
-    """Return what a request means that got no answer, or half of one."""
-    # aiohttp's way to hand on what ssl says.
+    """Return the error for a request that got no response, or an incomplete one."""
+    # aiohttp passes on the error of ssl in this attribute.
     if isinstance(getattr(error, "certificate_error", None), ssl.SSLCertVerificationError):
         return StoreUnavailableError(
-            "the storage server's certificate is not trusted, or is for another host name: add the authority "
-            "that issued it to the ConfigMap in caBundle.configMap, or correct storage.endpoint"
+            "the storage server's certificate is not trusted, or is for another host name: "
+            "add the authority that issued it to the ConfigMap in caBundle.configMap, "
+            "or correct storage.endpoint"
         )
-    return StoreUnavailableError(f"storage does not answer well ({type(error).__name__})")
+
+    return StoreUnavailableError(f"storage sent no usable response ({type(error).__name__})")
 
 
-def refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
-    """Return the error that an answer stands for, by its HTTP status and its body or a part of it.
+def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
+    """Return the error for an HTTP status and a body, which may be incomplete.
 
-    ObjectChangedError only if the request was conditional: no other asker would know what it means.
+    Return ObjectChangedError only if the request was conditional: other callers don't expect it.
     """
-    # The text around the code may quote the request, key and signature included: it goes nowhere.
+    # The text around the code may quote the request, including key and signature: never repeat it.
     found = _XML_CODE.search(body)
-    word = found[1].decode() if found else str(status)
-    if word in _MISSING:
-        return ObjectNotFoundError("no such object")
-    if conditional and word in _CHANGED:
-        return ObjectChangedError("another writer was faster")
+    code = found[1].decode() if found else str(status)
 
-    reason = _BY_CODE.get(word) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)
-    return StoreUnavailableError(_ADVICE[reason].format(word), reason, word)
+    if code in _MISSING:
+        return ObjectNotFoundError("no such object")
+    if conditional and code in _CHANGED:
+        return ObjectChangedError("another writer changed the object first")
+
+    reason = _BY_CODE.get(code) or _BY_STATUS.get(status, Reason.STORAGE_UNAVAILABLE)
+    return StoreUnavailableError(_ADVICE[reason].format(code), reason, code)
 
 
 class FailureLog:
-    """Logs failures of the bucket: the first of each reason, then one a minute with their number."""
+    """Logs the bucket's failures: the first for each reason, then one a minute with their count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -140,7 +151,7 @@ class FailureLog:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Log the StoreUnavailableError that ends the block, and let it pass."""
+        """Log a StoreUnavailableError that ends the block, and re-raise it."""
         try:
             yield
         except StoreUnavailableError as error:

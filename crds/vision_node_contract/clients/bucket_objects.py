@@ -9,14 +9,14 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
 
 SHA256_HEADER = "x-amz-meta-sha256"
-"""Custom metadata, because an ETag is a digest of the bytes only on some servers, with some
-encryptions."""
+"""Custom metadata with the SHA-256, because an ETag is a digest of the bytes only on some servers
+and with some kinds of encryption."""
 
 MAX_KEYS = 1000
 """Maximum keys in one list (Amazon S3 API Reference, ListObjectsV2)."""
 
 LIST_BYTES = 8 << 20
-"""Maximum bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, and as much XML."""
+"""Maximum bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, plus XML."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -28,13 +28,13 @@ class StoredObject:
     key: str
     size_bytes: int
     modified: datetime
-    """When it was last written, in UTC."""
+    """Time of the last write, in UTC."""
     etag: str = ""
-    """Changes whenever the object does; in quotes, as in the header."""
+    """Changes with every write of the object; in quotes, as in the header."""
     media_type: str | None = None
-    """None in lists, which don't contain it."""
+    """Content-Type; None in lists, which don't contain it."""
     sha256: str | None = None
-    """Hexadecimal; None in lists, and for objects that another program stored."""
+    """SHA-256 in hexadecimal; None in lists, and for objects that another program stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,13 @@ def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
         ValueError: the headers are not those of an object.
     """
     try:
-        size, modified = (
-            int(headers["Content-Length"]),
-            parsedate_to_datetime(headers["Last-Modified"]),
-        )
+        size = int(headers["Content-Length"])
+        modified = parsedate_to_datetime(headers["Last-Modified"])
     except (KeyError, OverflowError) as error:
-        raise ValueError(f"an object without {error!r}") from error
+        raise ValueError(f"invalid headers of an object: {error!r}") from error
 
     sha256 = headers.get(SHA256_HEADER, "")
+
     return StoredObject(
         key=key,
         size_bytes=size,
@@ -71,34 +70,33 @@ def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
 
 
 def read_list(body: bytes) -> ObjectPage:
-    """Parse the answer to ListObjectsV2 with `encoding-type=url`.
+    """Parse the response to ListObjectsV2 with `encoding-type=url`.
 
     Raises:
-        ValueError, ParseError: `body` is not such an answer.
+        ValueError, ParseError: `body` is not such a response.
     """
     root = fromstring(body.decode())  # noqa: S314 (expat limits the expansion of entities)
-    is_truncated = _text(root, "IsTruncated")
-    return ObjectPage(
-        [_entry(found) for found in root.iterfind("{*}Contents")], is_truncated != "true"
-    )
+    is_last = _text(root, "IsTruncated") != "true"
+    objects = [_read_entry(entry) for entry in root.iterfind("{*}Contents")]
+    return ObjectPage(objects, is_last)
 
 
-def _entry(found: Element) -> StoredObject:
+def _read_entry(entry: Element) -> StoredObject:
     return StoredObject(
-        key=unquote_plus(_text(found, "Key")),
-        size_bytes=int(_text(found, "Size")),
-        modified=_in_utc(datetime.fromisoformat(_text(found, "LastModified"))),
-        etag=found.findtext("{*}ETag") or "",
+        key=unquote_plus(_text(entry, "Key")),
+        size_bytes=int(_text(entry, "Size")),
+        modified=_in_utc(datetime.fromisoformat(_text(entry, "LastModified"))),
+        etag=entry.findtext("{*}ETag") or "",
     )
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Return the moment with a time zone: S3's times are in UTC, whether a server says so or not."""
+    """Return the moment with a time zone; S3's times are in UTC, even without a zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _text(element: Element, name: str) -> str:
     text = element.findtext(f"{{*}}{name}")
     if text is None:
-        raise ValueError(f"a list without {name}")
+        raise ValueError(f"the list has no {name}")
     return text

@@ -1,4 +1,4 @@
-"""ImageJobs in one namespace: typed reads and guarded writes."""
+"""Client of the ImageJobs in one namespace: typed reads and conditional writes."""
 
 from ..json_types import Json
 from ..models.imagejob import ImageJob, ImageJobSpec
@@ -15,27 +15,28 @@ class ImageJobClient:
         self._kube = kube
 
     async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
-        """Create an ImageJob; it reads as queued at once (the CRD's default)."""
+        """Create an ImageJob; the CRD's default makes it queued at once."""
         body = ImageJob.manifest(name, spec, labels)
         return ImageJob.model_validate(await self._kube.request("POST", self.path, body=body))
 
     async def get(self, name: str) -> ImageJob:
-        """Read one from the API server."""
+        """Return the ImageJob with this name."""
         return ImageJob.model_validate(await self._kube.request("GET", f"{self.path}/{name}"))
 
     async def check(self) -> None:
-        """Return if the API server answers and lets us read ImageJobs."""
+        """Return if the API server responds and lets us read ImageJobs."""
         await self._kube.request("GET", self.path, query=[("limit", "1")])
 
     async def patch_status(self, job: ImageJob, patch: StatusPatch) -> Json:
-        """Change the status and return the object as it is then.
+        """Change the status and return the changed object.
 
         Raises:
-            ConflictError: the object is no longer as `job` says; nothing was changed.
+            ConflictError: the object has changed since `job` was read; nothing was written.
         """
         body = {
             "metadata": {"resourceVersion": job.metadata.resource_version},
             "status": patch,
         }
         path = f"{self.path}/{job.metadata.name}/status"
+
         return await self._kube.request("PATCH", path, body=body)

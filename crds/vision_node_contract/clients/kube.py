@@ -1,7 +1,7 @@
-"""JSON to and from the API server: requests, lists, watches; every one with a timeout and typed errors.
+"""Client of the API server: requests, lists and watches, all with a timeout and typed errors.
 
-Objects travel as plain JSON. The official client's generated models know nothing of custom
-resources, and its way to a request costs more time than the operator takes to decide on it (see
+Objects are plain JSON. The official client's generated models do not cover custom resources, and
+its overhead for a request is longer than the operator takes to decide on it (see
 docs/architecture.md).
 """
 
@@ -28,9 +28,9 @@ from .kube_errors import (
     KubeError,
     NotFoundError,
     UnavailableError,
-    error_of,
-    event_of,
-    object_of,
+    parse_error,
+    parse_event,
+    parse_object,
 )
 
 __all__ = [
@@ -51,28 +51,29 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10.0
-"""An API server that has not answered a single-object request by then is as good as away."""
+"""Maximum duration of a request for one object; a slower API server counts as unavailable."""
 
 WATCH_SECONDS = 45
-"""The server ends a watch after this; a fresh one, a request of a millisecond, starts where it
-ended."""
+"""Time after which the server ends a watch. The next one, a request of a millisecond, continues
+where it ended."""
 
 WATCH_LOST_SECONDS = 55.0
-"""A watch that is silent for longer has lost its connection. Until then it looks like one with no
-news."""
+"""Maximum silence of a watch before its connection counts as lost: longer than WATCH_SECONDS,
+because a watch without changes is silent, too."""
 
 BRIEF_SECONDS = 1.0
-"""A watch that ends before this without an event has failed: opened again at once, it would end
-again."""
+"""Minimum duration of a watch without events. One that ends sooner has failed, and would fail again
+if it were reopened at once."""
 
 PAGE = 500
-"""Objects a LIST returns at once, as kubectl does: bounds memory on both sides."""
+"""Maximum objects in one page of a LIST, as in kubectl: it bounds memory on both sides."""
 
 RETRY_SECONDS = (0.1, 3.0)
-"""First and longest wait before a broken watch is tried again (doubling, with full jitter)."""
+"""First and longest wait before a broken watch is retried (doubling, with full jitter)."""
 
 _NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError)
-"""ValueError: what came is no JSON, but a proxy's page or half a line."""
+"""Exceptions for a missing or unusable response. ValueError: the response is not JSON but, for
+example, a proxy's error page or half a line."""
 
 _ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 _ONE_WATCH = aiohttp.ClientTimeout(
@@ -91,7 +92,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Selectors:
-    """Server-side filters."""
+    """Filters that the API server applies."""
 
     labels: str = ""
     fields: str = ""
@@ -104,7 +105,11 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """A change; or PAGE, a page of what is there; or SYNCED: what `names` lacks was gone at `version`."""
+    """One event of `Kube.follow`: a change of one object, a page of a list, or the end of a list.
+
+    PAGE carries the objects of one page. SYNCED ends a list: an object that `names` lacks did not
+    exist at `version`.
+    """
 
     type: Literal["PAGE", "SYNCED", "ADDED", "MODIFIED", "DELETED"]
     objects: list[Json] = field(default_factory=list)
@@ -121,7 +126,7 @@ class Kube:
     @classmethod
     @asynccontextmanager
     async def connect(cls, component: str) -> AsyncIterator[Self]:
-        """Connect as the pod's service account, or as KUBECONFIG says when there is none."""
+        """Connect as the pod's service account or, outside a cluster, with KUBECONFIG."""
         async with kube_auth.connect(component) as server:
             yield cls(server)
 
@@ -133,20 +138,23 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         body: Json | None = None,
     ) -> Json:
-        """Send one request and return the answer's JSON. PATCH bodies are merge patches (RFC 7386).
+        """Send one request and return the JSON of the response.
 
-        APPLY is a server-side apply; its `query` names the fieldManager.
+        PATCH bodies are merge patches (RFC 7386). APPLY is a server-side apply, whose `query` must
+        contain the fieldManager.
 
         Raises:
-            KubeError: as its subclasses say; UnavailableError when no answer came in time.
+            KubeError: the subclass tells the kind; UnavailableError if no response came in time.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+
         try:
             async with self._send(method, path, query, data, _ONE_REQUEST) as response:
-                answer = await response.read()
+                content = await response.read()
+
             if response.status >= 400:
-                raise error_of(response.status, answer)
-            return object_of(answer)
+                raise parse_error(response.status, content)
+            return parse_object(content)
         except _NO_ANSWER as error:
             raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
 
@@ -155,40 +163,41 @@ class Kube:
     ) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield pages of objects, each with the resourceVersion of the whole list, to watch from.
 
-        Page by page, because ten thousand objects at once are 165 MB.
+        Pages save memory: ten thousand objects at once take 165 MB.
 
         Raises:
-            GoneError: the list took too long to read; begin anew.
-            UnavailableError: what came is no list.
+            GoneError: reading the list took too long; start again.
+            UnavailableError: the response is not a list.
         """
-        proceed = ""
+        continue_token = ""
+
         while True:
             query = [*selectors.query(), ("limit", str(PAGE))]
-            if proceed:
-                query.append(("continue", proceed))
+            if continue_token:
+                query.append(("continue", continue_token))
+
             page = await self.request("GET", path, query=query)
             match page:
                 case {"items": list(items), "metadata": {"resourceVersion": str(version)}}:
                     yield items, version
                 case _:
-                    raise UnavailableError(
-                        0, "NoAnswer", f"GET {path}: no list but {str(page)[:500]}"
-                    )
+                    message = f"GET {path}: not a list: {str(page)[:500]}"
+                    raise UnavailableError(0, "NoAnswer", message)
 
-            proceed = page["metadata"].get("continue", "")
-            if not proceed:
+            continue_token = page["metadata"].get("continue", "")
+            if not continue_token:
                 return
 
     async def watch(
         self, path: str, version: str, selectors: Selectors = Selectors()
     ) -> AsyncIterator[Json]:
-        """Yield raw watch events after `version`, bookmarks included, until the server ends the watch.
+        """Yield raw watch events after `version`, with bookmarks, until the server ends the watch.
 
         Raises:
-            GoneError: list again.
-            UnavailableError: the connection broke or fell silent, or the watch ended at once.
+            GoneError: `version` is too old; list again.
+            UnavailableError: the connection broke or fell silent, or the watch ended immediately.
         """
-        began, events = time.monotonic(), 0
+        started, events = time.monotonic(), 0
         query = [
             *selectors.query(),
             ("watch", "true"),
@@ -200,29 +209,31 @@ class Kube:
         try:
             async with self._send("GET", path, query, None, _ONE_WATCH) as response:
                 if response.status >= 400:
-                    raise error_of(response.status, await response.read())
+                    raise parse_error(response.status, await response.read())
+
                 async for line in response.content:
-                    event = event_of(line)
+                    event = parse_event(line)
                     events += 1
                     yield event
         except _NO_ANSWER as error:
             raise UnavailableError(0, "WatchBroken", f"{path}: {error!r}") from error
 
-        if not events and time.monotonic() - began < BRIEF_SECONDS:
-            raise UnavailableError(0, "WatchEnded", f"{path}: ended at once, without an event")
+        if not events and time.monotonic() - started < BRIEF_SECONDS:
+            raise UnavailableError(0, "WatchEnded", f"{path}: ended immediately without an event")
 
     async def follow(
         self, path: str, selectors: Selectors = Selectors(), version: str = ""
     ) -> AsyncIterator[WatchEvent]:
-        """List, then watch, for ever: what is there now, then every change, then again after a gap.
+        """Yield all objects, then every change, without end; list again after a gap.
 
-        Objects deleted during a gap show only by their absence from the next SYNCED. With the
-        `version` of a list that was read before, it begins with the changes since.
+        An object that was deleted during a gap is only missing from the next SYNCED. With the
+        `version` of an earlier list, start with the changes since then instead of a list.
 
         Raises:
-            KubeError: a refusal that waiting does not mend (forbidden, malformed).
+            KubeError: a refusal that will not go away by waiting (forbidden, malformed).
         """
         failures = 0
+
         while True:
             try:
                 if not version:
@@ -241,7 +252,7 @@ class Kube:
                 if isinstance(error, GoneError):
                     version = ""
                 else:
-                    log.warning("watch of %s is tried again: %s", path, error)
+                    log.warning("retrying the watch of %s: %s", path, error)
 
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
                 failures += 1
@@ -257,6 +268,7 @@ class Kube:
         headers = _HEADERS[method] | self._server.credentials()
         url = self._server.url + path
         verb = "PATCH" if method == "APPLY" else method
+
         return self._server.session.request(
             verb,
             url,
@@ -269,6 +281,6 @@ class Kube:
 
 
 def backoff(failures: int, first: float, longest: float) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling, capped, full jitter."""
-    doublings = min(failures, 32)  # an outage of days must not overflow
+    """Return the seconds to wait after consecutive failures: doubling, capped, with full jitter."""
+    doublings = min(failures, 32)  # an outage of days must not cause an overflow
     return random.uniform(0, min(longest, first * 2**doublings))  # noqa: S311 (jitter, not a secret)

@@ -1,4 +1,4 @@
-"""How the API server is reached: as the pod's service account, or as KUBECONFIG says outside a cluster."""
+"""Access to the API server: as the pod's service account or, outside a cluster, with KUBECONFIG."""
 
 import os
 import ssl
@@ -11,40 +11,41 @@ from pathlib import Path
 import aiohttp
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""token and ca.crt: https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/"""
+"""Directory with the service account's token and ca.crt
+(https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/)."""
 
 TOKEN_SECONDS = 60.0
-"""A token is read anew after this, as client-go does: kubelet replaces it long before it expires."""
+"""Time after which the token is read again, as in client-go. The kubelet replaces the token long
+before it expires."""
 
 CONNECTIONS = 100
-"""At once: requests under way and watches; more would only queue at the API server."""
+"""Maximum simultaneous requests and watches; more would only queue at the API server."""
 
 LINE_BYTES = 2 << 20
-"""A watch event is one line; etcd takes no object larger than 1.5 MiB."""
+"""Read buffer for a watch event, which is one line: etcd accepts no object larger than 1.5 MiB."""
 
 Headers = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A pool of connections to one API server, and who we are there."""
+    """A pool of connections to one API server and the credentials to use."""
 
     session: aiohttp.ClientSession
     url: str
     credentials: Callable[[], Headers] = dict
-    """The headers that say who we are, now: tokens change."""
+    """Return the headers with the current credentials; tokens change."""
 
 
 @asynccontextmanager
 async def connect(component: str) -> AsyncIterator[Access]:
-    """Reach the API server; `component` is ours, for its logs. In managedFields all are one: vision-node.
+    """Connect to the API server, whose logs show `component` (managedFields always: vision-node).
 
-    In a pod, nothing but two files and two variables is needed. KUBECONFIG with all that it may say
-    is the official client's to read; that takes most of a second to import, which no worker's start
-    has to spare.
+    A pod needs only two files and two variables. KUBECONFIG has many forms, so the official client
+    reads it. Importing that client takes most of a second, too long for the start of a worker.
     """
-    found = _in_cluster() if "KUBERNETES_SERVICE_HOST" in os.environ else await _from_kubeconfig()
-    url, tls, credentials = found
+    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
+    url, tls, credentials = _in_cluster() if in_cluster else await _from_kubeconfig()
     connector = aiohttp.TCPConnector(ssl=tls, limit=CONNECTIONS)
     agent = {"User-Agent": f"vision-node/{component}"}
 
@@ -54,10 +55,11 @@ async def connect(component: str) -> AsyncIterator[Access]:
         yield Access(session, url, credentials)
 
 
-Found = tuple[str, ssl.SSLContext, Callable[[], Headers]]
+_Connection = tuple[str, ssl.SSLContext, Callable[[], Headers]]
+"""URL, TLS context and credentials."""
 
 
-def _in_cluster() -> Found:
+def _in_cluster() -> _Connection:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     name = f"[{host}]" if ":" in host else host
     tls = ssl.create_default_context(cafile=ACCOUNT / "ca.crt")
@@ -65,7 +67,7 @@ def _in_cluster() -> Found:
 
 
 class Token:
-    """A service account's token, read from its file now and then."""
+    """A service account's token, read from its file again every TOKEN_SECONDS."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,7 +78,7 @@ class Token:
         """Return the header with the token.
 
         Raises:
-            OSError: there is no such file.
+            OSError: the file does not exist.
         """
         now = time.monotonic()
         if not self._headers or now - self._read_at > TOKEN_SECONDS:
@@ -85,7 +87,7 @@ class Token:
         return self._headers
 
 
-async def _from_kubeconfig() -> Found:
+async def _from_kubeconfig() -> _Connection:
     from kubernetes.aio import client, config  # noqa: PLC0415 (see connect)
 
     configuration = client.Configuration()

@@ -1,6 +1,6 @@
-"""Outbound connections: the proxy that requests go through, and the certificate authorities that they trust.
+"""Outbound connections: the proxy they go through and the certificate authorities they trust.
 
-The usual environment variables set them: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE.
+The usual environment variables set both: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE.
 """
 
 import os
@@ -15,7 +15,7 @@ from yarl import URL
 
 
 def ca_file() -> str:
-    """Return the path of the PEM file of trusted authorities: $SSL_CERT_FILE, or certifi's."""
+    """Return the path of the PEM file of trusted authorities: $SSL_CERT_FILE, or certifi's file."""
     return os.environ.get("SSL_CERT_FILE") or certifi.where()
 
 
@@ -25,10 +25,10 @@ def tls() -> ssl.SSLContext:
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
-    """Return the URL of the proxy for a host; None if the host is reached directly.
+    """Return the URL of the proxy for a host; None if connections to it are direct.
 
     Args:
-        scheme: The request's: http or https.
+        scheme: Scheme of the request: http or https.
         host: Name or address, with or without a port.
     """
     proxy = getproxies().get(scheme)
@@ -37,18 +37,17 @@ def proxy_for(scheme: str, host: str) -> str | None:
 
     url = URL(f"{scheme}://{host}")
     entries = [entry.strip() for entry in getproxies().get("no", "").split(",")]
-    return (
-        None
-        if any(_covers(entry, url.host or host, url.port) for entry in entries if entry)
-        else proxy
-    )
+    if any(_covers(entry, url.host or host, url.port) for entry in entries if entry):
+        return None
+
+    return proxy
 
 
 def _covers(entry: str, name: str, port: int | None) -> bool:
-    """Return whether an entry of NO_PROXY is about a host, in the forms that Go and curl know.
+    """Return whether an entry of NO_PROXY covers a host, in the forms that Go and curl accept.
 
-    They are `*`; a name, which stands for the names below it, too, with or without `.` or `*.`
-    before it; an address, with or without brackets; each of these with or without a port; and a
+    The forms are: `*`; a name, with or without a leading `.` or `*.`, which also covers its
+    subdomains; an address, with or without brackets; any of these with or without a port; and a
     network (10.0.0.0/8).
     """
     if entry == "*":
@@ -68,12 +67,12 @@ def _covers(entry: str, name: str, port: int | None) -> bool:
 def _is_within(name: str, network: str) -> bool:
     try:
         return ip_address(name) in ip_network(network, strict=False)
-    except ValueError:  # a name, or no network
+    except ValueError:  # a name, or an invalid network
         return False
 
 
 def pool(scheme: str, host: str | None, **options: Any) -> urllib3.PoolManager:
-    """Return a urllib3 connection pool for `host`; with None, one that never uses the proxy."""
+    """Return a urllib3 connection pool for `host`; with None, a pool that never uses the proxy."""
     options = {"cert_reqs": "CERT_REQUIRED", "ca_certs": ca_file(), **options}
     proxy = proxy_for(scheme, host) if host else None
     if proxy is None:
@@ -82,4 +81,5 @@ def pool(scheme: str, host: str | None, **options: Any) -> urllib3.PoolManager:
     url = URL(proxy)
     login = f"{url.user}:{url.password or ''}" if url.user else None
     headers = urllib3.make_headers(proxy_basic_auth=login)
+
     return urllib3.ProxyManager(str(url.with_user(None)), proxy_headers=headers, **options)

@@ -1,7 +1,7 @@
-"""Requests to the bucket, signed as S3 wants them (AWS Signature Version 4) by MinIO's own functions.
+"""Signatures for requests to the bucket (AWS Signature Version 4), made by MinIO's own functions.
 
-Their client itself sends through blocking connections, which costs a thread's turn and half a
-millisecond of CPU for every image.
+MinIO's client is not used to send the requests, because it uses blocking connections: that would
+cost a thread switch and half a millisecond of CPU for every image.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ NO_BODY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-Signed = tuple[URL, dict[str, str]]
-"""Address and headers of a request."""
+SignedRequest = tuple[URL, dict[str, str]]
+"""URL and headers of a request."""
 
 
 class Signer:
@@ -38,14 +38,14 @@ class Signer:
         metadata: Mapping[str, str] = _NO_HEADERS,
         *,
         keys: Credentials,
-    ) -> Signed:
-        """Return address and headers of a request for an object.
+    ) -> SignedRequest:
+        """Return URL and headers of a request for an object.
 
         Args:
             method: The HTTP method.
             key: The object's key.
             sha256: Digest of the request's body, in hexadecimal.
-            metadata: Headers that begin with x-amz-, all of which have to be signed.
+            metadata: Headers that begin with x-amz-; S3 requires that all of these are signed.
             keys: The credentials to sign with.
 
         Raises:
@@ -55,12 +55,13 @@ class Signer:
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, object_name=key
         )
+
         return self._signed(keys, method, url, sha256, metadata)
 
     def sign_bucket(
         self, method: str, query: DictType | None = None, *, keys: Credentials
-    ) -> Signed:
-        """Return address and headers of a request, without a body, for the bucket itself."""
+    ) -> SignedRequest:
+        """Return URL and headers of a request without a body for the bucket itself."""
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, query_params=query
         )
@@ -73,27 +74,26 @@ class Signer:
         url: SplitResult,
         sha256: str,
         metadata: Mapping[str, str] = _NO_HEADERS,
-    ) -> Signed:
+    ) -> SignedRequest:
         now = time.utcnow()
-        told: DictType = {
+        to_sign: DictType = {
             "Host": url.netloc,
             "x-amz-content-sha256": sha256,
             "x-amz-date": time.to_amz_date(now),
             **metadata,
         }
         if keys.session_token:
-            told["x-amz-security-token"] = keys.session_token
+            to_sign["x-amz-security-token"] = keys.session_token
 
-        headers = sign_v4_s3(
+        signed = sign_v4_s3(
             method=method,
             url=url,
             region=self._region,
-            headers=told,
+            headers=to_sign,
             credentials=keys,
             content_sha256=sha256,
             date=now,
         )
 
-        return URL(urlunsplit(url), encoded=True), {
-            name: str(value) for name, value in headers.items()
-        }
+        headers = {name: str(value) for name, value in signed.items()}
+        return URL(urlunsplit(url), encoded=True), headers

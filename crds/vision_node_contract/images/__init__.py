@@ -1,1 +1,1 @@
-"""Image files as they arrive: their formats and what their headers say. No pixel is decoded here."""
+"""Formats and headers of image files, read without decoding any pixels."""

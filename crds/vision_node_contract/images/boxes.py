@@ -4,32 +4,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_BOXES = 10_000
-"""On one level. A picture of 100 megapixels in tiles of 512 pixels has some 500 properties."""
-
+"""Maximum boxes read on one level. An image of 100 megapixels in tiles of 512 pixels has
+about 500 properties."""
 
 _NEEDED = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
-"""What comes behind them, such as a video that a telephone appends, may be cut off or no box at
-all."""
+"""Boxes that hold the image. Data after them, such as a video that a phone appends, may be
+incomplete or not a box at all."""
 
 
 class BoxError(ValueError):
-    """The boxes make no sense; the message says why, in words that follow "the file is damaged"."""
+    """The boxes are invalid; the message says why and follows the words "the file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box and where its content lies."""
+    """One box and the location of its content."""
 
     name: bytes
     start: int
-    """Offset of the content, after the header."""
+    """Offset of the content, which follows the header."""
     end: int
-    """Offset behind it, as its header declares; may lie beyond the file."""
+    """Offset of the end that the header declares; may be beyond the end of the file."""
 
 
 def walk(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes between two offsets, up to the first that is no box."""
+    """Yield the boxes between two offsets, up to the first invalid one."""
     at = start
+
     for _ in range(MAX_BOXES):
         if at + 8 > min(end, len(data)):
             return
@@ -49,43 +50,48 @@ def walk(data: bytes, start: int, end: int) -> Iterator[Box]:
 def find(data: bytes, path: tuple[bytes, ...]) -> Box | None:
     """Return the first box on a path of names, such as (moov, trak); None if there is none.
 
-    `meta` carries four bytes of version and flags before its boxes.
+    The boxes in `meta` follow four bytes of version and flags.
     """
     start, end, found = 0, len(data), None
+
     for name in path:
         found = next((box for box in walk(data, start, end) if box.name == name), None)
         if found is None:
             return None
+
         start, end = found.start + (4 if name == b"meta" else 0), found.end
+
     return found
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of the primary picture in pixels, turned as the file says.
+    """Return width and height of the primary image in pixels, after the file's rotation.
 
     Raises:
-        BoxError: the file names no size.
+        BoxError: the file declares no size.
     """
     size = _item_size(data) or _track_size(data)
     if size is None:
-        raise BoxError("it names no size")
+        raise BoxError("it declares no size")
     return size
 
 
 def declared_length(data: bytes) -> int:
-    """Return the bytes that the file should have, by the outermost boxes that hold its picture."""
+    """Return the length that the file's outermost boxes declare, without data after the image."""
     outermost = walk(data, 0, len(data))
     return max((box.end for box in outermost if box.name in _NEEDED), default=len(data))
 
 
 def _item_size(data: bytes) -> tuple[int, int] | None:
-    """Read the primary item's size, and what crops and turns it (ISO/IEC 23008-12, 6.5.3, 6.5.9, 6.5.10)."""
+    """Return the primary item's size after cropping and rotation (ISO/IEC 23008-12, 6.5)."""
     container = find(data, (b"meta", b"iprp", b"ipco"))
     if container is None:
         return None
 
     properties = list(walk(data, container.start, container.end))
-    own = [properties[n - 1] for n in _associated(data) if 0 < n <= len(properties)] or properties
+    own = [
+        properties[n - 1] for n in _property_numbers(data) if 0 < n <= len(properties)
+    ] or properties
     by_name = {box.name: data[box.start : min(box.end, box.start + 16)] for box in reversed(own)}
     size = by_name.get(b"ispe", b"")
     if len(size) < 12:
@@ -98,16 +104,20 @@ def _item_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _cropped(aperture: bytes, width: int, height: int) -> tuple[int, int]:
-    """Return the size that a clean aperture leaves: encoders fill pictures up to whole blocks."""
+    """Return the size inside a clean aperture: encoders pad images to whole blocks."""
     if len(aperture) < 16:
         return width, height
+
     parts = [int.from_bytes(aperture[at : at + 4], "big") for at in (0, 4, 8, 12)]
-    across, down = (top // bottom if bottom else 0 for top, bottom in (parts[:2], parts[2:]))
-    return min(width, across) or width, min(height, down) or height
+    inner_width, inner_height = (
+        numerator // denominator if denominator else 0
+        for numerator, denominator in (parts[:2], parts[2:])
+    )
+    return min(width, inner_width) or width, min(height, inner_height) or height
 
 
-def _associated(data: bytes) -> list[int]:
-    """Return the numbers, from 1, of the primary item's properties (`pitm` and `ipma`)."""
+def _property_numbers(data: bytes) -> list[int]:
+    """Return the numbers (from 1) of the primary item's properties (`pitm` and `ipma`)."""
     primary, links = find(data, (b"meta", b"pitm")), find(data, (b"meta", b"iprp", b"ipma"))
     if primary is None or links is None:
         return []
@@ -118,22 +128,25 @@ def _associated(data: bytes) -> list[int]:
     id_bytes = 2 if body[:1] == b"\0" else 4
     index_bytes = 2 if body[3:4] and body[3] & 1 else 1
 
-    return _properties_of(item, body, id_bytes, index_bytes)
+    return _associations(item, body, id_bytes, index_bytes)
 
 
-def _properties_of(item: int, body: bytes, id_bytes: int, index_bytes: int) -> list[int]:
-    """Return what an `ipma` box associates with an item (ISO/IEC 23008-12, 9.3.1)."""
+def _associations(item: int, body: bytes, id_bytes: int, index_bytes: int) -> list[int]:
+    """Return the properties that `ipma` associates with an item (ISO/IEC 23008-12, 9.3.1)."""
     at = 8
+
     for _ in range(min(int.from_bytes(body[4:8], "big"), MAX_BOXES)):
         if at >= len(body) - id_bytes:
             break
+
         found, count = int.from_bytes(body[at : at + id_bytes], "big"), body[at + id_bytes]
         at += id_bytes + 1
+
         if found == item:
             entries = (
                 body[o : o + index_bytes] for o in range(at, at + count * index_bytes, index_bytes)
             )
-            mask = (1 << (8 * index_bytes - 1)) - 1  # the highest bit says "essential"
+            mask = (1 << (8 * index_bytes - 1)) - 1  # the highest bit means "essential"
             return [int.from_bytes(entry, "big") & mask for entry in entries]
 
         at += count * index_bytes
@@ -142,10 +155,11 @@ def _properties_of(item: int, body: bytes, id_bytes: int, index_bytes: int) -> l
 
 
 def _track_size(data: bytes) -> tuple[int, int] | None:
-    """Read the first track's size, for sequences without a picture of their own (ISO/IEC 14496-12, 8.3.2)."""
+    """Return the first track's size; for files without a still image (ISO/IEC 14496-12, 8.3.2)."""
     header = find(data, (b"moov", b"trak", b"tkhd"))
     if header is None or header.end > len(data) or header.end - header.start < 8:
         return None
+
     width, height = (
         int.from_bytes(data[header.end - o : header.end - o + 4], "big") >> 16 for o in (8, 4)
     )

@@ -1,4 +1,4 @@
-"""Which file formats are read, recognized by their first bytes: names and content types lie."""
+"""Supported file formats, recognized by the first bytes: names and content types can be wrong."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class Format:
     """A file format that can be described."""
 
     name: str
-    """What people call it; the value of `facts.format`."""
+    """Name for people; the value of `facts.format`."""
     media_type: str
 
 
@@ -43,14 +43,13 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"}
 )
-"""HEIF with pictures coded as HEVC (ISO/IEC 23008-12, annex B); `heif` is what some older phones
-wrote."""
+"""Brands of HEIF files coded as HEVC (ISO/IEC 23008-12, annex B); older phones wrote `heif`."""
 
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf", b"1pic"})
-"""HEIF with any codec. Phones before 2019 wrote HEVC under such a brand alone."""
+"""Brands of HEIF files with any codec. Phones before 2019 wrote HEVC with only such a brand."""
 
-# Only to tell people what they sent; the list need not be complete.
-_FOREIGN = (
+# Used only to tell people what they sent; the list need not be complete.
+_UNSUPPORTED_SIGNATURES = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -92,7 +91,7 @@ _FOREIGN = (
     (b"{\\rtf", "RTF"),
 )
 
-_FOREIGN_BRANDS = (
+_UNSUPPORTED_BRANDS = (
     (b"crx ", "a camera's raw file (CR3)"),
     (b"qt  ", "a video (QuickTime)"),
     (b"M4V ", "a video (MP4)"),
@@ -105,26 +104,26 @@ _FOREIGN_BRANDS = (
     (b"3gp4", "a video (3GP)"),
 )
 
-_FOREIGN_INSIDE = (
+_UNSUPPORTED_WORDS = (
     (8, b"AVI ", "a video (AVI)"),
     (8, b"WAVE", "a recording (WAV)"),
     (128, b"DICM", "DICOM"),
 )
-"""By the offset at which the word stands."""
+"""Words of unsupported formats: offset, word and name."""
 
-_FOREIGN_TEXT = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "HTML"))
+_UNSUPPORTED_TEXT = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "HTML"))
 
 _NETPBM_KINDS = frozenset(b"%d" % number for number in range(1, 8))
 
 _SNIFF_BYTES = 1024
-"""How far to look for `<svg` or `<html`, which may follow comments and a declaration."""
+"""Number of bytes to search for `<svg` or `<html`, which may follow comments and a declaration."""
 
 
 def recognize(image: bytes) -> Format:
     """Return the file's format.
 
     Raises:
-        DescribeError: UnsupportedFormat; the message names the format that it looks like.
+        DescribeError: UnsupportedFormat; the message names the format that the file looks like.
     """
     for signature, known in _SIGNATURES:
         if image.startswith(signature):
@@ -136,12 +135,13 @@ def recognize(image: bytes) -> Format:
     if found := _by_brands(brands(image)):
         return found
 
-    foreign = _foreign(image)
+    unsupported = _unsupported_format(image)
     what = (
-        f"looks like {foreign}, which is not supported"
-        if foreign
+        f"looks like {unsupported}, which is not supported"
+        if unsupported
         else "is in no supported image format"
     )
+
     message = f"the file {what}; convert it to one of {FORMAT_NAMES} and submit it again"
     raise DescribeError(Reason.UNSUPPORTED_FORMAT, message)
 
@@ -156,9 +156,10 @@ def is_image(image: bytes) -> bool:
 
 
 def brands(image: bytes) -> list[bytes]:
-    """Return an ISO media file's brands, its own first (ISO/IEC 14496-12, `ftyp`); [] for other files."""
+    """Return the brands in `ftyp`, the major one first (ISO/IEC 14496-12); [] for other files."""
     if image[4:8] != b"ftyp":
         return []
+
     box = image[: min(int.from_bytes(image[:4], "big"), _SNIFF_BYTES)]
     return [bytes(box[8:12]), *(bytes(box[at : at + 4]) for at in range(16, len(box) - 3, 4))]
 
@@ -171,14 +172,14 @@ def _by_brands(found: list[bytes]) -> Format | None:
     return None
 
 
-def _foreign(image: bytes) -> str | None:
-    """Return the name of a format that is not supported, if it is a known one."""
+def _unsupported_format(image: bytes) -> str | None:
+    """Return the name of a known format that is not supported, or None."""
     found = brands(image)
     named = (
-        *(name for signature, name in _FOREIGN if image.startswith(signature)),
-        *(name for brand, name in _FOREIGN_BRANDS if brand in found),
-        *(name for at, word, name in _FOREIGN_INSIDE if image[at : at + len(word)] == word),
-        *(name for word, name in _FOREIGN_TEXT if word in image[:_SNIFF_BYTES].lower()),
+        *(name for signature, name in _UNSUPPORTED_SIGNATURES if image.startswith(signature)),
+        *(name for brand, name in _UNSUPPORTED_BRANDS if brand in found),
+        *(name for at, word, name in _UNSUPPORTED_WORDS if image[at : at + len(word)] == word),
+        *(name for word, name in _UNSUPPORTED_TEXT if word in image[:_SNIFF_BYTES].lower()),
     )
 
     return "Netpbm (PNM)" if _is_netpbm(image) else next(iter(named), None)

@@ -1,4 +1,4 @@
-"""What a file's header says, read by walking its parts: no pixels are decoded, no metadata is looked into."""
+"""Format and size of an image file, read from its header without decoding pixels or metadata."""
 
 import struct
 import zlib
@@ -18,21 +18,21 @@ Size = tuple[int, int]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CORE_HEADER_BYTES = 12
-"""Of a BMP in the format of OS/2 1.x, whose sizes have 16 bits."""
+"""Length of a BMP header of OS/2 1.x, whose sizes have 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Format and size of a picture."""
+    """Format and size of an image."""
 
     kind: Format
     width: int
-    """In pixels, as stored (before an EXIF orientation is applied)."""
+    """Width in pixels, as stored (before an EXIF orientation is applied)."""
     height: int
 
 
 class _DamagedError(ValueError):
-    """The message says what is damaged, in words that follow "the … file is damaged"."""
+    """The file is damaged; the message follows the words "the … file is damaged"."""
 
 
 def read_header(image: bytes) -> Header:
@@ -42,6 +42,7 @@ def read_header(image: bytes) -> Header:
         DescribeError: UnsupportedFormat, or ImageUnreadable for a file whose header is damaged.
     """
     kind = recognize(image)
+
     try:
         width, height = _READERS[kind](image)
     except (_DamagedError, JpegError, BoxError, TiffError) as error:
@@ -56,7 +57,7 @@ def read_header(image: bytes) -> Header:
 
 
 def damaged(kind: Format, why: str) -> DescribeError:
-    """Return the refusal of a file of a known format that can't be read."""
+    """Return the error for a file of a known format that can't be read."""
     message = f"the {kind.name} file is damaged or cut off ({why}); upload an intact copy"
     return DescribeError(Reason.IMAGE_UNREADABLE, message)
 
@@ -67,7 +68,7 @@ def _jpeg(image: bytes) -> Size:
 
 
 def _png(image: bytes) -> Size:
-    """Read IHDR, whose checksum must be right (PNG third edition, 5.3 and 11.2.1)."""
+    """Read IHDR and verify its checksum (PNG third edition, 5.3 and 11.2.1)."""
     if not image.startswith(PNG_SIGNATURE):
         raise _DamagedError("its signature was changed, as a transfer in text mode does")
 
@@ -83,21 +84,23 @@ def _png(image: bytes) -> Size:
 
 
 def _gif(image: bytes) -> Size:
-    """Read the screen's size, or that of a first frame which sticks out (GIF89a, sections 18 and 20)."""
+    """Read the screen's size, enlarged to hold the first frame (GIF89a, sections 18 and 20)."""
     width, height = struct.unpack_from("<HH", image, 6)
     at = first_frame_at(image)
     if at is None:
         return width, height
-    left, top, across, down = struct.unpack_from("<HHHH", image, at + 1)
-    return max(width, left + across), max(height, top + down)
+
+    left, top, frame_width, frame_height = struct.unpack_from("<HHHH", image, at + 1)
+    return max(width, left + frame_width), max(height, top + frame_height)
 
 
 def _bmp(image: bytes) -> Size:
-    """Read the information header; a negative height means rows from the top."""
+    """Read the information header; a negative height means that rows start at the top."""
     (size,) = struct.unpack_from("<L", image, 14)
     if size == _CORE_HEADER_BYTES:
         width, height = struct.unpack_from("<HH", image, 18)
         return width, height
+
     width, height = struct.unpack_from("<ll", image, 18)
     return width, abs(height)
 
@@ -109,13 +112,16 @@ def _webp(image: bytes) -> Size:
             width, height = (int.from_bytes(image[at : at + 3], "little") + 1 for at in (24, 27))
             if len(image) < 30:
                 raise _DamagedError("it ends within its header")
+
         case b"VP8L":
             (bits,) = struct.unpack_from("<L", image, 21)
             width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+
         case b"VP8 ":
             width, height = (value & 0x3FFF for value in struct.unpack_from("<HH", image, 26))
+
         case _:
-            raise _DamagedError("its first chunk is none of a picture")
+            raise _DamagedError("its first chunk is not that of an image")
 
     return width, height
 

@@ -1,35 +1,35 @@
-"""The segments of a JPEG file (ITU-T T.81, annex B), walked without looking into them."""
+"""The segments of a JPEG file (ITU-T T.81, annex B), read without decoding their content."""
 
 import re
 from dataclasses import dataclass
 
 MAX_SEGMENTS = 20_000
-"""Before the pixels. A profile or notes of 16 MiB take some 300 of 64 KiB each; a file made of
-millions of tiny ones would keep a reader busy for minutes."""
+"""Maximum segments before the pixels. A profile or metadata of 16 MiB takes about 300 segments of
+64 KiB each; a file with millions of tiny ones would keep a reader busy for minutes."""
 
 _START_OF_SCAN = 0xDA
 _START_OF_IMAGE = 0xD8
 _END_OF_IMAGE = 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Start of frame, of any coding process; the three others are tables and reserved."""
+"""Start-of-frame markers of all coding processes; the excluded ones are tables and reserved."""
 
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FILL = re.compile(rb"\xff+")
 
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a length: temporary and restart markers, which may stray into the header."""
+"""Markers without a length: temporary and restart markers, which sometimes occur in a header."""
 
 
 class JpegError(ValueError):
-    """The segments make no sense; the message says why, in words that follow "the JPEG file is damaged"."""
+    """The segments are invalid; the message follows the words "the JPEG file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What stands before the pixels."""
+    """Information from the segments before the pixels."""
 
     width: int
-    """In pixels, as stored."""
+    """Width in pixels, as stored."""
     height: int
     progressive: bool
     scan_at: int | None
@@ -37,7 +37,7 @@ class JpegHeader:
 
 
 def read_jpeg_header(image: bytes) -> JpegHeader:
-    """Return what the segments up to the first scan say.
+    """Return the information from the segments before the first scan.
 
     Raises:
         JpegError: there is no frame header, or there are too many segments.
@@ -61,16 +61,18 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
         length = int.from_bytes(image[at + 1 : at + 3], "big")
         if length < 2:
             raise JpegError("a segment of its header has no length")
+
         if marker in _FRAMES and len(image) >= at + 8:
             height, width = (int.from_bytes(image[at + o : at + o + 2], "big") for o in (4, 6))
             frame = (width, height, marker in _PROGRESSIVE)
+
         at += 1 + length
 
-    raise JpegError(f"more than {MAX_SEGMENTS} segments stand before its pixels")
+    raise JpegError(f"its header has more than {MAX_SEGMENTS} segments")
 
 
 def _after_fill(image: bytes, at: int) -> int:
-    """Return the offset of a marker's second byte: any number of FF may stand before it (B.1.1.2)."""
+    """Return the offset of a marker's second byte, which follows any number of FF (B.1.1.2)."""
     run = _FILL.match(image, at)
     return run.end() if run else at
 
@@ -78,5 +80,6 @@ def _after_fill(image: bytes, at: int) -> int:
 def _header(frame: tuple[int, int, bool] | None, scan_at: int | None) -> JpegHeader:
     if frame is None:
         raise JpegError("it has no frame header")
+
     width, height, progressive = frame
     return JpegHeader(width, height, progressive, scan_at)

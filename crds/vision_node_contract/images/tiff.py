@@ -1,19 +1,20 @@
-"""The directories of a TIFF file (TIFF 6.0; BigTIFF: 64-bit offsets), read without decoding pixels."""
+"""The directories of a TIFF or BigTIFF file (TIFF 6.0), read without decoding pixels."""
 
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_PAGES = 10_000
+"""Maximum pages counted."""
+
 MAX_ENTRIES = 1024
-"""In one directory. Real ones have some dozens."""
+"""Maximum entries read in one directory. Real ones have a few dozen."""
 
 MAX_STRIPS = 100_000
-"""A picture of 100 megapixels in strips of one row has some 10,000."""
+"""Maximum strips or tiles read. An image of 100 megapixels in one-row strips has about 10,000."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-"""How struct reads a value, by field type; the types left out hold no whole numbers that matter
-here."""
+"""Format characters of struct by field type, for the types that hold the integers needed here."""
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
@@ -23,75 +24,80 @@ _REDUCED_RESOLUTION = 1
 
 
 class TiffError(ValueError):
-    """The directories make no sense; the message says why, in words that follow "the file is damaged"."""
+    """The directories are invalid; the message follows the words "the TIFF file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
 class TiffHeader:
-    """What the first directory says."""
+    """Information from the first directory."""
 
     width: int
-    """In pixels, as stored."""
+    """Width in pixels, as stored."""
     height: int
     raw: bool
-    """Whether it is a camera's raw file, whose first picture is a thumbnail."""
+    """Whether it is a camera's raw file, whose first image is a thumbnail."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a file writes its numbers."""
+    """How a file stores its numbers."""
 
     order: str
+    """Byte order: `<` or `>`, as in struct."""
     big: bool
+    """Whether it is a BigTIFF file, which has 64-bit offsets."""
 
     def number(self, data: bytes, at: int) -> int:
-        """Read an offset."""
+        """Read an offset or a count."""
         value: int = struct.unpack_from(self.order + ("Q" if self.big else "L"), data, at)[0]
         return value
 
 
 def read_tiff_header(image: bytes) -> TiffHeader:
-    """Return what the first directory says.
+    """Return the information from the first directory.
 
     Raises:
-        TiffError: there is none, or it names no size.
+        TiffError: there is none, or it declares no size.
     """
     wanted = {_NEW_SUBFILE_TYPE: 1, _WIDTH: 1, _HEIGHT: 1, _SUB_DIRECTORIES: 1, _DNG_VERSION: 1}
     tags = _first_directory(image, wanted)
     width, height = (next(iter(tags.get(tag, [])), 0) for tag in (_WIDTH, _HEIGHT))
     if not width or not height:
-        raise TiffError("its first directory names no size")
+        raise TiffError("its first directory declares no size")
 
     reduced = tags.get(_NEW_SUBFILE_TYPE) == [_REDUCED_RESOLUTION]
     raw = _DNG_VERSION in tags or (reduced and _SUB_DIRECTORIES in tags) or image[8:10] == b"CR"
+
     return TiffHeader(width, height, raw)
 
 
 def end_of_pixels(image: bytes) -> int:
-    """Return the offset behind the last part of the first page's pixels; 0 if none is named.
+    """Return the offset of the end of the first page's pixels; 0 if the directory lists none.
 
     Raises:
         TiffError: there is no first directory.
     """
     tags = _first_directory(image, dict.fromkeys(_PARTS, MAX_STRIPS))
+
     offsets = tags.get(_STRIP_OFFSETS) or tags.get(_TILE_OFFSETS, [])
     lengths = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES, [])
-    return max(
-        (offset + length for offset, length in zip(offsets, lengths, strict=False)), default=0
-    )
+
+    parts = zip(offsets, lengths, strict=False)
+    return max((offset + length for offset, length in parts), default=0)
 
 
 def count_pages(image: bytes) -> int:
-    """Return how many directories the file chains, at most MAX_PAGES; at least 1."""
+    """Return the number of directories in the file's chain: at least 1, at most MAX_PAGES."""
     seen: set[int] = set()
+
     try:
         layout, at = _start(image)
         while at and at not in seen and len(seen) < MAX_PAGES:
-            following = _next(image, layout, at)
+            next_at = _next(image, layout, at)
             seen.add(at)
-            at = following
+            at = next_at
     except (struct.error, OverflowError):
-        pass  # a chain that leads out of the file ends there
+        pass  # a chain that points beyond the file ends there
 
     return max(1, len(seen))
 
@@ -100,6 +106,7 @@ def _start(image: bytes) -> tuple[_Layout, int]:
     order = "<" if image.startswith(b"II") else ">"
     big = image[2:4] in (b"+\0", b"\0+")
     layout = _Layout(order, big)
+
     return layout, layout.number(image, 8 if big else 4)
 
 
@@ -116,17 +123,19 @@ def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
 
 
 def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[int]]:
-    """Return the whole numbers of the wanted tags, of each at most as many as `wanted` says.
+    """Return the integers of the tags in `wanted`, which maps each tag to its maximum count.
 
-    No more: a hostile file may have a thousand entries that share a million values.
+    The limit is needed because a thousand entries of a hostile file may share a million values.
 
     Raises:
         TiffError: the file ends before its first directory.
     """
     tags: dict[int, list[int]] = {}
+
     try:
         layout, at = _start(image)
         count, size, start = _entries(image, layout, at)
+
         for entry in range(start, start + min(count, MAX_ENTRIES) * size, size):
             tag, kind = struct.unpack_from(layout.order + "HH", image, entry)
             if tag in wanted and tag not in tags:
@@ -138,7 +147,7 @@ def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[
     return tags
 
 
-def _values(image: bytes, layout: _Layout, entry: int, kind: int, most: int) -> list[int]:
+def _values(image: bytes, layout: _Layout, entry: int, kind: int, max_count: int) -> list[int]:
     count = layout.number(image, entry + 4)
     form = _INTEGERS.get(kind)
     if form is None or not count:
@@ -147,8 +156,8 @@ def _values(image: bytes, layout: _Layout, entry: int, kind: int, most: int) -> 
     inline, size = entry + (12 if layout.big else 8), struct.calcsize(layout.order + form)
     fits = count * size <= (8 if layout.big else 4)
     at = inline if fits else layout.number(image, inline)
-    within = min(count, most, (len(image) - at) // size)
+    readable = min(count, max_count, (len(image) - at) // size)
+    if readable <= 0:
+        return []
 
-    return (
-        list(struct.unpack_from(f"{layout.order}{within}{form}", image, at)) if within > 0 else []
-    )
+    return list(struct.unpack_from(f"{layout.order}{readable}{form}", image, at))

@@ -1,22 +1,23 @@
-"""Describer as typed Python: agrees with describers.vision-node.dev.yaml, which is the source of truth."""
+"""Typed models of a Describer; describers.vision-node.dev.yaml is their source of truth."""
 
 from typing import Any, Literal
 
 from .imagejob import Condition, KubeModel, ObjectMeta
 
 READY = "Ready"
-"""The condition that tells whether images are described."""
+"""Type of the condition that tells whether images can be described."""
 
 FALLBACK_READY = "FallbackReady"
-"""The condition that tells whether the fallback can stand in."""
+"""Type of the condition that tells whether the fallback is available."""
 
 DEPRECATED = "Deprecated"
-"""The condition that tells that the provider will end the model."""
+"""Type of the condition that tells whether the provider has announced the end of the model."""
 
 DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
 }
+"""Resources of a worker or sidecar; the CRD has the same default."""
 
 
 class KeyRef(KubeModel):
@@ -28,7 +29,7 @@ class KeyRef(KubeModel):
 
 
 class EnvSource(KubeModel):
-    """Where a variable's value is: exactly one is set."""
+    """Source of a variable's value: exactly one field is set."""
 
     secret_key_ref: KeyRef | None = None
     config_map_key_ref: KeyRef | None = None
@@ -50,7 +51,7 @@ class SourceRef(KubeModel):
 
 
 class EnvFrom(KubeModel):
-    """All keys of a Secret or ConfigMap: exactly one is set."""
+    """All keys of a Secret or ConfigMap: exactly one field is set."""
 
     secret_ref: SourceRef | None = None
     config_map_ref: SourceRef | None = None
@@ -64,7 +65,7 @@ class Resources(KubeModel):
 
 
 class Toleration(KubeModel):
-    """A taint that does not matter, as in a pod's spec."""
+    """A taint to tolerate, as in a pod's spec."""
 
     key: str | None = None
     operator: str | None = None
@@ -74,7 +75,7 @@ class Toleration(KubeModel):
 
 
 class Sidecar(KubeModel):
-    """A container beside each worker, which describes."""
+    """A container next to each worker, in the same pod, that describes the images."""
 
     image: str
     command: list[str] = []
@@ -85,7 +86,7 @@ class Sidecar(KubeModel):
 
 
 class DescriberSpec(KubeModel):
-    """What workers run, and how many there are; times in seconds."""
+    """Configuration of the workers and their number; times are in seconds."""
 
     provider: str | None = None
     model: str | None = None
@@ -113,17 +114,17 @@ class DescriberSpec(KubeModel):
 
     @property
     def images_at_once(self) -> int:
-        """How many ImageJobs one worker holds."""
+        """Maximum ImageJobs that one worker processes at the same time."""
         return 1 if self.isolation == "dedicated" else self.concurrency
 
     @property
     def images_per_worker(self) -> int:
-        """How many ImageJobs a worker is given before it is replaced; 0: no limit."""
+        """Maximum ImageJobs assigned to a worker before it is replaced; 0 means no limit."""
         return 1 if self.isolation == "dedicated" else self.max_images_per_worker
 
 
 class DescriberStatus(KubeModel):
-    """How a Describer fares."""
+    """The state of a Describer."""
 
     provider: str | None = None
     workers: int = 0
@@ -134,11 +135,11 @@ class DescriberStatus(KubeModel):
 
     @property
     def readiness(self) -> Condition | None:
-        """The condition Ready, once it was written."""
+        """The condition Ready; None until it is written for the first time."""
         return self.condition(READY)
 
     def condition(self, kind: str) -> Condition | None:
-        """Return the condition of that type, if there is one."""
+        """Return the condition of this type, or None."""
         return next((c for c in self.conditions if c.type == kind), None)
 
 
@@ -151,5 +152,5 @@ class Describer(KubeModel):
 
     @property
     def provider(self) -> str:
-        """Which describer the workers run."""
+        """Name of the describer that the workers run."""
         return self.spec.provider or self.metadata.name

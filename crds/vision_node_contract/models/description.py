@@ -1,4 +1,4 @@
-"""What a describer answers and what a result holds: the same shape for all describers."""
+"""Descriptions and results: all describers return the same format."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,18 +7,23 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from ..names import SIGNATURE
 
 MAX_ALT_CHARACTERS = 150
+"""Maximum length of an alternative text, as in the CRD."""
+
 SUMMARY_CHARACTERS = 256
+"""Maximum length of a summary, as in the CRD; kubectl shows it in one line."""
+
 MAX_WARNING_CHARACTERS = 512
+"""Maximum length of one warning, as in the CRD."""
 
 
-class Model(BaseModel):
-    """Frozen, and forgiving about fields that a later version may add."""
+class FrozenModel(BaseModel):
+    """A frozen model that ignores unknown fields, because a later version may add some."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
 
-class Options(Model):
-    """Wishes for a description (ImageJob `spec.options`)."""
+class Options(FrozenModel):
+    """Requested properties of a description (ImageJob `spec.options`)."""
 
     prompt: str | None = None
     language: str | None = None
@@ -27,25 +32,25 @@ class Options(Model):
     fallback: Literal["never"] | None = None
 
 
-class Usage(Model):
-    """Tokens, as the provider reports them."""
+class Usage(FrozenModel):
+    """Number of tokens that the provider reports."""
 
     input_tokens: int = Field(alias="inputTokens")
     output_tokens: int = Field(alias="outputTokens")
 
 
-class Fallback(Model):
-    """Another describer stood in."""
+class Fallback(FrozenModel):
+    """The describer that failed, if its fallback described the image, and the reason."""
 
     from_: str = Field(alias="from")
     reason: str
 
 
-class Description(Model):
-    """A describer's answer for one image.
+class Description(FrozenModel):
+    """A describer's description of one image.
 
     `description` starts with `Image Description:`; `alt` has at most 150 characters; `facts` are
-    the plain JSON values behind the text. The bounds are the CRD's.
+    the JSON values that the text is based on. The limits are those of the CRD.
     """
 
     description: str
@@ -61,18 +66,18 @@ class Description(Model):
     warnings: list[Annotated[str, Field(max_length=MAX_WARNING_CHARACTERS)]] = Field(
         default=[], max_length=8
     )
-    """What a reader of the description should know, such as that the file ends too early."""
+    """Warnings for the reader of the description, such as that the file is cut off."""
 
 
 class Result(Description):
-    """A stored result: the description and where it came from."""
+    """A stored result: the description and its origin."""
 
     describer: str
     seconds: float
     generated_by: str = Field(default=SIGNATURE, alias="_generated_by")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that `/result` shows, and that is stored when it is large."""
+        """Return the JSON object that `/result` returns; a large one is stored in the bucket."""
         return self.model_dump(mode="json", by_alias=True)
 
 

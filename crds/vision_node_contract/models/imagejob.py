@@ -1,4 +1,4 @@
-"""ImageJob as typed Python: agrees with imagejobs.vision-node.dev.yaml, which is the source of truth."""
+"""Typed models of an ImageJob; imagejobs.vision-node.dev.yaml is their source of truth."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -12,22 +12,23 @@ from .reasons import Cause
 
 Phase = Literal["queued", "processing", "done", "failed"]
 TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
+"""Phases that never change again."""
 
 
 class KubeModel(BaseModel):
-    """A part of a Kubernetes object: camelCase outside, unknown fields ignored, frozen."""
+    """A part of a Kubernetes object: frozen, camelCase in JSON; ignores unknown fields."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
     )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object without unset fields, as the API server wants it."""
+        """Return the JSON object without unset fields, as the API server expects it."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class ImageRef(KubeModel):
-    """The stored image; `key` is its object key, sizes in bytes and pixels."""
+    """The stored image: `key` is its object key; sizes are in bytes and pixels."""
 
     key: str
     sha256: str | None = None
@@ -39,7 +40,7 @@ class ImageRef(KubeModel):
 
 
 class ImageJobSpec(KubeModel):
-    """What to describe and how."""
+    """The image to describe, and how to describe it."""
 
     image: ImageRef
     describer: str = "metadata"
@@ -54,7 +55,7 @@ class ImageJobSpec(KubeModel):
 
 
 class Condition(KubeModel):
-    """metav1.Condition."""
+    """A condition of an object's status (metav1.Condition)."""
 
     type: str
     status: Literal["True", "False", "Unknown"]
@@ -65,7 +66,7 @@ class Condition(KubeModel):
 
 
 class StoredResult(KubeModel):
-    """The description, or where it is: exactly one of `inline` and `key` (object key) is set.
+    """The description or its location: exactly one of `inline` and `key` (object key) is set.
 
     `sha256` (hex) and `size_bytes` describe the object; workers of older releases don't set them.
     """
@@ -82,7 +83,7 @@ class StoredResult(KubeModel):
 
 
 class JobError(KubeModel):
-    """Why the last attempt failed."""
+    """The reason why the last attempt failed."""
 
     reason: str
     message: str
@@ -91,14 +92,14 @@ class JobError(KubeModel):
 
 
 class LossesByCause(KubeModel):
-    """Attempts that don't count toward maxAttempts, by the cause that ended them."""
+    """Lost attempts by cause; they don't count toward maxAttempts."""
 
     worker: int = 0
     storage: int = 0
     provider: int = 0
 
     def count(self, cause: Cause) -> int:
-        """Return how many attempts `cause` ended."""
+        """Return the number of attempts lost to `cause`."""
         counts = {
             Cause.WORKER: self.worker,
             Cause.STORAGE: self.storage,
@@ -108,12 +109,12 @@ class LossesByCause(KubeModel):
 
     @property
     def total(self) -> int:
-        """How many attempts all causes together ended."""
+        """Number of attempts lost to any of the causes."""
         return self.worker + self.storage + self.provider
 
 
 class ImageJobStatus(KubeModel):
-    """What has come of an ImageJob. Times are UTC."""
+    """The state of an ImageJob. Times are in UTC."""
 
     phase: Phase = "queued"
     conditions: list[Condition] = []
@@ -131,10 +132,10 @@ class ImageJobStatus(KubeModel):
     error: JobError | None = None
 
     def losses_to(self, cause: Cause) -> int:
-        """Return how many attempts count as lost to `cause`.
+        """Return the number of attempts that count as lost to `cause`.
 
-        Losses that an operator of an older release counted, without a cause, count toward every
-        cause.
+        An operator of an older release counted losses without a cause; these count toward
+        every cause.
         """
         known = self.losses_by_cause or LossesByCause()
         return max(0, self.losses - known.total) + known.count(cause)
@@ -169,7 +170,7 @@ class ImageJob(KubeModel):
     def manifest(
         name: str, spec: ImageJobSpec, labels: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the object to create."""
+        """Return the Kubernetes object to create."""
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,

@@ -1,10 +1,10 @@
-"""Why an attempt failed, and how a Describer fares: the words of logs, Events, status and HTTP problems."""
+"""Reasons of failed attempts and of conditions, for logs, Events, status and HTTP problems."""
 
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Cause of a lost attempt, which does not count toward maxAttempts: a key of `status.lossesByCause`."""
+    """Cause of a lost attempt, which does not count toward maxAttempts (`status.lossesByCause`)."""
 
     WORKER = "worker"
     STORAGE = "storage"
@@ -12,7 +12,7 @@ class Cause(StrEnum):
 
 
 class Reason(StrEnum):
-    """Machine-readable reasons, CamelCase as Kubernetes' API conventions want. Part of the API."""
+    """Machine-readable reasons, CamelCase as in Kubernetes' API conventions. Part of the API."""
 
     IMAGE_NOT_FOUND = "ImageNotFound"
     IMAGE_UNREADABLE = "ImageUnreadable"
@@ -44,12 +44,12 @@ class Reason(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may end differently with nothing changed by a person."""
+        """Whether another attempt may succeed without anyone changing something."""
         return self in _TRANSIENT
 
     @property
     def cause(self) -> Cause | None:
-        """The cause, if neither the image nor its describer is to blame; otherwise None."""
+        """The cause of the loss; None if the image or its describer caused the failure."""
         return Cause.STORAGE if self in STORAGE_REASONS else _CAUSES.get(self)
 
 
@@ -62,7 +62,7 @@ STORAGE_REASONS = frozenset(
         Reason.BUCKET_NOT_FOUND,
     }
 )
-"""Reasons that say that the bucket, and not the image, is what failed an attempt."""
+"""Reasons for attempts that failed because of the bucket, not because of the image."""
 
 _CAUSES = {Reason.WORKER_LOST: Cause.WORKER, Reason.RATE_LIMITED: Cause.PROVIDER}
 
@@ -84,7 +84,7 @@ class ReadyReason(StrEnum):
 
     SERVING = "Serving"
     IDLE = "Idle"
-    """No worker runs because nothing is asked: Ready, for the next image launches one."""
+    """No worker is running because there is no work. Ready is true: the next image starts one."""
     STARTING = "Starting"
     INSUFFICIENT_RESOURCES = "InsufficientResources"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -98,36 +98,36 @@ class ReadyReason(StrEnum):
     OPTIONS_INVALID = "OptionsInvalid"
     QUOTA_EXHAUSTED = "QuotaExhausted"
     RATE_LIMITED = "RateLimited"
-    """Images wait because the provider asked for it: that passes by itself."""
+    """Images wait because of the provider's rate limit, which is temporary."""
 
     FALLBACK_AVAILABLE = "FallbackAvailable"
-    """Of FallbackReady."""
+    """Reason of the condition FallbackReady, as is FallbackUnavailable."""
     FALLBACK_UNAVAILABLE = "FallbackUnavailable"
     RETIREMENT_ANNOUNCED = "RetirementAnnounced"
-    """Of Deprecated."""
+    """Reason of the condition Deprecated."""
 
     @classmethod
     def by_provider(cls, word: str) -> "ReadyReason | None":
-        """Return the reason that is spelt so, if it is one of those of_provider."""
-        return next((reason for reason in _OF_PROVIDER if reason == word), None)
+        """Return the reason named `word` if it is a provider problem, otherwise None."""
+        return next((reason for reason in _PROVIDER_PROBLEMS if reason == word), None)
 
     @property
     def troubled(self) -> bool:
-        """Whether a person may have to do something."""
-        launching = {
+        """Whether a person may have to fix something."""
+        launch_problems = {
             ReadyReason.INSUFFICIENT_RESOURCES,
             ReadyReason.IMAGE_PULL_FAILED,
             ReadyReason.LAUNCH_FAILED,
         }
-        return self in launching or self.of_provider
+        return self in launch_problems or self.is_provider_problem
 
     @property
-    def of_provider(self) -> bool:
-        """Whether workers serve and every image fails all the same, until a person changes something."""
-        return self in _OF_PROVIDER
+    def is_provider_problem(self) -> bool:
+        """Whether every image fails although workers serve, until a person fixes something."""
+        return self in _PROVIDER_PROBLEMS
 
 
-_OF_PROVIDER = frozenset(
+_PROVIDER_PROBLEMS = frozenset(
     {
         ReadyReason.DESCRIBER_NOT_FOUND,
         ReadyReason.CREDENTIALS_MISSING,
@@ -143,9 +143,9 @@ class DescribeError(Exception):
     """One image could not be described.
 
     Args:
-        reason: The enum's word for it.
-        message: What happened, to what, and what to do; a person reads it.
-        retry_after: Seconds that a provider wants to be left alone; None if it doesn't say.
+        reason: Why it could not.
+        message: What happened, to which object, and what to do, for people.
+        retry_after: Seconds that the provider asks to wait before a retry; None if unknown.
     """
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:

@@ -1,8 +1,8 @@
-"""Status changes, as merge patches (RFC 7386): the only ways an ImageJob moves.
+"""All transitions of an ImageJob's status, as merge patches (RFC 7386).
 
-Each takes the ImageJob it starts from, so that conditions keep their other entries, and the time of
-the change (UTC). `ImageJobClient.patch_status` adds the resourceVersion that makes the change
-conditional.
+Each function takes the current ImageJob, whose other conditions are kept, and the time of the
+change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, which makes the change
+conditional: a conflicting change fails.
 """
 
 from datetime import datetime, timedelta
@@ -16,11 +16,11 @@ from .reasons import Reason
 StatusPatch = dict[str, Any]
 
 MAX_MESSAGE_CHARACTERS = 2048
-"""As the CRD allows; what a foreign library says may be longer."""
+"""Maximum length of a message in the CRD; messages of third-party libraries may be longer."""
 
 
 def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> StatusPatch:
-    """Queued → processing: `worker` (pod name) holds the next attempt until `deadline`."""
+    """Return the patch for queued → processing: assign `worker` (a pod) until `deadline`."""
     return {
         "phase": "processing",
         "worker": worker,
@@ -28,8 +28,8 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
         "attemptDeadline": timestamp(deadline),
         "nextAttemptTime": None,
         "startTime": timestamp(job.status.start_time or now),
-        "error": None,  # of the attempt before; the operator would take it for this one's
-        "conditions": _with(
+        "error": None,  # the operator would take the previous attempt's error for this one's
+        "conditions": _with_condition(
             job, "Assigned", "True", "WorkerAssigned", f"assigned to {worker}", now
         ),
     }
@@ -38,8 +38,8 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
 def complete(
     job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime
 ) -> StatusPatch:
-    """Return the patch for processing → done; a result that is not `stored` in the bucket is inline."""
-    told = StoredResult(
+    """Return the patch for processing → done; without `stored`, the result is kept inline."""
+    stored_result = StoredResult(
         describer=result.describer,
         model=result.model,
         summary=summarize(result.description),
@@ -54,26 +54,28 @@ def complete(
     return {
         "phase": "done",
         **_finished(job, now),
-        "result": told.to_json(),
+        "result": stored_result.to_json(),
         "error": None,
-        "conditions": _with(job, "Complete", "True", "Described", "the image is described", now),
+        "conditions": _with_condition(
+            job, "Complete", "True", "Described", "the image is described", now
+        ),
     }
 
 
 def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> StatusPatch:
-    """Queued or processing → failed, for good."""
+    """Return the patch for queued or processing → failed, which is final."""
     return {
         "phase": "failed",
         **_finished(job, now),
         "error": _error(reason, message, retryable=False),
-        "conditions": _with(job, "Failed", "True", reason, message, now),
+        "conditions": _with_condition(job, "Failed", "True", reason, message, now),
     }
 
 
 def report(reason: Reason, message: str, retry_after: float | None = None) -> StatusPatch:
-    """A worker's word that its attempt failed in a way that may pass; the operator decides what follows.
+    """Return the patch with which a worker reports a temporary failure to the operator.
 
-    `retry_after` (seconds) is what a provider asks for.
+    The operator decides what follows. `retry_after` is the provider's wait in seconds.
     """
     return {"error": _error(reason, message, retryable=True, retry_after=retry_after)}
 
@@ -88,10 +90,16 @@ def requeue(
     lost: bool = False,
     suspect: bool = False,
 ) -> StatusPatch:
-    """Processing → queued: to be assigned again at `next_attempt` or later.
+    """Return the patch for processing → queued.
 
-    `lost`: infrastructure ended the attempt, which costs nothing. `suspect`: to be tried alone from
-    now on.
+    Args:
+        job: The ImageJob.
+        reason: Why the attempt ended.
+        message: What happened, for people.
+        next_attempt: Earliest time of the next assignment.
+        now: The current time.
+        lost: Whether infrastructure ended the attempt, so that it does not count.
+        suspect: Whether the image may kill workers, so that its next attempts run alone.
     """
     return {
         "phase": "queued",
@@ -101,26 +109,28 @@ def requeue(
         "attemptDeadline": None,
         "nextAttemptTime": timestamp(next_attempt),
         "error": _error(reason, message, retryable=True),
-        "conditions": _with(job, "Assigned", "False", reason, message, now),
+        "conditions": _with_condition(job, "Assigned", "False", reason, message, now),
     }
 
 
 def timestamp(moment: datetime) -> str:
-    """Return RFC 3339 with microseconds (metav1.MicroTime)."""
+    """Return the time in RFC 3339 format with microseconds (metav1.MicroTime)."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
-    """Count a lost attempt in the total, which older releases use, and by its cause."""
-    counted: StatusPatch = {"losses": job.status.losses + 1}
+    """Return the counters with one more lost attempt, in total (older releases) and by cause."""
+    counters: StatusPatch = {"losses": job.status.losses + 1}
+
     if cause := reason.cause:
         before = job.status.losses_by_cause or LossesByCause()
-        counted["lossesByCause"] = {cause.value: before.count(cause) + 1}
-    return counted
+        counters["lossesByCause"] = {cause.value: before.count(cause) + 1}
+
+    return counters
 
 
 def _finished(job: ImageJob, now: datetime) -> StatusPatch:
-    # Workers' clocks may run a little behind the operator's: never a negative duration.
+    # Workers' clocks may be slightly behind the operator's; prevent a negative duration.
     elapsed = max(now - (job.status.start_time or now), timedelta(0))
     return {
         "completionTime": timestamp(now),
@@ -140,7 +150,7 @@ def _error(
     return error.to_json()
 
 
-def _with(
+def _with_condition(
     job: ImageJob,
     kind: Literal["Assigned", "Complete", "Failed"],
     status: Literal["True", "False"],
@@ -148,7 +158,7 @@ def _with(
     message: str,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    changed = Condition(
+    condition = Condition(
         type=kind,
         status=status,
         reason=reason,
@@ -156,7 +166,7 @@ def _with(
         last_transition_time=now,
         observed_generation=job.metadata.generation,
     )
-    # A merge patch replaces a list whole, so the others must come along.
-    kept = [c for c in job.status.conditions if c.type != kind]
+    # A merge patch replaces the whole list, so it must contain the other conditions, too.
+    others = [other for other in job.status.conditions if other.type != kind]
 
-    return [c.to_json() for c in (*kept, changed)]
+    return [each.to_json() for each in (*others, condition)]

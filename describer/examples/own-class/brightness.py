@@ -1,4 +1,4 @@
-"""A describer of one's own, as a class: it says how light a picture is."""
+"""A custom describer as a class: it tells whether a picture is light or dark."""
 
 from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import Describer
@@ -6,20 +6,21 @@ from vision_node_describer.describers.imaging.picture import decoding_bytes, rea
 
 
 class Brightness(Describer):
-    """Needs no settings, so it does without a constructor."""
+    """Describes the brightness. It needs no settings, so it has no constructor."""
 
     def memory(self, image: bytes) -> int:
-        """Return what decoding takes, so that huge pictures wait for their turn."""
+        """Return the memory for decoding, so that the worker does not decode too many at once."""
         return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
-        """Describe one image file; a file that is none raises the right DescribeError by itself."""
-        grey = read_picture(image).small.convert("L").resize((1, 1)).getpixel((0, 0))
-        light = "light" if isinstance(grey, int) and grey > 127 else "dark"
+        """Describe one image file; read_picture raises the DescribeError for an invalid one."""
+        gray = read_picture(image).small.convert("L").resize((1, 1)).getpixel((0, 0))
+        light = "light" if isinstance(gray, int) and gray > 127 else "dark"
+
         return Description(
             description=f"Image Description:\n- Brightness: {light}",
             alt=f"A {light} picture",
             caption=f"A {light} picture.",
             tags=[light],
-            facts={"grey": grey if isinstance(grey, int) else None},
+            facts={"gray": gray if isinstance(gray, int) else None},
         )

@@ -1,10 +1,11 @@
-"""A describer of one's own, as a container: it tells a picture's format, and what the user asked."""
+"""A custom describer as a container: it tells a picture's format, and repeats the prompt."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-LARGEST_BYTES = 32 << 20
+MAX_BYTES = 32 << 20
+"""Maximum size of a picture."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -14,25 +15,24 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_POST(self) -> None:
-        """Read the picture and its options, answer JSON."""
+        """Read a picture and its options, and answer with JSON."""
         length = int(self.headers.get("Content-Length", 0))
-        if self.path != "/describe" or not 0 < length <= LARGEST_BYTES:
+        if self.path != "/describe" or not 0 < length <= MAX_BYTES:
             self.close_connection = True
-            return self._answer(
-                400, {"reason": "RequestRefused", "message": "POST a picture to /describe"}
-            )
+            refusal = {"reason": "RequestRefused", "message": "POST a picture to /describe"}
+            return self._answer(400, refusal)
 
         picture = self.rfile.read(length)
         options = json.loads(self.headers.get("Vision-Node-Options", "{}"))
         kind = self.headers.get("Content-Type", "").removeprefix("image/").upper()
-        wish = f" You asked: {options['prompt']}" if "prompt" in options else ""
+        asked = f" You asked: {options['prompt']}" if "prompt" in options else ""
 
-        return self._answer(
-            200, {"description": f"A {kind} of {len(picture)} bytes.{wish}", "tags": [kind]}
-        )
+        description = f"A {kind} of {len(picture)} bytes.{asked}"
+        return self._answer(200, {"description": description, "tags": [kind]})
 
     def _answer(self, status: int, answer: dict[str, Any]) -> None:
         body = json.dumps(answer).encode()
+
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

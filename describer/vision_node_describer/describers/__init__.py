@@ -1,4 +1,4 @@
-"""Ways of describing an image: they know neither Kubernetes nor storage."""
+"""Describers turn image files into descriptions. They know neither Kubernetes nor storage."""
 
 import logging
 from collections.abc import Mapping
@@ -9,7 +9,15 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 
 from .interface import Describer, Remote, Setup
 
-__all__ = ["DESCRIBERS", "Describer", "Remote", "Setup", "Unable", "load", "load_or_explain"]
+__all__ = [
+    "DESCRIBERS",
+    "Describer",
+    "FailingDescriber",
+    "Remote",
+    "Setup",
+    "load",
+    "load_or_explain",
+]
 
 log = logging.getLogger(__name__)
 
@@ -23,62 +31,67 @@ DESCRIBERS: dict[str, str] = {
     "rekognition": "providers.rekognition.describer:Rekognition",
 }
 """`module:Class` below this package, by provider. A module is imported on demand, so that a worker
-carries no other describer's libraries in its memory."""
+does not load the libraries of other describers into its memory."""
 
 
 def load(provider: str, setup: Setup | None = None) -> Describer:
     """Return a describer that is ready to work.
 
     Args:
-        provider: A name in DESCRIBERS, or `package.module:Class` for a class of somebody else's.
-        setup: What the describer is told; nothing by default.
+        provider: A name in DESCRIBERS, or `package.module:Class` for a custom describer.
+        setup: The describer's configuration; empty by default.
 
     Raises:
-        DescribeError: DescriberNotFound, or why it can never work, such as CredentialsMissing.
+        DescribeError: DescriberNotFound, or a reason why it can never work, such as
+            CredentialsMissing.
     """
-    own = DESCRIBERS.get(provider)
-    module, _, name = (f"{__name__}.{own}" if own else provider).partition(":")
+    builtin = DESCRIBERS.get(provider)
+    module, _, name = (f"{__name__}.{builtin}" if builtin else provider).partition(":")
     if not name:
         known = ", ".join(sorted(DESCRIBERS))
-        message = f"there is no describer called {provider!r}; choose one of: {known}; or package.module:Class"
+        message = (
+            f"there is no describer called {provider!r}; "
+            f"choose one of: {known}; or package.module:Class"
+        )
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message)
 
     try:
-        make: type[Describer] = getattr(import_module(module), name)
+        describer_class: type[Describer] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         message = f"{provider} is not in this image ({error}); name an image that has it"
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message) from error
 
-    return make(setup or Setup())
+    return describer_class(setup or Setup())
 
 
 def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
-    """Return the describer that a worker's environment asks for, or one that says to each image why not.
+    """Return the describer that the environment configures, or one that fails with the reason.
 
-    A missing key then fails jobs with its reason, where a worker that ends would leave them
-    waiting.
+    With a missing key, for example, ImageJobs then fail with that reason. If the worker exited
+    instead, they would wait.
     """
     try:
         describer = load(provider, Setup.from_env(environment))
+
         for warning in describer.warnings():
             log.warning("describer %s: %s", provider, warning)
     except DescribeError as error:
         log.error("describer %s can't work: %s: %s", provider, error.reason, error.message)  # noqa: TRY400
-        return Unable(error)
+        return FailingDescriber(error)
     except Exception as error:
-        log.exception("describer %s can't be made", provider)
-        message = f"{provider} can't be made: {type(error).__name__}; its worker's log says more"
-        return Unable(DescribeError(Reason.DESCRIBER_FAILED, message))
+        log.exception("describer %s can't be created", provider)
+        message = f"{provider} can't be created: {type(error).__name__}; see the worker's log"
+        return FailingDescriber(DescribeError(Reason.DESCRIBER_FAILED, message))
 
     return describer
 
 
-class Unable(Describer):
-    """Stands in for a describer that can't be made: every image is told why."""
+class FailingDescriber(Describer):
+    """Replaces a describer that can't be created, and fails every image with the reason."""
 
     def __init__(self, error: DescribeError) -> None:
         self._error = error
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
-        """Raise what making the describer raised."""
+        """Raise the error that creating the describer raised."""
         raise self._error

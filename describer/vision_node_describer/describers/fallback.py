@@ -1,4 +1,4 @@
-"""When another describer stands in for one that can't work, and how the result says so."""
+"""Decides when a fallback describes an image, and marks its result as a fallback's."""
 
 import logging
 from collections.abc import Mapping
@@ -19,49 +19,54 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""What another describer can make up for. Not an image that can't be read: it can't, either. Not a
-wrong key or model, which it would hide from those who must put it right. Not a refusal, which is an
-answer."""
+"""Reasons for which a fallback helps. Left out are: an unreadable image, which the fallback can't
+read either; a wrong key or model, which the fallback would hide from those who must correct it; and
+a refusal, which is an answer."""
 
 
-def standing_by(environment: Mapping[str, str]) -> Describer | None:
-    """Return the describer that may stand in: FALLBACK_PROVIDER, with FALLBACK_MODEL and FALLBACK_OPTIONS.
+def load_fallback(environment: Mapping[str, str]) -> Describer | None:
+    """Return the fallback: FALLBACK_PROVIDER, with FALLBACK_MODEL and FALLBACK_OPTIONS.
 
-    None if there is none, or if it can't work, which is logged: the images go on without.
+    Return None if no fallback is configured, or if it can't work. The latter is logged, and images
+    are then described without a fallback.
     """
     provider = environment.get("FALLBACK_PROVIDER", "")
     if not provider:
         return None
 
-    told = {"MODEL": "FALLBACK_MODEL", "DESCRIBER_OPTIONS": "FALLBACK_OPTIONS"}
-    own = {name: environment.get(other, "") for name, other in told.items()}
+    overrides = {
+        "MODEL": environment.get("FALLBACK_MODEL", ""),
+        "DESCRIBER_OPTIONS": environment.get("FALLBACK_OPTIONS", ""),
+    }
     try:
-        return load(provider, Setup.from_env({**environment, **own}))
+        return load(provider, Setup.from_env({**environment, **overrides}))
     except DescribeError as error:
-        log.error("%s can't stand in: %s: %s", provider, error.reason, error.message)  # noqa: TRY400
+        log.error("fallback %s can't work: %s: %s", provider, error.reason, error.message)  # noqa: TRY400
         return None
 
 
-def may_stand_in(
+def fallback_applies(
     error: DescribeError, options: Options, *, attempt: int, max_attempts: int
 ) -> bool:
-    """Return whether the fallback takes this image.
+    """Return whether the fallback describes this image.
 
-    On the last attempt only, since an outage may pass; at once if it doesn't pass by itself.
+    It does so on the last attempt only, since an outage may pass; or at once if the error is not
+    transient.
 
     Args:
         error: Why the describer failed.
-        options: The image's; `fallback: never` refuses.
-        attempt: Which one this is, from 1.
-        max_attempts: The ImageJob's.
+        options: The image's options; `fallback: never` refuses.
+        attempt: Number of the current attempt, from 1.
+        max_attempts: The ImageJob's maximum number of attempts.
     """
     if error.reason not in OUTAGES or options.fallback == "never":
         return False
     return attempt >= max_attempts or not error.reason.retryable
 
 
-def instead_of(describer: str, error: DescribeError, description: Description) -> Description:
-    """Return the stand-in's description, which says for whom and why."""
-    return description.model_copy(
-        update={"fallback": Fallback(from_=describer, reason=error.reason)}
-    )
+def mark_as_fallback(
+    description: Description, *, instead_of: str, error: DescribeError
+) -> Description:
+    """Return the fallback's description, with the describer that it replaces and the reason."""
+    fallback = Fallback(from_=instead_of, reason=error.reason)
+    return description.model_copy(update={"fallback": fallback})

@@ -1,18 +1,18 @@
-"""A describer that does not look: what remains when it runs is the price of dispatch itself."""
+"""A describer that ignores the image; it measures the overhead of dispatching."""
 
 from vision_node_contract.models.description import Description, Options
 
 from .interface import Describer
 
 _DESCRIPTION = Description(
-    description="Image Description:\n- Content: not looked at",
-    alt="An image that nobody looked at",
-    caption="This image was not looked at.",
+    description="Image Description:\n- Content: not examined",
+    alt="An image that was not examined",
+    caption="This image was not examined.",
 )
 
 
 class Noop(Describer):
-    """Answers the same for every image, even for none. For benchmarks."""
+    """Returns the same description for every file, image or not. For benchmarks."""
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
         """Return a constant."""

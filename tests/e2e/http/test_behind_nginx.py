@@ -1,4 +1,4 @@
-"""The API behind a real nginx, by TLS and below a path; it needs no cluster."""
+"""The API behind a real nginx, with TLS and below a path prefix, without a cluster."""
 
 import os
 import re
@@ -8,32 +8,34 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from behind import Site, Way, site
+from nginx_site import ProxyRoute, Site, site
 from playwright.async_api import async_playwright
 from unit.api.api_fakes import Cluster, picture
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_api.web.proxies import TrustedProxies
 
 PREFIX = "/apps/vision"
-BY_VALUE = HttpSettings(root_path=PREFIX)
+CONFIGURED = HttpSettings(root_path=PREFIX)
 TRUSTING = HttpSettings(
     trusted_proxies=TrustedProxies(["127.0.0.0/8"]), cors_origins=("https://gallery.example.com",)
 )
 
-WAYS = {
-    "at the root, nothing said or configured": Way(HttpSettings()),
-    "prefix kept, by value": Way(BY_VALUE, PREFIX),
-    "prefix removed, by value": Way(BY_VALUE, PREFIX, is_removed=True),
-    "prefix kept, by header": Way(TRUSTING, PREFIX, tells=True),
-    "prefix removed, by header": Way(TRUSTING, PREFIX, is_removed=True, tells=True),
+ROUTES = {
+    "at the root, without headers or settings": ProxyRoute(HttpSettings()),
+    "prefix kept, by value": ProxyRoute(CONFIGURED, PREFIX),
+    "prefix removed, by value": ProxyRoute(CONFIGURED, PREFIX, strips_prefix=True),
+    "prefix kept, by header": ProxyRoute(TRUSTING, PREFIX, forwards_headers=True),
+    "prefix removed, by header": ProxyRoute(
+        TRUSTING, PREFIX, strips_prefix=True, forwards_headers=True
+    ),
 }
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=ROUTES)
 async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
-    async with site(WAYS[request.param], tmp_path, Cluster()) as served:
+    async with site(ROUTES[request.param], tmp_path, Cluster()) as served:
         yield served
 
 
@@ -41,12 +43,12 @@ async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     ("start", "end"),
     [("/", "/ui"), ("/ui/", "/ui"), ("/docs/", "/docs"), ("/describers/", "/describers")],
 )
-async def test_redirects_lead_where_clients_can_go(served: Site, start: str, end: str) -> None:
+async def test_redirects_lead_to_reachable_urls(served: Site, start: str, end: str) -> None:
     answer = await served.client.get(served.root + start, follow_redirects=True)
     assert (answer.status_code, str(answer.url)) == (200, served.root + end)
 
 
-async def test_an_image_is_submitted_and_followed(served: Site) -> None:
+async def test_image_is_submitted_and_its_status_is_found(served: Site) -> None:
     address = f"{served.root}/submit"
     answer = await served.client.post(address, files={"file": ("photo.png", picture())})
     assert answer.status_code == 202
@@ -56,21 +58,22 @@ async def test_an_image_is_submitted_and_followed(served: Site) -> None:
         assert (await served.client.request(method, location)).status_code == 200
 
 
-async def test_the_inbox_is_filled_and_emptied(served: Site) -> None:
+async def test_inbox_object_is_stored_listed_and_deleted(served: Site) -> None:
     address = f"{served.root}/inbox/holiday/photo.png"
     answer = await served.client.post(address, files={"file": ("photo.png", picture())})
     assert answer.status_code == 201
     assert urljoin(address, answer.headers["location"]) == address
-    assert (await served.client.options(address)).headers[
-        "allow"
-    ] == "GET, HEAD, POST, DELETE, OPTIONS"
+
+    options = await served.client.options(address)
+    assert options.headers["allow"] == "GET, HEAD, POST, DELETE, OPTIONS"
     (found,) = (await served.client.get(f"{served.root}/inbox")).json()["objects"]
     assert found["key"] == "inbox/holiday/photo.png"
+
     assert (await served.client.delete(address)).status_code == 204
     assert (await served.client.head(address)).status_code == 404
 
 
-async def test_a_problem_names_the_path_that_the_client_has_asked_for(served: Site) -> None:
+async def test_problem_instance_is_the_path_of_the_request(served: Site) -> None:
     answer = await served.client.get(f"{served.root}/status/job-unknown")
     assert answer.status_code == 404
     assert answer.url.path == answer.json()["instance"]
@@ -81,14 +84,14 @@ async def test_options_reach_the_api(served: Site) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (204, "POST, OPTIONS")
 
 
-async def test_the_document_names_the_server(served: Site) -> None:
+async def test_openapi_document_has_the_server_url(served: Site) -> None:
     document = (await served.client.get(f"{served.root}/openapi.json")).json()
     (server,) = document.get("servers", [{"url": ""}])
     assert urljoin(served.root, server["url"]).rstrip("/") == served.root
 
 
 async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
-    """Every part of them is found, whatever the path."""
+    """All their resources are found under any prefix."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -115,26 +118,26 @@ async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
     assert missing == []
 
 
-async def test_what_a_client_makes_up_does_not_reach_the_answers(tmp_path: Path) -> None:
-    """Nginx overwrites the headers that it sends itself, and the API believes no other."""
-    async with site(WAYS["prefix removed, by header"], tmp_path, Cluster()) as served:
-        made_up = {
+async def test_forged_forwarding_headers_have_no_effect(tmp_path: Path) -> None:
+    """Nginx overwrites the headers that it sends itself, and the API trusts no others."""
+    async with site(ROUTES["prefix removed, by header"], tmp_path, Cluster()) as served:
+        forged = {
             "X-Forwarded-Prefix": "/evil",
             "X-Forwarded-Host": "evil.example",
             "Forwarded": "host=evil.example;proto=http",
         }
-        answer = await served.client.get(f"{served.root}/", headers=made_up)
+        answer = await served.client.get(f"{served.root}/", headers=forged)
         assert urljoin(str(answer.url), answer.headers["location"]) == f"{served.root}/ui"
         assert "evil" not in str(answer.headers)
 
 
-async def test_pages_of_other_origins_are_told_so_through_the_proxy(tmp_path: Path) -> None:
-    async with site(WAYS["prefix kept, by header"], tmp_path, Cluster()) as served:
-        asked = {
+async def test_cors_preflight_works_through_the_proxy(tmp_path: Path) -> None:
+    async with site(ROUTES["prefix kept, by header"], tmp_path, Cluster()) as served:
+        preflight = {
             "Origin": "https://gallery.example.com",
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "idempotency-key",
         }
-        answer = await served.client.options(f"{served.root}/submit", headers=asked)
+        answer = await served.client.options(f"{served.root}/submit", headers=preflight)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "https://gallery.example.com"

@@ -143,7 +143,7 @@ def test_describers_are_offered_where_there_are_several(page: Page, photo: Path)
     page.get_by_label("Ask for").fill("Which building?")
     page.get_by_label("Images", exact=True).set_input_files(photo)
     card = page.get_by_role("article", name=photo.name)
-    expect(card.locator(".problem-detail")).to_contain_text("no describer is named 'nobody'")
+    expect(card.locator(".problem-detail")).to_contain_text("No describer is named 'nobody'")
 
 
 def test_a_dropped_image_is_described(page: Page, photo: Path) -> None:

@@ -1,23 +1,27 @@
-"""What stands behind the API in its unit tests: a bucket and a cluster in dicts."""
+"""Fakes for the API's unit tests: a bucket and a cluster in dicts."""
 
 import io
 import random
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pillow_heif
 from PIL import Image
+from vision_node_api.services.jobs import Jobs
 from vision_node_api.settings import Settings
-from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
+from vision_node_api.watch.describer_cache import DescriberCache
+from vision_node_api.watch.imagejob_cache import ImageJobCache
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import ObjectPage, StoredObject
-from vision_node_contract.clients.kube import AlreadyExistsError, NotFoundError
+from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.clients.kube import AlreadyExistsError, Kube, NotFoundError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ObjectMeta
 
 pillow_heif.register_heif_opener()
 
 LIMIT = 50_000
 MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
-"""When everything in the bucket was stored."""
+"""Time at which everything in the bucket was stored."""
 SETTINGS = Settings(
     "ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100
 )
@@ -26,14 +30,14 @@ SETTINGS = Settings(
 def picture(
     kind: str = "PNG", size: tuple[int, int] = (8, 6), mode: str = "RGB", noise: int = 0
 ) -> bytes:
-    """Return an image; with `noise`, a PNG with so many bytes of it in addition."""
+    """Return an image, followed by `noise` random bytes."""
     out = io.BytesIO()
     Image.new(mode, size).save(out, kind)
     return out.getvalue() + random.Random(1).randbytes(noise)  # noqa: S311 (no secret)
 
 
 class FakeBucket:
-    """Keeps objects in a dict; `away` makes it refuse."""
+    """Keeps objects in a dict; refuses writes while `away` is set."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -68,17 +72,20 @@ class FakeBucket:
 
 
 class Cluster:
-    """Keeps ImageJobs in a dict; `create_fails` is raised instead of creating, or after it."""
+    """Keeps ImageJobs in a dict.
+
+    `create_fails` is raised instead of creating, or after creating if `lose_response` is set.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[str, ImageJob] = {}
         self.create_fails: Exception | None = None
-        self.lose_answer = False
+        self.lose_response = False
         self.get_fails: Exception | None = None
 
     async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
         job = ImageJob(metadata=ObjectMeta(name=name, uid=name, labels=labels), spec=spec)
-        if self.create_fails and not self.lose_answer:
+        if self.create_fails and not self.lose_response:
             raise self.create_fails
         if name in self.jobs:
             raise AlreadyExistsError(409, "AlreadyExists", name)
@@ -90,7 +97,7 @@ class Cluster:
         return job
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
-        """Answer as the API server does that has one Describer which the watch does not show yet."""
+        """Respond like an API server with one Describer, `newest`, that no watch has shown."""
         if self.get_fails:
             raise self.get_fails
         name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
@@ -104,3 +111,12 @@ class Cluster:
         if name not in self.jobs:
             raise NotFoundError(404, "NotFound", name)
         return self.jobs[name]
+
+
+def jobs_of(cluster: Cluster, bucket: FakeBucket) -> Jobs:
+    """Return jobs on top of the fakes, with the default describer."""
+    imagejobs = cast("ImageJobClient", cluster)
+    describers = DescriberCache(cast("Kube", cluster), "ns")
+    describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
+
+    return Jobs(imagejobs, ImageJobCache(imagejobs), describers, cast("Bucket", bucket), SETTINGS)

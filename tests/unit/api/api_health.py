@@ -1,23 +1,24 @@
-"""How the API's tests say what it depends on: a bucket and an API server that answer or do not."""
+"""Fakes of the API's dependencies, whose checks succeed or fail."""
 
-from typing import Any
+from typing import cast
 
 from vision_node_api.services.health import DependencyChecks, Health
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.watch.follower import Following
+from vision_node_api.watch.follower import WatchFollower
+from vision_node_contract.clients.kube import Kube
 
 PATHS = ("/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs", "/api/describers")
 
 
 class Dependency:
-    """Answers checks, or fails as it is told."""
+    """Counts checks, and raises `fails` if it is set."""
 
     def __init__(self) -> None:
         self.fails: Exception | None = None
-        self.asked = 0
+        self.checks = 0
 
     async def check(self) -> None:
-        self.asked += 1
+        self.checks += 1
         if self.fails:
             raise self.fails
 
@@ -28,8 +29,8 @@ def health_of(
     """Return the health of a replica that has listed everything."""
     storage, kubernetes = storage or Dependency(), kubernetes or Dependency()
     checks = DependencyChecks(jobs.storage, storage.check, kubernetes.check)
-    nothing: Any = None
-    watches = tuple(Following(nothing, path, nothing) for path in PATHS)
+    kube = cast("Kube", None)
+    watches = tuple(WatchFollower(kube, path, lambda _: None) for path in PATHS)
     for watch in watches:
         watch.listed = True
     return Health(checks, watches)

@@ -1,4 +1,4 @@
-"""The API behind a real uvicorn on a loopback socket, and a client that sends any bytes at all."""
+"""The API in a real uvicorn on a loopback socket, and a client that can send any bytes."""
 
 import asyncio
 import json
@@ -17,17 +17,21 @@ PATIENCE_SECONDS = 20.0
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve `app` as the API's own process does; yield the port. Requests that hang end with it."""
+    """Serve `app` as the API's own process does, and yield the port.
+
+    Requests that still hang at the end of the block are aborted.
+    """
     config = uvicorn.Config(
         app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
+
     listening = socket.create_server(("127.0.0.1", 0))
-    # As the API's own connections have it, which asyncio opens; otherwise an answer waits 40 ms for
-    # an ACK.
+    # asyncio sets it for the API's own sockets; without it, a response waits 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
     await server.startup(sockets=[listening])
     await server.on_tick(0)
 
@@ -46,7 +50,7 @@ async def _stop(server: uvicorn.Server) -> None:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     """An HTTP response."""
 
     status: int
@@ -59,7 +63,7 @@ class Answer:
 
     @property
     def is_problem(self) -> bool:
-        """Whether it is a complete problem document that fits its status."""
+        """Whether it is a complete problem document with the response's status."""
         document = self.json
         typed = self.headers["content-type"] == "application/problem+json"
         members = {"type", "title", "status", "detail", "reason"} <= document.keys()
@@ -67,7 +71,7 @@ class Answer:
 
 
 class Connection:
-    """A connection on which a test says exactly what it wants."""
+    """A connection on which a test controls every byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -87,13 +91,13 @@ class Connection:
         await self._writer.drain()
 
     async def send_forever(self, data: bytes) -> None:
-        """Send it again and again, until the server closes the connection (ConnectionError)."""
+        """Send the data repeatedly, until the server closes the connection (ConnectionError)."""
         while True:
             await self.send(data)
             await asyncio.sleep(0)
 
-    async def answer(self, *, head: bool = False) -> Answer:
-        """Return the next response; `head` if it is one to HEAD, which has no body."""
+    async def response(self, *, head: bool = False) -> RawResponse:
+        """Return the next response; `head` if it is for a HEAD request and has no body."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             start = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, *lines = start.strip().split("\r\n")
@@ -101,25 +105,27 @@ class Connection:
                 name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
             }
             length = 0 if head else int(headers.get("content-length", 0))
-            return Answer(int(status.split()[1]), headers, await self._reader.readexactly(length))
+            return RawResponse(
+                int(status.split()[1]), headers, await self._reader.readexactly(length)
+            )
 
     async def ended(self) -> bytes:
-        """Return what still comes until the server closes the connection."""
+        """Return what arrives until the server closes the connection."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._reader.read()
 
 
-async def ask(port: int, request: bytes) -> Answer:
-    """Send one request's bytes; return the answer."""
+async def ask(port: int, request: bytes) -> RawResponse:
+    """Send the bytes of a request; return the response."""
     async with Connection.open(port) as connection:
         await connection.send(request)
-        return await connection.answer()
+        return await connection.response()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Return once something is so, which the server tells nobody."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once the condition is true."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not true():  # noqa: ASYNC110 (there is no event to wait for)
+        while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.001)
 
 

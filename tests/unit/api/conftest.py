@@ -1,22 +1,18 @@
-"""The API over a real HTTP exchange, with fakes behind it."""
+"""The API as HTTP clients see it, with fakes for its dependencies."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
-from api_fakes import SETTINGS, Cluster, FakeBucket
+from api_fakes import Cluster, FakeBucket, jobs_of
 from api_health import health_of
 from api_server import serving
 from fastapi import FastAPI
 from starlette.types import ASGIApp
-from vision_node_api.app import assemble, attach
+from vision_node_api.app import attach_services, build_app
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.watch.describer_cache import Describers
-from vision_node_api.watch.imagejob_cache import JobCache
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
-from vision_node_contract.clients.kube import WatchEvent
 
 
 @pytest.fixture
@@ -31,23 +27,20 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def jobs(bucket: FakeBucket, cluster: Cluster) -> Jobs:
-    parts: Any = (cluster, JobCache(cluster), Describers(cluster, "ns"), bucket, SETTINGS)
-    jobs = Jobs(*parts)
-    jobs.describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))
-    return jobs
+    return jobs_of(cluster, bucket)
 
 
 @pytest.fixture
 def app(jobs: Jobs) -> FastAPI:
-    app = assemble()
-    attach(app, jobs, health_of(jobs), {})
+    app = build_app()
+    attach_services(app, jobs, health_of(jobs), {})
     return app
 
 
 @pytest.fixture
 def served(app: FastAPI) -> ASGIApp:
-    """The application as the API's process serves it where nothing is configured."""
-    return put_in_front(app, HttpSettings(), app.state.metrics)
+    """The application with the middleware of the default settings."""
+    return add_middleware(app, HttpSettings(), app.state.metrics)
 
 
 @pytest.fixture

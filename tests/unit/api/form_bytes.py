@@ -1,4 +1,4 @@
-"""Forms as bytes, built by hand: what clients really send, however odd."""
+"""Forms as bytes, built by hand, because clients send odd ones."""
 
 from collections.abc import Iterable
 
@@ -8,8 +8,8 @@ FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 def part(disposition: str | bytes, content: bytes, *headers: str) -> bytes:
     """Return one part; `disposition` is the value of its Content-Disposition, or another header."""
-    told = disposition.encode() if isinstance(disposition, str) else disposition
-    first = told if b":" in told.split(b";")[0] else b"Content-Disposition: " + told
+    value = disposition.encode() if isinstance(disposition, str) else disposition
+    first = value if b":" in value.split(b";")[0] else b"Content-Disposition: " + value
     lines = b"\r\n".join([first, *(header.encode() for header in headers)])
     return b"--" + BOUNDARY.encode() + b"\r\n" + lines + b"\r\n\r\n" + content + b"\r\n"
 
@@ -21,8 +21,8 @@ def form(*parts: bytes) -> bytes:
 
 def file(name: str, content: bytes, file_name: str = "photo.png") -> bytes:
     """Return a part as browsers send a file."""
-    told = f'form-data; name="{name}"; filename="{file_name}"'
-    return part(told, content, "Content-Type: application/octet-stream")
+    disposition = f'form-data; name="{name}"; filename="{file_name}"'
+    return part(disposition, content, "Content-Type: application/octet-stream")
 
 
 def text(name: str, content: str | bytes) -> bytes:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
-from vision_node_contract.clients import bucket as module
+from vision_node_contract.clients import bucket_requests
 from vision_node_contract.clients.bucket import (
     Bucket,
     BucketSettings,
@@ -30,7 +30,7 @@ def settings(endpoint: str) -> BucketSettings:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Open]:
-    """Serve a handler; return a store in it."""
+    """Serve a handler and return a client of its bucket."""
     closing: list[Callable[[], Awaitable[object]]] = []
 
     async def run(handler: Handler) -> Bucket:
@@ -41,17 +41,17 @@ async def opened() -> AsyncIterator[Open]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         opening = Bucket.open(settings(f"{host}:{port}"))
-        store = await opening.__aenter__()
+        bucket = await opening.__aenter__()
         closing.extend([lambda: opening.__aexit__(None, None, None), runner.cleanup])
 
-        return store
+        return bucket
 
     yield run
     for close in closing:
         await close()
 
 
-async def test_a_put_is_signed_and_says_what_it_carries(opened: Open) -> None:
+async def test_put_is_signed_and_sends_digest_and_media_type(opened: Open) -> None:
     seen: list[web.Request] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -60,6 +60,7 @@ async def test_a_put_is_signed_and_says_what_it_carries(opened: Open) -> None:
         return web.Response()
 
     await (await opened(take)).put("images/a", b"image", "image/png")
+
     (request,) = seen
     assert (request.method, request.raw_path) == ("PUT", "/bucket/images/a")
     assert request.headers["Content-Type"] == "image/png"
@@ -68,14 +69,15 @@ async def test_a_put_is_signed_and_says_what_it_carries(opened: Open) -> None:
     assert "top-secret" not in str(request.headers)
 
 
-@pytest.mark.parametrize("length", ["told", "in chunks"])
+@pytest.mark.parametrize("length", ["declared", "in chunks"])
 @pytest.mark.parametrize(("size", "read"), [(0, 0), (3, 3), (4, 4), (5, 5), (1 << 22, 5)])
-async def test_a_get_reads_no_more_than_is_wanted(
+async def test_get_reads_at_most_one_byte_more_than_wanted(
     opened: Open, length: str, size: int, read: int
 ) -> None:
     async def give(request: web.Request) -> web.StreamResponse:
-        if length == "told":
+        if length == "declared":
             return web.Response(body=b"x" * size)
+
         answer = web.StreamResponse()
         answer.enable_chunked_encoding()
         await answer.prepare(request)
@@ -85,7 +87,7 @@ async def test_a_get_reads_no_more_than_is_wanted(
     assert await (await opened(give)).get("images/a", 4) == b"x" * read
 
 
-async def test_a_get_unpacks_nothing(opened: Open) -> None:
+async def test_get_does_not_decompress(opened: Open) -> None:
     packed = gzip.compress(b"x" * (1 << 22))
 
     async def give(_: web.Request) -> web.Response:
@@ -94,7 +96,7 @@ async def test_a_get_unpacks_nothing(opened: Open) -> None:
     assert await (await opened(give)).get("images/a", 1 << 20) == packed
 
 
-async def test_a_redirect_is_not_followed(opened: Open) -> None:
+async def test_redirect_is_not_followed(opened: Open) -> None:
     async def give(request: web.Request) -> web.Response:
         if request.path.endswith("/b"):
             return web.Response(body=b"elsewhere")
@@ -114,25 +116,25 @@ async def test_a_redirect_is_not_followed(opened: Open) -> None:
         (500, "", StoreUnavailableError, "500"),
     ],
 )
-async def test_refusals(
+async def test_refusals_raise_typed_errors(
     opened: Open, status: int, body: str, error: type[Exception], said: str
 ) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
 
-    store = await opened(refuse)
+    bucket = await opened(refuse)
     with pytest.raises(error, match=said):
-        await store.get("images/a", 10)
+        await bucket.get("images/a", 10)
 
     with pytest.raises(error, match=said):
-        await store.put("images/a", b"x", "image/png")
+        await bucket.put("images/a", b"x", "image/png")
 
 
 SECRETS = (
     '<?xml version="1.0"?><Error><Code>{}</Code><Message>top-secret</Message>'
     "<AWSAccessKeyId>access</AWSAccessKeyId><StringToSign>top-secret</StringToSign></Error>"
 )
-"""S3 servers quote what they refuse."""
+"""Error response that quotes the refused request, as S3 servers do."""
 
 REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
     "MinIO's disk is full": (507, "XMinioStorageFull", Reason.STORAGE_FULL, "enlarge"),
@@ -144,7 +146,7 @@ REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
     ),
     "Ceph's quota": (403, "QuotaExceeded", Reason.STORAGE_FULL, "quota"),
     "a full disk by the status alone": (507, "Unheard", Reason.STORAGE_FULL, "Unheard"),
-    "no right": (403, "AccessDenied", Reason.STORAGE_DENIED, "rights"),
+    "missing permission": (403, "AccessDenied", Reason.STORAGE_DENIED, "permissions"),
     "a key that was deleted": (403, "InvalidAccessKeyId", Reason.STORAGE_DENIED, "Secret"),
     "a wrong secret key": (403, "SignatureDoesNotMatch", Reason.STORAGE_DENIED, "Secret"),
     "refused by the status alone": (403, "Unheard", Reason.STORAGE_DENIED, "Unheard"),
@@ -157,19 +159,19 @@ REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
 Use = Callable[[Bucket], Awaitable[object]]
 
 USES: dict[str, Use] = {
-    "get": lambda store: store.get("images/a", 10),
-    "put": lambda store: store.put("images/a", b"x", "image/png"),
-    "delete": lambda store: store.delete("images/a"),
-    "list": lambda store: store.list_older("images/", datetime.now(UTC)),
-    "conditional put": lambda store: store.put_if("images/a", b"x", "image/png", "00", None),
-    "stat": lambda store: store.stat("images/a"),
-    "page": lambda store: store.list_page("images/", "", 10),
-    "check": lambda store: store.check(),
+    "get": lambda bucket: bucket.get("images/a", 10),
+    "put": lambda bucket: bucket.put("images/a", b"x", "image/png"),
+    "delete": lambda bucket: bucket.delete("images/a"),
+    "list": lambda bucket: bucket.list_older("images/", datetime.now(UTC)),
+    "conditional put": lambda bucket: bucket.put_if("images/a", b"x", "image/png", "00", None),
+    "stat": lambda bucket: bucket.stat("images/a"),
+    "page": lambda bucket: bucket.list_page("images/", "", 10),
+    "check": lambda bucket: bucket.check(),
 }
 
 
 def refuse_with(status: int, code: str) -> Handler:
-    """Return what answers as S3 does: with XML, but to a HEAD without a body."""
+    """Return a handler that refuses as S3 does: with XML, but without a body for a HEAD."""
 
     async def refuse(request: web.Request) -> web.Response:
         text = "" if request.method == "HEAD" else SECRETS.format(code)
@@ -180,11 +182,13 @@ def refuse_with(status: int, code: str) -> Handler:
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_a_refusal_says_why_and_what_to_do(opened: Open, case: str, use: str) -> None:
+async def test_refusal_gives_reason_and_advice_without_credentials(
+    opened: Open, case: str, use: str
+) -> None:
     status, code, reason, advice = REFUSALS[case]
-    store = await opened(refuse_with(status, code))
+    bucket = await opened(refuse_with(status, code))
     with pytest.raises(StoreUnavailableError) as caught:
-        await USES[use](store)
+        await USES[use](bucket)
 
     assert (caught.value.reason, caught.value.code) == (reason, code)
     assert code in str(caught.value)
@@ -194,18 +198,18 @@ async def test_a_refusal_says_why_and_what_to_do(opened: Open, case: str, use: s
 
 
 @pytest.mark.parametrize("code", ["", "<", "a b", "x" * 65, "\u202e"])
-async def test_a_code_that_is_none_is_not_repeated(opened: Open, code: str) -> None:
-    store = await opened(refuse_with(500, code))
+async def test_invalid_error_code_is_not_quoted(opened: Open, code: str) -> None:
+    bucket = await opened(refuse_with(500, code))
     for use in USES.values():
         with pytest.raises(StoreUnavailableError) as caught:
-            await use(store)
+            await use(bucket)
         assert (caught.value.reason, caught.value.code) in {
             (Reason.STORAGE_UNAVAILABLE, "500"),
             (Reason.STORAGE_UNAVAILABLE, ""),
         }
 
 
-async def test_a_bucket_that_answers_is_not_listed(opened: Open) -> None:
+async def test_check_sends_only_a_head(opened: Open) -> None:
     seen: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -216,7 +220,7 @@ async def test_a_bucket_that_answers_is_not_listed(opened: Open) -> None:
     assert seen == ["HEAD /bucket"]
 
 
-async def test_a_deletion_is_one_signed_request(opened: Open) -> None:
+async def test_delete_is_one_signed_request(opened: Open) -> None:
     seen: list[web.Request] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -224,12 +228,13 @@ async def test_a_deletion_is_one_signed_request(opened: Open) -> None:
         return web.Response(status=204)
 
     await (await opened(answer)).delete("images/a b")
+
     (request,) = seen
     assert (request.method, request.raw_path) == ("DELETE", "/bucket/images/a%20b")
     assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access/")
 
 
-async def test_each_kind_of_failure_is_logged_once_a_minute(
+async def test_each_failure_reason_is_logged_once_a_minute(
     opened: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     codes = [
@@ -243,11 +248,11 @@ async def test_each_kind_of_failure_is_logged_once_a_minute(
     async def refuse(request: web.Request) -> web.Response:
         return web.Response(status=400, text=SECRETS.format(codes.pop(0)))
 
-    store = await opened(refuse)
+    bucket = await opened(refuse)
 
     for _ in range(5):
         with pytest.raises(StoreUnavailableError):
-            await store.get("images/a", 10)
+            await bucket.get("images/a", 10)
 
     warnings = [
         record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
@@ -257,7 +262,7 @@ async def test_each_kind_of_failure_is_logged_once_a_minute(
     assert "AccessDenied" in warnings[1]
 
 
-async def test_the_next_line_tells_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+async def test_next_log_line_counts_the_suppressed_ones(caplog: pytest.LogCaptureFixture) -> None:
     times = [0.0, 1.0, 2.0, LOG_SECONDS, LOG_SECONDS + 1]
     failures = FailureLog(iter(times).__next__)
     for _ in times:
@@ -270,12 +275,12 @@ async def test_the_next_line_tells_how_many_were_left_out(caplog: pytest.LogCapt
     ]
 
 
-async def test_what_every_failure_is_has_a_reason_of_storage() -> None:
+async def test_every_storage_reason_is_covered_and_retryable() -> None:
     assert {reason for _, _, reason, _ in REFUSALS.values()} == STORAGE_REASONS
     assert all(reason.retryable for reason in STORAGE_REASONS)
 
 
-async def test_an_answer_that_breaks_off_is_no_image(opened: Open) -> None:
+async def test_truncated_response_is_an_error(opened: Open) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
@@ -289,14 +294,14 @@ async def test_an_answer_that_breaks_off_is_no_image(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "../a", "a/../b"])
-async def test_a_key_that_no_object_can_have(key: str) -> None:
-    async with Bucket.open(settings("127.0.0.1:9")) as store:
+async def test_invalid_key_is_not_found(key: str) -> None:
+    async with Bucket.open(settings("127.0.0.1:9")) as bucket:
         with pytest.raises(ObjectNotFoundError):
-            await store.get(key, 10)
+            await bucket.get(key, 10)
 
 
-async def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECT_PAUSES", (0.0, 0.0))
-    async with Bucket.open(settings("127.0.0.1:9")) as store:
+async def test_refused_connection_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket_requests, "CONNECT_PAUSES", (0.0, 0.0))
+    async with Bucket.open(settings("127.0.0.1:9")) as bucket:
         with pytest.raises(StoreUnavailableError, match="ClientConnectorError"):
-            await store.get("images/a", 10)
+            await bucket.get("images/a", 10)

@@ -1,4 +1,4 @@
-"""The CRDs' YAML is the source of truth: the typed models must agree with it, field by field."""
+"""The CRDs' YAML is the source of truth, and the typed models agree with it, field by field."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ JSON_TYPES = {dict: "object", str: "string", int: "integer", float: "number", bo
 @pytest.mark.parametrize(
     ("crd", "kind", "plural"), [(CRD, KIND, PLURAL), (DESCRIBERS, "Describer", DESCRIBER_PLURAL)]
 )
-def test_names(crd: Any, kind: str, plural: str) -> None:
+def test_crd_names_match_the_constants(crd: Any, kind: str, plural: str) -> None:
     spec = crd["spec"]
     assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (GROUP, kind, plural)
     assert [v["name"] for v in spec["versions"]] == [VERSION]
@@ -46,7 +46,7 @@ def test_names(crd: Any, kind: str, plural: str) -> None:
         (DescriberStatus, DESCRIBER["status"]),
     ],
 )
-def test_models_agree(model: type[BaseModel], schema: dict[str, Any]) -> None:
+def test_models_agree_with_the_crds(model: type[BaseModel], schema: dict[str, Any]) -> None:
     assert list(disagreements(model, schema, schema.get("description", ""))) == []
 
 
@@ -60,10 +60,12 @@ def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> 
         field, prop, here = fields[name], properties[name], f"{path}.{name}"
         default = None if field.default is PydanticUndefined else field.default
         default = default.to_json() if isinstance(default, KubeModel) else default
+
         if "default" in prop and prop["default"] != default:
             yield f"{here}: defaults differ: {prop['default']!r}, {default!r}"
         if field.is_required() and name not in schema.get("required", []):
             yield f"{here}: required by the model only"
+
         yield from type_disagreements(field.annotation, prop, here)
 
 
@@ -90,7 +92,7 @@ def type_disagreements(annotation: Any, schema: dict[str, Any], path: str) -> An
         yield f"{path}: {schema['type']} and {annotation} differ"
 
 
-def test_a_fresh_object_reads_as_queued() -> None:
+def test_new_imagejob_is_queued() -> None:
     job = ImageJob.model_validate(
         {"metadata": {"name": "x"}, "spec": {"image": {"key": "inbox/a"}}}
     )
@@ -102,7 +104,7 @@ def test_every_reason_fits_the_schema() -> None:
     assert [r for r in Reason if not pattern.fullmatch(r)] == []
 
 
-def test_every_readiness_fits_the_schema() -> None:
+def test_every_ready_reason_fits_the_schema() -> None:
     conditions = DESCRIBER["status"]["properties"]["conditions"]["items"]["properties"]
     pattern = re.compile(conditions["reason"]["pattern"])
     assert [r for r in ReadyReason if not pattern.fullmatch(r)] == []
@@ -110,7 +112,7 @@ def test_every_readiness_fits_the_schema() -> None:
 
 @pytest.mark.parametrize("schema", [SCHEMA, DESCRIBER])
 def test_every_string_and_list_is_bounded(schema: Any) -> None:
-    """What the API server stores, and prices for CEL, has an end."""
+    """Limits bound what the API server stores and the cost of CEL rules."""
     assert (
         list(unbounded(schema["spec"], "spec")) + list(unbounded(schema["status"], "status")) == []
     )

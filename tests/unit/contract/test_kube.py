@@ -21,16 +21,15 @@ from vision_node_contract.clients.kube import (
     backoff,
 )
 from vision_node_contract.clients.kube_auth import LINE_BYTES, Access
-from vision_node_contract.clients.kube_errors import error_of
+from vision_node_contract.clients.kube_errors import parse_error
 
 PATH = "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
-
 
 EVERYTHING = Selectors()
 
 
 class Server:
-    """Lists `pages`, then lets each watch send the next of `watches` (events, or how it ends)."""
+    """Lists `pages`, then each watch sends the next of `watches` (events, or how it ends)."""
 
     def __init__(self) -> None:
         self.pages: list[dict[str, Any]] = []
@@ -85,7 +84,7 @@ Connect = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awa
 
 @pytest.fixture
 async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
-    """Serve a handler; return a client of it."""
+    """Serve a handler and return a client of it."""
     monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
     closing: list[Any] = []
 
@@ -113,6 +112,7 @@ async def take(
     """Return the first `count` events of follow() as (type, names)."""
     seen: list[tuple[str, list[str]]] = []
     follow = kube.follow(PATH, selectors, version)
+
     async for found in follow:
         seen.append(words(found))
         if len(seen) == count:
@@ -131,6 +131,7 @@ async def test_follow_lists_pages_then_watches(server: Server, connect: Connect)
     server.watches = [[event("MODIFIED", "a", 6), event("DELETED", "b", 7)]]
     kube = await connect(server.get)
     selectors = Selectors(labels="x=y", fields="status.worker=w")
+
     assert await take(kube, 5, selectors) == [
         ("PAGE", ["a"]),
         ("PAGE", ["b"]),
@@ -138,13 +139,14 @@ async def test_follow_lists_pages_then_watches(server: Server, connect: Connect)
         ("MODIFIED", ["a"]),
         ("DELETED", ["b"]),
     ]
+
     first, second, watch = server.requests
     assert (first["labelSelector"], first["fieldSelector"]) == ("x=y", "status.worker=w")
     assert second["continue"] == "more"
     assert (watch["resourceVersion"], watch["allowWatchBookmarks"]) == ("5", "true")
 
 
-async def test_an_ended_watch_goes_on_where_it_was_bookmarks_included(
+async def test_ended_watch_resumes_at_the_last_event_or_bookmark(
     server: Server, connect: Connect
 ) -> None:
     server.pages = [page(5)]
@@ -157,9 +159,7 @@ async def test_an_ended_watch_goes_on_where_it_was_bookmarks_included(
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
 
 
-async def test_a_version_too_old_is_answered_by_a_new_list(
-    server: Server, connect: Connect
-) -> None:
+async def test_expired_version_causes_a_new_list(server: Server, connect: Connect) -> None:
     server.pages = [page(5, "a"), page(9, "b")]
     server.watches = [[GONE], []]
     kube = await connect(server.get)
@@ -167,7 +167,7 @@ async def test_a_version_too_old_is_answered_by_a_new_list(
     assert seen == [("SYNCED", ["a"]), ("SYNCED", ["b"])]
 
 
-async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Connect) -> None:
+async def test_broken_watch_resumes_at_the_last_event(server: Server, connect: Connect) -> None:
     server.pages = [page(5)]
     server.watches = [["break"], [event("ADDED", "a", 6), "break"], [event("ADDED", "b", 7)]]
     kube = await connect(server.get)
@@ -187,7 +187,7 @@ async def test_a_broken_watch_goes_on_where_it_was(server: Server, connect: Conn
     ],
     ids=["half", "long", "no object", "another's object", "an empty event", "an empty error"],
 )
-async def test_a_watch_whose_line_cannot_be_read_is_broken(
+async def test_watch_with_an_unreadable_line_is_retried(
     server: Server, connect: Connect, caplog: pytest.LogCaptureFixture, line: bytes
 ) -> None:
     server.pages = [page(5)]
@@ -195,10 +195,10 @@ async def test_a_watch_whose_line_cannot_be_read_is_broken(
     kube = await connect(server.get)
     assert (await take(kube, 4))[2:] == [("ADDED", ["a"]), ("ADDED", ["b"])]
     (record,) = caplog.records
-    assert f"watch of {PATH} is tried again: WatchBroken" in record.message
+    assert f"retrying the watch of {PATH}: WatchBroken" in record.message
 
 
-async def test_watches_that_end_at_once_are_opened_ever_more_slowly(
+async def test_watches_that_end_immediately_are_retried_with_backoff(
     server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures: list[int] = []
@@ -209,14 +209,14 @@ async def test_watches_that_end_at_once_are_opened_ever_more_slowly(
     assert failures == [0, 1, 0]
 
 
-async def test_what_was_listed_before_is_watched_at_once(server: Server, connect: Connect) -> None:
+async def test_follow_with_a_version_starts_with_a_watch(server: Server, connect: Connect) -> None:
     server.watches, server.pages = [[event("MODIFIED", "a", 6)], [GONE], []], [page(9, "b")]
     seen = await take(await connect(server.get), 3, version="5")
     assert seen == [("MODIFIED", ["a"]), ("PAGE", ["b"]), ("SYNCED", ["b"])]
     assert [r.get("resourceVersion") for r in server.requests[:3]] == ["5", "6", None]
 
 
-async def test_a_list_that_breaks_between_pages_begins_anew(
+async def test_list_that_breaks_between_pages_is_restarted(
     server: Server, connect: Connect
 ) -> None:
     server.pages = [page(5, "a", proceed="more"), {"broken": True}, page(6, "a", "b")]
@@ -239,7 +239,7 @@ async def test_a_list_that_breaks_between_pages_begins_anew(
         (503, "ServiceUnavailable", UnavailableError),
     ],
 )
-async def test_refusals(
+async def test_refusals_raise_typed_errors(
     connect: Connect, status: int, reason: str, expected: type[KubeError]
 ) -> None:
     async def refuse(_: web.Request) -> web.Response:
@@ -254,14 +254,14 @@ async def test_refusals(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b"[1]", b"\xff\xfe"])
-def test_answers_that_are_no_status_objects(body: bytes) -> None:
-    assert isinstance(error_of(502, body), UnavailableError)
+def test_error_bodies_need_not_be_status_objects(body: bytes) -> None:
+    assert isinstance(parse_error(502, body), UnavailableError)
 
 
 @pytest.mark.parametrize(
     ("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")]
 )
-async def test_an_answer_that_is_no_json_object_is_none(
+async def test_response_that_is_no_json_object_is_unavailable(
     connect: Connect, status: int, text: str
 ) -> None:
     async def portal(_: web.Request) -> web.Response:
@@ -282,7 +282,9 @@ async def test_an_answer_that_is_no_json_object_is_none(
     ],
     ids=str,
 )
-async def test_a_list_that_is_none_is_no_answer(connect: Connect, answer: dict[str, Any]) -> None:
+async def test_response_that_is_no_list_is_unavailable(
+    connect: Connect, answer: dict[str, Any]
+) -> None:
     async def proxy(_: web.Request) -> web.Response:
         return web.json_response(answer)
 
@@ -301,7 +303,7 @@ async def test_patches_are_merge_patches(connect: Connect) -> None:
     assert answer == {"type": "application/merge-patch+json", "body": {"status": {"worker": None}}}
 
 
-async def test_nobody_there_is_unavailable() -> None:
+async def test_refused_connection_to_the_api_server_is_unavailable() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UnavailableError):
             await Kube(Access(session, "http://127.0.0.1:9")).request("GET", PATH)
@@ -326,11 +328,11 @@ async def test_nobody_there_is_unavailable() -> None:
         ("a quota's", 403, "jobs is forbidden: exceeded quota", KubeError),
     ],
 )
-def test_an_api_server_that_has_just_started(
+def test_missing_permissions_at_startup_are_unavailable(
     why: str, status: int, message: str, expected: type[KubeError]
 ) -> None:
-    """For a moment it knows neither accounts nor roles: that is no refusal for good."""
-    assert type(error_of(status, {"message": message})) is expected, why
+    """An API server that has just started has not loaded accounts and roles: that is temporary."""
+    assert type(parse_error(status, {"message": message})) is expected, why
 
 
 def test_backoff_is_capped() -> None:

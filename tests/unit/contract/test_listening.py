@@ -1,4 +1,4 @@
-"""Servers listen on IPv4 and IPv6, whichever the cluster's pods have."""
+"""Servers listen on IPv4 and IPv6, depending on what the cluster's pods have."""
 
 import errno
 import socket
@@ -30,7 +30,7 @@ def sockets(port: int) -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize("address", [IPV4, IPV6])
-def test_both_families_are_listened_to(
+def test_sockets_accept_both_families(
     sockets: list[socket.socket], port: int, address: str
 ) -> None:
     with socket.create_connection((address, port), timeout=5) as client:
@@ -42,7 +42,7 @@ def test_both_families_are_listened_to(
 
 
 @pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
-def test_a_kernel_without_one_of_them_does(
+def test_kernel_with_only_one_family(
     monkeypatch: pytest.MonkeyPatch, port: int, missing: int
 ) -> None:
     real = socket.create_server
@@ -58,7 +58,7 @@ def test_a_kernel_without_one_of_them_does(
         assert only.family != missing
 
 
-def test_a_port_that_is_taken_is_an_error(sockets: list[socket.socket], port: int) -> None:
+def test_port_in_use_is_an_error(sockets: list[socket.socket], port: int) -> None:
     assert sockets
     with pytest.raises(OSError, match="in use"):
         listening.listen(port)
@@ -71,12 +71,12 @@ async def healthz(address: str, port: int) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("address", [IPV4, f"[{IPV6}]"])
-async def test_the_operator_answers_probes_on_both(port: int, address: str) -> None:
+async def test_operator_answers_probes_on_both_families(port: int, address: str) -> None:
     async with probe_server.serving(listening.listen(port), lambda: 1.5):
         assert await healthz(address, port) == (200, {"secondsSinceLastDecision": 1.5})
 
 
-async def test_a_stuck_operator_fails_its_probe(port: int) -> None:
+async def test_stuck_operator_fails_its_probe(port: int) -> None:
     def check() -> float:
         raise RuntimeError("no decision for 61 s")
 
@@ -84,7 +84,7 @@ async def test_a_stuck_operator_fails_its_probe(port: int) -> None:
         assert await healthz(IPV4, port) == (500, {"error": "no decision for 61 s"})
 
 
-async def test_probes_end_with_the_operator(port: int) -> None:
+async def test_probe_server_closes_its_sockets(port: int) -> None:
     async with probe_server.serving(listening.listen(port), lambda: 0.0):
         pass
     for each in listening.listen(port):

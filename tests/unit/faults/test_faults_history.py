@@ -1,10 +1,10 @@
-"""The checker of `make test-faults`: every rule finds the history that breaks it."""
+"""The checker of `make test-faults` finds a violation of each of its rules."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from faults.history import Expected, History, Seen, Submit, check
+from faults.history import Expected, History, Observation, Submit, check
 from faults.plan import MIX, Kind, plan
 
 SIZE = (20, 30)
@@ -13,11 +13,10 @@ RESULT = {"facts": {"width": 20, "height": 30}}
 
 def seen(
     version: int, phase: str, *, job: str = "a", at: float | None = None, **status: Any
-) -> Seen:
+) -> Observation:
     deleted = status.pop("deleted", False)
-    return Seen(
-        version if at is None else at, job, version, {"phase": phase, **status}, deleted=deleted
-    )
+    time = version if at is None else at
+    return Observation(time, job, version, {"phase": phase, **status}, deleted=deleted)
 
 
 GOOD = [
@@ -29,11 +28,15 @@ GOOD = [
 ]
 
 
-def history(*statuses: Seen, submits: list[Submit] | None = None, **parts: Any) -> History:
-    """What was seen of one ImageJob, after a fault at 5 s that must be over at 65 s."""
+def history(
+    *observations: Observation, submits: list[Submit] | None = None, **parts: Any
+) -> History:
+    """Return a history of one ImageJob with a fault at 5 s, so that it must end by 65 s."""
     known = {"results": {"a": RESULT}, "objects": frozenset({"images/1"}), "last_fault": 5, **parts}
-    given = [Submit("key", "a", Expected(size=SIZE))] if submits is None else submits
-    return History(given, [*statuses], **known)
+    if submits is None:
+        submits = [Submit("key", "a", Expected(size=SIZE))]
+
+    return History(submits, [*observations], **known)
 
 
 def failing(reason: str, *allowed: str) -> History:
@@ -44,14 +47,14 @@ def failing(reason: str, *allowed: str) -> History:
 KEPT = {
     "done at the second attempt": history(*GOOD),
     "failed as it should": failing("OutOfMemory", "OutOfMemory"),
-    "three attempts lost, three paid": history(seen(1, "done", attempts=6, losses=3)),
+    "three attempts lost, three counted": history(seen(1, "done", attempts=6, losses=3)),
     "shown again after a gap": history(*GOOD, replace(GOOD[-1], version=6)),
     "events out of order": history(*reversed(GOOD)),
 }
 
 
 @pytest.mark.parametrize("case", KEPT)
-def test_a_good_history_passes(case: str) -> None:
+def test_good_history_passes(case: str) -> None:
     assert check(KEPT[case]) == []
 
 
@@ -69,7 +72,7 @@ BROKEN: dict[str, tuple[History, str]] = {
     ),
     "a second ImageJob that no answer names": (
         history(*GOOD, seen(6, "done", job="b")),
-        "b: no submit was",
+        "b: no response names it",
     ),
     "done, then done otherwise": (
         history(*GOOD, seen(6, "done", attempts=3)),
@@ -81,7 +84,7 @@ BROKEN: dict[str, tuple[History, str]] = {
     ),
     "more attempts than it may have": (
         history(seen(1, "done", attempts=4)),
-        "a: 4 attempts, of at most 3",
+        "a: 4 attempts, but at most 3 are allowed",
     ),
     "attempts counted back": (
         history(
@@ -93,44 +96,47 @@ BROKEN: dict[str, tuple[History, str]] = {
         history(
             seen(1, "processing", attempts=1, worker="v"), seen(2, "done", attempts=1, worker="w")
         ),
-        "a: attempt 1 is of several workers: v, w",
+        "a: attempt 1 belongs to several workers: v, w",
     ),
     "never ended": (history(seen(1, "processing", attempts=1, worker="w")), "a: stuck"),
     "ended too late": (
         history(seen(1, "done", at=66)),
         "a: ended 61 s after the last fault: too late",
     ),
-    "an innocent failed": (
+    "a good image failed": (
         history(seen(1, "failed", error={"reason": "AttemptsExhausted"})),
         "a: failed {'reason': 'AttemptsExhausted'}, but should be done",
     ),
-    "a culprit done": (
+    "a harmful image is done": (
         history(
             seen(1, "done"), submits=[Submit("k", "a", Expected("failed", frozenset({"X"}), SIZE))]
         ),
         "a: done {}, but should be failed X",
     ),
-    "a culprit failed for another reason": (
+    "a harmful image failed for another reason": (
         failing("Cancelled", "OutOfMemory"),
         "should be failed OutOfMemory",
     ),
     "an unreadable result": (history(*GOOD, results={"a": "410"}), "its result can't be read: 410"),
-    "a result that nobody asked for": (history(*GOOD, results={}), "can't be read: nobody asked"),
-    "another picture's result": (
+    "a result that was not requested": (
+        history(*GOOD, results={}),
+        "can't be read: it was not requested",
+    ),
+    "another image's result": (
         history(*GOOD, results={"a": {"facts": {"width": 1, "height": 1}}}),
-        "a: the result is of a picture of (1, 1), not (20, 30)",
+        "a: the result is of an image of (1, 1), not (20, 30)",
     ),
     "its image is gone": (history(*GOOD, objects=frozenset()), "a: its image images/1 is gone"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_promise_is_found(case: str) -> None:
+def test_broken_promise_is_found(case: str) -> None:
     broken, words = BROKEN[case]
     assert [said for said in check(broken) if words in said] == check(broken) != []
 
 
-def test_a_seed_repeats_its_faults() -> None:
+def test_seed_determines_the_faults() -> None:
     assert plan(7) == plan(7) != plan(8)
     faults = plan(7)
     assert len(faults) == MIX.total() >= 30

@@ -1,10 +1,10 @@
-"""One attempt: what each way of failing leads to, and that a commit is only ever the assignment's own."""
+"""One attempt: the outcome of each failure; an attempt only commits to its own assignment."""
 
 import asyncio
 import hashlib
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +21,8 @@ from vision_node_contract.clients.kube import (
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import DescribeError, Reason
-from vision_node_describer import attempt
-from vision_node_describer.attempt import Attempts
+from vision_node_describer import attempt, outcome
+from vision_node_describer.attempt import AttemptRunner
 from vision_node_describer.describers import Remote
 from vision_node_describer.describers.interface import attempt_seconds
 from vision_node_describer.settings import Settings
@@ -49,8 +49,8 @@ def job(**status: Any) -> ImageJob:
     )
 
 
-class Api:
-    """Answers each patch with the next of `answers`; `now` is what a read shows."""
+class FakeApi:
+    """Answers each patch with the next of `answers`; a read returns `now`."""
 
     def __init__(self, *answers: KubeError | None, now: ImageJob | KubeError | None = None) -> None:
         self.answers = list(answers)
@@ -86,8 +86,8 @@ class FakeBucket:
         self.stored[key] = data
 
 
-class Fake:
-    """A describer that answers with `answer`."""
+class FakeDescriber:
+    """Answers with `answer`, or raises it."""
 
     def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
         self.answer = answer
@@ -101,39 +101,47 @@ class Fake:
         return Description(description=self.answer, alt="alt", caption="caption")
 
 
+def runner_of(
+    api: Any,
+    bucket: Any,
+    describer: Any,
+    executor: Executor,
+    settings: Settings,
+    fallback: Any = None,
+) -> AttemptRunner:
+    return AttemptRunner(api, bucket, describer, executor, settings, fallback)
+
+
 @pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "COMMIT_RETRY_SECONDS", (0.0, 0.0))
+def no_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome, "COMMIT_RETRY_SECONDS", (0.0, 0.0))
 
 
 async def run(
-    api: Api,
+    api: FakeApi,
     bucket: FakeBucket | None = None,
-    describer: Fake | None = None,
-    fallback: Fake | None = None,
+    describer: FakeDescriber | None = None,
+    fallback: FakeDescriber | None = None,
     number: int = 1,
     losses: int = 0,
     options: dict[str, Any] | None = None,
 ) -> None:
     with ThreadPoolExecutor(1) as executor:
         settings = replace(SETTINGS, fallback="metadata" if fallback else None)
-        parts: Any = (
-            api,
-            bucket or FakeBucket(),
-            describer or Fake(),
-            executor,
-            settings,
-            fallback,
+        runner = runner_of(
+            api, bucket or FakeBucket(), describer or FakeDescriber(), executor, settings, fallback
         )
+
         assigned = job(attempts=number, losses=losses)
         if options:
             spec = assigned.spec.model_copy(update={"options": Options.model_validate(options)})
             assigned = assigned.model_copy(update={"spec": spec})
-        await asyncio.wait_for(Attempts(*parts).attempt(assigned), 5)
+
+        await asyncio.wait_for(runner.attempt(assigned), 5)
 
 
-async def test_done_with_the_result_inline() -> None:
-    api, bucket = Api(), FakeBucket()
+async def test_small_result_is_stored_inline() -> None:
+    api, bucket = FakeApi(), FakeBucket()
     await run(api, bucket)
     ((version, patch),) = api.patches
     assert (version, patch["phase"]) == ("7", "done")
@@ -143,9 +151,9 @@ async def test_done_with_the_result_inline() -> None:
     assert bucket.stored == {}
 
 
-async def test_a_large_result_goes_to_the_bucket_first() -> None:
-    api, bucket = Api(), FakeBucket()
-    await run(api, bucket, Fake("Image Description: " + "ä" * 3000))
+async def test_large_result_is_stored_in_the_bucket_before_the_commit() -> None:
+    api, bucket = FakeApi(), FakeBucket()
+    await run(api, bucket, FakeDescriber("Image Description: " + "ä" * 3000))
     ((_, patch),) = api.patches
     assert patch["result"]["key"] == "results/u/1"
     assert "inline" not in patch["result"]
@@ -161,35 +169,37 @@ async def test_a_large_result_goes_to_the_bucket_first() -> None:
     [
         (0, None, False, False),
         (2, None, True, True),
-        (2, {"maxLength": 60}, False, True),  # there is no room for the line
+        (2, {"maxLength": 60}, False, True),  # too short for the line
     ],
 )
-async def test_every_describer_tells_of_a_file_that_ends_early(
+async def test_truncated_file_is_reported_for_every_describer(
     missing: int, options: dict[str, Any] | None, *, line: bool, warned: bool
 ) -> None:
     picture = encoded(Image.new("RGB", (8, 8)), "JPEG")
-    api, bucket = Api(), FakeBucket(picture[: len(picture) - missing])
+    api, bucket = FakeApi(), FakeBucket(picture[: len(picture) - missing])
     await run(api, bucket, options=options)
     ((_, patch),) = api.patches
     result = patch["result"]["inline"]
     assert ("\n- Truncated: " in result["description"]) is line
     assert result["facts"] == ({"truncated": True} if warned else {})
-    assert [said for said in result["warnings"] if "ends too early" in said] == result["warnings"]
+    assert [warning for warning in result["warnings"] if "ends too early" in warning] == result[
+        "warnings"
+    ]
     assert bool(result["warnings"]) is warned
 
 
-FINAL: dict[str, tuple[Any, Any, Reason]] = {
-    "no such object": (ObjectNotFoundError("x"), None, Reason.IMAGE_NOT_FOUND),
+FINAL_FAILURES: dict[str, tuple[Any, Any, Reason]] = {
+    "object missing": (ObjectNotFoundError("x"), None, Reason.IMAGE_NOT_FOUND),
     "too many bytes": (b"x" * 1001, None, Reason.IMAGE_TOO_LARGE),
     "unreadable": (b"x", DescribeError(Reason.IMAGE_UNREADABLE, "m"), Reason.IMAGE_UNREADABLE),
 }
 
 
-@pytest.mark.parametrize("case", FINAL)
-async def test_what_stays_wrong_fails(case: str) -> None:
-    image, error, reason = FINAL[case]
-    api = Api()
-    await run(api, FakeBucket(image), Fake(error) if error else None)
+@pytest.mark.parametrize("case", FINAL_FAILURES)
+async def test_final_error_fails_the_imagejob(case: str) -> None:
+    image, error, reason = FINAL_FAILURES[case]
+    api = FakeApi()
+    await run(api, FakeBucket(image), FakeDescriber(error) if error else None)
     ((_, patch),) = api.patches
     assert (patch["phase"], patch["error"]["reason"], patch["error"]["retryable"]) == (
         "failed",
@@ -198,8 +208,8 @@ async def test_what_stays_wrong_fails(case: str) -> None:
     )
 
 
-PASSING: dict[str, tuple[Any, Any, Reason]] = {
-    "storage away": (StoreUnavailableError("away"), None, Reason.STORAGE_UNAVAILABLE),
+TRANSIENT_FAILURES: dict[str, tuple[Any, Any, Reason]] = {
+    "storage unavailable": (StoreUnavailableError("away"), None, Reason.STORAGE_UNAVAILABLE),
     "storage full": (StoreUnavailableError("full", Reason.STORAGE_FULL), None, Reason.STORAGE_FULL),
     "rate limited": (b"x", DescribeError(Reason.RATE_LIMITED, "m"), Reason.RATE_LIMITED),
     "a bug in the describer": (b"x", ZeroDivisionError("secret"), Reason.DESCRIBER_FAILED),
@@ -207,53 +217,55 @@ PASSING: dict[str, tuple[Any, Any, Reason]] = {
 }
 
 
-@pytest.mark.parametrize("case", PASSING)
-async def test_what_may_pass_is_reported_and_left_to_the_operator(case: str) -> None:
-    image, error, reason = PASSING[case]
-    api = Api()
-    await run(api, FakeBucket(image), Fake(error) if error else None)
+@pytest.mark.parametrize("case", TRANSIENT_FAILURES)
+async def test_transient_error_is_reported_to_the_operator(case: str) -> None:
+    image, error, reason = TRANSIENT_FAILURES[case]
+    api = FakeApi()
+    await run(api, FakeBucket(image), FakeDescriber(error) if error else None)
     ((_, patch),) = api.patches
     assert patch["error"]["reason"] == reason
     assert patch.keys() == {"error"}
     assert "secret" not in patch["error"]["message"]
 
 
-async def test_the_wait_that_a_provider_asks_for_reaches_the_operator() -> None:
-    api = Api()
-    await run(api, describer=Fake(DescribeError(Reason.RATE_LIMITED, "m", retry_after=7.5)))
+async def test_retry_after_of_a_provider_is_reported_to_the_operator() -> None:
+    api = FakeApi()
+    await run(
+        api, describer=FakeDescriber(DescribeError(Reason.RATE_LIMITED, "m", retry_after=7.5))
+    )
     ((_, patch),) = api.patches
     assert patch["error"]["retryAfterSeconds"] == 7.5
 
 
-class Async(Fake):
+class AsyncDescriber(FakeDescriber):
     async def describe(self, image: bytes, options: Options) -> Description:  # type: ignore[override]
         await asyncio.sleep(0)
         assert threading.current_thread() is threading.main_thread()
         return super().describe(image, options)
 
 
-class Hung(Fake):
+class HungDescriber(FakeDescriber):
     async def describe(self, image: bytes, options: Options) -> Description:  # type: ignore[override]
         return await asyncio.Future()
 
 
-async def test_a_describer_that_hangs_ends_before_its_attempt(
+async def test_hung_async_describer_times_out_before_its_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
-    api = Api()
-    await run(api, describer=Hung())
+    api = FakeApi()
+    await run(api, describer=HungDescriber())
     ((_, patch),) = api.patches
     assert patch["error"]["reason"] == "AttemptTimedOut"
 
 
-@pytest.mark.parametrize("kind", [Fake, Async])
+@pytest.mark.parametrize("kind", [FakeDescriber, AsyncDescriber])
 @pytest.mark.parametrize(("number", "losses", "last"), [(1, 0, False), (3, 0, True), (3, 2, False)])
-async def test_a_fallback_on_the_last_attempt(
-    kind: type[Fake], number: int, losses: int, *, last: bool
+async def test_fallback_describes_on_the_last_attempt_only(
+    kind: type[FakeDescriber], number: int, losses: int, *, last: bool
 ) -> None:
-    api, down = Api(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
-    await run(api, describer=down, fallback=Fake(), number=number, losses=losses)
+    api, down = FakeApi(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
+    await run(api, describer=down, fallback=FakeDescriber(), number=number, losses=losses)
     ((_, patch),) = api.patches
     if not last:
         assert patch["error"]["reason"] == "ProviderUnavailable"
@@ -264,8 +276,8 @@ async def test_a_fallback_on_the_last_attempt(
     assert found["inline"]["fallback"] == {"from": "fake", "reason": "ProviderUnavailable"}
 
 
-class Asks(Remote[bytes]):
-    """Needs most of the memory to prepare an image; answers once two are asked about at the same time."""
+class AsksTogether(Remote[bytes]):
+    """Needs most of the memory to prepare an image; answers when two are asked about at once."""
 
     def __init__(self) -> None:
         self.preparing = threading.Lock()
@@ -286,58 +298,57 @@ class Asks(Remote[bytes]):
         return Description(description=prepared.decode(), alt="alt", caption="caption")
 
 
-async def test_who_waits_for_an_answer_holds_no_memory_that_another_needs() -> None:
-    api, settings = Api(), replace(SETTINGS, concurrency=2)
+async def test_waiting_for_a_provider_holds_no_decoding_memory() -> None:
+    api, settings = FakeApi(), replace(SETTINGS, concurrency=2)
     with ThreadPoolExecutor(2, thread_name_prefix="describe") as executor:
-        parts: Any = (api, FakeBucket(), Asks(), executor, settings)
-        attempts = Attempts(*parts)
-        await asyncio.wait_for(asyncio.gather(*(attempts.attempt(job()) for _ in range(2))), 5)
+        runner = runner_of(api, FakeBucket(), AsksTogether(), executor, settings)
+        await asyncio.wait_for(asyncio.gather(*(runner.attempt(job()) for _ in range(2))), 5)
     assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
 
 
-class KnowsItsTime(Remote[bytes]):
-    """Describes how many seconds its attempt has."""
+class SeesItsTimeout(Remote[bytes]):
+    """Records how many seconds its attempt has."""
 
     def __init__(self) -> None:
-        self.told: list[float | None] = []
+        self.seen: list[float | None] = []
 
     def prepare(self, image: bytes, options: Options) -> bytes:
         return image
 
     async def ask(self, prepared: bytes, options: Options) -> Description:
-        self.told.append(attempt_seconds.get())
+        self.seen.append(attempt_seconds.get())
         return Description(description="d", alt="a", caption="c")
 
 
-@pytest.mark.parametrize(("own", "told"), [(None, 60.0), (600, 600), (5, 5)])
-async def test_an_imagejob_s_own_timeout_is_told_to_who_asks_others(
-    own: int | None, told: float
+@pytest.mark.parametrize(("own", "seconds"), [(None, 60.0), (600, 600), (5, 5)])
+async def test_remote_describer_sees_the_timeout_of_the_imagejob(
+    own: int | None, seconds: float
 ) -> None:
-    api, describer, assigned = Api(), KnowsItsTime(), job()
+    api, describer, assigned = FakeApi(), SeesItsTimeout(), job()
     spec = assigned.spec.model_copy(update={"timeout_seconds": own})
     with ThreadPoolExecutor(1) as executor:
-        parts: Any = (api, FakeBucket(), describer, executor, SETTINGS)
-        await Attempts(*parts).attempt(assigned.model_copy(update={"spec": spec}))
-    assert describer.told == [told]
+        runner = runner_of(api, FakeBucket(), describer, executor, SETTINGS)
+        await runner.attempt(assigned.model_copy(update={"spec": spec}))
+    assert describer.seen == [seconds]
 
 
 CONFLICT = ConflictError(409, "Conflict", "changed")
-SILENCE = UnavailableError(0, "NoAnswer", "timeout")
+NO_ANSWER = UnavailableError(0, "NoAnswer", "timeout")
 
 NEWER = job().model_copy(
     update={"metadata": job().metadata.model_copy(update={"resource_version": "9"})}
 )
 
 RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]] = {
-    "somebody touched the spec": ([CONFLICT], NEWER, ["7", "9"]),
-    "the answer was lost, the write was not": ([SILENCE], job(phase="done"), ["7"]),
-    "the write was lost": ([SILENCE, SILENCE], NEWER, ["7", "9", "9"]),
-    "given to another worker": ([CONFLICT], job(worker="w1"), ["7"]),
-    "given to us again, as a later attempt": ([CONFLICT], job(attempts=2), ["7"]),
-    "taken back": ([CONFLICT], job(phase="queued"), ["7"]),
+    "the spec was changed meanwhile": ([CONFLICT], NEWER, ["7", "9"]),
+    "the response was lost, the write was not": ([NO_ANSWER], job(phase="done"), ["7"]),
+    "the write was lost": ([NO_ANSWER, NO_ANSWER], NEWER, ["7", "9", "9"]),
+    "reassigned to another worker": ([CONFLICT], job(worker="w1"), ["7"]),
+    "assigned to this worker again, as a later attempt": ([CONFLICT], job(attempts=2), ["7"]),
+    "requeued": ([CONFLICT], job(phase="queued"), ["7"]),
     "cancelled": ([CONFLICT], job(phase="failed"), ["7"]),
     "deleted": ([NotFoundError(404, "NotFound", "j")], None, ["7"]),
-    "deleted and made anew": (
+    "deleted and created again": (
         [CONFLICT],
         job().model_copy(update={"metadata": job().metadata.model_copy(update={"uid": "other"})}),
         ["7"],
@@ -346,15 +357,15 @@ RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]]
 
 
 @pytest.mark.parametrize("case", RACES)
-async def test_commits_are_only_ever_our_own(case: str) -> None:
+async def test_attempt_commits_only_to_its_own_assignment(case: str) -> None:
     answers, now, versions = RACES[case]
-    api = Api(*answers, now=now)
+    api = FakeApi(*answers, now=now)
     await run(api)
     assert [version for version, _ in api.patches] == versions
 
 
-async def test_a_result_that_the_api_server_refuses_is_a_failed_attempt() -> None:
-    api = Api(KubeError(422, "Invalid", "status.result.inline.alt: too long"), now=NEWER)
+async def test_result_refused_by_the_api_server_is_reported_as_a_failure() -> None:
+    api = FakeApi(KubeError(422, "Invalid", "status.result.inline.alt: too long"), now=NEWER)
     await run(api)
     (_, refused), (version, report) = api.patches
     assert refused["phase"] == "done"
@@ -366,8 +377,8 @@ async def test_a_result_that_the_api_server_refuses_is_a_failed_attempt() -> Non
     assert "too long" in report["error"]["message"]
 
 
-async def test_a_refusal_of_that_too_is_left_to_the_deadline() -> None:
+async def test_refused_failure_report_is_left_to_the_deadline() -> None:
     refusal = KubeError(403, "Forbidden", "no")
-    api = Api(refusal, refusal, now=NEWER)
+    api = FakeApi(refusal, refusal, now=NEWER)
     await run(api)
     assert len(api.patches) == 2

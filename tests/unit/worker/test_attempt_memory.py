@@ -1,4 +1,4 @@
-"""Memory that attempts hold: for the files that they have fetched, and for threads that were given up."""
+"""Memory of attempts: for fetched files, and for threads that go on after a timeout."""
 
 import asyncio
 import sys
@@ -12,24 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_attempt import Api, Fake
+from test_attempt import FakeApi, FakeDescriber, runner_of
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_describer import attempt as module
 from vision_node_describer import worker
-from vision_node_describer.attempt import Attempts
 from vision_node_describer.describers import Describer, Remote, Setup
 from vision_node_describer.settings import Settings
-from vision_node_describer.termination_message import LastWords
+from vision_node_describer.termination_message import TerminationMessage
 
 MIB = 1 << 20
-LARGEST = 20 * MIB
-WORKERS_LIMIT = 1 << 30
-AT_ONCE = 16
+LARGEST_FILE = 20 * MIB
+WORKER_MEMORY = 1 << 30
+CONCURRENCY = 16
 """Concurrency of a worker that mostly waits for its provider."""
 
-FILES = 96 * MIB
+FILES_BUDGET = 96 * MIB
 """Memory that a worker may use for files, out of the 200 MiB that decoding may not use."""
 
 
@@ -45,24 +44,24 @@ def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int =
 
 
 class FakeBucket:
-    """Has one file under every key, and counts the bytes of it that are still in hand."""
+    """Has the same file under every key, and counts the bytes that are still held."""
 
     def __init__(self, image: bytes) -> None:
         self.image = image
-        self.asked: list[int] = []
-        self.in_hand = self.peak = 0
+        self.requested_bytes: list[int] = []
+        self.held_bytes = self.peak_bytes = 0
 
     async def get(self, key: str, most: int) -> bytes:
-        self.asked.append(most)
+        self.requested_bytes.append(most)
         image = self.image[: most + 1]
-        self.in_hand += len(image)
-        self.peak = max(self.peak, self.in_hand)
+        self.held_bytes += len(image)
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
         await asyncio.sleep(0)
         return image
 
 
-class Describes(Fake):
-    """Says when it is done with a file; `memory` is what it takes to decode one."""
+class CountingDescriber(FakeDescriber):
+    """Tells the bucket when it is done with a file; `memory` is what decoding one takes."""
 
     def __init__(self, bucket: FakeBucket, memory: int = 0, together: int = 1) -> None:
         super().__init__()
@@ -75,88 +74,95 @@ class Describes(Fake):
 
     def describe(self, image: bytes, options: Options) -> Description:
         self._together.wait(5)
-        self._bucket.in_hand -= len(image)
+        self._bucket.held_bytes -= len(image)
         return super().describe(image, options)
 
 
-def attempts_of(
-    api: Api, bucket: Any, describer: Any, executor: ThreadPoolExecutor, limit: int = WORKERS_LIMIT
-) -> Attempts:
-    settings = Settings("ns", "w0", "uid", "fake", "fake", AT_ONCE, LARGEST, limit)
-    parts: Any = (api, bucket, describer, executor, settings)
-    return Attempts(*parts)
+SETTINGS = Settings(
+    "ns",
+    "w0",
+    "uid",
+    "fake",
+    "fake",
+    concurrency=CONCURRENCY,
+    max_image_bytes=LARGEST_FILE,
+    memory_limit_bytes=WORKER_MEMORY,
+)
 
 
 async def describe_all(
-    bucket: FakeBucket, describer: Fake, *, stated: int | None, images: int = AT_ONCE
-) -> Api:
-    api = Api()
-    with ThreadPoolExecutor(AT_ONCE) as executor:
-        attempts = attempts_of(api, bucket, describer, executor)
+    bucket: FakeBucket, describer: FakeDescriber, *, stated: int | None, images: int = CONCURRENCY
+) -> FakeApi:
+    api = FakeApi()
+    with ThreadPoolExecutor(CONCURRENCY) as executor:
+        runner = runner_of(api, bucket, describer, executor, SETTINGS)
         jobs = [assigned(str(n), size_bytes=stated) for n in range(images)]
-        await asyncio.wait_for(asyncio.gather(*map(attempts.attempt, jobs)), 20)
+        await asyncio.wait_for(asyncio.gather(*map(runner.attempt, jobs)), 20)
     assert [patch["phase"] for _, patch in api.patches] == ["done"] * images
     return api
 
 
-@pytest.mark.parametrize("stated", [LARGEST, None])
-async def test_files_that_were_fetched_count(stated: int | None) -> None:
-    bucket = FakeBucket(bytes(LARGEST))
-    await describe_all(bucket, Describes(bucket), stated=stated)
-    assert bucket.peak <= FILES
+@pytest.mark.parametrize("stated", [LARGEST_FILE, None])
+async def test_fetched_files_count_against_the_file_budget(stated: int | None) -> None:
+    bucket = FakeBucket(bytes(LARGEST_FILE))
+    await describe_all(bucket, CountingDescriber(bucket), stated=stated)
+    assert bucket.peak_bytes <= FILES_BUDGET
 
 
 @pytest.mark.parametrize("stated", [1000, None])
-async def test_small_files_are_described_together_whatever_the_largest_may_be(
+async def test_small_files_are_described_together_whatever_the_size_limit(
     stated: int | None,
 ) -> None:
     bucket = FakeBucket(bytes(1000))
-    await describe_all(bucket, Describes(bucket, together=AT_ONCE), stated=stated)
+    await describe_all(bucket, CountingDescriber(bucket, together=CONCURRENCY), stated=stated)
 
 
-async def test_files_in_hand_do_not_keep_one_another_from_being_decoded() -> None:
+async def test_fetched_files_do_not_block_decoding() -> None:
     """Each attempt waits with its file for memory that all files together would fill."""
-    bucket = FakeBucket(bytes(LARGEST))
-    await describe_all(bucket, Describes(bucket, memory=WORKERS_LIMIT - 200 * MIB), stated=LARGEST)
+    bucket = FakeBucket(bytes(LARGEST_FILE))
+    await describe_all(
+        bucket, CountingDescriber(bucket, memory=WORKER_MEMORY - 200 * MIB), stated=LARGEST_FILE
+    )
 
 
-async def test_a_file_that_is_larger_than_its_imagejob_says_is_described_all_the_same() -> None:
+async def test_file_larger_than_its_stated_size_is_described() -> None:
     bucket = FakeBucket(bytes(500))
-    await describe_all(bucket, Fake(), stated=10, images=1)
-    assert bucket.asked == [10, LARGEST]
+    await describe_all(bucket, FakeDescriber(), stated=10, images=1)
+    assert bucket.requested_bytes == [10, LARGEST_FILE]
 
 
-async def test_what_was_fetched_of_it_first_is_let_go_of_before() -> None:
-    """Else a file that is larger than its ImageJob says would be in memory twice, once uncounted."""
+async def test_first_part_of_a_larger_file_is_dropped_before_the_second_fetch() -> None:
+    """Otherwise a file larger than its ImageJob says would be in memory twice, once uncounted."""
     references: list[int] = []
 
-    class Keeps(FakeBucket):
+    class CountingReferences(FakeBucket):
         async def get(self, key: str, most: int) -> bytes:
-            if self.asked:
+            if self.requested_bytes:
                 references.append(sys.getrefcount(self.first))
-            self.asked.append(most)
+            self.requested_bytes.append(most)
             self.first = bytes(bytearray(self.image[: most + 1]))
             return self.first
 
-    await describe_all(Keeps(bytes(500)), Fake(), stated=10, images=1)
-    of_our_own = 2  # the attribute, and getrefcount's argument
-    assert references == [of_our_own]
+    await describe_all(CountingReferences(bytes(500)), FakeDescriber(), stated=10, images=1)
+    of_the_test = 2  # the attribute, and getrefcount's argument
+    assert references == [of_the_test]
 
 
-async def test_a_size_beyond_the_limit_is_not_believed() -> None:
+async def test_stated_size_above_the_limit_is_ignored() -> None:
     bucket = FakeBucket(bytes(500))
-    await describe_all(bucket, Fake(), stated=10**12, images=1)
-    assert bucket.asked == [LARGEST]
+    await describe_all(bucket, FakeDescriber(), stated=10**12, images=1)
+    assert bucket.requested_bytes == [LARGEST_FILE]
 
 
-async def test_a_file_for_which_the_worker_has_no_memory_is_refused_with_both_numbers() -> None:
-    api, bucket = Api(), FakeBucket(bytes(LARGEST))
+async def test_file_too_large_for_the_memory_of_the_worker_is_refused() -> None:
+    api, bucket = FakeApi(), FakeBucket(bytes(LARGEST_FILE))
     with ThreadPoolExecutor(1) as executor:
         settings = Settings("ns", "w0", "uid", "fake", "fake", 1, 1 << 30, 400 * MIB)
-        parts: Any = (api, bucket, Fake(), executor, settings)
-        await Attempts(*parts).attempt(assigned("fits"))
+        runner = runner_of(api, bucket, FakeDescriber(), executor, settings)
+
+        await runner.attempt(assigned("fits"))
         bucket.image = bytes(100 * MIB)
-        await Attempts(*parts).attempt(assigned("large", size_bytes=100 * MIB))
+        await runner.attempt(assigned("large", size_bytes=100 * MIB))
 
     (_, fits), (_, refused) = api.patches
     assert fits["phase"] == "done"
@@ -164,120 +170,122 @@ async def test_a_file_for_which_the_worker_has_no_memory_is_refused_with_both_nu
     assert "memory limit" in refused["error"]["message"]
 
 
-class Hangs(Remote[bytes]):
-    """Prepares images until told to end; each takes more than half of the worker's memory."""
+class HungInThread(Remote[bytes]):
+    """Prepares images until a test ends it; each takes more than half of the worker's memory."""
 
     def __init__(self) -> None:
         super().__init__(Setup())
-        self.begun: list[bytes] = []
-        self.ends = threading.Event()
+        self.started: list[bytes] = []
+        self.may_end = threading.Event()
 
     def memory(self, image: bytes) -> int:
         return 600 * MIB
 
     def prepare(self, image: bytes, options: Options) -> bytes:
-        self.begun.append(image)
-        assert self.ends.wait(20)
+        self.started.append(image)
+        assert self.may_end.wait(20)
         return image
 
     async def ask(self, prepared: bytes, options: Options) -> Description:
         return Description(description="Image Description:", alt="alt", caption="caption")
 
 
-class Told(Api):
-    """Says when something is committed."""
+class NotifyingApi(FakeApi):
+    """Sets an event when something is committed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = asyncio.Event()
+        self.committed = asyncio.Event()
 
     async def patch_status(self, current: ImageJob, patch: dict[str, Any]) -> dict[str, Any]:
         answer = await super().patch_status(current, patch)
-        self.told.set()
+        self.committed.set()
         return answer
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an attempt with a timeout of a second give up after 20 ms."""
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an attempt with a timeout of a second time out after 20 ms."""
     monkeypatch.setattr(module, "SHARE_OF_ATTEMPT", 0.02)
 
 
-def given_up(api: Api) -> list[str]:
+def reported_reasons(api: FakeApi) -> list[str]:
     return [patch["error"]["reason"] for _, patch in api.patches if patch.get("error")]
 
 
-@pytest.mark.usefixtures("soon")
-async def test_what_a_thread_uses_stays_its_own_until_it_ends_though_its_attempt_is_over(
+@pytest.mark.usefixtures("short_timeout")
+async def test_thread_keeps_its_memory_after_its_attempt_timed_out(
     tmp_path: Path,
 ) -> None:
-    words = tmp_path / "message"
-    words.touch()
-    api, describer = Told(), Hangs()
+    message = tmp_path / "message"
+    message.touch()
+    api, describer = NotifyingApi(), HungInThread()
 
     with ThreadPoolExecutor(2) as executor:
-        attempts = attempts_of(api, FakeBucket(b"image"), describer, executor)
-        attempts._last_words = LastWords(words)
-        first = asyncio.create_task(attempts.attempt(assigned("first", timeout_seconds=1)))
-        await asyncio.wait_for(api.told.wait(), 5)
-        assert given_up(api) == ["AttemptTimedOut"], "the operator is told at once"
-        assert words.read_text() == "first", "it may still take the worker down"
+        runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
+        runner._termination_message = TerminationMessage(message)
+        first = asyncio.create_task(runner.attempt(assigned("first", timeout_seconds=1)))
+        await asyncio.wait_for(api.committed.wait(), 5)
+        assert reported_reasons(api) == ["AttemptTimedOut"], "the operator is told at once"
+        assert message.read_text() == "first", "its image may still take the worker down"
 
-        second = asyncio.create_task(attempts.attempt(assigned("second")))
-        await until(attempts._budgets.decoding._turn.locked)
-        assert len(describer.begun) == 1, "there is no memory for another"
-        assert not first.done(), "the worker is to know that a thread of it still runs"
-        describer.ends.set()
+        second = asyncio.create_task(runner.attempt(assigned("second")))
+        await until(runner._budgets.decoding._head_of_queue.locked)
+        assert len(describer.started) == 1, "there is no memory for another"
+        assert not first.done(), "the worker must know that its thread still runs"
+        describer.may_end.set()
         await asyncio.wait_for(asyncio.gather(first, second), 5)
 
-    assert len(describer.begun) == 2
+    assert len(describer.started) == 2
     assert [patch.get("phase") for _, patch in api.patches] == [None, "done"]
-    assert words.read_text() == ""
+    assert message.read_text() == ""
 
 
-async def until(true: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110 (nothing tells of it)
+        while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0)
 
 
-@pytest.mark.usefixtures("soon")
-async def test_what_has_not_begun_when_its_attempt_is_over_never_does() -> None:
-    api, describer = Told(), Hangs()
+@pytest.mark.usefixtures("short_timeout")
+async def test_call_not_started_when_its_attempt_times_out_never_starts() -> None:
+    api, describer = NotifyingApi(), HungInThread()
     describer.memory = lambda image: 0  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as executor:
-        attempts = attempts_of(api, FakeBucket(b"image"), describer, executor)
-        hung = asyncio.create_task(attempts.attempt(assigned("hung", timeout_seconds=1)))
-        await until(lambda: bool(describer.begun))
-        await asyncio.wait_for(attempts.attempt(assigned("next", timeout_seconds=1)), 5)
-        assert given_up(api) == ["AttemptTimedOut"] * 2
-        describer.ends.set()
+        runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
+        hung = asyncio.create_task(runner.attempt(assigned("hung", timeout_seconds=1)))
+        await until(lambda: bool(describer.started))
+
+        await asyncio.wait_for(runner.attempt(assigned("next", timeout_seconds=1)), 5)
+        assert reported_reasons(api) == ["AttemptTimedOut"] * 2
+        describer.may_end.set()
         await asyncio.wait_for(hung, 5)
 
-    assert len(describer.begun) == 1
+    assert len(describer.started) == 1
 
 
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize("ends", [True, False])
-async def test_a_thread_that_goes_on_for_the_describer_s_timeout_is_told_of(*, ends: bool) -> None:
-    """Others may be described all the while, so that nothing else tells that the worker hangs."""
-    api, describer = Told(), Hangs()
+async def test_thread_that_outlives_its_attempt_by_the_timeout_is_hung(*, ends: bool) -> None:
+    """Other images may still be described, so that nothing else shows that the worker is hung."""
+    api, describer = NotifyingApi(), HungInThread()
     with ThreadPoolExecutor(1) as executor:
-        attempts = attempts_of(api, FakeBucket(b"image"), describer, executor)
-        attempts._settings = replace(attempts._settings, timeout_seconds=5.0 if ends else 0.02)
-        hung = asyncio.create_task(attempts.attempt(assigned("hung", timeout_seconds=1)))
-        await asyncio.wait_for(api.told.wait(), 5)
+        runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
+        runner._settings = replace(runner._settings, timeout_seconds=5.0 if ends else 0.02)
+        hung = asyncio.create_task(runner.attempt(assigned("hung", timeout_seconds=1)))
+        await asyncio.wait_for(api.committed.wait(), 5)
+
         if not ends:
-            await asyncio.wait_for(attempts.hangs.wait(), 5)
+            await asyncio.wait_for(runner.hung.wait(), 5)
             assert not hung.done()
-        describer.ends.set()
+        describer.may_end.set()
         await asyncio.wait_for(hung, 5)
 
-    assert attempts.hangs.is_set() == (not ends)
+    assert runner.hung.is_set() == (not ends)
 
 
-class Cluster:
-    """Has assigned one image to the worker, and takes what it writes."""
+class FakeKube:
+    """Assigns one image to the worker, and accepts what it writes."""
 
     async def follow(self, path: str, selectors: object) -> AsyncIterator[WatchEvent]:
         job = assigned("hung", timeout_seconds=1)
@@ -288,31 +296,31 @@ class Cluster:
         return {}
 
 
-@pytest.mark.usefixtures("soon")
-async def test_a_worker_ends_that_has_such_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    describer = Hangs()
+@pytest.mark.usefixtures("short_timeout")
+async def test_worker_with_a_hung_thread_exits(monkeypatch: pytest.MonkeyPatch) -> None:
+    describer = HungInThread()
 
     @asynccontextmanager
-    async def opened(what: object, _: object) -> AsyncIterator[object]:
-        yield what
+    async def opened(client: object, _: object) -> AsyncIterator[object]:
+        yield client
 
-    monkeypatch.setattr(worker.Kube, "connect", partial(opened, Cluster()))
+    monkeypatch.setattr(worker.Kube, "connect", partial(opened, FakeKube()))
     monkeypatch.setattr(worker.Bucket, "open", partial(opened, FakeBucket(b"image")))
     monkeypatch.setattr(worker.BucketSettings, "from_env", lambda: None)
     monkeypatch.setattr(worker, "load_or_explain", lambda *_: describer)
     monkeypatch.setattr(worker, "FINISH_SECONDS", 0.01)
     settings = Settings(
-        "ns", "w0", "uid", "fake", "fake", 1, LARGEST, WORKERS_LIMIT, timeout_seconds=0.02
+        "ns", "w0", "uid", "fake", "fake", 1, LARGEST_FILE, WORKER_MEMORY, timeout_seconds=0.02
     )
 
     try:
         await asyncio.wait_for(worker.run(settings), 5)
-        assert describer.begun
+        assert describer.started
     finally:
-        describer.ends.set()
+        describer.may_end.set()
 
 
-class HangsAwake(Describer):
+class HungAsyncDescriber(Describer):
     """Waits forever, in the event loop."""
 
     def memory(self, image: bytes) -> int:
@@ -322,30 +330,31 @@ class HangsAwake(Describer):
         return await asyncio.Future()
 
 
-@pytest.mark.usefixtures("soon")
-async def test_what_waits_in_the_event_loop_is_ended_with_its_attempt() -> None:
-    api = Told()
+@pytest.mark.usefixtures("short_timeout")
+async def test_hung_coroutine_is_cancelled_with_its_attempt() -> None:
+    api = NotifyingApi()
     with ThreadPoolExecutor(1) as executor:
-        attempts = attempts_of(api, FakeBucket(b"image"), HangsAwake(Setup()), executor)
+        describer = HungAsyncDescriber(Setup())
+        runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
         for name in ("first", "second"):
-            await asyncio.wait_for(attempts.attempt(assigned(name, timeout_seconds=1)), 5)
-    assert given_up(api) == ["AttemptTimedOut"] * 2
+            await asyncio.wait_for(runner.attempt(assigned(name, timeout_seconds=1)), 5)
+    assert reported_reasons(api) == ["AttemptTimedOut"] * 2
 
 
-async def test_a_file_is_not_kept_while_its_provider_answers() -> None:
-    """Otherwise a few large files would block all others for as long as a provider takes."""
-    together = asyncio.Barrier(AT_ONCE)
+async def test_file_is_released_while_its_provider_answers() -> None:
+    """Otherwise a few large files would block all others while their provider answers."""
+    together = asyncio.Barrier(CONCURRENCY)
 
     class Asks(Remote[int]):
         def prepare(self, image: bytes, options: Options) -> int:
-            bucket.in_hand -= len(image)
+            bucket.held_bytes -= len(image)
             return len(image)
 
         async def ask(self, prepared: int, options: Options) -> Description:
             await together.wait()
             return Description(description="Image Description:", alt="alt", caption="caption")
 
-    bucket: FakeBucket = FakeBucket(bytes(LARGEST))
+    bucket: FakeBucket = FakeBucket(bytes(LARGEST_FILE))
     remote: Any = Asks(Setup())
-    await describe_all(bucket, remote, stated=LARGEST)
-    assert bucket.peak <= FILES
+    await describe_all(bucket, remote, stated=LARGEST_FILE)
+    assert bucket.peak_bytes <= FILES_BUDGET

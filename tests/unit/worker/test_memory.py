@@ -1,4 +1,4 @@
-"""Memory is given out before it is used."""
+"""Memory budgets: memory is reserved before it is used."""
 
 import asyncio
 from pathlib import Path
@@ -13,12 +13,12 @@ from vision_node_describer.memory import RESERVED_BYTES, Budget, Budgets
 MIB = 1 << 20
 
 
-async def test_what_fits_together_goes_together_and_the_rest_waits() -> None:
+async def test_reservations_that_fit_together_are_granted_and_the_rest_waits() -> None:
     budget = Budget(RESERVED_BYTES + 100 * MIB)
     order: list[str] = []
 
     async def describe(name: str, wanted: int) -> None:
-        async with budget.room(wanted):
+        async with budget.reserve(wanted):
             order.append(f"+{name}")
             await asyncio.sleep(0)
         order.append(f"-{name}")
@@ -28,11 +28,11 @@ async def test_what_fits_together_goes_together_and_the_rest_waits() -> None:
     assert max(order.index("-a"), order.index("-b")) < order.index("+c")
 
 
-async def test_a_large_one_is_not_starved_by_small_ones_that_keep_coming() -> None:
+async def test_large_reservation_is_not_starved_by_small_ones() -> None:
     budget, order = Budget(RESERVED_BYTES + 100 * MIB), list[str]()
 
     async def describe(name: str, wanted: int) -> None:
-        async with budget.room(wanted):
+        async with budget.reserve(wanted):
             order.append(name)
             await asyncio.sleep(0.001)
 
@@ -41,22 +41,22 @@ async def test_a_large_one_is_not_starved_by_small_ones_that_keep_coming() -> No
     assert order == ["small 0", "large", "small 1", "small 2"]
 
 
-async def test_room_is_given_back_after_a_failure() -> None:
+async def test_reservation_is_released_after_an_error() -> None:
     budget = Budget(RESERVED_BYTES + MIB)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            async with budget.room(MIB):
+            async with budget.reserve(MIB):
                 raise ZeroDivisionError
 
 
-async def test_who_gives_up_waiting_leaves_its_place_to_the_next() -> None:
+async def test_cancelled_waiter_leaves_its_place_to_the_next() -> None:
     budget = Budget(RESERVED_BYTES + MIB)
 
     async def describe() -> None:
-        async with budget.room(MIB):
+        async with budget.reserve(MIB):
             pass
 
-    async with budget.room(MIB):
+    async with budget.reserve(MIB):
         first, second = asyncio.create_task(describe()), asyncio.create_task(describe())
         await asyncio.sleep(0)
         first.cancel()
@@ -65,15 +65,15 @@ async def test_who_gives_up_waiting_leaves_its_place_to_the_next() -> None:
     assert first.cancelled()
 
 
-async def test_what_is_held_no_longer_serves_others_at_once() -> None:
+async def test_shrunk_reservation_frees_memory_at_once() -> None:
     budget = Budget(RESERVED_BYTES + 3 * MIB)
-    async with budget.room(3 * MIB) as room:
-        room.shrink(MIB)
-        room.shrink(2 * MIB)  # never grows
-        async with asyncio.timeout(1), budget.room(2 * MIB):
+    async with budget.reserve(3 * MIB) as reservation:
+        reservation.shrink(MIB)
+        reservation.shrink(2 * MIB)  # never grows
+        async with asyncio.timeout(1), budget.reserve(2 * MIB):
             pass
 
-    async with asyncio.timeout(1), budget.room(3 * MIB):
+    async with asyncio.timeout(1), budget.reserve(3 * MIB):
         pass
 
 
@@ -87,7 +87,7 @@ async def test_what_is_held_no_longer_serves_others_at_once() -> None:
         ("but leaves half of the memory for decoding", 1024, 1024, 460, 460, 230),
     ],
 )
-def test_files_and_decoding_share_a_worker_s_memory(
+def test_files_and_decoding_share_the_memory_of_a_worker(
     why: str, limit: int, image: int, files: int, decoding: int, largest: int
 ) -> None:
     budgets = Budgets.of(limit * MIB, image * MIB)
@@ -96,9 +96,9 @@ def test_files_and_decoding_share_a_worker_s_memory(
     assert decoding == 0 or budgets.files.total + budgets.decoding.total <= (limit - 104) * MIB
 
 
-async def test_what_will_never_fit_is_refused_with_both_numbers() -> None:
+async def test_reservation_larger_than_the_budget_is_refused_with_both_sizes() -> None:
     with pytest.raises(DescribeError, match="may take 500 MiB, the worker has 100 MiB") as caught:
-        async with Budget(RESERVED_BYTES + 100 * MIB).room(500 * MIB):
+        async with Budget(RESERVED_BYTES + 100 * MIB).reserve(500 * MIB):
             pass
     assert caught.value.reason is Reason.IMAGE_TOO_LARGE
 
@@ -107,27 +107,27 @@ async def test_what_will_never_fit_is_refused_with_both_numbers() -> None:
     ("kind", "per_pixel"),
     [("JPEG", 4), ("PNG", 5), ("GIF", 5), ("BMP", 8), ("AVIF", 10), ("WebP", 17), ("TIFF", 10)],
 )
-def test_what_a_picture_may_take_goes_by_its_format(kind: str, per_pixel: int) -> None:
+def test_memory_of_a_picture_depends_on_its_format(kind: str, per_pixel: int) -> None:
     picture = Image.new("RGB", (400, 300))
     image = encoded(picture, kind)
     assert load("metadata").memory(image) == 400 * 300 * per_pixel + 2 * len(image)
 
 
 @pytest.mark.parametrize(("kind", "per_pixel"), [("GIF", 14), ("PNG", 10)])
-def test_an_animation_may_take_more_than_its_first_frame(kind: str, per_pixel: int) -> None:
+def test_animation_takes_more_memory_than_its_first_frame(kind: str, per_pixel: int) -> None:
     image = animation(kind)
     assert load("metadata").memory(image) == 64 * 48 * per_pixel + 2 * len(image)
 
 
 @pytest.mark.parametrize("image", [b"", b"no image", encoded(halves(), "PNG")[:20]])
-def test_what_cannot_be_opened_takes_nothing_and_fails_when_described(image: bytes) -> None:
+def test_unreadable_file_takes_no_memory(image: bytes) -> None:
     assert load("metadata").memory(image) == 0
 
 
 @pytest.mark.parametrize("path", PHOTOGRAPHS, ids=lambda path: path.stem)
-def test_photographs_take_little(path: Path) -> None:
+def test_photographs_take_little_memory(path: Path) -> None:
     assert 0 < load("metadata").memory(path.read_bytes()) < 16 * MIB
 
 
-def test_who_does_not_look_takes_nothing() -> None:
+def test_noop_describer_takes_no_memory() -> None:
     assert load("nothing").memory(encoded(halves(), "PNG")) == 0

@@ -1,4 +1,4 @@
-"""Counts frames and seconds by walking a file's blocks: no frame but the first is ever decoded."""
+"""Counts frames and seconds by walking a file's blocks, without decoding any frame."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -9,41 +9,41 @@ from vision_node_contract.images.formats import AVIF, GIF, PNG, WEBP, Format
 from vision_node_contract.images.gif import walk
 
 MAX_FRAMES = 10_000
-"""Counting stops here: five minutes at 30 frames a second. Twenty bytes make a GIF frame, so a
-small file can hold millions of them."""
+"""Maximum frames to count: five minutes at 30 frames a second. A GIF frame takes twenty bytes, so a
+small file can have millions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Animation:
-    """How long a picture moves."""
+    """The frames of a picture and their duration."""
 
     frames: int = 1
-    """At most MAX_FRAMES, which then stands for "so many or more"."""
+    """Number of frames; MAX_FRAMES means that many or more."""
     seconds: float = 0.0
-    """One pass of those frames; 0 if the file doesn't tell."""
+    """Duration of one pass of those frames; 0 if the file has none."""
 
-    cut: bool = False
-    """Whether a GIF, PNG or WebP file ends before its end mark; the frames are then those before."""
+    truncated: bool = False
+    """Whether a GIF, PNG or WebP file ends before its end mark; `frames` counts those before."""
 
 
 STILL = Animation()
 
 
 class BrokenFileError(Exception):
-    """A part of the file that its picture needs is damaged; the message says which."""
+    """A part of the file that the picture needs is damaged; the message says which."""
 
 
-class _CutError(Exception):
+class _TruncatedError(Exception):
     """The file ends before its end mark."""
 
 
-def count_frames(image: bytes, kind: Format, most: int = MAX_FRAMES) -> Animation:
-    """Return the animation of a file whose start is sound, as far as the file goes.
+def count_frames(image: bytes, kind: Format, max_frames: int = MAX_FRAMES) -> Animation:
+    """Return the animation of a file with a valid header, as far as the file goes.
 
     Args:
         image: The file.
         kind: Its format.
-        most: Frames after which counting stops.
+        max_frames: Number of frames after which counting stops.
     """
     if kind is AVIF:
         return _avif(image)
@@ -51,16 +51,16 @@ def count_frames(image: bytes, kind: Format, most: int = MAX_FRAMES) -> Animatio
         return STILL
 
     delays: list[float] = []
-    cut = False
+    truncated = False
     try:
-        delays.extend(islice(_DELAYS[kind](image), most))
-    except (_CutError, IndexError, struct.error):
-        cut = True
+        delays.extend(islice(_DELAYS[kind](image), max_frames))
+    except (_TruncatedError, IndexError, struct.error):
+        truncated = True
 
     if len(delays) > 1:
-        return Animation(len(delays), round(sum(delays), 2), cut)
+        return Animation(len(delays), round(sum(delays), 2), truncated)
 
-    return Animation(cut=cut)
+    return Animation(truncated=truncated)
 
 
 _GIF_GRAPHIC_CONTROL = b"!\xf9"
@@ -78,40 +78,43 @@ def _gif_delays(image: bytes) -> Iterator[float]:
 
 
 def _png_delays(image: bytes) -> Iterator[float]:
-    """Yield the seconds of each animation frame that is whole (PNG third edition, 11.3.6).
+    """Yield each complete frame's seconds (PNG third edition, 11.3.6).
 
-    A frame's pixels follow its fcTL chunk, up to the next one or the end.
+    A frame's pixels follow its fcTL chunk, up to the next fcTL chunk or the end.
     """
     at, delay = 8, None
     while at + 8 <= len(image):
         length, name = struct.unpack_from(">L4s", image, at)
         if at + 12 + length > len(image):
-            raise _CutError
+            raise _TruncatedError
+
         if name in (b"fcTL", b"IEND") and delay is not None:
             yield delay
         if name == b"IEND":
             return
+
         if name == b"fcTL":
             numerator, denominator = struct.unpack_from(">HH", image, at + 28)
             delay = numerator / (denominator or 100)
         at += 12 + length
 
-    raise _CutError
+    raise _TruncatedError
 
 
 def _webp_delays(image: bytes) -> Iterator[float]:
-    """Yield each frame's seconds (RFC 9649, section 2.7.1: ANMF holds them in milliseconds)."""
+    """Yield each frame's seconds (RFC 9649, section 2.7.1: milliseconds in ANMF)."""
     at, end = 12, 8 + int.from_bytes(image[4:8], "little")
     while at + 8 <= min(end, len(image)):
         name, length = struct.unpack_from("<4sL", image, at)
         if at + 8 + length > len(image):
-            raise _CutError
+            raise _TruncatedError
+
         if name == b"ANMF":
             yield int.from_bytes(image[at + 20 : at + 23], "little") / 1000
         at += 8 + length + length % 2
 
     if end > len(image):
-        raise _CutError
+        raise _TruncatedError
 
 
 _DELAYS: dict[Format, Callable[[bytes], Iterator[float]]] = {
@@ -123,14 +126,15 @@ _DELAYS: dict[Format, Callable[[bytes], Iterator[float]]] = {
 
 _BOX_HEADER_BYTES = 8
 _MDHD_BYTES = 24
-"""Of version 0, the shorter one; version 1 is told by its first byte and has 36."""
+"""Length of version 0, the shorter one; version 1, marked by its first byte, has 36 bytes."""
 
 
 def _avif(image: bytes) -> Animation:
-    """Read the first track's frame count and length (ISO/IEC 14496-12: stsz and mdhd)."""
+    """Read the first track's number of frames and duration (ISO/IEC 14496-12: stsz and mdhd)."""
     media = _box(_box(_box(memoryview(image), b"moov"), b"trak"), b"mdia")
     header = _box(media, b"mdhd")
     sizes = _box(_box(_box(media, b"minf"), b"stbl"), b"stsz")
+
     frames = int.from_bytes(sizes[8:12], "big")
     if frames <= 1 or len(header) < _MDHD_BYTES:
         return STILL
@@ -141,14 +145,15 @@ def _avif(image: bytes) -> Animation:
 
 
 def _box(boxes: memoryview, name: bytes) -> memoryview:
-    """Return the content of the first box of that name, or nothing."""
+    """Return the content of the first box of that name; empty if there is none."""
     at = 0
     while at + _BOX_HEADER_BYTES <= len(boxes):
         length = int.from_bytes(boxes[at : at + 4], "big")
         if boxes[at + 4 : at + 8] == name:
             return boxes[at + 8 : at + length] if length else boxes[at + 8 :]
-        if length < _BOX_HEADER_BYTES:  # the last, of 64 bits or nonsense: no `moov` lies behind
+        if length < _BOX_HEADER_BYTES:  # the last, a 64-bit or an invalid box: no `moov` follows
             break
+
         at += length
 
     return boxes[:0]

@@ -1,4 +1,4 @@
-"""Chooses the frame of an animation that stands for it: many begin with a blank one."""
+"""Chooses the frame of an animation to describe, because many animations begin with a blank one."""
 
 import struct
 
@@ -6,41 +6,42 @@ from PIL import Image, ImageFile
 
 from .pixels import shrink
 
-MAX_FRAMES_LOOKED_AT = 300
-"""Ten seconds at 30 frames a second: what is blank for longer is meant to be."""
+MAX_FRAMES_SEARCHED = 300
+"""Maximum frames to search: ten seconds at 30 frames a second. A longer blank is intended."""
 
-MAX_PIXELS_LOOKED_AT = 100_000_000
-"""Decoded in search of a frame, in all: about a second."""
+MAX_PIXELS_SEARCHED = 100_000_000
+"""Maximum pixels to decode in search of a frame, which takes about a second."""
 
 _BLANK_LEVELS = 8
-"""Of 255. A frame whose colors differ by no more looks empty: noise of a codec, the first step of a
-fade."""
+"""Difference of colors, of 255 levels, up to which a frame looks blank: noise of a codec, or the
+first step of a fade."""
 
 _VISIBLE_ALPHA = 128
+"""Alpha (0-255) from which a pixel is visible."""
 
 
-def visible_frame(file: ImageFile.ImageFile, frames: int) -> int | None:
-    """Decode up to the first frame that shows something; return its index, and leave the file at it.
+def find_visible_frame(file: ImageFile.ImageFile, frames: int) -> int | None:
+    """Decode up to the first frame with visible content; return its index; leave the file there.
 
     Returns:
-        None if no frame within the bounds does. The file is then of no further use: open it again.
+        None if no frame within the limits has any. The file must then be opened again.
     """
-    within = MAX_PIXELS_LOOKED_AT // max(1, file.width * file.height)
-    for index in range(max(1, min(frames, MAX_FRAMES_LOOKED_AT, within))):
+    affordable = MAX_PIXELS_SEARCHED // max(1, file.width * file.height)
+    for index in range(max(1, min(frames, MAX_FRAMES_SEARCHED, affordable))):
         try:
             file.seek(index)
             file.load()
         except (EOFError, OSError, SyntaxError, ValueError, RuntimeError, struct.error):
-            # A later frame that is damaged: what comes before it is all there is.
+            # A later frame is damaged, and those before it are blank.
             return None
 
-        if shows_something(file):
+        if has_visible_content(file):
             return index
 
     return None
 
 
-def shows_something(picture: Image.Image) -> bool:
+def has_visible_content(picture: Image.Image) -> bool:
     """Return whether a decoded picture has more than one color."""
     ranges = [band.getextrema() for band in shrink(picture).split()]
     _, most_opaque = ranges[3]

@@ -1,4 +1,4 @@
-"""Makes of decoded pixels what is looked at: 8 bits, sRGB, RGBA, reduced, upright."""
+"""Converts decoded pixels for measuring and reading: 8 bits, sRGB, RGBA, reduced, upright."""
 
 import math
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from PIL import Image
 from .color_profile import lab_to_rgb, to_srgb
 
 SMALL_SIDE = 128
-"""Pixels on the longer side that are enough to tell colors and kind; the rest is time."""
+"""Pixels of a small copy's longer side: enough to measure colors and kind, and fast."""
 
 _MAX_16_BITS = 65535.0
 
 _SAMPLE_SIDE = 256
-"""Pixels of a 32-bit picture that are looked at for the range of its values."""
+"""Maximum side of the sample of a 32-bit picture that determines the range of its values."""
 
 _NO_VALUE = 2.0**31 - 1
-"""Numbers as large are marks, such as -2147483648 or -3.4e38."""
+"""Absolute value from which a number marks a missing value, such as -2147483648 or -3.4e38."""
 
 _OUTLIERS = 500
-"""One of so many values at either end does not count."""
+"""One of this many values at either end is ignored as an outlier."""
 
 _TILE_PIXELS = 1_000_000
-"""Converted at a time: a second copy of a picture of 100 megapixels would double the memory."""
+"""Pixels to convert at a time, because a second copy of 100 megapixels would double the memory."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,17 +33,20 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By EXIF orientation, what makes the stored picture upright (CIPA DC-008, 4.6.4)."""
+"""Transposition that makes the stored picture upright, by EXIF orientation (CIPA DC-008, 4.6.4)."""
 
 
 def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return the picture as it is meant to be seen."""
+    """Return the picture upright."""
     turn = _TURNS.get(orientation)
-    return picture if turn is None else picture.transpose(turn)  # the first one's value is 0
+    if turn is None:  # not "if not turn": FLIP_LEFT_RIGHT is 0
+        return picture
+
+    return picture.transpose(turn)
 
 
 def shrink(picture: Image.Image) -> Image.Image:
-    """Return a small RGBA copy of a decoded picture, averaging over what each of its pixels covers."""
+    """Return a small RGBA copy of a decoded picture, whose pixels are averages."""
     return reduced(picture, -(-max(picture.size) // SMALL_SIDE))
 
 
@@ -51,16 +54,16 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
     """Return a decoded picture as RGBA in sRGB, averaged over squares of `factor` pixels."""
     profile = picture.info.get("icc_profile")
     if picture.mode in ("I", "F"):
-        picture = _stretched(picture)
+        picture = _scale_to_8_bits(picture)
 
     width, height = picture.size
     if factor == 1:
-        return to_srgb(_as_seen(picture), profile).convert("RGBA")
+        return to_srgb(_to_8_bits(picture), profile).convert("RGBA")
 
     small = Image.new("RGBA", (-(-width // factor), -(-height // factor)))
     for box in _tiles(width, height, factor):
-        tile = _as_seen(picture.crop(box))
-        # Averages weighted by alpha: what is invisible colors nothing.
+        tile = _to_8_bits(picture.crop(box))
+        # Averages are weighted by alpha, so that invisible pixels don't affect the color.
         averaged = to_srgb(tile.reduce(factor), profile)
         small.paste(averaged.convert("RGBA"), (box[0] // factor, box[1] // factor))
 
@@ -68,7 +71,7 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
 
 
 def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes that cover a picture, cut between squares of `factor` pixels: strips, or parts of them."""
+    """Yield boxes that cover a picture, cut only between squares of `factor` pixels."""
     rows = factor * max(1, _TILE_PIXELS // (factor * width))
     columns = factor * max(1, _TILE_PIXELS // (factor * min(rows, height)))
     for top in range(0, height, rows):
@@ -76,10 +79,10 @@ def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int
             yield left, top, min(left + columns, width), min(top + rows, height)
 
 
-def _as_seen(picture: Image.Image) -> Image.Image:
-    """Return the picture in a mode of 8 bits that can be averaged."""
+def _to_8_bits(picture: Image.Image) -> Image.Image:
+    """Return the picture in an 8-bit mode that can be averaged."""
     if picture.mode != "I;16" and picture.mode.startswith("I;16"):
-        picture = picture.convert("I")  # Pillow computes with one order of bytes only
+        picture = picture.convert("I")  # Pillow computes with one byte order only
 
     if picture.mode in ("I;16", "I"):
         return picture.point(lambda value: value / 257).convert("L")
@@ -93,23 +96,25 @@ def _as_seen(picture: Image.Image) -> Image.Image:
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
-def _stretched(picture: Image.Image) -> Image.Image:
-    """Return a 32-bit picture as gray: 16-bit values stay as bright, others fill the range."""
-    low, high = _range(picture)
+def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
+    """Return a 32-bit picture as gray; values beyond 16 bits are scaled to fill the range."""
+    low, high = _value_range(picture)
     if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
         low, high = 0.0, _MAX_16_BITS
+
     scale = 255 / (high - low) if high > low else 1.0
     return picture.point(lambda value: value * scale - low * scale).convert("L")
 
 
-def _range(picture: Image.Image) -> tuple[float, float]:
-    """Return the least and the greatest value that count.
+def _value_range(picture: Image.Image) -> tuple[float, float]:
+    """Return the smallest and the largest value, without outliers and marks of missing values.
 
-    Maps and measurements mark pixels without a value by NaN, infinity or the least number of the
-    type: a few of them would turn all others black or white.
+    Maps and measurements mark missing values with NaN, infinity or the smallest number of the type:
+    a few of them would turn all other pixels black or white.
     """
     size = (min(picture.width, _SAMPLE_SIDE), min(picture.height, _SAMPLE_SIDE))
     sample = picture.resize(size, Image.Resampling.NEAREST)
+
     numbers = (float(value) for value in sample.get_flattened_data())  # type: ignore[arg-type]
     values = sorted(value for value in numbers if math.isfinite(value) and abs(value) < _NO_VALUE)
     if not values:

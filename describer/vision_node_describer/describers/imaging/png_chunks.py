@@ -1,7 +1,6 @@
-"""Takes from a PNG file what its picture needs: notes of any size, damaged or hostile, are left out.
+"""Removes PNG chunks that the picture does not need, such as text, damaged or oversized ones.
 
-Pillow reads all of them, and refuses the whole file for one that is too large or has a wrong
-checksum.
+Pillow reads all chunks, and refuses the whole file if one is too large or has a wrong checksum.
 """
 
 import struct
@@ -14,35 +13,36 @@ from .animation import BrokenFileError
 from .color_profile import MAX_PROFILE_BYTES
 
 MAX_CHUNKS = 100_000
-"""Encoders write chunks of 8 KiB and more: some 2,500 in 20 MiB. Each costs 200 bytes of memory."""
+"""Maximum number of chunks, because each takes 200 bytes of memory. Encoders write chunks of 8 KiB
+and more: some 2,500 in 20 MiB."""
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _WANTED = frozenset({b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
-"""Of the others: what changes the picture, its colors, its orientation or its frames."""
+"""Ancillary chunks that change the picture, its colors, its orientation or its frames."""
 
-_MOVING = frozenset({b"fcTL", b"fdAT"})
-"""Damaged ones end the animation, not the picture."""
+_ANIMATION = frozenset({b"fcTL", b"fdAT"})
+"""Chunks of an animation: a damaged one ends the animation, not the picture."""
 
 _MAX_BYTES = {b"eXIf": 1 << 16, b"tRNS": 1 << 10, b"acTL": 8}
 
-_SMALLEST = {b"tRNS": 1, b"acTL": 8}
+_MIN_BYTES = {b"tRNS": 1, b"acTL": 8}
 
 
-def without_notes(image: bytes) -> bytes:
-    """Return the file with its picture, color profile, EXIF and animation, and nothing else.
+def strip_ancillary_chunks(image: bytes) -> bytes:
+    """Return the file with only its picture, color profile, EXIF and animation.
 
-    The file itself if there is nothing else: most have nothing, and a copy of each would cost a
-    fifth of its decoding. A last chunk that the file ends in stays as far as it goes.
+    Return the file itself, without a copy, if it has no other chunks: most have none, and a copy
+    would take a fifth of the time for decoding. A truncated last chunk stays in the file.
 
     Raises:
-        BrokenFileError: the checksum of a chunk that the picture needs is wrong.
+        BrokenFileError: A chunk that the picture needs has a wrong checksum.
     """
     kept, dropped = [memoryview(PNG_SIGNATURE)], False
     for name, chunk in _chunks(memoryview(image)):
         if name in _CRITICAL:
-            _check(name, chunk)
+            _check_checksum(name, chunk)
             kept.append(chunk)
-        elif name in _WANTED and _is_sound(name, chunk):
+        elif name in _WANTED and _is_valid(name, chunk):
             kept.append(chunk)
         else:
             dropped = True
@@ -54,11 +54,12 @@ def without_notes(image: bytes) -> bytes:
 
 
 def _chunks(image: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield each chunk's name and bytes, length and checksum included (PNG third edition, 5.3)."""
+    """Yield each chunk's name and bytes, with length and checksum (PNG third edition, 5.3)."""
     at = len(PNG_SIGNATURE)
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(image):
             return
+
         length, name = struct.unpack_from(">L4s", image, at)
         yield name, image[at : at + 12 + length]
         at += 12 + length
@@ -66,36 +67,39 @@ def _chunks(image: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     raise BrokenFileError(f"it has more than {MAX_CHUNKS} chunks")
 
 
-def _is_cut(chunk: memoryview) -> bool:
+def _is_truncated(chunk: memoryview) -> bool:
     return len(chunk) < 12 + int.from_bytes(chunk[:4], "big")
 
 
-def _has_right_checksum(chunk: memoryview) -> bool:
+def _has_valid_checksum(chunk: memoryview) -> bool:
     return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
-def _check(name: bytes, chunk: memoryview) -> None:
-    if not _is_cut(chunk) and not _has_right_checksum(chunk):
+def _check_checksum(name: bytes, chunk: memoryview) -> None:
+    if not _is_truncated(chunk) and not _has_valid_checksum(chunk):
         raise BrokenFileError(f"the checksum of its {name.decode()} chunk is wrong")
 
 
-def _is_sound(name: bytes, chunk: memoryview) -> bool:
-    if _is_cut(chunk):
-        return name in _MOVING
+def _is_valid(name: bytes, chunk: memoryview) -> bool:
+    if _is_truncated(chunk):
+        return name in _ANIMATION
 
     length = len(chunk) - 12
-    fits = _SMALLEST.get(name, 0) <= length <= _MAX_BYTES.get(name, length)
+    fits = _MIN_BYTES.get(name, 0) <= length <= _MAX_BYTES.get(name, length)
     return (
-        fits and _has_right_checksum(chunk) and (name != b"iCCP" or _is_profile(bytes(chunk[8:-4])))
+        fits
+        and _has_valid_checksum(chunk)
+        and (name != b"iCCP" or _is_valid_profile(bytes(chunk[8:-4])))
     )
 
 
-def _is_profile(data: bytes) -> bool:
-    """Return whether an iCCP chunk's data inflates to a profile of bearable size (11.3.2.3)."""
+def _is_valid_profile(data: bytes) -> bool:
+    """Return whether an iCCP chunk has a profile of at most MAX_PROFILE_BYTES (11.3.2.3)."""
     name, _, rest = data.partition(b"\0")
     inflater = zlib.decompressobj()
     try:
         profile = inflater.decompress(rest[1:], MAX_PROFILE_BYTES + 1)
     except zlib.error:
         return False
+
     return 0 < len(name) < 80 and 0 < len(profile) <= MAX_PROFILE_BYTES and inflater.eof

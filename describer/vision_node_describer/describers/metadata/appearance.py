@@ -1,4 +1,4 @@
-"""How a picture looks as a whole: light and dark, see-through, photograph or drawn."""
+"""Measures how a picture looks as a whole: colors, brightness, transparency and kind."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -11,41 +11,42 @@ from .colors import Color, dominant_colors
 Kind = Literal["photograph", "graphic"]
 
 _VISIBLE = 128
-"""Alpha from which a pixel counts for colours and brightness."""
+"""Alpha (0-255) from which a pixel counts for colors and brightness."""
 
 _CURVATURE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
-"""The discrete Laplacian, 128 where a surface is flat or an even slope."""
+"""The discrete Laplacian: 128 where the surface is flat or an even slope."""
 
-# How the kinds differ, over scikit-image's and scikit-learn's photographs and over drawn charts,
-# screens, maps, logos and gradients, each as PNG and as JPEG of quality 85 and 50. A sensor's noise
-# makes a photograph's calm parts nearly flat, seldom exactly so: where 0.15 or more of a photograph
-# were exactly flat, these were at most 0.54 of the nearly flat pixels; in drawings at least 0.62.
-# It errs on grey photographs cut out on white, slides with a gradient behind, and tiny JPEG icons.
-_LEAST_FLAT = 0.15
-_LEAST_EXACTLY_FLAT = 0.6
-_NEARLY = 2  # grey levels of 255
-# A photograph cut out on white is flat, too, but beyond the flat part hardly two pixels agree.
-_MOST_COLORS_PER_PIXEL = 0.5
+# Thresholds that separate the kinds. They were measured with scikit-image's and scikit-learn's
+# photographs and with drawn charts, screens, maps, logos and gradients, each as PNG and as JPEG of
+# quality 85 and 50. A sensor's noise makes the calm parts of a photograph nearly flat, but seldom
+# exactly flat. If 0.15 or more of a photograph's pixels were exactly flat, these were at most 0.54
+# of its nearly flat pixels; in drawings they were at least 0.62. Known errors: gray photographs cut
+# out on white, slides with a gradient behind the text, and tiny JPEG icons.
+_MIN_FLAT = 0.15
+_MIN_EXACTLY_FLAT = 0.6
+_NEARLY_FLAT_LEVELS = 2  # gray levels of 255
+# A photograph cut out on white is flat, too, but hardly two pixels of the rest have the same color.
+_MAX_COLORS_PER_PIXEL = 0.5
 # Gradients are calm everywhere; the calmest photograph, a blurred clock, had 0.96 calm pixels.
-_LEAST_CALM = 0.97
-_CALM = 8  # grey levels of 255
+_MIN_CALM = 0.97
+_CALM_LEVELS = 8  # gray levels of 255
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What the small copy of a picture shows."""
+class Appearance:
+    """How a picture looks, measured on a small copy."""
 
     colors: list[Color]
     brightness: float | None
-    """Mean luma of the visible pixels, 0 black to 1 white; None if nothing is visible."""
+    """Mean luma of the visible pixels, 0 (black) to 1 (white); None if nothing is visible."""
     contrast: float | None
-    """Standard deviation of luma: 0 uniform, 1 half black and half white."""
+    """Standard deviation of luma, 0 (uniform) to 1 (half black and half white)."""
     kind: Kind
     transparent_share: float
-    """Mean transparency, 0 opaque to 1 invisible."""
+    """Mean transparency, 0 (opaque) to 1 (invisible)."""
 
 
-def look_at(small: Image.Image) -> Looks:
+def measure_appearance(small: Image.Image) -> Appearance:
     """Measure a small RGBA picture."""
     alpha = small.getchannel("A")
     opacity = alpha.histogram()
@@ -58,8 +59,9 @@ def look_at(small: Image.Image) -> Looks:
         alpha = visible
 
     luma = seen.convert("L")
-    brightness, contrast = _light(luma.histogram(alpha))
-    return Looks(
+    brightness, contrast = _brightness_and_contrast(luma.histogram(alpha))
+
+    return Appearance(
         colors=dominant_colors(small),
         brightness=brightness,
         contrast=contrast,
@@ -72,11 +74,12 @@ def _mean(histogram: list[int]) -> float:
     return sum(value * count for value, count in enumerate(histogram)) / sum(histogram)
 
 
-def _light(histogram: list[int]) -> tuple[float, float] | tuple[None, None]:
+def _brightness_and_contrast(histogram: list[int]) -> tuple[float, float] | tuple[None, None]:
     """Return brightness and contrast of a luma histogram."""
     count = sum(histogram)
     if not count:
         return None, None
+
     mean = _mean(histogram)
     variance = sum((value - mean) ** 2 * times for value, times in enumerate(histogram)) / count
     return round(mean / 255, 2), round(sqrt(variance) / 127.5, 2)
@@ -88,16 +91,18 @@ def _kind(luma: Image.Image, seen: Image.Image) -> Kind:
         return "graphic"
 
     curvature = luma.filter(_CURVATURE).crop((1, 1, width - 1, height - 1)).histogram()
-    flat, nearly, calm = (_within(curvature, levels) for levels in (0, _NEARLY, _CALM))
-    if calm >= _LEAST_CALM:
+    flat = _share_within(curvature, 0)
+    nearly_flat = _share_within(curvature, _NEARLY_FLAT_LEVELS)
+    if _share_within(curvature, _CALM_LEVELS) >= _MIN_CALM:
         return "graphic"
-    if flat < _LEAST_FLAT or flat < _LEAST_EXACTLY_FLAT * nearly:
+    if flat < _MIN_FLAT or flat < _MIN_EXACTLY_FLAT * nearly_flat:
         return "photograph"
 
-    few = int(_MOST_COLORS_PER_PIXEL * (1 - flat) * width * height) + 1
-    return "photograph" if seen.getcolors(few) is None else "graphic"
+    max_colors = int(_MAX_COLORS_PER_PIXEL * (1 - flat) * width * height) + 1
+    has_more_colors = seen.getcolors(max_colors) is None
+    return "photograph" if has_more_colors else "graphic"
 
 
-def _within(curvature: list[int], levels: int) -> float:
-    """Return the share of pixels whose surface bends by at most so many grey levels."""
+def _share_within(curvature: list[int], levels: int) -> float:
+    """Return the share of pixels whose curvature is at most `levels` gray levels."""
     return sum(curvature[128 - levels : 129 + levels]) / sum(curvature)

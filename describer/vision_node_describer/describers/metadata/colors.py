@@ -1,4 +1,4 @@
-"""Names for colours, and which of them fill a picture."""
+"""Names colors, and finds the dominant ones of a picture."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -7,27 +7,27 @@ from functools import cache
 from PIL import Image
 
 MAX_COLORS = 5
-"""More would be a palette, not an answer to "what colours has it?"."""
+"""Maximum number of dominant colors: more would be a palette, not a description."""
 
 MIN_SHARE = 3
-"""In percent. Less is hardly seen."""
+"""Minimum share of a dominant color in percent: a smaller one is hardly noticed."""
 
 _EXACT_COLORS = 1024
-"""Up to so many different colours are counted as they are, which gives a chart's or a logo's
-colours to the digit; beyond, they are rounded to 5 bits per channel, which saves most of
-the time."""
+"""Maximum number of different colors that are counted exactly, as in charts and logos. More colors
+are rounded to 5 bits per channel first, which saves most of the time."""
 
 _LINEAR_BELOW = 0.04045
-"""Of sRGB's transfer curve, whose dark end is a straight line."""
+"""Value below which sRGB's transfer curve is a straight line."""
 
 _LIGHTNESS_WEIGHT = 0.6
+"""Weight of lightness in distances below 1, so that dark green is still a green."""
 
 Lab = tuple[float, float, float]
 """Lightness, green to red, blue to yellow."""
 
 _FIVE_BITS = [value >> 3 << 3 | value >> 5 for value in range(256)] * 3
 
-# Several shades where a name covers much, so that the nearest shade bears the everyday name.
+# A name that covers many shades has several of them, so that the nearest one has the usual name.
 _SHADES = {
     "black": ("000000", "141414", "0a0a14", "140c08"),
     "grey": ("2e2e2e", "484848", "666666", "808080", "999999", "b3b3b3", "cccccc"),
@@ -52,23 +52,23 @@ _SHADES = {
 
 @dataclass(frozen=True, slots=True)
 class Color:
-    """A colour that fills a good part of a picture."""
+    """A dominant color of a picture."""
 
     name: str
     hex: str
-    """The mean of the shades that bear the name, as `#rrggbb` (sRGB)."""
+    """Mean of the pixels with this name, as `#rrggbb` (sRGB)."""
     share: int
-    """Of the visible pixels, in whole percent, rounded down: together never more than 100."""
+    """Share of the visible pixels in percent, rounded down so that the sum is at most 100."""
 
 
 def dominant_colors(picture: Image.Image) -> list[Color]:
-    """Return up to five colours by falling share.
+    """Return up to MAX_COLORS colors, by decreasing share.
 
     Args:
-        picture: Small, RGBA, alpha only 0 (does not count) or 255.
+        picture: A small RGBA picture whose alpha is 0 (not counted) or 255.
     """
     sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for count, (red, green, blue, alpha) in _counted(picture):
+    for count, (red, green, blue, alpha) in _count_colors(picture):
         if alpha:
             total = sums[_name_of(red >> 3, green >> 3, blue >> 3)]
             total[0] += count
@@ -78,32 +78,32 @@ def dominant_colors(picture: Image.Image) -> list[Color]:
 
     visible = sum(total[0] for total in sums.values())
     largest = sorted(sums.items(), key=lambda item: item[1][0], reverse=True)[:MAX_COLORS]
-    colors = [Color(name, _hex(total), 100 * total[0] // visible) for name, total in largest]
+    colors = [Color(name, _mean_hex(total), 100 * total[0] // visible) for name, total in largest]
     return [color for color in colors if color.share >= MIN_SHARE]
 
 
-def _counted(picture: Image.Image) -> list[tuple[int, tuple[int, int, int, int]]]:
+def _count_colors(picture: Image.Image) -> list[tuple[int, tuple[int, int, int, int]]]:
     exact = picture.getcolors(_EXACT_COLORS)
     if exact is None:
         rounded = picture.point(_FIVE_BITS + list(range(256)))
         exact = rounded.getcolors(picture.width * picture.height)
-    return exact or []  # type: ignore[return-value] # RGBA: four values per colour
+    return exact or []  # type: ignore[return-value] # RGBA: four values per color
 
 
-def _hex(total: list[int]) -> str:
+def _mean_hex(total: list[int]) -> str:
     count, *channels = total
     return "#" + "".join(f"{(channel + count // 2) // count:02x}" for channel in channels)
 
 
 @cache
 def _name_of(red: int, green: int, blue: int) -> str:
-    """Return the everyday name of a colour of 5 bits per channel (so at most 32,768 are kept)."""
+    """Return the name of a color of 5 bits per channel, so that at most 32,768 are cached."""
     color = _oklab(*(value << 3 | value >> 2 for value in (red, green, blue)))
     return min(_ANCHORS, key=lambda anchor: _distance(anchor[1], color))[0]
 
 
 def _distance(one: Lab, other: Lab) -> float:
-    """Return the squared distance, lightness counting less: dark green is green before dark."""
+    """Return the squared distance, in which lightness counts less."""
     return (
         (_LIGHTNESS_WEIGHT * (one[0] - other[0])) ** 2
         + (one[1] - other[1]) ** 2
@@ -112,7 +112,7 @@ def _distance(one: Lab, other: Lab) -> float:
 
 
 def _oklab(red: int, green: int, blue: int) -> Lab:
-    """Return sRGB 0-255 as OKLab, where distance is difference as seen.
+    """Convert sRGB (0-255) to OKLab, where distance is perceived difference.
 
     Constants: Björn Ottosson, https://bottosson.github.io/posts/oklab/.
     """

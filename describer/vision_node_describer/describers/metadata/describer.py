@@ -1,4 +1,4 @@
-"""Describes what can be measured: size, format, colours, light. Needs no model, network or key."""
+"""Describes what can be measured: size, format, colors. Needs no model, network or key."""
 
 from vision_node_contract.models.description import Description, Options
 
@@ -9,14 +9,14 @@ from .phrasing import alt_text, caption, describe_in_lines, tags
 
 
 class Metadata(Describer):
-    """Says in words what the file and its pixels tell. The same file gives the same words."""
+    """Describes the file and its pixels. The same file always gets the same description."""
 
     def memory(self, image: bytes) -> int:
-        """Return what decoding takes at most, in bytes."""
+        """Return the maximum memory for decoding, in bytes."""
         return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file, in English whatever `options.language` asks for.
+        """Describe one image file, always in English: `options.language` is ignored.
 
         Raises:
             DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.

@@ -1,8 +1,7 @@
-"""Reads the few EXIF entries that a description may hold, and no others.
+"""Reads the few EXIF entries that a description may contain, and no others.
 
-A reader of our own, since one that collects every tag also collects where the picture was taken,
-by whom and with which serial number. Layout: TIFF 6.0, section 2; tags: CIPA DC-008 (Exif 2.32),
-section 4.6.
+A library that reads every tag would also read where the picture was taken, by whom and with which
+serial number. Layout: TIFF 6.0, section 2; tags: CIPA DC-008 (Exif 2.32), section 4.6.
 """
 
 import struct
@@ -13,8 +12,8 @@ _MAKE = 0x010F
 _MODEL = 0x0110
 _ORIENTATION = 0x0112
 _EXIF_POINTER = 0x8769
-_TAKEN = 0x9003  # DateTimeOriginal: the shutter
-_DIGITIZED = 0x9004  # DateTimeDigitized: the file; the same moment in a digital camera
+_TAKEN = 0x9003  # DateTimeOriginal: when the shutter was released
+_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made; the same in a digital camera
 _WANTED = frozenset({_MAKE, _MODEL, _ORIENTATION, _EXIF_POINTER, _TAKEN, _DIGITIZED})
 
 _ASCII, _SHORT, _LONG = 2, 3, 4
@@ -23,25 +22,26 @@ _SIZES = {_ASCII: 1, _SHORT: 2, _LONG: 4}  # bytes per value; no wanted tag has 
 _INLINE_BYTES = 4
 
 _MAX_ENTRIES = 512
-"""Cameras write some dozens into a directory; a hostile file may claim 65,535."""
+"""Maximum entries read of a directory: cameras write dozens; a malicious file may claim 65,535."""
 
 _MAX_CHARACTERS = 60
-"""Of a camera's name. The longest real ones have about 40; more would be somebody's message."""
+"""Maximum length of a camera's name: the longest real ones have about 40 characters; a longer one
+would be a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """What a camera says about its picture; None or 1 where it says nothing that makes sense."""
+    """What a camera recorded; missing and invalid values are None, and orientation 1."""
 
     orientation: int = 1
-    """1-8: how to turn the stored picture (1: not at all; from 5 on, width and height swap)."""
+    """How to rotate the stored picture, 1 to 8. 1: not at all; from 5 on, width and height swap."""
     camera: str | None = None
     taken: datetime | None = None
-    """By the camera's clock. Its time zone is left out: it tells where somebody was."""
+    """Time by the camera's clock, without the time zone, which would reveal a location."""
 
 
 def read_exif(block: bytes | None) -> Exif:
-    """Read an EXIF block, with or without its `Exif` header. Rubbish reads as nothing at all."""
+    """Read an EXIF block, with or without its `Exif` header; an invalid one counts as empty."""
     if not block:
         return Exif()
 
@@ -52,16 +52,16 @@ def read_exif(block: bytes | None) -> Exif:
 
     orientation = tags.get(_ORIENTATION)
     return Exif(
-        orientation=_known(orientation),
+        orientation=_valid_orientation(orientation),
         camera=_camera(tags.get(_MAKE), tags.get(_MODEL)),
-        taken=_moment(tags.get(_TAKEN)) or _moment(tags.get(_DIGITIZED)),
+        taken=_parse_time(tags.get(_TAKEN)) or _parse_time(tags.get(_DIGITIZED)),
     )
 
 
 _Tags = dict[int, int | str]
 
 
-def _known(orientation: int | str | None) -> int:
+def _valid_orientation(orientation: int | str | None) -> int:
     return orientation if isinstance(orientation, int) and orientation in range(1, 9) else 1
 
 
@@ -80,7 +80,7 @@ def _tags(tiff: bytes) -> _Tags:
 
 
 def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
-    """Return a directory's wanted entries; one that points outside the block is left out."""
+    """Return a directory's wanted entries, without those that point outside the block."""
     tags: _Tags = {}
     if offset + 2 > len(tiff):
         return tags
@@ -90,11 +90,13 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
         at = offset + 2 + 12 * index
         if at + 12 > len(tiff):
             break
+
         tag, kind, length = struct.unpack_from(order + "HHL", tiff, at)
         size = _SIZES.get(kind, 0) * length
         if tag not in _WANTED or not size:
             continue
-        # What fits into the entry's last four bytes stands there; for the rest, they say where.
+
+        # A value of up to four bytes is in the entry itself; otherwise they are the value's offset.
         fits = size <= _INLINE_BYTES
         start = at + 8 if fits else struct.unpack_from(order + "L", tiff, at + 8)[0]
         if start + size <= len(tiff):
@@ -105,8 +107,9 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
 
 def _value(data: bytes, kind: int, order: str) -> int | str:
     if kind == _ASCII:
-        # Cut early: a string may claim megabytes.
+        # Truncated before decoding, because a string may claim megabytes.
         return _printable(data[: 4 * _MAX_CHARACTERS].split(b"\0")[0])
+
     form = order + ("H" if kind == _SHORT else "L")
     value: int = struct.unpack_from(form, data)[0]
     return value
@@ -127,14 +130,15 @@ def _camera(make: int | str | None, model: int | str | None) -> str | None:
         brand = maker.split()[0].lower()
         repeated = name.lower().startswith(brand)
         name = name if repeated else f"{maker} {name}"
+
     return (name or maker)[:_MAX_CHARACTERS].rstrip() or None
 
 
-def _moment(value: int | str | None) -> datetime | None:
+def _parse_time(value: int | str | None) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        # A camera's clock has no zone.
+        # A camera's clock has no time zone.
         return datetime.strptime(value, "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007
     except ValueError:  # blank or 0000:00:00: the clock was never set
         return None

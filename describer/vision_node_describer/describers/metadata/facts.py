@@ -1,14 +1,14 @@
-"""What is known about one image, in the words and units of the answer."""
+"""The facts about one image, in the words and units of a description."""
 
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from ..imaging.picture import Picture, read_picture
-from .appearance import Kind, Looks, look_at
+from .appearance import Appearance, Kind, measure_appearance
 
-# Width to height of screens, sensors and prints. Ultrawide screens are sold as 21:9 whatever they
-# measure.
+# Width to height of screens, sensors and prints. Ultrawide screens of several ratios are sold as
+# 21:9.
 _RATIOS = (
     ("1:1", 1.0),
     ("5:4", 5 / 4),
@@ -27,8 +27,8 @@ _RATIOS = (
     ("3:1", 3.0),
 )
 
-_NEAR = 0.01
-"""Relative: 640x427 is 3:2, 1366x768 is 16:9."""
+_RATIO_TOLERANCE = 0.01
+"""Maximum relative deviation from a common ratio: 640x427 is 3:2, 1366x768 is 16:9."""
 
 _COLOR_MODES = {
     "1": "black and white",
@@ -47,39 +47,39 @@ _COLOR_MODES = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A picture and how it looks; properties put them into words."""
+    """A picture and its appearance; the properties derive facts from them."""
 
     picture: Picture
-    looks: Looks
+    appearance: Appearance
     size_bytes: int
 
     @property
     def width(self) -> int:
-        """Pixels, as shown."""
-        return self.picture.height if self._turned else self.picture.width
+        """Width in pixels, as displayed."""
+        return self.picture.height if self._sides_swapped else self.picture.width
 
     @property
     def height(self) -> int:
-        """Pixels, as shown."""
-        return self.picture.width if self._turned else self.picture.height
+        """Height in pixels, as displayed."""
+        return self.picture.width if self._sides_swapped else self.picture.height
 
     @property
-    def _turned(self) -> bool:
+    def _sides_swapped(self) -> bool:
         return self.picture.exif.orientation >= 5
 
     @property
     def orientation(self) -> str:
-        """As shown: landscape, portrait or square."""
+        """Orientation as displayed: landscape, portrait or square."""
         if self.aspect_ratio == "1:1":
             return "square"
         return "landscape" if self.width > self.height else "portrait"
 
     @property
     def aspect_ratio(self) -> str | None:
-        """Width to height as shown, if it is a common one."""
+        """Ratio of width to height as displayed; None if it is not a common one."""
         ratio = max(self.width, self.height) / min(self.width, self.height)
         name, value = min(_RATIOS, key=lambda known: abs(ratio / known[1] - 1))
-        if abs(ratio / value - 1) > _NEAR:
+        if abs(ratio / value - 1) > _RATIO_TOLERANCE:
             return None
         return ":".join(reversed(name.split(":"))) if self.height > self.width else name
 
@@ -91,28 +91,30 @@ class Facts:
 
     @property
     def kind(self) -> Kind:
-        """A camera's name settles what the pixels leave in doubt, such as a clear sky."""
-        return "photograph" if self.picture.exif.camera else self.looks.kind
+        """Photograph if EXIF names a camera, because pixels, as of a clear sky, can mislead."""
+        return "photograph" if self.picture.exif.camera else self.appearance.kind
 
     @property
     def transparent(self) -> bool:
-        """Whether something shows through."""
-        return self.looks.transparent_share > 0
+        """Whether any part is transparent."""
+        return self.appearance.transparent_share > 0
 
 
 def read_facts(image: bytes) -> Facts:
-    """Read a file and look at it.
+    """Read a file and measure its picture.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
     picture = read_picture(image)
-    return Facts(picture=picture, looks=look_at(picture.small), size_bytes=len(image))
+    return Facts(
+        picture=picture, appearance=measure_appearance(picture.small), size_bytes=len(image)
+    )
 
 
 def to_json(facts: Facts) -> dict[str, JsonValue]:
-    """Return the plain values, without those that are unknown."""
-    values = _file_values(facts) | _looks_values(facts) | _camera_values(facts)
+    """Return the values as JSON, without those that are unknown."""
+    values = _file_values(facts) | _appearance_values(facts) | _camera_values(facts)
     return {key: value for key, value in values.items() if value is not None}
 
 
@@ -137,20 +139,23 @@ def _file_values(facts: Facts) -> dict[str, JsonValue]:
     }
 
 
-def _looks_values(facts: Facts) -> dict[str, JsonValue]:
-    looks, animation = facts.looks, facts.picture.animation
+def _appearance_values(facts: Facts) -> dict[str, JsonValue]:
+    appearance, animation = facts.appearance, facts.picture.animation
     return {
         "colors": [
-            {"name": color.name, "hex": color.hex, "share": color.share} for color in looks.colors
+            {"name": color.name, "hex": color.hex, "share": color.share}
+            for color in appearance.colors
         ],
-        "brightness": looks.brightness,
-        "contrast": looks.contrast,
+        "brightness": appearance.brightness,
+        "contrast": appearance.contrast,
         "kind": facts.kind,
         "frames": animation.frames,
         "animationSeconds": animation.seconds or None,
         "describedFrame": facts.picture.frame + 1 if facts.picture.frame else None,
         "transparent": facts.transparent,
-        "transparentShare": round(100 * looks.transparent_share) if facts.transparent else None,
+        "transparentShare": round(100 * appearance.transparent_share)
+        if facts.transparent
+        else None,
     }
 
 

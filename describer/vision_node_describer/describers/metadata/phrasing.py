@@ -1,4 +1,4 @@
-"""Puts facts into English: a list of lines, one sentence, one clause, some tags."""
+"""Phrases facts in English: as lines, as a caption, as an alt text and as tags."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from vision_node_contract.images.tiff import MAX_PAGES
 from vision_node_contract.models.description import MAX_ALT_CHARACTERS
 
 from ..imaging.animation import MAX_FRAMES, Animation
-from ..imaging.truncation import Intact
+from ..imaging.truncation import IntactPart
 from .colors import Color
 from .facts import Facts
 
@@ -15,9 +15,9 @@ TITLE = "Image Description:"
 TRUNCATED_LABEL = "Truncated"
 
 _NEARLY_ALL = 0.99
-"""Share of the rows from which the missing ones are not worth a number."""
+"""Share of intact rows from which the description gives no percentage."""
 
-# Upper limits of mean luma and of its deviation (see Looks) for each word.
+# Upper limits of mean luma and of its deviation (see Appearance) for each word.
 _BRIGHTNESS = (
     (0.15, "very dark"),
     (0.35, "dark"),
@@ -36,28 +36,29 @@ _TURNS = {
     7: "stored on its side and mirrored",
     8: "stored on its side",
 }
-"""By EXIF orientation, what the file does and a viewer undoes."""
+"""How the picture is stored, by EXIF orientation; a viewer reverses it."""
 
 
 def describe_in_lines(
     facts: Facts, max_length: int | None = None, *, first: Mapping[str, str] | None = None
 ) -> str:
-    """Return the title and lines, `first` and the facts, up to the last that `max_length` has room for."""
+    """Return the title, the lines in `first` and the facts, as many as fit into `max_length`."""
     text = TITLE
     for key, value in (*(first or {}).items(), *_lines(facts)):
         line = f"\n- {key}: {value}"
         if max_length is not None and len(text) + len(line) > max_length:
             break
         text += line
+
     return text if max_length is None else text[: max(max_length, 0)]
 
 
 def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
-    picture, looks = facts.picture, facts.looks
+    picture, appearance = facts.picture, facts.appearance
     yield "Dimensions", f"{facts.width}x{facts.height} pixels"
     yield "Format", picture.kind.name
     if picture.intact:
-        yield TRUNCATED_LABEL, truncation(picture.intact)
+        yield TRUNCATED_LABEL, truncation_sentence(picture.intact)
 
     yield "Color mode", _color_mode(facts)
     yield "Orientation", _orientation(facts)
@@ -65,12 +66,12 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Aspect ratio", facts.aspect_ratio
 
     yield "File size", file_size(facts.size_bytes)
-    if looks.colors:
-        yield "Colors", ", ".join(f"{color.name} {color.share} %" for color in looks.colors)
+    if appearance.colors:
+        yield "Colors", ", ".join(f"{color.name} {color.share} %" for color in appearance.colors)
 
-    if looks.brightness is not None and looks.contrast is not None:
-        yield "Brightness", word_for(looks.brightness, _BRIGHTNESS)
-        yield "Contrast", word_for(looks.contrast, _CONTRAST)
+    if appearance.brightness is not None and appearance.contrast is not None:
+        yield "Brightness", word_for(appearance.brightness, _BRIGHTNESS)
+        yield "Contrast", word_for(appearance.contrast, _CONTRAST)
 
     yield "Kind", facts.kind
     if picture.animation.frames > 1:
@@ -83,7 +84,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         )
 
     if facts.transparent:
-        yield "Transparency", f"{max(1, round(100 * looks.transparent_share))} %"
+        yield "Transparency", f"{max(1, round(100 * appearance.transparent_share))} %"
 
     if picture.exif.camera:
         yield "Camera", picture.exif.camera
@@ -108,12 +109,12 @@ def _animation(animation: Animation, frame: int) -> str:
     return f"{animation.frames}{_or_more(animation.frames, MAX_FRAMES)} frames{seconds}{described}"
 
 
-def _or_more(number: int, most: int) -> str:
-    return " or more" if number >= most else ""
+def _or_more(number: int, limit: int) -> str:
+    return " or more" if number >= limit else ""
 
 
-def truncation(intact: Intact) -> str:
-    """Return what is said of a file that ends too early."""
+def truncation_sentence(intact: IntactPart) -> str:
+    """Return the sentence about a file that ends too early."""
     share = intact.bottom - intact.top
     what = (
         "what is there" if share > _NEARLY_ALL else f"the {share:.0%} of the picture that is there"
@@ -126,34 +127,37 @@ def _counted(number: float, noun: str) -> str:
 
 
 def file_size(size: int) -> str:
-    """Return bytes in decimal units, as file managers show them."""
+    """Return a file size in decimal units, as file managers show it."""
     if size < 1000:
         return _counted(size, "byte")
+
     for unit in ("kB", "MB"):
         size_in_unit = size / (1000 if unit == "kB" else 1_000_000)
         if size_in_unit < 999.5:
             return f"{size_in_unit:.3g} {unit}"
+
     return f"{size / 1e9:.3g} GB"
 
 
 def word_for(value: float, scale: Sequence[tuple[float, str]]) -> str:
-    """Return the word of the first limit that is not exceeded."""
+    """Return the word of the first limit that `value` does not exceed."""
     return next((word for limit, word in scale if value <= limit), scale[-1][1])
 
 
 def alt_text(facts: Facts) -> str:
-    """Return one clause for an `alt` attribute; screen readers say "image" by themselves."""
+    """Return a phrase for an `alt` attribute, without "image of", which screen readers add."""
     words = [*_adjectives(facts), facts.kind]
     clause = " ".join(words).capitalize() + f"{_mostly(facts)}, {_pixels(facts)}"
     return clause[:MAX_ALT_CHARACTERS]
 
 
 def caption(facts: Facts) -> str:
-    """Return one sentence."""
+    """Return a sentence to show below the image."""
     exif = facts.picture.exif
-    words = [*_light(facts), *_adjectives(facts), facts.kind]
+    words = [*_brightness_words(facts), *_adjectives(facts), facts.kind]
     article = "An" if words[0][0] in "aeiou" else "A"
     start = f"{article} {' '.join(words)}{_mostly(facts)}, {_pixels(facts)}"
+
     camera = f", taken with {exif.camera}" if exif.camera else ""
     day = f", taken on {exif.taken:%Y-%m-%d}" if exif.taken else ""
     if camera and day:
@@ -163,11 +167,11 @@ def caption(facts: Facts) -> str:
 
 
 def tags(facts: Facts) -> list[str]:
-    """Return lower-case words to search by."""
-    colors = [color.name for color in facts.looks.colors[:3]]
+    """Return lower-case search terms."""
+    colors = [color.name for color in facts.appearance.colors[:3]]
     see_through = ["transparent"] if facts.transparent else []
     kind = facts.picture.kind.name.lower()
-    return [facts.kind, *_adjectives(facts), *colors, *_light(facts), *see_through, kind]
+    return [facts.kind, *_adjectives(facts), *colors, *_brightness_words(facts), *see_through, kind]
 
 
 def _adjectives(facts: Facts) -> list[str]:
@@ -175,21 +179,21 @@ def _adjectives(facts: Facts) -> list[str]:
     return [*moving, facts.orientation]
 
 
-def _light(facts: Facts) -> list[str]:
-    """Return the word for the brightness if it is worth one."""
-    if facts.looks.brightness is None:
+def _brightness_words(facts: Facts) -> list[str]:
+    """Return the word for the brightness, unless it is medium."""
+    if facts.appearance.brightness is None:
         return []
-    word = word_for(facts.looks.brightness, _BRIGHTNESS)
+    word = word_for(facts.appearance.brightness, _BRIGHTNESS)
     return [] if word == "medium" else [word]
 
 
 def _mostly(facts: Facts) -> str:
-    names = [color.name for color in _main(facts.looks.colors)]
+    names = [color.name for color in _main(facts.appearance.colors)]
     return f", mostly {' and '.join(names)}" if names else ""
 
 
 def _main(colors: Sequence[Color]) -> Sequence[Color]:
-    """Return the first colour, and the second unless the first outdoes it four times."""
+    """Return the first color, and the second one unless the first is four times as frequent."""
     return [color for color in colors[:2] if 4 * color.share >= colors[0].share]
 
 

@@ -1,7 +1,7 @@
-"""Reading printed text: pixels, lines, their order, their language."""
+"""The describer `ocr`: reads printed text, orders its lines and detects its language."""
 
 import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-"""Since 1.29 onnxruntime reports to its maker, unless this is set before it is imported (its
+"""Since 1.29 onnxruntime sends telemetry unless this is set before it is imported (see its
 Privacy.md)."""

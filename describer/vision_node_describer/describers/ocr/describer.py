@@ -1,4 +1,4 @@
-"""Describes a picture by the text in it, and by what can be measured. Needs no network and no key."""
+"""Describes a picture by its text and by what can be measured. Needs no network and no key."""
 
 from vision_node_contract.images.header import read_header
 from vision_node_contract.models.description import Description, Options
@@ -9,27 +9,27 @@ from ..interface import Describer, Setup
 from ..metadata.facts import Facts, read_facts, to_json
 from ..metadata.phrasing import alt_text, caption, describe_in_lines, tags
 from .engine import MODEL, Engine, Line, engine_bytes
-from .language import Languages
-from .phrasing import alt_of, caption_of, lines_to_json, quoted, text_of, trusted
-from .preparation import readable, reading_bytes, reading_pixels
+from .language import LanguageDetector
+from .phrasing import alt_of, caption_of, confident_lines, lines_to_json, quoted, text_of
+from .preparation import prepare_for_reading, reading_bytes, reading_pixels
 from .reading_order import reading_order
-from .rotation import read_turned
+from .rotation import read_rotated
 
 _LIBRARIES_BYTES = 220 << 20
-"""Libraries and models, measured; for a slim process a worker reserves memory anyway."""
+"""Memory for libraries and models, measured, beyond the slim process that a worker reserves."""
 
 
 class Ocr(Describer):
     """Reads printed text in Latin letters, Chinese and Japanese."""
 
     def __init__(self, setup: Setup) -> None:
-        """Load the models, in less than two seconds."""
+        """Load the models, which takes less than two seconds."""
         super().__init__(setup)
         self._engine = Engine()
-        self._languages = Languages()
+        self._language_detector = LanguageDetector()
 
     def memory(self, image: bytes) -> int:
-        """Return what decoding and reading take at most, in bytes."""
+        """Return the maximum memory for decoding and reading, in bytes."""
         try:
             header = read_header(image)
         except DescribeError:
@@ -41,7 +41,7 @@ class Ocr(Describer):
         )
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file, in English; its text stays in its own language.
+        """Describe one image file in English; its text is not translated.
 
         Raises:
             DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -49,13 +49,14 @@ class Ocr(Describer):
         facts = read_facts(image)
         rows = self._rows(image, facts)
         text = text_of(rows)
-        language = self._languages.identify(text) if text else None
-        said = {"Text": quoted(text) if text else "none found"}
+        language = self._language_detector.detect(text) if text else None
+
+        first_lines = {"Text": quoted(text) if text else "none found"}
         if language:
-            said["Language of the text"] = language.tag
+            first_lines["Language of the text"] = language.tag
 
         return Description(
-            description=describe_in_lines(facts, options.max_length, first=said),
+            description=describe_in_lines(facts, options.max_length, first=first_lines),
             alt=alt_of(text) if text else alt_text(facts),
             caption=caption_of(text, caption(facts)) if text else caption(facts),
             tags=["text", *tags(facts)] if text else tags(facts),
@@ -65,10 +66,11 @@ class Ocr(Describer):
         )
 
     def _rows(self, image: bytes, facts: Facts) -> list[list[Line]]:
-        """Return the lines that can be trusted, in reading order, in pixels of the picture as shown."""
-        picture, factor = readable(image, facts)
+        """Return the confident lines in reading order, in pixels of the picture as displayed."""
+        picture, factor = prepare_for_reading(image, facts)
         if picture is None:
             return []
+
         return reading_order(
-            [line.times(factor) for line in trusted(read_turned(self._engine, picture))]
+            [line.scaled(factor) for line in confident_lines(read_rotated(self._engine, picture))]
         )

@@ -1,7 +1,7 @@
-"""Finds and reads lines of text with the models that rapidocr's wheel carries: no network, no file written.
+"""Detects and recognizes lines of text with the models in rapidocr's wheel, without network access.
 
-The options are the fastest and smallest that read the same words; docs/describers/ocr.md has the
-figures.
+The options are the fastest and smallest that recognize the same words; docs/describers/ocr.md has
+the figures.
 """
 
 from dataclasses import dataclass, replace
@@ -20,100 +20,102 @@ from PIL import Image
 MODEL = "PP-OCRv6 small"
 
 _MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
-"""Files by rapidocr's name of the part: one finds lines, the other reads them."""
+"""Model files by rapidocr's name: Det detects lines, Rec recognizes their text."""
 
 _OPTIONS = {
     "Global.log_level": "critical",
-    # Uncertain lines are wanted, too: they tell that a picture stands upside down.
+    # Keep uncertain lines: they show that a picture is upside down.
     "Global.text_score": 0.0,
-    # It takes upright lines for turned ones: 6 of 10 words of clean text were read, instead of all.
+    # The classifier mistakes upright lines for rotated ones: 6 of 10 clean words were recognized
+    # with it, all without.
     "Global.use_cls": False,
-    # It knows no bounds: of 6000x1 pixels it would make 180,000x45,000.
+    # The preprocessing has no size limit: it would enlarge 6000x1 pixels to 180,000x45,000.
     "Global.use_preprocess_img": False,
     # Shrink only: by default a picture 200 pixels high is enlarged to 736, for 13 times the work.
     "Det.limit_type": "max",
-    # In a batch all lines are padded to the longest: on one core that is work for nothing.
+    # A batch pads all lines to the longest, which only costs time on one core.
     "Rec.rec_batch_num": 1,
 }
 
-FINDING_PIXELS = 1_000_000
-"""In a picture of so many pixels lines are looked for; they are read in the whole one."""
+MAX_DETECTION_PIXELS = 1_000_000
+"""Maximum pixels for detecting lines in a reduced picture; they are recognized at full size."""
 
-_FINDING_BYTES_PER_PIXEL = 340
-"""Measured up to four megapixels: 165 to 330."""
+_DETECTION_BYTES_PER_PIXEL = 340
+"""Memory for detection; measured up to four megapixels: 165 to 330."""
 
-_LONGEST_LINE = 80
-"""In heights of the line, 160 letters or so: what a line takes has a bound."""
+_MAX_LINE_WIDTH = 80
+"""Maximum width of a line in line heights, about 160 letters: this limits the memory for it."""
 
-_CUT_WITHIN = 8
-"""In heights of the line, how far from its middle a longer one is cut: two or three words."""
+_CUT_RANGE = 8
+"""Maximum distance in line heights from a long line's middle to its cut: two or three words."""
 
-_READING_BYTES = 150 << 20
-"""Of the longest line, measured: 141 MB."""
+_RECOGNITION_BYTES = 150 << 20
+"""Memory to recognize the longest line, measured: 141 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text; (0, 0) is the picture's upper left corner, in pixels."""
+    """A line of text, in pixels from the picture's upper left corner."""
 
     text: str
     confidence: float
-    """0 to 1, by the model's own judgement."""
+    """The model's confidence, 0 to 1."""
     corners: tuple[tuple[float, float], ...]
-    """Four, from the upper left of the text clockwise."""
+    """The four corners, clockwise from the text's upper left."""
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, width and height."""
+        """Bounding box: left, top, width and height."""
         xs, ys = zip(*self.corners, strict=True)
         return round(min(xs)), round(min(ys)), round(max(xs) - min(xs)), round(max(ys) - min(ys))
 
-    def times(self, factor: int) -> "Line":
-        """Return the line as it is in a picture so many times as large."""
+    def scaled(self, factor: int) -> "Line":
+        """Return the line as it is in a picture `factor` times as large."""
         return replace(self, corners=tuple((x * factor, y * factor) for x, y in self.corners))
 
 
 def engine_bytes(pixels: int) -> int:
-    """Return the memory that reading a picture of so many pixels takes at most, in bytes."""
-    return _FINDING_BYTES_PER_PIXEL * min(pixels, FINDING_PIXELS) + _READING_BYTES
+    """Return the maximum memory to read a picture with this number of pixels, in bytes."""
+    return _DETECTION_BYTES_PER_PIXEL * min(pixels, MAX_DETECTION_PIXELS) + _RECOGNITION_BYTES
 
 
 class _Reader(rapidocr.RapidOCR):
-    """rapidocr's chain of models; a line that is too long is read in parts."""
+    """rapidocr's chain of models, with long lines recognized in parts."""
 
     def recognize_txt(self, img: list[Any]) -> Any:
-        """Read lines, given as arrays of pixels."""
-        lines = [_parts(line) for line in img]
+        """Recognize lines, given as arrays of pixels."""
+        lines = [_split_long_line(line) for line in img]
         read: Any = super().recognize_txt([part for parts in lines for part in parts])
+
         texts, scores = iter(read.txts), iter(read.scores)
         read.txts = tuple(" ".join(islice(texts, len(parts))) for parts in lines)
         read.scores = tuple(min(islice(scores, len(parts))) for parts in lines)
         read.imgs, read.word_results = img, (None,) * len(img)
+
         return read
 
 
-def _parts(line: Any) -> list[Any]:
-    """Cut a line where, near its middle, there is the least to be seen: between two words."""
+def _split_long_line(line: Any) -> list[Any]:
+    """Split a long line near its middle, where the contrast is lowest: between two words."""
     height, width = line.shape[:2]
-    if width <= _LONGEST_LINE * height:
+    if width <= _MAX_LINE_WIDTH * height:
         return [line]
 
-    first = width // 2 - _CUT_WITHIN * height
-    middle = line[:, first : first + 2 * _CUT_WITHIN * height]
-    seen = cv2.blur(middle.std(axis=(0, 2)).reshape(1, -1), (max(1, height // 4), 1))
-    cut = first + int(seen.argmin())
+    first = width // 2 - _CUT_RANGE * height
+    middle = line[:, first : first + 2 * _CUT_RANGE * height]
+    contrast = cv2.blur(middle.std(axis=(0, 2)).reshape(1, -1), (max(1, height // 4), 1))
+    cut = first + int(contrast.argmin())
 
-    return [*_parts(line[:, :cut]), *_parts(line[:, cut:])]
+    return [*_split_long_line(line[:, :cut]), *_split_long_line(line[:, cut:])]
 
 
 def _session(model: str) -> onnxruntime.InferenceSession:
-    """Load a model for one core; given none, rapidocr would make its own, and download what it misses."""
+    """Load a model for one core. Without it, rapidocr would download models that it misses."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # A plan for each shape seen would be kept, and the arena for it: 190 MB more after a page of
-    # text.
+    # A memory pattern per input shape would be kept with its arena: 190 MB more after a page.
     options.enable_mem_pattern = False
-    # glibc, without the arena, takes a third longer on a page, for 90 MB less.
+    # Without the arena a page takes a third longer, for 90 MB less.
     options.enable_cpu_mem_arena = True
     options.log_severity_level = 4
     path = Path(rapidocr.__file__).parent / "models" / model
@@ -122,7 +124,7 @@ def _session(model: str) -> onnxruntime.InferenceSession:
 
 
 class Engine:
-    """Reads one picture at a time on one core, however many threads ask."""
+    """Reads one picture at a time on one core, even if several threads call it."""
 
     def __init__(self) -> None:
         """Load both models, which takes about a second."""
@@ -132,16 +134,16 @@ class Engine:
             self._reader.cfg[part] = OmegaConf.create(settings, flags={"allow_objects": True})
 
         self._lock = Lock()
+
         empty = Image.new("RGB", (64, 48))
         self._reader(empty, use_det=True)
-        self._reader(
-            empty, use_det=False
-        )  # with nothing found, it would load the other at the first line
+        # Warm up the recognition, too: detection finds no line in an empty picture.
+        self._reader(empty, use_det=False)
 
     def read(self, picture: Image.Image) -> list[Line]:
-        """Return the lines of an RGB picture, uncertain ones among them, in no order."""
+        """Return the lines of an RGB picture in no particular order, including uncertain ones."""
         width, height = picture.size
-        scale = min(1.0, sqrt(FINDING_PIXELS / (width * height)))
+        scale = min(1.0, sqrt(MAX_DETECTION_PIXELS / (width * height)))
         with self._lock:
             self._reader.text_det.limit_side_len = scale * max(width, height)
             found = self._reader(picture, use_det=True)

@@ -1,4 +1,4 @@
-"""Puts what was read into a description. Anybody may have written it: it is shown, never obeyed."""
+"""Phrases recognized text for a description. The text is untrusted: it is quoted, never obeyed."""
 
 from dataclasses import replace
 from unicodedata import category, normalize
@@ -10,34 +10,36 @@ from .engine import Line
 from .language import Language
 from .rotation import confidence
 
-_LEAST_CONFIDENCE = 0.6
-_LEAST_CONFIDENCE_ALONE = 0.95
-"""Of a line of one character: an O or 8 seen in photographs without text had at most 0.92."""
+_MIN_CONFIDENCE = 0.6
+"""Minimum confidence of a line."""
 
-_TEXT_CHARACTERS = 20_000
-"""Five pages of print; smaller print cannot be read."""
+_MIN_CONFIDENCE_SINGLE = 0.95
+"""Minimum confidence of a single character: an O or 8 in photographs of no text had up to 0.92."""
 
-_LISTED_LINES = 300
-"""With their places; the text goes on."""
+_MAX_TEXT_CHARACTERS = 20_000
+"""Maximum length of the text: five printed pages; a picture of more could not be read."""
 
-_QUOTED_CHARACTERS = 1_000
-_CAPTION_CHARACTERS = 200
+_MAX_LISTED_LINES = 300
+"""Maximum number of lines that are listed with their boxes; the text has all lines."""
+
+_MAX_QUOTED_CHARACTERS = 1_000
+_MAX_CAPTION_CHARACTERS = 200
 
 _ALT, _CAPTION = "Text: “{}”", "{}, with the text “{}”."
 
 
-def trusted(lines: list[Line]) -> list[Line]:
-    """Return the lines of which the model is sure, without characters that only control others."""
+def confident_lines(lines: list[Line]) -> list[Line]:
+    """Return the lines of sufficient confidence, without control characters."""
     clean = [replace(line, text=printable(line.text)) for line in lines]
-    return [line for line in clean if line.text and line.confidence >= _least(line.text)]
+    return [line for line in clean if line.text and line.confidence >= _min_confidence(line.text)]
 
 
-def _least(text: str) -> float:
-    return _LEAST_CONFIDENCE if len(text) > 1 else _LEAST_CONFIDENCE_ALONE
+def _min_confidence(text: str) -> float:
+    return _MIN_CONFIDENCE if len(text) > 1 else _MIN_CONFIDENCE_SINGLE
 
 
 def printable(text: str) -> str:
-    """Return one line of visible characters: no control, format or private ones (Unicode's C categories)."""
+    """Return one line without control, format and private characters (Unicode's C categories)."""
     visible = (
         " " if category(character)[0] in "CZ" else character for character in normalize("NFC", text)
     )
@@ -45,17 +47,17 @@ def printable(text: str) -> str:
 
 
 def text_of(rows: list[list[Line]]) -> str:
-    """Return a line for each row."""
-    return "\n".join(" ".join(line.text for line in row) for row in rows)[:_TEXT_CHARACTERS]
+    """Return the text with a line for each row."""
+    return "\n".join(" ".join(line.text for line in row) for row in rows)[:_MAX_TEXT_CHARACTERS]
 
 
 def lines_to_json(rows: list[list[Line]], language: Language | None) -> dict[str, JsonValue]:
-    """Return the facts: confidence from 0 to 1, boxes as left, top, width and height in pixels as shown."""
+    """Return the facts; boxes are left, top, width and height in pixels as displayed."""
     lines = [line for row in rows for line in row]
     facts: dict[str, JsonValue] = {
         "lines": [
             {"text": line.text, "confidence": round(line.confidence, 2), "box": list(line.box)}
-            for line in lines[:_LISTED_LINES]
+            for line in lines[:_MAX_LISTED_LINES]
         ],
     }
     if lines:
@@ -68,8 +70,8 @@ def lines_to_json(rows: list[list[Line]], language: Language | None) -> dict[str
 
 
 def quoted(text: str) -> str:
-    """Return the text's beginning on one line, in quotation marks."""
-    return f"“{shortened(text, _QUOTED_CHARACTERS)}”"
+    """Return the start of the text on one line, in quotation marks."""
+    return f"“{shortened(text, _MAX_QUOTED_CHARACTERS)}”"
 
 
 def alt_of(text: str) -> str:
@@ -78,11 +80,11 @@ def alt_of(text: str) -> str:
 
 
 def caption_of(text: str, caption: str) -> str:
-    """Return a picture's caption with the text's beginning in it."""
-    return _CAPTION.format(caption.removesuffix("."), shortened(text, _CAPTION_CHARACTERS))
+    """Return a picture's caption with the start of the text."""
+    return _CAPTION.format(caption.removesuffix("."), shortened(text, _MAX_CAPTION_CHARACTERS))
 
 
-def shortened(text: str, most: int) -> str:
-    """Return at most so many characters on one line, none of them a curly quotation mark."""
+def shortened(text: str, max_length: int) -> str:
+    """Return at most `max_length` characters on one line, without curly quotation marks."""
     line = " ".join(text.split()).translate({0x201C: '"', 0x201D: '"'})
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    return line if len(line) <= max_length else line[: max_length - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Puts lines into the order in which a person reads them: from left to right, from top to bottom."""
+"""Puts lines into reading order: from left to right, from top to bottom, column by column."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from statistics import median
 
 from .engine import Line
 
-_GUTTER = 1.0
-"""In heights of a line: columns stand at least so far apart, words closer."""
+_MIN_GUTTER = 1.0
+"""Minimum distance of columns in line heights; words are closer."""
 
-_PROSE = 8.0
-"""In heights of a line: how wide the median line of a column is at least. Cells of a table are
-narrower, and are read across."""
+_MIN_PROSE_WIDTH = 8.0
+"""Minimum median width of a column's lines in line heights. Cells of a table are narrower; they are
+read row by row."""
 
-_SAME_ROW = 0.5
-"""In heights of a line: how far apart the middles of a row's parts are at most."""
+_MAX_ROW_OFFSET = 0.5
+"""Maximum distance of the middles of lines in one row, in line heights."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
-    """A line's extent along the text and across it."""
+class _PlacedLine:
+    """A line with its extent along the text's direction and across it."""
 
     line: Line
     left: float
@@ -33,79 +33,83 @@ class _Placed:
         return (self.top + self.bottom) / 2
 
 
-_Row = list[_Placed]
+_Row = list[_PlacedLine]
 _Span = tuple[float, float]
 
 
 def reading_order(lines: Sequence[Line]) -> list[list[Line]]:
-    """Return rows; columns of prose one after the other, the cells of a table together with their row."""
+    """Return rows: columns of prose one after the other, the cells of a table row by row."""
     if not lines:
         return []
 
-    # The sum of the lines as arrows: long ones know the text's direction best.
+    # The sum of the lines as vectors: long lines show the text's direction best.
     across = sum(line.corners[1][0] - line.corners[0][0] for line in lines)
     down = sum(line.corners[1][1] - line.corners[0][1] for line in lines)
-    placed = [_level(line, atan2(down, across)) for line in lines]
+    placed = [_place(line, atan2(down, across)) for line in lines]
     height = median(place.bottom - place.top for place in placed)
 
-    return [[place.line for place in row] for row in _read(_rows(placed, height), height)]
+    return [[place.line for place in row] for row in _read_rows(_rows(placed, height), height)]
 
 
-def _level(line: Line, angle: float) -> _Placed:
-    """Turn the line by the text's angle: it then lies flat, and is as high as its letters."""
+def _place(line: Line, angle: float) -> _PlacedLine:
+    """Rotate the line by the text's angle, so that it is horizontal and as high as its letters."""
     along = [x * cos(angle) + y * sin(angle) for x, y in line.corners]
     across = [y * cos(angle) - x * sin(angle) for x, y in line.corners]
-    return _Placed(line, min(along), max(along), min(across), max(across))
+    return _PlacedLine(line, min(along), max(along), min(across), max(across))
 
 
-def _rows(places: Sequence[_Placed], height: float) -> list[_Row]:
+def _rows(places: Sequence[_PlacedLine], height: float) -> list[_Row]:
     rows: list[_Row] = []
     for place in sorted(places, key=lambda place: place.middle):
-        if rows and place.middle - rows[-1][0].middle <= _SAME_ROW * height:
+        if rows and place.middle - rows[-1][0].middle <= _MAX_ROW_OFFSET * height:
             rows[-1].append(place)
         else:
             rows.append([place])
     return [sorted(row, key=lambda place: place.left) for row in rows]
 
 
-def _read(rows: list[_Row], height: float) -> Iterator[_Row]:
-    """Yield rows in order; where gutters go through several of them, column by column."""
+def _read_rows(rows: list[_Row], height: float) -> Iterator[_Row]:
+    """Yield rows in reading order: column by column where a gutter crosses several rows."""
     while rows:
-        count, spans = _run(rows, _GUTTER * height)
+        count, spans = _rows_with_gutter(rows, _MIN_GUTTER * height)
         columns = _columns([place for row in rows[:count] for place in row], spans, height)
         if len(columns) > 1:
             for column in columns:
-                yield from _read(_rows(column, height), height)
+                yield from _read_rows(_rows(column, height), height)
         else:
             yield from rows[:count]
 
         rows = rows[count:]
 
 
-def _run(rows: list[_Row], least: float) -> tuple[int, list[_Span]]:
-    """Return through how many rows from the first some gutter goes, and what is left and right of gutters."""
+def _rows_with_gutter(rows: list[_Row], min_gutter: float) -> tuple[int, list[_Span]]:
+    """Return how many rows from the first a gutter crosses, and the spans between gutters."""
     spans: list[_Span] = []
     for count, row in enumerate(rows):
-        wider = _united([*spans, *((place.left, place.right) for place in row)], least)
+        wider = _merge_spans([*spans, *((place.left, place.right) for place in row)], min_gutter)
         if count and len(wider) < 2:
             return count, spans
+
         spans = wider
+
     return len(rows), spans
 
 
-def _united(spans: list[_Span], least: float) -> list[_Span]:
-    """Unite spans between which less than so much is free."""
-    united: list[_Span] = []
+def _merge_spans(spans: list[_Span], min_gutter: float) -> list[_Span]:
+    """Merge spans whose distance is less than `min_gutter`."""
+    merged: list[_Span] = []
     for left, right in sorted(spans):
-        if united and left - united[-1][1] < least:
-            united[-1] = united[-1][0], max(united[-1][1], right)
+        if merged and left - merged[-1][1] < min_gutter:
+            merged[-1] = merged[-1][0], max(merged[-1][1], right)
         else:
-            united.append((left, right))
-    return united
+            merged.append((left, right))
+    return merged
 
 
-def _columns(places: list[_Placed], spans: list[_Span], height: float) -> list[list[_Placed]]:
-    """Part the places by spans; what is no column of prose goes with its neighbour."""
+def _columns(
+    places: list[_PlacedLine], spans: list[_Span], height: float
+) -> list[list[_PlacedLine]]:
+    """Divide the lines into columns by spans; merge columns without prose with a neighbor."""
     while len(spans) > 1:
         columns = [
             [place for place in places if left <= place.left <= right] for left, right in spans
@@ -113,14 +117,15 @@ def _columns(places: list[_Placed], spans: list[_Span], height: float) -> list[l
         cells = [index for index, column in enumerate(columns) if not _is_prose(column, height)]
         if not cells:
             return columns
-        beside = [index for index in (cells[0] - 1, cells[0]) if 0 <= index < len(spans) - 1]
-        nearer = min(beside, key=lambda index: spans[index + 1][0] - spans[index][1])
+
+        adjacent = [index for index in (cells[0] - 1, cells[0]) if 0 <= index < len(spans) - 1]
+        nearer = min(adjacent, key=lambda index: spans[index + 1][0] - spans[index][1])
         spans = [*spans[:nearer], (spans[nearer][0], spans[nearer + 1][1]), *spans[nearer + 2 :]]
 
     return [places]
 
 
-def _is_prose(column: list[_Placed], height: float) -> bool:
+def _is_prose(column: list[_PlacedLine], height: float) -> bool:
     rows = _rows(column, height)
-    wide = median(row[-1].right - row[0].left for row in rows) >= _PROSE * height
+    wide = median(row[-1].right - row[0].left for row in rows) >= _MIN_PROSE_WIDTH * height
     return wide and len(rows) > 1

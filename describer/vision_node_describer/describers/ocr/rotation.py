@@ -1,4 +1,4 @@
-"""Reads a picture in which the text lies on its side or stands on its head."""
+"""Reads a picture whose text may be sideways or upside down."""
 
 from dataclasses import replace
 
@@ -6,56 +6,58 @@ from PIL import Image
 
 from .engine import Engine, Line
 
-_DOUBTFUL = 0.8
-"""Mean confidence: in ten fonts of 24 pixels text on its head had 0.6 to 0.7, upright text at least
-0.98."""
+_MIN_UPRIGHT_CONFIDENCE = 0.8
+"""Minimum mean confidence of upright text. In ten fonts of 24 pixels upside-down text had 0.6 to
+0.7, upright text at least 0.98."""
 
-_FEWEST_CHARACTERS = 4
-"""A letter or two found in a photograph are not worth the time of a second look."""
+_MIN_CHARACTERS = 4
+"""Minimum characters for a second reading: a letter or two in a photograph are not worth it."""
 
-_AS_GOOD = 0.9
-"""Of its confidence keeps, at least, text on its side that read well: high lines are turned to be
-read."""
+_MIN_SIDEWAYS_RATIO = 0.9
+"""Minimum confidence after rotating sideways text, relative to before: tall lines are rotated to be
+recognized."""
 
 
-def read_turned(engine: Engine, picture: Image.Image) -> list[Line]:
-    """Return the lines of an RGB picture, uncertain ones among them, in no order.
+def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
+    """Return the lines of an RGB picture in no particular order, including uncertain ones.
 
-    What reads badly, or stands on end, is turned and read again, which takes the time once more.
+    A picture with uncertain or sideways lines is rotated and read again, in twice the time.
     """
     lines = engine.read(picture)
-    sure, lies = confidence(lines) >= _DOUBTFUL, _lies(lines)
-    if sum(len(line.text) for line in lines) < _FEWEST_CHARACTERS or (sure and not lies):
+    sure = confidence(lines) >= _MIN_UPRIGHT_CONFIDENCE
+    sideways = _is_sideways(lines)
+    if sum(len(line.text) for line in lines) < _MIN_CHARACTERS or (sure and not sideways):
         return lines
 
     turn = Image.Transpose.ROTATE_180
-    if lies:
-        # High lines are read turned against the clock.
+    if sideways:
+        # The engine recognizes tall lines after rotating them counterclockwise.
         turn = Image.Transpose.ROTATE_90 if sure else Image.Transpose.ROTATE_270
 
-    turned = engine.read(picture.transpose(turn))
-    if confidence(turned) < confidence(lines) * (_AS_GOOD if lies else 1):
+    rotated = engine.read(picture.transpose(turn))
+    if confidence(rotated) < confidence(lines) * (_MIN_SIDEWAYS_RATIO if sideways else 1):
         return lines
 
-    return [_back(line, turn, picture) for line in turned]
+    return [_rotate_back(line, turn, picture) for line in rotated]
 
 
 def confidence(lines: list[Line]) -> float:
     """Return the mean of the characters' confidence, 0 to 1; 0 if there are none."""
     characters = sum(len(line.text) for line in lines)
-    return (
-        sum(line.confidence * len(line.text) for line in lines) / characters if characters else 0.0
-    )
+    if not characters:
+        return 0.0
+
+    return sum(line.confidence * len(line.text) for line in lines) / characters
 
 
-def _lies(lines: list[Line]) -> bool:
-    """Return whether most lines are higher than wide."""
-    high = sum(line.box[3] > line.box[2] for line in lines)
-    return 2 * high > len(lines)
+def _is_sideways(lines: list[Line]) -> bool:
+    """Return whether most lines are taller than wide."""
+    tall = sum(line.box[3] > line.box[2] for line in lines)
+    return 2 * tall > len(lines)
 
 
-def _back(line: Line, turn: Image.Transpose, picture: Image.Image) -> Line:
-    """Return the line with its corners where they are in the picture as it was."""
+def _rotate_back(line: Line, turn: Image.Transpose, picture: Image.Image) -> Line:
+    """Return the line with its corners in the original picture."""
     width, height = picture.size
     match turn:
         case Image.Transpose.ROTATE_90:

@@ -1,1 +1,1 @@
-"""What describers share that ask somebody else: a provider, or a container beside the worker."""
+"""Describers that call a provider, or a container beside the worker."""

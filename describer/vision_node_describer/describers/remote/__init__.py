@@ -1,1 +1,1 @@
-"""What all describers share that ask a remote service or a container beside the worker."""
+"""Shared code of describers that call a remote service or a container beside the worker."""

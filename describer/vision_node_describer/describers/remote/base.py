@@ -1,8 +1,8 @@
-"""What describers do that ask somebody else: wait while they must, keep to their time, obey rate limits."""
+"""Base class of describers that call a provider: timeouts, rate limits and checked options."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,28 +10,29 @@ from pydantic.alias_generators import to_camel
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ..interface import Remote, Setup, attempt_seconds
-from .rate_limit_gate import Gate
+from .rate_limit_gate import RateLimitGate
 from .upload import Upload
 
 T = TypeVar("T")
-O = TypeVar("O", bound="ProviderOptions")  # noqa: E741
 
-_SHARE_OF_ATTEMPT = 0.8
-"""Of an attempt's time, for waiting and the answer; the rest is for fetching, decoding, storing."""
+_PROVIDER_SHARE = 0.8
+"""Share of an attempt's time for the rate limit and the provider's answer. The rest is for fetching
+the image, decoding it and storing the result."""
 
-_PATIENCE = 0.5
-"""Of that, for waiting until it may begin: what starts later has too little time for an answer."""
+_WAIT_SHARE = 0.5
+"""Share of the provider's time that a request may wait for the rate limit. A request that starts
+later has too little time left for its answer."""
 
 
 class ProviderOptions(BaseModel):
-    """What a Describer's `options` may hold; each describer has its own fields."""
+    """Base class for the `options` of a Describer; each describer adds its own fields."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True
     )
 
     @classmethod
-    def of(cls: type[O], setup: Setup) -> O:
+    def from_setup(cls, setup: Setup) -> Self:
         """Return the checked options.
 
         Raises:
@@ -40,63 +41,67 @@ class ProviderOptions(BaseModel):
         try:
             return cls.model_validate(dict(setup.options))
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise DescribeError(
-                Reason.OPTIONS_INVALID, f"the Describer's options: {wrong}"
-            ) from error
+            problems = "; ".join(
+                f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
+            )
+            message = f"the Describer's options are invalid: {problems}"
+            raise DescribeError(Reason.OPTIONS_INVALID, message) from error
 
 
 def host_of(url: str, name: str) -> str:
-    """Return the host of the web address that the setting `name` holds.
+    """Return the host of the web address in the setting `name`.
 
     Raises:
-        DescribeError: OptionsInvalid: it is no web address.
+        DescribeError: OptionsInvalid if it is not a web address.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for one that is no number
+        _ = parts.port  # raises ValueError if the port is not a number
     except ValueError:
         parts = urlsplit("")
 
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        message = f"{name} is no address such as http://ollama.default.svc:11434/v1"
+        message = f"{name} is not an address such as http://ollama.default.svc:11434/v1"
         raise DescribeError(Reason.OPTIONS_INVALID, message)
 
     return parts.hostname
 
 
-class Asking(Remote[Upload]):
-    """A describer whose `ask` calls `_asked` for each request. Only the operator tries again."""
+class ProviderDescriber(Remote[Upload]):
+    """Base class whose subclasses send every request through `_call_provider`.
+
+    It never retries: only the operator does.
+    """
 
     def __init__(self, setup: Setup) -> None:
         self._timeout_seconds = setup.timeout_seconds
-        self._gate = Gate()
+        self._rate_limit = RateLimitGate()
 
     @property
-    def _seconds(self) -> float:
-        """For waiting and the answer: a share of the attempt's time, which its ImageJob may have set."""
-        return (attempt_seconds.get() or self._timeout_seconds) * _SHARE_OF_ATTEMPT
+    def _provider_seconds(self) -> float:
+        """Return the seconds for the rate limit and the answer; an ImageJob's own timeout wins."""
+        return (attempt_seconds.get() or self._timeout_seconds) * _PROVIDER_SHARE
 
-    async def _asked(self, request: Callable[[float], Awaitable[T]]) -> T:
-        """Return what `request` answers, which is told how many seconds it has.
+    async def _call_provider(self, request: Callable[[float], Awaitable[T]]) -> T:
+        """Return the result of `request`, which receives its timeout in seconds.
 
         Raises:
-            DescribeError: what the request raises; RateLimited without a request while it wants
-            none;
-                ProviderUnavailable when the time is over.
+            DescribeError: What the request raises; RateLimited, without a request, while the rate
+                limit blocks requests for too long; ProviderUnavailable when the time is over.
         """
-        seconds = self._seconds
-        end = asyncio.get_running_loop().time() + seconds
-        await self._gate.wait(seconds * _PATIENCE)
-        left = end - asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        seconds = self._provider_seconds
+        deadline = loop.time() + seconds
+        await self._rate_limit.wait(seconds * _WAIT_SHARE)
+        remaining = deadline - loop.time()
 
         try:
-            async with asyncio.timeout(left):
-                return await request(left)
+            async with asyncio.timeout(remaining):
+                return await request(remaining)
         except TimeoutError as error:
-            message = f"the provider did not answer within {left:.0f} s"
+            message = f"the provider did not answer within {remaining:.0f} s"
             raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message) from error
         except DescribeError as error:
             if error.reason is Reason.RATE_LIMITED or error.retry_after is not None:
-                self._gate.hold(error.retry_after)
+                self._rate_limit.block(error.retry_after)
             raise

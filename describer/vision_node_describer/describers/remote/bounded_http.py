@@ -1,44 +1,49 @@
-"""An HTTP client that reads no answer without end: what is longer than a bound is given up."""
+"""An HTTP client that limits how much of a response it reads."""
 
 from typing import Any
 
 import httpx2
 
-KEPT_SECONDS = 4.0
-"""For which an idle connection stays open. Uvicorn (and so vLLM) and Node.js close theirs after
-5 s by default, and a request that meets the closing costs its image an attempt."""
+KEEPALIVE_SECONDS = 4.0
+"""How long an idle connection stays open. Uvicorn (and so vLLM) and Node.js close theirs after 5 s
+by default, and a request that meets the closing costs its image an attempt."""
 
-_NO_LONGER_TRUE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Headers of an answer that do not hold once its body is decoded."""
+_ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Response headers that no longer hold once the body is decoded."""
 
 
-class AnswerTooLargeError(httpx2.TransportError):
-    """An answer is longer than it may be."""
+class ResponseTooLargeError(httpx2.TransportError):
+    """A response is larger than the client accepts."""
 
 
 class BoundedClient(httpx2.AsyncClient):
-    """Follows no redirects, and reads each answer whole, up to a bound.
+    """Follows no redirects, and reads each response completely, up to a limit.
 
     Args:
-        most_bytes: Of a decoded body: a few kilobytes that are compressed can stand for gigabytes.
-        trust_env: Whether proxies of the environment are used.
+        max_bytes: Maximum size of a decoded body. The limit is on decoded bytes because a few
+            compressed kilobytes can expand to gigabytes.
+        trust_env: Whether to use the environment's proxies.
     """
 
-    def __init__(self, most_bytes: int, *, trust_env: bool = True) -> None:
-        kept = httpx2.Limits(keepalive_expiry=KEPT_SECONDS)
-        super().__init__(limits=kept, follow_redirects=False, trust_env=trust_env)
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int, *, trust_env: bool = True) -> None:
+        limits = httpx2.Limits(keepalive_expiry=KEEPALIVE_SECONDS)
+        super().__init__(limits=limits, follow_redirects=False, trust_env=trust_env)
+        self._max_bytes = max_bytes
 
     async def send(
-        self, request: httpx2.Request, *, stream: bool = False, **how: Any
+        self,
+        request: httpx2.Request,
+        *,
+        stream: bool = False,  # noqa: ARG002  # the body is always read here
+        **kwargs: Any,
     ) -> httpx2.Response:
-        """Send a request and return its answer, which has been read.
+        """Send a request and return its response with the whole body read.
 
         Raises:
-            AnswerTooLargeError: the answer is longer than may be.
-            httpx2.HTTPError: as httpx2 does.
+            ResponseTooLargeError: The response is larger than the limit.
+            httpx2.HTTPError: The request failed.
         """
-        response = await super().send(request, stream=True, **how)
+        response = await super().send(request, stream=True, **kwargs)
         try:
             body = await self._read(response)
         finally:
@@ -47,7 +52,7 @@ class BoundedClient(httpx2.AsyncClient):
         headers = [
             (name, value)
             for name, value in response.headers.multi_items()
-            if name not in _NO_LONGER_TRUE
+            if name not in _ENCODING_HEADERS
         ]
 
         return httpx2.Response(
@@ -62,6 +67,6 @@ class BoundedClient(httpx2.AsyncClient):
         body = bytearray()
         async for part in response.aiter_bytes():
             body += part
-            if len(body) > self._most_bytes:
-                raise AnswerTooLargeError(f"the answer is longer than {self._most_bytes} bytes")
+            if len(body) > self._max_bytes:
+                raise ResponseTooLargeError(f"the answer is longer than {self._max_bytes} bytes")
         return bytes(body)

@@ -1,4 +1,4 @@
-"""Holds requests back for as long as a provider asks for it."""
+"""Holds requests back while a provider's rate limit blocks them."""
 
 import asyncio
 import time
@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-DEFAULT_HOLD_SECONDS = 5.0
-"""After a refusal that does not say for how long."""
+DEFAULT_BLOCK_SECONDS = 5.0
+"""Wait after a rate limit response that does not say how long to wait."""
 
 
-class Gate:
-    """One per describer, shared by its requests; for one event loop.
+class RateLimitGate:
+    """Blocks a describer's requests until its provider accepts them again; for one event loop.
 
     Args:
-        clock: Seconds that only go forward.
-        sleep: Waits so many seconds.
+        clock: Returns seconds that only increase.
+        sleep: Sleeps for a number of seconds.
     """
 
     def __init__(
@@ -25,28 +25,28 @@ class Gate:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._closed_until = clock()
+        self._blocked_until = clock()
 
-    async def wait(self, patience: float) -> None:
+    async def wait(self, max_seconds: float) -> None:
         """Wait until a request may start.
 
         Raises:
-            DescribeError: RateLimited: it would take longer than `patience` seconds. Better to say
-            so than to
-                hold the image until its attempt runs out of time.
+            DescribeError: RateLimited if that would take longer than `max_seconds`. Failing at once
+                is better than holding the image until its attempt times out.
         """
-        end = self._clock() + patience
-        # Again, because others may have been told meanwhile to stop.
-        while (wait := self._closed_until - self._clock()) > 0:
-            if self._closed_until > end:
+        deadline = self._clock() + max_seconds
+
+        # A loop, because another request may extend the block while this one sleeps.
+        while (wait := self._blocked_until - self._clock()) > 0:
+            if self._blocked_until > deadline:
                 message = (
-                    f"the provider's rate limit leaves room for the next request in {wait:.1f} s"
+                    f"rate limited by the provider: the next request can start in {wait:.1f} s"
                 )
                 raise DescribeError(Reason.RATE_LIMITED, message, retry_after=wait)
 
             await self._sleep(wait)
 
-    def hold(self, seconds: float | None) -> None:
-        """Start no request for so long: the provider asked for it."""
-        wait = DEFAULT_HOLD_SECONDS if seconds is None else seconds
-        self._closed_until = max(self._closed_until, self._clock() + wait)
+    def block(self, seconds: float | None) -> None:
+        """Start no request for `seconds`, or for the default if the provider did not say."""
+        wait = DEFAULT_BLOCK_SECONDS if seconds is None else seconds
+        self._blocked_until = max(self._blocked_until, self._clock() + wait)

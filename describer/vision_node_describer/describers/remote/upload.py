@@ -1,4 +1,4 @@
-"""Makes of a file the picture that may leave the worker: upright, small, nothing but pixels."""
+"""Prepares the picture that may leave the worker: upright, scaled down, nothing but pixels."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,39 +10,40 @@ from ..imaging.picture import decoding_bytes, open_picture
 from ..imaging.pixels import reduced, turned_upright
 
 _LOSSLESS = (PNG, GIF, BMP)
-"""Screenshots and drawings mostly: they stay sharp as PNG."""
+"""Formats of most screenshots and drawings, which stay sharp as PNG."""
 
-_PNG_BYTES = 1_500_000
-"""A larger PNG is a photograph, which as JPEG takes a tenth of that and loses nothing that anybody
-sees."""
+_MAX_PNG_BYTES = 1_500_000
+"""A larger PNG is a photograph. As JPEG it takes a tenth of that without a visible loss."""
 
 _JPEG_QUALITY = 90
 
 _SCALING_BYTES = 12
-"""Per pixel that is scaled: RGBA before and after averaging, and while it is laid on white."""
+"""Memory for each scaled pixel: RGBA before and after averaging, and the copy on white."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How large a picture may be, in pixels as shown."""
+    """Limits on the size of a picture, in pixels as shown."""
 
-    longest: int
-    shortest: int | None = None
-    """Of the shorter side; None: no bound of its own."""
-    least: int = 1
-    """Of either side; a smaller picture is given a white border."""
+    max_longer: int
+    """Maximum length of the longer side."""
+    max_shorter: int | None = None
+    """Maximum length of the shorter side; None for no separate limit."""
+    min_side: int = 1
+    """Minimum length of each side; a smaller picture gets a white border."""
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """Return the largest size in these bounds; never a larger one than the picture has."""
-        scale = min(1.0, self.longest / max(width, height))
-        if self.shortest is not None:
-            scale = min(scale, self.shortest / min(width, height))
+        """Return the largest size within the limits, never larger than the picture."""
+        scale = min(1.0, self.max_longer / max(width, height))
+        if self.max_shorter is not None:
+            scale = min(scale, self.max_shorter / min(width, height))
+
         return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What leaves: a JPEG or PNG file."""
+    """A JPEG or PNG file that is sent to a provider."""
 
     data: bytes
     media_type: str
@@ -50,63 +51,73 @@ class Upload:
     height: int
 
 
-def upload_bytes(image: bytes, bounds: Bounds) -> int:
-    """Return the memory that prepare() takes at most, in bytes."""
+def preparation_bytes(image: bytes, bounds: Bounds) -> int:
+    """Return the maximum memory that prepare_upload() takes, in bytes."""
     decoded = decoding_bytes(image)  # at least 4 bytes a pixel
-    # What is scaled has less than twice the final width and height, and never more pixels than the
-    # file.
-    scaled = 4 * bounds.longest * (bounds.shortest or bounds.longest)
-    return decoded + _SCALING_BYTES * min(decoded // 4, scaled)
+
+    # Scaling starts from less than twice the final width and height, and never from more pixels
+    # than the file has.
+    scaled_pixels = 4 * bounds.max_longer * (bounds.max_shorter or bounds.max_longer)
+
+    return decoded + _SCALING_BYTES * min(decoded // 4, scaled_pixels)
 
 
-def prepare(image: bytes, bounds: Bounds) -> Upload:
-    """Return the picture in a new file, in sRGB: without EXIF, comments, color profile, further frames.
+def prepare_upload(image: bytes, bounds: Bounds) -> Upload:
+    """Return the picture in a new sRGB file without EXIF, comments, color profile or other frames.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
     with open_picture(image) as opened:
         decoded = opened.decode(bounds.fit(*opened.size))
-        # Of a file that ends early only what is there is sent: a model would take missing rows for
-        # black.
+
+        # Send only the rows that a truncated file has: a model would take missing rows for black.
         width, height = opened.size
         size = bounds.fit(width, max(1, round(height * decoded.height / opened.file.height)))
-        # Averaging whole pixels first costs a tenth of the time and memory of scaling at once.
+
+        # Averaging whole pixels first costs a tenth of the time and memory of scaling in one step.
         factor = max(1, min(decoded.width // size[0], decoded.height // size[1]))
         picture = _on_white(reduced(decoded, factor))
 
-    picture = picture.resize(
-        size, Image.Resampling.LANCZOS
-    )  # turning swaps the sides, the bounds stay
+    # Scaling before turning is safe: turning swaps the sides, but the limits stay the same.
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
     upright = turned_upright(picture, opened.exif.orientation)
 
-    return _encode(_bordered(upright, bounds.least), opened.kind)
+    return _encode(_with_border(upright, bounds.min_side), opened.kind)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """Return RGB: a model would see black where nothing is, and dark text on it not at all."""
+    """Return the picture on white as RGB.
+
+    A model would see transparent areas as black, and dark text on them not at all.
+    """
     white = Image.new("RGB", picture.size, "white")
     white.paste(picture, mask=picture.getchannel("A"))
     return white
 
 
-def _bordered(picture: Image.Image, least: int) -> Image.Image:
-    if min(picture.size) >= least:
+def _with_border(picture: Image.Image, min_side: int) -> Image.Image:
+    if min(picture.size) >= min_side:
         return picture
-    large = Image.new("RGB", (max(picture.width, least), max(picture.height, least)), "white")
-    large.paste(picture)
-    return large
+
+    bordered = Image.new(
+        "RGB", (max(picture.width, min_side), max(picture.height, min_side)), "white"
+    )
+    bordered.paste(picture)
+
+    return bordered
 
 
 def _encode(picture: Image.Image, kind: Format) -> Upload:
     if kind in _LOSSLESS:
-        data = _saved(picture, PNG)
-        if len(data) <= _PNG_BYTES:
+        data = _save(picture, PNG)
+        if len(data) <= _MAX_PNG_BYTES:
             return Upload(data, PNG.media_type, *picture.size)
-    return Upload(_saved(picture, JPEG, quality=_JPEG_QUALITY), JPEG.media_type, *picture.size)
+
+    return Upload(_save(picture, JPEG, quality=_JPEG_QUALITY), JPEG.media_type, *picture.size)
 
 
-def _saved(picture: Image.Image, kind: Format, **how: int) -> bytes:
+def _save(picture: Image.Image, kind: Format, **parameters: int) -> bytes:
     buffer = BytesIO()
-    picture.save(buffer, kind.name, **how)
+    picture.save(buffer, kind.name, **parameters)
     return buffer.getvalue()

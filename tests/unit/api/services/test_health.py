@@ -1,4 +1,4 @@
-"""Readiness and liveness: a replica is ready while it has something to answer with."""
+"""Readiness and liveness: a replica is ready once it can serve requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from vision_node_api.services import health as module
 from vision_node_api.services.health import Health
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.storage_health import WRITE_REFUSAL_SECONDS, StorageHealth
-from vision_node_api.watch.follower import Following, HeardKube
+from vision_node_api.watch.follower import MonitoredKube, WatchFollower
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.kube import Kube, Selectors, UnavailableError, WatchEvent
 from vision_node_contract.json_types import Json
@@ -40,10 +40,10 @@ def health(app: FastAPI, jobs: Jobs, storage: Dependency, kubernetes: Dependency
     return found
 
 
-async def until(look: Callable[[], bool]) -> None:
-    """Let other tasks run until what is looked for is there."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition is true."""
     async with asyncio.timeout(5):
-        while not look():  # noqa: ASYNC110 (a turn of the event loop, not a time)
+        while not condition():  # noqa: ASYNC110 (a turn of the event loop, not a time)
             await asyncio.sleep(0)
 
 
@@ -55,27 +55,34 @@ def is_alive(health: Health) -> bool:
     return True
 
 
-async def test_ready_and_all_is_well(client: httpx.AsyncClient, health: Health) -> None:
+async def test_ready_replica_with_healthy_dependencies(
+    client: httpx.AsyncClient, health: Health
+) -> None:
     await health.checks.check_once()
-    answer = await client.get("/readyz")
-    assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "kubernetes": "ok", "storage": "ok", "details": {}}
+    response = await client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "kubernetes": "ok",
+        "storage": "ok",
+        "details": {},
+    }
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-async def test_before_the_first_list_of_each_kind_it_is_not_ready(
+async def test_replica_is_not_ready_before_each_kind_is_listed(
     client: httpx.AsyncClient, health: Health, missing: int
 ) -> None:
     await health.checks.check_once()
     health.watches[missing].listed = False
-    answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()["reason"]) == (503, "NotReady")
-    assert (answer.json()["kubernetes"], answer.json()["storage"]) == ("ok", "ok")
-    assert "not been listed" in answer.json()["detail"]
-    assert answer.headers["retry-after"] == "2"
+    response = await client.get("/readyz")
+    assert (response.status_code, response.json()["reason"]) == (503, "NotReady")
+    assert (response.json()["kubernetes"], response.json()["storage"]) == ("ok", "ok")
+    assert "not been listed" in response.json()["detail"]
+    assert response.headers["retry-after"] == "2"
 
 
-async def test_it_says_why_it_is_not_ready(
+async def test_unready_replica_names_the_cause(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
     kubernetes.fails = AWAY
@@ -83,26 +90,29 @@ async def test_it_says_why_it_is_not_ready(
     health.watches[0].listed = False
     problem = (await client.get("/readyz")).json()
     assert problem["kubernetes"] == "KubernetesUnavailable"
-    assert "the API server does not answer well (NoAnswer)" in problem["detail"]
+    assert "The API server did not respond properly (NoAnswer)." in problem["detail"]
     assert "10.0.0.1" not in str(problem)
 
 
-async def test_what_is_away_does_not_make_it_unready(
+async def test_unavailable_dependencies_do_not_make_the_replica_unready(
     client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
 ) -> None:
     storage.fails, kubernetes.fails = FULL, AWAY
     await health.checks.check_once()
-    answer = await client.get("/readyz")
-    assert answer.status_code == 200
-    told = answer.json()
-    assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageFull")
-    assert told["details"]["storage"] == str(FULL)
+    response = await client.get("/readyz")
+
+    assert response.status_code == 200
+
+    body = response.json()
+    assert (body["kubernetes"], body["storage"]) == ("KubernetesUnavailable", "StorageFull")
+    assert body["details"]["storage"] == str(FULL)
+
     storage.fails = kubernetes.fails = None
     await health.checks.check_once()
     assert (await client.get("/readyz")).json()["storage"] == "ok"
 
 
-async def test_states_and_the_page_go_on_while_storage_is_away(
+async def test_statuses_and_the_page_work_while_storage_is_unavailable(
     client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: FakeBucket, storage: Dependency
 ) -> None:
     job_id = (await client.post("/submit", files={"file": ("a.png", picture())})).json()["job_id"]
@@ -114,15 +124,15 @@ async def test_states_and_the_page_go_on_while_storage_is_away(
         assert (await client.get(path)).status_code == 200, path
 
 
-async def test_probes_do_not_wait_and_ask_nobody(
+async def test_probes_send_no_requests_to_dependencies(
     client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
 ) -> None:
     for _ in range(10):
         await client.get("/readyz")
-    assert (storage.asked, kubernetes.asked) == (0, 0)
+    assert (storage.checks, kubernetes.checks) == (0, 0)
 
 
-async def test_who_does_not_answer_a_check_is_away(
+async def test_dependency_that_misses_a_check_is_unavailable(
     client: httpx.AsyncClient, app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent(Dependency):
@@ -132,33 +142,34 @@ async def test_who_does_not_answer_a_check_is_away(
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
     app.state.health = health_of(jobs, Silent(), Silent())
     await app.state.health.checks.check_once()
-    told = (await client.get("/readyz")).json()
-    assert (told["kubernetes"], told["storage"]) == ("KubernetesUnavailable", "StorageUnavailable")
-    assert told["details"]["storage"] == "storage has not answered within 0.01 s"
+    body = (await client.get("/readyz")).json()
+
+    assert (body["kubernetes"], body["storage"]) == ("KubernetesUnavailable", "StorageUnavailable")
+    assert body["details"]["storage"] == "Storage did not respond within 0.01 s."
 
 
-async def test_checks_go_on_for_as_long_as_the_application(
+async def test_checks_repeat_while_the_application_runs(
     client: httpx.AsyncClient, health: Health, storage: Dependency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
     storage.fails = FULL
     with health.checks.running():
-        await until(lambda: storage.asked >= 3)
+        await until(lambda: storage.checks >= 3)
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_checks_that_ended_by_a_bug_are_told_by_the_liveness_probe(
+async def test_checks_that_ended_unexpectedly_fail_the_liveness_probe(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
     kubernetes.fails = ZeroDivisionError()
     with health.checks.running():
         await until(lambda: not is_alive(health))
-        answer = await client.get("/healthz")
-    assert (answer.status_code, answer.json()["reason"]) == (500, "WatchStopped")
-    assert "no longer checked" in answer.json()["detail"]
+        response = await client.get("/healthz")
+    assert (response.status_code, response.json()["reason"]) == (500, "WatchStopped")
+    assert "checks of storage and Kubernetes have stopped" in response.json()["detail"]
 
 
-async def test_an_outage_is_logged_once(
+async def test_outage_is_logged_once(
     health: Health, kubernetes: Dependency, caplog: pytest.LogCaptureFixture
 ) -> None:
     kubernetes.fails = AWAY
@@ -180,22 +191,22 @@ class Pages:
         await asyncio.Event().wait()
 
 
-async def test_everything_is_listed_only_after_the_last_page() -> None:
+async def test_watch_is_listed_only_after_the_last_page() -> None:
     pages = Pages()
     server: Any = pages
-    seen: list[str] = []
-    following = Following(server, "/api/describers", lambda event: seen.append(event.type))
+    events: list[str] = []
+    follower = WatchFollower(server, "/api/describers", lambda event: events.append(event.type))
 
-    with following.running():
-        await until(lambda: bool(seen))
-        assert not following.listed
+    with follower.running():
+        await until(lambda: bool(events))
+        assert not follower.listed
         pages.proceed.set()
-        await until(lambda: following.listed)
+        await until(lambda: follower.listed)
 
-    assert following.resource == "describers"
+    assert follower.resource == "describers"
 
 
-async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
+async def test_last_activity_is_set_by_each_event_and_by_the_end_of_a_watch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def watch(
@@ -206,10 +217,11 @@ async def test_a_watch_is_heard_of_by_each_event_and_by_its_end(
 
     monkeypatch.setattr(Kube, "watch", watch)
     nothing: Any = None
-    kube = HeardKube(nothing)
+    kube = MonitoredKube(nothing)
+
     assert [event["type"] async for event in kube.watch("/a", "1")] == ["BOOKMARK"]
     assert [event async for event in kube.watch("/b", "2")] == []
-    assert kube.heard.keys() == {"/a", "/b"}
+    assert kube.last_activity.keys() == {"/a", "/b"}
 
 
 DENIED = StoreUnavailableError("m", Reason.STORAGE_DENIED)
@@ -236,7 +248,7 @@ STORIES: dict[str, tuple[Story, str]] = {
 
 
 @pytest.mark.parametrize("case", STORIES)
-def test_how_storage_fares(case: str) -> None:
+def test_storage_state_after_reads_and_writes(case: str) -> None:
     now = 1000.0
     health = StorageHealth(lambda: now)
     story, state = STORIES[case]
@@ -247,14 +259,14 @@ def test_how_storage_fares(case: str) -> None:
 
 def act(health: StorageHealth, what: str, error: Exception | None) -> None:
     try:
-        with health.observing(writing=what == "write"):
+        with health.recording(writing=what == "write"):
             if error:
                 raise error
     except (StoreUnavailableError, ObjectNotFoundError):
         pass
 
 
-def test_a_refused_write_counts_for_a_while() -> None:
+def test_refused_write_counts_for_a_limited_time() -> None:
     times = [1000.0]
     health = StorageHealth(lambda: times[0])
     act(health, "write", FULL)
@@ -265,7 +277,7 @@ def test_a_refused_write_counts_for_a_while() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 5.0])
-def test_a_clock_that_has_just_begun(seconds: float) -> None:
+def test_storage_is_ok_at_the_start_of_the_monotonic_clock(seconds: float) -> None:
     health = StorageHealth(lambda: seconds)
     act(health, "read", None)
     assert health.state.is_ok

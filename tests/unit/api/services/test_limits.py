@@ -1,4 +1,4 @@
-"""GET /limits tells clients what they may submit and how long to wait; OpenAPI documents that and submits."""
+"""GET /limits, and the OpenAPI document of limits and submits."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import httpx
 import pytest
 from api_fakes import LIMIT, SETTINGS
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.uploads.form import largest_upload_bytes
-from vision_node_api.uploads.form_part import OPTION_NAMES
+from vision_node_api.uploads.submit_options import OPTION_NAMES
+from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_contract.images.formats import SUPPORTED
 
 OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}
 
 
-async def test_the_limits(client: httpx.AsyncClient, jobs: Jobs) -> None:
-    answer = await client.get("/limits")
-    assert answer.status_code == 200
-    assert answer.json() == {
+async def test_limits_response(client: httpx.AsyncClient, jobs: Jobs) -> None:
+    response = await client.get("/limits")
+    assert response.status_code == 200
+    assert response.json() == {
         "imageBytes": LIMIT,
         "imagePixels": SETTINGS.max_image_pixels,
         "mediaTypes": [known.media_type for known in SUPPORTED],
@@ -26,7 +26,7 @@ async def test_the_limits(client: httpx.AsyncClient, jobs: Jobs) -> None:
     }
 
 
-def test_memory_for_uploads_comes_from_the_settings(jobs: Jobs) -> None:
+def test_upload_limits_come_from_the_settings(jobs: Jobs) -> None:
     limits = jobs.uploads.limits
     assert limits.memory_bytes == SETTINGS.upload_memory_bytes
     assert limits.bytes_per_second == SETTINGS.upload_bytes_per_second
@@ -39,21 +39,21 @@ async def document(client: httpx.AsyncClient) -> dict[str, Any]:
     return found
 
 
-async def test_the_limits_are_documented(document: dict[str, Any]) -> None:
-    told = document["paths"]["/limits"]["get"]["responses"]["200"]["content"]["application/json"][
-        "schema"
-    ]
-    schema = document["components"]["schemas"][told["$ref"].rsplit("/", 1)[-1]]
+async def test_limits_are_documented(document: dict[str, Any]) -> None:
+    ok = document["paths"]["/limits"]["get"]["responses"]["200"]
+    reference = ok["content"]["application/json"]["schema"]["$ref"]
+    schema = document["components"]["schemas"][reference.rsplit("/", 1)[-1]]
     assert set(schema["required"]) == {
         *("imageBytes", "imagePixels", "mediaTypes", "formats", "uploadSeconds", "answerSeconds")
     }
-    assert all(told["description"] for told in schema["properties"].values())
+    assert all(field["description"] for field in schema["properties"].values())
 
 
-async def test_what_a_submit_takes_is_documented(document: dict[str, Any]) -> None:
+async def test_submit_body_and_parameters_are_documented(document: dict[str, Any]) -> None:
     submit = document["paths"]["/submit"]["post"]
     content = submit["requestBody"]["content"]
     assert content.keys() == {"multipart/form-data", "image/*", "application/octet-stream"}
+
     form = content["multipart/form-data"]["schema"]
     assert form["required"] == ["file"]
     assert form["properties"].keys() == {"file"} | OPTIONS
@@ -67,5 +67,5 @@ async def test_what_a_submit_takes_is_documented(document: dict[str, Any]) -> No
     assert {"202", "400", "408", "413", "415", "422", "429", "503"} <= submit["responses"].keys()
 
 
-def test_options_are_told_by_their_documented_names() -> None:
+def test_documented_options_are_recognized() -> None:
     assert OPTIONS <= OPTION_NAMES

@@ -1,4 +1,4 @@
-"""What Prometheus is told, read by Prometheus' own parser."""
+"""The metrics, read by Prometheus' own parser."""
 
 import time
 from typing import Any
@@ -9,10 +9,10 @@ from api_fakes import Cluster, FakeBucket, picture
 from api_health import PATHS, Dependency, health_of
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
-from vision_node_api.app import assemble, attach
+from vision_node_api.app import attach_services, build_app
+from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.middleware import put_in_front
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
@@ -21,12 +21,12 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 async def scrape(client: httpx.AsyncClient) -> Samples:
-    """Return every number by its name and labels."""
-    answer = await client.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    """Return every sample by its name and labels."""
+    response = await client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(response.text)
         for sample in family.samples
     }
 
@@ -83,22 +83,22 @@ ROUTES: dict[str, tuple[str, str, str, str]] = {
 
 
 @pytest.mark.parametrize("case", ROUTES)
-async def test_requests_are_counted_by_route_and_never_by_address(
+async def test_requests_are_counted_by_route_not_by_path(
     client: httpx.AsyncClient, jobs: Jobs, case: str
 ) -> None:
     body = {"metadata": {"name": "job-secret", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     method, path, route, status = ROUTES[case]
     await client.request(method, path)
-    told = {"HEAD": "GET", "BREW": "other"}.get(method, method)
-    assert requests(await scrape(client), told, route, status) == 1
+    label = {"HEAD": "GET", "BREW": "other"}.get(method, method)
+    assert requests(await scrape(client), label, route, status) == 1
     assert "secret" not in (await client.get("/metrics")).text
 
 
-async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> None:
+async def test_routes_are_the_same_below_a_root_path(app: FastAPI, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
-    served = put_in_front(app, HttpSettings(root_path="/vision"), app.state.metrics)
+    served = add_middleware(app, HttpSettings(root_path="/vision"), app.state.metrics)
     transport = httpx.ASGITransport(served)
 
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -110,11 +110,11 @@ async def test_below_a_path_routes_are_the_same(app: FastAPI, jobs: Jobs) -> Non
     assert requests(samples, "GET", "/status/{job_id}", "404") == 1
 
 
-async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
+async def test_storage_errors_are_counted_by_reason(jobs: Jobs) -> None:
     storage, kubernetes = Dependency(), Dependency()
     health = health_of(jobs, storage, kubernetes)
-    app = assemble()
-    attach(app, jobs, health, {})
+    app = build_app()
+    attach_services(app, jobs, health, {})
     transport = httpx.ASGITransport(app)
 
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -133,16 +133,16 @@ async def test_what_storage_failed_is_counted_by_reason(jobs: Jobs) -> None:
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
 
-async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
-    app = assemble()
-    heard = {PATHS[0]: time.monotonic() - 100}
-    attach(app, jobs, health_of(jobs), heard)
+async def test_metrics_of_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
+    app = build_app()
+    last_activity = {PATHS[0]: time.monotonic() - 100}
+    attach_services(app, jobs, health_of(jobs), last_activity)
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
     transport = httpx.ASGITransport(app)
 
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        with jobs.uploads.admit() as place:
-            await place.hold(1000)
+        with jobs.uploads.admit() as slot:
+            await slot.hold(1000)
             samples = await scrape(client)
 
     assert number(samples, "unfinished_jobs") == 1
@@ -153,19 +153,19 @@ async def test_jobs_watches_and_memory(jobs: Jobs) -> None:
     assert number(samples, "watch_age_seconds", resource="describers") is None
 
 
-async def test_two_applications_count_apart(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_two_applications_count_separately(app: FastAPI, client: httpx.AsyncClient) -> None:
     await client.get("/nothing")
     assert requests(await scrape(client), "GET", "other", "404") == 1
-    assert b"http_request_duration_seconds_count" not in assemble().state.metrics.text()
+    assert b"http_request_duration_seconds_count" not in build_app().state.metrics.text()
 
 
-async def test_no_job_and_no_secret_is_told(
+async def test_metrics_contain_no_job_ids_and_no_secrets(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}
     data = {"prompt": "prompt-secret"}
-    answer = await client.post("/submit?a=query-secret", files=files, data=data)
-    job_id = answer.json()["job_id"]
+    response = await client.post("/submit?a=query-secret", files=files, data=data)
+    job_id = response.json()["job_id"]
     await client.get(f"/status/{job_id}", headers={"Authorization": "Bearer secret"})
     text = (await client.get("/metrics")).text
     assert job_id not in text

@@ -1,4 +1,4 @@
-"""Results of jobs that this replica's watch shows late, and of jobs whose object was overwritten."""
+"""Results of jobs that the watch shows late, and of jobs whose stored result was overwritten."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ FAILED = {
     "phase": "failed",
     "error": {"reason": "ImageUnreadable", "message": "m", "retryable": False},
 }
-NOBODY: None = None
+MISSING: None = None
 AWAY = UnavailableError(0, "NoAnswer", "away")
 
 Status = dict[str, Any] | None
@@ -32,25 +32,25 @@ def body(status: dict[str, Any]) -> dict[str, Any]:
 
 CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
     "done at another replica": (PROCESSING, DONE, 200, None),
-    "done before this watch showed it at all": (NOBODY, DONE, 200, None),
+    "done before this watch showed it at all": (MISSING, DONE, 200, None),
     "failed at another replica": (PROCESSING, FAILED, 409, "ImageUnreadable"),
     "really not done": (PROCESSING, PROCESSING, 409, "NotDone"),
     "really queued": (QUEUED, QUEUED, 409, "NotDone"),
-    "deleted at another replica": (PROCESSING, NOBODY, 404, "JobNotFound"),
-    "unknown": (NOBODY, NOBODY, 404, "JobNotFound"),
+    "deleted at another replica": (PROCESSING, MISSING, 404, "JobNotFound"),
+    "unknown": (MISSING, MISSING, 404, "JobNotFound"),
     "failed": (FAILED, FAILED, 409, "ImageUnreadable"),
     "failed, deleted, and done under the same idempotency key": (FAILED, DONE, 200, None),
-    "failed and deleted": (FAILED, NOBODY, 404, "JobNotFound"),
+    "failed and deleted": (FAILED, MISSING, 404, "JobNotFound"),
     "unfinished, and the API server is away": (PROCESSING, AWAY, 503, "KubernetesUnavailable"),
-    "unknown, and the API server is away": (NOBODY, AWAY, 503, "KubernetesUnavailable"),
+    "unknown, and the API server is away": (MISSING, AWAY, 503, "KubernetesUnavailable"),
     "failed, and the API server is away": (FAILED, AWAY, 409, "ImageUnreadable"),
     "done, and the API server is away": (DONE, AWAY, 200, None),
 }
-"""What the watch shows, what the API server has, and the answer."""
+"""What the watch shows, what the API server has, and the response."""
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_refusal_rests_on_what_the_api_server_has(
+async def test_refused_result_is_confirmed_by_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster, case: str
 ) -> None:
     shown, had, status, reason = CASES[case]
@@ -62,24 +62,24 @@ async def test_a_refusal_rests_on_what_the_api_server_has(
     elif had:
         cluster.jobs["job-a"] = ImageJob.model_validate(body(had))
 
-    answer = await client.get("/result/job-a")
-    assert (answer.status_code, answer.json().get("reason")) == (status, reason)
+    response = await client.get("/result/job-a")
+    assert (response.status_code, response.json().get("reason")) == (status, reason)
 
 
-async def test_a_result_that_the_watch_shows_costs_the_api_server_nothing(
+async def test_watched_result_needs_no_request_to_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     jobs.cache.observe(WatchEvent("ADDED", [body(DONE)]))
-    cluster.get_fails = AssertionError("asked")
+    cluster.get_fails = AssertionError("requested")
     assert (await client.get("/result/job-a")).status_code == 200
 
 
-async def test_states_are_told_as_the_watch_shows_them(
+async def test_status_needs_no_request_to_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
-    """Clients ask for states again and again; a result is asked for once."""
+    """Clients poll statuses often, but request a result once."""
     jobs.cache.observe(WatchEvent("ADDED", [body(PROCESSING)]))
-    cluster.get_fails = AssertionError("asked")
+    cluster.get_fails = AssertionError("requested")
     assert (await client.get("/status/job-a")).json()["status"] == "processing"
 
 
@@ -90,8 +90,8 @@ SHA256 = hashlib.sha256(STORED).hexdigest()
 
 STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
     "as its worker stored it": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED, 200, None),
-    "of an older worker, which told no hash": ({}, STORED, 200, None),
-    "of one that told no size": ({"sha256": SHA256}, STORED, 200, None),
+    "from an older worker, which reported no hash": ({}, STORED, 200, None),
+    "from a worker that reported no size": ({"sha256": SHA256}, STORED, 200, None),
     "overwritten": ({"sha256": SHA256, "sizeBytes": len(STORED)}, FORGED, 502, "ResultChanged"),
     "overwritten by as many bytes": (
         {"sha256": SHA256, "sizeBytes": len(STORED)},
@@ -115,43 +115,44 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
         "ResultUnreadable",
     ),
 }
-"""The object according to the status, the actual object, and the answer."""
+"""The object according to the status, the actual object, and the response."""
 
 
 @pytest.mark.parametrize("case", STORED_RESULTS)
-async def test_a_stored_result_is_what_its_worker_stored(
+async def test_stored_result_is_served_only_if_unchanged(
     client: httpx.AsyncClient,
     jobs: Jobs,
     bucket: FakeBucket,
     caplog: pytest.LogCaptureFixture,
     case: str,
 ) -> None:
-    said, stored, status, reason = STORED_RESULTS[case]
+    reported, stored, status, reason = STORED_RESULTS[case]
     bucket.objects["results/u/1"] = stored
-    result = {"describer": "metadata", "summary": "s", "key": "results/u/1", **said}
+    result = {"describer": "metadata", "summary": "s", "key": "results/u/1", **reported}
     jobs.cache.observe(
         WatchEvent("ADDED", [body({"phase": "done", "attempts": 1, "result": result})])
     )
     with caplog.at_level(logging.WARNING):
-        answer = await client.get("/result/job-a")
+        response = await client.get("/result/job-a")
 
-    told = answer.json()
-    assert (answer.status_code, told.get("reason")) == (status, reason)
-    assert "what another worker wrote" not in answer.text
+    content = response.json()
+
+    assert (response.status_code, content.get("reason")) == (status, reason)
+    assert "what another worker wrote" not in response.text
     assert (reason == "ResultChanged") == ("results/u/1" in caplog.text)
 
 
-async def test_no_more_is_read_than_the_worker_stored(
+async def test_no_more_bytes_are_read_than_the_worker_stored(
     jobs: Jobs, client: httpx.AsyncClient
 ) -> None:
-    asked: list[int] = []
+    sizes: list[int] = []
 
-    class Asked:
+    class RecordingBucket:
         async def get(self, key: str, most: int) -> bytes:
-            asked.append(most)
+            sizes.append(most)
             return STORED
 
-    object.__setattr__(jobs, "store", Asked())
+    object.__setattr__(jobs, "bucket", RecordingBucket())
     result = {
         "describer": "metadata",
         "summary": "s",
@@ -163,4 +164,4 @@ async def test_no_more_is_read_than_the_worker_stored(
         WatchEvent("ADDED", [body({"phase": "done", "attempts": 1, "result": result})])
     )
     assert (await client.get("/result/job-a")).status_code == 200
-    assert asked == [len(STORED)]
+    assert sizes == [len(STORED)]

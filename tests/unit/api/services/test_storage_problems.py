@@ -1,4 +1,4 @@
-"""What users are told while the bucket fails: the bucket's own reason, and what to do."""
+"""Problems while the bucket fails: they have the bucket's reason, and say what to do."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 
 class FailingBucket(FakeBucket):
-    """Keeps objects in a dict, and fails as it is told."""
+    """Keeps objects in a dict, and raises `fails` if it is set."""
 
     fails: Exception | None = None
 
@@ -33,7 +33,7 @@ def bucket() -> FailingBucket:
 
 
 def failure(reason: Reason) -> StoreUnavailableError:
-    return StoreUnavailableError(f"told about {reason}", reason, "TheCode")
+    return StoreUnavailableError(f"message of {reason}", reason, "TheCode")
 
 
 async def submit(client: httpx.AsyncClient) -> httpx.Response:
@@ -41,14 +41,15 @@ async def submit(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_a_submit_is_refused_with_the_reason(
+async def test_submit_is_refused_with_the_storage_reason(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     bucket.fails = failure(reason)
-    answer = await submit(client)
-    problem = answer.json()
-    assert (answer.status_code, problem["reason"]) == (503, reason)
-    assert f"told about {reason}" in problem["detail"]
+    response = await submit(client)
+    problem = response.json()
+
+    assert (response.status_code, problem["reason"]) == (503, reason)
+    assert f"message of {reason}" in problem["detail"]
     assert cluster.jobs == {}
     assert jobs.storage.state.state == reason
     assert jobs.storage.errors[reason] == 1
@@ -59,7 +60,7 @@ async def test_a_submit_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_clients_come_back_later_where_a_person_has_to_act(
+async def test_retry_after_is_longer_if_an_administrator_has_to_act(
     client: httpx.AsyncClient, bucket: FailingBucket, reason: Reason
 ) -> None:
     bucket.fails = failure(reason)
@@ -76,21 +77,21 @@ def large_result() -> ImageJob:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_so_is_a_result_that_lies_in_the_bucket(
+async def test_stored_result_is_refused_with_the_storage_reason(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     cluster.jobs["job-a"] = large_result()
     bucket.fails = failure(reason)
-    answer = await client.get("/result/job-a")
-    assert (answer.status_code, answer.json()["reason"]) == (503, reason)
+    response = await client.get("/result/job-a")
+    assert (response.status_code, response.json()["reason"]) == (503, reason)
     assert jobs.storage.state.state == reason
 
 
-async def test_a_result_that_was_removed_says_nothing_against_the_bucket(
+async def test_deleted_result_does_not_affect_the_storage_state(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs
 ) -> None:
     cluster.jobs["job-a"] = large_result()
     bucket.fails = ObjectNotFoundError("no such object")
-    answer = await client.get("/result/job-a")
-    assert (answer.status_code, answer.json()["reason"]) == (410, "ResultGone")
+    response = await client.get("/result/job-a")
+    assert (response.status_code, response.json()["reason"]) == (410, "ResultGone")
     assert jobs.storage.state.is_ok

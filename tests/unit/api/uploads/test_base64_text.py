@@ -1,4 +1,4 @@
-"""Base64 text is decoded as it arrives, and only text of an image is taken for one."""
+"""Base64 text is decoded as it arrives, and only the text of an image is recognized."""
 
 import base64
 import os
@@ -19,7 +19,7 @@ def decode(text: bytes, piece: int) -> bytes:
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 4, 5, 1000])
 @pytest.mark.parametrize("length", [*range(9), 999])
-def test_text_is_decoded_wherever_it_is_cut(length: int, piece: int) -> None:
+def test_text_is_decoded_in_pieces_of_any_size(length: int, piece: int) -> None:
     data = os.urandom(length)
     for text in (
         base64.b64encode(data),
@@ -35,7 +35,7 @@ def test_text_is_decoded_wherever_it_is_cut(length: int, piece: int) -> None:
 @pytest.mark.parametrize(
     "text", [b"a", b"YQ==YQ==", b"YQ=a", b"Y*==", b"YWJj\0", b"YWJjYQ==\n=a", b"YWJj,"]
 )
-def test_what_is_not_base64_is_refused(text: bytes, piece: int) -> None:
+def test_invalid_base64_is_refused(text: bytes, piece: int) -> None:
     with pytest.raises(ValueError, match=r"."):
         decode(text, piece)
 
@@ -51,7 +51,7 @@ def test_what_is_not_base64_is_refused(text: bytes, piece: int) -> None:
         (b"data:image/png," + TEXT, None),
         (b"data:image/png;base64" + TEXT, None),
         (b"data:" + b"x" * 300 + b";base64," + TEXT, None),
-        (base64.b64encode(b"just a text that nobody drew"), None),
+        (base64.b64encode(b"just a text, but not an image"), None),
         (base64.b64encode(b"BMW or Audi? Which of the two is on the left?"), None),
         (TEXT[:20], None),
         (b"Qk1x", None),
@@ -60,5 +60,5 @@ def test_what_is_not_base64_is_refused(text: bytes, piece: int) -> None:
         (b"", None),
     ],
 )
-def test_only_text_of_an_image_is_taken_for_one(text: bytes, start: int | None) -> None:
+def test_only_base64_text_of_an_image_is_recognized(text: bytes, start: int | None) -> None:
     assert base64_image_start(text) == start

@@ -1,4 +1,4 @@
-"""Slow uploads: progress counts and not time, they hold what has come, and others are served."""
+"""Slow uploads: progress counts, they hold little memory, and other clients are served."""
 
 import asyncio
 import gc
@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import pytest
 from api_fakes import LIMIT, FakeBucket, picture
-from api_server import Answer, Connection, ask, post, until
+from api_server import Connection, RawResponse, ask, post, until
 from form_bytes import FORM_TYPE, file, form
 from starlette.requests import Request
 from starlette.types import Message
 from vision_node_api.services.jobs import Jobs
-from vision_node_api.uploads.form import Upload, largest_upload_bytes, read_upload
+from vision_node_api.uploads.form import Upload, read_upload
 from vision_node_api.uploads.minimum_rate import GRACE_SECONDS, MinimumRate, longest_upload_seconds
+from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits
 from vision_node_api.web.problems import Problem
 
@@ -24,7 +25,7 @@ LARGEST = largest_upload_bytes(LIMIT)
 
 
 class SlowClient:
-    """An ASGI channel whose client takes its time, on a clock that no test has to wait for."""
+    """An ASGI channel with a slow client, on a fake clock."""
 
     def __init__(self, arrivals: Iterable[tuple[float, bytes]], length: int | None = None) -> None:
         self.now = 1000.0
@@ -47,8 +48,8 @@ class SlowClient:
             "headers": [(b"content-type", b"image/png"), (b"content-length", self._length)],
         }
         limits = UploadLimits(40 * MEBIBYTE, largest_upload_bytes(IMAGE_BYTES), RATE)
-        with (limiter or UploadLimiter(limits)).admit() as place:
-            return await read_upload(Request(scope, self.receive), place, IMAGE_BYTES, self.clock)
+        with (limiter or UploadLimiter(limits)).admit() as slot:
+            return await read_upload(Request(scope, self.receive), slot, IMAGE_BYTES, self.clock)
 
 
 def steady(size: int, bytes_per_second: float, pieces: int = 500) -> list[tuple[float, bytes]]:
@@ -87,7 +88,7 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
 
 
 @pytest.mark.parametrize("case", UPLOADS)
-async def test_progress_counts_and_not_time(case: str) -> None:
+async def test_progress_counts_not_total_time(case: str) -> None:
     arrivals, taken = UPLOADS[case]
     client = SlowClient(arrivals)
     if taken:
@@ -101,7 +102,7 @@ async def test_progress_counts_and_not_time(case: str) -> None:
     assert "4096 bytes a second" in refused.value.detail
 
 
-async def test_a_byte_a_second_is_ended_after_the_grace() -> None:
+async def test_upload_of_a_byte_a_second_is_stopped_after_the_grace_period() -> None:
     client = SlowClient([(1.0, b"x")] * 1000)
     with pytest.raises(Problem):
         await client.upload()
@@ -123,10 +124,10 @@ def test_no_upload_takes_longer_than_its_size_allows(size: int) -> None:
     ("bytes_per_second", "least", "most"),
     [(200_000, 4.0, 4.4), (1_000_000, 5.6, 5.9), (10_000_000, 15.0, 15.0)],
 )
-async def test_memory_is_taken_a_little_ahead(
+async def test_memory_is_reserved_a_little_ahead(
     bytes_per_second: float, least: float, most: float
 ) -> None:
-    """A slow upload of 15 MB holds little more than what has come; a fast one takes what it will need."""
+    """A slow upload holds little more than it has sent; a fast one reserves what it needs."""
     arrivals = steady(15_000_000, bytes_per_second)
     limits = UploadLimits(40 * MEBIBYTE, largest_upload_bytes(IMAGE_BYTES), RATE)
     limiter = UploadLimiter(limits)
@@ -151,7 +152,7 @@ def limit_uploads(
     grace: float = 60,
     stall: float = 60,
 ) -> UploadLimiter:
-    """Put other limits in place."""
+    """Replace the limits."""
     limits = UploadLimits(
         memory, LARGEST, RATE, grace, at_once, wait_seconds=60, stall_seconds=stall
     )
@@ -164,28 +165,29 @@ START = file("file", b"").removesuffix(b"\r\n")
 
 
 def head(length: int | None) -> bytes:
-    """Return the head of a submit, with a length or in chunks."""
+    """Return the headers of a submit, with a length or chunked."""
     framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"POST /submit HTTP/1.1\r\nHost: api\r\n{framing}\r\nContent-Type: {FORM_TYPE}\r\n\r\n".encode()
+    lines = ["POST /submit HTTP/1.1", "Host: api", framing, f"Content-Type: {FORM_TYPE}", "", ""]
+    return "\r\n".join(lines).encode()
 
 
 async def stalled(
     port: int, image: bytes, group: asyncio.TaskGroup, each: float | None = None
-) -> asyncio.Task[Answer]:
-    """Begin an upload that stalls 1 KiB before its end, or sends a byte `each` so many seconds."""
+) -> asyncio.Task[RawResponse]:
+    """Begin an upload that stalls 1 KiB before its end, or sends a byte every `each` seconds."""
 
-    async def upload() -> Answer:
+    async def upload() -> RawResponse:
         async with Connection.open(port) as connection:
             await connection.send(head(len(START + image) + 1024) + START + image)
-            answer = asyncio.create_task(connection.answer())
-            while each and not (await asyncio.wait({answer}, timeout=each))[0]:
+            response = asyncio.create_task(connection.response())
+            while each and not (await asyncio.wait({response}, timeout=each))[0]:
                 await connection.send(b"x")
-            return await answer
+            return await response
 
     return group.create_task(upload())
 
 
-async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second(
+async def test_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second(
     port: int, jobs: Jobs
 ) -> None:
     limiter = jobs.uploads
@@ -193,11 +195,11 @@ async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_seco
         slow = [await stalled(port, PNG[:1], group, each=1.0) for _ in range(12)]
         await until(lambda: limiter.uploads == 12 and limiter.held_bytes >= 12)
 
-        answer = await ask(port, post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
-        assert answer.status == 202
+        response = await ask(port, post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
+        assert response.status == 202
         assert limiter.uploads == 12
         assert limiter.held_bytes < 12 * 1024, (
-            "what they have sent, and what may come in two seconds"
+            "received bytes, and bytes that may arrive in two seconds"
         )
         for task in slow:
             task.cancel()
@@ -206,14 +208,14 @@ async def test_a_normal_submit_is_served_while_twelve_clients_send_a_byte_a_seco
     assert limiter.held_bytes == 0
 
 
-async def test_slow_clients_are_told_and_their_connection_stays_usable(
+async def test_slow_upload_is_refused_and_its_connection_stays_usable(
     port: int, jobs: Jobs
 ) -> None:
     limiter = limit_uploads(jobs, grace=0.05)
     async with Connection.open(port) as connection:
         await connection.send(head(len(START) + 9) + START)
-        answer = await connection.answer()
-        assert (answer.status, answer.json["reason"], answer.is_problem) == (
+        response = await connection.response()
+        assert (response.status, response.json["reason"], response.is_problem) == (
             408,
             "UploadTooSlow",
             True,
@@ -222,13 +224,13 @@ async def test_slow_clients_are_told_and_their_connection_stays_usable(
         await connection.send(
             b"x" * 9 + post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}")
         )
-        assert (await connection.answer()).status == 202
+        assert (await connection.response()).status == 202
 
 
-async def test_while_memory_is_short_those_who_stall_make_room(
+async def test_stalled_uploads_are_refused_while_memory_is_short(
     port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
-    """Uploads fill all memory and stall; the next one waits until one of them is given up, and is taken."""
+    """Uploads fill the memory and stall; the next one waits until one is refused, and succeeds."""
     image = PNG + bytes(20_000)
     size = len(image) + 1024
     limiter = limit_uploads(jobs, memory=LARGEST + 3 * size, stall=0.1)
@@ -239,49 +241,50 @@ async def test_while_memory_is_short_those_who_stall_make_room(
         slow.append(await stalled(port, image + bytes(20_000), group))
         await until(lambda: limiter.held_bytes == 4 * size + 20_000)
 
-        answer = await ask(port, post(form(file("file", image)), f"Content-Type: {FORM_TYPE}"))
-        assert answer.status == 202, answer.body
+        response = await ask(port, post(form(file("file", image)), f"Content-Type: {FORM_TYPE}"))
+        assert response.status == 202, response.body
         refused, others = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
 
-    for answer in (task.result() for task in refused):
-        assert (answer.status, answer.json["reason"]) == (429, "TooManyUploads")
-        assert answer.headers["retry-after"] == "5"
+    for response in (task.result() for task in refused):
+        assert (response.status, response.json["reason"]) == (429, "TooManyUploads")
+        assert response.headers["retry-after"] == "5"
 
     await until(lambda: limiter.held_bytes == 0)
     assert list(bucket.objects.values()) == [image]
 
 
-async def test_uploads_that_fill_the_memory_together_are_all_taken(
+async def test_uploads_that_together_fill_the_memory_are_all_accepted(
     port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
     limiter = limit_uploads(jobs, memory=LARGEST)
     body = form(file("file", PNG + bytes(LIMIT - len(PNG))))
     request = post(body, f"Content-Type: {FORM_TYPE}")
-    answers = await asyncio.gather(*(ask(port, request) for _ in range(20)))
-    assert [answer.status for answer in answers] == [202] * 20
+    responses = await asyncio.gather(*(ask(port, request) for _ in range(20)))
+    assert [response.status for response in responses] == [202] * 20
     assert len(bucket.objects) == 20
     assert limiter.held_bytes == 0
 
 
-async def test_beyond_so_many_uploads_there_is_no_place(port: int, jobs: Jobs) -> None:
+async def test_uploads_above_the_limit_are_refused(port: int, jobs: Jobs) -> None:
     limiter = limit_uploads(jobs, at_once=2)
     request = post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}")
     async with asyncio.TaskGroup() as group:
         slow = [await stalled(port, b"", group) for _ in range(2)]
         await until(lambda: limiter.uploads == 2)
-        answer = await ask(port, request)
-        assert (answer.status, answer.json["reason"], answer.is_problem) == (
+        response = await ask(port, request)
+        assert (response.status, response.json["reason"], response.is_problem) == (
             429,
             "TooManyUploads",
             True,
         )
-        assert answer.headers["retry-after"] == "5"
+        assert response.headers["retry-after"] == "5"
         for task in slow:
             task.cancel()
 
     await until(lambda: limiter.uploads == 0)
+
     assert (await ask(port, request)).status == 202
 
 
@@ -300,24 +303,21 @@ ENDS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-async def test_memory_is_given_back_however_an_upload_ends(
-    port: int, jobs: Jobs, case: str
-) -> None:
+async def test_memory_is_freed_however_an_upload_ends(port: int, jobs: Jobs, case: str) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(ENDS[case])
         if case == "a client that goes away":
             await until(lambda: limiter.held_bytes >= LIMIT)
         else:
-            await connection.answer()
+            await connection.response()
 
     await until(lambda: limiter.uploads == 0)
+
     assert limiter.held_bytes == 0
 
 
-async def test_memory_is_given_back_before_a_refused_upload_is_drained(
-    port: int, jobs: Jobs
-) -> None:
+async def test_memory_is_freed_before_a_refused_upload_is_drained(port: int, jobs: Jobs) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(head(LARGEST - 10) + START + LARGE)
@@ -330,25 +330,25 @@ async def test_memory_is_given_back_before_a_refused_upload_is_drained(
             found for found in gc.get_objects() if type(found) is bytes and len(found) >= LIMIT
         ]
         await connection.send(b"x" * (LARGEST - 10 - len(START) - LIMIT - 100))
-        assert (await connection.answer()).status == 413
+        assert (await connection.response()).status == 413
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
 async def test_large_uploads_with_expect_and_in_chunks(
     port: int, bucket: FakeBucket, framing: str
 ) -> None:
-    """As curl sends them: it asks first, and continues when it may."""
+    """Curl sends them like this: it asks for permission, and continues when it gets it."""
     body = form(file("file", LARGE))
     length = len(body) if framing == "length" else None
     request = head(length).replace(b"Host", b"Expect: 100-continue\r\nHost")
 
     async with Connection.open(port) as connection:
         await connection.send(request)
-        assert (await connection.answer()).status == 100
+        assert (await connection.response()).status == 100
         await connection.send(
             body if length else b"".join(b"%x\r\n%b\r\n" % (len(it), it) for it in (body, b""))
         )
-        assert (await connection.answer()).status == 202
+        assert (await connection.response()).status == 202
 
     assert list(bucket.objects.values()) == [LARGE]
 
@@ -362,13 +362,13 @@ async def test_large_uploads_with_expect_and_in_chunks(
         (head(9).replace(b"/submit", b"/limits"), 405),
     ],
 )
-async def test_who_asks_first_is_refused_before_it_sends(
+async def test_expect_continue_is_refused_before_the_body(
     port: int, sent: bytes, status: int
 ) -> None:
-    """What the client sends next could not be told from a body, so the connection ends."""
+    """The next bytes could be the body or another request, so the connection is closed."""
     async with Connection.open(port) as connection:
         await connection.send(sent.replace(b"Host", b"Expect: 100-continue\r\nHost"))
-        answer = await connection.answer()
-        assert (answer.status, answer.is_problem) == (status, True)
-        assert answer.headers["connection"] == "close"
+        response = await connection.response()
+        assert (response.status, response.is_problem) == (status, True)
+        assert response.headers["connection"] == "close"
         assert await connection.ended() == b""

@@ -1,10 +1,10 @@
-"""Who gets how much of the uploads' memory, and that one upload can always be completed."""
+"""Memory of uploads: how it is granted, and that one upload can always finish."""
 
 import asyncio
 import random
 
 import pytest
-from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits, UploadPlace
+from vision_node_api.uploads.upload_limit import UploadLimiter, UploadLimits, UploadSlot
 from vision_node_api.uploads.upload_memory import UploadMemory
 from vision_node_api.web.problems import Problem
 
@@ -23,7 +23,7 @@ STEPS = {
     "an upload larger than the reserve needs the shared part": "a=51 b=51! a=49 b=51",
     "an upload that holds nothing can end": "a=0 a=0",
 }
-"""Which upload holds how much from then on; `!` where that is refused."""
+"""Steps that each set the size of an upload; `!` means that the step is refused."""
 
 
 @pytest.mark.parametrize("case", STEPS)
@@ -34,7 +34,7 @@ def test_memory_is_granted(case: str) -> None:
         assert memory.resize(upload, int(size)) is not step.endswith("!"), step
 
 
-def test_without_a_shared_part_one_upload_at_a_time_is_taken() -> None:
+def test_without_a_shared_part_one_upload_at_a_time_gets_memory() -> None:
     memory = UploadMemory(0, RESERVE)
     assert memory.resize("a", 1)
     assert not memory.resize("b", 1)
@@ -44,8 +44,8 @@ def test_without_a_shared_part_one_upload_at_a_time_is_taken() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_some_upload_can_always_go_on(seed: int) -> None:
-    """Uploads grow at random and never give up: all of them are completed, one after another if need be."""
+def test_some_upload_can_always_continue(seed: int) -> None:
+    """Uploads grow at random and never give up: all finish, one after another if necessary."""
     chance = random.Random(seed)  # noqa: S311 (no secret)
     memory = UploadMemory(SHARED, RESERVE)
     wanted = {name: chance.randint(1, RESERVE) for name in range(30)}
@@ -71,14 +71,14 @@ def limiter(memory: int = SHARED + RESERVE, at_once: int = 100, wait: float = 60
     return UploadLimiter(UploadLimits(memory, RESERVE, 1, at_once=at_once, wait_seconds=wait))
 
 
-async def started(place: UploadPlace, size: int, ahead: int = 0) -> "asyncio.Task[None]":
-    """Begin to ask for memory."""
-    task = asyncio.create_task(place.hold(size, ahead))
+async def started(slot: UploadSlot, size: int, ahead: int = 0) -> "asyncio.Task[None]":
+    """Begin to request memory."""
+    task = asyncio.create_task(slot.hold(size, ahead))
     await asyncio.sleep(0)
     return task
 
 
-async def test_the_reserve_goes_to_the_upload_that_waits_longest() -> None:
+async def test_reserve_goes_to_the_longest_waiting_upload() -> None:
     limit = limiter()
     with limit.admit() as a, limit.admit() as b, limit.admit() as c, limit.admit() as d:
         await a.hold(100)
@@ -93,7 +93,7 @@ async def test_the_reserve_goes_to_the_upload_that_waits_longest() -> None:
     assert limit.held_bytes == 0
 
 
-async def test_small_uploads_pass_large_ones_that_wait() -> None:
+async def test_small_uploads_overtake_large_ones_that_wait() -> None:
     limit = limiter()
     with limit.admit() as a, limit.admit() as b, limit.admit() as c, limit.admit() as d:
         await a.hold(90)
@@ -107,7 +107,7 @@ async def test_small_uploads_pass_large_ones_that_wait() -> None:
         assert limit.held_bytes == 80 + 50 + 20
 
 
-async def test_an_upload_in_the_reserve_never_waits() -> None:
+async def test_upload_in_the_reserve_never_waits() -> None:
     limit = limiter()
     with limit.admit() as a, limit.admit() as b, limit.admit() as c:
         await a.hold(100)
@@ -120,7 +120,7 @@ async def test_an_upload_in_the_reserve_never_waits() -> None:
         await waiting
 
 
-async def test_who_waits_for_memory_ahead_holds_none_ahead() -> None:
+async def test_waiting_upload_holds_no_memory_ahead() -> None:
     limit = limiter()
     with limit.admit() as a, limit.admit() as b, limit.admit() as c:
         await a.hold(50)
@@ -134,7 +134,7 @@ async def test_who_waits_for_memory_ahead_holds_none_ahead() -> None:
         assert limit.held_bytes == 40 + 52 + 50
 
 
-async def test_who_waits_too_long_is_told_to_come_back_and_gives_its_memory_back() -> None:
+async def test_upload_that_waits_too_long_is_refused_and_frees_its_memory() -> None:
     limit = limiter(wait=0.01)
     with limit.admit() as a, limit.admit() as b:
         await a.hold(100)
@@ -156,16 +156,16 @@ async def test_who_waits_too_long_is_told_to_come_back_and_gives_its_memory_back
 @pytest.mark.parametrize(
     "error", [Problem(400, "X", "x"), RuntimeError(), asyncio.CancelledError(), GeneratorExit()]
 )
-async def test_memory_is_given_back_however_an_upload_ends(error: BaseException) -> None:
+async def test_memory_is_freed_however_an_upload_ends(error: BaseException) -> None:
     limit = limiter(at_once=1)
     for _ in range(3):
-        with pytest.raises(type(error)), limit.admit() as place:  # noqa: PT012 (what the block does is the case)
-            await place.hold(RESERVE)
+        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (what the block does is the case)
+            await slot.hold(RESERVE)
             raise error
     assert limit.held_bytes == 0
 
 
-async def test_there_are_only_so_many_uploads() -> None:
+async def test_number_of_uploads_is_limited() -> None:
     limit = limiter(at_once=2)
     with limit.admit(), limit.admit(), pytest.raises(Problem) as refused, limit.admit():
         pass

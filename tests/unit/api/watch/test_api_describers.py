@@ -1,16 +1,16 @@
-"""What the API tells those who wait for a describer."""
+"""The problem of a describer, as clients that wait for it see it."""
 
 from typing import Any, cast
 
 import pytest
-from vision_node_api.watch.describer_cache import Describers
+from vision_node_api.watch.describer_cache import DescriberCache
 from vision_node_contract.clients.kube import Kube, WatchEvent
 
 READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "told"),
+    ("status", "reason", "expected"),
     [
         ("False", "CredentialsRefused", "CredentialsRefused"),
         ("False", "InsufficientResources", "InsufficientResources"),
@@ -19,12 +19,12 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
         ("True", "RateLimited", "RateLimited"),
     ],
 )
-def test_who_waits_is_told_why_nothing_is_described(
-    status: str, reason: str, told: str | None
+def test_problem_of_a_describer_that_does_not_work(
+    status: str, reason: str, expected: str | None
 ) -> None:
-    describers = Describers(cast("Kube", None), "ns")
+    describers = DescriberCache(cast("Kube", None), "ns")
     body: dict[str, Any] = {"metadata": {"name": "gpt"}, "spec": {"provider": "openai"}}
     body["status"] = {"conditions": [{**READY, "status": status, "reason": reason}]}
     describers.observe(WatchEvent("ADDED", [body], "1"))
-    found = describers.trouble("gpt")
-    assert (found.reason if found else None) == told
+    found = describers.problem("gpt")
+    assert (found.reason if found else None) == expected

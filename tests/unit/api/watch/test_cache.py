@@ -1,11 +1,11 @@
-"""The API's view of ImageJobs: what the watch shows, read through where it lags."""
+"""The cache of ImageJobs: the watch fills it, and missing jobs are read from the API server."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from vision_node_api.watch.follower import Following
-from vision_node_api.watch.imagejob_cache import JobCache
+from vision_node_api.watch.follower import WatchFollower
+from vision_node_api.watch.imagejob_cache import ImageJobCache
 from vision_node_contract.clients.kube import NotFoundError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -19,7 +19,7 @@ def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
 
 
 class Server:
-    """Has the ImageJob `late` only; counts how often it is asked."""
+    """Has only the ImageJob `late`, and counts its reads."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -37,15 +37,17 @@ def server() -> Server:
 
 
 @pytest.fixture
-def cache(server: Server) -> JobCache:
-    return JobCache(server)  # type: ignore[arg-type]
+def cache(server: Server) -> ImageJobCache:
+    return ImageJobCache(server)  # type: ignore[arg-type]
 
 
-async def phase(cache: JobCache, name: str) -> str:
+async def phase(cache: ImageJobCache, name: str) -> str:
     return (await cache.get(name)).status.phase
 
 
-async def test_what_the_watch_shows_is_not_asked_for(cache: JobCache, server: Server) -> None:
+async def test_watched_jobs_are_not_read_from_the_api_server(
+    cache: ImageJobCache, server: Server
+) -> None:
     cache.observe(WatchEvent("PAGE", [body("a"), body("b", "done")]))
     cache.observe(WatchEvent("SYNCED", names=frozenset("ab")))
     cache.observe(WatchEvent("ADDED", [body("c")]))
@@ -56,23 +58,27 @@ async def test_what_the_watch_shows_is_not_asked_for(cache: JobCache, server: Se
     assert server.reads == 0
 
 
-async def test_what_it_does_not_show_yet_is_read_through(cache: JobCache, server: Server) -> None:
+async def test_unknown_jobs_are_read_from_the_api_server(
+    cache: ImageJobCache, server: Server
+) -> None:
     assert await phase(cache, "late") == "queued"
     assert server.reads == 1
     with pytest.raises(NotFoundError):
-        await cache.get("nobody")
+        await cache.get("missing")
 
 
 @pytest.mark.parametrize("gone", [WatchEvent("DELETED", [body("a", "done")]), WatchEvent("SYNCED")])
 @pytest.mark.parametrize("before", ["queued", "done"])
-async def test_what_is_gone_is_gone(cache: JobCache, gone: WatchEvent, before: str) -> None:
+async def test_deleted_jobs_are_removed_from_the_cache(
+    cache: ImageJobCache, gone: WatchEvent, before: str
+) -> None:
     cache.observe(WatchEvent("PAGE", [body("a", before)]))
     cache.observe(gone)
     with pytest.raises(NotFoundError):
         await cache.get("a")
 
 
-async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
+async def test_finished_job_keeps_its_complete_result(cache: ImageJobCache) -> None:
     inline = {
         "description": "Image Description:",
         "alt": "a",
@@ -86,20 +92,23 @@ async def test_a_finished_job_keeps_all_of_its_result(cache: JobCache) -> None:
     }
     shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
     cache.observe(WatchEvent("PAGE", [shown]))
+
     assert await cache.get("a") == ImageJob.model_validate(shown)
 
 
-async def test_a_watch_that_ended_by_a_bug_is_told_by_the_liveness_probe(cache: JobCache) -> None:
-    following = Following(None, "/path", cache.observe)  # type: ignore[arg-type]
-    with following.running():
-        following.check()
+async def test_watch_that_ended_unexpectedly_is_reported(
+    cache: ImageJobCache,
+) -> None:
+    follower = WatchFollower(None, "/path", cache.observe)  # type: ignore[arg-type]
+    with follower.running():
+        follower.raise_if_ended()
         await asyncio.sleep(0.01)
-        with pytest.raises(RuntimeError, match="/path is no longer followed"):
-            following.check()
+        with pytest.raises(RuntimeError, match="The watch of /path has stopped"):
+            follower.raise_if_ended()
 
 
-async def test_of_many_finished_jobs_the_newest_are_kept(
-    cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
+async def test_newest_finished_jobs_are_kept(
+    cache: ImageJobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.FINISHED_KEPT", 2)
     cache.observe(WatchEvent("PAGE", [body(name, "done") for name in ("late", "b", "c")]))
@@ -109,28 +118,31 @@ async def test_of_many_finished_jobs_the_newest_are_kept(
     assert server.reads == 1
 
 
-async def test_an_object_that_cannot_be_read_hides_no_other(cache: JobCache) -> None:
+async def test_unreadable_job_does_not_hide_others(cache: ImageJobCache) -> None:
     odd = body("odd")
     odd["status"]["attempts"] = "many"
     cache.observe(WatchEvent("PAGE", [odd, body("a")]))
     assert await phase(cache, "a") == "queued"
 
 
-async def test_what_was_created_here_counts_until_the_watch_shows_it(
-    cache: JobCache, server: Server, monkeypatch: pytest.MonkeyPatch
+async def test_created_job_is_cached_until_the_watch_shows_it(
+    cache: ImageJobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.created(ImageJob.model_validate(body("a")))
-    cache.created(ImageJob.model_validate(body("late")))
+    cache.add_created(ImageJob.model_validate(body("a")))
+    cache.add_created(ImageJob.model_validate(body("late")))
     assert [await phase(cache, name) for name in ("a", "late")] == ["queued", "queued"]
     assert server.reads == 0
+
     cache.observe(WatchEvent("MODIFIED", [body("a", "processing")]))
     assert await phase(cache, "a") == "processing"
+
     cache.observe(WatchEvent("DELETED", [body("a")]))
     with pytest.raises(NotFoundError):
         await cache.get("a")
 
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.CREATED_SECONDS", 0.0)
-    cache.created(ImageJob.model_validate(body("late")))
+    cache.add_created(ImageJob.model_validate(body("late")))
     await asyncio.sleep(0)
+
     assert await phase(cache, "late") == "queued"
     assert server.reads == 2

@@ -1,4 +1,4 @@
-"""How the API's process serves: what its environment says, and what uvicorn makes of it."""
+"""HTTP settings from the environment, and uvicorn's options."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vision_node_api.__main__ import server_options
 from vision_node_api.web.http_settings import HttpSettings
 
 PROXIES_KEEP_SECONDS = 60
-"""nginx' keepalive_timeout for upstreams, and the idle timeout of cloud load balancers."""
+"""nginx's keepalive_timeout for upstreams, and the idle timeout of cloud load balancers."""
 
 
 async def nothing(*_: Any) -> None: ...
@@ -18,13 +18,13 @@ def config_of(http: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(nothing, **server_options(http))
 
 
-def test_connections_are_kept_longer_than_proxies_keep_them() -> None:
+def test_keep_alive_is_longer_than_that_of_proxies() -> None:
     assert config_of(HttpSettings()).timeout_keep_alive > PROXIES_KEEP_SECONDS
     assert config_of(HttpSettings(keep_alive_seconds=400)).timeout_keep_alive == 400
 
 
-def test_uvicorn_believes_no_header_by_itself() -> None:
-    """It would believe everyone on this machine, and change the address by which we tell proxies."""
+def test_uvicorn_ignores_forwarding_headers() -> None:
+    """Uvicorn would trust every client on this machine, and hide the address of proxies."""
     assert config_of(HttpSettings()).proxy_headers is False
 
 
@@ -36,7 +36,7 @@ ENVIRONMENT = {
 }
 
 
-def test_the_environment_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     settings = HttpSettings.from_env()
@@ -47,7 +47,7 @@ def test_the_environment_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_it_nothing_is_trusted_or_allowed(
+def test_default_http_settings_trust_and_allow_nothing(
     monkeypatch: pytest.MonkeyPatch, value: str | None
 ) -> None:
     for name in ENVIRONMENT:
@@ -70,7 +70,7 @@ def test_without_it_nothing_is_trusted_or_allowed(
         ("KEEP_ALIVE_SECONDS", "long"),
     ],
 )
-def test_a_value_that_is_none_ends_the_start(
+def test_invalid_setting_prevents_the_start(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)

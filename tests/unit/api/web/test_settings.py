@@ -1,4 +1,4 @@
-"""Settings of the API from its pod's environment."""
+"""Settings of the API in its pod's environment."""
 
 import pytest
 from vision_node_api.settings import LIMITS, Settings
@@ -13,10 +13,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_each_limit_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_each_limit_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name.upper(), "12345")
     assert getattr(Settings.from_env(), name) == 12345
 
 
-def test_what_a_chart_of_an_earlier_version_does_not_set_has_its_default() -> None:
+def test_settings_that_older_charts_lack_have_defaults() -> None:
     assert Settings.from_env() == Settings("ns", "openai", inbox_kept=None)

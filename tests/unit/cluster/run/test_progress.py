@@ -93,6 +93,40 @@ def test_parallel_step_can_wait_for_another() -> None:
     assert two.get() == 2
 
 
+def test_error_is_the_first_failure_and_not_that_of_a_stopped_step() -> None:
+    started = threading.Event()
+
+    def fail() -> None:
+        started.wait()
+        raise ClusterError("the cause")
+
+    def sleep() -> None:
+        started.set()
+        shell.run(["sleep", "600"])
+
+    def inner() -> None:
+        """Fail, and return from the block only after the outer block's step has ended."""
+        with Parallel() as parallel:
+            parallel.start(fail)
+            parallel.start(lambda: outer_ended.wait(60))
+
+    def outer() -> None:
+        try:
+            sleep()
+        finally:
+            outer_ended.set()
+
+    outer_ended = threading.Event()
+
+    def both() -> None:
+        with Parallel() as parallel:
+            parallel.start(inner)
+            parallel.start(outer)
+
+    with pytest.raises(ClusterError, match="the cause"):
+        both()
+
+
 def test_first_failure_stops_parallel_commands() -> None:
     started = threading.Event()
 

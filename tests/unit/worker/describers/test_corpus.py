@@ -1,56 +1,55 @@
-"""Every file of the corpus has its exact outcome, in the API's inspection and in the describer."""
+"""Each file of the corpus has its exact outcome in the API's inspection and in the describer."""
 
 import pytest
 from corpus import CASES
 from corpus.case import Case, Outcome
-from vision_node_api.uploads.intake import Limits, inspect
+from vision_node_api.uploads.image_inspection import ImageLimits, inspect_image
 from vision_node_api.web.problems import Problem
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError
 from vision_node_describer.describers import load
 
-# Pillow remarks on odd EXIF and odd lists of pictures; the describer switches that off for its
-# process.
+# Pillow warns of odd EXIF and odd lists of pictures; the describer ignores this in its process.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-LIMITS = Limits(image_bytes=20 << 20, image_pixels=100_000_000)
+LIMITS = ImageLimits(image_bytes=20 << 20, image_pixels=100_000_000)
 DESCRIBER = load("metadata")
 
 
-def test_the_corpus_is_large() -> None:
+def test_corpus_has_at_least_150_cases() -> None:
     assert len(CASES) >= 150
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_submit_is_taken_or_refused_for_its_reason(name: str) -> None:
+def test_submission_of_a_corpus_file_is_accepted_or_refused(name: str) -> None:
     case = CASES[name]
     if case.status == 202:
-        stored = inspect(case.data, None, "inbox/x", LIMITS)
+        stored = inspect_image(case.data, None, "inbox/x", LIMITS)
         assert stored.media_type == case.facts.get("mediaType", stored.media_type)
-        assert _fits(stored.width, stored.height, case)
+        assert _has_expected_size(stored.width, stored.height, case)
         return
 
     with pytest.raises(Problem) as caught:
-        inspect(case.data, None, "inbox/x", LIMITS)
+        inspect_image(case.data, None, "inbox/x", LIMITS)
 
     refused = Outcome(caught.value.status, caught.value.reason, caught.value.detail)
     assert case.differences(refused) == {}
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.status == 202])
-def test_what_is_taken_is_described_or_fails_for_its_reason(name: str) -> None:
+def test_accepted_corpus_file_is_described_or_fails(name: str) -> None:
     case = CASES[name]
     assert DESCRIBER.memory(case.data) > 0
     try:
-        said = DESCRIBER.describe(case.data, Options())
-        outcome = Outcome(202, None, said.description, dict(said.facts))
+        described = DESCRIBER.describe(case.data, Options())
+        outcome = Outcome(202, None, described.description, dict(described.facts))
     except DescribeError as error:
         outcome = Outcome(202, error.reason, error.message)
 
     assert case.differences(outcome) == {}
 
 
-def _fits(width: int | None, height: int | None, case: Case) -> bool:
-    """Return whether the stored size is the shown one, or that one turned."""
+def _has_expected_size(width: int | None, height: int | None, case: Case) -> bool:
+    """Return whether the stored size is the displayed one, or that one rotated."""
     shown = (case.facts.get("width", width), case.facts.get("height", height))
     return (width, height) in (shown, shown[::-1])

@@ -1,4 +1,4 @@
-"""Describers of one's own: a class, and a container that answers POST /describe; the examples are both."""
+"""Custom describers: a class, or a container that answers POST /describe; with both examples."""
 
 import importlib.util
 import json
@@ -23,14 +23,14 @@ from starlette.routing import Route
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import Describer, Setup, load, load_or_explain
-from vision_node_describer.describers.fallback import standing_by
+from vision_node_describer.describers.fallback import load_fallback
 from vision_node_describer.describers.providers.openai.describer import OpenAI
 
 EXAMPLES = Path(__file__).parents[4] / "describer" / "examples"
 PICTURE = encoded(halves(), "AVIF", speed=10)
 
 
-def module(path: Path) -> ModuleType:
+def load_module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
     assert spec.loader
@@ -40,7 +40,9 @@ def module(path: Path) -> ModuleType:
 
 
 @pytest.mark.parametrize(("shade", "word"), [(250, "light"), (10, "dark")])
-def test_the_example_class(monkeypatch: pytest.MonkeyPatch, shade: int, word: str) -> None:
+def test_example_class_describes_brightness(
+    monkeypatch: pytest.MonkeyPatch, shade: int, word: str
+) -> None:
     monkeypatch.syspath_prepend(EXAMPLES / "own-class")
     image = encoded(Image.new("L", (40, 30), shade), "PNG")
     describer = load("brightness:Brightness")
@@ -48,6 +50,7 @@ def test_the_example_class(monkeypatch: pytest.MonkeyPatch, shade: int, word: st
     assert isinstance(description, Description)
     assert description.alt == f"A {word} picture"
     assert describer.memory(image) > 0
+
     with pytest.raises(DescribeError) as caught:
         describer.describe(image[:-30], Options())
 
@@ -55,7 +58,7 @@ def test_the_example_class(monkeypatch: pytest.MonkeyPatch, shade: int, word: st
 
 
 @pytest.mark.parametrize("provider", ["nowhere:Nothing", "json:Nothing", "nowhere", "", "../etc"])
-def test_providers_that_are_not_there(provider: str) -> None:
+def test_unknown_provider_is_refused(provider: str) -> None:
     with pytest.raises(DescribeError) as caught:
         load(provider)
     assert caught.value.reason is Reason.DESCRIBER_NOT_FOUND
@@ -68,15 +71,12 @@ def test_providers_that_are_not_there(provider: str) -> None:
         ("openai", {"OPENAI_API_KEY": "k", "DESCRIBER_OPTIONS": "[1]"}, Reason.OPTIONS_INVALID),
         ("http", {"DESCRIBER_OPTIONS": '{"url": 1}'}, Reason.OPTIONS_INVALID),
         ("metadata", {"TIMEOUT_SECONDS": "soon"}, Reason.OPTIONS_INVALID),
-        ("nobody", {}, Reason.DESCRIBER_NOT_FOUND),
-        (
-            "fractions:Fraction",
-            {},
-            Reason.DESCRIBER_FAILED,
-        ),  # a class that makes nothing of a Setup
+        ("unknown", {}, Reason.DESCRIBER_NOT_FOUND),
+        # A class whose constructor does not accept a Setup.
+        ("fractions:Fraction", {}, Reason.DESCRIBER_FAILED),
     ],
 )
-def test_workers_that_can_t_work_say_why(
+def test_worker_without_a_working_describer_fails_images_with_the_reason(
     provider: str, environment: dict[str, str], reason: Reason
 ) -> None:
     with pytest.raises(DescribeError) as caught:
@@ -84,35 +84,34 @@ def test_workers_that_can_t_work_say_why(
     assert caught.value.reason is reason
 
 
-def test_what_a_worker_is_told() -> None:
-    told = {"MODEL": "m", "DESCRIBER_OPTIONS": '{"a": 1}'}
-    told |= {"TIMEOUT_SECONDS": "90"}
-    assert Setup.from_env(told) == Setup("m", {"a": 1}, 90.0, told)
+def test_setup_is_read_from_the_environment() -> None:
+    environment = {"MODEL": "m", "DESCRIBER_OPTIONS": '{"a": 1}', "TIMEOUT_SECONDS": "90"}
+    assert Setup.from_env(environment) == Setup("m", {"a": 1}, 90.0, environment)
     assert Setup.from_env({"MODEL": " "}) == Setup(environment={"MODEL": " "})
 
 
-class Container:
-    """Answers with `answer`; keeps what was asked."""
+class FakeContainer:
+    """Answers each request with `answer`, and records the requests."""
 
     def __init__(self) -> None:
         self.answer: Response = JSONResponse({})
-        self.asked: list[tuple[dict[str, str], bytes]] = []
+        self.requests: list[tuple[dict[str, str], bytes]] = []
         self.app = Starlette(routes=[Route("/describe", self._describe, methods=["POST"])])
 
     async def _describe(self, request: Request) -> Response:
-        self.asked.append((dict(request.headers), await request.body()))
+        self.requests.append((dict(request.headers), await request.body()))
         return self.answer
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[tuple[Container, str]]:
-    container = Container()
+def running() -> Iterator[tuple[FakeContainer, str]]:
+    container = FakeContainer()
     with served(container.app) as url:
         yield container, f"{url}/describe"
 
 
 @asynccontextmanager
-async def made(url: str, **options: Any) -> AsyncIterator[Describer]:
+async def opened_describer(url: str, **options: Any) -> AsyncIterator[Describer]:
     describer = load("http", Setup(options={"url": url, **options}))
     try:
         yield describer
@@ -121,25 +120,27 @@ async def made(url: str, **options: Any) -> AsyncIterator[Describer]:
 
 
 async def describe(
-    url: str, image: bytes = PICTURE, wishes: Any = None, **options: Any
+    url: str, image: bytes = PICTURE, job_options: Any = None, **options: Any
 ) -> Description:
-    async with made(url, **options) as describer:
-        description = await describer.describe(image, Options.model_validate(wishes or {}))
+    async with opened_describer(url, **options) as describer:
+        description = await describer.describe(image, Options.model_validate(job_options or {}))
         assert isinstance(description, Description)
         return description
 
 
-async def ask(running: tuple[Container, str], answer: Response, **how: Any) -> Description:
+async def ask(
+    running: tuple[FakeContainer, str], answer: Response, **arguments: Any
+) -> Description:
     container, url = running
-    container.asked.clear()
+    container.requests.clear()
     container.answer = answer
-    return await describe(url, **how)
+    return await describe(url, **arguments)
 
 
 @pytest.fixture
 def example() -> Iterator[str]:
     server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), module(EXAMPLES / "own-container" / "server.py").Handler
+        ("127.0.0.1", 0), load_module(EXAMPLES / "own-container" / "server.py").Handler
     )
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -149,8 +150,8 @@ def example() -> Iterator[str]:
     thread.join(5)
 
 
-async def test_the_example_container(example: str) -> None:
-    description = await describe(f"{example}/describe", wishes={"prompt": "Wie groß? 🐶"})
+async def test_example_container_describes_and_refuses(example: str) -> None:
+    description = await describe(f"{example}/describe", job_options={"prompt": "Wie groß? 🐶"})
     assert re.fullmatch(
         r"Image Description:\nA JPEG of \d+ bytes\. You asked: Wie groß\? 🐶",
         description.description,
@@ -162,15 +163,22 @@ async def test_the_example_container(example: str) -> None:
     assert caught.value.reason is Reason.REQUEST_REFUSED
 
 
-async def test_what_is_sent(running: tuple[Container, str]) -> None:
+async def test_container_gets_a_reduced_picture_and_options(
+    running: tuple[FakeContainer, str],
+) -> None:
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = "SECRET", 6
-    wishes = {"prompt": "ä", "language": "de", "fallback": "never"}
+    job_options = {"prompt": "ä", "language": "de", "fallback": "never"}
     image = encoded(noise(3000, 100), "JPEG", exif=exif)
     await ask(
-        running, JSONResponse({"description": "x"}), image=image, wishes=wishes, longestSide=600
+        running,
+        JSONResponse({"description": "x"}),
+        image=image,
+        job_options=job_options,
+        longestSide=600,
     )
-    ((headers, body),) = running[0].asked
+
+    ((headers, body),) = running[0].requests
     assert b"SECRET" not in body
     with Image.open(BytesIO(body)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (20, 600))
@@ -179,8 +187,10 @@ async def test_what_is_sent(running: tuple[Container, str]) -> None:
     assert json.loads(headers["vision-node-options"]) == {"prompt": "ä", "language": "de"}
 
 
-async def test_all_that_it_may_say(running: tuple[Container, str]) -> None:
-    said = {
+async def test_container_may_answer_with_facts_model_and_usage(
+    running: tuple[FakeContainer, str],
+) -> None:
+    answer = {
         "description": "A dog.",
         "alt": "Image of a dog",
         "facts": {"legs": 4},
@@ -188,14 +198,15 @@ async def test_all_that_it_may_say(running: tuple[Container, str]) -> None:
         "usage": {"inputTokens": 3, "outputTokens": 4},
         "fallback": {"from": "x", "reason": "y"},
     }
-    found = await ask(running, JSONResponse(said))
+
+    found = await ask(running, JSONResponse(answer))
     assert (found.description, found.alt) == ("Image Description:\nA dog.", "A dog")
     assert (found.facts, found.model, found.fallback) == ({"legs": 4}, "mine-2", None)
     assert found.usage
     assert found.usage.output_tokens == 4
 
 
-async def test_plain_text_will_do(running: tuple[Container, str]) -> None:
+async def test_container_may_answer_with_plain_text(running: tuple[FakeContainer, str]) -> None:
     found = await ask(running, Response("A dog. It runs."))
     assert (found.description, found.caption) == ("Image Description:\nA dog. It runs.", "A dog.")
 
@@ -207,7 +218,10 @@ async def test_plain_text_will_do(running: tuple[Container, str]) -> None:
             JSONResponse({"reason": "ModelNotFound", "message": "no weights"}, 500),
             Reason.MODEL_NOT_FOUND,
         ),
-        (JSONResponse({"reason": "Cancelled"}, 400), Reason.REQUEST_REFUSED),  # not its to say
+        (
+            JSONResponse({"reason": "Cancelled"}, 400),
+            Reason.REQUEST_REFUSED,
+        ),  # a describer must not use this reason
         (Response("busy", 429, {"retry-after": "3"}), Reason.RATE_LIMITED),
         (Response("starting", 503), Reason.PROVIDER_UNAVAILABLE),
         (
@@ -221,8 +235,8 @@ async def test_plain_text_will_do(running: tuple[Container, str]) -> None:
         (Response("x" * ((1 << 20) + 1)), Reason.DESCRIBER_FAILED),
     ],
 )
-async def test_how_it_may_fail(
-    running: tuple[Container, str], answer: Response, reason: Reason
+async def test_failure_of_a_container_has_its_reason(
+    running: tuple[FakeContainer, str], answer: Response, reason: Reason
 ) -> None:
     with pytest.raises(DescribeError) as caught:
         await ask(running, answer)
@@ -244,8 +258,8 @@ WHOLE = json.dumps({"description": "A dog. It runs.", "alt": "Dog"})
         json.dumps({"result": {"Description": ["A dog.", "It runs."]}}),
     ],
 )
-async def test_what_a_model_in_it_wrote_is_read_as_any_model_s(
-    running: tuple[Container, str], answer: str
+async def test_answer_of_a_model_in_a_container_is_normalized(
+    running: tuple[FakeContainer, str], answer: str
 ) -> None:
     found = await ask(running, Response(answer))
     assert " ".join(found.description.split()) == "Image Description: A dog. It runs."
@@ -271,35 +285,35 @@ async def test_what_a_model_in_it_wrote_is_read_as_any_model_s(
         (Response('{"description": "x", "facts": {"a": 1e999}}'), Reason.DESCRIBER_FAILED),
     ],
 )
-async def test_what_is_no_description_is_an_error_with_http_200_too(
-    running: tuple[Container, str], answer: Response, reason: Reason
+async def test_answer_without_a_description_is_an_error_despite_http_200(
+    running: tuple[FakeContainer, str], answer: Response, reason: Reason
 ) -> None:
     with pytest.raises(DescribeError) as caught:
         await ask(running, answer)
     assert caught.value.reason is reason, caught.value.message
 
 
-async def test_a_container_that_is_not_up() -> None:
-    with pytest.raises(DescribeError, match="is the container up") as caught:
+async def test_container_that_is_down_is_unavailable() -> None:
+    with pytest.raises(DescribeError, match="is the container running") as caught:
         await describe("http://127.0.0.1:9/describe")
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
 
 
-def test_who_stands_by_is_what_the_operator_tells() -> None:
-    told = {
+def test_fallback_is_read_from_the_environment() -> None:
+    configured = {
         "FALLBACK_PROVIDER": "openai",
         "FALLBACK_MODEL": "llava",
         "FALLBACK_OPTIONS": '{"api": "chat"}',
     }
     own = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
-    stand_in = standing_by({**told, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
-    assert isinstance(stand_in, OpenAI)
-    assert (stand_in._model, stand_in._api) == ("llava", "chat")
-    assert standing_by({"MODEL": "mine"}) is None
+    fallback = load_fallback({**configured, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert isinstance(fallback, OpenAI)
+    assert (fallback._model, fallback._api) == ("llava", "chat")
+    assert load_fallback({"MODEL": "mine"}) is None
 
 
-def test_a_stand_in_that_cannot_work_is_logged_and_left_out(
+def test_fallback_that_cannot_work_is_logged_and_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert standing_by({"FALLBACK_PROVIDER": "openai"}) is None
+    assert load_fallback({"FALLBACK_PROVIDER": "openai"}) is None
     assert "CredentialsMissing" in caplog.text

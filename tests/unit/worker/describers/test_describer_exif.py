@@ -1,4 +1,4 @@
-"""What a camera wrote: the turn, the camera and the day; never the place, the owner or a number."""
+"""EXIF: orientation, camera and time are read; never the place, the owner or a serial number."""
 
 import struct
 from typing import Any
@@ -10,14 +10,13 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.metadata.exif import Exif, read_exif
 
-# The describer silences Pillow's remarks about odd EXIF, once, when it is imported; pytest undoes
-# that.
+# The describer ignores Pillow's warnings about odd EXIF when it is imported; pytest resets that.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 GREEN, YELLOW = (0, 160, 0), (255, 255, 0)
 CORNERS = ((255, 0, 0), GREEN, BLUE, YELLOW)
 
-# How a viewer's turn is undone, by EXIF orientation (CIPA DC-008, 4.6.5.1.6).
+# How to store a picture that a viewer rotates, by EXIF orientation (CIPA DC-008, 4.6.5.1.6).
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,8 +33,8 @@ def describe(image: bytes) -> Description:
     return load("metadata").describe(image, Options())
 
 
-def as_meant() -> Image.Image:
-    """Return 96x64 pixels with a colour in each corner, clockwise from the top left."""
+def upright() -> Image.Image:
+    """Return 96x64 pixels with a color in each corner, clockwise from the top left."""
     picture = Image.new("RGB", (96, 64), "white")
     for color, place in zip(CORNERS, ((0, 0), (64, 0), (64, 32), (0, 32)), strict=True):
         picture.paste(color, (*place, place[0] + 32, place[1] + 32))
@@ -50,16 +49,17 @@ def corners(picture: Image.Image) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "AVIF"])
 @pytest.mark.parametrize(("number", "turn"), STORED.items())
-def test_dimensions_are_those_shown(
+def test_width_and_height_are_as_displayed(
     kind: str, number: int, turn: Image.Transpose | None, tmp_path: Any
 ) -> None:
-    stored = as_meant() if turn is None else as_meant().transpose(turn)
+    stored = upright() if turn is None else upright().transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = number
     image = encoded(stored, kind, exif=exif)
     path = tmp_path / "picture"
     path.write_bytes(image)
-    if kind == "PNG":  # the test's picture itself: a viewer shows it as it is meant
+
+    if kind == "PNG":  # check the test's picture itself: a viewer shows it upright
         assert corners(ImageOps.exif_transpose(Image.open(path))) == list(CORNERS)
 
     facts = describe(image).facts
@@ -92,7 +92,7 @@ def with_secrets() -> Image.Exif:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "AVIF"])
-def test_the_camera_and_the_day_are_told_and_nothing_else(kind: str) -> None:
+def test_camera_and_time_are_the_only_exif_in_a_description(kind: str) -> None:
     image = encoded(halves(), kind, exif=with_secrets())
     assert all(secret.encode() in image for secret in SECRETS)
     description = describe(image)
@@ -104,12 +104,12 @@ def test_the_camera_and_the_day_are_told_and_nothing_else(kind: str) -> None:
         assert word not in everything.replace(str(len(image)), "")
 
 
-def test_a_camera_makes_a_photograph() -> None:
+def test_picture_of_a_named_camera_is_a_photograph() -> None:
     assert describe(encoded(halves(), "PNG", exif=with_secrets())).facts["kind"] == "photograph"
 
 
 def block(*entries: tuple[int, int, bytes], order: str = "<", count: int | None = None) -> bytes:
-    """Return an EXIF block of entries (tag, type, data), each with its data right behind the table."""
+    """Return an EXIF block of entries (tag, type, data); the data follows the table."""
     head = b"II*\0" if order == "<" else b"MM\0*"
     data_at = 8 + 2 + 12 * len(entries) + 4
     table, data = b"", b""
@@ -146,14 +146,14 @@ CAMERAS = [
 
 
 @pytest.mark.parametrize(("make", "model", "camera"), CAMERAS, ids=range(len(CAMERAS)))
-def test_strings_become_one_short_printable_line(
+def test_camera_name_is_one_short_printable_line(
     make: bytes, model: bytes, camera: str | None
 ) -> None:
     exif = read_exif(block((MAKE, 2, make), (MODEL, 2, model)))
     assert exif.camera == camera
 
 
-def test_hostile_strings_stay_on_their_line() -> None:
+def test_malicious_camera_name_stays_on_its_line() -> None:
     exif = block((MAKE, 2, b"Evil\n- GPS: here\0\0\0"), (MODEL, 2, b"x\x00y" * 15_000))
     description = describe(encoded(halves(), "JPEG", exif=b"Exif\0\0" + exif))
     assert "\n- Camera: Evil - GPS: here x\n" in description.description + "\n"
@@ -183,17 +183,17 @@ BROKEN: list[tuple[str, bytes | None, Exif]] = [
 
 
 @pytest.mark.parametrize(("data", "expected"), [row[1:] for row in BROKEN], ids=repr)
-def test_rubbish_reads_as_nothing(data: bytes | None, expected: Exif) -> None:
+def test_invalid_exif_counts_as_empty(data: bytes | None, expected: Exif) -> None:
     assert read_exif(data) == expected
 
 
 @pytest.mark.parametrize("cut", range(0, 200, 7))
-def test_cut_blocks_raise_nothing(cut: int) -> None:
+def test_truncated_exif_raises_nothing(cut: int) -> None:
     read_exif(with_secrets().tobytes()[:cut])
 
 
 @pytest.mark.parametrize("name", [row[0] for row in BROKEN if row[1]])
-def test_a_picture_with_broken_exif_is_described_all_the_same(name: str) -> None:
+def test_picture_with_invalid_exif_is_described(name: str) -> None:
     exif = next(row[1] for row in BROKEN if row[0] == name)
     assert exif is not None
     description = describe(encoded(halves(), "JPEG", exif=b"Exif\0\0" + exif))

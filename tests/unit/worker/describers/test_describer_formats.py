@@ -1,4 +1,4 @@
-"""Every format, in every mode that it can store."""
+"""Each format, in each mode that it can store."""
 
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,7 @@ BLACK_AND_WHITE = [
     {"name": "black", "hex": "#000000", "share": 50},
     {"name": "white", "hex": "#ffffff", "share": 50},
 ]
-GREYS = [
+GRAYS = [
     {"name": "grey", "hex": "#4c4c4c", "share": 50},
     {"name": "black", "hex": "#1d1d1d", "share": 50},
 ]
@@ -36,8 +36,8 @@ def black_and_white(mode: str) -> Image.Image:
     return picture
 
 
-def see_through(mode: str) -> Image.Image:
-    """Return the halves with nothing visible on the right."""
+def half_transparent(mode: str) -> Image.Image:
+    """Return the halves with a transparent right half."""
     picture = halves("RGBA")
     picture.paste((0, 0, 0, 0), (32, 0, 64, 48))
     return picture.convert(mode)
@@ -60,13 +60,13 @@ BASE = {
     "transparent": False,
 }
 COLOR = {"mode": "RGB", "colorMode": "RGB color", "bitsPerChannel": 8, "colors": RED_AND_BLUE}
-GREY = {"mode": "L", "colorMode": "grayscale", "bitsPerChannel": 8, "colors": GREYS}
+GRAY = {"mode": "L", "colorMode": "grayscale", "bitsPerChannel": 8, "colors": GRAYS}
 ALPHA = {"transparent": True, "transparentShare": 50}
 RED_ONLY = {"colors": [{"name": "red", "hex": "#ff0000", "share": 100}], **ALPHA}
 
 LOSSLESS = [
     ("PNG", halves("RGB"), {}, COLOR),
-    ("PNG", halves("L"), {}, GREY),
+    ("PNG", halves("L"), {}, GRAY),
     ("PNG", halves("P"), {}, COLOR | {"mode": "P", "colorMode": "palette"}),
     (
         "PNG",
@@ -81,16 +81,16 @@ LOSSLESS = [
         {},
         {"mode": "I;16", "colorMode": "grayscale", "bitsPerChannel": 16, "colors": BLACK_AND_WHITE},
     ),
-    ("PNG", halves("L"), {"bits": 8}, GREY),
+    ("PNG", halves("L"), {"bits": 8}, GRAY),
     (
         "PNG",
-        see_through("RGBA"),
+        half_transparent("RGBA"),
         {},
         {"mode": "RGBA", "colorMode": "RGB color with alpha", "bitsPerChannel": 8} | RED_ONLY,
     ),
     (
         "PNG",
-        see_through("LA"),
+        half_transparent("LA"),
         {},
         {"mode": "LA", "colorMode": "grayscale with alpha", "bitsPerChannel": 8}
         | ALPHA
@@ -103,7 +103,7 @@ LOSSLESS = [
         {"mode": "RGB", "colorMode": "RGB color", "bitsPerChannel": 8} | RED_ONLY,
     ),
     ("BMP", halves("RGB"), {}, COLOR),
-    ("BMP", halves("L"), {}, GREY),
+    ("BMP", halves("L"), {}, GRAY),
     ("BMP", halves("P"), {}, COLOR | {"mode": "P", "colorMode": "palette"}),
     (
         "BMP",
@@ -116,7 +116,7 @@ LOSSLESS = [
     ("WebP", halves("RGB"), {"lossless": True}, COLOR),
     (
         "WebP",
-        see_through("RGBA"),
+        half_transparent("RGBA"),
         {"lossless": True},
         {"mode": "RGBA", "colorMode": "RGB color with alpha", "bitsPerChannel": 8} | RED_ONLY,
     ),
@@ -124,13 +124,14 @@ LOSSLESS = [
 
 
 @pytest.mark.parametrize(("kind", "picture", "options", "expected"), LOSSLESS)
-def test_lossless_formats_give_exact_facts(
+def test_facts_of_lossless_formats_are_exact(
     kind: str, picture: Image.Image, options: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     image = encoded(picture, kind, **options)
     facts = facts_of(image)
     assert 0 <= facts.pop("brightness") <= 1
     assert 0 <= facts.pop("contrast") <= 1
+
     facts["colors"] = by_name(facts["colors"])
     assert facts == {
         **BASE,
@@ -156,7 +157,9 @@ LOSSY = [
 
 
 @pytest.mark.parametrize(("kind", "stored", "mode", "words", "names"), LOSSY)
-def test_lossy_formats(kind: str, stored: str, mode: str, words: str, names: set[str]) -> None:
+def test_facts_of_lossy_formats(
+    kind: str, stored: str, mode: str, words: str, names: set[str]
+) -> None:
     facts = facts_of(encoded(halves(stored), kind, quality=95))
     assert (facts["mode"], facts["colorMode"], facts["bitsPerChannel"]) == (mode, words, 8)
     assert {color["name"] for color in facts["colors"]} == names
@@ -164,27 +167,27 @@ def test_lossy_formats(kind: str, stored: str, mode: str, words: str, names: set
     assert (facts["width"], facts["height"], facts["format"]) == (64, 48, kind)
 
 
-def test_cmyk_jpegs_are_inverted_by_adobe_and_shown_as_meant() -> None:
+def test_inverted_cmyk_jpeg_of_adobe_has_the_right_colors() -> None:
     image = encoded(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG")
     assert b"Adobe" in image
     assert facts_of(image)["colors"][0]["name"] == "red"
 
 
-def test_avif_with_alpha_that_matters() -> None:
-    facts = facts_of(encoded(see_through("RGBA"), "AVIF"))
+def test_avif_with_transparency() -> None:
+    facts = facts_of(encoded(half_transparent("RGBA"), "AVIF"))
     assert (facts["mode"], facts["transparent"]) == ("RGBA", True)
     assert [color["name"] for color in facts["colors"]] == ["red"]
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_progressive_jpegs(*, progressive: bool) -> None:
+def test_baseline_and_progressive_jpeg(*, progressive: bool) -> None:
     image = encoded(halves().resize((1920, 1080)), "JPEG", progressive=progressive)
     facts = facts_of(image)
     assert (facts["width"], facts["height"], facts["mode"]) == (1920, 1080, "RGB")
     assert {color["name"] for color in facts["colors"]} == {"red", "blue"}
 
 
-def test_a_camera_s_file_of_two_pictures_is_one_jpeg() -> None:
+def test_mpo_file_of_a_camera_is_a_jpeg() -> None:
     image = encoded(halves(), "MPO", save_all=True, append_images=[halves()])
     facts = facts_of(image)
     assert (facts["format"], facts["frames"], facts["mediaType"]) == ("JPEG", 1, "image/jpeg")
@@ -193,7 +196,7 @@ def test_a_camera_s_file_of_two_pictures_is_one_jpeg() -> None:
 @pytest.mark.parametrize(
     ("flags", "bits"), [(0x00, 8), (0x0C, 8), (0x40, 10), (0x4C, 10), (0x60, 12)]
 )
-def test_bits_of_avif(flags: int, bits: int) -> None:
+def test_bits_per_channel_of_avif(flags: int, bits: int) -> None:
     assert _avif_bits(b"....av1C\x81\x00" + bytes([flags])) == bits
 
 
@@ -216,7 +219,7 @@ MODES = [
 
 
 @pytest.mark.parametrize(("picture", "expected"), MODES, ids=lambda value: str(value)[:40])
-def test_every_mode_shrinks_to_what_is_seen(
+def test_each_mode_is_reduced_to_the_visible_color(
     picture: Image.Image, expected: tuple[int, int, int, int]
 ) -> None:
     small = shrink(picture)
@@ -227,13 +230,13 @@ def test_every_mode_shrinks_to_what_is_seen(
 @pytest.mark.parametrize(
     ("mode", "low", "high"), [("I", -70_000, 70_000), ("F", -1.5, 3.25), ("F", 0.0, 1.0)]
 )
-def test_other_ranges_fill_the_scale(mode: str, low: float, high: float) -> None:
+def test_values_of_other_ranges_are_scaled_to_8_bits(mode: str, low: float, high: float) -> None:
     picture = Image.new(mode, (64, 48), low)
     picture.paste(high, (32, 0, 64, 48))
     assert shrink(picture).getextrema()[0] == (0, 255)
 
 
-def test_strips_join_without_a_seam() -> None:
+def test_tiles_join_without_a_seam() -> None:
     tall = Image.linear_gradient("L").resize((1500, 2501))
     small = shrink(tall)
     column = small.getchannel("R").crop((0, 0, 1, small.height)).tobytes()
@@ -243,13 +246,13 @@ def test_strips_join_without_a_seam() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1), (2, 2), (1, 5000), (5000, 1), (129, 1)])
-def test_tiny_and_thin_pictures(size: tuple[int, int]) -> None:
+def test_tiny_and_thin_pictures_are_described(size: tuple[int, int]) -> None:
     facts = facts_of(encoded(Image.new("RGB", size, RED), "PNG"))
     assert (facts["width"], facts["height"]) == size
     assert facts["colors"] == [{"name": "red", "hex": "#ff0000", "share": 100}]
 
 
-def test_other_describers() -> None:
+def test_noop_describer_and_unknown_provider() -> None:
     description = load("nothing").describe(b"", Options())
     assert description.description.startswith("Image Description:")
     with pytest.raises(DescribeError, match="metadata") as caught:

@@ -1,4 +1,4 @@
-"""Files that somebody made to fail: each ends quickly, with the reason that is true."""
+"""Malicious and damaged files: each is refused quickly, with the right reason, or described."""
 
 import math
 import struct
@@ -11,7 +11,8 @@ from PIL import Image, PngImagePlugin
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
-from vision_node_describer.describers.imaging.picture import decoding_bytes, limit_pixels
+from vision_node_describer.describers.imaging.limits import limit_pixels
+from vision_node_describer.describers.imaging.picture import decoding_bytes
 
 # See test_describer_exif.py.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -44,10 +45,9 @@ def refusal(image: bytes) -> DescribeError:
     return caught.value
 
 
-# Shares of the file up to which nothing can be shown of it, and from which it is described. Of an
-# animation, the first frame is enough. A progressive JPEG has a coarse version of everything at its
-# start.
-SHOWN_FROM = {
+# Shares of a file up to which it is refused, and from which it is described. For an animation the
+# first frame is enough. A progressive JPEG begins with a coarse version of the whole picture.
+DESCRIBED_FROM = {
     "JPEG": (0.4, 0.6),
     "progressive JPEG": (0.01, 0.1),
     "PNG": (0.45, 0.55),
@@ -64,37 +64,40 @@ SHOWN_FROM = {
 }
 
 
-def shown(image: bytes) -> bool:
-    """Return whether a cut file is described, and says so, or refused as unreadable."""
+def is_described(image: bytes) -> bool:
+    """Return whether a truncated file is described with a warning, or refused as unreadable."""
     try:
         description = DESCRIBER.describe(image, Options())
     except DescribeError as error:
-        said = (error.reason, "upload an intact copy" in error.message)
+        refused = (error.reason, "upload an intact copy" in error.message)
     else:
         assert description.facts["truncated"] is True
         assert "\n- Truncated: the file ends too early; " in description.description
         return True
 
-    assert said == (Reason.IMAGE_UNREADABLE, True)
+    assert refused == (Reason.IMAGE_UNREADABLE, True)
     return False
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_ends_early_is_described_as_far_as_it_goes(name: str) -> None:
+def test_truncated_file_is_described_if_half_of_it_is_intact(name: str) -> None:
     image = FILES[name]
-    nothing_to, all_from = SHOWN_FROM[name]
+    refused_to, described_from = DESCRIBED_FROM[name]
     ends = {len(image) * part // 50 for part in range(1, 50)} | {
         len(image) - n for n in range(1, 5)
     }
 
     for end in sorted(ends - set(range(16))):
         share = end / len(image)
-        assert shown(image[:end]) in {share > nothing_to, share >= all_from}, (end, share)
+        assert is_described(image[:end]) in {share > refused_to, share >= described_from}, (
+            end,
+            share,
+        )
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "WebP", "BMP"])
-def test_what_is_missing_colors_nothing(name: str) -> None:
-    """The part that is there is red; neither black, white nor gray of a decoder is counted."""
+def test_missing_rows_do_not_affect_the_colors(name: str) -> None:
+    """The intact part is red; the black, white or gray of a decoder must not be counted."""
     red = noise(320, 200).point([255] * 256 + [value // 8 for value in range(256)] * 2)
     image = encoded(red.quantize(64) if name == "GIF" else red, name)
     facts = DESCRIBER.describe(image[: len(image) * 8 // 10], Options()).facts
@@ -102,17 +105,17 @@ def test_what_is_missing_colors_nothing(name: str) -> None:
     assert (facts["width"], facts["height"]) == (320, 200)
 
 
-def test_a_cut_jpeg_padded_with_zeros_is_one_that_ends_early() -> None:
+def test_truncated_jpeg_padded_with_zeros_is_truncated() -> None:
     image = FILES["JPEG"]
-    assert not shown(image[: len(image) // 3].ljust(len(image), b"\0"))
-    assert shown(image[: len(image) * 9 // 10].ljust(len(image), b"\0"))
+    assert not is_described(image[: len(image) // 3].ljust(len(image), b"\0"))
+    assert is_described(image[: len(image) * 9 // 10].ljust(len(image), b"\0"))
 
 
-def test_an_empty_file_is_unreadable() -> None:
+def test_empty_file_is_unreadable() -> None:
     assert refusal(b"").reason is Reason.IMAGE_UNREADABLE
 
 
-FOREIGN = [
+OTHER_FORMATS = [
     (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
     (b"<?xml version='1.0'?>\n<!-- x -->\n<SVG/>", "SVG"),
     (b"%PDF-1.7\n", "PDF"),
@@ -128,7 +131,7 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("image", "word"), FOREIGN, ids=[word for _, word in FOREIGN])
+@pytest.mark.parametrize(("image", "word"), OTHER_FORMATS, ids=[word for _, word in OTHER_FORMATS])
 def test_other_formats_are_named_and_refused(image: bytes, word: str) -> None:
     error = refusal(image)
     assert error.reason is Reason.UNSUPPORTED_FORMAT
@@ -140,7 +143,7 @@ def test_other_formats_are_named_and_refused(image: bytes, word: str) -> None:
     "start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\xff\0\0\0WEBPVP8 ", b"BM"]
 )
 @pytest.mark.parametrize("rest", [b"", b"\0" * 100, b"\xff" * 100, bytes(range(256)) * 4])
-def test_a_signature_and_nothing_behind_it_is_unreadable(start: bytes, rest: bytes) -> None:
+def test_signature_without_a_picture_is_unreadable(start: bytes, rest: bytes) -> None:
     reason = refusal(start + rest).reason
     assert reason in (Reason.IMAGE_UNREADABLE, Reason.IMAGE_TOO_LARGE)
 
@@ -185,22 +188,22 @@ BOMBS = [
 
 @pytest.mark.parametrize(("name", "image"), BOMBS, ids=[name for name, _ in BOMBS])
 def test_too_many_pixels_are_refused_before_decoding(name: str, image: bytes) -> None:
-    begun = time.thread_time()
+    started = time.thread_time()
     error = refusal(image)
     assert (name, error.reason) == (name, Reason.IMAGE_TOO_LARGE)
     assert "at most 100 megapixels" in error.message
-    assert time.thread_time() - begun < 0.2
+    assert time.thread_time() - started < 0.2
 
 
 @pytest.fixture
-def restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what a test says of the most pixels, which holds for the process."""
+def restored_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore the maximum pixels after a test, because the limit holds for the whole process."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_limit")
 @pytest.mark.parametrize(
-    ("most", "words"),
+    ("max_pixels", "words"),
     [
         (799, "at most 799 pixels"),
         (500_000, "at most 500,000 pixels"),
@@ -208,9 +211,9 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "AVIF", "WebP", "TIFF"])
-def test_the_limit_is_what_the_values_say(kind: str, most: int, words: str) -> None:
-    limit_pixels(most)
-    side = math.isqrt(most) + 1
+def test_pixel_limit_is_configurable(kind: str, max_pixels: int, words: str) -> None:
+    limit_pixels(max_pixels)
+    side = math.isqrt(max_pixels) + 1
     error = refusal(encoded(Image.new("RGB", (side, side)), kind))
     assert error.reason is Reason.IMAGE_TOO_LARGE
     assert words in error.message
@@ -218,8 +221,8 @@ def test_the_limit_is_what_the_values_say(kind: str, most: int, words: str) -> N
     assert DESCRIBER.describe(encoded(Image.new("RGB", (side, side)), kind), Options())
 
 
-@pytest.mark.usefixtures("restored")
-def test_more_than_the_default_are_read_where_the_values_say_so() -> None:
+@pytest.mark.usefixtures("restored_limit")
+def test_pixel_limit_above_the_default_is_applied() -> None:
     limit_pixels(250_000_000)
     image = encoded(Image.new("1", (15_000, 15_000)), "PNG")
     facts = DESCRIBER.describe(image, Options()).facts
@@ -227,9 +230,9 @@ def test_more_than_the_default_are_read_where_the_values_say_so() -> None:
     assert decoding_bytes(image) == 225_000_000 * 5 + 2 * len(image)
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_limit")
 @pytest.mark.parametrize("size", [(16_385, 16_384), (32_769, 100)])
-def test_what_no_decoder_takes_is_too_large_and_not_damaged(size: tuple[int, int]) -> None:
+def test_avif_above_the_limit_of_libavif_is_too_large(size: tuple[int, int]) -> None:
     limit_pixels(1_000_000_000)
     at = FILES["AVIF"].index(b"ispe") + 8
     error = refusal(patched(FILES["AVIF"], at, struct.pack(">LL", *size)))
@@ -238,12 +241,12 @@ def test_what_no_decoder_takes_is_too_large_and_not_damaged(size: tuple[int, int
     assert "save it in another format" in error.message
 
 
-def test_a_picture_at_the_limit_is_read() -> None:
+def test_picture_at_the_pixel_limit_is_described() -> None:
     facts = DESCRIBER.describe(encoded(Image.new("1", (10_000, 10_000)), "PNG"), Options()).facts
     assert (facts["width"], facts["height"]) == (10_000, 10_000)
 
 
-def test_too_many_scans_are_refused() -> None:
+def test_jpeg_with_too_many_scans_is_refused() -> None:
     image = encoded(halves(), "JPEG", progressive=True)
     last_scan = image[image.rindex(b"\xff\xda") : -2]
     error = refusal(image[:-2] + 500 * last_scan + image[-2:])
@@ -251,20 +254,20 @@ def test_too_many_scans_are_refused() -> None:
     assert "scans" in error.message
 
 
-def test_a_flipped_bit_in_png_pixels_is_noticed() -> None:
+def test_png_with_a_flipped_bit_is_unreadable() -> None:
     image = bytearray(FILES["PNG"])
     image[-20] ^= 1
     assert refusal(bytes(image)).reason is Reason.IMAGE_UNREADABLE
 
 
-def test_text_chunk_bombs_are_not_inflated() -> None:
+def test_png_text_chunk_bomb_is_not_decompressed() -> None:
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"\0" * 50_000_000))
-    begun = time.thread_time()
+    started = time.thread_time()
     assert DESCRIBER.describe(png(10, 10, bomb), Options()).facts["width"] == 10
-    assert time.thread_time() - begun < 0.2
+    assert time.thread_time() - started < 0.2
 
 
-def test_many_small_text_chunks_do_not_matter() -> None:
+def test_png_text_chunks_are_ignored() -> None:
     info = PngImagePlugin.PngInfo()
     for number in range(2_000):
         info.add_text(f"Image Description {number}", "evil\n- Camera: evil")
@@ -273,27 +276,27 @@ def test_many_small_text_chunks_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "AVIF"])
-def test_a_garbage_color_profile_does_not_matter(kind: str) -> None:
+def test_invalid_color_profile_is_ignored(kind: str) -> None:
     image = encoded(halves(), kind, icc_profile=b"garbage" * 1000)
     assert DESCRIBER.describe(image, Options()).facts["width"] == 64
 
 
-def test_a_million_frames_are_counted_up_to_a_limit() -> None:
+def test_frames_are_counted_up_to_a_limit() -> None:
     still = encoded(Image.new("P", (1, 1)), "GIF")
     frame = still[still.index(b",") : -1]
-    begun = time.thread_time()
+    started = time.thread_time()
     description = DESCRIBER.describe(still[:-1] + 1_000_000 * frame + b";", Options())
     assert description.facts["frames"] == 10_000
     assert "- Animation: 10000 or more frames\n" in description.description + "\n"
-    assert time.thread_time() - begun < 1
+    assert time.thread_time() - started < 1
 
 
-def test_a_later_frame_that_is_cut_ends_the_animation() -> None:
+def test_truncated_later_frame_ends_the_animation() -> None:
     description = DESCRIBER.describe(FILES["animated GIF"][:-30], Options())
     assert (description.facts["frames"], description.facts["truncated"]) == (3, True)
 
 
-def test_a_gif_without_size_is_unreadable() -> None:
+def test_gif_without_a_size_is_unreadable() -> None:
     image = patched(FILES["GIF"], 6, b"\0\0\0\0")
     frame = image.index(b",", 13 + 3 * 64)
     assert refusal(patched(image, frame + 1, b"\0" * 8)).reason is Reason.IMAGE_UNREADABLE

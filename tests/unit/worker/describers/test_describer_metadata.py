@@ -1,4 +1,4 @@
-"""The words: lines in their order, one clause, one sentence, tags; and many at a time."""
+"""The descriptions of `metadata`: lines, alt text, caption, tags; and many at a time."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +25,11 @@ def describe(image: bytes, **options: object) -> Description:
     return load("metadata").describe(image, Options.model_validate(options))
 
 
-def moving(*, transparent: bool) -> bytes:
+def animated_photograph(*, transparent: bool) -> bytes:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0112] = "Canon", "Canon EOS 5D", 6
     exif.get_ifd(0x8769)[0x9003] = "2023:07:14 12:34:56"
+
     color = (200, 30, 30, 0 if transparent else 255)
     frames = [Image.new("RGBA", (160, 90), color) for _ in range(2)]
     for index, frame in enumerate(frames):
@@ -39,8 +40,8 @@ def moving(*, transparent: bool) -> bytes:
     )
 
 
-def test_every_line_in_its_order() -> None:
-    image = moving(transparent=True)
+def test_lines_alt_caption_and_tags_of_an_animated_photograph() -> None:
+    image = animated_photograph(transparent=True)
     description = describe(image)
     assert description.description.splitlines() == [
         "Image Description:",
@@ -59,6 +60,7 @@ def test_every_line_in_its_order() -> None:
         "- Camera: Canon EOS 5D",
         "- Taken: 2023-07-14 12:34:56",
     ]
+
     assert description.alt == "Animated portrait photograph, mostly white, 90x160 pixels"
     assert description.caption == (
         "A very bright animated portrait photograph, mostly white, 90x160 pixels, "
@@ -75,7 +77,7 @@ def test_every_line_in_its_order() -> None:
     ]
 
 
-def test_lines_with_nothing_to_say_are_left_out() -> None:
+def test_lines_without_a_value_are_left_out() -> None:
     image = encoded(Image.new("RGB", (1000, 130), "#336699"), "PNG")
     lines = describe(image).description.splitlines()
     assert lines == [
@@ -92,7 +94,7 @@ def test_lines_with_nothing_to_say_are_left_out() -> None:
     ]
 
 
-def test_model_language_and_text_are_those_of_a_describer_without_a_model() -> None:
+def test_model_text_usage_and_fallback_are_empty() -> None:
     description = describe(encoded(halves(), "PNG"), language="de", prompt="What?", detail="high")
     assert (description.model, description.language, description.text) == (None, "en", "")
     assert (description.usage, description.fallback) == (None, None)
@@ -126,7 +128,9 @@ RATIOS = [
 
 
 @pytest.mark.parametrize(("size", "ratio", "orientation"), RATIOS)
-def test_aspect_ratios(size: tuple[int, int], ratio: str | None, orientation: str) -> None:
+def test_common_aspect_ratio_is_named(
+    size: tuple[int, int], ratio: str | None, orientation: str
+) -> None:
     facts = read_facts(encoded(Image.new("1", size), "PNG"))
     assert (facts.aspect_ratio, facts.orientation) == (ratio, orientation)
 
@@ -144,37 +148,38 @@ def test_aspect_ratios(size: tuple[int, int], ratio: str | None, orientation: st
         (2_000_000_000, "2 GB"),
     ],
 )
-def test_file_sizes(size: int, words: str) -> None:
+def test_file_size_is_in_decimal_units(size: int, words: str) -> None:
     assert file_size(size) == words
 
 
 @pytest.mark.parametrize(
     ("kind", "seconds"), [("GIF", 1.0), ("PNG", 1.0), ("WebP", 1.0), ("AVIF", 1.0)]
 )
-def test_animations(kind: str, seconds: float) -> None:
+def test_frames_and_duration_of_an_animation(kind: str, seconds: float) -> None:
     facts = describe(animation(kind, frames=4, milliseconds=250)).facts
     assert (facts["frames"], facts["animationSeconds"]) == (4, seconds)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WebP", "AVIF"])
-def test_a_single_frame_is_no_animation(kind: str) -> None:
+def test_single_frame_is_no_animation(kind: str) -> None:
     facts = describe(animation(kind, frames=1)).facts
     assert (facts["frames"], "animationSeconds" in facts) == (1, False)
 
 
-def test_an_animation_without_times_has_no_length() -> None:
+def test_animation_without_delays_has_no_duration() -> None:
     facts = describe(animation("GIF", milliseconds=0)).facts
     assert (facts["frames"], "animationSeconds" in facts) == (4, False)
 
 
 @pytest.mark.parametrize("path", PHOTOGRAPHS, ids=lambda path: path.stem)
-def test_photographs_keep_the_promises_of_a_description(path: Path) -> None:
+def test_description_of_a_photograph_is_well_formed(path: Path) -> None:
     description = describe(path.read_bytes())
     assert description.description.startswith("Image Description:\n- Dimensions: ")
     assert 0 < len(description.alt) <= MAX_ALT_CHARACTERS
     assert not description.alt.lower().startswith(("image", "picture of"))
     assert description.caption.endswith(".")
     assert description.caption.count("\n") == 0
+
     facts: dict[str, Any] = dict(description.facts)
     shares = [color["share"] for color in facts["colors"]]
     assert 1 <= len(shares) <= 5
@@ -183,15 +188,19 @@ def test_photographs_keep_the_promises_of_a_description(path: Path) -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-def test_results_are_small_plain_json() -> None:
-    for image in (moving(transparent=True), encoded(chart(), "JPEG"), PHOTOGRAPHS[0].read_bytes()):
+def test_description_is_small_plain_json() -> None:
+    for image in (
+        animated_photograph(transparent=True),
+        encoded(chart(), "JPEG"),
+        PHOTOGRAPHS[0].read_bytes(),
+    ):
         description = describe(image)
         stored = json.dumps(description.model_dump(mode="json", by_alias=True))
         assert len(stored) < INLINE_RESULT_BYTES / 2
         assert json.loads(json.dumps(description.facts)) == description.facts
 
 
-def test_eight_threads_describe_as_one_does() -> None:
+def test_threads_give_the_same_descriptions_as_one_thread() -> None:
     images = [path.read_bytes() for path in PHOTOGRAPHS] + [
         animation(kind) for kind in ("GIF", "PNG", "WebP", "AVIF")
     ]

@@ -1,4 +1,4 @@
-"""Reads what was printed: the words, their order, their language, and no more than there is."""
+"""The describer `ocr`: words, reading order and language of printed text, within its memory."""
 
 import os
 import subprocess
@@ -33,13 +33,12 @@ def ocr_facts(description: Description) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
-def test_words_in_ten_fonts_are_read(ocr: Describer, condition: Condition) -> None:
+def test_words_in_ten_fonts_are_recognized(ocr: Describer, condition: Condition) -> None:
     read = total = 0
     for number, name in enumerate(FONTS):
         every = pages(name)
-        sample = every[
-            number % len(every)
-        ]  # of each font another passage; `make bench-ocr` reads all
+        # Another passage for each font; `make bench-ocr` reads all.
+        sample = every[number % len(every)]
         read += words_read(sample.words, describe(ocr, condition.file(sample.picture)).text)
         total += len(sample.words)
 
@@ -48,12 +47,12 @@ def test_words_in_ten_fonts_are_read(ocr: Describer, condition: Condition) -> No
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_text_on_its_side_or_head_is_read(ocr: Describer, degrees: int) -> None:
+def test_rotated_text_is_recognized(ocr: Describer, degrees: int) -> None:
     description = describe(ocr, page("Roboto", NOTICE).picture.rotate(degrees, expand=True))
     assert description.text.splitlines() == NOTICE
 
 
-def test_exif_turns_the_picture_before_it_is_read(ocr: Describer) -> None:
+def test_picture_is_rotated_by_exif_before_it_is_read(ocr: Describer) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = page("Roboto", NOTICE).picture.rotate(90, expand=True)
@@ -80,7 +79,7 @@ def test_tables_are_read_row_by_row(ocr: Describer) -> None:
     assert describe(ocr, picture).text.splitlines() == ["Apples 3.50", "Pears 4.25", "Total 7.75"]
 
 
-def test_a_line_has_its_place_as_shown(ocr: Describer) -> None:
+def test_box_of_a_line_is_as_displayed(ocr: Describer) -> None:
     picture = Image.new("RGB", (900, 300), "white")
     draw_lines(picture, ["Gate 12"], (500, 200), font("Roboto"))
     ink = picture.convert("L").point(lambda value: 255 - value).getbbox()
@@ -95,7 +94,7 @@ def test_a_line_has_its_place_as_shown(ocr: Describer) -> None:
 
 
 @pytest.mark.parametrize(("orientation", "top"), [(1, 20), (3, 230)])
-def test_a_line_keeps_its_place_in_a_file_that_ends_early(
+def test_box_of_a_line_is_the_same_in_a_truncated_file(
     ocr: Describer, orientation: int, top: int
 ) -> None:
     exif = Image.Exif()
@@ -107,13 +106,15 @@ def test_a_line_keeps_its_place_in_a_file_that_ends_early(
     whole = encoded(stored, "JPEG", exif=exif)
 
     cut = describe(ocr, whole[: len(whole) * 9 // 10])
-    (line,), (same,) = (ocr_facts(said)["lines"] for said in (cut, describe(ocr, whole)))
+    (line,), (same,) = (
+        ocr_facts(description)["lines"] for description in (cut, describe(ocr, whole))
+    )
     assert cut.facts["truncated"] is True
     assert (line["text"], line["box"]) == ("Gate 12", pytest.approx(same["box"], abs=8))
 
 
 @pytest.mark.parametrize("path", [*PHOTOGRAPHS[:3], PHOTOGRAPHS[-1]], ids=lambda path: path.stem)
-def test_photographs_of_no_text_say_so(ocr: Describer, path: Path) -> None:
+def test_photograph_without_text_has_none(ocr: Describer, path: Path) -> None:
     description = describe(ocr, path.read_bytes())
     metadata = load("metadata").describe(path.read_bytes(), Options())
     assert "- Text: none found" in description.description
@@ -122,15 +123,16 @@ def test_photographs_of_no_text_say_so(ocr: Describer, path: Path) -> None:
     assert metadata.facts.items() <= description.facts.items()
 
 
-def test_the_text_stands_in_every_field(ocr: Describer) -> None:
+def test_text_is_in_description_alt_caption_tags_and_facts(ocr: Describer) -> None:
     description = describe(ocr, page("Roboto", NOTICE).picture)
-    said = " ".join(NOTICE)
-    assert description.description.startswith(f"Image Description:\n- Text: “{said}”\n")
+    text = " ".join(NOTICE)
+    assert description.description.startswith(f"Image Description:\n- Text: “{text}”\n")
     assert "\n- Dimensions: 1000x200 pixels\n" in description.description
-    assert description.alt == f"Text: “{said}”"
-    assert description.caption.endswith(f", with the text “{said}”.")
+    assert description.alt == f"Text: “{text}”"
+    assert description.caption.endswith(f", with the text “{text}”.")
     assert description.tags[0] == "text"
     assert description.facts["width"] == 1000
+
     facts = ocr_facts(description)
     assert facts["language"] == "en"
     assert (
@@ -148,16 +150,16 @@ def test_the_text_stands_in_every_field(ocr: Describer) -> None:
         ("2048 / 17", None),
     ],
 )
-def test_the_language_is_told_where_it_can_be(
+def test_language_is_detected_if_it_is_certain(
     ocr: Describer, text: str, language: str | None
 ) -> None:
     description = describe(ocr, page("Noto Sans", [text]).picture)
     assert description.text == text
     assert ocr_facts(description).get("language") == language
-    assert description.language == "en"  # that of the description
+    assert description.language == "en"  # the description's language
 
 
-def test_long_text_is_cut_where_a_field_is_short(ocr: Describer) -> None:
+def test_long_text_is_shortened_for_short_fields(ocr: Describer) -> None:
     picture = Image.new("RGB", (1000, 900), "white")
     line = "of words that say a great deal and then go on for a while"
     draw_lines(picture, [line] * 20, (30, 20), font("Roboto"))
@@ -169,7 +171,7 @@ def test_long_text_is_cut_where_a_field_is_short(ocr: Describer) -> None:
     assert describe(ocr, picture, maxLength=60).description == "Image Description:"
 
 
-def test_a_line_too_long_for_the_model_is_read_in_parts(ocr: Describer) -> None:
+def test_line_too_long_for_the_model_is_recognized_in_parts(ocr: Describer) -> None:
     words = [
         f"{word}-{number}" for number in range(12) for word in ("harbour", "lantern", "meadow")
     ]
@@ -178,36 +180,36 @@ def test_a_line_too_long_for_the_model_is_read_in_parts(ocr: Describer) -> None:
     assert describe(ocr, picture).text.split() == words
 
 
-def test_characters_that_control_others_are_taken_out() -> None:
+def test_control_characters_are_removed() -> None:
     assert printable("a\x00b\x1b[31m\u202e c\u200bd\ue000\n  e") == "a b [31m c d e"
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
-def test_every_kind_of_pixel_is_read(ocr: Describer, mode: str) -> None:
-    grey = page("Roboto", NOTICE).picture.convert("L")
+def test_text_is_recognized_in_each_mode(ocr: Describer, mode: str) -> None:
+    gray = page("Roboto", NOTICE).picture.convert("L")
     if mode == "I;16":
-        doubled = bytes(part for value in grey.tobytes() for part in (value, value))
-        picture = Image.frombytes(mode, grey.size, doubled)
+        doubled = bytes(part for value in gray.tobytes() for part in (value, value))
+        picture = Image.frombytes(mode, gray.size, doubled)
     else:
-        picture = grey.convert(mode)
+        picture = gray.convert(mode)
 
     kind = "JPEG" if mode == "CMYK" else "PNG"
     assert describe(ocr, encoded(picture, kind)).text.splitlines() == NOTICE
 
 
 @pytest.mark.parametrize("ink", ["white", "black"])
-def test_text_on_a_clear_ground_is_read(ocr: Describer, ink: str) -> None:
+def test_text_on_a_transparent_background_is_recognized(ocr: Describer, ink: str) -> None:
     picture = Image.new("RGBA", (400, 80))
     ImageDraw.Draw(picture).text((20, 20), "Clear as day", font=font("Roboto"), fill=ink)
     assert describe(ocr, picture).text == "Clear as day"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (20_000, 1), (1, 20_000), (9, 9), (60_000, 12)])
-def test_odd_sizes_have_no_text_and_take_no_time(ocr: Describer, size: tuple[int, int]) -> None:
+def test_pictures_of_odd_sizes_have_no_text(ocr: Describer, size: tuple[int, int]) -> None:
     assert describe(ocr, Image.new("RGB", size, "white")).text == ""
 
 
-def test_a_large_picture_is_read_within_its_memory(ocr: Describer) -> None:
+def test_text_in_a_large_picture_is_recognized(ocr: Describer) -> None:
     picture = Image.new("RGB", (4600, 3000), "white")
     large = font("Roboto", 72)
     ImageDraw.Draw(picture).text((900, 1400), "Keep off the grass", font=large, fill="black")
@@ -225,7 +227,7 @@ from tempfile import gettempdir
 def forbid(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         raise SystemExit(f"{event} {arguments}")
-    # The model for languages is unpacked in a file without a name.
+    # The model of languages is unpacked into a file without a name.
     writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
     if writes and arguments[0] != gettempdir():
         raise SystemExit(f"opens {arguments[0]} to write")
@@ -236,22 +238,24 @@ from vision_node_contract.models.description import Options
 from vision_node_describer.describers import load
 ocr, image = load("ocr"), sys.stdin.buffer.read()
 text = ocr.describe(image, Options()).text
-peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+status = Path("/proc/self/status").read_text().splitlines()
+peak = next(line for line in status if line.startswith("VmHWM"))
 print(int(peak.split()[1]) << 10, ocr.memory(image), text)
 """
 
 
-def test_it_writes_no_file_asks_nobody_and_keeps_to_its_memory(tmp_path: Path) -> None:
+def test_ocr_needs_no_files_no_network_and_only_its_memory(tmp_path: Path) -> None:
     image = encoded(page("Roboto", NOTICE).picture, "PNG")
-    # No CI and no XDG_CACHE_HOME: onnxruntime, left alone, keeps an identity to report with below
-    # HOME.
+    # Without CI and XDG_CACHE_HOME, onnxruntime would store an identity for telemetry below HOME.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROBE]
     done = subprocess.run(
         command, input=image, env=environment, capture_output=True, check=False, timeout=60
     )
+
     assert done.returncode == 0, done.stderr.decode()
     assert list(tmp_path.iterdir()) == []
+
     peak, wanted, text = done.stdout.decode().split(maxsplit=2)
     assert text.splitlines() == NOTICE
     assert int(peak) <= 600_000_000
@@ -259,7 +263,7 @@ def test_it_writes_no_file_asks_nobody_and_keeps_to_its_memory(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", sorted(DESCRIBERS.keys() - {"ocr"}))
-def test_other_describers_carry_none_of_its_libraries(name: str) -> None:
+def test_other_describers_do_not_load_the_libraries_of_ocr(name: str) -> None:
     module = DESCRIBERS[name].partition(":")[0]
     code = f"""
 import sys

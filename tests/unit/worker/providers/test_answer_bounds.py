@@ -1,4 +1,4 @@
-"""No provider's answer is read without end, whatever it is sent as; each describer against a real socket."""
+"""No answer of a provider is read without limit; each describer calls a server on a real socket."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fakes.openai import ANSWER, answered
+from fakes.openai import ANSWER, success
 from fakes.remote import PROVIDERS, setup_of
 from fakes.serving import served
 from pictures import encoded, halves
@@ -21,29 +21,29 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import Setup, load
 
 PICTURE = encoded(halves(), "PNG")
-PIECE = b"x" * (1 << 20)
-PIECES = 400
-MOST_BYTES = 150 << 20
+CHUNK = b"x" * (1 << 20)
+CHUNKS = 400
+MAX_MEMORY_BYTES = 150 << 20
 
 
 class Server:
-    """Answers any request by `say`."""
+    """Answers any request by `respond`, and counts the requests."""
 
     def __init__(self) -> None:
-        self.say: Any = None
-        self.asked = 0
+        self.respond: Any = None
+        self.request_count = 0
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
 
     async def _answer(self, request: Request) -> Response:
-        self.asked += 1
-        answer: Response = self.say(await request.body())
+        self.request_count += 1
+        answer: Response = self.respond(await request.body())
         return answer
 
 
 async def endless() -> AsyncIterator[bytes]:
     """Yield far more than any describer should read."""
-    for _ in range(PIECES):
-        yield PIECE
+    for _ in range(CHUNKS):
+        yield CHUNK
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def running() -> Iterator[tuple[Server, str]]:
         yield server, url
 
 
-async def described(provider: str, url: str) -> Description:
+async def describe(provider: str, url: str) -> Description:
     describer = load(provider, setup_of(provider, url))
     try:
         found = await describer.describe(PICTURE, Options())  # type: ignore[misc]
@@ -63,89 +63,90 @@ async def described(provider: str, url: str) -> Description:
         await describer.close()
 
 
-async def refusal(provider: str, url: str) -> DescribeError:
+async def describe_error(provider: str, url: str) -> DescribeError:
     with pytest.raises(DescribeError) as caught:
-        await described(provider, url)
+        await describe(provider, url)
     assert len(caught.value.message) < 600
     return caught.value
 
 
 @contextmanager
-def memory_below(most: int) -> Iterator[None]:
+def memory_below(max_bytes: int) -> Iterator[None]:
     tracemalloc.start()
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] < most
+        assert tracemalloc.get_traced_memory()[1] < max_bytes
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_an_answer_without_end_is_given_up(
+async def test_endless_answer_is_cut_off(
     running: tuple[Server, str], provider: str, status: int
 ) -> None:
     server, url = running
-    server.say = lambda _: StreamingResponse(endless(), status, media_type="application/json")
-    with memory_below(MOST_BYTES):
-        error = await refusal(provider, url)
+    server.respond = lambda _: StreamingResponse(endless(), status, media_type="application/json")
+    with memory_below(MAX_MEMORY_BYTES):
+        error = await describe_error(provider, url)
     assert error.reason.retryable
     assert "longer than" in error.message
 
 
 @pytest.mark.parametrize("provider", ["openai", "http", "google"])
-async def test_a_small_answer_that_inflates_is_given_up(
+async def test_small_answer_that_decompresses_to_a_huge_one_is_cut_off(
     running: tuple[Server, str], provider: str
 ) -> None:
     server, url = running
-    bomb = gzip.compress(PIECES * PIECE, 1)
+    bomb = gzip.compress(CHUNKS * CHUNK, 1)
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
-    server.say = lambda _: Response(bomb, headers=headers)
-    with memory_below(MOST_BYTES):
-        assert "longer than" in (await refusal(provider, url)).message
+    server.respond = lambda _: Response(bomb, headers=headers)
+    with memory_below(MAX_MEMORY_BYTES):
+        assert "longer than" in (await describe_error(provider, url)).message
 
 
 @pytest.mark.parametrize("provider", ["openai", "http"])
-async def test_a_compressed_answer_is_read(running: tuple[Server, str], provider: str) -> None:
+async def test_compressed_answer_is_read(running: tuple[Server, str], provider: str) -> None:
     server, url = running
 
     def compressed(body: bytes) -> Response:
         text = json.dumps(ANSWER)
-        whole = answered(json.loads(body), text).body if provider == "openai" else text.encode()
+        whole = success(json.loads(body), text).body if provider == "openai" else text.encode()
         return Response(gzip.compress(bytes(whole)), headers={"content-encoding": "gzip"})
 
-    server.say = compressed
-    assert (await described(provider, url)).alt == ANSWER["alt"]
+    server.respond = compressed
+    assert (await describe(provider, url)).alt == ANSWER["alt"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_an_answer_that_breaks_off_is_no_answer(
+async def test_truncated_answer_is_a_retryable_error(
     running: tuple[Server, str], provider: str
 ) -> None:
     server, url = running
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
-    server.say = lambda _: Response(gzip.compress(b"{}" * 1000)[:20], headers=headers)
-    assert (await refusal(provider, url)).reason.retryable
+    server.respond = lambda _: Response(gzip.compress(b"{}" * 1000)[:20], headers=headers)
+    assert (await describe_error(provider, url)).reason.retryable
 
 
 @pytest.mark.parametrize("provider", ["openai", "google", "rekognition"])
-async def test_a_page_is_no_answer(running: tuple[Server, str], provider: str) -> None:
-    """Of a portal that wants a login, say; not a picture in which nothing was recognised."""
+async def test_web_page_is_not_an_answer(running: tuple[Server, str], provider: str) -> None:
+    """Test the page of a login portal, which is not a picture in which nothing was recognized."""
     server, url = running
-    server.say = lambda _: Response("<html>Log in</html>", media_type="text/html")
-    assert (await refusal(provider, url)).reason is Reason.PROVIDER_UNAVAILABLE
+    server.respond = lambda _: Response("<html>Log in</html>", media_type="text/html")
+    assert (await describe_error(provider, url)).reason is Reason.PROVIDER_UNAVAILABLE
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_no_redirect_is_followed_with_the_picture(
+async def test_redirect_is_not_followed_with_the_picture(
     running: tuple[Server, str], provider: str, status: int
 ) -> None:
     server, url = running
-    server.asked = 0
-    server.say = lambda _: RedirectResponse(f"{url}/elsewhere", status)
-    error = await refusal(provider, url)
-    assert server.asked == 1
+    server.request_count = 0
+    server.respond = lambda _: RedirectResponse(f"{url}/elsewhere", status)
+    error = await describe_error(provider, url)
+
+    assert server.request_count == 1
     assert error.reason is (
         Reason.REQUEST_REFUSED if provider == "http" else Reason.OPTIONS_INVALID
     )
@@ -154,13 +155,13 @@ async def test_no_redirect_is_followed_with_the_picture(
 @pytest.mark.parametrize(
     ("provider", "setting"), [("google", "endpoint"), ("rekognition", "endpoint")]
 )
-async def test_an_endpoint_that_looks_wrong_is_said_to(
+async def test_wrong_endpoint_is_named_in_the_error(
     running: tuple[Server, str], provider: str, setting: str
 ) -> None:
     server, url = running
     for answer in (Response("<h1>404</h1>", 404, media_type="text/html"), JSONResponse({}, 405)):
-        server.say = lambda _, answer=answer: answer
-        error = await refusal(provider, url)
+        server.respond = lambda _, answer=answer: answer
+        error = await describe_error(provider, url)
         assert error.reason is Reason.OPTIONS_INVALID
         assert f"option {setting}" in error.message
         assert "looks wrong" in error.message
@@ -172,12 +173,12 @@ async def test_an_endpoint_that_looks_wrong_is_said_to(
         (
             {"endpoint": "rekognition.local"},
             {"AWS_REGION": "eu-west-1"},
-            "option endpoint is no address",
+            "option endpoint is not an address",
         ),
-        ({}, {"AWS_REGION": "eu west 1"}, "AWS_REGION is none"),
+        ({}, {"AWS_REGION": "eu west 1"}, "AWS_REGION is not a region"),
     ],
 )
-def test_rekognition_s_settings_that_are_none(
+def test_invalid_settings_of_rekognition_are_rejected(
     options: Any, environment: dict[str, str], words: str
 ) -> None:
     with pytest.raises(DescribeError, match=words) as caught:

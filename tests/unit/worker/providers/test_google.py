@@ -26,7 +26,7 @@ def server() -> Iterator[tuple[FakeVision, str]]:
 
 
 @asynccontextmanager
-async def made(url: str, key: str = KEY) -> AsyncIterator[Describer]:
+async def google_describer(url: str, key: str = KEY) -> AsyncIterator[Describer]:
     setup = Setup(options={"endpoint": url}, environment={"GOOGLE_API_KEY": key})
     describer = load("google", setup)
     try:
@@ -41,14 +41,15 @@ async def describe(server: tuple[FakeVision, str], *faults: str, **how: Any) -> 
     fake.next.clear()
     fake.next.extend(faults)
 
-    async with made(url, **how) as describer:
+    async with google_describer(url, **how) as describer:
         description = await describer.describe(PICTURE, Options())
         assert isinstance(description, Description)
         return description
 
 
-async def test_what_was_found_and_how_sure(server: tuple[FakeVision, str]) -> None:
+async def test_google_findings_have_confidences(server: tuple[FakeVision, str]) -> None:
     found = await describe(server)
+
     assert found.description.splitlines() == [
         "Image Description:",
         "- Likely contains: dog (97 %), grass (81 %)",
@@ -67,17 +68,19 @@ async def test_what_was_found_and_how_sure(server: tuple[FakeVision, str]) -> No
     assert found.facts["faces"] == 2
 
 
-async def test_nothing_found(server: tuple[FakeVision, str]) -> None:
+async def test_google_result_without_findings(server: tuple[FakeVision, str]) -> None:
     found = await describe(server, "blank")
-    assert found.description == "Image Description:\n- Nothing was recognised"
-    assert found.alt == "Nothing was recognised"
+    assert found.description == "Image Description:\n- Nothing was recognized"
+    assert found.alt == "Nothing was recognized"
 
 
-async def test_what_is_sent(server: tuple[FakeVision, str]) -> None:
+async def test_google_gets_one_small_picture_without_metadata(
+    server: tuple[FakeVision, str],
+) -> None:
     fake, url = server
     exif = Image.Exif()
     exif[0x010E] = "SECRET"
-    async with made(url) as describer:
+    async with google_describer(url) as describer:
         await describer.describe(encoded(noise(4000, 300), "JPEG", exif=exif), Options())
 
     (request,) = fake.requests.pop()["requests"]
@@ -104,7 +107,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("fault", "reason", "seconds"), CASES)
-async def test_each_fault_has_its_reason(
+async def test_each_google_fault_has_its_reason(
     server: tuple[FakeVision, str], fault: str, reason: Reason, seconds: float | None
 ) -> None:
     with pytest.raises(DescribeError) as caught:
@@ -115,19 +118,19 @@ async def test_each_fault_has_its_reason(
     assert len(server[0].requests) == 1
 
 
-def test_every_fault_is_tried() -> None:
+def test_every_fault_of_the_fake_vision_server_is_tested() -> None:
     assert {fault for fault, _, _ in CASES} | {"blank"} == set(FAULTS)
 
 
-async def test_a_wrong_key(server: tuple[FakeVision, str]) -> None:
+async def test_rejected_google_key_is_not_quoted(server: tuple[FakeVision, str]) -> None:
     with pytest.raises(DescribeError) as caught:
         await describe(server, key="AIzaWrong-but-secret")
     assert caught.value.reason is Reason.CREDENTIALS_REFUSED
     assert "AIza" not in caught.value.message
 
 
-async def test_nobody_there() -> None:
-    async with made("http://127.0.0.1:9") as describer:
+async def test_unreachable_google_is_unavailable() -> None:
+    async with google_describer("http://127.0.0.1:9") as describer:
         with pytest.raises(DescribeError) as caught:
             await describer.describe(PICTURE, Options())
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
@@ -136,15 +139,15 @@ async def test_nobody_there() -> None:
 @pytest.mark.parametrize(
     "text", ["{not json with a secret", '{"type": "service_account", "private_key": "secret"}']
 )
-def test_credentials_that_are_none(text: str) -> None:
+def test_invalid_service_account_is_rejected_and_not_quoted(text: str) -> None:
     with pytest.raises(DescribeError, match="GOOGLE_SERVICE_ACCOUNT_JSON") as caught:
         load("google", Setup(environment={"GOOGLE_SERVICE_ACCOUNT_JSON": text}))
     assert caught.value.reason is Reason.CREDENTIALS_REFUSED
     assert "secret" not in caught.value.message
 
 
-def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_GCE_CHECK", "true")  # this machine is none of Google's
+def test_missing_google_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # this machine does not run at Google
     monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with pytest.raises(DescribeError, match="GOOGLE_API_KEY") as caught:

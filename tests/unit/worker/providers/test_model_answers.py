@@ -1,4 +1,4 @@
-"""What models really answer: thoughts, JSON among prose, cut JSON; and what becomes of each."""
+"""Real answers of models: reasoning, JSON within prose, incomplete JSON; and how each is read."""
 
 import json
 from typing import Any
@@ -22,8 +22,8 @@ QUOTING = json.dumps({**FIELDS, "description": "A slide shows the tag </think> i
 SHORT = '{"description": "A cat sleeps on a red sofa."}'
 
 
-def read(answer: str, finish: str | None = None) -> Description:
-    return read_answer(answer, Options(), model="m", usage=None, finish=finish)
+def read(answer: str, finish_reason: str | None = None) -> Description:
+    return read_answer(answer, Options(), model="m", usage=None, finish_reason=finish_reason)
 
 
 FOUND = {
@@ -37,7 +37,9 @@ FOUND = {
     "reasoning": f"<reasoning>hm</reasoning>{J}",
     "thoughts in brackets": f"[THINK]hm[/THINK]{J}",
     "thoughts in marks": f"◁think▷hm◁/think▷{J}",
-    "thoughts in channels": f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{J}",
+    "thoughts in channels": (
+        f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{J}"
+    ),
     "thoughts with an object in them": f'<think>Maybe {{"description": "A dog."}}</think>{J}',
     "an introduction": f"Here it is: {J}",
     "an introduction and a farewell": f"Sure! Here it is:\n{J}\nLet me know if you need more.",
@@ -60,7 +62,8 @@ FOUND = {
     "written out twice": json.dumps(J),
     "names in capitals": json.dumps({name.title(): value for name, value in FIELDS.items()}),
     "the object as text in another one": json.dumps({"response": J}),
-    "arguments of a tool": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': J})}</tool_call>",
+    "arguments of a tool": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': J})}"
+    "</tool_call>",
     "an answer's tags": f"<answer>{J}</answer>",
     "a box": f"<|begin_of_box|>{J}<|end_of_box|>",
     "a marker at the end": f"{J}<|im_end|>",
@@ -93,12 +96,12 @@ FOUND = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_the_object_is_found(name: str) -> None:
+def test_object_is_found_in_the_answer(name: str) -> None:
     found = read(FOUND[name])
     assert " ".join(found.description.split()) == "Image Description: A cat sleeps on a red sofa."
 
 
-def test_an_answer_may_quote_a_tag_that_the_picture_shows() -> None:
+def test_answer_may_quote_a_reasoning_tag_from_the_picture() -> None:
     fenced = f"```json\n{QUOTING}\n```"
     for answer in (QUOTING, fenced, f"<think>hm</think>{QUOTING}", f"Here it is: {QUOTING}"):
         assert read(answer).description.endswith("A slide shows the tag </think> in red.")
@@ -129,11 +132,11 @@ PROSE = {
 
 
 @pytest.mark.parametrize("name", PROSE)
-def test_prose_is_a_description(name: str) -> None:
+def test_prose_becomes_the_description(name: str) -> None:
     assert read(PROSE[name]).description.split("\n", 1)[1] in PROSE[name]
 
 
-def test_a_description_may_quote_json_that_the_picture_shows() -> None:
+def test_description_may_quote_json_from_the_picture() -> None:
     words = 'An editor. It reads {"name": "x", "description": "y"}.'
     assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
 
@@ -149,7 +152,7 @@ def test_a_description_may_quote_json_that_the_picture_shows() -> None:
         '{ "a": 1 } is written on the board.',
     ],
 )
-def test_a_description_may_quote_anything_that_the_picture_shows(words: str) -> None:
+def test_description_may_quote_anything_from_the_picture(words: str) -> None:
     assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
 
 
@@ -207,16 +210,16 @@ CUT = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_what_starts_as_json_is_never_published_as_prose(name: str) -> None:
+def test_incomplete_json_is_never_published_as_prose(name: str) -> None:
     with pytest.raises(DescribeError) as caught:
         read(CUT[name])
     assert caught.value.reason is Reason.EMPTY_ANSWER
 
 
 @pytest.mark.parametrize("answer", [J[:40], "<think>A cat, or is it"])
-def test_a_cut_answer_names_its_finish_reason(answer: str) -> None:
+def test_error_of_an_incomplete_answer_names_its_finish_reason(answer: str) -> None:
     with pytest.raises(DescribeError, match="finish reason eos_token"):
-        read(answer, finish="eos_token")
+        read(answer, finish_reason="eos_token")
 
 
 FIELD_CASES: list[tuple[str, object, str, object]] = [
@@ -247,7 +250,9 @@ FIELD_CASES: list[tuple[str, object, str, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "of", "expected"), FIELD_CASES)
-def test_fields_of_odd_types_are_read(name: str, value: object, of: str, expected: object) -> None:
+def test_fields_of_other_types_are_read(
+    name: str, value: object, of: str, expected: object
+) -> None:
     assert getattr(read(json.dumps({**FIELDS, name: value})), of) == expected
 
 
@@ -261,12 +266,12 @@ def test_fields_of_odd_types_are_read(name: str, value: object, of: str, expecte
         "Image Description: Image Description: A cat sleeps.",
     ],
 )
-def test_a_title_of_the_model_s_own_is_left_out(titled: str) -> None:
+def test_title_from_the_model_is_removed(titled: str) -> None:
     assert read(titled).description == "Image Description:\nA cat sleeps."
     assert read(titled).alt == "A cat sleeps."
 
 
-def test_a_language_that_is_none_is_the_one_that_was_asked_for() -> None:
+def test_invalid_language_falls_back_to_the_requested_one() -> None:
     options = Options(language="de")
     answer = json.dumps({**FIELDS, "language": "German"})
     assert read_answer(answer, options, model=None, usage=None).language == "de"

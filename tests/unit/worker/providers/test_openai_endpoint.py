@@ -1,4 +1,4 @@
-"""The address of a server that speaks OpenAI's protocol, as people set it."""
+"""How the openai describer calls servers at different addresses, and reports wrong ones."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fakes.openai import ANSWER, answered
+from fakes.openai import ANSWER, success
 from fakes.serving import served
 from pictures import encoded, halves
 from starlette.applications import Starlette
@@ -18,83 +18,24 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import Describer, Setup, load
 from vision_node_describer.describers.interface import attempt_seconds
-from vision_node_describer.describers.providers.openai.endpoint import endpoint_of
 
 PICTURE = encoded(halves(), "PNG")
 
 
-@pytest.mark.parametrize(
-    ("address", "base_url", "query"),
-    [
-        ("https://api.openai.com/v1", "https://api.openai.com/v1", {}),
-        (" https://api.openai.com/v1/ ", "https://api.openai.com/v1", {}),
-        ("https://api.openai.com/v1//", "https://api.openai.com/v1", {}),
-        ("http://ollama:11434/v1/chat/completions", "http://ollama:11434/v1", {}),
-        ("http://ollama:11434/v1/responses/", "http://ollama:11434/v1", {}),
-        ("http://ollama:11434/v1/models", "http://ollama:11434/v1", {}),
-        ("http://ollama:11434/v1/chat/", "http://ollama:11434/v1", {}),
-        ("http://user:pass@ollama:11434/v1", "http://user:pass@ollama:11434/v1", {}),
-        ("https://me.openai.azure.us/openai/v1", "https://me.openai.azure.us/openai/v1", {}),
-        (
-            "https://me.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
-            "https://me.services.ai.azure.com/models",
-            {"api-version": "2024-05-01-preview"},
-        ),
-        ("http://gateway/openai?team=a&x=1", "http://gateway/openai", {"team": "a", "x": "1"}),
-        ("https://me.openai.azure.com/openai/v1/", "https://me.openai.azure.com/openai/v1", {}),
-        (
-            "https://me.openai.azure.com/openai/deployments/gpt/chat/completions?api-version=2024-10-21",
-            "https://me.openai.azure.com/openai/deployments/gpt",
-            {"api-version": "2024-10-21"},
-        ),
-    ],
-)
-def test_an_address_is_taken_as_it_is_meant(
-    address: str, base_url: str, query: dict[str, str]
-) -> None:
-    endpoint = endpoint_of(address)
-    assert (endpoint.base_url, endpoint.query) == (base_url, query)
-    assert endpoint.is_azure is ("azure" in address)
-    assert endpoint.is_openai is ("api.openai.com" in address)
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("https://me.openai.azure.com", "https://me.openai.azure.com/openai/v1"),
-        ("https://me.openai.azure.com/openai", "https://me.openai.azure.com/openai/v1"),
-        ("https://me.services.ai.azure.com/models", "https://me.services.ai.azure.com/openai/v1"),
-        ("https://me.openai.azure.com/openai/deployments/gpt", "add ?api-version="),
-        ("https://me.openai.azure.com/openai/deployments/", "/openai/v1"),
-        ("https://me.openai.azure.com/openai/deployments/gpt?api-version=", "add ?api-version="),
-        ("http://ollama:port/v1", "is no address"),
-        ("http://ollama:99999/v1", "is no address"),
-        ("ollama:11434/v1", "is no address"),
-        ("https://", "is no address"),
-    ],
-)
-def test_an_address_that_lacks_something_is_refused_with_what_to_set(
-    address: str, words: str
-) -> None:
-    with pytest.raises(DescribeError) as caught:
-        endpoint_of(address)
-    assert caught.value.reason is Reason.OPTIONS_INVALID
-    assert words in caught.value.message
-
-
 class Server:
-    """Answers every path by `say`, and remembers what it was asked."""
+    """Answers every path by `respond`, and records the requests."""
 
     def __init__(self) -> None:
-        self.say: Any = None
-        self.asked: list[Request] = []
+        self.respond: Any = None
+        self.requests: list[Request] = []
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["GET", "POST"])])
 
     async def _answer(self, request: Request) -> Response:
-        self.asked.append(request)
+        self.requests.append(request)
         body = await request.json()
-        said = self.say(body)
-        return await said if asyncio.iscoroutine(said) else said
+
+        answer = self.respond(body)
+        return await answer if asyncio.iscoroutine(answer) else answer
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +46,7 @@ def server() -> Any:
 
 
 @asynccontextmanager
-async def made(url: str, seconds: float = 20) -> AsyncIterator[Describer]:
+async def describer_for(url: str, seconds: float = 20) -> AsyncIterator[Describer]:
     environment = {"OPENAI_API_KEY": "sk-0123456789", "OPENAI_BASE_URL": url}
     describer = load(
         "openai", Setup("gpt-4o-mini", timeout_seconds=seconds, environment=environment)
@@ -118,42 +59,44 @@ async def made(url: str, seconds: float = 20) -> AsyncIterator[Describer]:
 
 
 async def describe(url: str, seconds: float = 20) -> Description:
-    async with made(url, seconds) as describer:
-        said = await describer.describe(PICTURE, Options())  # type: ignore[misc]
-        assert isinstance(said, Description)
-        return said
+    async with describer_for(url, seconds) as describer:
+        description = await describer.describe(PICTURE, Options())  # type: ignore[misc]
+        assert isinstance(description, Description)
+        return description
 
 
-async def test_a_query_goes_with_each_request(server: tuple[Server, str]) -> None:
+async def test_query_of_the_address_is_sent_with_each_request(server: tuple[Server, str]) -> None:
     fake, url = server
-    fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
+    fake.respond, fake.requests = (lambda body: success(body, json.dumps(ANSWER))), []
     await describe(f"{url}/gateway/?team=a")
-    (request,) = fake.asked
+    (request,) = fake.requests
     assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
 
 
-async def test_what_stands_in_front_of_azure_gets_the_key_in_both_headers(
+async def test_azure_api_management_gets_the_key_in_both_headers(
     server: tuple[Server, str],
 ) -> None:
     fake, url = server
-    fake.say, fake.asked = (lambda body: answered(body, json.dumps(ANSWER))), []
+    fake.respond, fake.requests = (lambda body: success(body, json.dumps(ANSWER))), []
     await describe(f"{url}/openai/deployments/gpt?api-version=2024-10-21")
-    (request,) = fake.asked
+    (request,) = fake.requests
+
     assert request.url.path == "/openai/deployments/gpt/chat/completions"
     assert request.url.query == "api-version=2024-10-21"
     assert request.headers["api-key"] == "sk-0123456789"
     assert request.headers["authorization"] == "Bearer sk-0123456789"
 
 
-async def test_azure_itself_gets_it_in_its_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No name of Azure's leads here, so the proxy of the environment is the server: it sees the request."""
+async def test_azure_gets_the_key_only_in_its_own_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send a request for Azure to a local proxy, which sees its headers."""
     fake = Server()
-    fake.say = lambda body: answered(body, json.dumps(ANSWER))
+    fake.respond = lambda body: success(body, json.dumps(ANSWER))
     with served(fake.app) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         await describe("http://me.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21")
 
-    (request,) = fake.asked
+    (request,) = fake.requests
+
     assert request.headers["api-key"] == "sk-0123456789"
     assert "authorization" not in request.headers
 
@@ -167,11 +110,11 @@ async def test_azure_itself_gets_it_in_its_own_alone(monkeypatch: pytest.MonkeyP
         ("/v1", ", such as http://ollama.default.svc:11434/v1"),
     ],
 )
-async def test_an_address_without_v1_is_said_to_need_it(
+async def test_error_suggests_an_address_with_v1(
     server: tuple[Server, str], path: str, advice: str
 ) -> None:
     fake, url = server
-    fake.say = lambda _: Response("404 page not found", 404)
+    fake.respond = lambda _: Response("404 page not found", 404)
     with pytest.raises(DescribeError) as caught:
         await describe(url + path)
     assert caught.value.reason is Reason.OPTIONS_INVALID
@@ -180,43 +123,45 @@ async def test_an_address_without_v1_is_said_to_need_it(
 
 
 @pytest.mark.parametrize("failed", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
-async def test_an_error_in_an_answer_is_waited_out_like_any_other(
+async def test_error_in_an_answer_blocks_further_requests(
     server: tuple[Server, str], failed: dict[str, Any]
 ) -> None:
     fake, url = server
-    fake.say, fake.asked = (
+    fake.respond, fake.requests = (
         (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})),
         [],
     )
 
-    async with made(url) as describer:
+    async with describer_for(url) as describer:
         for _ in range(2):
             with pytest.raises(DescribeError) as caught:
                 await describer.describe(PICTURE, Options())  # type: ignore[misc]
             assert caught.value.retry_after == pytest.approx(600, abs=5)
 
-    assert len(fake.asked) == 1
+    assert len(fake.requests) == 1
 
 
-GROQ = {"error": {"message": "This model does not support response format `json_schema`."}}
-FASTAPI = {"detail": [{"loc": ["body", "response_format"], "msg": "extra fields not permitted"}]}
+GROQ_ERROR = {"error": {"message": "This model does not support response format `json_schema`."}}
+FASTAPI_ERROR = {
+    "detail": [{"loc": ["body", "response_format"], "msg": "extra fields not permitted"}]
+}
 
 
-@pytest.mark.parametrize(("status", "failed"), [(400, GROQ), (422, FASTAPI), (400, [GROQ])])
-async def test_a_server_that_does_not_know_the_schema_is_asked_without(
+@pytest.mark.parametrize(
+    ("status", "failed"), [(400, GROQ_ERROR), (422, FASTAPI_ERROR), (400, [GROQ_ERROR])]
+)
+async def test_server_without_schema_support_is_asked_without_schema(
     server: tuple[Server, str], status: int, failed: Any
 ) -> None:
     fake, url = server
-    fake.say = lambda body: (
-        JSONResponse(failed, status)
-        if "response_format" in body
-        else answered(body, "Two squares.")
+    fake.respond = lambda body: (
+        JSONResponse(failed, status) if "response_format" in body else success(body, "Two squares.")
     )
     assert (await describe(url)).alt == "Two squares."
 
 
 NO_SUCH_MODEL = {"error": {"message": "model 'x' not found, try pulling it first", "code": None}}
-WRONG = {
+WRONG_ANSWERS = {
     "a web server's page": (HTMLResponse("<h1>404 Not Found</h1>", 404), Reason.OPTIONS_INVALID),
     "a framework's": (JSONResponse({"detail": "Not Found"}, 404), Reason.OPTIONS_INVALID),
     "plain text": (Response("404 page not found", 404), Reason.OPTIONS_INVALID),
@@ -298,12 +243,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-async def test_an_address_that_looks_wrong_is_said_to(
+@pytest.mark.parametrize("name", WRONG_ANSWERS)
+async def test_each_wrong_answer_has_its_reason_and_advice(
     server: tuple[Server, str], name: str
 ) -> None:
-    (fake, url), (answer, reason) = server, WRONG[name]
-    fake.say = lambda _: answer
+    (fake, url), (answer, reason) = server, WRONG_ANSWERS[name]
+    fake.respond = lambda _: answer
     with pytest.raises(DescribeError) as caught:
         await describe(url)
 
@@ -316,29 +261,34 @@ async def test_an_address_that_looks_wrong_is_said_to(
 
 
 @pytest.mark.parametrize(
-    ("own", "of_attempt", "answered_in_time"), [(0.3, 5.0, True), (20.0, 0.3, False)]
+    ("describer_seconds", "attempt_time", "answered_in_time"),
+    [(0.3, 5.0, True), (20.0, 0.3, False)],
 )
-async def test_the_image_s_own_time_counts(
-    server: tuple[Server, str], own: float, of_attempt: float, *, answered_in_time: bool
+async def test_timeout_of_the_imagejob_overrides_the_describer(
+    server: tuple[Server, str],
+    describer_seconds: float,
+    attempt_time: float,
+    *,
+    answered_in_time: bool,
 ) -> None:
-    """An ImageJob's timeoutSeconds may be above or below its Describer's."""
+    """Test timeouts of an ImageJob above and below that of its Describer."""
     fake, url = server
     arrived = asyncio.Event()
 
     async def late(body: dict[str, Any]) -> Response:
         arrived.set()
         await asyncio.sleep(0.6)
-        return answered(body, json.dumps(ANSWER))
+        return success(body, json.dumps(ANSWER))
 
-    fake.say = late
-    token = attempt_seconds.set(of_attempt)
+    fake.respond = late
+    token = attempt_seconds.set(attempt_time)
 
     try:
         if answered_in_time:
-            assert (await describe(url, own)).description
+            assert (await describe(url, describer_seconds)).description
         else:
             with pytest.raises(DescribeError, match="did not answer"):
-                await describe(url, own)
+                await describe(url, describer_seconds)
     finally:
         attempt_seconds.reset(token)
 
@@ -350,11 +300,11 @@ async def test_the_image_s_own_time_counts(
         Response("Client sent an HTTP request to an HTTPS server.\n", 400),
     ],
 )
-async def test_a_server_that_speaks_tls_alone_is_said_to(
+async def test_error_advises_https_if_the_server_requires_tls(
     server: tuple[Server, str], refused: Response
 ) -> None:
     fake, url = server
-    fake.say = lambda _: refused
+    fake.respond = lambda _: refused
     with pytest.raises(DescribeError, match="begin with https://") as caught:
         await describe(url)
     assert caught.value.reason is Reason.OPTIONS_INVALID

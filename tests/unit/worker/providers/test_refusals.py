@@ -1,4 +1,4 @@
-"""Models that refuse in words, and descriptions that only look so."""
+"""Models that refuse in their text, and descriptions that only look like refusals."""
 
 import json
 from typing import Any
@@ -66,7 +66,8 @@ REFUSALS = [
     "I'm sorry, but I can't help with that, but if you have other questions, let me know.",
     "I'm sorry, I can't assist with that: it violates my guidelines.",
     "Sorry, I can't help identify people. Identifying real people is not allowed.",
-    "I am programmed to be a safe and harmless AI assistant. Therefore, I cannot fulfill your request.",
+    "I am programmed to be a safe and harmless AI assistant. Therefore, I cannot fulfill your"
+    " request.",
     "I'm not going to engage in this topic.",
     "I don't feel comfortable describing this image.",
     "I won't be able to help with that.",
@@ -88,7 +89,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_a_refusal_in_words_is_a_refusal(words: str) -> None:
+def test_refusal_in_the_text_is_recognized(words: str) -> None:
     for answer in (
         words,
         json.dumps({**FIELDS, "description": words}),
@@ -109,15 +110,17 @@ def test_a_refusal_in_words_is_a_refusal(words: str) -> None:
         "As a text-based AI, I cannot see images.",
     ],
 )
-def test_a_model_that_got_no_picture_says_so(words: str) -> None:
+def test_answer_of_a_model_without_a_picture_is_recognized(words: str) -> None:
     with pytest.raises(DescribeError, match="reads pictures") as caught:
         read(words)
     assert caught.value.reason is Reason.REQUEST_REFUSED
 
 
 TRUE_DESCRIPTIONS = [
-    "I'm sorry, I can't identify the person in this image. A man in a blue suit stands at a podium.",
-    "I can't identify people in images, but I can tell you that a man in a suit is speaking to a crowd.",
+    "I'm sorry, I can't identify the person in this image. A man in a blue suit stands at a"
+    " podium.",
+    "I can't identify people in images, but I can tell you that a man in a suit is speaking to"
+    " a crowd.",
     "Sorry, I can't identify people in images. The photo features a man with a hat.",
     "Unfortunately I cannot provide the name of this man. He wears a blue suit.",
     "I don't see any people in this street at night.",
@@ -209,8 +212,10 @@ TRUE_DESCRIPTIONS = [
     "I can’t identify the flower, but its petals are violet.",
     "Desculpe, estamos fechados: uma placa na porta.",
     "Helaas kan ik de tekst niet lezen, maar er staat een rode bus.",
-    "Es tut mir leid, ich kann die Person nicht identifizieren. Ein Mann mit Hut steht vor einer Kirche.",
-    "Je suis désolé, je ne peux pas identifier la personne. Un homme en costume se tient devant un pupitre.",
+    "Es tut mir leid, ich kann die Person nicht identifizieren. Ein Mann mit Hut steht vor"
+    " einer Kirche.",
+    "Je suis désolé, je ne peux pas identifier la personne. Un homme en costume se tient"
+    " devant un pupitre.",
     "Lo siento, no puedo identificar a la persona. Un hombre con traje está de pie ante un atril.",
     "很抱歉，我无法识别图片中的人物。图片中一名男子站在讲台前。",
     "申し訳ありませんが、人物の特定はできません。スーツを着た男性が演台に立っています。",
@@ -226,6 +231,6 @@ TRUE_DESCRIPTIONS = [
 
 
 @pytest.mark.parametrize("words", TRUE_DESCRIPTIONS)
-def test_a_true_description_is_no_refusal(words: str) -> None:
+def test_description_is_not_taken_for_a_refusal(words: str) -> None:
     for answer in (words, json.dumps({"description": words})):
         assert read(answer).description == f"Image Description:\n{words.strip()}"

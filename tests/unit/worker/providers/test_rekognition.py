@@ -33,14 +33,16 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_other_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
 
 
 @asynccontextmanager
-async def made(url: str, environment: dict[str, str], **options: Any) -> AsyncIterator[Describer]:
+async def rekognition_describer(
+    url: str, environment: dict[str, str], **options: Any
+) -> AsyncIterator[Describer]:
     describer = load(
         "rekognition", Setup(options={"endpoint": url, **options}, environment=environment)
     )
@@ -63,14 +65,15 @@ async def describe(
     fake.next.clear()
     fake.next.extend(faults)
 
-    async with made(url, keys, **options) as describer:
+    async with rekognition_describer(url, keys, **options) as describer:
         description = await describer.describe(image, Options())
         assert isinstance(description, Description)
         return description
 
 
-async def test_what_was_found_and_how_sure(server: Server) -> None:
+async def test_rekognition_findings_have_confidences(server: Server) -> None:
     found = await describe(server)
+
     assert found.description.splitlines() == [
         "Image Description:",
         "- Likely contains: dog (97 %), grass (81 %)",
@@ -83,22 +86,22 @@ async def test_what_was_found_and_how_sure(server: Server) -> None:
     assert (found.text, found.model) == ("BEWARE\nOF THE DOG", "rekognition")
 
 
-async def test_only_what_is_chosen_is_asked_and_paid_for(server: Server) -> None:
+async def test_only_chosen_features_are_requested(server: Server) -> None:
     found = await describe(server, features=["faces"])
     assert [operation for operation, _ in server[0].requests] == ["DetectFaces"]
     assert found.description == "Image Description:\n- Faces: 1"
 
 
-async def test_what_is_sent(server: Server) -> None:
+async def test_rekognition_gets_a_picture_within_its_size_limit(server: Server) -> None:
     await describe(server, encoded(noise(3000, 2000), "PNG", pnginfo=None), features=["labels"])
     ((_, body),) = server[0].requests
     picture = base64.b64decode(body["Image"]["Bytes"])
-    assert len(picture) < 5_000_000  # the noisiest picture there can be
+    assert len(picture) < 5_000_000  # noise is the picture that compresses worst
     with Image.open(BytesIO(picture)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (1920, 1280))
 
 
-async def test_pictures_that_are_too_small_for_it_get_a_border(server: Server) -> None:
+async def test_small_picture_gets_a_border_for_rekognition(server: Server) -> None:
     await describe(server, features=["labels"])
     ((_, body),) = server[0].requests
     with Image.open(BytesIO(base64.b64decode(body["Image"]["Bytes"]))) as opened:
@@ -124,7 +127,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_each_fault_has_its_reason(server: Server, fault: str) -> None:
+async def test_each_rekognition_fault_has_its_reason(server: Server, fault: str) -> None:
     with pytest.raises(DescribeError) as caught:
         await describe(server, faults=(fault,), features=["labels"])
     assert caught.value.reason is CASES[fault]
@@ -132,41 +135,43 @@ async def test_each_fault_has_its_reason(server: Server, fault: str) -> None:
     assert len(server[0].requests) == 1
 
 
-async def test_one_fault_of_four_is_one_error(server: Server) -> None:
+async def test_failure_of_one_feature_fails_the_description(server: Server) -> None:
     with pytest.raises(DescribeError) as caught:
         await describe(server, faults=("InternalServerError",))
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
 
 
-async def test_a_wrong_key_is_not_quoted(server: Server) -> None:
+async def test_rejected_aws_key_is_not_quoted(server: Server) -> None:
     with pytest.raises(DescribeError) as caught:
         await describe(server, keys=KEYS | {"AWS_ACCESS_KEY_ID": "AKIAWRONG"}, features=["labels"])
     assert caught.value.reason is Reason.CREDENTIALS_REFUSED
     assert "AKIA" not in caught.value.message
 
 
-async def test_no_credentials(server: Server) -> None:
+async def test_missing_aws_credentials_are_reported(server: Server) -> None:
     with pytest.raises(DescribeError, match="no AWS credentials") as caught:
         await describe(server, keys={"AWS_REGION": "eu-west-1"})
     assert caught.value.reason is Reason.CREDENTIALS_MISSING
 
 
-async def test_the_pod_s_identity(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Also reads a date by python-dateutil, whose version botocore does not ask for (see
-    # pyproject.toml).
+async def test_credentials_may_come_from_the_pod_identity(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This also parses a date with python-dateutil in a version that botocore does not allow (see
+    # override-dependencies in pyproject.toml).
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server[1]}/credentials")
     found = await describe(server, keys={"AWS_REGION": "eu-west-1"}, features=["labels"])
     assert "dog" in found.description
 
 
-def test_no_region() -> None:
+def test_missing_aws_region_is_reported() -> None:
     with pytest.raises(DescribeError, match="AWS_REGION") as caught:
         load("rekognition")
     assert caught.value.reason is Reason.OPTIONS_INVALID
 
 
-async def test_nobody_there() -> None:
-    async with made("http://127.0.0.1:9", KEYS) as describer:
+async def test_unreachable_rekognition_is_unavailable() -> None:
+    async with rekognition_describer("http://127.0.0.1:9", KEYS) as describer:
         with pytest.raises(DescribeError) as caught:
             await describer.describe(PICTURE, Options())
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""An ImageJob's own timeoutSeconds holds for describers that ask others, above or below their Describer's."""
+"""The timeoutSeconds of an ImageJob overrides that of its Describer for calls to providers."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from fakes import rekognition, vision
-from fakes.openai import ANSWER, answered
+from fakes.openai import ANSWER, success
 from fakes.remote import PROVIDERS, setup_of
 from fakes.serving import served
 from pictures import encoded, halves
@@ -23,12 +23,12 @@ from vision_node_describer.describers.interface import attempt_seconds
 PICTURE = encoded(halves(), "PNG")
 
 LATE_SECONDS = 1.3
-"""More than boto3's client waits whose Describer has a second: its waits are powers of two."""
+"""Delay of each answer: longer than boto3's client waits for a Describer with one second."""
 
 
-def answer_to(path: str, body: bytes) -> Response:
+def answer_for(path: str, body: bytes) -> Response:
     if path.endswith("/chat/completions"):
-        return answered(json.loads(body), json.dumps(ANSWER))
+        return success(json.loads(body), json.dumps(ANSWER))
     if path == "/describe":
         return JSONResponse(ANSWER)
     if path.endswith(":annotate"):
@@ -41,7 +41,7 @@ def url() -> Iterator[str]:
     async def answer(request: Request) -> Response:
         body = await request.body()
         await asyncio.sleep(LATE_SECONDS)
-        return answer_to(request.url.path, body)
+        return answer_for(request.url.path, body)
 
     app = Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])
     with served(app) as address:
@@ -49,7 +49,7 @@ def url() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def made(provider: str, url: str, seconds: float) -> AsyncIterator[Describer]:
+async def provider_describer(provider: str, url: str, seconds: float) -> AsyncIterator[Describer]:
     describer = load(provider, setup_of(provider, url, seconds))
     try:
         yield describer
@@ -58,8 +58,8 @@ async def made(provider: str, url: str, seconds: float) -> AsyncIterator[Describ
 
 
 @contextmanager
-def attempt_of(seconds: float) -> Iterator[None]:
-    """Be an attempt that has so long."""
+def attempt_timeout(seconds: float) -> Iterator[None]:
+    """Run the block like an attempt with this timeout."""
     token = attempt_seconds.set(seconds)
     try:
         yield
@@ -68,24 +68,24 @@ def attempt_of(seconds: float) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_longer_one_is_waited_for(url: str, provider: str) -> None:
-    with attempt_of(30):
-        async with made(provider, url, seconds=1) as describer:
+async def test_longer_timeout_of_the_attempt_is_used(url: str, provider: str) -> None:
+    with attempt_timeout(30):
+        async with provider_describer(provider, url, seconds=1) as describer:
             found = await describer.describe(PICTURE, Options())  # type: ignore[misc]
     assert isinstance(found, Description)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_shorter_one_ends_it(url: str, provider: str) -> None:
-    with attempt_of(0.2), pytest.raises(DescribeError) as caught:
-        async with made(provider, url, seconds=60) as describer:
+async def test_shorter_timeout_of_the_attempt_is_used(url: str, provider: str) -> None:
+    with attempt_timeout(0.2), pytest.raises(DescribeError) as caught:
+        async with provider_describer(provider, url, seconds=60) as describer:
             await describer.describe(PICTURE, Options())  # type: ignore[misc]
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_without_one_the_describer_s_holds(url: str, provider: str) -> None:
-    async with made(provider, url, seconds=0.3) as describer:
+async def test_timeout_of_the_describer_is_the_default(url: str, provider: str) -> None:
+    async with provider_describer(provider, url, seconds=0.3) as describer:
         with pytest.raises(DescribeError) as caught:
             await describer.describe(PICTURE, Options())  # type: ignore[misc]
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE

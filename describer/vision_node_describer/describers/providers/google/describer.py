@@ -1,4 +1,7 @@
-"""Describes by what Google Cloud Vision recognises: labels, text, faces, unsafe content."""
+"""Describes pictures by what Google Cloud Vision recognizes.
+
+That is labels, text, faces and unsafe content.
+"""
 
 import asyncio
 import json
@@ -19,22 +22,22 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ...interface import Setup
-from ...remote.base import Asking, ProviderOptions
+from ...remote.base import ProviderDescriber, ProviderOptions
 from ...remote.findings import Finding, Findings, describe_findings
-from ...remote.upload import Bounds, Upload, prepare, upload_bytes
-from .errors import reason_for, reason_for_status, wrong_address
-from .transport import AnswerTooLargeError, BoundedTransport
+from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from .errors import error_for, error_for_status, wrong_address
+from .transport import BoundedTransport, ResponseTooLargeError
 
-BOUNDS = Bounds(longest=1600)
-"""Google's recommendation for faces, the most that any feature asks for
-(cloud.google.com/vision/docs/ supported-files). Within it a file stays far below the 10 MB that a
-request may have."""
+BOUNDS = Bounds(max_longer=1600)
+"""Google's recommendation for faces, the largest of all features
+(cloud.google.com/vision/docs/supported-files). A file of this size stays far below the 10 MB limit
+of a request."""
 
 _MAX_LABELS = 20
 _MAX_FACES = 50
 
 _THREADS = 16
-"""Requests under way: the client has no asynchronous side over HTTP."""
+"""Maximum requests in flight, each in a thread: the client has no asynchronous calls over HTTP."""
 
 _FEATURES = (
     (vision.Feature.Type.LABEL_DETECTION, _MAX_LABELS),
@@ -43,7 +46,7 @@ _FEATURES = (
     (vision.Feature.Type.SAFE_SEARCH_DETECTION, 0),
 )
 
-# Untyped, as is `close` below.
+# Google's function is untyped, like `close` below.
 _from_info: Callable[[Any], Credentials] = service_account.Credentials.from_service_account_info
 
 _UNSAFE = {
@@ -60,50 +63,52 @@ _LIKELIHOODS = {
 
 
 class GoogleOptions(ProviderOptions):
-    """`options` of a Describer with provider google."""
+    """Options of a Describer with provider google."""
 
     endpoint: str | None = None
-    """Such as eu-vision.googleapis.com, which keeps the picture in the European Union."""
+    """Host to send requests to, such as eu-vision.googleapis.com, which keeps the picture in the
+    European Union."""
 
 
-class Google(Asking):
-    """Asks Cloud Vision, one request for each picture."""
+class Google(ProviderDescriber):
+    """Sends one request to Cloud Vision for each picture."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self._client = _client(setup, GoogleOptions.of(setup).endpoint)
+        self._client = _client(setup, GoogleOptions.from_setup(setup).endpoint)
         self._key = setup.variable("GOOGLE_API_KEY")
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="google")
 
     def memory(self, image: bytes) -> int:
-        """Return what decoding and scaling take at most, in bytes."""
-        return upload_bytes(image, BOUNDS)
+        """Return the maximum memory for decoding and scaling, in bytes."""
+        return preparation_bytes(image, BOUNDS)
 
     def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
-        """Return the picture that is sent."""
-        return prepare(image, BOUNDS)
+        """Return the picture to send."""
+        return prepare_upload(image, BOUNDS)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
-        """Describe one picture, in English whatever `options.language` asks for.
+        """Describe one picture, in English regardless of `options.language`.
 
         Raises:
-            DescribeError: with one of the reasons in docs/describers/google.md.
+            DescribeError: One of the reasons in docs/describers/google.md.
         """
         loop = asyncio.get_running_loop()
-        found = await self._asked(
+        found = await self._call_provider(
             lambda seconds: loop.run_in_executor(
                 self._threads, partial(self._annotate, prepared, seconds)
             )
         )
-        return describe_findings(found, options, model="cloud-vision", faces_most=_MAX_FACES)
+        return describe_findings(found, options, model="cloud-vision", max_faces=_MAX_FACES)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Stop the threads and close the connections."""
         self._threads.shutdown(wait=False)
         self._client.transport.close()  # type: ignore[no-untyped-call]
 
     def _annotate(self, upload: Upload, seconds: float) -> Findings:
-        features = [vision.Feature(type_=kind, max_results=most) for kind, most in _FEATURES]
+        """Send one request, in a thread, and return what was found."""
+        features = [vision.Feature(type_=kind, max_results=count) for kind, count in _FEATURES]
         request = vision.AnnotateImageRequest(
             image=vision.Image(content=upload.data), features=features
         )
@@ -115,13 +120,16 @@ class Google(Asking):
         except TransportError as error:
             raise _unreachable(error) from error
         except GoogleAuthError as error:
-            message = "Google refuses the credentials; check the service account, and that its key still exists"
+            message = (
+                "Google rejected the credentials; check the service account, and that its key still"
+                " exists"
+            )
             raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from error
         except GoogleAPICallError as error:
-            raise reason_for(error, self._key) from error
+            raise error_for(error, self._key) from error
         except TooManyRedirects as error:
             raise wrong_address("redirects elsewhere") from error
-        except AnswerTooLargeError as error:
+        except ResponseTooLargeError as error:
             raise DescribeError(Reason.PROVIDER_UNAVAILABLE, f"Google: {error}") from error
         except (RequestException, RetryError, ParseError, UnicodeDecodeError) as error:
             raise _unreachable(error) from error
@@ -130,7 +138,7 @@ class Google(Asking):
 
 
 def _client(setup: Setup, endpoint: str | None) -> vision.ImageAnnotatorClient:
-    """Return a client over HTTP: gRPC has settings of its own for proxies and certificates.
+    """Return a client over HTTP, because gRPC needs its own settings for proxies and certificates.
 
     Raises:
         DescribeError: CredentialsMissing.
@@ -157,25 +165,24 @@ def _service_account(text: str | None) -> Credentials | None:
         return _from_info(json.loads(text))
     except (ValueError, GoogleAuthError):
         message = "GOOGLE_SERVICE_ACCOUNT_JSON is not the JSON key file of a service account"
-        raise DescribeError(
-            Reason.CREDENTIALS_REFUSED, message
-        ) from None  # the cause quotes the key
+        # Without the cause, which quotes the key.
+        raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from None
 
 
 def _unreachable(error: Exception) -> DescribeError:
     return DescribeError(
         Reason.PROVIDER_UNAVAILABLE,
-        f"Google does not answer, or not in its protocol ({type(error).__name__})",
+        f"Google cannot be reached, or did not answer in its protocol ({type(error).__name__})",
     )
 
 
 def _findings(answer: vision.BatchAnnotateImagesResponse) -> Findings:
     if not answer.responses:
-        raise DescribeError(Reason.EMPTY_ANSWER, "Google answered nothing about the picture")
+        raise DescribeError(Reason.EMPTY_ANSWER, "Google's answer about the picture is empty")
 
     image = answer.responses[0]
     if image.error.code:
-        raise reason_for_status(image.error.code, image.error.message)
+        raise error_for_status(image.error.code, image.error.message)
 
     safe = image.safe_search_annotation
     likelihoods = (

@@ -1,4 +1,4 @@
-"""Google's HTTP client with two bounds that it lacks: no answer without end, and no redirect elsewhere."""
+"""Google's HTTP client with two limits that it lacks: response size and redirects."""
 
 from typing import Any
 
@@ -8,41 +8,42 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 _MAX_ANSWER_BYTES = 32 << 20
-"""Each word of a picture's text comes with its place: some hundred bytes for each of some ten
-thousand."""
+"""Maximum size of a response. Each word of a picture's text comes with its position: some hundred
+bytes for each of up to some ten thousand words."""
 
-_PIECE_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
-class AnswerTooLargeError(RequestException):
-    """An answer is longer than it may be."""
+class ResponseTooLargeError(RequestException):
+    """A response is larger than the client accepts."""
 
 
 class BoundedTransport(ImageAnnotatorRestTransport):
-    """As its base, but with sessions that are bounded."""
+    """Limits the size of responses and follows no redirects."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._session.max_redirects = 0  # the picture and the key would go along
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._session.max_redirects = 0  # a redirect would take the picture and the key along
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _BoundedAdapter())
 
 
 class _BoundedAdapter(HTTPAdapter):
-    def send(self, request: PreparedRequest, stream: bool = False, **how: Any) -> Response:  # type: ignore[override]  # noqa: ARG002, FBT001, FBT002
-        """Send a request and return its answer, which has been read.
+    def send(self, request: PreparedRequest, stream: bool = False, **kwargs: Any) -> Response:  # type: ignore[override]  # noqa: ARG002, FBT001, FBT002
+        """Send a request and return its response with the whole body read.
 
         Raises:
-            AnswerTooLargeError: the answer is longer than may be.
-            RequestException: as requests does.
+            ResponseTooLargeError: The response is larger than the limit.
+            RequestException: The request failed.
         """
-        response = super().send(request, stream=True, **how)
+        response = super().send(request, stream=True, **kwargs)
+
         body = bytearray()
-        for piece in response.iter_content(_PIECE_BYTES):
-            body += piece
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            body += chunk
             if len(body) > _MAX_ANSWER_BYTES:
                 response.close()
-                raise AnswerTooLargeError(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
+                raise ResponseTooLargeError(f"the answer is longer than {_MAX_ANSWER_BYTES} bytes")
 
-        response._content = bytes(body)  # noqa: SLF001  # as reading `content` does
+        response._content = bytes(body)  # noqa: SLF001  # what `content` reads
         return response

@@ -1,4 +1,7 @@
-"""Describes by a model of OpenAI, or of any server with its protocol (vLLM, Ollama, LocalAI, Azure)."""
+"""Describes pictures with a model of OpenAI, or of any server that speaks its protocol.
+
+Such servers are vLLM, Ollama, LocalAI and Azure.
+"""
 
 import logging
 
@@ -10,173 +13,208 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ...interface import Setup
 from ...remote.answers.normalize import read_answer
-from ...remote.base import Asking, ProviderOptions
+from ...remote.base import ProviderDescriber, ProviderOptions
 from ...remote.bounded_http import BoundedClient
-from ...remote.retry_after import exhausted, retry_after
-from ...remote.sanitize import said
-from ...remote.upload import Bounds, Upload, prepare, upload_bytes
-from . import protocol as wire
-from .deprecation import announced, published
+from ...remote.retry_after import exhausted_limit_reset, retry_after
+from ...remote.sanitize import quote_provider
+from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from .deprecation import announced_retirement, published_retirement
 from .endpoint import Endpoint, endpoint_of
-from .errors import Asked, reason_for, refused_fields
-from .prompt import wishes
+from .errors import RequestContext, error_for, unsupported_fields
+from .prompt import user_instructions
+from .reply import Reply, read_reply
+from .request_body import Api, DescribeRequest, RequestBody, chat_body, responses_body
 
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-LOW_DETAIL = Bounds(longest=512)
-HIGH_DETAIL = Bounds(longest=2048, shortest=768)
-"""What OpenAI scales a picture down to before it looks
-(platform.openai.com/docs/guides/images-vision, "Calculating costs"): more pixels would only take
+LOW_DETAIL = Bounds(max_longer=512)
+HIGH_DETAIL = Bounds(max_longer=2048, max_shorter=768)
+"""Size to which OpenAI scales a picture down before the model sees it
+(platform.openai.com/docs/guides/images-vision, "Calculating costs"). More pixels would only take
 longer to send."""
 
-_OPENAI_TOKENS = 16_384
-"""What gpt-4o-mini writes at most; a reasoning model thinks within it, too."""
+_OPENAI_MAX_TOKENS = 16_384
+"""Maximum that gpt-4o-mini writes; the reasoning of other models counts toward it, too."""
 
-_OTHER_TOKENS = 4096
-"""For servers whose context is often 8,192 tokens and holds the picture as well."""
+_OTHER_MAX_TOKENS = 4096
+"""Limit for other servers, whose context is often 8,192 tokens and includes the picture."""
 
 _CONNECT_SECONDS = 5.0
 
 _MAX_ANSWER_BYTES = 4 << 20
-"""A description has some kilobytes, a reasoning model's thoughts perhaps hundreds."""
+"""A description has some kilobytes, the text of a model's reasoning perhaps hundreds."""
 
 log = logging.getLogger(__name__)
 
-# One line a request, with the address; ours say more.
+# httpx2 logs one line for each request, with its address; our own log lines say more.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class OpenAIOptions(ProviderOptions):
-    """`options` of a Describer with provider openai."""
+    """Options of a Describer with provider openai."""
 
-    api: wire.Api | None = None
-    """By default the Responses API at OpenAI and chat completions elsewhere."""
+    api: Api | None = None
+    """The protocol; by default the Responses API at OpenAI and chat completions elsewhere."""
     max_output_tokens: int | None = Field(default=None, ge=16, le=200_000)
 
 
-class OpenAI(Asking):
+class OpenAI(ProviderDescriber):
     """Asks one model at one server."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        options = OpenAIOptions.of(setup)
+        options = OpenAIOptions.from_setup(setup)
         endpoint = endpoint_of(setup.variable("OPENAI_BASE_URL") or DEFAULT_BASE_URL)
-        own = endpoint.is_openai
+        is_openai = endpoint.is_openai
+        default_tokens = _OPENAI_MAX_TOKENS if is_openai else _OTHER_MAX_TOKENS
+
         self._endpoint = endpoint
-        self._key = _key(setup, needed=own)
+        self._key = _key(setup, required=is_openai)
         self._model = setup.model or setup.variable("OPENAI_VISION_MODEL") or DEFAULT_MODEL
-        self._who = Asked(endpoint.host, self._model, self._key, endpoint.base_url)
-        self._api: wire.Api = options.api or ("responses" if own else "chat")
-        self._max_tokens = options.max_output_tokens or (_OPENAI_TOKENS if own else _OTHER_TOKENS)
-        self._tokens_field = "max_completion_tokens" if own else "max_tokens"
-        self._unknown: frozenset[str] = frozenset()
-        self._warning = published(self._model) if own else None
+        self._context = RequestContext(endpoint.host, self._model, self._key, endpoint.base_url)
+        self._api: Api = options.api or ("responses" if is_openai else "chat")
+        self._max_tokens = options.max_output_tokens or default_tokens
+        self._tokens_field = "max_completion_tokens" if is_openai else "max_tokens"
+        self._unsupported_fields: frozenset[str] = frozenset()
+        self._warning = published_retirement(self._model) if is_openai else None
         self._client = _client(endpoint, self._key)
 
     def memory(self, image: bytes) -> int:
-        """Return what decoding and scaling take at most, in bytes."""
-        return upload_bytes(image, HIGH_DETAIL)
+        """Return the maximum memory for decoding and scaling, in bytes."""
+        return preparation_bytes(image, HIGH_DETAIL)
 
     def prepare(self, image: bytes, options: Options) -> Upload:
-        """Return the picture that is sent."""
-        return prepare(image, LOW_DETAIL if options.detail == "low" else HIGH_DETAIL)
+        """Return the picture to send."""
+        return prepare_upload(image, LOW_DETAIL if options.detail == "low" else HIGH_DETAIL)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
         """Describe one picture.
 
         Raises:
-            DescribeError: with one of the reasons in docs/describers/openai.md.
+            DescribeError: One of the reasons in docs/describers/openai.md.
         """
-        detail = options.detail or "auto"
-        question = wire.Question(self._model, prepared, wishes(options), detail, self._max_tokens)
-        reply = await self._asked(lambda seconds: self._reply(question, seconds))
-        model = reply.model or self._model
-        return read_answer(reply.text, options, model=model, usage=reply.usage, finish=reply.finish)
+        request = DescribeRequest(
+            model=self._model,
+            upload=prepared,
+            instructions=user_instructions(options),
+            detail=options.detail or "auto",
+            max_tokens=self._max_tokens,
+        )
+        reply = await self._call_provider(lambda seconds: self._send(request, seconds))
+
+        return read_answer(
+            reply.text,
+            options,
+            model=reply.model or self._model,
+            usage=reply.usage,
+            finish_reason=reply.finish_reason,
+        )
 
     def warnings(self) -> list[str]:
-        """Return that the model will be shut down, if that is known."""
+        """Return a warning if the model will be shut down."""
         return [self._warning] if self._warning else []
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _reply(self, question: wire.Question, seconds: float) -> wire.Reply:
-        """Ask; where the server doesn't know a field that can be done without, ask without it from now on."""
-        while True:
-            path, whole = self._request(question)
-            body = {name: value for name, value in whole.items() if name not in self._unknown}
-            try:
-                answer = await self._client.post(
-                    path, cast_to=httpx2.Response, body=body, options=self._how(seconds)
-                )
-                return self._read(answer)
-            except APIError as error:
-                refused = refused_fields(error) & body.keys()
-                if not refused:
-                    raise reason_for(error, self._who) from error
-                self._unknown |= refused
+    async def _send(self, request: DescribeRequest, seconds: float) -> Reply:
+        """Send a request and return the model's reply.
 
-    def _how(self, seconds: float) -> RequestOptions:
-        """Return what goes with each request. Azure wants a key in a header of its own, and in no other."""
+        If the server does not support an optional field, the request is sent again without it, and
+        so are all later ones.
+        """
+        path, body = self._body(request)
+        while True:
+            supported = {
+                name: value for name, value in body.items() if name not in self._unsupported_fields
+            }
+            try:
+                response = await self._client.post(
+                    path,
+                    cast_to=httpx2.Response,
+                    body=supported,
+                    options=self._request_options(seconds),
+                )
+                return self._read(response)
+            except APIError as error:
+                rejected = unsupported_fields(error) & supported.keys()
+                if not rejected:
+                    raise error_for(error, self._context) from error
+                self._unsupported_fields |= rejected
+
+    def _request_options(self, seconds: float) -> RequestOptions:
+        """Return a request's timeout and headers; Azure expects the key in its own header."""
         timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
         if not self._key or not self._endpoint.wants_api_key:
             return {"timeout": timeout}
+
         headers: dict[str, str | Omit] = {"api-key": self._key}
         if self._endpoint.is_azure:
             headers["Authorization"] = omit
         return {"timeout": timeout, "headers": headers}
 
-    def _request(self, question: wire.Question) -> tuple[str, wire.Request]:
+    def _body(self, request: DescribeRequest) -> tuple[str, RequestBody]:
+        """Return the path and the body of a request."""
         if self._api == "responses":
-            return "/responses", wire.responses_request(question)
-        return "/chat/completions", wire.chat_request(question, tokens_field=self._tokens_field)
+            return "/responses", responses_body(request)
+        return "/chat/completions", chat_body(request, tokens_field=self._tokens_field)
 
-    def _read(self, answer: httpx2.Response) -> wire.Reply:
-        if (warning := announced(self._model, answer.headers)) and warning != self._warning:
+    def _read(self, response: httpx2.Response) -> Reply:
+        self._note_headers(response)
+        try:
+            return read_reply(self._api, response.content, self._context)
+        except DescribeError as error:
+            if error.reason.retryable and error.retry_after is None:
+                error.retry_after = retry_after(response.headers)
+            raise
+        except ValueError as error:
+            raise self._protocol_error(response) from error
+
+    def _note_headers(self, response: httpx2.Response) -> None:
+        """Log an announced shutdown of the model, and respect an exhausted rate limit."""
+        warning = announced_retirement(self._model, response.headers)
+        if warning and warning != self._warning:
             self._warning = warning
             log.warning("%s", warning)
 
-        if (wait := exhausted(answer.headers)) is not None:
-            self._gate.hold(wait)
+        if (wait := exhausted_limit_reset(response.headers)) is not None:
+            self._rate_limit.block(wait)
 
-        try:
-            return wire.read_reply(self._api, answer.content, self._who)
-        except DescribeError as error:
-            if error.reason.retryable and error.retry_after is None:
-                error.retry_after = retry_after(answer.headers)
-            raise
-        except ValueError as error:
-            raise self._no_protocol(answer) from error
+    def _protocol_error(self, response: httpx2.Response) -> DescribeError:
+        """Return the error for a response that does not follow the protocol, such as a web page.
 
-    def _no_protocol(self, answer: httpx2.Response) -> DescribeError:
-        """Return the error for an answer that is not of the protocol: a page, or half an answer."""
-        what = f"{self._who.server} answers something else than its protocol: {said(answer.text, self._key)}"
-        if "html" in answer.headers.get("content-type", ""):
-            # A page that stands in the way for a while looks the same, so this is no final reason.
-            return DescribeError(
-                Reason.PROVIDER_UNAVAILABLE, f"{what}; {self._who.check_address()}"
-            )
-        return DescribeError(Reason.PROVIDER_UNAVAILABLE, what)
+        A login page that blocks requests for a while looks the same as a wrong address, so the
+        reason is one that is retried.
+        """
+        words = quote_provider(response.text, self._key)
+        message = f"{self._context.server} answered with something other than its protocol: {words}"
+        if "html" in response.headers.get("content-type", ""):
+            message = f"{message}; {self._context.address_advice()}"
+        return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 
-def _key(setup: Setup, *, needed: bool) -> str | None:
+def _key(setup: Setup, *, required: bool) -> str | None:
     key = setup.variable("OPENAI_API_KEY")
-    if needed and not key:
+    if required and not key:
         message = "OPENAI_API_KEY is not set; put a key into the describer's Secret"
         raise DescribeError(Reason.CREDENTIALS_MISSING, message)
+
     if key and not (key.isascii() and key.isprintable()):
-        message = "OPENAI_API_KEY has characters that no key has; copy it anew into the describer's Secret"
+        message = (
+            "OPENAI_API_KEY contains characters that no key has; copy it into the describer's"
+            " Secret again"
+        )
         raise DescribeError(Reason.CREDENTIALS_REFUSED, message)
 
     return key
 
 
 def _client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
-    """Return a client that repeats nothing, and follows nobody elsewhere with the picture."""
+    """Return a client that neither retries nor follows a redirect with the picture."""
     return AsyncOpenAI(
-        api_key=key or "none",  # the SDK wants some key even where the server wants none
+        api_key=key or "none",  # the SDK requires a key even if the server does not
         base_url=endpoint.base_url,
         default_query=endpoint.query,
         max_retries=0,

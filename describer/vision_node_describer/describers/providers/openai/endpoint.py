@@ -1,4 +1,4 @@
-"""Where OpenAI's protocol is spoken: the address as people set it, made one that a client can use."""
+"""Turns OPENAI_BASE_URL, as people set it, into an address that a client can use."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
@@ -10,62 +10,63 @@ from ...remote.base import host_of
 _VARIABLE = "OPENAI_BASE_URL"
 
 _OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
-"""Often pasted along with the address, from an example of a request."""
+"""Paths that are often pasted along with the address, from an example of a request."""
 
-_LIST_OF_MODELS = "/v1/models"
-"""Pasted from the usual way of trying whether a server is there."""
+_MODEL_LIST = "/v1/models"
+"""Path that is pasted along from the usual test whether a server is up."""
 
-_AZURE = (
-    *(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
-    *(
-        ".openai.azure.us",
-        ".cognitiveservices.azure.us",
-        ".openai.azure.cn",
-        ".cognitiveservices.azure.cn",
-    ),
+_AZURE_HOSTS = (
+    ".openai.azure.com",
+    ".cognitiveservices.azure.com",
+    ".services.ai.azure.com",
+    ".openai.azure.us",
+    ".cognitiveservices.azure.us",
+    ".openai.azure.cn",
+    ".cognitiveservices.azure.cn",
 )
 
 _DEPLOYMENTS = "/openai/deployments/"
 
 _INFERENCE = "/models"
-"""Where Azure AI Foundry has all models behind one path, which needs an api-version, too."""
+"""Path at which Azure AI Foundry offers all models; it needs an api-version, too."""
 
 _API_VERSION = "api-version"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The server and how it is asked."""
+    """The server, and how to send requests to it."""
 
     base_url: str
-    """Without a query and without a slash at its end."""
+    """Address without a query and without a slash at its end."""
     query: dict[str, str]
-    """Of each request."""
+    """Query parameters of each request."""
     host: str
     is_openai: bool
     is_azure: bool
     wants_api_key: bool
-    """As Azure does, and what is in front of it (API Management) and so has its paths."""
+    """Whether the key goes in the header `api-key`, as for Azure and Azure API Management, which is
+    recognized by its paths."""
 
 
 def endpoint_of(address: str) -> Endpoint:
     """Return the endpoint at an address.
 
     Raises:
-        DescribeError: OptionsInvalid: it is no address, or one of Azure that lacks something.
+        DescribeError: OptionsInvalid if it is not an address, or an incomplete one of Azure.
     """
     address = address.strip()
     host = host_of(address, _VARIABLE)
     parts = urlsplit(address)
+
     path = parts.path.rstrip("/")
     for operation in _OPERATIONS:
         path = path.removesuffix(operation)
-
-    if path.endswith(_LIST_OF_MODELS):
+    if path.endswith(_MODEL_LIST):
         path = path.removesuffix("/models")
 
     query = dict(parse_qsl(parts.query))
-    is_azure = host.endswith(_AZURE)
+    is_azure = host.endswith(_AZURE_HOSTS)
     if is_azure:
         _check_azure(host, path, query)
 
@@ -80,7 +81,7 @@ def endpoint_of(address: str) -> Endpoint:
 
 
 def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
-    """Refuse an address that Azure would answer with "Resource not found", which says nothing of what to do.
+    """Reject an address that Azure would answer with "Resource not found" and nothing else.
 
     Raises:
         DescribeError: OptionsInvalid, with what to set.
@@ -97,5 +98,5 @@ def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
         missing = f"set it to https://{host}/openai/v1, with the deployment's name as the model"
 
     raise DescribeError(
-        Reason.OPTIONS_INVALID, f"{_VARIABLE} is not whole for Azure OpenAI: {missing}"
+        Reason.OPTIONS_INVALID, f"{_VARIABLE} is incomplete for Azure OpenAI: {missing}"
     )

@@ -1,28 +1,29 @@
-"""Reads an answer that comes as a stream of events though none was asked for: some gateways do."""
+"""Reads an answer that comes as a stream of events; some gateways stream without being asked to."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json
 
-Object = dict[str, Any]
+JsonObject = dict[str, Any]
 
 _MAX_EVENTS = 100_000
-"""An answer of 16,384 tokens has one for each."""
+"""Maximum events that are read; an answer of 16,384 tokens has one for each token."""
 
 UNFINISHED = "unfinished stream"
-"""The finish reason of a stream that has neither one nor the mark of its end."""
+"""Finish reason of a stream that has neither a finish reason nor an end mark."""
 
 _END_BYTES = 64
+"""Length of the tail in which the end mark must appear."""
 
 
-def is_stream(body: bytes) -> bool:
+def is_event_stream(body: bytes) -> bool:
     """Return whether a body is a stream of events (WHATWG HTML, 9.2, Server-sent events)."""
     return body.lstrip().startswith((b"data:", b"event:", b": "))
 
 
-def whole_answer(body: bytes) -> Object | None:
-    """Return the answer whose parts a stream holds, as it would have come in one; None if there is none."""
+def assemble_answer(body: bytes) -> JsonObject | None:
+    """Return the answer that a stream contains, as if it had not been streamed; None if none."""
     events = list(_events(body))
     for event in events:
         if event.get("error"):
@@ -30,24 +31,25 @@ def whole_answer(body: bytes) -> Object | None:
         if event.get("type") == "error":
             return {"error": event}
         if isinstance(event.get("response"), dict) and event.get("type") != "response.created":
-            finished: Object = event["response"]
-            if finished.get("status") not in ("queued", "in_progress"):
-                return finished
+            response: JsonObject = event["response"]
+            if response.get("status") not in ("queued", "in_progress"):
+                return response
 
     chunks = [event for event in events if isinstance(event.get("choices"), list)]
-    return (
-        _completion(chunks, UNFINISHED if b"[DONE]" not in body[-_END_BYTES:] else None)
-        if chunks
-        else None
-    )
+    if not chunks:
+        return None
+
+    has_end_mark = b"[DONE]" in body[-_END_BYTES:]
+    return _completion(chunks, default_finish_reason=None if has_end_mark else UNFINISHED)
 
 
-def _events(body: bytes) -> Iterator[Object]:
-    """Yield the objects in a stream's data lines; each of these protocols' events has one."""
+def _events(body: bytes) -> Iterator[JsonObject]:
+    """Yield the objects in a stream's data lines; each event of these protocols has one line."""
     for line in body.splitlines()[: 3 * _MAX_EVENTS]:
         name, _, value = line.partition(b":")
         if name != b"data" or value.strip() == b"[DONE]":
             continue
+
         try:
             event = from_json(value)
         except ValueError:
@@ -57,12 +59,12 @@ def _events(body: bytes) -> Iterator[Object]:
             yield event
 
 
-def _completion(chunks: list[Object], without_end: str | None) -> Object:
-    """Return a chat completion of its chunks (OpenAI, The chat completion chunk object).
+def _completion(chunks: list[JsonObject], *, default_finish_reason: str | None) -> JsonObject:
+    """Return the chat completion for its chunks (OpenAI, The chat completion chunk object).
 
     Args:
-        chunks: In their order.
-        without_end: The finish reason where no chunk has one.
+        chunks: The chunks in order.
+        default_finish_reason: The finish reason if no chunk has one.
     """
     choices = [
         choice for chunk in chunks for choice in chunk["choices"][:1] if isinstance(choice, dict)
@@ -72,15 +74,16 @@ def _completion(chunks: list[Object], without_end: str | None) -> Object:
         for choice in choices
         if isinstance(part := choice.get("delta") or choice.get("message"), dict)
     ]
-    message = {name: _joined(deltas, name) for name in ("content", "refusal", "reasoning_content")}
-    ends = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+    message = {name: _join(deltas, name) for name in ("content", "refusal", "reasoning_content")}
+    reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
+    finish_reason = reasons[-1] if reasons else default_finish_reason
 
     return {
         "model": next((chunk["model"] for chunk in chunks if chunk.get("model")), None),
-        "choices": [{"message": message, "finish_reason": ends[-1] if ends else without_end}],
+        "choices": [{"message": message, "finish_reason": finish_reason}],
         "usage": next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), None),
     }
 
 
-def _joined(deltas: list[Object], name: str) -> str | None:
+def _join(deltas: list[JsonObject], name: str) -> str | None:
     return "".join(part for delta in deltas if isinstance(part := delta.get(name), str)) or None

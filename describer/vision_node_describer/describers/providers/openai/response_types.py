@@ -1,6 +1,7 @@
-"""The little that is used of answers in OpenAI's protocols. A field of an odd type counts as not there.
+"""The fields that are read of responses in OpenAI's protocols.
 
-Servers leave out or add what they like, and the SDK's own models check nothing.
+A field of the wrong type counts as missing: servers omit and add fields as they like, and the SDK's
+own models check nothing.
 """
 
 import json
@@ -11,24 +12,24 @@ from vision_node_contract.models.description import Usage
 
 
 def _only(kind: type) -> BeforeValidator:
-    """Return what turns values of another type into None: a field that is odd is as good as none."""
+    """Return a validator that turns values of any other type into None."""
     return BeforeValidator(lambda value: value if isinstance(value, kind) else None)
 
 
-def _parts_of(value: Any) -> Any:
-    """Return a message's parts; an object that is none is an answer which the server has decoded."""
+def _content_parts(value: Any) -> Any:
+    """Return a message's parts; any other object is an answer that the server has decoded."""
     if isinstance(value, dict) and not value.keys() & {"text", "type", "refusal"}:
         value = json.dumps(value)
     return _list_of(value)
 
 
 def _list_of(value: Any) -> Any:
-    """Return a list's objects and texts, an object or a text alone as a list of one."""
+    """Return a list's objects and texts as objects; a single value becomes a list of one."""
     values = value if isinstance(value, list) else [value]
     return [
-        {"text": one} if isinstance(one, str) else one
-        for one in values
-        if isinstance(one, dict | str)
+        {"text": entry} if isinstance(entry, str) else entry
+        for entry in values
+        if isinstance(entry, dict | str)
     ]
 
 
@@ -36,11 +37,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-_Word = Annotated[str | None, _only(str)]
+_Text = Annotated[str | None, _only(str)]
 
 
 class Tokens(_Part):
-    """Either protocol's names for the same."""
+    """Number of tokens, under the names of either protocol."""
 
     input_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
     output_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
@@ -48,7 +49,7 @@ class Tokens(_Part):
     completion_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
 
     def usage(self) -> Usage:
-        """Return them in one protocol's words."""
+        """Return the numbers of whichever protocol reported them."""
         return Usage(
             input_tokens=self.input_tokens or self.prompt_tokens or 0,
             output_tokens=self.output_tokens or self.completion_tokens or 0,
@@ -56,22 +57,22 @@ class Tokens(_Part):
 
 
 class Content(_Part):
-    """A part of a message; or of an item of the Responses API."""
+    """A part of a message, or of an item of the Responses API."""
 
-    type: _Word = None
+    type: _Text = None
     text: JsonValue = None
     refusal: JsonValue = None
     thought: JsonValue = None
 
 
-_Contents = Annotated[list[Content], BeforeValidator(_parts_of)]
+_Contents = Annotated[list[Content], BeforeValidator(_content_parts)]
 
 
 class Item(_Part):
-    """A step of the Responses API: a message, or thoughts."""
+    """A step of the Responses API: a message or reasoning."""
 
-    type: _Word = None
-    phase: _Word = None
+    type: _Text = None
+    phase: _Text = None
     content: _Contents = []
 
 
@@ -79,16 +80,16 @@ _Items = Annotated[list[Item], BeforeValidator(_list_of)]
 
 
 class Details(_Part):
-    """Why a response is not whole."""
+    """Why a response is incomplete."""
 
-    reason: _Word = None
+    reason: _Text = None
 
 
 class Response(_Part):
-    """What is used of https://platform.openai.com/docs/api-reference/responses/object."""
+    """A response (https://platform.openai.com/docs/api-reference/responses/object)."""
 
-    model: _Word = None
-    status: _Word = None
+    model: _Text = None
+    status: _Text = None
     output: _Items
     incomplete_details: Annotated[Details | None, _only(dict)] = None
     error: JsonValue = None
@@ -96,37 +97,37 @@ class Response(_Part):
 
 
 class Function(_Part):
-    """A call of a function."""
+    """Function of a tool call."""
 
     arguments: JsonValue = None
 
 
-class Call(_Part):
-    """What calls one."""
+class ToolCall(_Part):
+    """A tool call."""
 
     function: Annotated[Function | None, _only(dict)] = None
 
 
-_Calls = Annotated[list[Call], BeforeValidator(_list_of)]
+_ToolCalls = Annotated[list[ToolCall], BeforeValidator(_list_of)]
 
 
 class Message(_Part):
-    """What the model wrote."""
+    """The model's message."""
 
     content: _Contents = []
     refusal: JsonValue = None
-    tool_calls: _Calls = []
-    reasoning_content: _Word = None
-    reasoning: _Word = None
+    tool_calls: _ToolCalls = []
+    reasoning_content: _Text = None
+    reasoning: _Text = None
 
 
 class Choice(_Part):
-    """One of the answers that may be asked for."""
+    """One of the answers that a request may ask for."""
 
     message: Annotated[Message | None, _only(dict)] = None
-    text: _Word = None
-    finish_reason: _Word = None
-    native_finish_reason: _Word = None
+    text: _Text = None
+    finish_reason: _Text = None
+    native_finish_reason: _Text = None
     error: JsonValue = None
 
 
@@ -134,8 +135,8 @@ _Choices = Annotated[list[Choice], BeforeValidator(_list_of)]
 
 
 class Completion(_Part):
-    """What is used of https://platform.openai.com/docs/api-reference/chat/object."""
+    """A chat completion (https://platform.openai.com/docs/api-reference/chat/object)."""
 
-    model: _Word = None
+    model: _Text = None
     choices: _Choices
     usage: JsonValue = None

@@ -1,4 +1,7 @@
-"""Describes by what Amazon Rekognition recognises: labels, text, faces, unsafe content."""
+"""Describes pictures by what Amazon Rekognition recognizes.
+
+That is labels, text, faces and unsafe content.
+"""
 
 import asyncio
 import math
@@ -16,24 +19,24 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ...interface import Setup
-from ...remote.base import Asking, ProviderOptions, host_of
-from ...remote.findings import POSSIBLE, Finding, Findings, describe_findings, with_share
-from ...remote.upload import Bounds, Upload, prepare, upload_bytes
-from .errors import is_of_protocol, no_protocol, reason_for
-from .transport import bound
+from ...remote.base import ProviderDescriber, ProviderOptions, host_of
+from ...remote.findings import POSSIBLE, Finding, Findings, describe_findings, with_confidence
+from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from .errors import error_for, is_json_answer, wrong_protocol
+from .transport import limit_responses
 
-BOUNDS = Bounds(longest=1920, least=80)
-"""It refuses less than 80 pixels, and finds faces of 40 in a picture of 1920
-(docs.aws.amazon.com/rekognition/latest/dg/limits.html). So large, a file stays below the
-5 MB that a request may have."""
+BOUNDS = Bounds(max_longer=1920, min_side=80)
+"""Rekognition rejects less than 80 pixels, and finds faces of 40 pixels in a picture of 1920
+(docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of this size stays below the 5 MB
+limit of a request."""
 
 _MAX_FACES = 100
-"""DetectFaces returns the hundred largest."""
+"""Number of faces that DetectFaces returns at most, the largest ones."""
 
 _MAX_LABELS = 20
 
 _THREADS = 16
-"""Requests under way: boto3 has no asynchronous side."""
+"""Maximum requests in flight, each in a thread: boto3 has no asynchronous calls."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -48,93 +51,96 @@ _OPERATIONS: dict[Feature, tuple[str, dict[str, float]]] = {
 
 
 class RekognitionOptions(ProviderOptions):
-    """`options` of a Describer with provider rekognition."""
+    """Options of a Describer with provider rekognition."""
 
     features: list[Feature] = Field(default=["labels", "text", "faces", "moderation"], min_length=1)
-    """Each is a request of its own, and paid for."""
+    """Features to detect; each one is a separate request that costs money."""
     endpoint: str | None = None
-    """Such as a VPC endpoint's address."""
+    """Address to send requests to, such as that of a VPC endpoint."""
 
 
-class Rekognition(Asking):
-    """Asks Rekognition, one request for each picture and feature."""
+class Rekognition(ProviderDescriber):
+    """Sends one request to Rekognition for each picture and feature."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        options = RekognitionOptions.of(setup)
-        self._features = options.features
+        options = RekognitionOptions.from_setup(setup)
         self.requests_per_image = len(options.features)
+        self._features = options.features
         self._clients = _Clients(setup, options.endpoint)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rekognition")
 
     def memory(self, image: bytes) -> int:
-        """Return what decoding and scaling take at most, in bytes."""
-        return upload_bytes(image, BOUNDS)
+        """Return the maximum memory for decoding and scaling, in bytes."""
+        return preparation_bytes(image, BOUNDS)
 
     def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
-        """Return the picture that is sent."""
-        return prepare(image, BOUNDS)
+        """Return the picture to send."""
+        return prepare_upload(image, BOUNDS)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
-        """Describe one picture, in English whatever `options.language` asks for.
+        """Describe one picture, in English regardless of `options.language`.
 
         Raises:
-            DescribeError: with one of the reasons in docs/describers/rekognition.md.
+            DescribeError: One of the reasons in docs/describers/rekognition.md.
         """
         answers = await asyncio.gather(
-            *(self._detected(feature, prepared) for feature in self._features)
+            *(self._detect_in_thread(feature, prepared) for feature in self._features)
         )
         found = _findings(dict(zip(self._features, answers, strict=True)))
-        return describe_findings(found, options, model="rekognition", faces_most=_MAX_FACES)
+        return describe_findings(found, options, model="rekognition", max_faces=_MAX_FACES)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Stop the threads and close the connections."""
         self._threads.shutdown(wait=False)
         self._clients.close()
 
-    async def _detected(self, feature: Feature, upload: Upload) -> dict[str, Any]:
+    async def _detect_in_thread(self, feature: Feature, upload: Upload) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        return await self._asked(
+        return await self._call_provider(
             lambda seconds: loop.run_in_executor(
                 self._threads, self._detect, feature, upload, seconds
             )
         )
 
     def _detect(self, feature: Feature, upload: Upload, seconds: float) -> dict[str, Any]:
-        operation, most = _OPERATIONS[feature]
-        call = getattr(self._clients.waiting(seconds), operation)
-        try:
-            answer: dict[str, Any] = call(Image={"Bytes": upload.data}, **most)
-        except (ClientError, BotoCoreError) as error:
-            raise reason_for(error) from error
-        except ValueError as error:  # what is no text, which boto3 lets through
-            raise no_protocol() from error
+        """Send the request for one feature, in a thread, and return the answer."""
+        operation, parameters = _OPERATIONS[feature]
+        call = getattr(self._clients.with_timeout(seconds), operation)
 
-        if not is_of_protocol(answer):
-            raise no_protocol()
+        try:
+            answer: dict[str, Any] = call(Image={"Bytes": upload.data}, **parameters)
+        except (ClientError, BotoCoreError) as error:
+            raise error_for(error) from error
+        except ValueError as error:  # invalid text in the body, which boto3 lets through
+            raise wrong_protocol() from error
+
+        if not is_json_answer(answer):
+            raise wrong_protocol()
 
         return answer
 
 
 class _Clients:
-    """Clients by how long they wait for an answer, which boto3 sets once for all of a client's requests.
+    """Clients by timeout, because boto3 sets the timeout once for all requests of a client.
 
-    A wait is rounded up to a power of two seconds, so that there are a dozen at most: waiting
-    longer than an attempt has does no harm but to a thread.
+    Timeouts are rounded up to a power of two seconds, so that there are at most a dozen clients. A
+    client that waits longer than its attempt only keeps a thread busy.
     """
 
     def __init__(self, setup: Setup, endpoint: str | None) -> None:
-        self._make = partial(_client, setup, endpoint)
-        self._lock = Lock()  # making one is not safe in threads
+        self._create = partial(_client, setup, endpoint)
+        self._lock = Lock()  # creating a client is not thread-safe
         self._by_seconds: dict[int, Any] = {}
-        self.waiting(setup.timeout_seconds)  # what is wrong with the settings shows at once
 
-    def waiting(self, seconds: float) -> Any:
-        """Return a client that waits for so long, or for up to twice as long."""
+        self.with_timeout(setup.timeout_seconds)  # fails now if the settings are wrong
+
+    def with_timeout(self, seconds: float) -> Any:
+        """Return a client with a timeout between `seconds` and twice as long."""
         rounded = 1 << max(0, math.ceil(math.log2(max(seconds, 1))))
         with self._lock:
             if rounded not in self._by_seconds:
-                self._by_seconds[rounded] = self._make(rounded)
+                self._by_seconds[rounded] = self._create(rounded)
             return self._by_seconds[rounded]
 
     def close(self) -> None:
@@ -144,16 +150,14 @@ class _Clients:
 
 
 def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
-    """Return a client that repeats nothing. Keys come from the Secret, or from the pod's identity (IRSA).
+    """Return a client that never retries.
+
+    Its keys come from the Secret, or from the pod's identity (IRSA).
 
     Raises:
-        DescribeError: OptionsInvalid: no region is set, or it or the endpoint is none.
+        DescribeError: OptionsInvalid if the region is missing or invalid, or the endpoint is.
     """
-    region = setup.variable("AWS_REGION") or setup.variable("AWS_DEFAULT_REGION")
-    if not region:
-        message = "AWS_REGION is not set; add it to the describer's Secret or env"
-        raise DescribeError(Reason.OPTIONS_INVALID, message)
-
+    region = _region(setup)
     if endpoint is not None:
         host_of(endpoint, "the Describer's option endpoint")
 
@@ -175,25 +179,34 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
             config=config,
         )
     except BotoCoreError as error:
-        raise reason_for(error) from error
+        raise error_for(error) from error
 
-    return bound(client)
+    return limit_responses(client)
+
+
+def _region(setup: Setup) -> str:
+    region = setup.variable("AWS_REGION") or setup.variable("AWS_DEFAULT_REGION")
+    if not region:
+        message = "AWS_REGION is not set; add it to the describer's Secret or env"
+        raise DescribeError(Reason.OPTIONS_INVALID, message)
+
+    return region
 
 
 def _findings(answers: dict[Feature, dict[str, Any]]) -> Findings:
-    text = _list(answers, "text", "TextDetections")
+    text = _entries(answers, "text", "TextDetections")
     return Findings(
-        labels=[_finding(label) for label in _list(answers, "labels", "Labels")],
+        labels=[_finding(label) for label in _entries(answers, "labels", "Labels")],
         text="\n".join(line.get("DetectedText", "") for line in text if line.get("Type") == "LINE"),
-        faces=len(_list(answers, "faces", "FaceDetails")),
+        faces=len(_entries(answers, "faces", "FaceDetails")),
         unsafe=[
-            with_share(_finding(label))
-            for label in _list(answers, "moderation", "ModerationLabels")
+            with_confidence(_finding(label))
+            for label in _entries(answers, "moderation", "ModerationLabels")
         ],
     )
 
 
-def _list(
+def _entries(
     answers: dict[Feature, dict[str, Any]], feature: Feature, name: str
 ) -> Sequence[dict[str, Any]]:
     found: Sequence[dict[str, Any]] = answers.get(feature, {}).get(name, [])

@@ -1,4 +1,7 @@
-"""What boto3 raises, as reasons (docs.aws.amazon.com/rekognition/latest/dg/error-handling.html)."""
+"""Turns what boto3 raises into DescribeErrors.
+
+See docs.aws.amazon.com/rekognition/latest/dg/error-handling.html.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +17,7 @@ from botocore.exceptions import (
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ...remote.retry_after import retry_after
-from ...remote.sanitize import said
+from ...remote.sanitize import quote_provider
 
 _BY_CODE = {
     "AccessDeniedException": Reason.CREDENTIALS_REFUSED,
@@ -32,58 +35,69 @@ _BY_CODE = {
     "ServiceUnavailableException": Reason.PROVIDER_UNAVAILABLE,
 }
 
-_CHECK_KEY = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role and its right to call Rekognition"
+_CHECK_CREDENTIALS = (
+    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role and its permission to call"
+    " Rekognition"
+)
 
 
-def reason_for(error: ClientError | BotoCoreError) -> DescribeError:
+def error_for(error: ClientError | BotoCoreError) -> DescribeError:
     """Return the DescribeError for what a request raised."""
     if isinstance(error, ClientError):
-        return _answered(error)
+        return _client_error(error)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        message = f"there are no AWS credentials; {_CHECK_KEY}"
+        message = f"there are no AWS credentials; {_CHECK_CREDENTIALS}"
         return DescribeError(Reason.CREDENTIALS_MISSING, message)
     if isinstance(error, CredentialRetrievalError):
-        return DescribeError(Reason.CREDENTIALS_REFUSED, f"AWS gives no credentials; {_CHECK_KEY}")
+        return DescribeError(
+            Reason.CREDENTIALS_REFUSED, f"AWS did not provide credentials; {_CHECK_CREDENTIALS}"
+        )
     if isinstance(error, InvalidRegionError):
-        return DescribeError(Reason.OPTIONS_INVALID, f"AWS_REGION is none: {said(str(error))}")
+        return DescribeError(
+            Reason.OPTIONS_INVALID, f"AWS_REGION is not a region: {quote_provider(str(error))}"
+        )
 
-    message = (
-        f"Rekognition can't be reached, or does not speak its protocol ({said(_cause(error))})"
-    )
+    cause = quote_provider(_cause(error))
+    message = f"Rekognition cannot be reached, or did not answer in its protocol ({cause})"
     return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 
-def is_of_protocol(answer: Mapping[str, Any]) -> bool:
-    """Return whether an answer with HTTP 200 is JSON: boto3 takes a web page for one without any findings."""
+def is_json_answer(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer with HTTP 200 is JSON; boto3 reads a web page as an empty answer."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return "json" in headers.get("content-type", "")
 
 
-def no_protocol() -> DescribeError:
-    """Return the DescribeError for an answer that is none, such as the page of a portal."""
-    message = "what answers is not Rekognition; is there a proxy or a portal in between?"
+def wrong_protocol() -> DescribeError:
+    """Return the DescribeError for an answer from another server, such as a login page."""
+    message = "the answer is not from Rekognition; is there a proxy or a login page in between?"
     return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 
 def _cause(error: BotoCoreError) -> str:
-    """Return what went wrong, with the words of an error within; they hold no key."""
+    """Return what went wrong, with the message of a nested error, which contains no key."""
     inner = getattr(error, "kwargs", {}).get("error")
     return f"{type(error).__name__}: {inner}" if inner else type(error).__name__
 
 
-def _answered(error: ClientError) -> DescribeError:
+def _client_error(error: ClientError) -> DescribeError:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    about = error.response.get("ResponseMetadata", {})
-    status = about.get("HTTPStatusCode", 500)
+    metadata = error.response.get("ResponseMetadata", {})
+    status = metadata.get("HTTPStatusCode", 500)
     if code not in _BY_CODE and (300 <= status < 400 or status in (404, 405)):
-        message = f"the server has nothing at that address (HTTP {status}); the Describer's option endpoint"
-        return DescribeError(Reason.OPTIONS_INVALID, f"{message}, or AWS_REGION, looks wrong")
+        message = (
+            f"the server has nothing at that address (HTTP {status});"
+            " the Describer's option endpoint, or AWS_REGION, looks wrong"
+        )
+        return DescribeError(Reason.OPTIONS_INVALID, message)
 
-    otherwise = Reason.PROVIDER_UNAVAILABLE if status >= 500 else Reason.REQUEST_REFUSED
-    reason = _BY_CODE.get(code, otherwise)
-    if reason is Reason.CREDENTIALS_REFUSED:  # in AWS's own words there is the key's identifier
-        return DescribeError(reason, f"AWS refuses the credentials ({said(code)}); {_CHECK_KEY}")
+    by_status = Reason.PROVIDER_UNAVAILABLE if status >= 500 else Reason.REQUEST_REFUSED
+    reason = _BY_CODE.get(code, by_status)
+    if reason is Reason.CREDENTIALS_REFUSED:  # without AWS's words, which contain the key's ID
+        message = f"AWS rejected the credentials ({quote_provider(code)}); {_CHECK_CREDENTIALS}"
+        return DescribeError(reason, message)
 
-    words = said(str(error.response.get("Error", {}).get("Message", "")))
-    wait = retry_after(about.get("HTTPHeaders", {})) if reason.retryable else None
-    return DescribeError(reason, f"Rekognition answers {said(code)}: {words}", retry_after=wait)
+    words = quote_provider(str(error.response.get("Error", {}).get("Message", "")))
+    wait = retry_after(metadata.get("HTTPHeaders", {})) if reason.retryable else None
+    message = f"Rekognition answered with {quote_provider(code)}: {words}"
+    return DescribeError(reason, message, retry_after=wait)

@@ -1,4 +1,4 @@
-"""boto3's HTTP client with a bound that it lacks: no answer without end."""
+"""boto3's HTTP client with a limit that it lacks: on the size of a response."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,52 +7,53 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import HTTPClientError
 
 _MAX_ANSWER_BYTES = 16 << 20
-"""A hundred words and a hundred faces with their landmarks take some hundred kilobytes."""
+"""Maximum size of a response. A hundred words and faces take some hundred kilobytes."""
 
-_PIECE_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
-def bound(client: Any) -> Any:
-    """Return a client whose answers are bounded. boto3 has no setting and no event for that."""
+def limit_responses(client: Any) -> Any:
+    """Limit the size of a client's responses; boto3 has neither a setting nor an event for it."""
     endpoint = client._endpoint  # noqa: SLF001
     endpoint.http_session = _BoundedSession(endpoint.http_session)
     return client
 
 
 class _BoundedSession:
-    """Sends by another session, and reads each answer itself."""
+    """Sends requests by another session, but reads each response itself."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
     def send(self, request: Any) -> AWSResponse:
-        request.stream_output = True  # or the session would read the answer whole
-        answer = self._session.send(request)
-        return AWSResponse(answer.url, answer.status_code, answer.headers, _Bounded(answer.raw))
+        request.stream_output = True  # otherwise the session would read the whole body
+        response = self._session.send(request)
+        body = _BoundedBody(response.raw)
+        return AWSResponse(response.url, response.status_code, response.headers, body)
 
     def close(self) -> None:
         self._session.close()
 
 
-class _Bounded:
-    """An answer's body."""
+class _BoundedBody:
+    """Body of a response."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
     def stream(self) -> Iterator[bytes]:
-        """Yield the body's pieces.
+        """Yield the body in chunks.
 
         Raises:
-            HTTPClientError: it is longer than it may be, or breaks off.
+            HTTPClientError: It is larger than the limit, or cut off.
         """
         size = 0
         try:
-            for piece in self._raw.stream(_PIECE_BYTES):
-                size += len(piece)
+            for chunk in self._raw.stream(_CHUNK_BYTES):
+                size += len(chunk)
                 if size > _MAX_ANSWER_BYTES:
                     break
-                yield piece
+                yield chunk
         except Exception as error:
             raise HTTPClientError(error=error) from error
 

@@ -1,1 +1,1 @@
-"""Reading what a model answered: its shape is enforced here and never trusted."""
+"""Reads a model's answer: its shape is enforced here and never trusted."""

@@ -1,4 +1,4 @@
-"""Makes a Description of what a model answered. Its shape is enforced here and never trusted."""
+"""Turns a model's answer into a Description. Its shape is enforced here and never trusted."""
 
 import re
 
@@ -6,32 +6,28 @@ from vision_node_contract.models.description import MAX_ALT_CHARACTERS, Descript
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ...metadata.phrasing import TITLE
-from ..sanitize import clean, one_line, shorten
-from ..sanitize import said as quoted
-from .field_values import language_of, tags_of, text_of, untitled
-from .find_object import find_object, json_object, whole_object
-from .json_scan import Object
-from .json_text import is_json, starts_as_json
-from .reasoning_text import UnclosedThoughtsError, after_thoughts, without_marks
+from ..sanitize import clean, one_line, quote_provider, shorten
+from .detect_json import looks_like_json
+from .field_values import language_of, tags_of, text_of, without_title
+from .read_object import NO_DESCRIPTION, read_object
 from .refusals import is_refusal, sees_no_picture
+from .strict_json import JsonObject
 
 MAX_CHARACTERS = 20_000
-"""Of a description, or of the text read in a picture: ImageJob's largest `options.maxLength`."""
+"""Maximum length of a description, and of the text read in a picture: ImageJob's highest
+`options.maxLength`."""
 
 _MAX_CAPTION_CHARACTERS = 500
 _MAX_TAGS = 32
 _MAX_TAG_CHARACTERS = 64
+_MAX_MODEL_CHARACTERS = 256
 
 _PICTURE_OF = re.compile(
     r"^\W*(?:(?:an?|the|this)\s+)?(?:(?:black[ -]and[ -]white|[\w-]+)\s+)?"
     r"(?:image|picture|photo|photograph)\b\s*(?:of\b|show(?:s|ing)\b|depict(?:s|ing)\b|:)\s*",
     re.IGNORECASE,
 )
-"""Screen readers say "image" by themselves (WAI, Images Tutorial, tips)."""
-
-_WITHOUT_DESCRIPTION = "the model answered without a description that can be read"
-
-_RAISE_LIMIT = "raise maxOutputTokens in the Describer's options"
+"""Phrases such as "image of", which screen readers say themselves (WAI, Images Tutorial, tips)."""
 
 
 def read_answer(
@@ -40,130 +36,76 @@ def read_answer(
     *,
     model: str | None,
     usage: Usage | None,
-    finish: str | None = None,
+    finish_reason: str | None = None,
 ) -> Description:
     """Return the description in a model's answer: JSON, JSON among other text, or plain text.
 
     Args:
-        answer: What the model wrote.
-        options: The user's; language and maxLength count here.
-        model: Which model it was.
-        usage: What it took.
-        finish: Why it stopped, in the provider's word, to be named where the answer is not whole.
+        answer: The model's text.
+        options: The user's options; only language and maxLength have an effect.
+        model: Name of the model.
+        usage: Tokens that the answer used.
+        finish_reason: Why the model stopped, in the provider's words, for error messages.
 
     Raises:
-        DescribeError: EmptyAnswer: it says nothing, or is cut; ContentRefused: it is a refusal;
-            RequestRefused: the model says that it got no picture.
+        DescribeError: EmptyAnswer if the answer is empty or incomplete; ContentRefused if it is a
+            refusal; RequestRefused if the model says that it received no picture.
     """
-    return shaped(read_object(answer, finish=finish), options, model=model, usage=usage)
+    found = read_object(answer, finish_reason=finish_reason)
+    return normalize_answer(found, options, model=model, usage=usage)
 
 
-class NotWholeError(DescribeError):
-    """The answer is JSON that is cut or broken, or no object."""
-
-
-def read_object(answer: str, *, finish: str | None = None, advice: str = _RAISE_LIMIT) -> Object:
-    """Return the object with a description's fields in an answer; of plain text, one with it as description.
-
-    Args:
-        answer: What a model or a container wrote.
-        finish: Why it stopped, in the provider's word.
-        advice: What to do about a model that thinks until its end.
-
-    Raises:
-        DescribeError: EmptyAnswer: it says nothing but thoughts, or has none of the fields.
-        NotWholeError: likewise EmptyAnswer.
-    """
-    text = without_marks(answer)
-    if found := whole_object(text):
-        return found
-
-    try:
-        text = after_thoughts(text)
-    except UnclosedThoughtsError as error:
-        message = f"the model thought until its end{_why(finish)}; {advice}"
-        raise DescribeError(Reason.EMPTY_ANSWER, message) from error
-
-    if found := find_object(text):
-        return found
-    if starts_as_json(text):
-        raise _unreadable(text, finish)
-
-    return {"description": text}
-
-
-def holds_object(answer: str) -> bool:
-    """Return whether an answer holds an object with a description's fields that is whole."""
-    text = without_marks(answer)
-    try:
-        return (whole_object(text) or find_object(after_thoughts(text))) is not None
-    except UnclosedThoughtsError:
-        return False
-
-
-def _unreadable(text: str, finish: str | None) -> DescribeError:
-    if not text or json_object(text) is not None:
-        return DescribeError(Reason.EMPTY_ANSWER, f"{_WITHOUT_DESCRIPTION}{_why(finish)}")
-    return NotWholeError(
-        Reason.EMPTY_ANSWER, f"the answer is JSON that is cut or broken{_why(finish)}"
-    )
-
-
-def _why(finish: str | None) -> str:
-    return f" (the provider says: finish reason {quoted(finish)})" if finish else ""
-
-
-def shaped(
-    said: Object, options: Options, *, model: str | None = None, usage: Usage | None = None
+def normalize_answer(
+    answer: JsonObject, options: Options, *, model: str | None = None, usage: Usage | None = None
 ) -> Description:
-    """Return a Description that keeps to the shape, of an object that may not.
+    """Return a valid Description for an object whose fields may have any type or length.
 
     Raises:
-        DescribeError: EmptyAnswer: it has no description; ContentRefused: its description is a
-        refusal;
-            RequestRefused: its description is that the model got no picture.
+        DescribeError: EmptyAnswer if it has no description; ContentRefused if its description is a
+            refusal; RequestRefused if it says that the model received no picture.
     """
-    body = _body(said)
-    caption = _words(said.get("caption"), _MAX_CAPTION_CHARACTERS) or one_line(
+    body = _body(answer)
+    caption = _line(answer.get("caption"), _MAX_CAPTION_CHARACTERS) or one_line(
         _first_sentence(body), _MAX_CAPTION_CHARACTERS
     )
 
     return Description(
         description=shorten(f"{TITLE}\n{body}", options.max_length or MAX_CHARACTERS),
-        alt=_alt(_words(said.get("alt"), 4 * MAX_ALT_CHARACTERS), caption, body),
+        alt=_alt(_line(answer.get("alt"), 4 * MAX_ALT_CHARACTERS), caption, body),
         caption=caption,
-        tags=_tags(said.get("tags")),
-        text=clean(text_of(said.get("text")), MAX_CHARACTERS),
-        language=language_of(said.get("language")) or options.language or "en",
-        model=one_line(model, 256) if model else None,
+        tags=_tags(answer.get("tags")),
+        text=clean(text_of(answer.get("text")), MAX_CHARACTERS),
+        language=language_of(answer.get("language")) or options.language or "en",
+        model=one_line(model, _MAX_MODEL_CHARACTERS) if model else None,
         usage=usage,
     )
 
 
-def _body(said: Object) -> str:
+def _body(answer: JsonObject) -> str:
     """Return the description's text.
 
     Raises:
-        DescribeError: as shaped().
+        DescribeError: The same as normalize_answer().
     """
-    fields = (said.get(name) for name in ("description", "caption", "alt"))
-    bodies = (untitled(clean(text_of(field), MAX_CHARACTERS)) for field in fields)
+    fields = (answer.get(name) for name in ("description", "caption", "alt"))
+    bodies = (without_title(clean(text_of(field), MAX_CHARACTERS)) for field in fields)
     body = next((body for body in bodies if body), "")
-    if is_json(body):
-        raise DescribeError(Reason.EMPTY_ANSWER, _WITHOUT_DESCRIPTION)
+
+    if looks_like_json(body):
+        raise DescribeError(Reason.EMPTY_ANSWER, NO_DESCRIPTION)
     if sees_no_picture(body):
-        message = f"the model saw no picture; set one that reads pictures: {quoted(body)}"
+        message = f"the model saw no picture; set one that reads pictures: {quote_provider(body)}"
         raise DescribeError(Reason.REQUEST_REFUSED, message)
     if is_refusal(body):
-        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quoted(body)}")
+        raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quote_provider(body)}")
 
     return body
 
 
-def _words(value: object, most: int) -> str:
-    """Return a field on one line; "" if it is JSON or a refusal, which the description may not be."""
-    words = one_line(text_of(value), most)
-    return "" if is_json(words) or is_refusal(words) else words
+def _line(value: object, max_characters: int) -> str:
+    """Return a field on one line; "" if it is JSON or a refusal although the description is not."""
+    line = one_line(text_of(value), max_characters)
+    return "" if looks_like_json(line) or is_refusal(line) else line
 
 
 def _first_sentence(text: str) -> str:
@@ -173,13 +115,14 @@ def _first_sentence(text: str) -> str:
 
 
 def _alt(*candidates: str) -> str:
-    """Return the first candidate that says something besides being a picture."""
+    """Return the first candidate that says more than that this is a picture."""
     for candidate in candidates:
         words = one_line(candidate, 4 * MAX_ALT_CHARACTERS)
         while (shorter := _PICTURE_OF.sub("", words, count=1)) != words:
             words = shorter
         if words:
             return shorten(words[0].upper() + words[1:], MAX_ALT_CHARACTERS)
+
     return "No short description"
 
 

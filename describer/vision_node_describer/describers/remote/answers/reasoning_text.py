@@ -1,85 +1,89 @@
-"""Takes what surrounds the answer of a model off it, where its server does not: thoughts, template marks."""
+"""Removes reasoning and chat template marks around a model's answer if its server did not."""
 
 import re
 from itertools import pairwise
 
+from .detect_json import looks_like_json
 from .json_scan import without_values
-from .json_text import is_json
 
-_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|seed:think)"
+_TAG_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|seed:think)"
 
-_OPEN = re.compile(
+_OPENING_TAG = re.compile(
     r"[\s`*#>_~-]{0,12}(?:"
-    rf"<{_NAMES}(?:\s[^<>]{{0,100}})?>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>|<unused94>"
-    r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)|<\|channel>thought|analysis(?=[A-Z]))",
+    rf"<{_TAG_NAMES}(?:\s[^<>]{{0,100}})?>|\[THINK\]|◁think▷"
+    r"|<\|(?:begin_of_thought|START_THINKING)\|>|<unused94>"
+    r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)"
+    r"|<\|channel>thought|analysis(?=[A-Z]))",
     re.IGNORECASE,
 )
-_CLOSE = re.compile(
-    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>|<channel\|>"
+_CLOSING_TAG = re.compile(
+    rf"</{_TAG_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>|<channel\|>"
     r"|<\|channel\|>final(?: [^<>]{0,40})?<\|message\|>|(?<=[^\w\s])\s?assistantfinal",
     re.IGNORECASE,
 )
-"""Marks of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and OpenAI's open
+"""Tags of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and OpenAI's open
 models (the harmony format, with its special tokens or, as some servers leave it, without)."""
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
-"""A byte order mark or zero-width characters before JSON make it none."""
+"""A byte order mark and zero-width characters, which make JSON invalid if they precede it."""
 
-_FIRST = re.compile(
-    r"<\|im_start\|>(?:assistant\b)?|<start_of_turn>(?:model\b)?|<\|start_header_id\|>assistant<\|end_header_id\|>"
+_START_MARK = re.compile(
+    r"<\|im_start\|>(?:assistant\b)?|<start_of_turn>(?:model\b)?"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>"
     r"|<s>|<bos>|<\|(?:begin_of_text|begin_of_box|begin_of_solution|START_RESPONSE|assistant)\|>"
     r"|<(?:answer|response|output|result|final|final_answer|solution)>",
     re.IGNORECASE,
 )
-_LAST = re.compile(
+_END_MARK = re.compile(
     r"(?:</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|end|return)\|>"
     r"|<\|(?:end_of_box|end_of_solution|END_RESPONSE)\|>"
     r"|</(?:answer|response|output|result|final|final_answer|solution)>)\Z",
     re.IGNORECASE,
 )
-"""What chat templates, and models by habit, put around an answer."""
+"""Marks that chat templates, and some models by habit, put around an answer."""
 
-_MARKS = 8
-"""That are taken off at each end."""
+_MAX_MARKS = 8
+"""Maximum marks that are removed at each end."""
 
-_MARK_CHARACTERS = 80
-
-
-class UnclosedThoughtsError(ValueError):
-    """The answer is nothing but thoughts: it ended before they did."""
+_MAX_MARK_CHARACTERS = 80
 
 
-def without_marks(text: str) -> str:
-    """Return text without space, invisible characters and a chat template's marks around it."""
-    for _ in range(_MARKS):
+class UnfinishedReasoningError(ValueError):
+    """The answer is only reasoning, because it ended before the reasoning did."""
+
+
+def without_template_marks(text: str) -> str:
+    """Return text without surrounding spaces, invisible characters and chat template marks."""
+    for _ in range(_MAX_MARKS):
         before = text
         text = text.strip().strip(_INVISIBLE)
-        if first := _FIRST.match(text[:_MARK_CHARACTERS]):
+
+        if first := _START_MARK.match(text[:_MAX_MARK_CHARACTERS]):
             text = text[first.end() :]
-        if last := _LAST.search(text[-_MARK_CHARACTERS:]):
-            text = text[: last.start() - min(len(text), _MARK_CHARACTERS)]
+        if last := _END_MARK.search(text[-_MAX_MARK_CHARACTERS:]):
+            text = text[: last.start() - min(len(text), _MAX_MARK_CHARACTERS)]
         if text == before:
             break
 
     return text
 
 
-def after_thoughts(text: str) -> str:
-    """Return what follows a model's thoughts: the text behind the last mark that ends some.
+def after_reasoning(text: str) -> str:
+    """Return the text after a model's reasoning, that is, after the last closing tag.
 
-    A mark within JSON is a quotation of what the picture shows, and so is one within JSON that is
-    cut.
+    A tag within JSON, complete or cut off, is a quotation from the picture.
 
     Raises:
-        UnclosedThoughtsError: thoughts begin and never end.
+        UnfinishedReasoningError: Reasoning begins and never ends.
     """
     prose = without_values(text)
-    ends = [0, *(found.end() for found in _CLOSE.finditer(prose))]
+    ends = [0, *(found.end() for found in _CLOSING_TAG.finditer(prose))]
+
     for begin, end in pairwise(ends):
-        if is_json(prose[begin:end]) and prose[begin:end].strip():
+        if looks_like_json(prose[begin:end]) and prose[begin:end].strip():
             return text[begin:]
 
-    if _OPEN.match(prose, ends[-1]):
-        raise UnclosedThoughtsError
+    if _OPENING_TAG.match(prose, ends[-1]):
+        raise UnfinishedReasoningError
 
-    return without_marks(text[ends[-1] :])
+    return without_template_marks(text[ends[-1] :])

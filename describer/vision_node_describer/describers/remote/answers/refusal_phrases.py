@@ -1,11 +1,11 @@
-"""How assistants refuse in words, by language: an apology, that they cannot, and what they cannot do."""
+"""Phrases in which assistants refuse, by language: an apology, "I cannot", and the task."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A refusal goes "<sorry>, (<but>) <cannot> … <task>", or is one of `bare`, without an apology."""
+    """Parts of a refusal: "<sorry>, (<but>) <cannot> … <task>", or `bare` without an apology."""
 
     sorry: str
     but: str
@@ -13,12 +13,12 @@ class Language:
     task: str
     bare: tuple[str, ...] = ()
     aside: str = r"(?!)"
-    """How a further sentence begins that is about the assistant or its user, not about a picture."""
+    """Start of a further sentence that is about the assistant or its user, not about a picture."""
     between: int = 70
-    """Characters between `cannot` and `task` at most."""
+    """Maximum characters between `cannot` and `task`."""
 
     def patterns(self) -> tuple[str, ...]:
-        """Return a refusal's regular expressions, for text in any case."""
+        """Return the regular expressions of a refusal, to be matched ignoring case."""
         gap = rf"[\s,;:.!–—-]+(?:(?:{self.but})\s+)?"
         apology = (
             rf"(?:{self.sorry}){gap}(?:{self.cannot})\b.{{0,{self.between}}}?\b(?:{self.task})"
@@ -52,8 +52,8 @@ ENGLISH = Language(
     but="but",
     cannot=f"{CANNOT}|i must|i have to",
     task=(
-        f"{_HELP}|assist|comply|identify|recogni[sz]e|describe|analy[sz]e|process|provide|discuss|fulfil"
-        "|continue|engage|decline|do (?:that|this)|tell you who"
+        f"{_HELP}|assist|comply|identify|recogni[sz]e|describe|analy[sz]e|process|provide|discuss"
+        "|fulfil|continue|engage|decline|do (?:that|this)|tell you who"
     ),
     bare=(
         rf"(?:{CANNOT}) (?:{_HELP}|assist|comply|fulfil|identify {PEOPLE})",
@@ -67,7 +67,8 @@ ENGLISH = Language(
     aside=(
         r"i\b|i'|please|if\b|feel free|let me|you\b|your\b|perhaps|however,? (?:i|if|you)\b"
         r"|for (?:help|more|further)|is there|would you|can you|could you|my\b"
-        r"|(?:this|it|that|which|doing so) (?:is|are|was|request|goes|would|violates?|might|may|could)\b"
+        r"|(?:this|it|that|which|doing so) (?:is|are|was|request|goes|would"
+        r"|violates?|might|may|could)\b"
         r"|identif(?:y|ying|ication)|recogni[sz]ing|sorry|thank"
     ),
     between=12,
@@ -79,13 +80,16 @@ OTHERS = (
         but="aber",
         cannot=r"(?:\w+ )?(?:ich (?:kann|darf)|(?:kann|darf) ich|ich bin nicht in der lage)",
         task=(
-            "helfen|weiterhelfen|unterstützen|identifizieren|beschreiben|dienen|beantworten|erkennen"
-            "|bearbeiten|bilder sehen"
+            "helfen|weiterhelfen|unterstützen|identifizieren|beschreiben|dienen|beantworten"
+            "|erkennen|bearbeiten|bilder sehen"
         ),
         bare=(
-            "(?:dabei|damit|hierbei) kann ich (?:leider |ihnen |dir )*nicht (?:helfen|weiterhelfen|dienen)",
-            "ich kann (?:leider |ihnen |dir )*(?:dabei|damit|hierbei) (?:leider )?nicht (?:helfen|dienen)",
-            "ich kann (?:leider )?keine (?:realen )?(?:personen|menschen|gesichter).{0,40}? identifizieren",
+            "(?:dabei|damit|hierbei) kann ich (?:leider |ihnen |dir )*nicht"
+            " (?:helfen|weiterhelfen|dienen)",
+            "ich kann (?:leider |ihnen |dir )*(?:dabei|damit|hierbei) (?:leider )?nicht"
+            " (?:helfen|dienen)",
+            "ich kann (?:leider )?keine (?:realen )?(?:personen|menschen|gesichter).{0,40}?"
+            " identifizieren",
         ),
         aside=r"bitte|ich\b|wenn sie|wenn du|falls|gern|kann ich|lassen sie",
     ),
@@ -167,11 +171,11 @@ WITHOUT_SPACES = (
     "我(?:无法|不能|無法)(?:描述|识别|識別|处理|查看|辨认).{0,12}?(?:图|圖|照片|人物)",
     "(?:죄송합니다|죄송하지만|미안합니다).{0,40}?(?:수 없습니다|어렵습니다)",
 )
-"""Japanese, Chinese and Korean, which put no spaces between words, or few."""
+"""Japanese, Chinese and Korean, which put few or no spaces between words."""
 
 OTHER_ORDER = (
     r"(?:üzgünüm|maalesef)\b.{0,60}?\b(?:yardımcı olamam|tanımlayamam|tanıyamam|betimleyemem)",
 )
-"""Turkish, whose verb comes last."""
+"""Turkish, in which the verb comes last."""
 
 ASIDE_WITHOUT_SPACES = "他に|もし|ご質問|お手伝い|如果|请|請|您|我|다른|도움"

@@ -1,7 +1,7 @@
-"""Recognizes a model that refuses in words where its protocol has a field for that.
+"""Recognizes refusals in a model's text, for models that do not use the protocol's refusal field.
 
-Few patterns, and only at the start of a short answer: a true description that is taken for a
-refusal is lost, a refusal that is taken for a description can be read by a person.
+There are few patterns, and they match only at the start of a short answer: a description that is
+taken for a refusal is lost, but a refusal that is taken for a description can still be read.
 """
 
 import re
@@ -16,17 +16,17 @@ from .refusal_phrases import (
     WITHOUT_SPACES,
 )
 
-MAX_CHARACTERS = 500
-"""Of a refusal. Longer answers describe something after all."""
+MAX_REFUSAL_CHARACTERS = 500
+"""Maximum length of a refusal. A longer answer describes something after all."""
 
 _LANGUAGES = (ENGLISH, *OTHERS)
 
 _PATTERNS = [pattern for language in _LANGUAGES for pattern in language.patterns()]
-_REFUSES = re.compile(
+_REFUSAL = re.compile(
     rf"(?:{'|'.join((*_PATTERNS, *WITHOUT_SPACES, *OTHER_ORDER))})", re.IGNORECASE
 )
 
-_SEES_NOTHING = re.compile(
+_NO_PICTURE = re.compile(
     rf"(?:(?:{ENGLISH.sorry})[\s,;:.!–—-]+(?:but\s+)?)?"
     rf"(?:as an? [\w -]{{0,40}}?(?:ai|model|assistant)[\w -]{{0,20}}, )?"
     rf"(?:(?:{CANNOT}) (?:directly )?(?:see|view|access|open) (?:{PICTURES})"
@@ -35,37 +35,38 @@ _SEES_NOTHING = re.compile(
     r"|(?:there is|i see) no (?:image|picture|photo|attachment)\b)",
     re.IGNORECASE,
 )
-"""What a model without eyes answers, or one whose server has dropped the picture."""
+"""Answers of a model that cannot read pictures, or whose server dropped the picture."""
 
 _ASIDES = "|".join(language.aside for language in _LANGUAGES)
 _ABOUT_ITSELF = re.compile(rf"\W*(?:{_ASIDES}|{ASIDE_WITHOUT_SPACES}|\Z)", re.IGNORECASE)
-"""How a further sentence of a refusal begins: about the assistant or its user, not about a picture."""
+"""How a further sentence of a refusal begins: about the assistant or its user, not the picture."""
 
 _BUT = re.compile(
     r"\b(?:but|however|aber|jedoch|mais|pero|però)\b[\s,]*|[,;]\s*(?:mas|maar|men|ale|но)\b[\s,]*"
     "|但|[:;] | [—–-] ",
     re.IGNORECASE,
 )
-"""Where the sentence itself goes on to something else."""
+"""Conjunctions and marks after which the same sentence turns to something else."""
 
-_SOME_WORDS = re.compile(r"\w+\W+\w+\W+\w|[\u3040-\u9fff\uac00-\ud7af]{4}")
-"""Three, or four characters of a language that puts no spaces between them."""
+_THREE_WORDS = re.compile(r"\w+\W+\w+\W+\w|[\u3040-\u9fff\uac00-\ud7af]{4}")
+"""Three words, or four characters of a language without spaces between words."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 
 _STILL_DESCRIBES = re.compile(
     r"\bbut i (?:can|do) (?:tell you|see|say|describe|confirm)\b(?!.{0,60}\bif you\b).{25}"
-    r"|[,、，][^,、，]{0,80}?(?:\b(?:shows?|depicts?|there (?:is|are)|zeigt|zu sehen|montre|on voit|muestra"
-    r"|mostra|toont|pokazuje|visar|viser)\b|写って|图中|画面|보입니다|показан)",
+    r"|[,、，][^,、，]{0,80}?(?:\b(?:shows?|depicts?|there (?:is|are)|zeigt|zu sehen|montre|on voit"
+    r"|muestra|mostra|toont|pokazuje|visar|viser)\b|写って|图中|画面|보입니다|показан)",
     re.IGNORECASE,
 )
 
 _IS_QUOTED = re.compile(
     r"\b(?:is|are|was|were) (?:\w+ )?(?:written|printed|painted|carved)\b|\b(?:reads|says)\b"
-    r"|\bsteht (?:auf|an|in|über)\b|\b(?:est|c'est) écrit\b|\bdice (?:el|la)\b|\bstaat (?:op|in)\b|と書|写着",
+    r"|\bsteht (?:auf|an|in|über)\b|\b(?:est|c'est) écrit\b|\bdice (?:el|la)\b"
+    r"|\bstaat (?:op|in)\b|と書|写着",
     re.IGNORECASE,
 )
-"""The words of a refusal may be what stands in the picture."""
+"""Phrases that say that the words of a refusal are written in the picture."""
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u00b4\uff07`", "'"))
 
@@ -74,35 +75,40 @@ _INNER_QUOTE = re.compile(r"[\"“”«»]|'(?!\w)|(?<![\w])'")
 
 
 def is_refusal(text: str) -> bool:
-    """Return whether a model's answer is an apology in place of a description."""
+    """Return whether a model's answer is a refusal instead of a description."""
     text = _normalized(text)
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_REFUSAL_CHARACTERS:
         return False
-    found = _REFUSES.match(text)
+
+    found = _REFUSAL.match(text)
     return found is not None and not _describes(text[found.end() :])
 
 
 def sees_no_picture(text: str) -> bool:
-    """Return whether a model answers that it got no picture, or reads none."""
+    """Return whether a model answers that it received no picture or cannot read pictures."""
     text = _normalized(text)
-    return len(text) <= MAX_CHARACTERS and _SEES_NOTHING.match(text) is not None
+    return len(text) <= MAX_REFUSAL_CHARACTERS and _NO_PICTURE.match(text) is not None
 
 
 def _describes(rest: str) -> bool:
-    """Return whether what follows an apology is about a picture, or says where the apology stands."""
+    """Return whether the text after an apology describes the picture, or quotes the apology."""
     if _IS_QUOTED.search(rest) or _STILL_DESCRIBES.search(rest):
         return True
+
     sentence, *further = _SENTENCE_END.split(rest)
     _, *clauses = _BUT.split(sentence)
-    parts = (part for part in (*clauses, *further) if _SOME_WORDS.search(part))
+    parts = (part for part in (*clauses, *further) if _THREE_WORDS.search(part))
+
     return any(not _ABOUT_ITSELF.match(part) for part in parts)
 
 
 def _normalized(text: str) -> str:
-    """Return text on one line with straight apostrophes, without marks of Markdown or quotation around it.
+    """Return text on one line with straight apostrophes and without surrounding marks.
 
-    Words in quotation marks that others follow are left as they are: they stand in the picture.
+    The marks are those of Markdown and quotations. A quotation that other words follow is kept,
+    because it quotes the picture.
     """
-    line = " ".join(text[: 2 * MAX_CHARACTERS].translate(_APOSTROPHES).split()).strip("*_#> ")
+    words = text[: 2 * MAX_REFUSAL_CHARACTERS].translate(_APOSTROPHES).split()
+    line = " ".join(words).strip("*_#> ")
     whole = _QUOTED.fullmatch(line)
     return whole[1] if whole and not _INNER_QUOTE.search(whole[1]) else line

@@ -1,4 +1,4 @@
-"""The fields of a description as a model is asked for them."""
+"""The JSON schema of the description that a model has to return."""
 
 from typing import Any
 
@@ -30,12 +30,12 @@ SCHEMA: dict[str, Any] = {
         "language": {"type": "string", "description": "BCP 47 tag of the language of description."},
     },
 }
-"""What is asked for, within what strict mode allows (OpenAI, Structured Outputs, supported
-schemas)."""
+"""JSON schema within the limits of strict mode (OpenAI, Structured Outputs, supported schemas)."""
 
 FIELDS: frozenset[str] = frozenset(SCHEMA["required"])
 
-OWN_WORDS: frozenset[str] = frozenset(
+FIELD_DESCRIPTIONS: frozenset[str] = frozenset(
     field["description"] for field in SCHEMA["properties"].values()
 )
-"""What says of a field what it holds. Small models give the schema back in place of an answer."""
+"""Descriptions of the fields, to recognize small models that return the schema instead of an
+answer."""

@@ -1,0 +1,1 @@
+"""ASGI middleware: what concerns every request, whichever route it is for."""

@@ -1,0 +1,43 @@
+"""Requests that ask for permission before they send their body (RFC 9110, section 10.1.1)."""
+
+from collections.abc import Iterable
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class ExpectContinueMiddleware:
+    """Closes the connection if the response to such a request starts before its body is read.
+
+    uvicorn sends `100 Continue` when the application begins to read. If the application never
+    reads, the client may send the body or leave it out. The server then cannot tell whether the
+    next bytes on the connection are that body or another request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and notice whether its body is read."""
+        if scope["type"] != "http" or not _expects_continue(scope):
+            await self._app(scope, receive, send)
+            return
+
+        permitted = False
+
+        async def receive_body() -> Message:
+            nonlocal permitted
+            permitted = True
+            return await receive()
+
+        async def send_response(message: Message) -> None:
+            if message["type"] == "http.response.start" and not permitted:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive_body, send_response)
+
+
+def _expects_continue(scope: Scope) -> bool:
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)

@@ -1,0 +1,80 @@
+"""HEAD and OPTIONS for every route (RFC 9110, 9.3.2 and 9.3.7); routes need not define them."""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+"""Order of the methods in the Allow header."""
+
+
+class HeadAndOptionsMiddleware:
+    """Responds to HEAD as to GET, without the body, and to OPTIONS with the route's methods."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and change the response as the method requires."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["method"] == "HEAD":
+            # A copy, because uvicorn reads the method in its own scope to leave out the body.
+            await self._app({**scope, "method": "GET"}, receive, _WithoutBody(send).send)
+        elif scope["method"] == "OPTIONS":
+            await self._app(scope, receive, _OptionsResponse(send).send)
+        else:
+            await self._app(scope, receive, _WithAllow(send).send)
+
+
+class _WithAllow:
+    """Adds HEAD and OPTIONS to the Allow header of a 405 response."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 405:
+            MutableHeaders(scope=message)["Allow"] = _allowed(message)
+        await self._send(message)
+
+
+class _WithoutBody(_WithAllow):
+    """Removes the body of a response, but keeps its Content-Length (RFC 9110, section 9.3.2)."""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        elif message["type"] == "http.response.pathsend":
+            message = {"type": "http.response.body", "body": b""}
+        await super().send(message)
+
+
+class _OptionsResponse:
+    """Turns the router's 405 for OPTIONS, which names the route's methods, into a 204."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._responded = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 405:
+            self._responded = True
+            headers = [(b"allow", _allowed(message).encode())]
+            await self._send({**message, "status": 204, "headers": headers})
+            await self._send({"type": "http.response.body", "body": b""})
+        elif not self._responded:
+            await self._send(message)
+
+
+def _allowed(refusal: Message) -> str:
+    """Return the methods that a 405 names, plus HEAD and OPTIONS.
+
+    A 405 of the static files names none; they have GET.
+    """
+    named = Headers(raw=refusal["headers"]).get("allow") or "GET"
+    methods = {method.strip() for method in named.split(",")} | {"OPTIONS"}
+    if "GET" in methods:
+        methods.add("HEAD")
+
+    others = sorted(methods.difference(ORDER))
+    return ", ".join([*(method for method in ORDER if method in methods), *others])

@@ -1,0 +1,46 @@
+"""Redirects that work behind any proxy: they name a path, not a host (RFC 9110, section 10.2.2)."""
+
+from urllib.parse import urlsplit, urlunsplit
+
+from starlette.datastructures import URL, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class RelativeRedirectMiddleware:
+    """Removes scheme and host from redirects to this server.
+
+    FastAPI redirects paths that end with a slash, and names scheme and host. A proxy that
+    terminates TLS may report neither, but the client knows both.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and change the response's Location."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_response(message: Message) -> None:
+            if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
+                headers = MutableHeaders(scope=message)
+                if location := headers.get("location"):
+                    headers["location"] = relative_location(location, scope)
+
+            await send(message)
+
+        await self._app(scope, receive, send_response)
+
+
+def relative_location(location: str, scope: Scope) -> str:
+    """Return path and query of a URL on the requested server; return other URLs unchanged."""
+    target = urlsplit(location)
+    if not target.netloc or target.netloc != URL(scope=scope).netloc:
+        return location
+
+    # Without the host, a path that starts with two slashes would name another host.
+    if target.path[:2] in {"", "//", "/\\"}:
+        return location
+
+    return urlunsplit(("", "", target.path, target.query, target.fragment))

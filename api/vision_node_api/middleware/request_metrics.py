@@ -1,0 +1,71 @@
+"""Counts requests and measures their time by route.
+
+A path would be useless as a label: paths contain job ids, so there is no end of them.
+"""
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..services.metrics import ACCEPTED, Metrics
+from ..web.problems import REASON
+
+ROUTE = "vision_node.route"
+"""Key of the scope under which middleware that responds instead of the router names the route."""
+
+OTHER = "other"
+"""Label for methods and paths that the API does not have, and for the static files of /docs."""
+
+NO_RESPONSE = "none"
+"""Status label of requests whose clients disconnected."""
+
+METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS"})
+"""Methods with a label of their own; HEAD arrives here as GET."""
+
+SUBMIT = ("POST", "/submit")
+
+
+class RequestMetricsMiddleware:
+    """Records every request in `metrics`.
+
+    It directly wraps the application, because the router writes the route into the scope.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and record it at its end."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        started = time.monotonic()
+        status = NO_RESPONSE
+
+        async def send_response(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_response)
+        finally:
+            self._record(scope, status, time.monotonic() - started)
+
+    def _record(self, scope: Scope, status: str, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        route = route_of(scope)
+        self._metrics.requests.labels(method, route, status).observe(seconds)
+
+        if (method, route) == SUBMIT:
+            outcome = ACCEPTED if status == "202" else scope.get(REASON, NO_RESPONSE)
+            self._metrics.submits.labels(outcome).inc()
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the request's route, such as /status/{job_id}."""
+    named: str | None = scope.get(ROUTE)
+    return named or getattr(scope.get("route"), "path_format", None) or OTHER

@@ -1,0 +1,32 @@
+"""The middleware around the whole application."""
+
+from starlette.types import ASGIApp
+
+from ..services.metrics import Metrics
+from ..web.http_settings import HttpSettings
+from .cors import add_cors
+from .head_and_options import HeadAndOptionsMiddleware
+from .internal_errors import InternalErrorMiddleware
+from .proxy_headers import ProxyHeadersMiddleware
+from .redirects import RelativeRedirectMiddleware
+from .request_metrics import RequestMetricsMiddleware
+
+
+def add_middleware(app: ASGIApp, settings: HttpSettings, metrics: Metrics) -> ASGIApp:
+    """Return `app` wrapped in the middleware for every request.
+
+    It wraps the whole application, and is not among FastAPI's own middleware, so that responses to
+    unexpected errors pass through it, too. Otherwise pages of other origins could not read them.
+    """
+    app = RequestMetricsMiddleware(app, metrics)
+    app = HeadAndOptionsMiddleware(app)
+    app = RelativeRedirectMiddleware(app)
+
+    if settings.cors_origins:
+        app = add_cors(app, settings.cors_origins)
+
+    if settings.root_path or settings.trusted_proxies:
+        app = ProxyHeadersMiddleware(app, settings.trusted_proxies, settings.root_path)
+
+    # The application has its own one inside; this one handles errors of the middleware above.
+    return InternalErrorMiddleware(app)

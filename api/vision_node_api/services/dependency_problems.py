@@ -1,0 +1,67 @@
+"""Problems to respond with when the bucket or the API server fails."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vision_node_contract.clients.bucket import StoreUnavailableError
+from vision_node_contract.clients.kube import KubeError
+from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+
+from ..web.problems import Problem
+from .storage_health import StorageHealth
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = "2"
+"""Retry-After while the bucket or the API server is unavailable."""
+
+ADMINISTRATOR_RETRY_AFTER_SECONDS = "30"
+"""Retry-After while the bucket refuses requests for a reason that only an administrator can fix."""
+
+
+@contextmanager
+def kubernetes_problems() -> Iterator[None]:
+    """Turn errors of requests to the API server into problems.
+
+    Callers that expect a missing object handle NotFoundError inside the block.
+
+    Raises:
+        Problem: 503 KubernetesUnavailable, or 502 JobUnreadable.
+    """
+    try:
+        yield
+    except KubeError as error:
+        log.warning("reading from Kubernetes failed: %s", error)
+        raise kubernetes_unavailable() from error
+    except ValueError as error:
+        log.warning("an ImageJob can't be read: %s", error)
+        detail = "This version of the API can't read the ImageJob. Submit the image again."
+        raise Problem(502, "JobUnreadable", detail) from error
+
+
+@contextmanager
+def storage_problems(health: StorageHealth, *, writing: bool = False) -> Iterator[None]:
+    """Turn errors of requests to the bucket into problems, and record their outcome in `health`.
+
+    Raises:
+        Problem: 503 with one of STORAGE_REASONS.
+    """
+    try:
+        with health.recording(writing=writing):
+            yield
+    except StoreUnavailableError as error:
+        raise _unavailable(error.reason, str(error)) from error
+
+
+def kubernetes_unavailable() -> Problem:
+    """Return the problem for an API server that did not respond, or responded with an error."""
+    return _unavailable("KubernetesUnavailable", "The API server did not respond properly")
+
+
+def _unavailable(reason: str, what_happened: str) -> Problem:
+    is_temporary = reason not in STORAGE_REASONS or reason == Reason.STORAGE_UNAVAILABLE
+    seconds = RETRY_AFTER_SECONDS if is_temporary else ADMINISTRATOR_RETRY_AFTER_SECONDS
+
+    detail = f"{what_happened.rstrip('.')}. Try again later."
+    return Problem(503, reason, detail, headers={"Retry-After": seconds})

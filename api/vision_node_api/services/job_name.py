@@ -1,0 +1,30 @@
+"""Names of ImageJobs, which are the job ids of the API."""
+
+import base64
+import hashlib
+import re
+import secrets
+
+_SEED_BYTES = 20
+"""Length of a name's random part, which base32 encodes as 32 characters without padding."""
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def new_job_name(idempotency_key: str | None) -> str:
+    """Return the name of a new ImageJob.
+
+    It is random, or derived from the idempotency key, so that the API server refuses to create a
+    second ImageJob for the same key.
+    """
+    if idempotency_key:
+        seed = hashlib.sha256(idempotency_key.encode()).digest()[:_SEED_BYTES]
+    else:
+        seed = secrets.token_bytes(_SEED_BYTES)
+
+    return "job-" + base64.b32encode(seed).decode().lower()
+
+
+def is_job_name(text: str) -> bool:
+    """Return whether an ImageJob can have this name."""
+    return bool(_NAME.fullmatch(text))

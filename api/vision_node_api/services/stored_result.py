@@ -1,0 +1,68 @@
+"""Results that are too large for an ImageJob's status and are read from the bucket."""
+
+import logging
+
+from vision_node_contract.bucket_keys import is_as_stored, own_result_key
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
+from vision_node_contract.models.description import Result
+from vision_node_contract.models.imagejob import ImageJob, StoredResult
+
+from ..web.problems import Problem
+from .dependency_problems import storage_problems
+from .storage_health import StorageHealth
+
+log = logging.getLogger(__name__)
+
+MAX_RESULT_BYTES = 16 << 20
+"""Maximum size of a result that is read. No describer writes that much, so a larger object is not a
+result."""
+
+
+async def read_stored_result(
+    job: ImageJob, stored: StoredResult, bucket: Bucket, storage: StorageHealth
+) -> Result:
+    """Return the job's result from the bucket, if it is still the one that the worker stored.
+
+    Raises:
+        Problem: 410 ResultGone; 502 ResultChanged, ResultUnreadable; 503 with one of
+            STORAGE_REASONS.
+    """
+    key = own_result_key(job)
+    if key is None:
+        detail = (
+            "The job is done, but its status does not name a result of its own. "
+            "Submit the image again."
+        )
+        raise Problem(410, "ResultGone", detail)
+
+    data = await _fetch(key, stored.size_bytes or MAX_RESULT_BYTES, bucket, storage)
+    if not is_as_stored(stored, data):
+        log.warning("object %s is not what the worker of job %s stored", key, job.metadata.name)
+        detail = (
+            "The job is done, but its result in storage was overwritten: its SHA-256 is not the "
+            "one in the job's status. Submit the image again."
+        )
+        raise Problem(502, "ResultChanged", detail)
+
+    try:
+        return Result.model_validate_json(data)
+    except ValueError as error:
+        detail = "The job is done, but its result in storage can't be read. Submit the image again."
+        raise Problem(502, "ResultUnreadable", detail) from error
+
+
+async def _fetch(key: str, size_bytes: int, bucket: Bucket, storage: StorageHealth) -> bytes:
+    """Return the bytes of a stored result, and at most one byte more than `size_bytes`."""
+    if size_bytes > MAX_RESULT_BYTES:
+        detail = (
+            f"The job's result has {size_bytes} bytes and exceeds the limit of {MAX_RESULT_BYTES}. "
+            "Submit the image again."
+        )
+        raise Problem(502, "ResultUnreadable", detail)
+
+    try:
+        with storage_problems(storage):
+            return await bucket.get(key, size_bytes)
+    except ObjectNotFoundError as error:
+        detail = "The job is done, but its result was deleted. Submit the image again."
+        raise Problem(410, "ResultGone", detail) from error

@@ -1,0 +1,52 @@
+"""OpenAPI descriptions of the bodies and parameters of uploads."""
+
+from typing import Any
+
+from .submit_options import SubmitOptions
+
+
+def submit_schema() -> dict[str, Any]:
+    """Return the OpenAPI description of `POST /submit`: its body, and its options as parameters."""
+    parameters = [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in _option_schemas().items()
+    ]
+    return {**body_schema(form_schema()), "parameters": parameters}
+
+
+def body_schema(form: dict[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI description of an upload's body: `form`, or the image alone."""
+    raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
+    content = {
+        "multipart/form-data": {"schema": form},
+        "image/*": raw,
+        "application/octet-stream": raw,
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def form_schema() -> dict[str, Any]:
+    """Return the OpenAPI schema of a form with an image and options."""
+    image = image_form_schema()
+    return {**image, "properties": {**image["properties"], **_option_schemas()}}
+
+
+def image_form_schema() -> dict[str, Any]:
+    """Return the OpenAPI schema of a form with only an image."""
+    description = "the image file, or its base64 text; any other field with an image works, too"
+    image = {"type": "string", "format": "binary", "description": description}
+    return {"type": "object", "required": ["file"], "properties": {"file": image}}
+
+
+def _option_schemas() -> dict[str, dict[str, Any]]:
+    properties = SubmitOptions.model_json_schema()["properties"]
+    return {name: _without_null(schema) for name, schema in properties.items()}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema without its null variant: a form field may be absent, but never null."""
+    variant = next(kind for kind in schema["anyOf"] if kind != {"type": "null"})
+    rest = {
+        name: value for name, value in schema.items() if name not in {"anyOf", "default", "title"}
+    }
+    return {**variant, **rest}

@@ -1,0 +1,158 @@
+"""Requests to the bucket: signed, sent over aiohttp, retried when the connection is refused."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import aiohttp
+
+from .bucket_errors import (
+    EXPIRED_KEYS,
+    FailureLog,
+    ObjectNotFoundError,
+    Refusal,
+    StoreUnavailableError,
+    parse_refusal,
+    silence,
+)
+from .s3_credentials import Credentials, CredentialsSource
+from .s3_signing import SignedRequest
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 15.0
+"""Maximum wait for the next bytes; a bucket that stays silent for longer counts as unavailable."""
+
+TRANSFER_SECONDS = 60.0
+"""Maximum duration of a whole transfer, even a slow one that still makes progress."""
+
+CONNECT_PAUSES = (0.1, 0.3)
+"""Seconds to wait before retrying a refused connection. A connection attempt that timed out is not
+retried, because it has already waited long enough.
+
+This is the only layer that retries storage requests. The exception is aiohttp, which retries once
+when a kept-alive connection turns out to be closed: a GET, or a PUT of the same bytes."""
+
+TIMEOUT = aiohttp.ClientTimeout(
+    total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
+)
+
+MAX_ERROR_BYTES = 1 << 16
+"""Maximum bytes read of an error response. One usually has a few hundred, but a proxy that answers
+in place of the bucket may send more."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+_IDENTITY_ENCODING: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
+"""Header of every request: the client does not decompress, and by default
+MinIO compresses long lists."""
+
+_CONDITIONAL_HEADERS = frozenset({"If-None-Match", "If-Match"})
+"""Headers that make a write conditional."""
+
+
+class Sign(Protocol):
+    """Sign a request. Each attempt is signed again, because a signature contains its time."""
+
+    def __call__(self, *, keys: Credentials) -> SignedRequest:
+        """Return URL and headers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BucketResponse:
+    """A successful response from the bucket."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class BucketRequests:
+    """Sends requests to the bucket."""
+
+    def __init__(self, session: aiohttp.ClientSession, credentials: CredentialsSource) -> None:
+        self.failures = FailureLog()
+        self._session = session
+        self._credentials = credentials
+
+    async def send(
+        self,
+        method: str,
+        sign: Sign,
+        *,
+        data: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        max_bytes: int = MAX_ERROR_BYTES,
+    ) -> BucketResponse:
+        """Return the response with at most `max_bytes` bytes of its body; log a failure."""
+        with self.failures.recording():
+            return await self.exchange(
+                method, sign, data=data, headers=headers, max_bytes=max_bytes
+            )
+
+    async def exchange(
+        self,
+        method: str,
+        sign: Sign,
+        *,
+        data: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        max_bytes: int = MAX_ERROR_BYTES,
+    ) -> BucketResponse:
+        """Return the response as `send` does, but leave the logging to the caller."""
+        pauses = iter(CONNECT_PAUSES)
+
+        while True:
+            try:
+                return await self._exchange_once(method, sign, data, headers, max_bytes)
+            except aiohttp.ClientConnectorError as error:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise silence(error) from error
+                await asyncio.sleep(pause)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise silence(error) from error
+
+    async def _exchange_once(
+        self,
+        method: str,
+        sign: Sign,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        max_bytes: int,
+    ) -> BucketResponse:
+        keys = await self._credentials.current()
+        try:
+            url, signed_headers = sign(keys=keys)
+        except ValueError as error:  # no object can have such a key
+            raise ObjectNotFoundError(str(error)) from error
+
+        all_headers = {**_IDENTITY_ENCODING, **headers, **signed_headers}
+        async with self._session.request(
+            method, url, data=data, headers=all_headers, allow_redirects=False
+        ) as response:
+            limit = max_bytes if response.status < 300 else MAX_ERROR_BYTES
+            body = await _read(response, limit)
+
+        if response.status >= 300:
+            raise self._refused(keys, response.status, body, headers)
+
+        return BucketResponse(response.headers, body)
+
+    def _refused(
+        self, keys: Credentials, status: int, body: bytes, headers: Mapping[str, str]
+    ) -> Refusal:
+        conditional = not _CONDITIONAL_HEADERS.isdisjoint(headers)
+        error = parse_refusal(status, body, conditional=conditional)
+        if isinstance(error, StoreUnavailableError) and error.code in EXPIRED_KEYS:
+            self._credentials.reject(keys)
+        return error
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Return the body, or its first `max_bytes` bytes, whatever Content-Length says."""
+    try:
+        return await response.content.readexactly(max_bytes)
+    except asyncio.IncompleteReadError as error:
+        return error.partial

@@ -1,0 +1,111 @@
+"""Limits of the pictures that are decoded, because a small file may declare a huge picture."""
+
+import warnings
+
+from PIL import Image
+from vision_node_contract.images.jpeg import read_jpeg_header
+from vision_node_contract.models.reasons import DescribeError, Reason
+
+from .animation import BrokenFileError
+
+DEFAULT_MAX_PIXELS = 100_000_000
+"""Maximum pixels of an image: the largest cameras on sale make 100 megapixels. Decoding takes four
+bytes of memory per pixel, but nine for AVIF and sixteen for WebP, whose decoders keep copies
+(measured: 430, 890 and 1,570 MB)."""
+
+MAX_SIDE = 100_000
+"""Maximum width and height in pixels. JPEG, WebP and GIF allow 65,535; a longer strip would show
+nothing when reduced."""
+
+_AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
+"""Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT),
+which Pillow can't change. Other formats allow less, or their decoders have no such limit."""
+
+MAX_SCANS = 200
+"""Maximum scans of a progressive JPEG. Encoders write about ten. Each scan, even one of a few
+bytes, costs a pass over the whole picture, so a small file with many scans would block a worker
+for hours."""
+
+
+def limit_pixels(max_pixels: int) -> None:
+    """Set the maximum pixels (width × height) of an image for the whole process.
+
+    This sets Pillow's own limit, so that there is only one. Above the limit Pillow warns, which the
+    filter below turns into an error; above twice the limit Pillow raises an error itself.
+    """
+    Image.MAX_IMAGE_PIXELS = max_pixels
+
+
+# Set once, here: Pillow's settings are process-wide, and catching warnings is not thread-safe.
+limit_pixels(DEFAULT_MAX_PIXELS)
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def too_large(what: str) -> DescribeError:
+    """Return the error for a picture of too many pixels, with the limit and what to do."""
+    limit = f"at most {_format_pixels(_max_pixels())} are read"
+    return DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {limit}: submit a smaller version")
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture that has too many pixels, or none.
+
+    Raises:
+        BrokenFileError: The width or height is zero.
+        DescribeError: ImageTooLarge.
+    """
+    if not width * height:
+        raise BrokenFileError("its width or height is zero")
+
+    if width * height > _max_pixels():
+        raise too_large(f"the image has {width}x{height} pixels")
+
+    if max(width, height) > MAX_SIDE:
+        what = f"the image has {width}x{height} pixels, and a side may have {MAX_SIDE}"
+        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}: submit a part of it")
+
+
+def check_avif_size(width: int, height: int) -> None:
+    """Refuse an AVIF that libavif would refuse as damaged, because it is too large.
+
+    Raises:
+        DescribeError: ImageTooLarge.
+    """
+    if width * height <= _AVIF_MAX_PIXELS and max(width, height) <= _AVIF_MAX_SIDE:
+        return
+
+    most = f"{_AVIF_MAX_PIXELS:,} pixels, and {_AVIF_MAX_SIDE:,} on a side"
+    what = f"the image has {width}x{height} pixels; the limit for AVIF is {most}"
+    advice = "save it in another format, or submit a smaller version"
+    raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {advice}")
+
+
+def check_scans(image: bytes) -> None:
+    """Refuse a JPEG with too many scans.
+
+    Raises:
+        DescribeError: ImageTooLarge.
+    """
+    # Searching for FF DA is nearly exact: in entropy-coded data only 00 or a restart marker follows
+    # FF. After the picture's end there may be a video.
+    start = read_jpeg_header(image).scan_at or 0
+    end = image.find(b"\xff\xd9", start)
+    scans = image.count(b"\xff\xda", start, end if end >= 0 else len(image))
+
+    if scans > MAX_SCANS:
+        what = f"the JPEG file has {scans} scans, more than {MAX_SCANS}"
+        advice = "save it again with fewer and submit that"
+        raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {advice}")
+
+
+def _max_pixels() -> int:
+    return Image.MAX_IMAGE_PIXELS or DEFAULT_MAX_PIXELS
+
+
+def _format_pixels(pixels: int) -> str:
+    """Return a number of pixels as text, in megapixels if that is exact."""
+    return (
+        f"{pixels:,} pixels"
+        if pixels < 1_000_000 or pixels % 100_000
+        else f"{pixels / 1e6:g} megapixels"
+    )

@@ -1,0 +1,55 @@
+"""Fetches images from the bucket, within the memory for files."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import DescribeError, Reason
+
+from .memory import FETCH_COPIES, Budgets
+
+
+class ImageFetcher:
+    """Fetches the image of an ImageJob, and holds memory for its file."""
+
+    def __init__(self, bucket: Bucket, budgets: Budgets, max_image_bytes: int) -> None:
+        self._bucket = bucket
+        self._budgets = budgets
+        self._max_image_bytes = max_image_bytes
+
+    @asynccontextmanager
+    async def fetch(self, job: ImageJob) -> AsyncIterator[bytes]:
+        """Fetch the image, and hold memory for its file until the block ends.
+
+        The size in the ImageJob is untrusted: a larger file is fetched again, with more memory.
+
+        Raises:
+            DescribeError: ImageTooLarge.
+            ObjectNotFoundError: The image is not in the bucket.
+            StoreUnavailableError: The bucket can't be reached.
+        """
+        key = job.spec.image.key
+        max_bytes = min(self._max_image_bytes, self._budgets.largest_file_bytes)
+        stated_bytes = min(job.spec.image.size_bytes or max_bytes, max_bytes)
+
+        for expected_bytes in dict.fromkeys((stated_bytes, max_bytes)):
+            wanted = FETCH_COPIES * expected_bytes
+            async with self._budgets.files.reserve(wanted) as reservation:
+                image = await self._bucket.get(key, expected_bytes)
+                if len(image) <= expected_bytes:
+                    reservation.shrink(len(image))
+                    yield image
+                    return
+
+                del image  # the reservation for it ends here
+
+        raise self._too_large(key, max_bytes)
+
+    def _too_large(self, key: str, max_bytes: int) -> DescribeError:
+        advice = "make it smaller"
+        if max_bytes < self._max_image_bytes:
+            advice += ", or raise the describer's memory limit, which is too low for larger files"
+
+        message = f"{key} is larger than {max_bytes} bytes; {advice}"
+        return DescribeError(Reason.IMAGE_TOO_LARGE, message)

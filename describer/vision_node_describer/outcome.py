@@ -1,0 +1,82 @@
+"""The outcome of an attempt, and how it is committed to the ImageJob."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
+from vision_node_contract.models import transitions
+from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.reasons import Reason
+from vision_node_contract.models.transitions import StatusPatch
+
+COMMIT_RETRY_SECONDS = (0.1, 5.0)
+"""First and longest wait before a commit is retried that the API server did not answer."""
+
+Outcome = Callable[[ImageJob], StatusPatch]
+"""Returns the patch for the ImageJob as it is when the outcome is committed."""
+
+
+def failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:
+    """Return `failed` for a final reason, or a report to the operator for a transient one."""
+    if reason.retryable:
+        return lambda _: transitions.report(reason, message, retry_after)
+    return lambda job: transitions.fail(job, reason=reason, message=message, now=datetime.now(UTC))
+
+
+class OutcomeWriter:
+    """Commits outcomes to ImageJobs that are assigned to this worker."""
+
+    def __init__(self, imagejobs: ImageJobClient, pod_name: str) -> None:
+        self._imagejobs = imagejobs
+        self._pod_name = pod_name
+
+    async def commit(self, job: ImageJob, outcome: Outcome) -> None:
+        """Write the outcome, unless the ImageJob is no longer assigned to this worker.
+
+        Raises:
+            KubeError: The API server refused the outcome, and then the report of that refusal.
+        """
+        failures, refused = 0, False
+        current: ImageJob | None = job
+        while current is not None:
+            try:
+                await self._imagejobs.patch_status(current, outcome(current))
+            except UnavailableError:
+                await asyncio.sleep(backoff(failures, *COMMIT_RETRY_SECONDS))
+                failures += 1
+            except (ConflictError, NotFoundError):
+                pass
+            except KubeError as error:
+                if refused:
+                    raise
+                refused = True
+                outcome = failure(Reason.DESCRIBER_FAILED, f"result refused: {error.message}")
+            else:
+                return
+
+            current = await self._read_if_still_assigned(job)
+
+    async def _read_if_still_assigned(self, job: ImageJob) -> ImageJob | None:
+        """Return the current ImageJob; None if this attempt is over or was reassigned.
+
+        It is also over if our own commit succeeded but its response was lost.
+        """
+        try:
+            current = await self._imagejobs.get(job.metadata.name)
+        except NotFoundError:
+            return None
+        except UnavailableError:
+            return job
+
+        same_job = current.metadata.uid == job.metadata.uid
+        same_attempt = current.status.attempts == job.status.attempts
+        ours = current.status.worker == self._pod_name and current.status.phase == "processing"
+        return current if same_job and same_attempt and ours else None

@@ -1,0 +1,27 @@
+"""What the worker knows about an attempt that has not ended yet."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Assignment(NamedTuple):
+    """One attempt at one ImageJob."""
+
+    name: str
+    uid: str
+    attempt: int
+
+
+@dataclass(eq=False, slots=True)
+class RunningAttempt:
+    """An attempt under way. It ends when its task ends, which may wait for a thread that hangs."""
+
+    assignment: Assignment
+    task: asyncio.Future[None]
+    started_at: float
+    """Seconds, by the event loop's clock."""
+    timeout_seconds: float
+    """The ImageJob's own timeout, or else the Describer's."""
+    released: bool = False
+    """Whether the assignment is over: the ImageJob was reassigned, or is committed already."""

@@ -1,0 +1,19 @@
+"""Fixtures of the inbox tests: the API in uvicorn, and a server with the S3 protocol."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fakes.s3 import S3
+from vision_node_contract.clients.bucket import Bucket
+
+
+@pytest.fixture
+def bucket(behind: tuple[S3, Bucket]) -> Bucket:
+    return behind[1]
+
+
+@pytest.fixture
+async def web(port: int) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        yield client

@@ -1,0 +1,105 @@
+"""GET and DELETE of one object under /inbox."""
+
+from dataclasses import replace
+
+import httpx
+import pytest
+from fakes.s3 import S3
+from inbox_requests import PNG, imagejob, outcome, put
+from vision_node_api.services.jobs import Jobs
+from vision_node_contract.clients.kube import WatchEvent
+
+
+class TestShow:
+    async def test_metadata_of_an_object(self, web: httpx.AsyncClient, s3: S3) -> None:
+        stored = (await put(web, "a.png", PNG)).json()
+        found = (await web.get("/inbox/a.png")).json()
+        times = ("modified_at", "expires_at")
+        assert {k: v for k, v in found.items() if k not in times} == {
+            k: v for k, v in stored.items() if k not in times
+        }
+        assert (await web.head("/inbox/a.png")).status_code == 200
+
+    async def test_metadata_of_an_object_that_the_api_has_not_stored(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        s3.put("inbox/a", b"")
+        response = (await web.get("/inbox/a")).json()
+        assert (response["size_bytes"], response["sha256"]) == (0, None)
+
+    async def test_missing_object_is_not_found(self, web: httpx.AsyncClient) -> None:
+        assert outcome(await web.get("/inbox/a")) == (404, "ObjectNotFound")
+
+    async def test_object_without_retention_has_no_expiry(
+        self, web: httpx.AsyncClient, jobs: Jobs
+    ) -> None:
+        object.__setattr__(jobs, "settings", replace(jobs.settings, inbox_kept=None))
+        assert (await put(web, "a.png", PNG)).json()["expires_at"] is None
+
+
+class TestDelete:
+    async def test_one_object_is_deleted(self, web: httpx.AsyncClient, s3: S3) -> None:
+        s3.put("inbox/a")
+        s3.put("inbox/a/b")
+        response = await web.delete("/inbox/a")
+        assert (response.status_code, response.content, list(s3.objects)) == (
+            204,
+            b"",
+            ["inbox/a/b"],
+        )
+
+    async def test_deleting_a_missing_object_is_refused(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        s3.put("inbox/a/b")
+        assert outcome(await web.delete("/inbox/a")) == (404, "ObjectNotFound")
+        assert list(s3.objects) == ["inbox/a/b"]
+
+    @pytest.mark.parametrize(
+        ("phase", "query", "status"),
+        [
+            ("queued", "", 409),
+            ("processing", "", 409),
+            ("queued", "?force=true", 204),
+            ("done", "", 204),
+            ("failed", "", 204),
+        ],
+    )
+    async def test_image_of_an_unfinished_job_is_kept(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, phase: str, query: str, status: int
+    ) -> None:
+        s3.put("inbox/a")
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a", phase)]))
+        response = await web.delete(f"/inbox/a{query}")
+        assert (response.status_code, "inbox/a" in s3.objects) == (status, status == 409)
+
+        if status == 409:
+            assert outcome(response) == (409, "ObjectInUse")
+            assert response.json()["imagejobs"] == ["it"]
+            assert "?force=true" in response.json()["detail"]
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            WatchEvent("MODIFIED", [imagejob("it", "inbox/a", "done")]),
+            WatchEvent("DELETED", [imagejob("it", "inbox/a")]),
+            WatchEvent("SYNCED", names=frozenset()),
+        ],
+    )
+    async def test_image_can_be_deleted_once_its_job_is_finished_or_deleted(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, end: WatchEvent
+    ) -> None:
+        s3.put("inbox/a")
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a")]))
+        jobs.cache.observe(end)
+        assert (await web.delete("/inbox/a")).status_code == 204
+
+    async def test_problem_lists_at_most_ten_jobs(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
+    ) -> None:
+        s3.put("inbox/a")
+        bodies = [imagejob(f"job-{number:02}", "inbox/a") for number in range(30)]
+        jobs.cache.observe(WatchEvent("ADDED", bodies))
+        response = (await web.delete("/inbox/a")).json()
+        assert response["imagejobs"] == [f"job-{number:02}" for number in range(10)]
+        assert "and others" in response["detail"]

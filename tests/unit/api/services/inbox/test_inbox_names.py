@@ -1,0 +1,125 @@
+"""Names under /inbox: which are valid, and what invalid ones cause."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from api_server import Connection, ask, post
+from fakes.s3 import S3
+from fastapi import FastAPI
+from inbox_requests import PNG, RAW, put
+from vision_node_api.middleware.stack import add_middleware
+from vision_node_api.services.inbox_name import (
+    MAX_KEY_BYTES,
+    MAX_NAME_BYTES,
+    MAX_PART_BYTES,
+    is_inbox_name,
+)
+from vision_node_api.web.http_settings import HttpSettings
+
+VALID = [
+    "photo.jpg",
+    "0",
+    "Photo_1-a.JPG",
+    "holiday/2026/photo.jpg",
+    "holiday/_DSC0001.jpg",
+    "holiday/-.jpg",
+    "a.",
+    "a" * MAX_PART_BYTES,
+    "/".join(["a" * 100] * 5) + "/b",
+]
+
+INVALID = {
+    "empty": "",
+    "one that ends with a slash": "holiday/",
+    "one that begins with a slash": "/photo.jpg",
+    "an empty part": "a//b",
+    "climbing": "../images/a",
+    "climbing within": "a/../../images/a",
+    "climbing, percent-encoded": "%2e%2e/images/a",
+    "climbing with encoded slashes": "..%2Fimages%2Fa",
+    "twice encoded": "%252e%252e/images",
+    "a dot as a part": "a/%2e/b",
+    "two dots within": "a..b",
+    "a hidden file": ".jpg",
+    "a hidden file in a folder": "a/.DS_Store",
+    "a NUL": "a%00.jpg",
+    "a line break": "a%0d%0aX-A:%20b",
+    "a tab": "a%09b",
+    "DEL": "a%7f",
+    "a space": "my%20photo.jpg",
+    "a backslash": "a%5Cb",
+    "a plus": "a+b",
+    "a percent sign": "a%25b",
+    "a question mark": "a%3Fb",
+    "é, composed": "%C3%A9",
+    "é, decomposed": "e%CC%81",
+    "a full-width letter": "%EF%BD%81",
+    "a digit of another script": "%D9%A1",
+    "what is no UTF-8": "a%FF",
+    "a surrogate": "%ED%A0%80",
+    "a leading hyphen": "-rf",
+    "a leading underscore": "_a",
+    "a part too long for a directory": "a" * (MAX_PART_BYTES + 1),
+    "too long": "/".join(["a" * 100] * 5) + "/bc",
+    "a file of MinIO's": "a/xl.meta",
+}
+"""Invalid names as they appear in the request."""
+
+
+class TestNames:
+    @pytest.mark.parametrize("name", VALID)
+    async def test_valid_name_is_accepted(self, web: httpx.AsyncClient, s3: S3, name: str) -> None:
+        assert (await put(web, name, PNG)).status_code == 201
+        assert list(s3.objects) == [f"inbox/{name}"]
+        assert (await web.get(f"/inbox/{name}")).json()["name"] == name
+        assert (await web.delete(f"/inbox/{name}")).status_code == 204
+
+    @pytest.mark.parametrize("case", INVALID)
+    async def test_invalid_name_is_refused(self, port: int, s3: S3, case: str) -> None:
+        """The names are sent as bytes, because a client library would normalize some of them."""
+        s3.put("images/a")
+        name = INVALID[case]
+        wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
+
+        async with Connection.open(port) as connection:
+            # GET of the empty name is the list.
+            for method in ("POST", "GET", "DELETE") if name else ("POST", "DELETE"):
+                head = f"{method} /inbox/{name} HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n"
+                await connection.send(head.encode())
+                response = await connection.response()
+                assert response.is_problem
+                assert (response.status, response.json["reason"]) == wanted, method
+                assert response.json["detail"].isprintable()
+
+        assert (s3.requests, list(s3.objects)) == ([], ["images/a"])
+
+    async def test_encoded_slash_counts_as_a_slash(self, port: int, s3: S3) -> None:
+        """OpenAPI clients, such as the page /docs, encode it in a path parameter."""
+        response = await ask(
+            port, post(PNG, "Content-Type: image/png", path="/inbox/holiday%2Fa.png")
+        )
+        assert (response.status, response.headers["location"]) == (201, "/inbox/holiday/a.png")
+        assert list(s3.objects) == ["inbox/holiday/a.png"]
+
+    async def test_location_stays_below_the_root_path(self, app: FastAPI) -> None:
+        served = add_middleware(app, HttpSettings(root_path="/apps/vision"), app.state.metrics)
+        transport = httpx.ASGITransport(served)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            for path in ("/inbox/a.png", "/apps/vision/inbox/a.png"):
+                response = await client.post(path, content=PNG, headers=RAW)
+                assert response.headers["location"] == "/apps/vision/inbox/a.png"
+
+    @pytest.mark.parametrize("name", [*VALID, *INVALID.values(), "a b", "é", "a\n", "a/b\n"])
+    def test_valid_name_is_valid_in_an_imagejob(self, name: str) -> None:
+        crd = yaml.safe_load(Path("crds/imagejobs.vision-node.dev.yaml").read_text())
+        version = crd["spec"]["versions"][0]
+        spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        rule = spec["properties"]["image"]["properties"]["key"]
+        key = f"inbox/{name}"
+        allowed = bool(re.search(rule["pattern"], key)) and len(key) <= rule["maxLength"]
+        allowed = allowed and not (".." in key or "//" in key or key.endswith(("/", "\n")))
+        assert is_inbox_name(name) <= allowed
+        assert rule["maxLength"] == MAX_KEY_BYTES == MAX_NAME_BYTES + len("inbox/")

@@ -1,0 +1,10 @@
+"""Fixtures of the upload tests."""
+
+import pytest
+
+
+@pytest.fixture(params=[None, 1, 7], ids=lambda size: f"in pieces of {size}" if size else "at once")
+def piece(request: pytest.FixtureRequest) -> int | None:
+    """Number of bytes that arrive at a time, because parsers fail at the borders of pieces."""
+    size: int | None = request.param
+    return size

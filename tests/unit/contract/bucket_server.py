@@ -1,0 +1,66 @@
+"""A fake bucket server for the tests of connections and credentials, and uses of the bucket."""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+from vision_node_contract.clients.bucket import Bucket, BucketSettings
+
+LISTED = (
+    '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    "<Name>bucket</Name><IsTruncated>false</IsTruncated></ListBucketResult>"
+)
+
+Use = Callable[[Bucket], Awaitable[object]]
+
+USES: dict[str, Use] = {
+    "get": lambda bucket: bucket.get("images/a", 10),
+    "put": lambda bucket: bucket.put("images/a", b"image", "image/png"),
+    "list": lambda bucket: bucket.list_older("images/", datetime.now(UTC)),
+}
+"""Uses of the bucket: read, write and list."""
+
+every_use = pytest.mark.parametrize("use", USES)
+
+
+class FakeBucketServer:
+    """Answers every request and records it."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.Request] = []
+        self.refuses: dict[str, str] = {}
+        """Error code of the refusal by session token."""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        await request.read()
+        if code := self.refuses.get(request.headers.get("x-amz-security-token", "")):
+            return web.Response(status=400, text=f"<Error><Code>{code}</Code></Error>")
+        if "list-type" in request.query:
+            return web.Response(text=LISTED, content_type="application/xml")
+        return web.Response(body=b"object")
+
+
+@asynccontextmanager
+async def served(
+    handler: Callable[[web.Request], Awaitable[web.Response]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """Serve a handler and yield host:port."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    host, port = runner.addresses[0][:2]
+
+    try:
+        yield f"{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def settings(endpoint: str, *, secure: bool = False) -> BucketSettings:
+    return BucketSettings(endpoint, "bucket", "access", "top-secret", secure=secure)
