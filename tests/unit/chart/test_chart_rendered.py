@@ -1,4 +1,4 @@
-"""What the chart makes of values: restricted pods, frugal with secrets and rights, named without clashes."""
+"""Test what the chart renders: restricted pods, minimal secrets and permissions, unique names."""
 
 import json
 import re
@@ -26,21 +26,22 @@ from vision_node_api.web.http_settings import HttpSettings
 CRDS = sorted(Path("crds").glob("*.yaml"))
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 LONG_RELEASE, LONG_NAMESPACE = "r" * 53, "n" * 63
-"""The longest that Helm and Kubernetes allow."""
+"""The longest names that Helm and Kubernetes allow."""
 
 every_value_set = pytest.mark.parametrize("name", VALUES)
 
 
 @every_value_set
 def test_every_pod_is_restricted(name: str) -> None:
-    for owner, made in pods(rendered(name)):
-        security = made["spec"]["securityContext"]
+    for owner, manifest in pods(rendered(name)):
+        security = manifest["spec"]["securityContext"]
         assert security["runAsNonRoot"], owner
         assert name == "openshift" or security["runAsUser"] > 0, owner
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}, owner
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & made["spec"].keys(), owner
-        assert not [v for v in made["spec"].get("volumes", []) if "hostPath" in v], owner
-        for container in containers(made):
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & manifest["spec"].keys(), owner
+        assert not [v for v in manifest["spec"].get("volumes", []) if "hostPath" in v], owner
+
+        for container in containers(manifest):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -50,41 +51,49 @@ def test_every_pod_is_restricted(name: str) -> None:
 
 @every_value_set
 def test_every_container_has_resources(name: str) -> None:
-    for owner, made in pods(rendered(name)):
-        for container in containers(made):
+    for owner, manifest in pods(rendered(name)):
+        for container in containers(manifest):
             assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), owner
             assert "memory" in container["resources"]["limits"], owner
 
 
 def test_minio_collects_garbage_before_it_is_killed() -> None:
-    """At the limit itself the kernel would be first: a hard limit counts more than Go does."""
+    """Go's limit must be below the container's, which also counts memory that Go does not."""
     (minio,) = containers(pod(rendered("default"), "vision-node-minio"))
     env = {variable["name"]: variable for variable in minio["env"]}
     field = {"resource": "limits.memory", "divisor": "1Mi"}
+
     assert env["MEMORY_LIMIT_MI"]["valueFrom"] == {"resourceFieldRef": field}
     assert env["GOMEMLIMIT"]["value"] == "$(MEMORY_LIMIT_MI)000000"
     assert list(env).index("MEMORY_LIMIT_MI") < list(env).index("GOMEMLIMIT"), (
-        "or it isn't expanded"
+        "a variable is expanded only if it comes first"
     )
 
 
 @every_value_set
-def test_everything_that_serves_has_probes(name: str) -> None:
+def test_every_long_running_container_has_probes(name: str) -> None:
     objects = rendered(name)
     serving = [*of_kind(objects, "Deployment").values(), *of_kind(objects, "StatefulSet").values()]
-    for made in serving:
-        for container in containers(made["spec"]["template"]):
-            assert {"startupProbe", "livenessProbe"} <= container.keys(), made["metadata"]["name"]
+    for manifest in serving:
+        for container in containers(manifest["spec"]["template"]):
+            assert {"startupProbe", "livenessProbe"} <= container.keys(), manifest["metadata"][
+                "name"
+            ]
 
 
-def test_tokens_go_only_to_those_who_talk_to_kubernetes() -> None:
+def test_only_pods_that_use_the_kubernetes_api_get_a_token() -> None:
     objects = rendered("default")
     assert all(
         a["automountServiceAccountToken"] is False
         for a in of_kind(objects, "ServiceAccount").values()
     )
-    assert all(made["spec"]["automountServiceAccountToken"] is False for _, made in pods(objects))
-    holders = {owner for owner, made in pods(objects) if "serviceAccountToken" in json.dumps(made)}
+    assert all(
+        manifest["spec"]["automountServiceAccountToken"] is False for _, manifest in pods(objects)
+    )
+
+    holders = {
+        owner for owner, manifest in pods(objects) if "serviceAccountToken" in json.dumps(manifest)
+    }
     assert holders == {
         *("vision-node-api", "vision-node-operator", "worker-metadata"),
         "vision-node-storage-credentials",
@@ -93,48 +102,51 @@ def test_tokens_go_only_to_those_who_talk_to_kubernetes() -> None:
 
 @every_value_set
 def test_two_renders_are_equal(name: str) -> None:
-    """Otherwise tools that compare renders, such as Argo CD and Flux, would see differences forever."""
+    """Otherwise Argo CD and Flux, which compare renders, would always see differences."""
     renders = {run("template", "vision-node", CHART, values=VALUES[name]).stdout for _ in range(2)}
     assert len(renders) == 1
 
 
 @every_value_set
-def test_no_credential_is_rendered(name: str) -> None:
-    """Manifests may end up in a repository, and the person who renders may not be allowed to read Secrets."""
+def test_no_secret_is_rendered(name: str) -> None:
+    """Manifests may be committed, and the user who renders may have no access to Secrets."""
     assert not of_kind(rendered(name), "Secret")
 
 
-def test_nothing_rendered_depends_on_the_cluster() -> None:
-    """`helm template` has no cluster, so lookups would render different objects from the same values."""
+def test_templates_do_not_depend_on_the_cluster() -> None:
+    """`helm template` has no cluster, so with lookups it would render different objects."""
     for path in Path(CHART, "templates").iterdir():
         assert not re.search(
             r"\b(lookup|rand[A-Z]\w+|gen[A-Z]\w+|now|uuidv4|\.Capabilities)\b", path.read_text()
         ), path
 
 
-def test_the_bundled_stores_credentials_are_made_before_anything_needs_them() -> None:
+def test_minio_credentials_are_generated_before_the_pods_that_need_them() -> None:
     objects = rendered("default")
     name = "vision-node-storage-credentials"
     weights = {}
 
     for kind in ("ServiceAccount", "Role", "RoleBinding", "Job"):
-        notes = of_kind(objects, kind)[name]["metadata"]["annotations"]
-        assert notes["helm.sh/hook"] == "pre-install,pre-upgrade"
-        assert notes["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
-        weights[kind] = int(notes["helm.sh/hook-weight"])
+        annotations = of_kind(objects, kind)[name]["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "pre-install,pre-upgrade"
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+        weights[kind] = int(annotations["helm.sh/hook-weight"])
 
     assert weights.pop("Job") > max(weights.values())
+
     create, named = of_kind(objects, "Role")[name]["rules"]
     assert (create["resources"], create["verbs"]) == (["secrets"], ["create"])
     assert named["resourceNames"] == ["vision-node-storage"]
+
     (container,) = containers(pod(objects, name))
     assert {"name": "STORAGE_SECRET", "value": "vision-node-storage"} in container["env"]
+
     for other in ("external-s3", "keyless-s3", "bundled-store-with-my-own-keys-and-claim"):
         assert name not in json.dumps(rendered(other))
 
 
-def test_the_credentials_job_gets_through_its_network_policy() -> None:
-    """During an upgrade the release's policies exist before the Job; its own is created with it."""
+def test_network_policy_lets_the_credentials_job_reach_the_api_server() -> None:
+    """During an upgrade, the release's policies exist before the Job, which adds its own policy."""
     policy = of_kind(rendered("network-policies"), "NetworkPolicy")[
         "vision-node-storage-credentials"
     ]
@@ -150,23 +162,24 @@ def storage_setup(values: Any) -> Object:
     return job
 
 
-def test_a_changed_setup_is_another_job() -> None:
-    """A Job's pod template is immutable: with the same name, an upgrade by `kubectl apply` would fail."""
+def test_changed_storage_setup_gets_a_new_job_name() -> None:
+    """A Job's pod template is immutable, so `kubectl apply` would fail with the same name."""
     jobs = [storage_setup({}), storage_setup({"images": {"operator": "mine:2"}})]
     assert jobs[0]["spec"] != jobs[1]["spec"]
     assert jobs[0]["metadata"]["name"] != jobs[1]["metadata"]["name"]
     assert storage_setup({}) == jobs[0]
 
 
-def test_the_bundled_store_takes_credentials_and_a_volume_of_ones_own() -> None:
+def test_bundled_minio_uses_existing_credentials_and_volume() -> None:
     objects = rendered("bundled-store-with-my-own-keys-and-claim")
     assert "vision-node-storage" not in {
         variable.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
-        for _, made in pods(objects)
-        for container in containers(made)
+        for _, manifest in pods(objects)
+        for container in containers(manifest)
         for variable in container.get("env", [])
     }
     assert storage_keys(pod(objects, "vision-node-minio")) == {"root-access-key", "root-secret-key"}
+
     store = of_kind(objects, "StatefulSet")["vision-node-minio"]["spec"]
     assert "volumeClaimTemplates" not in store
     assert {"name": "data", "persistentVolumeClaim": {"claimName": "my-claim"}} in store[
@@ -174,18 +187,18 @@ def test_the_bundled_store_takes_credentials_and_a_volume_of_ones_own() -> None:
     ]["spec"]["volumes"]
 
 
-def storage_keys(made: Object) -> set[str]:
+def storage_keys(manifest: Object) -> set[str]:
     """Return the keys of the storage Secret that a pod's environment reads."""
     refs = [
         e.get("valueFrom", {}).get("secretKeyRef")
-        for c in containers(made)
+        for c in containers(manifest)
         for e in c.get("env", [])
     ]
     return {ref["key"] for ref in refs if ref}
 
 
 @pytest.mark.parametrize("name", ["default", "external-s3"])
-def test_each_component_has_its_own_storage_user_only(name: str) -> None:
+def test_each_component_gets_only_its_own_storage_keys(name: str) -> None:
     users = {
         "vision-node-api": "api",
         "vision-node-operator": "operator",
@@ -201,7 +214,7 @@ def test_each_component_has_its_own_storage_user_only(name: str) -> None:
     assert storage_keys(pod(rendered(name), "vision-node-test")) == set()
 
 
-def test_a_storage_of_ones_own_replaces_all_of_minio() -> None:
+def test_external_s3_service_replaces_minio_entirely() -> None:
     objects = rendered("external-s3")
     assert (
         not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret") | of_kind(objects, "Job")
@@ -217,31 +230,33 @@ def test_a_storage_of_ones_own_replaces_all_of_minio() -> None:
         assert env["S3_SECRET_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "my-bucket"
 
 
-def test_providers_credentials_go_to_workers_only() -> None:
+def test_only_workers_get_the_provider_credentials() -> None:
     objects = rendered("provider")
     (worker,) = containers(pod(objects, "worker-metadata"))
     assert worker["envFrom"] == [{"secretRef": {"name": "my-provider", "optional": False}}]
-    assert [owner for owner, made in pods(objects) if "my-provider" in json.dumps(made)] == [
-        "worker-metadata"
-    ]
+    assert [
+        owner for owner, manifest in pods(objects) if "my-provider" in json.dumps(manifest)
+    ] == ["worker-metadata"]
     assert "envFrom" not in json.dumps(dict(pods(rendered("default"))))
 
 
-TALKERS = ("vision-node-api", "vision-node-operator", "worker-metadata")
+S3_CLIENTS = ("vision-node-api", "vision-node-operator", "worker-metadata")
 """Pods that reach the S3 service; workers also reach providers."""
 
 
-def test_all_trust_the_same_authorities_and_take_the_same_proxy() -> None:
+def test_all_components_use_the_ca_bundle_and_the_proxy() -> None:
     objects = rendered("private-network")
-    for name in TALKERS:
-        made = pod(objects, name)
-        (container,) = containers(made)
+    for name in S3_CLIENTS:
+        manifest = pod(objects, name)
+        (container,) = containers(manifest)
         variables = {v["name"]: v.get("value") for v in container["env"]}
         for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
             assert variables[variable] == "/etc/vision-node/ca/ca.crt"
+
         assert (
             variables["HTTPS_PROXY"] == variables["HTTP_PROXY"] == "http://proxy.example.com:3128"
         )
+
         inside = [
             "localhost",
             "127.0.0.1",
@@ -251,9 +266,11 @@ def test_all_trust_the_same_authorities_and_take_the_same_proxy() -> None:
             "$(KUBERNETES_SERVICE_HOST)",
         ]
         assert variables["NO_PROXY"].split(",") == [*inside, "vision-node-minio", ".example.com"]
-        (volume,) = [v for v in made["spec"]["volumes"] if v["name"] == "ca-bundle"]
+
+        (volume,) = [v for v in manifest["spec"]["volumes"] if v["name"] == "ca-bundle"]
         items = [{"key": "bundle.pem", "path": "ca.crt"}]
         assert volume["configMap"] == {"name": "my-authorities", "items": items}
+
         mount = {"name": "ca-bundle", "mountPath": "/etc/vision-node/ca", "readOnly": True}
         assert mount in container["volumeMounts"]
 
@@ -263,7 +280,7 @@ def test_all_trust_the_same_authorities_and_take_the_same_proxy() -> None:
     }
 
 
-def test_ports_of_the_api_server_and_of_dns_are_values() -> None:
+def test_network_policies_use_the_api_server_and_dns_ports_of_the_values() -> None:
     policies = of_kind(rendered("private-network"), "NetworkPolicy")
     for component in ("api", "operator", "storage-credentials"):
         assert {"ports": [{"port": 443}, {"port": 16443}]} in policies[f"vision-node-{component}"][
@@ -283,33 +300,37 @@ def test_ports_of_the_api_server_and_of_dns_are_values() -> None:
         ("http://[fd00::1]:8080", 8080),
     ],
 )
-def test_network_policies_let_the_proxy_be_reached(url: str, port: int) -> None:
+def test_network_policies_allow_the_port_of_the_proxy(url: str, port: int) -> None:
     objects = template({"networkPolicies": {"enabled": True}, "proxy": {"url": url}})
     for component in ("api", "operator"):
         policy = of_kind(objects, "NetworkPolicy")[f"vision-node-{component}"]
         assert {"ports": [{"port": port}]} in policy["spec"]["egress"]
 
 
-def test_a_service_account_can_stand_for_the_keys() -> None:
+def test_keyless_storage_uses_service_accounts_instead_of_keys() -> None:
     objects = rendered("keyless-s3")
     accounts = of_kind(objects, "ServiceAccount")
-    for name, account in zip(TALKERS, ("api", "operator", "worker"), strict=True):
-        notes = accounts[f"vision-node-{account}"]["metadata"]["annotations"]
-        assert notes["eks.amazonaws.com/role-arn"].startswith("arn:aws:iam::111122223333:role/")
-        made = pod(objects, name)
-        assert storage_keys(made) == set()
-        assert {"name": "S3_KEYLESS", "value": "true"} in containers(made)[0]["env"]
+    for name, account in zip(S3_CLIENTS, ("api", "operator", "worker"), strict=True):
+        annotations = accounts[f"vision-node-{account}"]["metadata"]["annotations"]
+        assert annotations["eks.amazonaws.com/role-arn"].startswith(
+            "arn:aws:iam::111122223333:role/"
+        )
+
+        manifest = pod(objects, name)
+        assert storage_keys(manifest) == set()
+        assert {"name": "S3_KEYLESS", "value": "true"} in containers(manifest)[0]["env"]
+
         policy = of_kind(objects, "NetworkPolicy")[f"vision-node-{account}"]
         agent = {"ipBlock": {"cidr": "169.254.170.23/32"}}
         assert any(agent in rule.get("to", []) for rule in policy["spec"]["egress"])
 
 
-def test_numbers_of_users_and_groups_can_be_left_out() -> None:
-    for owner, made in pods(rendered("openshift")):
+def test_user_and_group_ids_can_be_omitted() -> None:
+    for owner, manifest in pods(rendered("openshift")):
         assert (
-            not {"runAsUser", "runAsGroup", "fsGroup"} & made["spec"]["securityContext"].keys()
+            not {"runAsUser", "runAsGroup", "fsGroup"} & manifest["spec"]["securityContext"].keys()
         ), owner
-        for container in containers(made):
+        for container in containers(manifest):
             assert "runAsUser" not in container["securityContext"], owner
 
     large = {"podSecurityContext": {"runAsUser": 1000650000, "fsGroup": 1000650000}}
@@ -317,33 +338,37 @@ def test_numbers_of_users_and_groups_can_be_left_out() -> None:
     assert (security["runAsUser"], security["fsGroup"]) == (1000650000, 1000650000)
 
 
-def test_every_pod_can_be_given_limits_of_cpu() -> None:
-    """A quota for CPU limits refuses pods without one."""
-    for owner, made in pods(rendered("cpu-quota")):
-        for container in containers(made):
+def test_every_container_can_have_a_cpu_limit() -> None:
+    """A quota for CPU limits rejects pods without one."""
+    for owner, manifest in pods(rendered("cpu-quota")):
+        for container in containers(manifest):
             assert {"cpu", "memory"} <= container["resources"]["limits"].keys(), owner
     setup: Any = {"minio": {"setup": {"resources": {"limits": {"cpu": "250m"}}}}}
-    for name, made in pods(template(setup)):
+    for name, manifest in pods(template(setup)):
         if "storage-" in name:
-            assert containers(made)[0]["resources"]["limits"]["cpu"] == "250m"
+            assert containers(manifest)[0]["resources"]["limits"]["cpu"] == "250m"
 
 
-@pytest.mark.parametrize("name", ["vision-node-minio", *TALKERS])
-def test_pods_have_what_users_add(name: str) -> None:
+@pytest.mark.parametrize("name", ["vision-node-minio", *S3_CLIENTS])
+def test_pods_have_the_extra_env_volumes_and_labels(name: str) -> None:
     objects = rendered("extras")
-    made = pod(objects, name)
-    (container,) = containers(made)
+    manifest = pod(objects, name)
+    (container,) = containers(manifest)
     names = [variable["name"] for variable in container["env"]]
-    assert len(names) == len(set(names)), "server-side apply refuses a name that is there twice"
+
+    assert len(names) == len(set(names)), "server-side apply rejects duplicate names"
+
     region = "MINIO_REGION" if name == "vision-node-minio" else "S3_REGION"
     assert {"name": region, "value": "eu-central-1"} in container["env"]
     assert {"name": "TZ", "value": "Europe/Vienna"} in container["env"]
-    assert {"name": "more", "configMap": {"name": "more"}} in made["spec"]["volumes"]
+    assert {"name": "more", "configMap": {"name": "more"}} in manifest["spec"]["volumes"]
     assert {"name": "more", "mountPath": "/more", "readOnly": True} in container["volumeMounts"]
-    labels = made["metadata"]["labels"]
+
+    labels = manifest["metadata"]["labels"]
     assert labels["example.com/team"] == "vision"
     assert labels.get("app.kubernetes.io/component") != "mine", "selectors rely on it"
-    account = made["spec"]["serviceAccountName"]
+
+    account = manifest["spec"]["serviceAccountName"]
     assert (
         "example.com/role" in of_kind(objects, "ServiceAccount")[account]["metadata"]["annotations"]
     )
@@ -374,19 +399,21 @@ def test_pods_have_what_users_add(name: str) -> None:
         ({"describers": {"metadata": {"enabled": False}}, "defaultDescriber": "own"}, set(), "own"),
     ],
 )
-def test_describers_depend_on_values_alone(
+def test_describers_and_the_default_depend_only_on_values(
     values: Any, described_by: set[str], default: str
 ) -> None:
     objects = template(values)
     data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
     specs = json.loads(data["describers.json"])
+
     assert specs.keys() == described_by
     assert not [name for name, spec in specs.items() if "enabled" in spec]
+
     api = pod(objects, "vision-node-api")["spec"]["containers"][0]
     assert {"name": "DEFAULT_DESCRIBER", "value": default} in api["env"]
 
 
-def test_a_new_revision_of_the_providers_secret_replaces_workers() -> None:
+def test_new_provider_secret_revision_replaces_workers() -> None:
     def worker(values: Any) -> Object:
         return pod(template({"providerSecret": "keys", **values}), "worker-metadata")
 
@@ -396,24 +423,25 @@ def test_a_new_revision_of_the_providers_secret_replaces_workers() -> None:
     assert worker({}) not in (first, second)
 
 
-def test_a_disruption_budget_needs_a_second_replica() -> None:
+def test_disruption_budget_exists_only_with_several_replicas() -> None:
     assert not of_kind(rendered("default"), "PodDisruptionBudget")
     assert of_kind(rendered("many"), "PodDisruptionBudget").keys() == {"vision-node-api"}
 
 
-def test_pods_are_placed_as_told() -> None:
-    made = pod(rendered("placed"), "vision-node-minio")
-    assert made["metadata"]["annotations"] == {"example.com/team": "vision"}
-    assert made["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
-    assert made["spec"]["tolerations"][0]["key"] == "images"
-    assert "podAntiAffinity" in made["spec"]["affinity"]
+def test_pods_have_the_scheduling_fields_of_the_values() -> None:
+    manifest = pod(rendered("placed"), "vision-node-minio")
+    assert manifest["metadata"]["annotations"] == {"example.com/team": "vision"}
+    assert manifest["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert manifest["spec"]["tolerations"][0]["key"] == "images"
+    assert "podAntiAffinity" in manifest["spec"]["affinity"]
 
 
-def test_the_values_describers() -> None:
-    """What a describer's values say reaches its pods; what they leave out is left to the CRD."""
+def test_describer_values_reach_its_spec_and_pods() -> None:
+    """Values that are not set are omitted, so that the CRD's defaults apply."""
     objects = rendered("describers")
     data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
     specs = json.loads(data["describers.json"])
+
     assert (specs["metadata"]["minWorkers"], specs["metadata"]["maxWorkers"]) == (1, 2)
     assert specs["gpt"].keys() == {
         *(
@@ -427,12 +455,15 @@ def test_the_values_describers() -> None:
             "fallback",
         ),
     }
-    made = pod(objects, "worker-metadata")
-    assert made["metadata"]["annotations"] == {"example.com/team": "vision"}
-    assert made["spec"]["nodeSelector"] == {"disk": "ssd"}
-    (worker,) = containers(made)
+
+    manifest = pod(objects, "worker-metadata")
+    assert manifest["metadata"]["annotations"] == {"example.com/team": "vision"}
+    assert manifest["spec"]["nodeSelector"] == {"disk": "ssd"}
+
+    (worker,) = containers(manifest)
     assert worker["resources"]["limits"] == {"memory": "2Gi"}
     assert {"name": "CONCURRENCY", "value": "8"} in worker["env"]
+
     (gpt,) = containers(pod(objects, "worker-gpt"))
     assert gpt["image"] == "registry.example.com/describer:1"
 
@@ -443,7 +474,7 @@ SPEC = DESCRIBER["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties
 ]
 
 
-def test_the_values_and_the_crd_have_the_same_fields_and_defaults() -> None:
+def test_values_and_crd_have_the_same_fields_and_defaults() -> None:
     values = yaml.safe_load(Path(CHART, "values.yaml").read_text())["describers"]["metadata"]
     placed = {"podAnnotations", "nodeSelector", "tolerations", "affinity"}
     assert values.keys() - {"pod", "enabled"} == SPEC.keys() - placed
@@ -452,7 +483,7 @@ def test_the_values_and_the_crd_have_the_same_fields_and_defaults() -> None:
             assert value == SPEC[name]["default"], name
 
 
-def test_ingress() -> None:
+def test_ingress_has_class_host_and_tls() -> None:
     ingress = of_kind(rendered("ingress"), "Ingress")["vision-node-api"]
     assert ingress["spec"]["ingressClassName"] == "nginx"
     assert ingress["spec"]["rules"][0]["host"] == "images.example.com"
@@ -468,11 +499,13 @@ def test_ingress() -> None:
         ({"rootPath": "/apps/vision", "ingress": {"path": "/"}}, "/"),
     ],
 )
-def test_the_ingress_leads_to_the_path_of_the_values(api: Any, path: str) -> None:
+def test_ingress_path_defaults_to_the_root_path(api: Any, path: str) -> None:
     ingress = {"enabled": True, "host": "example.com", **api.get("ingress", {})}
     found = of_kind(template({"api": {**api, "ingress": ingress}}), "Ingress")["vision-node-api"]
     (rule,) = found["spec"]["rules"]
-    assert [(it["path"], it["pathType"]) for it in rule["http"]["paths"]] == [(path, "Prefix")]
+    assert [(item["path"], item["pathType"]) for item in rule["http"]["paths"]] == [
+        (path, "Prefix")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -489,7 +522,7 @@ def test_the_ingress_leads_to_the_path_of_the_values(api: Any, path: str) -> Non
         ),
     ],
 )
-def test_the_api_is_told_of_its_surroundings(
+def test_api_gets_its_http_settings_from_the_values(
     name: str, expected: HttpSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (api,) = containers(pod(rendered(name), "vision-node-api"))
@@ -497,56 +530,63 @@ def test_the_api_is_told_of_its_surroundings(
         if "value" in variable:
             monkeypatch.setenv(variable["name"], variable["value"])
 
-    told = HttpSettings.from_env()
-    assert replace(told, trusted_proxies=expected.trusted_proxies) == expected
+    env = HttpSettings.from_env()
+    assert replace(env, trusted_proxies=expected.trusted_proxies) == expected
+
     trusted = 2 if name == "below-a-path" else 0
-    assert told.trusted_proxies.count_trusted(["192.0.2.1", "fd00::1", "10.0.0.1"]) == trusted
+    assert env.trusted_proxies.count_trusted(["192.0.2.1", "fd00::1", "10.0.0.1"]) == trusted
 
 
-def test_the_notes_name_the_address_below_a_path() -> None:
-    done = run("install", "vision-node", CHART, "--dry-run=client", values=VALUES["below-a-path"])
-    assert "curl -F file=@photo.jpg https://example.com/apps/vision/submit" in done.stdout
+def test_notes_show_the_url_with_the_root_path() -> None:
+    completed = run(
+        "install", "vision-node", CHART, "--dry-run=client", values=VALUES["below-a-path"]
+    )
+    assert "curl -F file=@photo.jpg https://example.com/apps/vision/submit" in completed.stdout
 
 
-def test_network_policies_know_every_pod() -> None:
-    """A pod that none of them names could only ask DNS."""
+def test_network_policies_select_every_pod() -> None:
+    """A pod that no policy selects could only reach DNS."""
     for name in ("network-policies", "network-policies-external-s3"):
         objects = rendered(name)
         policies = of_kind(objects, "NetworkPolicy").values()
         component = "app.kubernetes.io/component"
         named = {p["spec"]["podSelector"]["matchLabels"].get(component) for p in policies} - {None}
-        running = {made["metadata"]["labels"].get(component, "worker") for _, made in pods(objects)}
+        running = {
+            manifest["metadata"]["labels"].get(component, "worker") for _, manifest in pods(objects)
+        }
+
         assert named == running
 
     storage = of_kind(objects, "NetworkPolicy")["vision-node-api"]["spec"]["egress"][-1]
     assert storage == {"ports": [{"port": 80}]}
 
 
-def test_crds_are_those_of_the_contract() -> None:
+def test_crds_are_copies_of_the_sources() -> None:
     crds = of_kind(rendered("default"), "CustomResourceDefinition")
     assert [f"{name}.yaml" for name in sorted(crds)] == [path.name for path in CRDS]
+
     for path in CRDS:
         source = yaml.safe_load(path.read_text())
         assert crds[path.stem]["spec"] == source["spec"]
         assert crds[path.stem]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-        # A copy (`make format`): Helm reads nothing outside a chart, and speaks of links at every
-        # install.
+        # `make format` copies them: Helm reads no file outside the chart, and warns about symbolic
+        # links at every install.
         assert Path(CHART, "files", path.name).read_bytes() == path.read_bytes()
 
 
-def test_crds_need_not_be_kept() -> None:
+def test_crds_are_not_kept_when_disabled() -> None:
     crds = of_kind(rendered("crds-not-kept"), "CustomResourceDefinition")
     assert crds.keys() == {path.stem for path in CRDS}
     assert not [crd for crd in crds.values() if "annotations" in crd["metadata"]]
 
 
-def test_a_release_can_do_without_cluster_scoped_objects() -> None:
-    kinds = {made["kind"] for made in rendered("second-release")}
+def test_release_without_crds_and_policies_has_no_cluster_scoped_objects() -> None:
+    kinds = {manifest["kind"] for manifest in rendered("second-release")}
     assert not kinds & {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", *POLICIES}
 
 
-def test_cluster_scoped_names_are_the_releases_own() -> None:
-    """Namespaces have no dots: what comes before the first one tells a-b + c from a + b-c."""
+def test_cluster_scoped_names_are_unique_per_release() -> None:
+    """Namespaces have no dots, so the part before the first dot tells a-b + c from a + b-c."""
     names = [
         {
             name
@@ -557,23 +597,25 @@ def test_cluster_scoped_names_are_the_releases_own() -> None:
     ]
     shared = {"imagejobs-need-a-vision-node-release-in-their-namespace"}
     assert all(shared < found and len(found) == 4 for found in names)
+
     names = [found - shared for found in names]
     assert not names[0] & names[1]
     assert not names[0] & names[2]
 
 
-def test_an_imagejob_needs_a_release_in_its_namespace() -> None:
+def test_policy_rejects_imagejobs_in_namespaces_without_a_release() -> None:
     objects = rendered("default")
     name = "imagejobs-need-a-vision-node-release-in-their-namespace"
     policy, binding = (of_kind(objects, kind)[name] for kind in POLICIES)
+
     assert policy["spec"]["paramKind"] == {"apiVersion": "v1", "kind": "ConfigMap"}
     assert binding["spec"]["paramRef"] == {
         "name": "vision-node-release",
         "parameterNotFoundAction": "Deny",
     }
 
-    for made in (policy, binding):
-        assert made["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
+    for manifest in (policy, binding):
+        assert manifest["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
             "as long as the CRDs"
         )
 
@@ -583,7 +625,7 @@ def test_an_imagejob_needs_a_release_in_its_namespace() -> None:
     assert name not in of_kind(template({"crds": {"install": False}}), POLICIES[0])
 
 
-def test_policies_hold_for_their_namespace_only() -> None:
+def test_admission_policies_apply_only_to_the_release_namespace() -> None:
     for name, policy in of_kind(template(namespace="mine"), POLICIES[0]).items():
         if not name.startswith("mine."):
             continue
@@ -591,8 +633,8 @@ def test_policies_hold_for_their_namespace_only() -> None:
         assert selector == {"matchLabels": {"kubernetes.io/metadata.name": "mine"}}
 
 
-def test_the_workers_policy_speaks_of_every_field_of_the_status() -> None:
-    """Whether a field that is new in the CRD is a worker's to write must be thought of, and said there."""
+def test_worker_policy_mentions_every_status_field() -> None:
+    """For each new field in the CRD, the policy must say whether a worker may write it."""
     policy = of_kind(rendered("default"), POLICIES[0])["vision-node.vision-node-workers"]
     text = json.dumps(policy["spec"]["validations"])
     crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
@@ -601,76 +643,76 @@ def test_the_workers_policy_speaks_of_every_field_of_the_status() -> None:
     assert schema["properties"].keys() - named == {"error"}
 
 
-def test_every_field_of_a_result_is_its_worker_s_to_write() -> None:
-    """Once it ends the attempt, which the policy allows to the assigned pod alone; key is checked besides."""
+def test_result_has_only_fields_that_a_worker_may_write() -> None:
+    """The policy lets only the assigned pod end the attempt and set the result; it checks `key`."""
     crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-    said = {"describer", "model", "summary", "inline", "fallback", "usage"}
+    message = {"describer", "model", "summary", "inline", "fallback", "usage"}
     stored = {"key", "sha256", "sizeBytes"}
-    assert schema["properties"]["result"]["properties"].keys() == said | stored
+    assert schema["properties"]["result"]["properties"].keys() == message | stored
 
 
 @pytest.mark.parametrize("pixels", [1, 250_000_000])
-def test_workers_read_as_many_pixels_as_the_api_accepts(pixels: int) -> None:
+def test_workers_and_the_api_have_the_same_pixel_limit(pixels: int) -> None:
     objects = template({"limits": {"imagePixels": pixels}})
     for name in ("vision-node-api", "worker-metadata"):
         (container,) = containers(pod(objects, name))
-        told = {variable["name"]: variable.get("value") for variable in container["env"]}
-        assert told.get("MAX_IMAGE_PIXELS") == str(pixels), name
+        env = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert env.get("MAX_IMAGE_PIXELS") == str(pixels), name
 
 
-def test_selectors_never_change() -> None:
+def test_selectors_use_only_immutable_labels() -> None:
     objects = rendered("default")
     for kind in ("Deployment", "StatefulSet"):
-        for made in of_kind(objects, kind).values():
-            labels = made["spec"]["selector"]["matchLabels"]
+        for manifest in of_kind(objects, kind).values():
+            labels = manifest["spec"]["selector"]["matchLabels"]
             assert labels.keys() == {
                 f"app.kubernetes.io/{key}" for key in ("name", "instance", "component")
             }
-            assert labels.items() <= made["spec"]["template"]["metadata"]["labels"].items()
+            assert labels.items() <= manifest["spec"]["template"]["metadata"]["labels"].items()
 
 
 @every_value_set
 def test_every_object_has_the_recommended_labels(name: str) -> None:
     wanted = {"name", "instance", "component", "version", "managed-by", "part-of"}
-    for made in rendered(name):
-        labels = made["metadata"]["labels"]
-        assert {f"app.kubernetes.io/{key}" for key in wanted} <= labels.keys(), made["metadata"][
-            "name"
-        ]
+    for manifest in rendered(name):
+        labels = manifest["metadata"]["labels"]
+        assert {f"app.kubernetes.io/{key}" for key in wanted} <= labels.keys(), manifest[
+            "metadata"
+        ]["name"]
 
 
-def test_the_longest_names_fit() -> None:
+def test_names_fit_with_the_longest_release_and_namespace() -> None:
     values: Any = {
         "networkPolicies": {"enabled": True},
         "api": {"replicas": 2, "ingress": {"enabled": True}},
     }
     objects = template(values, release=LONG_RELEASE, namespace=LONG_NAMESPACE)
 
-    for made in objects:
-        limit = 253 if made["kind"] in {*POLICIES, "CustomResourceDefinition"} else 63
-        assert len(made["metadata"]["name"]) <= limit
+    for manifest in objects:
+        limit = 253 if manifest["kind"] in {*POLICIES, "CustomResourceDefinition"} else 63
+        assert len(manifest["metadata"]["name"]) <= limit
 
     strings = re.findall(r'"app.kubernetes.io/[a-z-]+": "([^"]*)"', json.dumps(objects))
     assert max(map(len, strings)) <= 63
-    # What others add: Kubernetes a StatefulSet's revision, the operator a Job's describer and
-    # number.
+    # Kubernetes appends a StatefulSet's revision, and the operator a Job's describer and number.
     assert len(f"{next(iter(of_kind(objects, 'StatefulSet')))}-0123456789") <= 63
+
     prefix = {
         e["name"]: e for e in containers(pod(objects, f"{LONG_RELEASE[:36]}-operator"))[0]["env"]
     }
     assert len(f"{prefix['JOB_PREFIX']['value']}-{'d' * 22}-999") <= 63
 
 
-def test_lint_is_clean() -> None:
-    done = run("lint", "--strict", CHART)
-    assert done.returncode == 0, done.stdout
-    assert not re.search(r"\[(INFO|WARNING|ERROR)\]", done.stdout), done.stdout
+def test_helm_lint_is_clean() -> None:
+    completed = run("lint", "--strict", CHART)
+    assert completed.returncode == 0, completed.stdout
+    assert not re.search(r"\[(INFO|WARNING|ERROR)\]", completed.stdout), completed.stdout
 
 
 @pytest.mark.skipif(not find("helm3"), reason="no helm3: `python3 -m cluster tool helm3` gets it")
 @every_value_set
-def test_helm_3_makes_the_same(name: str) -> None:
+def test_helm_3_renders_the_same_objects(name: str) -> None:
     def comparable(objects: list[Object]) -> list[str]:
         return sorted(json.dumps(o, sort_keys=True) for o in objects)
 
