@@ -1,4 +1,4 @@
-"""The page at /ui: its files are read once and served under a policy that runs nothing foreign."""
+"""Serve the page at /ui: its files are read once, and a policy allows no third-party code."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,14 +18,14 @@ MEDIA_TYPES = {
 }
 
 HEADERS = {
-    # Previews are blob: URLs of what the user chose; everything else comes from this server.
+    # Previews are blob: URLs of the user's own files. Everything else comes from this server.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Revalidated on every load: after an upgrade no old script meets a new page.
+    # Browsers revalidate on every load, so that a new page never runs an old script.
     "Cache-Control": "no-cache",
 }
 
@@ -46,11 +46,13 @@ class StaticFile:
         return cls(content=content, media_type=MEDIA_TYPES[path.suffix], etag=etag)
 
     def answer(self, if_none_match: str | None) -> Response:
-        """Return the file, or 304 if the browser holds this very version."""
+        """Return the file, or 304 if the browser already has this version."""
         headers = HEADERS | {"ETag": self.etag}
-        held = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
-        if self.etag in held:
+        cached = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+
+        if self.etag in cached:
             return Response(status_code=304, headers=headers)
+
         return Response(self.content, headers=headers, media_type=self.media_type)
 
 
@@ -59,7 +61,7 @@ ASSETS = {
     for path in Path(__file__).parent.iterdir()
     if path.suffix in MEDIA_TYPES
 }
-# Served as /ui alone: its relative links would not resolve one level below.
+# Served only as /ui, because its relative links would not resolve one level below.
 PAGE = ASSETS.pop("index.html")
 
 IfNoneMatch = Annotated[str | None, Header()]
@@ -67,7 +69,7 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 @router.get("/")
 async def root(request: Request) -> RedirectResponse:
-    """Lead people who open the bare address to the page."""
+    """Redirect from the root to the page."""
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui", status_code=307)
 
 
@@ -79,8 +81,9 @@ async def page(if_none_match: IfNoneMatch = None) -> Response:
 
 @router.get("/ui/{name}")
 async def asset(name: str, if_none_match: IfNoneMatch = None) -> Response:
-    """Serve one of the page's style, scripts and pictures."""
+    """Serve one of the page's styles, scripts and pictures."""
     file = ASSETS.get(name)
     if file is None:
         raise HTTPException(404, f"The page has no file {name!r}.")
+
     return file.answer(if_none_match)

@@ -1,4 +1,4 @@
-"""The page's router: what it serves, under which headers."""
+"""Test the page's router: which files it serves, and with which headers."""
 
 from collections.abc import AsyncIterator
 
@@ -17,9 +17,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_the_bare_address_leads_to_the_page(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/ui")
+async def test_root_redirects_to_the_page(client: httpx.AsyncClient) -> None:
+    response = await client.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "/ui")
 
 
 @pytest.mark.parametrize(
@@ -31,15 +31,15 @@ async def test_the_bare_address_leads_to_the_page(client: httpx.AsyncClient) -> 
         ("/ui/icon.svg", "image/svg+xml"),
     ],
 )
-async def test_files_come_with_their_media_type(
+async def test_files_have_their_media_type(
     client: httpx.AsyncClient, path: str, media_type: str
 ) -> None:
-    answer = await client.get(path)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+    response = await client.get(path)
+    assert (response.status_code, response.headers["content-type"]) == (200, media_type)
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/ui/icon.svg"])
-async def test_nothing_foreign_may_run_or_frame_the_page(
+async def test_headers_forbid_third_party_code_and_framing(
     client: httpx.AsyncClient, path: str
 ) -> None:
     headers = (await client.get(path)).headers
@@ -51,11 +51,12 @@ async def test_nothing_foreign_may_run_or_frame_the_page(
     assert headers["referrer-policy"] == "no-referrer"
 
 
-async def test_browsers_revalidate_and_get_304_for_what_they_hold(
+async def test_browsers_revalidate_and_get_304_for_a_cached_version(
     client: httpx.AsyncClient,
 ) -> None:
     first = await client.get("/ui/app.js")
     assert first.headers["cache-control"] == "no-cache"
+
     again = await client.get(
         "/ui/app.js", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'}
     )
@@ -63,13 +64,13 @@ async def test_browsers_revalidate_and_get_304_for_what_they_hold(
     assert again.headers["etag"] == first.headers["etag"]
 
 
-async def test_an_older_version_is_replaced(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
-    assert answer.status_code == 200
+async def test_outdated_version_is_sent_again(client: httpx.AsyncClient) -> None:
+    response = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
     "name", ["missing.js", "index.html", "__init__.py", "%2e%2e%2f__init__.py"]
 )
-async def test_other_names_are_not_found(client: httpx.AsyncClient, name: str) -> None:
+async def test_unknown_names_get_404(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/ui/{name}")).status_code == 404
