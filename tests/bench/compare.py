@@ -28,27 +28,27 @@ from cluster.artifacts import debian
 RESULTS = REPOSITORY / "build" / "bench" / "results.json"
 
 WARM_WORKERS = 4
-"""Two of each describer: values.yaml."""
+"""Two workers of each describer, as in values.yaml."""
 
 JOBS_PICTURE = "inbox/bench.jpg"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that a measurement needs."""
+    """Everything that a measurement needs: cluster, connections, plan."""
 
     arena: Arena
     kube: KubeApi
     system: VisionNode
 
     def say(self, text: str) -> None:
-        """Tell the person who waits."""
+        """Print progress for the user."""
         self.arena.kind.shop.progress.say(text)
 
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """A cluster of our own, and connections to it."""
+    """Start a separate cluster and connect to it."""
     cores = share_out(os.sched_getaffinity(0))
     with arena(cores) as found:
         os.sched_setaffinity(0, cores.driver)
@@ -57,7 +57,7 @@ async def staged() -> AsyncIterator[Stage]:
 
 
 async def measure(plan: Plan) -> None:
-    """Measure everything that the plan asks for; the numbers go to RESULTS."""
+    """Measure everything in the plan, and save the numbers to RESULTS."""
     async with staged() as stage:
         shop = stage.arena.kind.shop
         debian.install(shop, {"redis-server": "redis-server"}, "Install Redis' server.")
@@ -72,7 +72,7 @@ async def measure(plan: Plan) -> None:
 
 
 async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
-    """Nothing to do, and the first image after that."""
+    """Measure the idle system, and then the first image."""
     stage.arena.configure(COLD)
     await release_state.no_workers(stage.kube)
     meter = Meter(stage.arena, stage.kube)
@@ -95,7 +95,7 @@ async def _race(
     celery: CeleryRunning,
     theirs: Celery,
 ) -> None:
-    """The systems in turn, warm."""
+    """Measure the warm systems in turn."""
     stage.arena.configure(WARM)
     await release_state.workers_serve(stage.kube, WARM_WORKERS)
     stage.arena.upload(JOBS_PICTURE, pictures[0].data)

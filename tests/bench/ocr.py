@@ -1,4 +1,7 @@
-"""What the describer `ocr` reads, and what it costs on one core: build/bench/ocr.md, or its page in docs/."""
+"""Measure what the describer `ocr` reads, and its cost on one core.
+
+The report is build/bench/ocr.md, or the describer's page in docs/.
+"""
 
 import json
 import subprocess
@@ -20,7 +23,7 @@ BAR_MEGABYTES = 600.0
 
 
 def measure(repository: Path, *, to_docs: bool) -> Path:
-    """Measure, in minutes, and write the figures; the file that has them."""
+    """Measure for some minutes, write the figures, and return the file."""
     text = figures(_run(), _run("one"))
     build = repository / "build" / "bench" / "ocr.md"
     build.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +45,7 @@ def _run(*arguments: str) -> Measured:
 
 
 def figures(corpus: Measured, one: Measured) -> str:
-    """Tables of what was measured, as Markdown."""
+    """Return the measurements as Markdown tables."""
     return (
         "\n\n".join(
             [_accuracy(corpus), _cost(corpus, one), f"Measured on one core of {processor()}."]
@@ -99,5 +102,5 @@ def _cost(corpus: Measured, one: Measured) -> str:
 
 
 def mark(reached: bool) -> str:  # noqa: FBT001
-    """A sign for it."""
+    """Return a sign for reached or missed."""
     return MARKS["reached" if reached else "missed"]

@@ -28,7 +28,7 @@ AS_A_PROCESS = (
 
 @dataclass(frozen=True)
 class Containers:
-    """How they are started."""
+    """How the containers are started."""
 
     engine: Engine
     image: str
@@ -36,7 +36,7 @@ class Containers:
 
     @classmethod
     def of(cls, arena: Arena, settings: Settings) -> "Containers":
-        """Have the image in the cluster's engine; containers keep to the systems' cores."""
+        """Build the image in the cluster's engine. Its containers use only the systems' cores."""
         shop, engine = arena.kind.shop, arena.kind.engine
         home_made = registry.home_made(shop, engine)
         image = images.ensure_other(
@@ -67,7 +67,7 @@ class Containers:
             self.engine.works("rm", "--force", _named(name))
 
     def python(self, name: str) -> str:
-        """Ask a running one for its Python."""
+        """Return the Python version in a running container."""
         return (
             self.engine.output("exec", _named(name), "python", "--version")
             .removeprefix("Python ")
@@ -75,7 +75,7 @@ class Containers:
         )
 
     def log(self, name: str) -> str:
-        """What a running one has said."""
+        """Return the log of a running container."""
         command = [self.engine.client, "logs", _named(name)]
         done = subprocess.run(
             command,

@@ -25,7 +25,7 @@ Command = Sequence[str]
 
 @dataclass(frozen=True)
 class Running:
-    """The system as it runs: where its API is, its processes by component, its rows, its Python's version."""
+    """The running system: its API's address, processes by component, jobs and Python version."""
 
     url: str
     processes: dict[str, int]
@@ -35,7 +35,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(folder: Path, arena: Arena) -> Iterator[Running]:
-    """The system with its data in that folder, on the systems' cores, as long as the block runs."""
+    """Run the system with its data in that folder, on the systems' cores, while the block runs."""
     redis_port, api_port = free_port(), free_port()
     settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
     containers, url = Containers.of(arena, settings), f"http://{HOST}:{api_port}"
@@ -96,7 +96,7 @@ def _wait_for_port(port: int, log: Callable[[], str]) -> None:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

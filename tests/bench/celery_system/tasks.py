@@ -34,7 +34,7 @@ def _jobs() -> Jobs:
 
 @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
 def describe(job: str) -> None:
-    """Describe a job's image as a worker of ours does, and store the result."""
+    """Describe a job's image like our workers do, and store the result."""
     name, image = _jobs().start(job)
     describer: Describer = _describer(name)
     try:

@@ -9,7 +9,7 @@ from bench.results import Run, backlog_of
 
 
 def write(repository: Path, *, to_docs: bool) -> Path:
-    """Write benchmark.md and benchmark.svg to docs/ or, to look at, into build/bench; the Markdown's path."""
+    """Write benchmark.md and benchmark.svg to docs/ or build/bench; return the Markdown's path."""
     build = repository / "build" / "bench"
     runs, backlogs = _read(build / "results.json"), _read(build / "backlog.json")
     run = Run.of(runs) if runs else None
