@@ -34,20 +34,26 @@ async def measure(plan: BacklogPlan) -> None:
     """Measure small backlogs and a large one, each submitted while the operator is stopped."""
     async with staged() as stage:
         about = await machine.describe(stage.arena, stage.kube, quick=plan.repeats == 1)
+
         stage.arena.configure(WARM)
         await release_state.workers_serve(stage.kube, WARM_WORKERS)
+
         meter = Meter(stage.arena, stage.kube)
         await meter.calm()
         memory = {"0": await meter.memory()}
+
         small = []
         for number in range(1, plan.repeats + 1):
             small.append(await _drain(stage, meter, plan.small))
             memory[str(number * plan.small)] = await meter.memory()
+
         await release_state.delete_imagejobs(stage.kube)
         await meter.calm()
+
         async with _peak(meter) as peak:
             large = await _drain(stage, meter, plan.large)
         memory[str(plan.large)] = await meter.memory()
+
         pages = await _list_pages(stage, plan.list_pages)
         found = Backlog(
             machine=about,
@@ -59,6 +65,7 @@ async def measure(plan: BacklogPlan) -> None:
             imagejob_bytes=await release_state.imagejob_bytes(stage.kube),
             database_bytes=metrics.database_bytes(await stage.kube.text("/metrics")),
         )
+
         results.save(found, RESULTS)
 
 
@@ -66,6 +73,7 @@ async def _drain(stage: Stage, meter: Meter, images: int) -> Drain:
     """Submit while the operator is stopped, start it, and wait until all jobs are done."""
     await release_state.set_operator(stage.kube, 0)
     before = await _completions(stage)
+
     work = Work(stage.system, [thumbnail()], NOTHING)
     started = time.monotonic()
     await load.submit_all(work, images=images, connections=CONNECTIONS)
@@ -96,6 +104,7 @@ async def _completions(stage: Stage) -> list[float]:
     """
     found: list[float] = []
     proceed = ""
+
     while True:
         query = {"limit": str(PAGE)} | ({"continue": proceed} if proceed else {})
         page = await stage.kube.get(IMAGEJOBS, **query)
@@ -132,6 +141,7 @@ async def _list_pages(stage: Stage, count: int) -> list[float]:
     """Measure the time per page of fifty ImageJobs through the whole list."""
     seconds = []
     proceed = ""
+
     for _ in range(count):
         query = {"limit": str(release_state.PAGE)} | ({"continue": proceed} if proceed else {})
         started = time.perf_counter()

@@ -61,10 +61,12 @@ async def measure(plan: Plan) -> None:
     async with staged() as stage:
         shop = stage.arena.kind.shop
         debian.install(shop, {"redis-server": "redis-server"}, "Install Redis' server.")
+
         pictures = photographs()
         about = await machine.describe(stage.arena, stage.kube, quick=plan.rounds == 1)
         run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])
         await _rest(stage, plan, run, pictures)
+
         with _celery(stage.arena) as celery:
             about.versions["Celery's Python"] = celery.python
             async with session(celery.url) as client:
@@ -75,11 +77,12 @@ async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> 
     """Measure the idle system, and then the first image."""
     stage.arena.configure(COLD)
     await release_state.no_workers(stage.kube)
+
     meter = Meter(stage.arena, stage.kube)
     await meter.calm()
     run.idle_cores = await meter.idle(plan.idle_seconds)
-    work = Work(stage.system, pictures, METADATA)
 
+    work = Work(stage.system, pictures, METADATA)
     for number in range(plan.cold_starts):
         await release_state.no_workers(stage.kube)
         seen = await load.closed_loop(work, clients=1, images=1, poll_seconds=POLL_SECONDS)
@@ -99,7 +102,9 @@ async def _race(
     stage.arena.configure(WARM)
     await release_state.workers_serve(stage.kube, WARM_WORKERS)
     stage.arena.upload(JOBS_PICTURE, pictures[0].data)
+
     jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), JOBS_PICTURE)
+
     meter = Meter(stage.arena, stage.kube, celery)
     rounds = Rounds(plan, pictures, [stage.system, theirs], jobs, meter, run.samples)
     await rounds.warm_up()
@@ -112,7 +117,7 @@ async def _race(
         celery.jobs.clear()
         await meter.calm()
         run.turned_away = stage.system.turned_away
-        # What there is, should a later round fail.
+        # Save now, in case a later round fails.
         results.save(run, RESULTS)
         stage.say(f"  round {number + 1} of {plan.rounds}: {time.monotonic() - started:.0f} s")
 

@@ -28,6 +28,7 @@ def measure(repository: Path, *, to_docs: bool) -> Path:
     build = repository / "build" / "bench" / "ocr.md"
     build.parent.mkdir(parents=True, exist_ok=True)
     build.write_text(text)
+
     page = repository / "docs" / "describers" / "ocr.md"
     if not to_docs:
         return build
@@ -63,11 +64,13 @@ def _accuracy(corpus: Measured) -> str:
         tuple(map(sum, zip(*corpus.words[condition].values(), strict=True)))
         for condition in CONDITIONS
     ]
+
     bars = [condition.bar for condition in CONDITIONS.values()]
     reached = [
         f"{mark(read >= bar * there)} ≥ {100 * bar:g}"
         for (read, there), bar in zip(totals, bars, strict=True)
     ]
+
     rows += [("**all**", *(_percent(*total) for total in totals)), ("target", *reached)]
     head = f"Percent of {totals[0][1]} words read to the letter, {FONT_PIXELS} pixels high:"
 
@@ -93,6 +96,7 @@ def _cost(corpus: Measured, one: Measured) -> str:
         ("memory after the start, MB", digits(one.started_bytes / 1e6), ""),
         ("start: libraries and models loaded, seconds", digits(one.start_seconds), ""),
     ]
+
     width, height = SIZE
     head = (
         f"A clean picture of {width}×{height} pixels, four lines; memory of one read {TIMES} times:"

@@ -107,6 +107,7 @@ class Rounds:
     ) -> None:
         known = dataclasses.asdict(cost)
         del known["seconds"]
+
         self.samples.append(
             Sample(
                 system=work.system.name,

@@ -69,6 +69,7 @@ class HttpSystem:
         while True:
             async with self._session.post("/submit", data=form, headers=headers) as answer:
                 body = await answer.read()
+
             if answer.status == 202:
                 return str(json.loads(body)["job_id"])
             if answer.status not in {429, 503}:
@@ -174,6 +175,7 @@ class JobPerImage:
 
     def _manifest(self, name: str, describer: str) -> Json:
         labels = {self.LABEL: "job-per-image"}
+
         first, *others = self._pod["containers"]
         container = {**first, "command": ["python", "-c", _DESCRIBE, self._key, describer]}
         pod = {**self._pod, "containers": [container, *others], "restartPolicy": "Never"}

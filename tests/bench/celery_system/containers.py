@@ -42,6 +42,7 @@ class Containers:
         image = images.ensure_other(
             shop, engine, DOCKERFILE_FOLDER, "bench-celery", home_made=home_made
         )
+
         environment = settings.to_env() | {"PYTHONPATH": os.pathsep.join(SOURCES)}
         options = [
             *(f"--cpuset-cpus={arena.cores.system_list}", *AS_A_PROCESS),
@@ -54,8 +55,8 @@ class Containers:
 
     @contextlib.contextmanager
     def running(self, name: str, module: Sequence[str]) -> Iterator[int]:
-        """`python -m <module>` as long as the block runs; its process's id on this machine."""
-        # A run that was killed leaves it.
+        """Run `python -m <module>` while the block runs, and yield its process id."""
+        # Left over if an earlier run was killed.
         self.engine.works("rm", "--force", _named(name))
         self.engine.run(
             "run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module
@@ -85,7 +86,6 @@ class Containers:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-
         return done.stdout
 
 

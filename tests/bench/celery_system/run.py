@@ -44,8 +44,10 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
     with contextlib.ExitStack() as stack:
         processes = {"redis": stack.enter_context(_process(redis, folder / "redis.log"))}
         _wait_for_port(redis_port, (folder / "redis.log").read_text)
+
         for name, module in (("api", _api(api_port)), ("workers", _workers())):
             processes[name] = stack.enter_context(containers.running(name, module))
+
         _wait_for_port(api_port, lambda: containers.log("api"))
         urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310  # our own
         yield Running(url, processes, Jobs(folder), containers.python("workers"))
@@ -53,7 +55,7 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
 
 def _redis(port: int, folder: Path) -> Command:
     listen = ("--bind", HOST, "--port", str(port), "--dir", str(folder))
-    # It keeps nothing: neither snapshots nor a log of commands.
+    # Redis stores nothing: neither snapshots nor a log of commands.
     return ["redis-server", *listen, "--save", "", "--appendonly", "no"]
 
 

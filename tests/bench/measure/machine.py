@@ -17,6 +17,7 @@ from cluster.release import NAMESPACE
 async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
     """Return the machine and the versions for the report. Python's is that of the API's pod."""
     cores, pod = arena.cores, ("--namespace", NAMESPACE, "exec", "deploy/vision-node-api", "--")
+
     return Machine(
         processor=processor(),
         cores=os.cpu_count() or 0,

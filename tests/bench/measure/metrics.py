@@ -45,6 +45,7 @@ def imagejob_writes(text: str) -> Writes:
     for labels, value in series(text, "apiserver_request_total"):
         if labels.get("resource") != "imagejobs" or labels.get("verb") not in WRITING_VERBS:
             continue
+
         code = labels.get("code", "")
         if code.startswith("2"):
             accepted += value

@@ -130,6 +130,7 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
     in_pods = sum(spent[name] for name in set(names.values()) if name in spent)
     outside = spent["kubelet"] + spent["containerd"]
     pods, node = (after[key].cpu_seconds - before[key].cpu_seconds for key in (PODS, NODE))
+
     return {
         **spent,
         "other pods": max(0.0, pods - in_pods),

@@ -26,9 +26,12 @@ def per_image(run: Run) -> str:
         for system in SYSTEMS
         for describer in (METADATA, NOTHING)
     ]
+
     columns = [(title, samples) for title, samples in columns if samples]
+
     costs = [[above_idle(run, sample) for sample in samples] for _, samples in columns]
     rows = [(name, *(number(_of(name, column)) for column in costs)) for name in _by_weight(costs)]
+
     total = (
         "in all",
         *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs),

@@ -29,7 +29,7 @@ SYSTEMS = (
 LOADS = (
     f"One client polls every {1000 * ONE_POLL_SECONDS:.0f} ms, 8 and 32 clients every "
     f"{1000 * POLL_SECONDS:.0f} ms. Poisson arrivals are polled after {1000 * POLL_SECONDS:.0f} ms "
-    f"and then less and less often, down to every {1000 * LONGEST_POLL_SECONDS:.0f} ms: otherwise "
+    f"and then less often, at intervals of up to {1000 * LONGEST_POLL_SECONDS:.0f} ms: otherwise "
     "the polls alone would keep a system busy that has fallen behind.",
     f"A burst is submitted over {BURST_CONNECTIONS} connections and watched through one list, "
     f"every {1000 * LIST_SECONDS:.0f} ms: unfinished ImageJobs from the API server, or unfinished "
@@ -57,7 +57,10 @@ def _where(machine: Machine) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     cores = "which both systems and the load driver share"
     if machine.driver_apart:
-        cores = f"both systems restricted to the same {machine.system_cores}, the load driver to the others"
+        cores = (
+            f"both systems restricted to the same {machine.system_cores}, the load driver to the "
+            "others"
+        )
 
     return (
         f"{machine.started}, {machine.processor}, {machine.cores} cores, {cores}. {versions}; "
