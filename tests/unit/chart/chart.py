@@ -168,6 +168,13 @@ VALUES: dict[str, Values] = {
 }
 """Values that users may set. The tests render and check each of these sets."""
 
+POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+S3_CLIENTS = ("vision-node-api", "vision-node-operator", "worker-metadata")
+"""Pods that reach the S3 service; workers also reach providers."""
+
+every_value_set = pytest.mark.parametrize("name", VALUES)
+
 
 def find(name: str) -> str | None:
     """Return the path of helm or helm3: $HELM or $HELM3, or the one on PATH."""
