@@ -1,6 +1,5 @@
-"""`make bench`: this system, Celery and one Job per image, side by side on the same two cores.
+"""`make bench` compares vision-node, Celery and one Job per image on the same two cores.
 
-`__main__` runs it: `arena` brings the cluster up, `rounds` lets the `systems` take turns under the
-loads of `load`, `usage` tells what each component cost, and `report` says in `docs/benchmark.md`
-what came of it.
+`__main__` runs it: `arena` starts the cluster, `rounds` runs the loads of `load` on the `systems`
+in turn, `measure` reads what each component used, and `report` writes `docs/benchmark.md`.
 """

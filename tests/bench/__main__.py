@@ -24,7 +24,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the two; the exit status."""
+    """Run one of the benchmarks, and return the exit status."""
     signal.signal(signal.SIGTERM, _end)
     quick, write = (os.environ.get(name) == "1" for name in ("QUICK", "WRITE"))
     try:

@@ -1,4 +1,4 @@
-"""The benchmark's own kind cluster: brought up, kept to its cores, reconfigured, deleted."""
+"""The benchmark's own kind cluster: start, restrict to cores, reconfigure, delete."""
 
 import contextlib
 import json
@@ -57,7 +57,7 @@ class Arena:
 
     @cached_property
     def url(self) -> str:
-        """Where the API answers: at the node itself; Docker's proxy would copy every byte once more."""
+        """The API's address at the node itself. Docker's proxy would copy every byte again."""
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         address = self.kind.engine.output(
             "inspect", "--format", networks, self.kind.node_name
@@ -66,18 +66,18 @@ class Arena:
 
     @property
     def client(self) -> Client:
-        """Helm and kubectl, aimed at the cluster."""
+        """Helm and kubectl for the cluster."""
         return Client(self.running.tools.kubectl, self.running.tools.helm, self.kind.kubeconfig)
 
     def kubeconfig(self) -> dict[str, Any]:
-        """How to reach the API server."""
+        """The kubeconfig for the API server."""
         found: dict[str, Any] = json.loads(
             self.client.kubectl_output("config", "view", "--raw", "-o", "json")
         )
         return found
 
     def configure(self, files: Sequence[Path]) -> None:
-        """Upgrade the release to those files' values, on top of what the installation was given."""
+        """Upgrade the release with those values files, on top of the installation's values."""
         ctx = self.kind.ctx
         values = (option for file in files for option in ("--values", file))
         options = ("--namespace", NAMESPACE, "--reuse-values", *values)
@@ -97,7 +97,7 @@ class Arena:
             pass
 
     def keep_to_cores(self) -> None:
-        """Let the node use the systems' cores only.
+        """Restrict the node to the systems' cores.
 
         Raises:
             BenchError: the engine refuses.
@@ -123,7 +123,7 @@ class Arena:
 
 @contextlib.contextmanager
 def arena(cores: Cores) -> Iterator[Arena]:
-    """The cluster, deleted afterwards unless KEEP=1 is in the environment."""
+    """Start the cluster, and delete it afterwards unless KEEP=1 is set."""
     cache = Cache(default_root())
     ctx = BuildContext(REPOSITORY, cache, Progress(cache.logs))
     kept = os.environ.get("KEEP") == "1"
@@ -139,7 +139,7 @@ def arena(cores: Cores) -> Iterator[Arena]:
 
 
 def _port(ctx: BuildContext) -> int:
-    """The port of a cluster that was kept, else a free one."""
+    """Return the port of a kept cluster, or a free one."""
     if engine := engines.find(ctx):
         node = find_node(engine, CLUSTER)
         if node and node.port:

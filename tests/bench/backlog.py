@@ -23,31 +23,37 @@ RESULTS = REPOSITORY / "build" / "bench" / "backlog.json"
 CONNECTIONS = 16
 LOOK_SECONDS = 1.0
 MEMORY_SECONDS = 5.0
-"""Between two looks at the operator's memory: each costs a tenth of a CPU-second."""
+"""Seconds between two readings of the operator's memory. Each costs a tenth of a CPU-second."""
 
 PAGE = 500
 POINTS = 200
-"""Of a curve, at most."""
+"""Maximum number of points of a curve."""
 
 
 async def measure(plan: BacklogPlan) -> None:
-    """Work off small backlogs and a large one, each submitted while the operator is away."""
+    """Measure small backlogs and a large one, each submitted while the operator is stopped."""
     async with staged() as stage:
         about = await machine.describe(stage.arena, stage.kube, quick=plan.repeats == 1)
+
         stage.arena.configure(WARM)
         await release_state.workers_serve(stage.kube, WARM_WORKERS)
+
         meter = Meter(stage.arena, stage.kube)
         await meter.calm()
         memory = {"0": await meter.memory()}
+
         small = []
         for number in range(1, plan.repeats + 1):
             small.append(await _drain(stage, meter, plan.small))
             memory[str(number * plan.small)] = await meter.memory()
+
         await release_state.delete_imagejobs(stage.kube)
         await meter.calm()
+
         async with _peak(meter) as peak:
             large = await _drain(stage, meter, plan.large)
         memory[str(plan.large)] = await meter.memory()
+
         pages = await _list_pages(stage, plan.list_pages)
         found = Backlog(
             machine=about,
@@ -59,13 +65,15 @@ async def measure(plan: BacklogPlan) -> None:
             imagejob_bytes=await release_state.imagejob_bytes(stage.kube),
             database_bytes=metrics.database_bytes(await stage.kube.text("/metrics")),
         )
+
         results.save(found, RESULTS)
 
 
 async def _drain(stage: Stage, meter: Meter, images: int) -> Drain:
-    """Submit while the operator is away, let it come back, wait until all is done."""
+    """Submit while the operator is stopped, start it, and wait until all jobs are done."""
     await release_state.set_operator(stage.kube, 0)
     before = await _completions(stage)
+
     work = Work(stage.system, [thumbnail()], NOTHING)
     started = time.monotonic()
     await load.submit_all(work, images=images, connections=CONNECTIONS)
@@ -83,16 +91,20 @@ async def _drain(stage: Stage, meter: Meter, images: int) -> Drain:
 
 
 def drain(moments: list[float], cpu_seconds: dict[str, float]) -> Drain:
-    """What a backlog's completions, in seconds and in order, say."""
+    """Return a backlog's result from its completion times, which are in seconds and sorted."""
     step = max(1, len(moments) // POINTS)
     curve = [(moments[i], i + 1) for i in range(0, len(moments), step)]
     return Drain(len(moments), moments[0], moments[-1], curve, cpu_seconds)
 
 
 async def _completions(stage: Stage) -> list[float]:
-    """When ImageJobs were done, in seconds since 1970: nothing need be watched meanwhile."""
+    """Return when ImageJobs were done, in seconds since 1970.
+
+    Reads their statuses afterwards, so that nothing has to be watched meanwhile.
+    """
     found: list[float] = []
     proceed = ""
+
     while True:
         query = {"limit": str(PAGE)} | ({"continue": proceed} if proceed else {})
         page = await stage.kube.get(IMAGEJOBS, **query)
@@ -103,14 +115,14 @@ async def _completions(stage: Stage) -> list[float]:
 
 
 def completion_times(imagejobs: Iterable[release_state.Json]) -> list[float]:
-    """Of those that have ended, in seconds since 1970."""
+    """Return the completion times of ended ImageJobs, in seconds since 1970."""
     ended = (job["status"].get("completionTime") for job in imagejobs)
     return [datetime.fromisoformat(moment).timestamp() for moment in ended if moment]
 
 
 @asynccontextmanager
 async def _peak(meter: Meter) -> AsyncIterator[list[int]]:
-    """What the operator's memory was, now and then, while the block ran."""
+    """Collect the operator's memory periodically while the block runs."""
     seen: list[int] = []
 
     async def look() -> None:
@@ -126,9 +138,10 @@ async def _peak(meter: Meter) -> AsyncIterator[list[int]]:
 
 
 async def _list_pages(stage: Stage, count: int) -> list[float]:
-    """How long a page of fifty takes, one after the other through the whole list."""
+    """Measure the time per page of fifty ImageJobs through the whole list."""
     seconds = []
     proceed = ""
+
     for _ in range(count):
         query = {"limit": str(release_state.PAGE)} | ({"continue": proceed} if proceed else {})
         started = time.perf_counter()

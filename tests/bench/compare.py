@@ -28,27 +28,27 @@ from cluster.artifacts import debian
 RESULTS = REPOSITORY / "build" / "bench" / "results.json"
 
 WARM_WORKERS = 4
-"""Two of each describer: values.yaml."""
+"""Two workers of each describer, as in values.yaml."""
 
 JOBS_PICTURE = "inbox/bench.jpg"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that a measurement needs."""
+    """Everything that a measurement needs: cluster, connections, plan."""
 
     arena: Arena
     kube: KubeApi
     system: VisionNode
 
     def say(self, text: str) -> None:
-        """Tell the person who waits."""
+        """Print progress for the user."""
         self.arena.kind.ctx.progress.say(text)
 
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """A cluster of our own, and connections to it."""
+    """Start a separate cluster and connect to it."""
     cores = share_out(os.sched_getaffinity(0))
     with arena(cores) as found:
         os.sched_setaffinity(0, cores.driver)
@@ -57,14 +57,16 @@ async def staged() -> AsyncIterator[Stage]:
 
 
 async def measure(plan: Plan) -> None:
-    """Measure everything that the plan asks for; the numbers go to RESULTS."""
+    """Measure everything in the plan, and save the numbers to RESULTS."""
     async with staged() as stage:
         ctx = stage.arena.kind.ctx
         debian.install(ctx, {"redis-server": "redis-server"}, "Install Redis' server.")
+
         pictures = photographs()
         about = await machine.describe(stage.arena, stage.kube, quick=plan.rounds == 1)
         run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])
         await _rest(stage, plan, run, pictures)
+
         with _celery(stage.arena) as celery:
             about.versions["Celery's Python"] = celery.python
             async with session(celery.url) as client:
@@ -72,14 +74,15 @@ async def measure(plan: Plan) -> None:
 
 
 async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
-    """Nothing to do, and the first image after that."""
+    """Measure the idle system, and then the first image."""
     stage.arena.configure(COLD)
     await release_state.no_workers(stage.kube)
+
     meter = Meter(stage.arena, stage.kube)
     await meter.calm()
     run.idle_cores = await meter.idle(plan.idle_seconds)
-    work = Work(stage.system, pictures, METADATA)
 
+    work = Work(stage.system, pictures, METADATA)
     for number in range(plan.cold_starts):
         await release_state.no_workers(stage.kube)
         seen = await load.closed_loop(work, clients=1, images=1, poll_seconds=POLL_SECONDS)
@@ -95,11 +98,13 @@ async def _race(
     celery: CeleryRunning,
     theirs: Celery,
 ) -> None:
-    """The systems in turn, warm."""
+    """Measure the warm systems in turn."""
     stage.arena.configure(WARM)
     await release_state.workers_serve(stage.kube, WARM_WORKERS)
     stage.arena.upload(JOBS_PICTURE, pictures[0].data)
+
     jobs = JobPerImage(stage.kube, await release_state.worker_pod(stage.kube), JOBS_PICTURE)
+
     meter = Meter(stage.arena, stage.kube, celery)
     rounds = Rounds(plan, pictures, [stage.system, theirs], jobs, meter, run.samples)
     await rounds.warm_up()
@@ -112,7 +117,7 @@ async def _race(
         celery.jobs.clear()
         await meter.calm()
         run.turned_away = stage.system.turned_away
-        # What there is, should a later round fail.
+        # Save now, in case a later round fails.
         results.save(run, RESULTS)
         stage.say(f"  round {number + 1} of {plan.rounds}: {time.monotonic() - started:.0f} s")
 

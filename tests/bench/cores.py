@@ -1,32 +1,32 @@
-"""Which cores the systems get, so that they have the same two and the load driver none of them."""
+"""Assign cores: the systems share the same two, and the load driver gets the others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 SYSTEM_CORES = 2
-"""What the targets are about."""
+"""Number of cores for the systems. The targets apply to this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Cores of this machine, by number; `driver` equals `system` where there are no others."""
+    """Cores of this machine by number. `driver` equals `system` if there are no others."""
 
     system: frozenset[int]
     driver: frozenset[int]
 
     @property
     def pinned(self) -> bool:
-        """Whether the systems are kept to a part of the machine."""
+        """Whether the systems are restricted to some of the cores."""
         return self.system != self.driver
 
     @property
     def system_list(self) -> str:
-        """As the kernel and `taskset` write it."""
+        """The cores in the format of the kernel and `taskset`."""
         return ",".join(map(str, sorted(self.system)))
 
 
 def share_out(available: Iterable[int]) -> Cores:
-    """The first two cores for the systems, the others for the driver; all for both if there are but two."""
+    """Return the first two cores for the systems and the rest for the driver, or all for both."""
     ordered = sorted(available)
     if len(ordered) <= SYSTEM_CORES:
         return Cores(frozenset(ordered), frozenset(ordered))

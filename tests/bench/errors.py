@@ -1,5 +1,5 @@
-"""What ends a benchmark."""
+"""Errors that end a benchmark."""
 
 
 class BenchError(Exception):
-    """A measurement that would mean nothing: a job failed, or something did not start in time."""
+    """The measurement is invalid: a job failed, or something did not start in time."""

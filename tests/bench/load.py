@@ -1,4 +1,4 @@
-"""The loads: what clients do, and when. Returns what they saw; times in seconds."""
+"""The loads: what clients do, and when. Each returns what the clients saw, in seconds."""
 
 import asyncio
 import itertools
@@ -13,16 +13,16 @@ from bench.measure.pictures_1080p import Picture
 from bench.systems import System
 
 JOB_SECONDS = 120.0
-"""The longest that anybody waits for one job."""
+"""Maximum seconds that a client waits for one job."""
 
-PATIENCE = 1.25
-"""By how much a client of an open loop waits longer each time before it asks again. Else the
-questions for all the jobs that are late would keep a system from ever catching up."""
+POLL_GROWTH = 1.25
+"""Factor by which a client of an open loop increases its polling interval. Without it,
+the polls for all late jobs would prevent a system from ever catching up."""
 
 LONGEST_POLL_SECONDS = 0.25
 
 SLOWEST_PER_SECOND = 2.0
-"""A backlog that is worked off more slowly is not waited for."""
+"""Minimum images per second of a backlog. A slower one ends the measurement."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is submitted, to whom."""
+    """Which image is submitted to which system."""
 
     system: System
     pictures: Sequence[Picture]
@@ -79,7 +79,7 @@ async def poisson(
     async def client(moment: float, picture: Picture) -> None:
         await asyncio.sleep(started + moment - time.perf_counter())
         job = await work.system.submit(picture, work.describer)
-        await _until_done(work.system, job, poll_seconds, PATIENCE)
+        await _until_done(work.system, job, poll_seconds, POLL_GROWTH)
         seen.latencies.append(time.perf_counter() - started - moment)
 
     moments = list(arrivals(per_second, seconds, seed))
@@ -93,7 +93,7 @@ async def poisson(
 
 
 def arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:
-    """The moments of a Poisson process within the first `seconds`; equal seeds give equal moments."""
+    """Return the times of a Poisson process within `seconds`. Equal seeds give equal times."""
     chance = random.Random(seed)  # noqa: S311  # no secret
     moment = chance.expovariate(per_second)
     while moment < seconds:
@@ -102,7 +102,7 @@ def arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:
 
 
 async def burst(work: Work, *, images: int, connections: int, poll_seconds: float) -> Seen:
-    """All at once over so many connections, then one list now and then until none is unfinished."""
+    """Submit all images over several connections, then poll one list until all jobs are done."""
     seen = Seen(submitted=images)
     started = time.perf_counter()
     await submit_all(work, images=images, connections=connections)
@@ -113,7 +113,7 @@ async def burst(work: Work, *, images: int, connections: int, poll_seconds: floa
 
 
 async def submit_all(work: Work, *, images: int, connections: int) -> None:
-    """Submit and don't look what becomes of it."""
+    """Submit all images without waiting for their jobs."""
     pictures = itertools.islice(itertools.cycle(work.pictures), images)
 
     async def client(mine: Iterator[Picture]) -> None:
@@ -124,7 +124,7 @@ async def submit_all(work: Work, *, images: int, connections: int) -> None:
 
 
 async def until_drained(system: System, images: int, poll_seconds: float) -> None:
-    """Look at the list until none of so many jobs is unfinished."""
+    """Poll the list until all jobs are done."""
     seconds = JOB_SECONDS + images / SLOWEST_PER_SECOND
     deadline = time.perf_counter() + seconds
     while await system.any_unfinished():
@@ -133,17 +133,19 @@ async def until_drained(system: System, images: int, poll_seconds: float) -> Non
         await asyncio.sleep(poll_seconds)
 
 
-async def _until_done(system: System, job: str, poll_seconds: float, patience: float = 1.0) -> None:
+async def _until_done(
+    system: System, job: str, poll_seconds: float, poll_growth: float = 1.0
+) -> None:
     deadline = time.perf_counter() + JOB_SECONDS
     while not await system.is_done(job):
         if time.perf_counter() > deadline:
             raise BenchError(f"{system.name}: job {job} is unfinished after {JOB_SECONDS:g} s")
         await asyncio.sleep(poll_seconds)
-        poll_seconds = max(poll_seconds, min(LONGEST_POLL_SECONDS, poll_seconds * patience))
+        poll_seconds = max(poll_seconds, min(LONGEST_POLL_SECONDS, poll_seconds * poll_growth))
 
 
 async def _together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run them until all have ended, or one fails.
+    """Run the clients until all have ended, or one fails.
 
     Raises:
         BenchError: the first failure.

@@ -1,4 +1,7 @@
-"""What the describer `ocr` reads, and what it costs on one core: build/bench/ocr.md, or its page in docs/."""
+"""Measure what the describer `ocr` reads, and its cost on one core.
+
+The report is build/bench/ocr.md, or the describer's page in docs/.
+"""
 
 import json
 import subprocess
@@ -20,11 +23,12 @@ BAR_MEGABYTES = 600.0
 
 
 def measure(repository: Path, *, to_docs: bool) -> Path:
-    """Measure, in minutes, and write the figures; the file that has them."""
+    """Measure for some minutes, write the figures, and return the file."""
     text = figures(_run(), _run("one"))
     build = repository / "build" / "bench" / "ocr.md"
     build.parent.mkdir(parents=True, exist_ok=True)
     build.write_text(text)
+
     page = repository / "docs" / "describers" / "ocr.md"
     if not to_docs:
         return build
@@ -42,7 +46,7 @@ def _run(*arguments: str) -> Measured:
 
 
 def figures(corpus: Measured, one: Measured) -> str:
-    """Tables of what was measured, as Markdown."""
+    """Return the measurements as Markdown tables."""
     return (
         "\n\n".join(
             [_accuracy(corpus), _cost(corpus, one), f"Measured on one core of {processor()}."]
@@ -60,11 +64,13 @@ def _accuracy(corpus: Measured) -> str:
         tuple(map(sum, zip(*corpus.words[condition].values(), strict=True)))
         for condition in CONDITIONS
     ]
+
     bars = [condition.bar for condition in CONDITIONS.values()]
     reached = [
         f"{mark(read >= bar * there)} ≥ {100 * bar:g}"
         for (read, there), bar in zip(totals, bars, strict=True)
     ]
+
     rows += [("**all**", *(_percent(*total) for total in totals)), ("target", *reached)]
     head = f"Percent of {totals[0][1]} words read to the letter, {FONT_PIXELS} pixels high:"
 
@@ -90,6 +96,7 @@ def _cost(corpus: Measured, one: Measured) -> str:
         ("memory after the start, MB", digits(one.started_bytes / 1e6), ""),
         ("start: libraries and models loaded, seconds", digits(one.start_seconds), ""),
     ]
+
     width, height = SIZE
     head = (
         f"A clean picture of {width}×{height} pixels, four lines; memory of one read {TIMES} times:"
@@ -99,5 +106,5 @@ def _cost(corpus: Measured, one: Measured) -> str:
 
 
 def mark(reached: bool) -> str:  # noqa: FBT001
-    """A sign for it."""
+    """Return a sign for reached or missed."""
     return MARKS["reached" if reached else "missed"]

@@ -1,4 +1,4 @@
-"""How much is measured: a few minutes to look, or as much as the report rests on."""
+"""How much is measured: a few minutes for a quick look, or enough for the report."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ METADATA, NOTHING = "metadata", "nothing"
 ONE_POLL_SECONDS = 0.005
 POLL_SECONDS = 0.020
 LIST_SECONDS = 0.050
-"""Between two looks at the list, in a burst."""
+"""Seconds between two reads of the list in a burst."""
 
 CAPACITY_SHARE = 0.7
-"""Poisson arrivals per second, as a part of what 32 clients got through."""
+"""Poisson arrivals per second, as a share of the throughput with 32 clients."""
 
 BURST_CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Counts of images and lengths in seconds; those of `images` are for each of the describers."""
+    """Numbers of images and durations in seconds."""
 
     rounds: int
     images: dict[str, dict[str, int]]
-    """By load, by describer."""
+    """Numbers of images by load and describer."""
     job_images: dict[str, int]
-    """Of one Job per image, by load."""
+    """Numbers of images for one Job per image, by load."""
     poisson_seconds: float
     cold_starts: int
     idle_seconds: float
@@ -70,10 +70,10 @@ class BacklogPlan:
 
     small: int
     repeats: int
-    """How often a small backlog is worked off."""
+    """How many small backlogs are measured."""
     large: int
     list_pages: int
-    """How often a page of the list is asked for."""
+    """How many pages of the list are requested."""
 
 
 FULL_BACKLOG = BacklogPlan(small=500, repeats=3, large=10_000, list_pages=200)

@@ -1,4 +1,4 @@
-"""What a run has measured, as data: written to and read from JSON."""
+"""Results of a run, which are stored as JSON."""
 
 import dataclasses
 import json
@@ -25,35 +25,35 @@ class Sample:
     round: int
     images: int
     seconds: float
-    """From the first submit to the last job that was seen done."""
+    """Seconds from the first submit to the last job that was seen done."""
     latencies: list[float]
     """Seconds from submit to seen done."""
     per_second: float = 0.0
-    """Arrivals, where their rate was given."""
+    """Arrivals per second, for loads with a fixed rate."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
-    """By component: all that run, whichever system is under load."""
+    """CPU-seconds of all running components, including those of the idle system."""
     others_cores: float = 0.0
-    """How many of the systems' cores other programs of this machine used meanwhile, on average."""
+    """Average number of the systems' cores that other programs of the machine used."""
     writes: float = 0.0
     """ImageJob writes that the API server accepted."""
     conflicts: float = 0.0
 
     @property
     def images_per_second(self) -> float:
-        """Throughput."""
+        """Images per second."""
         return self.images / self.seconds
 
 
 @dataclass
 class Machine:
-    """Where it was measured."""
+    """The machine and the versions of the measurement."""
 
     processor: str
     cores: int
     system_cores: int
-    """What the systems were kept to."""
+    """Number of cores that the systems could use."""
     driver_apart: bool
-    """Whether the load driver had other cores."""
+    """Whether the load driver had its own cores."""
     started: str
     quick: bool
     commit: str
@@ -62,67 +62,67 @@ class Machine:
 
 @dataclass
 class Drain:
-    """A backlog that was worked off; times in seconds since the operator came back."""
+    """A processed backlog. Times are in seconds since the operator was started again."""
 
     images: int
     first_done: float
     last_done: float
     done: list[tuple[float, int]]
-    """How many were done when."""
+    """Curve of completions: seconds, and how many jobs were done by then."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
-        """From the first that was done to the last."""
+        """Throughput from the first completed job to the last."""
         return (self.images - 1) / (self.last_done - self.first_done)
 
 
 @dataclass
 class Backlog:
-    """What `make bench-backlog` measures."""
+    """Results of `make bench-backlog`."""
 
     machine: Machine
     small: list[Drain]
     large: Drain
     memory: dict[str, dict[str, int]]
-    """Bytes by component, by number of ImageJobs (as text: JSON's keys are)."""
+    """Bytes by component, by number of ImageJobs. The number is text, because it is a JSON key."""
     operator_peak_bytes: int
     list_page_seconds: list[float]
     imagejob_bytes: list[int]
-    """Size of finished ImageJobs, as etcd stores them."""
+    """Sizes of finished ImageJobs in etcd, in bytes."""
     database_bytes: float
-    """Of etcd with all of them, not compacted history included."""
+    """Bytes of etcd's database with all ImageJobs, and with history that is not compacted yet."""
 
 
 @dataclass
 class Run:
-    """What `make bench` measures."""
+    """Results of `make bench`."""
 
     machine: Machine
     samples: list[Sample] = field(default_factory=list)
     cold_seconds: list[float] = field(default_factory=list)
-    """Submit → done when no worker runs."""
+    """Seconds from submit to done when no worker is running."""
     idle_cores: dict[str, float] = field(default_factory=dict)
-    """By component, on average, when nothing is asked and no worker runs."""
+    """Average cores by component when there is no work and no worker is running."""
     imagejob_bytes: list[int] = field(default_factory=list)
     picture_bytes: list[int] = field(default_factory=list)
     turned_away: int = 0
 
     def select(self, system: str, load: str, describer: str) -> list[Sample]:
-        """The samples of one system under one load, by round."""
+        """Return the samples of one system and load, by round."""
         wanted = (system, load, describer)
         return [s for s in self.samples if (s.system, s.load, s.describer) == wanted]
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        """Read what `save` has written."""
+        """Read a file that save() wrote."""
         machine = Machine(**data.pop("machine"))
         samples = [Sample(**sample) for sample in data.pop("samples")]
         return cls(machine=machine, samples=samples, **data)
 
 
 def backlog_of(data: dict[str, Any]) -> Backlog:
-    """Read what `save` has written."""
+    """Read a file that save() wrote."""
     machine = Machine(**data.pop("machine"))
     small, large = [_drain(d) for d in data.pop("small")], _drain(data.pop("large"))
     return Backlog(machine=machine, small=small, large=large, **data)
@@ -134,6 +134,6 @@ def _drain(data: dict[str, Any]) -> Drain:
 
 
 def save(results: Run | Backlog, file: Path) -> None:
-    """Write as JSON."""
+    """Write the results as JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(dataclasses.asdict(results)) + "\n")

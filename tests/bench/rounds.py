@@ -28,23 +28,23 @@ from bench.systems import JobPerImage, System
 
 CLIENTS = {ONE: 1, EIGHT: 8, THIRTY_TWO: 32}
 DESCRIBERS = (METADATA, NOTHING)
-"""All images; and again without looking at them, so that decoding does not hide dispatch."""
+"""One describer decodes images. The other does nothing, so that decoding does not hide dispatch."""
 
 
 @dataclass
 class Rounds:
-    """Lets the systems take turns, and keeps what was seen."""
+    """Runs the loads on the systems in turn, and collects the samples."""
 
     plan: Plan
     pictures: Sequence[Picture]
     queues: Sequence[System]
-    """Those that have every load."""
+    """Systems that are measured with every load."""
     job_per_image: JobPerImage
     meter: Meter
     samples: list[Sample] = field(default_factory=list)
 
     async def warm_up(self) -> None:
-        """Have every process and connection be there, and every library loaded."""
+        """Warm up: start every process and connection, and load every library."""
         for describer in DESCRIBERS:
             for system in self.queues:
                 work = Work(system, self.pictures, describer)
@@ -53,8 +53,8 @@ class Rounds:
                 )
 
     async def run(self, number: int) -> None:
-        """One round."""
-        # The first is last the next time, so that nobody always comes after the same neighbour.
+        """Measure one round."""
+        # Reverse the order every time, so that no system always runs after the same one.
         systems = self.queues if number % 2 == 0 else self.queues[::-1]
         for describer in DESCRIBERS:
             for kind in (ONE, EIGHT, THIRTY_TWO, POISSON, BURST):
@@ -97,7 +97,7 @@ class Rounds:
         await self.meter.calm()
 
     def _arrivals(self, work: Work) -> float:
-        """Arrivals per second: a part of what the system has just shown that it can do."""
+        """Return the arrivals per second: a share of the throughput that was just measured."""
         wanted = (work.system.name, THIRTY_TWO, work.describer)
         *_, newest = (s for s in self.samples if (s.system, s.load, s.describer) == wanted)
         return CAPACITY_SHARE * newest.images_per_second
@@ -107,6 +107,7 @@ class Rounds:
     ) -> None:
         known = dataclasses.asdict(cost)
         del known["seconds"]
+
         self.samples.append(
             Sample(
                 system=work.system.name,

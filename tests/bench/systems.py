@@ -22,19 +22,19 @@ JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 
 REQUEST_SECONDS = 60.0
 IDLE_SECONDS = 2.0
-"""An idle connection is not used again after that: uvicorn closes it after 5 s, perhaps just then."""
+"""Seconds for which an idle connection is reused. uvicorn closes it after 5 s."""
 
 BUSY_SECONDS = 0.5
-"""Before a submit that was turned away (429, 503) is tried again."""
+"""Seconds before a rejected submit (429, 503) is repeated."""
 
 
 class System(Protocol):
-    """What is compared."""
+    """A system in the comparison."""
 
     name: str
 
     async def submit(self, picture: Picture, describer: str) -> str:
-        """Submit an image; the job's id."""
+        """Submit an image, and return the job's id."""
         ...
 
     async def is_done(self, job: str) -> bool:
@@ -55,20 +55,21 @@ class System(Protocol):
 
 
 class HttpSystem:
-    """A system with our HTTP API, or one that is like it."""
+    """A system with our HTTP API, or a similar one."""
 
     def __init__(self, name: str, session: aiohttp.ClientSession) -> None:
         self.name = name
         self.turned_away = 0
-        """Submits that were answered with 429 or 503, and repeated."""
+        """Number of submits that were answered with 429 or 503, and repeated."""
         self._session = session
 
     async def submit(self, picture: Picture, describer: str) -> str:
-        """Submit an image; the job's id."""
+        """Submit an image, and return the job's id."""
         form, headers = picture.form(describer), {"Content-Type": picture.content_type}
         while True:
             async with self._session.post("/submit", data=form, headers=headers) as answer:
                 body = await answer.read()
+
             if answer.status == 202:
                 return str(json.loads(body)["job_id"])
             if answer.status not in {429, 503}:
@@ -92,7 +93,7 @@ class Celery(HttpSystem):
     """The classic design."""
 
     async def any_unfinished(self) -> bool:
-        """Ask its API, which counts rows."""
+        """Ask its API for the number of unfinished rows."""
         async with self._session.get("/unfinished") as answer:
             counts = json.loads(await answer.read())
         if counts["failed"]:
@@ -108,7 +109,7 @@ class VisionNode(HttpSystem):
         self._kube = kube
 
     async def any_unfinished(self) -> bool:
-        """Ask the API server for one ImageJob that is not done."""
+        """Ask the Kubernetes API server for one unfinished ImageJob."""
         found = await self._kube.items(IMAGEJOBS, fieldSelector="status.phase!=done", limit="1")
         for job in found:
             if job["status"]["phase"] == "failed":
@@ -142,7 +143,7 @@ class JobPerImage:
     LABEL = "vision-node.dev/bench"
 
     def __init__(self, kube: KubeApi, worker_pod: Json, key: str) -> None:
-        """`worker_pod` is a running worker's spec, `key` the object that is described."""
+        """Use a running worker's pod spec, and the stored image with that key."""
         self.name = "Job per image"
         self._kube = kube
         self._pod = worker_pod
@@ -151,7 +152,7 @@ class JobPerImage:
         self._run = uuid.uuid4().hex[:6]
 
     async def submit(self, picture: Picture, describer: str) -> str:
-        """Create a Job; its name."""
+        """Create a Job, and return its name."""
         name = f"bench-{self._run}-{next(self._numbers)}"
         await self._kube.create(JOBS, self._manifest(name, describer))
         return name
@@ -169,11 +170,12 @@ class JobPerImage:
         return any(not job["status"].get("succeeded") for job in found)
 
     async def clear(self) -> None:
-        """Delete all of them."""
+        """Delete all Jobs."""
         await self._kube.delete_all(JOBS, labelSelector=self.LABEL)
 
     def _manifest(self, name: str, describer: str) -> Json:
         labels = {self.LABEL: "job-per-image"}
+
         first, *others = self._pod["containers"]
         container = {**first, "command": ["python", "-c", _DESCRIBE, self._key, describer]}
         pod = {**self._pod, "containers": [container, *others], "restartPolicy": "Never"}
@@ -189,7 +191,7 @@ class JobPerImage:
 
 @asynccontextmanager
 async def session(url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """Connections to an HTTP API, as many as are needed at once."""
+    """Open connections to an HTTP API, as many as are needed at the same time."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as found:

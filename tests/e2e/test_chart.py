@@ -310,16 +310,16 @@ def test_worker_cannot_write_jobs_of_another_worker(
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ({"worker": "theirs"}, "does not change the assignment"),
-        ({"attempts": 0}, "does not change the assignment"),
-        ({"startTime": None}, "does not change the assignment"),
-        ({"losses": 1}, "does not change the assignment"),
-        ({"lossesByCause": {"worker": 1}}, "does not change the assignment"),
-        ({"suspect": True}, "does not change the assignment"),
-        ({**DONE, "worker": None}, "does not change the assignment"),
-        ({**FAILED, "attempts": 9}, "does not change the assignment"),
-        ({"attemptDeadline": "2200-01-01T00:00:00Z"}, "does not set attemptDeadline"),
-        ({"nextAttemptTime": "2200-01-01T00:00:00Z"}, "does not set attemptDeadline"),
+        ({"worker": "theirs"}, "may not change the assignment"),
+        ({"attempts": 0}, "may not change the assignment"),
+        ({"startTime": None}, "may not change the assignment"),
+        ({"losses": 1}, "may not change the assignment"),
+        ({"lossesByCause": {"worker": 1}}, "may not change the assignment"),
+        ({"suspect": True}, "may not change the assignment"),
+        ({**DONE, "worker": None}, "may not change the assignment"),
+        ({**FAILED, "attempts": 9}, "may not change the assignment"),
+        ({"attemptDeadline": "2200-01-01T00:00:00Z"}, "may not set attemptDeadline"),
+        ({"nextAttemptTime": "2200-01-01T00:00:00Z"}, "may not set attemptDeadline"),
         ({"attemptDeadline": None}, "reports an error and changes nothing else"),
         ({"phase": "queued"}, "reports an error and changes nothing else"),
         ({"result": DONE["result"]}, "reports an error and changes nothing else"),
@@ -349,7 +349,7 @@ def test_worker_can_only_name_its_own_result(
 
     for key in (f"results/{uuid.uuid4()}/1", f"results/{uid}/2", "images/another", ""):
         code, said = commit(key)
-        assert (code, "names no result but its attempt's own" in said) == (403, True), said
+        assert (code, "may name only its own attempt's result" in said) == (403, True), said
 
     assert commit(f"results/{uid}/1") == (200, "")
 

@@ -1,11 +1,12 @@
-/** One job on the page. Everything that comes from a server or a file goes in as text, never as markup. */
+/** The card of one job. Text from a server or a file is always inserted as text, never as markup. */
 
-import { bytes, commands, parts, seconds, sentence, tame } from "./text.js";
+import { bytes, commands, parts, sanitize, seconds, sentence } from "./text.js";
 
 /**
- * @typedef {import("./client.js").News & {
+ * @typedef {import("./client.js").JobUpdate & {
  *   key: string, idempotencyKey: string, name: string, type: string, size: number, phase: string,
- *   describer?: string, prompt?: string, file?: File, thumbnail?: string, elapsed?: number, problem?: import("./client.js").Problem}} Job
+ *   describer?: string, prompt?: string, file?: File, thumbnail?: string, elapsed?: number,
+ *   problem?: import("./client.js").Problem}} Job
  */
 
 const PHASES = {
@@ -18,38 +19,39 @@ const PHASES = {
 };
 const NOTES = { busy: "The server is busy", lost: "Reconnecting" };
 const COPIED_MS = 1800;
-// These images fail again however often they are sent.
-const FUTILE_REASONS = new Set([
+// With these, the same image would fail every time.
+const PERMANENT_REASONS = new Set([
   "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused", "TooManyImages",
 ]);
-const FUTILE_STATUSES = new Set([400, 413, 415, 422]);
+const PERMANENT_STATUSES = new Set([400, 413, 415, 422]);
 
 /** @param {Job} job @returns {boolean} */
-export const finished = (job) => job.phase === "done" || job.phase === "failed";
+export const isFinished = (job) => job.phase === "done" || job.phase === "failed";
 
-/** The server has the job, only the way to it was lost. @param {Job} job @returns {boolean} */
-export const resumable = ({ id, problem }) => !!id && !!problem?.passing;
+/** Whether the server has the job, and only the connection failed. @param {Job} job @returns {boolean} */
+export const isResumable = ({ id, problem }) => !!id && !!problem?.temporary;
 
-/** @param {Job} job @returns {boolean} */
-function worthAnother(job) {
+/** Whether to offer "Try again". @param {Job} job @returns {boolean} */
+function canRetry(job) {
   const { reason = "", status = 0 } = job.problem ?? {};
-  if (!job.problem || resumable(job)) return !!job.problem;
-  const futile = FUTILE_REASONS.has(reason) || (FUTILE_STATUSES.has(status) && reason !== "UploadBroken");
-  return !!job.file && !futile;
+  if (!job.problem || isResumable(job)) return !!job.problem;
+
+  const permanent = PERMANENT_REASONS.has(reason) || (PERMANENT_STATUSES.has(status) && reason !== "UploadBroken");
+  return !!job.file && !permanent;
 }
 
 /**
- * What went wrong, for everybody: HTTP's phrase ("Unprocessable Content") is for programmers.
+ * Return a problem's title for all readers: HTTP's phrases ("Unprocessable Content") are for programmers.
  * @param {import("./client.js").Problem} problem
  */
 export const titleOf = ({ title, reason, status }) => (status && reason ? sentence(reason) : title);
 
-/** What a job waits for. @param {import("./client.js").Note} note */
-export function waitingFor({ kind, reason }) {
+/** Return in words what a job waits for. @param {import("./client.js").Note} note */
+export function waitTitle({ kind, reason }) {
   return NOTES[kind] ?? (reason ? sentence(reason) : "The server can't answer");
 }
 
-/** What a reader of a description should know. @param {Record<string, any> | undefined} result @returns {string[]} */
+/** Return a result's warnings. @param {Record<string, any> | undefined} result @returns {string[]} */
 export function warningsOf(result) {
   return Array.isArray(result?.warnings) ? result.warnings.map(String) : [];
 }
@@ -57,12 +59,12 @@ export function warningsOf(result) {
 export class Card {
   /**
    * @param {Job} job
-   * @param {{remove: () => void, again: () => void, say: (what: string) => void}} on
+   * @param {{remove: () => void, retry: () => void, announce: (what: string) => void}} on
    */
   constructor(job, on) {
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById("card"));
     this.job = job;
-    this.say = on.say;
+    this.announce = on.announce;
     this.element = /** @type {HTMLElement} */ (document.importNode(template.content, true).firstElementChild);
     this.#head();
     this.#buttons(on);
@@ -74,7 +76,7 @@ export class Card {
     return this.element.querySelector(selector);
   }
 
-  /** Set an element's text, and hide it if there is none. */
+  /** Set an element's text. Hide the element if the text is empty. */
   #text(selector, text) {
     const element = this.#find(selector);
     if (element.textContent !== text) element.textContent = text;
@@ -83,28 +85,31 @@ export class Card {
 
   #head() {
     const { key, name } = this.job;
+
     const heading = this.#find("h3");
     heading.id = `job-${key}`;
     this.#find("article").setAttribute("aria-labelledby", heading.id);
-    this.#find(".name").textContent = tame(name);
-    this.#find(".remove").setAttribute("aria-label", `Remove ${tame(name)} from this page`);
+    this.#find(".name").textContent = sanitize(name);
+    this.#find(".remove").setAttribute("aria-label", `Remove ${sanitize(name)} from this page`);
   }
 
-  #buttons({ remove, again }) {
+  #buttons({ remove, retry }) {
     this.#find(".remove").addEventListener("click", remove);
-    this.#find(".again").addEventListener("click", again);
+    this.#find(".retry").addEventListener("click", retry);
+
     this.#copies(".copy-description", "Description", () => this.job.result?.description);
     this.#copies(".copy-alt", "Alt text", () => this.job.result?.alt);
     this.#copies(".copy-json", "JSON", () => JSON.stringify(this.job.result, null, 2));
     this.#copies(".curl .copy", "Commands", () => this.#find(".curl code").textContent);
     this.#copies(".kubectl .copy", "Commands", () => this.#find(".kubectl code").textContent);
+
     this.#find(".more").addEventListener("toggle", () => this.#more());
   }
 
   /** @param {string} selector @param {string} what @param {() => unknown} read */
   #copies(selector, what, read) {
     const button = this.#find(selector);
-    button.addEventListener("click", () => copy(button, String(read() ?? ""), what, this.say));
+    button.addEventListener("click", () => copy(button, String(read() ?? ""), what, this.announce));
   }
 
   /** @param {Blob} picture */
@@ -123,40 +128,45 @@ export class Card {
     this.element.remove();
   }
 
-  /** Bring the card in line with its job. */
+  /** Show the current state of the job. */
   paint() {
     const { phase, attempts = 0, problem, result, type, size, id } = this.job;
+
     this.element.dataset.phase = phase;
-    this.#find("article").setAttribute("aria-busy", String(!finished(this.job)));
+    this.#find("article").setAttribute("aria-busy", String(!isFinished(this.job)));
     this.#text(".phase", PHASES[phase] ?? sentence(phase));
-    this.#text(".meta", joined(type.replace(/^image\//, "").toUpperCase(), bytes(size), tame(id ?? "")));
+    this.#text(".meta", joined(type.replace(/^image\//, "").toUpperCase(), bytes(size), sanitize(id ?? "")));
     this.#text(".attempt", attempts > 1 || (attempts && phase === "processing") ? `attempt ${attempts}` : "");
     this.#find(".attempt").toggleAttribute("data-repeated", attempts > 1);
-    this.#find(".again").hidden = !worthAnother(this.job);
+    this.#find(".retry").hidden = !canRetry(this.job);
+
     this.#more();
     this.#problem(problem);
     if (result && this.#find(".result").hidden) this.#result(result);
     this.tick();
   }
 
-  /** What time changes: the clock and the countdown. */
+  /** Update what changes with time: the clock and the countdown. */
   tick() {
-    const { startedAt, elapsed, seconds: counted, note } = this.job;
+    const { startedAt, elapsed, seconds: reported, note } = this.job;
     const now = startedAt ? (Date.now() - startedAt) / 1000 : null;
-    const shown = finished(this.job) ? (counted ?? elapsed) : now;
+    const shown = isFinished(this.job) ? (reported ?? elapsed) : now;
     this.#text(".elapsed", shown == null ? "" : seconds(shown));
+
     this.#find(".note").hidden = !note;
-    this.#text(".note-title", note ? `${waitingFor(note)}${countdown(note)}` : "");
+    this.#text(".note-title", note ? `${waitTitle(note)}${countdown(note)}` : "");
     this.#text(".note-detail", note?.detail ?? "");
   }
 
-  /** What only programmers want, and only once it is open. */
+  /** Update the commands and the JSON, but only while they are open. */
   #more() {
     if (!this.#find(".more").open) return;
+
     const { curl, kubectl } = commands(new URL(".", document.baseURI).href, this.job.name, this.job.id);
     this.#find(".curl code").textContent = curl;
     this.#find(".kubectl code").textContent = kubectl;
     this.#find(".kubectl").hidden = this.#find(".hint").hidden = !kubectl;
+
     this.#find(".json").hidden = !this.job.result;
     this.#find(".json code").textContent = JSON.stringify(this.job.result, null, 2);
   }
@@ -164,20 +174,23 @@ export class Card {
   #problem(problem) {
     this.#find(".problem").hidden = !problem;
     if (!problem) return;
+
     const { title, detail, reason, status, type, id } = problem;
     this.#text(".problem-title", titleOf(problem));
     this.#text(".problem-detail", detail ?? "");
-    const telling = type !== "about:blank" && !type?.endsWith(`:${reason}`) && type;
+
+    const specificType = type !== "about:blank" && !type?.endsWith(`:${reason}`) && type;
     const http = status && (reason ? `${status} ${title}` : `HTTP ${status}`);
-    this.#text(".problem-code", joined(reason, http, telling, id && `id ${id}`));
+    this.#text(".problem-code", joined(reason, http, specificType, id && `id ${id}`));
   }
 
   #result(result) {
     const { description, caption, alt, text, tags, fallback, language } = result;
     this.#find(".result").hidden = false;
     this.#find(".description").replaceChildren(...this.#description(String(description ?? "")));
-    this.#text(".stand-in", fallback ? standIn(result.describer, fallback) : "");
+    this.#text(".fallback", fallback ? fallbackText(result.describer, fallback) : "");
     this.#warnings(warningsOf(result));
+
     this.#text(".caption", caption ?? "");
     this.#text(".in-image blockquote", text ?? "");
     this.#find(".in-image").hidden = !text;
@@ -186,13 +199,14 @@ export class Card {
     this.#find(".preview img").alt = alt ?? "";
     this.#find(".tags").replaceChildren(...(tags ?? []).map((tag) => make("li", String(tag))));
     this.#find(".tags").hidden = !tags?.length;
+
     this.#text(".source", source(result));
-    this.#speak(String(language ?? "en"));
+    this.#setLanguage(String(language ?? "en"));
     this.#find(".copy-description").hidden = this.#find(".copy-json").hidden = false;
   }
 
-  /** Let screen readers pronounce what is in another language than the page. @param {string} language */
-  #speak(language) {
+  /** Set the language of the description, so that screen readers pronounce it correctly. @param {string} language */
+  #setLanguage(language) {
     for (const selector of [".caption", ".description", ".alt p", ".tags"]) this.#find(selector).lang = language;
   }
 
@@ -202,11 +216,15 @@ export class Card {
     this.#find(".warnings").hidden = !warnings.length;
   }
 
-  /** Runs of facts become one definition list, runs of items one list. @param {string} description */
+  /**
+   * Return the description's elements. Consecutive facts become one definition list, items one list.
+   * @param {string} description
+   */
   #description(description) {
     const [first, ...others] = parts(description);
     const titled = first?.kind === "title";
     this.#find(".result-title").textContent = titled ? first.text : "Image Description:";
+
     const blocks = [];
     for (const { kind, label, text } of titled ? others : [first, ...others].filter(Boolean)) {
       const tag = { fact: "dl", item: "ul", text: "p" }[kind];
@@ -233,24 +251,24 @@ function fact(label, value) {
   return pair;
 }
 
-/** When the next request is due, if one is. @param {import("./client.js").Note} note */
+/** Return when the next request is due, if there will be one. @param {import("./client.js").Note} note */
 function countdown({ until }) {
   if (!until) return "";
   const left = Math.ceil((until - Date.now()) / 1000);
   return left > 0 ? `: next try in ${left} s` : " …";
 }
 
-/** A silent fallback would hide an outage. */
-function standIn(describer, { from, reason }) {
-  return `${describer} stood in for ${from}: ${sentence(String(reason))}.`;
+/** Return a note about the fallback, because a silent fallback would hide an outage. */
+function fallbackText(describer, { from, reason }) {
+  return `Described by ${describer} as the fallback for ${from}: ${sentence(String(reason))}.`;
 }
 
-/** What there is of a line's parts. @param {unknown[]} words */
+/** Join the parts of a line, without the empty ones. @param {unknown[]} words */
 function joined(...words) {
   return words.filter(Boolean).join(" · ");
 }
 
-/** Who described it, at what cost. */
+/** Return which describer and model described the image, and at what cost. */
 function source({ describer, model, seconds: spent, usage, language }) {
   const tokens = usage && `${usage.inputTokens} + ${usage.outputTokens} tokens`;
   const time = typeof spent === "number" && `described in ${seconds(spent)}`;
@@ -258,15 +276,16 @@ function source({ describer, model, seconds: spent, usage, language }) {
 }
 
 /**
- * Copy, and say so on the button and to the screen reader.
+ * Copy the text, and announce it on the button and to the screen reader.
  * @param {HTMLElement} button @param {string} text @param {string} what @param {(words: string) => void} say
  */
-export async function copy(button, text, what, say) {
+export async function copy(button, text, what, announce) {
   const copied = await toClipboard(text);
   const label = (button.dataset.label ??= button.textContent ?? "");
   button.textContent = copied ? "Copied" : "Copying failed";
   button.toggleAttribute("data-copied", copied);
-  say(copied ? `${what} copied` : `${what} could not be copied`);
+
+  announce(copied ? `${what} copied` : `${what} could not be copied`);
   setTimeout(() => {
     button.textContent = label;
     button.removeAttribute("data-copied");
@@ -279,18 +298,23 @@ async function toClipboard(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyTheOldWay(text);
+    return copyWithExecCommand(text);
   }
 }
 
-/** On plain HTTP, other than localhost, browsers offer no navigator.clipboard. @param {string} text */
-function copyTheOldWay(text) {
+/**
+ * Copy without navigator.clipboard, which browsers do not offer on plain HTTP, except on localhost.
+ * @param {string} text
+ */
+function copyWithExecCommand(text) {
   const before = document.activeElement;
+
   const area = /** @type {HTMLTextAreaElement} */ (make("textarea"));
   area.value = text;
-  area.className = "unseen";
+  area.className = "visually-hidden";
   document.body.append(area);
   area.select();
+
   const copied = document.execCommand("copy");
   area.remove();
   if (before instanceof HTMLElement) before.focus();

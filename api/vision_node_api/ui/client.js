@@ -1,34 +1,35 @@
-/** The HTTP side of one job: submit it, follow it, fetch its result, and sit out what passes. */
+/** HTTP requests for one job: submit it, follow it, fetch its result, and retry temporary failures. */
 
-import { answerMs, knownLimits, uploadMs } from "./limits.js";
+import { answerMs, getLimits, uploadMs } from "./limits.js";
 import { sentence } from "./text.js";
 
 /**
- * RFC 9457, with the project's `reason`, and the `id` under which the server's log has an unforeseen error.
- * `passing`: it says nothing about the image, so that the same request may be answered later.
+ * A problem document (RFC 9457) with the project's `reason`. For an unexpected error, `id` is the id in
+ * the server's log. `temporary`: the image is not the cause, so the same request may succeed later.
  * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string, id?: string,
- *            passing?: boolean}} Problem
+ *            temporary?: boolean}} Problem
  *
- * Why a job waits, and until when the next request does (milliseconds since 1970).
+ * Why a job waits, and when the next request is due (milliseconds since 1970).
  * @typedef {{kind: "busy" | "lost" | "unavailable" | "queued", reason?: string, detail?: string, until?: number}} Note
  *
- * What became known about a job.
+ * Changes of a job.
  * @typedef {{phase?: string, id?: string, attempts?: number, seconds?: number | null,
- *            note?: Note | null, result?: Record<string, any>, startedAt?: number}} News
+ *            note?: Note | null, result?: Record<string, any>, startedAt?: number}} JobUpdate
  */
 
-const FIRST_POLL_MS = 50; // most jobs are done within a few of these
-const LAST_POLL_MS = 1000;
+const FIRST_POLL_MS = 50; // most jobs are done after a few such polls
+const MAX_POLL_MS = 1000;
 const POLL_GROWTH = 1.5;
-const LONGEST_RETRY_MS = 5000;
-const PATIENCE_MS = 180_000; // since the first failure; a rolling upgrade takes less, then a person should know
-const UPLOADS_AT_ONCE = 3; // leaves half of a browser's six connections to the polls
-const TOO_LARGE_ON_THE_WAY = "A proxy between this page and the server accepts no upload of this size.";
-const PASSING = new Set([408, 429, 502, 503, 504]);
-const LASTING = new Set(["ResultChanged", "ResultUnreadable"]); // also 502, but from the server itself, so a retry won't help
+const MAX_RETRY_MS = 5000;
+const GIVE_UP_AFTER_MS = 180_000; // since the first failure; a rolling upgrade takes less time
+const MAX_UPLOADS = 3; // leaves half of a browser's six connections for polls
+const PROXY_LIMIT = "A proxy between this page and the server does not accept uploads of this size.";
+const TEMPORARY_STATUSES = new Set([408, 429, 502, 503, 504]);
+// The server itself answers these with 502, so a retry does not help.
+const PERMANENT_REASONS = new Set(["ResultChanged", "ResultUnreadable"]);
 
-/** The server's (or the page's) reason not to go on. */
-export class Refusal extends Error {
+/** The problem that ended a job, from the server or from the page. */
+export class ProblemError extends Error {
   /** @param {Problem} problem */
   constructor(problem) {
     super(problem.title);
@@ -37,31 +38,33 @@ export class Refusal extends Error {
 }
 
 /**
- * Bring a job to its end, telling the news on the way; throws a Refusal when it can't be described.
+ * Submit a job and follow it to its end. Yields its changes, and throws a ProblemError if it fails.
  * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, idempotencyKey: string}} job
  * @param {AbortSignal} signal
- * @returns {AsyncGenerator<News, void>}
+ * @returns {AsyncGenerator<JobUpdate, void>}
  */
 export async function* describe(job, signal) {
-  const limits = await knownLimits();
+  const limits = await getLimits();
   const id = job.id ?? (yield* upload(job, limits, signal));
   yield* follow(id, answerMs(limits), signal);
 }
 
-/** @returns {AsyncGenerator<News, string>} the job's id */
+/** @returns {AsyncGenerator<JobUpdate, string>} the job's id */
 async function* upload(job, limits, signal) {
   await takeSlot();
   try {
     signal.throwIfAborted();
     yield { phase: "uploading", startedAt: Date.now() };
+
     const form = new FormData();
-    form.append("file", await readable(job.file), job.name);
+    form.append("file", await ensureReadable(job.file), job.name);
     if (job.describer) form.append("describer", job.describer);
     if (job.prompt) form.append("prompt", job.prompt);
-    // With the key a repeated request is the same job: a lost answer makes no second one.
+
+    // The key makes a repeated request refer to the same job, so a lost answer does not create another.
     const headers = { "Idempotency-Key": job.idempotencyKey };
-    const request = { method: "POST", body: form, headers };
-    const body = yield* answer("submit", request, uploadMs(limits, job.size), signal);
+    const init = { method: "POST", body: form, headers };
+    const body = yield* requestUntilAnswered("submit", init, uploadMs(limits, job.size), signal);
     yield { phase: "queued", id: body.job_id };
     return body.job_id;
   } finally {
@@ -69,73 +72,82 @@ async function* upload(job, limits, signal) {
   }
 }
 
-/** @returns {AsyncGenerator<News, void>} */
+/** @returns {AsyncGenerator<JobUpdate, void>} */
 async function* follow(id, timeout, signal) {
   let delay = FIRST_POLL_MS;
-  for (let phase = "queued"; ; delay = Math.min(delay * POLL_GROWTH, LAST_POLL_MS)) {
+  for (let phase = "queued"; ; delay = Math.min(delay * POLL_GROWTH, MAX_POLL_MS)) {
     await pause(delay, signal);
-    const status = yield* answer(`status/${encodeURIComponent(id)}`, {}, timeout, signal);
-    const news = { attempts: status.attempts, seconds: status.duration_seconds };
+    const status = yield* requestUntilAnswered(`status/${encodeURIComponent(id)}`, {}, timeout, signal);
+    const update = { attempts: status.attempts, seconds: status.duration_seconds };
+
     if (status.status === "failed") {
-      yield news;
-      throw new Refusal(failure(status.error));
+      yield update;
+      throw new ProblemError(jobProblem(status.error));
     }
+
     if (status.status === "done") {
       const result = yield* fetchResult(id, timeout, signal);
-      if (result) return yield { ...news, phase: "done", result };
+      if (result) return yield { ...update, phase: "done", result };
       continue;
     }
+
     if (status.status !== phase) delay = FIRST_POLL_MS;
     phase = status.status;
-    yield { ...news, phase, note: trouble(status.waiting) };
+    yield { ...update, phase, note: waitNote(status.waiting) };
   }
 }
 
-/** What keeps a queued job from being described, if its describer is in trouble. @returns {Note | null} */
-function trouble(waiting) {
+/** Return why a queued job waits, if its describer has a problem. @returns {Note | null} */
+function waitNote(waiting) {
   return waiting ? { kind: "queued", reason: waiting.reason, detail: waiting.message } : null;
 }
 
-/** @returns {AsyncGenerator<News, Record<string, any> | null>} null: another replica doesn't know it as done yet */
+/**
+ * Fetch the result. Returns null if another replica of the API does not know yet that the job is done.
+ * @returns {AsyncGenerator<JobUpdate, Record<string, any> | null>}
+ */
 async function* fetchResult(id, timeout, signal) {
   try {
-    return yield* answer(`result/${encodeURIComponent(id)}`, {}, timeout, signal);
+    return yield* requestUntilAnswered(`result/${encodeURIComponent(id)}`, {}, timeout, signal);
   } catch (error) {
-    if (error instanceof Refusal && error.problem.status === 409) return null;
+    if (error instanceof ProblemError && error.problem.status === 409) return null;
     throw error;
   }
 }
 
 /** @returns {Problem} */
-function failure(error) {
+function jobProblem(error) {
   const { reason, message } = error ?? {};
   return { title: sentence(reason ?? "Failed"), detail: message, reason };
 }
 
 /**
- * Ask until there is an answer; lost connections, busy and restarting servers are waited for, and said.
- * @returns {AsyncGenerator<News, Record<string, any>>} the JSON body of a 2xx answer
+ * Repeat a request until it is answered. Retries if the connection is lost or the server is busy or
+ * restarting, and yields a note about it.
+ * @returns {AsyncGenerator<JobUpdate, Record<string, any>>} the JSON body of a 2xx answer
  */
-async function* answer(path, init, timeout, signal) {
+async function* requestUntilAnswered(path, init, timeout, signal) {
   let failedAt = Infinity;
   for (let tries = 0; ; tries += 1) {
-    const { response, body } = await ask(path, init, timeout, signal);
+    const { response, body } = await request(path, init, timeout, signal);
     if (response?.ok && body) {
       if (tries) yield { note: null };
       return body;
     }
-    const passing = !response || isPassing(response.status, body?.reason);
-    failedAt = Math.min(failedAt, Date.now()); // an upload may have taken longer than our patience
-    const impatient = response?.status !== 429 && Date.now() - failedAt > PATIENCE_MS;
-    if (!passing || impatient) throw new Refusal(problem(response, body));
-    const wait = retryAfter(response) ?? Math.min(250 * 2 ** tries, LONGEST_RETRY_MS);
-    yield { note: { ...setback(response, body), until: Date.now() + wait } };
+
+    const temporary = !response || isTemporary(response.status, body?.reason);
+    failedAt = Math.min(failedAt, Date.now()); // the upload itself may take longer than GIVE_UP_AFTER_MS
+    const exhausted = response?.status !== 429 && Date.now() - failedAt > GIVE_UP_AFTER_MS;
+    if (!temporary || exhausted) throw new ProblemError(responseProblem(response, body));
+
+    const wait = retryAfter(response) ?? Math.min(250 * 2 ** tries, MAX_RETRY_MS);
+    yield { note: { ...retryNote(response, body), until: Date.now() + wait } };
     await pause(wait, signal);
   }
 }
 
-/** One request. No response: the server was not reached, or did not finish its answer. */
-async function ask(path, init, timeout, signal) {
+/** Send one request. The response is null if the server was not reached or did not finish its answer. */
+async function request(path, init, timeout, signal) {
   try {
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
     const response = await fetch(path, { ...init, cache: "no-store", signal: either });
@@ -152,18 +164,18 @@ function json(text) {
     const value = JSON.parse(text);
     return typeof value === "object" ? value : null;
   } catch {
-    return null; // a proxy's HTML page, for one
+    return null; // for example, a proxy's HTML page
   }
 }
 
-/** Why the next request waits. @returns {Note} */
-function setback(response, body) {
+/** Return why the next request waits. @returns {Note} */
+function retryNote(response, body) {
   if (!response) return { kind: "lost" };
   if (response.status === 429) return { kind: "busy" };
   return { kind: "unavailable", reason: body?.reason, detail: body?.detail };
 }
 
-/** Retry-After in milliseconds, be it seconds or a date. */
+/** Return Retry-After in milliseconds. The header is in seconds or a date. */
 function retryAfter(response) {
   const value = response?.headers.get("Retry-After");
   if (!value) return null;
@@ -172,32 +184,35 @@ function retryAfter(response) {
 }
 
 /** @returns {Problem} */
-function problem(response, body) {
+function responseProblem(response, body) {
   if (!response) {
-    const minutes = PATIENCE_MS / 60_000;
-    const detail = `No answer for ${minutes} minutes. Check the connection; an accepted job goes on without this page.`;
-    return { title: "The server can't be reached", detail, passing: true };
+    const minutes = GIVE_UP_AFTER_MS / 60_000;
+    const detail = `No answer for ${minutes} minutes. Check your connection. Accepted jobs continue without this page.`;
+    return { title: "The server can't be reached", detail, temporary: true };
   }
+
   const { status, ok } = response;
-  const untold = status === 413 ? TOO_LARGE_ON_THE_WAY : undefined; // the server itself says more
-  const { title, detail = untold, type, reason, id } = body ?? {};
-  const untitled = ok ? "The server's answer makes no sense" : `The server answered ${status}`;
-  return { title: title ?? untitled, detail, status, type, reason, id, passing: isPassing(status, reason) || (status >= 500 && !LASTING.has(reason)) };
+  const defaultDetail = status === 413 ? PROXY_LIMIT : undefined; // the server itself would send a detail
+  const { title, detail = defaultDetail, type, reason, id } = body ?? {};
+  const defaultTitle = ok ? "The server sent an unexpected answer" : `The server answered ${status}`;
+  const temporary = isTemporary(status, reason) || (status >= 500 && !PERMANENT_REASONS.has(reason));
+
+  return { title: title ?? defaultTitle, detail, status, type, reason, id, temporary };
 }
 
 /** Whether the same request may succeed later. */
-function isPassing(status, reason) {
-  return PASSING.has(status) && !LASTING.has(reason);
+function isTemporary(status, reason) {
+  return TEMPORARY_STATUSES.has(status) && !PERMANENT_REASONS.has(reason);
 }
 
-/** The file, if it still is one: fetch can't tell a vanished file from a lost connection. */
-async function readable(file) {
+/** Return the file if it can still be read. fetch does not distinguish a deleted file from a lost connection. */
+async function ensureReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
     return file;
   } catch {
-    const detail = "It was moved, changed or is a folder. Choose it again.";
-    throw new Refusal({ title: "The file can't be read", detail });
+    const detail = "It was moved or changed, or it is a folder. Choose it again.";
+    throw new ProblemError({ title: "The file can't be read", detail });
   }
 }
 
@@ -211,7 +226,7 @@ function pause(ms, signal) {
   });
 }
 
-let freeSlots = UPLOADS_AT_ONCE;
+let freeSlots = MAX_UPLOADS;
 /** @type {Array<() => void>} */
 const waiting = [];
 

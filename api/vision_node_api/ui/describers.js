@@ -1,17 +1,18 @@
-/** The choice of a way of describing, and a wish for it: offered when there is more than one. */
+/** The choice of a describer, and the prompt for it. Shown if there are several describers. */
 
 /**
- * What GET /describers tells of one.
+ * A describer in the answer to GET /describers.
  * @typedef {{name: string, model: string | null, ready: boolean, default: boolean}} Describer
  */
 
 const TIMEOUT_MS = 15_000;
 
 /**
- * Fill the choice, and show it if it is one. Without an answer the server's default describes.
- * @param {HTMLSelectElement} select @param {HTMLElement[]} labels what holds it, and the wish
+ * Fill the list of describers, and show it if it has several. Without an answer from the server,
+ * the page uses the server's default describer.
+ * @param {HTMLSelectElement} select @param {HTMLElement[]} labels of the list and of the prompt
  */
-export async function offer(select, labels) {
+export async function showDescribers(select, labels) {
   const show = (/** @type {boolean} */ shown) => labels.forEach((label) => (label.hidden = !shown));
   try {
     const response = await fetch("describers", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });

@@ -1,10 +1,10 @@
-/** What can be said about a file before it is sent: its type, and what is obviously wrong with it. */
+/** Checks of a file before the upload: its type, and obvious problems. */
 
-import { binary, listed, pixels } from "./text.js";
+import { binary, joinList, pixels } from "./text.js";
 
 /** @typedef {import("./limits.js").Limits} Limits */
 
-/** By the ending of the name: most browsers know no type for HEIC, some none for AVIF, BMP and TIFF. */
+/** Types by file extension. Most browsers report no type for HEIC, some none for AVIF, BMP and TIFF. */
 const TYPES = new Map(Object.entries({
   jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg", mpo: "image/jpeg",
   png: "image/png", apng: "image/png", webp: "image/webp", gif: "image/gif", avif: "image/avif",
@@ -12,7 +12,7 @@ const TYPES = new Map(Object.entries({
   tif: "image/tiff", tiff: "image/tiff",
 }));
 
-/** Other names that systems give to the same types. */
+/** Other names for the same types, which some systems use. */
 const ALIASES = new Map(Object.entries({
   "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png", "image/apng": "image/png",
   "image/avif-sequence": "image/avif", "image/x-bmp": "image/bmp", "image/x-ms-bmp": "image/bmp",
@@ -22,18 +22,18 @@ const ALIASES = new Map(Object.entries({
 
 const KNOWN = new Set(TYPES.values());
 
-/** What systems say that don't know. */
-const UNTOLD = new Set(["", "application/octet-stream", "binary/octet-stream"]);
+/** Types that systems report for files whose type they do not know. */
+const UNKNOWN_TYPES = new Set(["", "application/octet-stream", "binary/octet-stream"]);
 
 /**
- * The file's type; empty if neither the browser nor its name tells.
+ * Return the file's type. Empty if neither the browser nor the name shows it.
  * @param {{name: string, type: string}} file @returns {string}
  */
 export function typeOf({ name, type }) {
-  const told = ALIASES.get(type) ?? type;
-  if (KNOWN.has(told)) return told;
-  const ending = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
-  return TYPES.get(ending) ?? (UNTOLD.has(told) ? "" : told);
+  const known = ALIASES.get(type) ?? type;
+  if (KNOWN.has(known)) return known;
+  const extension = name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+  return TYPES.get(extension) ?? (UNKNOWN_TYPES.has(known) ? "" : known);
 }
 
 /** @param {string} type @param {Limits} limits */
@@ -41,37 +41,43 @@ function isAccepted(type, { mediaTypes }) {
   return mediaTypes.length ? mediaTypes.includes(type) : type.startsWith("image/");
 }
 
-/** What a file chooser is to offer: types, and endings for browsers that don't know a type. @param {Limits} limits */
-export function acceptable(limits) {
+/**
+ * Return the `accept` attribute of the file input: types, and extensions for browsers that do not
+ * know a type.
+ * @param {Limits} limits
+ */
+export function acceptAttribute(limits) {
   const types = limits.mediaTypes.length ? limits.mediaTypes : ["image/*"];
-  const endings = [...TYPES].filter(([, type]) => isAccepted(type, limits)).map(([ending]) => `.${ending}`);
-  return [...types, ...endings].join(",");
+  const extensions = [...TYPES].filter(([, type]) => isAccepted(type, limits)).map(([extension]) => `.${extension}`);
+  return [...types, ...extensions].join(",");
 }
 
-/** What may be chosen, for people; empty if the server doesn't say. @param {Limits} limits */
-export function summary({ formats, imageBytes, imagePixels }) {
+/** Return the limits in words. Empty if the server did not report them. @param {Limits} limits */
+export function limitsText({ formats, imageBytes, imagePixels }) {
   const most = [imageBytes && binary(imageBytes, Math.floor), imagePixels && pixels(imagePixels)].filter(Boolean);
-  return [listed(formats, "or"), most.length && `up to ${most.join(" and ")} each`].filter(Boolean).join(", ");
+  return [joinList(formats, "or"), most.length && `up to ${most.join(" and ")} each`].filter(Boolean).join(", ");
 }
 
 /**
- * What is obviously wrong is said at once. The server decides about the rest, such as a file of which neither
- * the browser nor its name tells the type: it looks into it.
- * @param {{type: string, size: number}} file with its type as typeOf() has it
+ * Return the file's obvious problem, if it has one. The server checks everything else, such as files
+ * whose type neither the browser nor the name shows: it reads their content.
+ * @param {{type: string, size: number}} file with its type from typeOf()
  * @param {Limits} limits
  * @returns {import("./client.js").Problem | undefined}
  */
-export function objection({ type, size }, limits) {
+export function checkFile({ type, size }, limits) {
   if (type && !isAccepted(type, limits)) {
-    const choice = limits.formats.length ? `a ${listed(limits.formats, "or")} image` : "an image";
+    const choice = limits.formats.length ? `a ${joinList(limits.formats, "or")} image` : "an image";
     const detail = `The type of this file is ${type}. Choose ${choice}.`;
-    return { title: "Not an image that can be described", detail, reason: "UnsupportedFormat" };
+    return { title: "Unsupported file type", detail, reason: "UnsupportedFormat" };
   }
+
   if (limits.imageBytes && size > limits.imageBytes) {
     const [has, most] = [binary(size, Math.ceil), binary(limits.imageBytes, Math.floor)];
-    const detail = `It has ${has}, and the limit is ${most}. Make it smaller and try again.`;
+    const detail = `The image has ${has}, but the limit is ${most}. Make it smaller and try again.`;
     return { title: "The image is too large", detail, reason: "ImageTooLarge" };
   }
-  if (!size) return { title: "The file is empty", detail: "It has no bytes. Choose another.", reason: "EmptyImage" };
+
+  if (!size) return { title: "The file is empty", detail: "Choose a different file.", reason: "EmptyImage" };
   return undefined;
 }

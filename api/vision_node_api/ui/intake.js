@@ -1,16 +1,16 @@
-/** The ways in for images: chosen, dropped anywhere or pasted. */
+/** How images get on the page: chosen with the button, dropped anywhere, or pasted. */
 
-import { copiedPictures } from "./clipboard.js";
-import { tame } from "./text.js";
+import { pastedImages } from "./clipboard.js";
+import { sanitize } from "./text.js";
 
 /**
- * Hand over the files of every way in.
+ * Pass on the files that the user chooses, drops or pastes.
  * @param {(files: File[]) => void} take
- * @param {(words: string) => void} complain about folders, which hold files and are none
+ * @param {(words: string) => void} notify called for folders, which can't be uploaded
  */
-export function listen(take, complain) {
+export function listen(take, notify) {
   listenToButton(take);
-  listenToDrop(take, complain);
+  listenToDrop(take, notify);
   listenToPaste(take);
 }
 
@@ -29,36 +29,41 @@ function listenToButton(take) {
 function listenToPaste(take) {
   document.addEventListener("paste", (event) => {
     if (event.defaultPrevented || !event.clipboardData || isTextField(event.target)) return;
-    const pictures = copiedPictures(event.clipboardData);
+    const pictures = pastedImages(event.clipboardData);
     if (pictures.length) take(pictures);
   });
 }
 
-/** Whether what is pasted or dropped there belongs to the field. @param {EventTarget | null} target */
+/** Whether the target is a text field, which handles pastes and drops itself. @param {EventTarget | null} target */
 function isTextField(target) {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
 }
 
-/** @param {(files: File[]) => void} take @param {(words: string) => void} complain */
-function listenToDrop(take, complain) {
-  const veil = /** @type {HTMLElement} */ (document.getElementById("veil"));
+/** @param {(files: File[]) => void} take @param {(words: string) => void} notify */
+function listenToDrop(take, notify) {
+  const overlay = /** @type {HTMLElement} */ (document.getElementById("overlay"));
+
   addEventListener("dragover", (event) => {
     const files = holdsFiles(event);
-    veil.hidden = !files;
+    overlay.hidden = !files;
     if (!files && isTextField(event.target)) return;
-    event.preventDefault(); // else the browser leaves this page for what is dropped
+
+    event.preventDefault(); // otherwise the browser leaves this page and opens the dropped file
     if (event.dataTransfer) event.dataTransfer.dropEffect = files ? "copy" : "none";
   });
+
   addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) veil.hidden = true;
+    if (!event.relatedTarget) overlay.hidden = true;
   });
+
   addEventListener("drop", (event) => {
-    veil.hidden = true;
+    overlay.hidden = true;
     if (!holdsFiles(event) && isTextField(event.target)) return;
+
     event.preventDefault();
     const { files, folders } = dropped(event.dataTransfer);
     if (files.length) take(files);
-    if (folders.length) complain(aboutFolders(folders));
+    if (folders.length) notify(folderMessage(folders));
   });
 }
 
@@ -71,7 +76,7 @@ function dropped(transfer) {
   const folders = [];
   for (const item of transfer?.items ?? []) {
     const entry = item.kind === "file" ? item.webkitGetAsEntry?.() : null;
-    const file = item.getAsFile(); // none of text
+    const file = item.getAsFile(); // null if the item is text
     if (entry?.isDirectory) folders.push(entry.name);
     else if (file) files.push(file);
   }
@@ -79,7 +84,7 @@ function dropped(transfer) {
 }
 
 /** @param {string[]} folders */
-function aboutFolders([first, ...others]) {
-  if (others.length) return `${others.length + 1} of these are folders. Open them, and drop the images that they hold.`;
-  return `“${tame(first)}” is a folder. Open it, and drop the images that it holds.`;
+function folderMessage([first, ...others]) {
+  if (others.length) return `${others.length + 1} of these are folders. Open them and drop the images inside.`;
+  return `“${sanitize(first)}” is a folder. Open it and drop the images inside.`;
 }

@@ -1,7 +1,7 @@
-/** What the server accepts and how long it may take, as GET /limits says: the one place on the page that knows. */
+/** The server's limits and time limits from GET /limits. Only this module knows them. */
 
 /**
- * What the server has not said is missing: it then decides alone.
+ * A limit that the server did not report is missing. The page then leaves the check to the server.
  * @typedef {{imageBytes?: number, imagePixels?: number, mediaTypes: string[], formats: string[],
  *            uploadSeconds?: number, answerSeconds?: number}} Limits
  */
@@ -9,32 +9,32 @@
 /** @type {Limits} */
 const UNKNOWN = { mediaTypes: [], formats: [] };
 
-const ASKING_MS = 5000; // chosen images wait for this answer
-const UPLOAD_SECONDS = 1800; // for a server that doesn't say
+const TIMEOUT_MS = 5000; // short, because chosen images wait for this answer
+const UPLOAD_SECONDS = 1800; // if the server does not report it
 const ANSWER_SECONDS = 15;
-const MARGIN_SECONDS = 60; // twice as long as the server lets an upload stall
-const LONGEST_MS = 2 ** 31 - 1; // what a browser's timer can count
+const MARGIN_SECONDS = 60; // twice as long as the server allows an upload to stall
+const MAX_TIMER_MS = 2 ** 31 - 1; // the maximum of a browser's timer
 
 /** @type {Promise<Limits> | undefined} */
-let asked;
+let pending;
 
-/** Ask once; again the next time if the server has not answered. @returns {Promise<Limits>} */
-export function knownLimits() {
-  asked ??= ask().catch(() => {
-    asked = undefined;
+/** Fetch the limits once, and again on the next call if the server did not answer. @returns {Promise<Limits>} */
+export function getLimits() {
+  pending ??= fetchLimits().catch(() => {
+    pending = undefined;
     return UNKNOWN;
   });
-  return asked;
+  return pending;
 }
 
 /** @returns {Promise<Limits>} */
-async function ask() {
-  const response = await fetch("limits", { cache: "no-store", signal: AbortSignal.timeout(ASKING_MS) });
+async function fetchLimits() {
+  const response = await fetch("limits", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (!response.ok) throw new Error(`GET /limits was answered with ${response.status}`);
   return read(await response.json());
 }
 
-/** What a server of another version leaves out is unknown, not zero. @returns {Limits} */
+/** Read the answer. A field that a server of another version omits is unknown, not zero. @returns {Limits} */
 function read({ imageBytes, imagePixels, mediaTypes, formats, uploadSeconds, answerSeconds }) {
   return {
     imageBytes: positive(imageBytes),
@@ -53,8 +53,9 @@ const positive = (value) => (typeof value === "number" && value > 0 ? value : un
 const words = (value) => (Array.isArray(value) ? value.map(String) : []);
 
 /**
- * How long to wait for the answer to an upload, so that none is given up here which the server still takes, and
- * a small one that is lost is noticed soon: uploadSeconds is for an image of the most bytes.
+ * Return how long to wait for the answer to an upload: longer than the server accepts it, but not
+ * much longer, so that the loss of a small upload is noticed soon. uploadSeconds is the server's
+ * limit for an image of the maximum size.
  * @param {Limits} limits @param {number} size of the image in bytes @returns {number} milliseconds
  */
 export function uploadMs({ imageBytes = 0, uploadSeconds = UPLOAD_SECONDS, answerSeconds = ANSWER_SECONDS }, size) {
@@ -62,10 +63,10 @@ export function uploadMs({ imageBytes = 0, uploadSeconds = UPLOAD_SECONDS, answe
   return milliseconds(uploadSeconds * share + answerSeconds + MARGIN_SECONDS);
 }
 
-/** How long to wait for any other answer. @param {Limits} limits @returns {number} milliseconds */
+/** Return how long to wait for any other answer. @param {Limits} limits @returns {number} milliseconds */
 export function answerMs({ answerSeconds = ANSWER_SECONDS }) {
   return milliseconds(answerSeconds);
 }
 
 /** @param {number} seconds */
-const milliseconds = (seconds) => Math.min(Math.ceil(seconds * 1000), LONGEST_MS);
+const milliseconds = (seconds) => Math.min(Math.ceil(seconds * 1000), MAX_TIMER_MS);

@@ -1,4 +1,4 @@
-/** Small copies of the pictures: fifty photos at full size would cost gigabytes. */
+/** Thumbnails of the images, because fifty photos at full size would need gigabytes of memory. */
 
 const SHORT_SIDE_PIXELS = 400;
 
@@ -6,7 +6,8 @@ const SHORT_SIDE_PIXELS = 400;
 let last = Promise.resolve();
 
 /**
- * One at a time, for the same reason. Rejects what the browser can't decode.
+ * Return a small copy of the image. Draws one image at a time, to save memory. Rejects images that
+ * the browser can't decode.
  * @param {Blob} file
  * @returns {Promise<Blob>}
  */
@@ -20,11 +21,13 @@ export function shrink(file) {
 async function draw(file) {
   const bitmap = await createImageBitmap(file);
   const scale = Math.min(1, SHORT_SIDE_PIXELS / Math.min(bitmap.width, bitmap.height));
+
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
   canvas.getContext("2d")?.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
+
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/webp", 0.8);
   });

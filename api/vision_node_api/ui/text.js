@@ -1,6 +1,6 @@
-/** Words, numbers and commands: pure functions that know neither document nor network. */
+/** Words, numbers and commands: pure functions without access to the document or the network. */
 
-/** @param {number} count @returns {string} */
+/** Return a size in bytes with its unit. @param {number} count @returns {string} */
 export function bytes(count) {
   if (count < 1000) return `${count} B`;
   if (count < 1e6) return `${Math.round(count / 1000)} kB`;
@@ -8,9 +8,9 @@ export function bytes(count) {
 }
 
 /**
- * In the units in which limits are round numbers.
+ * Return a size in binary units, in which limits are round numbers.
  * @param {number} count of bytes
- * @param {(value: number) => number} round Math.floor for a limit, Math.ceil for what exceeds it
+ * @param {(value: number) => number} round Math.floor for a limit, Math.ceil for a size that exceeds it
  */
 export function binary(count, round) {
   if (count < 2 ** 10) return `${count.toLocaleString("en")} bytes`;
@@ -23,12 +23,12 @@ export function pixels(count) {
   return count < 1e6 ? `${count.toLocaleString("en")} pixels` : `${Math.floor(count / 1e5) / 10} megapixels`;
 }
 
-/** "a, b or c". @param {string[]} words @param {"and" | "or"} last */
-export function listed(words, last) {
+/** Join words as in "a, b or c". @param {string[]} words @param {"and" | "or"} last */
+export function joinList(words, last) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
 }
 
-/** @param {number} count @returns {string} */
+/** Return a duration in words. @param {number} count @returns {string} */
 export function seconds(count) {
   if (count < 1) return `${Math.round(count * 1000)} ms`;
   if (count < 10) return `${count.toFixed(1)} s`;
@@ -36,55 +36,56 @@ export function seconds(count) {
   return `${Math.floor(count / 60)} min ${Math.floor(count % 60)} s`;
 }
 
-/** "ImageUnreadable" → "Image unreadable". @param {string} reason */
+/** Turn a reason into words: "ImageUnreadable" → "Image unreadable". @param {string} reason */
 export function sentence(reason) {
   const words = reason.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /**
- * A foreign name without control characters and direction overrides, which could fake another name on the
- * page or act in a terminal.
+ * Replace control characters and direction overrides in an untrusted name. They could fake a
+ * different name on the page, or control a terminal.
  * @param {string} name
  */
-export function tame(name) {
+export function sanitize(name) {
   return name.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, "\ufffd");
 }
 
-/** One word of a POSIX shell, whatever is in it. @param {string} word */
-export function quoted(word) {
+/** Quote any text as one word of a POSIX shell. @param {string} word */
+export function shellQuote(word) {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** What `curl -F` wants for a file: it reads `;` and `,` in a bare name as its own. @param {string} name */
+/** Return curl's -F argument for a file. Quotes names in which curl would interpret `;` or `,`. @param {string} name */
 function formFile(name) {
-  const file = tame(name);
+  const file = sanitize(name);
   return /^[\w./ -]+$/.test(file) ? `file=@${file}` : `file=@"${file.replace(/["\\]/g, "\\$&")}"`;
 }
 
 /**
- * The same job from a terminal.
+ * Return the commands that submit and read the same job from a terminal.
  * @param {string} server its base URL, with a slash at the end
  * @param {string} name the image's file name
- * @param {string | undefined} id the job, once the server has named it
+ * @param {string | undefined} id the job's id, once the server has assigned one
  * @returns {{curl: string, kubectl: string}}
  */
 export function commands(server, name, id) {
-  const submit = `curl -F ${quoted(formFile(name))} ${quoted(`${server}submit`)}`;
+  const submit = `curl -F ${shellQuote(formFile(name))} ${shellQuote(`${server}submit`)}`;
   if (!id) return { curl: submit, kubectl: "" };
-  const get = (/** @type {string} */ what) => `curl ${quoted(`${server}${what}/${encodeURIComponent(id)}`)}`;
+
+  const get = (/** @type {string} */ what) => `curl ${shellQuote(`${server}${what}/${encodeURIComponent(id)}`)}`;
   return {
     curl: [submit, get("status"), get("result")].join("\n"),
     kubectl: [
-      `kubectl get imagejob ${quoted(tame(id))} -o wide`,
-      `kubectl wait imagejob ${quoted(tame(id))} --for=jsonpath='{.status.phase}'=done`,
-      `kubectl get imagejob ${quoted(tame(id))} -o yaml`,
+      `kubectl get imagejob ${shellQuote(sanitize(id))} -o wide`,
+      `kubectl wait imagejob ${shellQuote(sanitize(id))} --for=jsonpath='{.status.phase}'=done`,
+      `kubectl get imagejob ${shellQuote(sanitize(id))} -o yaml`,
     ].join("\n"),
   };
 }
 
 /**
- * A description in parts that a page can show: its title, facts ("- Format: JPEG"), list items, paragraphs.
+ * Split a description into parts for the page: title, facts ("- Format: JPEG"), list items, paragraphs.
  * @param {string} description
  * @returns {Array<{kind: "title" | "fact" | "item" | "text", text: string, label?: string}>}
  */

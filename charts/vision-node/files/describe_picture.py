@@ -1,6 +1,6 @@
-"""What `helm test` runs: submit a small picture to the API, wait for its description, print it.
+"""Submit a small picture to the API, wait for its description and print it.
 
-It runs in the API's image, but uses the standard library only, as any client could.
+`helm test` runs this in the API's image. It uses only the standard library, like any client could.
 """
 
 import json
@@ -14,13 +14,13 @@ from typing import Any
 
 WIDTH, HEIGHT = 64, 48
 SECONDS = 180.0
-"""For it all: a describer that is not warm starts, and the API may still do so, too."""
+"""Time limit for the whole test, which may include the start of the API and of a worker."""
 
 BOUNDARY = "vision-node-test"
 
 
 def picture() -> bytes:
-    """Return a PNG that goes from dark to bright and from blue to red."""
+    """Return a PNG with gradients from dark to bright and from blue to red."""
     rows = (
         b"\0"
         + b"".join(
@@ -29,9 +29,9 @@ def picture() -> bytes:
         )
         for y in range(HEIGHT)
     )
-    header = struct.pack(
-        ">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0
-    )  # 8 bits each of red, green and blue
+
+    # 8 bits each of red, green and blue
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
 
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
@@ -42,7 +42,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def call(request: str | urllib.request.Request, deadline: float) -> dict[str, Any]:
-    """Return the API's answer; what is not up yet gets its time."""
+    """Return the API's answer. Retry until the deadline while the API is not ready."""
     while True:
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 (the Service's http)
@@ -55,7 +55,7 @@ def call(request: str | urllib.request.Request, deadline: float) -> dict[str, An
                 )
         except OSError as error:
             if time.monotonic() > deadline:
-                sys.exit(f"the API does not answer: {error}")
+                sys.exit(f"The API did not answer in time: {error}")
 
         time.sleep(0.5)
 
@@ -71,7 +71,10 @@ def submission(url: str) -> urllib.request.Request:
 
 
 def main(url: str) -> None:
-    """Submit, follow, check, print; exit with a sentence when something is wrong."""
+    """Submit the picture, wait for the job, and check and print its description.
+
+    Exit with a message if something is wrong.
+    """
     deadline = time.monotonic() + SECONDS
     job_id = call(submission(url), deadline)["job_id"]
     while (status := call(f"{url}/status/{job_id}", deadline))["status"] not in {"done", "failed"}:
@@ -86,11 +89,11 @@ def main(url: str) -> None:
     if not result["description"].strip():
         sys.exit(f"ImageJob {job_id} is done with an empty description")
 
-    facts = result.get("facts") or {}  # not every describer measures
+    facts = result.get("facts") or {}  # not every describer returns facts
     if (facts.get("width", WIDTH), facts.get("height", HEIGHT)) != (WIDTH, HEIGHT):
-        sys.exit(f"ImageJob {job_id} is of {WIDTH}x{HEIGHT} pixels, but described as {facts}")
+        sys.exit(f"ImageJob {job_id} has {WIDTH}x{HEIGHT} pixels, but was described as {facts}")
 
-    print(f"ImageJob {job_id}, by the describer {result['describer']}:\n{result['description']}")
+    print(f"ImageJob {job_id}, described by {result['describer']}:\n{result['description']}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-{{/* Fills in the defaults of values.yaml where a value is missing: after `helm upgrade --reuse-values` from an older chart, Helm passes
-only that chart's defaults. defaults.yaml is a copy of values.yaml, because templates can't read values.yaml. */}}
+{{/* Fills in the defaults of values.yaml where a value is missing: after `helm upgrade --reuse-values`
+from an older chart, Helm passes only that chart's defaults. defaults.yaml is a copy of values.yaml,
+because templates can't read values.yaml. */}}
 {{- define "vision-node.fillValues" -}}
 {{- include "vision-node.fill" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) }}
 {{- with .Values.providers }}{{ include "vision-node.readProviders" (list $.Values .) }}{{ end }}
 {{- end }}
 
-{{/* Reads what older charts had for workers alone. Their S3 service was reached without the proxy: (list .Values .Values.providers) */}}
+{{/* Reads `providers`, with which older charts set the CA bundle and the proxy of workers only. These
+workers reached the S3 service without the proxy: (list .Values .Values.providers) */}}
 {{- define "vision-node.readProviders" -}}
 {{- $values := index . 0 }}{{- $old := index . 1 }}
 {{- if and (not $values.caBundle.configMap) ($old.caBundle | default dict).configMap }}
@@ -18,7 +20,7 @@ only that chart's defaults. defaults.yaml is a copy of values.yaml, because temp
 {{- end }}
 {{- end }}
 
-{{/* Leaves maps alone in which a missing key has a meaning. */}}
+{{/* Fills missing keys with their defaults, except in maps in which a missing key has a meaning. */}}
 {{- define "vision-node.fill" -}}
 {{- $values := index . 0 }}
 {{- $left := list "describers" "podSecurityContext" "resources" }}

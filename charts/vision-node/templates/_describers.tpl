@@ -1,4 +1,4 @@
-{{/* "true" if the values have that Describer and don't disable it; openai has to be enabled: (list . "openai") */}}
+{{/* "true" if the values have that Describer and don't disable it; openai must be enabled explicitly: (list . "openai") */}}
 {{- define "vision-node.hasDescriber" -}}
 {{- $name := index . 1 }}
 {{- with index (index . 0).Values.describers $name }}
@@ -10,7 +10,7 @@
 {{ .Values.defaultDescriber | default (include "vision-node.hasDescriber" (list . "openai") | eq "true" | ternary "openai" "metadata") }}
 {{- end }}
 
-{{/* The Describers that the operator makes, as JSON: name → spec. */}}
+{{/* The Describers that the operator creates, as JSON: name → spec. */}}
 {{- define "vision-node.describers" -}}
 {{- $specs := dict }}
 {{- range $name, $values := .Values.describers }}
@@ -19,7 +19,7 @@
 {{- $placed := dict "podAnnotations" $pod.annotations "nodeSelector" $pod.nodeSelector "tolerations" $pod.tolerations "affinity" $pod.affinity }}
 {{- $spec := dict }}
 {{- range $field, $value := merge $placed (omit $values "pod" "enabled") }}
-{{- /* 0 says something; what is empty leaves it to the CRD's default. */}}
+{{- /* Keep 0, which has a meaning. Leave out empty values, so that the CRD's defaults apply. */}}
 {{- if or $value (kindIs "float64" $value) (kindIs "int64" $value) }}{{ $_ := set $spec $field $value }}{{ end }}
 {{- end }}
 {{- with $spec.resources }}{{ $_ := set $spec "resources" (include "vision-node.quantities" . | fromYaml) }}{{ end }}
@@ -29,7 +29,7 @@
 {{- $specs | toPrettyJson }}
 {{- end }}
 
-{{/* Resources with every quantity as text: a Describer's takes whole numbers and text, and 0.5 is neither. */}}
+{{/* Resources with every quantity as text, because a Describer accepts only integers and text: not 0.5. */}}
 {{- define "vision-node.quantities" -}}
 {{- $all := dict }}
 {{- range $kind, $amounts := . }}
@@ -40,7 +40,7 @@
 {{- toYaml $all }}
 {{- end }}
 
-{{/* What the pods of all workers have; each Describer adds its own. */}}
+{{/* The pod that all workers share; each Describer adds its own settings. */}}
 {{- define "vision-node.workerPod" -}}
 metadata:
   labels:
@@ -48,7 +48,7 @@ metadata:
     {{- $_ := set $ours "app.kubernetes.io/component" "worker" }}
     {{- $_ := set $ours "app.kubernetes.io/part-of" "vision-node" }}
     {{- with .Values.providerSecretRevision }}
-    {{- /* Workers read the Secret when they start, so a new revision replaces them. */}}
+    {{- /* Workers read the Secret only when they start, so a new revision must replace them. */}}
     {{- $_ := set $ours "vision-node.dev/provider-revision" (toString . | sha256sum | trunc 16) }}
     {{- end }}
     {{- merge $ours .Values.workers.podLabels | toYaml | nindent 4 }}

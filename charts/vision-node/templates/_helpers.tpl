@@ -1,17 +1,18 @@
-{{/* Name of the release's objects: the release's own, which is unique in its namespace. */}}
+{{/* Name of the release's objects, derived from the release's name, which is unique in its namespace. */}}
 {{- define "vision-node.name" -}}
 {{- $name := .Release.Name | replace "." "-" }}
 {{- if not (contains "vision-node" $name) }}{{ $name = printf "%s-vision-node" $name }}{{ end }}
-{{- /* A describer Job's name, which is a label's value of at most 63, adds "-", 22, "-" and 3 characters. */}}
+{{- /* A describer Job's name is also a label value, so at most 63 characters. It adds 27: "-", up to 22,
+"-" and 3. */}}
 {{- $name | trunc 36 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Name of its cluster-scoped objects; no namespace has a dot, so no other release gets the same. */}}
+{{/* Name of the release's cluster-scoped objects. A namespace's name has no dot, so this is unique. */}}
 {{- define "vision-node.clusterName" -}}
 {{ .Release.Namespace }}.{{ include "vision-node.name" . }}
 {{- end }}
 
-{{/* Labels that select a component's pods; never changed, for selectors are immutable: (list . "api") */}}
+{{/* Labels that select a component's pods. Never change them, because selectors are immutable: (list . "api") */}}
 {{- define "vision-node.selector" -}}
 {{ include "vision-node.releaseSelector" (index . 0) }}
 app.kubernetes.io/component: {{ index . 1 }}
@@ -32,13 +33,13 @@ app.kubernetes.io/part-of: vision-node
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The labels of a component's pods, including the user's: (list . "api" <the component's values>) */}}
+{{/* Labels of a component's pods, including the user's: (list . "api" <the component's values>) */}}
 {{- define "vision-node.podLabels" -}}
 {{- $ours := include "vision-node.labels" (list (index . 0) (index . 1)) | fromYaml }}
 {{- merge $ours ((index . 2).podLabels | default dict) | toYaml }}
 {{- end }}
 
-{{/* What the spec of every pod has, Pod Security `restricted` among it: (list . <the component's values>) */}}
+{{/* Fields of every pod's spec, including those for Pod Security `restricted`: (list . <the component's values>) */}}
 {{- define "vision-node.pod" -}}
 {{- $root := index . 0 }}{{- $pod := (index . 1).pod | default dict -}}
 automountServiceAccountToken: false
@@ -62,7 +63,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* What every container has, Pod Security `restricted` among it: (list . <which of the images>) */}}
+{{/* Fields of every container, including those for Pod Security `restricted`: (list . <key of `images`>) */}}
 {{- define "vision-node.container" -}}
 image: {{ index (index . 0).Values.images (index . 1) | quote }}
 imagePullPolicy: {{ (index . 0).Values.imagePullPolicy }}
@@ -72,7 +73,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* The service account's token, as Kubernetes itself would mount it, for the one container that needs it */}}
+{{/* The service account's token, like Kubernetes itself would mount it, but only for the container that needs it */}}
 {{- define "vision-node.tokenVolume" -}}
 - name: kube-api-access
   projected:
@@ -85,8 +86,8 @@ securityContext:
 - {name: kube-api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end }}
 
-{{/* The variables of a container: the chart's (as YAML) unless the user sets the same name, then the user's. A list may not
-have the same name twice: (list <the chart's> <extraEnv>) */}}
+{{/* Variables of a container: the chart's (as YAML), then the user's. A user's variable replaces the
+chart's of the same name, because the list must not name a variable twice: (list <the chart's> <extraEnv>) */}}
 {{- define "vision-node.env" -}}
 {{- $extra := index . 1 | default list }}
 {{- $replaced := dict }}
@@ -101,7 +102,7 @@ have the same name twice: (list <the chart's> <extraEnv>) */}}
 {{/* Variables, mounts and volumes for outbound TLS and the proxy; each may be empty. */}}
 {{- define "vision-node.outboundEnv" -}}
 {{- if .Values.caBundle.configMap }}
-{{- /* Each client library reads another one of these. */}}
+{{- /* Each client library reads a different one of these. */}}
 {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}
 - {name: {{ . }}, value: /etc/vision-node/ca/ca.crt}
 {{- end }}
@@ -126,7 +127,7 @@ have the same name twice: (list <the chart's> <extraEnv>) */}}
 {{- end }}
 {{- end }}
 
-{{/* Hosts to reach without the proxy. The user's own S3 service is not among them: it may be outside the cluster. */}}
+{{/* Hosts to reach without the proxy. This excludes the user's own S3 service, which may be outside the cluster. */}}
 {{- define "vision-node.noProxy" -}}
 {{- $inside := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" "$(KUBERNETES_SERVICE_HOST)" }}
 {{- if not .Values.storage.endpoint }}
@@ -152,7 +153,7 @@ have the same name twice: (list <the chart's> <extraEnv>) */}}
 {{ and (ne .Values.storage.endpoint "") .Values.storage.secure }}
 {{- end }}
 
-{{/* How a component reaches the bucket as its own user: (list . "api") */}}
+{{/* Variables with which a component accesses the bucket as its own user: (list . "api") */}}
 {{- define "vision-node.s3Env" -}}
 {{- $root := index . 0 }}{{- $user := index . 1 -}}
 - {name: S3_ENDPOINT, value: {{ include "vision-node.s3Endpoint" $root | quote }}}
@@ -174,12 +175,12 @@ have the same name twice: (list <the chart's> <extraEnv>) */}}
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 {{- end }}
 
-{{/* Annotations of pods, by `indent`ed YAML or nothing: (list . <the component's values>) */}}
+{{/* Annotations of pods as YAML, or nothing: (list . <the component's values>) */}}
 {{- define "vision-node.podAnnotations" -}}
 {{- with ((index . 1).pod | default dict).annotations }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* The same of pods that read storage's Secret when they start: another revision of it replaces them. */}}
+{{/* Annotations of pods that read the storage Secret when they start, so that a new revision replaces them. */}}
 {{- define "vision-node.storagePodAnnotations" -}}
 {{- $annotations := ((index . 1).pod | default dict).annotations | default dict }}
 {{- with (index . 0).Values.storage.secretRevision }}

@@ -1,4 +1,4 @@
-"""The classic design, small and honest: FastAPI, SQLite, Redis and Celery, describing as the workers do.
+"""The classic design, small and fair: FastAPI, SQLite, Redis, Celery, and our describers.
 
 Well set up and no more: images as files on the local disk, SQLite with a write-ahead log and
 durable commits, its own default (a submit that was answered survives a crash, as it does here), a

@@ -27,7 +27,7 @@ def submit(
 
 @app.get("/status/{job}")
 async def status(job: str) -> dict[str, object]:
-    """Tell where a job is."""
+    """Return a job's state."""
     found = _jobs.status(job)
     if found is None:
         raise HTTPException(404)
@@ -45,5 +45,5 @@ async def result(job: str) -> Response:
 
 @app.get("/unfinished")
 async def unfinished() -> dict[str, int]:
-    """Count the jobs that are still to be done, and those that failed."""
+    """Count the unfinished jobs and the failed ones."""
     return {"unfinished": _jobs.count(UNFINISHED), "failed": _jobs.count("status = 'failed'")}

@@ -28,7 +28,7 @@ AS_A_PROCESS = (
 
 @dataclass(frozen=True)
 class Containers:
-    """How they are started."""
+    """How the containers are started."""
 
     engine: Engine
     image: str
@@ -36,12 +36,13 @@ class Containers:
 
     @classmethod
     def of(cls, arena: Arena, settings: Settings) -> "Containers":
-        """Have the image in the cluster's engine; containers keep to the systems' cores."""
+        """Build the image in the cluster's engine. Its containers use only the systems' cores."""
         ctx, engine = arena.kind.ctx, arena.kind.engine
         from_packages = registry.must_build_from_packages(ctx, engine)
         image = images.ensure_image(
             ctx, engine, DOCKERFILE_FOLDER, "bench-celery", from_packages=from_packages
         )
+
         environment = settings.to_env() | {"PYTHONPATH": os.pathsep.join(SOURCES)}
         options = [
             *(f"--cpuset-cpus={arena.cores.system_list}", *AS_A_PROCESS),
@@ -54,8 +55,8 @@ class Containers:
 
     @contextlib.contextmanager
     def running(self, name: str, module: Sequence[str]) -> Iterator[int]:
-        """`python -m <module>` as long as the block runs; its process's id on this machine."""
-        # A run that was killed leaves it.
+        """Run `python -m <module>` while the block runs, and yield its process id."""
+        # Left over if an earlier run was killed.
         self.engine.succeeds("rm", "--force", _named(name))
         self.engine.run(
             "run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module
@@ -67,7 +68,7 @@ class Containers:
             self.engine.succeeds("rm", "--force", _named(name))
 
     def python(self, name: str) -> str:
-        """Ask a running one for its Python."""
+        """Return the Python version in a running container."""
         return (
             self.engine.output("exec", _named(name), "python", "--version")
             .removeprefix("Python ")
@@ -75,7 +76,7 @@ class Containers:
         )
 
     def log(self, name: str) -> str:
-        """What a running one has said."""
+        """Return the log of a running container."""
         command = [self.engine.client, "logs", _named(name)]
         done = subprocess.run(
             command,
@@ -85,7 +86,6 @@ class Containers:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-
         return done.stdout
 
 

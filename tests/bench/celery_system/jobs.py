@@ -1,4 +1,4 @@
-"""Jobs as rows of SQLite, images and results beside it: what API and workers share."""
+"""The data that API and workers share: jobs as rows of SQLite, images and results as files."""
 
 import sqlite3
 import threading
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 BUSY_SECONDS = 10.0
-"""Three processes write: one waits for the other instead of failing."""
+"""Seconds that a process waits for another's write instead of failing. Three processes write."""
 
 UNFINISHED = "status IN ('queued', 'processing')"
 
@@ -51,40 +51,40 @@ class Jobs:
         )
 
     def start(self, job: str) -> tuple[str, bytes]:
-        """Note that an attempt begins; the job's describer and image."""
+        """Record the start of an attempt, and return the job's describer and image."""
         now = time.time()
         (describer,) = self._db.execute(
-            "UPDATE jobs SET status = 'processing', started = ?, attempts = attempts + 1 WHERE id = ?"
-            " RETURNING describer",
+            "UPDATE jobs SET status = 'processing', started = ?, attempts = attempts + 1"
+            " WHERE id = ? RETURNING describer",
             (now, job),
         ).fetchone()
         return describer, self._image(job).read_bytes()
 
     def finish(self, job: str, *, result: str | None, error: str | None) -> None:
-        """Note what came of the job."""
+        """Record the outcome of the job."""
         row = ("failed" if error else "done", time.time(), result, error, job)
         self._db.execute(
             "UPDATE jobs SET status = ?, completed = ?, result = ?, error = ? WHERE id = ?", row
         )
 
     def status(self, job: str) -> dict[str, object] | None:
-        """What is known about the job, but for its result."""
+        """Return the job's state without its result."""
         names = "id, status, describer, attempts, created, started, completed, error"
         row = self._db.execute(f"SELECT {names} FROM jobs WHERE id = ?", (job,)).fetchone()  # noqa: S608
         return dict(zip(names.split(", "), row, strict=True)) if row else None
 
     def result(self, job: str) -> str | None:
-        """The job's result as JSON, once there is one."""
+        """Return the job's result as JSON, if it has one."""
         row = self._db.execute("SELECT result FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(row[0]) if row and row[0] else None
 
     def count(self, condition: str) -> int:
-        """How many jobs there are for which that SQL expression holds."""
+        """Count the jobs that match a SQL expression."""
         (found,) = self._db.execute(f"SELECT count(*) FROM jobs WHERE {condition}").fetchone()  # noqa: S608
         return int(found)
 
     def clear(self) -> None:
-        """Forget all jobs."""
+        """Delete all jobs."""
         self._db.execute("DELETE FROM jobs")
         for image in self._images.iterdir():
             image.unlink()

@@ -25,7 +25,7 @@ Command = Sequence[str]
 
 @dataclass(frozen=True)
 class Running:
-    """The system as it runs: where its API is, its processes by component, its rows, its Python's version."""
+    """The running system: its API's address, processes by component, jobs and Python version."""
 
     url: str
     processes: dict[str, int]
@@ -35,7 +35,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(folder: Path, arena: Arena) -> Iterator[Running]:
-    """The system with its data in that folder, on the systems' cores, as long as the block runs."""
+    """Run the system with its data in that folder, on the systems' cores, while the block runs."""
     redis_port, api_port = free_port(), free_port()
     settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
     containers, url = Containers.of(arena, settings), f"http://{HOST}:{api_port}"
@@ -44,8 +44,10 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
     with contextlib.ExitStack() as stack:
         processes = {"redis": stack.enter_context(_process(redis, folder / "redis.log"))}
         _wait_for_port(redis_port, (folder / "redis.log").read_text)
+
         for name, module in (("api", _api(api_port)), ("workers", _workers())):
             processes[name] = stack.enter_context(containers.running(name, module))
+
         _wait_for_port(api_port, lambda: containers.log("api"))
         urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310  # our own
         yield Running(url, processes, Jobs(folder), containers.python("workers"))
@@ -53,7 +55,7 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
 
 def _redis(port: int, folder: Path) -> Command:
     listen = ("--bind", HOST, "--port", str(port), "--dir", str(folder))
-    # It keeps nothing: neither snapshots nor a log of commands.
+    # Redis stores nothing: neither snapshots nor a log of commands.
     return ["redis-server", *listen, "--save", "", "--appendonly", "no"]
 
 
@@ -96,7 +98,7 @@ def _wait_for_port(port: int, log: Callable[[], str]) -> None:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What its processes are told by their environment."""
+"""Settings that the processes read from their environment."""
 
 import os
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> "Settings":
-        """Read them."""
+        """Read the settings from the environment."""
         return cls(Path(os.environ[DATA_VARIABLE]), os.environ[BROKER_VARIABLE])
 
     def to_env(self) -> dict[str, str]:
-        """Hand them on."""
+        """Return the settings as environment variables."""
         return {DATA_VARIABLE: str(self.data), BROKER_VARIABLE: self.broker}

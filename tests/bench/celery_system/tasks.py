@@ -34,14 +34,14 @@ def _jobs() -> Jobs:
 
 @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
 def describe(job: str) -> None:
-    """Describe a job's image as a worker of ours does, and store the result."""
+    """Describe a job's image like our workers do, and store the result."""
     name, image = _jobs().start(job)
     describer: Describer = _describer(name)
+
     try:
-        description = cast(
-            "Description", describer.describe(image, Options())
-        )  # no describer that is async
-    except Exception as error:  # noqa: BLE001  # whatever it is, the job has to end
+        # Only describers that are not async are measured.
+        description = cast("Description", describer.describe(image, Options()))
+    except Exception as error:  # noqa: BLE001  # the job must end with any error
         _jobs().finish(job, result=None, error=repr(error))
         return
 

@@ -1,4 +1,4 @@
-"""The cluster's API server, asked over one connection: `kubectl` would cost a process for each question."""
+"""A client of the API server over one connection. `kubectl` would need a process per request."""
 
 import asyncio
 import base64
@@ -19,39 +19,39 @@ Json = dict[str, Any]
 
 REQUEST_SECONDS = 60.0
 LOOK_SECONDS = 0.2
-"""Between two looks at something that is awaited."""
+"""Seconds between two checks of a condition."""
 
 
 class KubeApi:
-    """Requests as the cluster's administrator."""
+    """Client with the rights of the cluster's administrator."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def text(self, path: str, **query: str) -> str:
-        """GET; the answer as it is."""
+        """Send a GET request, and return the answer's text."""
         return (await self._request("GET", path, query=query)).decode()
 
     async def get(self, path: str, **query: str) -> Json:
-        """GET; the answer's JSON."""
+        """Send a GET request, and return the answer's JSON."""
         answer: Json = json.loads(await self._request("GET", path, query=query))
         return answer
 
     async def items(self, path: str, **query: str) -> list[Json]:
-        """GET a list; its objects."""
+        """Get a list, and return its objects."""
         items: list[Json] = (await self.get(path, **query))["items"]
         return items
 
     async def create(self, path: str, body: Json) -> None:
-        """POST an object."""
+        """Create an object."""
         await self._request("POST", path, body=body)
 
     async def merge(self, path: str, patch: Json) -> None:
-        """Change an object by a merge patch."""
+        """Change an object with a merge patch."""
         await self._request("PATCH", path, body=patch)
 
     async def delete_all(self, path: str, **query: str) -> None:
-        """Delete a collection, with all that its objects own."""
+        """Delete a collection, including all objects that its objects own."""
         await self._request("DELETE", path, query={**query, "propagationPolicy": "Background"})
 
     async def _request(
@@ -80,7 +80,7 @@ class KubeApi:
 
 @asynccontextmanager
 async def connect(kubeconfig: Json) -> AsyncIterator[KubeApi]:
-    """Connect as a kubeconfig with one cluster and one user says (`kubectl config view --raw -o json`)."""
+    """Connect with a kubeconfig of one cluster and user (`kubectl config view --raw -o json`)."""
     cluster = kubeconfig["clusters"][0]["cluster"]
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     connector = aiohttp.TCPConnector(ssl=_tls(cluster, kubeconfig["users"][0]["user"]))
@@ -107,7 +107,7 @@ def _decoded(data: str) -> str:
 
 
 async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float) -> None:
-    """Look now and then until it is so.
+    """Check a condition periodically until it is true.
 
     Raises:
         BenchError: it is not, after so many seconds.

@@ -1,4 +1,4 @@
-"""Where it is measured."""
+"""The machine of the measurement."""
 
 import os
 import platform
@@ -15,8 +15,9 @@ from cluster.release import NAMESPACE
 
 
 async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
-    """What a reader has to know about the machine and the versions; Python's is that of the API's pod."""
+    """Return the machine and the versions for the report. Python's is that of the API's pod."""
     cores, pod = arena.cores, ("--namespace", NAMESPACE, "exec", "deploy/vision-node-api", "--")
+
     return Machine(
         processor=processor(),
         cores=os.cpu_count() or 0,
@@ -36,13 +37,13 @@ async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
 
 
 def processor() -> str:
-    """Its model."""
+    """Return the model of the processor."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else platform.machine()
 
 
 def _said(*command: str) -> str:
-    """What the command prints; nothing if it fails: it is only told to the reader."""
+    """Return the command's output, or nothing if it fails, because it is only for the report."""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""
 

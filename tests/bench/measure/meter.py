@@ -1,4 +1,4 @@
-"""What a stretch of time cost: CPU-seconds of every component, and ImageJob writes."""
+"""Measure a block: CPU-seconds of every component, and ImageJob writes."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from bench.measure.kube_api import KubeApi
 from bench.results import CELERY_PREFIX, DRIVER
 
 CALM_CORES = 0.5
-"""A node that uses no more is taken for quiet: its control plane is never quite idle."""
+"""Maximum cores of an idle node. The control plane is never quite idle."""
 CALM_SECONDS = 30.0
-"""The longest wait for that; what a noisy machine does is not ours to wait for."""
+"""Maximum seconds to wait for an idle node. Other programs on the machine may keep it busy."""
 LOOK_SECONDS = 1.0
 
 
 @dataclass
 class Cost:
-    """Filled in when the stretch is over."""
+    """The cost of a block. It is set when the block has ended."""
 
     seconds: float = 0.0
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class _Reading:
 
 @dataclass(frozen=True)
 class Meter:
-    """Reads both systems, whichever is under load: the other's idling is part of the truth."""
+    """Measures both systems, because the idle one uses CPU time, too."""
 
     arena: Arena
     kube: KubeApi
@@ -62,18 +62,18 @@ class Meter:
         cost.writes, cost.conflicts = writes.accepted, writes.conflicts
 
     async def idle(self, seconds: float) -> dict[str, float]:
-        """How many cores each component uses on average, for so many seconds."""
+        """Return the average cores of each component over some seconds."""
         async with self.running() as cost:
             await asyncio.sleep(seconds)
         return {name: spent / cost.seconds for name, spent in cost.cpu_seconds.items()}
 
     async def memory(self) -> dict[str, int]:
-        """Bytes of the cluster's components now."""
+        """Return the current bytes of the cluster's components."""
         names = node.components(await self.kube.items("/api/v1/pods"))
         return node.memory(await asyncio.to_thread(node.ask, self.arena.kind), names)
 
     async def calm(self) -> None:
-        """Wait until the node has nothing left to do, as far as one can wait for that."""
+        """Wait until the node is idle, but only for a limited time."""
         deadline = time.monotonic() + CALM_SECONDS
         while time.monotonic() < deadline:
             before = await self._node_seconds()
@@ -99,7 +99,7 @@ class Meter:
         return found
 
     def _others(self, before: _Reading, after: _Reading, cost: Cost) -> float:
-        """Cores of the systems that neither system used, nor, where it runs there, the driver."""
+        """Return the average of the systems' cores that programs outside the benchmark used."""
         apart = {DRIVER} if self.arena.cores.pinned else set()
         ours = sum(spent for name, spent in cost.cpu_seconds.items() if name not in apart)
         return max(0.0, (after.busy - before.busy - ours) / cost.seconds)

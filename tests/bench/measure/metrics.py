@@ -1,4 +1,4 @@
-"""Numbers from the API server's metrics, in Prometheus' text format. Pure."""
+"""Read numbers from the API server's metrics in Prometheus' text format. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ class Writes:
 
     accepted: float
     conflicts: float
-    """Answered 409: somebody else was faster."""
+    """Writes that were answered with 409, because another client was faster."""
     refused: float
 
     def since(self, before: "Writes") -> "Writes":
-        """Those after `before`."""
+        """Return the writes since `before`."""
         return Writes(
             self.accepted - before.accepted,
             self.conflicts - before.conflicts,
@@ -30,7 +30,7 @@ class Writes:
 
 
 def series(text: str, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
-    """All series of one metric: labels and value."""
+    """Return all series of a metric: labels and value."""
     for line in text.splitlines():
         if not line.startswith(name):
             continue
@@ -40,11 +40,12 @@ def series(text: str, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
 
 
 def imagejob_writes(text: str) -> Writes:
-    """Creates and changes of ImageJobs and their status; deletions are not among them."""
+    """Return the creates and updates of ImageJobs and their status, without deletions."""
     accepted = conflicts = refused = 0.0
     for labels, value in series(text, "apiserver_request_total"):
         if labels.get("resource") != "imagejobs" or labels.get("verb") not in WRITING_VERBS:
             continue
+
         code = labels.get("code", "")
         if code.startswith("2"):
             accepted += value
@@ -57,5 +58,5 @@ def imagejob_writes(text: str) -> Writes:
 
 
 def database_bytes(text: str) -> float:
-    """Size of etcd's database, with the history that is not compacted yet."""
+    """Return the size of etcd's database, including history that is not compacted yet."""
     return sum(value for _, value in series(text, "apiserver_storage_size_bytes"))

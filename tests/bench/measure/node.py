@@ -1,4 +1,4 @@
-"""What each container of the kind node has used, from its cgroups of version 1 or 2."""
+"""Read the CPU time and memory of the kind node's containers from cgroups of version 1 or 2."""
 
 import re
 from collections import defaultdict
@@ -39,23 +39,23 @@ SECONDS_PER_UNIT = {"cpuacct.usage": 1e-9, "cpu.stat": 1e-6}
 MEMORY_FILES = frozenset({"memory.usage_in_bytes", "memory.current"})
 
 NODE, PODS = "node", "pods"
-"""Keys of the whole node and of all its pods, those that have ended included."""
+"""Keys of the whole node and of all its pods, including ended ones."""
 
 
 @dataclass
 class Usage:
-    """CPU time so far; memory now, without file pages that the kernel would give back."""
+    """CPU time so far, and current memory without file pages that the kernel could reclaim."""
 
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
 
 
 Snapshot = dict[str, Usage]
-"""By container id, by process name (kubelet, containerd), and for NODE and PODS."""
+"""Usage by container id, by process name (kubelet, containerd), and for NODE and PODS."""
 
 
 def ask(kind: Kind) -> Snapshot:
-    """Look at the node now."""
+    """Read the node's current usage."""
     text = kind.engine.output("exec", kind.node_name, "sh", "-c", QUESTION)
     return parse(text.splitlines())
 
@@ -72,7 +72,7 @@ def parse(lines: Iterable[str]) -> Snapshot:
 
 
 def _key(folder: str) -> str | None:
-    """Whose folder it is; None for pods and classes of pods, whose containers are counted."""
+    """Return the owner of a folder. None for pods and classes of pods, whose containers count."""
     if container := _CONTAINER.search(folder):
         return container["id"]
     if folder in {"/kubelet", "/containerd"}:
@@ -96,7 +96,7 @@ def _add(usage: Usage, file: str, text: str) -> None:
 
 
 def components(pods: Iterable[Json]) -> dict[str, str]:
-    """Component by container id, as the pods' labels name it."""
+    """Return the component of each container id, from the pods' labels."""
     return {
         status["containerID"].rpartition("/")[2]: component(pod["metadata"])
         for pod in pods
@@ -106,7 +106,7 @@ def components(pods: Iterable[Json]) -> dict[str, str]:
 
 
 def component(metadata: Json) -> str:
-    """What a pod is: by the chart's label, or by Kubernetes' own for its control plane."""
+    """Return a pod's component, from the chart's label or the control plane's own label."""
     labels: Mapping[str, str] = metadata.get("labels", {})
     if own := labels.get("app.kubernetes.io/component"):
         return "workers" if own == "worker" else own
@@ -115,7 +115,10 @@ def component(metadata: Json) -> str:
 
 
 def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> dict[str, float]:
-    """CPU-seconds by component, with `other pods` and `rest of the node` for what nobody is named for."""
+    """Return CPU-seconds by component.
+
+    `other pods` and `rest of the node` have the time that belongs to no named component.
+    """
     spent: dict[str, float] = defaultdict(float)
     for key, usage in after.items():
         used = usage.cpu_seconds - before.get(key, Usage()).cpu_seconds
@@ -127,6 +130,7 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
     in_pods = sum(spent[name] for name in set(names.values()) if name in spent)
     outside = spent["kubelet"] + spent["containerd"]
     pods, node = (after[key].cpu_seconds - before[key].cpu_seconds for key in (PODS, NODE))
+
     return {
         **spent,
         "other pods": max(0.0, pods - in_pods),
@@ -135,7 +139,7 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
 
 
 def memory(now: Snapshot, names: Mapping[str, str]) -> dict[str, int]:
-    """Bytes by component."""
+    """Return the bytes by component."""
     found: dict[str, int] = defaultdict(int)
     for key, name in names.items():
         if key in now:

@@ -22,18 +22,18 @@ TIMES = 20
 
 @dataclass(slots=True)
 class Measured:
-    """Seconds, bytes, and words read of those there by condition and font."""
+    """Seconds, bytes, and the words that were read of all words, by condition and font."""
 
     start_seconds: float
     started_bytes: int
     seconds: list[float] = field(default_factory=list)
-    """Of each clean picture."""
+    """Seconds for each clean picture."""
     words: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     peak_bytes: int = 0
 
 
 def main(arguments: list[str]) -> None:
-    """Measure as told."""
+    """Measure with the settings from the command line."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     before = time.perf_counter()
     ocr = cast("Ocr", load("ocr"))
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
         for name in CONDITIONS:
             measured.words[name] = {font: _read_font(ocr, name, font, measured) for font in FONTS}
 
-    # Not getrusage(): its peak is that of whoever started the process, too.
+    # Not getrusage(): its peak includes the parent process's.
     measured.peak_bytes = _memory("VmHWM")
     print(json.dumps(asdict(measured)))
 

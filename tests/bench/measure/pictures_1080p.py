@@ -1,4 +1,4 @@
-"""Photographs as a camera or a phone would send them, 1920 x 1080 pixels: the same bytes on every machine."""
+"""Photographs of 1920 x 1080 pixels, like those of a phone: the same bytes on every machine."""
 
 import io
 import random
@@ -11,10 +11,13 @@ from PIL import Image, ImageChops, ImageOps
 
 SIZE = (1920, 1080)
 QUALITY = 88
-"""What phones use."""
+"""JPEG quality. Phones use this value."""
 
 GRAIN = 10
-"""A sensor's noise, of 255 steps up and down: enlarging alone makes files smaller than cameras do."""
+"""Sensor noise: maximum change of a pixel, up and down, of 255 steps.
+
+Without it, the files of the enlarged images would be smaller than a camera's.
+"""
 
 _SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
 _SKIMAGE = Path(skimage.__file__).parent / "data"
@@ -27,33 +30,33 @@ _SOURCES = (
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image file, and the form that submits it: made once, so that the load driver only sends."""
+    """An image file and its form, which are built once, so that the load driver only sends them."""
 
     data: bytes
     boundary: str = "vision-node-bench"
 
     @property
     def content_type(self) -> str:
-        """Of the form."""
+        """The form's content type."""
         return f"multipart/form-data; boundary={self.boundary}"
 
     def form(self, describer: str) -> bytes:
-        """The body of a submit."""
+        """Return the body of a submit."""
+        part = f"--{self.boundary}\r\nContent-Disposition: form-data; "
         head = (
-            f'--{self.boundary}\r\nContent-Disposition: form-data; name="describer"\r\n\r\n{describer}\r\n'
-            f'--{self.boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
-            "Content-Type: image/jpeg\r\n\r\n"
+            f'{part}name="describer"\r\n\r\n{describer}\r\n'
+            f'{part}name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
         )
         return head.encode() + self.data + f"\r\n--{self.boundary}--\r\n".encode()
 
 
 def photographs() -> list[Picture]:
-    """Eight photographs of 1080p, as JPEG."""
+    """Return eight photographs of 1080p, as JPEG."""
     return [_photograph(source) for source in _SOURCES]
 
 
 def thumbnail() -> Picture:
-    """One photograph of 64 x 36 pixels, for what is not about images."""
+    """Return a photograph of 64 x 36 pixels, for loads in which the image does not matter."""
     with Image.open(_SOURCES[0]) as image:
         return Picture(_jpeg(ImageOps.fit(image.convert("RGB"), (64, 36))))
 

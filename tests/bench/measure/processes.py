@@ -13,21 +13,21 @@ _PARENT, _USER, _SYSTEM, _WAITED_USER, _WAITED_SYSTEM = 1, 11, 12, 13, 14
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process as /proc/<pid>/stat shows it; `cpu_seconds` with its children that have ended."""
+    """A process in /proc/<pid>/stat. `cpu_seconds` includes its ended children."""
 
     parent: int
     cpu_seconds: float
 
 
 def parse_stat(text: str) -> Process:
-    """Read /proc/<pid>/stat; the name, in parentheses, may hold anything."""
+    """Read /proc/<pid>/stat. The name, in parentheses, may have any characters."""
     fields = text.rpartition(")")[2].split()
     ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _WAITED_USER, _WAITED_SYSTEM))
     return Process(int(fields[_PARENT]), ticks / TICKS_PER_SECOND)
 
 
 def tree(root: int) -> dict[int, Process]:
-    """The process and all its descendants, by id."""
+    """Return the ids of the process and all its descendants."""
     everything = dict(_all())
     found: dict[int, Process] = {}
     young = {root} & everything.keys()
@@ -38,17 +38,17 @@ def tree(root: int) -> dict[int, Process]:
 
 
 def cpu_seconds(root: int) -> float:
-    """CPU time of the process and its descendants so far."""
+    """Return the CPU time of the process and its descendants."""
     return sum(process.cpu_seconds for process in tree(root).values())
 
 
 def memory_bytes(root: int) -> int:
-    """Memory of the process and its descendants; what they share counts once (PSS)."""
+    """Return the memory of the process and its descendants. Shared memory counts once (PSS)."""
     return sum(_pss(Path(f"/proc/{pid}/smaps_rollup")) for pid in tree(root))
 
 
 def busy_seconds(cores: Iterable[int]) -> float:
-    """CPU time that this machine has spent on those cores since it started, whoever for."""
+    """Return the CPU time of all programs on those cores since the machine started."""
     wanted = {f"cpu{core}" for core in cores}
     lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
     return sum(_busy(list(map(int, fields))) for name, *fields in lines if name in wanted)
@@ -71,7 +71,7 @@ def _pss(file: Path) -> int:
 
 
 def _read(file: Path) -> str:
-    """The file's text; nothing when its process has gone."""
+    """Return the file's text, or nothing if its process has ended."""
     try:
         return file.read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""What runs of the release, and how it is made to run or to rest."""
+"""Read the state of the release, and start or stop its parts."""
 
 import json
 import statistics
@@ -17,7 +17,7 @@ LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 OPERATOR = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/vision-node-operator"
 
 CHANGE_SECONDS = 90.0
-"""The longest that workers take to come or go."""
+"""Maximum seconds for workers to start or stop."""
 
 DELETE_SECONDS = 300.0
 
@@ -25,7 +25,7 @@ PAGE = 50
 
 
 async def workers_serve(kube: KubeApi, count: int) -> None:
-    """Wait until exactly so many workers are there, and all say that they serve."""
+    """Wait until exactly this number of workers exists, and all of them serve."""
 
     async def look() -> bool:
         pods = {pod["metadata"]["name"] for pod in await kube.items(PODS, labelSelector=WORKERS)}
@@ -38,7 +38,7 @@ async def workers_serve(kube: KubeApi, count: int) -> None:
 
 
 async def no_workers(kube: KubeApi) -> None:
-    """Wait until no worker is left."""
+    """Wait until no worker is running."""
 
     async def look() -> bool:
         return not await kube.items(PODS, labelSelector=WORKERS)
@@ -57,7 +57,7 @@ async def delete_imagejobs(kube: KubeApi) -> None:
 
 
 async def set_operator(kube: KubeApi, replicas: int) -> None:
-    """Let the operator run (1) or be away (0), and wait until it is so."""
+    """Start (1) or stop (0) the operator, and wait until that is done."""
     await kube.merge(OPERATOR, {"spec": {"replicas": replicas}})
 
     async def look() -> bool:
@@ -68,7 +68,7 @@ async def set_operator(kube: KubeApi, replicas: int) -> None:
 
 
 async def worker_pod(kube: KubeApi) -> Json:
-    """The pod spec that describer Jobs are launched with."""
+    """Return the pod spec with which describer Jobs are created."""
     jobs = await kube.items(JOBS, labelSelector=WORKERS)
     if not jobs:
         raise BenchError("no describer Job runs whose pod could be copied")
@@ -77,11 +77,11 @@ async def worker_pod(kube: KubeApi) -> Json:
 
 
 async def imagejob_bytes(kube: KubeApi) -> list[int]:
-    """Sizes of some finished ImageJobs as the API server stores them: JSON, managed fields included."""
+    """Return the sizes of some finished ImageJobs as the API server stores them, in JSON."""
     found = await kube.items(IMAGEJOBS, fieldSelector="status.phase=done", limit=str(PAGE))
     return [len(json.dumps(job, separators=(",", ":"))) for job in found]
 
 
 def median_bytes(sizes: list[int]) -> float:
-    """Of a list that may be empty."""
+    """Return the median of the sizes, or 0 if there are none."""
     return statistics.median(sizes) if sizes else 0.0

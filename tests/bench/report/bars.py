@@ -1,4 +1,4 @@
-"""What has to be reached, and whether it is. Pure."""
+"""The targets, and whether they are reached. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bench.results import CELERY, JOB_PER_IMAGE, VISION_NODE, Backlog, Run, Samp
 from bench.stats import Spread
 
 Direction = Literal["at most", "at least"]
-Verdict = Literal["beyond", "reached", "missed", "not measured"]
+Outcome = Literal["beyond", "reached", "missed", "not measured"]
 
 MEGABYTE = 1e6
 
@@ -23,15 +23,16 @@ class Bar:
     direction: Direction
     target: float
     beyond: float
-    """What is aimed for beyond the target; equal to it where nothing is."""
+    """A more ambitious target, or the same as `target` if there is none."""
     unit: str
     measured: Spread | None
 
     @property
-    def verdict(self) -> Verdict:
-        """How the median compares."""
+    def outcome(self) -> Outcome:
+        """Compare the median with the targets."""
         if self.measured is None:
             return "not measured"
+
         value = self.measured.median
         if self.beyond != self.target and self._holds(value, self.beyond):
             return "beyond"
@@ -42,7 +43,7 @@ class Bar:
 
 
 def judge(run: Run | None, backlog: Backlog | None) -> list[Bar]:
-    """All bars; those of a run that is missing are not measured."""
+    """Return all targets. Those of a missing run are not measured."""
     return [*_race(run), *_alone(run), *_many(backlog)]
 
 
@@ -85,7 +86,7 @@ def _race(run: Run | None) -> list[Bar]:
 
 
 def burst_size(run: Run | None, describer: str = METADATA) -> int:
-    """How many images a burst has had; what it should have, when there was none."""
+    """Return the number of images in a burst, or the planned number if none was measured."""
     seen = run.select(VISION_NODE, BURST, describer) if run else []
     return seen[0].images if seen else 500
 

@@ -9,26 +9,29 @@ from bench.report.bars import MEGABYTE
 from bench.report.tables import Row, number, table
 from bench.results import CELERY, CELERY_PREFIX, DRIVER, SYSTEMS, VISION_NODE, Backlog, Run, Sample
 
-WORTH_TELLING = 0.1
-"""CPU-milliseconds per image, or per cent of a core; components that never reach it have no row."""
+MIN_SHOWN = 0.1
+"""Minimum CPU-milliseconds per image, or percent of a core, for a row in the tables."""
 
 TENTHS = 10
-"""Parts of a backlog whose throughput is told."""
+"""Number of parts of a backlog with a throughput of their own."""
 
 Cost = dict[str, float]
 """CPU-milliseconds by component."""
 
 
 def per_image(run: Run) -> str:
-    """CPU time and bytes of one image."""
+    """Return the table of an image's CPU time and bytes."""
     columns = [
         (f"{system}, {describer}", run.select(system, EIGHT, describer))
         for system in SYSTEMS
         for describer in (METADATA, NOTHING)
     ]
+
     columns = [(title, samples) for title, samples in columns if samples]
+
     costs = [[above_idle(run, sample) for sample in samples] for _, samples in columns]
     rows = [(name, *(number(_of(name, column)) for column in costs)) for name in _by_weight(costs)]
+
     total = (
         "in all",
         *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs),
@@ -37,7 +40,7 @@ def per_image(run: Run) -> str:
     return "\n\n".join(
         [
             "## What an image costs",
-            "CPU-milliseconds per image with 8 clients, above what a component uses when nothing is asked.",
+            "CPU-milliseconds per image with 8 clients, above the component's use without work.",
             table(("", *(title for title, _ in columns)), [*rows, total]),
             _writes(run),
         ]
@@ -45,7 +48,7 @@ def per_image(run: Run) -> str:
 
 
 def above_idle(run: Run, sample: Sample) -> Cost:
-    """CPU-milliseconds per image of the components that belong to the system under load."""
+    """Return the CPU-milliseconds per image of the loaded system, above its idle use."""
     return {
         name.removeprefix(CELERY_PREFIX): 1000
         * max(0.0, seconds - run.idle_cores.get(name, 0.0) * sample.seconds)
@@ -60,12 +63,12 @@ def _of(name: str, column: Iterable[Cost]) -> stats.Spread | None:
 
 
 def _by_weight(columns: Iterable[Sequence[Cost]]) -> list[str]:
-    """The components that cost something, the dearest first, as the first column has them."""
+    """Return the components with notable cost, the most expensive in the first column first."""
     most = [
         {name: max(cost.get(name, 0.0) for cost in column) for cost in column for name in cost}
         for column in columns
     ]
-    names = {name for column in most for name, value in column.items() if value >= WORTH_TELLING}
+    names = {name for column in most for name, value in column.items() if value >= MIN_SHOWN}
     return sorted(names, key=lambda name: [-column.get(name, 0.0) for column in most])
 
 
@@ -76,35 +79,36 @@ def _writes(run: Run) -> str:
     size = number(stats.spread(run.imagejob_bytes))
 
     return (
-        f"A finished ImageJob takes {size} bytes in etcd. Of {images:,} images' writes, {conflicts:g} met a "
-        f"conflict and were decided anew; {run.turned_away} submits were told to come back."
+        f"A finished ImageJob takes {size} bytes in etcd. With {images:,} images, {conflicts:g} "
+        f"writes met a conflict and were repeated; {run.turned_away} submits were rejected at "
+        "first and repeated."
     )
 
 
 def idle(run: Run) -> str:
-    """What runs on when nothing is asked."""
+    """Return the table of the CPU use without work."""
     shares = {name: 100 * cores for name, cores in run.idle_cores.items() if name != DRIVER}
     names = sorted(shares, key=shares.__getitem__, reverse=True)
-    rows = [(name, f"{shares[name]:.1f} %") for name in names if shares[name] >= WORTH_TELLING]
-    return "## When nothing is asked\n\nNo worker runs.\n\n" + table(("", "of a core"), rows)
+    rows = [(name, f"{shares[name]:.1f} %") for name in names if shares[name] >= MIN_SHOWN]
+    return "## Without work\n\nNo workers are running.\n\n" + table(("", "of a core"), rows)
 
 
 def backlog(found: Backlog) -> str:
-    """Throughput, memory and bytes with many ImageJobs."""
+    """Return the section about throughput, memory and bytes with many ImageJobs."""
     large = found.large
     small = number(stats.spread(drain.images_per_second for drain in found.small))
     return "\n\n".join(
         [
             f"## {large.images:,} ImageJobs",
-            "Submitted while the operator was away, then worked off by describers that do nothing: "
-            f"{large.images_per_second:.0f} images/s, against {small} from a backlog of "
-            f"{found.small[0].images}. The first was done {large.first_done:.1f} s after the operator was "
-            "called back.",
+            "Submitted while the operator was stopped, then processed by describers that do "
+            f"nothing: {large.images_per_second:.0f} images/s, compared to {small} with a backlog "
+            f"of {found.small[0].images}. The first job was done {large.first_done:.1f} s after "
+            "the operator was started again.",
             table(("done", "images/s"), _tenths(large.done)),
-            f"etcd: {found.database_bytes / MEGABYTE:.0f} MB with all of them and the history of their "
-            f"writes; {number(stats.spread(found.imagejob_bytes))} bytes per ImageJob.",
-            "Memory in megabytes, by number of ImageJobs. At most, while it worked them off, the operator "
-            f"had {found.operator_peak_bytes / MEGABYTE:.0f} MB.",
+            f"etcd: {found.database_bytes / MEGABYTE:.0f} MB with all ImageJobs and the history of "
+            f"their writes; {number(stats.spread(found.imagejob_bytes))} bytes per ImageJob.",
+            "Memory in megabytes, by number of ImageJobs. The operator's peak during processing "
+            f"was {found.operator_peak_bytes / MEGABYTE:.0f} MB.",
             _memory(found.memory),
         ]
     )
@@ -121,7 +125,7 @@ def _memory(memory: dict[str, dict[str, int]]) -> str:
 
 
 def _tenths(curve: Sequence[tuple[float, int]]) -> list[Row]:
-    """Throughput of each part of a backlog; the curve has seconds and how many were done by then."""
+    """Return the throughput of each part of a backlog. The curve has seconds and completed jobs."""
     marks = [*curve[:: max(1, len(curve) // TENTHS)][:TENTHS], curve[-1]]
     return [
         (f"{first:,} – {last:,}", f"{(last - first) / (end - begin):.0f}")

@@ -1,4 +1,4 @@
-"""The report's account of how it was measured. Pure."""
+"""The report's section on how it was measured. Pure."""
 
 from bench import stats
 from bench.load import LONGEST_POLL_SECONDS
@@ -7,47 +7,49 @@ from bench.report.tables import number
 from bench.results import DRIVER, Machine, Run
 
 BUSY_CORES = 0.1
-"""Of the systems' cores, used by other programs of the machine: more makes numbers unfit to quote."""
+"""Maximum number of the systems' cores in use by other programs, for numbers that can be quoted."""
 
 SYSTEMS = (
-    "Both queues have two workers and the same describer code. vision-node's are two describer Jobs that "
-    "hold up to four images each; Celery's are two processes with late acknowledgement and a prefetch of "
-    "one. While one system is measured, the other idles on the same cores.",
-    "Celery's side is as fast as that design is when it is well set up: images as files on the local disk, "
-    "SQLite with a write-ahead log and its default durability, a Redis that never writes to disk, no TLS. "
-    "Its API and workers run in containers on the base of vision-node's images, so on the same Python, with "
-    "the machine's own network and disk and with no filter of system calls.",
-    "vision-node writes every image to MinIO and every step to etcd; in its cluster, made as `make up` does, "
-    "API server, etcd and MinIO collect garbage less often than by default. It is asked at the node's own "
-    "address.",
-    "One Job per image uses the workers' own pod and image; its Jobs read one object that is in MinIO "
-    "already, and print the description. It has neither arrivals nor bursts: at its pace they would take "
-    "minutes.",
+    "Both queues have two workers and the same describer code. vision-node's workers are two "
+    "describer Jobs that process up to four images each; Celery's are two processes with late "
+    "acknowledgment and a prefetch of one. While one system is measured, the other is idle on the "
+    "same cores.",
+    "The Celery side is as fast as a good setup of that design: images as files on the local disk, "
+    "SQLite with a write-ahead log and its default durability, a Redis that never writes to disk, "
+    "no TLS. Its API and workers run in containers on the base of vision-node's images, so with "
+    "the same Python, but with the machine's own network and disk and without filtered system "
+    "calls.",
+    "vision-node writes every image to MinIO and every step to etcd. In its cluster, which is set "
+    "up like that of `make up`, API server, etcd and MinIO collect garbage less often than by "
+    "default. Clients use the node's own address.",
+    "One Job per image uses the workers' own pod and image. Its Jobs read one object that is "
+    "already in MinIO, and print the description. It is measured without arrivals and bursts, "
+    "which would take minutes at its speed.",
 )
 LOADS = (
     f"One client polls every {1000 * ONE_POLL_SECONDS:.0f} ms, 8 and 32 clients every "
-    f"{1000 * POLL_SECONDS:.0f} ms. Poisson arrivals are polled after {1000 * POLL_SECONDS:.0f} ms and then "
-    f"ever less often, at last every {1000 * LONGEST_POLL_SECONDS:.0f} ms: a system that has fallen behind "
-    "would otherwise be kept busy by the polls alone.",
-    f"A burst is submitted over {BURST_CONNECTIONS} connections and watched through one list, every "
-    f"{1000 * LIST_SECONDS:.0f} ms: of unfinished ImageJobs from the API server, of unfinished rows from the "
-    "classic design's API.",
+    f"{1000 * POLL_SECONDS:.0f} ms. Poisson arrivals are polled after {1000 * POLL_SECONDS:.0f} ms "
+    f"and then less often, at intervals of up to {1000 * LONGEST_POLL_SECONDS:.0f} ms: otherwise "
+    "the polls alone would keep a system busy that has fallen behind.",
+    f"A burst is submitted over {BURST_CONNECTIONS} connections and watched through one list, "
+    f"every {1000 * LIST_SECONDS:.0f} ms: unfinished ImageJobs from the API server, or unfinished "
+    "rows from the classic design's API.",
 )
 
 
 def describe(run: Run) -> str:
-    """The section."""
+    """Return the section."""
     points = (_where(run.machine), _driver(run), _others(run), *SYSTEMS, *LOADS, _photographs(run))
     return "\n".join(["## How it was measured\n", *(f"- {point}" for point in points)])
 
 
 def warning(run: Run) -> str:
-    """What a reader has to know before the first number; empty when there is nothing."""
+    """Return a warning for the top of the page, or nothing."""
     if run.machine.quick:
-        return "**A quick run, to look at: too few samples to quote.**"
+        return "**This was a quick run with too few samples to quote.**"
     others = stats.spread(sample.others_cores for sample in run.samples)
     if others and others.median > BUSY_CORES:
-        return "**The machine was busy with other programs meanwhile (see below): not numbers to quote.**"
+        return "**Other programs kept the machine busy (see below): do not quote these numbers.**"
     return ""
 
 
@@ -56,12 +58,13 @@ def _where(machine: Machine) -> str:
     cores = "which both systems and the load driver share"
     if machine.driver_apart:
         cores = (
-            f"both systems kept to the same {machine.system_cores}, the load driver to the others"
+            f"both systems restricted to the same {machine.system_cores}, the load driver to the "
+            "others"
         )
 
     return (
-        f"{machine.started}, {machine.processor}, {machine.cores} cores, {cores}. {versions}; this system at "
-        f"{machine.commit or 'an unknown commit'}."
+        f"{machine.started}, {machine.processor}, {machine.cores} cores, {cores}. {versions}; "
+        f"vision-node at {machine.commit or 'an unknown commit'}."
     )
 
 
@@ -70,14 +73,15 @@ def _driver(run: Run) -> str:
         (sample.cpu_seconds.get(DRIVER, 0.0) / sample.seconds for sample in run.samples),
         default=0.0,
     )
-    return (
-        f"The load driver is a process of its own; it never used more than {most:.0%} of one core."
-    )
+    return f"The load driver is a separate process; it never used more than {most:.0%} of one core."
 
 
 def _others(run: Run) -> str:
     found = stats.spread(sample.others_cores for sample in run.samples)
-    return f"Other programs of the machine used {number(found)} of the systems' cores meanwhile."
+    cores = number(found)
+    return (
+        f"Other programs of the machine used {cores} of the systems' cores during the measurements."
+    )
 
 
 def _photographs(run: Run) -> str:

@@ -14,9 +14,9 @@ TITLES = {METADATA: "1080p photographs", NOTHING: "Dispatch alone: a describer t
 
 HEAD = (
     "# Benchmark\n\n"
-    "vision-node, the classic design (FastAPI, SQLite, Redis and Celery) and one Kubernetes Job per image, "
-    "taking turns in one run on the same cores. `make bench` and `make bench-backlog` measure all this anew; "
-    "values are medians of the rounds, with the least and the greatest in brackets.\n\n"
+    "vision-node, the classic design (FastAPI, SQLite, Redis and Celery) and one Kubernetes Job "
+    "per image, measured in turn on the same cores. `make bench` and `make bench-backlog` repeat "
+    "all measurements. Values are medians of the rounds, with minimum and maximum in brackets.\n\n"
     "![Latency and throughput](benchmark.svg)"
 )
 
@@ -24,7 +24,7 @@ Value = Callable[[Sample], float]
 
 
 def markdown(run: Run | None, backlog: Backlog | None) -> str:
-    """The whole page, of what was measured."""
+    """Return the whole page for the available results."""
     parts = [HEAD]
     if run and (warning := method.warning(run)):
         parts.append(warning)
@@ -49,7 +49,7 @@ def markdown(run: Run | None, backlog: Backlog | None) -> str:
 
 def _targets(judged: Sequence[Bar]) -> str:
     rows = [
-        (bar.what, f"{number(bar.measured)} {bar.unit}".strip(), _limit(bar), MARKS[bar.verdict])
+        (bar.what, f"{number(bar.measured)} {bar.unit}".strip(), _limit(bar), MARKS[bar.outcome])
         for bar in judged
     ]
     return "## Targets\n\n" + table(("", "measured", "target (beyond)", ""), rows)
@@ -95,5 +95,5 @@ def _speed(run: Run, describer: str) -> str:
 
 
 def _percentile(share: float) -> Value:
-    """Milliseconds."""
+    """Return a percentile in milliseconds."""
     return lambda sample: 1000 * stats.percentile(sample.latencies, share)

@@ -8,13 +8,13 @@ Row = tuple[str, ...]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first to the right."""
+    """Return a Markdown table. All columns except the first are right-aligned."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def number(found: Spread | None) -> str:
-    """A median with its spread."""
+    """Return a median with its spread."""
     if found is None:
         return "–"
     if found.least == found.greatest:
@@ -23,7 +23,7 @@ def number(found: Spread | None) -> str:
 
 
 def digits(value: float) -> str:
-    """Three significant digits, and no more than are there; hundreds and thousands are whole."""
+    """Return the value with three significant digits. Values from 100 are integers."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

@@ -9,11 +9,13 @@ from bench.results import Run, backlog_of
 
 
 def write(repository: Path, *, to_docs: bool) -> Path:
-    """Write benchmark.md and benchmark.svg to docs/ or, to look at, into build/bench; the Markdown's path."""
+    """Write benchmark.md and benchmark.svg to docs/ or build/bench; return the Markdown's path."""
     build = repository / "build" / "bench"
     runs, backlogs = _read(build / "results.json"), _read(build / "backlog.json")
+
     run = Run.of(runs) if runs else None
     backlog = backlog_of(backlogs) if backlogs else None
+
     folder = repository / "docs" if to_docs else build
     if run:
         chart.draw(run, folder / "benchmark.svg")

@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic: what is read from metrics, cgroups and /proc, and what is made of it."""
+"""Test the calculations of the benchmark with sample data."""
 
 import itertools
 
@@ -42,7 +42,7 @@ def sample(**known: object) -> Sample:
     return Sample(**{**plain, "seconds": 2.0, "latencies": [0.1, 0.2, 0.3], **known})  # type: ignore[arg-type]
 
 
-def test_writes_are_creates_and_changes_of_imagejobs_and_no_deletions() -> None:
+def test_writes_are_creates_and_updates_of_imagejobs_without_deletions() -> None:
     assert metrics.imagejob_writes(METRICS) == metrics.Writes(accepted=29, conflicts=2, refused=1)
 
 
@@ -51,11 +51,11 @@ def test_writes_are_counted_between_two_readings() -> None:
     assert after.since(before) == metrics.Writes(30, 2, 0)
 
 
-def test_a_metric_is_not_taken_for_one_whose_name_begins_the_same() -> None:
+def test_metric_names_are_matched_in_full() -> None:
     assert len(list(metrics.series(METRICS, "apiserver_request_total"))) == 7
 
 
-def test_the_size_of_etcd_is_read() -> None:
+def test_etcd_size_is_read() -> None:
     assert metrics.database_bytes(METRICS) == 2_500_000
 
 
@@ -86,14 +86,14 @@ def test_the_size_of_etcd_is_read() -> None:
         ),
     ],
 )
-def test_cgroups_of_both_versions_tell_the_same(lines: list[str]) -> None:
+def test_both_cgroup_versions_give_the_same_usage(lines: list[str]) -> None:
     found = node.parse(lines)
     assert found[WORKER] == node.Usage(cpu_seconds=2.5, memory_bytes=4000)
     assert (found[node.PODS].cpu_seconds, found[node.NODE].cpu_seconds) == (9, 12)
     assert set(found) == {WORKER, node.PODS, node.NODE}
 
 
-def test_cpu_time_of_what_has_come_since_counts_from_its_start_and_the_rest_is_named() -> None:
+def test_new_containers_count_from_their_start_and_the_rest_is_separate() -> None:
     before = {"a": node.Usage(1), node.PODS: node.Usage(10), node.NODE: node.Usage(20)}
     after = {
         "a": node.Usage(3),
@@ -103,6 +103,7 @@ def test_cpu_time_of_what_has_come_since_counts_from_its_start_and_the_rest_is_n
         node.NODE: node.Usage(28),
     }
     spent = node.cpu_between(before, after, {"a": "api", "b": "workers"})
+
     assert spent == {
         "api": 2,
         "workers": 1,
@@ -113,7 +114,7 @@ def test_cpu_time_of_what_has_come_since_counts_from_its_start_and_the_rest_is_n
     }
 
 
-def test_memory_of_several_containers_of_a_component_is_added() -> None:
+def test_memory_of_a_components_containers_is_added() -> None:
     now = {"a": node.Usage(0, 5), "b": node.Usage(0, 7), "c": node.Usage(0, 100)}
     assert node.memory(now, {"a": "workers", "b": "workers"}) == {"workers": 12}
 
@@ -128,28 +129,28 @@ def test_memory_of_several_containers_of_a_component_is_added() -> None:
         ({}, "its-own-name"),
     ],
 )
-def test_a_pod_is_named_by_its_labels(labels: dict[str, str], name: str) -> None:
+def test_component_comes_from_the_pod_labels(labels: dict[str, str], name: str) -> None:
     assert node.component({"name": "its-own-name", "labels": labels}) == name
 
 
-def test_a_process_may_have_any_name() -> None:
+def test_process_name_may_have_any_characters() -> None:
     fields = "S 41 1 1 0 -1 4194560 0 0 0 0 100 50 25 25 20 0 1 0"
     assert processes.parse_stat(f"42 (a (b) c) {fields}") == processes.Process(
         parent=41, cpu_seconds=200 / processes.TICKS_PER_SECOND
     )
 
 
-def test_the_systems_get_two_cores_and_the_driver_the_others() -> None:
+def test_systems_get_two_cores_and_the_driver_the_others() -> None:
     assert share_out([3, 0, 2, 1]) == Cores(frozenset({0, 1}), frozenset({2, 3}))
 
 
-def test_two_cores_are_shared() -> None:
+def test_systems_and_driver_share_two_cores() -> None:
     cores = share_out([0, 1])
     assert cores.system == cores.driver == {0, 1}
     assert not cores.pinned
 
 
-def test_arrivals_come_at_the_rate_and_are_the_same_for_both_systems() -> None:
+def test_arrivals_have_the_rate_and_are_reproducible() -> None:
     moments = list(arrivals(50, 100, seed=3))
     assert moments == list(arrivals(50, 100, seed=3)) == sorted(moments)
     assert len(moments) == pytest.approx(5000, rel=0.05)
@@ -160,11 +161,11 @@ def test_arrivals_come_at_the_rate_and_are_the_same_for_both_systems() -> None:
 @pytest.mark.parametrize(
     ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)]
 )
-def test_a_percentile_is_a_value_that_was_seen(share: float, value: int) -> None:
+def test_percentile_is_one_of_the_values(share: float, value: int) -> None:
     assert stats.percentile(list(range(100, 0, -1)), share) == value
 
 
-def test_a_spread_is_the_median_between_the_extremes() -> None:
+def test_spread_has_median_minimum_and_maximum() -> None:
     assert stats.spread([3, 1, 10]) == stats.Spread(3, 1, 10)
     assert stats.spread([]) is None
 
@@ -175,12 +176,12 @@ def test_systems_are_compared_round_by_round() -> None:
     assert stats.ratio(ours, theirs, stats.duration) == stats.Spread(2, 2, 2)
 
 
-def test_a_backlogs_throughput_does_not_count_the_wait_for_the_first() -> None:
+def test_backlog_throughput_excludes_the_wait_for_the_first_job() -> None:
     found = drain([5.0, 5.5, 6.0, 6.5, 7.0], {})
     assert (found.images, found.images_per_second) == (5, 2)
 
 
-def test_completions_are_read_from_those_that_have_ended() -> None:
+def test_completion_times_come_from_ended_imagejobs() -> None:
     jobs = [
         {"status": {"phase": "done", "completionTime": "1970-01-01T00:00:01.500000Z"}},
         {"status": {"phase": "queued"}},

@@ -75,13 +75,13 @@ def backlog() -> Backlog:
     return Backlog(MACHINE, [small], large, memory, 150_000_000, [0.02, 0.03, 0.04], [2000], 9e7)
 
 
-def verdicts(judged: list[Bar]) -> dict[str, str]:
-    """By what is judged, with its unit."""
-    return {f"{bar.what} {bar.unit}".strip(): bar.verdict for bar in judged}
+def outcomes(judged: list[Bar]) -> dict[str, str]:
+    """Return the outcome of each target by its title and unit."""
+    return {f"{bar.what} {bar.unit}".strip(): bar.outcome for bar in judged}
 
 
-def test_every_bar_is_judged_by_its_median(run: Run, backlog: Backlog) -> None:
-    assert verdicts(bars.judge(run, backlog)) == {
+def test_every_target_is_compared_with_the_median(run: Run, backlog: Backlog) -> None:
+    assert outcomes(bars.judge(run, backlog)) == {
         "submit → done, one client, p50 × Celery": "reached",
         "images/s, 8 clients × Celery": "reached",
         "images/s, 8 clients × Job per image": "reached",
@@ -97,19 +97,19 @@ def test_every_bar_is_judged_by_its_median(run: Run, backlog: Backlog) -> None:
     }
 
 
-def test_what_did_not_run_is_not_measured() -> None:
-    assert {bar.verdict for bar in bars.judge(None, None)} == {"not measured"}
+def test_targets_without_a_run_are_not_measured() -> None:
+    assert {bar.outcome for bar in bars.judge(None, None)} == {"not measured"}
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"),
+    ("value", "outcome"),
     [(1.0, "beyond"), (1.1, "beyond"), (1.5, "reached"), (1.6, "reached"), (1.61, "missed")],
 )
-def test_a_bar_is_reached_at_its_very_value(value: float, verdict: str) -> None:
-    assert Bar("", "at most", 1.6, 1.1, "", Spread(value, 0, 9)).verdict == verdict
+def test_target_is_reached_at_its_exact_value(value: float, outcome: str) -> None:
+    assert Bar("", "at most", 1.6, 1.1, "", Spread(value, 0, 9)).outcome == outcome
 
 
-def test_the_page_shows_value_target_and_verdict_side_by_side(run: Run, backlog: Backlog) -> None:
+def test_page_shows_value_target_and_outcome(run: Run, backlog: Backlog) -> None:
     text = page.markdown(run, backlog)
     assert "| submit → done, one client, p50 | 1.25 × Celery | ≤ 1.6 (1.1) | ✓ |" in text
     assert (
@@ -119,19 +119,19 @@ def test_the_page_shows_value_target_and_verdict_side_by_side(run: Run, backlog:
     assert "| idle operator | 2 % of a core | ≤ 1 | ✗ |" in text
 
 
-def test_both_sides_pythons_are_told(run: Run) -> None:
+def test_page_shows_the_python_versions_of_both_systems(run: Run) -> None:
     run.machine = dataclasses.replace(
         MACHINE, versions={"Python": "3.13.5", "Celery's Python": "3.13.6"}
     )
-    assert "Python 3.13.5, Celery's Python 3.13.6; this system at abc1234" in page.markdown(
+    assert "Python 3.13.5, Celery's Python 3.13.6; vision-node at abc1234" in page.markdown(
         run, None
     )
 
 
-def test_cpu_time_is_told_of_the_system_under_load_alone_and_above_its_idling(run: Run) -> None:
+def test_cpu_time_is_that_of_the_loaded_system_above_its_idle_use(run: Run) -> None:
     text = page.markdown(run, None)
     header, rule, *rows = (
-        text.partition("nothing is asked.\n\n")[2].partition("\n\n")[0].splitlines()
+        text.partition("use without work.\n\n")[2].partition("\n\n")[0].splitlines()
     )
     assert header.split(" | ")[1:3] == ["vision-node, metadata", "vision-node, nothing"]
     assert rule.startswith("| --- | ---: |")
@@ -139,7 +139,7 @@ def test_cpu_time_is_told_of_the_system_under_load_alone_and_above_its_idling(ru
     assert rows[-1].startswith("| in all | 79.6 | 79.6 | 10 | 10 |")
 
 
-def test_a_page_of_one_half_leaves_out_the_other(run: Run, backlog: Backlog) -> None:
+def test_page_omits_sections_without_results(run: Run, backlog: Backlog) -> None:
     assert "## 10,000 ImageJobs" not in page.markdown(run, None)
     assert "## What an image costs" not in page.markdown(None, backlog)
 
@@ -148,11 +148,11 @@ def test_a_page_of_one_half_leaves_out_the_other(run: Run, backlog: Backlog) -> 
     ("value", "text"),
     [(12345.6, "12,346"), (123.4, "123"), (12.34, "12.3"), (0.012345, "0.0123"), (3, "3")],
 )
-def test_numbers_have_three_digits(value: float, text: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert tables.digits(value) == text
 
 
-def test_results_survive_being_written_down(run: Run, backlog: Backlog, tmp_path: Path) -> None:
+def test_saved_results_can_be_read(run: Run, backlog: Backlog, tmp_path: Path) -> None:
     save(run, tmp_path / "results.json")
     save(backlog, tmp_path / "backlog.json")
     assert Run.of(json.loads((tmp_path / "results.json").read_text())) == run

@@ -1,4 +1,4 @@
-"""The chart, rendered by the real helm."""
+"""Render the chart with the real helm."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from world import pool_of
 
 CHART = "charts/vision-node"
 OLDEST, NEWEST = "1.33", "1.36"
-"""The range of Kubernetes versions that the chart is for."""
+"""The oldest and the newest Kubernetes version that the chart supports."""
 
 Object = dict[str, Any]
 Values = dict[str, Any]
@@ -166,7 +166,14 @@ VALUES: dict[str, Values] = {
         }
     },
 }
-"""What users may want; each is rendered and looked at."""
+"""Values that users may set. The tests render and check each of these sets."""
+
+POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+S3_CLIENTS = ("vision-node-api", "vision-node-operator", "worker-metadata")
+"""Pods that reach the S3 service; workers also reach providers."""
+
+every_value_set = pytest.mark.parametrize("name", VALUES)
 
 
 def find(name: str) -> str | None:
@@ -175,7 +182,7 @@ def find(name: str) -> str | None:
 
 
 def helm(name: str) -> str:
-    """Return the path, or fail with what to do."""
+    """Return the path, or fail with an instruction for getting the program."""
     return find(name) or pytest.fail(
         f"{name} is not on PATH: `python3 -m cluster tool {name}` gets it"
     )
@@ -199,11 +206,12 @@ def template(
     version: str = NEWEST,
     program: str = "helm",
 ) -> list[Object]:
-    """Return the objects that the chart makes of these values."""
+    """Return the objects that the chart renders from these values."""
     options = ("--namespace", namespace, "--kube-version", version)
-    done = run("template", release, CHART, *options, values=values, program=program)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    completed = run("template", release, CHART, *options, values=values, program=program)
+    assert completed.returncode == 0, completed.stderr
+
+    return [document for document in yaml.safe_load_all(completed.stdout) if document]
 
 
 @cache
@@ -212,16 +220,16 @@ def _rendered(name: str) -> str:
 
 
 def rendered(name: str) -> list[Object]:
-    """Return the objects of one of VALUES."""
+    """Return the rendered objects of one of VALUES."""
     objects: list[Object] = json.loads(_rendered(name))
     return objects
 
 
-def refusal(values: Values) -> str:
-    """Return what helm says to values that it refuses."""
-    done = run("template", "vision-node", CHART, "--kube-version", NEWEST, values=values)
-    assert done.returncode != 0, f"{values} were accepted"
-    return done.stderr
+def error_message(values: Values) -> str:
+    """Return helm's error message for invalid values."""
+    completed = run("template", "vision-node", CHART, "--kube-version", NEWEST, values=values)
+    assert completed.returncode != 0, f"{values} were accepted"
+    return completed.stderr
 
 
 def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
@@ -230,22 +238,27 @@ def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Return every pod that comes of these objects, workers' among them: its name, and metadata and spec."""
-    for made in objects:
-        match made["kind"]:
+    """Return the name and the template of every pod that these objects lead to.
+
+    Includes the workers, whose pods the operator creates from a ConfigMap.
+    """
+    for manifest in objects:
+        match manifest["kind"]:
             case "Pod":
-                yield made["metadata"]["name"], made
+                yield manifest["metadata"]["name"], manifest
             case "Deployment" | "StatefulSet" | "Job":
-                yield made["metadata"]["name"], made["spec"]["template"]
-            case "ConfigMap" if "describers.json" in made["data"]:
-                defaults = Defaults.of({**made, "metadata": {**made["metadata"], "uid": "u"}})
+                yield manifest["metadata"]["name"], manifest["spec"]["template"]
+            case "ConfigMap" if "describers.json" in manifest["data"]:
+                defaults = Defaults.of(
+                    {**manifest, "metadata": {**manifest["metadata"], "uid": "u"}}
+                )
                 for body in changes(defaults, "vision-node", []).apply:
                     pool = pool_of(body, defaults.pod_template)
                     yield f"worker-{pool.describer}", pool.pod_template
 
 
 def pod(objects: list[Object], name: str) -> Object:
-    """Return one of them."""
+    """Return one of these pods."""
     return dict(pods(objects))[name]
 
 

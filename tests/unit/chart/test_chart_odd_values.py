@@ -1,4 +1,4 @@
-"""Values that YAML or Helm could take for something else: names like numbers, quantities, nulls."""
+"""Test values that YAML or Helm could misread: names like numbers, quantities, nulls."""
 
 import json
 from typing import Any
@@ -16,23 +16,19 @@ NAMES: Values = {
 }
 
 
+STRING_FIELDS = {"name", "namespace", "key", "claimName", "ingressClassName", "secretName"}
+
+
 def strings(node: Any, path: str = "") -> list[tuple[str, Any]]:
-    """Return what stands at places that Kubernetes wants a string for: names, labels, annotations, keys."""
+    """Return the values of fields that must be strings: names, labels, annotations, keys."""
     found: list[tuple[str, Any]] = []
     match node:
         case dict():
             for key, value in node.items():
                 here = f"{path}.{key}"
                 if key in {"labels", "matchLabels", "annotations"} and isinstance(value, dict):
-                    found += [(f"{here}.{name}", it) for name, it in value.items()]
-                elif key in {
-                    "name",
-                    "namespace",
-                    "key",
-                    "claimName",
-                    "ingressClassName",
-                    "secretName",
-                }:
+                    found += [(f"{here}.{name}", item) for name, item in value.items()]
+                elif key in STRING_FIELDS:
                     found.append((here, value))
                 else:
                     found += strings(value, here)
@@ -45,27 +41,36 @@ def strings(node: Any, path: str = "") -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize("name", ["123", "true", "null", "1e3", "0x10", "1234.5"])
 def test_names_that_look_like_numbers_stay_strings(name: str) -> None:
+    without_dots = name.replace(".", "-")
+    external_storage: Values = {
+        "storage": {"endpoint": "s3", "existingSecret": name},
+        "networkPolicies": {"enabled": True},
+    }
+
     for rendered in (
-        template(NAMES, release=name.replace(".", "-"), namespace=name.replace(".", "-")),
-        template(
-            {
-                "storage": {"endpoint": "s3", "existingSecret": name},
-                "networkPolicies": {"enabled": True},
-            }
-        ),
+        template(NAMES, release=without_dots, namespace=without_dots),
+        template(external_storage),
     ):
-        objects = [made for made in rendered if made["kind"] != "CustomResourceDefinition"]
-        wrong = [it for made in objects for it in strings(made) if not isinstance(it[1], str)]
+        objects = [
+            manifest for manifest in rendered if manifest["kind"] != "CustomResourceDefinition"
+        ]
+        wrong = [
+            item
+            for manifest in objects
+            for item in strings(manifest)
+            if not isinstance(item[1], str)
+        ]
         assert not wrong
-        data = [made["data"] for made in of_kind(objects, "ConfigMap").values()]
+
+        data = [manifest["data"] for manifest in of_kind(objects, "ConfigMap").values()]
         assert all(isinstance(value, str) for texts in data for value in texts.values())
 
 
 @pytest.mark.parametrize(
     ("given", "rendered"), [(0.5, "0.5"), (2, "2"), ("500m", "500m"), (1.5e9, "1.5e+09")]
 )
-def test_quantities_of_describers_are_text(given: Any, rendered: str) -> None:
-    """The CRD takes whole numbers and text, and 0.5 is neither."""
+def test_resource_quantities_of_describers_are_strings(given: Any, rendered: str) -> None:
+    """The CRD accepts integers and strings, so 0.5 must become a string."""
     values: Any = {"describers": {"metadata": {"resources": {"limits": {"cpu": given}}}}}
     data = of_kind(template(values), "ConfigMap")["vision-node-describers"]["data"]
     assert json.loads(data["describers.json"])["metadata"]["resources"]["limits"]["cpu"] == rendered
@@ -73,11 +78,11 @@ def test_quantities_of_describers_are_text(given: Any, rendered: str) -> None:
 
 @pytest.mark.parametrize("nothing", [None, ""])
 @pytest.mark.parametrize("program", ["helm", "helm3"])
-def test_numbers_of_users_are_left_out_by_null_or_by_nothing(nothing: Any, program: str) -> None:
+def test_null_or_empty_user_ids_are_omitted(nothing: Any, program: str) -> None:
     """An umbrella chart's null has no effect in Helm 4."""
     security = dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), nothing)
-    for _, made in pods(template({"podSecurityContext": security}, program=program)):
-        assert not security.keys() & made["spec"]["securityContext"].keys()
+    for _, manifest in pods(template({"podSecurityContext": security}, program=program)):
+        assert not security.keys() & manifest["spec"]["securityContext"].keys()
 
 
 def env_of(objects: list[Object], name: str) -> dict[str, str | None]:
@@ -85,19 +90,19 @@ def env_of(objects: list[Object], name: str) -> dict[str, str | None]:
     return {variable["name"]: variable.get("value") for variable in container["env"]}
 
 
-def test_the_proxy_of_older_values_leaves_an_s3_service_of_ones_own_alone() -> None:
-    """It was always reached directly, and the proxy may not let it pass."""
+def test_deprecated_proxy_excludes_the_users_s3_service() -> None:
+    """Older charts always reached it directly, and the proxy may not allow the connection."""
     values: Any = {
         "storage": {"endpoint": "s3.corp:9000", "existingSecret": "keys"},
         "providers": {"proxy": {"url": "http://proxy:3128", "except": [".corp"]}},
         "proxy": {"except": ["more.example.com"]},
     }
-    told = env_of(template(values), "vision-node-api")
-    assert told["HTTPS_PROXY"] == "http://proxy:3128"
-    assert (told["NO_PROXY"] or "").split(",")[-3:] == [".corp", "more.example.com", "s3.corp"]
+    env = env_of(template(values), "vision-node-api")
+    assert env["HTTPS_PROXY"] == "http://proxy:3128"
+    assert (env["NO_PROXY"] or "").split(",")[-3:] == [".corp", "more.example.com", "s3.corp"]
 
 
-def test_new_values_come_before_the_older_names() -> None:
+def test_new_values_override_the_deprecated_ones() -> None:
     values: Any = {
         "proxy": {"url": "http://new:3128"},
         "caBundle": {"configMap": "new"},
@@ -105,18 +110,23 @@ def test_new_values_come_before_the_older_names() -> None:
     }
     objects = template(values)
     assert env_of(objects, "worker-metadata")["HTTPS_PROXY"] == "http://new:3128"
+
     (volume,) = [
         v for v in pod(objects, "worker-metadata")["spec"]["volumes"] if v["name"] == "ca-bundle"
     ]
     assert volume["configMap"]["name"] == "new"
 
 
-def test_another_revision_of_storages_secret_replaces_all_that_read_it() -> None:
-    def those(revision: str) -> dict[str, Object]:
+def test_new_storage_secret_revision_replaces_all_pods_that_read_the_secret() -> None:
+    def storage_pods(revision: str) -> dict[str, Object]:
         objects = template({"storage": {"secretRevision": revision}})
-        return {name: made for name, made in pods(objects) if "secretKeyRef" in json.dumps(made)}
+        return {
+            name: manifest
+            for name, manifest in pods(objects)
+            if "secretKeyRef" in json.dumps(manifest)
+        }
 
-    first, second = those("1"), those("2")
+    first, second = storage_pods("1"), storage_pods("2")
     kept = {name for name in first if second.get(name) == first[name]}
     assert not kept
     assert {
@@ -128,21 +138,29 @@ def test_another_revision_of_storages_secret_replaces_all_that_read_it() -> None
     assert len([name for name in first.keys() ^ second.keys() if "storage-setup" in name]) == 2
 
 
-def test_jobs_of_the_bundled_store_have_its_pods_annotations() -> None:
-    """Such as one that keeps a service mesh's proxy away, with which a Job would never end."""
+def test_setup_jobs_have_the_pod_annotations_of_minio() -> None:
+    """A user needs this, for example, to exclude a service mesh's sidecar.
+
+    With such a sidecar, the Job would never complete.
+    """
     annotations = {"linkerd.io/inject": "disabled"}
-    for name, made in pods(template({"minio": {"pod": {"annotations": annotations}}})):
+    for name, manifest in pods(template({"minio": {"pod": {"annotations": annotations}}})):
         if "storage-" in name:
-            assert made["metadata"]["annotations"]["linkerd.io/inject"] == "disabled", name
+            assert manifest["metadata"]["annotations"]["linkerd.io/inject"] == "disabled", name
 
 
-def test_argo_cd_sets_the_store_up_with_each_sync() -> None:
-    """Each revision is the first to it, so the Job has one name; a new volume needs its bucket."""
-    (job,) = [made for name, made in of_kind(template(), "Job").items() if "storage-setup" in name]
+def test_argo_cd_runs_the_storage_setup_with_each_sync() -> None:
+    """Argo CD renders each revision as revision 1, so the Job's name stays the same.
+
+    A hook runs the Job again, because a new volume needs its bucket.
+    """
+    (job,) = [
+        manifest for name, manifest in of_kind(template(), "Job").items() if "storage-setup" in name
+    ]
     assert job["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "Sync"
 
 
-def test_workers_reach_pod_identity_whatever_stores_images() -> None:
+def test_workers_reach_pod_identity_with_any_storage() -> None:
     policy = of_kind(template({"networkPolicies": {"enabled": True}}), "NetworkPolicy")[
         "vision-node-worker"
     ]

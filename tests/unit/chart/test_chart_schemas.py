@@ -1,4 +1,4 @@
-"""What the chart renders is valid for the oldest and the newest Kubernetes that it is for."""
+"""Test that the objects are valid for the oldest and the newest supported Kubernetes."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -11,40 +11,40 @@ every_version = pytest.mark.parametrize("version", [OLDEST, NEWEST])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _schemas_are_read_once() -> Iterator[None]:
-    """kubernetes_validate would read a megabyte of definitions again for each object."""
+def _cache_schemas() -> Iterator[None]:
+    """Cache the schemas: kubernetes_validate would read a megabyte of them for each object."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "schema_contents", cache(utils.schema_contents))
         yield
 
 
-def check(made: Object, version: str) -> None:
-    """Fail if that version does not know the object or one of its fields."""
-    # It would take an older version's schemas where it has none of this one.
-    assert utils.validate(made, version, strict=True) == version
+def check(manifest: Object, version: str) -> None:
+    """Fail if that Kubernetes version does not know the object or one of its fields."""
+    # If validate() has no schemas for this version, it uses an older version's and returns that.
+    assert utils.validate(manifest, version, strict=True) == version
 
 
 @every_version
-def test_the_chart_takes_that_version(version: str) -> None:
+def test_chart_renders_for_the_kubernetes_version(version: str) -> None:
     assert template(version=version) != []
 
 
 @every_version
 @pytest.mark.parametrize("name", VALUES)
-def test_kubernetes_knows_every_field(name: str, version: str) -> None:
-    for made in rendered(name):
-        check(made, version)
+def test_every_object_matches_the_kubernetes_schema(name: str, version: str) -> None:
+    for manifest in rendered(name):
+        check(manifest, version)
 
 
 @every_version
-def test_workers_pods_are_valid(version: str) -> None:
+def test_worker_pods_match_the_kubernetes_schema(version: str) -> None:
     check(
         {"apiVersion": "v1", "kind": "Pod", **pod(rendered("provider"), "worker-metadata")}, version
     )
 
 
 @every_version
-def test_a_typo_in_a_template_would_be_seen(version: str) -> None:
+def test_unknown_field_fails_the_schema_check(version: str) -> None:
     service = of_kind(rendered("default"), "Service")["vision-node-api"]
     service["spec"]["typo"] = True
     with pytest.raises(ValidationError, match="typo"):

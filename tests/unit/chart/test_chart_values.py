@@ -1,4 +1,4 @@
-"""values.yaml and values.schema.json say the same, and a mistake fails at install with a sentence."""
+"""Test that values.yaml matches values.schema.json, and that mistakes get a helpful message."""
 
 import json
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from chart import CHART, VALUES, Values, refusal, template
+from chart import CHART, VALUES, Values, error_message, template
 from vision_node_api.web.root_path import OWN_PATHS
 
 SCHEMA = json.loads(Path(CHART, "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load(Path(CHART, "values.yaml").read_text())
 
-OPEN = {
+OPEN_MAPS = {
     "global",
     "strings",
     "labels",
@@ -24,19 +24,22 @@ OPEN = {
     "limits",
     "sidecar",
 }
-"""Maps whose keys are the user's, a provider's or Kubernetes' own; `items` are tolerations and
-variables, `limits` those of resources."""
+"""Maps whose keys are defined by the user, a provider or Kubernetes.
+
+`items` are tolerations and variables; `limits` are those of resources.
+"""
 
 DEPRECATED = "providers"
-"""Deprecated values that still work but have no default; other values have replaced them."""
+"""Deprecated values. They still work but have no defaults, because other values replace them."""
 
 Node = dict[str, Any]
 
 
 def resolved(node: Node) -> Node:
-    """Return the node, or what its $ref points at."""
+    """Return the node, or the node that its $ref points at."""
     if "$ref" not in node:
         return node
+
     found: Node = SCHEMA
     for step in node["$ref"].removeprefix("#/").split("/"):
         found = found[step]
@@ -44,11 +47,12 @@ def resolved(node: Node) -> Node:
 
 
 def properties(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
-    """Return every property that the schema names; a describer's as those of the default one."""
+    """Return every property in the schema; those of a describer appear below `metadata`."""
     below = dict(resolved(node).get("properties", {}))
     if path == ("describers",):
         (pool,) = node["patternProperties"].values()
         below = {"metadata": pool}
+
     for name, child in below.items():
         yield (*path, name), child
         yield from properties(child, (*path, name))
@@ -58,7 +62,7 @@ PROPERTIES = {path: node for path, node in properties(SCHEMA) if path != ("globa
 
 
 def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Return every key of the values that the schema is to name."""
+    """Return every key of the values that the schema must name."""
     for name, value in values.items() if isinstance(values, dict) else ():
         yield (*path, name)
         if not isinstance(
@@ -67,7 +71,7 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
             yield from keys(value, (*path, name))
 
 
-def test_every_default_is_in_the_schema_and_every_property_has_a_default() -> None:
+def test_schema_and_defaults_have_the_same_keys() -> None:
     spelt_out = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
     assert spelt_out == {path for path in PROPERTIES if path[0] != DEPRECATED}
 
@@ -77,11 +81,11 @@ def test_the_defaults_are_valid() -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_so_is_what_users_may_want(name: str) -> None:
+def test_the_values_of_users_are_valid(name: str) -> None:
     assert template(VALUES[name])
 
 
-def test_every_property_is_described() -> None:
+def test_every_schema_property_has_a_description() -> None:
     described = {
         path for path, node in PROPERTIES.items() if {**resolved(node), **node}.get("description")
     }
@@ -96,15 +100,15 @@ def objects(node: Any, name: str = "") -> Iterator[tuple[str, Node]]:
             yield from objects(child, key)
 
 
-def test_only_maps_that_are_the_users_own_are_open() -> None:
+def test_only_maps_with_user_defined_keys_allow_additional_properties() -> None:
     is_open = {
         name for name, node in objects(SCHEMA) if node.get("additionalProperties") is not False
     }
-    assert is_open == OPEN
+    assert is_open == OPEN_MAPS
     assert SCHEMA["properties"]["limits"]["additionalProperties"] is False
 
 
-def test_every_value_is_bounded() -> None:
+def test_every_number_and_string_in_the_schema_has_a_limit() -> None:
     def bounded(node: Node) -> bool:
         kinds = node.get("type", [])
         if "integer" in kinds or kinds == "number":
@@ -132,16 +136,17 @@ def test_every_value_is_bounded() -> None:
         "networkPolicy.enabled",
     ],
 )
-def test_a_typo_is_named(path: str) -> None:
+def test_error_message_names_the_typo(path: str) -> None:
     values: Any = 1
     for part in reversed(path.split(".")):
         values = {part: values}
 
-    said = refusal(values)
+    message = error_message(values)
     parents, _, key = path.rpartition(".")
     wrong, place = ("networkPolicy", "") if path.startswith("networkPolicy") else (key, parents)
-    assert f"additional properties '{wrong}' not allowed" in said
-    assert f"at '/{place.replace('.', '/')}'" in said or not place
+
+    assert f"additional properties '{wrong}' not allowed" in message
+    assert f"at '/{place.replace('.', '/')}'" in message or not place
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,7 @@ def test_a_typo_is_named(path: str) -> None:
             {"describers": {"metadata": {"minWorkers": 3}}},
             "describers.metadata.minWorkers is greater than",
         ),
-        ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to the Secret"),
+        ({"storage": {"endpoint": "s3.example.com"}}, "set storage.existingSecret to a Secret"),
         ({"storage": {"keyless": True}}, "set storage.endpoint, too"),
         (
             {
@@ -211,16 +216,22 @@ def test_a_typo_is_named(path: str) -> None:
             "twice: A, A",
         ),
         ({"workers": {"podLabels": {"team": "no spaces"}}}, "/workers/podLabels/team"),
-        ({"minio": {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}}, "a volume tmp of its own"),
-        ({"storage": {"endpoint": "s3:99999", "existingSecret": "mine"}}, "99999 is no port"),
+        (
+            {"minio": {"extraVolumes": [{"name": "tmp", "emptyDir": {}}]}},
+            "already has a volume named tmp",
+        ),
+        (
+            {"storage": {"endpoint": "s3:99999", "existingSecret": "mine"}},
+            "99999 is not a valid port",
+        ),
         ({"podSecurityContext": {"runAsUser": "root"}}, "/podSecurityContext/runAsUser"),
     ],
 )
-def test_a_wrong_value_is_refused(values: Values, words: str) -> None:
-    assert words in refusal(values)
+def test_invalid_values_are_rejected_with_a_message(values: Values, words: str) -> None:
+    assert words in error_message(values)
 
 
-def test_the_api_and_the_schema_refuse_the_same_root_paths() -> None:
+def test_api_and_schema_reject_the_same_root_paths() -> None:
     root_path = PROPERTIES["api", "rootPath"]
     refused = root_path["not"]["pattern"].removeprefix("^/(").removesuffix(")(/|$)")
     assert {name.replace("\\", "") for name in refused.split("|")} == OWN_PATHS

@@ -1,4 +1,4 @@
-"""The page's files: no third-party files, nothing inline, no markup from untrusted text."""
+"""Test the files of the page: no third-party or inline code, no markup from untrusted text."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in ui.MEDIA_TYPE
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 PAGE = (FOLDER / "index.html").read_text()
 
-# The name of an XML vocabulary; browsers do not fetch it.
+# An XML namespace, which is never fetched.
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 
 
@@ -20,7 +20,7 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_no_file_refers_to_another_site(path: Path) -> None:
+def test_files_do_not_refer_to_other_sites(path: Path) -> None:
     text = path.read_text().replace(SVG_NAMESPACE, "")
     assert re.findall(r"(?:https?:|[\"'(])//[\w.-]+|@import|data:", text) == []
 
@@ -39,7 +39,7 @@ def test_scripts_never_turn_text_into_markup_or_code(path: Path) -> None:
     assert re.findall(forbidden, path.read_text()) == []
 
 
-def test_every_file_that_the_page_links_is_served() -> None:
+def test_every_linked_file_is_served() -> None:
     linked = set(re.findall(r'(?:href|src)="ui/([^"]+)"', PAGE))
     assert linked == set(ui.ASSETS)
 
@@ -50,7 +50,7 @@ def test_every_imported_module_is_served(path: Path) -> None:
     assert imported <= set(ui.ASSETS)
 
 
-def test_every_element_that_scripts_use_is_on_the_page() -> None:
+def test_every_element_used_by_scripts_is_on_the_page() -> None:
     used = {
         name
         for path in SCRIPTS

@@ -1,4 +1,4 @@
-"""The page's router: its files and their headers."""
+"""Test the page's router: which files it serves, and with which headers."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_bare_address_redirects_to_the_page(client: httpx.AsyncClient) -> None:
+async def test_root_redirects_to_the_page(client: httpx.AsyncClient) -> None:
     response = await client.get("/")
     assert (response.status_code, response.headers["location"]) == (307, "/ui")
 
@@ -39,7 +39,7 @@ async def test_files_have_their_media_type(
 
 
 @pytest.mark.parametrize("path", ["/ui", "/ui/app.js", "/ui/icon.svg"])
-async def test_policy_blocks_third_party_code_and_frames(
+async def test_headers_forbid_third_party_code_and_framing(
     client: httpx.AsyncClient, path: str
 ) -> None:
     headers = (await client.get(path)).headers
@@ -51,11 +51,12 @@ async def test_policy_blocks_third_party_code_and_frames(
     assert headers["referrer-policy"] == "no-referrer"
 
 
-async def test_cached_files_are_revalidated_with_304(
+async def test_browsers_revalidate_and_get_304_for_a_cached_version(
     client: httpx.AsyncClient,
 ) -> None:
     first = await client.get("/ui/app.js")
     assert first.headers["cache-control"] == "no-cache"
+
     again = await client.get(
         "/ui/app.js", headers={"If-None-Match": f'"other", W/{first.headers["etag"]}'}
     )
@@ -63,7 +64,7 @@ async def test_cached_files_are_revalidated_with_304(
     assert again.headers["etag"] == first.headers["etag"]
 
 
-async def test_older_version_is_replaced(client: httpx.AsyncClient) -> None:
+async def test_outdated_version_is_sent_again(client: httpx.AsyncClient) -> None:
     response = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
     assert response.status_code == 200
 
@@ -71,5 +72,5 @@ async def test_older_version_is_replaced(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "name", ["missing.js", "index.html", "__init__.py", "%2e%2e%2f__init__.py"]
 )
-async def test_other_names_are_not_found(client: httpx.AsyncClient, name: str) -> None:
+async def test_unknown_names_get_404(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/ui/{name}")).status_code == 404

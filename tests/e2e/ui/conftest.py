@@ -1,0 +1,64 @@
+"""Fixtures for tests of the page: a browser, and the page opened in it."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",  # CI containers lack the namespaces for it; the tests open only our own page
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+EXPECTED_ERRORS = re.compile(
+    r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_FAILED)"
+)
+"""Errors that Chromium logs for error statuses and lost connections, which the page handles."""
+
+REPORT_VIOLATIONS = """
+  addEventListener("securitypolicyviolation", (event) =>
+    console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """Open the page, and check afterwards that it logged no unexpected error."""
+    context = browser.new_context()
+    context.add_init_script(REPORT_VIOLATIONS)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda log: errors.append(log.text) if log.type == "error" else None)
+    page.goto(f"{url.rstrip('/')}/ui")
+
+    yield page
+
+    context.close()
+    assert [error for error in errors if not EXPECTED_ERRORS.match(error)] == []
+
+
+@pytest.fixture(scope="package")
+def modules(browser: Browser, url: str) -> Iterator[Page]:
+    """Open the page once, for tests that only call functions of its modules."""
+    page = browser.new_page()
+    page.goto(f"{url.rstrip('/')}/ui")
+    yield page
+    page.close()

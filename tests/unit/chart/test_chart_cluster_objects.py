@@ -1,0 +1,101 @@
+"""Test the CRDs and the admission policies that the chart renders."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+from chart import CHART, POLICIES, of_kind, rendered, template
+
+CRDS = sorted(Path("crds").glob("*.yaml"))
+
+
+def test_crds_are_copies_of_the_sources() -> None:
+    crds = of_kind(rendered("default"), "CustomResourceDefinition")
+    assert [f"{name}.yaml" for name in sorted(crds)] == [path.name for path in CRDS]
+
+    for path in CRDS:
+        source = yaml.safe_load(path.read_text())
+        assert crds[path.stem]["spec"] == source["spec"]
+        assert crds[path.stem]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        # `make format` copies them: Helm reads no file outside the chart, and warns about symbolic
+        # links at every install.
+        assert Path(CHART, "files", path.name).read_bytes() == path.read_bytes()
+
+
+def test_crds_are_not_kept_when_disabled() -> None:
+    crds = of_kind(rendered("crds-not-kept"), "CustomResourceDefinition")
+    assert crds.keys() == {path.stem for path in CRDS}
+    assert not [crd for crd in crds.values() if "annotations" in crd["metadata"]]
+
+
+def test_release_without_crds_and_policies_has_no_cluster_scoped_objects() -> None:
+    kinds = {manifest["kind"] for manifest in rendered("second-release")}
+    assert not kinds & {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", *POLICIES}
+
+
+def test_cluster_scoped_names_are_unique_per_release() -> None:
+    """Namespaces have no dots, so the part before the first dot tells a-b + c from a + b-c."""
+    names = [
+        {
+            name
+            for kind in POLICIES
+            for name in of_kind(template(namespace=space, release=release), kind)
+        }
+        for space, release in (("a-b", "c"), ("a", "b-c"), ("a", "b.c"))
+    ]
+    shared = {"imagejobs-need-a-vision-node-release-in-their-namespace"}
+    assert all(shared < found and len(found) == 4 for found in names)
+
+    names = [found - shared for found in names]
+    assert not names[0] & names[1]
+    assert not names[0] & names[2]
+
+
+def test_policy_rejects_imagejobs_in_namespaces_without_a_release() -> None:
+    objects = rendered("default")
+    name = "imagejobs-need-a-vision-node-release-in-their-namespace"
+    policy, binding = (of_kind(objects, kind)[name] for kind in POLICIES)
+
+    assert policy["spec"]["paramKind"] == {"apiVersion": "v1", "kind": "ConfigMap"}
+    assert binding["spec"]["paramRef"] == {
+        "name": "vision-node-release",
+        "parameterNotFoundAction": "Deny",
+    }
+
+    for manifest in (policy, binding):
+        assert manifest["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
+            "as long as the CRDs"
+        )
+
+    for values in ("default", "second-release"):
+        assert "vision-node-release" in of_kind(rendered(values), "ConfigMap")
+
+    assert name not in of_kind(template({"crds": {"install": False}}), POLICIES[0])
+
+
+def test_admission_policies_apply_only_to_the_release_namespace() -> None:
+    for name, policy in of_kind(template(namespace="mine"), POLICIES[0]).items():
+        if not name.startswith("mine."):
+            continue
+        selector = policy["spec"]["matchConstraints"]["namespaceSelector"]
+        assert selector == {"matchLabels": {"kubernetes.io/metadata.name": "mine"}}
+
+
+def test_worker_policy_mentions_every_status_field() -> None:
+    """For each new field in the CRD, the policy must say whether a worker may write it."""
+    policy = of_kind(rendered("default"), POLICIES[0])["vision-node.vision-node-workers"]
+    text = json.dumps(policy["spec"]["validations"])
+    crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    named = set(re.findall(r"variables\.new\.\??(\w+)", text))
+    assert schema["properties"].keys() - named == {"error"}
+
+
+def test_result_has_only_fields_that_a_worker_may_write() -> None:
+    """The policy lets only the assigned pod end the attempt and set the result; it checks `key`."""
+    crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    message = {"describer", "model", "summary", "inline", "fallback", "usage"}
+    stored = {"key", "sha256", "sizeBytes"}
+    assert schema["properties"]["result"]["properties"].keys() == message | stored

@@ -1,0 +1,117 @@
+"""Test the Describers that the chart renders from its values."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chart import CHART, Object, containers, of_kind, pod, pods, rendered, template
+
+
+def test_only_workers_get_the_provider_credentials() -> None:
+    objects = rendered("provider")
+    (worker,) = containers(pod(objects, "worker-metadata"))
+    assert worker["envFrom"] == [{"secretRef": {"name": "my-provider", "optional": False}}]
+    assert [
+        owner for owner, manifest in pods(objects) if "my-provider" in json.dumps(manifest)
+    ] == ["worker-metadata"]
+    assert "envFrom" not in json.dumps(dict(pods(rendered("default"))))
+
+
+@pytest.mark.parametrize(
+    ("values", "described_by", "default"),
+    [
+        ({}, {"metadata"}, "metadata"),
+        ({"providerSecret": "keys"}, {"metadata"}, "metadata"),
+        ({"describers": {"openai": {"enabled": True}}}, {"metadata", "openai"}, "openai"),
+        (
+            {"describers": {"openai": {"enabled": True}}, "defaultDescriber": "metadata"},
+            {"metadata", "openai"},
+            "metadata",
+        ),
+        (
+            {"describers": {"metadata": {"enabled": False}, "openai": {"enabled": True}}},
+            {"openai"},
+            "openai",
+        ),
+        ({"describers": {"mine": {"provider": "metadata"}}}, {"metadata", "mine"}, "metadata"),
+        (
+            {"describers": {"mine": {"provider": "metadata", "enabled": False}}},
+            {"metadata"},
+            "metadata",
+        ),
+        ({"describers": {"metadata": {"enabled": False}}, "defaultDescriber": "own"}, set(), "own"),
+    ],
+)
+def test_describers_and_the_default_depend_only_on_values(
+    values: Any, described_by: set[str], default: str
+) -> None:
+    objects = template(values)
+    data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
+    specs = json.loads(data["describers.json"])
+
+    assert specs.keys() == described_by
+    assert not [name for name, spec in specs.items() if "enabled" in spec]
+
+    api = pod(objects, "vision-node-api")["spec"]["containers"][0]
+    assert {"name": "DEFAULT_DESCRIBER", "value": default} in api["env"]
+
+
+def test_new_provider_secret_revision_replaces_workers() -> None:
+    def worker(values: Any) -> Object:
+        return pod(template({"providerSecret": "keys", **values}), "worker-metadata")
+
+    first, second = worker({"providerSecretRevision": "1"}), worker({"providerSecretRevision": "2"})
+    assert first != second
+    assert worker({"providerSecretRevision": 1}) == first
+    assert worker({}) not in (first, second)
+
+
+def test_describer_values_reach_its_spec_and_pods() -> None:
+    """Values that are not set are omitted, so that the CRD's defaults apply."""
+    objects = rendered("describers")
+    data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
+    specs = json.loads(data["describers.json"])
+
+    assert (specs["metadata"]["minWorkers"], specs["metadata"]["maxWorkers"]) == (1, 2)
+    assert specs["gpt"].keys() == {
+        *(
+            "provider",
+            "model",
+            "image",
+            "options",
+            "env",
+            "isolation",
+            "requestsPerMinute",
+            "fallback",
+        ),
+    }
+
+    manifest = pod(objects, "worker-metadata")
+    assert manifest["metadata"]["annotations"] == {"example.com/team": "vision"}
+    assert manifest["spec"]["nodeSelector"] == {"disk": "ssd"}
+
+    (worker,) = containers(manifest)
+    assert worker["resources"]["limits"] == {"memory": "2Gi"}
+    assert {"name": "CONCURRENCY", "value": "8"} in worker["env"]
+
+    (gpt,) = containers(pod(objects, "worker-gpt"))
+    assert gpt["image"] == "registry.example.com/describer:1"
+
+
+DESCRIBER = yaml.safe_load(Path("crds/describers.vision-node.dev.yaml").read_text())
+
+
+SPEC = DESCRIBER["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+    "properties"
+]
+
+
+def test_values_and_crd_have_the_same_fields_and_defaults() -> None:
+    values = yaml.safe_load(Path(CHART, "values.yaml").read_text())["describers"]["metadata"]
+    placed = {"podAnnotations", "nodeSelector", "tolerations", "affinity"}
+    assert values.keys() - {"pod", "enabled"} == SPEC.keys() - placed
+    for name, value in values.items():
+        if name not in {"pod", "enabled"} and value:
+            assert value == SPEC[name]["default"], name

@@ -1,0 +1,134 @@
+"""Test the storage that the chart renders: the bundled MinIO, or the user's own S3 service."""
+
+import json
+from typing import Any
+
+import pytest
+from chart import POLICIES, S3_CLIENTS, Object, containers, of_kind, pod, pods, rendered, template
+
+
+def test_minio_credentials_are_generated_before_the_pods_that_need_them() -> None:
+    objects = rendered("default")
+    name = "vision-node-storage-credentials"
+    weights = {}
+
+    for kind in ("ServiceAccount", "Role", "RoleBinding", "Job"):
+        annotations = of_kind(objects, kind)[name]["metadata"]["annotations"]
+        assert annotations["helm.sh/hook"] == "pre-install,pre-upgrade"
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+        weights[kind] = int(annotations["helm.sh/hook-weight"])
+
+    assert weights.pop("Job") > max(weights.values())
+
+    create, named = of_kind(objects, "Role")[name]["rules"]
+    assert (create["resources"], create["verbs"]) == (["secrets"], ["create"])
+    assert named["resourceNames"] == ["vision-node-storage"]
+
+    (container,) = containers(pod(objects, name))
+    assert {"name": "STORAGE_SECRET", "value": "vision-node-storage"} in container["env"]
+
+    for other in ("external-s3", "keyless-s3", "bundled-store-with-my-own-keys-and-claim"):
+        assert name not in json.dumps(rendered(other))
+
+
+def test_network_policy_lets_the_credentials_job_reach_the_api_server() -> None:
+    """During an upgrade, the release's policies exist before the Job, which adds its own policy."""
+    policy = of_kind(rendered("network-policies"), "NetworkPolicy")[
+        "vision-node-storage-credentials"
+    ]
+    assert policy["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert policy["spec"]["egress"] == [{"ports": [{"port": 443}, {"port": 6443}]}]
+
+
+def storage_setup(values: Any) -> Object:
+    """Return the Job that creates the bundled store's bucket and users."""
+    (job,) = [
+        job for name, job in of_kind(template(values), "Job").items() if "storage-setup" in name
+    ]
+    return job
+
+
+def test_changed_storage_setup_gets_a_new_job_name() -> None:
+    """A Job's pod template is immutable, so `kubectl apply` would fail with the same name."""
+    jobs = [storage_setup({}), storage_setup({"images": {"operator": "mine:2"}})]
+    assert jobs[0]["spec"] != jobs[1]["spec"]
+    assert jobs[0]["metadata"]["name"] != jobs[1]["metadata"]["name"]
+    assert storage_setup({}) == jobs[0]
+
+
+def test_bundled_minio_uses_existing_credentials_and_volume() -> None:
+    objects = rendered("bundled-store-with-my-own-keys-and-claim")
+    assert "vision-node-storage" not in {
+        variable.get("valueFrom", {}).get("secretKeyRef", {}).get("name")
+        for _, manifest in pods(objects)
+        for container in containers(manifest)
+        for variable in container.get("env", [])
+    }
+    assert storage_keys(pod(objects, "vision-node-minio")) == {"root-access-key", "root-secret-key"}
+
+    store = of_kind(objects, "StatefulSet")["vision-node-minio"]["spec"]
+    assert "volumeClaimTemplates" not in store
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "my-claim"}} in store[
+        "template"
+    ]["spec"]["volumes"]
+
+
+def storage_keys(manifest: Object) -> set[str]:
+    """Return the keys of the storage Secret that a pod's environment reads."""
+    refs = [
+        e.get("valueFrom", {}).get("secretKeyRef")
+        for c in containers(manifest)
+        for e in c.get("env", [])
+    ]
+    return {ref["key"] for ref in refs if ref}
+
+
+@pytest.mark.parametrize("name", ["default", "external-s3"])
+def test_each_component_gets_only_its_own_storage_keys(name: str) -> None:
+    users = {
+        "vision-node-api": "api",
+        "vision-node-operator": "operator",
+        "worker-metadata": "describer",
+    }
+
+    for owner, user in users.items():
+        assert storage_keys(pod(rendered(name), owner)) == {
+            f"{user}-access-key",
+            f"{user}-secret-key",
+        }
+
+    assert storage_keys(pod(rendered(name), "vision-node-test")) == set()
+
+
+def test_external_s3_service_replaces_minio_entirely() -> None:
+    objects = rendered("external-s3")
+    assert (
+        not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret") | of_kind(objects, "Job")
+    )
+    assert "minio" not in json.dumps(
+        [o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}]
+    )
+
+    for owner in ("vision-node-api", "vision-node-operator", "worker-metadata"):
+        env = {e["name"]: e for e in containers(pod(objects, owner))[0]["env"]}
+        assert env["S3_ENDPOINT"]["value"] == "s3.example.com:9443"
+        assert (env["S3_SECURE"]["value"], env["S3_REGION"]["value"]) == ("true", "eu-central-1")
+        assert env["S3_SECRET_KEY"]["valueFrom"]["secretKeyRef"]["name"] == "my-bucket"
+
+
+def test_keyless_storage_uses_service_accounts_instead_of_keys() -> None:
+    objects = rendered("keyless-s3")
+    accounts = of_kind(objects, "ServiceAccount")
+    for name, account in zip(S3_CLIENTS, ("api", "operator", "worker"), strict=True):
+        annotations = accounts[f"vision-node-{account}"]["metadata"]["annotations"]
+        assert annotations["eks.amazonaws.com/role-arn"].startswith(
+            "arn:aws:iam::111122223333:role/"
+        )
+
+        manifest = pod(objects, name)
+        assert storage_keys(manifest) == set()
+        assert {"name": "S3_KEYLESS", "value": "true"} in containers(manifest)[0]["env"]
+
+        policy = of_kind(objects, "NetworkPolicy")[f"vision-node-{account}"]
+        agent = {"ipBlock": {"cidr": "169.254.170.23/32"}}
+        assert any(agent in rule.get("to", []) for rule in policy["spec"]["egress"])
