@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 from vision_node_contract.models.describer import READY, DescriberStatus
-from vision_node_operator.decisions.actions import Report
-from vision_node_operator.state.problems import of_refusal
+from vision_node_operator.decisions.actions import UpdateStatus
 from world import NOW, World, at
 
 
@@ -55,9 +54,9 @@ STARTS = {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreat
 @pytest.mark.parametrize(
     ("worker", "expected"),
     [
-        (None, ("False", "Starting", "no worker serves yet")),
-        ({"heard": None, "pod_status": STARTS}, ("False", "Starting", "no worker serves yet")),
-        ({"heard": -1}, ("True", "Serving", "images are described")),
+        (None, ("False", "Starting", "No worker is serving yet")),
+        ({"heard": None, "pod_status": STARTS}, ("False", "Starting", "No worker is serving yet")),
+        ({"heard": -1}, ("True", "Serving", "Workers are serving")),
         (
             {"heard": None, "pod_status": UNSCHEDULABLE},
             ("False", "InsufficientResources", "0/1 nodes"),
@@ -72,7 +71,7 @@ STARTS = {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreat
         ),
         (
             {"heard": None, "pod": False, "created": -9},
-            ("False", "Starting", "no worker serves yet"),
+            ("False", "Starting", "No worker is serving yet"),
         ),
     ],
 )
@@ -82,19 +81,19 @@ def test_what_is_said_while_work_waits(worker: Any, expected: Any) -> None:
         world.worker(0, **worker)
 
     world.job("j")
-    report = world.report()
+    report = world.status_update()
     assert report is not None
     condition = report.status.readiness
     assert condition is not None
     assert (condition.status, condition.reason, condition.message) == expected
-    assert report.tell is (condition.reason not in {"Starting", "Serving"})
+    assert report.emit_event is (condition.reason not in {"Starting", "Serving"})
 
 
 def test_a_pod_that_is_not_made() -> None:
     world = World()
     world.worker(0, pod=False, heard=None, created=-11)
     world.job("j")
-    report = world.report()
+    report = world.status_update()
     assert reason(report) == "InsufficientResources"
     assert report is not None
     assert report.status.readiness is not None
@@ -105,11 +104,10 @@ def test_without_room_it_goes_on_with_what_it_has() -> None:
     world = World()
     world.worker(0)
     world.worker(1, heard=None, pod_status=UNSCHEDULABLE)
-    world.state.backlog.demand("metadata")
     for n in range(99):
         world.job(f"j{n}")
 
-    report = world.report()
+    report = world.status_update()
     assert report is not None
     condition = report.status.readiness
     assert condition is not None
@@ -118,11 +116,11 @@ def test_without_room_it_goes_on_with_what_it_has() -> None:
     assert "assign j0 to w0" in world.decide()
 
 
-def said(world: World, after: float = 0) -> Report | None:
+def said(world: World, after: float = 0) -> UpdateStatus | None:
     """Have what is said written."""
-    report = world.report(after)
+    report = world.status_update(after)
     if report:
-        world.state.reported["metadata"] = NOW + timedelta(seconds=after)
+        world.state.record_status_write("metadata", NOW + timedelta(seconds=after))
         world.describer(status=report.status.to_json())
     return report
 
@@ -140,7 +138,7 @@ def test_it_is_said_once_and_at_most_every_five_seconds() -> None:
     assert said(world, 64.9) is None
     second = said(world, 65)
     assert second is not None
-    assert (second.status.queued, second.tell) == (2, False)
+    assert (second.status.queued, second.emit_event) == (2, False)
 
 
 def test_an_event_tells_of_trouble_and_of_its_end_once() -> None:
@@ -152,7 +150,7 @@ def test_an_event_tells_of_trouble_and_of_its_end_once() -> None:
     reports.append(said(world, 10))
     world.worker(0, heard=20)
     reports.append(said(world, 20))
-    assert [report.tell for report in reports if report] == [True, False, True]
+    assert [report.emit_event for report in reports if report] == [True, False, True]
 
 
 def test_since_when_it_does_not_serve_outlives_another_reason() -> None:
@@ -160,7 +158,7 @@ def test_since_when_it_does_not_serve_outlives_another_reason() -> None:
     world.job("j")
     world.describer(status=ready("False", "Starting", -500))
     world.worker(0, heard=None, pod_status=NO_IMAGE)
-    report = world.report()
+    report = world.status_update()
     assert report is not None
     assert report.status.readiness is not None
     assert report.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
@@ -169,19 +167,19 @@ def test_since_when_it_does_not_serve_outlives_another_reason() -> None:
 def test_a_refused_launch_is_told_until_one_succeeds_or_it_is_long_ago() -> None:
     world = World()
     world.job("j")
-    refusal = of_refusal('jobs.batch "x" is forbidden: exceeded quota: tight'), NOW
+    refusal = 'jobs.batch "x" is forbidden: exceeded quota: tight'
 
     for after, expected in (
         (0, "InsufficientResources"),
         (119, "InsufficientResources"),
         (120, "Starting"),
     ):
-        world.state.fleet.troubles = {"metadata": refusal}
-        assert reason(world.report(after)) == expected
+        world.state.record_refusal("metadata", refusal, NOW)
+        assert reason(world.status_update(after)) == expected
 
-    world.state.fleet.troubles = {"metadata": refusal}
+    world.state.record_refusal("metadata", refusal, NOW)
     world.worker(0, heard=None, created=0)
-    assert reason(world.report()) == "Starting"
+    assert reason(world.status_update()) == "Starting"
 
 
 def test_why_workers_end_is_told() -> None:
@@ -192,14 +190,14 @@ def test_why_workers_end_is_told() -> None:
     for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
         world.worker(0, heard=None, phase="Failed", pod_status=status, job_status=job_status)
 
-    report = world.report()
+    report = world.status_update()
     assert report is not None
     assert report.status.readiness is not None
     assert reason(report) == "LaunchFailed"
     assert report.status.readiness.message == "a worker ended with exit code 1: no key"
 
 
-def reason(report: Report | None) -> str:
+def reason(report: UpdateStatus | None) -> str:
     assert report is not None
     assert report.status.readiness is not None
     return report.status.readiness.reason
@@ -212,7 +210,7 @@ def test_counts() -> None:
     world.processing("held", "w0")
     world.job("waits", nextAttemptTime=at(50), attempts=1)
     world.job("of another", spec={"describer": "other"})
-    report = world.report()
+    report = world.status_update()
     assert report is not None
     found = DescriberStatus(provider="metadata", workers=1, ready=1, queued=1, processing=1)
     assert report.status.model_copy(update={"conditions": []}) == found
@@ -225,5 +223,5 @@ def test_a_failure_is_announced_when_it_is_seen_to_happen() -> None:
     world.job("bad", phase="processing", worker="gone")
     world.job("good", phase="done", completionTime=at(0))
     world.job("bad", phase="failed", completionTime=at(0))
-    assert list(world.state.backlog.failed) == ["bad"]
-    assert "announce" in world.decide()
+    assert list(world.state.job_queue.unannounced) == ["bad"]
+    assert "emit event of bad" in world.decide()

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from vision_node_operator.state.state import Kind
+from vision_node_operator.state.objects import Kind
 from world import NOW, World, at
 
 DONE = {"phase": "done"}
@@ -30,7 +30,7 @@ def test_a_backlog_launches_up_to_the_pool() -> None:
 
 def test_names_that_others_have_are_passed_over() -> None:
     world = World()
-    world.state.fleet.taken |= {"vn-metadata-0", "vn-metadata-2"}
+    world.state.workers.taken_names |= {"vn-metadata-0", "vn-metadata-2"}
     for n in range(50):
         world.job(f"j{n}")
     assert world.decide() == ["launch vn-metadata-1", "launch vn-metadata-3"]
@@ -123,15 +123,15 @@ def test_what_is_being_written_is_left_alone_and_counts() -> None:
     world.worker(0)
     for name in "abc":
         world.job(name)
-    world.state.busy = {"imagejobs/a": "w0"}
-    world.state.backlog.demand("metadata").measure(10)
+    world.begin_write("imagejobs", "a", "w0")
+    world.record.load.measure(10)
     assert world.decide() == ["assign b to w0", "launch vn-metadata-1"]
 
 
 def test_a_launch_under_way_counts() -> None:
     world = World()
     world.job("a")
-    world.state.busy = {"jobs/vn-metadata-0": ""}
+    world.begin_write("jobs", "vn-metadata-0")
     assert world.decide() == []
 
 
@@ -241,7 +241,7 @@ def test_a_worker_with_an_assignment_under_way_is_not_retired() -> None:
     world.worker(0, heard=-1)
     world.job("j")
     assert world.decide() == ["assign j to w0"]
-    world.state.busy = {"imagejobs/j": "w0"}
+    world.begin_write("imagejobs", "j", "w0")
     assert world.decide() == []
 
 
@@ -279,15 +279,15 @@ def test_workers_that_end_at_once_are_launched_ever_more_slowly(heard: float | N
 
     world.worker(0, heard=-30, uid="good")
     world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid="good")
-    assert world.state.fleet.failures == {}
+    assert world.record.launch_backoff.failures == 0
 
 
 def test_a_retired_worker_was_launched_well() -> None:
     world = World()
-    world.state.fleet.failures = {"metadata": 3}
+    world.record.launch_backoff.failures = 3
     world.worker(0, heard=-5)
     world.forget("jobs", "vn-metadata-0")
-    assert world.state.fleet.failures == {}
+    assert world.record.launch_backoff.failures == 0
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_a_worker_that_let_an_attempt_time_out_gets_no_more() -> None:
     world.processing("late", "w0")
     world.job("next")
     assert world.decide()[0] == "assign next to w0"
-    world.state.fleet.cordoned.add("w0")
+    world.state.cordon("w0")
     assert world.decide() == ["launch vn-metadata-1"]
     world.job("late", phase="failed", completionTime=at(0))
     assert "retire vn-metadata-0" in world.decide()
@@ -346,9 +346,10 @@ def test_a_worker_that_is_being_retired_gets_no_more() -> None:
     world = World()
     world.worker(0)
     world.job("j")
-    world.state.busy = {"jobs/vn-metadata-0": ""}
+    world.begin_write("jobs", "vn-metadata-0")
     assert world.decide() == []
-    world.state.busy, world.state.held_off = {}, {"jobs/vn-metadata-0": NOW + timedelta(seconds=30)}
+    world.end_write("jobs", "vn-metadata-0")
+    world.back_off("jobs", "vn-metadata-0", 30)
     assert world.decide() == []
 
 
@@ -364,7 +365,7 @@ def test_a_job_of_the_same_name_does_not_inherit_its_predecessors_pod() -> None:
 def test_a_failed_launch_is_not_repeated_at_once() -> None:
     world = World()
     world.job("j")
-    world.state.held_off = {"jobs/vn-metadata-0": NOW + timedelta(seconds=5)}
+    world.back_off("jobs", "vn-metadata-0", 5)
     assert world.decide() == []
     assert world.decide(after=5) == ["launch vn-metadata-0"]
 
@@ -388,9 +389,9 @@ def test_a_retirement_that_is_under_way_or_waits_retires_no_other_worker_in_its_
 
     assert world.decide(minWorkers=1) == ["retire vn-metadata-0"]
     if how == "under way":
-        world.state.busy["jobs/vn-metadata-0"] = ""
+        world.begin_write("jobs", "vn-metadata-0")
     else:
-        world.state.held_off["jobs/vn-metadata-0"] = NOW + timedelta(seconds=1)
+        world.back_off("jobs", "vn-metadata-0", 1)
 
     assert world.decide() == []
 
@@ -417,7 +418,7 @@ def test_a_worker_whose_clock_is_ahead_neither_stops_the_operator_nor_keeps_its_
     end = "9999-12-31T23:59:59Z"
     world.job("j", phase="done", attempts=1, startTime=at(-3), completionTime=end, spec=KEPT)
     assert world.decide(after=10) == ["expire j"]
-    assert world.state.backlog.demand("metadata").seconds == 3
+    assert world.record.load.seconds_per_image == 3
 
 
 def test_older_versions_are_ignored() -> None:
@@ -425,7 +426,7 @@ def test_older_versions_are_ignored() -> None:
     world.processing("j", "w0")
     body = {"name": "j", "resourceVersion": "1"}
     world.state.observe("imagejobs", {"metadata": body, "spec": {"image": {"key": "inbox/x"}}}, NOW)
-    assert world.state.backlog.jobs["j"].status.phase == "processing"
+    assert world.state.job_queue.unfinished["j"].status.phase == "processing"
 
 
 def test_a_list_drops_what_is_gone_but_not_what_is_newer() -> None:
@@ -434,7 +435,7 @@ def test_a_list_drops_what_is_gone_but_not_what_is_newer() -> None:
     listed_at = world.version
     world.job("newer")
     world.state.sweep("imagejobs", set(), listed_at, NOW)
-    assert list(world.state.backlog.jobs) == ["newer"]
+    assert list(world.state.job_queue.unfinished) == ["newer"]
 
 
 def test_a_list_read_before_a_deletion_does_not_bring_it_back() -> None:
@@ -443,7 +444,7 @@ def test_a_list_read_before_a_deletion_does_not_bring_it_back() -> None:
     listed = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "101", "uid": "uid0"}}
     world.forget("jobs", "vn-metadata-0")
     world.state.observe("jobs", listed, NOW)
-    assert world.state.fleet.jobs == {}
+    assert world.state.workers.jobs == {}
 
 
 def test_nor_does_one_that_is_still_being_read_when_a_later_one_ends() -> None:
@@ -456,11 +457,11 @@ def test_nor_does_one_that_is_still_being_read_when_a_later_one_ends() -> None:
     world.forget("imagejobs", "j")
     world.state.sweep("imagejobs", set(), world.version + 5, NOW)
     world.state.observe("imagejobs", body, NOW)
-    assert world.state.backlog.jobs == {}
+    assert world.state.job_queue.unfinished == {}
     for later in (10, 20):
         world.state.sweep("imagejobs", set(), world.version + later, NOW)
 
-    assert world.state._gone["imagejobs"] == {}, "remembered no longer than it must be"
+    assert world.state.versions.deleted["imagejobs"] == {}, "remembered no longer than it must be"
 
 
 def test_the_deletion_of_a_namesakes_predecessor_does_not_touch_the_namesake() -> None:
@@ -470,7 +471,7 @@ def test_the_deletion_of_a_namesakes_predecessor_does_not_touch_the_namesake() -
     world.version += 1
     world.job("j")
     world.state.forget("imagejobs", "j", deleted_at, NOW)
-    assert list(world.state.backlog.jobs) == ["j"]
+    assert list(world.state.job_queue.unfinished) == ["j"]
 
 
 def test_a_relisted_lease_is_no_news() -> None:

@@ -42,9 +42,9 @@ def test_a_worker_is_given_no_more_than_it_may_have() -> None:
         world.job(name, phase="done", attempts=1, worker="w0", completionTime=at(0))
 
     assert world.decide() == ["assign j2 to w0"]
-    world.state.busy = {"imagejobs/j2": "w0"}
+    world.begin_write("imagejobs", "j2", "w0")
     assert world.decide() == [], "the assignment under way counts"
-    world.state.busy = {}
+    world.end_write("imagejobs", "j2")
     world.processing("j2", "w0")
     assert world.decide() == [], "it finishes what it holds"
     world.job("j2", phase="done", attempts=1, worker="w0", completionTime=at(0))
@@ -65,7 +65,7 @@ def test_a_worker_that_ended_when_it_was_used_up_was_launched_well() -> None:
     world.worker(0, heard=-1)
     world.forget("leases", "w0")
     world.worker(0, heard=None, phase="Succeeded", job_status={"succeeded": 1})
-    assert world.state.fleet.failures == {}
+    assert world.record.launch_backoff.failures == 0
 
 
 def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
@@ -80,7 +80,7 @@ def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
 def test_a_mended_describer_is_tried_at_once() -> None:
     world = World()
     world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
-    world.state.fleet.launch_after["metadata"] = NOW + timedelta(seconds=60)
+    world.record.launch_backoff.until = NOW + timedelta(seconds=60)
     world.job("j")
     world.see("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
     assert world.decide() == []

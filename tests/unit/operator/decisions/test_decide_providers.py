@@ -37,7 +37,7 @@ def told(pod: Json) -> dict[str, str]:
 
 def condition(world: World, kind: str, after: float = 0) -> Condition | None:
     """Return a condition as it is now: as decided, or as it was written."""
-    report = world.report(after)
+    report = world.status_update(after)
     assert report is not None
     return report.status.condition(kind)
 
@@ -76,16 +76,23 @@ def test_the_address_in_the_options_holds() -> None:
     }
 
 
+def template_of(world: World) -> Json:
+    pool = world.state.pool("metadata")
+    assert pool is not None
+    spec: Json = pool.pod_template["spec"]
+    return spec
+
+
 def see(world: World, name: str, **spec: Any) -> None:
     world.see("describers", name, spec={**SPEC, **spec})
 
 
 def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> None:
     see(world, "metadata", provider="openai", fallback="plain")
-    assert "FALLBACK" not in told(world.state.pools["metadata"].pod_template["spec"])
+    assert "FALLBACK" not in told(template_of(world))
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
     see(world, "plain", provider="metadata", model="m", options={"a": 1})
-    variables = told(world.state.pools["metadata"].pod_template["spec"])
+    variables = told(template_of(world))
     assert {name: value for name, value in variables.items() if name.startswith("FALLBACK")} == {
         "FALLBACK": "plain",
         "FALLBACK_PROVIDER": "metadata",
@@ -94,7 +101,7 @@ def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> N
     }
     assert condition(world, FALLBACK_READY).status == "True"  # type: ignore[union-attr]
     world.forget("describers", "plain")
-    assert "FALLBACK" not in told(world.state.pools["metadata"].pod_template["spec"])
+    assert "FALLBACK" not in told(template_of(world))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> N
         ({"command": ["run"]}, "another image or command"),
         ({"env": [{"name": "KEY", "value": "1"}]}, "env or envFrom"),
         ({"envFrom": [{"secretRef": {"name": "keys"}}]}, "env or envFrom"),
-        ({"provider": "http", "sidecar": SIDECAR}, "a container of its own"),
+        ({"provider": "http", "sidecar": SIDECAR}, "has a sidecar"),
     ],
 )
 def test_what_cannot_stand_in_is_told(world: World, other: Json, words: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.decisions.actions import Expire, Write
-from vision_node_operator.decisions.decide import EXPIRE_AT_ONCE
-from vision_node_operator.runtime.executor import Performer
+from vision_node_operator.decisions.decide import MAX_EXPIRING
+from vision_node_operator.runtime.executor import ActionExecutor
+from vision_node_operator.state.objects import ObjectKey
 from world import NOW, World, at
 
 OTHERS = 100
@@ -28,7 +29,7 @@ def over(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
 
 def failed_just_now(world: World, name: str) -> None:
     over(world, name, ended=-100)
-    world.state.held_off[f"imagejobs/{name}"] = NOW + timedelta(seconds=30)
+    world.state.backoff_until[ObjectKey("imagejobs", name)] = NOW + timedelta(seconds=30)
 
 
 def waits_for_a_finalizer(world: World, name: str) -> None:
@@ -38,20 +39,20 @@ def waits_for_a_finalizer(world: World, name: str) -> None:
 @pytest.mark.parametrize("stuck", [failed_just_now, waits_for_a_finalizer])
 def test_what_cannot_be_deleted_keeps_no_other_waiting(stuck: Callable[[World, str], None]) -> None:
     world = World()
-    for n in range(EXPIRE_AT_ONCE):
+    for n in range(MAX_EXPIRING):
         stuck(world, f"stuck{n:02}")
     for n in range(OTHERS):
         over(world, f"fine{n:03}")
-    assert world.decide() == [f"expire fine{n:03}" for n in range(EXPIRE_AT_ONCE)]
+    assert world.decide() == [f"expire fine{n:03}" for n in range(MAX_EXPIRING)]
 
 
 def test_deletions_under_way_count_towards_the_bound() -> None:
     world = World()
     for n in range(OTHERS):
         over(world, f"fine{n:03}")
-    for n in range(EXPIRE_AT_ONCE - 1):
-        world.state.busy[f"imagejobs/fine{n:03}"] = ""
-    assert world.decide() == [f"expire fine{EXPIRE_AT_ONCE - 1:03}"]
+    for n in range(MAX_EXPIRING - 1):
+        world.begin_write("imagejobs", f"fine{n:03}")
+    assert world.decide() == [f"expire fine{MAX_EXPIRING - 1:03}"]
 
 
 def test_what_is_being_deleted_already_is_not_deleted_again() -> None:
@@ -61,7 +62,7 @@ def test_what_is_being_deleted_already_is_not_deleted_again() -> None:
     waits_for_a_finalizer(world, "j")
     assert world.decide(after=3600) == []
     world.forget("imagejobs", "j")
-    assert not world.state.backlog.finished
+    assert not world.state.job_queue.finished
 
 
 class Refusing:
@@ -74,8 +75,9 @@ class Refusing:
 async def refuse(world: World) -> None:
     """Have the deletion of the ImageJob `j` refused."""
     ended = asyncio.Event()
-    parts: Any = (world.state, Refusing(), None, "ns", ended)
-    Performer(*parts).begin(Expire("j", world.version), NOW)
+    server: Any = Refusing()
+    executor = ActionExecutor(world.state, server, server, "ns", ended)
+    executor.start(Expire("j", world.version), NOW)
     await asyncio.wait_for(ended.wait(), 5)
 
 
@@ -83,9 +85,9 @@ async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_
     world = World()
     over(world, "j")
     await refuse(world)
-    until = world.state.held_off["imagejobs/j"]
-    assert list(world.state.backlog.expired(until - timedelta(milliseconds=1))) == []
-    assert [done.name for done in world.state.backlog.expired(until)] == ["j"]
+    until = world.state.backoff_until[ObjectKey("imagejobs", "j")]
+    assert list(world.state.job_queue.expired(until - timedelta(milliseconds=1))) == []
+    assert [done.name for done in world.state.job_queue.expired(until)] == ["j"]
 
 
 async def test_a_longer_time_to_live_counts_after_a_refused_deletion() -> None:
@@ -93,5 +95,5 @@ async def test_a_longer_time_to_live_counts_after_a_refused_deletion() -> None:
     over(world, "j")
     await refuse(world)
     world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10**6})
-    assert [done.name for done in world.state.backlog.finished.values()] == ["j"]
+    assert [done.name for done in world.state.job_queue.finished.values()] == ["j"]
     assert world.decide(after=10**5) == []

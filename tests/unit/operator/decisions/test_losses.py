@@ -108,9 +108,9 @@ def test_each_cause_has_free_attempts_of_its_own(
 
 def lose(world: World, **cause: Any) -> None:
     """Have one attempt of the ImageJob `j` end so, and take in what the operator writes then."""
-    found = world.state.backlog.jobs["j"]
+    found = world.state.job_queue.unfinished["j"]
     world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
-    lost = world.state.backlog.jobs["j"]
+    lost = world.state.job_queue.unfinished["j"]
     (action,) = (
         action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Requeue)
     )
@@ -148,11 +148,11 @@ def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None
     for cause in ("provider", "provider", "provider", "worker", "storage", "worker", "worker"):
         lose(world, **CAUSES[cause])
 
-    status = world.state.backlog.jobs["j"].status
+    status = world.state.job_queue.unfinished["j"].status
     assert (status.attempts, status.losses) == (7, 7)
     assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
     lose(world)
-    assert world.state.backlog.jobs["j"].status.losses == 7, (
+    assert world.state.job_queue.unfinished["j"].status.losses == 7, (
         "the fourth lost worker costs an attempt"
     )
 
@@ -233,9 +233,10 @@ def test_a_suspect_that_kills_alone_is_the_culprit(why: str, ending: Any, expect
 def test_what_a_killed_worker_was_describing_is_no_explanation() -> None:
     world = World()
     world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
-    trouble = world.state.fleet.pods["w0"].trouble
-    assert trouble is not None
-    assert trouble.message == "a worker ended with exit code 139: Error"
+    pod = world.state.workers.pod("w0")
+    assert pod is not None
+    assert pod.problem is not None
+    assert pod.problem.message == "a worker ended with exit code 139: Error"
 
 
 def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
@@ -248,9 +249,9 @@ def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
         world.job(name)
 
     assert world.decide() == ["assign s to w1", "assign a to w0"]
-    world.state.busy = {"imagejobs/s": "w1"}
+    world.begin_write("imagejobs", "s", "w1")
     assert world.decide() == ["assign a to w0"]
-    world.state.busy = {}
+    world.end_write("imagejobs", "s")
     world.processing("s", "w1", suspect=True)
     assert world.decide() == ["assign a to w0"]
     world.job("s", phase="done", completionTime=at(0), suspect=True)
@@ -317,7 +318,7 @@ def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it(
     world.worker(0, heard=0)
     world.processing("late", "w0")
     world.worker(1, heard=0)
-    world.state.dazed_until = NOW + timedelta(seconds=100)
+    world.state.grace_until = NOW + timedelta(seconds=100)
     assert world.decide(after=99, minWorkers=2) == []
     assert world.decide(after=100)[:2] == ["cordon w0", "requeue late WorkerLost +100 free"]
 

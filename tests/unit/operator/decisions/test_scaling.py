@@ -39,7 +39,7 @@ def test_workers_by_backlog_and_time_per_image(
     for n in range(images):
         world.job(f"j{n}")
     if seconds:
-        world.state.backlog.demand("metadata").measure(seconds)
+        world.record.load.measure(seconds)
     assert launches(world) == expected
 
 
@@ -50,11 +50,9 @@ def test_time_per_image_is_learnt_from_the_first_ends() -> None:
         took = {"startTime": at(0), "completionTime": at(4)}
         world.job(f"j{n}", seen=4, phase="done", attempts=1, worker="w0", **took)
 
-    assert world.state.backlog.demand("metadata").seconds == pytest.approx(4)
-    assert (world.state.backlog.demand("metadata").unfinished, world.state.backlog.given["w0"]) == (
-        0,
-        10,
-    )
+    assert world.record.load.seconds_per_image == pytest.approx(4)
+    assert world.record.load.unfinished == 0
+    assert world.state.workers.records["w0"].assigned_total == 10
 
 
 def test_images_that_have_not_ended_tell_of_the_time_per_image_too() -> None:
@@ -72,7 +70,7 @@ def test_a_worker_that_stays_busy_gets_a_second_one_beside_it() -> None:
     world = World()
     world.describer(**FOUR)
     world.worker(0)
-    world.state.backlog.demand("metadata").measure(0.05)
+    world.record.load.measure(0.05)
     for n in range(8):
         world.job(f"j{n}")
 

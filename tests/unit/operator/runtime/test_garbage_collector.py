@@ -9,8 +9,8 @@ import pytest
 from vision_node_contract.bucket_keys import own_keys
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_operator.runtime.garbage_collector import GRACE, Garbage
-from vision_node_operator.state.job_queue import Backlog
+from vision_node_operator.runtime.garbage_collector import GRACE, GarbageCollector
+from vision_node_operator.state.job_queue import JobQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,9 +51,9 @@ class Cluster:
             yield [body], "9"
 
 
-def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> Garbage:
+def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
     cluster = Cluster(*bodies)
-    return Garbage(bucket, cluster, cluster)  # type: ignore[arg-type]
+    return GarbageCollector(bucket, cluster, cluster)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
 
 
 async def collect(bucket: FakeBucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
-    backlog = Backlog()
+    job_queue = JobQueue()
     for other in (deleted, *others):
-        backlog.put(ImageJob.model_validate(other), NOW)
-    backlog.drop(deleted["metadata"]["name"], NOW)
-    garbage(bucket).collect(ImageJob.model_validate(deleted), backlog)
+        job_queue.put(ImageJob.model_validate(other), NOW)
+    job_queue.drop(deleted["metadata"]["name"])
+    garbage(bucket).collect(ImageJob.model_validate(deleted), job_queue)
     await asyncio.sleep(0.01)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from vision_node_contract.clients.kube import KubeError, WatchEvent
-from vision_node_operator.runtime.imagejob_watch import follow_imagejobs
-from vision_node_operator.runtime.kopf_handlers import hear_signals
+from vision_node_operator.runtime.imagejob_watch import watch_imagejobs
+from vision_node_operator.runtime.kopf_handlers import handle_signals
+from vision_node_operator.state.objects import ObjectVersions
 from vision_node_operator.state.state import State
 
 
@@ -31,7 +32,7 @@ class Told:
     """Stands in for the reconciler, which has listed all before."""
 
     def __init__(self) -> None:
-        self.state = State(swept={"imagejobs": 5})
+        self.state = State(versions=ObjectVersions(listed={"imagejobs": 5}))
         self.all: list[Any] = []
 
     def observe(self, kind: str, event: str, body: dict[str, int]) -> None:
@@ -44,7 +45,7 @@ class Told:
 async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
     told = Told()
     with pytest.raises(KubeError):
-        await follow_imagejobs(Server(), "ns", told)  # type: ignore[arg-type]
+        await watch_imagejobs(Server(), "ns", told)  # type: ignore[arg-type]
 
     assert told.all == [
         ("imagejobs", "PAGE", 1),
@@ -58,7 +59,7 @@ async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
 
 async def test_told_to_end_the_operator_decides_no_more() -> None:
     ready, stopped = asyncio.Event(), asyncio.Event()
-    hearing = asyncio.create_task(hear_signals(ready, stopped.set))
+    hearing = asyncio.create_task(handle_signals(ready, stopped.set))
     ready.set()
     await hearing
 

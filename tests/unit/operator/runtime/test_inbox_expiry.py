@@ -10,7 +10,7 @@ from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_operator.runtime import inbox_expiry as module
-from vision_node_operator.runtime.inbox_expiry import InboxExpiry
+from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 KEPT = timedelta(days=7)
@@ -61,14 +61,14 @@ def expiry(
     behind: tuple[S3, Bucket], cluster: Cluster, watched: dict[str, ImageJob]
 ) -> InboxExpiry:
     nothing: Any = cluster
-    return InboxExpiry(behind[1], nothing, nothing, KEPT, watched, LONG_AGO)
+    return InboxExpiry(behind[1], nothing, nothing, Retention(KEPT, LONG_AGO), watched)
 
 
 async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExpiry) -> None:
     for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
-    assert (swept.removed, list(s3.objects)) == (2, ["inbox/d"])
+    assert (swept.deleted, list(s3.objects)) == (2, ["inbox/d"])
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,8 @@ async def test_an_upgrade_removes_nothing_at_once(
     s3, store = behind
     s3.put("inbox/a", modified=LONG_AGO)
     nothing: Any = cluster
-    await InboxExpiry(store, nothing, nothing, KEPT, watched, since).sweep(NOW)
+    retention = Retention(KEPT, since) if since else None
+    await InboxExpiry(store, nothing, nothing, retention, watched).sweep(NOW)
     assert list(s3.objects) == left
 
 
@@ -94,7 +95,7 @@ async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry
     others = ["images/a", "results/a/1", "inbox", "inboxes/a", "another/inbox/a"]
     for key in others:
         s3.put(key, modified=OLD)
-    assert (await expiry.sweep(NOW)).removed == 0
+    assert (await expiry.sweep(NOW)).deleted == 0
     assert list(s3.objects) == others
 
 
@@ -133,7 +134,7 @@ async def test_an_odd_job_stops_nothing(
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.bodies = [{"metadata": {"name": "odd"}, **odd}]
-    assert (await expiry.sweep(NOW)).removed == 1
+    assert (await expiry.sweep(NOW)).deleted == 1
 
 
 async def test_so_does_one_that_was_created_while_jobs_were_listed(
@@ -142,7 +143,7 @@ async def test_so_does_one_that_was_created_while_jobs_were_listed(
     s3.put("inbox/a", modified=OLD)
     job = ImageJob.model_validate(imagejob("inbox/a"))
     cluster.meanwhile = lambda: watched.update(it=job)
-    assert (await expiry.sweep(NOW)).removed == 0
+    assert (await expiry.sweep(NOW)).deleted == 0
 
 
 async def test_an_object_that_was_stored_again_meanwhile_is_young(
@@ -150,7 +151,7 @@ async def test_an_object_that_was_stored_again_meanwhile_is_young(
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.meanwhile = lambda: s3.put("inbox/a", modified=NOW)
-    assert (await expiry.sweep(NOW)).removed == 0
+    assert (await expiry.sweep(NOW)).deleted == 0
     assert "inbox/a" in s3.objects
 
 
@@ -169,7 +170,8 @@ async def test_so_it_is_when_removing_the_others_took_long(
 
     nothing: Any = cluster
     clock = iter(range(0, 10**6, 10))
-    expiry = InboxExpiry(store, nothing, nothing, KEPT, watched, LONG_AGO, lambda: next(clock))
+    monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+    expiry = InboxExpiry(store, nothing, nothing, Retention(KEPT, LONG_AGO), watched)
 
     async def slowly(key: str) -> None:
         await delete(key)
@@ -180,7 +182,7 @@ async def test_so_it_is_when_removing_the_others_took_long(
 
     delete = store.delete
     monkeypatch.setattr(store, "delete", slowly)
-    assert (await expiry.sweep(NOW)).removed == 2
+    assert (await expiry.sweep(NOW)).deleted == 2
     assert list(s3.objects) == ["inbox/b"]
 
 
@@ -194,7 +196,7 @@ async def test_jobs_are_listed_once_and_only_if_something_is_old(
     for key in ("inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
 
-    assert (await expiry.sweep(NOW)).removed == 2
+    assert (await expiry.sweep(NOW)).deleted == 2
     assert cluster.asked == 1
 
 
@@ -218,10 +220,10 @@ async def test_a_sweep_is_bounded_and_the_next_goes_on(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 3)
-    monkeypatch.setattr(module, "MAX_REMOVALS", 4)
+    monkeypatch.setattr(module, "MAX_DELETIONS", 4)
     for number in range(10):
         s3.put(f"inbox/{number}", modified=OLD)
-    assert [(await expiry.sweep(NOW)).removed for _ in range(3)] == [4, 4, 2]
+    assert [(await expiry.sweep(NOW)).deleted for _ in range(3)] == [4, 4, 2]
     assert s3.objects == {}
 
 
@@ -264,12 +266,12 @@ async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> Non
     s3.put("inbox/b", modified=OLD)
     await expiry.sweep(NOW)
     s3.put("inbox/a", modified=OLD)
-    assert (await expiry.sweep(NOW)).removed == 1
+    assert (await expiry.sweep(NOW)).deleted == 1
 
 
 async def test_without_a_limit_nothing_is_even_listed(
     behind: tuple[S3, Bucket], cluster: Cluster
 ) -> None:
     nothing: Any = cluster
-    await InboxExpiry(behind[1], nothing, nothing, None, {}, LONG_AGO).run()
+    await InboxExpiry(behind[1], nothing, nothing, None, {}).run()
     assert behind[0].requests == []

@@ -11,12 +11,19 @@ from vision_node_contract.clients.kube import (
     NotFoundError,
     UnavailableError,
 )
-from vision_node_operator.decisions.actions import Announce, Assign, Launch, Report, Retire, Write
+from vision_node_operator.decisions.actions import (
+    Assign,
+    EmitEvent,
+    Launch,
+    Retire,
+    UpdateStatus,
+    Write,
+)
 from vision_node_operator.runtime import reconciler as module
 from vision_node_operator.runtime.reconciler import Reconciler, until_answered
 from vision_node_operator.runtime.writer import NameTakenError
 from vision_node_operator.settings import Settings
-from vision_node_operator.state.state import Kind
+from vision_node_operator.state.objects import Kind
 from world import pool_of
 
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
@@ -93,7 +100,7 @@ class Server:
         return self.now
 
     async def perform(self, action: Write, now: datetime) -> Any:
-        if isinstance(action, Report | Announce):
+        if isinstance(action, UpdateStatus | EmitEvent):
             return "describers", DESCRIBER
         self.writes.append(action)
         if self.error:
@@ -103,7 +110,7 @@ class Server:
 
 
 class Idle:
-    async def sweep_now_and_then(self) -> None:
+    async def sweep_periodically(self) -> None:
         await asyncio.Event().wait()
 
     def collect(self, *_: Any) -> None:
@@ -141,8 +148,8 @@ async def run(
 async def test_an_answer_counts_at_once(server: Server) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert [type(write) for write in server.writes] == [Assign]
-    assert reconciler.state.backlog.held("w0") == 1
-    assert reconciler.state.busy == {}
+    assert reconciler.state.job_queue.in_flight("w0") == 1
+    assert reconciler.state.pending_writes == {}
 
 
 @pytest.mark.parametrize("seen_first", [True, False])
@@ -156,7 +163,7 @@ async def test_a_deletion_frees_the_name_when_the_watch_shows_it(
     answered = asyncio.Event()
 
     async def perform(action: Write, now: datetime) -> Any:
-        if isinstance(action, Report):
+        if isinstance(action, UpdateStatus):
             return "describers", DESCRIBER
         assert isinstance(action, Retire)
         await answered.wait()
@@ -172,10 +179,10 @@ async def test_a_deletion_frees_the_name_when_the_watch_shows_it(
     answered.set()
     await asyncio.sleep(0.05)
     if not seen_first:
-        assert list(reconciler.state.held_off) == ["jobs/vn-metadata-0"]
+        assert list(reconciler.state.backoff_until) == [("jobs", "vn-metadata-0")]
         reconciler.observe("jobs", "DELETED", deleted)
 
-    assert reconciler.state.held_off == {}
+    assert reconciler.state.backoff_until == {}
     task.cancel()
 
 
@@ -205,7 +212,7 @@ async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server
     launched: list[str] = []
 
     async def perform(action: Write, now: datetime) -> Any:
-        if isinstance(action, Report):
+        if isinstance(action, UpdateStatus):
             return "describers", DESCRIBER
         assert isinstance(action, Launch)
         launched.append(action.name)
@@ -229,14 +236,14 @@ async def test_a_conflict_is_looked_at_and_decided_anew(server: Server) -> None:
     server.error, server.now = ConflictError(409, "Conflict", "j"), imagejob(5, phase="failed")
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
-    assert list(reconciler.state.backlog.finished) == ["j"]
+    assert list(reconciler.state.job_queue.finished) == ["j"]
 
 
 async def test_what_is_gone_is_forgotten(server: Server) -> None:
     server.error = NotFoundError(404, "NotFound", "j")
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
-    assert reconciler.state.backlog.jobs == {}
+    assert reconciler.state.job_queue.unfinished == {}
 
 
 async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
@@ -283,10 +290,11 @@ async def test_after_a_sleep_it_looks_before_it_decides(server: Server, clock: C
     late(reconciler)
     clock.ahead = timedelta(seconds=25)
     server.lists["imagejobs"] = [imagejob(8, phase="done", worker="w0", attempts=1)]
-    assert await reconciler._is_awake()
+    assert await reconciler._ensure_fresh()
     reconciler._round()
-    assert reconciler.state.fleet.cordoned == set()
-    assert list(reconciler.state.backlog.finished) == ["j"]
+    workers = reconciler.state.workers.records
+    assert [name for name, record in workers.items() if record.cordoned] == []
+    assert list(reconciler.state.job_queue.finished) == ["j"]
     assert server.writes == []
 
 
@@ -295,25 +303,25 @@ async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock
     late(reconciler)
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
     clock.ahead = timedelta(seconds=25)
-    assert not await reconciler._is_awake()
+    assert not await reconciler._ensure_fresh()
     server.error = None
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
-    assert await reconciler._is_awake()
-    assert reconciler.state.is_dazed(module.utcnow())
+    assert await reconciler._ensure_fresh()
+    assert reconciler.state.is_in_grace_period(module.utcnow())
     clock.ahead += timedelta(seconds=11)
-    assert not reconciler.state.is_dazed(module.utcnow())
+    assert not reconciler.state.is_in_grace_period(module.utcnow())
 
 
 async def test_while_the_api_server_is_away_it_is_asked_with_pauses(server: Server) -> None:
     reconciler = reconciler_of(server)
-    reconciler._alertness.cut_off = True
+    reconciler._freshness.cut_off = True
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.5)
     assert not task.done()
     assert 1 <= server.asked <= 20
     server.error = None
-    await asyncio.wait_for(server.answered.wait(), module.AWAY_SECONDS[1] + 1)
+    await asyncio.wait_for(server.answered.wait(), module.UNAVAILABLE_SECONDS[1] + 1)
     task.cancel()
 
 
@@ -335,7 +343,7 @@ async def test_a_silent_lease_watch_is_noticed_while_others_speak(
     for version in range(2, 6):
         clock.ahead += timedelta(seconds=4)
         reconciler.observe("imagejobs", "ADDED", imagejob(version))
-        assert await reconciler._is_awake()
+        assert await reconciler._ensure_fresh()
 
     assert server.listed == len(LISTS)
 
@@ -348,7 +356,7 @@ async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock
 
     for _ in range(5):
         clock.ahead += timedelta(seconds=4)
-        assert await reconciler._is_awake()
+        assert await reconciler._ensure_fresh()
 
     assert server.listed > 0
-    assert not reconciler.state.is_dazed(module.utcnow())
+    assert not reconciler.state.is_in_grace_period(module.utcnow())

@@ -87,7 +87,7 @@ async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def ensure(kube: Kube) -> None:
-    await module.ensure_patiently(kube, "ns", "storage")
+    await module.ensure_with_retries(kube, "ns", "storage")
 
 
 def values(server: Server) -> dict[str, str]:

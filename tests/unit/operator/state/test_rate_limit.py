@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from vision_node_contract.models.imagejob import Condition, ImageJob
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION
+from vision_node_operator.state.objects import LONG_AGO
 from vision_node_operator.state.rate_limit import interval_of
-from vision_node_operator.state.state import LONG_AGO
 from world import NOW, World, at
 
 
@@ -57,7 +57,7 @@ class Run:
     def _perform(self, words: list[str], second: int) -> None:
         match words:
             case ["assign", name, "to", worker]:
-                self.world.state.take_turn("metadata", NOW + timedelta(seconds=second))
+                self.world.state.take_slot("metadata", NOW + timedelta(seconds=second))
                 self._ask(name, worker, second)
             case ["requeue", name, "RateLimited", due, "free"]:
                 number = self._attempts[name]
@@ -123,16 +123,16 @@ def test_a_provider_that_refuses_slows_the_pool_and_costs_no_image_much(
 
 
 def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
-    pace, now, waits = world.state.pace("metadata"), NOW, list[float]()
+    pace, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
     error = {"reason": "RateLimited", "message": "", "retryable": True}
     status = {"phase": "processing", "error": error}
     spec = {"image": {"key": "images/1"}}
     job = ImageJob.model_validate({"metadata": {"name": "a"}, "spec": spec, "status": status})
 
     for _ in range(3000):
-        pace.learn(job, now)
-        waits.append((pace.closed_until - now).total_seconds())
-        now = pace.closed_until
+        pace.record_outcome(job, now)
+        waits.append((pace.blocked_until - now).total_seconds())
+        now = pace.blocked_until
 
     assert waits[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert waits[-1] == 60
@@ -145,12 +145,12 @@ def test_each_request_of_an_image_counts(world: World, said: str, each: int) -> 
     serving(world, 1, requestsPerMinute=12)
     meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
     world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
-    assert world.state.interval("metadata") == interval_of(12, each)
+    assert world.record.interval == interval_of(12, each)
 
 
 def test_a_rate_of_requests_is_kept_by_images_of_several(world: World) -> None:
     serving(world, 1, requestsPerMinute=12)
-    world.state.fleet.requests_per_image["metadata"] = 4
+    world.record.requests_per_image = 4
     run = Run(world)
     run.go(10, 300, workers=1)
     assert most_in_a_minute(run.asked) == 3
@@ -194,9 +194,9 @@ def test_another_describer_s_refusal_and_an_older_one_s_do_not_count(world: Worl
     assert world.decide()[-1] == "assign a to w0"
     world.processing("b", "w0", **refused(900))
     world.forget("imagejobs", "b")
-    assert world.state.pace("metadata").closed_until > LONG_AGO
+    assert world.state.rate_limit("metadata").blocked_until > LONG_AGO
     world.see("describers", "metadata", spec={"model": "another"})
-    assert world.state.pace("metadata").closed_until == LONG_AGO
+    assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, 4), (3, 1), (60, 2), (600, 4)])
@@ -205,7 +205,7 @@ def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expec
     serving(world, 0, requestsPerMinute=rate)
     for number in range(100):
         world.job(f"i{number:03}")
-    world.state.backlog.demand("metadata").measure(5)
+    world.record.load.measure(5)
     assert len(world.decide()) == expected
 
 
@@ -227,7 +227,7 @@ def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about
 
     if cordoned:
         world.lease(0, 100)
-        world.state.fleet.cordoned.add("w0")
+        world.state.cordon("w0")
 
     assert "assign waits to w1" in world.decide(100)
 
@@ -238,10 +238,10 @@ def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
     for _ in range(2):  # listed at the start; touched later
         world.job("old", phase="done", worker="gone", attempts=1)
 
-    assert world.state.pace("metadata").at_once == 1
+    assert world.state.rate_limit("metadata").concurrency_limit == 1
     world.processing("new", "w0")
     world.job("new", phase="done", worker="w0", attempts=1)
-    assert world.state.pace("metadata").at_once == 2
+    assert world.state.rate_limit("metadata").concurrency_limit == 2
 
 
 @pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
@@ -262,14 +262,14 @@ def test_a_describer_made_anew_is_not_the_one_that_was_refused(world: World) -> 
     serving(world, 1)
     world.processing("r", "w0", **refused(3600))
     world.forget("describers", "metadata")
-    assert world.state.pace("metadata").closed_until == LONG_AGO
+    assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
 def test_dedicated_workers_are_launched_at_the_rate_too(world: World) -> None:
     serving(world, 0, requestsPerMinute=30, isolation="dedicated", maxWorkers=20)
     for number in range(100):
         world.job(f"i{number:03}")
-    world.state.backlog.demand("metadata").measure(5)
+    world.record.load.measure(5)
     assert len(world.decide()) == 4, "each lasts 8 s, one begins every 2 s"
 
 
@@ -288,7 +288,7 @@ def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(wor
 
 def readiness(world: World, after: float) -> Condition:
     world.lease(0, after)
-    report = world.report(after)
+    report = world.status_update(after)
     assert report
     found = report.status.readiness
     assert found
