@@ -106,6 +106,10 @@ bench-backlog: ## Throughput, memory and lists with 10,000 jobs waiting
 bench-ocr: ## What the describer ocr reads and costs, on one core: build/bench/ocr.md (WRITE=1: docs/)
 	@$(BENCH) ocr
 
+.PHONY: bench-operator
+bench-operator: ## CPU time of the operator's rounds and of idle workers, without a cluster (half a minute)
+	@$(BENCH) operator
+
 ##@ Parts
 
 .PHONY: images

@@ -31,8 +31,7 @@ def _allowance(view: PoolView) -> int | None:
     processing = sum(
         worker.in_flight for worker in view.workers if not (worker.cordoned or worker.silent)
     )
-    interval = view.state.describer(view.pool.describer).interval
-    return view.state.rate_limit(view.pool.describer).allowance(interval, processing, view.now)
+    return view.rate_limit.allowance(view.describer.interval, processing, view.now)
 
 
 def _assignments(

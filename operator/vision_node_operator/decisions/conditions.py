@@ -24,6 +24,9 @@ POD_CREATION = timedelta(seconds=10)
 OPERATOR_CONDITIONS = frozenset({READY, FALLBACK_READY, DEPRECATED})
 """Conditions that the operator writes. It keeps all others as they are."""
 
+PROBLEM_REASONS = frozenset(reason for reason in ReadyReason if reason.troubled)
+"""Reasons that a person may want to act on."""
+
 
 class ConditionState(NamedTuple):
     """What a condition says."""
@@ -36,7 +39,7 @@ class ConditionState(NamedTuple):
 def update_status(view: PoolView, wanted: int) -> Iterator[UpdateStatus]:
     """Write the status of a Describer that should have `wanted` workers, if it has changed."""
     name = view.pool.describer
-    last = view.state.describer(name).status_written_at
+    last = view.describer.status_written_at
     is_recent = last is not None and view.now - last < MIN_UPDATE_INTERVAL
     if is_recent or not view.state.is_free(ObjectKey("describers", name), view.now):
         return
@@ -48,7 +51,7 @@ def update_status(view: PoolView, wanted: int) -> Iterator[UpdateStatus]:
 
 
 def _status(view: PoolView, wanted: int) -> DescriberStatus:
-    load = view.state.describer(view.pool.describer).load
+    load = view.describer.load
     alive = [worker for worker in view.workers if not worker.ended]
     states = {
         READY: _readiness(view, alive, wanted),
@@ -107,8 +110,8 @@ def _serving(view: PoolView, problem: Problem | None) -> ConditionState:
         message = f"Running with the existing workers; cannot add more: {problem.message}"
         return ConditionState("True", problem.reason, message)
 
-    blocked_until = view.state.rate_limit(view.pool.describer).blocked_until
-    is_waiting = view.state.describer(view.pool.describer).load.unfinished > 0
+    blocked_until = view.rate_limit.blocked_until
+    is_waiting = view.describer.load.unfinished > 0
     if view.now < blocked_until and is_waiting:
         message = f"Rate limited by the provider until {blocked_until:%H:%M:%S} UTC"
         return ConditionState("True", ReadyReason.RATE_LIMITED, message)
@@ -118,7 +121,7 @@ def _serving(view: PoolView, problem: Problem | None) -> ConditionState:
 
 def _provider_problem(view: PoolView) -> Problem | None:
     """Return why every image fails, as the last one showed; before that, as the status says."""
-    if health := view.state.describer(view.pool.describer).provider_health:
+    if health := view.describer.provider_health:
         return health.problem
 
     before = view.pool.status.readiness
@@ -167,10 +170,10 @@ def _launch_problem(view: PoolView, alive: list[Worker]) -> Problem | None:
                 f"see `kubectl describe job {worker.job.name}`",
             )
 
-    return view.state.describer(view.pool.describer).launch_backoff.current_problem(view.now)
+    return view.describer.launch_backoff.current_problem(view.now)
 
 
 def _is_worth_an_event(before: Condition | None, after: Condition | None) -> bool:
     """Return whether a problem has come, changed or gone, rather than workers with the work."""
     reasons = {before.reason if before else "", after.reason if after else ""}
-    return len(reasons) == 2 and any(it in reasons for it in ReadyReason if it.troubled)
+    return len(reasons) == 2 and not reasons.isdisjoint(PROBLEM_REASONS)

@@ -37,18 +37,17 @@ def wanted_workers(view: PoolView) -> int:
 
 def _busy_workers(view: PoolView) -> float:
     """Return how many workers the load keeps busy within the rate limit."""
-    spec, describer = view.pool.spec, view.state.describer(view.pool.describer)
-    load, rate_limit = describer.load, view.state.rate_limit(view.pool.describer)
+    spec, load, interval = view.pool.spec, view.describer.load, view.describer.interval
     seconds = max(load.seconds_per_image, _mean_age(view))
 
     if spec.isolation == "dedicated":
-        return rate_limit.useful_concurrency(describer.interval, seconds + LAUNCH_SECONDS)
+        return view.rate_limit.useful_concurrency(interval, seconds + LAUNCH_SECONDS)
 
     to_drain = load.unfinished * seconds / DRAIN_SECONDS
     # Until one serves, the average load does not show what one worker could do.
     is_served = any(worker.serving for worker in view.current)
     average = load.average(view.now) if is_served else 0.0
-    useful = rate_limit.useful_concurrency(describer.interval, seconds)
+    useful = view.rate_limit.useful_concurrency(interval, seconds)
     return min(useful, max(to_drain, average)) / spec.images_at_once
 
 
@@ -69,10 +68,8 @@ def scale(view: PoolView, wanted: int, job_prefix: str) -> Iterator[Launch | Ret
     """Launch missing workers; retire ended, outdated, used-up, silent and idle ones."""
     yield from _retire(view, wanted)
 
-    missing = wanted - len(view.current)
-    backoff = view.state.describer(view.pool.describer).launch_backoff
-    if not backoff.is_active(view.now):
-        yield from _launch(view, missing, job_prefix)
+    if not view.describer.launch_backoff.is_active(view.now):
+        yield from _launch(view, wanted - len(view.current), job_prefix)
 
 
 def _retire(view: PoolView, wanted: int) -> Iterator[Retire]:

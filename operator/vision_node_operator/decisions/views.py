@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from ..state.describer_record import DescriberRecord
 from ..state.objects import ObjectKey
 from ..state.pools import Pool
+from ..state.rate_limit import RateLimit
 from ..state.state import State
 from ..state.worker_objects import DescriberJob, Pod
 from ..state.worker_registry import START_TIMEOUT, WorkerRecord
@@ -62,6 +64,16 @@ class PoolView:
     waiting: int = 0
     """ImageJobs that could be assigned if there were workers. Those that the whole pool could not
     take are not counted."""
+
+    @cached_property
+    def describer(self) -> DescriberRecord:
+        """What is known about the describer."""
+        return self.state.describer(self.pool.describer)
+
+    @cached_property
+    def rate_limit(self) -> RateLimit:
+        """The describer's rate limit."""
+        return self.state.rate_limit(self.pool.describer)
 
     @cached_property
     def current(self) -> list[Worker]:

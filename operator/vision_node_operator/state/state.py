@@ -102,7 +102,11 @@ class State:
 
     def describer(self, name: str) -> DescriberRecord:
         """Return what is known about a describer; create the record if there is none."""
-        return self.describers.setdefault(name, DescriberRecord())
+        record = self.describers.get(name)
+        if record is None:
+            record = self.describers[name] = DescriberRecord()
+
+        return record
 
     def pool(self, describer: str) -> Pool | None:
         """Return the pool of a Describer, if that exists."""

@@ -103,7 +103,11 @@ class WorkerRegistry:
 
     def record(self, worker: str) -> WorkerRecord:
         """Return the record of a worker (pod name); create it if there is none."""
-        return self.records.setdefault(worker, WorkerRecord())
+        record = self.records.get(worker)
+        if record is None:
+            record = self.records[worker] = WorkerRecord()
+
+        return record
 
     def find(self, worker: str | None) -> WorkerRecord | None:
         """Return the record of a worker (pod name), if there is one."""

@@ -96,7 +96,7 @@ class World:
         pod: bool = True,
         pod_status: Any = None,
         phase: str = "Running",
-        heard: float | None = -1,
+        renewed: float | None = -1,
         template: str | None = None,
         describer: str = "metadata",
         job_status: Any = None,
@@ -121,13 +121,17 @@ class World:
                 "pods", f"w{slot}", metadata=meta, status={"phase": phase, **(pod_status or {})}
             )
 
-        if heard is not None:
-            self.lease(slot, heard)
+        if renewed is not None:
+            self.lease(slot, renewed)
 
-    def lease(self, slot: int, heard: float) -> None:
+    def lease(self, slot: int, renewed: float) -> None:
         labels = {DESCRIBER_LABEL: "metadata"}
         self.see(
-            "leases", f"w{slot}", heard, metadata={"labels": labels}, spec={"renewTime": at(heard)}
+            "leases",
+            f"w{slot}",
+            renewed,
+            metadata={"labels": labels},
+            spec={"renewTime": at(renewed)},
         )
 
     def begin_write(self, kind: Kind, name: str, worker: str = "") -> None:

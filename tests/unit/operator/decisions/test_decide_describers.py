@@ -7,7 +7,7 @@ from vision_node_operator.decisions.decide import decide
 from world import NOW, SETTINGS, SPEC, World, at
 
 
-def test_dedicated_is_a_job_for_each_image() -> None:
+def test_dedicated_worker_describes_one_image() -> None:
     world = World()
     world.describer(isolation="dedicated", concurrency=4, maxWorkers=3)
     for name in "abcde":
@@ -29,7 +29,7 @@ def test_dedicated_is_a_job_for_each_image() -> None:
     assert "launch vn-metadata-0" in world.decide()
 
 
-def test_a_worker_is_given_no_more_than_it_may_have() -> None:
+def test_worker_is_assigned_at_most_max_images_per_worker() -> None:
     world = World()
     world.describer(maxImagesPerWorker=3, concurrency=2, maxWorkers=1)
     world.worker(0)
@@ -51,7 +51,7 @@ def test_a_worker_is_given_no_more_than_it_may_have() -> None:
     assert world.decide() == ["retire vn-metadata-0"]
 
 
-def test_after_a_restart_the_finished_ones_tell_what_a_worker_was_given() -> None:
+def test_finished_jobs_count_toward_the_workers_maximum_after_a_restart() -> None:
     world = World()
     world.describer(maxImagesPerWorker=1, maxWorkers=1)
     world.worker(0)
@@ -60,15 +60,15 @@ def test_after_a_restart_the_finished_ones_tell_what_a_worker_was_given() -> Non
     assert world.decide() == ["retire vn-metadata-0"]
 
 
-def test_a_worker_that_ended_when_it_was_used_up_was_launched_well() -> None:
+def test_worker_that_reached_its_maximum_counts_as_a_successful_launch() -> None:
     world = World()
-    world.worker(0, heard=-1)
+    world.worker(0, renewed=-1)
     world.forget("leases", "w0")
-    world.worker(0, heard=None, phase="Succeeded", job_status={"succeeded": 1})
+    world.worker(0, renewed=None, phase="Succeeded", job_status={"succeeded": 1})
     assert world.record.launch_backoff.failures == 0
 
 
-def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
+def test_changed_describer_replaces_workers_without_jobs() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -77,7 +77,7 @@ def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
     assert world.decide(minWorkers=0) == [], "not every change concerns the workers"
 
 
-def test_a_mended_describer_is_tried_at_once() -> None:
+def test_fixed_describer_launches_a_worker_at_once() -> None:
     world = World()
     world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
     world.record.launch_backoff.until = NOW + timedelta(seconds=60)
@@ -88,7 +88,7 @@ def test_a_mended_describer_is_tried_at_once() -> None:
     assert world.decide() == ["launch vn-metadata-0"]
 
 
-def test_a_deleted_describer() -> None:
+def test_jobs_of_a_deleted_describer_fail_after_a_minute() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -102,7 +102,7 @@ def test_a_deleted_describer() -> None:
     assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
 
 
-def test_timeout_and_attempts_are_the_describers_unless_the_job_says() -> None:
+def test_job_overrides_the_describers_timeout_and_attempts() -> None:
     world = World()
     world.describer(timeoutSeconds=7, maxAttempts=1)
     world.worker(0)

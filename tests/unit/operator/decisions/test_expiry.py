@@ -37,7 +37,9 @@ def waits_for_a_finalizer(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("stuck", [failed_just_now, waits_for_a_finalizer])
-def test_what_cannot_be_deleted_keeps_no_other_waiting(stuck: Callable[[World, str], None]) -> None:
+def test_jobs_that_cannot_be_deleted_do_not_block_others(
+    stuck: Callable[[World, str], None],
+) -> None:
     world = World()
     for n in range(MAX_EXPIRING):
         stuck(world, f"stuck{n:02}")
@@ -46,7 +48,7 @@ def test_what_cannot_be_deleted_keeps_no_other_waiting(stuck: Callable[[World, s
     assert world.decide() == [f"expire fine{n:03}" for n in range(MAX_EXPIRING)]
 
 
-def test_deletions_under_way_count_towards_the_bound() -> None:
+def test_pending_deletions_count_toward_the_limit() -> None:
     world = World()
     for n in range(OTHERS):
         over(world, f"fine{n:03}")
@@ -55,7 +57,7 @@ def test_deletions_under_way_count_towards_the_bound() -> None:
     assert world.decide() == [f"expire fine{MAX_EXPIRING - 1:03}"]
 
 
-def test_what_is_being_deleted_already_is_not_deleted_again() -> None:
+def test_job_being_deleted_is_not_deleted_again() -> None:
     world = World()
     over(world, "j")
     assert world.decide() == ["expire j"]
@@ -81,7 +83,7 @@ async def refuse(world: World) -> None:
     await asyncio.wait_for(ended.wait(), 5)
 
 
-async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_then() -> None:
+async def test_refused_deletion_is_retried_with_backoff() -> None:
     world = World()
     over(world, "j")
     await refuse(world)
@@ -90,7 +92,7 @@ async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_
     assert [done.name for done in world.state.job_queue.expired(until)] == ["j"]
 
 
-async def test_a_longer_time_to_live_counts_after_a_refused_deletion() -> None:
+async def test_longer_time_to_live_counts_after_a_refused_deletion() -> None:
     world = World()
     over(world, "j")
     await refuse(world)

@@ -42,7 +42,7 @@ def ended(how: Any) -> Any:
         ),
     ],
 )
-def test_losses_are_free_within_a_bound(why: str, status: Any, expected: str) -> None:
+def test_lost_attempts_are_free_within_a_limit(why: str, status: Any, expected: str) -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.processing("j", "w0", **status)
@@ -60,7 +60,7 @@ every_failure_of_storage = pytest.mark.parametrize("reason", sorted(STORAGE_REAS
         ("but for ever is too long", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
     ],
 )
-def test_an_outage_of_storage_costs_nothing_within_a_bound(
+def test_storage_errors_are_free_within_a_limit(
     why: str, status: Any, expected: str, reason: str
 ) -> None:
     world = World()
@@ -94,7 +94,7 @@ CAUSES: dict[str, dict[str, Any]] = {
         ),
     ],
 )
-def test_each_cause_has_free_attempts_of_its_own(
+def test_each_cause_has_its_own_free_attempts(
     why: str, before: dict[str, int], free: str, cause: str
 ) -> None:
     world = World()
@@ -141,7 +141,7 @@ def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in both.items() if value is not None}
 
 
-def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None:
+def test_provider_refusals_do_not_use_up_free_attempts_of_lost_workers() -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.job("j")
@@ -157,7 +157,7 @@ def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None
     )
 
 
-def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
+def test_first_lost_worker_after_refusals_is_retried_at_once() -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.processing("j", "w0", attempts=4, losses=3, lossesByCause={"provider": 3})
@@ -181,7 +181,7 @@ def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
         ("no operator writes that", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
 )
-def test_losses_that_an_older_operator_counted_count_against_each_cause(
+def test_losses_without_a_cause_count_for_every_cause(
     why: str, status: dict[str, Any], *, free: bool
 ) -> None:
     world = World()
@@ -202,7 +202,7 @@ def test_losses_that_an_older_operator_counted_count_against_each_cause(
         ("retired", ENDED, "a", ""),
     ],
 )
-def test_only_what_was_being_described_is_suspected(
+def test_only_jobs_being_described_become_suspects(
     why: str, ending: Any, message: str, suspects: str
 ) -> None:
     world = World()
@@ -223,14 +223,14 @@ def test_only_what_was_being_described_is_suspected(
         ("its pod is deleted", None, "requeue j WorkerLost +1 free"),
     ],
 )
-def test_a_suspect_that_kills_alone_is_the_culprit(why: str, ending: Any, expected: str) -> None:
+def test_suspect_that_ends_its_worker_alone_fails(why: str, ending: Any, expected: str) -> None:
     world = World()
     world.worker(0, phase="Failed", pod_status=ended(ending))
     world.processing("j", "w0", suspect=True, attempts=2, losses=1)
     assert world.decide()[0] == expected, why
 
 
-def test_what_a_killed_worker_was_describing_is_no_explanation() -> None:
+def test_termination_message_of_a_killed_worker_is_not_reported() -> None:
     world = World()
     world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
     pod = world.state.workers.pod("w0")
@@ -239,7 +239,7 @@ def test_what_a_killed_worker_was_describing_is_no_explanation() -> None:
     assert pod.problem.message == "a worker ended with exit code 139: Error"
 
 
-def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
+def test_suspect_gets_a_worker_to_itself() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -258,7 +258,7 @@ def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
     assert world.decide()[0] == "assign a to w1"
 
 
-def test_where_none_is_empty_one_is_kept_free_for_it() -> None:
+def test_busy_worker_is_kept_free_for_a_suspect() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -272,7 +272,7 @@ def test_where_none_is_empty_one_is_kept_free_for_it() -> None:
     assert world.decide() == ["assign s to w1"]
 
 
-def test_suspects_are_tried_one_at_a_time_and_others_go_on() -> None:
+def test_suspects_are_tried_one_at_a_time_while_others_continue() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -282,14 +282,14 @@ def test_suspects_are_tried_one_at_a_time_and_others_go_on() -> None:
     assert world.decide() == ["assign s to w0", "assign next to w1"]
 
 
-def test_suspects_are_a_backlog_too() -> None:
+def test_suspect_launches_a_worker() -> None:
     world = World()
     world.job("s", suspect=True)
     assert world.decide() == ["launch vn-metadata-0"]
 
 
 @every_failure_of_storage
-def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned(reason: str) -> None:
+def test_worker_with_storage_errors_is_cordoned_if_another_succeeds(reason: str) -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -301,7 +301,7 @@ def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned(reason:
     assert "cordon w0" in world.decide()
 
 
-def test_one_success_clears_its_name() -> None:
+def test_success_clears_storage_errors() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -313,18 +313,18 @@ def test_one_success_clears_its_name() -> None:
     assert not any(word.startswith("cordon") for word in world.decide())
 
 
-def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it() -> None:
+def test_deadlines_and_leases_are_not_enforced_in_the_grace_period() -> None:
     world = World()
-    world.worker(0, heard=0)
+    world.worker(0, renewed=0)
     world.processing("late", "w0")
-    world.worker(1, heard=0)
+    world.worker(1, renewed=0)
     world.state.grace_until = NOW + timedelta(seconds=100)
     assert world.decide(after=99, minWorkers=2) == []
     assert world.decide(after=100)[:2] == ["cordon w0", "requeue late WorkerLost +100 free"]
 
 
 @pytest.mark.parametrize(
-    ("why", "heard", "expected"),
+    ("why", "renewed", "expected"),
     [
         ("it is heard of: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
         (
@@ -339,22 +339,24 @@ def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it(
         ),
     ],
 )
-def test_a_late_image_pays_only_where_its_worker_is_heard_of(
-    why: str, heard: float | None, expected: str
+def test_timeout_counts_only_if_the_worker_is_responsive(
+    why: str, renewed: float | None, expected: str
 ) -> None:
     world = World()
-    world.worker(0, heard=heard)
+    world.worker(0, renewed=renewed)
     world.processing("late", "w0", attemptDeadline=at(60))
     assert world.decide(after=60)[1] == expected, why
 
 
 @pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
-def test_a_worker_that_was_killed_was_launched_well(ending: Any) -> None:
+def test_killed_worker_counts_as_a_successful_launch(ending: Any) -> None:
     """Else one poison image after the other would have the whole pool wait ever longer."""
     world = World()
     world.job("j")
-    world.worker(0, heard=-1)
-    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending))
-    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending), job_status={"failed": 1})
+    world.worker(0, renewed=-1)
+    world.worker(0, phase="Failed", renewed=None, pod_status=ended(ending))
+    world.worker(
+        0, phase="Failed", renewed=None, pod_status=ended(ending), job_status={"failed": 1}
+    )
     world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]

@@ -30,7 +30,7 @@ def launches(world: World, after: float = 0) -> int:
         (10_000, 0.05, 5),
     ],
 )
-def test_workers_by_backlog_and_time_per_image(
+def test_number_of_workers_follows_queue_and_time_per_image(
     images: int, seconds: float | None, expected: int
 ) -> None:
     """As many as work it off within two seconds, each of which holds four at once."""
@@ -43,7 +43,7 @@ def test_workers_by_backlog_and_time_per_image(
     assert launches(world) == expected
 
 
-def test_time_per_image_is_learnt_from_the_first_ends() -> None:
+def test_time_per_image_is_measured_from_the_first_results() -> None:
     world = World()
     for n in range(10):
         world.processing(f"j{n}", "w0", startTime=at(0))
@@ -55,7 +55,7 @@ def test_time_per_image_is_learnt_from_the_first_ends() -> None:
     assert world.state.workers.records["w0"].assigned_total == 10
 
 
-def test_images_that_have_not_ended_tell_of_the_time_per_image_too() -> None:
+def test_running_attempts_raise_the_estimated_time_per_image() -> None:
     world = World()
     world.describer(concurrency=1)
     world.worker(0)
@@ -65,7 +65,7 @@ def test_images_that_have_not_ended_tell_of_the_time_per_image_too() -> None:
     assert launches(world, after=3) == 1
 
 
-def test_a_worker_that_stays_busy_gets_a_second_one_beside_it() -> None:
+def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
     """Eight clients that submit one after the other never make a backlog."""
     world = World()
     world.describer(**FOUR)
@@ -122,7 +122,7 @@ class Clock:
                 slot = int(action.name.rsplit("-", 1)[1])
                 self.launched.append(self.time)
                 self.serving[slot] = self.time + 1
-                self.world.worker(slot, heard=None, created=self.time, uid=f"u{self.time}")
+                self.world.worker(slot, renewed=None, created=self.time, uid=f"u{self.time}")
             case Retire():
                 slot = int(action.name.rsplit("-", 1)[1])
                 del self.serving[slot]
@@ -145,7 +145,7 @@ class Clock:
         return {"metadata": meta, "spec": {"image": {"key": "images/1"}}, "status": status}
 
 
-def test_a_noisy_load_does_not_make_workers_come_and_go() -> None:
+def test_noisy_load_does_not_churn_workers() -> None:
     """Ten minutes of images at random, in bursts at random: three images at once on the average."""
     noise = random.Random(7)  # noqa: S311 (a load, not a secret)
     clock = Clock(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
@@ -161,7 +161,7 @@ def test_a_noisy_load_does_not_make_workers_come_and_go() -> None:
     assert max(clock.launched) < 120, "what the load takes is found out soon, and kept"
 
 
-def test_a_burst_of_small_images_is_one_workers_and_it_goes_afterwards() -> None:
+def test_burst_of_small_images_takes_one_worker() -> None:
     clock = Clock(seconds=0.1, concurrency=4, maxWorkers=2, idleSeconds=60)
     for _ in range(8):
         clock.submit()

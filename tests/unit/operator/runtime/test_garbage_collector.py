@@ -82,26 +82,26 @@ async def collect(bucket: FakeBucket, deleted: dict[str, Any], *others: dict[str
     await asyncio.sleep(0.01)
 
 
-async def test_a_deleted_job_takes_its_objects_along() -> None:
+async def test_deleted_jobs_objects_are_deleted() -> None:
     bucket = FakeBucket("images/1", "results/j/1", "images/2")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
     assert bucket.keys == {"images/2"}
 
 
-async def test_but_not_an_image_that_its_retry_needs() -> None:
+async def test_image_that_another_job_names_is_kept() -> None:
     bucket = FakeBucket("images/1", "results/j/1")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
-async def test_storage_that_is_away_is_left_for_the_sweep() -> None:
+async def test_objects_stay_while_storage_is_unavailable() -> None:
     bucket = FakeBucket("images/1")
     bucket.away = True
     await collect(bucket, body("j", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
-async def test_the_sweep_takes_what_no_job_names() -> None:
+async def test_sweep_deletes_objects_that_no_job_names() -> None:
     bucket = FakeBucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
     swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(
         NOW
@@ -110,7 +110,7 @@ async def test_the_sweep_takes_what_no_job_names() -> None:
     assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
 
 
-async def test_an_imagejob_that_cannot_be_read_still_protects_its_image() -> None:
+async def test_unreadable_job_protects_its_image() -> None:
     odd = body("j", "images/1")
     odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
     bucket = FakeBucket("images/1", "results/u/1")

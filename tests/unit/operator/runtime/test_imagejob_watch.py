@@ -42,7 +42,7 @@ class Told:
         self.all.append((kind, sorted(names), version))
 
 
-async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
+async def test_watch_passes_on_pages_and_changes_and_ends_on_a_refusal() -> None:
     told = Told()
     with pytest.raises(KubeError):
         await watch_imagejobs(Server(), "ns", told)  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
     ]
 
 
-async def test_told_to_end_the_operator_decides_no_more() -> None:
+async def test_sigterm_stops_the_operator_at_once() -> None:
     ready, stopped = asyncio.Event(), asyncio.Event()
     hearing = asyncio.create_task(handle_signals(ready, stopped.set))
     ready.set()

@@ -64,7 +64,7 @@ def expiry(
     return InboxExpiry(behind[1], nothing, nothing, Retention(KEPT, LONG_AGO), watched)
 
 
-async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExpiry) -> None:
+async def test_old_objects_are_deleted_and_young_ones_stay(s3: S3, expiry: InboxExpiry) -> None:
     for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
@@ -75,7 +75,7 @@ async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExp
     ("since", "left"),
     [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
 )
-async def test_an_upgrade_removes_nothing_at_once(
+async def test_upgrade_deletes_nothing_at_once(
     behind: tuple[S3, Bucket],
     cluster: Cluster,
     watched: dict[str, ImageJob],
@@ -91,7 +91,7 @@ async def test_an_upgrade_removes_nothing_at_once(
     assert list(s3.objects) == left
 
 
-async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry) -> None:
+async def test_objects_outside_the_inbox_are_not_deleted(s3: S3, expiry: InboxExpiry) -> None:
     others = ["images/a", "results/a/1", "inbox", "inboxes/a", "another/inbox/a"]
     for key in others:
         s3.put(key, modified=OLD)
@@ -110,7 +110,7 @@ async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry
         ("failed", False),
     ],
 )
-async def test_an_unfinished_job_keeps_its_image(
+async def test_unfinished_job_keeps_its_image(
     s3: S3, cluster: Cluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
 ) -> None:
     s3.put("inbox/a", modified=OLD)
@@ -129,7 +129,7 @@ async def test_an_unfinished_job_keeps_its_image(
         {"spec": {"image": {}}},
     ],
 )
-async def test_an_odd_job_stops_nothing(
+async def test_invalid_job_does_not_stop_the_sweep(
     s3: S3, cluster: Cluster, expiry: InboxExpiry, odd: dict[str, Any]
 ) -> None:
     s3.put("inbox/a", modified=OLD)
@@ -137,7 +137,7 @@ async def test_an_odd_job_stops_nothing(
     assert (await expiry.sweep(NOW)).deleted == 1
 
 
-async def test_so_does_one_that_was_created_while_jobs_were_listed(
+async def test_job_created_during_the_list_keeps_its_image(
     s3: S3, cluster: Cluster, watched: dict[str, ImageJob], expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
@@ -146,7 +146,7 @@ async def test_so_does_one_that_was_created_while_jobs_were_listed(
     assert (await expiry.sweep(NOW)).deleted == 0
 
 
-async def test_an_object_that_was_stored_again_meanwhile_is_young(
+async def test_object_replaced_during_the_list_is_kept(
     s3: S3, cluster: Cluster, expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
@@ -156,7 +156,7 @@ async def test_an_object_that_was_stored_again_meanwhile_is_young(
 
 
 @pytest.mark.parametrize("meanwhile", ["stored again", "named by a new ImageJob"])
-async def test_so_it_is_when_removing_the_others_took_long(
+async def test_object_replaced_or_named_during_slow_deletions_is_kept(
     behind: tuple[S3, Bucket],
     cluster: Cluster,
     watched: dict[str, ImageJob],
@@ -200,7 +200,7 @@ async def test_jobs_are_listed_once_and_only_if_something_is_old(
     assert cluster.asked == 1
 
 
-async def test_while_kubernetes_is_away_nothing_goes(
+async def test_nothing_is_deleted_while_kubernetes_is_unavailable(
     s3: S3, cluster: Cluster, expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
@@ -210,13 +210,13 @@ async def test_while_kubernetes_is_away_nothing_goes(
     assert list(s3.objects) == ["inbox/a"]
 
 
-async def test_while_storage_is_away_nothing_goes(s3: S3, expiry: InboxExpiry) -> None:
+async def test_nothing_is_deleted_while_storage_is_unavailable(s3: S3, expiry: InboxExpiry) -> None:
     s3.fails = 503, "SlowDown"
     with pytest.raises(StoreUnavailableError):
         await expiry.sweep(NOW)
 
 
-async def test_a_sweep_is_bounded_and_the_next_goes_on(
+async def test_sweep_has_a_limit_and_the_next_continues(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 3)
@@ -227,7 +227,7 @@ async def test_a_sweep_is_bounded_and_the_next_goes_on(
     assert s3.objects == {}
 
 
-async def test_so_is_what_it_lists(
+async def test_sweep_has_a_limit_of_pages_and_the_next_continues(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 2)
@@ -247,7 +247,7 @@ async def test_so_is_what_it_lists(
     assert "inbox/6" not in s3.objects
 
 
-async def test_objects_that_can_not_be_removed_stop_no_others(
+async def test_objects_that_cannot_be_deleted_do_not_block_others(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bucket may hold some back, by object lock for example; they come first in the list here."""
@@ -262,14 +262,14 @@ async def test_objects_that_can_not_be_removed_stop_no_others(
     assert list(s3.objects) == held
 
 
-async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> None:
+async def test_sweep_starts_over_after_the_last_page(s3: S3, expiry: InboxExpiry) -> None:
     s3.put("inbox/b", modified=OLD)
     await expiry.sweep(NOW)
     s3.put("inbox/a", modified=OLD)
     assert (await expiry.sweep(NOW)).deleted == 1
 
 
-async def test_without_a_limit_nothing_is_even_listed(
+async def test_nothing_is_listed_without_a_retention_period(
     behind: tuple[S3, Bucket], cluster: Cluster
 ) -> None:
     nothing: Any = cluster

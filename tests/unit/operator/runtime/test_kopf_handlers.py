@@ -104,12 +104,12 @@ class Told:
         self.all.put_nowait((kind, event, body["metadata"]["name"]))
 
 
-def test_a_watch_is_silent_for_a_minute_at_most() -> None:
+def test_lost_watch_is_noticed_within_a_minute() -> None:
     settings = module.kopf_settings().watching
     assert settings.server_timeout < settings.client_timeout <= 60  # type: ignore[operator]
 
 
-async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
+async def test_lost_watch_resumes_at_the_last_version(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WATCH_LOST_SECONDS", 0.2)
@@ -160,6 +160,8 @@ class ConfigMaps:
         (NotFoundError(404, "NotFound", "no such ConfigMap"), None),
     ],
 )
-async def test_the_release_says_since_when_it_is_there(answer: Any, since: datetime | None) -> None:
+async def test_installation_time_is_read_from_the_release_configmap(
+    answer: Any, since: datetime | None
+) -> None:
     kube: Any = ConfigMaps(answer)
     assert await module.installed_at(kube, Settings("ns", "describers", "vn")) == since

@@ -145,7 +145,7 @@ async def run(
     return reconciler
 
 
-async def test_an_answer_counts_at_once(server: Server) -> None:
+async def test_answered_assignment_counts_at_once(server: Server) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert [type(write) for write in server.writes] == [Assign]
     assert reconciler.state.job_queue.in_flight("w0") == 1
@@ -153,7 +153,7 @@ async def test_an_answer_counts_at_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize("seen_first", [True, False])
-async def test_a_deletion_frees_the_name_when_the_watch_shows_it(
+async def test_deleted_job_is_free_once_the_watch_shows_it(
     server: Server, *, seen_first: bool
 ) -> None:
     """The watch is often faster than the DELETE's own answer; the order must not matter."""
@@ -197,16 +197,14 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
-async def test_a_launch_that_fails_is_tried_ever_more_seldom(
-    server: Server, error: Exception
-) -> None:
+async def test_failed_launch_is_retried_with_backoff(server: Server, error: Exception) -> None:
     server.error = error
     await run(server, ("imagejobs", imagejob(2)), seconds=0.5)
     assert {type(write) for write in server.writes} == {Launch}
     assert 1 <= len(server.writes) <= 5
 
 
-async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server) -> None:
+async def test_launch_uses_the_next_slot_if_a_name_is_taken(server: Server) -> None:
     """Else somebody's Job of that name would stop a pool of one until it is deleted."""
     (_, job), *_ = worker()
     launched: list[str] = []
@@ -226,27 +224,27 @@ async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server
 
 
 @pytest.mark.parametrize("error", [FAILURES[0], FAILURES[2], FAILURES[5]], ids=repr)
-async def test_so_is_an_assignment(server: Server, error: Exception) -> None:
+async def test_failed_assignment_is_retried_with_backoff(server: Server, error: Exception) -> None:
     server.error = error
     await run(server, *worker(), ("imagejobs", imagejob(2)), seconds=0.5)
     assert 1 <= len(server.writes) <= 5
 
 
-async def test_a_conflict_is_looked_at_and_decided_anew(server: Server) -> None:
+async def test_job_is_read_again_after_a_conflict(server: Server) -> None:
     server.error, server.now = ConflictError(409, "Conflict", "j"), imagejob(5, phase="failed")
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
     assert list(reconciler.state.job_queue.finished) == ["j"]
 
 
-async def test_what_is_gone_is_forgotten(server: Server) -> None:
+async def test_deleted_job_is_forgotten_after_a_failed_write(server: Server) -> None:
     server.error = NotFoundError(404, "NotFound", "j")
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
     assert reconciler.state.job_queue.unfinished == {}
 
 
-async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
+async def test_startup_waits_for_the_crd() -> None:
     answers: list[Exception | str] = [
         NotFoundError(404, "NotFound", "imagejobs"),
         FAILURES[2],
@@ -284,7 +282,9 @@ def late(reconciler: Reconciler) -> None:
     reconciler.observe("imagejobs", "ADDED", imagejob(2, **attempt))
 
 
-async def test_after_a_sleep_it_looks_before_it_decides(server: Server, clock: Clock) -> None:
+async def test_everything_is_listed_before_deciding_after_a_pause(
+    server: Server, clock: Clock
+) -> None:
     """The worker has committed while this process was stopped; the watch has yet to show it."""
     reconciler = reconciler_of(server)
     late(reconciler)
@@ -298,7 +298,7 @@ async def test_after_a_sleep_it_looks_before_it_decides(server: Server, clock: C
     assert server.writes == []
 
 
-async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock: Clock) -> None:
+async def test_grace_period_follows_an_unavailable_api_server(server: Server, clock: Clock) -> None:
     reconciler = reconciler_of(server)
     late(reconciler)
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
@@ -312,7 +312,7 @@ async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock
     assert not reconciler.state.is_in_grace_period(module.utcnow())
 
 
-async def test_while_the_api_server_is_away_it_is_asked_with_pauses(server: Server) -> None:
+async def test_unavailable_api_server_is_retried_with_backoff(server: Server) -> None:
     reconciler = reconciler_of(server)
     reconciler._freshness.cut_off = True
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
@@ -325,16 +325,14 @@ async def test_while_the_api_server_is_away_it_is_asked_with_pauses(server: Serv
     task.cancel()
 
 
-async def test_lists_are_read_one_after_the_other(server: Server) -> None:
+async def test_resyncs_do_not_overlap(server: Server) -> None:
     """A list under way knows nothing of what went since, and a later one makes it forgotten."""
     reconciler = reconciler_of(server)
     await asyncio.gather(reconciler.resync(), reconciler.resync())
     assert server.most_at_once == 1
 
 
-async def test_a_silent_lease_watch_is_noticed_while_others_speak(
-    server: Server, clock: Clock
-) -> None:
+async def test_silent_lease_watch_causes_a_resync(server: Server, clock: Clock) -> None:
     """Else nobody would be serving after 20 s, and idle workers be retired after a minute."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
@@ -348,7 +346,9 @@ async def test_a_silent_lease_watch_is_noticed_while_others_speak(
     assert server.listed == len(LISTS)
 
 
-async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock: Clock) -> None:
+async def test_resync_after_silent_leases_gives_no_grace_period(
+    server: Server, clock: Clock
+) -> None:
     """The one worker hangs, its Lease, too: its images' deadlines must not wait for it."""
     reconciler = reconciler_of(server)
     late(reconciler)

@@ -95,7 +95,7 @@ def values(server: Server) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in server.secret["data"].items()}
 
 
-async def test_they_are_made_where_there_are_none(server: Server, kube: Kube) -> None:
+async def test_missing_secret_is_created(server: Server, kube: Kube) -> None:
     await ensure(kube)
     made = values(server)
     assert made.keys() == KEYS
@@ -111,7 +111,7 @@ async def test_they_are_made_where_there_are_none(server: Server, kube: Kube) ->
     assert all(len(secret) == 32 for secret in secrets), "MinIO takes 8 to 40 characters"
 
 
-async def test_what_is_there_stays(server: Server, kube: Kube) -> None:
+async def test_existing_keys_are_kept(server: Server, kube: Kube) -> None:
     await ensure(kube)
     before = values(server)
     await ensure(kube)
@@ -119,7 +119,7 @@ async def test_what_is_there_stays(server: Server, kube: Kube) -> None:
     assert server.requests == ["GET", "POST", "GET"]
 
 
-async def test_a_secret_of_an_older_chart_gets_what_it_lacks(server: Server, kube: Kube) -> None:
+async def test_missing_keys_are_added_to_an_older_secret(server: Server, kube: Kube) -> None:
     old = {"root-access-key": encoded("root"), "root-secret-key": encoded("known-to-the-volume")}
     server.secret = {
         "metadata": {"name": "storage", "resourceVersion": "7"},
@@ -131,7 +131,7 @@ async def test_a_secret_of_an_older_chart_gets_what_it_lacks(server: Server, kub
     assert made.keys() == {*KEYS, "mine"}
 
 
-async def test_argo_cd_takes_it_for_nothing_to_prune(server: Server, kube: Kube) -> None:
+async def test_secret_has_no_label_that_lets_argo_cd_prune_it(server: Server, kube: Kube) -> None:
     await ensure(kube)
     assert server.secret
     assert "app.kubernetes.io/instance" not in server.secret["metadata"]["labels"]
@@ -145,28 +145,26 @@ async def test_argo_cd_takes_it_for_nothing_to_prune(server: Server, kube: Kube)
         [("POST", 409, "made by another Job meanwhile")],
     ],
 )
-async def test_a_refusal_that_passes_is_waited_out(
-    server: Server, kube: Kube, refusals: Any
-) -> None:
+async def test_temporary_refusal_is_retried(server: Server, kube: Kube, refusals: Any) -> None:
     server.refusals = refusals
     await ensure(kube)
     assert values(server).keys() == KEYS
 
 
-async def test_a_change_between_reading_and_writing_is_not_lost(server: Server, kube: Kube) -> None:
+async def test_conflicting_change_is_read_again(server: Server, kube: Kube) -> None:
     server.secret = {"metadata": {"name": "storage", "resourceVersion": "7"}}
     server.refusals = [("PATCH", 409, "the object has been modified")]
     await ensure(kube)
     assert server.requests == ["GET", "PATCH", "GET", "PATCH"]
 
 
-async def test_a_refusal_for_good_ends_it(server: Server, kube: Kube) -> None:
+async def test_permanent_refusal_is_an_error(server: Server, kube: Kube) -> None:
     server.refusals = [("POST", 422, "no such field")]
     with pytest.raises(KubeError, match="no such field"):
         await ensure(kube)
 
 
-async def test_patience_has_an_end(
+async def test_retries_end_after_the_deadline(
     server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)

@@ -37,7 +37,7 @@ def launch(server: Server) -> Any:
     return Writer(kube, SETTINGS, {}).perform(Launch(NAME, POOL), NOW)
 
 
-async def test_a_job_made_before_a_crash_is_adopted() -> None:
+async def test_job_created_before_a_crash_is_adopted() -> None:
     server = Server(OURS)
     assert await launch(server) == ("jobs", server.job)
 
@@ -46,7 +46,7 @@ async def test_a_job_made_before_a_crash_is_adopted() -> None:
     "labels",
     [None, {"app": "other"}, {**OURS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}],
 )
-async def test_somebody_elses_job_in_its_slot_is_a_refusal(labels: dict[str, str] | None) -> None:
+async def test_another_job_with_the_slots_name_is_refused(labels: dict[str, str] | None) -> None:
     """Taken for ours it would never be seen: the launch would be tried again at once, for ever."""
     with pytest.raises(NameTakenError, match="no worker of metadata"):
         await launch(Server(labels))

@@ -5,7 +5,7 @@ from typing import Any
 from world import POOL, SPEC, TEMPLATE, pool_of
 
 
-def test_a_describer_adds_to_the_pod_template() -> None:
+def test_describer_adds_to_the_pod_template() -> None:
     env = [{"name": "MODE", "value": "fast"}, {"name": "KEPT", "value": "yes"}]
     ours = {"name": "worker", "image": "ours", "env": [{"name": "MODE", "value": "slow"}]}
     key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}
@@ -41,7 +41,7 @@ def test_a_describer_adds_to_the_pod_template() -> None:
     assert ours["image"] == "ours", "the base is for all"
 
 
-def test_which_changes_replace_workers() -> None:
+def test_only_pod_template_changes_replace_workers() -> None:
     def template_hash(**spec: Any) -> str:
         return pool_of(
             {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE

@@ -100,7 +100,7 @@ def most_in_a_minute(asked: list[int]) -> int:
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize(("rate", "images"), [(1, 5), (3, 40), (20, 60), (200, 600)])
-def test_a_backlog_takes_its_time_and_all_is_described(
+def test_queue_is_described_at_the_full_rate_but_not_faster(
     world: World, rate: int, images: int, workers: int
 ) -> None:
     serving(world, workers, requestsPerMinute=rate, concurrency=20)
@@ -113,16 +113,14 @@ def test_a_backlog_takes_its_time_and_all_is_described(
 
 
 @pytest.mark.parametrize("waits", [0, 1, 20, 60])
-def test_a_provider_that_refuses_slows_the_pool_and_costs_no_image_much(
-    world: World, waits: float
-) -> None:
+def test_refusals_slow_the_pool_and_cost_no_image_many_attempts(world: World, waits: float) -> None:
     serving(world, 2)
     run = Run(world, limit=6, waits=waits)
     assert run.go(60, 1500) < 800, "of 600"
     assert max(run.refused.count(name) for name in run.refused) <= 5, "of 20 that are free"
 
 
-def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
+def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
     pace, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
     error = {"reason": "RateLimited", "message": "", "retryable": True}
     status = {"phase": "processing", "error": error}
@@ -141,14 +139,14 @@ def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
 @pytest.mark.parametrize(
     ("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)]
 )
-def test_each_request_of_an_image_counts(world: World, said: str, each: int) -> None:
+def test_every_request_of_an_image_counts(world: World, said: str, each: int) -> None:
     serving(world, 1, requestsPerMinute=12)
     meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
     world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
     assert world.record.interval == interval_of(12, each)
 
 
-def test_a_rate_of_requests_is_kept_by_images_of_several(world: World) -> None:
+def test_rate_limit_holds_for_images_with_several_requests(world: World) -> None:
     serving(world, 1, requestsPerMinute=12)
     world.record.requests_per_image = 4
     run = Run(world)
@@ -156,7 +154,7 @@ def test_a_rate_of_requests_is_kept_by_images_of_several(world: World) -> None:
     assert most_in_a_minute(run.asked) == 3
 
 
-def test_an_operator_that_begins_anew_does_not_know_of_the_last_turn(world: World) -> None:
+def test_restarted_operator_waits_an_interval_before_the_first_image(world: World) -> None:
     serving(world, 1, requestsPerMinute=6)
     world.state.since = NOW
     world.job("a")
@@ -175,7 +173,7 @@ def test_an_operator_that_begins_anew_does_not_know_of_the_last_turn(world: Worl
         ({"reason": "ProviderUnavailable"}, 1, ["assign b to w0", "assign c to w0"]),
     ],
 )
-def test_who_is_refused_waits_and_comes_back_as_one(
+def test_refusal_blocks_the_pool_and_restarts_it_with_one_image(
     world: World, error: Any, after: float, expected: list[str]
 ) -> None:
     serving(world, 1)
@@ -187,7 +185,7 @@ def test_who_is_refused_waits_and_comes_back_as_one(
     assert world.decide(after) == expected
 
 
-def test_another_describer_s_refusal_and_an_older_one_s_do_not_count(world: World) -> None:
+def test_refusals_of_another_or_an_older_describer_do_not_count(world: World) -> None:
     serving(world, 1)
     world.processing("theirs", "x", spec={"describer": "other"}, **refused(900))
     world.job("a")
@@ -215,7 +213,7 @@ def refused(seconds: float = 30) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("cordoned", [False, True])
-def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about(
+def test_job_of_a_hung_worker_does_not_use_up_the_concurrency_limit(
     world: World, *, cordoned: bool
 ) -> None:
     serving(world, 2)
@@ -232,7 +230,7 @@ def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about
     assert "assign waits to w1" in world.decide(100)
 
 
-def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
+def test_only_successes_seen_to_happen_raise_the_concurrency_limit(world: World) -> None:
     serving(world, 1)
     world.processing("r", "w0", **refused())
     for _ in range(2):  # listed at the start; touched later
@@ -245,9 +243,7 @@ def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
 
 
 @pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
-def test_an_operator_that_begins_anew_knows_of_refusals(
-    world: World, due: float, closed: float
-) -> None:
+def test_refusals_are_restored_after_a_restart(world: World, due: float, closed: float) -> None:
     """By the images that wait; their own backoff may be longer than what the provider asked for."""
     serving(world, 1)
     world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
@@ -258,14 +254,14 @@ def test_an_operator_that_begins_anew_knows_of_refusals(
     assert len([word for word in world.decide(closed) if "assign" in word]) == 1
 
 
-def test_a_describer_made_anew_is_not_the_one_that_was_refused(world: World) -> None:
+def test_recreated_describer_is_not_blocked(world: World) -> None:
     serving(world, 1)
     world.processing("r", "w0", **refused(3600))
     world.forget("describers", "metadata")
     assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
-def test_dedicated_workers_are_launched_at_the_rate_too(world: World) -> None:
+def test_dedicated_workers_are_launched_at_the_rate(world: World) -> None:
     serving(world, 0, requestsPerMinute=30, isolation="dedicated", maxWorkers=20)
     for number in range(100):
         world.job(f"i{number:03}")
@@ -273,7 +269,7 @@ def test_dedicated_workers_are_launched_at_the_rate_too(world: World) -> None:
     assert len(world.decide()) == 4, "each lasts 8 s, one begins every 2 s"
 
 
-def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(world: World) -> None:
+def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
     serving(world, 1, minWorkers=1)
     world.processing("a", "w0", **refused())
     world.job("a", attempts=1, losses=1, nextAttemptTime=at(30))
