@@ -75,7 +75,7 @@ def _reconciler(workers: int) -> Reconciler:
     pool["spec"]["minWorkers"] = workers
     reconciler.observe("describers", "ADDED", pool)
 
-    template_hash = reconciler.state.pools[0].template_hash
+    template_hash = next(reconciler.state.describers.pools()).template_hash
     for number in range(workers):
         for kind, body in worker(f"w{number}", "metadata", template_hash, datetime.now(UTC)):
             body["metadata"]["resourceVersion"] = "1"

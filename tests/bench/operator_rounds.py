@@ -9,6 +9,7 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
+from vision_node_operator.state.describer_registry import DescriberRegistry
 from vision_node_operator.state.objects import Kind, ObjectKey
 from vision_node_operator.state.state import State
 from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
@@ -83,7 +84,7 @@ def round_seconds(scene: Scene) -> float:
 
 def state_of(scene: Scene) -> State:
     """Return the state of a scene, built from objects as the watches would show them."""
-    state = State(pod_template=POD_TEMPLATE)
+    state = State(describers=DescriberRegistry(POD_TEMPLATE))
     for version, (kind, body) in enumerate(_objects(scene, state), start=1):
         body["metadata"]["resourceVersion"] = str(version)
         state.observe(kind, body, NOW)
@@ -99,7 +100,7 @@ def _objects(scene: Scene, state: State) -> Iterator[tuple[Kind, Json]]:
     for number in range(scene.describers):
         yield "describers", describer(f"d{number}", scene.workers)
 
-    for pool in state.pools:
+    for pool in [*state.describers.pools()]:
         for number in range(scene.workers):
             name = f"{pool.describer}-{number}"
             yield from worker(name, pool.describer, pool.template_hash, NOW)

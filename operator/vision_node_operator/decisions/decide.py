@@ -29,7 +29,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     ]
 
     workers = workers_by_describer(state, now)
-    for pool in state.pools:
+    for pool in state.describers.pools():
         view = PoolView(state, pool, workers.pop(pool.describer, []), now)
         actions += _run_pool(view, settings)
 

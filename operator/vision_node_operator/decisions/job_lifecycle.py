@@ -77,7 +77,7 @@ def fail_queued(state: State, settings: Settings, now: datetime) -> Iterator[Act
         yield _cancel(job)
 
     for describer in state.job_queue.describers():
-        pool = state.pool(describer)
+        pool = state.describers.pool(describer)
         if pool is None:
             yield from _fail_unknown_describer(state, describer, now)
         else:
@@ -86,9 +86,9 @@ def fail_queued(state: State, settings: Settings, now: datetime) -> Iterator[Act
 
 def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iterator[Fail]:
     """Fail ImageJobs whose Describer does not exist, or was deleted a while ago."""
-    known = ", ".join(sorted(pool.describer for pool in state.pools)) or "none"
+    known = ", ".join(sorted(pool.describer for pool in state.describers.pools())) or "none"
     message = f"no describer is named {describer}; there are: {known}"
-    record = state.describers.get(describer)
+    record = state.describers.find(describer)
     deleted_at = record.deleted_at if record else None
 
     for job in state.queued(describer, now):

@@ -68,7 +68,7 @@ class PoolView:
     @cached_property
     def describer(self) -> DescriberRecord:
         """What is known about the describer."""
-        return self.state.describer(self.pool.describer)
+        return self.state.describers.record(self.pool.describer)
 
     @cached_property
     def rate_limit(self) -> RateLimit:

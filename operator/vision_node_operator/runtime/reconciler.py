@@ -25,6 +25,7 @@ from vision_node_contract.names import (
 from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
+from ..state.describer_registry import DescriberRegistry
 from ..state.objects import Kind, ObjectKey, version_of
 from ..state.state import State
 from .clock import utcnow
@@ -65,7 +66,7 @@ class Reconciler:
         garbage: GarbageCollector,
         pod_template: Json,
     ) -> None:
-        self.state = State(pod_template=pod_template, since=utcnow())
+        self.state = State(since=utcnow(), describers=DescriberRegistry(pod_template))
         self._garbage = garbage
         self._kube = kube
         self._settings = settings

@@ -14,10 +14,9 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberSpec
 from vision_node_contract.models.imagejob import ImageJob
 
-from .describer_record import DescriberRecord
+from .describer_registry import DescriberRegistry
 from .job_queue import JobQueue
 from .objects import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_of
-from .pools import Pool
 from .problems import refusal_problem
 from .provider_health import provider_health
 from .rate_limit import RateLimit
@@ -31,12 +30,9 @@ log = logging.getLogger(__name__)
 class State:
     """All that decisions are based on. It has no clients and no clock."""
 
-    pod_template: Json = field(default_factory=dict)
-    """The chart's pod template, which all workers have in common."""
     since: datetime = LONG_AGO
     """When this operator started."""
-    describers: dict[str, DescriberRecord] = field(default_factory=dict)
-    """Records by the name of the Describer, which need not exist."""
+    describers: DescriberRegistry = field(default_factory=DescriberRegistry)
     workers: WorkerRegistry = field(default_factory=WorkerRegistry)
     job_queue: JobQueue = field(default_factory=JobQueue)
     versions: ObjectVersions = field(default_factory=ObjectVersions)
@@ -73,8 +69,7 @@ class State:
         self.backoff_until.pop(ObjectKey(kind, name), None)
         match kind:
             case "describers":
-                self.describer(name).delete_pool(now)
-                self._rebuild_dependents(name)
+                self.describers.drop(name, now)
             case "imagejobs":
                 self._drop_imagejob(name, now)
             case "jobs":
@@ -90,37 +85,15 @@ class State:
             self.forget(kind, name, version, now)
 
         if kind == "describers":
-            expired = [name for name, record in self.describers.items() if record.expire(now)]
-            for name in expired:
-                del self.describers[name]
+            self.describers.prune(now)
         elif kind == "pods":
             self.workers.prune()
 
         self.versions.finish_list(kind, version)
 
-    # Describers
-
-    def describer(self, name: str) -> DescriberRecord:
-        """Return what is known about a describer; create the record if there is none."""
-        record = self.describers.get(name)
-        if record is None:
-            record = self.describers[name] = DescriberRecord()
-
-        return record
-
-    def pool(self, describer: str) -> Pool | None:
-        """Return the pool of a Describer, if that exists."""
-        record = self.describers.get(describer)
-        return record.pool if record else None
-
-    @property
-    def pools(self) -> list[Pool]:
-        """The pools of all Describers."""
-        return [record.pool for record in self.describers.values() if record.pool]
-
     def spec_for(self, job: ImageJob) -> DescriberSpec:
         """Return the spec of the ImageJob's Describer, or the defaults if there is none."""
-        pool = self.pool(job.spec.describer)
+        pool = self.describers.pool(job.spec.describer)
         return pool.spec if pool else DescriberSpec()
 
     def timeout(self, job: ImageJob) -> timedelta:
@@ -137,10 +110,8 @@ class State:
         A restarted operator doesn't know when its predecessor assigned an image, so the first slot
         is an interval away.
         """
-        record = self.describer(describer)
+        record = self.describers.record(describer)
         return record.rate_limit or RateLimit(self.since + record.interval, LONG_AGO)
-
-    # Jobs
 
     def queued(self, describer: str, now: datetime) -> Iterator[ImageJob]:
         """Yield the describer's ImageJobs that may be assigned now, in the order of assignment."""
@@ -168,8 +139,6 @@ class State:
             if due is None or due <= now:
                 yield job
 
-    # The operator's own actions
-
     def is_free(self, key: ObjectKey, now: datetime) -> bool:
         """Return whether the object may be written: no write is pending or has just failed."""
         return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
@@ -190,18 +159,18 @@ class State:
 
     def take_slot(self, describer: str, now: datetime) -> None:
         """Record that one of the describer's images is being assigned."""
-        record = self.describer(describer)
+        record = self.describers.record(describer)
         record.rate_limit = self.rate_limit(describer)
         record.rate_limit.take_slot(record.interval, now)
 
     def record_status_write(self, describer: str, now: datetime) -> None:
         """Record that a Describer's status is being written."""
-        self.describer(describer).status_written_at = now
+        self.describers.record(describer).status_written_at = now
 
     def record_refusal(self, describer: str, message: str, now: datetime) -> None:
         """Record that the API server refused a worker's Job."""
         problem = refusal_problem(message)
-        self.describer(describer).launch_backoff.record_problem(problem, now)
+        self.describers.record(describer).launch_backoff.record_problem(problem, now)
 
     def record_name_taken(self, job_name: str) -> None:
         """Record that a worker's Job can't have this name; the next slot's name is used."""
@@ -220,13 +189,10 @@ class State:
         record = self.workers.find(worker)
         return record is not None and record.is_silent(now)
 
-    # Objects that were seen
-
     def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:
             case "describers":
-                self._put_describer(Describer.model_validate(body))
-                self._rebuild_dependents(body["metadata"]["name"])
+                self.describers.put(Describer.model_validate(body))
             case "imagejobs":
                 self._put_imagejob(ImageJob.model_validate(body), now)
             case "jobs":
@@ -238,20 +204,9 @@ class State:
 
         return True
 
-    def _put_describer(self, describer: Describer) -> None:
-        others = {pool.describer: pool.resource for pool in self.pools}
-        pool = Pool.build(describer, self.pod_template, others)
-        self.describer(pool.describer).set_pool(pool)
-
-    def _rebuild_dependents(self, fallback: str) -> None:
-        """Rebuild the pools whose fallback has come, changed or gone."""
-        for pool in self.pools:
-            if pool.spec.fallback == fallback:
-                self._put_describer(pool.resource)
-
     def _put_job(self, job: DescriberJob, now: datetime) -> None:
         if job.name not in self.workers.jobs:
-            self.describer(job.describer).launch_backoff.record_created()
+            self.describers.record(job.describer).launch_backoff.record_created()
 
         self._record_launch(self.workers.put_job(job, now), now)
 
@@ -259,7 +214,7 @@ class State:
         if outcome is None:
             return
 
-        backoff = self.describer(outcome.describer).launch_backoff
+        backoff = self.describers.record(outcome.describer).launch_backoff
         if outcome.problem:
             backoff.record_failure(outcome.problem, now)
         else:
@@ -271,7 +226,7 @@ class State:
         if requests is None:
             return is_news
 
-        record = self.describer(lease.describer)
+        record = self.describers.record(lease.describer)
         is_news |= record.requests_per_image != requests
         record.requests_per_image = requests
         return is_news
@@ -287,7 +242,7 @@ class State:
         self._drop_imagejob(name, now)
         self.job_queue.put(job, now)
         if not job.finished:
-            self.describer(job.spec.describer).load.add(job, now)
+            self.describers.record(job.spec.describer).load.add(job, now)
 
         self._record_outcome(job, before, now)
 
@@ -296,7 +251,7 @@ class State:
         if job is None:
             return
 
-        self.describer(job.spec.describer).load.remove(job, now)
+        self.describers.record(job.spec.describer).load.remove(job, now)
         worker = self.workers.find(job.status.worker)
         if worker and job.status.worker and not self.job_queue.in_flight(job.status.worker):
             worker.released_at = now
@@ -313,7 +268,7 @@ class State:
             self.job_queue.add_failure(job)
         elif status.attempts == 1 and status.start_time and status.completion_time:
             took = min(status.completion_time, now) - status.start_time
-            self.describer(job.spec.describer).load.measure(took.total_seconds())
+            self.describers.record(job.spec.describer).load.measure(took.total_seconds())
 
     def _record_outcome(self, job: ImageJob, before: ImageJob | None, now: datetime) -> None:
         """Record what an ImageJob shows about its worker and its provider."""
@@ -321,7 +276,7 @@ class State:
         if worker and worker.pod:
             worker.record_outcome(job, now)
 
-        record = self.describer(job.spec.describer)
+        record = self.describers.record(job.spec.describer)
         rate_limit = record.rate_limit = self.rate_limit(job.spec.describer)
         if before is None:
             rate_limit.restore(job, now)

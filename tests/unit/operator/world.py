@@ -25,6 +25,7 @@ from vision_node_operator.decisions.actions import (
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
 from vision_node_operator.state.describer_record import DescriberRecord
+from vision_node_operator.state.describer_registry import DescriberRegistry
 from vision_node_operator.state.objects import Kind, ObjectKey
 from vision_node_operator.state.pools import Pool
 from vision_node_operator.state.state import State
@@ -53,7 +54,7 @@ class World:
 
     def __init__(self) -> None:
         self.state = State(
-            pod_template=TEMPLATE, describers={"metadata": DescriberRecord(pool=POOL)}
+            describers=DescriberRegistry(TEMPLATE, {"metadata": DescriberRecord(POOL)})
         )
         self.version = 100
 
@@ -105,7 +106,7 @@ class World:
         uid: str = "",
     ) -> None:
         name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
-        template = template or (self.state.pool(describer) or POOL).template_hash
+        template = template or (self.state.describers.pool(describer) or POOL).template_hash
         labels = {
             COMPONENT_LABEL: WORKER_COMPONENT,
             DESCRIBER_LABEL: describer,
@@ -146,7 +147,7 @@ class World:
     @property
     def record(self) -> DescriberRecord:
         """What is known about the Describer."""
-        return self.state.describer("metadata")
+        return self.state.describers.record("metadata")
 
     def forget(self, kind: Kind, name: str, after: float = 0) -> None:
         self.version += 1
@@ -155,7 +156,7 @@ class World:
     def describer(self, *, status: Any = None, **spec: Any) -> None:
         """Replace the Describer."""
         body = {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}, "status": status or {}}
-        self.state.describer("metadata").pool = pool_of(body, TEMPLATE)
+        self.state.describers.record("metadata").pool = pool_of(body, TEMPLATE)
 
     def decide(self, after: float = 0, **spec: Any) -> list[str]:
         """Return the decisions in words, without the Describer's status (see status_update)."""

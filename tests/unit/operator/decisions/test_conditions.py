@@ -1,4 +1,4 @@
-"""What is said of a Describer: its condition, its counts, its Events, and how long a job waits for it."""
+"""A Describer's status: its conditions, counts and Events, and how long jobs wait for it."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def ready(status: str, reason: str, since: float = 0, message: str = "m") -> Any
 def test_queued_job_fails_after_an_hour_without_workers(
     since: float, created: float, began: float, *, fails: bool
 ) -> None:
-    """An hour after the last worker served, and ten minutes after this operator began to try."""
+    """An hour after the last worker served, and ten minutes after this operator started."""
     world = World()
     world.state.since = NOW + timedelta(seconds=began)
     world.job("j", created=created)
@@ -86,23 +86,23 @@ def test_readiness_while_jobs_wait(worker: Any, expected: Any) -> None:
         world.worker(0, **worker)
 
     world.job("j")
-    report = world.status_update()
-    assert report is not None
-    condition = report.status.readiness
+    update = world.status_update()
+    assert update is not None
+    condition = update.status.readiness
     assert condition is not None
     assert (condition.status, condition.reason, condition.message) == expected
-    assert report.emit_event is (condition.reason not in {"Starting", "Serving"})
+    assert update.emit_event is (condition.reason not in {"Starting", "Serving"})
 
 
 def test_missing_pod_is_reported_as_insufficient_resources() -> None:
     world = World()
     world.worker(0, pod=False, renewed=None, created=-11)
     world.job("j")
-    report = world.status_update()
-    assert reason(report) == "InsufficientResources"
-    assert report is not None
-    assert report.status.readiness is not None
-    assert "kubectl describe job vn-metadata-0" in report.status.readiness.message
+    update = world.status_update()
+    assert reason(update) == "InsufficientResources"
+    assert update is not None
+    assert update.status.readiness is not None
+    assert "kubectl describe job vn-metadata-0" in update.status.readiness.message
 
 
 def test_existing_workers_serve_when_no_more_can_be_added() -> None:
@@ -112,36 +112,36 @@ def test_existing_workers_serve_when_no_more_can_be_added() -> None:
     for n in range(99):
         world.job(f"j{n}")
 
-    report = world.status_update()
-    assert report is not None
-    condition = report.status.readiness
+    update = world.status_update()
+    assert update is not None
+    condition = update.status.readiness
     assert condition is not None
     assert (condition.status, condition.reason) == ("True", "InsufficientResources")
     assert "0/1 nodes" in condition.message
     assert "assign j0 to w0" in world.decide()
 
 
-def said(world: World, after: float = 0) -> UpdateStatus | None:
-    """Have what is said written."""
-    report = world.status_update(after)
-    if report:
+def write_status(world: World, after: float = 0) -> UpdateStatus | None:
+    """Decide the status update, and observe that it was written."""
+    update = world.status_update(after)
+    if update:
         world.state.record_status_write("metadata", NOW + timedelta(seconds=after))
-        world.describer(status=report.status.to_json())
-    return report
+        world.describer(status=update.status.to_json())
+    return update
 
 
 def test_status_is_written_when_changed_and_at_most_every_five_seconds() -> None:
     world = World()
-    first = said(world)
+    first = write_status(world)
     assert first is not None
     assert first.status.readiness is not None
     assert first.status.readiness.reason == "Idle"
-    assert said(world, 60) is None, "nothing has changed"
+    assert write_status(world, 60) is None, "nothing has changed"
     world.job("a")
-    assert said(world, 60) is not None
+    assert write_status(world, 60) is not None
     world.job("b")
-    assert said(world, 64.9) is None
-    second = said(world, 65)
+    assert write_status(world, 64.9) is None
+    second = write_status(world, 65)
     assert second is not None
     assert (second.status.queued, second.emit_event) == (2, False)
 
@@ -150,12 +150,12 @@ def test_event_is_emitted_once_when_a_problem_starts_and_ends() -> None:
     world = World()
     world.job("j")
     world.worker(0, renewed=None, pod_status=UNSCHEDULABLE)
-    reports = [said(world)]
+    updates = [write_status(world)]
     world.job("k")
-    reports.append(said(world, 10))
+    updates.append(write_status(world, 10))
     world.worker(0, renewed=20)
-    reports.append(said(world, 20))
-    assert [report.emit_event for report in reports if report] == [True, False, True]
+    updates.append(write_status(world, 20))
+    assert [update.emit_event for update in updates if update] == [True, False, True]
 
 
 def test_transition_time_is_kept_when_only_the_reason_changes() -> None:
@@ -163,10 +163,10 @@ def test_transition_time_is_kept_when_only_the_reason_changes() -> None:
     world.job("j")
     world.describer(status=ready("False", "Starting", -500))
     world.worker(0, renewed=None, pod_status=NO_IMAGE)
-    report = world.status_update()
-    assert report is not None
-    assert report.status.readiness is not None
-    assert report.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
+    update = world.status_update()
+    assert update is not None
+    assert update.status.readiness is not None
+    assert update.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
 
 
 def test_refused_launch_is_reported_until_success_or_two_minutes_later() -> None:
@@ -195,17 +195,17 @@ def test_exit_of_workers_is_reported() -> None:
     for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
         world.worker(0, renewed=None, phase="Failed", pod_status=status, job_status=job_status)
 
-    report = world.status_update()
-    assert report is not None
-    assert report.status.readiness is not None
-    assert reason(report) == "LaunchFailed"
-    assert report.status.readiness.message == "a worker ended with exit code 1: no key"
+    update = world.status_update()
+    assert update is not None
+    assert update.status.readiness is not None
+    assert reason(update) == "LaunchFailed"
+    assert update.status.readiness.message == "a worker ended with exit code 1: no key"
 
 
-def reason(report: UpdateStatus | None) -> str:
-    assert report is not None
-    assert report.status.readiness is not None
-    return report.status.readiness.reason
+def reason(update: UpdateStatus | None) -> str:
+    assert update is not None
+    assert update.status.readiness is not None
+    return update.status.readiness.reason
 
 
 def test_status_counts_workers_and_jobs() -> None:
@@ -215,10 +215,10 @@ def test_status_counts_workers_and_jobs() -> None:
     world.processing("held", "w0")
     world.job("waits", nextAttemptTime=at(50), attempts=1)
     world.job("of another", spec={"describer": "other"})
-    report = world.status_update()
-    assert report is not None
+    update = world.status_update()
+    assert update is not None
     found = DescriberStatus(provider="metadata", workers=1, ready=1, queued=1, processing=1)
-    assert report.status.model_copy(update={"conditions": []}) == found
+    assert update.status.model_copy(update={"conditions": []}) == found
 
 
 def test_event_is_emitted_for_a_failure_seen_to_happen() -> None:

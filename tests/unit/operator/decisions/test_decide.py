@@ -1,4 +1,4 @@
-"""decide(): tables of what is and what is to be done."""
+"""decide(): states and the actions that follow."""
 
 from datetime import timedelta
 from typing import Any
@@ -44,7 +44,7 @@ def test_min_workers_run_without_jobs() -> None:
     ("why", "worker"),
     [
         ("no pod yet", {"pod": False, "renewed": None}),
-        ("starting: it does not say yet that it serves", {"renewed": None}),
+        ("starting: it does not serve yet", {"renewed": None}),
     ],
 )
 def test_starting_worker_is_waited_for(why: str, worker: Any) -> None:
@@ -87,8 +87,8 @@ def test_owners_take_turns() -> None:
     for n in range(20):
         world.job(f"many{n:02}", created=-100 + n, owner="bulk")
 
-    world.job("single", created=-1, owner="somebody")
-    world.job("other", created=-2, owner="somebody else")
+    world.job("single", created=-1, owner="alice")
+    world.job("other", created=-2, owner="bob")
     assert [word.split()[1] for word in world.decide()] == ["many00", "other", "single", "many01"]
 
 
@@ -97,7 +97,7 @@ def test_jobs_in_processing_count_for_their_owner() -> None:
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
     world.job("second", created=-100, owner="bulk")
-    world.job("single", created=-1, owner="somebody")
+    world.job("single", created=-1, owner="alice")
     assert world.decide()[0] == "assign single to w0"
 
 
@@ -106,7 +106,7 @@ def test_priority_takes_precedence_over_fairness() -> None:
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
     world.job("urgent", owner="bulk", spec={"priority": 1})
-    world.job("single", created=-100, owner="somebody")
+    world.job("single", created=-100, owner="alice")
     assert world.decide()[0] == "assign urgent to w0"
 
 
@@ -138,11 +138,16 @@ def test_pending_launch_counts() -> None:
 @pytest.mark.parametrize(
     ("why", "status", "after", "expected"),
     [
-        ("all is well", {}, 0, []),
+        ("in time", {}, 0, []),
         ("late", {}, 30, ["cordon w0", "requeue j AttemptTimedOut +31"]),
-        ("late for the last time", {"attempts": 3}, 30, ["cordon w0", "fail j AttemptsExhausted"]),
         (
-            "the worker reported a passing error",
+            "late in its last attempt",
+            {"attempts": 3},
+            30,
+            ["cordon w0", "fail j AttemptsExhausted"],
+        ),
+        (
+            "the worker reported a temporary error",
             {
                 "attempts": 2,
                 "error": {"reason": "StorageUnavailable", "message": "m", "retryable": True},
@@ -296,7 +301,7 @@ def test_retired_worker_counts_as_a_successful_launch() -> None:
     ("why", "worker", "kept"),
     [
         ("silent since it served", {"renewed": 0}, 60),
-        ("never served: no image, no room, no start", {"renewed": None, "created": 0}, 300),
+        ("never served: no image, no resources, or no start", {"renewed": None, "created": 0}, 300),
     ],
 )
 def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> None:
@@ -311,11 +316,11 @@ def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> 
 @pytest.mark.parametrize(
     ("why", "timeout", "after", "cordons"),
     [
-        ("an impatient image says nothing of its worker", 1, 1, False),
-        ("unless we came to look later", 1, 30, True),
-        ("the usual time has passed", 30, 30, True),
-        ("a patient image is waited for", 90, 30, False),
-        ("but not longer", 90, 90, True),
+        ("a short timeout says nothing about the worker", 1, 1, False),
+        ("unless the deadline was noticed later", 1, 30, True),
+        ("the usual timeout has passed", 30, 30, True),
+        ("a long timeout is waited for", 90, 30, False),
+        ("but no longer", 90, 90, True),
     ],
 )
 def test_worker_is_cordoned_after_the_describers_timeout(
@@ -380,7 +385,7 @@ def test_orphaned_workers_are_retired_when_they_have_no_jobs() -> None:
     assert world.decide() == ["retire vn-gone-0"]
 
 
-@pytest.mark.parametrize("how", ["under way", "failed just now"])
+@pytest.mark.parametrize("how", ["pending", "failed just now"])
 def test_pending_or_failed_retirement_retires_no_other_worker_instead(
     how: str,
 ) -> None:
@@ -390,7 +395,7 @@ def test_pending_or_failed_retirement_retires_no_other_worker_instead(
         world.lease(slot, -1)
 
     assert world.decide(minWorkers=1) == ["retire vn-metadata-0"]
-    if how == "under way":
+    if how == "pending":
         world.begin_write("jobs", "vn-metadata-0")
     else:
         world.back_off("jobs", "vn-metadata-0", 1)
@@ -461,7 +466,7 @@ def test_older_list_that_ends_after_a_newer_one_restores_nothing() -> None:
     for later in (10, 20):
         world.state.sweep("imagejobs", set(), world.version + later, NOW)
 
-    assert world.state.versions.deleted["imagejobs"] == {}, "remembered no longer than it must be"
+    assert world.state.versions.deleted["imagejobs"] == {}, "deletions are not remembered forever"
 
 
 def test_late_deletion_event_does_not_delete_a_newer_object_of_the_same_name() -> None:

@@ -1,4 +1,4 @@
-"""decide() about Describers: isolation, recycling, replacement, deletion, and what jobs take from them."""
+"""Decisions about Describers: isolation, recycling, replacement, deletion and defaults."""
 
 from datetime import timedelta
 
@@ -19,10 +19,10 @@ def test_dedicated_worker_describes_one_image() -> None:
 
     assert world.decide() == ["assign a to w0", "assign b to w1", "assign c to w2"]
     world.processing("a", "w0")
-    assert not [word for word in world.decide() if "w0" in word], "it holds one"
+    assert not [word for word in world.decide() if "w0" in word], "it has its one image"
     world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
     assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], (
-        "and is used up"
+        "it has reached its maximum"
     )
     world.forget("jobs", "vn-metadata-0")
     world.forget("pods", "w0")
@@ -43,10 +43,10 @@ def test_worker_is_assigned_at_most_max_images_per_worker() -> None:
 
     assert world.decide() == ["assign j2 to w0"]
     world.begin_write("imagejobs", "j2", "w0")
-    assert world.decide() == [], "the assignment under way counts"
+    assert world.decide() == [], "the pending assignment counts"
     world.end_write("imagejobs", "j2")
     world.processing("j2", "w0")
-    assert world.decide() == [], "it finishes what it holds"
+    assert world.decide() == [], "it finishes what it has"
     world.job("j2", phase="done", attempts=1, worker="w0", completionTime=at(0))
     assert world.decide() == ["retire vn-metadata-0"]
 
@@ -84,7 +84,7 @@ def test_fixed_describer_launches_a_worker_at_once() -> None:
     world.job("j")
     world.see("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
     assert world.decide() == []
-    world.see("describers", "metadata", spec={**SPEC, "image": "mended"})
+    world.see("describers", "metadata", spec={**SPEC, "image": "fixed"})
     assert world.decide() == ["launch vn-metadata-0"]
 
 
@@ -97,7 +97,7 @@ def test_jobs_of_a_deleted_describer_fail_after_a_minute() -> None:
     world.see("describers", "metadata", spec=SPEC)
     world.forget("describers", "metadata")
     assert world.decide(after=60) == ["retire vn-metadata-0"], (
-        "it may be replaced: its jobs have a minute"
+        "it may be created again: its jobs have a minute"
     )
     assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
 
@@ -108,8 +108,10 @@ def test_job_overrides_the_describers_timeout_and_attempts() -> None:
     world.worker(0)
     world.job("a", created=-2)
     world.job("b", created=-1, spec={"timeoutSeconds": 5, "maxAttempts": 2})
-    given = [action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Assign)]
-    assert [action.timeout.total_seconds() for action in given] == [7, 5]
+    assigned = [
+        action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Assign)
+    ]
+    assert [action.timeout.total_seconds() for action in assigned] == [7, 5]
     for name, spec in (("a", {}), ("b", {"maxAttempts": 2})):
         world.job(name, spec=spec, phase="processing", attempts=4, losses=3, worker="gone")
 

@@ -1,4 +1,4 @@
-"""What the operator makes of a Describer's provider: its fallback, its sidecar, its conditions."""
+"""A Describer's provider: its fallback, its sidecar and its conditions."""
 
 import json
 from typing import Any
@@ -31,15 +31,15 @@ def pod_of(spec: Json, base: Json = TEMPLATE) -> Json:
     return made
 
 
-def told(pod: Json) -> dict[str, str]:
+def env_of(pod: Json) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
 
 
 def condition(world: World, kind: str, after: float = 0) -> Condition | None:
-    """Return a condition as it is now: as decided, or as it was written."""
-    report = world.status_update(after)
-    assert report is not None
-    return report.status.condition(kind)
+    """Return a condition in the decided status update."""
+    update = world.status_update(after)
+    assert update is not None
+    return update.status.condition(kind)
 
 
 def test_sidecar_gets_its_own_settings_and_none_of_the_workers_secrets() -> None:
@@ -66,18 +66,18 @@ def test_sidecar_gets_its_own_settings_and_none_of_the_workers_secrets() -> None
         "securityContext": restricted,
         "volumeMounts": [{"name": "sidecar-tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
-    assert json.loads(told(pod)["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/describe"}
+    assert json.loads(env_of(pod)["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/describe"}
 
 
 def test_url_in_the_options_overrides_the_sidecars() -> None:
     spec = {"provider": "http", "sidecar": SIDECAR, "options": {"url": "http://127.0.0.1:7000/v2"}}
-    assert json.loads(told(pod_of(spec))["DESCRIBER_OPTIONS"]) == {
+    assert json.loads(env_of(pod_of(spec))["DESCRIBER_OPTIONS"]) == {
         "url": "http://127.0.0.1:7000/v2"
     }
 
 
 def template_of(world: World) -> Json:
-    pool = world.state.pool("metadata")
+    pool = world.state.describers.pool("metadata")
     assert pool is not None
     spec: Json = pool.pod_template["spec"]
     return spec
@@ -89,10 +89,10 @@ def see(world: World, name: str, **spec: Any) -> None:
 
 def test_workers_are_configured_for_a_fallback_created_later(world: World) -> None:
     see(world, "metadata", provider="openai", fallback="plain")
-    assert "FALLBACK" not in told(template_of(world))
+    assert "FALLBACK" not in env_of(template_of(world))
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
     see(world, "plain", provider="metadata", model="m", options={"a": 1})
-    variables = told(template_of(world))
+    variables = env_of(template_of(world))
     assert {name: value for name, value in variables.items() if name.startswith("FALLBACK")} == {
         "FALLBACK": "plain",
         "FALLBACK_PROVIDER": "metadata",
@@ -101,7 +101,7 @@ def test_workers_are_configured_for_a_fallback_created_later(world: World) -> No
     }
     assert condition(world, FALLBACK_READY).status == "True"  # type: ignore[union-attr]
     world.forget("describers", "plain")
-    assert "FALLBACK" not in told(template_of(world))
+    assert "FALLBACK" not in env_of(template_of(world))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_describer_cannot_be_its_own_fallback(world: World) -> None:
 
 
 def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None:
-    """Have an image end that a worker held: with this reason, or done."""
+    """End an image in processing: failed with this reason, or done."""
     world.processing(name, "w0")
     error = (
         {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
@@ -182,9 +182,7 @@ def test_reported_provider_problem_survives_a_restart(world: World) -> None:
     world.job("old", phase="done", worker="w0", attempts=1)
     assert condition(world, READY).reason == "CredentialsRefused"  # type: ignore[union-attr]
     world.job("new", created=-8000)
-    assert not [line for line in world.decide() if line.startswith("fail")], (
-        "there is no lack of workers"
-    )
+    assert not [line for line in world.decide() if line.startswith("fail")], "workers are serving"
 
 
 def test_workers_warning_is_kept_while_none_serves(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Losses are free within a bound, suspects are tried alone, and broken workers get no more."""
+"""Lost attempts are free within a limit, suspects are tried alone, broken workers are cordoned."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ STORAGE = {"reason": "StorageUnavailable", "message": "m", "retryable": True}
 
 
 def ended(how: Any) -> Any:
-    """Return the status of a pod whose container has ended so; None: nobody told how."""
+    """Return a pod status with this termination of its container; None if it is unknown."""
     return {"containerStatuses": [{"state": {"terminated": how}}]} if how else {}
 
 
@@ -27,16 +27,20 @@ def ended(how: Any) -> Any:
     ("why", "status", "expected"),
     [
         (
-            "the first loss costs nothing, and no time",
+            "the first loss is free, and retried at once",
             {"attempts": 1},
             "requeue j WorkerLost +0 free",
         ),
-        ("the next waits", {"attempts": 2, "losses": 1}, "requeue j WorkerLost +1 free"),
-        ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
-        ("from now on it pays", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
-        ("and ends", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
         (
-            "paid attempts don't end a job that is lost",
+            "the second is retried later",
+            {"attempts": 2, "losses": 1},
+            "requeue j WorkerLost +1 free",
+        ),
+        ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
+        ("further losses count", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
+        ("too many attempts", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
+        (
+            "counted attempts do not end a job that was lost",
             {"attempts": 3},
             "requeue j WorkerLost +0 free",
         ),
@@ -56,8 +60,8 @@ every_failure_of_storage = pytest.mark.parametrize("reason", sorted(STORAGE_REAS
 @pytest.mark.parametrize(
     ("why", "status", "expected"),
     [
-        ("storage is not the image's fault", {"attempts": 9, "losses": 7}, "requeue j {} +60 free"),
-        ("but for ever is too long", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
+        ("within the limit", {"attempts": 9, "losses": 7}, "requeue j {} +60 free"),
+        ("beyond the limit", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
     ],
 )
 def test_storage_errors_are_free_within_a_limit(
@@ -76,14 +80,14 @@ CAUSES: dict[str, dict[str, Any]] = {
     "storage": {"error": STORAGE},
     "provider": {"error": THROTTLED},
 }
-"""What an ImageJob shows whose attempt was lost to that; its pod is gone."""
+"""Status of an ImageJob whose attempt was lost, by cause; its pod is gone."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize(
     ("why", "before", "free"),
     [
-        ("what the others took is theirs", {"worker": 3, "storage": 10, "provider": 20}, ""),
+        ("all causes are used up", {"worker": 3, "storage": 10, "provider": 20}, ""),
         ("a worker's are used up", {"worker": 3}, "storage provider"),
         ("storage's are used up", {"storage": 10}, "worker provider"),
         ("a provider's are used up", {"provider": 20}, "worker storage"),
@@ -107,7 +111,7 @@ def test_each_cause_has_its_own_free_attempts(
 
 
 def lose(world: World, **cause: Any) -> None:
-    """Have one attempt of the ImageJob `j` end so, and take in what the operator writes then."""
+    """Lose one attempt of the ImageJob `j`, and observe what the operator writes then."""
     found = world.state.job_queue.unfinished["j"]
     world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
     lost = world.state.job_queue.unfinished["j"]
@@ -168,17 +172,17 @@ def test_first_lost_worker_after_refusals_is_retried_at_once() -> None:
     ("why", "status", "free"),
     [
         (
-            "an older operator counted without a cause: against each, as it did",
+            "counted by an older operator, without a cause",
             {"losses": 3},
             False,
         ),
         (
-            "the same, and one that was seen since",
+            "the same, and one with a cause",
             {"losses": 3, "lossesByCause": {"worker": 1}},
             False,
         ),
         ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
-        ("no operator writes that", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
+        ("inconsistent counts", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
 )
 def test_losses_without_a_cause_count_for_every_cause(
@@ -193,12 +197,12 @@ def test_losses_without_a_cause_count_for_every_cause(
 @pytest.mark.parametrize(
     ("why", "ending", "message", "suspects"),
     [
-        ("out of memory: what it was describing", OOM, "a\nb", "ab"),
-        ("crashed: what it was describing", CRASH, "c", "c"),
-        ("without a word: all that it held", OOM, "", "abc"),
-        ("killed by whom? only what it was describing", KILLED, "a", "a"),
+        ("out of memory: the images in progress", OOM, "a\nb", "ab"),
+        ("crashed: the images in progress", CRASH, "c", "c"),
+        ("without a termination message: all its images", OOM, "", "abc"),
+        ("killed: only the images in progress", KILLED, "a", "a"),
         ("killed from outside, between two images", KILLED, "", ""),
-        ("what it names but never held is nobody's fault", OOM, "x\ny", ""),
+        ("names images that it was not assigned", OOM, "x\ny", ""),
         ("retired", ENDED, "a", ""),
     ],
 )
@@ -219,7 +223,7 @@ def test_only_jobs_being_described_become_suspects(
     [
         ("out of memory", OOM, "fail j OutOfMemory"),
         ("crashed", CRASH, "fail j DescriberFailed"),
-        ("killed from outside: not its fault", KILLED, "requeue j WorkerLost +1 free"),
+        ("killed, perhaps from outside", KILLED, "requeue j WorkerLost +1 free"),
         ("its pod is deleted", None, "requeue j WorkerLost +1 free"),
     ],
 )
@@ -296,7 +300,7 @@ def test_worker_with_storage_errors_is_cordoned_if_another_succeeds(reason: str)
     for name in "abc":
         world.processing(name, "w0", error={**STORAGE, "reason": reason})
 
-    assert "cordon w0" not in world.decide(), "nobody else has had success: storage may be away"
+    assert "cordon w0" not in world.decide(), "no other worker succeeds: storage may be unavailable"
     world.job("d", phase="done", worker="w1", completionTime=at(0), seen=1)
     assert "cordon w0" in world.decide()
 
@@ -326,14 +330,14 @@ def test_deadlines_and_leases_are_not_enforced_in_the_grace_period() -> None:
 @pytest.mark.parametrize(
     ("why", "renewed", "expected"),
     [
-        ("it is heard of: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
+        ("responsive: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
         (
-            "its node is away, which Kubernetes has yet to notice",
+            "its node is gone, but Kubernetes has not noticed",
             40,
             "requeue late WorkerLost +60 free",
         ),
         (
-            "it ends, and has said so: it does not finish in time",
+            "it has withdrawn its Lease, and does not finish in time",
             None,
             "requeue late AttemptTimedOut +61",
         ),
@@ -350,7 +354,7 @@ def test_timeout_counts_only_if_the_worker_is_responsive(
 
 @pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
 def test_killed_worker_counts_as_a_successful_launch(ending: Any) -> None:
-    """Else one poison image after the other would have the whole pool wait ever longer."""
+    """Otherwise a series of images that kill workers would make the whole pool wait."""
     world = World()
     world.job("j")
     world.worker(0, renewed=-1)

@@ -1,4 +1,4 @@
-"""How many workers a Describer has, for how long."""
+"""How many workers a Describer has, and for how long."""
 
 import random
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def launches(world: World, after: float = 0) -> int:
 def test_number_of_workers_follows_queue_and_time_per_image(
     images: int, seconds: float | None, expected: int
 ) -> None:
-    """As many as work it off within two seconds, each of which holds four at once."""
+    """Enough to describe all images within two seconds, with four at once per worker."""
     world = World()
     world.describer(**FOUR)
     for n in range(images):
@@ -66,7 +66,7 @@ def test_running_attempts_raise_the_estimated_time_per_image() -> None:
 
 
 def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
-    """Eight clients that submit one after the other never make a backlog."""
+    """Eight clients that submit one image after the other never make a long queue."""
     world = World()
     world.describer(**FOUR)
     world.worker(0)
@@ -81,8 +81,8 @@ def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
     assert launches(world, after=5) == 1
 
 
-class Clock:
-    """A cluster in which launches take a second and images their time, moved on by tenths of a second."""
+class Simulation:
+    """A simulated cluster, in steps of 0.1 s: launches take a second, and images their time."""
 
     def __init__(self, seconds: float, **spec: Any) -> None:
         self.world = World()
@@ -146,25 +146,25 @@ class Clock:
 
 
 def test_noisy_load_does_not_churn_workers() -> None:
-    """Ten minutes of images at random, in bursts at random: three images at once on the average."""
+    """Ten minutes of random bursts of images: three images at once on average."""
     noise = random.Random(7)  # noqa: S311 (a load, not a secret)
-    clock = Clock(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
-    while clock.time < 600:
+    simulation = Simulation(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
+    while simulation.time < 600:
         if noise.random() < 0.1:
             for _ in range(noise.randint(1, 11)):
-                clock.submit()
-        clock.tick()
+                simulation.submit()
+        simulation.tick()
 
-    assert clock.made > 3000
-    assert len(clock.serving) in {2, 3, 4}
-    assert len(clock.launched) <= 6
-    assert max(clock.launched) < 120, "what the load takes is found out soon, and kept"
+    assert simulation.made > 3000
+    assert len(simulation.serving) in {2, 3, 4}
+    assert len(simulation.launched) <= 6
+    assert max(simulation.launched) < 120, "the number of workers is found soon, and kept"
 
 
 def test_burst_of_small_images_takes_one_worker() -> None:
-    clock = Clock(seconds=0.1, concurrency=4, maxWorkers=2, idleSeconds=60)
+    simulation = Simulation(seconds=0.1, concurrency=4, maxWorkers=2, idleSeconds=60)
     for _ in range(8):
-        clock.submit()
-    while clock.time < 62:
-        clock.tick()
-    assert (clock.launched, clock.ends, clock.serving) == ([0.1], [], {})
+        simulation.submit()
+    while simulation.time < 62:
+        simulation.tick()
+    assert (simulation.launched, simulation.ends, simulation.serving) == ([0.1], [], {})

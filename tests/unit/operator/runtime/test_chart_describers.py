@@ -1,4 +1,4 @@
-"""The Describers of the values: applied, dropped, and told from those that somebody has made."""
+"""Describers in the chart's values are applied and deleted; users' Describers are left alone."""
 
 import json
 from typing import Any
@@ -29,8 +29,8 @@ def test_applied_describer_has_the_release_label_and_owner() -> None:
 
 
 def test_only_the_releases_own_describers_are_deleted() -> None:
-    there = {"metadata": "vn", "left": "vn", "mine": None, "other": "x"}
-    wanted = changes(DEFAULTS, "vn", [existing(*item) for item in there.items()])
+    names = {"metadata": "vn", "left": "vn", "mine": None, "other": "x"}
+    wanted = changes(DEFAULTS, "vn", [existing(*item) for item in names.items()])
     assert [body["metadata"]["name"] for body in wanted.apply] == ["metadata"]
     assert wanted.delete == ["left"]
 

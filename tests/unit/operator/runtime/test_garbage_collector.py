@@ -1,4 +1,4 @@
-"""What is removed with an ImageJob, and what the sweep takes."""
+"""Which objects are deleted with an ImageJob, and which by the sweep."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,10 +27,10 @@ def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
 class FakeBucket:
     def __init__(self, *keys: str) -> None:
         self.keys = set(keys)
-        self.away = False
+        self.unavailable = False
 
     async def delete(self, key: str) -> None:
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailableError("away")
         self.keys.discard(key)
 
@@ -39,7 +39,7 @@ class FakeBucket:
         return [key for key in self.keys if key.startswith(prefix)]
 
 
-class Cluster:
+class FakeCluster:
     path = "/imagejobs"
 
     def __init__(self, *bodies: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class Cluster:
 
 
 def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
-    cluster = Cluster(*bodies)
+    cluster = FakeCluster(*bodies)
     return GarbageCollector(bucket, cluster, cluster)  # type: ignore[arg-type]
 
 
@@ -96,7 +96,7 @@ async def test_image_that_another_job_names_is_kept() -> None:
 
 async def test_objects_stay_while_storage_is_unavailable() -> None:
     bucket = FakeBucket("images/1")
-    bucket.away = True
+    bucket.unavailable = True
     await collect(bucket, body("j", "images/1"))
     assert bucket.keys == {"images/1"}
 

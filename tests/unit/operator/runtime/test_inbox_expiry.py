@@ -24,21 +24,21 @@ def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"image": {"key": key}}, **status}
 
 
-class Cluster:
-    """Has ImageJobs, in pages of one; `asked` counts how often they were listed."""
+class FakeCluster:
+    """An API server with ImageJobs in pages of one; `lists` counts how often they were listed."""
 
     path = "/imagejobs"
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
-        self.asked = 0
-        self.away = False
+        self.lists = 0
+        self.unavailable = False
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         assert path == self.path
-        self.asked += 1
-        if self.away:
+        self.lists += 1
+        if self.unavailable:
             raise UnavailableError(0, "NoAnswer", "away")
         for body in self.bodies:
             yield [body], "9"
@@ -46,8 +46,8 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    return Cluster()
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def watched() -> dict[str, ImageJob]:
 
 @pytest.fixture
 def expiry(
-    behind: tuple[S3, Bucket], cluster: Cluster, watched: dict[str, ImageJob]
+    behind: tuple[S3, Bucket], cluster: FakeCluster, watched: dict[str, ImageJob]
 ) -> InboxExpiry:
-    nothing: Any = cluster
-    return InboxExpiry(behind[1], nothing, nothing, Retention(KEPT, LONG_AGO), watched)
+    fake: Any = cluster
+    return InboxExpiry(behind[1], fake, fake, Retention(KEPT, LONG_AGO), watched)
 
 
 async def test_old_objects_are_deleted_and_young_ones_stay(s3: S3, expiry: InboxExpiry) -> None:
@@ -77,17 +77,17 @@ async def test_old_objects_are_deleted_and_young_ones_stay(s3: S3, expiry: Inbox
 )
 async def test_upgrade_deletes_nothing_at_once(
     behind: tuple[S3, Bucket],
-    cluster: Cluster,
+    cluster: FakeCluster,
     watched: dict[str, ImageJob],
     since: datetime | None,
     left: list[str],
 ) -> None:
-    """What was stored before a release removed anything has its time from then on."""
+    """Objects from before the first release that deletes any count as stored then."""
     s3, store = behind
     s3.put("inbox/a", modified=LONG_AGO)
-    nothing: Any = cluster
+    fake: Any = cluster
     retention = Retention(KEPT, since) if since else None
-    await InboxExpiry(store, nothing, nothing, retention, watched).sweep(NOW)
+    await InboxExpiry(store, fake, fake, retention, watched).sweep(NOW)
     assert list(s3.objects) == left
 
 
@@ -111,7 +111,7 @@ async def test_objects_outside_the_inbox_are_not_deleted(s3: S3, expiry: InboxEx
     ],
 )
 async def test_unfinished_job_keeps_its_image(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.bodies = [imagejob("inbox/z"), imagejob("inbox/a", phase)]
@@ -130,7 +130,7 @@ async def test_unfinished_job_keeps_its_image(
     ],
 )
 async def test_invalid_job_does_not_stop_the_sweep(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry, odd: dict[str, Any]
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, odd: dict[str, Any]
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.bodies = [{"metadata": {"name": "odd"}, **odd}]
@@ -138,7 +138,7 @@ async def test_invalid_job_does_not_stop_the_sweep(
 
 
 async def test_job_created_during_the_list_keeps_its_image(
-    s3: S3, cluster: Cluster, watched: dict[str, ImageJob], expiry: InboxExpiry
+    s3: S3, cluster: FakeCluster, watched: dict[str, ImageJob], expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     job = ImageJob.model_validate(imagejob("inbox/a"))
@@ -147,7 +147,7 @@ async def test_job_created_during_the_list_keeps_its_image(
 
 
 async def test_object_replaced_during_the_list_is_kept(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.meanwhile = lambda: s3.put("inbox/a", modified=NOW)
@@ -158,7 +158,7 @@ async def test_object_replaced_during_the_list_is_kept(
 @pytest.mark.parametrize("meanwhile", ["stored again", "named by a new ImageJob"])
 async def test_object_replaced_or_named_during_slow_deletions_is_kept(
     behind: tuple[S3, Bucket],
-    cluster: Cluster,
+    cluster: FakeCluster,
     watched: dict[str, ImageJob],
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: str,
@@ -168,10 +168,10 @@ async def test_object_replaced_or_named_during_slow_deletions_is_kept(
     for key in ("inbox/a", "inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
 
-    nothing: Any = cluster
+    fake: Any = cluster
     clock = iter(range(0, 10**6, 10))
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
-    expiry = InboxExpiry(store, nothing, nothing, Retention(KEPT, LONG_AGO), watched)
+    expiry = InboxExpiry(store, fake, fake, Retention(KEPT, LONG_AGO), watched)
 
     async def slowly(key: str) -> None:
         await delete(key)
@@ -187,24 +187,24 @@ async def test_object_replaced_or_named_during_slow_deletions_is_kept(
 
 
 async def test_jobs_are_listed_once_and_only_if_something_is_old(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 1)
     s3.put("inbox/a", modified=YOUNG)
     await expiry.sweep(NOW)
-    assert cluster.asked == 0
+    assert cluster.lists == 0
     for key in ("inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
 
     assert (await expiry.sweep(NOW)).deleted == 2
-    assert cluster.asked == 1
+    assert cluster.lists == 1
 
 
 async def test_nothing_is_deleted_while_kubernetes_is_unavailable(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
-    cluster.away = True
+    cluster.unavailable = True
     with pytest.raises(UnavailableError):
         await expiry.sweep(NOW)
     assert list(s3.objects) == ["inbox/a"]
@@ -250,7 +250,7 @@ async def test_sweep_has_a_limit_of_pages_and_the_next_continues(
 async def test_objects_that_cannot_be_deleted_do_not_block_others(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bucket may hold some back, by object lock for example; they come first in the list here."""
+    """A bucket may refuse deletions, for example by object lock. Here those are listed first."""
     monkeypatch.setattr(module, "MAX_FAILURES", 5)
     held = [f"inbox/{number:02}" for number in range(16)]
     for key in [*held, "inbox/last"]:
@@ -270,8 +270,8 @@ async def test_sweep_starts_over_after_the_last_page(s3: S3, expiry: InboxExpiry
 
 
 async def test_nothing_is_listed_without_a_retention_period(
-    behind: tuple[S3, Bucket], cluster: Cluster
+    behind: tuple[S3, Bucket], cluster: FakeCluster
 ) -> None:
-    nothing: Any = cluster
-    await InboxExpiry(behind[1], nothing, nothing, None, {}).run()
+    fake: Any = cluster
+    await InboxExpiry(behind[1], fake, fake, None, {}).run()
     assert behind[0].requests == []

@@ -1,4 +1,4 @@
-"""Each component's rights in the bucket: what its work needs, and nothing else."""
+"""Each component's permissions in the bucket: what its work needs, and nothing else."""
 
 import fnmatch
 
@@ -43,7 +43,7 @@ def test_policy_allows_listing_only_its_bucket(user: str) -> None:
 
 
 def test_former_users_lose_their_policy() -> None:
-    """Or one that leaked could not be taken back."""
+    """Otherwise a leaked key could not be revoked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},
         "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},

@@ -1,4 +1,4 @@
-"""How fast images are assigned: within requestsPerMinute, and as a provider that refuses asks for it."""
+"""How fast images are assigned: within requestsPerMinute, and within the provider's limit."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,16 +14,16 @@ from world import NOW, World, at
 
 @dataclass
 class Run:
-    """Lets a world's workers describe second by second, as the reconciler has it."""
+    """Simulates a provider: workers describe what the operator assigns, second by second."""
 
     world: World
     seconds: int = 5
-    """That a provider takes for an answer."""
+    """Time that the provider takes to answer."""
     limit: int = 1000
-    """Images a minute that the provider answers; it refuses others."""
-    waits: float = 20
-    """As Retry-After says."""
-    asked: list[int] = field(default_factory=list)
+    """Images per minute that the provider answers; it refuses others."""
+    retry_after: float = 20
+    """Seconds in the Retry-After header of a refusal."""
+    accepted: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     _work: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -65,19 +65,19 @@ class Run:
             case ["launch", *_]:
                 pass
             case _:
-                raise AssertionError(f"nobody expected: {' '.join(words)}")
+                raise AssertionError(f"unexpected: {' '.join(words)}")
 
     def _ask(self, name: str, worker: str, second: int) -> None:
         number = self._attempts[name] = self._attempts.get(name, 0) + 1
         status: dict[str, Any] = {"attempts": number, "losses": number - 1}
         status["attemptDeadline"] = at(second + 60)
 
-        if sum(then > second - 60 for then in self.asked) < self.limit:
-            self.asked.append(second)
+        if sum(then > second - 60 for then in self.accepted) < self.limit:
+            self.accepted.append(second)
             self._work[name] = second + self.seconds, worker
         else:
             self.refused.append(name)
-            wait = {"retryable": True, "retryAfterSeconds": self.waits}
+            wait = {"retryable": True, "retryAfterSeconds": self.retry_after}
             status["error"] = {"reason": "RateLimited", "message": "slow", **wait}
 
         self.world.processing(name, worker, seen=second, **status)
@@ -94,8 +94,8 @@ def serving(world: World, workers: int, **spec: Any) -> None:
         world.worker(slot)
 
 
-def most_in_a_minute(asked: list[int]) -> int:
-    return max(sum(first <= then < first + 60 for then in asked) for first in asked)
+def most_in_a_minute(accepted: list[int]) -> int:
+    return max(sum(first <= then < first + 60 for then in accepted) for first in accepted)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -106,31 +106,31 @@ def test_queue_is_described_at_the_full_rate_but_not_faster(
     serving(world, workers, requestsPerMinute=rate, concurrency=20)
     run = Run(world)
     took = run.go(images, images * 60, workers)
-    assert most_in_a_minute(run.asked) <= rate
+    assert most_in_a_minute(run.accepted) <= rate
     assert took <= images * 60 / rate * 1.05 + run.seconds + 1, (
-        "whatever number of workers, the rate is used"
+        "the rate is used up, whatever the number of workers"
     )
 
 
 @pytest.mark.parametrize("waits", [0, 1, 20, 60])
 def test_refusals_slow_the_pool_and_cost_no_image_many_attempts(world: World, waits: float) -> None:
     serving(world, 2)
-    run = Run(world, limit=6, waits=waits)
-    assert run.go(60, 1500) < 800, "of 600"
-    assert max(run.refused.count(name) for name in run.refused) <= 5, "of 20 that are free"
+    run = Run(world, limit=6, retry_after=waits)
+    assert run.go(60, 1500) < 800, "600 s are the minimum"
+    assert max(run.refused.count(name) for name in run.refused) <= 5, "20 are free"
 
 
 def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
-    pace, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
+    rate_limit, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
     error = {"reason": "RateLimited", "message": "", "retryable": True}
     status = {"phase": "processing", "error": error}
     spec = {"image": {"key": "images/1"}}
     job = ImageJob.model_validate({"metadata": {"name": "a"}, "spec": spec, "status": status})
 
     for _ in range(3000):
-        pace.record_outcome(job, now)
-        waits.append((pace.blocked_until - now).total_seconds())
-        now = pace.blocked_until
+        rate_limit.record_outcome(job, now)
+        waits.append((rate_limit.blocked_until - now).total_seconds())
+        now = rate_limit.blocked_until
 
     assert waits[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert waits[-1] == 60
@@ -151,7 +151,7 @@ def test_rate_limit_holds_for_images_with_several_requests(world: World) -> None
     world.record.requests_per_image = 4
     run = Run(world)
     run.go(10, 300, workers=1)
-    assert most_in_a_minute(run.asked) == 3
+    assert most_in_a_minute(run.accepted) == 3
 
 
 def test_restarted_operator_waits_an_interval_before_the_first_image(world: World) -> None:
@@ -199,7 +199,7 @@ def test_refusals_of_another_or_an_older_describer_do_not_count(world: World) ->
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, 4), (3, 1), (60, 2), (600, 4)])
 def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expected: int) -> None:
-    """Images take 5 s: so many of them are in work at 60 a minute, four of which are one worker's."""
+    """At 60 per minute and 5 s each, five images are in processing: four at once per worker."""
     serving(world, 0, requestsPerMinute=rate)
     for number in range(100):
         world.job(f"i{number:03}")
@@ -244,7 +244,7 @@ def test_only_successes_seen_to_happen_raise_the_concurrency_limit(world: World)
 
 @pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
 def test_refusals_are_restored_after_a_restart(world: World, due: float, closed: float) -> None:
-    """By the images that wait; their own backoff may be longer than what the provider asked for."""
+    """They are restored from the images that wait, whose own backoff may be longer."""
     serving(world, 1)
     world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
     world.job("a")
@@ -277,7 +277,7 @@ def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
     assert (ready.status, ready.reason) == ("True", "RateLimited")
     assert f"until {NOW + timedelta(seconds=30):%H:%M:%S} UTC" in ready.message
     world.forget("imagejobs", "a")
-    assert readiness(world, 20).reason == "Serving", "nobody waits"
+    assert readiness(world, 20).reason == "Serving", "no image waits"
     world.job("b")
     assert readiness(world, 31).reason == "Serving", "it is over"
 
