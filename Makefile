@@ -124,6 +124,6 @@ clean-cache: ## Delete the clusters and everything that was built
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@awk 'BEGIN { print "\nVariables" } /^# / { sub(/^# /, ""); text = $$0 } \
-	  /^[A-Z]+ \?=/ { printf "  %-13s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)
+	  /^[A-Z]+ \?=/ { printf "  %-14s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)

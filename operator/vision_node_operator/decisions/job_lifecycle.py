@@ -31,6 +31,7 @@ def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action
     """Decide about an ImageJob in processing: cancelled, failed, lost, timed out, or fine."""
     status = job.status
     pod = state.workers.pod(status.worker or "")
+
     if job.spec.cancel:
         yield _cancel(job)
     elif status.error:

@@ -94,6 +94,7 @@ def _describer_env(describer: Describer) -> list[Json]:
     """Return the environment variables that configure a worker for the describer."""
     spec = describer.spec
     defaults = {"url": sidecar.url_of(spec.sidecar)} if spec.sidecar else {}
+
     return _env(
         {
             "DESCRIBER": describer.metadata.name,

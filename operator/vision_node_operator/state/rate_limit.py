@@ -55,6 +55,7 @@ class RateLimit:
         """
         status = job.status
         error = status.error if status.phase == "processing" else None
+
         if error and (error.reason == Reason.RATE_LIMITED or error.retry_after_seconds):
             self._block(timedelta(seconds=error.retry_after_seconds or 0), now)
         elif status.phase == "done" and not (status.result and status.result.fallback):

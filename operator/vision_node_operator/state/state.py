@@ -49,7 +49,7 @@ class State:
     def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
         """Record an object as the API server showed it; return whether a decision may depend on it.
 
-        An object that can't be read is someone else's, or another version's: it is skipped.
+        An object that can't be read comes from another product or version, and is skipped.
         """
         name, version = body["metadata"]["name"], version_of(body)
         if not self.versions.observe(kind, name, version):

@@ -98,6 +98,7 @@ class Lease:
         annotations = meta.get("annotations", {})
         requests = annotations.get(REQUESTS_ANNOTATION, "")
         is_valid = requests.isdecimal() and len(requests) <= MAX_REQUESTS_DIGITS
+
         return cls(
             worker=meta["name"],
             renewed=datetime.fromisoformat(body["spec"]["renewTime"]),
