@@ -126,6 +126,10 @@ bench-backlog: ## Measure throughput, memory and lists with 10,000 waiting jobs
 bench-ocr: ## Measure accuracy and cost of the describer ocr on one core: build/bench/ocr.md (WRITE=1: docs/)
 	@$(BENCH) ocr
 
+.PHONY: bench-operator
+bench-operator: ## Measure CPU time of the operator's rounds and of idle workers, without a cluster
+	@$(BENCH) operator
+
 ##@ Other
 
 .PHONY: images
@@ -140,6 +144,6 @@ clean-cache: ## Delete the clusters and the cache
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@awk 'BEGIN { print "\nVariables" } /^# / { sub(/^# /, ""); text = $$0 } \
-	  /^[A-Z_]+ \?=/ { printf "  %-13s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)
+	  /^[A-Z_]+ \?=/ { printf "  %-14s %s (%s)\n", $$1, text, $$3 }' $(MAKEFILE_LIST)

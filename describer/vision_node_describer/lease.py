@@ -18,6 +18,7 @@ from vision_node_contract.clients.kube import (
     backoff,
 )
 from vision_node_contract.json_types import Json
+from vision_node_contract.leases import LEASE_SECONDS, RENEW_SECONDS, leases_path
 from vision_node_contract.models.transitions import timestamp
 from vision_node_contract.names import (
     COMPONENT_LABEL,
@@ -31,12 +32,6 @@ from .describers import Describer
 from .settings import Settings
 
 log = logging.getLogger(__name__)
-
-RENEW_SECONDS = 5.0
-"""Interval of renewals: a quarter of LEASE_SECONDS, so that three renewals in a row may be lost."""
-
-LEASE_SECONDS = 20
-"""Time without renewal after which the operator assigns no more images to the worker."""
 
 MAX_WARNING_CHARACTERS = 1024
 """Maximum length of the warnings: a sentence or two, which become a condition's message."""
@@ -63,7 +58,9 @@ async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> No
                 "metadata": {"annotations": _annotations(describer)},
                 "spec": {"renewTime": timestamp(datetime.now(UTC))},
             }
-            await kube.request("PATCH", f"{_path(settings)}/{settings.pod_name}", body=renewal)
+            await kube.request(
+                "PATCH", f"{leases_path(settings.namespace)}/{settings.pod_name}", body=renewal
+            )
         except NotFoundError:
             await _create(kube, settings, _annotations(describer))
         except KubeError as error:
@@ -73,7 +70,7 @@ async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> No
 async def withdraw_lease(kube: Kube, settings: Settings) -> None:
     """Delete the Lease, so that the worker gets no more images. If that fails, it expires."""
     try:
-        await kube.request("DELETE", f"{_path(settings)}/{settings.pod_name}")
+        await kube.request("DELETE", f"{leases_path(settings.namespace)}/{settings.pod_name}")
     except KubeError as error:
         log.warning("lease %s was not withdrawn: %s", settings.pod_name, error)
 
@@ -82,7 +79,9 @@ async def _create(kube: Kube, settings: Settings, annotations: dict[str, str]) -
     failures = 0
     while True:
         try:
-            await kube.request("POST", _path(settings), body=_manifest(settings, annotations))
+            await kube.request(
+                "POST", leases_path(settings.namespace), body=_manifest(settings, annotations)
+            )
         except AlreadyExistsError:
             log.info(
                 "lease %s already exists: the response to an earlier request was lost",
@@ -96,10 +95,6 @@ async def _create(kube: Kube, settings: Settings, annotations: dict[str, str]) -
             continue
 
         return
-
-
-def _path(settings: Settings) -> str:
-    return f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
 
 
 def _annotations(describer: Describer) -> dict[str, str]:

@@ -91,7 +91,8 @@ class Worker:
         unreleased = [attempt for attempt in self._running.values() if not attempt.released]
         log.info("finishing %d attempts", len(unreleased))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_released.wait(), FINISH_SECONDS)
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self._all_released.wait()
 
     def _start(self, job: ImageJob) -> None:
         assignment = Assignment(job.metadata.name, job.metadata.uid, job.status.attempts)

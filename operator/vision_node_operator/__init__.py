@@ -1,5 +1,5 @@
-"""The operator: binds queued ImageJobs to describer Jobs that are already warm.
+"""The operator: assigns queued ImageJobs to workers that are already running.
 
-handlers (thin, kopf) → state (what is) → decide (pure: what to do) → writer (the only one that
-writes)
+runtime/ watches Kubernetes and is the only part that writes to it, state/ holds what was seen, and
+decisions/ decides what to do next. The latter two are pure: they have no client and no clock.
 """

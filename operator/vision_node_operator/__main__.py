@@ -14,11 +14,8 @@ def main() -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
-    for noisy in (
-        "kopf.objects",
-        "kopf.activities",
-        "aiohttp.access",
-    ):  # a line for every event and probe
+    # They log a line for every event and probe.
+    for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
     uvloop.run(run(Settings.from_env()))

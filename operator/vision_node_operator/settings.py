@@ -1,4 +1,4 @@
-"""What the operator is told by its pod's environment."""
+"""The operator's settings, which the chart puts into its pod's environment."""
 
 import os
 from dataclasses import dataclass
@@ -8,21 +8,22 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where it works, and for how long work may wait."""
+    """The namespace that the operator manages, and how long work and images are kept."""
 
     namespace: str
     owner_name: str
-    """ConfigMap with what the chart says of Describers. It owns their Jobs: they go with the
-    release."""
+    """ConfigMap with the Describers of the chart's values. It owns Describers and Jobs, so they are
+    deleted with the release."""
     job_prefix: str
+    """First part of the names of describer Jobs: the release's name."""
     no_worker: timedelta = timedelta(hours=1)
-    """A queued ImageJob fails when its Describer has had no worker that serves for so long."""
+    """A queued ImageJob fails when its Describer has had no serving worker for this long."""
     inbox_kept: timedelta | None = timedelta(days=7)
-    """How long an object under inbox/ stays unless an unfinished ImageJob names it; None: forever."""
+    """How long an object in the inbox stays if no unfinished ImageJob names it; None: forever."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read POD_NAMESPACE, DESCRIBERS_CONFIGMAP, JOB_PREFIX, NO_WORKER_SECONDS and INBOX_SECONDS."""
+        """Read the settings from the environment variables that the chart sets."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             owner_name=os.environ["DESCRIBERS_CONFIGMAP"],

@@ -1,7 +1,7 @@
 """`python -m vision_node_operator.storage_setup`: the bundled MinIO's bucket, users and policies.
 
-Idempotent: run by a Job at every install and upgrade. Each component may do with its prefixes what
-its work needs and nothing else.
+A Job runs this at every install and upgrade, so it is idempotent. Each component gets the
+permissions that its work needs, for its prefixes only.
 """
 
 import json
@@ -23,21 +23,21 @@ READ, WRITE, REMOVE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 RIGHTS: dict[str, dict[str, list[str]]] = {
     "api": {
         IMAGES_PREFIX: [READ, WRITE, REMOVE],
-        # READ is what HEAD needs.
+        # HEAD needs READ.
         INBOX_PREFIX: [READ, WRITE, REMOVE],
         RESULTS_PREFIX: [READ],
     },
     "operator": {IMAGES_PREFIX: [REMOVE], INBOX_PREFIX: [REMOVE], RESULTS_PREFIX: [REMOVE]},
     "describer": {IMAGES_PREFIX: [READ], INBOX_PREFIX: [READ], RESULTS_PREFIX: [WRITE]},
 }
-"""User → key prefix → actions."""
+"""Actions by user and key prefix."""
 
 
 def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
     """Return the IAM policy document for `rights` (prefix → actions) in `bucket`."""
     arn = f"arn:aws:s3:::{bucket}"
     statements: list[dict[str, Any]] = [
-        # To see that the bucket is there; without it a missing object reads as "denied".
+        # To see that the bucket exists. Without this, a missing object is reported as "denied".
         {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [arn]}
     ]
     for prefix, actions in rights.items():
@@ -47,22 +47,22 @@ def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Set everything up. Any error ends the pod, and the Job tries again."""
+    """Set everything up. An error ends the pod, and the Job starts another one."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     settings = BucketSettings.from_env()
     timeout = urllib3.Timeout(connect=3, read=10)  # seconds
-    retries = urllib3.Retry(
-        total=30, connect=30, read=0, backoff_factor=0.2, backoff_max=2
-    )  # MinIO may still start
+    # MinIO may still be starting.
+    retries = urllib3.Retry(total=30, connect=30, read=0, backoff_factor=0.2, backoff_max=2)
     http = urllib3.PoolManager(timeout=timeout, retries=retries)
+
     make_bucket(settings, http)
     make_users(settings, http)
 
 
 def make_bucket(settings: BucketSettings, http: urllib3.PoolManager) -> None:
-    """Create the bucket, if it is missing."""
+    """Create the bucket if it does not exist."""
     minio = Minio(
         endpoint=settings.endpoint,
         access_key=settings.access_key,
@@ -73,11 +73,14 @@ def make_bucket(settings: BucketSettings, http: urllib3.PoolManager) -> None:
     if not minio.bucket_exists(bucket_name=settings.bucket):
         minio.make_bucket(bucket_name=settings.bucket)
 
-    log.info("bucket %s is there", settings.bucket)
+    log.info("bucket %s exists", settings.bucket)
 
 
 def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
-    """Create or update a user and its policy for each component: <COMPONENT>_ACCESS_KEY and _SECRET_KEY."""
+    """Create or update each component's user and policy.
+
+    The environment has the user's keys: <COMPONENT>_ACCESS_KEY and <COMPONENT>_SECRET_KEY.
+    """
     provider = StaticProvider(settings.access_key, settings.secret_key)
     admin = MinioAdmin(
         endpoint=settings.endpoint, credentials=provider, secure=settings.secure, http_client=http
@@ -85,29 +88,30 @@ def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
 
     for component, rights in RIGHTS.items():
         name = f"vision-node-{component}"
-        # Older charts don't set it: they name each user after its component.
+        # Older charts don't set the access key: they name each user after its component.
         user = os.environ.get(f"{component.upper()}_ACCESS_KEY", component)
         admin.policy_add(name, policy=policy(settings.bucket, rights))
         admin.user_add(user, os.environ[f"{component.upper()}_SECRET_KEY"])
         admin.policy_set(name, user=user)
-        log.info("the user of %s has its rights", component)
+        log.info("the user of %s has its permissions", component)
+
         for former in former_users(json.loads(admin.user_list()), name, user):
             admin.user_remove(former)
             log.info("a former user of %s was removed", component)
 
 
 def former_users(users: dict[str, dict[str, Any]], policy_name: str, user: str) -> list[str]:
-    """Return the users that have a component's policy and are not its user any more.
+    """Return the users that have a component's policy but are no longer its user.
 
     Their keys were replaced, perhaps because they leaked.
 
     Args:
-        users: What MinIO says of each user, by access key.
-        policy_name: The component's policy, which nobody else is given.
-        user: The component's access key now.
+        users: MinIO's answer about each user, by access key.
+        policy_name: The component's policy, which no other user gets.
+        user: The component's current access key.
     """
     return sorted(
-        key for key, told in users.items() if told.get("policyName") == policy_name and key != user
+        key for key, info in users.items() if info.get("policyName") == policy_name and key != user
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench [backlog | ocr]`: measure, and write the report.
+"""`python -m bench [backlog | ocr | operator]`: measure, and write the report.
 
 QUICK=1 measures a few minutes only, WRITE=1 replaces the report in docs/, KEEP=1 leaves the
 cluster.
@@ -12,7 +12,7 @@ import types
 
 import uvloop
 
-from bench import compare, ocr
+from bench import compare, ocr, operator_leases, operator_rounds
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
@@ -35,6 +35,9 @@ def main(arguments: list[str]) -> int:
                 uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
             case ["ocr"]:
                 print(ocr.measure(REPOSITORY, to_docs=write))
+                return 0
+            case ["operator"]:
+                print(operator_rounds.report(), operator_leases.report(), sep="\n\n")
                 return 0
             case _:
                 print(__doc__, file=sys.stderr)

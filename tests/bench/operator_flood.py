@@ -17,8 +17,8 @@ from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.actions import Assign, Fail, Write
 from vision_node_operator.runtime.reconciler import Reconciler
 from vision_node_operator.settings import Settings
-from vision_node_operator.state.state import Kind
-from vision_node_operator.state.worker_registry import JOB_UID_LABEL, TEMPLATE_LABEL
+from vision_node_operator.state.objects import Kind
+from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
 
 from bench.report.tables import table
 
@@ -125,10 +125,8 @@ async def _measure(queued: int) -> Row:
     seconds = None if server.assigned_at is None else server.assigned_at - start
     row = Row(queued, seconds, server.failed)
 
-    # Repeat: wait_for() of Python 3.11 swallows a cancellation that arrives with its result.
-    while not loop.done():
-        loop.cancel()
-        await asyncio.sleep(POLL_SECONDS)
+    loop.cancel()
+    await asyncio.wait([loop])
     return row
 
 
@@ -141,7 +139,7 @@ def _reconciler_with_a_free_worker(server: Any) -> Reconciler:
     now = datetime.now(UTC).isoformat()
     labels = {
         DESCRIBER_LABEL: "metadata",
-        TEMPLATE_LABEL: reconciler.state.pools["metadata"].template_hash,
+        TEMPLATE_LABEL: next(reconciler.state.describers.pools()).template_hash,
     }
     job: Json = {
         "name": "vision-node-metadata-0",

@@ -114,13 +114,14 @@ from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_operator.runtime.kopf_handlers import installed_at
-from vision_node_operator.runtime.inbox_expiry import InboxExpiry
+from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
 from vision_node_operator.settings import Settings
 async def main():
     async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
         day = datetime.timedelta(days=1)
         since = await installed_at(kube, Settings.from_env())
-        expiry = InboxExpiry(bucket, ImageJobClient(kube, 'vision-node'), kube, day, {}, since)
+        imagejobs, retention = ImageJobClient(kube, 'vision-node'), Retention(day, since)
+        expiry = InboxExpiry(bucket, imagejobs, kube, retention, {})
         # As if it were the day after tomorrow.
         await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
 asyncio.run(main())
@@ -176,10 +177,10 @@ import asyncio, datetime
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
-from vision_node_operator.runtime.garbage_collector import Garbage
+from vision_node_operator.runtime.garbage_collector import GarbageCollector
 async def main():
     async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
-        garbage = Garbage(bucket, ImageJobClient(kube, 'vision-node'), kube)
+        garbage = GarbageCollector(bucket, ImageJobClient(kube, 'vision-node'), kube)
         # As if it were tomorrow: objects that are an hour old are deleted.
         await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
 asyncio.run(main())

@@ -1,4 +1,4 @@
-"""What can be done: decide() answers with these, the writer performs them."""
+"""The actions that decide() returns and the executor performs."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,13 +7,14 @@ from vision_node_contract.models.describer import DescriberStatus
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
 
+from ..state.objects import ObjectKey
 from ..state.pools import Pool
-from ..state.state import key
+from ..state.state import key_of
 
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Bind a queued ImageJob to a worker (pod name); its deadline starts when that is written."""
+    """Assign a queued ImageJob to a worker (pod name); its deadline starts when that is written."""
 
     job: ImageJob
     worker: str
@@ -29,9 +30,9 @@ class Requeue:
     message: str
     next_attempt: datetime
     lost: bool = False
-    """Infrastructure ended the attempt: it costs nothing."""
+    """Whether infrastructure ended the attempt, so that it does not count."""
     suspect: bool = False
-    """Its worker was killed, perhaps by this image: it is tried alone from now on."""
+    """Whether this image may have ended its worker: it is retried alone from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Delete an ImageJob whose time to live after its end is over."""
+    """Delete a finished ImageJob whose time to live is over."""
 
     name: str
     version: int
@@ -53,7 +54,7 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Create the describer Job `name`; its name is its slot in the pool, so it can't be made twice."""
+    """Create a describer Job. Its name is its slot in the pool, so it can't be created twice."""
 
     name: str
     pool: Pool
@@ -61,48 +62,49 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Delete a describer Job that holds nothing (or has ended)."""
+    """Delete a describer Job whose worker has no ImageJobs, or has ended."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
-    """Assign nothing more to a worker (pod name) that may be broken. Only the operator's memory."""
+    """Assign nothing more to a worker (pod name) that may be broken. Nothing is written."""
 
     worker: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Write a Describer's status, and with `tell` an Event that its condition Ready has changed."""
+class UpdateStatus:
+    """Write a Describer's status."""
 
     pool: Pool
     status: DescriberStatus
-    tell: bool
+    emit_event: bool
+    """Whether to write an Event, too, because its condition Ready has changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Announce:
-    """Tell in an Event that an ImageJob has failed."""
+class EmitEvent:
+    """Write the Event of an ImageJob that has failed."""
 
     job: ImageJob
 
 
-Write = Assign | Requeue | Fail | Expire | Launch | Retire | Report | Announce
+Write = Assign | Requeue | Fail | Expire | Launch | Retire | UpdateStatus | EmitEvent
 Action = Write | Cordon
 
 
-def target(action: Write) -> str:
-    """Return the key (see state.key) of the object that the action writes."""
+def target(action: Write) -> ObjectKey:
+    """Return the key of the object that the action writes."""
     match action:
         case Assign() | Requeue() | Fail():
-            return key("imagejobs", action.job.metadata.name)
+            return key_of(action.job)
         case Expire():
-            return key("imagejobs", action.name)
+            return ObjectKey("imagejobs", action.name)
         case Launch() | Retire():
-            return key("jobs", action.name)
-        case Report():
-            return key("describers", action.pool.describer)
-        case Announce():
-            return f"events/{action.job.metadata.name}"
+            return ObjectKey("jobs", action.name)
+        case UpdateStatus():
+            return ObjectKey("describers", action.pool.describer)
+        case EmitEvent():
+            return ObjectKey("events", action.job.metadata.name)

@@ -1,164 +1,179 @@
-"""What is said of a Describer: its status, and whether it is worth an Event."""
+"""A Describer's status: its conditions and counts, and whether a change is worth an Event."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import Literal
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Literal, NamedTuple
 
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, READY, DescriberStatus
 from vision_node_contract.models.imagejob import Condition
 from vision_node_contract.models.reasons import ReadyReason
 from vision_node_contract.models.transitions import MAX_MESSAGE_CHARACTERS
 
+from ..state.objects import ObjectKey
 from ..state.pools import Pool
-from ..state.problems import Trouble
-from ..state.state import State, key
-from .actions import Report
-from .worker_view import Worker
+from ..state.problems import Problem
+from .actions import UpdateStatus
+from .views import PoolView, Worker
 
-REPORT_PERIOD = timedelta(seconds=5)
-"""A Describer's status is written at most so often: never per image."""
+MIN_UPDATE_INTERVAL = timedelta(seconds=5)
+"""A Describer's status is written at most this often, so never per image."""
 
-Truth = Literal["True", "False"]
-Said = tuple[Truth, ReadyReason, str]
+POD_CREATION = timedelta(seconds=10)
+"""Kubernetes creates a Job's pod within a second; after this time, something prevents it."""
 
-POD_COMES = timedelta(seconds=10)
-"""Kubernetes makes a Job's pod within a second, unless something forbids it."""
+OPERATOR_CONDITIONS = frozenset({READY, FALLBACK_READY, DEPRECATED})
+"""Conditions that the operator writes. It keeps all others as they are."""
+
+PROBLEM_REASONS = frozenset(reason for reason in ReadyReason if reason.troubled)
+"""Reasons that a person may want to act on."""
 
 
-def report(
-    state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime
-) -> Iterator[Report]:
-    """Write how a Describer fares that has these workers and should have `wanted`, if that has changed."""
-    name = pool.describer
-    last = state.reported.get(name)
-    if (last and now - last < REPORT_PERIOD) or not state.is_free(key("describers", name), now):
+class ConditionState(NamedTuple):
+    """What a condition says."""
+
+    status: Literal["True", "False"]
+    reason: ReadyReason
+    message: str
+
+
+def update_status(view: PoolView, wanted: int) -> Iterator[UpdateStatus]:
+    """Write the status of a Describer that should have `wanted` workers, if it has changed."""
+    name = view.pool.describer
+    last = view.describer.status_written_at
+    is_recent = last is not None and view.now - last < MIN_UPDATE_INTERVAL
+    if is_recent or not view.state.is_free(ObjectKey("describers", name), view.now):
         return
 
-    demand = state.backlog.demand(name)
-    alive = [worker for worker in workers if not (worker.job.ended or worker.job.deleting)]
-    condition = _dated(pool, READY, *_readiness(state, pool, alive, wanted, now), now)
-    told = [
-        condition,
-        *(_dated(pool, kind, *said, now) for kind, said in _further(state, pool, alive) if said),
-    ]
-    ours = {READY, FALLBACK_READY, DEPRECATED}
-    others = [c for c in pool.status.conditions if c.type not in ours]
-    status = DescriberStatus(
-        provider=pool.resource.provider,
+    status = _status(view, wanted)
+    if status != view.pool.status:
+        emit_event = _is_worth_an_event(view.pool.status.readiness, status.readiness)
+        yield UpdateStatus(view.pool, status, emit_event)
+
+
+def _status(view: PoolView, wanted: int) -> DescriberStatus:
+    load = view.describer.load
+    alive = [worker for worker in view.workers if not worker.ended]
+    states = {
+        READY: _readiness(view, alive, wanted),
+        FALLBACK_READY: _fallback_readiness(view.pool),
+        DEPRECATED: _deprecation(view, alive),
+    }
+    others = [it for it in view.pool.status.conditions if it.type not in OPERATOR_CONDITIONS]
+    own = [_condition(view, kind, state) for kind, state in states.items() if state]
+
+    return DescriberStatus(
+        provider=view.pool.resource.provider,
         workers=len(alive),
         ready=sum(worker.serving for worker in alive),
-        queued=demand.unfinished - demand.processing,
-        processing=demand.processing,
-        conditions=[*others, *told],
+        queued=load.unfinished - load.processing,
+        processing=load.processing,
+        conditions=[*others, *own],
     )
-    if status != pool.status:
-        yield Report(pool, status, tell=_is_news(pool.status.readiness, condition))
 
 
-def _dated(
-    pool: Pool, kind: str, status: Truth, reason: ReadyReason, message: str, now: datetime
-) -> Condition:
-    before = pool.status.condition(kind)
-    same = before is not None and before.status == status
+def _condition(view: PoolView, kind: str, state: ConditionState) -> Condition:
+    before = view.pool.status.condition(kind)
+    is_same = before is not None and before.status == state.status
     return Condition(
         type=kind,
-        status=status,
-        reason=reason,
-        message=message[:MAX_MESSAGE_CHARACTERS],
-        last_transition_time=before.last_transition_time if before and same else now,
-        observed_generation=pool.resource.metadata.generation,
+        status=state.status,
+        reason=state.reason,
+        message=state.message[:MAX_MESSAGE_CHARACTERS],
+        last_transition_time=before.last_transition_time if before and is_same else view.now,
+        observed_generation=view.pool.resource.metadata.generation,
     )
 
 
-def _readiness(
-    state: State, pool: Pool, workers: Sequence[Worker], wanted: int, now: datetime
-) -> Said:
-    ready = sum(worker.serving for worker in workers)
-    trouble = _trouble(state, pool, workers, now) if ready < wanted else None
-    provider = _of_provider(state, pool)
-    if provider and (ready or not trouble):
-        return "False", provider.reason, provider.message
-    if ready:
-        return _serving(state, pool, trouble, now)
-    if trouble:
-        return "False", trouble.reason, trouble.message
-    if wanted:
-        return "False", ReadyReason.STARTING, "no worker serves yet"
+def _readiness(view: PoolView, alive: list[Worker], wanted: int) -> ConditionState:
+    ready = sum(worker.serving for worker in alive)
+    problem = _launch_problem(view, alive) if ready < wanted else None
+    provider = _provider_problem(view)
 
-    return (
+    if provider and (ready or not problem):
+        return ConditionState("False", provider.reason, provider.message)
+    if ready:
+        return _serving(view, problem)
+    if problem:
+        return ConditionState("False", problem.reason, problem.message)
+    if wanted:
+        return ConditionState("False", ReadyReason.STARTING, "No worker is serving yet")
+
+    return ConditionState(
         "True",
         ReadyReason.IDLE,
-        "no worker runs, for nothing is asked; the next image launches one",
+        "No workers are running because there is no work; the next image starts one",
     )
 
 
-def _serving(state: State, pool: Pool, trouble: Trouble | None, now: datetime) -> Said:
-    if trouble:
-        return "True", trouble.reason, f"goes on with the workers that it has: {trouble.message}"
-    until = state.pace(pool.describer).closed_until
-    if now < until and state.backlog.demand(pool.describer).unfinished:
-        message = f"the provider wants to be left alone until {until:%H:%M:%S} UTC"
-        return "True", ReadyReason.RATE_LIMITED, message
-    return "True", ReadyReason.SERVING, "images are described"
+def _serving(view: PoolView, problem: Problem | None) -> ConditionState:
+    if problem:
+        message = f"Running with the existing workers; cannot add more: {problem.message}"
+        return ConditionState("True", problem.reason, message)
+
+    blocked_until = view.rate_limit.blocked_until
+    is_waiting = view.describer.load.unfinished > 0
+    if view.now < blocked_until and is_waiting:
+        message = f"Rate limited by the provider until {blocked_until:%H:%M:%S} UTC"
+        return ConditionState("True", ReadyReason.RATE_LIMITED, message)
+
+    return ConditionState("True", ReadyReason.SERVING, "Workers are serving")
 
 
-def _of_provider(state: State, pool: Pool) -> Trouble | None:
-    """Return why every image fails, as of the last one; before one has ended, what was said before us."""
-    if known := state.verdicts.get(pool.describer):
-        return known.trouble
-    before = pool.status.readiness
-    if before is None or before.observed_generation != pool.resource.metadata.generation:
+def _provider_problem(view: PoolView) -> Problem | None:
+    """Return why every image fails, as the last one showed; before that, as the status says."""
+    if health := view.describer.provider_health:
+        return health.problem
+
+    before = view.pool.status.readiness
+    if before is None or before.observed_generation != view.pool.resource.metadata.generation:
         return None
-    found = ReadyReason.by_provider(before.reason)
-    return Trouble(found, before.message) if found else None
+
+    reason = ReadyReason.by_provider(before.reason)
+    return Problem(reason, before.message) if reason else None
 
 
-def _further(
-    state: State, pool: Pool, workers: Sequence[Worker]
-) -> Iterator[tuple[str, Said | None]]:
-    yield FALLBACK_READY, _fallback(pool)
-    yield DEPRECATED, _deprecation(state, pool, workers)
-
-
-def _fallback(pool: Pool) -> Said | None:
+def _fallback_readiness(pool: Pool) -> ConditionState | None:
     if pool.spec.fallback is None:
         return None
-    if pool.hindrance:
-        return "False", ReadyReason.FALLBACK_UNAVAILABLE, pool.hindrance
+    if pool.fallback_problem:
+        return ConditionState("False", ReadyReason.FALLBACK_UNAVAILABLE, pool.fallback_problem)
 
-    return (
-        "True",
-        ReadyReason.FALLBACK_AVAILABLE,
-        f"{pool.spec.fallback} stands in during an outage",
-    )
+    message = f"{pool.spec.fallback} describes images during an outage"
+    return ConditionState("True", ReadyReason.FALLBACK_AVAILABLE, message)
 
 
-def _deprecation(state: State, pool: Pool, workers: Sequence[Worker]) -> Said | None:
-    """Return what workers warn of; while none serves, what they last did."""
-    serving = [worker.pod.name for worker in workers if worker.serving and worker.pod]
-    warnings = [state.fleet.warnings[name] for name in serving if name in state.fleet.warnings]
-    before = pool.status.condition(DEPRECATED)
-    if not serving and before and before.observed_generation == pool.resource.metadata.generation:
+def _deprecation(view: PoolView, alive: list[Worker]) -> ConditionState | None:
+    """Return what workers warn of; while none serves, what they last warned of."""
+    serving = [worker.pod.name for worker in alive if worker.serving and worker.pod]
+    records = [view.state.workers.records[name] for name in serving]
+    warnings = [record.warning for record in records if record.warning]
+
+    before, resource = view.pool.status.condition(DEPRECATED), view.pool.resource
+    if not serving and before and before.observed_generation == resource.metadata.generation:
         warnings = [before.message]
-    return ("True", ReadyReason.RETIREMENT_ANNOUNCED, warnings[0]) if warnings else None
+
+    if not warnings:
+        return None
+
+    return ConditionState("True", ReadyReason.RETIREMENT_ANNOUNCED, warnings[0])
 
 
-def _trouble(state: State, pool: Pool, workers: Sequence[Worker], now: datetime) -> Trouble | None:
-    """Return why fewer workers serve than should, if anything is known to be in their way."""
-    for worker in workers:
-        if worker.pod and worker.pod.trouble and not worker.serving:
-            return worker.pod.trouble
-        if worker.pod is None and now - worker.job.created > POD_COMES:
-            look = f"kubectl describe job {worker.job.name}"
-            return Trouble(
+def _launch_problem(view: PoolView, alive: list[Worker]) -> Problem | None:
+    """Return why fewer workers serve than should, if that is known."""
+    for worker in alive:
+        if worker.pod and worker.pod.problem and not worker.serving:
+            return worker.pod.problem
+        if worker.pod is None and view.now - worker.job.created > POD_CREATION:
+            return Problem(
                 ReadyReason.INSUFFICIENT_RESOURCES,
-                f"no pod is made, most often because of a quota: see `{look}`",
+                "Kubernetes creates no pod, most likely because of a quota: "
+                f"see `kubectl describe job {worker.job.name}`",
             )
 
-    return state.fleet.trouble(pool.describer, now)
+    return view.describer.launch_backoff.current_problem(view.now)
 
 
-def _is_news(before: Condition | None, after: Condition) -> bool:
-    """Whether trouble has come, changed or gone; that workers come and go with the work is none."""
-    words = {before.reason if before else "", after.reason}
-    return len(words) == 2 and any(word in words for word in ReadyReason if word.troubled)
+def _is_worth_an_event(before: Condition | None, after: Condition | None) -> bool:
+    """Return whether a problem has come, changed or gone, rather than workers with the work."""
+    reasons = {before.reason if before else "", after.reason if after else ""}
+    return len(reasons) == 2 and not reasons.isdisjoint(PROBLEM_REASONS)

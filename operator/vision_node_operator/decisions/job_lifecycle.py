@@ -1,4 +1,4 @@
-"""What becomes of single ImageJobs: cancelled, lost, late, failed, or nobody's."""
+"""What happens to single ImageJobs: cancelled, failed, lost, timed out, or never described."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,119 +10,126 @@ from ..settings import Settings
 from ..state.pools import Pool
 from ..state.state import State
 from .actions import Action, Cordon, Fail, Requeue
-from .retry import after_loss, again_or_fail
+from .retry import Failure, after_loss, retry_or_fail
 
 DESCRIBER_GRACE = timedelta(minutes=1)
-"""A describer that is created right after its first ImageJob is still found."""
+"""How long an ImageJob waits for a Describer that does not exist: a user may create it right after
+its first ImageJob."""
 
-OWN_TRY = timedelta(minutes=10)
-"""For so long an operator tries for itself before it believes the one before it that no worker
-starts."""
-
-
-def settle_processing(state: State, now: datetime) -> Iterator[Action]:
-    """Decide about every ImageJob that a worker holds."""
-    for job in state.free(state.backlog.processing(), now):
-        yield from _settle(job, state, now)
+OWN_TRIES = timedelta(minutes=10)
+"""How long a restarted operator tries to launch workers before it trusts its predecessor's
+condition."""
 
 
-def _settle(job: ImageJob, state: State, now: datetime) -> Iterator[Action]:
-    """Decide about one ImageJob in processing: cancelled, failed, lost, late, or all is well."""
-    status, worker = job.status, job.status.worker or ""
-    pod = state.fleet.pods.get(worker)
+def end_or_retry_processing(state: State, now: datetime) -> Iterator[Action]:
+    """Decide about every ImageJob that is assigned to a worker."""
+    for job in state.free_jobs(state.job_queue.processing(), now):
+        yield from _end_or_retry(state, job, now)
+
+
+def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action]:
+    """Decide about an ImageJob in processing: cancelled, failed, lost, timed out, or fine."""
+    status = job.status
+    pod = state.workers.pod(status.worker or "")
+
     if job.spec.cancel:
         yield _cancel(job)
     elif status.error:
-        yield again_or_fail(state, job, _reason(status.error.reason), status.error.message, now)
+        failure = Failure(_known_reason(status.error.reason), status.error.message)
+        yield retry_or_fail(state, job, failure, now)
     elif pod is None or not pod.alive:
         yield after_loss(state, job, pod, now)
-    elif status.attempt_deadline and status.attempt_deadline <= now and not state.is_dazed(now):
-        yield from _end_late(job, worker, status.attempt_deadline, state, now)
+    elif not state.is_in_grace_period(now):
+        yield from _time_out(state, job, now)
 
 
-def _end_late(
-    job: ImageJob, worker: str, deadline: datetime, state: State, now: datetime
-) -> Iterator[Cordon | Requeue | Fail]:
-    """End an attempt that is late: its worker is lost, or hung, or slower than this ImageJob allows."""
-    timeout, usual = state.timeout(job), timedelta(seconds=state.spec_for(job).timeout_seconds)
-    if now - (deadline - timeout) >= usual:
-        # Not before: whoever submits an image must not be able to end workers by an impatient
-        # timeout.
+def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | Requeue | Fail]:
+    """End an attempt that missed its deadline: its worker is lost, hung, or too slow for it."""
+    deadline, worker = job.status.attempt_deadline, job.status.worker or ""
+    if deadline is None or deadline > now:
+        return
+
+    timeout = state.timeout(job)
+    usual_timeout = timedelta(seconds=state.spec_for(job).timeout_seconds)
+    if now - (deadline - timeout) >= usual_timeout:
+        # Not earlier: a user must not be able to end workers with a short timeout.
         yield Cordon(worker)
 
     if state.is_silent(worker, now):
-        lost = f"worker {worker} was cut off or hung: it has not renewed its Lease for a while"
-        yield again_or_fail(state, job, Reason.WORKER_LOST, lost, now)
+        message = f"worker {worker} is hung or cut off: it has stopped renewing its Lease"
+        failure = Failure(Reason.WORKER_LOST, message)
     else:
-        late = f"worker {worker} did not finish within {timeout.total_seconds():g} s"
-        yield again_or_fail(state, job, Reason.ATTEMPT_TIMED_OUT, late, now)
+        message = f"worker {worker} did not finish within {timeout.total_seconds():g} s"
+        failure = Failure(Reason.ATTEMPT_TIMED_OUT, message)
+
+    yield retry_or_fail(state, job, failure, now)
 
 
 def cordon_failing(state: State) -> Iterator[Cordon]:
-    """Cordon workers to which infrastructure fails again and again while it serves others."""
-    for worker in state.fleet.failing():
-        if worker not in state.fleet.cordoned:
+    """Cordon workers that see consecutive storage errors while storage works for others."""
+    for worker in state.workers.failing():
+        if not state.workers.records[worker].cordoned:
             yield Cordon(worker)
 
 
-def settle_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:
-    """End queued ImageJobs that nobody wants any more, or that nobody will describe."""
-    for job in state.free(state.backlog.cancelled(), now):
+def fail_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:
+    """Fail queued ImageJobs that were cancelled, or that no worker will describe."""
+    for job in state.free_jobs(state.job_queue.cancelled(), now):
         yield _cancel(job)
 
-    for describer in state.backlog.describers():
-        pool = state.pools.get(describer)
+    for describer in state.job_queue.describers():
+        pool = state.describers.pool(describer)
         if pool is None:
-            yield from _fail_unknown(state, describer, now)
+            yield from _fail_unknown_describer(state, describer, now)
         else:
             yield from _fail_unserved(state, pool, settings, now)
 
 
-def _fail_unknown(state: State, describer: str, now: datetime) -> Iterator[Fail]:
-    """End ImageJobs whose Describer is not there, or was deleted a while ago."""
-    known = ", ".join(sorted(state.pools)) or "none"
+def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iterator[Fail]:
+    """Fail ImageJobs whose Describer does not exist, or was deleted a while ago."""
+    known = ", ".join(sorted(pool.describer for pool in state.describers.pools())) or "none"
     message = f"no describer is named {describer}; there are: {known}"
-    since = state.dropped.get(describer)
+    record = state.describers.find(describer)
+    deleted_at = record.deleted_at if record else None
+
     for job in state.queued(describer, now):
-        waits = [t for t in (job.metadata.creation_timestamp, since) if t]
-        if waits and now - max(waits) > DESCRIBER_GRACE:
+        waiting_since = [at for at in (job.metadata.creation_timestamp, deleted_at) if at]
+        if waiting_since and now - max(waiting_since) > DESCRIBER_GRACE:
             yield Fail(job, Reason.DESCRIBER_NOT_FOUND, message)
 
 
 def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
-    """End ImageJobs that have waited for long while no worker came to serve, whatever was tried.
+    """Fail ImageJobs that have waited too long for a worker.
 
-    Since when is in the Describer's condition, so that a restart of the operator begins no new
-    count; but a fresh operator tries for itself first.
+    The Describer's condition says since when it has had none, so a restart of the operator does not
+    start the count again. But a restarted operator tries for a while before it trusts that.
     """
-    ready = pool.status.readiness
-    wait = settings.no_worker
-    if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRY):
+    ready, wait = pool.status.readiness, settings.no_worker
+    if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRIES):
         return
 
-    served = ReadyReason.by_provider(ready.reason)
-    if served or now - ready.last_transition_time < wait:
+    is_served = ReadyReason.by_provider(ready.reason)
+    if is_served or now - ready.last_transition_time < wait:
         return
 
     message = (
         f"describer {pool.describer} has had no worker for {wait.total_seconds():g} s "
-        f"({ready.reason}: {ready.message}); mend that and submit the image again"
+        f"({ready.reason}: {ready.message}); fix that and submit the image again"
     )
-
     for job in state.queued(pool.describer, now):
-        if job.metadata.creation_timestamp and now - job.metadata.creation_timestamp >= wait:
+        created = job.metadata.creation_timestamp
+        if created and now - created >= wait:
             yield Fail(job, Reason.NO_WORKER, message)
 
 
 def _cancel(job: ImageJob) -> Fail:
-    return Fail(
-        job, Reason.CANCELLED, "cancelled by its spec; submit the image again to have it described"
-    )
+    message = "cancelled in its spec; to have the image described, submit it again"
+    return Fail(job, Reason.CANCELLED, message)
 
 
-def _reason(word: str) -> Reason:
-    """Return the worker's reason; one that a newer worker knows and we don't is just a failure."""
+def _known_reason(reason: str) -> Reason:
+    """Return the worker's reason; an unknown one, of a newer worker, is a plain failure."""
     try:
-        return Reason(word)
+        return Reason(reason)
     except ValueError:
         return Reason.DESCRIBER_FAILED

@@ -1,144 +1,121 @@
-"""How many workers a pool has: launch what is asked for, retire what is idle, outdated, used up or gone."""
+"""How many workers a pool has: launches missing ones, and retires those it does not need."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import count, islice
 from math import ceil
 
-from ..settings import Settings
-from ..state.pools import Pool
-from ..state.state import State, key
-from ..state.worker_registry import STARTING
+from ..state.objects import ObjectKey
+from ..state.state import State
 from .actions import Launch, Retire
-from .worker_view import Worker
-
-UNRESPONSIVE = timedelta(minutes=1)
-"""A worker that holds nothing and has been silent for so long is replaced."""
+from .views import PoolView, Worker
 
 DRAIN_SECONDS = 2.0
-"""Workers are wanted so that what waits is described within this time. A launch takes one second:
-what is worked off sooner would be over before a further worker serves."""
-
+"""Time in which the pool should be able to describe all that waits. A launch takes one second, so a
+shorter queue would be empty before another worker serves."""
 
 LAUNCH_SECONDS = 3.0
-"""From a dedicated Job's launch to its image, and from that image's end to the Job's, on a busy
-node."""
+"""Time from a dedicated Job's launch to its image, and from that image's end to the Job's, on a
+busy node."""
 
 
-def wanted_workers(
-    state: State, pool: Pool, current: Sequence[Worker], waiting: int, now: datetime
-) -> int:
-    """Return how many workers the pool should have, when `waiting` ImageJobs found no room.
+def wanted_workers(view: PoolView) -> int:
+    """Return how many workers the pool should have.
 
-    As many as work off all there is within DRAIN_SECONDS at the measured time per image, or as are
-    busy on the average of the last seconds; not more than there are images for, or than the
-    provider lets work.
+    That is as many as describe all ImageJobs within DRAIN_SECONDS at the measured time per image,
+    or as the average load of the last seconds keeps busy. But no more than there are ImageJobs for,
+    or than the rate limit keeps busy.
     """
-    spec = pool.spec
-    most = ceil((waiting + sum(worker.held for worker in current)) / spec.images_at_once)
-    if waiting and (busy := _kept_busy(state, pool, current, now)) < most:
-        most = max(1, ceil(busy))
-    return min(spec.max_workers, max(spec.min_workers, most))
+    spec = view.pool.spec
+    in_flight = sum(worker.in_flight for worker in view.current)
+    wanted = ceil((view.waiting + in_flight) / spec.images_at_once)
+    if view.waiting and (busy := _busy_workers(view)) < wanted:
+        wanted = max(1, ceil(busy))
+
+    return min(spec.max_workers, max(spec.min_workers, wanted))
 
 
-def _kept_busy(state: State, pool: Pool, current: Sequence[Worker], now: datetime) -> float:
-    """Return how many workers the load and the provider's pace keep busy."""
-    demand, at_once = state.backlog.demand(pool.describer), pool.spec.images_at_once
-    seconds = max(demand.seconds, _mean_age(state, current, now))
-    pace, interval = state.pace(pool.describer), state.interval(pool.describer)
-    if pool.spec.isolation == "dedicated":
-        return pace.useful(interval, seconds + LAUNCH_SECONDS)
+def _busy_workers(view: PoolView) -> float:
+    """Return how many workers the load keeps busy within the rate limit."""
+    spec, load, interval = view.pool.spec, view.describer.load, view.describer.interval
+    seconds = max(load.seconds_per_image, _mean_age(view))
 
-    drain = demand.unfinished * seconds / DRAIN_SECONDS
-    # While none serves yet, a level says nothing of what one could do.
-    level = demand.level(now) if any(worker.serving for worker in current) else 0.0
-    return min(pace.useful(interval, seconds), max(drain, level)) / at_once
+    if spec.isolation == "dedicated":
+        return view.rate_limit.useful_concurrency(interval, seconds + LAUNCH_SECONDS)
+
+    to_drain = load.unfinished * seconds / DRAIN_SECONDS
+    # Until one serves, the average load does not show what one worker could do.
+    is_served = any(worker.serving for worker in view.current)
+    average = load.average(view.now) if is_served else 0.0
+    useful = view.rate_limit.useful_concurrency(interval, seconds)
+    return min(useful, max(to_drain, average)) / spec.images_at_once
 
 
-def _mean_age(state: State, workers: Sequence[Worker], now: datetime) -> float:
-    """Return for how many seconds the ImageJobs in work have been so: a bound, before one has ended."""
-    held = [job for w in workers if w.pod for job in state.backlog.held_by(w.pod.name)]
-    ends = [(job.status.attempt_deadline, state.timeout(job)) for job in held]
-    ages = [(now - (deadline - timeout)).total_seconds() for deadline, timeout in ends if deadline]
+def _mean_age(view: PoolView) -> float:
+    """Return the mean age in seconds of attempts in flight, which an image takes at least."""
+    state = view.state
+    ages = [
+        (view.now - (job.status.attempt_deadline - state.timeout(job))).total_seconds()
+        for worker in view.current
+        if worker.pod
+        for job in state.job_queue.assigned_to(worker.pod.name)
+        if job.status.attempt_deadline
+    ]
     return sum(ages) / len(ages) if ages else 0.0
 
 
-def scale(
-    state: State,
-    pool: Pool,
-    settings: Settings,
-    workers: Sequence[Worker],
-    current: Sequence[Worker],
-    wanted: int,
-    now: datetime,
-) -> Iterator[Launch | Retire]:
-    """Launch what is missing; retire what has ended, is outdated, used up, silent or idle for long."""
-    counted = {worker.job.name for worker in current}
+def scale(view: PoolView, wanted: int, job_prefix: str) -> Iterator[Launch | Retire]:
+    """Launch missing workers; retire ended, outdated, used-up, silent and idle ones."""
+    yield from _retire(view, wanted)
+
+    if not view.describer.launch_backoff.is_active(view.now):
+        yield from _launch(view, wanted - len(view.current), job_prefix)
+
+
+def _retire(view: PoolView, wanted: int) -> Iterator[Retire]:
+    state, now = view.state, view.now
+    current = {worker.job.name for worker in view.current}
     free = [
-        w for w in workers if state.is_free(key("jobs", w.job.name), now) and not w.job.deleting
+        worker
+        for worker in view.workers
+        if not worker.job.deleting and state.is_free(ObjectKey("jobs", worker.job.name), now)
     ]
     # A worker whose retirement is in flight or in backoff already counts as retired: retire no
     # other instead.
-    spare = len(counted & {worker.job.name for worker in free}) - wanted
+    surplus = sum(worker.job.name in current for worker in free) - wanted
 
     for worker in free:
-        if worker.job.ended or (worker.job.name not in counted and worker.held == 0):
+        is_current = worker.job.name in current
+        if worker.job.ended or (not is_current and worker.in_flight == 0):
             yield Retire(worker.job.name)
-        elif worker.job.name in counted and spare > 0 and _is_idle(worker, pool, now):
-            spare -= 1
+        elif is_current and surplus > 0 and _is_idle(worker, view):
+            surplus -= 1
             yield Retire(worker.job.name)
 
-    if not state.fleet.is_launch_held_off(pool.describer, now):
-        yield from _launch(state, pool, settings, wanted - len(current), now)
 
+def _launch(view: PoolView, missing: int, job_prefix: str) -> Iterator[Launch]:
+    workers, pool = view.state.workers, view.pool
+    slots = (f"{job_prefix}-{pool.describer}-{slot}" for slot in count())
+    usable = (name for name in slots if name not in workers.taken_names)
+    vacant = [name for name in islice(usable, pool.spec.max_workers) if name not in workers.jobs]
+    free = [name for name in vacant if view.state.is_free(ObjectKey("jobs", name), view.now)]
 
-def _launch(
-    state: State, pool: Pool, settings: Settings, missing: int, now: datetime
-) -> Iterator[Launch]:
-    slots = (f"{settings.job_prefix}-{pool.describer}-{slot}" for slot in count())
-    names = islice((name for name in slots if name not in state.fleet.taken), pool.spec.max_workers)
-    vacant = [name for name in names if name not in state.fleet.jobs]
-    free = [name for name in vacant if state.is_free(key("jobs", name), now)]
     launching = len(vacant) - len(free)
     for name in islice(free, max(0, missing - launching)):
         yield Launch(name, pool)
 
 
-def is_current(worker: Worker, pool: Pool, now: datetime) -> bool:
-    """Whether the worker counts towards the pool: of its template, to be given more, not lost hope of."""
-    over = worker.job.ended or worker.job.deleting or worker.cordoned or room(worker, pool) is None
-    return worker.job.template == pool.template_hash and not over and not _is_silent(worker, now)
+def _is_idle(worker: Worker, view: PoolView) -> bool:
+    if worker.in_flight or worker.idle_since is None:
+        return False
+
+    return view.now - worker.idle_since >= timedelta(seconds=view.pool.spec.idle_seconds)
 
 
-def room(worker: Worker, pool: Pool) -> int | None:
-    """Return how many ImageJobs the worker can take now; None: it was given all that it may ever have."""
-    free = max(0, pool.spec.images_at_once - worker.held)
-    limit = pool.spec.images_per_worker
-    if not limit:
-        return free
-    return min(free, limit - worker.given) if worker.given < limit else None
-
-
-def _is_silent(worker: Worker, now: datetime) -> bool:
-    """Whether the worker was heard of too long ago, or has not begun to serve for too long."""
-    if worker.heard:
-        return now - worker.heard > UNRESPONSIVE
-    return now - worker.job.created > STARTING
-
-
-def _is_idle(worker: Worker, pool: Pool, now: datetime) -> bool:
-    since = worker.idle_since
-    idle = timedelta(seconds=pool.spec.idle_seconds)
-    return worker.held == 0 and since is not None and now - since >= idle
-
-
-def retire_strangers(state: State, workers: Sequence[Worker], now: datetime) -> Iterator[Retire]:
-    """Retire workers of describers that are no more."""
+def retire_orphans(state: State, workers: Sequence[Worker], now: datetime) -> Iterator[Retire]:
+    """Retire workers of a Describer that no longer exists, once they have no ImageJobs."""
     for worker in workers:
-        stays = worker.job.describer in state.pools or worker.job.deleting
-        if (
-            not stays
-            and (worker.held == 0 or worker.job.ended)
-            and state.is_free(key("jobs", worker.job.name), now)
-        ):
+        is_done = worker.in_flight == 0 or worker.job.ended
+        is_free = state.is_free(ObjectKey("jobs", worker.job.name), now)
+        if is_done and is_free and not worker.job.deleting:
             yield Retire(worker.job.name)

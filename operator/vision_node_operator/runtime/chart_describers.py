@@ -1,7 +1,8 @@
-"""The Describers that the chart's values name: a release can't hold them beside their own CRD.
+"""The Describers in the chart's values.
 
-The chart renders them into a ConfigMap, and the operator applies them when it starts. They carry a
-label, so that those that left the values can be told from those that somebody has made.
+Helm can't install them in the same release as their CRD. So the chart renders them into a
+ConfigMap, and the operator applies them when it starts. They carry a label, so that the operator
+can delete those that left the values, and no others.
 """
 
 import json
@@ -16,19 +17,19 @@ from vision_node_contract.names import GROUP, VERSION
 log = logging.getLogger(__name__)
 
 RELEASE_LABEL = f"{GROUP}/release"
-"""On Describers that the values name: the release's prefix of names."""
+"""Label of Describers in the chart's values: the prefix of the release's names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the chart says of Describers."""
+    """The chart's Describers, and what all workers have in common."""
 
     pod_template: Json
-    """Of all workers, before a Describer adds its own."""
+    """Pod template of all workers, to which a Describer adds its own settings."""
     specs: dict[str, Json]
-    """Describer → spec."""
+    """Specs by the name of the Describer."""
     owner: Json
-    """ownerReference to the ConfigMap: Describers and Jobs go with the release."""
+    """ownerReference to the ConfigMap, so that Describers and Jobs are deleted with the release."""
 
     @classmethod
     def of(cls, configmap: Json) -> Self:
@@ -40,23 +41,21 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be written, so that the Describers are those that the values name."""
+    """The writes that make the Describers match the values."""
 
     apply: list[Json] = field(default_factory=list)
     delete: list[str] = field(default_factory=list)
 
 
 def changes(defaults: Defaults, release: str, existing: Iterable[Json]) -> Changes:
-    """Compare with the Describers that there are; one that somebody has made is left alone."""
+    """Compare the values with the existing Describers; those of others are left alone."""
     labels = {body["metadata"]["name"]: body["metadata"].get("labels", {}) for body in existing}
     ours = {name for name, found in labels.items() if found.get(RELEASE_LABEL) == release}
     wanted = Changes(delete=sorted(ours - defaults.specs.keys()))
 
     for name, spec in defaults.specs.items():
         if name in labels and name not in ours:
-            log.warning(
-                "Describer %s was not made by this release: the values' one is left out", name
-            )
+            log.warning("skipping the Describer %s in the values: another one has that name", name)
         else:
             wanted.apply.append(_manifest(name, spec, release, defaults.owner))
 

@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """Return the operator's clock, the only one that deadlines are held against."""
+    """Return the time of the operator's clock, the only one that deadlines are compared with."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""core/v1 Events, which `kubectl describe` shows: only for what a person may want to act upon."""
+"""core/v1 Events, which `kubectl describe` shows. They are for what a person may want to act on."""
 
 from datetime import datetime
 
@@ -11,45 +11,54 @@ from vision_node_contract.names import DESCRIBER_KIND, GROUP, KIND, VERSION
 COMPONENT = "vision-node-operator"
 
 MAX_MESSAGE_CHARACTERS = 1024
-"""As the API server allows."""
+"""The API server's limit."""
 
 MAX_NAME_CHARACTERS = 253
+"""The API server's limit."""
 
-CALM = frozenset({ReadyReason.SERVING, ReadyReason.IDLE, ReadyReason.STARTING, Reason.CANCELLED})
-"""Told, but nothing to worry about."""
+NORMAL_REASONS = frozenset(
+    {ReadyReason.SERVING, ReadyReason.IDLE, ReadyReason.STARTING, Reason.CANCELLED}
+)
+"""Reasons of Events of type Normal. All others are Warnings."""
 
 
 def of_failure(job: ImageJob, now: datetime) -> Json:
-    """Return the one Event of an ImageJob that failed; its name is the same whoever tells it."""
+    """Return the only Event of a failed ImageJob; its name is fixed, so it can't be duplicated."""
     error = job.status.error
     reason, message = (error.reason, error.message) if error else ("Failed", "")
-    return _event(KIND, job.metadata, job.metadata.uid, reason, message, now)
+    event = _event(KIND, job.metadata, reason, message, now)
+    return event | _metadata(job.metadata, job.metadata.uid)
 
 
 def of_condition(describer: Describer, status: DescriberStatus, now: datetime) -> Json:
     """Return the Event of a Describer whose condition Ready has changed."""
     meta, ready = describer.metadata, status.readiness
     reason, message = (ready.reason, ready.message) if ready else ("", "")
-    return _event(DESCRIBER_KIND, meta, meta.resource_version, reason, message, now)
+    event = _event(DESCRIBER_KIND, meta, reason, message, now)
+    return event | _metadata(meta, meta.resource_version)
 
 
-def _event(
-    kind: str, about: ObjectMeta, suffix: str, reason: str, message: str, now: datetime
-) -> Json:
+def _metadata(about: ObjectMeta, suffix: str) -> Json:
+    name = about.name[: MAX_NAME_CHARACTERS - len(suffix) - 1]
+    return {"metadata": {"name": f"{name}.{suffix}"}}
+
+
+def _event(kind: str, about: ObjectMeta, reason: str, message: str, now: datetime) -> Json:
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    involved_object = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": kind,
+        "namespace": about.namespace,
+        "name": about.name,
+        "uid": about.uid,
+        "resourceVersion": about.resource_version,
+    }
+
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{about.name[: MAX_NAME_CHARACTERS - len(suffix) - 1]}.{suffix}"},
-        "involvedObject": {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": kind,
-            "namespace": about.namespace,
-            "name": about.name,
-            "uid": about.uid,
-            "resourceVersion": about.resource_version,
-        },
-        "type": "Normal" if reason in CALM else "Warning",
+        "involvedObject": involved_object,
+        "type": "Normal" if reason in NORMAL_REASONS else "Warning",
         "reason": reason,
         "message": message[:MAX_MESSAGE_CHARACTERS],
         "source": {"component": COMPONENT},

@@ -1,40 +1,44 @@
-"""Whether what the operator knows is fresh enough to decide upon.
+"""Whether the state is fresh enough to base decisions on.
 
-Somebody may have stopped its process, or the API server been away: deadlines have passed and Leases
-have fallen silent, but only because nobody looked.
+The process may have been paused, or the API server unavailable: deadlines have passed and Leases
+have expired then, but only because nothing was seen in the meantime.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-ASLEEP = timedelta(seconds=5)
-"""Rounds are a second apart at most: after more, somebody has stopped this process for a while."""
+from vision_node_contract.leases import RENEW_SECONDS
 
-SILENT = timedelta(seconds=12)
-"""Workers renew their Leases every 5 s: after two of them, the watch may be broken."""
+PAUSE = timedelta(seconds=5)
+"""Rounds are at most a second apart; if it was more than this, the process was paused."""
 
-DAZED = timedelta(seconds=10)
-"""Time for workers to commit and to renew their Leases after the API server was away: they try
-every 5 s."""
+LEASE_WATCH_SILENCE = timedelta(seconds=2 * RENEW_SECONDS + 2)
+"""The watch may be broken if workers serve and no Lease was renewed for two renewal periods."""
+
+GRACE = timedelta(seconds=2 * RENEW_SECONDS)
+"""Time for workers to report results and renew their Leases after the API server was unavailable.
+They try every five seconds."""
 
 
 @dataclass
-class Alertness:
-    """When the loop last went round, and when a Lease was last heard of, by the operator's clock."""
+class Freshness:
+    """When the last round began, and when a Lease was last seen, by the operator's clock."""
 
     last_round: datetime
-    last_heard: datetime
+    last_lease: datetime
     cut_off: bool = False
-    """Nothing could be seen: by our sleep, or because the API server does not answer."""
+    """Whether events may be missing: after a pause, or because the API server does not answer."""
 
-    def must_look(self, now: datetime, *, working: bool) -> bool:
-        """Begin a round, with workers that have Leases or not; return whether all is to be listed anew."""
-        self.cut_off |= now - self.last_round > ASLEEP
+    def begin_round(self, now: datetime) -> None:
+        """Record that a round begins; if the last one was long ago, the process was paused."""
+        self.cut_off |= now - self.last_round > PAUSE
         self.last_round = now
-        return self.cut_off or (working and now - self.last_heard > SILENT)
 
-    def looked(self, now: datetime) -> datetime | None:
-        """Take in that all was listed; return until when nobody is late or silent, if we were cut off."""
+    def needs_resync(self, now: datetime, *, working: bool) -> bool:
+        """Return whether to list everything before deciding; `working`: a worker has a Lease."""
+        return self.cut_off or (working and now - self.last_lease > LEASE_WATCH_SILENCE)
+
+    def resynced(self, now: datetime) -> None:
+        """Record that everything was listed."""
         self.last_round = now
-        was_cut_off, self.cut_off = self.cut_off, False
-        return now + DAZED if was_cut_off else None
+        self.cut_off = False

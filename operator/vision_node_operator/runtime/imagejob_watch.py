@@ -1,8 +1,8 @@
-"""ImageJobs as they come, change and go.
+"""The watch on ImageJobs.
 
-Not by kopf, which follows all else: it lists ten thousand of them at once, and keeps a task for
-each for a while and a memory for good. Both took 150 MB, and a third of the operator's CPU time for
-an image.
+kopf watches everything else. For ImageJobs it would take too much: it lists ten thousand of them in
+one response, runs a task for each of them for a while, and never forgets one. That took 150 MB, and
+a third of the operator's CPU time per image.
 """
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -11,15 +11,16 @@ from vision_node_contract.clients.kube import Kube
 from .reconciler import Reconciler
 
 
-async def follow_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) -> None:
-    """Tell the reconciler of them, for ever; it has listed them before.
+async def watch_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) -> None:
+    """Pass all changes of ImageJobs to the reconciler, which has listed them before.
 
     Raises:
-        KubeError: a refusal that only a new start mends, such as that their CRD is gone.
+        KubeError: a refusal that only a restart can fix, such as that their CRD is gone.
     """
-    since = str(reconciler.state.swept["imagejobs"])
+    since = str(reconciler.state.versions.listed["imagejobs"])
     async for event in kube.follow(ImageJobClient(kube, namespace).path, version=since):
         for body in event.objects:
             reconciler.observe("imagejobs", event.type, body)
+
         if event.type == "SYNCED":
             reconciler.sweep("imagejobs", event.names, int(event.version))

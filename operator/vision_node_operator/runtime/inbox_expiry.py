@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
@@ -18,20 +18,20 @@ from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
-"""Interval between sweeps; an object may outlive its retention period by it. A list of the inbox is
-cheap."""
+"""Interval between sweeps, by which an object may outlive its retention period. A list of the inbox
+is cheap."""
 
 PAGE_KEYS = 200
-"""Objects per list. Each is looked up again before it is deleted."""
+"""Objects per page. Each is looked up again before it is deleted."""
 
 NAMES_SECONDS = 1.0
-"""Interval at which the keys that unfinished ImageJobs name are read from the watch again:
-deletions may be slow, and reading 20,000 keys takes 2 ms."""
+"""Interval at which the keys of unfinished ImageJobs are read from the watch again, because
+deletions may be slow. Reading 20,000 keys takes 2 ms."""
 
 MAX_PAGES = 500
 """Maximum pages of one sweep: a hundred thousand objects."""
 
-MAX_REMOVALS = 5000
+MAX_DELETIONS = 5000
 """Maximum deletions of one sweep: a minute of the bucket's time. The next sweep continues there."""
 
 MAX_FAILURES = 20
@@ -42,13 +42,27 @@ MAX_FAILURES = 20
 class Swept:
     """The outcome of one sweep."""
 
-    removed: int = 0
+    deleted: int = 0
     failed: int = 0
 
     @property
     def is_enough(self) -> bool:
         """Whether to leave the rest to the next sweep."""
-        return self.removed >= MAX_REMOVALS or self.failed >= MAX_FAILURES
+        return self.deleted >= MAX_DELETIONS or self.failed >= MAX_FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long objects stay in the inbox."""
+
+    period: timedelta
+    since: datetime
+    """When this namespace first got a release that deletes old objects. What was stored earlier
+    counts as stored then, so that an upgrade deletes nothing at once."""
+
+    def is_over(self, modified: datetime, now: datetime) -> bool:
+        """Return whether an object that was stored at `modified` is to be deleted."""
+        return max(modified, self.since) < now - self.period
 
 
 class InboxExpiry:
@@ -58,12 +72,8 @@ class InboxExpiry:
         store: The bucket.
         imagejobs: Client for ImageJobs.
         kube: Client for the API server.
-        kept: How long an object stays; None: forever.
-        since: When this namespace got a release that deletes old objects. What was stored before
-        counts as
-            stored then, so that an upgrade deletes nothing at once. None: nothing is deleted.
+        retention: How long objects stay; None means forever.
         unfinished: Unfinished ImageJobs as the watch shows them, by name.
-        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -71,39 +81,35 @@ class InboxExpiry:
         store: Bucket,
         imagejobs: ImageJobClient,
         kube: Kube,
-        kept: timedelta | None,
+        retention: Retention | None,
         unfinished: Mapping[str, ImageJob],
-        since: datetime | None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
-        self._kept = kept if since else None
+        self._retention = retention
         self._unfinished = unfinished
-        self._since = since
-        self._clock = clock
         self._after = ""
-        """The last key that was checked; empty: begin at the start of the inbox."""
+        """The last key that was checked; empty to begin at the start of the inbox."""
 
     async def run(self) -> None:
-        """Sweep repeatedly, or return at once if objects stay forever; the next sweep retries failures."""
-        while self._kept:
+        """Sweep until cancelled, unless objects stay forever; the next sweep retries failures."""
+        while self._retention:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 swept = await self.sweep(datetime.now(UTC))
             except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
                 log.warning("inbox: sweep failed, trying again in %.0f s: %s", SWEEP_SECONDS, error)
             else:
-                if swept.removed or swept.failed:
+                if swept.deleted or swept.failed:
                     log.info(
-                        "inbox: removed %d old objects, failed to remove %d",
-                        swept.removed,
+                        "inbox: deleted %d old objects, failed to delete %d",
+                        swept.deleted,
                         swept.failed,
                     )
 
     async def sweep(self, now: datetime) -> Swept:
-        """Delete objects whose retention period is over; return how many were deleted and how many failed.
+        """Delete objects whose retention period is over; return how many, and how many failed.
 
         ImageJobs are listed from the API server, so that even invalid ones protect their images;
         the watch adds those that are created later.
@@ -115,8 +121,8 @@ class InboxExpiry:
         for _ in range(MAX_PAGES):
             page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
             if named is None and any(self._is_old(found, now) for found in page.objects):
-                named = await self._named()
-                continue  # that took a while, and objects may have been replaced: list the page again
+                named = await self._named_keys()
+                continue  # the list took a while, and objects may have been replaced meanwhile
 
             await self._sweep_page(page.objects, now, named or set(), swept)
             if swept.is_enough:
@@ -130,37 +136,39 @@ class InboxExpiry:
     async def _sweep_page(
         self, objects: list[StoredObject], now: datetime, named: set[str], swept: Swept
     ) -> None:
-        wanted, read_at = self._wanted(named), self._clock()
+        wanted, read_at = self._wanted_keys(named), monotonic()
         for found in objects:
             self._after = found.key
-            if self._clock() - read_at > NAMES_SECONDS:
-                wanted, read_at = self._wanted(named), self._clock()
+            if monotonic() - read_at > NAMES_SECONDS:
+                wanted, read_at = self._wanted_keys(named), monotonic()
+
             if self._is_old(found, now) and found.key not in wanted:
-                await self._remove(found, now, swept)
+                await self._delete(found, now, swept)
             if swept.is_enough:
                 return
 
-    def _wanted(self, named: set[str]) -> set[str]:
+    def _wanted_keys(self, named: set[str]) -> set[str]:
         return named | {job.spec.image.key for job in self._unfinished.values()}
 
-    async def _remove(self, found: StoredObject, now: datetime, swept: Swept) -> None:
+    async def _delete(self, found: StoredObject, now: datetime, swept: Swept) -> None:
         try:
             # The page may be some seconds old, and the image stored again since.
             latest = await self._store.list_page(found.key, "", 1)
             if any(it.key == found.key and self._is_old(it, now) for it in latest.objects):
                 await self._store.delete(found.key)
-                swept.removed += 1
+                swept.deleted += 1
         except (StoreUnavailableError, ObjectNotFoundError) as error:
             log.warning("inbox: could not delete %s, trying again later: %s", found.key, error)
             swept.failed += 1
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
-        is_ours = found.key.startswith(INBOX_PREFIX)  # whatever the bucket lists
-        if not is_ours or self._kept is None or self._since is None:
+        # Checked, because the deletion must not depend on what the bucket lists.
+        if self._retention is None or not found.key.startswith(INBOX_PREFIX):
             return False
-        return max(found.modified, self._since) < now - self._kept
 
-    async def _named(self) -> set[str]:
+        return self._retention.is_over(found.modified, now)
+
+    async def _named_keys(self) -> set[str]:
         named: set[str] = set()
         async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
             named.update(key for body in bodies for key in _unfinished_key(body))
@@ -168,7 +176,7 @@ class InboxExpiry:
 
 
 def _unfinished_key(body: dict[str, Any]) -> Iterator[str]:
-    """Yield the key that an ImageJob names, unless it is finished."""
+    """Yield the key of an ImageJob's image, unless the ImageJob is finished."""
     match body:
         case {"status": {"phase": str(phase)}} if phase in TERMINAL:
             return

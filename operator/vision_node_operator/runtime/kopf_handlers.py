@@ -1,8 +1,8 @@
-"""kopf handlers: they translate events into state and nothing else.
+"""kopf handlers, which pass events to the reconciler and do nothing else, and the start-up.
 
-Only `on.event`, kopf's low-level kind: its high-level handlers would write annotations and
-finalizers to every ImageJob, several writes a change. The price is that kopf retries nothing, so
-the reconciler works from the whole state.
+They are `on.event` handlers, kopf's low-level kind: its high-level handlers would write annotations
+and finalizers to every object, with several writes per change. The price is that kopf retries
+nothing, so the reconciler works from the whole state.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ from vision_node_contract.names import (
 from ..settings import Settings
 from . import probe_server
 from .chart_describers import Defaults
-from .garbage_collector import Garbage
-from .imagejob_watch import follow_imagejobs
-from .inbox_expiry import InboxExpiry
+from .garbage_collector import GarbageCollector
+from .imagejob_watch import watch_imagejobs
+from .inbox_expiry import InboxExpiry, Retention
 from .reconciler import Reconciler, until_answered
 from .writer import Writer
 
 log = logging.getLogger(__name__)
 
-# The component alone is a common label; others' workers are not ours.
+# The component alone is a common label; other products' workers have it, too.
 WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
 
 
@@ -51,65 +51,66 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 
 @kopf.on.event(GROUP, VERSION, DESCRIBER_PLURAL)
 async def describer_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """A Describer came, changed or went."""
+    """Pass on that a Describer was created, changed or deleted."""
     reconciler_of(memo).observe("describers", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs", labels=WORKERS_ONLY)
 async def describer_job_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """A describer Job came, changed or went."""
+    """Pass on that a describer Job was created, changed or deleted."""
     reconciler_of(memo).observe("jobs", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("", "v1", "pods", labels=WORKERS_ONLY)
 async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """A worker's pod came, changed or went."""
+    """Pass on that a worker's pod was created, changed or deleted."""
     reconciler_of(memo).observe("pods", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("coordination.k8s.io", "v1", "leases", labels=WORKERS_ONLY)
 async def lease_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """A worker said that it serves."""
+    """Pass on that a worker created, renewed or withdrew its Lease."""
     reconciler_of(memo).observe("leases", event["type"], dict(event["object"]))
 
 
 def reconciler_of(memo: kopf.Memo) -> Reconciler:
-    """Return the reconciler that `run` has put there."""
+    """Return the reconciler, which `run` has put into the memo."""
     reconciler: Reconciler = memo.reconciler
     return reconciler
 
 
-class NothingCompared(kopf.DiffBaseStorage):
-    """No handler of ours is told what changed, so kopf need not copy every object to find out."""
+class NoDiffStorage(kopf.DiffBaseStorage):
+    """Turns off kopf's diffs: no handler here uses them, and kopf would copy every object."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
-        """Return nothing to compare with."""
+        """Return an empty object to compare."""
         return kopf.BodyEssence()
 
     def fetch(self, **_: Any) -> None:
-        """Return that nothing was remembered."""
+        """Return None: nothing is stored."""
 
     def store(self, **_: Any) -> None:
-        """Remember nothing."""
+        """Store nothing."""
 
 
-class Backoffs:
-    """Seconds between attempts at a watch. For ever: kopf's own grow to 21 s, and then it gives up."""
+class WatchBackoffs:
+    """Seconds between tries to watch, without end. kopf's own grow to 21 s, then it gives up."""
 
     def __iter__(self) -> Iterator[float]:
-        """Yield waits with jitter, so short that an API server that is back is soon seen again."""
+        """Yield short waits with jitter, so that the API server's return is soon noticed."""
         while True:
             yield random.uniform(0.2, 2.0)  # noqa: S311 (jitter, not a secret)
 
 
 def kopf_settings() -> kopf.OperatorSettings:
-    """Return kopf's settings, each with its reason."""
+    """Return kopf's settings."""
     settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True  # needs cluster-wide rights; CRDs don't come and go here
-    settings.persistence.diffbase_storage = NothingCompared()
-    settings.posting.enabled = False  # an Event for every log line would be a write for every image
-    settings.networking.request_timeout = 10  # seconds, as for our own requests
-    settings.networking.error_backoffs = Backoffs()
+    # Scanning needs cluster-wide permissions, and the CRDs don't change while the operator runs.
+    settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDiffStorage()
+    settings.posting.enabled = False  # an Event per log line would be a write per image
+    settings.networking.request_timeout = 10  # seconds, as for the operator's own requests
+    settings.networking.error_backoffs = WatchBackoffs()
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.client_timeout = WATCH_LOST_SECONDS
 
@@ -117,42 +118,47 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 async def run(settings: Settings) -> None:
-    """Run until SIGTERM or until something fails that only a new start mends."""
+    """Run until SIGTERM, or until something fails that only a restart can fix."""
     async with Kube.connect("operator") as kube, Bucket.open(BucketSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
-        # From the API server: a mounted file may still be the one of before an upgrade.
+        # Read from the API server, because a mounted file may still be from before an upgrade.
         defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
         writer = Writer(kube, settings, defaults.owner)
         imagejobs = ImageJobClient(kube, settings.namespace)
-        garbage = Garbage(store, imagejobs, kube)
+        garbage = GarbageCollector(store, imagejobs, kube)
         reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
-        unfinished = reconciler.state.backlog.jobs
-        since = (
-            await until_answered(lambda: installed_at(kube, settings))
-            if settings.inbox_kept
-            else None
-        )
-        expiry = InboxExpiry(store, imagejobs, kube, settings.inbox_kept, unfinished, since)
+        retention = await _inbox_retention(kube, settings)
+        unfinished = reconciler.state.job_queue.unfinished
+        expiry = InboxExpiry(store, imagejobs, kube, retention, unfinished)
+
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
-        # Before kopf: it looks only once which kinds there are, and a new CRD is served a little
-        # later.
+        # Before kopf starts: it looks only once which kinds exist, and the API server takes a
+        # moment to serve a new CRD.
         await until_answered(reconciler.resync)
         async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
             await _serve(kube, settings, reconciler, expiry)
 
 
+async def _inbox_retention(kube: Kube, settings: Settings) -> Retention | None:
+    if not settings.inbox_kept:
+        return None
+
+    since = await until_answered(lambda: installed_at(kube, settings))
+    return Retention(settings.inbox_kept, since) if since else None
+
+
 async def installed_at(kube: Kube, settings: Settings) -> datetime | None:
-    """Return when the namespace got its release, or one that removes old images; None: it says so nowhere.
+    """Return when the namespace first got a release that deletes old images; None if unknown.
 
     Raises:
-        KubeError: the API server did not answer well.
+        KubeError: the API server is unavailable, or refused the request.
     """
     path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{RELEASE_CONFIGMAP}"
     try:
         found = await kube.request("GET", path)
     except NotFoundError:
         log.warning(
-            "ConfigMap %s is not there: nothing is removed from the inbox", RELEASE_CONFIGMAP
+            "ConfigMap %s does not exist: nothing is deleted from the inbox", RELEASE_CONFIGMAP
         )
         return None
 
@@ -182,15 +188,15 @@ async def _serve(
 
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
-        loops.append(tasks.create_task(follow_imagejobs(kube, settings.namespace, reconciler)))
+        loops.append(tasks.create_task(watch_imagejobs(kube, settings.namespace, reconciler)))
         loops.append(tasks.create_task(expiry.run()))
-        loops.append(tasks.create_task(hear_signals(ready, stop)))
-        await operator  # until stopped, or until a watch fails for good
+        loops.append(tasks.create_task(handle_signals(ready, stop)))
+        await operator  # until it is stopped, or a watch fails permanently
         stop()
 
 
-async def hear_signals(ready: asyncio.Event, stop: Callable[[], None]) -> None:
-    """Stop at once when told to: kopf takes seconds to end, in which the next operator begins to decide."""
-    await ready.wait()  # kopf has put its own signal handlers in place by then
+async def handle_signals(ready: asyncio.Event, stop: Callable[[], None]) -> None:
+    """Stop at once on a signal: kopf takes seconds, and the next operator already decides then."""
+    await ready.wait()  # kopf has installed its own signal handlers by then
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

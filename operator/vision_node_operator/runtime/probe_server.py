@@ -7,6 +7,7 @@ from socket import socket
 from aiohttp import web
 
 PORT = 8080
+"""Port of the probes in the chart's Deployment."""
 
 STOP_SECONDS = 1.0
 """How long the server waits for a running probe when the operator stops."""
@@ -20,8 +21,8 @@ async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> Asyn
 
     Args:
         sockets: Listening sockets; they are closed at the end.
-        check: Returns the seconds since the operator's last round, or raises RuntimeError when it
-        is stuck.
+        check: Returns the seconds since the operator's last round, or raises RuntimeError when
+            it is stuck.
     """
 
     async def answer(_: web.Request) -> web.Response:
@@ -35,8 +36,8 @@ async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> Asyn
     runner = web.AppRunner(
         app, handle_signals=False, shutdown_timeout=STOP_SECONDS, access_log=None
     )
-    await runner.setup()
 
+    await runner.setup()
     try:
         for each in sockets:
             await web.SockSite(runner, each).start()

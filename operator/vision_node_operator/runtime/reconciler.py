@@ -1,16 +1,18 @@
-"""The loop: whenever something changed, decide anew from the whole state, and have that performed.
+"""The loop: when something has changed, decide from the whole state, and perform the decisions.
 
-Level-based: a lost event, a failed write or a crash is made good by the next round, because nothing
-is remembered but what is.
+It is level-based: the next round makes up for a lost event, a failed write or a crash, because
+nothing is remembered but the state.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import TypeVar
 
 from vision_node_contract.clients.kube import Kube, KubeError, Selectors, backoff
 from vision_node_contract.json_types import Json
+from vision_node_contract.leases import leases_path
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import (
     COMPONENT_LABEL,
@@ -24,11 +26,13 @@ from vision_node_contract.names import (
 from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
-from ..state.state import Kind, State, key, version_of
+from ..state.describer_registry import DescriberRegistry
+from ..state.objects import Kind, ObjectKey, version_of
+from ..state.state import State
 from .clock import utcnow
-from .executor import HOLD_OFF_SECONDS, Performer
-from .freshness import Alertness
-from .garbage_collector import Garbage
+from .executor import BACKOFF_SECONDS, ActionExecutor
+from .freshness import GRACE, Freshness
+from .garbage_collector import GarbageCollector
 from .writer import Writer
 
 T = TypeVar("T")
@@ -36,70 +40,77 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-"""Deadlines, backoffs and idle times are looked at this often when nothing happens."""
+"""Longest time between rounds, for deadlines, backoffs and idle times that no event announces."""
 
 RESYNC_SECONDS = 300.0
-"""Everything is listed anew this often, for events that a watch may have missed."""
+"""Interval at which everything is listed again, because a watch may have missed events."""
 
-AWAY_SECONDS = (0.2, 2.0)
-"""First and longest pause while the API server is away: it is soon seen to be back."""
+UNAVAILABLE_SECONDS = (0.2, 2.0)
+"""First and longest pause between tries while the API server is unavailable. They are short, so
+that its return is soon noticed."""
 
-STALE_SECONDS = 30.0
-"""A loop that has not gone round for so long is stuck: the liveness probe fails."""
+STUCK_SECONDS = 30.0
+"""Time without a round after which the loop counts as stuck, and the liveness probe fails."""
 
-# The component alone is a common label; others' workers are not ours.
+# The component alone is a common label; other products' workers have it, too.
 WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBER_LABEL}")
 
 
 class Reconciler:
-    """Holds the state, takes in events, and runs the loop."""
+    """Holds the state, records events, and runs the loop."""
 
     def __init__(
-        self, kube: Kube, settings: Settings, writer: Writer, garbage: Garbage, pod_template: Json
+        self,
+        kube: Kube,
+        settings: Settings,
+        writer: Writer,
+        garbage: GarbageCollector,
+        pod_template: Json,
     ) -> None:
-        self.state = State(pod_template=pod_template, since=utcnow())
+        self.state = State(since=utcnow(), describers=DescriberRegistry(pod_template))
         self._garbage = garbage
         self._kube = kube
         self._settings = settings
         self._changed = asyncio.Event()
-        self._performer = Performer(self.state, writer, kube, settings.namespace, self._changed)
-        self._unanswered = 0
+        self._executor = ActionExecutor(self.state, writer, kube, settings.namespace, self._changed)
+        self._failed_resyncs = 0
         self._listing = asyncio.Lock()
-        self._alertness = Alertness(last_round=utcnow(), last_heard=utcnow())
+        self._freshness = Freshness(last_round=utcnow(), last_lease=utcnow())
 
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
-        """Take in a watch event."""
+        """Record a watch event, and start a round if a decision may depend on it."""
         if kind == "leases":
-            self._alertness.last_heard = utcnow()
+            self._freshness.last_lease = utcnow()
 
         if event == "DELETED":
             self.state.forget(kind, body["metadata"]["name"], version_of(body), utcnow())
             if kind == "imagejobs":
-                self._collect(body)
+                self._collect_garbage(body)
         elif not self.state.observe(kind, body, utcnow()):
-            return  # what we wrote ourselves, and took in with the answer
+            return
 
         self._changed.set()
 
     def sweep(self, kind: Kind, names: Collection[str], version: int) -> None:
-        """Take in that a list, read at `version`, has these names and no others."""
+        """Record that a complete list, read at `version`, has exactly these names."""
         self.state.sweep(kind, names, version, utcnow())
         self._changed.set()
 
     async def run(self) -> None:
-        """Decide and act until cancelled; call resync() before, so that what there is is known."""
+        """Decide and act until cancelled. Call resync() first, so that the state is complete."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._resync_now_and_then())
-            tasks.create_task(self._garbage.sweep_now_and_then())
+            tasks.create_task(self._resync_periodically())
+            tasks.create_task(self._garbage.sweep_periodically())
             while True:
-                if not await self._is_awake():
-                    await asyncio.sleep(backoff(self._unanswered, *AWAY_SECONDS))
+                if not await self._ensure_fresh():
+                    await asyncio.sleep(backoff(self._failed_resyncs, *UNAVAILABLE_SECONDS))
                     continue
+
                 self._round()
-                try:
-                    await asyncio.wait_for(self._changed.wait(), TICK_SECONDS)
-                except TimeoutError:
-                    continue
+                # In Python 3.11, wait_for() swallows a cancellation that arrives with a change.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await self._changed.wait()
 
     def check(self) -> float:
         """Return the seconds since the last round, for the liveness probe.
@@ -107,34 +118,36 @@ class Reconciler:
         Raises:
             RuntimeError: the loop is stuck.
         """
-        age = (utcnow() - self._alertness.last_round).total_seconds()
-        if age > STALE_SECONDS:
+        age = (utcnow() - self._freshness.last_round).total_seconds()
+        if age > STUCK_SECONDS:
             raise RuntimeError(f"no decision for {age:.0f} s")
+
         return age
 
     async def resync(self) -> None:
-        """List everything and take it in, so that nothing is taken for lost that was only not seen yet.
+        """List everything, so that nothing counts as lost that was only not seen yet.
 
-        One at a time: a list that takes long must not bring back what a later one showed to be
+        One resync runs at a time: a slow list must not bring back what a later one showed to be
         gone.
 
         Raises:
-            KubeError: a list could not be had.
+            KubeError: a list failed.
         """
         async with self._listing:
             await self._list_all()
-        self._alertness.last_heard = utcnow()
+
+        self._freshness.last_lease = utcnow()
         self._changed.set()
 
     async def _list_all(self) -> None:
-        space = self._settings.namespace
+        namespace = self._settings.namespace
         lists: list[tuple[Kind, str, Selectors]] = [
-            ("describers", path_of(DESCRIBER_PLURAL, space), Selectors()),
-            ("leases", f"/apis/coordination.k8s.io/v1/namespaces/{space}/leases", WORKERS_ONLY),
-            ("jobs", f"/apis/batch/v1/namespaces/{space}/jobs", WORKERS_ONLY),
-            ("imagejobs", path_of(PLURAL, space), Selectors()),
-            # Pods last: an ImageJob's worker is always in a list read after the ImageJob.
-            ("pods", f"/api/v1/namespaces/{space}/pods", WORKERS_ONLY),
+            ("describers", path_of(DESCRIBER_PLURAL, namespace), Selectors()),
+            ("leases", leases_path(namespace), WORKERS_ONLY),
+            ("jobs", f"/apis/batch/v1/namespaces/{namespace}/jobs", WORKERS_ONLY),
+            ("imagejobs", path_of(PLURAL, namespace), Selectors()),
+            # Pods last: an ImageJob's worker is always in a list that was read after the ImageJob.
+            ("pods", f"/api/v1/namespaces/{namespace}/pods", WORKERS_ONLY),
         ]
 
         for kind, path, selectors in lists:
@@ -146,57 +159,63 @@ class Reconciler:
 
             self.state.sweep(kind, names, int(version), utcnow())
 
-    async def _is_awake(self) -> bool:
-        """Return whether decisions rest on what is: after a sleep or a silence, only once all is listed."""
-        if not self._alertness.must_look(utcnow(), working=bool(self.state.fleet.heard)):
+    async def _ensure_fresh(self) -> bool:
+        """List everything if events may be missing; return whether decisions can be made."""
+        freshness = self._freshness
+        freshness.begin_round(utcnow())
+        if not freshness.needs_resync(utcnow(), working=self.state.workers.has_leases):
             return True
 
         try:
             await self.resync()
         except KubeError as error:
-            log.warning("nothing is decided until the API server answers: %s", error)
-            self._alertness.cut_off = True
-            self._unanswered += 1
+            log.warning("no decisions until the API server answers: %s", error)
+            freshness.cut_off = True
+            self._failed_resyncs += 1
             return False
 
-        self._unanswered = 0
-        self.state.dazed_until = self._alertness.looked(utcnow()) or self.state.dazed_until
+        now = utcnow()
+        self._failed_resyncs = 0
+        if freshness.cut_off:
+            self.state.grace_until = now + GRACE
+
+        freshness.resynced(now)
         return True
 
-    async def _resync_now_and_then(self) -> None:
+    async def _resync_periodically(self) -> None:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             try:
                 await self.resync()
             except KubeError as error:
-                log.warning("resync failed, the next one is in %.0f s: %s", RESYNC_SECONDS, error)
+                log.warning("resync failed, trying again in %.0f s: %s", RESYNC_SECONDS, error)
 
     def _round(self) -> None:
         self._changed.clear()
         now = utcnow()
         for action in decide(self.state, self._settings, now):
             if isinstance(action, Cordon):
-                self.state.fleet.cordoned.add(action.worker)
-                continue
-            self._performer.begin(action, now)
+                self.state.cordon(action.worker)
+            else:
+                self._executor.start(action, now)
 
-    def _collect(self, body: Json) -> None:
-        self._performer.forget(key("imagejobs", body["metadata"]["name"]))
+    def _collect_garbage(self, body: Json) -> None:
+        """Remove the stored objects of a deleted ImageJob."""
+        name = body["metadata"]["name"]
+        self._executor.forget(ObjectKey("imagejobs", name))
         try:
             job = ImageJob.model_validate(body)
         except ValueError as error:
-            log.warning(
-                "objects of ImageJob %s are left to the sweep: %s", body["metadata"]["name"], error
-            )
+            log.warning("objects of ImageJob %s are left to the next sweep: %s", name, error)
         else:
-            self._garbage.collect(job, self.state.backlog)
+            self._garbage.collect(job, self.state.job_queue)
 
 
 async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
-    """Return what `call` does, which is tried until the API server answers it well.
+    """Return the result of `call`, and repeat it until the API server answers without an error.
 
-    At the start of a release the CRD and our rights may come a moment after us; if they don't come,
-    the startup probe ends the wait.
+    When a release starts, the CRD and the operator's permissions may come a moment later than the
+    operator. If they don't come, the startup probe ends the wait.
     """
     failures = 0
     while True:
@@ -205,5 +224,5 @@ async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
         except KubeError as error:
             log.warning("waiting for the API server: %s", error)
 
-        await asyncio.sleep(backoff(failures, *HOLD_OFF_SECONDS))
+        await asyncio.sleep(backoff(failures, *BACKOFF_SECONDS))
         failures += 1

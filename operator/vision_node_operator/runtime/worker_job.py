@@ -1,4 +1,4 @@
-"""The describer Job: a batch/v1 Job that is one worker."""
+"""The describer Job: a batch/v1 Job that runs one worker."""
 
 import copy
 from typing import Any
@@ -6,17 +6,16 @@ from typing import Any
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 
 from ..state.pools import Pool
-from ..state.worker_registry import TEMPLATE_LABEL
+from ..state.worker_objects import TEMPLATE_LABEL
 
 
 def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
-    """Return the Job to create; `owner` is the ownerReference with whose object the Job goes."""
+    """Return the Job to create; `owner` is an ownerReference, so the Job is deleted with it."""
     labels = {**_labels(pool), TEMPLATE_LABEL: pool.template_hash}
     template = copy.deepcopy(pool.pod_template)
     meta = template.setdefault("metadata", {})
     meta["labels"] = {**meta.get("labels", {}), **labels}
-    # One worker, once: what it held is requeued by the operator, so the Job must not start it
-    # again.
+    # The worker runs once: the operator requeues its ImageJobs, so the Job must not restart it.
     template["spec"]["restartPolicy"] = "Never"
 
     return {
@@ -28,7 +27,7 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_of(job: dict[str, Any], pool: Pool) -> bool:
-    """Whether a Job is one of the pool's workers, of whatever template."""
+    """Return whether a Job is one of the pool's workers, from any pod template."""
     labels: dict[str, str] = job["metadata"].get("labels", {})
     return labels.items() >= _labels(pool).items()
 

@@ -1,4 +1,4 @@
-"""The only module that writes to Kubernetes: performs one action, answers with what it made of the object."""
+"""The only module that writes to Kubernetes: performs an action, returns the changed object."""
 
 import logging
 from datetime import datetime
@@ -11,37 +11,37 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
 from ..decisions.actions import (
-    Announce,
     Assign,
+    EmitEvent,
     Expire,
     Fail,
     Launch,
-    Report,
     Requeue,
     Retire,
+    UpdateStatus,
     Write,
 )
 from ..settings import Settings
-from ..state.state import Kind
+from ..state.objects import Kind
 from . import events, worker_job
 from .chart_describers import Defaults, changes
 
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "vision-node"
-"""Of what the values say of Describers (server-side apply)."""
-
+"""Field manager of server-side apply, for the Describers in the chart's values."""
 
 INVALID = 422
-"""What the CRD refuses: trying again mends nothing, and must not keep all others waiting."""
+"""HTTP status of an object that the CRD refuses. Trying again would not help, and the other
+Describers must not wait for it."""
 
 
 class NameTakenError(KubeError):
-    """Somebody else's Job has the name of a slot."""
+    """Another Job, which is not a worker of the pool, has the name of a slot."""
 
 
 class Writer:
-    """Performs actions; raises KubeError and its subclasses."""
+    """Performs actions. Methods raise KubeError and its subclasses."""
 
     def __init__(self, kube: Kube, settings: Settings, owner: Json) -> None:
         self._kube = kube
@@ -52,10 +52,10 @@ class Writer:
         self._owner = owner
 
     async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
-        """Perform `action`; return the written object's kind and what it is now (None: deleted)."""
+        """Perform an action; return the object's kind and the object (None if it was deleted)."""
         match action:
             case Assign() | Requeue() | Fail():
-                return "imagejobs", await self._patch(action, now)
+                return "imagejobs", await self._patch_imagejob(action, now)
             case Expire():
                 await self._expire(action)
                 return "imagejobs", None
@@ -64,77 +64,81 @@ class Writer:
             case Retire():
                 await self._retire(action)
                 return "jobs", None
-            case Report():
-                return "describers", await self._report(action, now)
-            case Announce():
-                await self._tell(events.of_failure(action.job, now))
+            case UpdateStatus():
+                return "describers", await self._update_status(action, now)
+            case EmitEvent():
+                await self._emit(events.of_failure(action.job, now))
                 return "imagejobs", None
 
     async def apply(self, defaults: Defaults, release: str) -> None:
-        """Make the Describers that the values name be as they say, and those that left them go."""
+        """Apply the Describers in the chart's values, and delete those that left the values."""
         existing = [
             body async for page, _ in self._kube.list_pages(self._describers_path) for body in page
         ]
         wanted = changes(defaults, release, existing)
-        # By force: what the values say of their own Describers holds, whoever changed it since.
+        # Forced, because the values win over anyone's changes to the Describers that they name.
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
 
         for body in wanted.apply:
-            path = f"{self._describers_path}/{body['metadata']['name']}"
+            name = body["metadata"]["name"]
+            path = f"{self._describers_path}/{name}"
             try:
                 await self._kube.request("APPLY", path, query=query, body=body)
             except KubeError as error:
                 if error.status != INVALID:
                     raise
-                log.exception("Describer %s of the values is left out", body["metadata"]["name"])
+                log.exception("skipping the Describer %s in the values: it is invalid", name)
 
         for name in wanted.delete:
             await self._delete(f"{self._describers_path}/{name}", {})
 
-    async def _report(self, action: Report, now: datetime) -> Json:
+    async def _update_status(self, action: UpdateStatus, now: datetime) -> Json:
         meta = action.pool.resource.metadata
         body = {
             "metadata": {"resourceVersion": meta.resource_version},
             "status": action.status.to_json(),
         }
-        answer = await self._kube.request(
-            "PATCH", f"{self._describers_path}/{meta.name}/status", body=body
-        )
-        if action.tell:
-            await self._tell(events.of_condition(action.pool.resource, action.status, now))
+        path = f"{self._describers_path}/{meta.name}/status"
+        answer = await self._kube.request("PATCH", path, body=body)
+
+        if action.emit_event:
+            await self._emit(events.of_condition(action.pool.resource, action.status, now))
 
         return answer
 
-    async def _tell(self, event: Json) -> None:
-        """Create an Event, once: what it tells stands in a status, too."""
+    async def _emit(self, event: Json) -> None:
+        """Create an Event. A failure is only logged, because a status says the same."""
         try:
             await self._kube.request("POST", self._events_path, body=event)
         except AlreadyExistsError:
             return
         except KubeError as error:
-            log.warning("no Event %s: %s", event["metadata"]["name"], error)
+            log.warning("could not write Event %s: %s", event["metadata"]["name"], error)
 
-    async def _patch(self, action: Assign | Requeue | Fail, now: datetime) -> Json:
-        return await self._imagejobs.patch_status(action.job, _status_of(action, now))
+    async def _patch_imagejob(self, action: Assign | Requeue | Fail, now: datetime) -> Json:
+        return await self._imagejobs.patch_status(action.job, _status_patch(action, now))
 
     async def _expire(self, action: Expire) -> None:
-        # Not a namesake created since, nor one whose ttlSecondsAfterFinished was raised just now.
+        # The version guards a new ImageJob of the same name, and one whose
+        # ttlSecondsAfterFinished was just raised.
         options = {"preconditions": {"resourceVersion": str(action.version)}}
         await self._delete(f"{self._imagejobs.path}/{action.name}", options)
 
     async def _launch(self, action: Launch) -> Json:
+        body = worker_job.manifest(action.name, action.pool, self._owner)
         try:
-            body = worker_job.manifest(action.name, action.pool, self._owner)
             return await self._kube.request("POST", self._jobs_path, body=body)
         except AlreadyExistsError as error:
-            # Made before a crash or a lost answer: adopt it.
-            found = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
-            if worker_job.is_of(found, action.pool):
-                return found
-            told = (
-                f"it is no worker of {action.pool.describer} but has its name; another name is used"
+            # Created before a crash or a lost answer: adopt it.
+            existing = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
+            if worker_job.is_of(existing, action.pool):
+                return existing
+
+            message = (
+                f"this Job is no worker of {action.pool.describer}, but has the name of one; "
+                "another name is used"
             )
-            raise NameTakenError(error.status, error.reason, told) from error
+            raise NameTakenError(error.status, error.reason, message) from error
 
     async def _retire(self, action: Retire) -> None:
         # The default for Jobs would leave the pod running.
@@ -147,14 +151,13 @@ class Writer:
             return
 
 
-def _status_of(action: Assign | Requeue | Fail, now: datetime) -> transitions.StatusPatch:
+def _status_patch(action: Assign | Requeue | Fail, now: datetime) -> transitions.StatusPatch:
     job: ImageJob = action.job
     match action:
         case Assign():
-            # From now, not from when it was decided: writes may have queued for a while.
-            return transitions.assign(
-                job, worker=action.worker, deadline=now + action.timeout, now=now
-            )
+            # The time starts now, not at the decision: the write may have queued for a while.
+            deadline = now + action.timeout
+            return transitions.assign(job, worker=action.worker, deadline=deadline, now=now)
         case Requeue():
             return transitions.requeue(
                 job,

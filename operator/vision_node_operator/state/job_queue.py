@@ -1,236 +1,216 @@
-"""ImageJobs as the operator needs to see them: queued in order, held by workers, finished and expiring.
+"""ImageJobs as the operator needs them: queued in order, assigned, finished and expiring.
 
-The order is: highest priority first; then the owner of whom fewest are being worked on, so that one
-owner's ten thousand images don't starve another's single one; then the oldest.
+The order is: highest priority first; then the owner with the fewest ImageJobs in processing, so
+that one owner's ten thousand images do not starve another's single one; then the oldest.
 """
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from heapq import heapify, heappop, heapreplace
-from typing import Any
 
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import OWNER_LABEL
 
-from .load import Demand
+from .objects import LONG_AGO, ObjectKey
 
-Line = list[tuple[datetime, str]]
-"""One owner's queued ImageJobs of one priority: when created, name; sorted."""
+Place = tuple[datetime, str]
+"""An ImageJob's place in time order: a time and its name."""
 
-UNTOLD = 1000
-"""Failures to be told in Events; more at once are not read by anybody."""
+OwnerQueue = list[Place]
+"""One owner's queued ImageJobs of one priority, by creation time."""
 
-Queue = dict[int, dict[str, Line]]
-"""A describer's queued ImageJobs: by priority, by owner."""
+DescriberQueue = dict[int, dict[str, OwnerQueue]]
+"""One describer's queued ImageJobs, by priority and owner."""
+
+MAX_UNANNOUNCED = 1000
+"""Maximum failures that wait for their Event. More Events would only be noise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """All that is kept of a finished ImageJob."""
+class FinishedJob:
+    """What is kept of a finished ImageJob."""
 
     name: str
     version: int
     expires: datetime | None
-    """When to delete it; None: its deletion has begun and waits for a finalizer."""
+    """When to delete it; None if its deletion has begun and waits for a finalizer."""
     image_key: str
+
+    @property
+    def key(self) -> ObjectKey:
+        """The key of the ImageJob."""
+        return ObjectKey("imagejobs", self.name)
 
 
 @dataclass
-class Backlog:
+class JobQueue:
     """ImageJobs by name, with an index for each question that decide() asks."""
 
-    jobs: dict[str, ImageJob] = field(default_factory=dict)
-    """Unfinished ones."""
-    finished: dict[str, Finished] = field(default_factory=dict)
-    released: dict[str, datetime] = field(default_factory=dict)
-    """When a worker (pod name) was last rid of all that it held."""
-    given: Counter[str] = field(default_factory=Counter)
-    """How many ImageJobs a worker (pod name) was assigned."""
-    demands: dict[str, Demand] = field(default_factory=dict)
-    """By describer."""
-    failed: dict[str, ImageJob] = field(default_factory=dict)
-    """Seen to fail, and yet to be told."""
+    unfinished: dict[str, ImageJob] = field(default_factory=dict)
+    finished: dict[str, FinishedJob] = field(default_factory=dict)
+    unannounced: dict[str, ImageJob] = field(default_factory=dict)
+    """ImageJobs that failed and have no Event yet."""
 
-    _queues: dict[str, Queue] = field(default_factory=dict)
-    """By describer."""
+    _queues: dict[str, DescriberQueue] = field(default_factory=dict)
+    """Queues by describer."""
     _cancelled: set[str] = field(default_factory=set)
     _suspects: set[str] = field(default_factory=set)
     _processing: dict[str, str] = field(default_factory=dict)
-    _held: dict[str, set[str]] = field(default_factory=dict)
-    _worked_on: Counter[str] = field(default_factory=Counter)
-    """By owner: ImageJobs in processing."""
-    _expiry: list[tuple[datetime, str]] = field(default_factory=list)
-    """Sorted."""
+    """Worker (pod name) by ImageJob."""
+    _in_flight: dict[str, set[str]] = field(default_factory=dict)
+    """ImageJobs by worker (pod name)."""
+    _processing_by_owner: Counter[str] = field(default_factory=Counter)
+    _expiry: list[Place] = field(default_factory=list)
+    """Finished ImageJobs, sorted by their expiry."""
     _images: Counter[str] = field(default_factory=Counter)
-    """How many ImageJobs name an image; a retry names its original's."""
+    """How many ImageJobs name an image: a retry names the same one as its original."""
 
     def put(self, job: ImageJob, now: datetime) -> None:
-        """Take in an ImageJob as it is now."""
+        """Record an ImageJob as it is now."""
         name = job.metadata.name
-        self._learn(job, self.jobs.get(name), now)
-        self.drop(name, now)
+        self.drop(name)
         self._images[job.spec.image.key] += 1
+
         if job.finished:
             self._put_finished(job, now)
             return
 
-        self.jobs[name] = job
-        demand = self.demands.setdefault(job.spec.describer, Demand())
-        demand.change(+1, now)
+        self.unfinished[name] = job
         if job.status.suspect:
             self._suspects.add(name)
 
         if job.status.phase == "processing":
-            worker = job.status.worker or ""
-            self._processing[name] = worker
-            self._held.setdefault(worker, set()).add(name)
-            self._worked_on[owner_of(job)] += 1
-            demand.processing += 1
+            self._put_processing(job)
         elif job.spec.cancel:
             self._cancelled.add(name)
         else:
-            owners = self._queues.setdefault(job.spec.describer, {}).setdefault(
-                job.spec.priority, {}
-            )
+            priorities = self._queues.setdefault(job.spec.describer, {})
+            owners = priorities.setdefault(job.spec.priority, {})
             insort(owners.setdefault(owner_of(job), []), _place(job))
 
-    def drop(self, name: str, now: datetime) -> None:
-        """Forget an ImageJob."""
-        done = self.finished.pop(name, None)
-        if done:
+    def drop(self, name: str) -> ImageJob | None:
+        """Forget an ImageJob; return it as it was known if it was unfinished."""
+        if done := self.finished.pop(name, None):
             if done.expires:
                 _remove(self._expiry, (done.expires, name))
             self._drop_image(done.image_key)
 
-        job = self.jobs.pop(name, None)
+        job = self.unfinished.pop(name, None)
         if job is None:
-            return
+            return None
 
         self._drop_image(job.spec.image.key)
-        demand = self.demands[job.spec.describer]
-        demand.change(-1, now)
         self._suspects.discard(name)
-
         if name in self._processing:
-            demand.processing -= 1
-            self._release(job, now)
+            self._drop_processing(job)
         elif name in self._cancelled:
             self._cancelled.remove(name)
         else:
-            self._unqueue(job)
+            self._drop_queued(job)
 
-    def demand(self, describer: str) -> Demand:
-        """Return how much the describer is asked for."""
-        return self.demands.get(describer) or Demand()
+        return job
 
-    def forget_demands(self, known: Collection[str]) -> None:
-        """Forget describers that are not `known` and asked for nothing."""
-        kept = {name for name, found in self.demands.items() if name in known or found.unfinished}
-        self.demands = {name: self.demands[name] for name in kept}
+    def add_failure(self, job: ImageJob) -> None:
+        """Remember an ImageJob that has just failed until its Event is written."""
+        if len(self.unannounced) < MAX_UNANNOUNCED:
+            self.unannounced[job.metadata.name] = job
 
-    def held_by(self, worker: str) -> Iterator[ImageJob]:
-        """Yield the ImageJobs that the worker (pod name) holds."""
-        return (self.jobs[name] for name in self._held.get(worker, ()))
+    def announce(self, name: str) -> None:
+        """Forget a failed ImageJob whose Event is being written."""
+        self.unannounced.pop(name, None)
+
+    def in_flight(self, worker: str) -> int:
+        """Return how many ImageJobs are assigned to the worker (pod name)."""
+        return len(self._in_flight.get(worker, ()))
+
+    def assigned_to(self, worker: str) -> Iterator[ImageJob]:
+        """Yield the ImageJobs that are assigned to the worker (pod name)."""
+        return (self.unfinished[name] for name in self._in_flight.get(worker, ()))
 
     def describers(self) -> list[str]:
-        """Return the names of describers for which an ImageJob is queued."""
+        """Return the names of describers with queued ImageJobs."""
         return list(self._queues)
 
     def queued(self, describer: str) -> Iterator[ImageJob]:
-        """Yield the describer's queued ImageJobs in the order in which they should be assigned."""
-        queue = self._queues.get(describer, {})
-        taken = Counter(self._worked_on)
-        for priority in sorted(queue, reverse=True):
-            for name in _in_turn(queue[priority], taken):
-                yield self.jobs[name]
+        """Yield the describer's queued ImageJobs in the order in which to assign them."""
+        priorities = self._queues.get(describer, {})
+        taken = Counter(self._processing_by_owner)
+        for priority in sorted(priorities, reverse=True):
+            for name in _fair_order(priorities[priority], taken):
+                yield self.unfinished[name]
 
     def processing(self) -> Iterator[ImageJob]:
-        """Yield ImageJobs that a worker holds."""
-        return (self.jobs[name] for name in self._processing)
+        """Yield ImageJobs that are assigned to a worker."""
+        return (self.unfinished[name] for name in self._processing)
 
     def cancelled(self) -> Iterator[ImageJob]:
-        """Yield queued ImageJobs that nobody wants any more."""
-        return (self.jobs[name] for name in self._cancelled)
+        """Yield queued ImageJobs that were cancelled."""
+        return (self.unfinished[name] for name in self._cancelled)
 
     def suspects(self) -> Iterator[ImageJob]:
         """Yield unfinished ImageJobs that may have ended a worker."""
-        return (self.jobs[name] for name in sorted(self._suspects))
+        return (self.unfinished[name] for name in sorted(self._suspects))
 
-    def expired(self, now: datetime) -> Iterator[Finished]:
-        """Yield finished ImageJobs whose time to live is over, longest over first."""
+    def expired(self, now: datetime) -> Iterator[FinishedJob]:
+        """Yield finished ImageJobs whose time to live is over, in the order of their expiry."""
         for expires, name in self._expiry:
             if expires > now:
                 return
             yield self.finished[name]
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Postpone the expiry of a finished ImageJob that could not be deleted to `until` or later."""
+        """Postpone a finished ImageJob's expiry to `until`, because it could not be deleted."""
         done = self.finished.get(name)
         if done is None or done.expires is None or done.expires >= until:
             return
+
         _remove(self._expiry, (done.expires, name))
         self.finished[name] = replace(done, expires=until)
         insort(self._expiry, (until, name))
 
-    def held(self, worker: str) -> int:
-        """Return how many ImageJobs the worker (pod name) holds."""
-        return len(self._held.get(worker, ()))
-
     def is_image_named(self, key: str) -> bool:
-        """Whether some ImageJob names the image with this object key."""
+        """Return whether an ImageJob names the image with this object key."""
         return key in self._images
-
-    def _learn(self, job: ImageJob, before: ImageJob | None, now: datetime) -> None:
-        """Take in what the change from `before` tells of workers and describers."""
-        name, status = job.metadata.name, job.status
-        known = before.status.attempts if before else status.attempts * (name in self.finished)
-        if status.worker and status.attempts > known:
-            self.given[status.worker] += 1
-
-        if before is None or not job.finished:
-            return
-
-        if status.phase == "failed" and len(self.failed) < UNTOLD:
-            self.failed[name] = job
-        elif status.attempts == 1 and status.start_time and status.completion_time:
-            took = min(status.completion_time, now) - status.start_time
-            self.demands[job.spec.describer].measure(took.total_seconds())
 
     def _put_finished(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name
         expires = None if job.metadata.deletion_timestamp else _expiry_of(job, now)
         version = int(job.metadata.resource_version)
-        self.finished[name] = Finished(name, version, expires, job.spec.image.key)
+        self.finished[name] = FinishedJob(name, version, expires, job.spec.image.key)
         if expires:
             insort(self._expiry, (expires, name))
 
-    def _release(self, job: ImageJob, now: datetime) -> None:
+    def _put_processing(self, job: ImageJob) -> None:
+        name, worker = job.metadata.name, job.status.worker or ""
+        self._processing[name] = worker
+        self._in_flight.setdefault(worker, set()).add(name)
+        self._processing_by_owner[owner_of(job)] += 1
+
+    def _drop_processing(self, job: ImageJob) -> None:
         name, owner = job.metadata.name, owner_of(job)
-        self._worked_on[owner] -= 1
-        if not self._worked_on[owner]:
-            del self._worked_on[owner]
+        self._processing_by_owner[owner] -= 1
+        if not self._processing_by_owner[owner]:
+            del self._processing_by_owner[owner]
 
         worker = self._processing.pop(name)
-        self._held[worker].discard(name)
-        if not self._held[worker]:
-            del self._held[worker]
-            self.released[worker] = now
+        self._in_flight[worker].discard(name)
+        if not self._in_flight[worker]:
+            del self._in_flight[worker]
 
-    def _unqueue(self, job: ImageJob) -> None:
-        queue = self._queues[job.spec.describer]
-        owners = queue[job.spec.priority]
-        line = owners[owner_of(job)]
-        _remove(line, _place(job))
-        if not line:
-            del owners[owner_of(job)]
-
-        if not owners:
-            del queue[job.spec.priority]
+    def _drop_queued(self, job: ImageJob) -> None:
+        priorities = self._queues[job.spec.describer]
+        owners = priorities[job.spec.priority]
+        queue = owners[owner_of(job)]
+        _remove(queue, _place(job))
 
         if not queue:
+            del owners[owner_of(job)]
+        if not owners:
+            del priorities[job.spec.priority]
+        if not priorities:
             del self._queues[job.spec.describer]
 
     def _drop_image(self, key: str) -> None:
@@ -240,36 +220,37 @@ class Backlog:
 
 
 def owner_of(job: ImageJob) -> str:
-    """Return who submitted the ImageJob; all without a name are one."""
+    """Return who submitted the ImageJob; those without a name count as one owner."""
     return job.metadata.labels.get(OWNER_LABEL, "")
 
 
 def _expiry_of(job: ImageJob, now: datetime) -> datetime:
     """Return when a finished ImageJob's time to live ends."""
     keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # Workers write the completion time, so it is untrusted: it may be wrong, or too large to add
-    # to.
+    # Workers write the completion time, so it is untrusted: it may be in the future, or too large
+    # to add to.
     return min(job.status.completion_time or now, now) + keep
 
 
-def _in_turn(lines: dict[str, Line], taken: Counter[str]) -> Iterator[str]:
-    """Yield names of all lines: next is always the owner of whom fewest are `taken`, which counts on."""
-    heap = [(taken[owner], line[0], owner, 0) for owner, line in lines.items()]
+def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[str]:
+    """Yield all names; next is always the owner with the lowest count in `taken`, which goes up."""
+    heap = [(taken[owner], queue[0], owner, 0) for owner, queue in queues.items()]
     heapify(heap)
     while heap:
         _, (_, name), owner, index = heap[0]
         yield name
+
         taken[owner] += 1
-        line = lines[owner]
-        if index + 1 < len(line):
-            heapreplace(heap, (taken[owner], line[index + 1], owner, index + 1))
+        queue = queues[owner]
+        if index + 1 < len(queue):
+            heapreplace(heap, (taken[owner], queue[index + 1], owner, index + 1))
         else:
             heappop(heap)
 
 
-def _place(job: ImageJob) -> tuple[datetime, str]:
-    return (job.metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC), job.metadata.name)
+def _place(job: ImageJob) -> Place:
+    return (job.metadata.creation_timestamp or LONG_AGO, job.metadata.name)
 
 
-def _remove(ordered: list[Any], key: Any) -> None:
-    del ordered[bisect_left(ordered, key)]
+def _remove(places: list[Place], place: Place) -> None:
+    del places[bisect_left(places, place)]

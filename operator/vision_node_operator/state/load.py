@@ -1,49 +1,60 @@
-"""How much a describer is asked for: what the number of its workers follows."""
+"""The load on a describer, which the number of its workers follows."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from math import exp
 
-FIRST_GUESS_SECONDS = 0.5
-"""For an image, until one was measured; a photograph's metadata take a fifth of that, a model
-longer."""
+from vision_node_contract.models.imagejob import ImageJob
 
-WEIGHT = 0.2
-"""Of the newest image in the mean: a few odd ones change little, ten change most of it."""
+FIRST_GUESS_SECONDS = 0.5
+"""Assumed time per image until one was measured. The metadata of a photograph take a fifth of that,
+a model takes longer."""
+
+NEWEST_WEIGHT = 0.2
+"""Weight of the newest image in the average: a few odd ones change little, ten most of it."""
 
 SMOOTHING_SECONDS = 3.0
-"""Over which the level is averaged: about three launches. What passes sooner needs no further
+"""Time constant of the average load, about three launches. A shorter peak needs no further
 worker."""
 
 
 @dataclass
-class Demand:
-    """Of one describer."""
+class Load:
+    """The load on one describer."""
 
     unfinished: int = 0
-    """ImageJobs queued or in processing."""
+    """ImageJobs that are queued or in processing."""
     processing: int = 0
-    seconds: float = FIRST_GUESS_SECONDS
-    """An image takes, on the average of the last ones."""
-    measured: bool = False
+    """ImageJobs in processing."""
+    seconds_per_image: float = FIRST_GUESS_SECONDS
+    """Moving average."""
+    _is_measured: bool = False
 
-    _level: float = 0.0
-    _since: datetime | None = None
+    _average: float = 0.0
+    _average_at: datetime | None = None
 
-    def change(self, by: int, now: datetime) -> None:
-        """Take in that there are so many more (or fewer) unfinished ImageJobs."""
-        self._level, self._since = self.level(now), now
-        self.unfinished += by
+    def add(self, job: ImageJob, now: datetime) -> None:
+        """Count an unfinished ImageJob."""
+        self._change(1, now)
+        self.processing += job.status.phase == "processing"
 
-    def level(self, now: datetime) -> float:
-        """Return the unfinished ImageJobs on the average of the last seconds, the latest weighing most."""
-        elapsed = (now - self._since).total_seconds() if self._since else 0.0
-        return self.unfinished + (self._level - self.unfinished) * exp(
-            -max(0.0, elapsed) / SMOOTHING_SECONDS
-        )
+    def remove(self, job: ImageJob, now: datetime) -> None:
+        """Uncount an ImageJob that was counted as it is in `job`."""
+        self._change(-1, now)
+        self.processing -= job.status.phase == "processing"
+
+    def average(self, now: datetime) -> float:
+        """Return the average number of unfinished ImageJobs; the last seconds weigh most."""
+        elapsed = (now - self._average_at).total_seconds() if self._average_at else 0.0
+        decay = exp(-max(0.0, elapsed) / SMOOTHING_SECONDS)
+        return self.unfinished + (self._average - self.unfinished) * decay
 
     def measure(self, seconds: float) -> None:
-        """Take in how long an image took."""
-        weight = WEIGHT if self.measured else 1.0
-        self.seconds += weight * (max(0.0, seconds) - self.seconds)
-        self.measured = True
+        """Record how long an image took."""
+        weight = NEWEST_WEIGHT if self._is_measured else 1.0
+        self.seconds_per_image += weight * (max(0.0, seconds) - self.seconds_per_image)
+        self._is_measured = True
+
+    def _change(self, by: int, now: datetime) -> None:
+        self._average, self._average_at = self.average(now), now
+        self.unfinished += by

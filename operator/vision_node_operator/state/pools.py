@@ -1,4 +1,4 @@
-"""Pools of workers: what a Describer and the chart's pod template make together."""
+"""Pools of workers: a Describer combined with the chart's pod template."""
 
 import copy
 import hashlib
@@ -11,7 +11,7 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberSpec, DescriberStatus
 
 from . import sidecar
-from .fallback import hindrance
+from .fallback import fallback_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +21,25 @@ class Pool:
     resource: Describer
     pod_template: Json
     template_hash: str
-    """A label value that changes with the pod template: workers of an older one are replaced."""
-    hindrance: str | None = None
-    """Why its fallback can't stand in."""
+    """A label value that changes with the pod template. Workers with another hash are replaced."""
+    fallback_problem: str | None = None
+    """Why the fallback that the Describer names can't be used; None if it can."""
 
     @classmethod
-    def made(cls, resource: Describer, base: Json, others: Mapping[str, Describer]) -> Self:
-        """Return the pool of a Describer, among the others that there are: its fallback is one of them."""
-        why = hindrance(resource, others)
-        fallback = None if why else others.get(resource.spec.fallback or "")
-        template = merged(base, resource, fallback)
+    def build(cls, resource: Describer, base: Json, others: Mapping[str, Describer]) -> Self:
+        """Return the pool of a Describer.
+
+        Args:
+            resource: The Describer.
+            base: The chart's pod template.
+            others: Other Describers by name; the fallback is one of them.
+        """
+        problem = fallback_problem(resource, others)
+        fallback = None if problem else others.get(resource.spec.fallback or "")
+        template = worker_template(base, resource, fallback)
         text = json.dumps(template, sort_keys=True)
-        return cls(resource, template, hashlib.sha256(text.encode()).hexdigest()[:16], why)
+
+        return cls(resource, template, hashlib.sha256(text.encode()).hexdigest()[:16], problem)
 
     @property
     def describer(self) -> str:
@@ -41,17 +48,17 @@ class Pool:
 
     @property
     def spec(self) -> DescriberSpec:
-        """What is wanted."""
+        """The Describer's spec."""
         return self.resource.spec
 
     @property
     def status(self) -> DescriberStatus:
-        """What was last said of it."""
+        """The Describer's status as last written."""
         return self.resource.status
 
 
-def merged(base: Json, describer: Describer, fallback: Describer | None = None) -> Json:
-    """Return the pod template of the Describer's workers; `fallback` stands in for it there."""
+def worker_template(base: Json, describer: Describer, fallback: Describer | None = None) -> Json:
+    """Return the pod template of the Describer's workers, which can also run `fallback`."""
     spec = describer.spec
     template = copy.deepcopy(base)
     meta, pod = template.setdefault("metadata", {}), template["spec"]
@@ -69,8 +76,10 @@ def merged(base: Json, describer: Describer, fallback: Describer | None = None) 
             container[field] = wanted[field]
 
     container["resources"] = wanted["resources"]
-    variables = [*container.get("env", []), *wanted["env"], *_told(describer), *_told_of(fallback)]
-    container["env"] = list({variable["name"]: variable for variable in variables}.values())
+    own_env = [*_describer_env(describer), *_fallback_env(fallback)]
+    env = [*container.get("env", []), *wanted["env"], *own_env]
+    container["env"] = list({variable["name"]: variable for variable in env}.values())
+
     sources = [*container.get("envFrom", []), *wanted["envFrom"]]
     if sources:
         container["envFrom"] = sources
@@ -81,38 +90,39 @@ def merged(base: Json, describer: Describer, fallback: Describer | None = None) 
     return template
 
 
-def _told(describer: Describer) -> list[Json]:
-    """Return the variables that say who and what a worker is."""
+def _describer_env(describer: Describer) -> list[Json]:
+    """Return the environment variables that configure a worker for the describer."""
     spec = describer.spec
-    beside = {"url": sidecar.url_of(spec.sidecar)} if spec.sidecar else {}
-    told = {
-        "DESCRIBER": describer.metadata.name,
-        "PROVIDER": describer.provider,
-        "MODEL": spec.model or "",
-        "DESCRIBER_OPTIONS": json.dumps({**beside, **spec.options}, sort_keys=True),
-        "CONCURRENCY": str(spec.images_at_once),
-        "MAX_IMAGES": str(spec.images_per_worker),
-        "MAX_ATTEMPTS": str(spec.max_attempts),
-        "TIMEOUT_SECONDS": str(spec.timeout_seconds),
-    }
+    defaults = {"url": sidecar.url_of(spec.sidecar)} if spec.sidecar else {}
 
-    return _variables(told)
+    return _env(
+        {
+            "DESCRIBER": describer.metadata.name,
+            "PROVIDER": describer.provider,
+            "MODEL": spec.model or "",
+            "DESCRIBER_OPTIONS": json.dumps({**defaults, **spec.options}, sort_keys=True),
+            "CONCURRENCY": str(spec.images_at_once),
+            "MAX_IMAGES": str(spec.images_per_worker),
+            "MAX_ATTEMPTS": str(spec.max_attempts),
+            "TIMEOUT_SECONDS": str(spec.timeout_seconds),
+        }
+    )
 
 
-def _told_of(fallback: Describer | None) -> list[Json]:
-    """Return the variables that say who stands in."""
+def _fallback_env(fallback: Describer | None) -> list[Json]:
+    """Return the environment variables that configure a worker's fallback."""
     if fallback is None:
         return []
 
-    told = {
-        "FALLBACK": fallback.metadata.name,
-        "FALLBACK_PROVIDER": fallback.provider,
-        "FALLBACK_MODEL": fallback.spec.model or "",
-        "FALLBACK_OPTIONS": json.dumps(fallback.spec.options, sort_keys=True),
-    }
+    return _env(
+        {
+            "FALLBACK": fallback.metadata.name,
+            "FALLBACK_PROVIDER": fallback.provider,
+            "FALLBACK_MODEL": fallback.spec.model or "",
+            "FALLBACK_OPTIONS": json.dumps(fallback.spec.options, sort_keys=True),
+        }
+    )
 
-    return _variables(told)
 
-
-def _variables(told: dict[str, str]) -> list[Json]:
-    return [{"name": name, "value": value} for name, value in told.items()]
+def _env(variables: dict[str, str]) -> list[Json]:
+    return [{"name": name, "value": value} for name, value in variables.items()]

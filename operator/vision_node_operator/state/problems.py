@@ -1,63 +1,72 @@
-"""What keeps a worker from coming to serve, in Kubernetes' own words."""
+"""What keeps a worker from serving, in Kubernetes' own words."""
 
 from dataclasses import dataclass
 
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.reasons import ReadyReason
 
-PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
-CONFIG = frozenset(
+from .termination import SIGNAL_EXIT_BASE
+
+PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+"""kubelet's reasons for a container that waits because its image can't be pulled."""
+
+CONFIG_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 )
-"""kubelet's words for containers that wait for somebody to mend something."""
-
-KILLED = 128
-"""Exit codes above this are the number of a signal, plus this."""
+"""kubelet's reasons for a container that waits until a person fixes its configuration."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a worker does not come to serve."""
+class Problem:
+    """Why workers don't serve, or why all images fail: a condition's reason and message."""
 
     reason: ReadyReason
     message: str
 
 
-def trouble_of(status: Json) -> Trouble | None:
-    """Return what keeps a pod with this status from running, or what ended it; None if nothing does."""
+def pod_problem(status: Json) -> Problem | None:
+    """Return what keeps a pod with this status from running, or what ended it, if anything."""
     for condition in status.get("conditions", []):
         if condition.get("reason") == "Unschedulable":
-            return Trouble(ReadyReason.INSUFFICIENT_RESOURCES, condition.get("message", ""))
+            return Problem(ReadyReason.INSUFFICIENT_RESOURCES, condition.get("message", ""))
 
     for container in status.get("initContainerStatuses", []):
-        # A sidecar: that it ends after the worker is no trouble.
-        if found := _of_container({"waiting": container.get("state", {}).get("waiting", {})}):
-            return found
+        # The only init container is the sidecar, which ends after the worker: that is normal.
+        waiting = container.get("state", {}).get("waiting", {})
+        if problem := _container_problem({"waiting": waiting}):
+            return problem
 
     for container in status.get("containerStatuses", []):
-        if found := _of_container(container.get("state", {})):
-            return found
+        if problem := _container_problem(container.get("state", {})):
+            return problem
 
     return None
 
 
-def _of_container(state: Json) -> Trouble | None:
-    waiting, ended = state.get("waiting", {}), state.get("terminated", {})
-    word, message = waiting.get("reason"), waiting.get("message", "")
-    if word in PULL | CONFIG:
-        reason = ReadyReason.IMAGE_PULL_FAILED if word in PULL else ReadyReason.LAUNCH_FAILED
-        return Trouble(reason, f"{word}: {message}")
-    if code := ended.get("exitCode"):
-        # The message of one that was killed is what it was describing (see ending.Ending).
-        said = (code <= KILLED and ended.get("message")) or ended.get("reason") or ""
-        return Trouble(ReadyReason.LAUNCH_FAILED, f"a worker ended with exit code {code}: {said}")
+def _container_problem(state: Json) -> Problem | None:
+    waiting, terminated = state.get("waiting", {}), state.get("terminated", {})
+    reason = waiting.get("reason")
+    message = f"{reason}: {waiting.get('message', '')}"
+    if reason in PULL_REASONS:
+        return Problem(ReadyReason.IMAGE_PULL_FAILED, message)
+    if reason in CONFIG_REASONS:
+        return Problem(ReadyReason.LAUNCH_FAILED, message)
 
-    return None
+    code = terminated.get("exitCode")
+    if not code:
+        return None
+
+    # If a signal ended the worker, its message lists what it was describing (see Termination).
+    explained = code <= SIGNAL_EXIT_BASE and terminated.get("message")
+    why = explained or terminated.get("reason") or ""
+    return Problem(ReadyReason.LAUNCH_FAILED, f"a worker ended with exit code {code}: {why}")
 
 
-def of_refusal(message: str) -> Trouble:
-    """Return what the API server's refusal of a Job means."""
-    no_room = "exceeded quota" in message
-    return Trouble(
-        ReadyReason.INSUFFICIENT_RESOURCES if no_room else ReadyReason.LAUNCH_FAILED, message
-    )
+def refusal_problem(message: str) -> Problem:
+    """Return the problem behind the API server's refusal to create a worker's Job."""
+    if "exceeded quota" in message:
+        return Problem(ReadyReason.INSUFFICIENT_RESOURCES, message)
+
+    return Problem(ReadyReason.LAUNCH_FAILED, message)

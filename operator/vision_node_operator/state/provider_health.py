@@ -1,37 +1,33 @@
-"""What an image's end says of its describer's provider: a wrong key fails all images, not this one."""
+"""What finished images show about a describer's provider, such as that its key is wrong."""
 
 from dataclasses import dataclass
 
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import ReadyReason
 
-from .problems import Trouble
+from .problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """On a describer, as of the last image that ended."""
+class ProviderHealth:
+    """The state of a describer's provider, as the last finished image showed it."""
 
-    trouble: Trouble | None
-    """What a person has to mend; None: all is well."""
+    problem: Problem | None
+    """What a person has to fix; None if the provider works."""
 
 
-def verdict(job: ImageJob) -> Verdict | None:
-    """Return what a finished ImageJob says; None if that concerns its image alone."""
-    status = job.status
-    if status.phase == "failed":
-        found = ReadyReason.by_provider(status.error.reason if status.error else "")
-        message = status.error.message if status.error else ""
-        return Verdict(Trouble(found, message)) if found else None
+def provider_health(job: ImageJob) -> ProviderHealth | None:
+    """Return what a finished ImageJob shows; None if it says something only about its own image."""
+    error, result = job.status.error, job.status.result
+    if job.status.phase == "failed":
+        reason = ReadyReason.by_provider(error.reason if error else "")
+        return ProviderHealth(Problem(reason, error.message)) if reason and error else None
+    if result is None or result.fallback is None:
+        return ProviderHealth(None)
 
-    stood_in = status.result.fallback if status.result else None
-    if stood_in is None:
-        return Verdict(None)
+    reason = ReadyReason.by_provider(result.fallback.reason)
+    if reason is None:
+        return None
 
-    found = ReadyReason.by_provider(stood_in.reason)
-    name = status.result.describer if status.result else ""
-    return (
-        Verdict(Trouble(found, f"{name} stands in for images until that is mended"))
-        if found
-        else None
-    )
+    message = f"{result.describer} describes the images until this is fixed"
+    return ProviderHealth(Problem(reason, message))

@@ -1,19 +1,20 @@
-"""The container of somebody's own beside a worker: it gets the picture over loopback, and nothing else."""
+"""A Describer's sidecar: a user's container next to a worker. It gets the image by HTTP."""
 
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Sidecar
 
 START_SECONDS = 300
-"""A model may take so long to load; the worker waits for it."""
+"""How long a sidecar may take to start, because it may load a model. The worker waits for it."""
 
-TEMPORARY = "sidecar-tmp"
+VOLUME_NAME = "sidecar-tmp"
+"""Name of the volume for the sidecar's temporary files."""
 
 
 def add(pod: Json, sidecar: Sidecar) -> None:
-    """Put it into a pod's spec: a native sidecar, so that the Job ends when the worker does.
+    """Add the sidecar to a pod's spec, as a native sidecar, so that the Job ends with the worker.
 
-    Only the worker's container mounts a service-account token and has the bucket's credentials;
-    this one has what its Describer says, and a folder of its own.
+    Only the worker's container mounts a service-account token and has the bucket's credentials. The
+    sidecar has what its Describer says, and a folder of its own.
     """
     worker, wanted = pod["containers"][0], sidecar.to_json()
     port = wanted.pop("port")
@@ -27,7 +28,7 @@ def add(pod: Json, sidecar: Sidecar) -> None:
             "periodSeconds": 1,
             "failureThreshold": START_SECONDS,
         },
-        "volumeMounts": [{"name": TEMPORARY, "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [{"name": VOLUME_NAME, "mountPath": "/tmp"}],  # noqa: S108
     }
 
     for field in ("imagePullPolicy", "securityContext"):
@@ -35,9 +36,9 @@ def add(pod: Json, sidecar: Sidecar) -> None:
             container[field] = worker[field]
 
     pod["initContainers"] = [*pod.get("initContainers", []), container]
-    pod["volumes"] = [*pod.get("volumes", []), {"name": TEMPORARY, "emptyDir": {}}]
+    pod["volumes"] = [*pod.get("volumes", []), {"name": VOLUME_NAME, "emptyDir": {}}]
 
 
 def url_of(sidecar: Sidecar) -> str:
-    """Return where the worker asks it."""
+    """Return the URL at which the worker calls the sidecar."""
     return f"http://127.0.0.1:{sidecar.port}/describe"

@@ -1,293 +1,294 @@
-"""What is: ImageJobs and workers as the watches last showed them, or as our own writes were answered.
+"""The operator's view of its namespace: ImageJobs, workers and Describers as they were last seen.
 
-An answered write counts at once (as kube-scheduler's assumed pods do), because its answer is
-observed like an event; the event itself, when it arrives, is no newer and changes nothing.
+Objects come from the watches, and from the answers to the operator's own writes. A write counts as
+soon as it is answered (like kube-scheduler's assumed pods), because its answer is observed like an
+event. When the event itself arrives, it is no newer and changes nothing.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Literal, get_args
+from datetime import datetime, timedelta
 
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer, DescriberSpec
 from vision_node_contract.models.imagejob import ImageJob
 
-from .job_queue import Backlog
-from .pools import Pool
-from .provider_health import Verdict, verdict
-from .rate_limit import Pace, interval_of
-from .worker_registry import Fleet
+from .describer_registry import DescriberRegistry
+from .job_queue import JobQueue
+from .objects import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_of
+from .problems import refusal_problem
+from .provider_health import provider_health
+from .rate_limit import RateLimit
+from .worker_objects import DescriberJob, Lease, Pod
+from .worker_registry import LaunchOutcome, WorkerRegistry
 
 log = logging.getLogger(__name__)
-
-Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
-
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-LEASE_GRACE = timedelta(seconds=20)
-"""A worker whose Lease nobody renewed for so long is hung or cut off. Workers renew every 5 s."""
-
-DROPPED_KEPT = timedelta(hours=1)
-"""When a Describer was deleted matters only for the minute of grace."""
-
-
-def _per_kind() -> dict[Kind, dict[str, int]]:
-    return {kind: {} for kind in get_args(Kind)}
 
 
 @dataclass
 class State:
-    """The operator's view of its namespace; knows no clients, only what it was shown."""
+    """All that decisions are based on. It has no clients and no clock."""
 
-    pod_template: Json = field(default_factory=dict)
-    """The chart's, of all workers."""
     since: datetime = LONG_AGO
-    """When this operator began to look."""
-    pools: dict[str, Pool] = field(default_factory=dict)
-    """By describer."""
-    dropped: dict[str, datetime] = field(default_factory=dict)
-    """When a Describer was deleted."""
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    """By describer: what the last image that ended says of its provider."""
-    reported: dict[str, datetime] = field(default_factory=dict)
-    """When a Describer's status was last written."""
-    backlog: Backlog = field(default_factory=Backlog)
-    fleet: Fleet = field(default_factory=Fleet)
-    paces: dict[str, Pace] = field(default_factory=dict)
-    """By describer."""
-    busy: dict[str, str] = field(default_factory=dict)
-    """Objects (see key()) with a write of ours under way: nothing is decided about them. The value
-    is the pod that an assignment under way is for, else empty; it counts as held already."""
-    held_off: dict[str, datetime] = field(default_factory=dict)
-    """Objects that are left alone until then: a write failed, or a deletion is yet to be seen."""
+    """When this operator started."""
+    describers: DescriberRegistry = field(default_factory=DescriberRegistry)
+    workers: WorkerRegistry = field(default_factory=WorkerRegistry)
+    job_queue: JobQueue = field(default_factory=JobQueue)
+    versions: ObjectVersions = field(default_factory=ObjectVersions)
 
-    dazed_until: datetime | None = None
-    """We slept, or were cut off, until shortly before: what looks late may only be unseen."""
-
-    swept: dict[Kind, int] = field(default_factory=dict)
-    """Version of the last list."""
-
-    _versions: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
-    _gone: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
-    """Versions at which objects went, so that nothing read before brings them back."""
+    pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
+    """Objects that are being written: nothing is decided about them. The value is the worker (pod
+    name) of an assignment, which counts as assigned already; otherwise empty."""
+    backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)
+    """Objects that are left alone until a time, because a write failed or a deletion was not seen
+    yet."""
+    grace_until: datetime | None = None
+    """Until when missed deadlines are not enforced: after a pause, workers get time to report."""
 
     def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
-        """Take in an object as the API server showed it; return False if it is no newer than what we have.
+        """Record an object as the API server showed it; return whether a decision may depend on it.
 
-        resourceVersions of one kind compare as integers (KEP-5504). An object that can't be read is
-        somebody else's, or of another version of ours: it is skipped, and the rest goes on.
+        An object that can't be read comes from another product or version, and is skipped.
         """
         name, version = body["metadata"]["name"], version_of(body)
-        if version <= max(self._versions[kind].get(name, 0), self._gone[kind].get(name, 0)):
+        if not self.versions.observe(kind, name, version):
             return False
 
-        self._versions[kind][name] = version
         try:
-            self._put(kind, body, now)
+            return self._put(kind, body, now)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            log.warning("%s %s can't be read and is left alone: %s", kind, name, error)
-
-        return True
+            log.warning("%s %s is ignored because it can't be read: %s", kind, name, error)
+            return True
 
     def forget(self, kind: Kind, name: str, version: int, now: datetime) -> None:
-        """Take in that an object was gone at `version`; a namesake made since stays."""
-        if version < self._versions[kind].get(name, 0):
+        """Record that an object was deleted at `version`; a newer one of the same name stays."""
+        if not self.versions.delete(kind, name, version):
             return
 
-        self._gone[kind][name] = version
-        self._versions[kind].pop(name, None)
-        self.held_off.pop(key(kind, name), None)
-
+        self.backoff_until.pop(ObjectKey(kind, name), None)
         match kind:
             case "describers":
-                self.pools.pop(name, None)
-                self.verdicts.pop(name, None)
-                self._reopen(name)
-                self._remake(name)
-                self.reported.pop(name, None)
-                self.dropped[name] = now
+                self.describers.drop(name, now)
             case "imagejobs":
-                self.backlog.drop(name, now)
+                self._drop_imagejob(name, now)
             case "jobs":
-                self.fleet.drop_job(name, now)
+                self._record_launch(self.workers.drop_job(name, now), now)
             case "pods":
-                self.fleet.drop_pod(name)
-                self.backlog.released.pop(name, None)
-                self.backlog.given.pop(name, None)
+                self.workers.drop_pod(name)
             case "leases":
-                self.fleet.drop_lease(name)
+                self.workers.drop_lease(name)
 
     def sweep(self, kind: Kind, listed: Collection[str], version: int, now: datetime) -> None:
-        """Take in that a whole list, read at `version`, has these names: what is absent and older is gone."""
-        for name, known in [*self._versions[kind].items()]:
-            if name not in listed and known <= version:
-                self.forget(kind, name, version, now)
+        """Record a complete list, read at `version`; older objects that it lacks were deleted."""
+        for name in self.versions.missing(kind, listed, version):
+            self.forget(kind, name, version, now)
 
         if kind == "describers":
-            self.dropped = {
-                gone: when for gone, when in self.dropped.items() if now - when < DROPPED_KEPT
-            }
-            self.paces = {
-                of: pace
-                for of, pace in self.paces.items()
-                if of in self.pools or of in self.dropped
-            }
-            self.backlog.forget_demands(self.pools)
+            self.describers.prune(now)
         elif kind == "pods":
-            self.backlog.given = Counter(
-                {pod: n for pod, n in self.backlog.given.items() if pod in listed}
-            )
+            self.workers.prune()
 
-        # Not up to this list: another, read before it, may still be under way.
-        before = min(version, self.swept.get(kind, 0))
-        self.swept[kind] = version
-        self._gone[kind] = {name: gone for name, gone in self._gone[kind].items() if gone >= before}
+        self.versions.finish_list(kind, version)
 
     def spec_for(self, job: ImageJob) -> DescriberSpec:
-        """Return what the ImageJob's Describer says, or the defaults if there is none."""
-        pool = self.pools.get(job.spec.describer)
+        """Return the spec of the ImageJob's Describer, or the defaults if there is none."""
+        pool = self.describers.pool(job.spec.describer)
         return pool.spec if pool else DescriberSpec()
 
     def timeout(self, job: ImageJob) -> timedelta:
-        """Return the time for one attempt."""
+        """Return how long one attempt may take."""
         return timedelta(seconds=job.spec.timeout_seconds or self.spec_for(job).timeout_seconds)
 
     def max_attempts(self, job: ImageJob) -> int:
         """Return how many attempts there may be."""
         return job.spec.max_attempts or self.spec_for(job).max_attempts
 
-    def interval(self, describer: str) -> timedelta:
-        """Return the time between two of the describer's images that its provider allows."""
-        pool = self.pools.get(describer)
-        rate = pool.spec.requests_per_minute if pool else 0
-        return interval_of(rate, self.fleet.requests_per_image.get(describer, 1))
+    def rate_limit(self, describer: str) -> RateLimit:
+        """Return the describer's rate limit.
 
-    def pace(self, describer: str) -> Pace:
-        """Return how fast the describer's images may be assigned.
-
-        An operator that begins anew doesn't know when the one before it assigned: it waits an
-        interval.
+        A restarted operator doesn't know when its predecessor assigned an image, so the first slot
+        is an interval away.
         """
-        return self.paces.get(describer) or Pace(self.since + self.interval(describer), LONG_AGO)
-
-    def take_turn(self, describer: str, now: datetime) -> None:
-        """Take in that one of the describer's images is assigned."""
-        self.paces.setdefault(describer, self.pace(describer)).take(self.interval(describer), now)
+        record = self.describers.record(describer)
+        return record.rate_limit or RateLimit(self.since + record.interval, LONG_AGO)
 
     def queued(self, describer: str, now: datetime) -> Iterator[ImageJob]:
-        """Yield the describer's ImageJobs that may be assigned now, in the order in which they should be."""
-        return self._due(self.backlog.queued(describer), now)
+        """Yield the describer's ImageJobs that may be assigned now, in the order of assignment."""
+        return self._due(self.job_queue.queued(describer), now)
 
     def suspects(self, describer: str, now: datetime) -> Iterator[ImageJob]:
-        """Yield the describer's ImageJobs that may be assigned now, each to a worker of its own."""
-        jobs = (job for job in self.backlog.suspects() if job.spec.describer == describer)
+        """Yield the describer's suspects that may be assigned now, each to a worker of its own."""
+        jobs = (job for job in self.job_queue.suspects() if job.spec.describer == describer)
         return self._due((job for job in jobs if job.status.phase == "queued"), now)
 
-    def on_trial(self) -> set[str]:
-        """Return the workers (pod names) that hold a suspect: they get nothing else."""
+    def workers_with_suspects(self) -> set[str]:
+        """Return the workers (pod names) that have a suspect: they get nothing else."""
         return {
-            job.status.worker or self.busy.get(key("imagejobs", job.metadata.name), "")
-            for job in self.backlog.suspects()
+            job.status.worker or self.pending_writes.get(key_of(job), "")
+            for job in self.job_queue.suspects()
         } - {""}
 
+    def free_jobs(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
+        """Yield those ImageJobs that may be written now."""
+        return (job for job in jobs if self.is_free(key_of(job), now))
+
     def _due(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
-        for job in self.free(jobs, now):
+        for job in self.free_jobs(jobs, now):
             due = job.status.next_attempt_time
             if due is None or due <= now:
                 yield job
 
-    def is_dazed(self, now: datetime) -> bool:
-        """Whether we looked away until just now: workers are to be given time to show what they did."""
-        return self.dazed_until is not None and now < self.dazed_until
+    def is_free(self, key: ObjectKey, now: datetime) -> bool:
+        """Return whether the object may be written: no write is pending or has just failed."""
+        return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
 
-    def free(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
-        """Yield those ImageJobs that may be acted upon."""
-        return (job for job in jobs if self.is_free(key("imagejobs", job.metadata.name), now))
+    def begin_write(self, key: ObjectKey, worker: str = "") -> None:
+        """Record that an object is being written; `worker` (pod name) if it is assigned to one."""
+        self.pending_writes[key] = worker
 
-    def is_free(self, object_key: str, now: datetime) -> bool:
-        """Whether the object may be acted upon: no write under way, none failed just now."""
-        return object_key not in self.busy and self.held_off.get(object_key, now) <= now
+    def end_write(self, key: ObjectKey) -> None:
+        """Record that a write has ended, in whatever way."""
+        self.pending_writes.pop(key, None)
 
-    def hold_off(self, object_key: str, until: datetime) -> None:
-        """Don't act on the object before `until`; an expired ImageJob is not even considered earlier."""
-        self.held_off[object_key] = until
-        kind, _, name = object_key.partition("/")
-        if kind == "imagejobs":
-            self.backlog.postpone(name, until)
+    def back_off(self, key: ObjectKey, until: datetime) -> None:
+        """Leave the object alone until a time; an expired ImageJob is not considered earlier."""
+        self.backoff_until[key] = until
+        if key.kind == "imagejobs":
+            self.job_queue.postpone(key.name, until)
 
-    def knows(self, object_key: str) -> bool:
-        """Whether the object is there, as far as was seen."""
-        kind, _, name = object_key.partition("/")
-        return any(kind == known and name in names for known, names in self._versions.items())
+    def take_slot(self, describer: str, now: datetime) -> None:
+        """Record that one of the describer's images is being assigned."""
+        record = self.describers.record(describer)
+        record.rate_limit = self.rate_limit(describer)
+        record.rate_limit.take_slot(record.interval, now)
+
+    def record_status_write(self, describer: str, now: datetime) -> None:
+        """Record that a Describer's status is being written."""
+        self.describers.record(describer).status_written_at = now
+
+    def record_refusal(self, describer: str, message: str, now: datetime) -> None:
+        """Record that the API server refused a worker's Job."""
+        problem = refusal_problem(message)
+        self.describers.record(describer).launch_backoff.record_problem(problem, now)
+
+    def record_name_taken(self, job_name: str) -> None:
+        """Record that a worker's Job can't have this name; the next slot's name is used."""
+        self.workers.taken_names.add(job_name)
+
+    def cordon(self, worker: str) -> None:
+        """Assign nothing more to a worker (pod name)."""
+        self.workers.record(worker).cordoned = True
+
+    def is_in_grace_period(self, now: datetime) -> bool:
+        """Return whether workers still get time to report, because the operator was cut off."""
+        return self.grace_until is not None and now < self.grace_until
 
     def is_silent(self, worker: str, now: datetime) -> bool:
-        """Whether the worker (pod name) served, and has not been heard of for longer than a hiccup."""
-        heard = self.fleet.heard.get(worker)
-        return heard is not None and now - heard.last >= LEASE_GRACE
+        """Return whether a worker (pod name) served, but has not renewed its Lease in time."""
+        record = self.workers.find(worker)
+        return record is not None and record.is_silent(now)
 
-    def _put(self, kind: Kind, body: Json, now: datetime) -> None:
+    def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:
             case "describers":
-                self._put_pool(Describer.model_validate(body))
-                self._remake(body["metadata"]["name"])
+                self.describers.put(Describer.model_validate(body))
             case "imagejobs":
                 self._put_imagejob(ImageJob.model_validate(body), now)
             case "jobs":
-                self.fleet.put_job(body, now)
+                self._put_job(DescriberJob.of(body), now)
             case "pods":
-                self.fleet.put_pod(body)
+                self.workers.put_pod(Pod.of(body))
             case "leases":
-                self.fleet.put_lease(body, now)
+                return self._put_lease(Lease.of(body), now)
 
-    def _put_pool(self, describer: Describer) -> None:
-        name = describer.metadata.name
-        before = self.pools.get(name)
-        others = {other: pool.resource for other, pool in self.pools.items()}
-        pool = self.pools[name] = Pool.made(describer, self.pod_template, others)
+        return True
 
-        if before and before.template_hash != pool.template_hash:
-            self.fleet.forgive(name)
-            self._reopen(name)
-            self.verdicts.pop(name, None)
+    def _put_job(self, job: DescriberJob, now: datetime) -> None:
+        if job.name not in self.workers.jobs:
+            self.describers.record(job.describer).launch_backoff.record_created()
 
-        self.dropped.pop(name, None)
+        self._record_launch(self.workers.put_job(job, now), now)
 
-    def _reopen(self, describer: str) -> None:
-        """Forget that its provider refused, which was another; what was asked counts still."""
-        if pace := self.paces.get(describer):
-            self.paces[describer] = Pace(pace.next_turn, LONG_AGO)
+    def _record_launch(self, outcome: LaunchOutcome | None, now: datetime) -> None:
+        if outcome is None:
+            return
 
-    def _remake(self, fallback: str) -> None:
-        """Make anew the pools of Describers that name this one, which has come, changed or gone."""
-        for pool in [pool for pool in self.pools.values() if pool.spec.fallback == fallback]:
-            self._put_pool(pool.resource)
+        backoff = self.describers.record(outcome.describer).launch_backoff
+        if outcome.problem:
+            backoff.record_failure(outcome.problem, now)
+        else:
+            backoff.record_success()
+
+    def _put_lease(self, lease: Lease, now: datetime) -> bool:
+        is_news = self.workers.put_lease(lease, now)
+        requests = lease.requests_per_image
+        if requests is None:
+            return is_news
+
+        record = self.describers.record(lease.describer)
+        is_news |= record.requests_per_image != requests
+        record.requests_per_image = requests
+        return is_news
 
     def _put_imagejob(self, job: ImageJob, now: datetime) -> None:
-        before = self.backlog.jobs.get(job.metadata.name)
-        self.backlog.put(job, now)
-        self.fleet.learn(job, now)
-        describer = job.spec.describer
-        pace = self.paces.setdefault(describer, self.pace(describer))
-        if before is None:
-            pace.recall(job, now)
+        name = job.metadata.name
+        before = self.job_queue.unfinished.get(name)
+        if name not in self.job_queue.finished:
+            self._count_assignment(job, before)
+        if before and job.finished:
+            self._record_end(job, now)
 
+        self._drop_imagejob(name, now)
+        self.job_queue.put(job, now)
         if not job.finished:
-            pace.learn(job, now)
-        # Only of what we have seen to end: a list shows ends in no order, and of long ago.
-        elif before and not before.finished:
-            pace.learn(job, now)
-            if job.status.worker and (found := verdict(job)):
-                self.verdicts[describer] = found
+            self.describers.record(job.spec.describer).load.add(job, now)
+
+        self._record_outcome(job, before, now)
+
+    def _drop_imagejob(self, name: str, now: datetime) -> None:
+        job = self.job_queue.drop(name)
+        if job is None:
+            return
+
+        self.describers.record(job.spec.describer).load.remove(job, now)
+        worker = self.workers.find(job.status.worker)
+        if worker and job.status.worker and not self.job_queue.in_flight(job.status.worker):
+            worker.released_at = now
+
+    def _count_assignment(self, job: ImageJob, before: ImageJob | None) -> None:
+        attempts = before.status.attempts if before else 0
+        if job.status.worker and job.status.attempts > attempts:
+            self.workers.record(job.status.worker).assigned_total += 1
+
+    def _record_end(self, job: ImageJob, now: datetime) -> None:
+        """Record the end of an ImageJob: its failure, or how long its only attempt took."""
+        status = job.status
+        if status.phase == "failed":
+            self.job_queue.add_failure(job)
+        elif status.attempts == 1 and status.start_time and status.completion_time:
+            took = min(status.completion_time, now) - status.start_time
+            self.describers.record(job.spec.describer).load.measure(took.total_seconds())
+
+    def _record_outcome(self, job: ImageJob, before: ImageJob | None, now: datetime) -> None:
+        """Record what an ImageJob shows about its worker and its provider."""
+        worker = self.workers.find(job.status.worker)
+        if worker and worker.pod:
+            worker.record_outcome(job, now)
+
+        record = self.describers.record(job.spec.describer)
+        rate_limit = record.rate_limit = self.rate_limit(job.spec.describer)
+        if before is None:
+            rate_limit.restore(job, now)
+        # An end counts only if it was seen to happen: a list shows old ends, in no order.
+        if before or not job.finished:
+            rate_limit.record_outcome(job, now)
+
+        health = provider_health(job) if before and job.finished and job.status.worker else None
+        if health:
+            record.provider_health = health
 
 
-def key(kind: Kind, name: str) -> str:
-    """Return the key of an object in `busy` and `held_off`."""
-    return f"{kind}/{name}"
-
-
-def version_of(body: Json) -> int:
-    """Return an object's resourceVersion as the integer that it is (KEP-5504)."""
-    return int(body["metadata"]["resourceVersion"])
+def key_of(job: ImageJob) -> ObjectKey:
+    """Return the key of an ImageJob."""
+    return ObjectKey("imagejobs", job.metadata.name)

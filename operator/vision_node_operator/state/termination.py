@@ -1,56 +1,62 @@
-"""How a worker's container ended, as kubelet tells in the pod's status: what a lost worker died of."""
+"""How a worker's container terminated, as kubelet reports it in the pod's status."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from vision_node_contract.json_types import Json
 
-CRASHES = frozenset(128 + signal for signal in (4, 6, 7, 8, 11))
-"""Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: the program itself broke."""
+SIGNAL_EXIT_BASE = 128
+"""An exit code above this means that a signal ended the container: the code minus this."""
 
-KILLED = 128 + 9
-"""SIGKILL: the kernel's, short of memory, though containerd may miss that; or somebody's."""
+CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + signal for signal in (4, 6, 7, 8, 11))
+"""Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: the program itself crashed."""
+
+SIGKILL_EXIT_CODE = SIGNAL_EXIT_BASE + 9
+"""Exit code of SIGKILL. The kernel sends it when memory runs out (containerd may not notice and
+report it as OOMKilled), but so may anything outside the container."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a worker's one container."""
+class Termination:
+    """The termination of a worker's only container."""
 
     reason: str
     exit_code: int
-    describing: frozenset[str]
-    """UIDs of ImageJobs that it was describing, by its own word: its termination message,
-    untrusted."""
+    in_progress: frozenset[str]
+    """UIDs of ImageJobs that the worker was describing, from its termination message
+    (untrusted)."""
 
     @classmethod
     def of(cls, pod: Json) -> Self | None:
-        """Read a v1 Pod; None while its container runs, or if kubelet never told of its end."""
+        """Read a v1 Pod; return None if its container runs or kubelet never reported its end."""
         for container in pod.get("status", {}).get("containerStatuses", []):
-            if ended := container.get("state", {}).get("terminated"):
-                uids = frozenset(ended.get("message", "").split())
-                return cls(ended.get("reason", ""), ended.get("exitCode", 0), uids)
+            if terminated := container.get("state", {}).get("terminated"):
+                uids = frozenset(terminated.get("message", "").split())
+                return cls(terminated.get("reason", ""), terminated.get("exitCode", 0), uids)
+
         return None
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the kernel killed it at its memory limit."""
+        """Whether the kernel killed the container at its memory limit."""
         return self.reason == "OOMKilled"
 
     @property
-    def broke(self) -> bool:
-        """Whether what it did ended it, and nobody outside."""
-        return self.out_of_memory or self.exit_code in CRASHES
+    def crashed(self) -> bool:
+        """Whether the worker's own work ended it, and nothing outside the container."""
+        return self.out_of_memory or self.exit_code in CRASH_EXIT_CODES
 
     @property
     def killed(self) -> bool:
-        """Whether it did not end of itself: an image did it, or somebody."""
-        return self.broke or self.exit_code == KILLED
+        """Whether the worker did not exit voluntarily: an image or something outside ended it."""
+        return self.crashed or self.exit_code == SIGKILL_EXIT_CODE
 
-    def suspects(self, uid: str) -> bool:
-        """Whether the ImageJob with this UID, which the worker held, may have ended it.
+    def is_suspect(self, uid: str) -> bool:
+        """Return whether the ImageJob with this UID, assigned to the worker, may have ended it.
 
-        A worker that broke without a word makes suspects of all that it held.
+        If the worker crashed without a termination message, all its ImageJobs are suspects.
         """
-        if self.broke and not self.describing:
+        if self.crashed and not self.in_progress:
             return True
-        return uid in self.describing and self.killed
+
+        return uid in self.in_progress and self.killed

@@ -1,241 +1,241 @@
-"""Describer Jobs, their pods and their Leases: who could work, and what becomes of launches."""
+"""Workers: their describer Jobs, their pods and their Leases."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from vision_node_contract.json_types import Json
+from vision_node_contract.leases import LEASE_SECONDS
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import STORAGE_REASONS, ReadyReason
-from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
 
-from .problems import Trouble, trouble_of
-from .termination import Ending
+from .problems import Problem
+from .worker_objects import DescriberJob, Lease, Pod
 
-TEMPLATE_LABEL = "vision-node.dev/template-hash"
+LEASE_DURATION = timedelta(seconds=LEASE_SECONDS)
+"""A worker whose Lease is older than this is hung or cut off."""
 
-JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
-"""By uid, because a retired Job's name is used again while its pod still ends."""
+PROVEN_AFTER = timedelta(seconds=30)
+"""A launch was successful if its worker served for this long, whatever ends it afterwards."""
 
-PROVEN = timedelta(seconds=30)
-"""A worker that has served for so long was launched well, whatever ends it afterwards."""
+START_TIMEOUT = timedelta(minutes=5)
+"""How long a worker may take to start serving, because its image may have to be pulled."""
 
-STARTING = timedelta(minutes=5)
-"""A pod may pull its image for so long before it first says that it serves."""
-
-LONGEST_HOLD_OFF_SECONDS = 60
-
-TROUBLE_KEPT = timedelta(minutes=2)
-"""Launches that are still wanted are tried at least twice in that time, so what is older is over."""
-
-ERRORS_IN_A_ROW = 3
-"""A worker that infrastructure fails so often, while it serves another, is what is broken."""
-
-MOST_DIGITS = 2
-"""Of the requests for an image: a worker's word, which must not stop its pool, or us."""
+MAX_STORAGE_ERRORS = 3
+"""A worker with this many consecutive storage errors is broken if storage works for another."""
 
 
 @dataclass(frozen=True, slots=True)
-class DescriberJob:
-    """A batch/v1 Job that runs one worker."""
-
-    name: str
-    uid: str
-    describer: str
-    template: str
-    created: datetime
-    ended: bool
-    """Its pod has succeeded or failed."""
-    succeeded: bool
-    deleting: bool
-
-    @classmethod
-    def of(cls, body: Json) -> "DescriberJob":
-        """Read a batch/v1 Job."""
-        meta, status = body["metadata"], body.get("status", {})
-        return cls(
-            name=meta["name"],
-            uid=meta["uid"],
-            describer=meta["labels"][DESCRIBER_LABEL],
-            template=meta["labels"].get(TEMPLATE_LABEL, ""),
-            created=datetime.fromisoformat(meta["creationTimestamp"]),
-            ended=bool(status.get("succeeded") or status.get("failed")),
-            succeeded=bool(status.get("succeeded")),
-            deleting="deletionTimestamp" in meta,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A worker's pod."""
-
-    name: str
-    job_uid: str
-    alive: bool
-    deleting: bool
-    trouble: Trouble | None = None
-    ending: Ending | None = None
-
-    @classmethod
-    def of(cls, body: Json) -> "Pod":
-        """Read a v1 Pod."""
-        meta = body["metadata"]
-        return cls(
-            trouble=trouble_of(body.get("status", {})),
-            name=meta["name"],
-            job_uid=meta["labels"][JOB_UID_LABEL],
-            alive=body.get("status", {}).get("phase") not in {"Succeeded", "Failed"},
-            deleting="deletionTimestamp" in meta,
-            ending=Ending.of(body),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A worker's Lease, by our clock: the worker's may be wrong."""
+class LeaseTimes:
+    """When a worker's Lease was seen, by the operator's clock; the worker's may be wrong."""
 
     first: datetime
     last: datetime
 
 
+@dataclass(slots=True)
+class WorkerRecord:
+    """One worker, by the name of its pod, which may not have been seen yet."""
+
+    pod: Pod | None = None
+    lease: LeaseTimes | None = None
+    """None while the worker does not serve."""
+    warning: str = ""
+    """What its describer warns of."""
+    cordoned: bool = False
+    """Whether it gets no more ImageJobs, because it would fail one after the other."""
+    storage_errors: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """Attempts (ImageJob, number) that storage failed since the last success, and when."""
+    last_success: datetime | None = None
+    assigned_total: int = 0
+    """ImageJobs that it was ever assigned."""
+    served_since: datetime | None = None
+    """When it started to serve; kept when it stops."""
+    released_at: datetime | None = None
+    """When its last ImageJob in flight left it."""
+
+    @property
+    def idle_since(self) -> datetime | None:
+        """Since when a worker without ImageJobs is idle; None if it does not serve."""
+        if self.lease is None:
+            return None
+
+        return max(self.lease.first, self.released_at or self.lease.first)
+
+    def is_silent(self, now: datetime) -> bool:
+        """Return whether the worker served, but has not renewed its Lease in time."""
+        return self.lease is not None and now - self.lease.last >= LEASE_DURATION
+
+    def record_outcome(self, job: ImageJob, now: datetime) -> None:
+        """Record how an attempt went for this worker."""
+        status = job.status
+        if status.phase == "done":
+            self.last_success = now
+            self.storage_errors.clear()
+        elif status.error and status.error.reason in STORAGE_REASONS:
+            self.storage_errors.setdefault((job.metadata.name, status.attempts), now)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOutcome:
+    """How the launch of a worker went, known when the worker has ended."""
+
+    describer: str
+    problem: Problem | None
+    """Why it failed; None if it was successful."""
+
+
 @dataclass
-class Fleet:
+class WorkerRegistry:
     """All workers of the namespace."""
 
     jobs: dict[str, DescriberJob] = field(default_factory=dict)
-    pods: dict[str, Pod] = field(default_factory=dict)
-    heard: dict[str, Heard] = field(default_factory=dict)
-    """By pod name."""
-    warnings: dict[str, str] = field(default_factory=dict)
-    """By pod name: what it warns of in its Lease."""
-    requests_per_image: dict[str, int] = field(default_factory=dict)
-    """By describer: as its newest worker says in its Lease."""
-    cordoned: set[str] = field(default_factory=set)
-    """Pods that let an attempt time out, or see errors where others see none: they would eat one
-    image after the other."""
-    errors: dict[str, dict[tuple[str, int], datetime]] = field(default_factory=dict)
-    """By pod: attempts (ImageJob, number) since its last good one that infrastructure failed, and
-    when."""
-    succeeded: dict[str, datetime] = field(default_factory=dict)
-    """By pod: when it last described an image."""
-    taken: set[str] = field(default_factory=set)
-    """Names of slots that somebody else's Jobs have, or had: the next slot does as well."""
-    failures: dict[str, int] = field(default_factory=dict)
-    """Per describer: launches in a row that came to nothing."""
-    launch_after: dict[str, datetime] = field(default_factory=dict)
-    """Per describer: not before, because launches came to nothing."""
-    troubles: dict[str, tuple[Trouble, datetime]] = field(default_factory=dict)
-    """Per describer: what the last launch in vain came to nothing for, and when."""
+    records: dict[str, WorkerRecord] = field(default_factory=dict)
+    """Records by pod name."""
+    taken_names: set[str] = field(default_factory=set)
+    """Job names that can't be used, because other Jobs had them when a worker was launched."""
 
-    _served: dict[str, datetime] = field(default_factory=dict)
-    """By pod name: since when it has served, though its Lease may be gone."""
+    _pods_of_job: dict[str, list[str]] = field(default_factory=dict)
+    """Pod names by their Job's UID."""
 
-    def put_job(self, body: Json, now: datetime) -> None:
-        """Take in a describer Job as it is now."""
-        job = DescriberJob.of(body)
-        before = self.jobs.get(job.name)
-        self.jobs[job.name] = job
-        if before is None and job.describer not in self.failures:
-            self.troubles.pop(job.describer, None)  # refused before, it is there now
-        if job.ended and not (before and before.ended and before.uid == job.uid):
-            self._settle_launch(job, now)
+    @property
+    def has_leases(self) -> bool:
+        """Whether any worker serves."""
+        return any(record.lease for record in self.records.values())
 
-    def drop_job(self, name: str, now: datetime) -> None:
-        """Forget a describer Job."""
-        job = self.jobs.pop(name, None)
-        if job and not job.ended:
-            self._settle_launch(job, now, retired=True)
+    def record(self, worker: str) -> WorkerRecord:
+        """Return the record of a worker (pod name); create it if there is none."""
+        record = self.records.get(worker)
+        if record is None:
+            record = self.records[worker] = WorkerRecord()
 
-    def put_pod(self, body: Json) -> None:
-        """Take in a worker's pod as it is now."""
-        pod = Pod.of(body)
-        self.pods[pod.name] = pod
+        return record
 
-    def drop_pod(self, name: str) -> None:
-        """Forget a pod and what was known of it."""
-        self.pods.pop(name, None)
-        self._served.pop(name, None)
-        self.cordoned.discard(name)
-        self.errors.pop(name, None)
-        self.succeeded.pop(name, None)
+    def find(self, worker: str | None) -> WorkerRecord | None:
+        """Return the record of a worker (pod name), if there is one."""
+        return self.records.get(worker) if worker else None
 
-    def learn(self, job: ImageJob, now: datetime) -> None:
-        """Take in how an attempt went for its worker."""
-        worker, status = job.status.worker or "", job.status
-        if worker not in self.pods:
-            return
-
-        if status.phase == "done":
-            self.succeeded[worker] = now
-            self.errors.pop(worker, None)
-        elif status.error and status.error.reason in STORAGE_REASONS:
-            attempt = (job.metadata.name, status.attempts)
-            self.errors.setdefault(worker, {}).setdefault(attempt, now)
-
-    def failing(self) -> list[str]:
-        """Return pods with several errors in a row, since the first of which another pod has succeeded."""
-        return [
-            pod
-            for pod, errors in self.errors.items()
-            if len(errors) >= ERRORS_IN_A_ROW
-            and any(at > min(errors.values()) for at in self.succeeded.values())
-        ]
-
-    def put_lease(self, body: Json, now: datetime) -> None:
-        """Take in that a worker serves; one that we find at our start may have been silent for long."""
-        name = body["metadata"]["name"]
-        before = self.heard.get(name)
-        renewed = datetime.fromisoformat(body["spec"]["renewTime"])
-        annotations = body["metadata"].get("annotations", {})
-        if warning := annotations.get(WARNING_ANNOTATION):
-            self.warnings[name] = warning
-
-        requests = annotations.get(REQUESTS_ANNOTATION, "")
-        if requests.isdecimal() and len(requests) <= MOST_DIGITS:
-            describer = body["metadata"]["labels"][DESCRIBER_LABEL]
-            self.requests_per_image[describer] = max(1, int(requests))
-
-        self.heard[name] = Heard(before.first, now) if before else Heard(now, min(now, renewed))
-        self._served.setdefault(name, now)
-
-    def drop_lease(self, name: str) -> None:
-        """Forget a Lease: its worker no longer serves."""
-        self.heard.pop(name, None)
-        self.warnings.pop(name, None)
-        if name not in self.pods:
-            self._served.pop(name, None)
+    def pod(self, worker: str) -> Pod | None:
+        """Return a worker's pod by its name, if it exists."""
+        record = self.records.get(worker)
+        return record.pod if record else None
 
     def pod_of(self, job: DescriberJob) -> Pod | None:
         """Return the pod of a describer Job, if it has one yet."""
-        return next((pod for pod in self.pods.values() if pod.job_uid == job.uid), None)
+        names = self._pods_of_job.get(job.uid)
+        return self.records[names[0]].pod if names else None
 
-    def is_launch_held_off(self, describer: str, now: datetime) -> bool:
-        """Whether launches of this describer came to nothing just now."""
-        return self.launch_after.get(describer, now) > now
+    def put_job(self, job: DescriberJob, now: datetime) -> LaunchOutcome | None:
+        """Record a describer Job as it is now; return how its launch went if it has just ended."""
+        before = self.jobs.get(job.name)
+        self.jobs[job.name] = job
+        had_ended = before is not None and before.ended and before.uid == job.uid
 
-    def trouble(self, describer: str, now: datetime) -> Trouble | None:
-        """Return why launches come to nothing, if the last ones did."""
-        found, when = self.troubles.get(describer, (None, now))
-        return found if now - when < TROUBLE_KEPT else None
+        return self._outcome(job, now) if job.ended and not had_ended else None
 
-    def forgive(self, describer: str) -> None:
-        """Forget launches in vain: what is launched next is another thing."""
-        for learnt in (self.failures, self.launch_after, self.troubles):
-            learnt.pop(describer, None)
+    def drop_job(self, name: str, now: datetime) -> LaunchOutcome | None:
+        """Forget a describer Job; return how its launch went if that was not known yet."""
+        job = self.jobs.pop(name, None)
+        return self._outcome(job, now, retired=True) if job and not job.ended else None
 
-    def _settle_launch(self, job: DescriberJob, now: datetime, *, retired: bool = False) -> None:
-        """Learn from a worker's end whether its launch was of use; wait ever longer while none is."""
+    def put_pod(self, pod: Pod) -> None:
+        """Record a worker's pod as it is now."""
+        record = self.record(pod.name)
+        if record.pod is None or record.pod.job_uid != pod.job_uid:
+            self._unlink(record.pod)
+            self._pods_of_job.setdefault(pod.job_uid, []).append(pod.name)
+
+        record.pod = pod
+
+    def drop_pod(self, name: str) -> None:
+        """Forget a pod and how it fared; its Lease may exist a little longer."""
+        record = self.records.pop(name, None)
+        if record is None:
+            return
+
+        self._unlink(record.pod)
+        if record.lease:
+            self.records[name] = WorkerRecord(lease=record.lease, warning=record.warning)
+
+    def put_lease(self, lease: Lease, now: datetime) -> bool:
+        """Record that a worker serves; return whether this is more than a renewal in time.
+
+        A Lease that is found when the operator starts may be old, so its own time counts then.
+        """
+        record = self.record(lease.worker)
+        before = record.lease
+        is_news = before is None or record.is_silent(now)
+
+        if lease.warning and lease.warning != record.warning:
+            record.warning, is_news = lease.warning, True
+
+        first = before.first if before else now
+        record.lease = LeaseTimes(first, now if before else min(now, lease.renewed))
+        record.served_since = record.served_since or now
+        return is_news
+
+    def drop_lease(self, name: str) -> None:
+        """Forget a Lease: its worker no longer serves."""
+        record = self.records.get(name)
+        if record is None:
+            return
+
+        record.lease, record.warning = None, ""
+        if record.pod is None:
+            record.served_since = None
+            self._remove_if_unused(name, record)
+
+    def prune(self) -> None:
+        """Forget workers that have neither a pod nor a Lease; call this when all pods are known."""
+        for name, record in [*self.records.items()]:
+            if record.pod is None:
+                record.assigned_total = 0
+                self._remove_if_unused(name, record)
+
+    def failing(self) -> list[str]:
+        """Return workers with consecutive storage errors while storage worked for another one."""
+        suspects = {
+            name: min(record.storage_errors.values())
+            for name, record in self.records.items()
+            if len(record.storage_errors) >= MAX_STORAGE_ERRORS
+        }
+        if not suspects:
+            return []
+
+        successes = [record.last_success for record in self.records.values()]
+        return [
+            name for name, first in suspects.items() if any(at and at > first for at in successes)
+        ]
+
+    def _remove_if_unused(self, name: str, record: WorkerRecord) -> None:
+        if record.lease is None and record.assigned_total == 0:
+            del self.records[name]
+
+    def _unlink(self, pod: Pod | None) -> None:
+        """Remove a pod from the index by Job."""
+        if pod is None:
+            return
+
+        names = self._pods_of_job[pod.job_uid]
+        names.remove(pod.name)
+        if not names:
+            del self._pods_of_job[pod.job_uid]
+
+    def _outcome(
+        self, job: DescriberJob, now: datetime, *, retired: bool = False
+    ) -> LaunchOutcome | None:
+        """Return how the launch of a worker that has ended went; None if that can't be told."""
         pod = self.pod_of(job)
-        served = self._served.get(pod.name) if pod else None
-        killed = pod is not None and pod.ending is not None and pod.ending.killed
+        served_since = self.records[pod.name].served_since if pod else None
+        killed = pod is not None and pod.termination is not None and pod.termination.killed
 
-        if served and (retired or killed or job.succeeded or now - served >= PROVEN):
-            self.failures.pop(job.describer, None)
-            self.troubles.pop(job.describer, None)
-        elif not retired or now - job.created >= STARTING:
-            failures = self.failures[job.describer] = self.failures.get(job.describer, 0) + 1
-            pause = timedelta(seconds=min(LONGEST_HOLD_OFF_SECONDS, 2 ** min(failures, 6)))
-            self.launch_after[job.describer] = now + pause
-            unknown = Trouble(
-                ReadyReason.LAUNCH_FAILED, f"the worker of Job {job.name} did not serve for long"
-            )
-            self.troubles[job.describer] = (pod.trouble if pod else None) or unknown, now
+        if served_since:
+            proven = now - served_since >= PROVEN_AFTER
+            if retired or killed or job.succeeded or proven:
+                return LaunchOutcome(job.describer, None)
+
+        if retired and now - job.created < START_TIMEOUT:
+            return None
+
+        unknown = Problem(
+            ReadyReason.LAUNCH_FAILED, f"the worker of Job {job.name} ended soon after its start"
+        )
+        return LaunchOutcome(job.describer, (pod.problem if pod else None) or unknown)

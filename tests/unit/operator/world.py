@@ -1,4 +1,4 @@
-"""A world for decide(): what the API server would have shown, told in a line each."""
+"""A world for decide(): each call shows the state one event, as the API server would."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,21 +12,24 @@ from vision_node_contract.names import (
 )
 from vision_node_operator.decisions.actions import (
     Action,
-    Announce,
     Assign,
     Cordon,
+    EmitEvent,
     Expire,
     Fail,
     Launch,
-    Report,
     Requeue,
     Retire,
+    UpdateStatus,
 )
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
+from vision_node_operator.state.describer_record import DescriberRecord
+from vision_node_operator.state.describer_registry import DescriberRegistry
+from vision_node_operator.state.objects import Kind, ObjectKey
 from vision_node_operator.state.pools import Pool
-from vision_node_operator.state.state import Kind, State
-from vision_node_operator.state.worker_registry import JOB_UID_LABEL, TEMPLATE_LABEL
+from vision_node_operator.state.state import State
+from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
@@ -35,8 +38,8 @@ SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
 
 
 def pool_of(body: dict[str, Any], base: dict[str, Any]) -> Pool:
-    """Return the pool of a Describer that is alone; `base` is the chart's pod template."""
-    return Pool.made(Describer.model_validate(body), base, {})
+    """Return the pool of the only Describer; `base` is the chart's pod template."""
+    return Pool.build(Describer.model_validate(body), base, {})
 
 
 POOL = pool_of({"metadata": {"name": "metadata"}, "spec": SPEC}, TEMPLATE)
@@ -47,10 +50,12 @@ def at(seconds: float) -> str:
 
 
 class World:
-    """Builds a State out of watch events, as the reconciler does."""
+    """Builds a State from watch events, as the reconciler does."""
 
     def __init__(self) -> None:
-        self.state = State(pod_template=TEMPLATE, pools={"metadata": POOL})
+        self.state = State(
+            describers=DescriberRegistry(TEMPLATE, {"metadata": DescriberRecord(POOL)})
+        )
         self.version = 100
 
     def see(self, kind: Kind, name: str, when: float = 0, **body: Any) -> None:
@@ -92,7 +97,7 @@ class World:
         pod: bool = True,
         pod_status: Any = None,
         phase: str = "Running",
-        heard: float | None = -1,
+        renewed: float | None = -1,
         template: str | None = None,
         describer: str = "metadata",
         job_status: Any = None,
@@ -101,7 +106,7 @@ class World:
         uid: str = "",
     ) -> None:
         name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
-        template = template or self.state.pools.get(describer, POOL).template_hash
+        template = template or (self.state.describers.pool(describer) or POOL).template_hash
         labels = {
             COMPONENT_LABEL: WORKER_COMPONENT,
             DESCRIBER_LABEL: describer,
@@ -117,35 +122,53 @@ class World:
                 "pods", f"w{slot}", metadata=meta, status={"phase": phase, **(pod_status or {})}
             )
 
-        if heard is not None:
-            self.lease(slot, heard)
+        if renewed is not None:
+            self.lease(slot, renewed)
 
-    def lease(self, slot: int, heard: float) -> None:
+    def lease(self, slot: int, renewed: float) -> None:
         labels = {DESCRIBER_LABEL: "metadata"}
         self.see(
-            "leases", f"w{slot}", heard, metadata={"labels": labels}, spec={"renewTime": at(heard)}
+            "leases",
+            f"w{slot}",
+            renewed,
+            metadata={"labels": labels},
+            spec={"renewTime": at(renewed)},
         )
+
+    def begin_write(self, kind: Kind, name: str, worker: str = "") -> None:
+        self.state.begin_write(ObjectKey(kind, name), worker)
+
+    def end_write(self, kind: Kind, name: str) -> None:
+        self.state.end_write(ObjectKey(kind, name))
+
+    def back_off(self, kind: Kind, name: str, seconds: float) -> None:
+        self.state.back_off(ObjectKey(kind, name), NOW + timedelta(seconds=seconds))
+
+    @property
+    def record(self) -> DescriberRecord:
+        """What is known about the Describer."""
+        return self.state.describers.record("metadata")
 
     def forget(self, kind: Kind, name: str, after: float = 0) -> None:
         self.version += 1
         self.state.forget(kind, name, self.version, NOW + timedelta(seconds=after))
 
     def describer(self, *, status: Any = None, **spec: Any) -> None:
-        """Have the Describer say this."""
+        """Replace the Describer."""
         body = {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}, "status": status or {}}
-        self.state.pools["metadata"] = pool_of(body, TEMPLATE)
+        self.state.describers.record("metadata").pool = pool_of(body, TEMPLATE)
 
     def decide(self, after: float = 0, **spec: Any) -> list[str]:
-        """Return what is decided, in words; what is said of the describer apart (see report)."""
+        """Return the decisions in words, without the Describer's status (see status_update)."""
         if spec:
             self.describer(**spec)
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
-        return [words(action) for action in actions if not isinstance(action, Report)]
+        return [words(action) for action in actions if not isinstance(action, UpdateStatus)]
 
-    def report(self, after: float = 0) -> Report | None:
-        """Return what is said of the describer."""
+    def status_update(self, after: float = 0) -> UpdateStatus | None:
+        """Return the update of the Describer's status, if one was decided."""
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
-        return next((action for action in actions if isinstance(action, Report)), None)
+        return next((action for action in actions if isinstance(action, UpdateStatus)), None)
 
 
 def words(action: Action) -> str:
@@ -164,5 +187,7 @@ def words(action: Action) -> str:
             return f"{type(action).__name__.lower()} {action.name}"
         case Cordon():
             return f"cordon {action.worker}"
-        case Announce() | Report():
-            return type(action).__name__.lower()
+        case EmitEvent():
+            return f"emit event of {action.job.metadata.name}"
+        case UpdateStatus():
+            return "update status"

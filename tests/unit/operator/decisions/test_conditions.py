@@ -1,12 +1,11 @@
-"""What is said of a Describer: its condition, its counts, its Events, and how long a job waits for it."""
+"""A Describer's status: its conditions, counts and Events, and how long jobs wait for it."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from vision_node_contract.models.describer import READY, DescriberStatus
-from vision_node_operator.decisions.actions import Report
-from vision_node_operator.state.problems import of_refusal
+from vision_node_operator.decisions.actions import UpdateStatus
 from world import NOW, World, at
 
 
@@ -24,8 +23,10 @@ def ready(status: str, reason: str, since: float = 0, message: str = "m") -> Any
         (-9999, -9999, -599, False),
     ],
 )
-def test_no_job_waits_for_ever(since: float, created: float, began: float, *, fails: bool) -> None:
-    """An hour after the last worker served, and ten minutes after this operator began to try."""
+def test_queued_job_fails_after_an_hour_without_workers(
+    since: float, created: float, began: float, *, fails: bool
+) -> None:
+    """An hour after the last worker served, and ten minutes after this operator started."""
     world = World()
     world.state.since = NOW + timedelta(seconds=began)
     world.job("j", created=created)
@@ -33,7 +34,7 @@ def test_no_job_waits_for_ever(since: float, created: float, began: float, *, fa
     assert ("fail j NoWorker" in world.decide()) is fails
 
 
-def test_while_workers_serve_a_job_may_wait_long() -> None:
+def test_queued_job_waits_while_workers_serve() -> None:
     world = World()
     world.job("j", created=-99_999)
     world.describer(status=ready("True", "InsufficientResources", -99_999))
@@ -55,175 +56,177 @@ STARTS = {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreat
 @pytest.mark.parametrize(
     ("worker", "expected"),
     [
-        (None, ("False", "Starting", "no worker serves yet")),
-        ({"heard": None, "pod_status": STARTS}, ("False", "Starting", "no worker serves yet")),
-        ({"heard": -1}, ("True", "Serving", "images are described")),
+        (None, ("False", "Starting", "No worker is serving yet")),
         (
-            {"heard": None, "pod_status": UNSCHEDULABLE},
+            {"renewed": None, "pod_status": STARTS},
+            ("False", "Starting", "No worker is serving yet"),
+        ),
+        ({"renewed": -1}, ("True", "Serving", "Workers are serving")),
+        (
+            {"renewed": None, "pod_status": UNSCHEDULABLE},
             ("False", "InsufficientResources", "0/1 nodes"),
         ),
         (
-            {"heard": None, "pod_status": NO_IMAGE},
+            {"renewed": None, "pod_status": NO_IMAGE},
             ("False", "ImagePullFailed", "ErrImagePull: denied"),
         ),
         (
-            {"heard": None, "pod_status": NO_SECRET},
+            {"renewed": None, "pod_status": NO_SECRET},
             ("False", "LaunchFailed", "CreateContainerConfigError: "),
         ),
         (
-            {"heard": None, "pod": False, "created": -9},
-            ("False", "Starting", "no worker serves yet"),
+            {"renewed": None, "pod": False, "created": -9},
+            ("False", "Starting", "No worker is serving yet"),
         ),
     ],
 )
-def test_what_is_said_while_work_waits(worker: Any, expected: Any) -> None:
+def test_readiness_while_jobs_wait(worker: Any, expected: Any) -> None:
     world = World()
     if worker:
         world.worker(0, **worker)
 
     world.job("j")
-    report = world.report()
-    assert report is not None
-    condition = report.status.readiness
+    update = world.status_update()
+    assert update is not None
+    condition = update.status.readiness
     assert condition is not None
     assert (condition.status, condition.reason, condition.message) == expected
-    assert report.tell is (condition.reason not in {"Starting", "Serving"})
+    assert update.emit_event is (condition.reason not in {"Starting", "Serving"})
 
 
-def test_a_pod_that_is_not_made() -> None:
+def test_missing_pod_is_reported_as_insufficient_resources() -> None:
     world = World()
-    world.worker(0, pod=False, heard=None, created=-11)
+    world.worker(0, pod=False, renewed=None, created=-11)
     world.job("j")
-    report = world.report()
-    assert reason(report) == "InsufficientResources"
-    assert report is not None
-    assert report.status.readiness is not None
-    assert "kubectl describe job vn-metadata-0" in report.status.readiness.message
+    update = world.status_update()
+    assert reason(update) == "InsufficientResources"
+    assert update is not None
+    assert update.status.readiness is not None
+    assert "kubectl describe job vn-metadata-0" in update.status.readiness.message
 
 
-def test_without_room_it_goes_on_with_what_it_has() -> None:
+def test_existing_workers_serve_when_no_more_can_be_added() -> None:
     world = World()
     world.worker(0)
-    world.worker(1, heard=None, pod_status=UNSCHEDULABLE)
-    world.state.backlog.demand("metadata")
+    world.worker(1, renewed=None, pod_status=UNSCHEDULABLE)
     for n in range(99):
         world.job(f"j{n}")
 
-    report = world.report()
-    assert report is not None
-    condition = report.status.readiness
+    update = world.status_update()
+    assert update is not None
+    condition = update.status.readiness
     assert condition is not None
     assert (condition.status, condition.reason) == ("True", "InsufficientResources")
     assert "0/1 nodes" in condition.message
     assert "assign j0 to w0" in world.decide()
 
 
-def said(world: World, after: float = 0) -> Report | None:
-    """Have what is said written."""
-    report = world.report(after)
-    if report:
-        world.state.reported["metadata"] = NOW + timedelta(seconds=after)
-        world.describer(status=report.status.to_json())
-    return report
+def write_status(world: World, after: float = 0) -> UpdateStatus | None:
+    """Decide the status update, and observe that it was written."""
+    update = world.status_update(after)
+    if update:
+        world.state.record_status_write("metadata", NOW + timedelta(seconds=after))
+        world.describer(status=update.status.to_json())
+    return update
 
 
-def test_it_is_said_once_and_at_most_every_five_seconds() -> None:
+def test_status_is_written_when_changed_and_at_most_every_five_seconds() -> None:
     world = World()
-    first = said(world)
+    first = write_status(world)
     assert first is not None
     assert first.status.readiness is not None
     assert first.status.readiness.reason == "Idle"
-    assert said(world, 60) is None, "nothing has changed"
+    assert write_status(world, 60) is None, "nothing has changed"
     world.job("a")
-    assert said(world, 60) is not None
+    assert write_status(world, 60) is not None
     world.job("b")
-    assert said(world, 64.9) is None
-    second = said(world, 65)
+    assert write_status(world, 64.9) is None
+    second = write_status(world, 65)
     assert second is not None
-    assert (second.status.queued, second.tell) == (2, False)
+    assert (second.status.queued, second.emit_event) == (2, False)
 
 
-def test_an_event_tells_of_trouble_and_of_its_end_once() -> None:
+def test_event_is_emitted_once_when_a_problem_starts_and_ends() -> None:
     world = World()
     world.job("j")
-    world.worker(0, heard=None, pod_status=UNSCHEDULABLE)
-    reports = [said(world)]
+    world.worker(0, renewed=None, pod_status=UNSCHEDULABLE)
+    updates = [write_status(world)]
     world.job("k")
-    reports.append(said(world, 10))
-    world.worker(0, heard=20)
-    reports.append(said(world, 20))
-    assert [report.tell for report in reports if report] == [True, False, True]
+    updates.append(write_status(world, 10))
+    world.worker(0, renewed=20)
+    updates.append(write_status(world, 20))
+    assert [update.emit_event for update in updates if update] == [True, False, True]
 
 
-def test_since_when_it_does_not_serve_outlives_another_reason() -> None:
+def test_transition_time_is_kept_when_only_the_reason_changes() -> None:
     world = World()
     world.job("j")
     world.describer(status=ready("False", "Starting", -500))
-    world.worker(0, heard=None, pod_status=NO_IMAGE)
-    report = world.report()
-    assert report is not None
-    assert report.status.readiness is not None
-    assert report.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
+    world.worker(0, renewed=None, pod_status=NO_IMAGE)
+    update = world.status_update()
+    assert update is not None
+    assert update.status.readiness is not None
+    assert update.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
 
 
-def test_a_refused_launch_is_told_until_one_succeeds_or_it_is_long_ago() -> None:
+def test_refused_launch_is_reported_until_success_or_two_minutes_later() -> None:
     world = World()
     world.job("j")
-    refusal = of_refusal('jobs.batch "x" is forbidden: exceeded quota: tight'), NOW
+    refusal = 'jobs.batch "x" is forbidden: exceeded quota: tight'
 
     for after, expected in (
         (0, "InsufficientResources"),
         (119, "InsufficientResources"),
         (120, "Starting"),
     ):
-        world.state.fleet.troubles = {"metadata": refusal}
-        assert reason(world.report(after)) == expected
+        world.state.record_refusal("metadata", refusal, NOW)
+        assert reason(world.status_update(after)) == expected
 
-    world.state.fleet.troubles = {"metadata": refusal}
-    world.worker(0, heard=None, created=0)
-    assert reason(world.report()) == "Starting"
+    world.state.record_refusal("metadata", refusal, NOW)
+    world.worker(0, renewed=None, created=0)
+    assert reason(world.status_update()) == "Starting"
 
 
-def test_why_workers_end_is_told() -> None:
+def test_exit_of_workers_is_reported() -> None:
     world = World()
     world.job("j")
     ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "no key"}}
     status = {"containerStatuses": [{"state": ended}]}
     for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
-        world.worker(0, heard=None, phase="Failed", pod_status=status, job_status=job_status)
+        world.worker(0, renewed=None, phase="Failed", pod_status=status, job_status=job_status)
 
-    report = world.report()
-    assert report is not None
-    assert report.status.readiness is not None
-    assert reason(report) == "LaunchFailed"
-    assert report.status.readiness.message == "a worker ended with exit code 1: no key"
-
-
-def reason(report: Report | None) -> str:
-    assert report is not None
-    assert report.status.readiness is not None
-    return report.status.readiness.reason
+    update = world.status_update()
+    assert update is not None
+    assert update.status.readiness is not None
+    assert reason(update) == "LaunchFailed"
+    assert update.status.readiness.message == "a worker ended with exit code 1: no key"
 
 
-def test_counts() -> None:
+def reason(update: UpdateStatus | None) -> str:
+    assert update is not None
+    assert update.status.readiness is not None
+    return update.status.readiness.reason
+
+
+def test_status_counts_workers_and_jobs() -> None:
     world = World()
     world.worker(0)
-    world.worker(1, heard=None, job_status={"failed": 1}, phase="Failed")
+    world.worker(1, renewed=None, job_status={"failed": 1}, phase="Failed")
     world.processing("held", "w0")
     world.job("waits", nextAttemptTime=at(50), attempts=1)
     world.job("of another", spec={"describer": "other"})
-    report = world.report()
-    assert report is not None
+    update = world.status_update()
+    assert update is not None
     found = DescriberStatus(provider="metadata", workers=1, ready=1, queued=1, processing=1)
-    assert report.status.model_copy(update={"conditions": []}) == found
+    assert update.status.model_copy(update={"conditions": []}) == found
 
 
-def test_a_failure_is_announced_when_it_is_seen_to_happen() -> None:
+def test_event_is_emitted_for_a_failure_seen_to_happen() -> None:
     world = World()
     world.job("old", phase="failed", completionTime=at(0))
     world.job("good", phase="processing", worker="gone")
     world.job("bad", phase="processing", worker="gone")
     world.job("good", phase="done", completionTime=at(0))
     world.job("bad", phase="failed", completionTime=at(0))
-    assert list(world.state.backlog.failed) == ["bad"]
-    assert "announce" in world.decide()
+    assert list(world.state.job_queue.unannounced) == ["bad"]
+    assert "emit event of bad" in world.decide()

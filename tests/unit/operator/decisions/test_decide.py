@@ -1,53 +1,53 @@
-"""decide(): tables of what is and what is to be done."""
+"""decide(): states and the actions that follow."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from vision_node_operator.state.state import Kind
+from vision_node_operator.state.objects import Kind
 from world import NOW, World, at
 
 DONE = {"phase": "done"}
 KEPT = {"ttlSecondsAfterFinished": 10}
 
 
-def test_nothing_asked_nothing_done() -> None:
+def test_no_jobs_mean_no_actions() -> None:
     assert World().decide() == []
 
 
-def test_work_without_workers_launches_one() -> None:
+def test_first_job_launches_a_worker() -> None:
     world = World()
     world.job("a")
     assert world.decide() == ["launch vn-metadata-0"]
 
 
-def test_a_backlog_launches_up_to_the_pool() -> None:
+def test_many_jobs_launch_workers_up_to_the_maximum() -> None:
     world = World()
     for n in range(50):
         world.job(f"j{n}")
     assert world.decide() == ["launch vn-metadata-0", "launch vn-metadata-1"]
 
 
-def test_names_that_others_have_are_passed_over() -> None:
+def test_taken_job_names_are_skipped() -> None:
     world = World()
-    world.state.fleet.taken |= {"vn-metadata-0", "vn-metadata-2"}
+    world.state.workers.taken_names |= {"vn-metadata-0", "vn-metadata-2"}
     for n in range(50):
         world.job(f"j{n}")
     assert world.decide() == ["launch vn-metadata-1", "launch vn-metadata-3"]
 
 
-def test_min_workers_are_kept_warm() -> None:
+def test_min_workers_run_without_jobs() -> None:
     assert World().decide(minWorkers=1) == ["launch vn-metadata-0"]
 
 
 @pytest.mark.parametrize(
     ("why", "worker"),
     [
-        ("no pod yet", {"pod": False, "heard": None}),
-        ("starting: it does not say yet that it serves", {"heard": None}),
+        ("no pod yet", {"pod": False, "renewed": None}),
+        ("starting: it does not serve yet", {"renewed": None}),
     ],
 )
-def test_a_worker_that_does_not_serve_gets_nothing_and_is_waited_for(why: str, worker: Any) -> None:
+def test_starting_worker_is_waited_for(why: str, worker: Any) -> None:
     world = World()
     world.worker(0, **worker)
     world.job("a")
@@ -57,18 +57,18 @@ def test_a_worker_that_does_not_serve_gets_nothing_and_is_waited_for(why: str, w
 @pytest.mark.parametrize(
     ("why", "worker"),
     [
-        ("silent for 21 s: hung or cut off", {"heard": -21}),
+        ("silent for 21 s: hung or cut off", {"renewed": -21}),
         ("its pod is being deleted", {"deleting": True}),
     ],
 )
-def test_a_doubtful_worker_gets_nothing(why: str, worker: Any) -> None:
+def test_silent_or_terminating_worker_is_assigned_nothing(why: str, worker: Any) -> None:
     world = World()
     world.worker(0, **worker)
     world.job("a")
     assert not any(d.startswith("assign") for d in world.decide()), why
 
 
-def test_assignment_goes_by_priority_then_age_and_to_who_holds_least() -> None:
+def test_jobs_are_assigned_by_priority_then_age_to_the_least_busy_worker() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -87,30 +87,30 @@ def test_owners_take_turns() -> None:
     for n in range(20):
         world.job(f"many{n:02}", created=-100 + n, owner="bulk")
 
-    world.job("single", created=-1, owner="somebody")
-    world.job("other", created=-2, owner="somebody else")
+    world.job("single", created=-1, owner="alice")
+    world.job("other", created=-2, owner="bob")
     assert [word.split()[1] for word in world.decide()] == ["many00", "other", "single", "many01"]
 
 
-def test_what_an_owner_has_in_work_counts() -> None:
+def test_jobs_in_processing_count_for_their_owner() -> None:
     world = World()
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
     world.job("second", created=-100, owner="bulk")
-    world.job("single", created=-1, owner="somebody")
+    world.job("single", created=-1, owner="alice")
     assert world.decide()[0] == "assign single to w0"
 
 
-def test_priority_goes_before_fairness() -> None:
+def test_priority_takes_precedence_over_fairness() -> None:
     world = World()
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
     world.job("urgent", owner="bulk", spec={"priority": 1})
-    world.job("single", created=-100, owner="somebody")
+    world.job("single", created=-100, owner="alice")
     assert world.decide()[0] == "assign urgent to w0"
 
 
-def test_backing_off_is_respected() -> None:
+def test_job_is_not_assigned_before_its_next_attempt() -> None:
     world = World()
     world.worker(0)
     world.job("a", nextAttemptTime=at(5), attempts=1)
@@ -118,31 +118,36 @@ def test_backing_off_is_respected() -> None:
     assert world.decide(after=5) == ["assign a to w0"]
 
 
-def test_what_is_being_written_is_left_alone_and_counts() -> None:
+def test_pending_assignment_is_left_alone_and_counts() -> None:
     world = World()
     world.worker(0)
     for name in "abc":
         world.job(name)
-    world.state.busy = {"imagejobs/a": "w0"}
-    world.state.backlog.demand("metadata").measure(10)
+    world.begin_write("imagejobs", "a", "w0")
+    world.record.load.measure(10)
     assert world.decide() == ["assign b to w0", "launch vn-metadata-1"]
 
 
-def test_a_launch_under_way_counts() -> None:
+def test_pending_launch_counts() -> None:
     world = World()
     world.job("a")
-    world.state.busy = {"jobs/vn-metadata-0": ""}
+    world.begin_write("jobs", "vn-metadata-0")
     assert world.decide() == []
 
 
 @pytest.mark.parametrize(
     ("why", "status", "after", "expected"),
     [
-        ("all is well", {}, 0, []),
+        ("in time", {}, 0, []),
         ("late", {}, 30, ["cordon w0", "requeue j AttemptTimedOut +31"]),
-        ("late for the last time", {"attempts": 3}, 30, ["cordon w0", "fail j AttemptsExhausted"]),
         (
-            "the worker reported a passing error",
+            "late in its last attempt",
+            {"attempts": 3},
+            30,
+            ["cordon w0", "fail j AttemptsExhausted"],
+        ),
+        (
+            "the worker reported a temporary error",
             {
                 "attempts": 2,
                 "error": {"reason": "StorageUnavailable", "message": "m", "retryable": True},
@@ -171,15 +176,17 @@ def test_a_launch_under_way_counts() -> None:
         ),
     ],
 )
-def test_processing(why: str, status: Any, after: float, expected: list[str]) -> None:
+def test_attempt_is_retried_or_fails(
+    why: str, status: Any, after: float, expected: list[str]
+) -> None:
     world = World()
-    world.worker(0, heard=after)
+    world.worker(0, renewed=after)
     world.processing("j", "w0", **status)
     assert world.decide(after=after) == expected, why
 
 
 @pytest.mark.parametrize("loss", ["deleted", "Failed", "Succeeded"])
-def test_a_lost_workers_jobs_are_requeued(loss: str) -> None:
+def test_jobs_of_a_lost_worker_are_requeued(loss: str) -> None:
     world = World()
     world.worker(0)
     world.processing("j", "w0")
@@ -192,7 +199,7 @@ def test_a_lost_workers_jobs_are_requeued(loss: str) -> None:
     assert "requeue j WorkerLost +0 free" in world.decide()
 
 
-def test_a_stopping_worker_may_finish_what_it_holds() -> None:
+def test_terminating_worker_may_finish_its_jobs() -> None:
     world = World()
     world.worker(0, deleting=True)
     world.processing("j", "w0")
@@ -200,14 +207,14 @@ def test_a_stopping_worker_may_finish_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize("phase", ["queued", "processing"])
-def test_cancel(phase: str) -> None:
+def test_cancelled_job_fails(phase: str) -> None:
     world = World()
     world.worker(0)
     world.job("j", spec={"cancel": True}, phase=phase, worker="w0", attemptDeadline=at(9))
     assert world.decide() == ["fail j Cancelled"]
 
 
-def test_an_unknown_describer_has_a_minutes_grace() -> None:
+def test_job_waits_a_minute_for_an_unknown_describer() -> None:
     world = World()
     world.job("j", created=0, spec={"describer": "poet"})
     assert world.decide(after=60) == []
@@ -216,8 +223,8 @@ def test_an_unknown_describer_has_a_minutes_grace() -> None:
 
 def test_idle_workers_are_retired_down_to_min_workers() -> None:
     world = World()
-    world.worker(0, heard=0)
-    world.worker(1, heard=0)
+    world.worker(0, renewed=0)
+    world.worker(1, renewed=0)
     world.lease(0, 50)
     world.lease(1, 50)
     assert world.decide(after=59) == []
@@ -225,9 +232,9 @@ def test_idle_workers_are_retired_down_to_min_workers() -> None:
     assert world.decide(after=60, minWorkers=1) == ["retire vn-metadata-0"]
 
 
-def test_idle_time_starts_when_the_last_job_leaves() -> None:
+def test_idle_time_starts_when_the_last_job_ends() -> None:
     world = World()
-    world.worker(0, heard=-100)
+    world.worker(0, renewed=-100)
     world.processing("j", "w0")
     world.job("j", phase="done", completionTime=at(0))
     world.lease(0, 50)
@@ -235,17 +242,17 @@ def test_idle_time_starts_when_the_last_job_leaves() -> None:
     assert world.decide(after=60) == ["retire vn-metadata-0"]
 
 
-def test_a_worker_with_an_assignment_under_way_is_not_retired() -> None:
+def test_worker_with_a_pending_assignment_is_not_retired() -> None:
     world = World()
-    world.worker(0, heard=-100)
-    world.worker(0, heard=-1)
+    world.worker(0, renewed=-100)
+    world.worker(0, renewed=-1)
     world.job("j")
     assert world.decide() == ["assign j to w0"]
-    world.state.busy = {"imagejobs/j": "w0"}
+    world.begin_write("imagejobs", "j", "w0")
     assert world.decide() == []
 
 
-def test_workers_of_an_older_template_are_replaced_when_they_hold_nothing() -> None:
+def test_outdated_workers_are_replaced_when_they_have_no_jobs() -> None:
     world = World()
     world.worker(0, template="old")
     world.worker(1, template="old")
@@ -257,47 +264,47 @@ def test_workers_of_an_older_template_are_replaced_when_they_hold_nothing() -> N
     assert world.decide() == ["launch vn-metadata-0"]
 
 
-def test_ended_jobs_make_room() -> None:
+def test_ended_worker_is_retired() -> None:
     world = World()
     world.worker(0, phase="Failed", job_status={"failed": 1})
     assert world.decide() == ["retire vn-metadata-0"]
 
 
-@pytest.mark.parametrize("heard", [None, -29])
-def test_workers_that_end_at_once_are_launched_ever_more_slowly(heard: float | None) -> None:
+@pytest.mark.parametrize("renewed", [None, -29])
+def test_failed_launches_are_repeated_with_backoff(renewed: float | None) -> None:
     world = World()
     world.job("j")
     for failures in (1, 2, 3):
         uid = f"uid-{failures}"
-        world.worker(0, heard=heard, uid=uid)
-        world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid=uid)
+        world.worker(0, renewed=renewed, uid=uid)
+        world.worker(0, phase="Failed", renewed=None, job_status={"failed": 1}, uid=uid)
         world.forget("jobs", "vn-metadata-0")
         world.forget("leases", "w0")
         world.forget("pods", "w0")
         assert world.decide(after=2**failures - 0.1) == []
         assert world.decide(after=2**failures) == ["launch vn-metadata-0"]
 
-    world.worker(0, heard=-30, uid="good")
-    world.worker(0, phase="Failed", heard=None, job_status={"failed": 1}, uid="good")
-    assert world.state.fleet.failures == {}
+    world.worker(0, renewed=-30, uid="good")
+    world.worker(0, phase="Failed", renewed=None, job_status={"failed": 1}, uid="good")
+    assert world.record.launch_backoff.failures == 0
 
 
-def test_a_retired_worker_was_launched_well() -> None:
+def test_retired_worker_counts_as_a_successful_launch() -> None:
     world = World()
-    world.state.fleet.failures = {"metadata": 3}
-    world.worker(0, heard=-5)
+    world.record.launch_backoff.failures = 3
+    world.worker(0, renewed=-5)
     world.forget("jobs", "vn-metadata-0")
-    assert world.state.fleet.failures == {}
+    assert world.record.launch_backoff.failures == 0
 
 
 @pytest.mark.parametrize(
     ("why", "worker", "kept"),
     [
-        ("silent since it served", {"heard": 0}, 60),
-        ("never served: no image, no room, no start", {"heard": None, "created": 0}, 300),
+        ("silent since it served", {"renewed": 0}, 60),
+        ("never served: no image, no resources, or no start", {"renewed": None, "created": 0}, 300),
     ],
 )
-def test_a_worker_that_hangs_makes_room_for_another(why: str, worker: Any, kept: float) -> None:
+def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> None:
     world = World()
     world.worker(0, **worker)
     world.job("j", created=kept)
@@ -309,19 +316,19 @@ def test_a_worker_that_hangs_makes_room_for_another(why: str, worker: Any, kept:
 @pytest.mark.parametrize(
     ("why", "timeout", "after", "cordons"),
     [
-        ("an impatient image says nothing of its worker", 1, 1, False),
-        ("unless we came to look later", 1, 30, True),
-        ("the usual time has passed", 30, 30, True),
-        ("a patient image is waited for", 90, 30, False),
-        ("but not longer", 90, 90, True),
+        ("a short timeout says nothing about the worker", 1, 1, False),
+        ("unless the deadline was noticed later", 1, 30, True),
+        ("the usual timeout has passed", 30, 30, True),
+        ("a long timeout is waited for", 90, 30, False),
+        ("but no longer", 90, 90, True),
     ],
 )
-def test_a_worker_is_cordoned_for_being_slower_than_its_describer_allows(
+def test_worker_is_cordoned_after_the_describers_timeout(
     why: str, timeout: int, after: float, *, cordons: bool
 ) -> None:
     world = World()
     world.describer(timeoutSeconds=30)
-    world.worker(0, heard=after)
+    world.worker(0, renewed=after)
     world.processing("j", "w0", spec={"timeoutSeconds": timeout}, attemptDeadline=at(timeout))
     said = world.decide(after=after)
     assert ("cordon w0" in said) == cordons, why
@@ -330,46 +337,47 @@ def test_a_worker_is_cordoned_for_being_slower_than_its_describer_allows(
     ), why
 
 
-def test_a_worker_that_let_an_attempt_time_out_gets_no_more() -> None:
+def test_cordoned_worker_is_replaced_and_retired_when_idle() -> None:
     world = World()
     world.worker(0)
     world.processing("late", "w0")
     world.job("next")
     assert world.decide()[0] == "assign next to w0"
-    world.state.fleet.cordoned.add("w0")
+    world.state.cordon("w0")
     assert world.decide() == ["launch vn-metadata-1"]
     world.job("late", phase="failed", completionTime=at(0))
     assert "retire vn-metadata-0" in world.decide()
 
 
-def test_a_worker_that_is_being_retired_gets_no_more() -> None:
+def test_worker_being_retired_is_assigned_nothing() -> None:
     world = World()
     world.worker(0)
     world.job("j")
-    world.state.busy = {"jobs/vn-metadata-0": ""}
+    world.begin_write("jobs", "vn-metadata-0")
     assert world.decide() == []
-    world.state.busy, world.state.held_off = {}, {"jobs/vn-metadata-0": NOW + timedelta(seconds=30)}
+    world.end_write("jobs", "vn-metadata-0")
+    world.back_off("jobs", "vn-metadata-0", 30)
     assert world.decide() == []
 
 
-def test_a_job_of_the_same_name_does_not_inherit_its_predecessors_pod() -> None:
+def test_new_worker_does_not_inherit_the_pod_of_a_job_of_the_same_name() -> None:
     world = World()
     world.worker(0)
     world.forget("jobs", "vn-metadata-0")
-    world.worker(0, pod=False, heard=None, uid="new")
+    world.worker(0, pod=False, renewed=None, uid="new")
     world.job("j")
     assert world.decide() == []
 
 
-def test_a_failed_launch_is_not_repeated_at_once() -> None:
+def test_refused_launch_is_repeated_after_its_backoff() -> None:
     world = World()
     world.job("j")
-    world.state.held_off = {"jobs/vn-metadata-0": NOW + timedelta(seconds=5)}
+    world.back_off("jobs", "vn-metadata-0", 5)
     assert world.decide() == []
     assert world.decide(after=5) == ["launch vn-metadata-0"]
 
 
-def test_workers_of_a_describer_that_is_no_more_are_retired() -> None:
+def test_orphaned_workers_are_retired_when_they_have_no_jobs() -> None:
     world = World()
     world.worker(0, describer="gone")
     world.worker(1, describer="gone")
@@ -377,76 +385,74 @@ def test_workers_of_a_describer_that_is_no_more_are_retired() -> None:
     assert world.decide() == ["retire vn-gone-0"]
 
 
-@pytest.mark.parametrize("how", ["under way", "failed just now"])
-def test_a_retirement_that_is_under_way_or_waits_retires_no_other_worker_in_its_place(
+@pytest.mark.parametrize("how", ["pending", "failed just now"])
+def test_pending_or_failed_retirement_retires_no_other_worker_instead(
     how: str,
 ) -> None:
     world = World()
     for slot in range(2):
-        world.worker(slot, heard=-100)
+        world.worker(slot, renewed=-100)
         world.lease(slot, -1)
 
     assert world.decide(minWorkers=1) == ["retire vn-metadata-0"]
-    if how == "under way":
-        world.state.busy["jobs/vn-metadata-0"] = ""
+    if how == "pending":
+        world.begin_write("jobs", "vn-metadata-0")
     else:
-        world.state.held_off["jobs/vn-metadata-0"] = NOW + timedelta(seconds=1)
+        world.back_off("jobs", "vn-metadata-0", 1)
 
     assert world.decide() == []
 
 
-def test_thousands_that_expire_do_so_bit_by_bit() -> None:
+def test_number_of_deletions_at_once_is_limited() -> None:
     world = World()
     for n in range(100):
         world.job(f"j{n}", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 0})
     assert len(world.decide()) == 16
 
 
-def test_finished_jobs_expire() -> None:
+def test_finished_job_expires() -> None:
     world = World()
     world.job("j", phase="done", completionTime=at(0), spec=KEPT)
     assert world.decide(after=9) == []
     assert world.decide(after=10) == ["expire j"]
 
 
-def test_a_worker_whose_clock_is_ahead_neither_stops_the_operator_nor_keeps_its_images_for_ever() -> (
-    None
-):
+def test_completion_time_in_the_future_does_not_postpone_expiry() -> None:
     world = World()
     world.processing("j", "w0", startTime=at(-3))
     end = "9999-12-31T23:59:59Z"
     world.job("j", phase="done", attempts=1, startTime=at(-3), completionTime=end, spec=KEPT)
     assert world.decide(after=10) == ["expire j"]
-    assert world.state.backlog.demand("metadata").seconds == 3
+    assert world.record.load.seconds_per_image == 3
 
 
-def test_older_versions_are_ignored() -> None:
+def test_older_version_of_an_object_is_ignored() -> None:
     world = World()
     world.processing("j", "w0")
     body = {"name": "j", "resourceVersion": "1"}
     world.state.observe("imagejobs", {"metadata": body, "spec": {"image": {"key": "inbox/x"}}}, NOW)
-    assert world.state.backlog.jobs["j"].status.phase == "processing"
+    assert world.state.job_queue.unfinished["j"].status.phase == "processing"
 
 
-def test_a_list_drops_what_is_gone_but_not_what_is_newer() -> None:
+def test_list_drops_missing_objects_but_not_newer_ones() -> None:
     world = World()
     world.job("gone")
     listed_at = world.version
     world.job("newer")
     world.state.sweep("imagejobs", set(), listed_at, NOW)
-    assert list(world.state.backlog.jobs) == ["newer"]
+    assert list(world.state.job_queue.unfinished) == ["newer"]
 
 
-def test_a_list_read_before_a_deletion_does_not_bring_it_back() -> None:
+def test_list_read_before_a_deletion_does_not_restore_the_object() -> None:
     world = World()
     world.worker(0)
     listed = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "101", "uid": "uid0"}}
     world.forget("jobs", "vn-metadata-0")
     world.state.observe("jobs", listed, NOW)
-    assert world.state.fleet.jobs == {}
+    assert world.state.workers.jobs == {}
 
 
-def test_nor_does_one_that_is_still_being_read_when_a_later_one_ends() -> None:
+def test_older_list_that_ends_after_a_newer_one_restores_nothing() -> None:
     world = World()
     world.job("j")
     body = {
@@ -456,26 +462,26 @@ def test_nor_does_one_that_is_still_being_read_when_a_later_one_ends() -> None:
     world.forget("imagejobs", "j")
     world.state.sweep("imagejobs", set(), world.version + 5, NOW)
     world.state.observe("imagejobs", body, NOW)
-    assert world.state.backlog.jobs == {}
+    assert world.state.job_queue.unfinished == {}
     for later in (10, 20):
         world.state.sweep("imagejobs", set(), world.version + later, NOW)
 
-    assert world.state._gone["imagejobs"] == {}, "remembered no longer than it must be"
+    assert world.state.versions.deleted["imagejobs"] == {}, "deletions are not remembered forever"
 
 
-def test_the_deletion_of_a_namesakes_predecessor_does_not_touch_the_namesake() -> None:
+def test_late_deletion_event_does_not_delete_a_newer_object_of_the_same_name() -> None:
     world = World()
     world.job("j")
     deleted_at = world.version + 1
     world.version += 1
     world.job("j")
     world.state.forget("imagejobs", "j", deleted_at, NOW)
-    assert list(world.state.backlog.jobs) == ["j"]
+    assert list(world.state.job_queue.unfinished) == ["j"]
 
 
-def test_a_relisted_lease_is_no_news() -> None:
+def test_relisted_lease_does_not_count_as_renewed() -> None:
     world = World()
-    world.worker(0, heard=-1)
+    world.worker(0, renewed=-1)
     lease = {
         "metadata": {"name": "w0", "resourceVersion": str(world.version)},
         "spec": {"renewTime": at(-1)},
@@ -485,9 +491,9 @@ def test_a_relisted_lease_is_no_news() -> None:
     assert not any(word.startswith("assign") for word in world.decide(after=25))
 
 
-def test_a_lease_found_at_the_start_counts_from_its_own_time() -> None:
+def test_lease_found_at_startup_counts_from_its_own_renewal_time() -> None:
     world = World()
-    world.worker(0, heard=None)
+    world.worker(0, renewed=None)
     world.see("leases", "w0", 0, metadata={"labels": {}}, spec={"renewTime": at(-21)})
     world.job("j")
     assert world.decide() == []
@@ -508,7 +514,7 @@ def test_a_lease_found_at_the_start_counts_from_its_own_time() -> None:
         ("leases", {"spec": {}}),
     ],
 )
-def test_what_cannot_be_read_stops_nothing(kind: Kind, body: Any) -> None:
+def test_unreadable_object_is_ignored(kind: Kind, body: Any) -> None:
     world = World()
     world.see(kind, "odd", metadata={"labels": {}}, **body)
     world.job("j")

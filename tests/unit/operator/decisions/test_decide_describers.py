@@ -1,4 +1,4 @@
-"""decide() about Describers: isolation, recycling, replacement, deletion, and what jobs take from them."""
+"""Decisions about Describers: isolation, recycling, replacement, deletion and defaults."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from vision_node_operator.decisions.decide import decide
 from world import NOW, SETTINGS, SPEC, World, at
 
 
-def test_dedicated_is_a_job_for_each_image() -> None:
+def test_dedicated_worker_describes_one_image() -> None:
     world = World()
     world.describer(isolation="dedicated", concurrency=4, maxWorkers=3)
     for name in "abcde":
@@ -19,17 +19,17 @@ def test_dedicated_is_a_job_for_each_image() -> None:
 
     assert world.decide() == ["assign a to w0", "assign b to w1", "assign c to w2"]
     world.processing("a", "w0")
-    assert not [word for word in world.decide() if "w0" in word], "it holds one"
+    assert not [word for word in world.decide() if "w0" in word], "it has its one image"
     world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
     assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], (
-        "and is used up"
+        "it has reached its maximum"
     )
     world.forget("jobs", "vn-metadata-0")
     world.forget("pods", "w0")
     assert "launch vn-metadata-0" in world.decide()
 
 
-def test_a_worker_is_given_no_more_than_it_may_have() -> None:
+def test_worker_is_assigned_at_most_max_images_per_worker() -> None:
     world = World()
     world.describer(maxImagesPerWorker=3, concurrency=2, maxWorkers=1)
     world.worker(0)
@@ -42,16 +42,16 @@ def test_a_worker_is_given_no_more_than_it_may_have() -> None:
         world.job(name, phase="done", attempts=1, worker="w0", completionTime=at(0))
 
     assert world.decide() == ["assign j2 to w0"]
-    world.state.busy = {"imagejobs/j2": "w0"}
-    assert world.decide() == [], "the assignment under way counts"
-    world.state.busy = {}
+    world.begin_write("imagejobs", "j2", "w0")
+    assert world.decide() == [], "the pending assignment counts"
+    world.end_write("imagejobs", "j2")
     world.processing("j2", "w0")
-    assert world.decide() == [], "it finishes what it holds"
+    assert world.decide() == [], "it finishes what it has"
     world.job("j2", phase="done", attempts=1, worker="w0", completionTime=at(0))
     assert world.decide() == ["retire vn-metadata-0"]
 
 
-def test_after_a_restart_the_finished_ones_tell_what_a_worker_was_given() -> None:
+def test_finished_jobs_count_toward_the_workers_maximum_after_a_restart() -> None:
     world = World()
     world.describer(maxImagesPerWorker=1, maxWorkers=1)
     world.worker(0)
@@ -60,15 +60,15 @@ def test_after_a_restart_the_finished_ones_tell_what_a_worker_was_given() -> Non
     assert world.decide() == ["retire vn-metadata-0"]
 
 
-def test_a_worker_that_ended_when_it_was_used_up_was_launched_well() -> None:
+def test_worker_that_reached_its_maximum_counts_as_a_successful_launch() -> None:
     world = World()
-    world.worker(0, heard=-1)
+    world.worker(0, renewed=-1)
     world.forget("leases", "w0")
-    world.worker(0, heard=None, phase="Succeeded", job_status={"succeeded": 1})
-    assert world.state.fleet.failures == {}
+    world.worker(0, renewed=None, phase="Succeeded", job_status={"succeeded": 1})
+    assert world.record.launch_backoff.failures == 0
 
 
-def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
+def test_changed_describer_replaces_workers_without_jobs() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -77,18 +77,18 @@ def test_a_change_of_the_describer_replaces_workers_that_hold_nothing() -> None:
     assert world.decide(minWorkers=0) == [], "not every change concerns the workers"
 
 
-def test_a_mended_describer_is_tried_at_once() -> None:
+def test_fixed_describer_launches_a_worker_at_once() -> None:
     world = World()
     world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
-    world.state.fleet.launch_after["metadata"] = NOW + timedelta(seconds=60)
+    world.record.launch_backoff.until = NOW + timedelta(seconds=60)
     world.job("j")
     world.see("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
     assert world.decide() == []
-    world.see("describers", "metadata", spec={**SPEC, "image": "mended"})
+    world.see("describers", "metadata", spec={**SPEC, "image": "fixed"})
     assert world.decide() == ["launch vn-metadata-0"]
 
 
-def test_a_deleted_describer() -> None:
+def test_jobs_of_a_deleted_describer_fail_after_a_minute() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -97,19 +97,21 @@ def test_a_deleted_describer() -> None:
     world.see("describers", "metadata", spec=SPEC)
     world.forget("describers", "metadata")
     assert world.decide(after=60) == ["retire vn-metadata-0"], (
-        "it may be replaced: its jobs have a minute"
+        "it may be created again: its jobs have a minute"
     )
     assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
 
 
-def test_timeout_and_attempts_are_the_describers_unless_the_job_says() -> None:
+def test_job_overrides_the_describers_timeout_and_attempts() -> None:
     world = World()
     world.describer(timeoutSeconds=7, maxAttempts=1)
     world.worker(0)
     world.job("a", created=-2)
     world.job("b", created=-1, spec={"timeoutSeconds": 5, "maxAttempts": 2})
-    given = [action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Assign)]
-    assert [action.timeout.total_seconds() for action in given] == [7, 5]
+    assigned = [
+        action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Assign)
+    ]
+    assert [action.timeout.total_seconds() for action in assigned] == [7, 5]
     for name, spec in (("a", {}), ("b", {"maxAttempts": 2})):
         world.job(name, spec=spec, phase="processing", attempts=4, losses=3, worker="gone")
 

@@ -1,4 +1,4 @@
-"""What the operator makes of a Describer's provider: its fallback, its sidecar, its conditions."""
+"""A Describer's provider: its fallback, its sidecar and its conditions."""
 
 import json
 from typing import Any
@@ -31,18 +31,18 @@ def pod_of(spec: Json, base: Json = TEMPLATE) -> Json:
     return made
 
 
-def told(pod: Json) -> dict[str, str]:
+def env_of(pod: Json) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
 
 
 def condition(world: World, kind: str, after: float = 0) -> Condition | None:
-    """Return a condition as it is now: as decided, or as it was written."""
-    report = world.report(after)
-    assert report is not None
-    return report.status.condition(kind)
+    """Return a condition in the decided status update."""
+    update = world.status_update(after)
+    assert update is not None
+    return update.status.condition(kind)
 
 
-def test_the_sidecar_has_what_it_is_given_and_nothing_of_the_workers() -> None:
+def test_sidecar_gets_its_own_settings_and_none_of_the_workers_secrets() -> None:
     restricted = {"allowPrivilegeEscalation": False}
     worker = {
         "name": "worker",
@@ -66,26 +66,33 @@ def test_the_sidecar_has_what_it_is_given_and_nothing_of_the_workers() -> None:
         "securityContext": restricted,
         "volumeMounts": [{"name": "sidecar-tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
-    assert json.loads(told(pod)["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/describe"}
+    assert json.loads(env_of(pod)["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/describe"}
 
 
-def test_the_address_in_the_options_holds() -> None:
+def test_url_in_the_options_overrides_the_sidecars() -> None:
     spec = {"provider": "http", "sidecar": SIDECAR, "options": {"url": "http://127.0.0.1:7000/v2"}}
-    assert json.loads(told(pod_of(spec))["DESCRIBER_OPTIONS"]) == {
+    assert json.loads(env_of(pod_of(spec))["DESCRIBER_OPTIONS"]) == {
         "url": "http://127.0.0.1:7000/v2"
     }
+
+
+def template_of(world: World) -> Json:
+    pool = world.state.describers.pool("metadata")
+    assert pool is not None
+    spec: Json = pool.pod_template["spec"]
+    return spec
 
 
 def see(world: World, name: str, **spec: Any) -> None:
     world.see("describers", name, spec={**SPEC, **spec})
 
 
-def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> None:
+def test_workers_are_configured_for_a_fallback_created_later(world: World) -> None:
     see(world, "metadata", provider="openai", fallback="plain")
-    assert "FALLBACK" not in told(world.state.pools["metadata"].pod_template["spec"])
+    assert "FALLBACK" not in env_of(template_of(world))
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
     see(world, "plain", provider="metadata", model="m", options={"a": 1})
-    variables = told(world.state.pools["metadata"].pod_template["spec"])
+    variables = env_of(template_of(world))
     assert {name: value for name, value in variables.items() if name.startswith("FALLBACK")} == {
         "FALLBACK": "plain",
         "FALLBACK_PROVIDER": "metadata",
@@ -94,7 +101,7 @@ def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> N
     }
     assert condition(world, FALLBACK_READY).status == "True"  # type: ignore[union-attr]
     world.forget("describers", "plain")
-    assert "FALLBACK" not in told(world.state.pools["metadata"].pod_template["spec"])
+    assert "FALLBACK" not in env_of(template_of(world))
 
 
 @pytest.mark.parametrize(
@@ -104,10 +111,10 @@ def test_a_fallback_is_told_to_the_workers_and_may_come_later(world: World) -> N
         ({"command": ["run"]}, "another image or command"),
         ({"env": [{"name": "KEY", "value": "1"}]}, "env or envFrom"),
         ({"envFrom": [{"secretRef": {"name": "keys"}}]}, "env or envFrom"),
-        ({"provider": "http", "sidecar": SIDECAR}, "a container of its own"),
+        ({"provider": "http", "sidecar": SIDECAR}, "has a sidecar"),
     ],
 )
-def test_what_cannot_stand_in_is_told(world: World, other: Json, words: str) -> None:
+def test_incompatible_fallback_is_reported(world: World, other: Json, words: str) -> None:
     see(world, "plain", **other)
     see(world, "metadata", fallback="plain")
     said = condition(world, FALLBACK_READY)
@@ -116,13 +123,13 @@ def test_what_cannot_stand_in_is_told(world: World, other: Json, words: str) -> 
     assert words in said.message
 
 
-def test_no_describer_stands_in_for_itself(world: World) -> None:
+def test_describer_cannot_be_its_own_fallback(world: World) -> None:
     see(world, "metadata", fallback="metadata")
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
 
 
 def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None:
-    """Have an image end that a worker held: with this reason, or done."""
+    """End an image in processing: failed with this reason, or done."""
     world.processing(name, "w0")
     error = (
         {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
@@ -142,9 +149,7 @@ def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None
         Reason.QUOTA_EXHAUSTED,
     ],
 )
-def test_a_provider_that_refuses_is_told_until_the_next_success(
-    world: World, reason: Reason
-) -> None:
+def test_provider_problem_is_reported_until_the_next_success(world: World, reason: Reason) -> None:
     world.worker(0)
     ended(world, "a", reason)
     said = condition(world, READY)
@@ -156,33 +161,31 @@ def test_a_provider_that_refuses_is_told_until_the_next_success(
     assert condition(world, READY).reason == "Serving"  # type: ignore[union-attr]
 
 
-def test_a_stand_in_hides_no_exhausted_quota(world: World) -> None:
+def test_exhausted_quota_is_reported_although_the_fallback_works(world: World) -> None:
     world.worker(0)
     fallback = {"from": "metadata", "reason": "QuotaExhausted"}
     ended(world, "a", None, result={"describer": "plain", "summary": "", "fallback": fallback})
     assert condition(world, READY).reason == "QuotaExhausted"  # type: ignore[union-attr]
 
 
-def test_a_changed_describer_begins_anew(world: World) -> None:
+def test_changed_describer_clears_the_provider_problem(world: World) -> None:
     world.worker(0)
     ended(world, "a", Reason.MODEL_NOT_FOUND)
     see(world, "metadata", model="better")
     assert condition(world, READY).status == "True"  # type: ignore[union-attr]
 
 
-def test_what_was_told_outlives_the_operator_and_old_jobs_tell_nothing(world: World) -> None:
+def test_reported_provider_problem_survives_a_restart(world: World) -> None:
     said = {"type": READY, "status": "False", "reason": "CredentialsRefused", "message": "no"}
     dated = {"lastTransitionTime": at(-9000), "observedGeneration": 1}
     world.describer(status={"conditions": [{**said, **dated}]})
     world.job("old", phase="done", worker="w0", attempts=1)
     assert condition(world, READY).reason == "CredentialsRefused"  # type: ignore[union-attr]
     world.job("new", created=-8000)
-    assert not [line for line in world.decide() if line.startswith("fail")], (
-        "there is no lack of workers"
-    )
+    assert not [line for line in world.decide() if line.startswith("fail")], "workers are serving"
 
 
-def test_a_worker_s_warning_stays_while_none_serves(world: World) -> None:
+def test_workers_warning_is_kept_while_none_serves(world: World) -> None:
     world.worker(0)
     meta = {
         "labels": {DESCRIBER_LABEL: "metadata"},
@@ -199,7 +202,7 @@ def test_a_worker_s_warning_stays_while_none_serves(world: World) -> None:
     assert condition(world, DEPRECATED, 1) is None
 
 
-def test_a_rate_limited_attempt_costs_nothing_within_a_bound(world: World) -> None:
+def test_rate_limited_attempts_are_free_within_a_limit(world: World) -> None:
     world.worker(0)
     error = {"reason": "RateLimited", "message": "slow", "retryable": True, "retryAfterSeconds": 90}
     world.processing("a", "w0", attempts=3, losses=2, error=error)

@@ -1,4 +1,4 @@
-"""Finished ImageJobs are deleted when they expire, and one that can't be deleted does not block others."""
+"""Deletion of expired ImageJobs; one that can't be deleted does not block others."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.decisions.actions import Expire, Write
-from vision_node_operator.decisions.decide import EXPIRE_AT_ONCE
-from vision_node_operator.runtime.executor import Performer
+from vision_node_operator.decisions.decide import MAX_EXPIRING
+from vision_node_operator.runtime.executor import ActionExecutor
+from vision_node_operator.state.objects import ObjectKey
 from world import NOW, World, at
 
 OTHERS = 100
 
 
-def over(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
-    """Show an ImageJob that has ended and whose time to live is 0."""
+def expired(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
+    """Show a finished ImageJob whose time to live is over."""
     world.see(
         "imagejobs",
         name,
@@ -27,71 +28,74 @@ def over(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
 
 
 def failed_just_now(world: World, name: str) -> None:
-    over(world, name, ended=-100)
-    world.state.held_off[f"imagejobs/{name}"] = NOW + timedelta(seconds=30)
+    expired(world, name, ended=-100)
+    world.state.backoff_until[ObjectKey("imagejobs", name)] = NOW + timedelta(seconds=30)
 
 
 def waits_for_a_finalizer(world: World, name: str) -> None:
-    over(world, name, ended=-100, deletionTimestamp=at(-60), finalizers=["example.com/archive"])
+    expired(world, name, ended=-100, deletionTimestamp=at(-60), finalizers=["example.com/archive"])
 
 
 @pytest.mark.parametrize("stuck", [failed_just_now, waits_for_a_finalizer])
-def test_what_cannot_be_deleted_keeps_no_other_waiting(stuck: Callable[[World, str], None]) -> None:
+def test_jobs_that_cannot_be_deleted_do_not_block_others(
+    stuck: Callable[[World, str], None],
+) -> None:
     world = World()
-    for n in range(EXPIRE_AT_ONCE):
+    for n in range(MAX_EXPIRING):
         stuck(world, f"stuck{n:02}")
     for n in range(OTHERS):
-        over(world, f"fine{n:03}")
-    assert world.decide() == [f"expire fine{n:03}" for n in range(EXPIRE_AT_ONCE)]
+        expired(world, f"fine{n:03}")
+    assert world.decide() == [f"expire fine{n:03}" for n in range(MAX_EXPIRING)]
 
 
-def test_deletions_under_way_count_towards_the_bound() -> None:
+def test_pending_deletions_count_toward_the_limit() -> None:
     world = World()
     for n in range(OTHERS):
-        over(world, f"fine{n:03}")
-    for n in range(EXPIRE_AT_ONCE - 1):
-        world.state.busy[f"imagejobs/fine{n:03}"] = ""
-    assert world.decide() == [f"expire fine{EXPIRE_AT_ONCE - 1:03}"]
+        expired(world, f"fine{n:03}")
+    for n in range(MAX_EXPIRING - 1):
+        world.begin_write("imagejobs", f"fine{n:03}")
+    assert world.decide() == [f"expire fine{MAX_EXPIRING - 1:03}"]
 
 
-def test_what_is_being_deleted_already_is_not_deleted_again() -> None:
+def test_job_being_deleted_is_not_deleted_again() -> None:
     world = World()
-    over(world, "j")
+    expired(world, "j")
     assert world.decide() == ["expire j"]
     waits_for_a_finalizer(world, "j")
     assert world.decide(after=3600) == []
     world.forget("imagejobs", "j")
-    assert not world.state.backlog.finished
+    assert not world.state.job_queue.finished
 
 
-class Refusing:
-    """Refuses every deletion, as an admission webhook may."""
+class RefusingWriter:
+    """A writer whose every deletion is refused, as by an admission webhook."""
 
     async def perform(self, action: Write, now: datetime) -> Any:
         raise KubeError(403, "Forbidden", "not this one")
 
 
 async def refuse(world: World) -> None:
-    """Have the deletion of the ImageJob `j` refused."""
+    """Try to delete the ImageJob `j`, which is refused."""
     ended = asyncio.Event()
-    parts: Any = (world.state, Refusing(), None, "ns", ended)
-    Performer(*parts).begin(Expire("j", world.version), NOW)
+    server: Any = RefusingWriter()
+    executor = ActionExecutor(world.state, server, server, "ns", ended)
+    executor.start(Expire("j", world.version), NOW)
     await asyncio.wait_for(ended.wait(), 5)
 
 
-async def test_a_refused_deletion_is_tried_again_later_and_costs_no_round_until_then() -> None:
+async def test_refused_deletion_is_retried_with_backoff() -> None:
     world = World()
-    over(world, "j")
+    expired(world, "j")
     await refuse(world)
-    until = world.state.held_off["imagejobs/j"]
-    assert list(world.state.backlog.expired(until - timedelta(milliseconds=1))) == []
-    assert [done.name for done in world.state.backlog.expired(until)] == ["j"]
+    until = world.state.backoff_until[ObjectKey("imagejobs", "j")]
+    assert list(world.state.job_queue.expired(until - timedelta(milliseconds=1))) == []
+    assert [done.name for done in world.state.job_queue.expired(until)] == ["j"]
 
 
-async def test_a_longer_time_to_live_counts_after_a_refused_deletion() -> None:
+async def test_longer_time_to_live_counts_after_a_refused_deletion() -> None:
     world = World()
-    over(world, "j")
+    expired(world, "j")
     await refuse(world)
     world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10**6})
-    assert [done.name for done in world.state.backlog.finished.values()] == ["j"]
+    assert [done.name for done in world.state.job_queue.finished.values()] == ["j"]
     assert world.decide(after=10**5) == []

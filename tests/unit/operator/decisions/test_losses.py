@@ -1,4 +1,4 @@
-"""Losses are free within a bound, suspects are tried alone, and broken workers get no more."""
+"""Lost attempts are free within a limit, suspects are tried alone, broken workers are cordoned."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ STORAGE = {"reason": "StorageUnavailable", "message": "m", "retryable": True}
 
 
 def ended(how: Any) -> Any:
-    """Return the status of a pod whose container has ended so; None: nobody told how."""
+    """Return a pod status with this termination of its container; None if it is unknown."""
     return {"containerStatuses": [{"state": {"terminated": how}}]} if how else {}
 
 
@@ -27,22 +27,26 @@ def ended(how: Any) -> Any:
     ("why", "status", "expected"),
     [
         (
-            "the first loss costs nothing, and no time",
+            "the first loss is free, and retried at once",
             {"attempts": 1},
             "requeue j WorkerLost +0 free",
         ),
-        ("the next waits", {"attempts": 2, "losses": 1}, "requeue j WorkerLost +1 free"),
-        ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
-        ("from now on it pays", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
-        ("and ends", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
         (
-            "paid attempts don't end a job that is lost",
+            "the second is retried later",
+            {"attempts": 2, "losses": 1},
+            "requeue j WorkerLost +1 free",
+        ),
+        ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
+        ("further losses count", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
+        ("too many attempts", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
+        (
+            "counted attempts do not end a job that was lost",
             {"attempts": 3},
             "requeue j WorkerLost +0 free",
         ),
     ],
 )
-def test_losses_are_free_within_a_bound(why: str, status: Any, expected: str) -> None:
+def test_lost_attempts_are_free_within_a_limit(why: str, status: Any, expected: str) -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.processing("j", "w0", **status)
@@ -56,11 +60,11 @@ every_failure_of_storage = pytest.mark.parametrize("reason", sorted(STORAGE_REAS
 @pytest.mark.parametrize(
     ("why", "status", "expected"),
     [
-        ("storage is not the image's fault", {"attempts": 9, "losses": 7}, "requeue j {} +60 free"),
-        ("but for ever is too long", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
+        ("within the limit", {"attempts": 9, "losses": 7}, "requeue j {} +60 free"),
+        ("beyond the limit", {"attempts": 13, "losses": 10}, "fail j AttemptsExhausted"),
     ],
 )
-def test_an_outage_of_storage_costs_nothing_within_a_bound(
+def test_storage_errors_are_free_within_a_limit(
     why: str, status: Any, expected: str, reason: str
 ) -> None:
     world = World()
@@ -76,14 +80,14 @@ CAUSES: dict[str, dict[str, Any]] = {
     "storage": {"error": STORAGE},
     "provider": {"error": THROTTLED},
 }
-"""What an ImageJob shows whose attempt was lost to that; its pod is gone."""
+"""Status of an ImageJob whose attempt was lost, by cause; its pod is gone."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize(
     ("why", "before", "free"),
     [
-        ("what the others took is theirs", {"worker": 3, "storage": 10, "provider": 20}, ""),
+        ("all causes are used up", {"worker": 3, "storage": 10, "provider": 20}, ""),
         ("a worker's are used up", {"worker": 3}, "storage provider"),
         ("storage's are used up", {"storage": 10}, "worker provider"),
         ("a provider's are used up", {"provider": 20}, "worker storage"),
@@ -94,7 +98,7 @@ CAUSES: dict[str, dict[str, Any]] = {
         ),
     ],
 )
-def test_each_cause_has_free_attempts_of_its_own(
+def test_each_cause_has_its_own_free_attempts(
     why: str, before: dict[str, int], free: str, cause: str
 ) -> None:
     world = World()
@@ -107,10 +111,10 @@ def test_each_cause_has_free_attempts_of_its_own(
 
 
 def lose(world: World, **cause: Any) -> None:
-    """Have one attempt of the ImageJob `j` end so, and take in what the operator writes then."""
-    found = world.state.backlog.jobs["j"]
+    """Lose one attempt of the ImageJob `j`, and observe what the operator writes then."""
+    found = world.state.job_queue.unfinished["j"]
     world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
-    lost = world.state.backlog.jobs["j"]
+    lost = world.state.job_queue.unfinished["j"]
     (action,) = (
         action for action in decide(world.state, SETTINGS, NOW) if isinstance(action, Requeue)
     )
@@ -141,23 +145,23 @@ def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in both.items() if value is not None}
 
 
-def test_refusals_of_a_provider_leave_a_drained_node_its_free_attempts() -> None:
+def test_provider_refusals_do_not_use_up_free_attempts_of_lost_workers() -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.job("j")
     for cause in ("provider", "provider", "provider", "worker", "storage", "worker", "worker"):
         lose(world, **CAUSES[cause])
 
-    status = world.state.backlog.jobs["j"].status
+    status = world.state.job_queue.unfinished["j"].status
     assert (status.attempts, status.losses) == (7, 7)
     assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
     lose(world)
-    assert world.state.backlog.jobs["j"].status.losses == 7, (
+    assert world.state.job_queue.unfinished["j"].status.losses == 7, (
         "the fourth lost worker costs an attempt"
     )
 
 
-def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
+def test_first_lost_worker_after_refusals_is_retried_at_once() -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.processing("j", "w0", attempts=4, losses=3, lossesByCause={"provider": 3})
@@ -168,20 +172,20 @@ def test_after_refusals_the_first_lost_worker_costs_no_time_either() -> None:
     ("why", "status", "free"),
     [
         (
-            "an older operator counted without a cause: against each, as it did",
+            "counted by an older operator, without a cause",
             {"losses": 3},
             False,
         ),
         (
-            "the same, and one that was seen since",
+            "the same, and one with a cause",
             {"losses": 3, "lossesByCause": {"worker": 1}},
             False,
         ),
         ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
-        ("no operator writes that", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
+        ("inconsistent counts", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
 )
-def test_losses_that_an_older_operator_counted_count_against_each_cause(
+def test_losses_without_a_cause_count_for_every_cause(
     why: str, status: dict[str, Any], *, free: bool
 ) -> None:
     world = World()
@@ -193,16 +197,16 @@ def test_losses_that_an_older_operator_counted_count_against_each_cause(
 @pytest.mark.parametrize(
     ("why", "ending", "message", "suspects"),
     [
-        ("out of memory: what it was describing", OOM, "a\nb", "ab"),
-        ("crashed: what it was describing", CRASH, "c", "c"),
-        ("without a word: all that it held", OOM, "", "abc"),
-        ("killed by whom? only what it was describing", KILLED, "a", "a"),
+        ("out of memory: the images in progress", OOM, "a\nb", "ab"),
+        ("crashed: the images in progress", CRASH, "c", "c"),
+        ("without a termination message: all its images", OOM, "", "abc"),
+        ("killed: only the images in progress", KILLED, "a", "a"),
         ("killed from outside, between two images", KILLED, "", ""),
-        ("what it names but never held is nobody's fault", OOM, "x\ny", ""),
+        ("names images that it was not assigned", OOM, "x\ny", ""),
         ("retired", ENDED, "a", ""),
     ],
 )
-def test_only_what_was_being_described_is_suspected(
+def test_only_jobs_being_described_become_suspects(
     why: str, ending: Any, message: str, suspects: str
 ) -> None:
     world = World()
@@ -219,26 +223,27 @@ def test_only_what_was_being_described_is_suspected(
     [
         ("out of memory", OOM, "fail j OutOfMemory"),
         ("crashed", CRASH, "fail j DescriberFailed"),
-        ("killed from outside: not its fault", KILLED, "requeue j WorkerLost +1 free"),
+        ("killed, perhaps from outside", KILLED, "requeue j WorkerLost +1 free"),
         ("its pod is deleted", None, "requeue j WorkerLost +1 free"),
     ],
 )
-def test_a_suspect_that_kills_alone_is_the_culprit(why: str, ending: Any, expected: str) -> None:
+def test_suspect_that_ends_its_worker_alone_fails(why: str, ending: Any, expected: str) -> None:
     world = World()
     world.worker(0, phase="Failed", pod_status=ended(ending))
     world.processing("j", "w0", suspect=True, attempts=2, losses=1)
     assert world.decide()[0] == expected, why
 
 
-def test_what_a_killed_worker_was_describing_is_no_explanation() -> None:
+def test_termination_message_of_a_killed_worker_is_not_reported() -> None:
     world = World()
     world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
-    trouble = world.state.fleet.pods["w0"].trouble
-    assert trouble is not None
-    assert trouble.message == "a worker ended with exit code 139: Error"
+    pod = world.state.workers.pod("w0")
+    assert pod is not None
+    assert pod.problem is not None
+    assert pod.problem.message == "a worker ended with exit code 139: Error"
 
 
-def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
+def test_suspect_gets_a_worker_to_itself() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -248,16 +253,16 @@ def test_a_suspect_gets_an_empty_worker_to_itself() -> None:
         world.job(name)
 
     assert world.decide() == ["assign s to w1", "assign a to w0"]
-    world.state.busy = {"imagejobs/s": "w1"}
+    world.begin_write("imagejobs", "s", "w1")
     assert world.decide() == ["assign a to w0"]
-    world.state.busy = {}
+    world.end_write("imagejobs", "s")
     world.processing("s", "w1", suspect=True)
     assert world.decide() == ["assign a to w0"]
     world.job("s", phase="done", completionTime=at(0), suspect=True)
     assert world.decide()[0] == "assign a to w1"
 
 
-def test_where_none_is_empty_one_is_kept_free_for_it() -> None:
+def test_busy_worker_is_kept_free_for_a_suspect() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -271,7 +276,7 @@ def test_where_none_is_empty_one_is_kept_free_for_it() -> None:
     assert world.decide() == ["assign s to w1"]
 
 
-def test_suspects_are_tried_one_at_a_time_and_others_go_on() -> None:
+def test_suspects_are_tried_one_at_a_time_while_others_continue() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -281,26 +286,26 @@ def test_suspects_are_tried_one_at_a_time_and_others_go_on() -> None:
     assert world.decide() == ["assign s to w0", "assign next to w1"]
 
 
-def test_suspects_are_a_backlog_too() -> None:
+def test_suspect_launches_a_worker() -> None:
     world = World()
     world.job("s", suspect=True)
     assert world.decide() == ["launch vn-metadata-0"]
 
 
 @every_failure_of_storage
-def test_a_worker_that_storage_fails_while_it_serves_another_is_cordoned(reason: str) -> None:
+def test_worker_with_storage_errors_is_cordoned_if_another_succeeds(reason: str) -> None:
     world = World()
     world.worker(0)
     world.worker(1)
     for name in "abc":
         world.processing(name, "w0", error={**STORAGE, "reason": reason})
 
-    assert "cordon w0" not in world.decide(), "nobody else has had success: storage may be away"
+    assert "cordon w0" not in world.decide(), "no other worker succeeds: storage may be unavailable"
     world.job("d", phase="done", worker="w1", completionTime=at(0), seen=1)
     assert "cordon w0" in world.decide()
 
 
-def test_one_success_clears_its_name() -> None:
+def test_success_clears_storage_errors() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -312,48 +317,50 @@ def test_one_success_clears_its_name() -> None:
     assert not any(word.startswith("cordon") for word in world.decide())
 
 
-def test_after_a_sleep_nobody_is_late_or_silent_until_there_was_time_to_show_it() -> None:
+def test_deadlines_and_leases_are_not_enforced_in_the_grace_period() -> None:
     world = World()
-    world.worker(0, heard=0)
+    world.worker(0, renewed=0)
     world.processing("late", "w0")
-    world.worker(1, heard=0)
-    world.state.dazed_until = NOW + timedelta(seconds=100)
+    world.worker(1, renewed=0)
+    world.state.grace_until = NOW + timedelta(seconds=100)
     assert world.decide(after=99, minWorkers=2) == []
     assert world.decide(after=100)[:2] == ["cordon w0", "requeue late WorkerLost +100 free"]
 
 
 @pytest.mark.parametrize(
-    ("why", "heard", "expected"),
+    ("why", "renewed", "expected"),
     [
-        ("it is heard of: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
+        ("responsive: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
         (
-            "its node is away, which Kubernetes has yet to notice",
+            "its node is gone, but Kubernetes has not noticed",
             40,
             "requeue late WorkerLost +60 free",
         ),
         (
-            "it ends, and has said so: it does not finish in time",
+            "it has withdrawn its Lease, and does not finish in time",
             None,
             "requeue late AttemptTimedOut +61",
         ),
     ],
 )
-def test_a_late_image_pays_only_where_its_worker_is_heard_of(
-    why: str, heard: float | None, expected: str
+def test_timeout_counts_only_if_the_worker_is_responsive(
+    why: str, renewed: float | None, expected: str
 ) -> None:
     world = World()
-    world.worker(0, heard=heard)
+    world.worker(0, renewed=renewed)
     world.processing("late", "w0", attemptDeadline=at(60))
     assert world.decide(after=60)[1] == expected, why
 
 
 @pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
-def test_a_worker_that_was_killed_was_launched_well(ending: Any) -> None:
-    """Else one poison image after the other would have the whole pool wait ever longer."""
+def test_killed_worker_counts_as_a_successful_launch(ending: Any) -> None:
+    """Otherwise a series of images that kill workers would make the whole pool wait."""
     world = World()
     world.job("j")
-    world.worker(0, heard=-1)
-    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending))
-    world.worker(0, phase="Failed", heard=None, pod_status=ended(ending), job_status={"failed": 1})
+    world.worker(0, renewed=-1)
+    world.worker(0, phase="Failed", renewed=None, pod_status=ended(ending))
+    world.worker(
+        0, phase="Failed", renewed=None, pod_status=ended(ending), job_status={"failed": 1}
+    )
     world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]

@@ -1,4 +1,4 @@
-"""How many workers a Describer has, for how long."""
+"""How many workers a Describer has, and for how long."""
 
 import random
 from datetime import datetime, timedelta
@@ -30,34 +30,32 @@ def launches(world: World, after: float = 0) -> int:
         (10_000, 0.05, 5),
     ],
 )
-def test_workers_by_backlog_and_time_per_image(
+def test_number_of_workers_follows_queue_and_time_per_image(
     images: int, seconds: float | None, expected: int
 ) -> None:
-    """As many as work it off within two seconds, each of which holds four at once."""
+    """Enough to describe all images within two seconds, with four at once per worker."""
     world = World()
     world.describer(**FOUR)
     for n in range(images):
         world.job(f"j{n}")
     if seconds:
-        world.state.backlog.demand("metadata").measure(seconds)
+        world.record.load.measure(seconds)
     assert launches(world) == expected
 
 
-def test_time_per_image_is_learnt_from_the_first_ends() -> None:
+def test_time_per_image_is_measured_from_the_first_results() -> None:
     world = World()
     for n in range(10):
         world.processing(f"j{n}", "w0", startTime=at(0))
         took = {"startTime": at(0), "completionTime": at(4)}
         world.job(f"j{n}", seen=4, phase="done", attempts=1, worker="w0", **took)
 
-    assert world.state.backlog.demand("metadata").seconds == pytest.approx(4)
-    assert (world.state.backlog.demand("metadata").unfinished, world.state.backlog.given["w0"]) == (
-        0,
-        10,
-    )
+    assert world.record.load.seconds_per_image == pytest.approx(4)
+    assert world.record.load.unfinished == 0
+    assert world.state.workers.records["w0"].assigned_total == 10
 
 
-def test_images_that_have_not_ended_tell_of_the_time_per_image_too() -> None:
+def test_running_attempts_raise_the_estimated_time_per_image() -> None:
     world = World()
     world.describer(concurrency=1)
     world.worker(0)
@@ -67,12 +65,12 @@ def test_images_that_have_not_ended_tell_of_the_time_per_image_too() -> None:
     assert launches(world, after=3) == 1
 
 
-def test_a_worker_that_stays_busy_gets_a_second_one_beside_it() -> None:
-    """Eight clients that submit one after the other never make a backlog."""
+def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
+    """Eight clients that submit one image after the other never make a long queue."""
     world = World()
     world.describer(**FOUR)
     world.worker(0)
-    world.state.backlog.demand("metadata").measure(0.05)
+    world.record.load.measure(0.05)
     for n in range(8):
         world.job(f"j{n}")
 
@@ -83,8 +81,8 @@ def test_a_worker_that_stays_busy_gets_a_second_one_beside_it() -> None:
     assert launches(world, after=5) == 1
 
 
-class Clock:
-    """A cluster in which launches take a second and images their time, moved on by tenths of a second."""
+class Simulation:
+    """A simulated cluster, in steps of 0.1 s: launches take a second, and images their time."""
 
     def __init__(self, seconds: float, **spec: Any) -> None:
         self.world = World()
@@ -124,7 +122,7 @@ class Clock:
                 slot = int(action.name.rsplit("-", 1)[1])
                 self.launched.append(self.time)
                 self.serving[slot] = self.time + 1
-                self.world.worker(slot, heard=None, created=self.time, uid=f"u{self.time}")
+                self.world.worker(slot, renewed=None, created=self.time, uid=f"u{self.time}")
             case Retire():
                 slot = int(action.name.rsplit("-", 1)[1])
                 del self.serving[slot]
@@ -147,26 +145,26 @@ class Clock:
         return {"metadata": meta, "spec": {"image": {"key": "images/1"}}, "status": status}
 
 
-def test_a_noisy_load_does_not_make_workers_come_and_go() -> None:
-    """Ten minutes of images at random, in bursts at random: three images at once on the average."""
+def test_noisy_load_does_not_churn_workers() -> None:
+    """Ten minutes of random bursts of images: three images at once on average."""
     noise = random.Random(7)  # noqa: S311 (a load, not a secret)
-    clock = Clock(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
-    while clock.time < 600:
+    simulation = Simulation(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
+    while simulation.time < 600:
         if noise.random() < 0.1:
             for _ in range(noise.randint(1, 11)):
-                clock.submit()
-        clock.tick()
+                simulation.submit()
+        simulation.tick()
 
-    assert clock.made > 3000
-    assert len(clock.serving) in {2, 3, 4}
-    assert len(clock.launched) <= 6
-    assert max(clock.launched) < 120, "what the load takes is found out soon, and kept"
+    assert simulation.made > 3000
+    assert len(simulation.serving) in {2, 3, 4}
+    assert len(simulation.launched) <= 6
+    assert max(simulation.launched) < 120, "the number of workers is found soon, and kept"
 
 
-def test_a_burst_of_small_images_is_one_workers_and_it_goes_afterwards() -> None:
-    clock = Clock(seconds=0.1, concurrency=4, maxWorkers=2, idleSeconds=60)
+def test_burst_of_small_images_takes_one_worker() -> None:
+    simulation = Simulation(seconds=0.1, concurrency=4, maxWorkers=2, idleSeconds=60)
     for _ in range(8):
-        clock.submit()
-    while clock.time < 62:
-        clock.tick()
-    assert (clock.launched, clock.ends, clock.serving) == ([0.1], [], {})
+        simulation.submit()
+    while simulation.time < 62:
+        simulation.tick()
+    assert (simulation.launched, simulation.ends, simulation.serving) == ([0.1], [], {})

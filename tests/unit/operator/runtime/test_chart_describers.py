@@ -1,4 +1,4 @@
-"""The Describers of the values: applied, dropped, and told from those that somebody has made."""
+"""Describers in the chart's values are applied and deleted; users' Describers are left alone."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ def existing(name: str, release: str | None) -> Any:
     return {"metadata": {"name": name, "labels": {RELEASE_LABEL: release} if release else {}}}
 
 
-def test_they_go_with_the_release_and_can_be_told() -> None:
+def test_applied_describer_has_the_release_label_and_owner() -> None:
     (body,) = changes(DEFAULTS, "vn", []).apply
     assert body["metadata"]["labels"] == {RELEASE_LABEL: "vn"}
     assert body["metadata"]["ownerReferences"] == [
@@ -28,13 +28,13 @@ def test_they_go_with_the_release_and_can_be_told() -> None:
     assert body["spec"] == {"maxWorkers": 3}
 
 
-def test_what_left_the_values_is_deleted_and_what_others_made_is_not() -> None:
-    there = {"metadata": "vn", "left": "vn", "mine": None, "other": "x"}
-    wanted = changes(DEFAULTS, "vn", [existing(*item) for item in there.items()])
+def test_only_the_releases_own_describers_are_deleted() -> None:
+    names = {"metadata": "vn", "left": "vn", "mine": None, "other": "x"}
+    wanted = changes(DEFAULTS, "vn", [existing(*item) for item in names.items()])
     assert [body["metadata"]["name"] for body in wanted.apply] == ["metadata"]
     assert wanted.delete == ["left"]
 
 
-def test_a_namesake_that_somebody_made_stays_theirs() -> None:
+def test_users_describer_of_the_same_name_is_left_alone() -> None:
     wanted = changes(DEFAULTS, "vn", [existing("metadata", None)])
     assert (wanted.apply, wanted.delete) == ([], [])

@@ -1,4 +1,4 @@
-"""What is removed with an ImageJob, and what the sweep takes."""
+"""Which objects are deleted with an ImageJob, and which by the sweep."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,8 +9,8 @@ import pytest
 from vision_node_contract.bucket_keys import own_keys
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_operator.runtime.garbage_collector import GRACE, Garbage
-from vision_node_operator.state.job_queue import Backlog
+from vision_node_operator.runtime.garbage_collector import GRACE, GarbageCollector
+from vision_node_operator.state.job_queue import JobQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,10 +27,10 @@ def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
 class FakeBucket:
     def __init__(self, *keys: str) -> None:
         self.keys = set(keys)
-        self.away = False
+        self.unavailable = False
 
     async def delete(self, key: str) -> None:
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailableError("away")
         self.keys.discard(key)
 
@@ -39,7 +39,7 @@ class FakeBucket:
         return [key for key in self.keys if key.startswith(prefix)]
 
 
-class Cluster:
+class FakeCluster:
     path = "/imagejobs"
 
     def __init__(self, *bodies: dict[str, Any]) -> None:
@@ -51,9 +51,9 @@ class Cluster:
             yield [body], "9"
 
 
-def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> Garbage:
-    cluster = Cluster(*bodies)
-    return Garbage(bucket, cluster, cluster)  # type: ignore[arg-type]
+def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
+    cluster = FakeCluster(*bodies)
+    return GarbageCollector(bucket, cluster, cluster)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -74,34 +74,34 @@ def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
 
 
 async def collect(bucket: FakeBucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
-    backlog = Backlog()
+    job_queue = JobQueue()
     for other in (deleted, *others):
-        backlog.put(ImageJob.model_validate(other), NOW)
-    backlog.drop(deleted["metadata"]["name"], NOW)
-    garbage(bucket).collect(ImageJob.model_validate(deleted), backlog)
+        job_queue.put(ImageJob.model_validate(other), NOW)
+    job_queue.drop(deleted["metadata"]["name"])
+    garbage(bucket).collect(ImageJob.model_validate(deleted), job_queue)
     await asyncio.sleep(0.01)
 
 
-async def test_a_deleted_job_takes_its_objects_along() -> None:
+async def test_deleted_jobs_objects_are_deleted() -> None:
     bucket = FakeBucket("images/1", "results/j/1", "images/2")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
     assert bucket.keys == {"images/2"}
 
 
-async def test_but_not_an_image_that_its_retry_needs() -> None:
+async def test_image_that_another_job_names_is_kept() -> None:
     bucket = FakeBucket("images/1", "results/j/1")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
-async def test_storage_that_is_away_is_left_for_the_sweep() -> None:
+async def test_objects_stay_while_storage_is_unavailable() -> None:
     bucket = FakeBucket("images/1")
-    bucket.away = True
+    bucket.unavailable = True
     await collect(bucket, body("j", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
-async def test_the_sweep_takes_what_no_job_names() -> None:
+async def test_sweep_deletes_objects_that_no_job_names() -> None:
     bucket = FakeBucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
     swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(
         NOW
@@ -110,7 +110,7 @@ async def test_the_sweep_takes_what_no_job_names() -> None:
     assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
 
 
-async def test_an_imagejob_that_cannot_be_read_still_protects_its_image() -> None:
+async def test_unreadable_job_protects_its_image() -> None:
     odd = body("j", "images/1")
     odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
     bucket = FakeBucket("images/1", "results/u/1")

@@ -1,4 +1,4 @@
-"""What the operator is told: of ImageJobs, and to end."""
+"""The watch on ImageJobs, and the signal to stop."""
 
 import asyncio
 import os
@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 from vision_node_contract.clients.kube import KubeError, WatchEvent
-from vision_node_operator.runtime.imagejob_watch import follow_imagejobs
-from vision_node_operator.runtime.kopf_handlers import hear_signals
+from vision_node_operator.runtime.imagejob_watch import watch_imagejobs
+from vision_node_operator.runtime.kopf_handlers import handle_signals
+from vision_node_operator.state.objects import ObjectVersions
 from vision_node_operator.state.state import State
 
 
-class Server:
-    """Shows some events, then refuses for good."""
+class FakeServer:
+    """An API server that shows some events, then refuses permanently."""
 
     async def follow(self, path: str, version: str) -> AsyncIterator[WatchEvent]:
         assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
-        assert version == "5", "what was listed at the start is not listed again"
+        assert version == "5", "what was listed at startup is not listed again"
         yield WatchEvent("PAGE", [{"n": 1}, {"n": 2}])
         yield WatchEvent("PAGE", [{"n": 3}])
         yield WatchEvent("SYNCED", names=frozenset("abc"), version="7")
@@ -27,26 +28,26 @@ class Server:
         raise KubeError(404, "NotFound", "no such kind")
 
 
-class Told:
-    """Stands in for the reconciler, which has listed all before."""
+class FakeReconciler:
+    """Records the calls of a reconciler that has already listed everything."""
 
     def __init__(self) -> None:
-        self.state = State(swept={"imagejobs": 5})
-        self.all: list[Any] = []
+        self.state = State(versions=ObjectVersions(listed={"imagejobs": 5}))
+        self.calls: list[Any] = []
 
     def observe(self, kind: str, event: str, body: dict[str, int]) -> None:
-        self.all.append((kind, event, body["n"]))
+        self.calls.append((kind, event, body["n"]))
 
     def sweep(self, kind: str, names: frozenset[str], version: int) -> None:
-        self.all.append((kind, sorted(names), version))
+        self.calls.append((kind, sorted(names), version))
 
 
-async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
-    told = Told()
+async def test_watch_passes_on_pages_and_changes_and_ends_on_a_refusal() -> None:
+    reconciler = FakeReconciler()
     with pytest.raises(KubeError):
-        await follow_imagejobs(Server(), "ns", told)  # type: ignore[arg-type]
+        await watch_imagejobs(FakeServer(), "ns", reconciler)  # type: ignore[arg-type]
 
-    assert told.all == [
+    assert reconciler.calls == [
         ("imagejobs", "PAGE", 1),
         ("imagejobs", "PAGE", 2),
         ("imagejobs", "PAGE", 3),
@@ -56,11 +57,11 @@ async def test_pages_then_changes_and_a_refusal_ends_it() -> None:
     ]
 
 
-async def test_told_to_end_the_operator_decides_no_more() -> None:
+async def test_sigterm_stops_the_operator_at_once() -> None:
     ready, stopped = asyncio.Event(), asyncio.Event()
-    hearing = asyncio.create_task(hear_signals(ready, stopped.set))
+    handling = asyncio.create_task(handle_signals(ready, stopped.set))
     ready.set()
-    await hearing
+    await handling
 
     try:
         os.kill(os.getpid(), signal.SIGTERM)

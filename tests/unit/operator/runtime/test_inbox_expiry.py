@@ -10,7 +10,7 @@ from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_operator.runtime import inbox_expiry as module
-from vision_node_operator.runtime.inbox_expiry import InboxExpiry
+from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 KEPT = timedelta(days=7)
@@ -24,21 +24,21 @@ def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"image": {"key": key}}, **status}
 
 
-class Cluster:
-    """Has ImageJobs, in pages of one; `asked` counts how often they were listed."""
+class FakeCluster:
+    """An API server with ImageJobs in pages of one; `lists` counts how often they were listed."""
 
     path = "/imagejobs"
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
-        self.asked = 0
-        self.away = False
+        self.lists = 0
+        self.unavailable = False
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         assert path == self.path
-        self.asked += 1
-        if self.away:
+        self.lists += 1
+        if self.unavailable:
             raise UnavailableError(0, "NoAnswer", "away")
         for body in self.bodies:
             yield [body], "9"
@@ -46,8 +46,8 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    return Cluster()
+def cluster() -> FakeCluster:
+    return FakeCluster()
 
 
 @pytest.fixture
@@ -58,43 +58,44 @@ def watched() -> dict[str, ImageJob]:
 
 @pytest.fixture
 def expiry(
-    behind: tuple[S3, Bucket], cluster: Cluster, watched: dict[str, ImageJob]
+    behind: tuple[S3, Bucket], cluster: FakeCluster, watched: dict[str, ImageJob]
 ) -> InboxExpiry:
-    nothing: Any = cluster
-    return InboxExpiry(behind[1], nothing, nothing, KEPT, watched, LONG_AGO)
+    fake: Any = cluster
+    return InboxExpiry(behind[1], fake, fake, Retention(KEPT, LONG_AGO), watched)
 
 
-async def test_what_is_old_goes_and_what_is_young_stays(s3: S3, expiry: InboxExpiry) -> None:
+async def test_old_objects_are_deleted_and_young_ones_stay(s3: S3, expiry: InboxExpiry) -> None:
     for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
-    assert (swept.removed, list(s3.objects)) == (2, ["inbox/d"])
+    assert (swept.deleted, list(s3.objects)) == (2, ["inbox/d"])
 
 
 @pytest.mark.parametrize(
     ("since", "left"),
     [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
 )
-async def test_an_upgrade_removes_nothing_at_once(
+async def test_upgrade_deletes_nothing_at_once(
     behind: tuple[S3, Bucket],
-    cluster: Cluster,
+    cluster: FakeCluster,
     watched: dict[str, ImageJob],
     since: datetime | None,
     left: list[str],
 ) -> None:
-    """What was stored before a release removed anything has its time from then on."""
+    """Objects from before the first release that deletes any count as stored then."""
     s3, store = behind
     s3.put("inbox/a", modified=LONG_AGO)
-    nothing: Any = cluster
-    await InboxExpiry(store, nothing, nothing, KEPT, watched, since).sweep(NOW)
+    fake: Any = cluster
+    retention = Retention(KEPT, since) if since else None
+    await InboxExpiry(store, fake, fake, retention, watched).sweep(NOW)
     assert list(s3.objects) == left
 
 
-async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry) -> None:
+async def test_objects_outside_the_inbox_are_not_deleted(s3: S3, expiry: InboxExpiry) -> None:
     others = ["images/a", "results/a/1", "inbox", "inboxes/a", "another/inbox/a"]
     for key in others:
         s3.put(key, modified=OLD)
-    assert (await expiry.sweep(NOW)).removed == 0
+    assert (await expiry.sweep(NOW)).deleted == 0
     assert list(s3.objects) == others
 
 
@@ -109,8 +110,8 @@ async def test_nothing_else_in_the_bucket_is_touched(s3: S3, expiry: InboxExpiry
         ("failed", False),
     ],
 )
-async def test_an_unfinished_job_keeps_its_image(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
+async def test_unfinished_job_keeps_its_image(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.bodies = [imagejob("inbox/z"), imagejob("inbox/a", phase)]
@@ -128,36 +129,36 @@ async def test_an_unfinished_job_keeps_its_image(
         {"spec": {"image": {}}},
     ],
 )
-async def test_an_odd_job_stops_nothing(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry, odd: dict[str, Any]
+async def test_invalid_job_does_not_stop_the_sweep(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, odd: dict[str, Any]
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.bodies = [{"metadata": {"name": "odd"}, **odd}]
-    assert (await expiry.sweep(NOW)).removed == 1
+    assert (await expiry.sweep(NOW)).deleted == 1
 
 
-async def test_so_does_one_that_was_created_while_jobs_were_listed(
-    s3: S3, cluster: Cluster, watched: dict[str, ImageJob], expiry: InboxExpiry
+async def test_job_created_during_the_list_keeps_its_image(
+    s3: S3, cluster: FakeCluster, watched: dict[str, ImageJob], expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     job = ImageJob.model_validate(imagejob("inbox/a"))
     cluster.meanwhile = lambda: watched.update(it=job)
-    assert (await expiry.sweep(NOW)).removed == 0
+    assert (await expiry.sweep(NOW)).deleted == 0
 
 
-async def test_an_object_that_was_stored_again_meanwhile_is_young(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry
+async def test_object_replaced_during_the_list_is_kept(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
     cluster.meanwhile = lambda: s3.put("inbox/a", modified=NOW)
-    assert (await expiry.sweep(NOW)).removed == 0
+    assert (await expiry.sweep(NOW)).deleted == 0
     assert "inbox/a" in s3.objects
 
 
 @pytest.mark.parametrize("meanwhile", ["stored again", "named by a new ImageJob"])
-async def test_so_it_is_when_removing_the_others_took_long(
+async def test_object_replaced_or_named_during_slow_deletions_is_kept(
     behind: tuple[S3, Bucket],
-    cluster: Cluster,
+    cluster: FakeCluster,
     watched: dict[str, ImageJob],
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: str,
@@ -167,9 +168,10 @@ async def test_so_it_is_when_removing_the_others_took_long(
     for key in ("inbox/a", "inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
 
-    nothing: Any = cluster
+    fake: Any = cluster
     clock = iter(range(0, 10**6, 10))
-    expiry = InboxExpiry(store, nothing, nothing, KEPT, watched, LONG_AGO, lambda: next(clock))
+    monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+    expiry = InboxExpiry(store, fake, fake, Retention(KEPT, LONG_AGO), watched)
 
     async def slowly(key: str) -> None:
         await delete(key)
@@ -180,52 +182,52 @@ async def test_so_it_is_when_removing_the_others_took_long(
 
     delete = store.delete
     monkeypatch.setattr(store, "delete", slowly)
-    assert (await expiry.sweep(NOW)).removed == 2
+    assert (await expiry.sweep(NOW)).deleted == 2
     assert list(s3.objects) == ["inbox/b"]
 
 
 async def test_jobs_are_listed_once_and_only_if_something_is_old(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 1)
     s3.put("inbox/a", modified=YOUNG)
     await expiry.sweep(NOW)
-    assert cluster.asked == 0
+    assert cluster.lists == 0
     for key in ("inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
 
-    assert (await expiry.sweep(NOW)).removed == 2
-    assert cluster.asked == 1
+    assert (await expiry.sweep(NOW)).deleted == 2
+    assert cluster.lists == 1
 
 
-async def test_while_kubernetes_is_away_nothing_goes(
-    s3: S3, cluster: Cluster, expiry: InboxExpiry
+async def test_nothing_is_deleted_while_kubernetes_is_unavailable(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry
 ) -> None:
     s3.put("inbox/a", modified=OLD)
-    cluster.away = True
+    cluster.unavailable = True
     with pytest.raises(UnavailableError):
         await expiry.sweep(NOW)
     assert list(s3.objects) == ["inbox/a"]
 
 
-async def test_while_storage_is_away_nothing_goes(s3: S3, expiry: InboxExpiry) -> None:
+async def test_nothing_is_deleted_while_storage_is_unavailable(s3: S3, expiry: InboxExpiry) -> None:
     s3.fails = 503, "SlowDown"
     with pytest.raises(StoreUnavailableError):
         await expiry.sweep(NOW)
 
 
-async def test_a_sweep_is_bounded_and_the_next_goes_on(
+async def test_sweep_has_a_limit_and_the_next_continues(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 3)
-    monkeypatch.setattr(module, "MAX_REMOVALS", 4)
+    monkeypatch.setattr(module, "MAX_DELETIONS", 4)
     for number in range(10):
         s3.put(f"inbox/{number}", modified=OLD)
-    assert [(await expiry.sweep(NOW)).removed for _ in range(3)] == [4, 4, 2]
+    assert [(await expiry.sweep(NOW)).deleted for _ in range(3)] == [4, 4, 2]
     assert s3.objects == {}
 
 
-async def test_so_is_what_it_lists(
+async def test_sweep_has_a_limit_of_pages_and_the_next_continues(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 2)
@@ -245,10 +247,10 @@ async def test_so_is_what_it_lists(
     assert "inbox/6" not in s3.objects
 
 
-async def test_objects_that_can_not_be_removed_stop_no_others(
+async def test_objects_that_cannot_be_deleted_do_not_block_others(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bucket may hold some back, by object lock for example; they come first in the list here."""
+    """A bucket may refuse deletions, for example by object lock. Here those are listed first."""
     monkeypatch.setattr(module, "MAX_FAILURES", 5)
     held = [f"inbox/{number:02}" for number in range(16)]
     for key in [*held, "inbox/last"]:
@@ -260,16 +262,16 @@ async def test_objects_that_can_not_be_removed_stop_no_others(
     assert list(s3.objects) == held
 
 
-async def test_after_the_end_it_begins_again(s3: S3, expiry: InboxExpiry) -> None:
+async def test_sweep_starts_over_after_the_last_page(s3: S3, expiry: InboxExpiry) -> None:
     s3.put("inbox/b", modified=OLD)
     await expiry.sweep(NOW)
     s3.put("inbox/a", modified=OLD)
-    assert (await expiry.sweep(NOW)).removed == 1
+    assert (await expiry.sweep(NOW)).deleted == 1
 
 
-async def test_without_a_limit_nothing_is_even_listed(
-    behind: tuple[S3, Bucket], cluster: Cluster
+async def test_nothing_is_listed_without_a_retention_period(
+    behind: tuple[S3, Bucket], cluster: FakeCluster
 ) -> None:
-    nothing: Any = cluster
-    await InboxExpiry(behind[1], nothing, nothing, None, {}, LONG_AGO).run()
+    fake: Any = cluster
+    await InboxExpiry(behind[1], fake, fake, None, {}).run()
     assert behind[0].requests == []

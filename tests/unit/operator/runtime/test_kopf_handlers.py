@@ -1,4 +1,4 @@
-"""kopf as it is set up, against a server that speaks the API server's protocol over a real socket."""
+"""kopf with the operator's settings, against a fake API server over a real socket."""
 
 import asyncio
 import json
@@ -38,8 +38,8 @@ KINDS = [
 ]
 
 
-class Server:
-    """Knows pods only. Its first watch falls silent for ever; the next has a change to show."""
+class FakeServer:
+    """An API server with pods only. Its first watch hangs; the next one shows a change."""
 
     def __init__(self) -> None:
         self.watches: list[str] = []
@@ -71,9 +71,9 @@ class Server:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
-    """Serve; KUBECONFIG leads there."""
-    server = Server()
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
+    """Run the server, and point KUBECONFIG to it."""
+    server = FakeServer()
     app = web.Application()
     app.router.add_get("/{path:.*}", server.get)
     runner = web.AppRunner(app)
@@ -94,32 +94,32 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await runner.cleanup()
 
 
-class Told:
-    """Stands in for the reconciler."""
+class FakeReconciler:
+    """Records what the reconciler would observe."""
 
     def __init__(self) -> None:
-        self.all: asyncio.Queue[tuple[str, str | None, str]] = asyncio.Queue()
+        self.events: asyncio.Queue[tuple[str, str | None, str]] = asyncio.Queue()
 
     def observe(self, kind: str, event: str | None, body: dict[str, Any]) -> None:
-        self.all.put_nowait((kind, event, body["metadata"]["name"]))
+        self.events.put_nowait((kind, event, body["metadata"]["name"]))
 
 
-def test_a_watch_is_silent_for_a_minute_at_most() -> None:
+def test_lost_watch_is_noticed_within_a_minute() -> None:
     settings = module.kopf_settings().watching
     assert settings.server_timeout < settings.client_timeout <= 60  # type: ignore[operator]
 
 
-async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+async def test_lost_watch_resumes_at_the_last_version(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WATCH_LOST_SECONDS", 0.2)
-    told, stop = Told(), asyncio.Event()
+    reconciler, stop = FakeReconciler(), asyncio.Event()
     settings = module.kopf_settings()
     operator = asyncio.create_task(
         kopf.operator(
             registry=kopf.get_default_registry(),
             settings=settings,
-            memo=kopf.Memo(reconciler=told),
+            memo=kopf.Memo(reconciler=reconciler),
             stop_flag=stop,
             standalone=True,
             namespaces=["ns"],
@@ -127,7 +127,7 @@ async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
     )
 
     try:
-        assert await asyncio.wait_for(told.all.get(), 10) == ("pods", "ADDED", "w0")
+        assert await asyncio.wait_for(reconciler.events.get(), 10) == ("pods", "ADDED", "w0")
         assert server.watches[:2] == ["5", "5"]
     finally:
         server.closing.set()
@@ -137,8 +137,8 @@ async def test_a_watch_whose_connection_is_lost_goes_on_where_it_was(
             asyncio.get_running_loop().remove_signal_handler(number)
 
 
-class ConfigMaps:
-    """Answers for the one ConfigMap that tells of the release."""
+class FakeConfigMaps:
+    """An API server that answers requests for the release's ConfigMap."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -160,6 +160,8 @@ class ConfigMaps:
         (NotFoundError(404, "NotFound", "no such ConfigMap"), None),
     ],
 )
-async def test_the_release_says_since_when_it_is_there(answer: Any, since: datetime | None) -> None:
-    kube: Any = ConfigMaps(answer)
+async def test_installation_time_is_read_from_the_release_configmap(
+    answer: Any, since: datetime | None
+) -> None:
+    kube: Any = FakeConfigMaps(answer)
     assert await module.installed_at(kube, Settings("ns", "describers", "vn")) == since

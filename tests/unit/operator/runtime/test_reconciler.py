@@ -1,4 +1,4 @@
-"""The loop: what it does when writes fail, conflict or answer late."""
+"""What the reconciler does when writes fail, conflict, or are answered late."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,12 +11,20 @@ from vision_node_contract.clients.kube import (
     NotFoundError,
     UnavailableError,
 )
-from vision_node_operator.decisions.actions import Announce, Assign, Launch, Report, Retire, Write
+from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
+from vision_node_operator.decisions.actions import (
+    Assign,
+    EmitEvent,
+    Launch,
+    Retire,
+    UpdateStatus,
+    Write,
+)
 from vision_node_operator.runtime import reconciler as module
 from vision_node_operator.runtime.reconciler import Reconciler, until_answered
 from vision_node_operator.runtime.writer import NameTakenError
 from vision_node_operator.settings import Settings
-from vision_node_operator.state.state import Kind
+from vision_node_operator.state.objects import Kind
 from world import pool_of
 
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}
@@ -59,11 +67,23 @@ def worker() -> list[tuple[Any, dict[str, Any]]]:
     ]
 
 
+def renewed_lease(version: int, annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "w0",
+            "resourceVersion": str(version),
+            "labels": {DESCRIBER_LABEL: "metadata"},
+            "annotations": annotations or {},
+        },
+        "spec": {"renewTime": datetime.now(UTC).isoformat()},
+    }
+
+
 LISTS: tuple[Kind, ...] = get_args(Kind)
 
 
-class Server:
-    """Has nothing at the start; answers writes with `error`; shows `now` when asked for the ImageJob."""
+class FakeServer:
+    """An empty API server that answers writes with `error`, and reads with `now`."""
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
@@ -71,10 +91,10 @@ class Server:
         self.now: dict[str, Any] | None = None
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.answered = asyncio.Event()
-        self.asked = self.listed = self.reading = self.most_at_once = 0
+        self.requests = self.listed = self.reading = self.most_at_once = 0
 
     async def list_pages(self, path: str, *_: Any) -> Any:
-        self.asked += 1
+        self.requests += 1
         if self.error:
             raise self.error
 
@@ -93,7 +113,7 @@ class Server:
         return self.now
 
     async def perform(self, action: Write, now: datetime) -> Any:
-        if isinstance(action, Report | Announce):
+        if isinstance(action, UpdateStatus | EmitEvent):
             return "describers", DESCRIBER
         self.writes.append(action)
         if self.error:
@@ -102,8 +122,8 @@ class Server:
         return "imagejobs", imagejob(9, phase="processing", worker="w0", attempts=1)
 
 
-class Idle:
-    async def sweep_now_and_then(self) -> None:
+class IdleCollector:
+    async def sweep_periodically(self) -> None:
         await asyncio.Event().wait()
 
     def collect(self, *_: Any) -> None:
@@ -111,21 +131,22 @@ class Idle:
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def server() -> FakeServer:
+    return FakeServer()
 
 
-def reconciler_of(server: Server) -> Reconciler:
-    parts: Any = (server, SETTINGS, server, Idle(), TEMPLATE)
-    reconciler = Reconciler(*parts)
+def reconciler_of(server: FakeServer) -> Reconciler:
+    fake: Any = server
+    collector: Any = IdleCollector()
+    reconciler = Reconciler(fake, SETTINGS, fake, collector, TEMPLATE)
     reconciler.observe("describers", "ADDED", DESCRIBER)
     return reconciler
 
 
 async def run(
-    server: Server, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3
+    server: FakeServer, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3
 ) -> Reconciler:
-    """Run the loop for so long after showing it the events."""
+    """Run the loop for some time after showing it the events."""
     reconciler = reconciler_of(server)
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.01)
@@ -133,30 +154,30 @@ async def run(
         reconciler.observe(kind, "ADDED", body)
 
     await asyncio.sleep(seconds)
-    assert not task.done(), "the loop must go on whatever a write does"
+    assert not task.done(), "the loop must continue whatever happens to a write"
     task.cancel()
     return reconciler
 
 
-async def test_an_answer_counts_at_once(server: Server) -> None:
+async def test_answered_assignment_counts_at_once(server: FakeServer) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert [type(write) for write in server.writes] == [Assign]
-    assert reconciler.state.backlog.held("w0") == 1
-    assert reconciler.state.busy == {}
+    assert reconciler.state.job_queue.in_flight("w0") == 1
+    assert reconciler.state.pending_writes == {}
 
 
 @pytest.mark.parametrize("seen_first", [True, False])
-async def test_a_deletion_frees_the_name_when_the_watch_shows_it(
-    server: Server, *, seen_first: bool
+async def test_deleted_job_is_free_once_the_watch_shows_it(
+    server: FakeServer, *, seen_first: bool
 ) -> None:
-    """The watch is often faster than the DELETE's own answer; the order must not matter."""
+    """The watch is often faster than the answer to DELETE; the order must not matter."""
     reconciler = reconciler_of(server)
     (_, job), *_ = worker()
     deleted = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "5"}}
     answered = asyncio.Event()
 
     async def perform(action: Write, now: datetime) -> Any:
-        if isinstance(action, Report):
+        if isinstance(action, UpdateStatus):
             return "describers", DESCRIBER
         assert isinstance(action, Retire)
         await answered.wait()
@@ -172,10 +193,10 @@ async def test_a_deletion_frees_the_name_when_the_watch_shows_it(
     answered.set()
     await asyncio.sleep(0.05)
     if not seen_first:
-        assert list(reconciler.state.held_off) == ["jobs/vn-metadata-0"]
+        assert list(reconciler.state.backoff_until) == [("jobs", "vn-metadata-0")]
         reconciler.observe("jobs", "DELETED", deleted)
 
-    assert reconciler.state.held_off == {}
+    assert reconciler.state.backoff_until == {}
     task.cancel()
 
 
@@ -190,22 +211,20 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
-async def test_a_launch_that_fails_is_tried_ever_more_seldom(
-    server: Server, error: Exception
-) -> None:
+async def test_failed_launch_is_retried_with_backoff(server: FakeServer, error: Exception) -> None:
     server.error = error
     await run(server, ("imagejobs", imagejob(2)), seconds=0.5)
     assert {type(write) for write in server.writes} == {Launch}
     assert 1 <= len(server.writes) <= 5
 
 
-async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server) -> None:
-    """Else somebody's Job of that name would stop a pool of one until it is deleted."""
+async def test_launch_uses_the_next_slot_if_a_name_is_taken(server: FakeServer) -> None:
+    """Otherwise another Job of that name would stop a pool of one worker until it is deleted."""
     (_, job), *_ = worker()
     launched: list[str] = []
 
     async def perform(action: Write, now: datetime) -> Any:
-        if isinstance(action, Report):
+        if isinstance(action, UpdateStatus):
             return "describers", DESCRIBER
         assert isinstance(action, Launch)
         launched.append(action.name)
@@ -219,27 +238,29 @@ async def test_a_launch_whose_name_is_taken_goes_to_the_next_slot(server: Server
 
 
 @pytest.mark.parametrize("error", [FAILURES[0], FAILURES[2], FAILURES[5]], ids=repr)
-async def test_so_is_an_assignment(server: Server, error: Exception) -> None:
+async def test_failed_assignment_is_retried_with_backoff(
+    server: FakeServer, error: Exception
+) -> None:
     server.error = error
     await run(server, *worker(), ("imagejobs", imagejob(2)), seconds=0.5)
     assert 1 <= len(server.writes) <= 5
 
 
-async def test_a_conflict_is_looked_at_and_decided_anew(server: Server) -> None:
+async def test_job_is_read_again_after_a_conflict(server: FakeServer) -> None:
     server.error, server.now = ConflictError(409, "Conflict", "j"), imagejob(5, phase="failed")
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
-    assert list(reconciler.state.backlog.finished) == ["j"]
+    assert list(reconciler.state.job_queue.finished) == ["j"]
 
 
-async def test_what_is_gone_is_forgotten(server: Server) -> None:
+async def test_deleted_job_is_forgotten_after_a_failed_write(server: FakeServer) -> None:
     server.error = NotFoundError(404, "NotFound", "j")
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
-    assert reconciler.state.backlog.jobs == {}
+    assert reconciler.state.job_queue.unfinished == {}
 
 
-async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
+async def test_startup_waits_for_the_crd() -> None:
     answers: list[Exception | str] = [
         NotFoundError(404, "NotFound", "imagejobs"),
         FAILURES[2],
@@ -256,7 +277,7 @@ async def test_the_start_waits_for_a_crd_that_comes_a_moment_later() -> None:
 
 
 class Clock:
-    """The reconciler's clock; a test sets it forward."""
+    """The reconciler's clock, which a test can set forward."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = timedelta(0)
@@ -268,8 +289,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def late(reconciler: Reconciler) -> None:
-    """Have it see an ImageJob that is late, on a worker that serves."""
+def show_job_with_deadline(reconciler: Reconciler) -> None:
+    """Show an ImageJob in processing on a serving worker; it misses its deadline in 5 s."""
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
     deadline = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
@@ -277,57 +298,60 @@ def late(reconciler: Reconciler) -> None:
     reconciler.observe("imagejobs", "ADDED", imagejob(2, **attempt))
 
 
-async def test_after_a_sleep_it_looks_before_it_decides(server: Server, clock: Clock) -> None:
-    """The worker has committed while this process was stopped; the watch has yet to show it."""
+async def test_everything_is_listed_before_deciding_after_a_pause(
+    server: FakeServer, clock: Clock
+) -> None:
+    """The worker finished while the process was paused, and the watch has not shown that yet."""
     reconciler = reconciler_of(server)
-    late(reconciler)
+    show_job_with_deadline(reconciler)
     clock.ahead = timedelta(seconds=25)
     server.lists["imagejobs"] = [imagejob(8, phase="done", worker="w0", attempts=1)]
-    assert await reconciler._is_awake()
+    assert await reconciler._ensure_fresh()
     reconciler._round()
-    assert reconciler.state.fleet.cordoned == set()
-    assert list(reconciler.state.backlog.finished) == ["j"]
+    workers = reconciler.state.workers.records
+    assert [name for name, record in workers.items() if record.cordoned] == []
+    assert list(reconciler.state.job_queue.finished) == ["j"]
     assert server.writes == []
 
 
-async def test_while_the_api_server_is_away_nobody_is_late(server: Server, clock: Clock) -> None:
+async def test_grace_period_follows_an_unavailable_api_server(
+    server: FakeServer, clock: Clock
+) -> None:
     reconciler = reconciler_of(server)
-    late(reconciler)
+    show_job_with_deadline(reconciler)
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
     clock.ahead = timedelta(seconds=25)
-    assert not await reconciler._is_awake()
+    assert not await reconciler._ensure_fresh()
     server.error = None
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
-    assert await reconciler._is_awake()
-    assert reconciler.state.is_dazed(module.utcnow())
+    assert await reconciler._ensure_fresh()
+    assert reconciler.state.is_in_grace_period(module.utcnow())
     clock.ahead += timedelta(seconds=11)
-    assert not reconciler.state.is_dazed(module.utcnow())
+    assert not reconciler.state.is_in_grace_period(module.utcnow())
 
 
-async def test_while_the_api_server_is_away_it_is_asked_with_pauses(server: Server) -> None:
+async def test_unavailable_api_server_is_retried_with_backoff(server: FakeServer) -> None:
     reconciler = reconciler_of(server)
-    reconciler._alertness.cut_off = True
+    reconciler._freshness.cut_off = True
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.5)
     assert not task.done()
-    assert 1 <= server.asked <= 20
+    assert 1 <= server.requests <= 20
     server.error = None
-    await asyncio.wait_for(server.answered.wait(), module.AWAY_SECONDS[1] + 1)
+    await asyncio.wait_for(server.answered.wait(), module.UNAVAILABLE_SECONDS[1] + 1)
     task.cancel()
 
 
-async def test_lists_are_read_one_after_the_other(server: Server) -> None:
-    """A list under way knows nothing of what went since, and a later one makes it forgotten."""
+async def test_resyncs_do_not_overlap(server: FakeServer) -> None:
+    """An older list would bring back what a newer one showed to be gone."""
     reconciler = reconciler_of(server)
     await asyncio.gather(reconciler.resync(), reconciler.resync())
     assert server.most_at_once == 1
 
 
-async def test_a_silent_lease_watch_is_noticed_while_others_speak(
-    server: Server, clock: Clock
-) -> None:
-    """Else nobody would be serving after 20 s, and idle workers be retired after a minute."""
+async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clock) -> None:
+    """Otherwise no worker would count as serving after 20 s, and idle ones be retired."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
@@ -335,20 +359,62 @@ async def test_a_silent_lease_watch_is_noticed_while_others_speak(
     for version in range(2, 6):
         clock.ahead += timedelta(seconds=4)
         reconciler.observe("imagejobs", "ADDED", imagejob(version))
-        assert await reconciler._is_awake()
+        assert await reconciler._ensure_fresh()
 
     assert server.listed == len(LISTS)
 
 
-async def test_a_silence_is_looked_into_but_excuses_nobody(server: Server, clock: Clock) -> None:
-    """The one worker hangs, its Lease, too: its images' deadlines must not wait for it."""
+async def test_renewed_lease_starts_a_round_only_after_a_silence(server: FakeServer) -> None:
+    """Two hundred idle workers would cause forty rounds per second otherwise."""
     reconciler = reconciler_of(server)
-    late(reconciler)
+    for kind, body in worker():
+        reconciler.observe(kind, "ADDED", body)
+
+    now = datetime.now(UTC)
+    assert not reconciler.state.observe("leases", renewed_lease(2), now)
+    assert reconciler.state.observe("leases", renewed_lease(3), now + timedelta(seconds=20))
+    assert not reconciler.state.observe("leases", renewed_lease(4), now + timedelta(seconds=25))
+
+
+@pytest.mark.parametrize("annotation", [WARNING_ANNOTATION, REQUESTS_ANNOTATION])
+async def test_changed_annotation_of_a_lease_starts_a_round(
+    server: FakeServer, annotation: str
+) -> None:
+    reconciler = reconciler_of(server)
+    for kind, body in worker():
+        reconciler.observe(kind, "ADDED", body)
+
+    now = datetime.now(UTC)
+    changed = [renewed_lease(version, {annotation: "2"}) for version in (2, 3)]
+    assert [reconciler.state.observe("leases", it, now) for it in changed] == [True, False]
+
+
+async def test_resync_after_silent_leases_gives_no_grace_period(
+    server: FakeServer, clock: Clock
+) -> None:
+    """If the only worker hangs, so does its Lease: deadlines must be enforced all the same."""
+    reconciler = reconciler_of(server)
+    show_job_with_deadline(reconciler)
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
 
     for _ in range(5):
         clock.ahead += timedelta(seconds=4)
-        assert await reconciler._is_awake()
+        assert await reconciler._ensure_fresh()
 
     assert server.listed > 0
-    assert not reconciler.state.is_dazed(module.utcnow())
+    assert not reconciler.state.is_in_grace_period(module.utcnow())
+
+
+async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: FakeServer) -> None:
+    """wait_for() of Python 3.11 would swallow it, and the operator would not shut down."""
+    reconciler = reconciler_of(server)
+    loop = asyncio.create_task(reconciler.run())
+    for _ in range(5):
+        await asyncio.sleep(0)  # until the loop waits for a change
+
+    reconciler.sweep("pods", [], version=2)
+    loop.cancel()
+    await asyncio.wait([loop], timeout=5)
+    ended = loop.cancelled()
+    loop.cancel()
+    assert ended

@@ -1,4 +1,4 @@
-"""The Job that generates the bundled store's credentials, against an API server over a real socket."""
+"""The Job that generates MinIO's credentials, against an API server over a real socket."""
 
 import asyncio
 import base64
@@ -26,13 +26,13 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-class Server:
-    """Holds one Secret at most; refuses as told first."""
+class FakeServer:
+    """An API server with at most one Secret; it starts with the given refusals."""
 
     def __init__(self) -> None:
         self.secret: Json | None = None
         self.refusals: list[tuple[str, int, str]] = []
-        """(method, status, message), each once, in this order"""
+        """Each is (method, status, message), and is used once, in this order."""
         self.requests: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -67,12 +67,12 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Server:
-    return Server()
+def server() -> FakeServer:
+    return FakeServer()
 
 
 @pytest.fixture
-async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
+async def kube(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
     monkeypatch.setattr(module, "PAUSE_SECONDS", (0.001, 0.001))
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
@@ -87,15 +87,15 @@ async def kube(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def ensure(kube: Kube) -> None:
-    await module.ensure_patiently(kube, "ns", "storage")
+    await module.ensure_with_retries(kube, "ns", "storage")
 
 
-def values(server: Server) -> dict[str, str]:
+def values(server: FakeServer) -> dict[str, str]:
     assert server.secret
     return {key: base64.b64decode(value).decode() for key, value in server.secret["data"].items()}
 
 
-async def test_they_are_made_where_there_are_none(server: Server, kube: Kube) -> None:
+async def test_missing_secret_is_created(server: FakeServer, kube: Kube) -> None:
     await ensure(kube)
     made = values(server)
     assert made.keys() == KEYS
@@ -104,14 +104,14 @@ async def test_they_are_made_where_there_are_none(server: Server, kube: Kube) ->
         name = made[f"{user}-access-key"]
         assert name.startswith(f"{user}-")
         assert len(name) <= 20, "MinIO takes 3 to 20 characters"
-        assert name != user, "who knows a user's name needs no key for some attacks on MinIO"
+        assert name != user, "some attacks on MinIO need only a user's access key"
 
     secrets = [value for key, value in made.items() if key.endswith("secret-key")]
     assert len(set(secrets)) == len(secrets)
     assert all(len(secret) == 32 for secret in secrets), "MinIO takes 8 to 40 characters"
 
 
-async def test_what_is_there_stays(server: Server, kube: Kube) -> None:
+async def test_existing_keys_are_kept(server: FakeServer, kube: Kube) -> None:
     await ensure(kube)
     before = values(server)
     await ensure(kube)
@@ -119,7 +119,7 @@ async def test_what_is_there_stays(server: Server, kube: Kube) -> None:
     assert server.requests == ["GET", "POST", "GET"]
 
 
-async def test_a_secret_of_an_older_chart_gets_what_it_lacks(server: Server, kube: Kube) -> None:
+async def test_missing_keys_are_added_to_an_older_secret(server: FakeServer, kube: Kube) -> None:
     old = {"root-access-key": encoded("root"), "root-secret-key": encoded("known-to-the-volume")}
     server.secret = {
         "metadata": {"name": "storage", "resourceVersion": "7"},
@@ -131,7 +131,9 @@ async def test_a_secret_of_an_older_chart_gets_what_it_lacks(server: Server, kub
     assert made.keys() == {*KEYS, "mine"}
 
 
-async def test_argo_cd_takes_it_for_nothing_to_prune(server: Server, kube: Kube) -> None:
+async def test_secret_has_no_label_that_lets_argo_cd_prune_it(
+    server: FakeServer, kube: Kube
+) -> None:
     await ensure(kube)
     assert server.secret
     assert "app.kubernetes.io/instance" not in server.secret["metadata"]["labels"]
@@ -145,29 +147,27 @@ async def test_argo_cd_takes_it_for_nothing_to_prune(server: Server, kube: Kube)
         [("POST", 409, "made by another Job meanwhile")],
     ],
 )
-async def test_a_refusal_that_passes_is_waited_out(
-    server: Server, kube: Kube, refusals: Any
-) -> None:
+async def test_temporary_refusal_is_retried(server: FakeServer, kube: Kube, refusals: Any) -> None:
     server.refusals = refusals
     await ensure(kube)
     assert values(server).keys() == KEYS
 
 
-async def test_a_change_between_reading_and_writing_is_not_lost(server: Server, kube: Kube) -> None:
+async def test_conflicting_change_is_read_again(server: FakeServer, kube: Kube) -> None:
     server.secret = {"metadata": {"name": "storage", "resourceVersion": "7"}}
     server.refusals = [("PATCH", 409, "the object has been modified")]
     await ensure(kube)
     assert server.requests == ["GET", "PATCH", "GET", "PATCH"]
 
 
-async def test_a_refusal_for_good_ends_it(server: Server, kube: Kube) -> None:
+async def test_permanent_refusal_is_an_error(server: FakeServer, kube: Kube) -> None:
     server.refusals = [("POST", 422, "no such field")]
     with pytest.raises(KubeError, match="no such field"):
         await ensure(kube)
 
 
-async def test_patience_has_an_end(
-    server: Server, kube: Kube, monkeypatch: pytest.MonkeyPatch
+async def test_retries_end_after_the_deadline(
+    server: FakeServer, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
     server.refusals = [("GET", 503, "away")] * 100
@@ -176,7 +176,7 @@ async def test_patience_has_an_end(
 
 
 async def test_no_credential_is_logged(
-    server: Server, kube: Kube, caplog: pytest.LogCaptureFixture
+    server: FakeServer, kube: Kube, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     await ensure(kube)

@@ -1,4 +1,4 @@
-"""Each component's rights in the bucket: what its work needs, and nothing else."""
+"""Each component's permissions in the bucket: what its work needs, and nothing else."""
 
 import fnmatch
 
@@ -32,18 +32,18 @@ def actions(user: str, resource: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("user", "key"), ALLOWED)
-def test_objects(user: str, key: str) -> None:
+def test_policy_allows_only_the_components_actions(user: str, key: str) -> None:
     assert actions(user, f"arn:aws:s3:::bucket/{key}") == ALLOWED[user, key]
 
 
 @pytest.mark.parametrize("user", RIGHTS)
-def test_the_bucket_is_listed_and_nothing_more(user: str) -> None:
+def test_policy_allows_listing_only_its_bucket(user: str) -> None:
     assert actions(user, "arn:aws:s3:::bucket") == {"s3:ListBucket"}
     assert actions(user, "arn:aws:s3:::another") == set()
 
 
-def test_a_key_that_was_replaced_loses_its_rights() -> None:
-    """Or one that leaked could not be taken back."""
+def test_former_users_lose_their_policy() -> None:
+    """Otherwise a leaked key could not be revoked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},
         "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},

@@ -1,4 +1,4 @@
-"""The writer: what it makes of answers that are no plain success."""
+"""How the writer handles answers other than plain success."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from vision_node_operator.runtime.writer import NameTakenError, Writer
 from world import NOW, POOL, SETTINGS
 
 NAME = "vn-metadata-0"
-OURS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
+LABELS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
 
 
-class Server:
-    """Has a Job of that name already, with these labels."""
+class FakeServer:
+    """An API server that already has a Job of that name, with these labels."""
 
     def __init__(self, labels: dict[str, str] | None) -> None:
         meta = {
@@ -32,21 +32,21 @@ class Server:
         return self.job
 
 
-def launch(server: Server) -> Any:
+def launch(server: FakeServer) -> Any:
     kube: Any = server
     return Writer(kube, SETTINGS, {}).perform(Launch(NAME, POOL), NOW)
 
 
-async def test_a_job_made_before_a_crash_is_adopted() -> None:
-    server = Server(OURS)
+async def test_job_created_before_a_crash_is_adopted() -> None:
+    server = FakeServer(LABELS)
     assert await launch(server) == ("jobs", server.job)
 
 
 @pytest.mark.parametrize(
     "labels",
-    [None, {"app": "other"}, {**OURS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}],
+    [None, {"app": "other"}, {**LABELS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}],
 )
-async def test_somebody_elses_job_in_its_slot_is_a_refusal(labels: dict[str, str] | None) -> None:
-    """Taken for ours it would never be seen: the launch would be tried again at once, for ever."""
+async def test_another_job_with_the_slots_name_is_refused(labels: dict[str, str] | None) -> None:
+    """Otherwise the watch would never show it, and the launch would be repeated without end."""
     with pytest.raises(NameTakenError, match="no worker of metadata"):
-        await launch(Server(labels))
+        await launch(FakeServer(labels))

@@ -1,11 +1,11 @@
-"""What a Describer's workers run."""
+"""The pod template of a Describer's workers."""
 
 from typing import Any
 
 from world import POOL, SPEC, TEMPLATE, pool_of
 
 
-def test_a_describer_adds_to_the_pod_template() -> None:
+def test_describer_adds_to_the_pod_template() -> None:
     env = [{"name": "MODE", "value": "fast"}, {"name": "KEPT", "value": "yes"}]
     ours = {"name": "worker", "image": "ours", "env": [{"name": "MODE", "value": "slow"}]}
     key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}
@@ -28,20 +28,20 @@ def test_a_describer_adds_to_the_pod_template() -> None:
     variables = {variable["name"]: variable for variable in container["env"]}
     assert variables["MODE"] == {"name": "MODE", "value": "fast"}
     assert variables["KEY"] == key
-    told = [
+    values = [
         variables[name]["value"] for name in ("DESCRIBER", "PROVIDER", "MODEL", "DESCRIBER_OPTIONS")
     ]
-    assert told == ["mine", "openai", "gpt-x", '{"detail": "high"}']
+    assert values == ["mine", "openai", "gpt-x", '{"detail": "high"}']
     assert (container["image"], container["command"]) == ("theirs", ["run"])
     assert container["resources"]["limits"] == {"memory": "2Gi", "cpu": 2}
     assert container["envFrom"] == [{"secretRef": {"name": "more"}}]
     assert made["metadata"]["annotations"] == {"a": "b"}
     assert made["spec"]["nodeSelector"] == {"disk": "ssd"}
     assert made["spec"]["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
-    assert ours["image"] == "ours", "the base is for all"
+    assert ours["image"] == "ours", "the base template is unchanged"
 
 
-def test_which_changes_replace_workers() -> None:
+def test_only_pod_template_changes_replace_workers() -> None:
     def template_hash(**spec: Any) -> str:
         return pool_of(
             {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE

@@ -1,4 +1,4 @@
-"""How fast images are assigned: within requestsPerMinute, and as a provider that refuses asks for it."""
+"""How fast images are assigned: within requestsPerMinute, and within the provider's limit."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 from vision_node_contract.models.imagejob import Condition, ImageJob
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION
+from vision_node_operator.state.objects import LONG_AGO
 from vision_node_operator.state.rate_limit import interval_of
-from vision_node_operator.state.state import LONG_AGO
 from world import NOW, World, at
 
 
 @dataclass
 class Run:
-    """Lets a world's workers describe second by second, as the reconciler has it."""
+    """Simulates a provider: workers describe what the operator assigns, second by second."""
 
     world: World
     seconds: int = 5
-    """That a provider takes for an answer."""
+    """Time that the provider takes to answer."""
     limit: int = 1000
-    """Images a minute that the provider answers; it refuses others."""
-    waits: float = 20
-    """As Retry-After says."""
-    asked: list[int] = field(default_factory=list)
+    """Images per minute that the provider answers; it refuses others."""
+    retry_after: float = 20
+    """Seconds in the Retry-After header of a refusal."""
+    accepted: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     _work: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Run:
     def _perform(self, words: list[str], second: int) -> None:
         match words:
             case ["assign", name, "to", worker]:
-                self.world.state.take_turn("metadata", NOW + timedelta(seconds=second))
+                self.world.state.take_slot("metadata", NOW + timedelta(seconds=second))
                 self._ask(name, worker, second)
             case ["requeue", name, "RateLimited", due, "free"]:
                 number = self._attempts[name]
@@ -65,19 +65,19 @@ class Run:
             case ["launch", *_]:
                 pass
             case _:
-                raise AssertionError(f"nobody expected: {' '.join(words)}")
+                raise AssertionError(f"unexpected: {' '.join(words)}")
 
     def _ask(self, name: str, worker: str, second: int) -> None:
         number = self._attempts[name] = self._attempts.get(name, 0) + 1
         status: dict[str, Any] = {"attempts": number, "losses": number - 1}
         status["attemptDeadline"] = at(second + 60)
 
-        if sum(then > second - 60 for then in self.asked) < self.limit:
-            self.asked.append(second)
+        if sum(then > second - 60 for then in self.accepted) < self.limit:
+            self.accepted.append(second)
             self._work[name] = second + self.seconds, worker
         else:
             self.refused.append(name)
-            wait = {"retryable": True, "retryAfterSeconds": self.waits}
+            wait = {"retryable": True, "retryAfterSeconds": self.retry_after}
             status["error"] = {"reason": "RateLimited", "message": "slow", **wait}
 
         self.world.processing(name, worker, seen=second, **status)
@@ -94,45 +94,43 @@ def serving(world: World, workers: int, **spec: Any) -> None:
         world.worker(slot)
 
 
-def most_in_a_minute(asked: list[int]) -> int:
-    return max(sum(first <= then < first + 60 for then in asked) for first in asked)
+def most_in_a_minute(accepted: list[int]) -> int:
+    return max(sum(first <= then < first + 60 for then in accepted) for first in accepted)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize(("rate", "images"), [(1, 5), (3, 40), (20, 60), (200, 600)])
-def test_a_backlog_takes_its_time_and_all_is_described(
+def test_queue_is_described_at_the_full_rate_but_not_faster(
     world: World, rate: int, images: int, workers: int
 ) -> None:
     serving(world, workers, requestsPerMinute=rate, concurrency=20)
     run = Run(world)
     took = run.go(images, images * 60, workers)
-    assert most_in_a_minute(run.asked) <= rate
+    assert most_in_a_minute(run.accepted) <= rate
     assert took <= images * 60 / rate * 1.05 + run.seconds + 1, (
-        "whatever number of workers, the rate is used"
+        "the rate is used up, whatever the number of workers"
     )
 
 
 @pytest.mark.parametrize("waits", [0, 1, 20, 60])
-def test_a_provider_that_refuses_slows_the_pool_and_costs_no_image_much(
-    world: World, waits: float
-) -> None:
+def test_refusals_slow_the_pool_and_cost_no_image_many_attempts(world: World, waits: float) -> None:
     serving(world, 2)
-    run = Run(world, limit=6, waits=waits)
-    assert run.go(60, 1500) < 800, "of 600"
-    assert max(run.refused.count(name) for name in run.refused) <= 5, "of 20 that are free"
+    run = Run(world, limit=6, retry_after=waits)
+    assert run.go(60, 1500) < 800, "600 s are the minimum"
+    assert max(run.refused.count(name) for name in run.refused) <= 5, "20 are free"
 
 
-def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
-    pace, now, waits = world.state.pace("metadata"), NOW, list[float]()
+def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
+    rate_limit, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
     error = {"reason": "RateLimited", "message": "", "retryable": True}
     status = {"phase": "processing", "error": error}
     spec = {"image": {"key": "images/1"}}
     job = ImageJob.model_validate({"metadata": {"name": "a"}, "spec": spec, "status": status})
 
     for _ in range(3000):
-        pace.learn(job, now)
-        waits.append((pace.closed_until - now).total_seconds())
-        now = pace.closed_until
+        rate_limit.record_outcome(job, now)
+        waits.append((rate_limit.blocked_until - now).total_seconds())
+        now = rate_limit.blocked_until
 
     assert waits[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert waits[-1] == 60
@@ -141,22 +139,22 @@ def test_an_outage_of_days_is_asked_about_once_a_minute(world: World) -> None:
 @pytest.mark.parametrize(
     ("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)]
 )
-def test_each_request_of_an_image_counts(world: World, said: str, each: int) -> None:
+def test_every_request_of_an_image_counts(world: World, said: str, each: int) -> None:
     serving(world, 1, requestsPerMinute=12)
     meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
     world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
-    assert world.state.interval("metadata") == interval_of(12, each)
+    assert world.record.interval == interval_of(12, each)
 
 
-def test_a_rate_of_requests_is_kept_by_images_of_several(world: World) -> None:
+def test_rate_limit_holds_for_images_with_several_requests(world: World) -> None:
     serving(world, 1, requestsPerMinute=12)
-    world.state.fleet.requests_per_image["metadata"] = 4
+    world.record.requests_per_image = 4
     run = Run(world)
     run.go(10, 300, workers=1)
-    assert most_in_a_minute(run.asked) == 3
+    assert most_in_a_minute(run.accepted) == 3
 
 
-def test_an_operator_that_begins_anew_does_not_know_of_the_last_turn(world: World) -> None:
+def test_restarted_operator_waits_an_interval_before_the_first_image(world: World) -> None:
     serving(world, 1, requestsPerMinute=6)
     world.state.since = NOW
     world.job("a")
@@ -175,7 +173,7 @@ def test_an_operator_that_begins_anew_does_not_know_of_the_last_turn(world: Worl
         ({"reason": "ProviderUnavailable"}, 1, ["assign b to w0", "assign c to w0"]),
     ],
 )
-def test_who_is_refused_waits_and_comes_back_as_one(
+def test_refusal_blocks_the_pool_and_restarts_it_with_one_image(
     world: World, error: Any, after: float, expected: list[str]
 ) -> None:
     serving(world, 1)
@@ -187,25 +185,25 @@ def test_who_is_refused_waits_and_comes_back_as_one(
     assert world.decide(after) == expected
 
 
-def test_another_describer_s_refusal_and_an_older_one_s_do_not_count(world: World) -> None:
+def test_refusals_of_another_or_an_older_describer_do_not_count(world: World) -> None:
     serving(world, 1)
     world.processing("theirs", "x", spec={"describer": "other"}, **refused(900))
     world.job("a")
     assert world.decide()[-1] == "assign a to w0"
     world.processing("b", "w0", **refused(900))
     world.forget("imagejobs", "b")
-    assert world.state.pace("metadata").closed_until > LONG_AGO
+    assert world.state.rate_limit("metadata").blocked_until > LONG_AGO
     world.see("describers", "metadata", spec={"model": "another"})
-    assert world.state.pace("metadata").closed_until == LONG_AGO
+    assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, 4), (3, 1), (60, 2), (600, 4)])
 def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expected: int) -> None:
-    """Images take 5 s: so many of them are in work at 60 a minute, four of which are one worker's."""
+    """At 60 per minute and 5 s each, five images are in processing: four at once per worker."""
     serving(world, 0, requestsPerMinute=rate)
     for number in range(100):
         world.job(f"i{number:03}")
-    world.state.backlog.demand("metadata").measure(5)
+    world.record.load.measure(5)
     assert len(world.decide()) == expected
 
 
@@ -215,7 +213,7 @@ def refused(seconds: float = 30) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("cordoned", [False, True])
-def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about(
+def test_job_of_a_hung_worker_does_not_use_up_the_concurrency_limit(
     world: World, *, cordoned: bool
 ) -> None:
     serving(world, 2)
@@ -227,28 +225,26 @@ def test_a_worker_that_hangs_does_not_keep_the_one_image_that_may_be_asked_about
 
     if cordoned:
         world.lease(0, 100)
-        world.state.fleet.cordoned.add("w0")
+        world.state.cordon("w0")
 
     assert "assign waits to w1" in world.decide(100)
 
 
-def test_only_what_is_seen_to_be_described_opens_the_pool(world: World) -> None:
+def test_only_successes_seen_to_happen_raise_the_concurrency_limit(world: World) -> None:
     serving(world, 1)
     world.processing("r", "w0", **refused())
     for _ in range(2):  # listed at the start; touched later
         world.job("old", phase="done", worker="gone", attempts=1)
 
-    assert world.state.pace("metadata").at_once == 1
+    assert world.state.rate_limit("metadata").concurrency_limit == 1
     world.processing("new", "w0")
     world.job("new", phase="done", worker="w0", attempts=1)
-    assert world.state.pace("metadata").at_once == 2
+    assert world.state.rate_limit("metadata").concurrency_limit == 2
 
 
 @pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
-def test_an_operator_that_begins_anew_knows_of_refusals(
-    world: World, due: float, closed: float
-) -> None:
-    """By the images that wait; their own backoff may be longer than what the provider asked for."""
+def test_refusals_are_restored_after_a_restart(world: World, due: float, closed: float) -> None:
+    """They are restored from the images that wait, whose own backoff may be longer."""
     serving(world, 1)
     world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
     world.job("a")
@@ -258,22 +254,22 @@ def test_an_operator_that_begins_anew_knows_of_refusals(
     assert len([word for word in world.decide(closed) if "assign" in word]) == 1
 
 
-def test_a_describer_made_anew_is_not_the_one_that_was_refused(world: World) -> None:
+def test_recreated_describer_is_not_blocked(world: World) -> None:
     serving(world, 1)
     world.processing("r", "w0", **refused(3600))
     world.forget("describers", "metadata")
-    assert world.state.pace("metadata").closed_until == LONG_AGO
+    assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
-def test_dedicated_workers_are_launched_at_the_rate_too(world: World) -> None:
+def test_dedicated_workers_are_launched_at_the_rate(world: World) -> None:
     serving(world, 0, requestsPerMinute=30, isolation="dedicated", maxWorkers=20)
     for number in range(100):
         world.job(f"i{number:03}")
-    world.state.backlog.demand("metadata").measure(5)
+    world.record.load.measure(5)
     assert len(world.decide()) == 4, "each lasts 8 s, one begins every 2 s"
 
 
-def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(world: World) -> None:
+def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
     serving(world, 1, minWorkers=1)
     world.processing("a", "w0", **refused())
     world.job("a", attempts=1, losses=1, nextAttemptTime=at(30))
@@ -281,14 +277,14 @@ def test_a_provider_that_wants_to_be_left_alone_is_told_of_while_images_wait(wor
     assert (ready.status, ready.reason) == ("True", "RateLimited")
     assert f"until {NOW + timedelta(seconds=30):%H:%M:%S} UTC" in ready.message
     world.forget("imagejobs", "a")
-    assert readiness(world, 20).reason == "Serving", "nobody waits"
+    assert readiness(world, 20).reason == "Serving", "no image waits"
     world.job("b")
     assert readiness(world, 31).reason == "Serving", "it is over"
 
 
 def readiness(world: World, after: float) -> Condition:
     world.lease(0, after)
-    report = world.report(after)
+    report = world.status_update(after)
     assert report
     found = report.status.readiness
     assert found

@@ -1,0 +1,66 @@
+"""Which worker gets which ImageJob: the one with the fewest, so that none waits behind another."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+
+from vision_node_contract.models.imagejob import ImageJob
+
+from .actions import Assign
+from .views import PoolView
+
+
+def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
+    """Return the assignments that the workers and the rate limit allow, and the pool after them."""
+    state, pool = view.state, view.pool
+    queued = state.queued(pool.describer, view.now)
+    others = (job for job in queued if not job.status.suspect)
+    suspects = state.suspects(pool.describer, view.now)
+    assignments = list(islice(_assignments(view, others, suspects), _allowance(view)))
+
+    # More than the whole pool could take need not be counted to know that all of it is wanted.
+    most = pool.spec.max_workers * pool.spec.images_at_once
+    waiting = sum(1 for _ in islice(chain(others, suspects), most))
+    return assignments, view.after(Counter(action.worker for action in assignments), waiting)
+
+
+def _allowance(view: PoolView) -> int | None:
+    """Return how many ImageJobs the rate limit lets the pool assign now; None means no limit."""
+    # A worker that is cordoned or silent hangs: it sends no requests, so its ImageJobs must not
+    # keep others waiting.
+    processing = sum(
+        worker.in_flight for worker in view.workers if not (worker.cordoned or worker.silent)
+    )
+    return view.rate_limit.allowance(view.describer.interval, processing, view.now)
+
+
+def _assignments(
+    view: PoolView, jobs: Iterator[ImageJob], suspects: Iterator[ImageJob]
+) -> Iterator[Assign]:
+    """Yield assignments for as long as workers have capacity.
+
+    A suspect gets a worker to itself, and there is one suspect at a time. If all workers have
+    ImageJobs, the one with the fewest is kept free for it.
+    """
+    in_flight: dict[str, int] = {}
+    capacity: dict[str, int] = {}
+    for worker in view.serving:
+        free = view.capacity(worker)
+        if worker.pod and free is not None and view.is_up_to_date(worker):
+            in_flight[worker.pod.name] = worker.in_flight
+            capacity[worker.pod.name] = free
+
+    reserved = view.state.workers_with_suspects() & capacity.keys()
+    if capacity and not reserved and (suspect := next(suspects, None)):
+        chosen = min(capacity, key=lambda name: (in_flight[name], name))
+        reserved = {chosen}
+        if not in_flight[chosen]:
+            yield Assign(suspect, chosen, view.state.timeout(suspect))
+
+    free_slots = {name: free for name, free in capacity.items() if name not in reserved}
+    for job in islice(jobs, sum(free_slots.values())):
+        available = (name for name, free in free_slots.items() if free)
+        name = min(available, key=in_flight.__getitem__)
+        in_flight[name] += 1
+        free_slots[name] -= 1
+        yield Assign(job, name, view.state.timeout(job))

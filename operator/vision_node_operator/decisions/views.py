@@ -1,0 +1,156 @@
+"""What decisions look at in one round: a worker with its ImageJobs, and a pool with its workers."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from ..state.describer_record import DescriberRecord
+from ..state.objects import ObjectKey
+from ..state.pools import Pool
+from ..state.rate_limit import RateLimit
+from ..state.state import State
+from ..state.worker_objects import DescriberJob, Pod
+from ..state.worker_registry import START_TIMEOUT, WorkerRecord
+
+UNRESPONSIVE_AFTER = timedelta(minutes=1)
+"""A worker without ImageJobs that has not renewed its Lease for this long is replaced."""
+
+UNSEEN = WorkerRecord()
+"""The record of a worker that has no pod yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A describer Job, and what it takes to assign ImageJobs to it."""
+
+    job: DescriberJob
+    pod: Pod | None
+    serving: bool
+    silent: bool
+    """Whether its Lease has expired."""
+    in_flight: int
+    """ImageJobs that are assigned to it, or being assigned."""
+    assigned_total: int
+    """ImageJobs that it was ever assigned, with those in flight."""
+    idle_since: datetime | None
+    """Since when it has had no ImageJobs; None if it does not serve."""
+    last_renewed: datetime | None
+    """When its Lease was last renewed; None if it does not serve."""
+    cordoned: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether its Job has ended, or is being deleted."""
+        return self.job.ended or self.job.deleting
+
+    def is_unresponsive(self, now: datetime) -> bool:
+        """Return whether it renewed its Lease too long ago, or takes too long to start."""
+        if self.last_renewed:
+            return now - self.last_renewed > UNRESPONSIVE_AFTER
+
+        return now - self.job.created > START_TIMEOUT
+
+
+@dataclass(frozen=True)
+class PoolView:
+    """A pool, its workers, and the ImageJobs that wait for it."""
+
+    state: State
+    pool: Pool
+    workers: Sequence[Worker]
+    now: datetime
+    waiting: int = 0
+    """ImageJobs that could be assigned if there were workers. Those that the whole pool could not
+    take are not counted."""
+
+    @cached_property
+    def describer(self) -> DescriberRecord:
+        """What is known about the describer."""
+        return self.state.describers.record(self.pool.describer)
+
+    @cached_property
+    def rate_limit(self) -> RateLimit:
+        """The describer's rate limit."""
+        return self.state.rate_limit(self.pool.describer)
+
+    @cached_property
+    def current(self) -> list[Worker]:
+        """Workers that count toward the pool: up to date, responsive, and able to take more."""
+        return [worker for worker in self.workers if self._is_current(worker)]
+
+    @cached_property
+    def serving(self) -> list[Worker]:
+        """Workers that can be assigned ImageJobs, if they have capacity and are up to date."""
+        return [worker for worker in self.workers if worker.serving]
+
+    def capacity(self, worker: Worker) -> int | None:
+        """Return how many ImageJobs the worker can take now; None if it will never take another."""
+        free = max(0, self.pool.spec.images_at_once - worker.in_flight)
+        limit = self.pool.spec.images_per_worker
+        if not limit:
+            return free
+
+        return min(free, limit - worker.assigned_total) if worker.assigned_total < limit else None
+
+    def is_up_to_date(self, worker: Worker) -> bool:
+        """Return whether the worker was launched from the pool's current pod template."""
+        return worker.job.template_hash == self.pool.template_hash
+
+    def after(self, assigned: Mapping[str, int], waiting: int) -> "PoolView":
+        """Return the view after ImageJobs were assigned: how many by worker, and how many wait."""
+        workers = [_with(worker, assigned) for worker in self.workers]
+        return PoolView(self.state, self.pool, workers, self.now, waiting)
+
+    def _is_current(self, worker: Worker) -> bool:
+        if worker.ended or worker.cordoned or self.capacity(worker) is None:
+            return False
+
+        return self.is_up_to_date(worker) and not worker.is_unresponsive(self.now)
+
+
+def workers_by_describer(state: State, now: datetime) -> dict[str, list[Worker]]:
+    """Return all workers by describer, sorted by the names of their Jobs."""
+    # Counted once: there are many workers and many writes.
+    being_assigned = Counter(state.pending_writes.values())
+    found: dict[str, list[Worker]] = {}
+    for _, job in sorted(state.workers.jobs.items()):
+        pod = state.workers.pod_of(job)
+        pending = being_assigned[pod.name] if pod else 0
+        found.setdefault(job.describer, []).append(_worker(state, job, pod, pending, now))
+
+    return found
+
+
+def _worker(
+    state: State, job: DescriberJob, pod: Pod | None, pending: int, now: datetime
+) -> Worker:
+    record = state.workers.records[pod.name] if pod else UNSEEN
+    is_ending = job.deleting or job.ended or pod is None or pod.deleting or not pod.alive
+    # A Job that is being deleted takes no more, even if its deletion was not seen yet.
+    usable = not is_ending and state.is_free(ObjectKey("jobs", job.name), now)
+    silent, lease = record.is_silent(now), record.lease
+    last_renewed = lease.last if lease else None
+
+    return Worker(
+        job=job,
+        pod=pod,
+        serving=usable and lease is not None and not (silent or record.cordoned),
+        silent=silent,
+        in_flight=state.job_queue.in_flight(pod.name) + pending if pod else 0,
+        assigned_total=record.assigned_total + pending,
+        idle_since=record.idle_since,
+        last_renewed=now if lease and state.is_in_grace_period(now) else last_renewed,
+        cordoned=record.cordoned,
+    )
+
+
+def _with(worker: Worker, assigned: Mapping[str, int]) -> Worker:
+    new = assigned.get(worker.pod.name, 0) if worker.pod else 0
+    if not new:
+        return worker
+
+    return replace(
+        worker, in_flight=worker.in_flight + new, assigned_total=worker.assigned_total + new
+    )

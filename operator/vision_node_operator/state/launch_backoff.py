@@ -1,0 +1,55 @@
+"""When a describer's workers may be launched again after failed launches, and why those failed."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .objects import LONG_AGO
+from .problems import Problem
+
+LONGEST_BACKOFF_SECONDS = 60
+"""Longest pause after consecutive failed launches. The pauses double from two seconds on."""
+
+PROBLEM_KEPT = timedelta(minutes=2)
+"""How long the last problem counts as current. Launches that are still wanted are tried at least
+twice in that time, so an older problem is over."""
+
+
+@dataclass
+class LaunchBackoff:
+    """The failed launches of one describer's workers."""
+
+    failures: int = 0
+    """Consecutive launches that failed."""
+    until: datetime = LONG_AGO
+    """No worker is launched before this time."""
+    problem: Problem | None = None
+    """Why the last launch failed."""
+    problem_at: datetime = LONG_AGO
+
+    def record_success(self) -> None:
+        """Record that a worker served for long enough, or did its work."""
+        self.failures, self.problem = 0, None
+
+    def record_failure(self, problem: Problem, now: datetime) -> None:
+        """Record that a worker ended before it served for long; the next launch waits longer."""
+        self.failures += 1
+        pause = min(LONGEST_BACKOFF_SECONDS, 2 ** min(self.failures, 6))
+        self.until = now + timedelta(seconds=pause)
+        self.record_problem(problem, now)
+
+    def record_problem(self, problem: Problem, now: datetime) -> None:
+        """Record why a launch failed, such as the API server's refusal to create the Job."""
+        self.problem, self.problem_at = problem, now
+
+    def record_created(self) -> None:
+        """Record that a Job was created, so it is no longer refused."""
+        if not self.failures:
+            self.problem = None
+
+    def is_active(self, now: datetime) -> bool:
+        """Return whether launches failed so recently that the next one has to wait."""
+        return self.until > now
+
+    def current_problem(self, now: datetime) -> Problem | None:
+        """Return why launches fail, if the last one did, and recently."""
+        return self.problem if now - self.problem_at < PROBLEM_KEPT else None

@@ -1,0 +1,108 @@
+"""The Kubernetes objects of a worker, as far as the operator reads them: Job, Pod and Lease."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from vision_node_contract.json_types import Json
+from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
+
+from .problems import Problem, pod_problem
+from .termination import Termination
+
+TEMPLATE_LABEL = "vision-node.dev/template-hash"
+"""Label of a describer Job with the hash of its pool's pod template."""
+
+JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
+"""Label of a pod with its Job's UID. A name would not do: a retired Job's name is reused while its
+pod still terminates."""
+
+MAX_REQUESTS_DIGITS = 2
+"""Maximum digits accepted in the requests-per-image annotation. Workers write it, so it is
+untrusted; a huge number would stop the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class DescriberJob:
+    """A batch/v1 Job that runs one worker."""
+
+    name: str
+    uid: str
+    describer: str
+    template_hash: str
+    created: datetime
+    ended: bool
+    """Whether its pod has succeeded or failed."""
+    succeeded: bool
+    deleting: bool
+
+    @classmethod
+    def of(cls, body: Json) -> Self:
+        """Read a batch/v1 Job."""
+        meta, status = body["metadata"], body.get("status", {})
+        return cls(
+            name=meta["name"],
+            uid=meta["uid"],
+            describer=meta["labels"][DESCRIBER_LABEL],
+            template_hash=meta["labels"].get(TEMPLATE_LABEL, ""),
+            created=datetime.fromisoformat(meta["creationTimestamp"]),
+            ended=bool(status.get("succeeded") or status.get("failed")),
+            succeeded=bool(status.get("succeeded")),
+            deleting="deletionTimestamp" in meta,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A worker's pod."""
+
+    name: str
+    job_uid: str
+    alive: bool
+    deleting: bool
+    problem: Problem | None = None
+    """What keeps it from running, or what ended it."""
+    termination: Termination | None = None
+
+    @classmethod
+    def of(cls, body: Json) -> Self:
+        """Read a v1 Pod."""
+        meta, status = body["metadata"], body.get("status", {})
+        return cls(
+            name=meta["name"],
+            job_uid=meta["labels"][JOB_UID_LABEL],
+            alive=status.get("phase") not in {"Succeeded", "Failed"},
+            deleting="deletionTimestamp" in meta,
+            problem=pod_problem(status),
+            termination=Termination.of(body),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's Lease as the API server shows it. The worker writes all of it."""
+
+    worker: str
+    """Name of the worker's pod, which is the Lease's, too."""
+    renewed: datetime
+    warning: str
+    """What the describer warns of; empty if nothing."""
+    describer: str
+    requests_per_image: int | None
+    """None if the worker doesn't say, or says nonsense."""
+
+    @classmethod
+    def of(cls, body: Json) -> Self:
+        """Read a coordination.k8s.io/v1 Lease."""
+        meta = body["metadata"]
+        annotations = meta.get("annotations", {})
+        requests = annotations.get(REQUESTS_ANNOTATION, "")
+        is_valid = requests.isdecimal() and len(requests) <= MAX_REQUESTS_DIGITS
+
+        return cls(
+            worker=meta["name"],
+            renewed=datetime.fromisoformat(body["spec"]["renewTime"]),
+            warning=annotations.get(WARNING_ANNOTATION, ""),
+            describer=meta["labels"][DESCRIBER_LABEL] if is_valid else "",
+            requests_per_image=max(1, int(requests)) if is_valid else None,
+        )

@@ -1,0 +1,145 @@
+"""Time of one round of the operator's decisions, by the number of workers and ImageJobs."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from vision_node_contract.json_types import Json
+from vision_node_contract.names import DESCRIBER_LABEL
+from vision_node_operator.decisions.decide import decide
+from vision_node_operator.settings import Settings
+from vision_node_operator.state.describer_registry import DescriberRegistry
+from vision_node_operator.state.objects import Kind, ObjectKey
+from vision_node_operator.state.state import State
+from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
+
+from bench.report.tables import digits, table
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SETTINGS = Settings("vision-node", owner_name="describers", job_prefix="vn")
+POD_TEMPLATE: Json = {"spec": {"containers": [{"name": "worker"}]}}
+
+IMAGES_AT_ONCE = 4
+"""Images that each worker describes at once; all are busy."""
+
+REPEATS = 5
+"""Rounds per scene. The fastest counts: the others were interrupted by other processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the operator knows in a round."""
+
+    describers: int
+    workers: int
+    """Workers of each describer."""
+    queued: int
+    """Queued ImageJobs of all describers."""
+    pending: int = 0
+    """Assignments in flight."""
+
+
+SCENES = (
+    Scene(1, workers=2, queued=1000),
+    Scene(1, workers=50, queued=10_000),
+    Scene(1, workers=200, queued=20_000),
+    Scene(1, workers=200, queued=20_000, pending=400),
+    Scene(1, workers=500, queued=20_000, pending=400),
+    Scene(50, workers=0, queued=0),
+    Scene(50, workers=4, queued=20_000),
+    Scene(50, workers=4, queued=20_000, pending=400),
+)
+
+
+def report() -> str:
+    """Measure all scenes; return a table."""
+    rows = [
+        [
+            f"{scene.describers}",
+            f"{scene.workers}",
+            f"{scene.queued:,}",
+            f"{scene.pending}",
+            digits(1000 * round_seconds(scene)),
+        ]
+        for scene in SCENES
+    ]
+    head = ["describers", "workers each", "ImageJobs queued", "assignments in flight", "ms a round"]
+    return table(head, rows)
+
+
+def round_seconds(scene: Scene) -> float:
+    """Return the CPU time of one round."""
+    state = state_of(scene)
+    decide(state, SETTINGS, NOW)
+
+    times: list[float] = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        decide(state, SETTINGS, NOW)
+        times.append(time.process_time() - start)
+
+    return min(times)
+
+
+def state_of(scene: Scene) -> State:
+    """Return the state of a scene, built from objects as the watches would show them."""
+    state = State(describers=DescriberRegistry(POD_TEMPLATE))
+    for version, (kind, body) in enumerate(_objects(scene, state), start=1):
+        body["metadata"]["resourceVersion"] = str(version)
+        state.observe(kind, body, NOW)
+
+    for number in range(scene.pending):
+        worker = f"d0-{number % max(1, scene.workers)}"
+        state.begin_write(ObjectKey("imagejobs", f"pending-{number}"), worker)
+
+    return state
+
+
+def _objects(scene: Scene, state: State) -> Iterator[tuple[Kind, Json]]:
+    for number in range(scene.describers):
+        yield "describers", describer(f"d{number}", scene.workers)
+
+    for pool in [*state.describers.pools()]:
+        for number in range(scene.workers):
+            name = f"{pool.describer}-{number}"
+            yield from worker(name, pool.describer, pool.template_hash, NOW)
+            for image in range(IMAGES_AT_ONCE):
+                yield "imagejobs", _imagejob(f"{name}-{image}", pool.describer, worker=name)
+
+    for number in range(scene.queued):
+        yield "imagejobs", _imagejob(f"queued-{number:06}", f"d{number % scene.describers}")
+
+
+def describer(name: str, workers: int) -> Json:
+    """Return a Describer with so many workers at most."""
+    spec = {"maxWorkers": max(1, workers), "concurrency": IMAGES_AT_ONCE}
+    return {"metadata": {"name": name}, "spec": spec, "status": {}}
+
+
+def worker(
+    name: str, describer_name: str, template_hash: str, now: datetime
+) -> Iterator[tuple[Kind, Json]]:
+    """Yield a serving worker's Job, pod and Lease."""
+    labels = {
+        DESCRIBER_LABEL: describer_name,
+        TEMPLATE_LABEL: template_hash,
+        JOB_UID_LABEL: f"uid-{name}",
+    }
+    created = {"uid": f"uid-{name}", "creationTimestamp": now.isoformat()}
+    yield "jobs", {"metadata": {"name": f"vn-{name}", "labels": labels, **created}}
+    yield "pods", {"metadata": {"name": name, "labels": labels}, "status": {"phase": "Running"}}
+    yield "leases", lease(name, labels, now)
+
+
+def lease(name: str, labels: dict[str, str], now: datetime) -> Json:
+    """Return a worker's Lease, renewed now."""
+    return {"metadata": {"name": name, "labels": labels}, "spec": {"renewTime": now.isoformat()}}
+
+
+def _imagejob(name: str, describer_name: str, worker: str | None = None) -> Json:
+    metadata = {"name": name, "uid": name, "creationTimestamp": NOW.isoformat()}
+    spec = {"describer": describer_name, "image": {"key": f"images/{name}"}}
+    attempt = {"worker": worker, "attempts": 1} if worker else {}
+    status = {"phase": "processing" if worker else "queued", **attempt}
+    return {"metadata": metadata, "spec": spec, "status": status}
