@@ -12,7 +12,8 @@ import types
 
 import uvloop
 
-from bench import compare, ocr, operator_leases, operator_rounds
+from bench import compare, ocr
+from bench.operator import leases, rounds
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
                 print(ocr.measure(REPOSITORY, to_docs=write))
                 return 0
             case ["operator"]:
-                print(operator_rounds.report(), operator_leases.report(), sep="\n\n")
+                print(rounds.report(), leases.report(), sep="\n\n")
                 return 0
             case _:
                 print(__doc__, file=sys.stderr)

@@ -10,7 +10,7 @@ from vision_node_contract.models.reasons import ReadyReason
 from vision_node_contract.models.transitions import MAX_MESSAGE_CHARACTERS
 
 from ..state.objects import ObjectKey
-from ..state.pools import Pool
+from ..state.pools.pool import Pool
 from ..state.problems import Problem
 from .actions import UpdateStatus
 from .views import PoolView, Worker

@@ -7,7 +7,7 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import ReadyReason, Reason
 
 from ..settings import Settings
-from ..state.pools import Pool
+from ..state.pools.pool import Pool
 from ..state.state import State
 from .actions import Action, Cordon, Fail, Requeue
 from .retry import Failure, after_loss, retry_or_fail

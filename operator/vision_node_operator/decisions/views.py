@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ..state.describer_record import DescriberRecord
 from ..state.objects import ObjectKey
-from ..state.pools import Pool
+from ..state.pools.pool import Pool
 from ..state.rate_limit import RateLimit
 from ..state.state import State
 from ..state.worker_objects import DescriberJob, Pod

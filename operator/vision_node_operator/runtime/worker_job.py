@@ -5,7 +5,7 @@ from typing import Any
 
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 
-from ..state.pools import Pool
+from ..state.pools.pool import Pool
 from ..state.worker_objects import TEMPLATE_LABEL
 
 

@@ -8,7 +8,7 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Describer
 
 from .describer_record import DescriberRecord
-from .pools import Pool
+from .pools.pool import Pool
 
 
 @dataclass

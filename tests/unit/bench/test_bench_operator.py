@@ -1,6 +1,6 @@
 """The benchmark of the operator's rounds, with few workers and ImageJobs."""
 
-from bench.operator_rounds import NOW, SETTINGS, Scene, round_seconds, state_of
+from bench.operator.rounds import NOW, SETTINGS, Scene, round_seconds, state_of
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.decisions.views import workers_by_describer
 

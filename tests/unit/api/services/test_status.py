@@ -7,11 +7,7 @@ import pytest
 from api_client import submit
 from api_fakes import Cluster, FakeBucket, picture
 from vision_node_api.services.jobs import Jobs
-from vision_node_contract.clients.kube import (
-    KubeError,
-    UnavailableError,
-    WatchEvent,
-)
+from vision_node_contract.clients.kube import KubeError, UnavailableError, WatchEvent
 
 PNG = picture()
 

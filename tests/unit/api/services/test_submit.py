@@ -6,11 +6,7 @@ from api_client import submit
 from api_fakes import SETTINGS, Cluster, FakeBucket, picture
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.uploads.openapi import form_schema
-from vision_node_contract.clients.kube import (
-    AlreadyExistsError,
-    UnavailableError,
-    WatchEvent,
-)
+from vision_node_contract.clients.kube import AlreadyExistsError, UnavailableError, WatchEvent
 
 PNG = picture()
 

@@ -8,9 +8,7 @@ import pytest
 from fakes.s3 import S3
 from inbox_requests import PNG, outcome
 from vision_node_api.services.inbox_cursor import write_cursor
-from vision_node_api.services.inbox_name import (
-    MAX_PART_BYTES,
-)
+from vision_node_api.services.inbox_name import MAX_PART_BYTES
 
 
 class TestList:

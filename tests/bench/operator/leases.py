@@ -13,7 +13,7 @@ from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.runtime.reconciler import Reconciler
 from vision_node_operator.state.objects import Kind
 
-from bench.operator_rounds import POD_TEMPLATE, SETTINGS, describer, lease, worker
+from bench.operator.rounds import POD_TEMPLATE, SETTINGS, describer, lease, worker
 from bench.report.tables import digits, table
 
 WORKERS = (10, 50, 100, 200, 400)

@@ -1,0 +1,1 @@
+"""Measure the operator alone, against a fake API server: rounds, Leases, startup and floods."""
