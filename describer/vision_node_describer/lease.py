@@ -9,11 +9,24 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from vision_node_contract.clients.kube import (AlreadyExistsError, Kube, KubeError, NotFoundError, UnavailableError, backoff)
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    Kube,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.json_types import Json
 from vision_node_contract.leases import LEASE_SECONDS, RENEW_SECONDS, leases_path
 from vision_node_contract.models.transitions import timestamp
-from vision_node_contract.names import (COMPONENT_LABEL, DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION, WORKER_COMPONENT)
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    REQUESTS_ANNOTATION,
+    WARNING_ANNOTATION,
+    WORKER_COMPONENT,
+)
 
 from .describers import Describer
 from .settings import Settings

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import (ConflictError, KubeError, NotFoundError, UnavailableError, backoff)
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.models import transitions
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason

@@ -12,7 +12,14 @@ import os
 import secrets
 import time
 
-from vision_node_contract.clients.kube import (AlreadyExistsError, ConflictError, Kube, NotFoundError, UnavailableError, backoff)
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    Kube,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.json_types import Json
 
 log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ import types
 import uvloop
 
 from bench import compare, ocr
-from bench.operator import leases, rounds
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
+from bench.operator import leases, rounds
 from bench.plan import FULL, FULL_BACKLOG, QUICK, QUICK_BACKLOG
 from bench.report import writer
 from cluster.errors import ClusterError

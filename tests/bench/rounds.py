@@ -8,7 +8,21 @@ from bench import load
 from bench.load import Seen, Work
 from bench.measure.meter import Cost, Meter
 from bench.measure.pictures_1080p import Picture
-from bench.plan import (BURST, BURST_CONNECTIONS, CAPACITY_SHARE, EIGHT, LIST_SECONDS, METADATA, NOTHING, ONE, ONE_POLL_SECONDS, POISSON, POLL_SECONDS, THIRTY_TWO, Plan)
+from bench.plan import (
+    BURST,
+    BURST_CONNECTIONS,
+    CAPACITY_SHARE,
+    EIGHT,
+    LIST_SECONDS,
+    METADATA,
+    NOTHING,
+    ONE,
+    ONE_POLL_SECONDS,
+    POISSON,
+    POLL_SECONDS,
+    THIRTY_TWO,
+    Plan,
+)
 from bench.results import Sample
 from bench.systems import JobPerImage, System
 

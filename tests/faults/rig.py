@@ -8,7 +8,14 @@ from pathlib import Path
 import httpx
 from vision_node_contract.clients.kube import AlreadyExistsError, Kube
 from vision_node_contract.json_types import Json
-from vision_node_contract.names import (COMPONENT_LABEL, DESCRIBER_KIND, DESCRIBER_PLURAL, GROUP, VERSION, path_of)
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_KIND,
+    DESCRIBER_PLURAL,
+    GROUP,
+    VERSION,
+    path_of,
+)
 
 from cluster.release import NAMESPACE
 from faults.load import DESCRIBER, TIMEOUT_SECONDS, Picture, inbox_key

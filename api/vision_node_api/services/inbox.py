@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vision_node_contract.bucket_keys import INBOX_PREFIX
-from vision_node_contract.clients.bucket import (TRANSFER_SECONDS, ObjectChangedError, ObjectNotFoundError)
+from vision_node_contract.clients.bucket import (
+    TRANSFER_SECONDS,
+    ObjectChangedError,
+    ObjectNotFoundError,
+)
 from vision_node_contract.clients.bucket_errors import silence
 from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.models.imagejob import ImageRef

@@ -10,7 +10,12 @@ from typing import Any
 from vision_node_contract.bucket_keys import new_image_key
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import (AlreadyExistsError, KubeError, NotFoundError, UnavailableError)
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from vision_node_contract.models.imagejob import ImageJob, ImageJobSpec, ImageRef
 from vision_node_contract.models.reasons import Reason
 

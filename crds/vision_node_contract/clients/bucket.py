@@ -18,8 +18,22 @@ import aiohttp
 from minio.helpers import DictType
 
 from . import outbound
-from .bucket_errors import (NOT_IMPLEMENTED, ObjectChangedError, ObjectNotFoundError, StoreUnavailableError, silence)
-from .bucket_objects import (LIST_BYTES, MAX_KEYS, SHA256_HEADER, ObjectPage, StoredObject, read_headers, read_list)
+from .bucket_errors import (
+    NOT_IMPLEMENTED,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+    silence,
+)
+from .bucket_objects import (
+    LIST_BYTES,
+    MAX_KEYS,
+    SHA256_HEADER,
+    ObjectPage,
+    StoredObject,
+    read_headers,
+    read_list,
+)
 from .bucket_requests import TIMEOUT, TRANSFER_SECONDS, BucketRequests, BucketResponse
 from .bucket_settings import BucketSettings
 from .s3_credentials import CredentialsSource, Fetch, fixed_credentials, service_account_credentials

@@ -8,7 +8,15 @@ from typing import Protocol
 
 import aiohttp
 
-from .bucket_errors import (EXPIRED_KEYS, FailureLog, ObjectNotFoundError, Refusal, StoreUnavailableError, parse_refusal, silence)
+from .bucket_errors import (
+    EXPIRED_KEYS,
+    FailureLog,
+    ObjectNotFoundError,
+    Refusal,
+    StoreUnavailableError,
+    parse_refusal,
+    silence,
+)
 from .s3_credentials import Credentials, CredentialsSource
 from .s3_signing import SignedRequest
 

@@ -21,7 +21,17 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ..json_types import Json
 from . import kube_auth
 from .kube_auth import Access
-from .kube_errors import (AlreadyExistsError, ConflictError, GoneError, KubeError, NotFoundError, UnavailableError, parse_error, parse_event, parse_object)
+from .kube_errors import (
+    AlreadyExistsError,
+    ConflictError,
+    GoneError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    parse_error,
+    parse_event,
+    parse_object,
+)
 
 __all__ = [
     "WATCH_LOST_SECONDS",

@@ -8,7 +8,17 @@ from vision_node_contract.clients.kube import ConflictError, Kube, KubeError, No
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import PLURAL, path_of
 
-from ..decisions.actions import (Assign, EmitEvent, Expire, Fail, Launch, Requeue, UpdateStatus, Write, target)
+from ..decisions.actions import (
+    Assign,
+    EmitEvent,
+    Expire,
+    Fail,
+    Launch,
+    Requeue,
+    UpdateStatus,
+    Write,
+    target,
+)
 from ..state.objects import Kind, ObjectKey
 from ..state.state import State
 from .clock import utcnow

@@ -18,7 +18,15 @@ from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube, NotFoundError
 from vision_node_contract.listening import listen
-from vision_node_contract.names import (COMPONENT_LABEL, DESCRIBER_LABEL, DESCRIBER_PLURAL, GROUP, RELEASE_CONFIGMAP, VERSION, WORKER_COMPONENT)
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    DESCRIBER_PLURAL,
+    GROUP,
+    RELEASE_CONFIGMAP,
+    VERSION,
+    WORKER_COMPONENT,
+)
 
 from ..settings import Settings
 from . import probe_server

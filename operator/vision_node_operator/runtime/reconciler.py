@@ -14,7 +14,14 @@ from vision_node_contract.clients.kube import Kube, KubeError, Selectors, backof
 from vision_node_contract.json_types import Json
 from vision_node_contract.leases import leases_path
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_contract.names import (COMPONENT_LABEL, DESCRIBER_LABEL, DESCRIBER_PLURAL, PLURAL, WORKER_COMPONENT, path_of)
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    DESCRIBER_PLURAL,
+    PLURAL,
+    WORKER_COMPONENT,
+    path_of,
+)
 
 from ..decisions.actions import Cordon
 from ..decisions.decide import decide

@@ -10,7 +10,17 @@ from vision_node_contract.models import transitions
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import DESCRIBER_PLURAL, path_of
 
-from ..decisions.actions import (Assign, EmitEvent, Expire, Fail, Launch, Requeue, Retire, UpdateStatus, Write)
+from ..decisions.actions import (
+    Assign,
+    EmitEvent,
+    Expire,
+    Fail,
+    Launch,
+    Requeue,
+    Retire,
+    UpdateStatus,
+    Write,
+)
 from ..settings import Settings
 from ..state.objects import Kind
 from . import events, worker_job

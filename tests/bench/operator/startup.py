@@ -1,4 +1,4 @@
-"""`python -m bench.operator_startup`: what the operator's start costs with many retained ImageJobs.
+"""`python -m bench.operator.startup`: what the operator's start costs with many retained ImageJobs.
 
 When it starts, the operator lists all ImageJobs of its namespace, including those that are done and
 kept until their time to live ends. A fake API server yields them page by page. Each measurement has

@@ -8,7 +8,18 @@ import pytest
 from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
 from bench.report import bars, page, tables
 from bench.report.bars import Bar
-from bench.results import (CELERY, JOB_PER_IMAGE, VISION_NODE, Backlog, Drain, Machine, Run, Sample, backlog_of, save)
+from bench.results import (
+    CELERY,
+    JOB_PER_IMAGE,
+    VISION_NODE,
+    Backlog,
+    Drain,
+    Machine,
+    Run,
+    Sample,
+    backlog_of,
+    save,
+)
 from bench.stats import Spread
 
 MACHINE = Machine(

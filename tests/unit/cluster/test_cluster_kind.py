@@ -5,7 +5,20 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.kind import (LISTEN_ADDRESS, Action, Node, NodeImage, check_port, configuration, decide, full_name, is_free, name_servers, outdated, require_free)
+from cluster.kind import (
+    LISTEN_ADDRESS,
+    Action,
+    Node,
+    NodeImage,
+    check_port,
+    configuration,
+    decide,
+    full_name,
+    is_free,
+    name_servers,
+    outdated,
+    require_free,
+)
 
 OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kindest/node:v1"
 

@@ -9,7 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 from vision_node_contract.clients import bucket_requests
-from vision_node_contract.clients.bucket import (Bucket, BucketSettings, ObjectNotFoundError, StoreUnavailableError)
+from vision_node_contract.clients.bucket import (
+    Bucket,
+    BucketSettings,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+)
 from vision_node_contract.clients.bucket_errors import LOG_SECONDS, FailureLog
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 

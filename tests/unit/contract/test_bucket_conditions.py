@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 from fakes.s3 import S3, serving_s3
-from vision_node_contract.clients.bucket import (Bucket, BucketSettings, ObjectChangedError, ObjectNotFoundError, StoreUnavailableError)
+from vision_node_contract.clients.bucket import (
+    Bucket,
+    BucketSettings,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    StoreUnavailableError,
+)
 from vision_node_contract.models.reasons import Reason
 
 KEY = "inbox/a.png"

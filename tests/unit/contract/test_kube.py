@@ -8,7 +8,18 @@ import aiohttp
 import pytest
 from aiohttp import web
 from vision_node_contract.clients import kube as module
-from vision_node_contract.clients.kube import (AlreadyExistsError, ConflictError, GoneError, Kube, KubeError, NotFoundError, Selectors, UnavailableError, WatchEvent, backoff)
+from vision_node_contract.clients.kube import (
+    AlreadyExistsError,
+    ConflictError,
+    GoneError,
+    Kube,
+    KubeError,
+    NotFoundError,
+    Selectors,
+    UnavailableError,
+    WatchEvent,
+    backoff,
+)
 from vision_node_contract.clients.kube_auth import LINE_BYTES, Access
 from vision_node_contract.clients.kube_errors import parse_error
 

@@ -13,7 +13,12 @@ from aiohttp import web
 from bucket_server import USES, FakeBucketServer, every_use, served, settings
 from vision_node_contract.clients import s3_credentials
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
-from vision_node_contract.clients.s3_credentials import (PAUSE_SECONDS, Credentials, CredentialsSource, service_account_credentials)
+from vision_node_contract.clients.s3_credentials import (
+    PAUSE_SECONDS,
+    Credentials,
+    CredentialsSource,
+    service_account_credentials,
+)
 from vision_node_contract.models.reasons import Reason
 
 TOKEN = "token-of-the-service-account"  # noqa: S105

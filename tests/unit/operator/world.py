@@ -4,8 +4,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vision_node_contract.models.describer import Describer
-from vision_node_contract.names import (COMPONENT_LABEL, DESCRIBER_LABEL, OWNER_LABEL, WORKER_COMPONENT)
-from vision_node_operator.decisions.actions import (Action, Assign, Cordon, EmitEvent, Expire, Fail, Launch, Requeue, Retire, UpdateStatus)
+from vision_node_contract.names import (
+    COMPONENT_LABEL,
+    DESCRIBER_LABEL,
+    OWNER_LABEL,
+    WORKER_COMPONENT,
+)
+from vision_node_operator.decisions.actions import (
+    Action,
+    Assign,
+    Cordon,
+    EmitEvent,
+    Expire,
+    Fail,
+    Launch,
+    Requeue,
+    Retire,
+    UpdateStatus,
+)
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
 from vision_node_operator.state.describer_record import DescriberRecord

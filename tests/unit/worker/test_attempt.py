@@ -12,7 +12,12 @@ import pytest
 from pictures import encoded
 from PIL import Image
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.clients.kube import (ConflictError, KubeError, NotFoundError, UnavailableError)
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import DescribeError, Reason

@@ -30,7 +30,7 @@ _FIVE_BITS = [value >> 3 << 3 | value >> 5 for value in range(256)] * 3
 # A name that covers many shades has several of them, so that the nearest one has the usual name.
 _SHADES = {
     "black": ("000000", "141414", "0a0a14", "140c08"),
-    "grey": ("2e2e2e", "484848", "666666", "808080", "999999", "b3b3b3", "cccccc"),
+    "gray": ("2e2e2e", "484848", "666666", "808080", "999999", "b3b3b3", "cccccc"),
     "white": ("ffffff", "f2f2f2", "e6e6e6"),
     "red": ("ff0000", "d01010", "b22222", "8b0000", "e04040"),
     "orange": ("ff8c00", "ff7518", "e67e22", "ffa040"),

@@ -5,9 +5,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
-from vision_node_contract.clients.kube import (ConflictError, KubeError, NotFoundError, UnavailableError)
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION, WARNING_ANNOTATION
-from vision_node_operator.decisions.actions import (Assign, EmitEvent, Launch, Retire, UpdateStatus, Write)
+from vision_node_operator.decisions.actions import (
+    Assign,
+    EmitEvent,
+    Launch,
+    Retire,
+    UpdateStatus,
+    Write,
+)
 from vision_node_operator.runtime import reconciler as module
 from vision_node_operator.runtime.reconciler import Reconciler, until_answered
 from vision_node_operator.runtime.writer import NameTakenError

@@ -30,10 +30,10 @@ NAMES = [
     ("#0d0d0d", "black"),
     ("#ffffff", "white"),
     ("#f4f4f4", "white"),
-    ("#808080", "grey"),
-    ("#404040", "grey"),
-    ("#c0c0c0", "grey"),
-    ("#778899", "grey"),  # "light slate gray"
+    ("#808080", "gray"),
+    ("#404040", "gray"),
+    ("#c0c0c0", "gray"),
+    ("#778899", "gray"),  # "light slate gray"
     ("#ff0000", "red"),
     ("#b22222", "red"),
     ("#ffa500", "orange"),
@@ -90,7 +90,7 @@ def test_at_most_five_colors_are_returned() -> None:
 
 def test_shades_with_the_same_name_are_one_color() -> None:
     (gray,) = dominant_colors(stripes(("#808080", 50), ("#909090", 50)))
-    assert (gray.name, gray.hex, gray.share) == ("grey", "#888888", 100)
+    assert (gray.name, gray.hex, gray.share) == ("gray", "#888888", 100)
 
 
 def test_invisible_pixels_have_no_color() -> None:

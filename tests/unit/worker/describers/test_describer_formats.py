@@ -21,7 +21,7 @@ BLACK_AND_WHITE = [
     {"name": "white", "hex": "#ffffff", "share": 50},
 ]
 GRAYS = [
-    {"name": "grey", "hex": "#4c4c4c", "share": 50},
+    {"name": "gray", "hex": "#4c4c4c", "share": 50},
     {"name": "black", "hex": "#1d1d1d", "share": 50},
 ]
 
@@ -94,7 +94,7 @@ LOSSLESS = [
         {},
         {"mode": "LA", "colorMode": "grayscale with alpha", "bitsPerChannel": 8}
         | ALPHA
-        | {"colors": [{"name": "grey", "hex": "#4c4c4c", "share": 100}]},
+        | {"colors": [{"name": "gray", "hex": "#4c4c4c", "share": 100}]},
     ),
     (
         "PNG",
@@ -146,12 +146,12 @@ def test_facts_of_lossless_formats_are_exact(
 LOSSY = [
     ("JPEG", "RGB", "RGB", "RGB color", {"blue", "red"}),
     ("JPEG", "YCbCr", "RGB", "RGB color", {"blue", "red"}),
-    ("JPEG", "L", "L", "grayscale", {"black", "grey"}),
+    ("JPEG", "L", "L", "grayscale", {"black", "gray"}),
     ("JPEG", "CMYK", "CMYK", "CMYK", {"blue", "red"}),
     ("WebP", "RGB", "RGB", "RGB color", {"blue", "red"}),
-    ("WebP", "L", "RGB", "RGB color", {"black", "grey"}),
+    ("WebP", "L", "RGB", "RGB color", {"black", "gray"}),
     ("AVIF", "RGB", "RGB", "RGB color", {"blue", "red"}),
-    ("AVIF", "L", "L", "grayscale", {"black", "grey"}),
+    ("AVIF", "L", "L", "grayscale", {"black", "gray"}),
     ("AVIF", "RGBA", "RGB", "RGB color", {"blue", "red"}),
 ]
 

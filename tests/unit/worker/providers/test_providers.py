@@ -8,8 +8,15 @@ import pytest
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers.fallback import fallback_applies, mark_as_fallback
-from vision_node_describer.describers.remote.rate_limit_gate import (DEFAULT_BLOCK_SECONDS, RateLimitGate)
-from vision_node_describer.describers.remote.retry_after import (MAX_WAIT_SECONDS, exhausted_limit_reset, retry_after)
+from vision_node_describer.describers.remote.rate_limit_gate import (
+    DEFAULT_BLOCK_SECONDS,
+    RateLimitGate,
+)
+from vision_node_describer.describers.remote.retry_after import (
+    MAX_WAIT_SECONDS,
+    exhausted_limit_reset,
+    retry_after,
+)
 
 HEAVY = ("openai", "httpx2", "google", "boto3", "botocore", "requests")
 

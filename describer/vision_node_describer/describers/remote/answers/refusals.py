@@ -6,7 +6,15 @@ taken for a refusal is lost, but a refusal that is taken for a description can s
 
 import re
 
-from .refusal_phrases import (ASIDE_WITHOUT_SPACES, CANNOT, ENGLISH, OTHER_ORDER, OTHERS, PICTURES, WITHOUT_SPACES)
+from .refusal_phrases import (
+    ASIDE_WITHOUT_SPACES,
+    CANNOT,
+    ENGLISH,
+    OTHER_ORDER,
+    OTHERS,
+    PICTURES,
+    WITHOUT_SPACES,
+)
 
 MAX_REFUSAL_CHARACTERS = 500
 """Maximum length of a refusal. A longer answer describes something after all."""

@@ -11,7 +11,12 @@ from fakes.s3 import S3
 from fastapi import FastAPI
 from inbox_requests import PNG, RAW, put
 from vision_node_api.middleware.stack import add_middleware
-from vision_node_api.services.inbox_name import (MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_PART_BYTES, is_inbox_name)
+from vision_node_api.services.inbox_name import (
+    MAX_KEY_BYTES,
+    MAX_NAME_BYTES,
+    MAX_PART_BYTES,
+    is_inbox_name,
+)
 from vision_node_api.web.http_settings import HttpSettings
 
 VALID = [
