@@ -7,8 +7,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..web.forwarded import ForwardedRequest, read_forwarded, read_prefix
-from ..web.proxies import TrustedProxies, parse_address
 from ..web.root_path import parse_root_path, with_root_path
+from ..web.trusted_proxies import TrustedProxies, parse_address
 
 SCHEMES = frozenset({"http", "https"})
 

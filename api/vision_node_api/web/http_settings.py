@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Self
 
-from .proxies import TrustedProxies
 from .root_path import parse_root_path
+from .trusted_proxies import TrustedProxies
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s of nginx and cloud load balancers, because the proxy has to close first: a

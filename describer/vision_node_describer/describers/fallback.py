@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from vision_node_contract.models.description import Description, Fallback, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-from . import load
+from .registry import load
 from .interface import Describer, Setup
 
 log = logging.getLogger(__name__)

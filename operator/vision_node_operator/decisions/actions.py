@@ -7,7 +7,7 @@ from vision_node_contract.models.describer import DescriberStatus
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
 
-from ..state.objects import ObjectKey
+from ..state.object_versions import ObjectKey
 from ..state.pools.pool import Pool
 from ..state.state import key_of
 

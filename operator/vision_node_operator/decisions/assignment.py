@@ -7,7 +7,7 @@ from itertools import chain, islice
 from vision_node_contract.models.imagejob import ImageJob
 
 from .actions import Assign
-from .views import PoolView
+from .pool_view import PoolView
 
 
 def assign(view: PoolView) -> tuple[list[Assign], PoolView]:

@@ -9,11 +9,11 @@ from vision_node_contract.models.imagejob import Condition
 from vision_node_contract.models.reasons import ReadyReason
 from vision_node_contract.models.transitions import MAX_MESSAGE_CHARACTERS
 
-from ..state.objects import ObjectKey
+from ..state.object_versions import ObjectKey
 from ..state.pools.pool import Pool
 from ..state.problems import Problem
 from .actions import UpdateStatus
-from .views import PoolView, Worker
+from .pool_view import PoolView, Worker
 
 MIN_UPDATE_INTERVAL = timedelta(seconds=5)
 """A Describer's status is written at most this often, so never per image."""

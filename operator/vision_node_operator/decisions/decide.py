@@ -10,8 +10,8 @@ from .actions import Action, EmitEvent, Expire
 from .assignment import assign
 from .conditions import update_status
 from .job_lifecycle import cordon_failing, end_or_retry_processing, fail_queued
+from .pool_view import PoolView, workers_by_describer
 from .scaling import retire_orphans, scale, wanted_workers
-from .views import PoolView, workers_by_describer
 
 MAX_EXPIRING = 16
 """Maximum deletions in flight, so that thousands that expire together do not delay assignments."""

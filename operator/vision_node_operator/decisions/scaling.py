@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from itertools import count, islice
 from math import ceil
 
-from ..state.objects import ObjectKey
+from ..state.object_versions import ObjectKey
 from ..state.state import State
 from .actions import Launch, Retire
-from .views import PoolView, Worker
+from .pool_view import PoolView, Worker
 
 DRAIN_SECONDS = 2.0
 """Time in which the pool should be able to describe all that waits. A launch takes one second, so a

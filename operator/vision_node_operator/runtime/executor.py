@@ -19,7 +19,7 @@ from ..decisions.actions import (
     Write,
     target,
 )
-from ..state.objects import Kind, ObjectKey
+from ..state.object_versions import Kind, ObjectKey
 from ..state.state import State
 from .clock import utcnow
 from .writer import NameTakenError, Writer

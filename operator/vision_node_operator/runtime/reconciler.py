@@ -27,7 +27,7 @@ from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
 from ..state.describer_registry import DescriberRegistry
-from ..state.objects import Kind, ObjectKey, version_of
+from ..state.object_versions import Kind, ObjectKey, version_of
 from ..state.state import State
 from .clock import utcnow
 from .executor import BACKOFF_SECONDS, ActionExecutor

@@ -22,7 +22,7 @@ from ..decisions.actions import (
     Write,
 )
 from ..settings import Settings
-from ..state.objects import Kind
+from ..state.object_versions import Kind
 from . import events, worker_job
 from .chart_describers import Defaults, changes
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from .launch_backoff import LaunchBackoff
 from .load import Load
-from .objects import LONG_AGO
+from .object_versions import LONG_AGO
 from .pools.pool import Pool
 from .provider_health import ProviderHealth
 from .rate_limit import RateLimit, interval_of

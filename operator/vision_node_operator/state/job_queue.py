@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heapreplace
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.names import OWNER_LABEL
 
-from .objects import LONG_AGO, ObjectKey
+from .object_versions import LONG_AGO, ObjectKey
 
 Place = tuple[datetime, str]
 """An ImageJob's place in time order: a time and its name."""

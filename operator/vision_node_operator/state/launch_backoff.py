@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .objects import LONG_AGO
+from .object_versions import LONG_AGO
 from .problems import Problem
 
 LONGEST_BACKOFF_SECONDS = 60

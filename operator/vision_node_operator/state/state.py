@@ -16,7 +16,7 @@ from vision_node_contract.models.imagejob import ImageJob
 
 from .describer_registry import DescriberRegistry
 from .job_queue import JobQueue
-from .objects import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_of
+from .object_versions import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_of
 from .problems import refusal_problem
 from .provider_health import provider_health
 from .rate_limit import RateLimit

@@ -17,7 +17,7 @@ from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.actions import Assign, Fail, Write
 from vision_node_operator.runtime.reconciler import Reconciler
 from vision_node_operator.settings import Settings
-from vision_node_operator.state.objects import Kind
+from vision_node_operator.state.object_versions import Kind
 from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
 
 from bench.report.tables import table

@@ -11,7 +11,7 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.leases import RENEW_SECONDS
 from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.runtime.reconciler import Reconciler
-from vision_node_operator.state.objects import Kind
+from vision_node_operator.state.object_versions import Kind
 
 from bench.operator.rounds import POD_TEMPLATE, SETTINGS, describer, lease, worker
 from bench.report.tables import digits, table

@@ -12,7 +12,7 @@ from nginx_site import ProxyRoute, Site, site
 from playwright.async_api import async_playwright
 from unit.api.api_fakes import Cluster, picture
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.proxies import TrustedProxies
+from vision_node_api.web.trusted_proxies import TrustedProxies
 
 PREFIX = "/apps/vision"
 CONFIGURED = HttpSettings(root_path=PREFIX)

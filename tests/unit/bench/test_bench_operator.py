@@ -2,7 +2,7 @@
 
 from bench.operator.rounds import NOW, SETTINGS, Scene, round_seconds, state_of
 from vision_node_operator.decisions.decide import decide
-from vision_node_operator.decisions.views import workers_by_describer
+from vision_node_operator.decisions.pool_view import workers_by_describer
 
 SCENE = Scene(describers=2, workers=3, queued=10, pending=4)
 

@@ -26,7 +26,7 @@ from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
 from vision_node_operator.state.describer_record import DescriberRecord
 from vision_node_operator.state.describer_registry import DescriberRegistry
-from vision_node_operator.state.objects import Kind, ObjectKey
+from vision_node_operator.state.object_versions import Kind, ObjectKey
 from vision_node_operator.state.pools.pool import Pool
 from vision_node_operator.state.state import State
 from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from vision_node_api.middleware.proxy_headers import ProxyHeadersMiddleware
-from vision_node_api.web.proxies import TrustedProxies
+from vision_node_api.web.trusted_proxies import TrustedProxies
 
 PROXY, UNTRUSTED = "10.1.2.3", "192.0.2.9"
 TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])

@@ -12,7 +12,7 @@ from vision_node_api.middleware.redirects import relative_location
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.web.http_settings import HttpSettings
-from vision_node_api.web.proxies import TrustedProxies
+from vision_node_api.web.trusted_proxies import TrustedProxies
 from vision_node_contract.clients.kube import WatchEvent
 
 PROXY, CLIENT = "10.1.2.3", "192.0.2.9"

@@ -3,8 +3,8 @@
 import pytest
 from starlette.datastructures import Headers
 from vision_node_api.web.forwarded import read_forwarded, read_prefix
-from vision_node_api.web.proxies import TrustedProxies, parse_address
 from vision_node_api.web.root_path import parse_root_path, route_path, with_root_path
+from vision_node_api.web.trusted_proxies import TrustedProxies, parse_address
 
 
 @pytest.mark.parametrize("network", ["10.0.0.0/33", "proxy.example.com", "10.0.0.0/8;", ""])

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from vision_node_operator.state.objects import Kind
+from vision_node_operator.state.object_versions import Kind
 from world import NOW, World, at
 
 DONE = {"phase": "done"}

@@ -10,7 +10,7 @@ from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.decisions.actions import Expire, Write
 from vision_node_operator.decisions.decide import MAX_EXPIRING
 from vision_node_operator.runtime.executor import ActionExecutor
-from vision_node_operator.state.objects import ObjectKey
+from vision_node_operator.state.object_versions import ObjectKey
 from world import NOW, World, at
 
 OTHERS = 100

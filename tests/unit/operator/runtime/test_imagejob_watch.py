@@ -10,7 +10,7 @@ import pytest
 from vision_node_contract.clients.kube import KubeError, WatchEvent
 from vision_node_operator.runtime.imagejob_watch import watch_imagejobs
 from vision_node_operator.runtime.kopf_handlers import handle_signals
-from vision_node_operator.state.objects import ObjectVersions
+from vision_node_operator.state.object_versions import ObjectVersions
 from vision_node_operator.state.state import State
 
 

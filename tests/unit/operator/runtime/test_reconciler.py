@@ -24,7 +24,7 @@ from vision_node_operator.runtime import reconciler as module
 from vision_node_operator.runtime.reconciler import Reconciler, until_answered
 from vision_node_operator.runtime.writer import NameTakenError
 from vision_node_operator.settings import Settings
-from vision_node_operator.state.objects import Kind
+from vision_node_operator.state.object_versions import Kind
 from world import pool_of
 
 TEMPLATE = {"spec": {"containers": [{"name": "worker"}]}}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from vision_node_contract.models.imagejob import Condition, ImageJob
 from vision_node_contract.names import DESCRIBER_LABEL, REQUESTS_ANNOTATION
-from vision_node_operator.state.objects import LONG_AGO
+from vision_node_operator.state.object_versions import LONG_AGO
 from vision_node_operator.state.rate_limit import interval_of
 from world import NOW, World, at
 

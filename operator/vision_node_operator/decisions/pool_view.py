@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from ..state.describer_record import DescriberRecord
-from ..state.objects import ObjectKey
+from ..state.object_versions import ObjectKey
 from ..state.pools.pool import Pool
 from ..state.rate_limit import RateLimit
 from ..state.state import State
