@@ -34,7 +34,7 @@ def test_describers_are_shown_if_there_are_several(page: Page, photo: Path) -> N
     page.get_by_label("Images", exact=True).set_input_files(photo)
     card = page.get_by_role("article", name=photo.name)
 
-    expect(card.locator(".problem-detail")).to_contain_text("no describer is named 'missing'")
+    expect(card.locator(".problem-detail")).to_contain_text("No describer is named 'missing'")
 
 
 def test_dropped_image_is_described(page: Page, photo: Path) -> None:
