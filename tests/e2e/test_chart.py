@@ -304,7 +304,7 @@ def test_worker_cannot_write_jobs_of_another_worker(
     for status in (REPORT, DONE, FAILED):
         code, said = workers.write(assigned, status, pod=pod)
         assert code == 403, said
-        assert "only ImageJobs in processing that are assigned to its own pod" in said
+        assert "only ImageJobs that are processing and assigned to its own pod" in said
 
 
 @pytest.mark.parametrize(
@@ -320,10 +320,10 @@ def test_worker_cannot_write_jobs_of_another_worker(
         ({**FAILED, "attempts": 9}, "may not change the assignment"),
         ({"attemptDeadline": "2200-01-01T00:00:00Z"}, "may not set attemptDeadline"),
         ({"nextAttemptTime": "2200-01-01T00:00:00Z"}, "may not set attemptDeadline"),
-        ({"attemptDeadline": None}, "reports an error and changes nothing else"),
-        ({"phase": "queued"}, "reports an error and changes nothing else"),
-        ({"result": DONE["result"]}, "reports an error and changes nothing else"),
-        ({"conditions": [CONDITION]}, "reports an error and changes nothing else"),
+        ({"attemptDeadline": None}, "report an error and change nothing else"),
+        ({"phase": "queued"}, "report an error and change nothing else"),
+        ({"result": DONE["result"]}, "report an error and change nothing else"),
+        ({"conditions": [CONDITION]}, "report an error and change nothing else"),
     ],
 )
 def test_worker_changes_only_the_outcome(

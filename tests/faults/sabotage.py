@@ -52,12 +52,15 @@ class Saboteur:
 
     async def _inject(self, fault: Fault) -> None:
         """Inject the fault into a running container; if it ends first, choose another one."""
-        async with asyncio.timeout(FIND_SECONDS):
-            while True:
-                pod = await self._victim(fault)
-                if pod and await self._apply(pod, fault):
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
+        deadline = time.monotonic() + FIND_SECONDS
+        while time.monotonic() < deadline:
+            pod = await self._victim(fault)
+            if pod and await self._apply(pod, fault):
+                return
+
+            await asyncio.sleep(LOOK_SECONDS)
+
+        raise TimeoutError(f"no container to {fault.kind} was running for {FIND_SECONDS:g} s")
 
     async def _apply(self, pod: Json, fault: Fault) -> bool:
         """Apply the fault to a pod; return False if its container has ended."""
