@@ -22,15 +22,17 @@ DESCRIBER ?=
 SEED ?=
 # New version for `make version`, such as 0.2.0.
 VERSION ?=
+# Python 3.11 or newer.
+PYTHON ?= python3
 # Arguments for pytest, such as ARGS="-k cancel".
 ARGS ?=
 
 export CLUSTER EXTRAS KEEP SEED
 
-PYTHON := python3
 TOOL := $(PYTHON) -m cluster
 UV_RUN := $(TOOL) uv -- run --frozen
-BENCH := PYTHONPATH=.:tests $(UV_RUN) --group bench python -m bench
+# exec: the shell of a recipe would not pass on SIGTERM.
+BENCH := exec env PYTHONPATH=.:tests $(UV_RUN) --group bench python -m bench
 KUBECTL := $(TOOL) run --name $(NAME) -- kubectl --namespace vision-node
 
 .DEFAULT_GOAL := help
@@ -57,7 +59,7 @@ logs: ## Show the logs of the API, the operator and the workers
 .PHONY: dev
 dev: ## Run PART=api, operator or worker from the checkout against the running cluster
 	@test -n "$(PART)" || { echo "Set PART: make dev PART=api (or operator, or worker)" >&2; exit 2; }
-	@$(TOOL) dev $(PART) --name $(NAME) --port $(DEV_PORT) --file "$(FILE)" --describer "$(DESCRIBER)"
+	@exec $(TOOL) dev $(PART) --name $(NAME) --port $(DEV_PORT) --file "$(FILE)" --describer "$(DESCRIBER)"
 
 .PHONY: env
 env: ## Print the shell variables for kubectl, helm and kind: eval "$$(make env)"
@@ -70,7 +72,7 @@ test: lint test-unit test-cluster ## Run all of these: lint, test-unit, test-e2e
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no cluster
-	@HELM=$$($(TOOL) tool helm) HELM3=$$($(TOOL) tool helm3) $(UV_RUN) python -m pytest tests/unit $(ARGS)
+	@exec env HELM=$$($(TOOL) tool helm) HELM3=$$($(TOOL) tool helm3) $(UV_RUN) python -m pytest tests/unit $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: ## Run the end-to-end tests on a new cluster, which is deleted afterwards

@@ -326,6 +326,8 @@ def set_version(ctx: BuildContext, name: str, version: str) -> None:
     """Set the project's version in all files, then update uv.lock."""
     for file in project_version.write(ctx.repository, version):
         print(file.relative_to(ctx.repository))
+
+    print("uv.lock")
     uv(ctx, name, ["lock", "--quiet"])
 
 

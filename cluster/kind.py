@@ -329,7 +329,7 @@ def is_free(port: int) -> bool:
 def check_port(node: Node | None, cluster: str, port: int) -> None:
     """Raise ClusterError if the cluster can't have the port, before anything is built."""
     if node is None:
-        require_free(port)
+        require_free(port, f"PORT={port + 1} make up")
     elif node.port != port:
         raise ClusterError(
             f"Cluster {cluster} has port {node.port}, which can't be changed. Keep the cluster: "
@@ -337,8 +337,8 @@ def check_port(node: Node | None, cluster: str, port: int) -> None:
         )
 
 
-def require_free(port: int) -> None:
-    """Raise ClusterError if another program uses the port."""
+def require_free(port: int, alternative: str) -> None:
+    """Raise ClusterError, with a command to try instead, if another program uses the port."""
     if is_free(port):
         return
 
@@ -346,4 +346,4 @@ def require_free(port: int) -> None:
     with contextlib.suppress(ClusterError):
         holder = shell.output(["ss", "--no-header", "-ltnp", f"sport = :{port}"]).strip()
 
-    raise ClusterError(f"Port {port} is in use. Choose another: PORT={port + 1} make up\n{holder}")
+    raise ClusterError(f"Port {port} is in use. Choose another: {alternative}\n{holder}")

@@ -60,7 +60,7 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
 
     It uses its own permissions: the token in its kubeconfig is that of its service account.
     """
-    require_free(port)
+    require_free(port, f"DEV_PORT={port + 1} make dev PART={component.name}")
     pod = get(client, "deployment", component.deployment)["spec"]["template"]["spec"]
     fields = {
         "metadata.name": f"{component.deployment}-dev",
@@ -77,6 +77,8 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
         kubeconfig = _kubeconfig_of(client, pod["serviceAccountName"], folder)
         storage = stack.enter_context(_reachable_storage(client, variables))
         env = process_environment(variables | storage, kubeconfig, f"{LISTEN_ADDRESS}:{port}")
+        # Clients of Kubernetes write the certificates of the kubeconfig into temporary files.
+        env["TMPDIR"] = str(folder)
 
         ctx.progress.say(f"▸ {component.name} at http://{LISTEN_ADDRESS}:{port}; Ctrl-C ends it")
         return run_in_foreground(

@@ -144,7 +144,7 @@ def test_used_port_error_suggests_another_port() -> None:
         port = taken.getsockname()[1]
         assert not is_free(port)
         with pytest.raises(ClusterError, match=f"PORT={port + 1} make up"):
-            require_free(port)
+            require_free(port, f"PORT={port + 1} make up")
 
 
 def test_port_that_answers_is_not_free(
