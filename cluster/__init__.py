@@ -3,7 +3,7 @@
 import sys
 
 # Any Python 3 must be able to parse this file: macOS comes with 3.9.
-if sys.version_info < (3, 11):  # noqa: UP036  # this message is for users of an older one
+if sys.version_info < (3, 11):  # noqa: UP036  # the message is for users of older versions
     sys.exit(
         f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}.\n"
         "If it is installed under another name, pass that name: make up PYTHON=python3.13\n"

@@ -21,26 +21,26 @@ PORTS = range(1024, 65536)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the verbs and their options."""
+    """Return the parser for the verbs and their options."""
     root = argparse.ArgumentParser(prog="python3 -m cluster", description=__doc__)
     verbs = root.add_subparsers(dest="verb", required=True, metavar="verb")
 
     def verb(name: str, help_text: str) -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=help_text, description=help_text)
         found.add_argument(
-            "--name", default=commands.DEFAULT_CLUSTER, help="the cluster (%(default)s)"
+            "--name", default=commands.DEFAULT_CLUSTER, help="name of the cluster (%(default)s)"
         )
         return found
 
-    up = verb("up", "start a cluster with everything on it; rebuilds only what changed")
+    up = verb("up", "start a cluster with everything on it; rebuild only what changed")
     up.add_argument("--port", type=port, default=8000, help="local port of the API (%(default)s)")
     verb("status", "show what is running, the number of jobs by phase, and the newest jobs")
     verb("down", "delete the cluster and stop everything that was started for it")
     verb("env", "print the shell variables for the tools and the cluster")
     verb("images", "build the images only")
     verb("chromium", "install a browser for the browser tests (Debian, root)")
-    verb("nginx", "install nginx for the tests behind a proxy (Debian, root)")
-    verb("clean", "delete the clusters, the Docker engine of the cache, and the cache")
+    verb("nginx", "install nginx for the tests that use a proxy (Debian, root)")
+    verb("clean", "delete the clusters, the Docker engine in the cache, and the cache")
     dev = verb("dev", "run a component from the checkout against the running cluster")
     dev.add_argument("component", choices=commands.DEV_COMPONENTS)
     dev.add_argument("--port", type=port, default=8001, help="local port (%(default)s)")
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
     for name, text in (
         ("uv", "run the pinned uv: uv -- <its arguments>"),
-        ("run", "run a command with the tools and the cluster: run -- <command>"),
+        ("run", "run a command that can use the tools and the cluster: run -- <command>"),
     ):
         verb(name, text).add_argument("arguments", nargs="*")
 
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def port(text: str) -> int:
-    """Parse a port that a program without privileges may listen on."""
+    """Parse a port on which a program without privileges may listen."""
     if not text.isdecimal() or int(text) not in PORTS:
         raise argparse.ArgumentTypeError(f"{text} is not a port from {PORTS[0]} to {PORTS[-1]}")
     return int(text)
@@ -91,7 +91,7 @@ def run_verb(ctx: BuildContext, options: argparse.Namespace) -> int:
 
 
 def _dev(ctx: BuildContext, options: argparse.Namespace) -> int:
-    # Closing the terminal cleans up like Ctrl-C, too.
+    # Closing the terminal should clean up like Ctrl-C.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _interrupt)
 
@@ -106,7 +106,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run one verb. Errors that the user can fix are printed without a traceback."""
-    # `kill` and a CI's time limit clean up like Ctrl-C.
+    # `kill` and a CI job's time limit should clean up like Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
 
     cache = Cache(default_root())

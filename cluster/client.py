@@ -1,4 +1,4 @@
-"""kubectl and helm, configured for one cluster."""
+"""Run kubectl and helm on one cluster."""
 
 import json
 import os
@@ -16,7 +16,7 @@ class Client:
     kubectl: Path
     helm: Path
     kubeconfig: Path | None
-    """The cluster's kubeconfig; None: use the current context of the user's kubectl."""
+    """The cluster's kubeconfig; None for the current context of the user's kubectl."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -26,7 +26,7 @@ class Client:
 
     def apply(self, manifest: Mapping[str, object]) -> None:
         """Create or replace an object in the cluster."""
-        # Server-side, because otherwise an annotation would repeat the whole object, keys included.
+        # Without --server-side, an annotation would repeat the whole object, including its keys.
         apply = (self.kubectl, "apply", "--server-side", "--force-conflicts", "-f", "-")
         shell.run(apply, env=self.env, text_in=json.dumps(manifest))
 
@@ -39,5 +39,5 @@ class Client:
         shell.run([self.helm, *arguments], env=self.env, text_in=text_in)
 
     def kubectl_output(self, *arguments: shell.Argument) -> str:
-        """Return what kubectl prints. Raises ClusterError if it fails."""
+        """Return kubectl's output. Raises ClusterError if it fails."""
         return shell.output([self.kubectl, *arguments], env=self.env)

@@ -38,7 +38,7 @@ DEV_COMPONENTS = (*component.COMPONENTS, WORKER)
 
 @dataclass(frozen=True)
 class RunningCluster:
-    """A kind cluster with the release installed, and what is needed to use it."""
+    """A kind cluster with the release installed, and the means to use it."""
 
     engine: Engine
     tools: Tools
@@ -137,7 +137,7 @@ def existing_cluster_up(ctx: BuildContext, choice: Choice, name: str) -> Client:
         with ctx.progress.step("minikube", outcome="running"):
             existing_cluster.minikube_start(name)
 
-    # Before the images are built, because there may be no way to deliver them.
+    # This comes before the build of the images, because it fails if they can't be delivered.
     current = Current.of(client)
     built = images.ensure(ctx, engine, from_packages=from_packages)
     with ctx.progress.step(f"images into {current.context}"):
@@ -267,7 +267,7 @@ def _require_cluster(ctx: BuildContext, name: str) -> None:
         return
     known = sorted(path.parent.name for path in ctx.cache.root.glob("clusters/*/kubeconfig"))
     if name not in known:
-        others = f" These are: {', '.join(known)} (NAME=…)." if known else ""
+        others = f" Clusters that are up: {', '.join(known)} (set NAME)." if known else ""
         raise ClusterError(f"Cluster {name} is not up.{others} `make up` starts it")
 
 
@@ -280,7 +280,7 @@ def dev_component(ctx: BuildContext, name: str, component_name: str, port: int) 
     """Run a component from the checkout until Ctrl-C; return its exit status."""
     client = _client(ctx, name)
     found = component.COMPONENTS[component_name]
-    # `make up` would start the pods again.
+    # The lock keeps `make up` from starting the component's pods again.
     lock = _cluster_lock(ctx, name) if found.alone else contextlib.nullcontext()
     with lock:
         return component.run(ctx, client, tools.uv(ctx.terse()), found, port)
@@ -293,7 +293,7 @@ def dev_worker(ctx: BuildContext, name: str, describer: str, file: Path) -> int:
 
 
 def _client(ctx: BuildContext, name: str) -> Client:
-    """Return kubectl for the cluster of that name. Raises ClusterError if it is not up."""
+    """Return a client for the cluster of that name. Raises ClusterError if it is not up."""
     _require_cluster(ctx, name)
     found = environment(ctx, None, name)
     program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(
@@ -305,20 +305,20 @@ def _client(ctx: BuildContext, name: str) -> Client:
 
 
 def run(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
-    """Replace this process by that command, configured for the cluster of that name."""
+    """Replace this process with that command. Raises ClusterError if the cluster is not up."""
     _require_cluster(ctx, name)
     execute(ctx, name, command)
 
 
 def execute(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
-    """Replace this process by that command, with the tools and the cluster's kubeconfig."""
+    """Replace this process with that command, which gets the tools and the cluster's kubeconfig."""
     found = os.environ | environment(ctx, engines.find(ctx), name)
     os.environ["PATH"] = found["PATH"]
     os.execvpe(command[0], list(command), found)  # noqa: S606  # the user's own command
 
 
 def uv(ctx: BuildContext, name: str, arguments: Sequence[str]) -> None:
-    """Replace this process by the pinned uv."""
+    """Replace this process with the pinned uv."""
     execute(ctx, name, [str(tool(ctx, "uv")), *arguments])
 
 
@@ -332,7 +332,7 @@ def set_version(ctx: BuildContext, name: str, version: str) -> None:
 
 
 def build_images(ctx: BuildContext) -> Images:
-    """Build all images that the engine lacks, and return their names."""
+    """Build the images that the engine lacks, and return the names of all images."""
     with ctx.cache.shared(engines.IN_USE):
         engine = engines.ensure(ctx)
         return images.ensure(
@@ -341,7 +341,7 @@ def build_images(ctx: BuildContext) -> Images:
 
 
 def tool(ctx: BuildContext, name: str) -> Path:
-    """Return the path of a tool; get it if necessary. Prints only steps with work to do."""
+    """Return the path of a tool; get it if necessary. Only steps with work to do are printed."""
     ctx = ctx.terse()
     match name:
         case "uv":

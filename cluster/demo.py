@@ -1,4 +1,4 @@
-"""The demonstration at the end of `up`: a description of a picture, and commands to try."""
+"""The demonstration at the end of `up`: describe a picture, and print commands to try."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def show(repository: Path, url: str, variables: str) -> None:
     """Describe the picture and print commands to try. Raises ClusterError if that fails.
 
     A failure of an external provider is reported but is not an error, because the system works
-    without the provider. `variables` are the variables that every `make` command needs.
+    without the provider. `variables` are the Make variables to add to the printed commands.
     """
     print(f"$ python3 {CLIENT} {PHOTO} --url {url}", flush=True)
 
@@ -34,7 +34,7 @@ def show(repository: Path, url: str, variables: str) -> None:
 
 
 def closing_text(url: str, variables: str, *, described: bool) -> str:
-    """Return the last lines: the address, and commands that work without changes."""
+    """Return the last lines: the address, and commands that can be copied as they are."""
     fallback_note, other = ("", "") if described else (FALLBACK_NOTE, " -F describer=metadata")
     return (
         f"vision-node is up: {url}/ui (its API: {url}/docs){fallback_note}. Try:\n"

@@ -1,4 +1,4 @@
-"""The diagnosis of a release that does not become ready."""
+"""Find out why a release does not become ready."""
 
 import contextlib
 import threading
@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from cluster.client import Client
 from cluster.errors import ClusterError
 
-# Maximum lines of the list of pods, of the warnings and of each log in a diagnosis.
+# Maximum number of lines in the list of pods, in the warnings and in each log of a diagnosis.
 LOG_LINES = 30
-# Maximum pods whose logs are shown. Further pods usually have the same problem, and each log takes
-# two requests.
+# Maximum number of pods whose logs are shown. Further pods usually have the same problem, and each
+# log takes two requests.
 MAX_POD_LOGS = 5
 
 CHECK_INTERVAL_SECONDS = 3.0
 
-# Reasons of waiting containers that will never start without a change.
+# Reasons for which a waiting container will never start without a change.
 PERMANENT_REASONS = frozenset(
     {"CreateContainerConfigError", "ErrImageNeverPull", "InvalidImageName"}
 )
-# A container may fail while its dependencies are starting; the third restart comes after 30 s.
+# Number of restarts after which a crash is permanent. A container may crash while its dependencies
+# are starting; its third restart comes after 30 s.
 MAX_RESTARTS = 3
 
 WARNINGS = ("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
@@ -51,7 +52,7 @@ class Container:
 
 
 def permanent_failure(containers: Iterable[Container], since: str) -> str:
-    """Return a failure that needs a change to be fixed; empty if there is none.
+    """Return the first failure that waiting does not solve; empty if there is none.
 
     Pods that were created before `since` (RFC 3339) are ignored, because an upgrade is about to
     replace them.
@@ -68,7 +69,7 @@ def permanent_failure(containers: Iterable[Container], since: str) -> str:
 
 
 def watch(client: Client, namespace: str, since: str, finished: threading.Event) -> None:
-    """Check the pods until `finished`. Raises ClusterError if one has a permanent failure."""
+    """Check the pods until `finished` is set. Raises ClusterError if one failed permanently."""
     while not finished.wait(CHECK_INTERVAL_SECONDS):
         lines = _try_kubectl(client, namespace, "get", "pods", "-o", CONTAINERS).splitlines()
         if why := permanent_failure(map(Container.parse, lines), since):
@@ -110,7 +111,7 @@ def more(left_out: Sequence[str], of_what: str) -> list[str]:
 
 
 def _try_kubectl(client: Client, namespace: str, *arguments: str) -> str:
-    """Return kubectl's output, or nothing if it fails: a diagnosis must not add an error."""
+    """Return kubectl's output; empty if it fails, because a diagnosis must not add an error."""
     with contextlib.suppress(ClusterError):
         return client.kubectl_output("-n", namespace, "--request-timeout=10s", *arguments).rstrip()
     return ""

@@ -1,4 +1,4 @@
-"""The provider settings in `.env`, such as API keys, which `up` copies to the cluster."""
+"""Read the provider settings in `.env`, such as API keys, which `up` copies to the cluster."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster.errors import ClusterError
 
-SECRET = "vision-node-provider"  # noqa: S105  # its name
+SECRET = "vision-node-provider"  # noqa: S105  # the Secret's name
 
 FORWARDED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
 

@@ -1,4 +1,4 @@
-"""The Docker engine: the user's, or one that this package installs from Debian and starts."""
+"""Find the user's Docker engine, or install one from Debian's packages and start it."""
 
 import os
 import platform
@@ -25,10 +25,12 @@ PACKAGES: Mapping[str, str] = {
 
 ANSWER_SECONDS = 10.0
 START_SECONDS = 60.0
-# An engine stops its containers first, and systemd in a node is slow to stop.
+# How long to wait for an engine to stop. It stops its containers first, and systemd in a node takes
+# long to stop.
 STOP_SECONDS = 40.0
 
-# The path of a Unix socket has at most 107 bytes, and containerd appends to this directory.
+# Maximum length of the path of the engine's directory. The path of a Unix socket has at most 107
+# bytes, and containerd puts sockets into subdirectories.
 MAX_ROOT_LENGTH = 70
 
 # Bit of CAP_SYS_RESOURCE in the masks of /proc/self/status.
@@ -45,8 +47,8 @@ IN_USE = "engine"
 
 KIND_NETWORK = "kind"
 
-# Images kept per repository. Two make it quick to switch between two branches without filling the
-# disk.
+# Number of images to keep per repository. With two, switching between two branches is quick, and
+# old images do not fill the disk.
 KEPT_IMAGES = 2
 
 NODE_LABEL = "io.x-k8s.kind.cluster"
@@ -58,16 +60,16 @@ class Engine:
 
     client: str
     variables: Mapping[str, str]
-    """The environment variables that lead `docker` and kind to it; empty for the user's engine."""
+    """The environment variables by which `docker` and kind find it; empty for the user's engine."""
 
     @property
     def is_ours(self) -> bool:
-        """Return whether this package started the engine."""
+        """Whether this package started the engine."""
         return bool(self.variables)
 
     @property
     def env(self) -> dict[str, str]:
-        """Return the environment for `docker` and kind."""
+        """The environment for `docker` and kind."""
         return os.environ | self.variables
 
     def run(self, *arguments: shell.Argument) -> None:
@@ -75,7 +77,7 @@ class Engine:
         shell.run([self.client, *arguments], env=self.env)
 
     def output(self, *arguments: shell.Argument) -> str:
-        """What a `docker` command prints."""
+        """Return the output of a `docker` command. Raises ClusterError if it fails."""
         return shell.output([self.client, *arguments], env=self.env)
 
     def succeeds(self, *arguments: shell.Argument, timeout_seconds: float | None = None) -> bool:
@@ -91,8 +93,8 @@ class Engine:
         """Delete old images of the repository of `keep`, except the newest ones."""
         repository = keep.partition(":")[0]
         listed = self.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository)
-        # Docker lists the newest first. It refuses to delete an image that another cluster uses,
-        # which is fine.
+        # Docker lists the newest first. Failures are ignored, because Docker refuses to delete an
+        # image that another cluster uses.
         for old in [name for name in listed.split() if name != keep][KEPT_IMAGES - 1 :]:
             self.succeeds("image", "rm", old)
 
@@ -103,13 +105,13 @@ class Engine:
 
 
 USER_ENGINE = Engine("docker", {})
-"""The engine that the user's `docker` finds: by DOCKER_HOST, Docker Desktop's context or the usual
-socket."""
+"""The engine that the user's `docker` finds: with DOCKER_HOST, the current Docker context or the
+default socket."""
 
 
 @dataclass(frozen=True)
 class EngineDirectory:
-    """The directory of the engine that this package starts, in the cache."""
+    """The directory in the cache for the engine that this package starts."""
 
     root: Path
 
@@ -134,7 +136,7 @@ class EngineDirectory:
         return self.root / "runc-without-sys-resource"
 
     def engine(self) -> Engine:
-        """Return how to call the engine, whether it is running or not."""
+        """Return the directory's engine, whether it is running or not."""
         # Debian's client speaks the API version of Debian's engine; a newer client may not.
         client = shutil.which("docker", path="/usr/bin") or "docker"
         # kind calls the first `docker` on PATH.
@@ -148,7 +150,7 @@ class EngineDirectory:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
         except (OSError, ValueError):
             return None
-        # Another program may have the process id of a daemon that died.
+        # If the daemon died, another program may have its process id.
         return pid if str(self.root / "data") in command else None
 
 
@@ -207,13 +209,13 @@ def _start(directory: EngineDirectory, runtime: Path) -> Engine:
 
     directory.root.mkdir(parents=True, exist_ok=True)
     _terminate(directory)
-    # With this file, which a killed daemon leaves behind, a new one would think that another runs.
+    # A killed daemon leaves this file behind, and a new one would conclude that another is running.
     directory.pid_file.unlink(missing_ok=True)
-    # The engine outlives this checkout, so it gets a copy.
+    # The engine gets a copy, because it may outlive this checkout.
     shutil.copy(runtime, directory.runtime)
 
     with directory.log.open("ab") as log:
-        # In its own session, so that it outlives the `make` that started it.
+        # The daemon has its own session, so that it outlives the `make` that started it.
         daemon = subprocess.Popen(
             _command(directory),
             cwd=directory.root,
@@ -293,8 +295,9 @@ def stop(ctx: BuildContext) -> None:
 def _remove_network(engine: Engine) -> None:
     """Remove kind's network, unless a container uses it; kind creates it again.
 
-    It has the same IPv6 addresses in every engine, and a daemon that stops leaves its bridge
-    behind. That bridge would receive the packets for the network of another engine on this machine.
+    The network has the same IPv6 addresses in every engine, and a daemon that stops leaves the
+    network's bridge behind. The bridge would then receive packets that are meant for the network of
+    another engine on this machine.
     """
     used = ("ps", "--all", "--quiet", "--filter", f"network={KIND_NETWORK}")
     if is_reachable(engine) and not engine.output(*used).split():

@@ -4,5 +4,5 @@
 class ClusterError(Exception):
     """A failure that the user can fix. The message is printed without a traceback.
 
-    It says what failed, what is missing and how to get it.
+    The message says what failed, what is missing and how to get it.
     """

@@ -1,4 +1,4 @@
-"""An existing cluster of the user's choice, instead of a kind cluster that this package creates."""
+"""Use a cluster of the user's choice instead of a kind cluster that this package creates."""
 
 import contextlib
 import os
@@ -77,13 +77,13 @@ class Current:
 
     @classmethod
     def of(cls, client: Client) -> "Current":
-        """Find the current context. Raises ClusterError if no image can get to its cluster."""
+        """Find the current context. Raises ClusterError if its cluster can't get the images."""
         context = client.kubectl_output("config", "current-context").strip()
         registry = os.environ.get("IMAGE_REGISTRY", "").rstrip("/")
         return cls(context, registry, decide_delivery(context, registry, minikube_profiles()))
 
     def deliver(self, engine: Engine, kind: Path, images: Images) -> Images:
-        """Bring the images into the cluster and return their names there."""
+        """Make the images available to the cluster, and return their names there."""
         match self.delivery:
             case Delivery.PUSH:
                 return images.renamed(lambda name: _pushed(engine, self.registry, name))
@@ -150,7 +150,7 @@ def forwarded(client: Client, target: str, local_port: int, port: int) -> Iterat
         deadline = time.monotonic() + FORWARD_SECONDS
         while is_free(local_port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(f"`{' '.join(map(str, command))}` does not listen")
+                raise ClusterError(f"`{' '.join(map(str, command))}` did not listen in time")
             time.sleep(0.1)
 
         yield f"{LISTEN_ADDRESS}:{local_port}"

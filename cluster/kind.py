@@ -1,4 +1,4 @@
-"""The kind cluster: create, find, load images, delete."""
+"""Create, find and delete a kind cluster, and load images into it."""
 
 import contextlib
 import json
@@ -20,18 +20,19 @@ NODE_PORT = 30080
 LISTEN_ADDRESS = "127.0.0.1"
 
 CREATE_WAIT_SECONDS = 60
-# A stopped node needs time to restart the pods of its control plane.
+# How long to wait for the API server of a restarted node, whose control plane must start again.
 READY_SECONDS = 60.0
 CHECK_SECONDS = 5.0
-# A local port answers at once.
+# Time limit for a connection to a local port, which takes much less.
 CONNECT_SECONDS = 1.0
 READY_CHECK = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
 
-# Read by kubelet.service of the node image that is built from packages.
+# Path of a file on the node, which kubelet.service reads if the node image is built from packages.
 NODE_RESOLV_CONF = "/etc/kubelet-resolv.conf"
 # The second file has the machine's real name servers if /etc/resolv.conf names a local cache.
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-# CoreDNS does not start without a name server; no host has this address (RFC 5737).
+# Used if the machine has no name server, because CoreDNS does not start without one. No host has
+# this address (RFC 5737).
 DUMMY_NAME_SERVER = "192.0.2.53"
 
 CTR_IMAGES = ("ctr", "--namespace", "k8s.io", "images")
@@ -44,7 +45,7 @@ INSPECT = (
 
 @dataclass(frozen=True)
 class Node:
-    """The container that is the cluster's one node."""
+    """The container that is the cluster's only node."""
 
     running: bool
     image: str
@@ -53,7 +54,7 @@ class Node:
 
     @classmethod
     def parse(cls, inspected: str) -> "Node":
-        """Parse the output of `docker inspect` for the template INSPECT."""
+        """Parse the output of `docker inspect` with the template INSPECT."""
         running, image, *ports = inspected.split()
         return cls(running == "true", image, int(ports[0]) if ports else 0)
 
@@ -79,12 +80,12 @@ class Action(Enum):
 
 
 def decide(node: Node | None, image: str) -> tuple[Action, str]:
-    """Return what to do with the existing node, and the reason to show to the user."""
+    """Return the action for an existing or missing node, and the reason to show to the user."""
     if node is None:
         return Action.CREATE, ""
 
-    # kind's image and one that was built from packages both work: a switch from one to the other
-    # is not worth losing the data.
+    # kind's image and one that was built from packages both work, so a switch between them is no
+    # reason to lose the data.
     from_packages = all(name.startswith(node_image.REPOSITORY) for name in (node.image, image))
     if from_packages and node.image != image:
         return Action.RECREATE, "its node image is out of date"
@@ -109,7 +110,7 @@ class NodeImage:
 def outdated(images: Sequence[NodeImage], wanted: Set[str]) -> list[str]:
     """Return all names of the project's images that are not wanted.
 
-    Kubernetes gives each image a second name; containerd frees it when both are gone.
+    Kubernetes gives each image a second name. containerd deletes an image only after both names.
     """
     prefix = full_name("vision-node-")
     used = {image.digest for image in images if image.name in wanted}
@@ -191,7 +192,7 @@ class Kind:
         )
 
     def export(self, kubeconfig: Path | None) -> None:
-        """Add the cluster to that kubeconfig; None for the user's."""
+        """Add the cluster to that kubeconfig, or to the user's if it is None."""
         where = ("--kubeconfig", kubeconfig) if kubeconfig else ()
         self._kind("export", "kubeconfig", "--name", self.name, *where)
 
@@ -199,7 +200,7 @@ class Kind:
         """Add the cluster to the user's kubeconfig, but keep a current context that isn't kind's.
 
         kind would change the current context, which is dangerous for users who work on a real
-        cluster. Return the context that was kept; empty if this cluster's is now the current one.
+        cluster. Returns the context that was kept; empty if this cluster is now the current one.
         """
         before = ""
         with contextlib.suppress(ClusterError):
@@ -218,9 +219,10 @@ class Kind:
         self._kind("delete", "cluster", *self._name_options)
 
     def load(self, images: Iterable[str]) -> None:
-        """Load those images that the node lacks.
+        """Load those of the images that the node lacks.
 
-        All go in one stream, because they share layers. Unlike `kind load`, this writes no file.
+        One stream contains all of them, because they share layers. Unlike `kind load`, this writes
+        no file.
         """
         present = {image.name for image in self._images()}
         missing = sorted(name for name in images if full_name(name) not in present)
@@ -265,8 +267,8 @@ CONTROL_PLANE = {
 }
 """kubeadm's configuration of the control plane, with less frequent garbage collection.
 
-The heaps of a small cluster are small, so Go collects them many times a second. With 50 jobs/s,
-that takes a quarter of the API server's CPU time; avoiding it costs 300 MB of memory.
+The heaps of a small cluster are small, so Go collects them many times a second. At 50 jobs/s, that
+takes a quarter of the API server's CPU time. Collecting them less often costs 300 MB of memory.
 """
 
 
@@ -277,7 +279,7 @@ def full_name(image: str) -> str:
 
 
 def configuration(port: int, resolv_conf: Path | None) -> str:
-    """Return the configuration for kind; `resolv_conf` is for a node image built from packages."""
+    """Return kind's configuration; `resolv_conf` is None unless the node image is from packages."""
     mapping = {"containerPort": NODE_PORT, "hostPort": port, "listenAddress": LISTEN_ADDRESS}
     node: dict[str, object] = {"role": "control-plane", "extraPortMappings": [mapping]}
     content: dict[str, object] = {
@@ -290,14 +292,17 @@ def configuration(port: int, resolv_conf: Path | None) -> str:
     if resolv_conf:
         mount = {"hostPath": str(resolv_conf), "containerPath": NODE_RESOLV_CONF, "readOnly": True}
         node["extraMounts"] = [mount]
-        # This image has no iptables for kube-proxy.
+        # The node image from packages has no iptables for kube-proxy.
         content["networking"] = {"kubeProxyMode": "nftables"}
 
     return json.dumps(content, indent=2)
 
 
 def name_servers(resolv_confs: Iterable[str]) -> str:
-    """Return a resolv.conf with the first file's name servers that a pod can reach."""
+    """Return a resolv.conf with the name servers that pods can reach.
+
+    They are from the first file that has any.
+    """
     for text in resolv_confs:
         words = [line.split() for line in text.splitlines()]
         servers = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
@@ -309,8 +314,8 @@ def name_servers(resolv_confs: Iterable[str]) -> str:
 
 def is_free(port: int) -> bool:
     """Return whether a program can listen on this local port."""
-    # On macOS, one program can listen on a port at one address while another has it at all
-    # addresses.
+    # Trying to bind is not enough: on macOS, one program can listen on a port at one address while
+    # another listens on it at all addresses.
     with socket.socket() as visitor:
         visitor.settimeout(CONNECT_SECONDS)
         if visitor.connect_ex((LISTEN_ADDRESS, port)) == 0:
@@ -327,7 +332,7 @@ def is_free(port: int) -> bool:
 
 
 def check_port(node: Node | None, cluster: str, port: int) -> None:
-    """Raise ClusterError if the cluster can't have the port, before anything is built."""
+    """Raise ClusterError if the cluster can't use the port. Call this before building anything."""
     if node is None:
         require_free(port, f"PORT={port + 1} make up")
     elif node.port != port:

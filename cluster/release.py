@@ -1,4 +1,4 @@
-"""The project's namespace and Helm release in the cluster."""
+"""Install the project's namespace and Helm release in the cluster."""
 
 import json
 import os
@@ -22,14 +22,14 @@ CHART = Path("charts/vision-node")
 HELM_TIMEOUT_SECONDS = 180
 SERVING_SECONDS = 60.0
 
-# Selects Helm's records of an unfinished upgrade. Helm would think that it is still running.
+# Selects Helm's records of unfinished upgrades, which Helm considers to be still running.
 UNFINISHED = (
     f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
 )
 
 
 def values(images: Images, node_port: int | None) -> dict[str, object]:
-    """Return the chart's values; `node_port` publishes the API on the node."""
+    """Return the chart's values; `node_port` is the API's port on the node, None for no port."""
     service = {"service": {"type": "NodePort", "nodePort": node_port}} if node_port else {}
     return {"images": images.values, "api": service}
 
@@ -37,7 +37,7 @@ def values(images: Images, node_port: int | None) -> dict[str, object]:
 def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, object]:
     """Return the values that give workers the keys in `.env`.
 
-    A new `revision` replaces running workers.
+    If `revision` is new, running workers are replaced.
     """
     openai = {"openai": {"enabled": dotenv.enables_openai(settings)}}
     return {
@@ -63,8 +63,8 @@ def install(ctx: BuildContext, client: Client, images: Images, node_port: int | 
             )
 
         if client.kubeconfig:
-            # This run has the lock on its own cluster, so an unfinished upgrade is one that was
-            # killed.
+            # This run holds the lock on its own cluster, so the process of an unfinished upgrade
+            # was killed.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)
 
         try:
@@ -74,7 +74,7 @@ def install(ctx: BuildContext, client: Client, images: Images, node_port: int | 
 
 
 def _revision(client: Client) -> str:
-    """Return a text that changes with the content of the Secret for `.env` without revealing it."""
+    """Return a text that changes with the Secret for `.env` but does not reveal its content."""
     version = "jsonpath={.metadata.resourceVersion}"
     return client.kubectl_output("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
 
@@ -90,7 +90,7 @@ def _upgrade(client: Client, chart: Path, wanted: Mapping[str, object]) -> None:
         upgrade = ("upgrade", "--install", RELEASE, chart, *options, *wait)
 
         try:
-            # JSON is YAML.
+            # helm expects YAML, which includes JSON.
             client.run_helm(*upgrade, text_in=json.dumps(wanted))
         finally:
             finished.set()
@@ -116,7 +116,7 @@ def uninstall(client: Client) -> None:
 
 def wait_until_serving(ctx: BuildContext, client: Client, url: str) -> None:
     """Wait until the API accepts images at the address that users use."""
-    # Without the environment's proxy, which can't reach this machine's own ports.
+    # The environment's proxy is not used, because it can't reach this machine's own ports.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + SERVING_SECONDS
 
@@ -130,7 +130,7 @@ def wait_until_serving(ctx: BuildContext, client: Client, url: str) -> None:
 
 
 def _readiness_problem(opener: urllib.request.OpenerDirector, url: str) -> str:
-    """Return why the API does not accept images; empty if it does.
+    """Return the reason why the API does not accept images; empty if it does.
 
     The status code is not enough: the API is ready as soon as it can report the states of jobs,
     even while its bucket is being created.

@@ -1,4 +1,4 @@
-"""The cluster's workloads, its jobs by phase, and the newest jobs."""
+"""Show the cluster's workloads, its jobs by phase, and the newest jobs."""
 
 import heapq
 import json
@@ -11,19 +11,21 @@ from urllib.parse import quote
 from cluster.errors import ClusterError
 from cluster.release import NAMESPACE
 
+# Maximum number of rows in each list of pods and jobs.
 SHOWN = 20
 
-# The page size of kubectl; a page takes the API server some 10 ms.
+# Number of jobs per page, as in kubectl. A page takes the API server about 10 ms.
 PAGE_SIZE = 500
-# 20,000 jobs, so that a full cluster takes seconds and not minutes.
+# Maximum number of pages to read. They have 20,000 jobs, so that counting takes seconds and not
+# minutes in a full cluster.
 MAX_PAGES = 40
 
 JOBS = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagejobs"
 REQUEST_TIMEOUT = "--request-timeout=30s"
 
-# In the order in which a job goes through them.
+# The phases in the order in which a job goes through them.
 PHASES = ("queued", "processing", "done", "failed")
-# The CRD's default.
+# The phase of a job without a status, as in the CRD.
 FIRST_PHASE = "queued"
 
 
@@ -36,10 +38,10 @@ class Kubectl(Protocol):
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """The fields of an ImageJob that are shown; newer ones are greater."""
+    """The fields of an ImageJob that are shown; a newer job is greater."""
 
     created: str
-    """Creation time as the API server writes it (RFC 3339, UTC), so texts sort by time."""
+    """Creation time as the API server writes it (RFC 3339, UTC), so that texts sort by time."""
     name: str
     phase: str = field(compare=False)
 
@@ -50,20 +52,20 @@ class Page:
 
     jobs: tuple[Job, ...]
     token: str
-    """The continue token for the next page; "" on the last."""
+    """The continue token for the next page; "" on the last page."""
     left: int
-    """Estimate by the API server of the jobs on the following pages."""
+    """The API server's estimate of the number of jobs on the following pages."""
 
 
 @dataclass
 class Tally:
-    """Counts and newest jobs of the pages that were read."""
+    """The number of jobs by phase and the newest jobs, of the pages that were read."""
 
     phases: Counter[str] = field(default_factory=Counter)
     newest: list[Job] = field(default_factory=list)
     """The newest SHOWN jobs, newest first."""
     unread: int = 0
-    """How many jobs were not read because there are too many."""
+    """Number of jobs that were not read because there are too many."""
 
     def add(self, page: Page) -> None:
         """Count the jobs of a page."""
@@ -82,20 +84,20 @@ def show(client: Kubectl) -> None:
     tally = count(client)
     print("", *summary(tally), sep="\n")
     if tally.newest:
-        # Jobs that have been deleted since are left out.
+        # Jobs that were deleted in the meantime are left out.
         names = (job.name for job in tally.newest)
         print(_table(client, "get", "imagejobs", "--ignore-not-found", *names))
 
 
 def newest_rows(table: str, kind: str) -> list[str]:
-    """Return the newest SHOWN rows of a kubectl table that is sorted oldest first, newest first."""
+    """Return a kubectl table, sorted oldest first, as its newest SHOWN rows, newest first."""
     heading, *rows = table.splitlines() or [f"No {kind}."]
     more = [f"… and {len(rows) - SHOWN:,} older {kind}"] if len(rows) > SHOWN else []
     return [heading, *reversed(rows[-SHOWN:]), *more]
 
 
 def count(client: Kubectl) -> Tally:
-    """Read the jobs page by page, up to MOST_PAGES."""
+    """Count the jobs page by page, up to MAX_PAGES."""
     tally = Tally()
     for page in _pages(client):
         tally.add(page)
@@ -116,7 +118,7 @@ def summary(tally: Tally) -> list[str]:
 
     if tally.unread:
         lines.append(
-            f"Some {tally.unread:,} more were not read; "
+            f"About {tally.unread:,} more were not read; "
             "neither the counts nor the list include them."
         )
 

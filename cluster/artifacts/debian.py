@@ -1,4 +1,4 @@
-"""Debian packages: installed on this machine, and unpacked into root file systems for images."""
+"""Install Debian packages on this machine, and unpack them into root file systems for images."""
 
 import os
 import re
@@ -14,17 +14,18 @@ from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# apt and dpkg fail if another process holds their lock, so this process runs one at a time.
+# apt and dpkg fail if another process holds their lock, so only one thread runs them at a time.
 _apt = threading.Lock()
 
-# Left out of containers, because they are not needed there and take a third of the space. gconv
-# converts old encodings in the C library; Python does not use it.
+# Paths to leave out of images, because containers do not need them and they take a third of the
+# space. The C library's gconv converts old encodings; Python does not use it.
 EXCLUDED_PATHS = (
     *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"),
     "/usr/lib/*/gconv/*",
 )
 
-# Prefixes of the machine's apt settings about proxies, certificates and old mirrors.
+# Prefixes of the machine's apt settings that mmdebstrap needs too: proxies, certificates and old
+# mirrors.
 APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-")
 
 REGISTRY_ADVICE = (
@@ -34,9 +35,10 @@ REGISTRY_ADVICE = (
 
 
 def install(ctx: BuildContext, programs: Mapping[str, str], instead: str) -> None:
-    """Install the packages of those programs (program: package) that are not on PATH.
+    """Install the Debian packages of those programs that are not on PATH.
 
-    `instead` says what to do, for a user who can't install packages here.
+    `programs` maps each program to its package. `instead` is advice for a user who can't install
+    packages here.
     """
     with _apt:
         missing = sorted({package for name, package in programs.items() if not _which(name)})
@@ -49,13 +51,13 @@ def install(ctx: BuildContext, programs: Mapping[str, str], instead: str) -> Non
             shell.run(["apt-get", "update"], env=env)
 
             command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-            # Without RUNLEVEL, the packages of Docker and nginx start a daemon on machines with an
-            # init system.
+            # Without RUNLEVEL, the packages of Docker and nginx would start a daemon on machines
+            # with an init system.
             shell.run(command, env=env | {"RUNLEVEL": "1"})
 
 
 def _which(program: str) -> str | None:
-    # On Debian, the PATH of a regular user has no daemons.
+    # On Debian, the folders of daemons are not on the PATH of a regular user.
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
@@ -72,7 +74,7 @@ def require_root(purpose: str, instead: str) -> None:
 
 @dataclass(frozen=True)
 class RootFileSystem:
-    """The contents of a Debian root file system; `variant` is one of mmdebstrap's."""
+    """The contents of a Debian root file system; `variant` is a variant of mmdebstrap."""
 
     name: str
     release: str
@@ -81,7 +83,7 @@ class RootFileSystem:
 
 
 def root_file_system(ctx: BuildContext, wanted: RootFileSystem) -> Path:
-    """Return a tar of a new Debian system with those packages, from the machine's mirror."""
+    """Return the tar file of that root file system; build it if necessary."""
     sources, command = machine_sources(wanted.release), _command(wanted)
 
     def make(tar: Path) -> None:
@@ -100,7 +102,7 @@ def root_key(wanted: RootFileSystem) -> str:
 
 
 def _command(wanted: RootFileSystem) -> list[str]:
-    """Return the call of mmdebstrap without the tar file and the mirrors."""
+    """Return the mmdebstrap command without the tar file and the mirrors."""
     return [
         "mmdebstrap",
         "--mode=root",
@@ -118,8 +120,8 @@ def _command(wanted: RootFileSystem) -> list[str]:
 def machine_sources(release: str) -> str:
     """Return the machine's list of Debian mirrors, changed to that release.
 
-    It is empty, which means mmdebstrap's default mirror, on a machine whose release is not
-    `versions.DEBIAN`.
+    The list is empty if the machine's release is not `versions.DEBIAN`; mmdebstrap then uses its
+    default mirror.
     """
     if f"VERSION_CODENAME={versions.DEBIAN}" not in _read("/etc/os-release").splitlines():
         return ""
@@ -154,13 +156,13 @@ def _read(path: str | Path) -> str:
 
 
 def chromium(ctx: BuildContext) -> None:
-    """Install a browser for the browser tests, unless $CHROMIUM names one."""
+    """Install a browser for the browser tests. Do nothing if $CHROMIUM names one."""
     if not os.environ.get("CHROMIUM"):
         instead = "Set CHROMIUM to the path of a Chromium or Chrome."
         install(ctx, {"chromium": "chromium"}, instead)
 
 
 def nginx(ctx: BuildContext) -> None:
-    """Install nginx for the tests behind a proxy, unless $NGINX names one. It is not started."""
+    """Install nginx, without starting it, for the proxy tests. Do nothing if $NGINX names one."""
     if not os.environ.get("NGINX"):
         install(ctx, {"nginx": "nginx"}, "Set NGINX to the path of an nginx.")

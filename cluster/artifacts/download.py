@@ -17,19 +17,20 @@ from typing import BinaryIO
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# Long enough for a satellite link; a DNS lookup has no timeout of its own.
+# Time limit for the check whether a site answers. It is long enough for a satellite link.
 ANSWER_SECONDS = 5.0
-# A connection that sends no byte for this long is dead.
+# Maximum time without a received byte; after that, the connection is considered dead.
 IDLE_SECONDS = 30.0
-# 60 MB at half a megabit per second.
+# Time limit of a download: 60 MB at half a megabit per second.
 DOWNLOAD_SECONDS = 1000.0
 
-# kubectl, the largest of the tools, has 60 MB.
+# Maximum size of a download. kubectl, the largest of the tools, has 60 MB.
 MAX_BYTES = 200_000_000
 CHUNK_BYTES = 1 << 16
 
 ATTEMPTS = 4
-# Maximum of the first pause; it doubles each time, because an overloaded server needs time.
+# Maximum pause after the first attempt. It doubles with each attempt, because an overloaded server
+# needs time.
 FIRST_PAUSE_SECONDS = 1.0
 
 # Statuses after which a retry may succeed: RFC 9110 (408, 5xx), RFC 8470 (425), RFC 6585 (429).
@@ -38,7 +39,7 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 # Some servers refuse the default User-Agent of Python's client.
 HEADERS = {"User-Agent": "vision-node"}
 
-# macOS's own bundle: Python from python.org has none until its user runs a script.
+# macOS's own certificate authorities. Python from python.org has none until the user runs a script.
 SYSTEM_CA_BUNDLE = Path("/etc/ssl/cert.pem")
 
 
@@ -49,8 +50,8 @@ class _RetryableError(Exception):
 def fetch(url: str, target: Path, sha256: str) -> None:
     """Download the file at `url` to `target` and verify its SHA-256.
 
-    Raises ClusterError if it can't be downloaded after several attempts, or if it is a different
-    file; then `target` must not be used.
+    Raises ClusterError if the file can't be downloaded after several attempts, or if its checksum
+    is different. In both cases, `target` must not be used.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -70,7 +71,7 @@ def fetch(url: str, target: Path, sha256: str) -> None:
 
 
 def _pause(attempt: int) -> float:
-    """Return the seconds to wait after that attempt, with jitter because many clients may wait."""
+    """Return the seconds to wait after that attempt, with jitter so that clients spread out."""
     longest = FIRST_PAUSE_SECONDS * 2.0**attempt
     return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
@@ -89,7 +90,7 @@ def _checksum_message(url: str, expected: str, found: str) -> str:
 def _load(url: str, target: Path) -> str:
     """Write the file and return its SHA-256.
 
-    Raises _BrokenOffError if a retry may succeed, and ClusterError if not.
+    Raises _RetryableError if a retry may succeed, and ClusterError if not.
     """
     try:
         with _open(url, IDLE_SECONDS) as answer, target.open("wb") as file:
@@ -132,22 +133,22 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
 
 @cache
 def connection_problem(url: str) -> str:
-    """Return why a download from that address would fail now; "" if it would not.
+    """Return the reason why a download from that URL would fail now; "" if it would succeed.
 
-    A run checks each address once, and decides within ANSWER_SECONDS.
+    A check takes at most ANSWER_SECONDS, and a run checks each URL only once.
     """
     found: list[str] = []
 
     def ask() -> None:
         try:
             with _open(url, ANSWER_SECONDS) as answer:
-                # A content filter or login page answered instead of the server.
+                # A web page comes from a content filter or a login page instead of the server.
                 page = answer.headers.get_content_type() == "text/html"
                 found.append("it answered with a web page instead of a file" if page else "")
         except (OSError, http.client.HTTPException) as error:
             found.append(_reason(error))
 
-    # It is a daemon thread, because a DNS lookup can take half a minute and can't be interrupted.
+    # The thread is a daemon, because a DNS lookup can take half a minute and can't be interrupted.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
@@ -157,20 +158,20 @@ def connection_problem(url: str) -> str:
 
 @contextlib.contextmanager
 def _open(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
-    """Open that address, through the proxy that the environment sets, if any."""
-    request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310  # http and https alone
+    """Open that URL, through a proxy if the environment sets one."""
+    request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310  # only http and https
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_ssl_context()))
     try:
         with opener.open(request, timeout=timeout_seconds) as answer:
             yield answer
     except urllib.error.HTTPError as error:
-        # The error is also the response, and holds its connection.
+        # The error is also the response, and keeps its connection open.
         error.close()
         raise
 
 
 def _ssl_context() -> ssl.SSLContext:
-    """Return an SSL context with Python's certificate authorities; the system's if it has none."""
+    """Return an SSL context with Python's certificate authorities, or the system's if none."""
     context = ssl.create_default_context()
     if not ssl.get_default_verify_paths().cafile and SYSTEM_CA_BUNDLE.exists():
         context.load_verify_locations(SYSTEM_CA_BUNDLE)

@@ -16,10 +16,11 @@ from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# Builds at once: compiling uses all cores and linking only one, so two builds keep them busy.
+# Limit of concurrent builds. Compiling uses all cores and linking only one, so two builds keep the
+# cores busy.
 _slots = threading.Semaphore(2)
 
-# Lower priority, so that the machine stays usable during a build.
+# Niceness of the builds: their priority is lower, so that the machine stays usable.
 NICENESS = 10
 
 
@@ -33,7 +34,7 @@ class Program:
     variables: tuple[tuple[str, str], ...] = ()
     """String variables that the linker sets (full name, value), such as versions."""
     label: str = ""
-    """Its name in the cache, if another program has the same name."""
+    """The program's name in the cache; empty if it is `name`, which must then be unique."""
 
     @property
     def cache_name(self) -> str:
@@ -42,13 +43,13 @@ class Program:
 
     @property
     def flags(self) -> list[str]:
-        """Options of `go build`: no local paths and no debugging symbols in the binary."""
+        """Options of `go build` that keep local paths and debugging symbols out of the binary."""
         stamps = [f"-X {name}={value}" for name, value in self.variables]
         return ["-trimpath", "-ldflags", " ".join(["-s -w", *stamps])]
 
 
 def cached(ctx: BuildContext, program: Program) -> Path | None:
-    """Return the program if an earlier run built it with this Go; None if not or without Go."""
+    """Return the program if an earlier run built it with the installed Go; None otherwise."""
     if not available():
         return None
     found = ctx.cache.entry(program.cache_name, _key(ctx, program)) / program.name
@@ -109,7 +110,7 @@ def _environment() -> dict[str, str]:
 
 
 def available() -> bool:
-    """Return whether there is a Go on PATH that can build everything."""
+    """Return whether there is a Go on PATH that is new enough to build everything."""
     try:
         version()
     except ClusterError:
@@ -133,6 +134,6 @@ def version() -> str:
 
 
 def parse(text: str) -> tuple[int, int]:
-    """Return major and minor number of a version such as "go1.26.8"; (0, 0) if there is none."""
+    """Return the major and minor number in a text such as "go1.26.8"; (0, 0) if there is none."""
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)

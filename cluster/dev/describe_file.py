@@ -17,7 +17,7 @@ from vision_node_describer.describers import Setup, load
 
 
 async def describe(provider: str, setup: Setup, image: bytes) -> Description:
-    """Return the describer's description of the image. Raises DescribeError like the describer."""
+    """Return the describer's description of the image. Raises DescribeError if it fails."""
     describer = load(provider, setup)
     for warning in describer.warnings():
         print(f"warning: {warning}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The environment variables that a container of a pod would have."""
+"""Find the environment variables that a pod's container would have."""
 
 import json
 from base64 import b64decode
@@ -16,17 +16,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class PodEnvironment:
-    """Resolves the variables of containers, with the Secrets and ConfigMaps of the cluster."""
+    """Finds the variables of containers, whose values may be in Secrets and ConfigMaps."""
 
     client: Client
     fields: Mapping[str, str]
-    """Fields of the pod, such as metadata.name, which `fieldRef` can name."""
+    """The values of the pod's fields that a `fieldRef` can name, such as metadata.name."""
 
     def resolve(self, container: Json) -> dict[str, str]:
         """Return the container's variables.
 
-        Variables with the container's resource limits are left out, because a local process has
-        none. Raises ClusterError if a Secret, a ConfigMap or a key is missing.
+        Variables with the container's resource limits are left out, because a local process has no
+        limits. Raises ClusterError if a Secret, a ConfigMap or a key is missing.
         """
         found: dict[str, str] = {}
 
@@ -48,7 +48,7 @@ class PodEnvironment:
         return {f"{source.get('prefix', '')}{key}": value for key, value in content.items()}
 
     def _value(self, variable: Json) -> str | None:
-        """Return the value of an item of `env`; None if it has none here."""
+        """Return the value of an item of `env`; None if the variable is to be left out."""
         match variable.get("valueFrom"):
             case None:
                 return str(variable.get("value", ""))
@@ -85,7 +85,7 @@ class PodEnvironment:
 
 
 def get(client: Client, kind: str, name: str) -> Json:
-    """Return an object of the release's namespace. Raises ClusterError if it does not exist."""
+    """Return an object in the release's namespace. Raises ClusterError if it does not exist."""
     return parse(client.kubectl_output("-n", NAMESPACE, "get", kind, name, "-o", "json"))
 
 

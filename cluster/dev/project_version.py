@@ -1,6 +1,7 @@
-"""The version of the project, which pyproject.toml has and the chart and the documentation repeat.
+"""Read and set the project's version.
 
-The Python packages read it from pyproject.toml when they are built.
+It is defined in pyproject.toml, from which the Python packages read it when they are built. The
+chart and the documentation repeat it.
 """
 
 import re
@@ -30,7 +31,7 @@ def read(repository: Path) -> str:
 
 
 def files(repository: Path) -> Mapping[Path, re.Pattern[str]]:
-    """Return the files that may have the version, with the pattern of the places."""
+    """Return the files that may have the version, each with a pattern that finds it."""
     documents = [repository / "README.md", *sorted((repository / "docs").rglob("*.md"))]
     return {
         repository / PROJECT: PROJECT_VERSION,

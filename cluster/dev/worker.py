@@ -1,6 +1,6 @@
-"""Describe one file with a Describer's settings, by the code in the checkout.
+"""Describe one file with a Describer's settings and the code in the checkout.
 
-A whole worker can't run outside of the cluster: the operator assigns ImageJobs to pods, and the API
+A whole worker can't run outside the cluster: the operator assigns ImageJobs to pods, and the API
 server accepts results only with the token of the pod to which an ImageJob is assigned.
 """
 
@@ -34,7 +34,7 @@ def run(ctx: BuildContext, client: Client, uv: Path, describer: str, file: Path)
     spec = get(client, "describer", name)["spec"]
     if "sidecar" in spec:
         raise ClusterError(
-            f"The Describer {name} has a sidecar, which only exists in its workers' pods"
+            f"The Describer {name} has a sidecar, which exists only in its workers' pods"
         )
 
     base: Json = template["spec"]["containers"][0]
@@ -63,7 +63,7 @@ def settings(name: str, spec: Json) -> dict[str, str]:
 
 
 def _default_describer(client: Client) -> str:
-    """Return the Describer of images whose request names none."""
+    """Return the name of the Describer that is used if a request names none."""
     pod = get(client, "deployment", API.deployment)["spec"]["template"]["spec"]
     variables = {each["name"]: each.get("value", "") for each in pod["containers"][0]["env"]}
     return str(variables["DEFAULT_DESCRIBER"])

@@ -1,1 +1,1 @@
-"""Running programs and steps, with progress that a person can follow."""
+"""Run programs and steps, and report their progress to the user."""

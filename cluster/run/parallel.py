@@ -1,4 +1,4 @@
-"""Parallel steps, which all end when one fails."""
+"""Run steps in parallel, and stop all of them when one fails."""
 
 import contextvars
 import threading
@@ -11,7 +11,8 @@ from cluster.run import shell
 
 T = TypeVar("T")
 
-# More threads than cores, because steps mostly wait for programs.
+# Maximum number of threads in a block. It may exceed the number of cores, because steps mostly wait
+# for programs.
 MAX_THREADS = 16
 
 
@@ -22,7 +23,7 @@ class Result(Generic[T]):
         self._future = future
 
     def get(self) -> T:
-        """Wait for the result. Raises what the step raised."""
+        """Wait for the step and return its result. Raises the step's error if it failed."""
         return self._future.result()
 
 
@@ -35,8 +36,8 @@ class Parallel:
         self._first_error: BaseException | None = None
 
     def start(self, function: Callable[[], T]) -> Result[T]:
-        """Start the function at once."""
-        # It runs in the caller's context, which has the log of the step that it is part of.
+        """Start the function in a thread, and return its future result."""
+        # The function runs in the caller's context, which has the log of the current step.
         context = contextvars.copy_context()
         future = self._pool.submit(context.run, self._run, function)
         self._futures.append(cast("Future[object]", future))
@@ -48,7 +49,7 @@ class Parallel:
         except BaseException as error:
             if self._first_error is None:
                 self._first_error = error
-                # A failure should show at once, not after the minutes that another build takes.
+                # The user should see the failure now and not minutes later, when other steps end.
                 shell.stop_all(error)
 
             raise
@@ -65,7 +66,7 @@ class Parallel:
         try:
             self._wait()
         finally:
-            # A step that was stopped because another one failed may have reported it earlier.
+            # The first error may be that of a step that was stopped because another one failed.
             cause = shell.cause_of_stop()
             if threading.current_thread() is threading.main_thread():
                 # This is the outermost block: no step is running, and cleanup may need programs.
@@ -77,8 +78,8 @@ class Parallel:
     def _wait(self) -> None:
         """Wait for the functions.
 
-        Waiting for their threads would not do: if Ctrl-C interrupts the join of a thread, Python
-        does not wait for it again.
+        Waiting for their threads would not be enough: if Ctrl-C interrupts the join of a thread,
+        Python does not wait for that thread again.
         """
         try:
             wait(self._futures)

@@ -1,4 +1,4 @@
-"""Progress output for terminals and CI logs, and the duration of each step."""
+"""Print progress to terminals and CI logs, and record the duration of each step."""
 
 import contextlib
 import contextvars
@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-# The pause doubles each time: a first build takes minutes, and many steps run in parallel.
+# Pause before the first line that says that a step is still running. The pause doubles each time,
+# because a first build takes minutes and many steps run in parallel.
 FIRST_HEARTBEAT_SECONDS = 30.0
+# Shorter durations are not shown.
 MIN_SHOWN_SECONDS = 0.1
 
 # The log of the current step, to which commands write their output.
@@ -88,20 +90,20 @@ class Progress:
     def _heartbeat(self, step: Step) -> Iterator[None]:
         finished = threading.Event()
 
-        def tell() -> None:
+        def report() -> None:
             pause = FIRST_HEARTBEAT_SECONDS
             while not finished.wait(pause):
                 self.say(f"  {step.title} … still running, {step.seconds:.0f} s")
                 pause *= 2
 
-        teller = threading.Thread(target=tell, daemon=True)
-        teller.start()
+        reporter = threading.Thread(target=report, daemon=True)
+        reporter.start()
 
         try:
             yield
         finally:
             finished.set()
-            teller.join()
+            reporter.join()
 
     def _finish(self, step: Step) -> None:
         mark = "✗" if step.outcome == "failed" else "✓"
@@ -115,7 +117,7 @@ class Progress:
     def table(self) -> str:
         """Return a table of the steps that took time, and the total.
 
-        Parallel steps overlap, so they add up to more than the total.
+        Parallel steps overlap, so the sum of their durations exceeds the total.
         """
         rows = [
             (f"{timing.seconds:8.1f} s", timing.step, timing.outcome)

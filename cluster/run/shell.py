@@ -1,4 +1,4 @@
-"""Run other programs; their output goes to the step's log, and errors show the end of the log."""
+"""Run other programs. Their output goes to the step's log, and errors show the end of the log."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ TAIL_LINES = 25
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
 _cause: BaseException | None = None
-"""The error for which the steps were stopped. The stopped steps fail, too, perhaps earlier."""
+"""The error because of which the steps were stopped. Their own errors are only its consequence."""
 
 
 def run(
@@ -70,7 +70,7 @@ def pipe(
 
 
 def stop_all(cause: BaseException | None = None) -> None:
-    """Stop all programs that `run` started, in all threads, and start none until `resume`.
+    """Stop all programs that `run` started, in all threads; `run` starts none until `resume`.
 
     Args:
         cause: The error that is the reason. Only the first one is recorded.
@@ -90,7 +90,7 @@ def resume() -> None:
 
 
 def cause_of_stop() -> BaseException | None:
-    """Return the error with which `stop_all` was first called since `resume`."""
+    """Return the first error passed to `stop_all` since `resume`; None if there is none."""
     return _cause
 
 
@@ -101,8 +101,8 @@ def pause(seconds: float) -> None:
 
 
 def _fail(command: Sequence[Argument], how: str, log: Path | None) -> NoReturn:
-    said = f"\n{tail(log)}\nThe whole log: {log}" if log else ""
-    raise ClusterError(f"`{' '.join(map(str, command))}` {how}{said}")
+    details = f"\n{tail(log)}\nThe whole log: {log}" if log else ""
+    raise ClusterError(f"`{' '.join(map(str, command))}` {how}{details}")
 
 
 def tail(file: Path, lines: int = TAIL_LINES) -> str:

@@ -25,7 +25,7 @@ def job(number: int, phase: str) -> dict[str, object]:
 
 @dataclass
 class ApiServer:
-    """Answers kubectl as an API server does: lists in an order of its own, page by page."""
+    """A fake API server that lists jobs page by page, in an arbitrary order."""
 
     jobs: list[dict[str, object]]
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class ApiServer:
             return f"{arguments[-1]} and others\n"
 
         query = parse_qs(urlsplit(arguments[2]).query)
-        # Tokens hold characters that an address can't.
+        # Tokens contain characters that must be quoted in a URL.
         start = int(query.get("continue", ["+/=0"])[0].removeprefix("+/="))
         end = start + int(query["limit"][0])
         metadata: dict[str, object] = {}
@@ -98,10 +98,10 @@ def test_unread_jobs_are_reported(
     server = ApiServer(many(5_000))
     tally = status.count(server)
     assert server.pages == 2
-    assert any("Some 4,000 more were not read" in line for line in summary(tally))
+    assert any("About 4,000 more were not read" in line for line in summary(tally))
 
 
-def test_all_of_few_jobs_are_shown() -> None:
+def test_all_jobs_are_shown_if_there_are_few() -> None:
     tally = status.count(ApiServer([job(1, "queued"), job(2, "processing"), job(3, "done")]))
     assert summary(tally) == ["3 image jobs: 1 queued, 1 processing, 1 done.", "Newest first:"]
 
