@@ -17,13 +17,13 @@ from cluster.artifacts.official import MIRROR
 from cluster.context import BuildContext
 from cluster.run.progress import Progress
 
-# Programs of the machine that everything needs, Docker apart.
+# The programs of the machine that stay on PATH, because the tests need them.
 ORDINARY = ("sh", "bash", "cat", "nice")
 
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
-    """The mirror that the environment names."""
+    """A web server that the environment names as the mirror."""
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
     download.connection_problem.cache_clear()
     with webserver.running() as server:
@@ -33,7 +33,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """All of PATH: a machine without Go, kind, helm and kubectl."""
+    """The only folder on PATH. It has neither Go nor kind, helm and kubectl."""
     for name in ("CI", "CLUSTER", "EXTRAS", "DOCKER_HOST", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -56,7 +56,7 @@ def calls(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def program(folder: Path, calls: Path) -> Callable[..., Path]:
-    """Put a program on PATH that does what the lines say."""
+    """Return a function that puts a program on PATH, which runs the shell commands `rest`."""
 
     def put(name: str, rest: str = "") -> Path:
         path = folder / name
@@ -75,7 +75,7 @@ def ctx(tmp_path: Path) -> BuildContext:
 
 @pytest.fixture
 def published(web: WebServer, calls: Path, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    """The server has kind, helm and kubectl, and the project has their checksums."""
+    """A web server with kind, helm and kubectl, whose checksums the project has."""
     made = {
         tool.name: PROGRAM.format(calls=calls, rest="").encode()
         for tool in (tools.KIND, tools.HELM, tools.KUBECTL)

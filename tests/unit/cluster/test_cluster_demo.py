@@ -41,7 +41,7 @@ def test_demo_failure_without_provider_is_an_error(setting: str, tmp_path: Path)
         demo.show(tmp_path, URL, "")
 
 
-def test_closing_text_after_success_names_no_other_describer() -> None:
+def test_closing_text_suggests_no_other_describer_after_success() -> None:
     said = demo.closing_text(URL, " NAME=two", described=True)
     assert f"curl -F file=@docs/photo.jpg {URL}/submit" in said
     assert "make env NAME=two" in said

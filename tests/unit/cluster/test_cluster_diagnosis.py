@@ -11,7 +11,7 @@ from cluster.run import shell
 
 @dataclass(frozen=True)
 class Asked(Client):
-    """Answers as kubectl does in a namespace with those pods (lines of the template PODS)."""
+    """A fake kubectl for a namespace with those pods (lines of the template PODS)."""
 
     pods: tuple[str, ...] = ()
     logs: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ def client(*pods: str) -> Asked:
         ("api-1 Running True", ""),
         ("api-1 Running False", "api-1"),
         ("api-1 Pending", "api-1"),
-        # A worker that has done its work.
+        # A worker that has finished.
         ("metadata-1 Succeeded False", ""),
         ("metadata-1 Failed False", "metadata-1"),
     ],
@@ -79,7 +79,7 @@ NOW, BEFORE = "2026-01-01T12:00:00Z", "2026-01-01T11:59:59Z"
             Container(NOW, "api-1", 0, "ErrImageNeverPull"),
             "pod api-1 does not start: ErrImageNeverPull",
         ),
-        # What it needs may still be starting.
+        # Its dependencies may still be starting.
         (Container(NOW, "api-1", 2, "CrashLoopBackOff"), ""),
         (Container(NOW, "api-1", 0, "ContainerCreating"), ""),
         (Container(NOW, "api-1", 5, ""), ""),

@@ -1,4 +1,4 @@
-"""The keys in .env: what is carried into the cluster, and what is never said."""
+"""Tests of the settings in .env: which ones reach the cluster, and that no error reveals a key."""
 
 from pathlib import Path
 

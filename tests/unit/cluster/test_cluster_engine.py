@@ -1,4 +1,4 @@
-"""The cleanup when this cache's Docker engine stops, tested with a `docker` that logs its calls."""
+"""Tests of the Docker engine: the cleanup before it stops, and a capability that it may lack."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from cluster.engine import CAP_SYS_RESOURCE, Engine, _remove_network, has_capability
 
+# A fake docker that logs its calls.
 DOCKER = """#!/bin/sh
 echo "$1 $2" >> {calls}
 case "$1" in
@@ -18,12 +19,12 @@ esac
 @pytest.mark.parametrize(
     ("containers", "silent", "removed"),
     [("", 0, True), ("0a1b2c", 0, False), ("", 1, False)],
-    ids=["nothing uses it", "a container, running or not, has it", "the engine does not answer"],
+    ids=["unused", "used by a container, running or not", "engine does not answer"],
 )
 def test_kind_network_is_removed_if_unused(
     tmp_path: Path, containers: str, silent: int, *, removed: bool
 ) -> None:
-    """Its bridge would stay, with the IPv6 addresses that kind's network has in every engine."""
+    """Otherwise its bridge would stay, with the IPv6 addresses of kind's network in any engine."""
     docker, calls = tmp_path / "docker", tmp_path / "calls"
     docker.write_text(DOCKER.format(calls=calls, containers=containers, silent=silent))
     docker.chmod(0o755)

@@ -30,7 +30,7 @@ OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kin
         (Node(running=True, image=OURS, port=8000), OURS, Action.KEEP),
         (Node(running=False, image=OURS, port=8000), OURS, Action.START),
         (Node(running=True, image=OLDER, port=8000), OURS, Action.RECREATE),
-        # A network outage for a day, or its end, is not worth losing the data.
+        # The start or the end of a network outage is no reason to lose the data.
         (Node(running=True, image=PUBLIC, port=8000), OURS, Action.KEEP),
         (Node(running=True, image=OURS, port=8000), PUBLIC, Action.KEEP),
     ],
@@ -150,7 +150,7 @@ def test_used_port_error_suggests_another_port() -> None:
 def test_port_that_answers_is_not_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # As macOS allows at one address while another program has the port at all of them.
+    # Let `bind` succeed, as on macOS if the other program listens at all addresses.
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
         assert not is_free(other.getsockname()[1])

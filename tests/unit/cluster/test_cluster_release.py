@@ -1,4 +1,4 @@
-"""When `make up` takes the API for up: when a submit would be accepted."""
+"""Tests that `make up` waits until the API would accept an image."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""`make up` on a machine that has only Docker and the internet, and its error messages."""
+"""Tests of `make up` on a machine with only Docker and the internet, and of its error messages."""
 
 import os
 import socket
@@ -15,8 +15,7 @@ from cluster import commands, engine, release
 from cluster.artifacts import debian, golang, registry
 from cluster.context import BuildContext
 
-# What Docker says while a machine without a cluster gets one: the first answer to the node's name
-# is "no".
+# A fake Docker that has neither the cluster's node nor the project's images.
 DOCKER = """
 case "$*" in
   "container inspect"* | "image inspect vision-node-"*) exit 1 ;;

@@ -1,4 +1,4 @@
-"""The choice of the cluster, and how images get into an existing one."""
+"""Tests of the choice of the cluster, and of how images get into an existing one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The chart's values and the namespace that `make up` installs."""
+"""Tests of the chart's values and of the namespace that `make up` installs."""
 
 import pytest
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import tarfile
 
-# Writes down how it was called.
+# A fake program that records its name and arguments.
 PROGRAM = '#!/bin/sh\necho "${{0##*/}} $*" >> {calls}\n{rest}'
 
 

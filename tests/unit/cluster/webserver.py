@@ -1,4 +1,4 @@
-"""A local web server whose answers a test chooses."""
+"""A local web server that gives the answers that a test chooses."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ class Answer:
 
 @dataclass
 class WebServer:
-    """The answers by path, and the paths of the requests.
+    """A web server's answers by path, and the paths of the requests that it received.
 
-    The answers of a path are used one by one; the last one repeats.
+    The answers for a path are given in turn; the last one repeats.
     """
 
     url: str
@@ -37,7 +37,7 @@ class WebServer:
 
 @contextmanager
 def running() -> Iterator[WebServer]:
-    """Run a server while the block runs."""
+    """Start a server, and stop it when the block ends."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -73,4 +73,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the base class' name
-        """Keep quiet."""
+        """Log nothing."""

@@ -104,13 +104,13 @@ def test_pruning_keeps_two_newest_artifacts_of_a_name(cache: Cache) -> None:
     assert len(list(cache.artifacts.glob("node-image-*"))) == 3
 
 
-def test_waiting_run_is_told_the_lock_holder(cache: Cache) -> None:
+def test_waiting_run_reports_the_lock_holder(cache: Cache) -> None:
     said: list[str] = []
     taken, released = threading.Event(), threading.Event()
 
     def hold() -> None:
         with cache.locked("thing", said.append):
-            # As if another process held it.
+            # Pretend that another process holds the lock.
             (cache.root / "locks/thing").write_text("4711")
             taken.set()
             released.wait()

@@ -12,7 +12,7 @@ from cluster.errors import ClusterError
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository of two rooms."""
+    """A repository with two components."""
     for name, text in {
         "api/Dockerfile": "FROM scratch",
         "api/pyproject.toml": "",

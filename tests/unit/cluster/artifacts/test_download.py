@@ -64,13 +64,13 @@ def test_wrong_checksum_error_has_url_checksums_and_advice(web: WebServer, targe
     ):
         assert part in said
 
-    assert web.asked == ["/kind"], "the same file comes again"
+    assert web.asked == ["/kind"], "a retry would get the same file"
 
 
 @pytest.mark.parametrize(
     "failure",
     [Answer(status=503), Answer(status=429), Answer(PROGRAM[:4], announced=len(PROGRAM))],
-    ids=["unavailable", "too many requests", "broken off"],
+    ids=["unavailable", "too many requests", "interrupted"],
 )
 def test_temporary_failure_is_retried(failure: Answer, web: WebServer, target: Path) -> None:
     download.fetch(web.serve("/kind", failure, failure, GOOD), target, SUM)
@@ -137,7 +137,7 @@ def test_failed_step_stops_download(web: WebServer, target: Path) -> None:
 def test_proxy_from_environment_is_used(
     web: WebServer, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A proxy is asked for the whole address.
+    # A request to a proxy contains the whole URL.
     web.serve("http://site.invalid/kind", GOOD)
     monkeypatch.setenv("http_proxy", web.url)
     download.fetch("http://site.invalid/kind", target, SUM)
@@ -149,11 +149,11 @@ def test_certificate_error_is_not_retried_and_has_advice(
 ) -> None:
     asked: list[str] = []
 
-    def distrusts(url: str, _timeout_seconds: float) -> object:
+    def reject_certificate(url: str, _timeout_seconds: float) -> object:
         asked.append(url)
         raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed certificate"))
 
-    monkeypatch.setattr(download, "_open", distrusts)
+    monkeypatch.setattr(download, "_open", reject_certificate)
     with pytest.raises(ClusterError, match=r"self-signed certificate.*SSL_CERT_FILE"):
         download.fetch("https://site.invalid/kind", target, SUM)
 
@@ -193,7 +193,7 @@ def test_system_certificates_are_used_if_python_has_none(
     [
         (GOOD, ""),
         (Answer(status=403), "the server answers 403"),
-        # What a filter or the login page of a hotel's network answers.
+        # The answer of a content filter, or of the login page of a hotel's network.
         (
             Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}),
             "it answered with a web",
@@ -204,17 +204,17 @@ def test_site_is_checked_with_one_request(answer: Answer, expected: str, web: We
     url = web.serve("/kind", answer)
     assert download.connection_problem(url).startswith(expected)
     assert bool(download.connection_problem(url)) == bool(expected)
-    assert web.asked == ["/kind"], "a run asks once"
+    assert web.asked == ["/kind"], "a run checks each site only once"
 
 
-def test_refused_site_is_reported_at_once() -> None:
+def test_refused_connection_is_reported() -> None:
     download.connection_problem.cache_clear()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert "refused" in download.connection_problem(f"http://127.0.0.1:{port}/kind")
 
 
-def _interrupted(released: threading.Event) -> object:
+def _fail_late(released: threading.Event) -> object:
     released.wait()
     raise OSError("too late")
 
@@ -225,8 +225,8 @@ def test_site_check_times_out_during_dns_lookup(
     download.connection_problem.cache_clear()
     answered = threading.Event()
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.05)
-    # As a name server that is cut off: it has a time limit of its own, of half a minute and more.
-    monkeypatch.setattr(download, "_open", lambda *_: _interrupted(answered))
+    # Like the lookup with an unreachable name server, whose own time limit is at least 30 s.
+    monkeypatch.setattr(download, "_open", lambda *_: _fail_late(answered))
 
     try:
         assert download.connection_problem("https://site.invalid/kind").startswith(

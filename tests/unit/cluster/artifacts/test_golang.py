@@ -1,4 +1,4 @@
-"""Versions of programs, and the flags of `go build`."""
+"""Tests of how versions of programs are parsed, and of the flags of `go build`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The official builds: their addresses, checksums and archives."""
+"""Tests of the official builds: their URLs, checksums and archives."""
 
 import hashlib
 import platform

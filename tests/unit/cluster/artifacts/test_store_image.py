@@ -1,4 +1,4 @@
-"""The bundled store's image is the same from `docker build` and from Go, and has its license."""
+"""Tests that `docker build` and Go produce the same image of the bundled store."""
 
 import io
 import json
@@ -26,12 +26,12 @@ DOCKERFILE = (SOURCE / "Dockerfile").read_text()
 
 BUILD_SECONDS = 60
 GO_SECONDS = 300
-"""The first run may compile Go's standard library."""
+"""Time limit for `go test`, whose first run may compile Go's standard library."""
 
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    """Fake inputs of both builds: the program, MinIO's module, the certificate authorities."""
+    """Fake inputs of both builds: the program, MinIO's module and the certificate authorities."""
     module = tmp_path / "module"
     module.mkdir()
     for name in store_image.LICENSES:
@@ -43,12 +43,12 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     return {"program": program, "module": module, "bundle": bundle}
 
 
-def test_both_ways_lead_to_the_same_files(inputs: dict[str, Path], tmp_path: Path) -> None:
+def test_both_builds_contain_the_same_files(inputs: dict[str, Path], tmp_path: Path) -> None:
     assert from_dockerfile(inputs, tmp_path) == from_go(inputs, tmp_path)
 
 
 def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    """Return path → content (or an empty folder's mode) of the image that Go alone builds."""
+    """Return the files of the image that Go builds: path → content (mode for an empty folder)."""
     layer = tmp_path / "layer.tar"
     archive.pack_files(store_image.contents(source=SOURCE, **inputs), layer)
     found = {}
@@ -62,7 +62,7 @@ def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    """Return the same for the Dockerfile's own commands, with a compiled program provided."""
+    """Return the files of the image that the Dockerfile's commands assemble from `inputs`."""
     image, tools = tmp_path / "image", tmp_path / "tools"
     image.mkdir()
     tools.mkdir()
@@ -135,7 +135,7 @@ def test_readme_says_how_to_build_every_chart_image() -> None:
     assert f"docker build {store_image.FOLDER} " in readme
 
 
-@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on this machine")
+@pytest.mark.skipif(not shutil.which("go"), reason="Go is not installed")
 def test_guard_refuses_requests_that_reach_known_vulnerabilities() -> None:
     done = subprocess.run(
         ["go", "test", "./guard"],
@@ -154,7 +154,7 @@ case "$1 $2" in
 "image inspect") grep -q -- "^build .*--tag $3 " {log} ;;
 esac
 """
-"""A docker client that logs its arguments, and has each image that it was asked to build."""
+"""A fake docker client that logs its arguments, and has each image that it was told to build."""
 
 
 def test_store_image_is_built_once_by_docker(

@@ -1,4 +1,4 @@
-"""Where each tool comes from: the cache, the PATH, the official build or Go."""
+"""Tests of where each tool comes from: the cache, PATH, the official build or Go."""
 
 import io
 import os
@@ -22,10 +22,10 @@ from cluster.run.progress import Progress
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Go is installed, and the list has what it was asked to build."""
+    """Pretend that Go is installed; the list has the packages that it builds."""
     asked: list[str] = []
 
-    def build(_shop: BuildContext, program: golang.Program) -> Path:
+    def build(_ctx: BuildContext, program: golang.Program) -> Path:
         asked.append(program.package)
         return Path("/from/go") / program.name
 
@@ -41,7 +41,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         (False, False, (Source.CACHE, Source.PATH, Source.DOWNLOAD)),
         (False, True, (Source.CACHE, Source.PATH, Source.DOWNLOAD, Source.GO)),
-        # What is pinned, whatever the machine has and reaches.
+        # CI uses the pinned versions, even if the machine has other ones.
         (True, True, (Source.GO,)),
         (True, False, (Source.DOWNLOAD,)),
     ],

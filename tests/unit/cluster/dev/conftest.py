@@ -1,4 +1,4 @@
-"""A checkout with a fake cluster."""
+"""A fixture for the tests of `make dev`: a checkout with a fake cluster."""
 
 import json
 import sys

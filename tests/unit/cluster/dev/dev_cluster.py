@@ -12,9 +12,9 @@ from cluster.dev import component
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-SECRET_KEY = "do-not-print"  # noqa: S105  # a test's
+SECRET_KEY = "do-not-print"  # noqa: S105  # not a real secret
 
-# Listens on the local port of "port-forward".
+# A fake kubectl that listens on the local port of "port-forward".
 KUBECTL = """#!{python}
 import socket, sys
 with socket.create_server(("127.0.0.1", int(sys.argv[-1].partition(":")[0]))) as server:
@@ -22,7 +22,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[-1].partition(":")[0]))) as
         server.accept()[0].close()
 """
 
-# Writes down its arguments, its environment and the kubeconfig.
+# A fake uv that records its arguments, its environment and the kubeconfig.
 UV = """#!{python}
 import json, os, pathlib, sys
 env = dict(os.environ)
@@ -53,7 +53,7 @@ KUBECONFIG = {
 
 @dataclass(frozen=True)
 class FakeCluster(Client):
-    """A cluster with the release, whose pods of the operator stop at the second look."""
+    """A fake cluster with the release. Its pods are gone when they are listed a second time."""
 
     objects: dict[tuple[str, str], Any] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ def deployment(name: str, replicas: int = 1) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """What a run needs, and what the fake uv wrote down."""
+    """The arguments of a run, and the file in which the fake uv records its call."""
 
     ctx: BuildContext
     client: FakeCluster

@@ -1,4 +1,4 @@
-"""`make dev` with PART=api and PART=operator."""
+"""Tests of `make dev` with PART=api and PART=operator."""
 
 import os
 import stat
@@ -28,7 +28,7 @@ def test_store_in_the_cluster_is_reached_through_a_local_port(checkout: Checkout
     assert "127.0.0.1" in env["NO_PROXY"].split(",")
 
 
-def test_external_store_is_left_as_it_is(
+def test_address_of_external_store_is_unchanged(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = {"name": "S3_ENDPOINT", "value": "s3.example.com:443"}
@@ -55,7 +55,7 @@ def test_api_in_the_cluster_keeps_running(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_operator_replaces_the_one_in_the_cluster_until_it_ends(
+def test_operator_in_the_cluster_is_stopped_while_the_local_one_runs(
     status: int, checkout: Checkout
 ) -> None:
     checkout.uv_exits_with(status)
@@ -76,13 +76,13 @@ def test_operator_is_scaled_back_if_it_cannot_start(checkout: Checkout) -> None:
     assert checkout.client.log[-1] == "scale deployment/vision-node-operator --replicas=3"
 
 
-def test_operator_of_a_killed_run_is_scaled_back_to_one(checkout: Checkout) -> None:
+def test_operator_that_a_killed_run_stopped_is_scaled_back_to_one(checkout: Checkout) -> None:
     checkout.client.objects["deployment", "vision-node-operator"] = deployment("operator", 0)
     checkout.run("operator")
     assert checkout.client.log[-1] == "scale deployment/vision-node-operator --replicas=1"
 
 
-def test_missing_secret_leaves_the_operator_in_the_cluster(checkout: Checkout) -> None:
+def test_operator_in_the_cluster_keeps_running_if_a_secret_is_missing(checkout: Checkout) -> None:
     del checkout.client.objects["secret", "vision-node-storage"]
     with pytest.raises(ClusterError, match="vision-node-storage"):
         checkout.run("operator")

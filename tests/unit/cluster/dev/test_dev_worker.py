@@ -1,4 +1,4 @@
-"""`make dev` with PART=worker."""
+"""Tests of `make dev` with PART=worker."""
 
 from pathlib import Path
 
@@ -46,6 +46,6 @@ def test_worker_refuses_a_describer_with_a_sidecar(checkout: Checkout) -> None:
         worker.run(checkout.ctx, checkout.client, checkout.uv, "own", photo)
 
 
-def test_worker_needs_a_file(checkout: Checkout) -> None:
+def test_missing_file_is_reported(checkout: Checkout) -> None:
     with pytest.raises(ClusterError, match="is not a file"):
         worker.run(checkout.ctx, checkout.client, checkout.uv, "", Path("nowhere.jpg"))

@@ -1,4 +1,4 @@
-"""Tests that ending `make` ends what its recipes run."""
+"""Tests that the end of `make` also ends the program that a recipe runs."""
 
 import signal
 import subprocess

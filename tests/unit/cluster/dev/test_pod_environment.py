@@ -1,4 +1,4 @@
-"""The environment of a container, as kubelet would resolve it."""
+"""Tests that a container's environment is the one that kubelet would provide."""
 
 import json
 from base64 import b64encode
@@ -19,7 +19,7 @@ SECRET = {"key": b64encode(b"hidden").decode(), "other": b64encode(b"also").deco
 
 @dataclass(frozen=True)
 class Objects(Client):
-    """A kubectl that knows these objects, by kind and name."""
+    """A fake kubectl that returns these objects, by kind and name."""
 
     data: dict[tuple[str, str], Any] = field(default_factory=dict)
 

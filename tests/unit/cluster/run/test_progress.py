@@ -30,7 +30,7 @@ def test_step_prints_start_and_outcome(progress: Progress, output: io.StringIO) 
 def test_failed_step_prints_failure(progress: Progress, output: io.StringIO) -> None:
     with pytest.raises(ClusterError), progress.step("thing"):
         raise ClusterError("no")
-    # A busy machine may add how long it took.
+    # On a busy machine, the duration may follow.
     assert output.getvalue().splitlines()[1].startswith("✗ thing: failed")
 
 
@@ -93,7 +93,7 @@ def test_parallel_step_can_wait_for_another() -> None:
     assert two.get() == 2
 
 
-def test_error_is_the_first_failure_and_not_that_of_a_stopped_step() -> None:
+def test_error_is_the_first_failure_and_not_the_error_of_a_stopped_step() -> None:
     started = threading.Event()
 
     def fail() -> None:
@@ -105,7 +105,7 @@ def test_error_is_the_first_failure_and_not_that_of_a_stopped_step() -> None:
         shell.run(["sleep", "600"])
 
     def inner() -> None:
-        """Fail, and return from the block only after the outer block's step has ended."""
+        """Fail, but leave the block only after the other step of the outer block has ended."""
         with Parallel() as parallel:
             parallel.start(fail)
             parallel.start(lambda: outer_ended.wait(60))

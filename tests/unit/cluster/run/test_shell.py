@@ -1,4 +1,4 @@
-"""Running other programs."""
+"""Tests of running other programs."""
 
 from pathlib import Path
 
