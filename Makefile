@@ -2,9 +2,11 @@
 
 # Local port of the API.
 PORT ?= 8000
-# kind (a new cluster), minikube, or current: the cluster of kubectl's current context (see IMAGE_REGISTRY in the README).
+# kind (a new cluster), minikube, or current: the cluster of kubectl's current context.
 CLUSTER ?= kind
-# 1: keep the cluster of the tests for inspection.
+# Registry from which the cluster of CLUSTER=current can pull images; `make up` pushes them to it.
+IMAGE_REGISTRY ?=
+# 1: keep the test cluster for inspection.
 KEEP ?= 0
 # Name of the cluster.
 NAME ?= vision-node
@@ -20,6 +22,10 @@ FILE ?= docs/photo.jpg
 DESCRIBER ?=
 # Seed that `make test-faults` printed, to repeat the same faults.
 SEED ?=
+# 1: run a short version of `make bench` or `make bench-backlog`, which takes a few minutes.
+QUICK ?= 0
+# 1: write the report of a benchmark to docs/ instead of build/bench/.
+WRITE ?= 0
 # New version for `make version`, such as 0.2.0.
 VERSION ?=
 # Python 3.11 or newer.
@@ -79,11 +85,11 @@ test-e2e: ## Run the end-to-end tests on a new cluster, which is deleted afterwa
 	@$(TOOL) test --suite e2e -- $(ARGS)
 
 .PHONY: test-faults
-test-faults: ## Kill each component under load on a new cluster, and check all guarantees (3 minutes)
+test-faults: ## Kill or pause each component under load on a new cluster, and check all guarantees (3 minutes)
 	@$(TOOL) test --suite faults -- $(ARGS)
 
 .PHONY: test-cluster
-test-cluster: # Runs both on one new cluster.
+test-cluster: # Runs test-e2e and test-faults on one new cluster.
 	@$(TOOL) test --suite e2e --suite faults -- $(ARGS)
 
 .PHONY: lint
@@ -117,15 +123,15 @@ version: ## Set the project's version everywhere: make version VERSION=0.2.0
 ##@ Measure it
 
 .PHONY: bench
-bench: ## Compare with Celery and with one Job per image: build/bench/ (QUICK=1: minutes; WRITE=1: docs/)
+bench: ## Compare with Celery and with one Job per image (QUICK=1 takes a few minutes; WRITE=1 updates the report in docs/)
 	@$(BENCH)
 
 .PHONY: bench-backlog
-bench-backlog: ## Measure throughput, memory and lists with 10,000 waiting jobs
+bench-backlog: ## Measure throughput, memory and list latency with 10,000 waiting jobs
 	@$(BENCH) backlog
 
 .PHONY: bench-ocr
-bench-ocr: ## Measure accuracy and cost of the describer ocr on one core: build/bench/ocr.md (WRITE=1: docs/)
+bench-ocr: ## Measure accuracy and cost of the describer ocr on one core (WRITE=1 updates the report in docs/)
 	@$(BENCH) ocr
 
 .PHONY: bench-operator
