@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinueMiddleware:
-    """Closes the connection if a response starts before the body of such a request is read.
+    """Closes the connection if `Expect: 100-continue` gets a response before the body is read.
 
     uvicorn sends `100 Continue` when the application begins to read the body. If it never does,
     the client may send the body or leave it out. The server then cannot tell whether the

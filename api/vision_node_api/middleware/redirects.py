@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class RelativeRedirectMiddleware:
     """Removes scheme and host from redirects to this server.
 
-    FastAPI redirects paths that end with a slash, to URLs with scheme and host. A proxy that
+    FastAPI redirects a path that ends with a slash to a URL with scheme and host. A proxy that
     terminates TLS may report neither of them, but the client knows both.
     """
 

@@ -42,7 +42,7 @@ class InboxObject(InboxEntry):
 
     media_type: str | None = Field(description="recognized from the content")
     sha256: str | None = Field(
-        description="SHA-256 of the bytes; null if it was not stored by POST /inbox"
+        description="SHA-256 of the bytes; null if the object was not stored by POST /inbox"
     )
     spec: dict[str, Any] = Field(description="spec of an ImageJob for the object")
 

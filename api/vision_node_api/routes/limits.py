@@ -17,7 +17,7 @@ KUBERNETES_REQUESTS = 4
 idempotency key, create the ImageJob, read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
-"""Maximum time for the response to a complete submit, in case each step takes its maximum time."""
+"""Maximum time for the response to a complete submit, if each step takes its maximum time."""
 
 
 class LimitsResponse(BaseModel):

@@ -17,7 +17,7 @@ WRITE_REFUSAL_SECONDS = 60.0
 that writing works again."""
 
 _ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
-"""Reasons of refused writes that may still apply although a read succeeds."""
+"""Reasons for refused writes that may still apply although a read succeeds."""
 
 
 @dataclass(frozen=True, slots=True)

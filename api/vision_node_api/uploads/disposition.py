@@ -7,8 +7,8 @@ from urllib.parse import unquote_to_bytes
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
 
 _ESCAPED = re.compile(rb'\\(["\\])')
-"""An escaped quote or backslash. A backslash before other characters escapes nothing, because browsers
-send `C:\\photo.png` as it is."""
+"""An escaped quote or backslash. A backslash before other characters escapes nothing, because
+browsers send `C:\\photo.png` as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ MAX_PREAMBLE_BYTES = 4096
 MAX_PART_HEADERS = 8
 
 MAX_PART_HEADER_BYTES = 4096
-"""Maximum bytes of one header. A file name of 255 characters, each encoded as four bytes with three
-characters, takes 3,060."""
+"""Maximum size of one header in bytes. A file name of 255 characters takes up to 3,060: each
+character has up to four bytes, each of which takes three bytes if it is percent-encoded."""
 
 
 class FormReader:

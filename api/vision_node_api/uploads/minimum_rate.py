@@ -1,4 +1,4 @@
-"""The minimum rate of an upload, which limits its pauses rather than its total time."""
+"""The minimum rate of an upload, which may take long, but has to make progress."""
 
 from ..web.problems import Problem
 

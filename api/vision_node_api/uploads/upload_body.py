@@ -21,8 +21,8 @@ DRAIN_SECONDS = 30.0
 """How long draining may take."""
 
 LOOKAHEAD_SECONDS = 2.0
-"""For how long an upload reserves memory ahead. Fast uploads then get all they need, and finish one
-after another instead of all waiting half received. Slow uploads reserve little."""
+"""How many seconds ahead an upload reserves memory. Fast uploads then get all they need, and finish
+one after another instead of all waiting half received. Slow uploads reserve little."""
 
 FIRST_SECONDS = 0.05
 """Minimum time over which a rate is measured, because the first bytes come from a buffer."""

@@ -16,7 +16,7 @@ MAX_UPLOADS = 256
 buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
-"""How long an upload waits for memory before it is refused, so that its client tries later."""
+"""How long an upload waits for memory. Then it is refused, and its client should try later."""
 
 STALL_SECONDS = 5.0
 """How long an upload may stall while others wait for memory. It is shorter than their wait, so that

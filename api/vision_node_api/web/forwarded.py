@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """The values that proxies report, in lists from the client's proxy to the nearest one."""
+    """The values that proxies report, ordered from the client to this server."""
 
     addresses: list[str]
     """Address of each sender, perhaps with a port."""

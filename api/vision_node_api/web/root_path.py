@@ -31,8 +31,8 @@ OWN_PATHS = frozenset(
 """First segments of the API's own paths. A root path must not begin with one, because the API could
 not tell whether a proxy has removed it."""
 
-# Only RFC 3986's unreserved characters match, so a root path can't end a header, name a host or go up
-# (`..`).
+# Only RFC 3986's unreserved characters match, so a root path can't end a header, name a host or
+# go up (`..`).
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", re.ASCII)
 
 
