@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Submit an image, follow its job, print its description.
+"""Submit an image, follow its job, and print its description.
 
     python test_client.py photo.jpg [--url http://127.0.0.1:8000]
 
-It needs nothing but Python. The exit status is 0 if the image was described, 1 if it could not be,
-and 2 for wrong usage.
+It needs only Python. The exit status is 0 if the image was described, 1 if it could not be, and 2
+if the arguments are invalid.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     """Return the arguments: image (path), url, timeout (seconds), json (print the whole result)."""
     parser = argparse.ArgumentParser(
-        description="Submit an image, follow its job, print its description."
+        description="Submit an image, follow its job, and print its description."
     )
     parser.add_argument(
         "image", type=Path, help="path of a JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC or TIFF file"
@@ -146,7 +146,7 @@ def call(
 
 
 def describe_problem(error: urllib.error.HTTPError) -> str:
-    """Return reason and detail of a problem document (RFC 9457), or the plain status."""
+    """Return the reason and detail of a problem document (RFC 9457), or the HTTP status."""
     try:
         document = json.load(error)
         return f"{document['reason']}: {document['detail']}"

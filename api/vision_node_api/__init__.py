@@ -1,6 +1,6 @@
 """The HTTP API: a client submits an image, and the API creates an ImageJob for it.
 
-It knows nothing of Jobs and pods, which are the operator's. Its layers, from the top:
+It does not deal with Jobs and pods, which the operator manages. Its layers, from top to bottom:
 
 app: puts everything together
 routes, ui, middleware: translate HTTP requests and responses

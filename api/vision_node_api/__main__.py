@@ -15,7 +15,7 @@ from .web.http_settings import HttpSettings
 PORT = 8000
 
 GRACE_SECONDS = 10
-"""Time that requests in progress get to finish after SIGTERM."""
+"""How long requests in progress may take to finish after SIGTERM."""
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def server_options(http: HttpSettings) -> dict[str, Any]:
         "log_config": None,
         "timeout_keep_alive": http.keep_alive_seconds,
         "timeout_graceful_shutdown": GRACE_SECONDS,
-        # uvicorn would trust any client on this machine, such as `kubectl port-forward`.
+        # By default, uvicorn trusts any client on this machine, such as `kubectl port-forward`.
         # ProxyHeadersMiddleware trusts only the configured proxies.
         "proxy_headers": False,
     }

@@ -96,7 +96,7 @@ def attach_services(
     Args:
         app: The application that `build_app` has returned.
         jobs: The service for ImageJobs.
-        health: State of the replica, for probes and Prometheus.
+        health: Health of the replica, for probes and Prometheus.
         last_activity: Time of each watch's last event, in seconds of monotonic time by path.
     """
     app.state.jobs = jobs

@@ -1,4 +1,4 @@
-"""Tasks that run as long as the application does."""
+"""Background tasks that run until the application stops."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ class BackgroundTask(ABC):
     """A task that runs until the application stops; if it ends earlier, it has failed.
 
     Args:
-        ended_message: What an early end means, as a sentence for the liveness probe.
+        ended_message: Sentence for the liveness probe, if the task ends early.
     """
 
     def __init__(self, ended_message: str) -> None:
@@ -27,7 +27,7 @@ class BackgroundTask(ABC):
             self._task.cancel()
 
     def raise_if_ended(self) -> None:
-        """Return if the task is still running.
+        """Raise an error if the task has ended.
 
         Raises:
             RuntimeError: an unexpected error has ended the task.

@@ -19,28 +19,30 @@ LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where ImageJobs are created, and which uploads are accepted."""
+    """Settings of the API: where ImageJobs are created, and which uploads are accepted."""
 
     namespace: str
     default_describer: str = "metadata"
     max_image_bytes: int = 20 * MEBIBYTE
 
     max_image_pixels: int = 100_000_000
-    """Decoded, that is about 400 MB, which fits into a worker's memory limit."""
+    """Maximum pixels of an image, width times height. Decoded, such an image takes about 400 MB,
+    which fits into a worker's memory limit."""
 
     max_unfinished_jobs: int = 20_000
-    """More jobs would wait too long, and etcd is not made for millions of objects."""
+    """Maximum number of jobs that are queued or processing. More jobs would wait too long, and etcd
+    is not designed for millions of objects."""
 
     upload_memory_bytes: int = 128 * MEBIBYTE
-    """Memory for all uploads that are being received or stored. Measured: the process takes 70 MB,
-    full caches take 170 MB, and Python before 3.12.9 copies once more what it stores. All of that
-    fits into 512 MiB."""
+    """Memory for all uploads that are being received or stored. According to measurements, the
+    process takes 70 MB and full caches take 170 MB, and Python before 3.12.9 copies each upload
+    once more while storing it. Together, that fits into 512 MiB."""
 
     upload_bytes_per_second: int = 4096
     """Minimum average rate of uploads; the slowest mobile networks (EDGE) are ten times faster."""
 
     inbox_kept: timedelta | None = timedelta(days=7)
-    """How long the operator keeps an object under inbox/; None: forever."""
+    """How long the operator keeps an object under inbox/. None means forever."""
 
     @classmethod
     def from_env(cls) -> Self:

@@ -1,1 +1,1 @@
-"""ASGI middleware: what concerns every request, whichever route it is for."""
+"""ASGI middleware, which handles all requests regardless of their routes."""

@@ -21,7 +21,9 @@ MAX_AGE_SECONDS = 600
 
 
 def add_cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """Return `app` with CORS for the origins: https://gallery.example.com, or `*` for all.
+    """Return `app` with CORS for `origins`.
+
+    An origin is a URL such as https://gallery.example.com; `*` stands for all origins.
 
     Credentials are not allowed, because the API uses no cookies.
     """

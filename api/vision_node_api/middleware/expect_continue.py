@@ -7,10 +7,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinueMiddleware:
-    """Closes the connection if the response to such a request starts before its body is read.
+    """Closes the connection if `Expect: 100-continue` gets a response before the body is read.
 
-    uvicorn sends `100 Continue` when the application begins to read. If the application never
-    reads, the client may send the body or leave it out. The server then cannot tell whether the
+    uvicorn sends `100 Continue` when the application begins to read the body. If it never does,
+    the client may send the body or leave it out. The server then cannot tell whether the
     next bytes on the connection are that body or another request.
     """
 
@@ -18,7 +18,7 @@ class ExpectContinueMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and notice whether its body is read."""
+        """Pass the request on, and close the connection if its body is not read."""
         if scope["type"] != "http" or not _expects_continue(scope):
             await self._app(scope, receive, send)
             return

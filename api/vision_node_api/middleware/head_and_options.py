@@ -1,4 +1,7 @@
-"""HEAD and OPTIONS for every route (RFC 9110, 9.3.2 and 9.3.7); routes need not define them."""
+"""HEAD and OPTIONS for every route, without code in the routes.
+
+RFC 9110 defines both methods in sections 9.3.2 and 9.3.7.
+"""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,9 +70,9 @@ class _OptionsResponse:
 
 
 def _allowed(refusal: Message) -> str:
-    """Return the methods that a 405 names, plus HEAD and OPTIONS.
+    """Return the methods that a 405 names, plus OPTIONS, and HEAD if GET is among them.
 
-    A 405 of the static files names none; they have GET.
+    A 405 from the static files names no methods; they support GET.
     """
     named = Headers(raw=refusal["headers"]).get("allow") or "GET"
     methods = {method.strip() for method in named.split(",")} | {"OPTIONS"}

@@ -12,7 +12,7 @@ from ..web.problems import Problem, problem_of
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
-"""Retry-After of requests that a stopping server aborts: by then another replica responds."""
+"""Retry-After for requests that a stopping server aborts. Another replica responds by then."""
 
 
 class InternalErrorMiddleware:

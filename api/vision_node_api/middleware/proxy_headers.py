@@ -1,4 +1,4 @@
-"""Requests as the client sent them, as far as a trusted proxy reports it."""
+"""Restore requests as their clients sent them, from the headers of trusted proxies."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SCHEMES = frozenset({"http", "https"})
 _HOST = re.compile(
     r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII
 )
-"""A host, perhaps with a port (RFC 9110, section 7.2). It cannot end a header or name a user."""
+"""A host, perhaps with a port (RFC 9110, section 7.2). Line breaks and user names do not match."""
 
 
 class ProxyHeadersMiddleware:
@@ -35,7 +35,7 @@ class ProxyHeadersMiddleware:
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on as its client sees it."""
+        """Pass the request on as its client sent it."""
         if scope["type"] == "http":
             scope = self._as_client_sent(scope)
         await self._app(scope, receive, send)
@@ -51,7 +51,7 @@ class ProxyHeadersMiddleware:
 
     def _apply(self, scope: Scope, forwarded: ForwardedRequest) -> Scope:
         """Return the scope with the valid values of the forwarding headers."""
-        # Each trusted proxy on the way has added one value, or replaced them all with its own.
+        # Each trusted proxy has either appended a value, or replaced all values with its own.
         hops = 1 + self._trusted.count_trusted(forwarded.addresses)
         client = parse_address(_nth_last(forwarded.addresses, hops))
         scheme = _nth_last(forwarded.schemes, hops).lower()
@@ -79,5 +79,5 @@ class ProxyHeadersMiddleware:
 
 
 def _nth_last(values: Sequence[str], n: int) -> str:
-    """Return the n-th value from the end, or the first of fewer values, or "" if there are none."""
+    """Return the n-th value from the end, the first of fewer values, or "" if there are none."""
     return values[-min(n, len(values))] if values else ""

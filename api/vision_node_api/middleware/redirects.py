@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class RelativeRedirectMiddleware:
     """Removes scheme and host from redirects to this server.
 
-    FastAPI redirects paths that end with a slash, and names scheme and host. A proxy that
-    terminates TLS may report neither, but the client knows both.
+    FastAPI redirects a path that ends with a slash to a URL with scheme and host. A proxy that
+    terminates TLS may report neither of them, but the client knows both.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,7 +34,7 @@ class RelativeRedirectMiddleware:
 
 
 def relative_location(location: str, scope: Scope) -> str:
-    """Return path and query of a URL on the requested server; return other URLs unchanged."""
+    """Return a URL on the requested server without scheme and host, and other URLs unchanged."""
     target = urlsplit(location)
     if not target.netloc or target.netloc != URL(scope=scope).netloc:
         return location

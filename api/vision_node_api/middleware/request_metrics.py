@@ -1,6 +1,6 @@
-"""Counts requests and measures their time by route.
+"""Count requests and measure their duration by route.
 
-A path would be useless as a label: paths contain job ids, so there is no end of them.
+Paths would be useless as labels: they contain job ids, so their number is unlimited.
 """
 
 import time
@@ -11,7 +11,7 @@ from ..services.metrics import ACCEPTED, Metrics
 from ..web.problems import REASON
 
 ROUTE = "vision_node.route"
-"""Key of the scope under which middleware that responds instead of the router names the route."""
+"""Key in the scope for the route, which middleware sets if it responds instead of the router."""
 
 OTHER = "other"
 """Label for methods and paths that the API does not have, and for the static files of /docs."""
@@ -28,7 +28,8 @@ SUBMIT = ("POST", "/submit")
 class RequestMetricsMiddleware:
     """Records every request in `metrics`.
 
-    It directly wraps the application, because the router writes the route into the scope.
+    It has to wrap the application directly, because it needs the scope into which the router writes
+    the route.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -36,7 +37,7 @@ class RequestMetricsMiddleware:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and record it at its end."""
+        """Pass the request on, and record it when it ends."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

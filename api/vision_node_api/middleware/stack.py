@@ -15,8 +15,9 @@ from .request_metrics import RequestMetricsMiddleware
 def add_middleware(app: ASGIApp, settings: HttpSettings, metrics: Metrics) -> ASGIApp:
     """Return `app` wrapped in the middleware for every request.
 
-    It wraps the whole application, and is not among FastAPI's own middleware, so that responses to
-    unexpected errors pass through it, too. Otherwise pages of other origins could not read them.
+    The middleware wraps the whole application instead of being added to FastAPI's own, so that
+    responses to unexpected errors pass through it, too. Otherwise, pages of other origins could not
+    read these responses.
     """
     app = RequestMetricsMiddleware(app, metrics)
     app = HeadAndOptionsMiddleware(app)
@@ -28,5 +29,6 @@ def add_middleware(app: ASGIApp, settings: HttpSettings, metrics: Metrics) -> AS
     if settings.root_path or settings.trusted_proxies:
         app = ProxyHeadersMiddleware(app, settings.trusted_proxies, settings.root_path)
 
-    # The application has its own one inside; this one handles errors of the middleware above.
+    # The application contains an InternalErrorMiddleware of its own. This one handles errors of the
+    # middleware above.
     return InternalErrorMiddleware(app)

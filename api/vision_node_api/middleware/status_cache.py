@@ -1,4 +1,4 @@
-"""Responds to status polls of cached jobs without FastAPI, because clients poll often."""
+"""Respond to status polls of cached jobs without the overhead of FastAPI: clients poll often."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ class StatusCacheMiddleware:
 
     Args:
         app: The wrapped application.
-        cached_status: Returns the JSON of the response for an id, or None if it is not cached.
+        cached_status: Returns the JSON of the response for a job's id; None if it is not cached.
     """
 
     def __init__(self, app: ASGIApp, cached_status: Callable[[Scope, str], str | None]) -> None:

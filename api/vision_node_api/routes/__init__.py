@@ -1,1 +1,1 @@
-"""HTTP routes: they translate requests and responses, and decide nothing."""
+"""HTTP routes, which translate requests and responses, and leave decisions to the services."""

@@ -22,7 +22,7 @@ router = APIRouter(tags=["inbox"])
 share_paths(router)
 
 DEFAULT_PAGE = 100
-"""Objects on a page of the list, if the client sets no limit."""
+"""Maximum number of objects on a page of the list, if the client sets no limit."""
 
 
 class InboxEntry(BaseModel):
@@ -31,9 +31,9 @@ class InboxEntry(BaseModel):
     name: str = Field(description="name under /inbox")
     key: str = Field(description="value for an ImageJob's spec.image.key")
     size_bytes: int
-    modified_at: datetime = Field(description="when it was last stored, UTC")
+    modified_at: datetime = Field(description="when it was last stored, in UTC")
     expires_at: datetime | None = Field(
-        description="deleted soon after, unless an unfinished ImageJob uses it; null: never"
+        description="deleted soon afterwards, unless an unfinished ImageJob uses it; null: never"
     )
 
 
@@ -42,7 +42,7 @@ class InboxObject(InboxEntry):
 
     media_type: str | None = Field(description="recognized from the content")
     sha256: str | None = Field(
-        description="SHA-256 of the bytes; null if POST /inbox has not stored it"
+        description="SHA-256 of the bytes; null if the object was not stored by POST /inbox"
     )
     spec: dict[str, Any] = Field(description="spec of an ImageJob for the object")
 
@@ -55,7 +55,10 @@ class InboxResponse(BaseModel):
 
 
 async def get_inbox(request: Request) -> Inbox:
-    """Return the application's inbox. Async, because FastAPI would use a thread for each call."""
+    """Return the application's inbox.
+
+    The function is async, because FastAPI would otherwise call it in a thread.
+    """
     inbox: Inbox = request.app.state.inbox
     return inbox
 
@@ -74,11 +77,11 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 @router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
-@router.get("/inbox/", include_in_schema=False)  # as some people and proxies write it
+@router.get("/inbox/", include_in_schema=False)  # some people and proxies add the slash
 async def list_inbox(
     inbox: InboxDep,
     prefix: Annotated[
-        str, Query(description="only names that begin with it, such as holiday/")
+        str, Query(description="list only names that begin with this prefix, such as holiday/")
     ] = "",
     limit: Annotated[
         int, Query(ge=1, le=MAX_KEYS, description="maximum number of objects on the page")
@@ -88,7 +91,7 @@ async def list_inbox(
         Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page"),
     ] = None,
 ) -> InboxResponse:
-    """List the inbox, sorted by name, page by page."""
+    """List a page of the inbox, sorted by name."""
     page = await inbox.list(prefix, cursor, limit)
     entries = [InboxEntry(**_entry(found, inbox)) for found in page.objects]
 
@@ -102,7 +105,7 @@ async def list_inbox(
     responses={
         200: {
             "model": InboxObject,
-            "description": "The same bytes existed already, or others were replaced",
+            "description": "The same bytes already existed, or different bytes were replaced",
         },
         **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
     },
@@ -116,7 +119,7 @@ async def put_inbox_object(
     replace: Annotated[bool, Query(description="replace different bytes under this name")] = False,
 ) -> InboxObject:
     """Store an image for ImageJobs, sent in the form field `file` or as the whole body."""
-    inbox_key(name)  # before the body, which may be large
+    inbox_key(name)  # refuse an invalid name before reading the body, which may be large
     jobs = inbox.jobs
 
     with jobs.uploads.admit() as slot:
@@ -142,7 +145,7 @@ async def delete_inbox_object(
     inbox: InboxDep,
     *,
     force: Annotated[
-        bool, Query(description="delete it even if an unfinished ImageJob uses it")
+        bool, Query(description="delete the object even if an unfinished ImageJob uses it")
     ] = False,
 ) -> None:
     """Delete an object."""

@@ -18,7 +18,7 @@ from ..web.problems import MEDIA_TYPE
 router = APIRouter(tags=["jobs"])
 
 MAX_IDEMPOTENCY_KEY = 255
-"""Maximum characters of an Idempotency-Key."""
+"""Maximum length of an Idempotency-Key, in characters."""
 
 
 class SubmitResponse(BaseModel):
@@ -29,7 +29,7 @@ class SubmitResponse(BaseModel):
 
 
 class WaitingReason(BaseModel):
-    """Why a queued job's describer does not work."""
+    """The problem of a queued job's describer."""
 
     reason: str
     message: str
@@ -74,7 +74,10 @@ class DescribersResponse(BaseModel):
 
 
 async def get_jobs(request: Request) -> Jobs:
-    """Return the application's jobs. Async, because FastAPI would use a thread for each call."""
+    """Return the application's Jobs.
+
+    The function is async, because FastAPI would otherwise call it in a thread.
+    """
     jobs: Jobs = request.app.state.jobs
     return jobs
 
@@ -131,7 +134,7 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
 async def result(job_id: str, jobs: JobsDep) -> dict[str, Any]:
-    """Return the description of a job that is done; 409 until then, with the error if it failed."""
+    """Return the description of a job that is done; 409 if the job is unfinished or has failed."""
     return await jobs.result(job_id)
 
 

@@ -13,11 +13,11 @@ from .jobs import JobsDep
 router = APIRouter(tags=["jobs"])
 
 KUBERNETES_REQUESTS = 4
-"""Maximum requests to the API server for one submit: look up describer and idempotency key, create,
-read back."""
+"""Maximum number of requests to the API server for one submit: look up the describer, look up the
+idempotency key, create the ImageJob, read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
-"""Maximum time for the response to a complete submit, if every step takes its maximum time."""
+"""Maximum time for the response to a complete submit, if each step takes its maximum time."""
 
 
 class LimitsResponse(BaseModel):
@@ -30,8 +30,8 @@ class LimitsResponse(BaseModel):
     media_types: list[str] = Field(
         description="accepted formats, which are recognized from the content"
     )
-    formats: list[str] = Field(description="names of the same formats")
-    upload_seconds: float = Field(description="maximum time for an upload of the maximum bytes")
+    formats: list[str] = Field(description="names of these formats, in the same order")
+    upload_seconds: float = Field(description="maximum time for an upload of the maximum size")
     answer_seconds: float = Field(
         description="maximum time for the response to a complete submit, or to any other request"
     )
@@ -39,7 +39,7 @@ class LimitsResponse(BaseModel):
 
 @router.get("/limits")
 async def limits(jobs: JobsDep) -> LimitsResponse:
-    """Return which images are accepted, and how long requests may take."""
+    """Return the limits for images, and how long requests may take."""
     settings = jobs.settings
     uploads = jobs.uploads.limits
 

@@ -1,1 +1,1 @@
-"""What the API does: jobs, results, the inbox, health and metrics."""
+"""The API's services: jobs, results, the inbox, health and metrics."""

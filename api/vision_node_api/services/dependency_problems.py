@@ -1,4 +1,4 @@
-"""Problems to respond with when the bucket or the API server fails."""
+"""Convert errors of the bucket and the API server into problems."""
 
 import logging
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ ADMINISTRATOR_RETRY_AFTER_SECONDS = "30"
 
 @contextmanager
 def kubernetes_problems() -> Iterator[None]:
-    """Turn errors of requests to the API server into problems.
+    """Convert errors from requests to the API server into problems.
 
     Callers that expect a missing object handle NotFoundError inside the block.
 
@@ -42,7 +42,7 @@ def kubernetes_problems() -> Iterator[None]:
 
 @contextmanager
 def storage_problems(health: StorageHealth, *, writing: bool = False) -> Iterator[None]:
-    """Turn errors of requests to the bucket into problems, and record their outcome in `health`.
+    """Convert errors from requests to the bucket into problems; record outcomes in `health`.
 
     Raises:
         Problem: 503 with one of STORAGE_REASONS.
@@ -56,7 +56,8 @@ def storage_problems(health: StorageHealth, *, writing: bool = False) -> Iterato
 
 def kubernetes_unavailable() -> Problem:
     """Return the problem for an API server that did not respond, or responded with an error."""
-    return _unavailable("KubernetesUnavailable", "The API server did not respond properly")
+    what_happened = "The Kubernetes API server did not respond, or responded with an error"
+    return _unavailable("KubernetesUnavailable", what_happened)
 
 
 def _unavailable(reason: str, what_happened: str) -> Problem:

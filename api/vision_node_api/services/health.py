@@ -37,12 +37,12 @@ class DependencyChecks(BackgroundTask):
     ) -> None:
         super().__init__("The checks of storage and Kubernetes have stopped.")
         self.storage = storage
-        self.kubernetes = DependencyState(NOT_CHECKED, "The API server has not been checked yet.")
+        self.kubernetes = DependencyState(NOT_CHECKED, "Kubernetes has not been checked yet.")
         self._send_to_storage = check_storage
         self._send_to_kubernetes = check_kubernetes
 
     async def check_once(self) -> None:
-        """Check both at the same time, and remember the outcome."""
+        """Check the bucket and the API server concurrently, and remember the outcomes."""
         await asyncio.gather(self._check_storage(), self._check_kubernetes())
 
     async def _run(self) -> None:
@@ -55,7 +55,7 @@ class DependencyChecks(BackgroundTask):
             with self.storage.recording():
                 await self._request_storage()
         except StoreUnavailableError as error:
-            log.debug("storage: %s", error)  # the bucket client logs it, once a minute
+            log.debug("storage: %s", error)  # the bucket client logs it at most once a minute
 
     async def _request_storage(self) -> None:
         try:
@@ -76,10 +76,13 @@ class DependencyChecks(BackgroundTask):
             async with asyncio.timeout(CHECK_SECONDS):
                 await self._send_to_kubernetes()
         except TimeoutError:
-            detail = f"The API server did not respond within {CHECK_SECONDS:g} s."
+            detail = f"The Kubernetes API server did not respond within {CHECK_SECONDS:g} s."
             return DependencyState("KubernetesUnavailable", detail)
         except KubeError as error:
-            detail = f"The API server did not respond properly ({error.reason})."
+            detail = (
+                "The Kubernetes API server did not respond, or responded with an error "
+                f"({error.reason})."
+            )
             return DependencyState("KubernetesUnavailable", detail)
 
         return DependencyState(OK)
@@ -106,10 +109,10 @@ class Health:
         return {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
 
     def check_alive(self) -> None:
-        """Return if all background tasks are running.
+        """Raise an error if a background task has ended.
 
         Raises:
-            RuntimeError: one has ended.
+            RuntimeError: a task has ended.
         """
         for task in (self.checks, *self.watches):
             task.raise_if_ended()

@@ -24,13 +24,13 @@ from .inbox_name import inbox_key, inbox_key_prefix, is_inbox_name
 from .jobs import ANY_TYPE, Jobs
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
-"""Time limit for all requests to the bucket for one response; GET /limits promises it."""
+"""How long all requests to the bucket for one response may take; GET /limits allows for it."""
 
 STORE_ATTEMPTS = 3
-"""Attempts to store an image while other requests keep changing the object."""
+"""Maximum number of attempts to store an image while other requests keep changing the object."""
 
 MAX_LISTED_JOBS = 10
-"""Maximum ImageJobs that an error lists."""
+"""Maximum number of ImageJobs that an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class InboxPage:
 class Inbox:
     """Stores, lists and deletes the images of the inbox.
 
-    Which ImageJobs use an object is known from the watch, so an ImageJob that was just created may
-    be missed. It then fails with ImageNotFound, or describes the image that replaced its own.
+    The watch reports which ImageJobs use an object, so an ImageJob that was just created may be
+    missed. It then fails with ImageNotFound, or describes the image that replaced its own.
     """
 
     jobs: Jobs
@@ -103,7 +103,7 @@ class Inbox:
             with self.jobs.storage_problems():
                 async with _time_limit():
                     page = await self.jobs.bucket.list_page(key_prefix, after, limit)
-        except ObjectNotFoundError as error:  # no key can be there
+        except ObjectNotFoundError as error:  # the cursor names an impossible key
             raise invalid_cursor() from error
 
         objects = [it for it in page.objects if is_inbox_name(inbox_name(it))]
@@ -135,7 +135,7 @@ class Inbox:
             raise _not_found(key)
 
     async def _put(self, image: ImageRef, data: bytes, *, replace: bool) -> bool:
-        """Store an image, unless the object changes meanwhile; return whether its name is new."""
+        """Store an image unless the object keeps changing; return whether its name is new."""
         media_type = image.media_type or ANY_TYPE
         sha256 = image.sha256 or ""
 
@@ -158,7 +158,10 @@ class Inbox:
         raise Problem(409, "ObjectChanged", detail)
 
     async def _require_no_folder_conflict(self, key: str) -> None:
-        """Refuse a key above or below another one, because MinIO would not list the lower one."""
+        """Refuse a key that an existing key uses as a folder, or that uses an existing key as one.
+
+        MinIO would not list the object in the folder.
+        """
         parts = key.split("/")
         above = ["/".join(parts[:length]) for length in range(2, len(parts))]
         found = await asyncio.gather(*(self._find(each) for each in above))
@@ -208,7 +211,7 @@ def inbox_name(found: StoredObject) -> str:
 
 
 def _stored(image: ImageRef) -> StoredObject:
-    """Return an image that was just stored as the bucket would return it."""
+    """Return the metadata of an image that was just stored, as the bucket would report it."""
     return StoredObject(
         key=image.key,
         size_bytes=image.size_bytes or 0,

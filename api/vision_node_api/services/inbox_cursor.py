@@ -10,7 +10,7 @@ import binascii
 from ..web.problems import Problem
 
 MAX_CURSOR_CHARACTERS = 1400
-"""Maximum length: S3's longest key, 1,024 bytes, has 1,366 characters in base64."""
+"""Maximum length of a cursor: S3's longest key has 1,024 bytes, or 1,366 characters in base64."""
 
 
 def write_cursor(key: str) -> str:
@@ -34,7 +34,7 @@ def read_cursor(cursor: str, prefix: str) -> str:
     except (UnicodeError, binascii.Error) as error:
         raise invalid_cursor() from error
 
-    # Buckets refuse a start outside the prefix.
+    # Buckets refuse to start a list at a key that does not have the prefix.
     if len(cursor) > MAX_CURSOR_CHARACTERS or not key.startswith(prefix):
         raise invalid_cursor()
 

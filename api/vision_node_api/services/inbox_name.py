@@ -1,4 +1,7 @@
-"""Names under /inbox: all that an ImageJob's spec.image.key allows, except hidden files (.name)."""
+"""Names under /inbox: those that spec.image.key of an ImageJob allows, with a few exceptions.
+
+Hidden files (.name) and names that MinIO can't store are not allowed.
+"""
 
 import re
 
@@ -7,16 +10,18 @@ from vision_node_contract.bucket_keys import INBOX_PREFIX
 from ..web.problems import Problem
 
 MAX_KEY_BYTES = 512
-"""Maximum bytes of a key, including `inbox/`: maxLength of spec.image.key in the CRD, in ASCII."""
+"""Maximum size of a key in bytes, including `inbox/`. It equals maxLength of spec.image.key in the
+CRD, because keys are ASCII."""
 
 MAX_NAME_BYTES = MAX_KEY_BYTES - len(INBOX_PREFIX)
-"""Maximum bytes of a name."""
+"""Maximum size of a name in bytes."""
 
 MAX_PART_BYTES = 255
-"""Maximum bytes between slashes: MinIO stores each part as a directory, whose name is limited."""
+"""Maximum size in bytes of a part between slashes. MinIO stores each part as a directory, and file
+systems limit the names of directories."""
 
 MAX_QUOTED_CHARACTERS = 80
-"""Maximum characters of an invalid name that an error quotes."""
+"""Maximum number of characters that an error quotes of an invalid name."""
 
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 """Pattern of a name, for OpenAPI. It does not exclude consecutive dots, which are invalid, too."""
@@ -24,13 +29,13 @@ NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
 _NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
 
 RESERVED_PART = "xl.meta"
-"""Name of the file in which MinIO keeps an object, in a folder with the object's name."""
+"""MinIO's file for an object's data, which is in a folder with the object's name."""
 
 _RULE = (
     "Use a name such as photo.jpg or holiday/photo.jpg: each part between slashes has 1 to "
-    f"{MAX_PART_BYTES} of A-Z, a-z, 0-9, '.', '_' and '-', does not begin with '.', has no '..' "
-    f"and is not {RESERVED_PART}; the first part begins with a letter or digit; the whole name has "
-    f"at most {MAX_NAME_BYTES} characters."
+    f"{MAX_PART_BYTES} characters of A-Z, a-z, 0-9, '.', '_' and '-', does not begin with '.', "
+    f"does not contain '..' and is not {RESERVED_PART}; the first part begins with a letter or "
+    f"digit; the whole name has at most {MAX_NAME_BYTES} characters."
 )
 
 
@@ -61,7 +66,7 @@ def inbox_key_prefix(prefix: str) -> str:
     Raises:
         Problem: 422 InvalidName: no valid name begins with it.
     """
-    # A prefix is a valid name, or becomes one with another character: no name ends with a slash.
+    # A valid prefix is a valid name, or becomes one if a character is appended, as `holiday/` does.
     if not prefix or is_inbox_name(prefix) or is_inbox_name(prefix + "x"):
         return INBOX_PREFIX + prefix
 

@@ -14,8 +14,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 def new_job_name(idempotency_key: str | None) -> str:
     """Return the name of a new ImageJob.
 
-    It is random, or derived from the idempotency key, so that the API server refuses to create a
-    second ImageJob for the same key.
+    With an idempotency key, the name is derived from the key, so that the API server refuses to
+    create a second ImageJob for the same key. Otherwise, the name is random.
     """
     if idempotency_key:
         seed = hashlib.sha256(idempotency_key.encode()).digest()[:_SEED_BYTES]

@@ -1,4 +1,4 @@
-"""Submits images, and reads jobs and their results."""
+"""Submit images, and read jobs and their results."""
 
 import asyncio
 import logging
@@ -36,8 +36,8 @@ from .stored_result import read_stored_result
 log = logging.getLogger(__name__)
 
 INSPECTORS = 2
-"""Threads that read image headers. A header that was made to be slow must not block the event loop,
-and with it the responses to all other clients."""
+"""Number of threads that read image headers. A header that is crafted to be slow must not block the
+event loop, which serves all other clients."""
 
 FULL_RETRY_AFTER_SECONDS = "10"
 """Retry-After while too many jobs are unfinished."""
@@ -47,7 +47,7 @@ ANY_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """ImageJobs as the API's users know them: by their id, which is the ImageJob's name."""
+    """Submits images, and reads jobs by their id, which is the name of their ImageJob."""
 
     imagejobs: ImageJobClient
     cache: ImageJobCache
@@ -108,7 +108,7 @@ class Jobs:
         )
 
     async def get(self, job_id: str) -> ImageJob:
-        """Return the ImageJob with that id, as the watch last showed it.
+        """Return the ImageJob with this id, from the cache if possible.
 
         Raises:
             Problem: 404 JobNotFound; 502 JobUnreadable; 503 KubernetesUnavailable.
@@ -138,7 +138,7 @@ class Jobs:
             )
 
         if status.phase != "done" or status.result is None:
-            detail = f"The job is {status.phase}. Ask again later, or poll /status/{job_id}."
+            detail = f"The job is {status.phase}. Try again later, or poll /status/{job_id}."
             raise Problem(409, "NotDone", detail, job_id=job_id, job_status=status.phase)
 
         result = status.result.inline
@@ -148,13 +148,14 @@ class Jobs:
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
-        """Turn errors of requests to the bucket into problems, and record the storage's health."""
+        """Convert errors from requests to the bucket into problems; record the storage's health."""
         return storage_problems(self.storage, writing=writing)
 
     async def _confirm(self, job: ImageJob) -> ImageJob:
-        """Return the job from the API server, unless it is done, which is final.
+        """Return the job's current state from the API server, unless it is done, which is final.
 
-        Another replica may have told the client already what this replica's watch has yet to show.
+        Another replica may already have reported a state to the client that this replica's watch
+        has not received yet.
         """
         if job.status.phase == "done":
             return job
@@ -162,8 +163,8 @@ class Jobs:
         try:
             current = await self._read(job.metadata.name)
         except Problem:
-            # A failed job does not change either; the request was only to find out whether it
-            # still is the same job.
+            # A failed job does not change, either. The request only checks whether the job has been
+            # deleted, or replaced by a new one with the same name.
             if job.status.phase == "failed":
                 return job
             raise
@@ -194,14 +195,14 @@ class Jobs:
         return created
 
     async def _find_created(self, name: str, spec: ImageJobSpec, error: KubeError) -> ImageJob:
-        """Return the ImageJob that exists after `error`.
+        """Return the ImageJob that exists although the request to create it ended with `error`.
 
-        Either another submit was faster, or this one was executed and its response was lost.
+        Either another submit was faster, or the request was executed and its response was lost.
         """
         existing = await self._read(name)
         if existing is None:
-            # The request may still be executed, so the image stays. If nothing comes of it, the
-            # operator's garbage collection deletes the image.
+            # The request may still be executed, so the image is kept. If no ImageJob is created,
+            # the operator's garbage collection deletes the image.
             raise kubernetes_unavailable() from error
 
         if existing.spec.image.key != spec.image.key:
@@ -211,7 +212,7 @@ class Jobs:
         return existing
 
     async def _read(self, name: str) -> ImageJob | None:
-        """Return an ImageJob from the API server, because the cache may lag; None if missing."""
+        """Return an ImageJob from the API server, because the cache may lag; None if not found."""
         with kubernetes_problems():
             try:
                 return await self.imagejobs.get(name)
@@ -219,7 +220,7 @@ class Jobs:
                 return None
 
     async def _discard(self, key: str) -> None:
-        """Delete an upload that no ImageJob names; if that fails, garbage collection deletes it."""
+        """Delete an upload that no ImageJob uses; if that fails, garbage collection deletes it."""
         try:
             with self.storage.recording():
                 await self.bucket.delete(key)
@@ -229,8 +230,8 @@ class Jobs:
     async def _choose_describer(self, requested: str | None) -> str:
         default = self.settings.default_describer
         name = requested or default
-        # The administrator's default is trusted: after a release's start, it may appear a moment
-        # later than the API.
+        # The administrator's default is not looked up, because right after the installation it may
+        # appear a moment later than the API.
         if name == default:
             return name
 

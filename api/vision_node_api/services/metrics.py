@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: no job ids, no user names, no secrets, and few label values.
+"""Metrics for Prometheus, without job ids, user names or secrets, and with few label values.
 
 Events are counted as they happen (`Metrics`). State is read on each scrape (`StateCollector`).
 """

@@ -1,4 +1,4 @@
-"""The bucket's health, from this replica's own requests and its regular checks."""
+"""The bucket's health, according to this replica's requests and its regular checks."""
 
 import time
 from collections import Counter
@@ -13,11 +13,11 @@ OK = "ok"
 NOT_CHECKED = "NotChecked"
 
 WRITE_REFUSAL_SECONDS = 60.0
-"""How long a refused write counts if there is no other write. Checks only read, so they cannot show
+"""How long a refused write counts if no other write follows. Checks only read, so they cannot show
 that writing works again."""
 
 _ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
-"""Refusals of a write that a successful read does not disprove."""
+"""Reasons for refused writes that may still apply although a read succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StorageHealth:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.errors: Counter[Reason] = Counter(dict.fromkeys(STORAGE_REASONS, 0))
-        """Failed requests and checks since the start."""
+        """Number of failed requests and checks since the start, by reason."""
         self._last = DependencyState(NOT_CHECKED, "Storage has not been checked yet.")
         self._refused_write = DependencyState(OK)
         self._refused_at = 0.0

@@ -14,14 +14,14 @@ from .storage_health import StorageHealth
 log = logging.getLogger(__name__)
 
 MAX_RESULT_BYTES = 16 << 20
-"""Maximum size of a result that is read. No describer writes that much, so a larger object is not a
-result."""
+"""Maximum size of a stored result in bytes. No describer writes that much, so a larger object is
+not a result."""
 
 
 async def read_stored_result(
     job: ImageJob, stored: StoredResult, bucket: Bucket, storage: StorageHealth
 ) -> Result:
-    """Return the job's result from the bucket, if it is still the one that the worker stored.
+    """Return the job's result from the bucket, if it has not changed since the worker stored it.
 
     Raises:
         Problem: 410 ResultGone; 502 ResultChanged, ResultUnreadable; 503 with one of
@@ -52,7 +52,7 @@ async def read_stored_result(
 
 
 async def _fetch(key: str, size_bytes: int, bucket: Bucket, storage: StorageHealth) -> bytes:
-    """Return the bytes of a stored result, and at most one byte more than `size_bytes`."""
+    """Return a stored result, or its first `size_bytes` + 1 bytes if it is longer than reported."""
     if size_bytes > MAX_RESULT_BYTES:
         detail = (
             f"The job's result has {size_bytes} bytes and exceeds the limit of {MAX_RESULT_BYTES}. "

@@ -18,14 +18,14 @@ MEDIA_TYPES = {
 }
 
 HEADERS = {
-    # Previews are blob: URLs of the files that the user chose; all else comes from this server.
+    # Previews are blob: URLs of the files that the user chose; the rest is from this server.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Browsers revalidate on every load, so that after an upgrade no old script runs on a new page.
+    # Browsers revalidate on every load, so that no old script runs on an upgraded page.
     "Cache-Control": "no-cache",
 }
 
@@ -68,7 +68,7 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 @router.get("/")
 async def root(request: Request) -> RedirectResponse:
-    """Redirect from the bare address to the page."""
+    """Redirect from / to the page."""
     return RedirectResponse(f"{request.scope.get('root_path', '')}/ui", status_code=307)
 
 

@@ -12,12 +12,12 @@ import { commands, sanitize } from "./text.js";
 /** @typedef {import("./card.js").Job} Job */
 /** @typedef {{job: Job, card: Card, stop: AbortController}} Entry */
 
-// The key has the path, because one site may have several servers under different paths.
+// The key contains the path, because one site may have several servers under different paths.
 const BASE = new URL(".", document.baseURI);
 const HISTORY_KEY = `vision-node.jobs ${BASE.pathname}`;
 const HISTORY_LENGTH = 50;
 const SAVE_DELAY_MS = 300;
-const ANNOUNCE_DELAY_MS = 400; // of changes that follow faster, only the last one is announced
+const ANNOUNCE_DELAY_MS = 400; // if changes follow faster, only the last one is announced
 const MAX_ANNOUNCED = 3;
 const TICK_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 100;
 
@@ -52,7 +52,7 @@ function newJob(file, limits) {
   return problem ? { ...job, phase: "failed", problem } : job;
 }
 
-/** Return a random token. Works over plain HTTP, too, where crypto.randomUUID is missing. */
+/** Return a random token, even over plain HTTP, where crypto.randomUUID is missing. */
 function randomToken() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -265,7 +265,7 @@ function showCommand() {
   button.addEventListener("click", () => copy(button, curl, "Command", (what) => announce("copied", what)));
 }
 
-/** Show what the server accepts, as far as it is known. */
+/** Show the server's limits, as far as they are known. */
 async function showLimits() {
   const limits = await getLimits();
   $("file").accept = acceptAttribute(limits);

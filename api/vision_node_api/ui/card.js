@@ -19,7 +19,7 @@ const PHASES = {
 };
 const NOTES = { busy: "The server is busy", lost: "Reconnecting" };
 const COPIED_MS = 1800;
-// With these, the same image would fail every time.
+// For these reasons, the same image would fail every time.
 const PERMANENT_REASONS = new Set([
   "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused", "TooManyImages",
 ]);
@@ -46,7 +46,7 @@ function canRetry(job) {
  */
 export const titleOf = ({ title, reason, status }) => (status && reason ? sentence(reason) : title);
 
-/** Return in words what a job waits for. @param {import("./client.js").Note} note */
+/** Return the title of a note: what a job is waiting for. @param {import("./client.js").Note} note */
 export function waitTitle({ kind, reason }) {
   return NOTES[kind] ?? (reason ? sentence(reason) : "The server can't answer");
 }
@@ -146,7 +146,7 @@ export class Card {
     this.tick();
   }
 
-  /** Update what changes with time: the clock and the countdown. */
+  /** Update the clock and the countdown. */
   tick() {
     const { startedAt, elapsed, seconds: reported, note } = this.job;
     const now = startedAt ? (Date.now() - startedAt) / 1000 : null;
@@ -217,7 +217,7 @@ export class Card {
   }
 
   /**
-   * Return the description's elements. Consecutive facts become one definition list, items one list.
+   * Return the description's elements. Consecutive facts become one definition list, and items one list.
    * @param {string} description
    */
   #description(description) {
@@ -277,7 +277,7 @@ function source({ describer, model, seconds: spent, usage, language }) {
 
 /**
  * Copy the text, and announce it on the button and to the screen reader.
- * @param {HTMLElement} button @param {string} text @param {string} what @param {(words: string) => void} say
+ * @param {HTMLElement} button @param {string} text @param {string} what @param {(words: string) => void} announce
  */
 export async function copy(button, text, what, announce) {
   const copied = await toClipboard(text);

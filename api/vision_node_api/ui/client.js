@@ -9,7 +9,7 @@ import { sentence } from "./text.js";
  * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string, id?: string,
  *            temporary?: boolean}} Problem
  *
- * Why a job waits, and when the next request is due (milliseconds since 1970).
+ * Why a job is waiting, and when the next request is due (milliseconds since 1970).
  * @typedef {{kind: "busy" | "lost" | "unavailable" | "queued", reason?: string, detail?: string, until?: number}} Note
  *
  * Changes of a job.
@@ -61,7 +61,7 @@ async function* upload(job, limits, signal) {
     if (job.describer) form.append("describer", job.describer);
     if (job.prompt) form.append("prompt", job.prompt);
 
-    // The key makes a repeated request refer to the same job, so a lost answer does not create another.
+    // The key makes a repeated request refer to the same job, so a lost answer does not create another job.
     const headers = { "Idempotency-Key": job.idempotencyKey };
     const init = { method: "POST", body: form, headers };
     const body = yield* requestUntilAnswered("submit", init, uploadMs(limits, job.size), signal);
@@ -97,7 +97,7 @@ async function* follow(id, timeout, signal) {
   }
 }
 
-/** Return why a queued job waits, if its describer has a problem. @returns {Note | null} */
+/** Return a note about the problem of a queued job's describer, or null. @returns {Note | null} */
 function waitNote(waiting) {
   return waiting ? { kind: "queued", reason: waiting.reason, detail: waiting.message } : null;
 }
@@ -168,14 +168,14 @@ function json(text) {
   }
 }
 
-/** Return why the next request waits. @returns {Note} */
+/** Return a note about why the request is repeated. @returns {Note} */
 function retryNote(response, body) {
   if (!response) return { kind: "lost" };
   if (response.status === 429) return { kind: "busy" };
   return { kind: "unavailable", reason: body?.reason, detail: body?.detail };
 }
 
-/** Return Retry-After in milliseconds. The header is in seconds or a date. */
+/** Return Retry-After in milliseconds. The header contains a number of seconds or a date. */
 function retryAfter(response) {
   const value = response?.headers.get("Retry-After");
   if (!value) return null;

@@ -5,7 +5,7 @@
 
 import { typeOf } from "./files.js";
 
-/** Markup that a browser does not show: comments, elements without text, tags. Unclosed, it reaches to the end. */
+/** Markup that a browser does not show: comments, elements without text, tags. If unclosed, it extends to the end. */
 const INVISIBLE = new RegExp(
   [
     String.raw`<!--[\s\S]*?(?:-->|$)`,
@@ -61,7 +61,7 @@ function decoded(address) {
   }
 }
 
-/** Whether the markup shows text or cells. It never becomes part of a document. @param {string} html */
+/** Whether the markup shows text or cells. It is never inserted into a document. @param {string} html */
 function hasVisibleText(html) {
   const hasCells = /<table\b/i.test(html) && !/<img\b/i.test(html);
   return hasCells || !isBlank(html.replace(INVISIBLE, "").replace(BLANK_ENTITIES, ""));

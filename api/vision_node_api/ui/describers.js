@@ -1,4 +1,4 @@
-/** The choice of a describer, and the prompt for it. Shown if there are several describers. */
+/** The choice of a describer, and the prompt for it. They are shown if there are several describers. */
 
 /**
  * A describer in the answer to GET /describers.

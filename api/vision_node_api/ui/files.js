@@ -4,7 +4,7 @@ import { binary, joinList, pixels } from "./text.js";
 
 /** @typedef {import("./limits.js").Limits} Limits */
 
-/** Types by file extension. Most browsers report no type for HEIC, some none for AVIF, BMP and TIFF. */
+/** Types by file extension. Most browsers report no type for HEIC, and some report none for AVIF, BMP and TIFF. */
 const TYPES = new Map(Object.entries({
   jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg", mpo: "image/jpeg",
   png: "image/png", apng: "image/png", webp: "image/webp", gif: "image/gif", avif: "image/avif",
@@ -26,7 +26,7 @@ const KNOWN = new Set(TYPES.values());
 const UNKNOWN_TYPES = new Set(["", "application/octet-stream", "binary/octet-stream"]);
 
 /**
- * Return the file's type. Empty if neither the browser nor the name shows it.
+ * Return the file's type, or "" if neither the browser nor the name reveals it.
  * @param {{name: string, type: string}} file @returns {string}
  */
 export function typeOf({ name, type }) {
@@ -52,7 +52,7 @@ export function acceptAttribute(limits) {
   return [...types, ...extensions].join(",");
 }
 
-/** Return the limits in words. Empty if the server did not report them. @param {Limits} limits */
+/** Return the limits in words, or "" if the server did not report them. @param {Limits} limits */
 export function limitsText({ formats, imageBytes, imagePixels }) {
   const most = [imageBytes && binary(imageBytes, Math.floor), imagePixels && pixels(imagePixels)].filter(Boolean);
   return [joinList(formats, "or"), most.length && `up to ${most.join(" and ")} each`].filter(Boolean).join(", ");
@@ -60,7 +60,7 @@ export function limitsText({ formats, imageBytes, imagePixels }) {
 
 /**
  * Return the file's obvious problem, if it has one. The server checks everything else, such as files
- * whose type neither the browser nor the name shows: it reads their content.
+ * whose type neither the browser nor the name reveals: it reads their content.
  * @param {{type: string, size: number}} file with its type from typeOf()
  * @param {Limits} limits
  * @returns {import("./client.js").Problem | undefined}

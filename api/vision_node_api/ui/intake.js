@@ -1,4 +1,4 @@
-/** How images get on the page: chosen with the button, dropped anywhere, or pasted. */
+/** How images get onto the page: chosen with the button, dropped anywhere, or pasted. */
 
 import { pastedImages } from "./clipboard.js";
 import { sanitize } from "./text.js";

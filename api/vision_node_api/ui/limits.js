@@ -1,7 +1,7 @@
 /** The server's limits and time limits from GET /limits. Only this module knows them. */
 
 /**
- * A limit that the server did not report is missing. The page then leaves the check to the server.
+ * A limit that the server did not report is undefined. The page then leaves the check to the server.
  * @typedef {{imageBytes?: number, imagePixels?: number, mediaTypes: string[], formats: string[],
  *            uploadSeconds?: number, answerSeconds?: number}} Limits
  */
@@ -53,8 +53,8 @@ const positive = (value) => (typeof value === "number" && value > 0 ? value : un
 const words = (value) => (Array.isArray(value) ? value.map(String) : []);
 
 /**
- * Return how long to wait for the answer to an upload: longer than the server accepts it, but not
- * much longer, so that the loss of a small upload is noticed soon. uploadSeconds is the server's
+ * Return how long to wait for the answer to an upload: longer than the server waits for the
+ * upload, but not much longer, so that the loss of a small upload is noticed soon. uploadSeconds is the server's
  * limit for an image of the maximum size.
  * @param {Limits} limits @param {number} size of the image in bytes @returns {number} milliseconds
  */

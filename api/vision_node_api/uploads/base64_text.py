@@ -11,7 +11,7 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 """Translation from the URL-safe alphabet (RFC 4648, section 5); a text may mix both alphabets."""
 
 _DATA_URL_HEADER_BYTES = 256
-"""How far to look for the comma in `data:image/png;charset=binary;base64,`."""
+"""How many bytes to search for the comma in `data:image/png;charset=binary;base64,`."""
 
 MIN_IMAGE_BYTES = 26
 """Minimum size of an image: the smallest WebP and BMP files have this size."""
@@ -26,7 +26,7 @@ class Base64Decoder:
         self._padded = False
 
     def write(self, text: bytes | memoryview) -> bytes:
-        """Return the bytes that `text` completes.
+        """Decode more text, and return the bytes that are complete.
 
         Raises:
             ValueError: the text is not base64.
@@ -55,8 +55,8 @@ class Base64Decoder:
 def base64_image_start(text: bytes) -> int | None:
     """Return the index at which base64 text of an image starts, or None if there is no such text.
 
-    The index is 0, or the end of a data: URL's header. `text` may be only the first part of the
-    whole.
+    The index is 0, or the end of a data: URL's header. `text` may be only the start of
+    the whole text.
     """
     start = _data_url_header_end(text)
     if start is None:
@@ -73,16 +73,16 @@ def base64_image_start(text: bytes) -> int | None:
 def looks_like_image(head: bytes) -> bool:
     """Return whether data begins like a file in a supported format, and not like text.
 
-    The signatures of some formats are letters: without the check for text, "BMW or Audi?" would be
-    a bitmap.
+    The signatures of some formats are letters: without the check for text, "BMW or Audi?" would
+    count as a bitmap.
     """
     return len(head) >= MIN_IMAGE_BYTES and is_image(head) and not _is_text(head[:MIN_IMAGE_BYTES])
 
 
 def _is_text(head: bytes) -> bool:
-    """Return whether bytes are UTF-8 without control characters, which no image's header is."""
+    """Return whether bytes are UTF-8 without control characters, unlike the header of any image."""
     try:
-        # Incremental, because the last character may be cut off.
+        # The decoder is incremental, because the last character may be cut off.
         getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
@@ -93,7 +93,7 @@ def _is_text(head: bytes) -> bool:
 def _data_url_header_end(text: bytes) -> int | None:
     """Return the length of the header if `text` is a data: URL (RFC 2397).
 
-    Return 0 if it is none, and None if it is one that is not base64.
+    Return 0 if it is not a data: URL, and None if it is a data: URL without base64.
     """
     head = text[:_DATA_URL_HEADER_BYTES].lower()
     if not head.lstrip(_WHITESPACE).startswith(b"data:"):

@@ -7,7 +7,8 @@ from urllib.parse import unquote_to_bytes
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
 
 _ESCAPED = re.compile(rb'\\(["\\])')
-"""Only quotes and backslashes count as escaped, because browsers send `C:\\photo.png` unescaped."""
+"""An escaped quote or backslash. A backslash before other characters escapes nothing, because
+browsers send `C:\\photo.png` as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ def parse_disposition(header: bytes) -> Disposition:
     """Return the field's name and the file's name in a Content-Disposition header.
 
     The encoded parameters `filename*` and `name*` (RFC 8187) take precedence over the plain ones
-    (RFC 6266, section 4.3). RFC 7578 forbids them in forms, but some clients send only those.
+    (RFC 6266, section 4.3). RFC 7578 forbids them in forms, but some clients send only them.
     """
     found: dict[bytes, bytes] = {}
     for parameter in _PARAMETER.finditer(header):

@@ -1,4 +1,4 @@
-"""Reads an upload: a form with an image in it, or the image itself as the request's body."""
+"""Read an upload: a form with an image in it, or the image itself as the request's body."""
 
 import re
 import time
@@ -25,8 +25,8 @@ ANY_TYPE = b"application/octet-stream"
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 _NO_DRAIN = frozenset({408, 429})
-"""Statuses that are sent without draining the body: the rest of a slow upload takes long, and a
-busy server has no time for it."""
+"""Statuses that are sent without first draining the body: the rest of a slow upload would take too
+long, and a busy server has no time for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Upload:
     """An image and its options as the client sent them."""
 
     data: bytes
-    """The image, or only the start of anything else."""
+    """The whole image, or only the start if it is not an image."""
     file_name: str | None
     fields: dict[str, str]
     """Options by name, from the form and the query string."""
@@ -80,7 +80,7 @@ async def _read(
     try:
         while (chunk := await body.read()) is not None:
             reader.write(chunk)
-            del chunk  # frees it before a wait for memory that may take a while
+            del chunk  # free it before waiting for memory, which may take a while
             kept = reader.kept_bytes
             await slot.hold(kept, body.lookahead(kept))
 
@@ -97,7 +97,7 @@ async def _read(
 
 
 class _Reader(Protocol):
-    """Takes the bytes of a body."""
+    """Receives the bytes of a body."""
 
     parts: list[Part]
 
@@ -112,7 +112,7 @@ class _Reader(Protocol):
 
 
 class _RawReader:
-    """Takes a body that is the image itself, and presents it as the only part of a form."""
+    """Receives a body that is the image itself, and presents it as the only part of a form."""
 
     def __init__(self, disposition: bytes, max_image_bytes: int) -> None:
         file_name = parse_disposition(disposition).file_name
@@ -137,7 +137,7 @@ def _check_headers(request: Request, max_image_bytes: int) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         detail = "Compressed bodies (Content-Encoding) are not supported. Send the image unchanged."
-        # Names what would be accepted (RFC 9110, section 15.5.16).
+        # The header names what would be accepted (RFC 9110, section 15.5.16).
         headers = {"Accept-Encoding": "identity"}
         raise Problem(415, "ContentEncodingUnsupported", detail, headers=headers)
 
@@ -147,7 +147,7 @@ def _check_headers(request: Request, max_image_bytes: int) -> None:
 
 
 def _declared_length(request: Request) -> int | None:
-    """Return Content-Length, or None for chunked bodies."""
+    """Return Content-Length, or None if it is invalid or missing, as with chunked bodies."""
     declared = request.headers.get("content-length", "")
     return int(declared) if _DIGITS.fullmatch(declared) else None
 
@@ -175,7 +175,7 @@ def _awaits_permission(request: Request, body: UploadBody) -> bool:
 
 
 def _form_options(parts: list[Part]) -> dict[str, str]:
-    """Return the options in a form, without blank ones."""
+    """Return the options in a form that are not blank."""
     texts = {part.name: decode_text(part.content.data()) for part in parts if part.is_option}
     return {name: text for name, text in texts.items() if text.strip()}
 

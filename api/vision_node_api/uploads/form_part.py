@@ -21,7 +21,7 @@ class PartContent:
 
     Args:
         max_image_bytes: Maximum size of an image in bytes.
-        may_be_image: Whether to look for an image. An option sent as text never is one.
+        may_be_image: Whether to look for an image. An option that was sent as text never is one.
     """
 
     def __init__(self, max_image_bytes: int, *, may_be_image: bool = True) -> None:
@@ -40,7 +40,7 @@ class PartContent:
         return 0 if self._kept.closed else self._kept.getbuffer().nbytes
 
     def write(self, data: memoryview) -> None:
-        """Take the next bytes.
+        """Receive the next bytes.
 
         Raises:
             Problem: 413 ImageTooLarge, or 422 ImageUnreadable: broken base64 text.
@@ -61,7 +61,7 @@ class PartContent:
             raise too_many_bytes(self._max_image_bytes)
 
     def close(self) -> None:
-        """Take the end of the part.
+        """Finish the part.
 
         Raises:
             Problem: 422 ImageUnreadable: base64 text that is cut off.
@@ -72,7 +72,7 @@ class PartContent:
             self._kept.write(self._decode(self._decoder, None))
 
     def data(self) -> bytes:
-        """Return the whole image, or the first bytes of anything else, without a copy."""
+        """Return the whole image, or the first bytes of other content, without copying them."""
         return self._kept.getvalue()
 
     def discard(self) -> None:
@@ -93,14 +93,14 @@ class PartContent:
             self._kept = BytesIO(head)
 
     def _start_decoding(self, text_start: int) -> None:
-        """Replace the base64 text that was kept so far by the bytes that it encodes."""
+        """Replace the base64 text that was kept so far with the bytes that it encodes."""
         text = self._kept.getvalue()[text_start:]
         self._decoder = Base64Decoder()
         self._kept = BytesIO()
         self._kept.write(self._decode(self._decoder, text))
 
     def _is_base64(self, text: bytes) -> bool:
-        """Return whether text is base64 to its end; of a long text, the start is enough.
+        """Return whether the whole text is base64; if it is long, only its start is checked.
 
         The start of a short text may look like base64 by chance.
         """
@@ -138,7 +138,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The form field."""
+        """Name of the form field."""
         return self.disposition.name
 
     @property
@@ -148,7 +148,7 @@ class Part:
 
     @property
     def is_image(self) -> bool:
-        """Whether its content is an image."""
+        """Whether the part's content is an image."""
         return self.content.is_image
 
     @property

@@ -1,4 +1,4 @@
-"""Splits multipart/form-data into its parts while it arrives."""
+"""Split multipart/form-data into its parts while it arrives."""
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -10,7 +10,7 @@ from .form_part import SNIFF_BYTES, Part, PartContent
 from .submit_options import OPTION_NAMES
 
 MAX_PARTS = 20
-"""Maximum parts of a form: an image, its options and some unknown fields."""
+"""Maximum number of parts of a form: an image, its options and some unknown fields."""
 
 MAX_PREAMBLE_BYTES = 4096
 """Maximum bytes before the first boundary, where mail libraries put text (RFC 2046, 5.1.1)."""
@@ -18,8 +18,8 @@ MAX_PREAMBLE_BYTES = 4096
 MAX_PART_HEADERS = 8
 
 MAX_PART_HEADER_BYTES = 4096
-"""Maximum bytes of one header. A file name of 255 characters, each as four percent-encoded bytes,
-has 3,060."""
+"""Maximum size of one header in bytes. A file name of 255 characters takes up to 3,060: each
+character has up to four bytes, each of which takes three bytes if it is percent-encoded."""
 
 
 class FormReader:
@@ -38,7 +38,7 @@ class FormReader:
         self._max_image_bytes = max_image_bytes
         self._delimiter = b"--" + boundary
         self._preamble: bytes | None = b""
-        """Text before the first boundary; None once the boundary was found."""
+        """Text before the first boundary; None once the boundary is found."""
         self._header_name = b""
         self._header_value = b""
         self._disposition = b""
@@ -46,7 +46,7 @@ class FormReader:
         self._parser = self._new_parser(boundary)
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes.
+        """Parse the next bytes.
 
         Raises:
             Problem: 400 BadRequest for a broken form, or TooManyParts; 413 ImageTooLarge;
@@ -61,9 +61,9 @@ class FormReader:
             raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def close(self) -> None:
-        """Take the end of the body.
+        """Check that the form is complete.
 
-        A closing boundary without its last two hyphens is accepted: the last part is complete.
+        A closing boundary may lack its last two hyphens, because the last part is then complete.
 
         Raises:
             Problem: 400 BadRequest: the body ends too early.
@@ -80,7 +80,7 @@ class FormReader:
             )
 
     def discard(self) -> None:
-        """Free all memory."""
+        """Free the memory of all parts."""
         for part in self.parts:
             part.content.discard()
 
@@ -111,7 +111,7 @@ class FormReader:
             raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def _without_preamble(self, start: bytes) -> bytes:
-        """Return `start` from the first boundary on, or nothing if there is no boundary yet."""
+        """Return `start` without the text before the first boundary; empty if there is none yet."""
         # The added line break makes the boundary match at the very start, too.
         begin = (b"\n" + start).find(b"\n" + self._delimiter)
         if 0 <= begin <= MAX_PREAMBLE_BYTES:

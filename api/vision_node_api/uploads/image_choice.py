@@ -1,14 +1,14 @@
-"""Finds the image in a form: a part's content decides, not its name."""
+"""Find the image in a form by the parts' content, because it may be in a field of any name."""
 
 from ..web.problems import Problem
 from .form_part import Part
 
 IMAGE_FIELDS = ("file", "image")
-"""The documented field, and the one that older clients send. An image in one of them takes
+"""The documented field, and the field that older clients send. Images in these fields take
 precedence over images in other fields, in this order."""
 
 MAX_NAME_CHARACTERS = 40
-"""Maximum characters of a field's name that an error quotes."""
+"""Maximum number of characters that an error quotes of a field's name."""
 
 _HINT = (
     "Send the image as a file in a form (curl -F file=@photo.jpg), or as the body (Content-Type: "
@@ -20,11 +20,11 @@ def choose_image(parts: list[Part]) -> Part:
     """Return the part that is the image.
 
     That is the first image in a field named `file`, or else in one named `image`, or else in any
-    field. If no part is an image but the client can only have meant one, that part is returned: its
-    content is then refused with the name of its format.
+    field. If no part is an image, but only one can be meant, that part is returned. The error about
+    its content then names its format.
 
     Raises:
-        Problem: 400 MissingImage, or TooManyImages: it is unclear which one is meant.
+        Problem: 400 MissingImage, or TooManyImages: it is unclear which image is meant.
     """
     images = [part for part in parts if part.is_image]
     for field in IMAGE_FIELDS:
@@ -46,7 +46,7 @@ def _first(images: list[Part]) -> Part:
 
 
 def _intended(parts: list[Part]) -> Part:
-    """Return the part that was meant as the image although it is none, if only one can be meant."""
+    """Return the only part that can be meant as the image, although it is not an image."""
     filled = [part for part in parts if part.content.size and not part.is_option]
     files = [part for part in filled if part.is_file]
     if len(files) == 1:

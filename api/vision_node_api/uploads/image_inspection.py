@@ -1,4 +1,4 @@
-"""Checks whether an upload is an acceptable image.
+"""Check whether an upload is an acceptable image.
 
 Only its bytes count, never its name, declared type or declared length.
 """
@@ -14,7 +14,7 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from ..web.problems import Problem
 
 MAX_FILE_NAME_CHARACTERS = 255
-"""Maximum characters that are kept of a file name."""
+"""Maximum number of characters that are kept of a file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class ImageLimits:
 def inspect_image(data: bytes, file_name: str | None, key: str, limits: ImageLimits) -> ImageRef:
     """Return the ImageJob's `spec.image` for an upload, from its header without decoding pixels.
 
-    A file that is cut off after its header passes: the describer reports how much of the picture
-    it contains.
+    A file that is cut off after its header is accepted: the describer reports how much of the
+    picture the file contains.
 
     Raises:
         Problem: 400 EmptyImage, 413 ImageTooLarge (bytes or pixels), 415 UnsupportedFormat,

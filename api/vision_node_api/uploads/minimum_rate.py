@@ -1,9 +1,9 @@
-"""The minimum rate of an upload: its progress counts, not its total time."""
+"""The minimum rate of an upload, which may take long, but has to make progress."""
 
 from ..web.problems import Problem
 
 GRACE_SECONDS = 30.0
-"""How long an upload may stall, at its start or later, as phones that change networks do."""
+"""How long an upload may stall, at its start or later, as when a phone changes networks."""
 
 
 class MinimumRate:

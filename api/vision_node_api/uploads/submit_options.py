@@ -50,7 +50,7 @@ class SubmitOptions(BaseModel):
         """Return the options in a form; blank fields are ignored.
 
         Raises:
-            Problem: 422 OptionsInvalid, with each invalid field.
+            Problem: 422 OptionsInvalid, which names each invalid field.
         """
         try:
             return cls.model_validate({name: text for name, text in fields.items() if text.strip()})

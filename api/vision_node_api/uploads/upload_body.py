@@ -1,4 +1,4 @@
-"""A request's body as it arrives, with limits on its bytes and on its rate."""
+"""A request's body as it arrives, with limits on its size and rate."""
 
 import asyncio
 import time
@@ -11,18 +11,18 @@ from .image_inspection import too_many_bytes
 from .upload_limit import UploadSlot
 
 FORM_OVERHEAD_BYTES = 64 * 1024
-"""Space for boundaries, headers and the small fields next to the image."""
+"""How many bytes to allow for boundaries, headers and the small fields next to the image."""
 
 DRAIN_BYTES = 64 << 20
-"""How much of a refused upload is read and discarded before the response. A client that is still
-sending might otherwise see a broken connection instead of the reason."""
+"""How many bytes of a refused upload are read and discarded before the response. A client that is
+still sending might otherwise see a broken connection instead of the reason."""
 
 DRAIN_SECONDS = 30.0
-"""Time limit for draining."""
+"""How long draining may take."""
 
 LOOKAHEAD_SECONDS = 2.0
-"""How far ahead an upload reserves memory. Fast uploads then get all they need and finish one after
-another, instead of all of them waiting half received. Slow uploads reserve little."""
+"""How many seconds ahead an upload reserves memory. Fast uploads then get all they need, and finish
+one after another instead of all waiting half received. Slow uploads reserve little."""
 
 FIRST_SECONDS = 0.05
 """Minimum time over which a rate is measured, because the first bytes come from a buffer."""
@@ -89,7 +89,7 @@ class UploadBody:
         return None
 
     def lookahead(self, kept_bytes: int) -> int:
-        """Return how many more bytes must soon be kept, estimated from those kept so far."""
+        """Return an estimate of how many bytes must soon be kept in addition to `kept_bytes`."""
         rate = kept_bytes / max(self._reading_seconds, FIRST_SECONDS)
         return min(int(rate * LOOKAHEAD_SECONDS), max(0, self._expected - self._received))
 

@@ -1,4 +1,4 @@
-"""Limits how many uploads there may be, and how much memory they may hold together."""
+"""Limit the number of simultaneous uploads, and the memory that they hold together."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,7 @@ MAX_UPLOADS = 256
 buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
-"""How long an upload waits for memory; if it takes longer, clients should try again later."""
+"""How long an upload waits for memory. Then it is refused, and its client should try later."""
 
 STALL_SECONDS = 5.0
 """How long an upload may stall while others wait for memory. It is shorter than their wait, so that
@@ -37,7 +37,7 @@ class UploadLimits:
     bytes_per_second: int
     """Minimum average rate after the grace period."""
     grace_seconds: float = GRACE_SECONDS
-    at_once: int = MAX_UPLOADS
+    max_uploads: int = MAX_UPLOADS
     wait_seconds: float = WAIT_SECONDS
     stall_seconds: float = STALL_SECONDS
 
@@ -79,7 +79,7 @@ class UploadLimiter:
         Raises:
             Problem: 429 TooManyUploads.
         """
-        if self.uploads >= self.limits.at_once:
+        if self.uploads >= self.limits.max_uploads:
             raise _too_many(f"The server is receiving {self.uploads} uploads, which is the limit.")
 
         slot = UploadSlot(self)
@@ -100,7 +100,8 @@ class UploadLimiter:
         if self._resize(slot, size + ahead):
             return
 
-        # The upload cannot use the memory ahead while it waits, but another one may finish with it.
+        # While this upload waits, it does not need the memory that it reserved ahead, but another
+        # upload may be able to finish with it.
         self._resize(slot, size)
 
         try:

@@ -1,1 +1,1 @@
-"""Caches that a watch fills, so that reads cost the API server nothing."""
+"""Caches that watches keep up to date, so that few reads need a request to the API server."""

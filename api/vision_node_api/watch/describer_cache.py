@@ -1,4 +1,4 @@
-"""The cache of Describers: which ones exist, and their condition."""
+"""Cache of the Describers and their conditions, which a watch keeps up to date."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class DescriberCache:
-    """The Describers of a namespace, as a watch shows them."""
+    """The Describers of a namespace, as last reported by a watch."""
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.path = path_of(DESCRIBER_PLURAL, namespace)
@@ -28,7 +28,10 @@ class DescriberCache:
         return [self._known[name] for name in sorted(self._known)]
 
     def problem(self, name: str) -> Condition | None:
-        """Return the condition that says why a Describer does not work, or None if it works."""
+        """Return the Ready condition of a Describer that has a problem, otherwise None.
+
+        The problem is that the Describer can't describe images now, or that it is rate limited.
+        """
         describer = self._known.get(name)
         ready = describer.status.readiness if describer else None
         if ready and (ready.status == "False" or ready.reason == ReadyReason.RATE_LIMITED):

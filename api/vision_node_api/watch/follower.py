@@ -1,4 +1,4 @@
-"""Watches of Kubernetes objects that run as long as the application does."""
+"""Watches of Kubernetes objects that run until the application stops."""
 
 import asyncio
 import logging
@@ -14,13 +14,13 @@ from ..background import BackgroundTask
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 5.0
-"""Pause before a refused watch is tried again, such as before the CRD or the permissions exist."""
+"""Pause before a refused watch is retried. Watches are refused until CRD and permissions exist."""
 
 ALL = Selectors()
 
 
 class WatchFollower(BackgroundTask):
-    """Passes every change to the objects at `path` to `observe`."""
+    """Watches the objects at `path`, and passes every change to `observe`."""
 
     def __init__(self, kube: Kube, path: str, observe: Callable[[WatchEvent], None]) -> None:
         super().__init__(f"The watch of {path} has stopped.")
@@ -57,7 +57,7 @@ class MonitoredKube(Kube):
     def __init__(self, server: Access) -> None:
         super().__init__(server)
         self.last_activity: dict[str, float] = {}
-        """Monotonic time in seconds, by path."""
+        """Monotonic time of each watch's last activity in seconds, by path."""
 
     async def watch(
         self, path: str, version: str, selectors: Selectors = ALL

@@ -1,7 +1,7 @@
-"""The cache of ImageJobs, so that status polls cost the API server nothing.
+"""Cache of the ImageJobs, so that status polls need no requests to the API server.
 
-A job that is not cached (just created elsewhere, or the watch lags) is read from the API server. So
-the cache may lag as much as the watch does, but it never reports an existing job as missing.
+A job that is not cached is read from the API server: another replica may have just created it, or
+the watch may lag. So cached jobs may be out of date, but no existing job is reported as missing.
 """
 
 import json
@@ -14,26 +14,26 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
 CREATED_SECONDS = 2.0
-"""How long a job that this replica created is served until the watch shows it. Clients poll at
-once, and each such poll would cost the API server as much as a write."""
+"""How long a job that this replica created is served before the watch reports it. Clients poll
+immediately, and each such poll would otherwise cost the API server as much as a write."""
 
 FINISHED_KEPT = 20_000
-"""Maximum finished jobs in the cache, about 50 MB. Older ones are read from the API server, because
-in a week there may be hundreds of thousands."""
+"""Maximum number of finished jobs in the cache, which take about 50 MB. Older ones are read from
+the API server, because there may be hundreds of thousands in a week."""
 
 
 class ImageJobCache:
-    """Reads ImageJobs by name."""
+    """Caches ImageJobs, and reads those that are not cached from the API server."""
 
     def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs
         self._unfinished: dict[str, Json] = {}
-        """Unparsed ImageJobs from the watch: each changes twice, and may never be requested."""
+        """Unparsed ImageJobs by name. Each one changes twice, and may never be requested."""
         self._finished: dict[str, bytes] = {}
-        """ImageJobs as JSON text: it takes a tenth of the memory, and is seldom read."""
+        """ImageJobs by name as JSON text, which takes a tenth of the memory and is seldom read."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
-        """ImageJobs that the watch has not shown yet, oldest first, each with the monotonic time
-        until which it is served."""
+        """ImageJobs by name that the watch has not reported yet, oldest first, each with the
+        monotonic time until which it is served."""
         self._users: dict[str, set[str]] = {}
         """Names of unfinished ImageJobs that use an object under inbox/, by the object's key."""
 
@@ -47,7 +47,7 @@ class ImageJobCache:
         return sorted(self._users.get(key, ()))
 
     async def get(self, name: str) -> ImageJob:
-        """Return an ImageJob.
+        """Return an ImageJob from the cache, or else from the API server.
 
         Raises:
             NotFoundError: the API server does not have it, either.
@@ -57,7 +57,7 @@ class ImageJobCache:
         return self.peek(name) or await self._imagejobs.get(name)
 
     def peek(self, name: str) -> ImageJob | None:
-        """Return an ImageJob if it is cached.
+        """Return an ImageJob if it is cached, otherwise None.
 
         Raises:
             ValueError: it is not an ImageJob of this version.

@@ -12,14 +12,14 @@ from starlette.datastructures import Headers
 _PAIR = re.compile(
     r"""[\s;,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*([;,]|$)"""
 )
-"""One `name=value` and what follows it (RFC 7239, section 4)."""
+"""One `name=value` pair and the delimiter that follows it (RFC 7239, section 4)."""
 
 _ESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """The values that proxies report; each list begins with the proxy nearest to the client."""
+    """The values that proxies report, ordered from the client to this server."""
 
     addresses: list[str]
     """Address of each sender, perhaps with a port."""
@@ -31,7 +31,7 @@ def read_forwarded(headers: Headers) -> ForwardedRequest:
     """Return the values of the forwarding headers.
 
     `Forwarded` counts only if there is no X-Forwarded-… header: a proxy that sets those may pass on
-    a `Forwarded` that its client has made up.
+    a `Forwarded` that its client has forged.
     """
     forwarded = ForwardedRequest(
         _list_of(headers, "x-forwarded-for"),
@@ -63,7 +63,7 @@ def _list_of(headers: Headers, name: str) -> list[str]:
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    """Yield lowercase names and unquoted values of a Forwarded header, up to the first mistake."""
+    """Yield lowercase names and unquoted values of a Forwarded header, up to a syntax error."""
     position = 0
     while found := _PAIR.match(line, position):
         name, value = found[1].lower(), found[2]

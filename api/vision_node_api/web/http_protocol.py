@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with more limits, and with problem documents for invalid requests."""
+"""uvicorn's HTTP/1.1 protocol with more limits, and problem documents for invalid requests."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
         self._reading_head = False
         self._head_bytes = 0
@@ -66,20 +66,20 @@ class HttpProtocol(HttpToolsProtocol):
             self._set_deadline(HEAD_SECONDS, self._head_too_slow)
 
     def on_message_begin(self) -> None:
-        """Note that a request has started."""
+        """Mark that a request has started."""
         super().on_message_begin()
         self._reading_head = True
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Note that the headers are complete, and start the request."""
+        """Mark that the headers are complete, and start to handle the request."""
         self._reading_head = False
         self._reading_body = True
         self._clear_deadline()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note that the body is complete."""
+        """Mark that the body is complete."""
         self._reading_body = False
         self._clear_deadline()
         super().on_message_complete()

@@ -8,8 +8,9 @@ from .root_path import parse_root_path
 from .trusted_proxies import TrustedProxies
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the 60 s of nginx and cloud load balancers, because the proxy has to close first: a
-request that it sends while the API closes is lost, and its client gets a 502."""
+"""How long an idle connection stays open by default: longer than the 60 s of nginx and cloud load
+balancers, because the proxy has to close first: a request that the proxy sends while the API closes
+the connection is lost, and its client gets a 502."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from starlette.types import Scope
 MEDIA_TYPE = "application/problem+json"
 
 REASON = "vision_node.reason"
-"""Key of the scope under which the response to a problem leaves its reason, for metrics."""
+"""Key in the scope under which a problem's reason is stored for metrics."""
 
 _URI_CHARACTERS = "/:@!$&'()*+,;=~"
 """Characters that need no encoding in a path (RFC 3986, section 3.3), besides letters, digits and
@@ -28,7 +28,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
     Args:
         status: HTTP status code.
         reason: CamelCase word; stable, because it is part of the API.
-        detail: Whole sentences that say what happened, to what, and what to do, with limits and
+        detail: Whole sentences that say what happened and what to do, with names, limits and
             values.
         headers: Further response headers, such as Retry-After.
         extensions: Further members of the document.
@@ -56,7 +56,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         return self.response_at(request.scope)
 
     def response_at(self, scope: Scope) -> "ProblemResponse":
-        """Return the response to the request with that ASGI scope."""
+        """Return the response to the request with this ASGI scope."""
         scope[REASON] = self.reason
         path = quote(scope["path"], safe=_URI_CHARACTERS, errors="replace")
         return ProblemResponse(self.document(path), self.status, headers=self.headers)

@@ -9,7 +9,7 @@ import re
 from starlette.types import Scope
 
 MAX_CHARACTERS = 255
-"""Maximum length of a root path; no person chooses a longer one."""
+"""Maximum length of a root path; nobody needs a longer one."""
 
 OWN_PATHS = frozenset(
     {
@@ -31,7 +31,8 @@ OWN_PATHS = frozenset(
 """First segments of the API's own paths. A root path must not begin with one, because the API could
 not tell whether a proxy has removed it."""
 
-# RFC 3986's unreserved characters: none of them can end a header, name a host or go up (`..`).
+# Only RFC 3986's unreserved characters match, so a root path can't end a header, name a host or
+# go up (`..`).
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""Submits of images by a client of the API."""
+"""Submit images as a client of the API."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fakes for the API's unit tests: a bucket and a cluster in dicts."""
+"""Fakes for the API's unit tests: a bucket and a cluster that keep their objects in dicts."""
 
 import io
 import random
@@ -37,16 +37,16 @@ def picture(
 
 
 class FakeBucket:
-    """Keeps objects in a dict; refuses writes while `away` is set."""
+    """Keeps objects in a dict; refuses writes while `unavailable` is set."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.away = False
+        self.unavailable = False
 
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         assert media_type.startswith("image/")
-        if self.away:
-            raise StoreUnavailableError("away")
+        if self.unavailable:
+            raise StoreUnavailableError("unavailable")
         self.objects[key] = data
 
     async def put_if(
@@ -62,19 +62,20 @@ class FakeBucket:
             raise ObjectNotFoundError(key)
         return StoredObject(key, len(self.objects[key]), MODIFIED)
 
-    async def list_page(self, prefix: str, after: str, most: int) -> ObjectPage:
+    async def list_page(self, prefix: str, after: str, max_objects: int) -> ObjectPage:
         return ObjectPage(
             [await self.stat(key) for key in self.objects if key.startswith(prefix)], is_last=True
         )
 
-    async def get(self, key: str, most: int) -> bytes:
+    async def get(self, key: str, max_bytes: int) -> bytes:
         return self.objects[key]
 
 
 class Cluster:
     """Keeps ImageJobs in a dict.
 
-    `create_fails` is raised instead of creating, or after creating if `lose_response` is set.
+    If `create_fails` is set, `create` raises it: before it creates the ImageJob, or afterwards if
+    `lose_response` is set.
     """
 
     def __init__(self) -> None:
@@ -97,7 +98,7 @@ class Cluster:
         return job
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
-        """Respond like an API server with one Describer, `newest`, that no watch has shown."""
+        """Respond like an API server with one Describer, `newest`, that no watch has reported."""
         if self.get_fails:
             raise self.get_fails
         name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
@@ -114,7 +115,7 @@ class Cluster:
 
 
 def jobs_of(cluster: Cluster, bucket: FakeBucket) -> Jobs:
-    """Return jobs on top of the fakes, with the default describer."""
+    """Return a Jobs service that uses the fakes, with only the default describer."""
     imagejobs = cast("ImageJobClient", cluster)
     describers = DescriberCache(cast("Kube", cluster), "ns")
     describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))

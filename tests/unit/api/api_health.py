@@ -26,7 +26,7 @@ class Dependency:
 def health_of(
     jobs: Jobs, storage: Dependency | None = None, kubernetes: Dependency | None = None
 ) -> Health:
-    """Return the health of a replica that has listed everything."""
+    """Return the health of a replica that has listed all objects."""
     storage, kubernetes = storage or Dependency(), kubernetes or Dependency()
     checks = DependencyChecks(jobs.storage, storage.check, kubernetes.check)
     kube = cast("Kube", None)

@@ -1,4 +1,4 @@
-"""The API in a real uvicorn on a loopback socket, and a client that can send any bytes."""
+"""Serve the API with uvicorn on a loopback socket, and send it arbitrary bytes."""
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ PATIENCE_SECONDS = 20.0
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve `app` as the API's own process does, and yield the port.
+    """Serve `app` as the API's process does, and yield the port.
 
-    Requests that still hang at the end of the block are aborted.
+    Requests that are unfinished at the end of the block are aborted.
     """
     config = uvicorn.Config(
         app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False
@@ -29,7 +29,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[int]:
     server.lifespan = config.lifespan_class(config)
 
     listening = socket.create_server(("127.0.0.1", 0))
-    # asyncio sets it for the API's own sockets; without it, a response waits 40 ms for an ACK.
+    # The API's event loop (uvloop) sets TCP_NODELAY on connections. Without it, a response waits
+    # 40 ms for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     await server.startup(sockets=[listening])
@@ -63,7 +64,7 @@ class RawResponse:
 
     @property
     def is_problem(self) -> bool:
-        """Whether it is a complete problem document with the response's status."""
+        """Whether the body is a complete problem document with the response's status."""
         document = self.json
         typed = self.headers["content-type"] == "application/problem+json"
         members = {"type", "title", "status", "detail", "reason"} <= document.keys()
@@ -97,7 +98,7 @@ class Connection:
             await asyncio.sleep(0)
 
     async def response(self, *, head: bool = False) -> RawResponse:
-        """Return the next response; `head` if it is for a HEAD request and has no body."""
+        """Return the next response. Set `head` for a response to HEAD, which has no body."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             start = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, *lines = start.strip().split("\r\n")
@@ -110,7 +111,7 @@ class Connection:
             )
 
     async def ended(self) -> bytes:
-        """Return what arrives until the server closes the connection."""
+        """Return all bytes received before the server closes the connection."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._reader.read()
 
@@ -130,6 +131,6 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def post(body: bytes, *headers: str, path: str = "/submit") -> bytes:
-    """Return a POST with a body and its length."""
+    """Return the bytes of a POST request with this body and its Content-Length."""
     head = [f"POST {path} HTTP/1.1", "Host: api", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body

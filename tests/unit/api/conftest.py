@@ -1,4 +1,4 @@
-"""The API as HTTP clients see it, with fakes for its dependencies."""
+"""Fixtures of the API's tests: the API as HTTP clients see it, with fakes for its dependencies."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Forms as bytes, built by hand, because clients send odd ones."""
+"""Build forms byte by byte, because some clients send unusual ones."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def part(disposition: str | bytes, content: bytes, *headers: str) -> bytes:
-    """Return one part; `disposition` is the value of its Content-Disposition, or another header."""
+    """Return one part; `disposition` is the value of Content-Disposition, or another header."""
     value = disposition.encode() if isinstance(disposition, str) else disposition
     first = value if b":" in value.split(b";")[0] else b"Content-Disposition: " + value
     lines = b"\r\n".join([first, *(header.encode() for header in headers)])

@@ -1,4 +1,4 @@
-"""Cross-origin requests: browsers refuse them unless the settings allow the origin."""
+"""Tests of cross-origin requests, which browsers refuse unless the settings allow the origin."""
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ GALLERY, OTHER = "https://gallery.example.com", "https://other.example.com"
 
 
 def client_of(app: FastAPI, *origins: str) -> httpx.AsyncClient:
-    """Return a client of the API whose settings allow these origins."""
+    """Return a client of an API whose settings allow these origins."""
     served = add_middleware(app, HttpSettings(cors_origins=origins), app.state.metrics)
     return httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api")
 

@@ -1,4 +1,4 @@
-"""HEAD and OPTIONS on every route, over a real socket."""
+"""Tests of HEAD and OPTIONS on every route, over a real socket."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ STATUSES: dict[str, int] = {
     "/submit": 405,
     "/nothing/here": 404,
 }
-"""Status of GET for every route, and for some paths that do not exist."""
+"""Status of the response to GET, for every route and for some paths that do not exist."""
 
 READ_ONLY = [
     path
@@ -96,7 +96,7 @@ async def test_head_response_equals_get_without_the_body(web: httpx.AsyncClient,
 
 
 async def test_head_of_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
-    """Metrics change with each request, so their length does, too."""
+    """The lengths may differ, because metrics change with each request."""
     got, head = await web.get("/metrics"), await web.head("/metrics")
     assert (head.status_code, head.headers.keys()) == (200, got.headers.keys())
     assert int(head.headers["content-length"]) > 0

@@ -1,4 +1,4 @@
-"""Unexpected errors: the response is a problem document, wherever the error occurs."""
+"""Tests of unexpected errors: wherever one occurs, the response is a problem document."""
 
 import asyncio
 import logging
@@ -69,7 +69,7 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     add("/fail/cancelled", asyncio.CancelledError())
 
     ours = app.user_middleware.pop(0)
-    assert ours.cls is InternalErrorMiddleware, "it is added last, so that it wraps all else"
+    assert ours.cls is InternalErrorMiddleware, "it is added last, so that it wraps everything else"
     app.add_middleware(FailingMiddleware)
     app.user_middleware.insert(0, ours)
     monkeypatch.setattr(stack, "HeadAndOptionsMiddleware", FailingLayer)
@@ -88,7 +88,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 
 async def refusal_of(port: int, request: bytes) -> RawResponse:
-    """Return the response to a request, after a second one on the same connection succeeded."""
+    """Return the response to a request; check that its connection can still be used."""
     async with Connection.open(port) as connection:
         await connection.send(request)
         response = await connection.response()
@@ -122,7 +122,7 @@ async def test_unexpected_error_gets_an_id_that_is_in_the_log(
 
 
 @pytest.mark.parametrize("part", ["put", "create", "inspect"])
-async def test_unexpected_error_in_a_submit(
+async def test_unexpected_error_in_a_submit_frees_its_memory(
     port: int,
     bucket: FakeBucket,
     cluster: Cluster,
@@ -163,7 +163,7 @@ async def test_error_after_the_response_started_closes_the_connection_and_is_log
         await connection.send(get("/fail/late"))
         assert (await connection.response()).status == 200
         assert await connection.ended() == b"5\r\nbegun\r\n", (
-            "and no final chunk: clients see that it is cut off"
+            "without a final chunk, clients can see that the response is cut off"
         )
 
     traced = [record for record in errors(caplog) if record.exc_info]

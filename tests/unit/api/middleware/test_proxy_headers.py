@@ -1,4 +1,4 @@
-"""Forwarding headers: which proxies are trusted, and what their requests look like."""
+"""Tests of forwarding headers: which proxies are trusted, and how their headers are applied."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])
 
 
 async def echo_request(scope: Scope, receive: Receive, send: Send) -> None:
-    """Respond with what the application sees of the request."""
+    """Respond with properties of the request, as the application sees them."""
     request = Request(scope)
     received = {
         "url": str(request.url),
@@ -29,7 +29,7 @@ async def echo_request(scope: Scope, receive: Receive, send: Send) -> None:
 async def received_by_app(
     headers: Any, peer: str = PROXY, path: str = "/status/x", root_path: str = ""
 ) -> Any:
-    """Return what the application sees of a request that `peer` sends with these headers."""
+    """Return properties of a request from `peer` with these headers, as the application sees it."""
     app = ProxyHeadersMiddleware(echo_request, TRUSTED, root_path)
     transport = httpx.ASGITransport(app, client=(peer, 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://api:8000") as client:
@@ -41,7 +41,7 @@ DIRECT = {"url": "http://api:8000/status/x", "client": PROXY, "root_path": "", "
 APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
     "nothing": ({}, {}),
     "the scheme": ({"X-Forwarded-Proto": "https"}, {"url": "https://api:8000/status/x"}),
-    "the scheme in capitals": (
+    "the scheme in uppercase": (
         {"X-Forwarded-Proto": "HTTPS"},
         {"url": "https://api:8000/status/x"},
     ),
@@ -50,14 +50,17 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         {"X-Forwarded-Host": "a.example:8443"},
         {"url": "http://a.example:8443/status/x"},
     ),
-    "a host of IPv6": (
+    "an IPv6 host": (
         {"X-Forwarded-Host": "[2001:db8::1]:8"},
         {"url": "http://[2001:db8::1]:8/status/x"},
     ),
     "the client": ({"X-Forwarded-For": "192.0.2.1"}, {"client": "192.0.2.1"}),
     "the client's port": ({"X-Forwarded-For": "192.0.2.1:99"}, {"client": "192.0.2.1"}),
-    "a client of IPv6": ({"X-Forwarded-For": "2001:db8::1"}, {"client": "2001:db8::1"}),
-    "what a client made up": ({"X-Forwarded-For": "1.1.1.1, 192.0.2.1"}, {"client": "192.0.2.1"}),
+    "an IPv6 client": ({"X-Forwarded-For": "2001:db8::1"}, {"client": "2001:db8::1"}),
+    "an address that a client forged": (
+        {"X-Forwarded-For": "1.1.1.1, 192.0.2.1"},
+        {"client": "192.0.2.1"},
+    ),
     "two proxies": (
         {
             "X-Forwarded-For": "1.1.1.1, 192.0.2.1, 10.9.9.9",
@@ -66,7 +69,7 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         },
         {"url": "https://a.example/status/x", "client": "192.0.2.1"},
     ),
-    "two proxies, the second of which replaces": (
+    "two proxies, the second of which replaces the scheme": (
         {"X-Forwarded-For": "192.0.2.1, 10.9.9.9", "X-Forwarded-Proto": "https"},
         {"url": "https://api:8000/status/x", "client": "192.0.2.1"},
     ),
@@ -83,7 +86,7 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         {"Forwarded": "For=1.1.1.1;Proto=ftp, for=192.0.2.1;proto=https, for=10.9.9.9;proto=http"},
         {"url": "https://api:8000/status/x", "client": "192.0.2.1"},
     ),
-    "the proxy's headers, not what a client made up": (
+    "the proxy's headers instead of a forged one": (
         {"X-Forwarded-Proto": "http", "Forwarded": "host=evil.example;proto=https"},
         {},
     ),
@@ -98,24 +101,24 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
 }
 
 INVALID: dict[str, dict[str, str]] = {
-    "no scheme": {"X-Forwarded-Proto": "javascript"},
-    "no host": {"X-Forwarded-Host": "a.example/x"},
-    "a user": {"X-Forwarded-Host": "user@a.example"},
-    "a space": {"X-Forwarded-Host": "a.example b"},
+    "an unknown scheme": {"X-Forwarded-Proto": "javascript"},
+    "a host with a path": {"X-Forwarded-Host": "a.example/x"},
+    "a host with a user": {"X-Forwarded-Host": "user@a.example"},
+    "a host with a space": {"X-Forwarded-Host": "a.example b"},
     "an empty host": {"X-Forwarded-Host": ""},
-    "no address": {"X-Forwarded-For": "unknown"},
-    "half an address": {"X-Forwarded-For": "300.1.1.1"},
-    "a host's path": {"X-Forwarded-Prefix": "//evil.example"},
-    "an address": {"X-Forwarded-Prefix": "https://evil.example"},
-    "a path that climbs": {"X-Forwarded-Prefix": "/vision/../../etc"},
-    "no path": {"X-Forwarded-Prefix": "vision"},
-    "a backslash": {"X-Forwarded-Prefix": "/\\evil.example"},
-    "a line break": {"X-Forwarded-Prefix": "/a%0d%0aSet-Cookie:x"},
-    "markup": {"X-Forwarded-Prefix": '/"><script>'},
-    "a query": {"X-Forwarded-Prefix": "/a?b"},
-    "one of our own": {"X-Forwarded-Prefix": "/status"},
+    "a word instead of an address": {"X-Forwarded-For": "unknown"},
+    "an invalid address": {"X-Forwarded-For": "300.1.1.1"},
+    "a path that names a host": {"X-Forwarded-Prefix": "//evil.example"},
+    "a URL as the path": {"X-Forwarded-Prefix": "https://evil.example"},
+    "a path with ..": {"X-Forwarded-Prefix": "/vision/../../etc"},
+    "a path without a leading slash": {"X-Forwarded-Prefix": "vision"},
+    "a path with a backslash": {"X-Forwarded-Prefix": "/\\evil.example"},
+    "a path with a line break": {"X-Forwarded-Prefix": "/a%0d%0aSet-Cookie:x"},
+    "a path with markup": {"X-Forwarded-Prefix": '/"><script>'},
+    "a path with a query": {"X-Forwarded-Prefix": "/a?b"},
+    "one of the API's own paths": {"X-Forwarded-Prefix": "/status"},
     "a long path": {"X-Forwarded-Prefix": "/" + "a" * 255},
-    "half of RFC 7239": {"Forwarded": 'for="unclosed;proto=https'},
+    "a quote that is not closed": {"Forwarded": 'for="unclosed;proto=https'},
 }
 
 

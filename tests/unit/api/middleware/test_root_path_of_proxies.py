@@ -1,4 +1,4 @@
-"""The API below a path of a proxy: links, redirects and documents stay below it."""
+"""Tests of the API below a proxy's path: links, redirects and documents stay below it."""
 
 from typing import Any
 from urllib.parse import urljoin
@@ -52,7 +52,7 @@ class Site:
         self.client = httpx.AsyncClient(transport=transport, base_url="http://pod:8000")
 
     async def send(self, method: str, address: str, **kwargs: Any) -> httpx.Response:
-        """Send a request for an address of the site as the proxy would."""
+        """Send a request for a URL of the site to the API, as the proxy would."""
         path = address.removeprefix("https://example.com")
         if self._path == STRIPPED:
             path = path.removeprefix("/apps/vision") or "/"
@@ -98,7 +98,7 @@ async def test_redirects_stay_below_the_root_path(site: Site, start: str, end: s
 
 
 async def test_root_path_itself_redirects_to_the_page(site: Site) -> None:
-    """The first redirect may only add the missing slash."""
+    """The page may be two redirects away, because the first one may only add the missing slash."""
     address = site.root
     for _ in range(2):
         response = await site.send("GET", address)

@@ -1,4 +1,4 @@
-"""Readiness and liveness: a replica is ready once it can serve requests."""
+"""Tests of readiness and liveness: a replica is ready once it can serve requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ from vision_node_contract.clients.kube import Kube, Selectors, UnavailableError,
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.reasons import Reason
 
-AWAY = UnavailableError(0, "NoAnswer", "https://10.0.0.1: secret")
+UNAVAILABLE = UnavailableError(0, "NoAnswer", "https://10.0.0.1: secret")
 FULL = StoreUnavailableError("storage is full (XMinioStorageFull): enlarge it", Reason.STORAGE_FULL)
 
 
@@ -43,7 +43,7 @@ def health(app: FastAPI, jobs: Jobs, storage: Dependency, kubernetes: Dependency
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until the condition is true."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 (a turn of the event loop, not a time)
+        while not condition():  # noqa: ASYNC110 (waits for other tasks, not for a time)
             await asyncio.sleep(0)
 
 
@@ -55,7 +55,7 @@ def is_alive(health: Health) -> bool:
     return True
 
 
-async def test_ready_replica_with_healthy_dependencies(
+async def test_ready_replica_reports_healthy_dependencies(
     client: httpx.AsyncClient, health: Health
 ) -> None:
     await health.checks.check_once()
@@ -85,19 +85,19 @@ async def test_replica_is_not_ready_before_each_kind_is_listed(
 async def test_unready_replica_names_the_cause(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
-    kubernetes.fails = AWAY
+    kubernetes.fails = UNAVAILABLE
     await health.checks.check_once()
     health.watches[0].listed = False
     problem = (await client.get("/readyz")).json()
     assert problem["kubernetes"] == "KubernetesUnavailable"
-    assert "The API server did not respond properly (NoAnswer)." in problem["detail"]
+    assert "did not respond, or responded with an error (NoAnswer)." in problem["detail"]
     assert "10.0.0.1" not in str(problem)
 
 
 async def test_unavailable_dependencies_do_not_make_the_replica_unready(
     client: httpx.AsyncClient, health: Health, storage: Dependency, kubernetes: Dependency
 ) -> None:
-    storage.fails, kubernetes.fails = FULL, AWAY
+    storage.fails, kubernetes.fails = FULL, UNAVAILABLE
     await health.checks.check_once()
     response = await client.get("/readyz")
 
@@ -116,7 +116,7 @@ async def test_statuses_and_the_page_work_while_storage_is_unavailable(
     client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: FakeBucket, storage: Dependency
 ) -> None:
     job_id = (await client.post("/submit", files={"file": ("a.png", picture())})).json()["job_id"]
-    bucket.away, storage.fails = True, FULL
+    bucket.unavailable, storage.fails = True, FULL
     await health.checks.check_once()
     refused = await client.post("/submit", files={"file": ("a.png", picture())})
     assert (refused.status_code, refused.json()["reason"]) == (503, "StorageUnavailable")
@@ -132,15 +132,15 @@ async def test_probes_send_no_requests_to_dependencies(
     assert (storage.checks, kubernetes.checks) == (0, 0)
 
 
-async def test_dependency_that_misses_a_check_is_unavailable(
+async def test_dependency_that_does_not_respond_to_a_check_is_unavailable(
     client: httpx.AsyncClient, app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Silent(Dependency):
+    class Unresponsive(Dependency):
         async def check(self) -> None:
             await asyncio.Event().wait()
 
     monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
-    app.state.health = health_of(jobs, Silent(), Silent())
+    app.state.health = health_of(jobs, Unresponsive(), Unresponsive())
     await app.state.health.checks.check_once()
     body = (await client.get("/readyz")).json()
 
@@ -172,14 +172,14 @@ async def test_checks_that_ended_unexpectedly_fail_the_liveness_probe(
 async def test_outage_is_logged_once(
     health: Health, kubernetes: Dependency, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kubernetes.fails = AWAY
+    kubernetes.fails = UNAVAILABLE
     for _ in range(3):
         await health.checks.check_once()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 class Pages:
-    """Shows a list in two pages, then a change."""
+    """Lists objects in two parts: a page at first, and the end once `proceed` is set."""
 
     def __init__(self) -> None:
         self.proceed = asyncio.Event()
@@ -233,17 +233,23 @@ Story = list[tuple[str, Exception | None]]
 STORIES: dict[str, tuple[Story, str]] = {
     "nothing happened": ([], "NotChecked"),
     "a read": ([("read", None)], "ok"),
-    "an object that is missing is an answer": ([("read", SKEW), ("read", GONE)], "ok"),
-    "clocks apart": ([("read", SKEW)], "ClockSkew"),
-    "clocks together again": ([("write", SKEW), ("read", None)], "ok"),
+    "a missing object shows that the bucket responds": ([("read", SKEW), ("read", GONE)], "ok"),
+    "the clocks differ": ([("read", SKEW)], "ClockSkew"),
+    "the clocks agree again": ([("write", SKEW), ("read", None)], "ok"),
     "a read does not show that a full disk has room": (
         [("write", FULL), ("read", None)],
         "StorageFull",
     ),
-    "nor that writing is allowed": ([("write", DENIED), ("read", None)], "StorageDenied"),
-    "a write does": ([("write", FULL), ("read", None), ("write", None)], "ok"),
+    "a read does not show that writing is allowed": (
+        [("write", DENIED), ("read", None)],
+        "StorageDenied",
+    ),
+    "a write shows that the disk has room": (
+        [("write", FULL), ("read", None), ("write", None)],
+        "ok",
+    ),
     "reading is refused": ([("write", None), ("read", DENIED)], "StorageDenied"),
-    "and allowed again": ([("read", DENIED), ("read", None)], "ok"),
+    "reading is allowed again": ([("read", DENIED), ("read", None)], "ok"),
 }
 
 

@@ -1,4 +1,4 @@
-"""GET /limits, and the OpenAPI document of limits and submits."""
+"""Tests of GET /limits, and of the OpenAPI document of limits and submits."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from vision_node_contract.images.formats import SUPPORTED
 OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}
 
 
-async def test_limits_response(client: httpx.AsyncClient, jobs: Jobs) -> None:
+async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> None:
     response = await client.get("/limits")
     assert response.status_code == 200
     assert response.json() == {

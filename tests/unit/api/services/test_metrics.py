@@ -1,4 +1,4 @@
-"""The metrics, read by Prometheus' own parser."""
+"""Tests of the metrics, which are read with Prometheus' own parser."""
 
 import time
 from typing import Any
@@ -48,7 +48,7 @@ async def test_submits_are_counted_by_outcome(
     for data in (image, image, text):
         await client.post("/submit", files={"file": ("photo.png", data)})
 
-    bucket.away = True
+    bucket.unavailable = True
     await client.post("/submit", files={"file": ("photo.png", image)})
     headers = {"Idempotency-Key": "x" * 256}
     await client.post("/submit", files={"file": ("photo.png", image)}, headers=headers)
@@ -60,25 +60,25 @@ async def test_submits_are_counted_by_outcome(
 
 
 ROUTES: dict[str, tuple[str, str, str, str]] = {
-    "a poll that the watch answers": ("GET", "/status/job-secret", "/status/{job_id}", "200"),
-    "one that the router answers": ("GET", "/status/job-unknown", "/status/{job_id}", "404"),
+    "a poll answered from the cache": ("GET", "/status/job-secret", "/status/{job_id}", "200"),
+    "a poll answered by the router": ("GET", "/status/job-unknown", "/status/{job_id}", "404"),
     "a result": ("GET", "/result/job-unknown", "/result/{job_id}", "404"),
-    "a part of the page": ("GET", "/ui/app.js", "/ui/{name}", "200"),
-    "no part of it": ("GET", "/ui/secret", "/ui/{name}", "404"),
-    "the start": ("GET", "/", "/", "307"),
+    "a file of the page": ("GET", "/ui/app.js", "/ui/{name}", "200"),
+    "a missing file of the page": ("GET", "/ui/secret", "/ui/{name}", "404"),
+    "the root": ("GET", "/", "/", "307"),
     "the documentation": ("GET", "/docs", "/docs", "200"),
-    "a file of it": ("GET", "/static-offline-docs/swagger-ui.css", "other", "200"),
+    "a file of the documentation": ("GET", "/static-offline-docs/swagger-ui.css", "other", "200"),
     "a probe": ("GET", "/healthz", "/healthz", "200"),
     "HEAD": ("HEAD", "/ui", "/ui", "200"),
     "OPTIONS": ("OPTIONS", "/submit", "/submit", "405"),
     "the inbox": ("GET", "/inbox", "/inbox", "200"),
-    "an object of it": ("GET", "/inbox/a/secret.png", "/inbox/{name}", "404"),
+    "an object in the inbox": ("GET", "/inbox/a/secret.png", "/inbox/{name}", "404"),
     "DELETE": ("DELETE", "/inbox/secret.png", "/inbox/{name}", "404"),
-    "no name for an object": ("POST", "/inbox/.secret", "/inbox/{name}", "422"),
+    "an invalid name in the inbox": ("POST", "/inbox/.secret", "/inbox/{name}", "422"),
     "an unknown method": ("BREW", "/ui", "/ui", "405"),
-    "an unknown address": ("GET", "/secret", "other", "404"),
-    "an unknown address below another": ("GET", "/ui/a/secret", "other", "404"),
-    "a slash too many": ("GET", "/ui/", "other", "307"),
+    "an unknown path": ("GET", "/secret", "other", "404"),
+    "an unknown path below a known one": ("GET", "/ui/a/secret", "other", "404"),
+    "an extra slash": ("GET", "/ui/", "other", "307"),
 }
 
 
@@ -133,7 +133,7 @@ async def test_storage_errors_are_counted_by_reason(jobs: Jobs) -> None:
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
 
-async def test_metrics_of_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
+async def test_jobs_watches_and_upload_memory_are_measured(jobs: Jobs) -> None:
     app = build_app()
     last_activity = {PATHS[0]: time.monotonic() - 100}
     attach_services(app, jobs, health_of(jobs), last_activity)

@@ -1,4 +1,4 @@
-"""Results of jobs that the watch shows late, and of jobs whose stored result was overwritten."""
+"""Tests of results if the watch lags, or if a stored result was overwritten."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ FAILED = {
     "error": {"reason": "ImageUnreadable", "message": "m", "retryable": False},
 }
 MISSING: None = None
-AWAY = UnavailableError(0, "NoAnswer", "away")
+UNAVAILABLE = UnavailableError(0, "NoAnswer", "no answer")
 
 Status = dict[str, Any] | None
 
@@ -31,36 +31,46 @@ def body(status: dict[str, Any]) -> dict[str, Any]:
 
 
 CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
-    "done at another replica": (PROCESSING, DONE, 200, None),
-    "done before this watch showed it at all": (MISSING, DONE, 200, None),
-    "failed at another replica": (PROCESSING, FAILED, 409, "ImageUnreadable"),
-    "really not done": (PROCESSING, PROCESSING, 409, "NotDone"),
-    "really queued": (QUEUED, QUEUED, 409, "NotDone"),
-    "deleted at another replica": (PROCESSING, MISSING, 404, "JobNotFound"),
+    "done, but the watch lags": (PROCESSING, DONE, 200, None),
+    "done before the watch reported the job at all": (MISSING, DONE, 200, None),
+    "failed, but the watch lags": (PROCESSING, FAILED, 409, "ImageUnreadable"),
+    "processing": (PROCESSING, PROCESSING, 409, "NotDone"),
+    "queued": (QUEUED, QUEUED, 409, "NotDone"),
+    "deleted, but the watch lags": (PROCESSING, MISSING, 404, "JobNotFound"),
     "unknown": (MISSING, MISSING, 404, "JobNotFound"),
     "failed": (FAILED, FAILED, 409, "ImageUnreadable"),
     "failed, deleted, and done under the same idempotency key": (FAILED, DONE, 200, None),
     "failed and deleted": (FAILED, MISSING, 404, "JobNotFound"),
-    "unfinished, and the API server is away": (PROCESSING, AWAY, 503, "KubernetesUnavailable"),
-    "unknown, and the API server is away": (MISSING, AWAY, 503, "KubernetesUnavailable"),
-    "failed, and the API server is away": (FAILED, AWAY, 409, "ImageUnreadable"),
-    "done, and the API server is away": (DONE, AWAY, 200, None),
+    "unfinished, and the API server is unavailable": (
+        PROCESSING,
+        UNAVAILABLE,
+        503,
+        "KubernetesUnavailable",
+    ),
+    "unknown, and the API server is unavailable": (
+        MISSING,
+        UNAVAILABLE,
+        503,
+        "KubernetesUnavailable",
+    ),
+    "failed, and the API server is unavailable": (FAILED, UNAVAILABLE, 409, "ImageUnreadable"),
+    "done, and the API server is unavailable": (DONE, UNAVAILABLE, 200, None),
 }
-"""What the watch shows, what the API server has, and the response."""
+"""The status that the watch reported, the API server's status, and the expected response."""
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_refused_result_is_confirmed_by_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster, case: str
 ) -> None:
-    shown, had, status, reason = CASES[case]
-    if shown:
-        jobs.cache.observe(WatchEvent("ADDED", [body(shown)]))
+    watched, current, status, reason = CASES[case]
+    if watched:
+        jobs.cache.observe(WatchEvent("ADDED", [body(watched)]))
 
-    if isinstance(had, Exception):
-        cluster.get_fails = had
-    elif had:
-        cluster.jobs["job-a"] = ImageJob.model_validate(body(had))
+    if isinstance(current, Exception):
+        cluster.get_fails = current
+    elif current:
+        cluster.jobs["job-a"] = ImageJob.model_validate(body(current))
 
     response = await client.get("/result/job-a")
     assert (response.status_code, response.json().get("reason")) == (status, reason)
@@ -89,11 +99,11 @@ LARGE = b'{"description":"' + b"x" * (16 << 20)
 SHA256 = hashlib.sha256(STORED).hexdigest()
 
 STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
-    "as its worker stored it": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED, 200, None),
+    "unchanged": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED, 200, None),
     "from an older worker, which reported no hash": ({}, STORED, 200, None),
     "from a worker that reported no size": ({"sha256": SHA256}, STORED, 200, None),
     "overwritten": ({"sha256": SHA256, "sizeBytes": len(STORED)}, FORGED, 502, "ResultChanged"),
-    "overwritten by as many bytes": (
+    "overwritten by the same number of bytes": (
         {"sha256": SHA256, "sizeBytes": len(STORED)},
         STORED.replace(b'"d"', b'"e"'),
         502,
@@ -101,21 +111,21 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
     ),
     "cut off": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED[:-1], 502, "ResultChanged"),
     "emptied": ({"sha256": SHA256, "sizeBytes": len(STORED)}, b"", 502, "ResultChanged"),
-    "overwritten by more than is read": ({"sha256": SHA256}, LARGE, 502, "ResultChanged"),
-    "stored as more than is read": (
+    "overwritten by more bytes than are read": ({"sha256": SHA256}, LARGE, 502, "ResultChanged"),
+    "stored with more bytes than are read": (
         {"sha256": hashlib.sha256(LARGE).hexdigest(), "sizeBytes": len(LARGE)},
         LARGE,
         502,
         "ResultUnreadable",
     ),
-    "no result, as it was stored": (
+    "unchanged, but not a result": (
         {"sha256": hashlib.sha256(b"x").hexdigest(), "sizeBytes": 1},
         b"x",
         502,
         "ResultUnreadable",
     ),
 }
-"""The object according to the status, the actual object, and the response."""
+"""The object according to the status, the actual object, and the expected response."""
 
 
 @pytest.mark.parametrize("case", STORED_RESULTS)
@@ -148,8 +158,8 @@ async def test_no_more_bytes_are_read_than_the_worker_stored(
     sizes: list[int] = []
 
     class RecordingBucket:
-        async def get(self, key: str, most: int) -> bytes:
-            sizes.append(most)
+        async def get(self, key: str, max_bytes: int) -> bytes:
+            sizes.append(max_bytes)
             return STORED
 
     object.__setattr__(jobs, "bucket", RecordingBucket())

@@ -1,4 +1,4 @@
-"""GET /status, /result and /describers."""
+"""Tests of GET /status, /result and /describers."""
 
 import json
 
@@ -131,7 +131,7 @@ async def test_cached_status_equals_the_response_of_the_route(
     cached = await client.get(f"/status/{job_id}")
     jobs.cache.observe(WatchEvent("SYNCED"))
     jobs.cache.observe(WatchEvent("DELETED", [{"metadata": {"name": job_id}}]))
-    # From Kubernetes, because it is no longer cached.
+    # This response comes from Kubernetes, because the job is no longer cached.
     routed = await client.get(f"/status/{job_id}")
 
     assert (cached.json(), cached.headers) == (routed.json(), routed.headers)
@@ -148,7 +148,7 @@ async def test_cached_status_equals_the_response_of_the_route(
 
 @pytest.mark.parametrize("path", ["/status/job-x", "/result/job-x"])
 @pytest.mark.parametrize(
-    "error", [UnavailableError(0, "NoAnswer", "away"), KubeError(403, "Forbidden", "no")]
+    "error", [UnavailableError(0, "NoAnswer", "no answer"), KubeError(403, "Forbidden", "no")]
 )
 async def test_reads_are_refused_while_kubernetes_is_unavailable(
     client: httpx.AsyncClient, cluster: Cluster, path: str, error: KubeError

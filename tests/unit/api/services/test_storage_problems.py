@@ -1,4 +1,4 @@
-"""Problems while the bucket fails: they have the bucket's reason, and say what to do."""
+"""Tests of problems while the bucket fails: they have the bucket's reason and message."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ class FailingBucket(FakeBucket):
             raise self.fails
         await super().put(key, data, media_type, sha256)
 
-    async def get(self, key: str, most: int) -> bytes:
+    async def get(self, key: str, max_bytes: int) -> bytes:
         if self.fails:
             raise self.fails
-        return await super().get(key, most)
+        return await super().get(key, max_bytes)
 
 
 @pytest.fixture

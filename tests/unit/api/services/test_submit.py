@@ -1,4 +1,4 @@
-"""Submits: options, idempotency keys, limits, and failures of storage and Kubernetes."""
+"""Tests of submits: options, idempotency keys, limits, and failures of storage and Kubernetes."""
 
 import httpx
 import pytest
@@ -88,7 +88,7 @@ async def test_form_options_are_documented(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_describer_that_the_watch_has_not_shown_is_accepted(
+async def test_describer_that_the_watch_has_not_reported_is_accepted(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
     response = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
@@ -99,7 +99,7 @@ async def test_describer_that_the_watch_has_not_shown_is_accepted(
 async def test_submit_is_refused_if_the_describer_lookup_fails(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
-    cluster.get_fails = UnavailableError(0, "NoAnswer", "away")
+    cluster.get_fails = UnavailableError(0, "NoAnswer", "no answer")
     response = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
     assert (response.status_code, bucket.objects) == (503, {})
 
@@ -121,7 +121,7 @@ async def test_submit_is_refused_above_the_limit_of_unfinished_jobs(
 async def test_submit_is_refused_while_storage_is_unavailable(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
-    bucket.away = True
+    bucket.unavailable = True
     response = await submit(client, PNG)
     assert (response.status_code, response.json()["reason"]) == (503, "StorageUnavailable")
     assert response.headers["Retry-After"]
@@ -131,7 +131,7 @@ async def test_submit_is_refused_while_storage_is_unavailable(
 async def test_image_is_kept_while_kubernetes_is_unavailable(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
-    cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
+    cluster.create_fails = UnavailableError(0, "NoAnswer", "no answer")
     response = await submit(client, PNG)
     assert (response.status_code, response.json()["reason"]) == (503, "KubernetesUnavailable")
     # The request may still be executed, and then needs its image.
@@ -142,7 +142,7 @@ async def test_late_create_keeps_its_image(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     key = {"Idempotency-Key": "order-18"}
-    cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
+    cluster.create_fails = UnavailableError(0, "NoAnswer", "no answer")
     assert (await submit(client, PNG, headers=key)).status_code == 503
 
     ((image_key, _),) = bucket.objects.items()
@@ -181,7 +181,7 @@ async def test_deleted_job_is_created_again_although_the_watch_lags(
 async def test_lost_response_does_not_lose_the_job(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
-    cluster.create_fails = UnavailableError(0, "NoAnswer", "away")
+    cluster.create_fails = UnavailableError(0, "NoAnswer", "no answer")
     cluster.lose_response = True
     response = await submit(client, PNG)
     assert response.status_code == 202

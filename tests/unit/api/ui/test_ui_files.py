@@ -1,4 +1,4 @@
-"""Test the files of the page: no third-party or inline code, no markup from untrusted text."""
+"""Tests of the page's files: no third-party or inline code, no markup from untrusted text."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Test the page's router: which files it serves, and with which headers."""
+"""Tests of the page's router: which files it serves, and with which headers."""
 
 from collections.abc import AsyncIterator
 

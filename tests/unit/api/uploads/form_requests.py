@@ -1,4 +1,4 @@
-"""Submits of forms, and the images and texts in them."""
+"""Submit forms, and provide images and texts for them."""
 
 import base64
 from typing import Any

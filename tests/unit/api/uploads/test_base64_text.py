@@ -1,4 +1,4 @@
-"""Base64 text is decoded as it arrives, and only the text of an image is recognized."""
+"""Tests of base64 text: it is decoded as it arrives, and recognized if it encodes an image."""
 
 import base64
 import os

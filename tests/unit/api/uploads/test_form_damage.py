@@ -1,4 +1,4 @@
-"""Damaged forms and random bytes never cause an error of the server."""
+"""Tests with damaged forms and random bytes, which never cause internal errors."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ from form_bytes import BOUNDARY, form, part, text
 from form_requests import BASE64, PNG, submit
 
 
-def _cuts(body: bytes) -> Iterator[bytes]:
+def _damaged(body: bytes) -> Iterator[bytes]:
+    """Yield the body cut off at many places, and with one byte inverted at many places."""
     yield from (body[:at] for at in range(0, len(body), 3))
     yield from (
         body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :] for at in range(0, len(body), 3)
@@ -26,7 +27,7 @@ async def test_damaged_forms_never_cause_internal_errors(client: httpx.AsyncClie
         text("prompt", "cat?"),
         text("copy", b"data:image/png;base64," + BASE64),
     )
-    for body in _cuts(whole):
+    for body in _damaged(whole):
         assert (await submit(client, body)).status_code in {202, 400, 415, 422}
 
 

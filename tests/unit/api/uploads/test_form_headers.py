@@ -1,4 +1,4 @@
-"""Headers of uploads: content types, boundaries, raw bodies and compression."""
+"""Tests of the headers of uploads: content types, boundaries, raw bodies and compression."""
 
 import httpx
 import pytest
@@ -91,7 +91,7 @@ async def test_raw_image_body_is_accepted(
     ],
 )
 @pytest.mark.parametrize("content_type", ["image/png", "application/octet-stream"])
-async def test_raw_body_that_is_no_image_is_refused(
+async def test_unacceptable_raw_body_is_refused(
     client: httpx.AsyncClient, body: bytes, status: int, reason: str, content_type: str
 ) -> None:
     response = await submit(client, body, content_type)

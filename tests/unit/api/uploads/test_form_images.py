@@ -1,4 +1,4 @@
-"""Which part of a form counts as its image, in bytes as clients send them."""
+"""Tests of which part of a form counts as its image, with forms as clients send them."""
 
 import base64
 import textwrap
@@ -14,10 +14,10 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
     "the documented field": (form(file("file", PNG)), "photo.png"),
     "the older field": (form(file("image", PNG)), "photo.png"),
     "a field of any name": (form(file("upload", PNG)), "photo.png"),
-    "a list's field": (form(file("files[]", PNG)), "photo.png"),
+    "a field of a list": (form(file("files[]", PNG)), "photo.png"),
     "a field without a name": (form(part('form-data; filename="a.png"', PNG)), "a.png"),
-    "a part without headers that matter": (form(part("Content-Type: image/png", PNG)), None),
-    "a file named as an option": (form(file("prompt", PNG)), "photo.png"),
+    "a part without Content-Disposition": (form(part("Content-Type: image/png", PNG)), None),
+    "a file in a field named like an option": (form(file("prompt", PNG)), "photo.png"),
     "no file name": (form(text("file", PNG)), None),
     "no file name in a field of any name": (form(text("upload", PNG)), None),
     "an empty file name": (form(file("file", PNG, "")), None),
@@ -25,7 +25,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(part("form-data; name=\"file\"; filename*=UTF-8''%e2%82%ac%20rates.png", PNG)),
         "€ rates.png",
     ),
-    "an encoded file name beside a plain one": (
+    "an encoded file name next to a plain one": (
         form(
             part(
                 "form-data; name=file; filename=\"EURO.png\"; filename*=utf-8'en'%e2%82%ac.png", PNG
@@ -54,7 +54,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(part(r'form-data; name="file"; filename="a\"b;c=d.png"', PNG)),
         'a"b;c=d.png',
     ),
-    "a path of Windows": (
+    "a Windows path": (
         form(part(r'form-data; name="file"; filename="C:\new\a.png"', PNG)),
         "a.png",
     ),
@@ -66,7 +66,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(part('CONTENT-disposition: form-data; name="file"; filename="a.png"', PNG)),
         "a.png",
     ),
-    "other headers before": (
+    "other headers before Content-Disposition": (
         form(
             part(
                 "Content-Type: image/png",
@@ -76,17 +76,17 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         ),
         "a.png",
     ),
-    "a spare file input before": (form(SPARE, file("photo", PNG)), "photo.png"),
-    "a spare file input after": (form(file("photo", PNG), SPARE), "photo.png"),
-    "a spare input of the documented name": (
+    "an empty file input before the image": (form(SPARE, file("photo", PNG)), "photo.png"),
+    "an empty file input after the image": (form(file("photo", PNG), SPARE), "photo.png"),
+    "an empty file input with the documented name": (
         form(file("file", b"", ""), file("upload", PNG)),
         "photo.png",
     ),
-    "an empty text field of the documented name": (
+    "an empty text field with the documented name": (
         form(text("file", ""), file("upload", PNG)),
         "photo.png",
     ),
-    "another file beside": (
+    "another file next to the image": (
         form(file("notes", NO_IMAGE, "a.txt"), file("upload", PNG)),
         "photo.png",
     ),
@@ -105,7 +105,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         None,
     ),
     "base64 text without padding": (form(text("file", BASE64.rstrip(b"="))), None),
-    "base64 text in the alphabet for URLs": (
+    "base64 text in the URL-safe alphabet": (
         form(text("file", base64.urlsafe_b64encode(NOISE))),
         None,
     ),
@@ -125,27 +125,30 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
     ),
     "a data: URL without a type": (form(text("file", b"data:;base64," + BASE64)), None),
     "a preamble": (b"This is a form.\r\nEnjoy.\r\n" + form(file("file", PNG)), "photo.png"),
-    "an empty line before": (b"\r\n" + form(file("file", PNG)), "photo.png"),
+    "an empty line before the form": (b"\r\n" + form(file("file", PNG)), "photo.png"),
     "an epilogue": (form(file("file", PNG)) + b"the end\r\n--\r\n", "photo.png"),
     "spaces after a boundary": (
         form(file("file", PNG)).replace(BOUNDARY.encode() + b"--", BOUNDARY.encode() + b" \t\r\n")
         + form(text("note", "")),
         "photo.png",
     ),
-    "no closing boundary, but a further one": (
+    "another boundary instead of the closing one": (
         file("file", PNG) + f"--{BOUNDARY}\r\n".encode(),
         "photo.png",
     ),
     "the same image twice": (form(file("a", PNG), file("b", PNG)), "photo.png"),
-    "other images beside the documented field": (
+    "other images next to the documented field": (
         form(file("image", JPEG), file("preview", JPEG), file("file", PNG)),
         "photo.png",
     ),
-    "other images beside the older field": (
+    "other images next to the older field": (
         form(file("preview", JPEG), file("image", PNG)),
         "photo.png",
     ),
-    "the first of an image and its text": (form(text("thumb", PNG), file("b", JPEG)), None),
+    "an image in a text field before one in a file field": (
+        form(text("thumb", PNG), file("b", JPEG)),
+        None,
+    ),
 }
 
 
@@ -163,5 +166,5 @@ async def test_image_is_found_in_the_form(
 
 
 def test_encoded_file_name_matches_urllib() -> None:
-    """The file name in the table above is written by hand; clients use a function like this."""
+    """The file name in ACCEPTED is encoded by hand; clients use a function such as `quote`."""
     assert quote("€ rates.png").lower() == "%e2%82%ac%20rates.png"

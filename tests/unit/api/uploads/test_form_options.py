@@ -1,4 +1,4 @@
-"""Options in forms and query strings."""
+"""Tests of options in forms and query strings."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Forms without one clear image: which problem they get."""
+"""Tests of forms without one clear image: which problem each of them gets."""
 
 import base64
 
@@ -12,7 +12,7 @@ from vision_node_api.uploads.form_reader import MAX_PARTS
 
 UNCLEAR = "Send one image in each request"
 REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
-    "nothing at all": (form(), 400, "MissingImage", ("The form is empty",)),
+    "an empty form": (form(), 400, "MissingImage", ("The form is empty",)),
     "only options": (
         form(text("prompt", "cat?")),
         400,
@@ -25,13 +25,13 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "MissingImage",
         ("'image': text of 9 bytes", "-F file=@photo.jpg"),
     ),
-    "text and a spare file input": (
+    "text and an empty file input": (
         form(text("image", "text"), SPARE),
         400,
         "MissingImage",
         ("'image': text of 4 bytes", "'photo': empty file"),
     ),
-    "two files that are none": (
+    "two files that are not images": (
         form(file("a", NO_IMAGE), file("b", b"%PDF-1.7")),
         400,
         "MissingImage",
@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         ("'ab': text", f"'{'x' * 40}': text", "a field without a name: text"),
     ),
     "text that could be base64": (form(text("image", "Qk1x")), 400, "MissingImage", ("'image'",)),
-    "base64 text of no image": (
+    "base64 text that is not an image": (
         form(text("image", base64.b64encode(NO_IMAGE))),
         400,
         "MissingImage",
@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "OptionsInvalid",
         (f"The form field prompt has more than {SNIFF_BYTES} bytes",),
     ),
-    "base64 text that breaks off into something else": (
+    "base64 text followed by something else": (
         form(text("file", base64.b64encode(picture(noise=20_000)) + b"!")),
         422,
         "ImageUnreadable",
@@ -143,13 +143,13 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         ("closing boundary is missing",),
     ),
     "another boundary": (b"--other\r\n" + bytes(100), 400, "BadRequest", ("boundary",)),
-    "a preamble without end": (
+    "an endless preamble": (
         b"x" * 10_000 + form(file("file", PNG)),
         400,
         "BadRequest",
         ("boundary",),
     ),
-    "nothing": (b"", 400, "BadRequest", ("Its body is empty",)),
+    "an empty body": (b"", 400, "BadRequest", ("Its body is empty",)),
     "a header without a name": (form(part(": 1", PNG)), 400, "BadRequest", ("can't be read",)),
     "a header that is too long": (
         form(file("file", PNG, "x" * 5000)),

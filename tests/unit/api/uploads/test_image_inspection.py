@@ -1,4 +1,4 @@
-"""Which images are accepted, and which problem each bad upload gets."""
+"""Tests of which images are accepted, and which problem each bad upload gets."""
 
 import asyncio
 import struct

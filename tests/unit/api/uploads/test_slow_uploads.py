@@ -1,4 +1,4 @@
-"""Slow uploads: progress counts, they hold little memory, and other clients are served."""
+"""Tests of slow uploads: they have to make progress, hold little memory and block no others."""
 
 import asyncio
 import gc
@@ -67,9 +67,9 @@ FIRST, LAST = PNG[:50], PNG[50:]
 UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
     "15 MB at 200 kB/s": (steady(15_000_000, 200_000), True),
     "20 MiB at 200 kB/s": (steady(20 * MEBIBYTE, 200_000), True),
-    "20 MiB at a little more than the least": (steady(20 * MEBIBYTE, RATE * 1.01, 20_000), True),
-    "a megabyte at a little less than the least": (steady(1_000_000, RATE * 0.8, 2000), False),
-    "200 kB at less than the least, within the grace": (steady(200_000, RATE * 0.9), True),
+    "20 MiB slightly above the minimum rate": (steady(20 * MEBIBYTE, RATE * 1.01, 20_000), True),
+    "1 MB below the minimum rate": (steady(1_000_000, RATE * 0.8, 2000), False),
+    "200 kB below the minimum rate, within the grace": (steady(200_000, RATE * 0.9), True),
     "a byte a second": ([(1.0, bytes([byte])) for byte in PNG], False),
     "a start after 29 s": ([(29.0, FIRST), (0.0, LAST)], True),
     "a start after 31 s": ([(31.0, FIRST), (0.0, LAST)], False),
@@ -83,15 +83,15 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
         [(0.1, PNG + bytes(10_000_000)), (31.0, b"x")],
         False,
     ),
-    "nothing for a long time, at the end": ([(0.0, PNG), (31.0, b"")], False),
+    "a long wait for the end": ([(0.0, PNG), (31.0, b"")], False),
 }
 
 
 @pytest.mark.parametrize("case", UPLOADS)
-async def test_progress_counts_not_total_time(case: str) -> None:
-    arrivals, taken = UPLOADS[case]
+async def test_upload_is_accepted_if_it_makes_progress(case: str) -> None:
+    arrivals, accepted = UPLOADS[case]
     client = SlowClient(arrivals)
-    if taken:
+    if accepted:
         assert (await client.upload()).data == b"".join(data for _, data in arrivals)
         return
 
@@ -139,8 +139,8 @@ async def test_memory_is_reserved_a_little_ahead(
             return await super().receive()
 
     await Watched(arrivals, 15_000_000).upload(limiter)
-    a_quarter = held[len(held) // 4]
-    assert least <= a_quarter / 1_000_000 <= most
+    held_at_a_quarter = held[len(held) // 4]
+    assert least <= held_at_a_quarter / 1_000_000 <= most
     assert limiter.held_bytes == 0
 
 
@@ -148,13 +148,13 @@ def limit_uploads(
     jobs: Jobs,
     *,
     memory: int = LARGEST * 4,
-    at_once: int = 100,
+    max_uploads: int = 100,
     grace: float = 60,
     stall: float = 60,
 ) -> UploadLimiter:
-    """Replace the limits."""
+    """Replace the limits of uploads; return the new limiter."""
     limits = UploadLimits(
-        memory, LARGEST, RATE, grace, at_once, wait_seconds=60, stall_seconds=stall
+        memory, LARGEST, RATE, grace, max_uploads, wait_seconds=60, stall_seconds=stall
     )
     limiter = UploadLimiter(limits)
     object.__setattr__(jobs, "uploads", limiter)
@@ -165,7 +165,7 @@ START = file("file", b"").removesuffix(b"\r\n")
 
 
 def head(length: int | None) -> bytes:
-    """Return the headers of a submit, with a length or chunked."""
+    """Return the headers of a submit with this Content-Length; chunked if it is None."""
     framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
     lines = ["POST /submit HTTP/1.1", "Host: api", framing, f"Content-Type: {FORM_TYPE}", "", ""]
     return "\r\n".join(lines).encode()
@@ -199,7 +199,7 @@ async def test_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second
         assert response.status == 202
         assert limiter.uploads == 12
         assert limiter.held_bytes < 12 * 1024, (
-            "received bytes, and bytes that may arrive in two seconds"
+            "uploads hold only bytes that have arrived, or may arrive in two seconds"
         )
         for task in slow:
             task.cancel()
@@ -230,7 +230,7 @@ async def test_slow_upload_is_refused_and_its_connection_stays_usable(
 async def test_stalled_uploads_are_refused_while_memory_is_short(
     port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
-    """Uploads fill the memory and stall; the next one waits until one is refused, and succeeds."""
+    """Uploads fill the memory and stall; the next one waits until one of them is refused."""
     image = PNG + bytes(20_000)
     size = len(image) + 1024
     limiter = limit_uploads(jobs, memory=LARGEST + 3 * size, stall=0.1)
@@ -268,7 +268,7 @@ async def test_uploads_that_together_fill_the_memory_are_all_accepted(
 
 
 async def test_uploads_above_the_limit_are_refused(port: int, jobs: Jobs) -> None:
-    limiter = limit_uploads(jobs, at_once=2)
+    limiter = limit_uploads(jobs, max_uploads=2)
     request = post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}")
     async with asyncio.TaskGroup() as group:
         slow = [await stalled(port, b"", group) for _ in range(2)]
@@ -291,13 +291,13 @@ async def test_uploads_above_the_limit_are_refused(port: int, jobs: Jobs) -> Non
 LARGE = PNG + bytes(LIMIT - len(PNG))
 
 ENDS: dict[str, bytes] = {
-    "taken": post(form(file("file", LARGE)), f"Content-Type: {FORM_TYPE}"),
+    "accepted": post(form(file("file", LARGE)), f"Content-Type: {FORM_TYPE}"),
     "too large": post(form(file("file", LARGE + b"x")), f"Content-Type: {FORM_TYPE}"),
     "far too large": post(form(file("file", LARGE * 40)), f"Content-Type: {FORM_TYPE}"),
-    "no image": post(form(file("file", b"x" * LIMIT)), f"Content-Type: {FORM_TYPE}"),
+    "not an image": post(form(file("file", b"x" * LIMIT)), f"Content-Type: {FORM_TYPE}"),
     "two images": post(form(file("a", LARGE), file("b", PNG)), f"Content-Type: {FORM_TYPE}"),
     "an unknown describer": post(LARGE, "Content-Type: image/png", path="/submit?describer=no"),
-    "a client that goes away": head(100_000) + START + LARGE,
+    "a client that disconnects": head(100_000) + START + LARGE,
     "a broken chunk": head(None) + b"%x\r\n%b\r\nno size\r\n" % (len(START + PNG), START + PNG),
 }
 
@@ -307,7 +307,7 @@ async def test_memory_is_freed_however_an_upload_ends(port: int, jobs: Jobs, cas
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(ENDS[case])
-        if case == "a client that goes away":
+        if case == "a client that disconnects":
             await until(lambda: limiter.held_bytes >= LIMIT)
         else:
             await connection.response()
@@ -324,7 +324,7 @@ async def test_memory_is_freed_before_a_refused_upload_is_drained(port: int, job
         await until(lambda: limiter.held_bytes >= LIMIT)
         await connection.send(b"x" * 100)
         await until(lambda: limiter.held_bytes == 0)
-        assert limiter.uploads == 1, "still reading"
+        assert limiter.uploads == 1, "the rest of the body is still being read"
         gc.collect()
         assert not [
             found for found in gc.get_objects() if type(found) is bytes and len(found) >= LIMIT
@@ -334,10 +334,10 @@ async def test_memory_is_freed_before_a_refused_upload_is_drained(port: int, job
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-async def test_large_uploads_with_expect_and_in_chunks(
+async def test_large_upload_is_accepted_after_100_continue(
     port: int, bucket: FakeBucket, framing: str
 ) -> None:
-    """Curl sends them like this: it asks for permission, and continues when it gets it."""
+    """Curl sends large uploads like this: it waits for `100 Continue` before it sends the body."""
     body = form(file("file", LARGE))
     length = len(body) if framing == "length" else None
     request = head(length).replace(b"Host", b"Expect: 100-continue\r\nHost")
@@ -362,9 +362,7 @@ async def test_large_uploads_with_expect_and_in_chunks(
         (head(9).replace(b"/submit", b"/limits"), 405),
     ],
 )
-async def test_expect_continue_is_refused_before_the_body(
-    port: int, sent: bytes, status: int
-) -> None:
+async def test_refusal_is_sent_instead_of_100_continue(port: int, sent: bytes, status: int) -> None:
     """The next bytes could be the body or another request, so the connection is closed."""
     async with Connection.open(port) as connection:
         await connection.send(sent.replace(b"Host", b"Expect: 100-continue\r\nHost"))

@@ -1,4 +1,4 @@
-"""Memory of uploads: how it is granted, and that one upload can always finish."""
+"""Tests of upload memory: how it is granted, and that one upload can always finish."""
 
 import asyncio
 import random
@@ -12,18 +12,18 @@ SHARED, RESERVE = 100, 50
 
 STEPS = {
     "memory is taken as bytes arrive": "a=10 a=20 b=80",
-    "what does not fit goes into the reserve": "a=100 b=50 c=1!",
+    "an upload that does not fit moves into the reserve": "a=100 b=50 c=1!",
     "the reserve is for one upload": "a=100 b=1 c=1! b=50",
     "moving into the reserve makes room for others": "a=40 b=60 a=41 c=40",
     "the reserve is not exceeded": "a=100 b=50 b=51! b=50",
-    "memory given back is used by others": "a=100 b=50 a=50 c=50",
+    "freed memory is used by others": "a=100 b=50 a=50 c=50",
     "the reserve is free when its upload ends": "a=100 b=50 b=0 c=50",
     "an upload that shrinks stays in the reserve": "a=100 b=50 b=1 c=1!",
     "a refusal changes nothing": "a=100 b=1 c=9! a=91 c=9",
     "an upload larger than the reserve needs the shared part": "a=51 b=51! a=49 b=51",
     "an upload that holds nothing can end": "a=0 a=0",
 }
-"""Steps that each set the size of an upload; `!` means that the step is refused."""
+"""Steps, each of which sets the size of an upload; `!` means that the step is refused."""
 
 
 @pytest.mark.parametrize("case", STEPS)
@@ -45,7 +45,7 @@ def test_without_a_shared_part_one_upload_at_a_time_gets_memory() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_some_upload_can_always_continue(seed: int) -> None:
-    """Uploads grow at random and never give up: all finish, one after another if necessary."""
+    """Uploads grow at random until all have finished, one after another if necessary."""
     chance = random.Random(seed)  # noqa: S311 (no secret)
     memory = UploadMemory(SHARED, RESERVE)
     wanted = {name: chance.randint(1, RESERVE) for name in range(30)}
@@ -58,7 +58,7 @@ def test_some_upload_can_always_continue(seed: int) -> None:
             if memory.resize(name, size):
                 held[name], grown = size, True
 
-        assert grown, "no upload can go on"
+        assert grown, "no upload can continue"
         assert memory.held_bytes <= SHARED + RESERVE
         for name in [name for name, size in held.items() if size == wanted[name]]:
             memory.resize(name, 0)
@@ -67,12 +67,16 @@ def test_some_upload_can_always_continue(seed: int) -> None:
     assert memory.held_bytes == 0
 
 
-def limiter(memory: int = SHARED + RESERVE, at_once: int = 100, wait: float = 60) -> UploadLimiter:
-    return UploadLimiter(UploadLimits(memory, RESERVE, 1, at_once=at_once, wait_seconds=wait))
+def limiter(
+    memory: int = SHARED + RESERVE, max_uploads: int = 100, wait: float = 60
+) -> UploadLimiter:
+    return UploadLimiter(
+        UploadLimits(memory, RESERVE, 1, max_uploads=max_uploads, wait_seconds=wait)
+    )
 
 
 async def started(slot: UploadSlot, size: int, ahead: int = 0) -> "asyncio.Task[None]":
-    """Begin to request memory."""
+    """Start a request for memory, and return its task, which may have to wait."""
     task = asyncio.create_task(slot.hold(size, ahead))
     await asyncio.sleep(0)
     return task
@@ -157,16 +161,16 @@ async def test_upload_that_waits_too_long_is_refused_and_frees_its_memory() -> N
     "error", [Problem(400, "X", "x"), RuntimeError(), asyncio.CancelledError(), GeneratorExit()]
 )
 async def test_memory_is_freed_however_an_upload_ends(error: BaseException) -> None:
-    limit = limiter(at_once=1)
+    limit = limiter(max_uploads=1)
     for _ in range(3):
-        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (what the block does is the case)
+        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (all is tested)
             await slot.hold(RESERVE)
             raise error
     assert limit.held_bytes == 0
 
 
 async def test_number_of_uploads_is_limited() -> None:
-    limit = limiter(at_once=2)
+    limit = limiter(max_uploads=2)
     with limit.admit(), limit.admit(), pytest.raises(Problem) as refused, limit.admit():
         pass
     assert (refused.value.status, refused.value.reason) == (429, "TooManyUploads")

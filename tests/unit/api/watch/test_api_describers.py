@@ -1,4 +1,4 @@
-"""The problem of a describer, as clients that wait for it see it."""
+"""Tests of a Describer's problem, which clients see while their jobs are queued."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
         ("True", "RateLimited", "RateLimited"),
     ],
 )
-def test_problem_of_a_describer_that_does_not_work(
+def test_describer_has_a_problem_if_it_is_not_ready_or_rate_limited(
     status: str, reason: str, expected: str | None
 ) -> None:
     describers = DescriberCache(cast("Kube", None), "ns")

@@ -1,4 +1,4 @@
-"""The cache of ImageJobs: the watch fills it, and missing jobs are read from the API server."""
+"""Tests of the cache of ImageJobs, which a watch fills; other jobs are read from the API server."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
 
 
 class Server:
-    """Has only the ImageJob `late`, and counts its reads."""
+    """An API server that has only the ImageJob `late`, and counts reads."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -125,7 +125,7 @@ async def test_unreadable_job_does_not_hide_others(cache: ImageJobCache) -> None
     assert await phase(cache, "a") == "queued"
 
 
-async def test_created_job_is_cached_until_the_watch_shows_it(
+async def test_created_job_is_cached_until_the_watch_reports_it(
     cache: ImageJobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.add_created(ImageJob.model_validate(body("a")))

@@ -1,4 +1,4 @@
-"""Connections: protocol upgrades, time limits, and bodies after a refusal."""
+"""Tests of connections: protocol upgrades, time limits, and bodies after a refusal."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ async def test_upgrade_to_another_protocol_is_ignored(port: int, cut: int | None
     async with Connection.open(port) as connection:
         await connection.send(request[:cut])
         if cut:
-            await asyncio.sleep(0.005)  # so that the server gets it in two pieces
+            await asyncio.sleep(0.005)  # so that the server receives the request in two pieces
             await connection.send(request[cut:])
         assert (await connection.response()).status == 202
         await connection.send(request)

@@ -1,4 +1,4 @@
-"""Odd requests: the response to each is a problem document, on a real socket."""
+"""Tests of odd requests over a real socket: the response to each is a problem document."""
 
 import pytest
 from api_fakes import Cluster, FakeBucket
@@ -14,14 +14,14 @@ SURROGATES = b"\xed\xa0\x80\xed\xb0\x80"
 
 
 ODD: dict[str, tuple[bytes, int, str]] = {
-    "an address where nothing is": (get("/nothing"), 404, "NotFound"),
-    "a method that the address does not have": (get("/submit"), 405, "MethodNotAllowed"),
-    "a method that is rare": (get("/status/x", method="PROPFIND"), 405, "MethodNotAllowed"),
-    "a method that there is not": (get("/status/x", method="BREW"), 400, "BadRequest"),
-    "a job that there is not": (get("/status/x"), 404, "JobNotFound"),
-    "percent-encoding that is broken": (get("/status/%zz%"), 404, "JobNotFound"),
-    "percent-encoding of no character": (get("/status/%ff%ed%a0%80"), 404, "JobNotFound"),
-    "a result with such an id": (get("/result/%ff%ed%a0%80"), 404, "JobNotFound"),
+    "an unknown path": (get("/nothing"), 404, "NotFound"),
+    "a method that the path does not support": (get("/submit"), 405, "MethodNotAllowed"),
+    "a rare method": (get("/status/x", method="PROPFIND"), 405, "MethodNotAllowed"),
+    "an unknown method": (get("/status/x", method="BREW"), 400, "BadRequest"),
+    "an unknown job": (get("/status/x"), 404, "JobNotFound"),
+    "broken percent-encoding": (get("/status/%zz%"), 404, "JobNotFound"),
+    "percent-encoding of invalid UTF-8": (get("/status/%ff%ed%a0%80"), 404, "JobNotFound"),
+    "a result whose id is invalid UTF-8": (get("/result/%ff%ed%a0%80"), 404, "JobNotFound"),
     "NUL in a job's id": (get("/status/a%00b"), 404, "JobNotFound"),
     "line breaks in a job's id": (get("/result/a%0d%0aSet-Cookie:x"), 404, "JobNotFound"),
     "a line break at the end of a job's id": (get("/status/a%0a"), 404, "JobNotFound"),
@@ -36,38 +36,38 @@ ODD: dict[str, tuple[bytes, int, str]] = {
         "JobNotFound",
     ),
     "bytes that are not ASCII in Host": (get("/status/x", b"Host: \xff["), 404, "JobNotFound"),
-    "a Host that is no host": (
+    "an invalid Host": (
         get("/result/x").replace(b"Host: api", b"Host: [::1"),
         404,
         "JobNotFound",
     ),
     "no Host": (get("/result/x").replace(b"Host: api\r\n", b""), 404, "JobNotFound"),
     "a whole URL as the target": (get("http://api/status/x"), 404, "JobNotFound"),
-    "a target that is no path": (get("status/x"), 400, "BadRequest"),
+    "a target that is not a path": (get("status/x"), 400, "BadRequest"),
     "an asterisk as the target": (get("*", method="OPTIONS"), 404, "NotFound"),
     "a tunnel": (get("api:443", method="CONNECT"), 400, "BadRequest"),
-    "another protocol": (
+    "an upgrade to another protocol": (
         get("/status/x", b"Connection: Upgrade", b"Upgrade: h2c"),
         404,
         "JobNotFound",
     ),
-    "a web socket": (
+    "an upgrade to a web socket": (
         get("/status/x", b"Connection: Upgrade", b"Upgrade: websocket"),
         404,
         "JobNotFound",
     ),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400, "BadRequest"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "BadRequest"),
-    "no HTTP": (b"hello\r\n\r\n", 400, "BadRequest"),
-    "an HTTP version that there is not": (b"GET / HTTP/9.9\r\n\r\n", 400, "BadRequest"),
+    "text that is not HTTP": (b"hello\r\n\r\n", 400, "BadRequest"),
+    "an unknown HTTP version": (b"GET / HTTP/9.9\r\n\r\n", 400, "BadRequest"),
     "a header without a colon": (get("/", b"nonsense"), 400, "BadRequest"),
     "NUL in a header": (get("/", b"X-A: a\0b"), 400, "BadRequest"),
-    "a length that is no number": (
+    "a length that is not a number": (
         get("/", b"Content-Length: many", method="POST"),
         400,
         "BadRequest",
     ),
-    "a length beyond all bounds": (
+    "a length that is too large": (
         get("/", b"Content-Length: " + b"9" * 99, method="POST"),
         400,
         "BadRequest",
@@ -89,19 +89,19 @@ ODD: dict[str, tuple[bytes, int, str]] = {
         "BadRequest",
     ),
     "many headers": (get("/status/x", *(b"X-%d: 1" % n for n in range(1000))), 404, "JobNotFound"),
-    "headers that do not end": (
+    "endless headers": (
         get("/", b"X-A: " + b"a" * MAX_HEAD_BYTES * 8)[:-4],
         431,
         "HeadersTooLarge",
     ),
-    "a target that does not end": (b"GET /" + b"a" * MAX_HEAD_BYTES * 8, 431, "HeadersTooLarge"),
-    "a key that is too long": (
+    "an endless target": (b"GET /" + b"a" * MAX_HEAD_BYTES * 8, 431, "HeadersTooLarge"),
+    "an idempotency key that is too long": (
         post(PNG, "Content-Type: image/png", "Idempotency-Key: " + "k" * 256),
         422,
         "InvalidRequest",
     ),
-    "no type": (post(PNG), 415, "NotAForm"),
-    "a type that is not ASCII": (post(PNG, "Content-Type: größe"), 415, "NotAForm"),
+    "no Content-Type": (post(PNG), 415, "NotAForm"),
+    "a Content-Type that is not ASCII": (post(PNG, "Content-Type: größe"), 415, "NotAForm"),
     "a boundary that is not ASCII": (
         post(PNG, "Content-Type: multipart/form-data; boundary=größe"),
         400,

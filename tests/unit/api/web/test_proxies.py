@@ -1,4 +1,4 @@
-"""Parsing of proxies, forwarding headers and root paths."""
+"""Tests of parsers for proxies, forwarding headers and root paths."""
 
 import pytest
 from starlette.datastructures import Headers
@@ -42,7 +42,7 @@ def test_address_is_parsed_without_its_port(text: str, address: str | None) -> N
         ("", []),
     ],
 )
-def test_forwarded_header_is_read_up_to_the_first_mistake(line: str, hosts: list[str]) -> None:
+def test_forwarded_header_is_read_up_to_the_first_syntax_error(line: str, hosts: list[str]) -> None:
     assert read_forwarded(Headers({"Forwarded": line})).hosts == hosts
 
 
@@ -70,7 +70,7 @@ def test_invalid_root_path_is_refused_at_the_start(text: str) -> None:
         ("/vision", "/vision", "/vision"),
     ],
 )
-def test_path_is_below_the_root_path_whether_or_not_it_was_removed(
+def test_path_is_below_the_root_path_even_if_a_proxy_removed_it(
     path: str, root_path: str, full: str
 ) -> None:
     scope = with_root_path({"path": path, "raw_path": path.encode()}, root_path)

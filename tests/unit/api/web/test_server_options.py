@@ -1,4 +1,4 @@
-"""HTTP settings from the environment, and uvicorn's options."""
+"""Tests of HTTP settings from the environment, and uvicorn's options."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from vision_node_api.__main__ import server_options
 from vision_node_api.web.http_settings import HttpSettings
 
 PROXIES_KEEP_SECONDS = 60
-"""nginx's keepalive_timeout for upstreams, and the idle timeout of cloud load balancers."""
+"""How long proxies keep idle connections: nginx's keepalive_timeout for upstreams, and the idle
+timeout of cloud load balancers."""
 
 
 async def nothing(*_: Any) -> None: ...

@@ -1,4 +1,4 @@
-"""Settings of the API in its pod's environment."""
+"""Tests of the API's settings, which it reads from its pod's environment."""
 
 import pytest
 from vision_node_api.settings import LIMITS, Settings

@@ -1,4 +1,4 @@
-"""Fixtures of the inbox tests: the API in uvicorn, and a server with the S3 protocol."""
+"""Fixtures of the inbox tests: a bucket on a fake S3 server, and a client of the API."""
 
 from collections.abc import AsyncIterator
 

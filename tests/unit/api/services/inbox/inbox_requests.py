@@ -1,4 +1,4 @@
-"""Requests to /inbox, and helpers that read their outcome."""
+"""Send requests to /inbox, and read their outcomes."""
 
 from typing import Any
 

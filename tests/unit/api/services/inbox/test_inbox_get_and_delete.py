@@ -1,4 +1,4 @@
-"""GET and DELETE of one object under /inbox."""
+"""Tests of GET and DELETE for one object under /inbox."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_contract.clients.kube import WatchEvent
 
 
-class TestShow:
-    async def test_metadata_of_an_object(self, web: httpx.AsyncClient, s3: S3) -> None:
+class TestGet:
+    async def test_get_and_head_find_a_stored_object(self, web: httpx.AsyncClient, s3: S3) -> None:
         stored = (await put(web, "a.png", PNG)).json()
         found = (await web.get("/inbox/a.png")).json()
         times = ("modified_at", "expires_at")
@@ -20,7 +20,7 @@ class TestShow:
         }
         assert (await web.head("/inbox/a.png")).status_code == 200
 
-    async def test_metadata_of_an_object_that_the_api_has_not_stored(
+    async def test_object_that_the_api_has_not_stored_has_no_checksum(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         s3.put("inbox/a", b"")
@@ -38,7 +38,7 @@ class TestShow:
 
 
 class TestDelete:
-    async def test_one_object_is_deleted(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_only_the_named_object_is_deleted(self, web: httpx.AsyncClient, s3: S3) -> None:
         s3.put("inbox/a")
         s3.put("inbox/a/b")
         response = await web.delete("/inbox/a")

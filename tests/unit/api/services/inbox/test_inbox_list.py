@@ -1,4 +1,4 @@
-"""GET /inbox: the list, its pages, prefixes and cursors."""
+"""Tests of GET /inbox: the list, its pages, prefixes and cursors."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ class TestList:
             if cursor is None:
                 return names, pages
 
-    async def test_list_entry(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_entry_has_name_key_size_and_times(self, web: httpx.AsyncClient, s3: S3) -> None:
         modified = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         s3.put("inbox/a/b.png", PNG, modified)
         response = await web.get("/inbox")
@@ -43,7 +43,7 @@ class TestList:
             "next_cursor": None,
         }
 
-    async def test_empty_inbox(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_empty_inbox_has_one_empty_page(self, web: httpx.AsyncClient, s3: S3) -> None:
         s3.put("images/a")
         assert await self.all(web) == ([], 1)
 
@@ -58,7 +58,9 @@ class TestList:
             s3.put(f"inbox/{name}")
         assert await self.all(web, **({"limit": limit} if limit else {})) == (names, pages)
 
-    async def test_store_with_shorter_pages(self, web: httpx.AsyncClient, s3: S3) -> None:
+    async def test_all_objects_are_listed_if_the_store_has_short_pages(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
         s3.page = 1
         for name in "abc":
             s3.put(f"inbox/{name}")

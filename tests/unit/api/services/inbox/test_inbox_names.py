@@ -1,4 +1,4 @@
-"""Names under /inbox: which are valid, and what invalid ones cause."""
+"""Tests of names under /inbox: which ones are valid, and that invalid ones are refused."""
 
 import re
 from pathlib import Path
@@ -33,16 +33,16 @@ VALID = [
 
 INVALID = {
     "empty": "",
-    "one that ends with a slash": "holiday/",
-    "one that begins with a slash": "/photo.jpg",
+    "a trailing slash": "holiday/",
+    "a leading slash": "/photo.jpg",
     "an empty part": "a//b",
-    "climbing": "../images/a",
-    "climbing within": "a/../../images/a",
-    "climbing, percent-encoded": "%2e%2e/images/a",
-    "climbing with encoded slashes": "..%2Fimages%2Fa",
-    "twice encoded": "%252e%252e/images",
+    "a parent folder": "../images/a",
+    "parent folders in the middle": "a/../../images/a",
+    "a percent-encoded parent folder": "%2e%2e/images/a",
+    "a parent folder with encoded slashes": "..%2Fimages%2Fa",
+    "a parent folder that is encoded twice": "%252e%252e/images",
     "a dot as a part": "a/%2e/b",
-    "two dots within": "a..b",
+    "consecutive dots": "a..b",
     "a hidden file": ".jpg",
     "a hidden file in a folder": "a/.DS_Store",
     "a NUL": "a%00.jpg",
@@ -58,13 +58,13 @@ INVALID = {
     "é, decomposed": "e%CC%81",
     "a full-width letter": "%EF%BD%81",
     "a digit of another script": "%D9%A1",
-    "what is no UTF-8": "a%FF",
+    "bytes that are not UTF-8": "a%FF",
     "a surrogate": "%ED%A0%80",
     "a leading hyphen": "-rf",
     "a leading underscore": "_a",
     "a part too long for a directory": "a" * (MAX_PART_BYTES + 1),
-    "too long": "/".join(["a" * 100] * 5) + "/bc",
-    "a file of MinIO's": "a/xl.meta",
+    "a name that is too long": "/".join(["a" * 100] * 5) + "/bc",
+    "a name of MinIO's own files": "a/xl.meta",
 }
 """Invalid names as they appear in the request."""
 
@@ -85,7 +85,7 @@ class TestNames:
         wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
 
         async with Connection.open(port) as connection:
-            # GET of the empty name is the list.
+            # GET with an empty name returns the list.
             for method in ("POST", "GET", "DELETE") if name else ("POST", "DELETE"):
                 head = f"{method} /inbox/{name} HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n"
                 await connection.send(head.encode())

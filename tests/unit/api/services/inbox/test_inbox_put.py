@@ -1,4 +1,4 @@
-"""POST /inbox: storing and replacing images."""
+"""Tests of POST /inbox: storing and replacing images."""
 
 import asyncio
 import hashlib
@@ -143,18 +143,18 @@ class TestReplacing:
         assert stored(s3) == {"inbox/a.png": JPEG}
 
     @pytest.mark.parametrize(
-        ("there", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a")]
+        ("existing", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a")]
     )
     async def test_name_cannot_be_both_a_file_and_a_folder(
-        self, web: httpx.AsyncClient, s3: S3, there: str, name: str
+        self, web: httpx.AsyncClient, s3: S3, existing: str, name: str
     ) -> None:
-        """MinIO accepts both, but then lists only the upper one."""
-        s3.put(f"inbox/{there}")
+        """MinIO accepts both, but then lists only the file."""
+        s3.put(f"inbox/{existing}")
         response = await put(web, name, PNG)
         assert outcome(response) == (409, "ObjectExists")
-        assert f"inbox/{there}" in response.json()["detail"]
+        assert f"inbox/{existing}" in response.json()["detail"]
         assert (await put(web, f"{name}x", PNG)).status_code == (
-            409 if name.startswith(f"{there}/") else 201
+            409 if name.startswith(f"{existing}/") else 201
         )
 
     async def test_object_without_a_checksum_counts_as_different(
@@ -177,7 +177,7 @@ class TestReplacing:
             assert response.json()["imagejobs"] == ["waits"]
 
     @pytest.mark.parametrize("conditions", ["kept", "ignored", "unknown"])
-    async def test_stores_with_and_without_conditional_writes(
+    async def test_replacing_works_with_and_without_conditional_writes(
         self, web: httpx.AsyncClient, s3: S3, conditions: Conditions
     ) -> None:
         s3.conditions = conditions
@@ -189,7 +189,7 @@ class TestReplacing:
     async def test_one_of_two_simultaneous_writes_wins(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        """Both see that the name is free before either one writes."""
+        """Both requests find the name unused before either one writes."""
         s3.before_put = meeting_of_two()
         responses = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", JPEG))
 

@@ -1,4 +1,4 @@
-"""The README's command for uploading a whole folder, run by a shell."""
+"""Test of the README's command that uploads a whole folder, run by a shell."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from vision_node_contract.clients.bucket import Bucket
 LINE = re.compile(r"^find holiday .*$", re.MULTILINE)
 ADDRESS = "http://127.0.0.1:8000"
 
-pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="it needs curl")
+pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 
 
 @pytest.fixture
@@ -45,6 +45,6 @@ async def test_readme_command_uploads_a_folder(
     out, errors = await shell.communicate()
 
     assert sorted(behind[0].objects) == sorted(f"inbox/{name}" for name in NAMES)
-    # Not line by line, because the output of parallel curls may be interleaved.
+    # Not compared line by line, because the output of parallel curls may be interleaved.
     assert set(re.findall(r'"name":"([^"]+)"', out.decode())) == set(NAMES)
     assert errors.decode().startswith("curl: ")  # about the name with a space

@@ -1,4 +1,4 @@
-"""/inbox while the bucket fails."""
+"""Tests of the inbox while the bucket refuses requests or does not respond."""
 
 import asyncio
 from collections.abc import Callable
@@ -40,7 +40,7 @@ async def test_storage_errors_are_reported(
     assert jobs.storage.state.state == reason
 
 
-async def test_silent_bucket_is_reported(
+async def test_unresponsive_bucket_is_reported(
     web: httpx.AsyncClient, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hang(_: str) -> None:
@@ -51,17 +51,17 @@ async def test_silent_bucket_is_reported(
     assert outcome(await put(web, "a.png", PNG)) == (503, "StorageUnavailable")
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("existing", [True, False])
 async def test_deletion_does_not_prove_that_storage_has_room(
-    web: httpx.AsyncClient, s3: S3, jobs: Jobs, *, there: bool
+    web: httpx.AsyncClient, s3: S3, jobs: Jobs, *, existing: bool
 ) -> None:
     s3.fails = 507, "XMinioStorageFull"
     await put(web, "a.png", PNG)
     s3.fails = None
-    if there:
+    if existing:
         s3.put("inbox/a.png")
 
-    assert (await web.delete("/inbox/a.png")).status_code == (204 if there else 404)
+    assert (await web.delete("/inbox/a.png")).status_code == (204 if existing else 404)
     assert jobs.storage.state.state == "StorageFull"
     assert (await put(web, "b.png", PNG)).status_code == 201
     assert jobs.storage.state.is_ok
