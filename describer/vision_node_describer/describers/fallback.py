@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from vision_node_contract.models.description import Description, Fallback, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-from .registry import load
 from .interface import Describer, Setup
+from .registry import load
 
 log = logging.getLogger(__name__)
 

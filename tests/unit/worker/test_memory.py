@@ -97,7 +97,8 @@ def test_files_and_decoding_share_the_memory_of_a_worker(
 
 
 async def test_reservation_larger_than_the_budget_is_refused_with_both_sizes() -> None:
-    with pytest.raises(DescribeError, match="may take 500 MiB, the worker has 100 MiB") as caught:
+    sizes = "may take 500 MiB, but the worker has only 100 MiB"
+    with pytest.raises(DescribeError, match=sizes) as caught:
         async with Budget(RESERVED_BYTES + 100 * MIB).reserve(500 * MIB):
             pass
     assert caught.value.reason is Reason.IMAGE_TOO_LARGE
