@@ -98,7 +98,10 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
-    """Return a 32-bit picture in gray. Only 16-bit integers keep their scale; others fill it."""
+    """Return a 32-bit picture in gray.
+
+    If its values are not all 16-bit integers, they are scaled to fill the range of gray levels.
+    """
     low, high = _value_range(picture)
     if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
         low, high = 0.0, _MAX_16_BITS

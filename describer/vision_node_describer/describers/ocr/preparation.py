@@ -58,7 +58,7 @@ def prepare_for_reading(image: bytes, facts: Facts) -> tuple[Image.Image | None,
 
 
 def _pad_missing_rows(picture: Image.Image, opened: OpenedPicture, factor: int) -> Image.Image:
-    """Return the picture with white rows in place of missing ones, so that text keeps its position."""
+    """Return the picture with white in place of missing rows, so that text keeps its position."""
     if opened.intact is None:
         return picture
 
