@@ -148,10 +148,10 @@ async def test_full_worker_exits_when_all_its_imagejobs_were_reassigned(
     ("why", "reassigned", "ends", "hangs"),
     [
         ("the threads never end", "ab", "", True),
-        ("the timeout of a user was short", "ab", "ab", False),
+        ("a user set a short timeout", "ab", "ab", False),
         ("one attempt is stuck, although another one has ended", "ab", "b", True),
         ("an assigned attempt is slow, and others wait for it", "a", "", False),
-        ("the timeout of a user is long", "", "", False),
+        ("a user set a long timeout", "", "", False),
     ],
 )
 async def test_worker_exits_when_nothing_ends_within_the_describers_timeout(
