@@ -42,7 +42,7 @@ class AbandonedThreads:
         _, running = await asyncio.wait(tasks, timeout=patience_seconds)
         if running:
             log.error(
-                "worker is hung: ImageJob %s timed out %g s ago, and its thread still runs",
+                "worker is hung: ImageJob %s timed out %g s ago, but its thread is still running",
                 job.metadata.name,
                 patience_seconds,
             )

@@ -214,7 +214,7 @@ def _inspect(describer: Describer, image: bytes) -> tuple[int, bool]:
 
 @asynccontextmanager
 async def _timeout_before_deadline(timeout_seconds: float) -> AsyncIterator[None]:
-    """Time out before the operator's deadline, at which it would consider the worker hung."""
+    """Time out before the operator's deadline, at which the operator considers the worker hung."""
     seconds = timeout_seconds * SHARE_OF_ATTEMPT
     try:
         async with asyncio.timeout(seconds):

@@ -25,8 +25,8 @@ class _Watch:
 class HangWatchdog:
     """Calls `on_hang` when a released attempt continues and no other attempt ends in time.
 
-    The operator cannot detect this: an ImageJob that misses its own short timeout may only have an
-    impatient user. The worker therefore checks after the Describer's timeout, or after the
+    The operator cannot detect this: if an ImageJob misses its own short timeout, its user may
+    simply be impatient. The worker therefore checks after the Describer's timeout, or after the
     ImageJob's if that is longer.
     """
 

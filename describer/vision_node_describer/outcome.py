@@ -61,7 +61,9 @@ class OutcomeWriter:
                 if refused:
                     raise
                 refused = True
-                outcome = failure(Reason.DESCRIBER_FAILED, f"result refused: {error.message}")
+                outcome = failure(
+                    Reason.DESCRIBER_FAILED, f"the API server refused the result: {error.message}"
+                )
             else:
                 return
 

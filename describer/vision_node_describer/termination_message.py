@@ -28,7 +28,7 @@ class TerminationMessage:
         try:
             self._file = os.open(path, os.O_WRONLY)
         except OSError as error:
-            log.warning("no termination message: %s", error)
+            log.warning("the termination message can't be opened: %s", error)
 
     @contextmanager
     def describing(self, uid: str) -> Iterator[None]:

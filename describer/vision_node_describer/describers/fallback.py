@@ -50,8 +50,8 @@ def fallback_applies(
 ) -> bool:
     """Return whether the fallback describes this image.
 
-    It does so only on the last attempt, because an outage may pass, unless the error is not
-    transient.
+    It does so only on the last attempt, because an outage may pass. If the error is not transient,
+    it does so immediately.
 
     Args:
         error: Why the describer failed.

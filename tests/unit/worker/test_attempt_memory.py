@@ -118,7 +118,7 @@ async def test_small_files_are_described_concurrently_whatever_the_size_limit(
 
 
 async def test_fetched_files_do_not_block_decoding() -> None:
-    """Each attempt waits for decoding memory while holding its file. A shared budget deadlocks."""
+    """Attempts wait for decoding memory while holding files; a single budget would deadlock."""
     bucket = FakeBucket(bytes(LARGEST_FILE))
     await describe_all(
         bucket, CountingDescriber(bucket, memory=WORKER_MEMORY - 200 * MIB), stated=LARGEST_FILE

@@ -237,7 +237,7 @@ async def test_assignment_that_the_watch_repeats_is_attempted_once(
 async def test_late_event_of_a_committed_imagejob_starts_no_attempt(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """A user may have set a label during the attempt. A second one would cost money again."""
+    """A user may have set a label during the attempt. A second attempt would be paid for again."""
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
     worker.handle(WatchEvent("MODIFIED", [assigned("a")]))

@@ -284,7 +284,8 @@ def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
 def _bits(image: bytes, opened: OpenedPicture) -> int:
     """Return the bits per channel as stored. Pillow silently decodes deep color to 8 bits."""
     kind, mode = opened.kind, opened.mode
-    if kind is PNG and mode != "P":  # a palette's colors have 8 bits, but its indices may have less
+    # A palette's colors have 8 bits, even if its indices have fewer.
+    if kind is PNG and mode != "P":
         return image[24]  # IHDR (PNG third edition, 11.2.1)
     if kind is AVIF:
         return _avif_bits(image)

@@ -62,7 +62,7 @@ DECODER_ERRORS = (
     RuntimeError,
     struct.error,
 )
-"""Exceptions that Pillow's decoders raise for a truncated file. Pixels decoded before are kept."""
+"""Exceptions that Pillow's decoders raise for a truncated file. Pixels decoded so far are kept."""
 
 OpenFile = Callable[[bytes], ImageFile.ImageFile]
 

@@ -1,4 +1,4 @@
-"""Describe an image by measurable properties: size, format, colors. This needs no model or key."""
+"""Describe an image by its size, format and colors, which needs no model, network or key."""
 
 from vision_node_contract.models.description import Description, Options
 

@@ -27,7 +27,7 @@ claim 65,535."""
 
 _MAX_CHARACTERS = 60
 """Maximum length of a camera's name. The longest real names have about 40 characters; a much longer
-one would be somebody's message."""
+text is not a name."""
 
 
 @dataclass(frozen=True, slots=True)

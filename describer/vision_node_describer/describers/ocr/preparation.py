@@ -40,7 +40,7 @@ def reading_bytes(pixels: int) -> int:
 
 
 def prepare_for_reading(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
-    """Return the picture as RGB and its reduction factor; no picture if it is too thin for letters.
+    """Return the picture as RGB, or None if it is too thin for letters, and its reduction factor.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.

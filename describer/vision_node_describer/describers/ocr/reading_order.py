@@ -83,7 +83,7 @@ def _read_rows(rows: list[_Row], height: float) -> Iterator[_Row]:
 
 
 def _rows_with_gutter(rows: list[_Row], min_gutter: float) -> tuple[int, list[_Span]]:
-    """Return the number of rows, from the first, that gutters cross, and the spans between them."""
+    """Return how many of the first rows gutters cross, and the spans between the gutters."""
     spans: list[_Span] = []
     for count, row in enumerate(rows):
         wider = _merge_spans([*spans, *((place.left, place.right) for place in row)], min_gutter)

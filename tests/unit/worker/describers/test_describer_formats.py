@@ -157,7 +157,7 @@ LOSSY = [
 
 
 @pytest.mark.parametrize(("kind", "stored", "mode", "words", "names"), LOSSY)
-def test_facts_of_lossy_formats(
+def test_facts_of_lossy_formats_are_nearly_exact(
     kind: str, stored: str, mode: str, words: str, names: set[str]
 ) -> None:
     facts = facts_of(encoded(halves(stored), kind, quality=95))
@@ -167,7 +167,7 @@ def test_facts_of_lossy_formats(
     assert (facts["width"], facts["height"], facts["format"]) == (64, 48, kind)
 
 
-def test_inverted_cmyk_jpeg_of_adobe_has_the_right_colors() -> None:
+def test_colors_of_an_inverted_adobe_cmyk_jpeg_are_right() -> None:
     image = encoded(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG")
     assert b"Adobe" in image
     assert facts_of(image)["colors"][0]["name"] == "red"
@@ -230,7 +230,7 @@ def test_each_mode_is_reduced_to_the_visible_color(
 @pytest.mark.parametrize(
     ("mode", "low", "high"), [("I", -70_000, 70_000), ("F", -1.5, 3.25), ("F", 0.0, 1.0)]
 )
-def test_values_of_other_ranges_are_scaled_to_8_bits(mode: str, low: float, high: float) -> None:
+def test_values_of_32_bit_pictures_are_scaled_to_8_bits(mode: str, low: float, high: float) -> None:
     picture = Image.new(mode, (64, 48), low)
     picture.paste(high, (32, 0, 64, 48))
     assert shrink(picture).getextrema()[0] == (0, 255)
