@@ -1,4 +1,4 @@
-"""Pictures for the tests of describers, with the same bytes on every machine."""
+"""Pictures for the tests of describers. They have the same bytes on every machine."""
 
 import io
 import random
@@ -32,37 +32,37 @@ PHOTOGRAPHS = COLOR_PHOTOGRAPHS + GRAY_PHOTOGRAPHS
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """Return the picture as a file."""
+    """Return the content of an image file with this picture."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def halves(mode: str = "RGB") -> Image.Image:
-    """Return 64x48 pixels, red on the left and blue on the right."""
+    """Return a picture of 64x48 pixels, red on the left and blue on the right."""
     picture = Image.new("RGB", (64, 48), RED)
     picture.paste(BLUE, (32, 0, 64, 48))
     return picture.convert(mode)
 
 
 def noise(width: int, height: int) -> Image.Image:
-    """Return random pixels, which no format compresses well."""
+    """Return a picture of random pixels, which no format compresses well."""
     return Image.frombytes("RGB", (width, height), random.Random(1).randbytes(3 * width * height))  # noqa: S311
 
 
 def rotating(frames: int) -> list[Image.Image]:
-    """Return different frames of an animation."""
+    """Return distinct frames for an animation."""
     return [halves().rotate(10 * index) for index in range(frames)]
 
 
 def animation(kind: str, *, frames: int = 4, milliseconds: int = 250) -> bytes:
-    """Return an animated file."""
+    """Return the content of an animated image file. Each frame is shown for `milliseconds`."""
     first, *rest = rotating(frames)
     return encoded(first, kind, save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 
 def chart() -> Image.Image:
-    """Return colored bars on white, with labels."""
+    """Return a chart of colored bars on white, with labels."""
     picture = Image.new("RGB", (800, 600), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(20)

@@ -1,4 +1,4 @@
-"""Pictures of printed text, for the tests and the benchmark of the describer `ocr`."""
+"""Pictures of printed text, for the tests and the benchmark of the `ocr` describer."""
 
 import io
 from collections.abc import Callable
@@ -35,7 +35,7 @@ FONTS: dict[str, Callable[[], bytes]] = {
     "Space Mono": lambda: pymupdf_fonts.myfont("spacemo"),
     "Cascadia Mono": lambda: pymupdf_fonts.myfont("cascadia"),
 }
-"""Serif, sans serif and monospaced fonts, from packages that contain them."""
+"""Serif, sans serif and monospaced fonts, each by name, from Python packages of fonts."""
 
 TEXT = """
 Four score and seven years ago our fathers brought forth on this continent, a new nation, conceived
@@ -63,12 +63,12 @@ class Page:
 
 @cache
 def font(name: str, pixels: int = FONT_PIXELS) -> ImageFont.FreeTypeFont:
-    """Return a font of FONTS."""
+    """Return the font with this name in FONTS."""
     return ImageFont.truetype(io.BytesIO(FONTS[name]()), pixels)
 
 
 def pages(name: str) -> list[Page]:
-    """Return TEXT in a font, dark on white, with a few lines per page."""
+    """Return pages of TEXT in the font with this name, dark on white, with a few lines per page."""
     lines = wrapped(TEXT, font(name), SIZE[0] - 2 * _MARGIN)
     return [
         page(name, lines[at : at + _LINES_OF_A_PAGE])
@@ -77,7 +77,7 @@ def pages(name: str) -> list[Page]:
 
 
 def page(name: str, lines: list[str]) -> Page:
-    """Return a page with these lines."""
+    """Return a page with these lines in the font with this name."""
     picture = Image.new("RGB", SIZE, "white")
     draw_lines(picture, lines, (_MARGIN, 20), font(name))
     return Page(picture, " ".join(lines).split())
@@ -86,7 +86,7 @@ def page(name: str, lines: list[str]) -> Page:
 def draw_lines(
     picture: Image.Image, lines: list[str], at: tuple[int, int], face: ImageFont.FreeTypeFont
 ) -> None:
-    """Draw lines one below the other, nearly black."""
+    """Draw lines of nearly black text, one below the other, starting at `at`."""
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         draw.text((at[0], at[1] + number * _LINE_PIXELS), line, font=face, fill=(20, 20, 20))
@@ -110,13 +110,13 @@ def _tilted(picture: Image.Image) -> Image.Image:
 
 
 def _pale(picture: Image.Image) -> Image.Image:
-    """Return the picture with gray 160 for black, and gray 200 for white."""
+    """Return the picture with gray level 160 in place of black, and 200 in place of white."""
     return picture.point(lambda value: 160 + 40 * value // 255)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A way of damaging a picture, and the minimum share of its words to recognize (`bar`)."""
+    """A way of storing a picture, and the minimum share of its words to recognize (`bar`)."""
 
     file: Callable[[Image.Image], bytes]
     bar: float
@@ -131,6 +131,6 @@ CONDITIONS = {
 
 
 def words_read(words: list[str], text: str) -> int:
-    """Return how many of the words are in the text, in order, with the same punctuation."""
+    """Return the number of words that are in the text, in order, with the same punctuation."""
     matcher = SequenceMatcher(None, words, text.split(), autojunk=False)
     return sum(block.size for block in matcher.get_matching_blocks())

@@ -19,7 +19,7 @@ def main() -> None:
 
 
 async def _run_and_exit() -> NoReturn:
-    """Run the worker, then exit at once: a normal exit would wait for threads, even hung ones."""
+    """Run the worker, then exit immediately; a normal exit would wait for hung threads."""
     status = 0
     try:
         await run(Settings.from_env())

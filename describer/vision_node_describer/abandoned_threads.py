@@ -1,4 +1,4 @@
-"""Attempts that time out while a thread works for them, which can't be interrupted."""
+"""Track the threads of attempts that have timed out, because a thread can't be interrupted."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ log = logging.getLogger(__name__)
 
 
 class AbandonedThreads:
-    """Lets an attempt give up at once, and keeps track of its threads until they end."""
+    """Lets an attempt give up immediately, and keeps track of its threads until they end."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
         """Tasks by attempt. Their threads may continue after the attempt has timed out."""
         self.hung = asyncio.Event()
-        """Set when a thread continues for the Describer's timeout after its attempt timed out. It
-        keeps its memory: attempts that wait for this memory time out, while smaller images are
-        still described."""
+        """Set when a thread still runs one Describer timeout after its attempt timed out. The
+        thread keeps its memory, so attempts that wait for this memory time out, while smaller
+        images are still described."""
 
     async def run(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of `work`; when cancelled, don't wait for its thread."""
+        """Return the result of `work`. When cancelled, don't wait for its thread."""
         task = asyncio.create_task(work)
         self._tasks.setdefault(_attempt_key(job), []).append(task)
         try:
@@ -34,7 +34,7 @@ class AbandonedThreads:
             raise
 
     async def wait_until_ended(self, job: ImageJob, patience_seconds: float) -> None:
-        """Wait for the threads of an attempt; set `hung` if one takes longer than the patience."""
+        """Wait for the threads of an attempt; set `hung` if one exceeds `patience_seconds`."""
         tasks = self._tasks.pop(_attempt_key(job), None)
         if not tasks:
             return
@@ -42,7 +42,7 @@ class AbandonedThreads:
         _, running = await asyncio.wait(tasks, timeout=patience_seconds)
         if running:
             log.error(
-                "worker is hung: ImageJob %s timed out %g s ago, and its thread still runs",
+                "worker is hung: ImageJob %s timed out %g s ago, but its thread is still running",
                 job.metadata.name,
                 patience_seconds,
             )

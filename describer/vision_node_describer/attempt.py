@@ -38,12 +38,15 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SHARE_OF_ATTEMPT = 0.9
-"""Share of an attempt's timeout that an asynchronous describer may use, so that there is time left
-for storing and committing."""
+"""Share of an attempt's timeout that an asynchronous describer may use. The rest is for storing and
+committing the result."""
 
 
 class AttemptRunner:
-    """Makes attempts with one describer; any number at once, describing bounded by `executor`."""
+    """Makes any number of concurrent attempts with one describer.
+
+    The threads of `executor` limit how many images are described at the same time.
+    """
 
     def __init__(
         self,
@@ -74,15 +77,16 @@ class AttemptRunner:
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of an ImageJob assigned to this worker, and commit the outcome.
 
-        Never raises. An attempt that times out commits this at once, but ends only when its threads
-        have ended: their memory is still in use, and the worker must notice when they hang.
+        Never raises. An attempt that times out commits this outcome immediately, but ends only when
+        its threads have ended: their memory is still in use, and the worker must notice if they
+        hang.
         """
         try:
             outcome = await self._process(job)
             await self._writer.commit(job, outcome)
         except Exception:
             # Other attempts continue; the operator requeues this one at its deadline.
-            log.exception("ImageJob %s: attempt given up", job.metadata.name)
+            log.exception("ImageJob %s: the attempt was abandoned", job.metadata.name)
         finally:
             await self._threads.wait_until_ended(job, self._settings.timeout_seconds)
 
@@ -101,12 +105,12 @@ class AttemptRunner:
         except DescribeError as error:
             return failure(error.reason, error.message, error.retry_after)
         except ObjectNotFoundError:
-            message = f"no object {job.spec.image.key} is in the bucket; put it there first"
+            message = f"the bucket has no object {job.spec.image.key}; upload it first"
             return failure(Reason.IMAGE_NOT_FOUND, message)
         except StoreUnavailableError as error:
             return failure(error.reason, str(error))
         except MemoryError:
-            message = "the image needs more memory than the worker may have"
+            message = "describing the image takes more memory than the worker may use"
             return failure(Reason.OUT_OF_MEMORY, message)
         except Exception as error:
             name = self._settings.describer
@@ -165,7 +169,7 @@ class AttemptRunner:
             work = self._call_with_image(
                 describer, job, lambda image: self._in_thread(prepare, image, options)
             )
-            # The file is released before the wait for the answer; a fallback fetches it again.
+            # The file is released before waiting for the answer; a fallback fetches it again.
             prepared, truncated = await self._threads.run(job, work)
             return await describer.ask(prepared, options), truncated
 
@@ -174,7 +178,8 @@ class AttemptRunner:
     ) -> tuple[T, bool]:
         """Return the result of `call` on the image, and whether the file is truncated.
 
-        Memory for the file and for decoding is held until the call, or its thread, has ended.
+        Memory for the file and for decoding stays reserved until the call and its thread have
+        ended.
         """
         async with self._fetcher.fetch(job) as image:
             with self._termination_message.describing(job.metadata.uid):
@@ -188,7 +193,10 @@ class AttemptRunner:
         return await in_thread(self._executor, call, *args, **kwargs)
 
     async def _store_result(self, job: ImageJob, result: Result) -> Outcome:
-        """Return the outcome `done`; store a result too large for the ImageJob in the bucket."""
+        """Return the outcome `done`, after storing a large result in the bucket.
+
+        A result of up to INLINE_RESULT_BYTES is stored in the ImageJob.
+        """
         data = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
         stored = ResultObject.of(job, data) if len(data) > INLINE_RESULT_BYTES else None
         if stored:
@@ -200,13 +208,13 @@ class AttemptRunner:
 
 
 def _inspect(describer: Describer, image: bytes) -> tuple[int, bool]:
-    """Return the bytes of memory that describing takes, and whether the file is truncated."""
+    """Return the memory for describing in bytes, and whether the file is truncated."""
     return describer.memory(image), is_truncated(image)
 
 
 @asynccontextmanager
 async def _timeout_before_deadline(timeout_seconds: float) -> AsyncIterator[None]:
-    """Time out before the operator's deadline; after that it would take the worker for hung."""
+    """Time out before the operator's deadline, at which the operator considers the worker hung."""
     seconds = timeout_seconds * SHARE_OF_ATTEMPT
     try:
         async with asyncio.timeout(seconds):

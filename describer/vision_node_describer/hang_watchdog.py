@@ -1,4 +1,4 @@
-"""Detects that the worker is hung: its threads are stuck, so that no attempt ends."""
+"""Detect that the worker is hung: its threads are stuck, so no attempt ends."""
 
 import asyncio
 import logging
@@ -13,20 +13,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Watch:
-    """What was known when the next check of an attempt was scheduled."""
+    """The state at the time when the next check of an attempt was scheduled."""
 
     timer: asyncio.TimerHandle
     ended_in_time: int
     slow: frozenset[RunningAttempt] | None
-    """Attempts that explained at the last check why nothing had ended; None if none had to."""
+    """The slow attempts that explained at the last check why no attempt had ended in time; None if
+    no explanation was needed."""
 
 
 class HangWatchdog:
     """Calls `on_hang` when a released attempt continues and no other attempt ends in time.
 
-    The operator cannot see this: when a short timeout of an ImageJob is missed, its user may just
-    be impatient. So the worker waits for as long as the Describer allows, or the ImageJob if that
-    is longer, and then checks.
+    The operator cannot detect this: if an ImageJob misses its own short timeout, its user may
+    simply be impatient. The worker therefore checks after the Describer's timeout, or after the
+    ImageJob's if that is longer.
     """
 
     def __init__(self, timeout_seconds: float, on_hang: Callable[[], None]) -> None:
@@ -40,15 +41,15 @@ class HangWatchdog:
         self._on_hang = on_hang
         self._watches: dict[RunningAttempt, _Watch] = {}
         self._ended_in_time = 0
-        """Attempts that ended before their timeout. Others don't count: they may have waited for
-        threads that hang."""
+        """Number of attempts that ended before their timeout. Others don't count, because they may
+        have waited for hung threads."""
 
     def started(self, attempt: RunningAttempt) -> None:
         """Watch an attempt from its start."""
         self._schedule_check(attempt)
 
     def ended(self, attempt: RunningAttempt) -> None:
-        """Watch an attempt no longer, because its task has ended."""
+        """Stop watching an attempt, because its task has ended."""
         self._watches.pop(attempt).timer.cancel()
         seconds = asyncio.get_running_loop().time() - attempt.started_at
         if seconds < SHARE_OF_ATTEMPT * attempt.timeout_seconds:
@@ -65,11 +66,12 @@ class HangWatchdog:
         return max(self._timeout_seconds, attempt.timeout_seconds)
 
     def _check(self, attempt: RunningAttempt) -> None:
-        """Report a hang unless something has ended, or a slow attempt explains why nothing has.
+        """Report a hang if an attempt is released but still running, with two exceptions.
 
-        At later checks only attempts that were slow at the first one explain it. When they time out
-        instead of ending in time, they probably waited for the hung thread, and so do the attempts
-        after them.
+        There is no hang if another attempt has ended in time since the last check, or if a slow
+        attempt explains why none has. At later checks, only attempts that were already slow at the
+        first one count as an explanation. If they time out instead of ending in time, they were
+        probably waiting for the hung thread, and so are the attempts after them.
         """
         watch = self._watches[attempt]
         if not attempt.released or self._ended_in_time != watch.ended_in_time:

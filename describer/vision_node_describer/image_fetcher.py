@@ -1,4 +1,4 @@
-"""Fetches images from the bucket, within the memory for files."""
+"""Fetch images from the bucket, within the memory budget for files."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ from .memory import FETCH_COPIES, Budgets
 
 
 class ImageFetcher:
-    """Fetches the image of an ImageJob, and holds memory for its file."""
+    """Fetches the images of ImageJobs, and reserves memory for their files."""
 
     def __init__(self, bucket: Bucket, budgets: Budgets, max_image_bytes: int) -> None:
         self._bucket = bucket
@@ -20,9 +20,10 @@ class ImageFetcher:
 
     @asynccontextmanager
     async def fetch(self, job: ImageJob) -> AsyncIterator[bytes]:
-        """Fetch the image, and hold memory for its file until the block ends.
+        """Fetch the image, and reserve memory for its file until the block ends.
 
-        The size in the ImageJob is untrusted: a larger file is fetched again, with more memory.
+        The size stated in the ImageJob is untrusted. If the file is larger, it is fetched again
+        with more memory.
 
         Raises:
             DescribeError: ImageTooLarge.
@@ -42,7 +43,7 @@ class ImageFetcher:
                     yield image
                     return
 
-                del image  # the reservation for it ends here
+                del image  # its reservation ends here
 
         raise self._too_large(key, max_bytes)
 

@@ -1,8 +1,8 @@
-"""The worker's Lease: a heartbeat that says that the worker is ready, and still alive.
+"""The worker's Lease: a heartbeat that shows that the worker is ready and still alive.
 
-A running pod is not yet ready to serve, and kubelet's probes have a resolution of seconds. The
-operator's watch sees a Lease within milliseconds, and a Lease that is not renewed reveals a hung
-worker (as nodes' Leases do, KEP-589).
+A running pod is not necessarily ready to serve, and kubelet's probes have a resolution of seconds.
+The operator's watch receives a Lease within milliseconds, and a Lease that is not renewed reveals a
+hung worker (as nodes' Leases do, KEP-589).
 """
 
 import asyncio
@@ -37,14 +37,15 @@ MAX_WARNING_CHARACTERS = 1024
 """Maximum length of the warnings: a sentence or two, which become a condition's message."""
 
 CREATE_RETRY_SECONDS = (0.1, 2.0)
-"""First and longest wait before creating the Lease is retried, if there is no API server."""
+"""First and longest delay before creating the Lease is retried while the API server is
+unavailable."""
 
 
 async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:
-    """Create the Lease, renew it until cancelled, and create it again if it gets deleted.
+    """Create the Lease, renew it until cancelled, and create it again if it is deleted.
 
-    Its annotations tell the operator how many requests an image takes, and the describer's current
-    warnings.
+    Its annotations contain the number of requests per image and the describer's current warnings,
+    for the operator.
 
     Raises:
         KubeError: The Lease could not be created, so the operator would never assign an image.
@@ -68,7 +69,10 @@ async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> No
 
 
 async def withdraw_lease(kube: Kube, settings: Settings) -> None:
-    """Delete the Lease, so that the worker gets no more images. If that fails, it expires."""
+    """Delete the Lease, so that the worker is assigned no more images.
+
+    If this fails, the Lease expires.
+    """
     try:
         await kube.request("DELETE", f"{leases_path(settings.namespace)}/{settings.pod_name}")
     except KubeError as error:

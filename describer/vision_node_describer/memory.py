@@ -1,11 +1,11 @@
-"""Reserves memory for files and for describing, so that one huge image cannot kill the others.
+"""Reserve memory for files and for describing, so that one huge image cannot crash the worker.
 
-Images whose decoding fits into memory together are described together. One that fits only alone
-waits until it has the worker to itself, and those after it wait, too. One that does not fit at all
-is refused before it takes the worker down.
+Images that fit into memory together are described concurrently. An image that fits only by itself
+waits until no other image is being described, and the images after it wait, too. An image that does
+not fit at all is refused before it can crash the worker.
 
 Files have their own budget. They are fetched before the memory for decoding is known, so an image
-that waits for memory to decode already holds a file: with a single budget, all images could
+that waits for memory to decode already holds a file. With a single budget, all images could
 deadlock.
 """
 
@@ -22,14 +22,15 @@ PROCESS_BYTES = 104 << 20
 slack."""
 
 FILES_BYTES = 96 << 20
-"""Part of the container's limit for fetched files: enough for hundreds of photographs at once, or
-for four of 20 MiB. It grows with `limits.imageBytes`, so that one of the largest always fits."""
+"""Part of the container's limit for fetched files: enough for hundreds of photographs, or for four
+of 20 MiB. It grows with `limits.imageBytes`, so that a file of the maximum size fits, but to at
+most half of the limit."""
 
 RESERVED_BYTES = PROCESS_BYTES + FILES_BYTES
 """Part of the container's limit that decoding may not use."""
 
 FETCH_COPIES = 2
-"""Copies in memory while a file is fetched: its chunks, and the whole file."""
+"""Number of copies in memory while a file is fetched: its chunks, and the whole file."""
 
 
 class Reservation:
@@ -51,15 +52,15 @@ class Budget:
 
     def __init__(self, limit_bytes: int, reserved_bytes: int = RESERVED_BYTES) -> None:
         self.total = max(0, limit_bytes - reserved_bytes)
-        """Maximum bytes reserved at once."""
+        """Maximum number of bytes that can be reserved at the same time."""
         self._used = 0
         self._head_of_queue = asyncio.Lock()
-        """Held by the first in line, so that small reservations cannot starve a large one."""
+        """Held by the first waiter, so that small reservations cannot starve a large one."""
         self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def reserve(self, wanted: int) -> AsyncIterator[Reservation]:
-        """Wait for `wanted` bytes, first come, first served, and hold them until the block ends.
+        """Wait for `wanted` bytes in order of arrival, and hold them until the block ends.
 
         Raises:
             DescribeError: ImageTooLarge, if `wanted` exceeds the whole budget.
@@ -67,7 +68,7 @@ class Budget:
         if wanted > self.total:
             needs = (
                 f"describing the image may take {wanted >> 20} MiB, "
-                f"the worker has {self.total >> 20} MiB"
+                f"but the worker has only {self.total >> 20} MiB"
             )
             advice = "scale it down, save it as JPEG or PNG, or raise the describer's memory limit"
             raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{needs}; {advice}")
@@ -85,7 +86,10 @@ class Budget:
             reservation.shrink(0)
 
     def release(self, size: int) -> None:
-        """Return `size` bytes to the budget, without waiting: a cancellation can't interrupt it."""
+        """Return `size` bytes to the budget.
+
+        This does not wait, so that a cancellation can't interrupt it.
+        """
         self._used -= size
         self._freed.set()
 
@@ -101,7 +105,8 @@ class Budgets:
     def of(cls, limit_bytes: int, max_image_bytes: int) -> Self:
         """Divide a container's memory limit between files of up to `max_image_bytes` and decoding.
 
-        At least half is left for decoding. Files that do not fit into the other half are refused.
+        Files get FILES_BYTES. If the largest file needs more, they get up to half of the memory; a
+        file that does not fit even then is refused.
         """
         available = max(0, limit_bytes - PROCESS_BYTES)
         wanted = min(FETCH_COPIES * max_image_bytes, available // 2)
@@ -110,5 +115,5 @@ class Budgets:
 
     @property
     def largest_file_bytes(self) -> int:
-        """Return the size of the largest file that may be fetched."""
+        """Maximum size of a file that may be fetched, in bytes."""
         return self.files.total // FETCH_COPIES

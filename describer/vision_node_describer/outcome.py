@@ -1,4 +1,4 @@
-"""The outcome of an attempt, and how it is committed to the ImageJob."""
+"""Commit the outcome of an attempt to its ImageJob."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,14 +18,17 @@ from vision_node_contract.models.reasons import Reason
 from vision_node_contract.models.transitions import StatusPatch
 
 COMMIT_RETRY_SECONDS = (0.1, 5.0)
-"""First and longest wait before a commit is retried that the API server did not answer."""
+"""First and longest delay before retrying a commit that the API server did not answer."""
 
 Outcome = Callable[[ImageJob], StatusPatch]
-"""Returns the patch for the ImageJob as it is when the outcome is committed."""
+"""A function that returns the status patch for the ImageJob as it is at the time of the commit."""
 
 
 def failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:
-    """Return `failed` for a final reason, or a report to the operator for a transient one."""
+    """Return the outcome of a failed attempt.
+
+    A final reason fails the ImageJob; a transient one is reported to the operator.
+    """
     if reason.retryable:
         return lambda _: transitions.report(reason, message, retry_after)
     return lambda job: transitions.fail(job, reason=reason, message=message, now=datetime.now(UTC))
@@ -42,7 +45,7 @@ class OutcomeWriter:
         """Write the outcome, unless the ImageJob is no longer assigned to this worker.
 
         Raises:
-            KubeError: The API server refused the outcome, and then the report of that refusal.
+            KubeError: The API server refused the outcome, and then also the report of this refusal.
         """
         failures, refused = 0, False
         current: ImageJob | None = job
@@ -58,7 +61,9 @@ class OutcomeWriter:
                 if refused:
                     raise
                 refused = True
-                outcome = failure(Reason.DESCRIBER_FAILED, f"result refused: {error.message}")
+                outcome = failure(
+                    Reason.DESCRIBER_FAILED, f"the API server refused the result: {error.message}"
+                )
             else:
                 return
 
@@ -67,7 +72,7 @@ class OutcomeWriter:
     async def _read_if_still_assigned(self, job: ImageJob) -> ImageJob | None:
         """Return the current ImageJob; None if this attempt is over or was reassigned.
 
-        It is also over if our own commit succeeded but its response was lost.
+        The attempt is also over if this worker's commit succeeded but the response was lost.
         """
         try:
             current = await self._imagejobs.get(job.metadata.name)

@@ -1,4 +1,4 @@
-"""What the worker knows about an attempt that has not ended yet."""
+"""The worker's record of an attempt that has not ended yet."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ class Assignment(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class RunningAttempt:
-    """An attempt under way. It ends when its task ends, which may wait for a thread that hangs."""
+    """An attempt under way. It ends when its task ends, which may be waiting for a hung thread."""
 
     assignment: Assignment
     task: asyncio.Future[None]
     started_at: float
-    """Seconds, by the event loop's clock."""
+    """Start time in seconds, by the event loop's clock."""
     timeout_seconds: float
     """The ImageJob's own timeout, or else the Describer's."""
     released: bool = False
-    """Whether the assignment is over: the ImageJob was reassigned, or is committed already."""
+    """Whether the assignment is over: the ImageJob was reassigned, or its outcome is committed."""

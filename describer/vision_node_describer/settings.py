@@ -1,4 +1,4 @@
-"""A worker's settings, from its pod's environment."""
+"""The settings of a worker, read from the environment of its pod."""
 
 import os
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ class Settings:
     pod_name: str
     pod_uid: str
     describer: str
-    """Name of the Describer resource, which results carry."""
+    """Name of the Describer resource, which each result names."""
     provider: str
     """The describer to run: a name in DESCRIBERS, or `package.module:Class`."""
     concurrency: int
-    """Maximum number of ImageJobs at once: while one is decoded, others are fetched."""
+    """Maximum number of concurrent ImageJobs. While one is decoded, others are fetched."""
     max_image_bytes: int
     memory_limit_bytes: int
     """The container's memory limit; the node's memory if it has none."""
     max_images: int = 0
     """Number of assignments after which the worker exits; 0: no limit."""
     max_attempts: int = 3
-    """Attempts for an ImageJob that does not set `maxAttempts`."""
+    """Maximum number of attempts for an ImageJob that does not set `maxAttempts`."""
     timeout_seconds: float = 60.0
-    """Timeout of an attempt at an ImageJob that does not set `timeoutSeconds`."""
+    """Timeout in seconds of an attempt at an ImageJob that does not set `timeoutSeconds`."""
     fallback: str | None = None
     """Name of the Describer to use while this Describer's provider has an outage."""
     max_image_pixels: int = DEFAULT_MAX_PIXELS
-    """Maximum width × height of an image, as in the API."""
+    """Maximum width × height of an image; the API has the same limit."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, which the operator's pools.py and the chart set."""
+        """Read the pod's environment, which the operator (pool.py) and the chart set."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             pod_name=os.environ["POD_NAME"],
@@ -46,7 +46,7 @@ class Settings:
             concurrency=int(os.environ["CONCURRENCY"]),
             max_image_bytes=int(os.environ["MAX_IMAGE_BYTES"]),
             memory_limit_bytes=int(os.environ["MEMORY_LIMIT_BYTES"]),
-            # Charts of older releases do not set it.
+            # Charts of older releases do not set this variable.
             max_image_pixels=int(os.environ.get("MAX_IMAGE_PIXELS") or DEFAULT_MAX_PIXELS),
             max_images=int(os.environ["MAX_IMAGES"]),
             max_attempts=int(os.environ["MAX_ATTEMPTS"]),

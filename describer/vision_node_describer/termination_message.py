@@ -1,7 +1,7 @@
 """The container's termination message: the ImageJobs that a killed worker was describing.
 
-Kubelet copies the message into the pod's status. It tells the operator which images may have taken
-the worker down (too large for the memory, or crashing a library), so that it does not suspect the
+Kubelet copies the message into the pod's status. From it, the operator learns which images may have
+crashed the worker (by taking too much memory, or by crashing a library), and does not suspect the
 others.
 """
 
@@ -19,7 +19,7 @@ root file system is read-only."""
 
 
 class TerminationMessage:
-    """Keeps the message up to date, a UID per line. Kubelet reads 4096 bytes: 110 UIDs."""
+    """Keeps the message up to date, with one UID per line. Kubelet reads 4096 bytes: 110 UIDs."""
 
     def __init__(self, path: Path = PATH) -> None:
         self._describing: list[str] = []
@@ -28,7 +28,7 @@ class TerminationMessage:
         try:
             self._file = os.open(path, os.O_WRONLY)
         except OSError as error:
-            log.warning("no termination message: %s", error)
+            log.warning("the termination message can't be opened: %s", error)
 
     @contextmanager
     def describing(self, uid: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Runs calls in threads, which can't be interrupted: they use their resources until they return."""
+"""Run calls in threads. A thread can't be interrupted: it keeps its resources until it returns."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ async def in_thread(
 ) -> T:
     """Return the result of a call in a thread of the executor.
 
-    When cancelled, wait until a call that has started returns; a call that has not started is
-    dropped. So a block around this function holds the call's resources for as long as it runs.
+    When cancelled, drop the call if it has not started; otherwise wait until it returns. A block
+    around this function can therefore hold the call's resources until the call is over.
     """
     future = executor.submit(call, *args, **kwargs)
     try:

@@ -1,4 +1,4 @@
-"""The worker's main loop: attempt each ImageJob assigned to this pod once; finish on SIGTERM."""
+"""The worker's main loop: attempt each assigned ImageJob once, and finish on SIGTERM."""
 
 import asyncio
 import logging
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 80.0
 """Maximum time to finish after SIGTERM: a little less than the pod's terminationGracePeriodSeconds.
-The operator requeues what is not finished by then."""
+The operator requeues the ImageJobs that are not finished by then."""
 
 
 class Worker:
-    """Attempts each assignment once, even if the watch shows it several times."""
+    """Attempts each assignment once, even if the watch reports it several times."""
 
     def __init__(
         self, attempts: AttemptRunner, max_images: int = 0, timeout_seconds: float = 60.0
@@ -40,12 +40,12 @@ class Worker:
 
         Args:
             attempts: Makes one attempt.
-            max_images: Assignments before the worker exits; 0: no limit.
-            timeout_seconds: Timeout of an attempt, unless its ImageJob has its own.
+            max_images: Number of assignments after which the worker exits; 0: no limit.
+            timeout_seconds: Timeout of an attempt whose ImageJob does not set its own.
         """
         self.should_exit = asyncio.Event()
-        """Set when the worker is hung, or has finished `max_images` assignments. The operator
-        counts them, too, but may have restarted."""
+        """Set when the worker is hung or has finished `max_images` assignments. The operator counts
+        assignments, too, but may have restarted since then."""
 
         self._attempts = attempts
         self._max_images = max_images
@@ -55,21 +55,24 @@ class Worker:
         self._running: dict[Assignment, RunningAttempt] = {}
         self._watchdog = HangWatchdog(timeout_seconds, self.should_exit.set)
         self._committed: set[Assignment] = set()
-        """Ended attempts whose commit the watch has not shown yet; it may still show older
+        """Ended attempts whose commit the watch has not reported yet; it may still report older
         events."""
 
         self._finishing = False
         self._all_released = asyncio.Event()
-        """Set while every running attempt is released, also if none is running."""
+        """Set while every running attempt is released, or none is running."""
         self._all_released.set()
 
     def handle(self, event: WatchEvent) -> None:
-        """Start the attempts that a watch event assigns to this worker; release those it ends."""
-        if event.type == "DELETED":  # committed by us, or reassigned
+        """Start the attempts that a watch event assigns to this worker; release those that it ends.
+
+        An event ends an attempt if it shows that its ImageJob is no longer assigned to this worker.
+        """
+        if event.type == "DELETED":  # committed by this worker, or reassigned
             self._release({body["metadata"]["name"] for body in event.objects})
             return
 
-        if event.type == "SYNCED":  # the same, while the watch was interrupted
+        if event.type == "SYNCED":  # committed or reassigned while the watch was interrupted
             known = self._running.keys() | self._committed
             self._release({assignment.name for assignment in known} - event.names)
 
@@ -103,7 +106,7 @@ class Worker:
         if assignment in self._running or assignment in self._committed:
             return
         if job.status.error or self._is_full():
-            return  # the operator requeues what exceeds max_images when this worker exits
+            return  # when this worker exits, the operator requeues the ImageJobs above max_images
 
         attempt = RunningAttempt(
             assignment,
@@ -118,7 +121,7 @@ class Worker:
         attempt.task.add_done_callback(lambda _: self._on_ended(attempt))
 
     def _release(self, names: Set[str]) -> None:
-        """Expect nothing more from attempts at these ImageJobs, even if their threads go on."""
+        """Mark the attempts at these ImageJobs as released, even if their threads still run."""
         for attempt in self._running.values():
             if attempt.assignment.name in names:
                 attempt.released = True
@@ -145,7 +148,7 @@ class Worker:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM, a hang or an error, then finish the running attempts."""
+    """Serve until SIGTERM, a hang or an error; then finish the running attempts."""
     limit_pixels(settings.max_image_pixels)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

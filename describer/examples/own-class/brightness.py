@@ -1,4 +1,4 @@
-"""A custom describer as a class: it tells whether a picture is light or dark."""
+"""A custom describer as a class: it reports whether a picture is light or dark."""
 
 from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import Describer
@@ -9,7 +9,7 @@ class Brightness(Describer):
     """Describes the brightness. It needs no settings, so it has no constructor."""
 
     def memory(self, image: bytes) -> int:
-        """Return the memory for decoding, so that the worker does not decode too many at once."""
+        """Return the memory for decoding in bytes, which limits concurrent decoding."""
         return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002

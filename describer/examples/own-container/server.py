@@ -1,4 +1,4 @@
-"""A custom describer as a container: it tells a picture's format, and repeats the prompt."""
+"""A custom describer as a container: it names a picture's format and repeats the prompt."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,4 +1,4 @@
-"""Describers turn image files into descriptions. They know neither Kubernetes nor storage."""
+"""Describers turn image files into descriptions. They know nothing about Kubernetes or storage."""
 
 from .interface import Describer, Remote, Setup
 from .registry import DESCRIBERS, FailingDescriber, load, load_or_explain

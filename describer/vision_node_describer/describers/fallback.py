@@ -1,4 +1,4 @@
-"""Decides when a fallback describes an image, and marks its result as a fallback's."""
+"""Decide when a fallback describes an image, and mark its description as a fallback's."""
 
 import logging
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""Reasons for which a fallback helps. Left out are: an unreadable image, which the fallback can't
-read either; a wrong key or model, which the fallback would hide from those who must correct it; and
-a refusal, which is an answer."""
+"""Reasons for which a fallback helps. It does not help with an unreadable image, which the fallback
+can't read either; with a wrong key or model, which the fallback would hide from those who must
+correct it; or with a refusal, which is an answer."""
 
 
 def load_fallback(environment: Mapping[str, str]) -> Describer | None:
-    """Return the fallback: FALLBACK_PROVIDER, with FALLBACK_MODEL and FALLBACK_OPTIONS.
+    """Return the fallback that FALLBACK_PROVIDER, FALLBACK_MODEL and FALLBACK_OPTIONS configure.
 
-    Return None if no fallback is configured, or if it can't work. The latter is logged, and images
-    are then described without a fallback.
+    Return None if no fallback is configured or if it can't work. If it can't work, the reason is
+    logged, and images are described without a fallback.
     """
     provider = environment.get("FALLBACK_PROVIDER", "")
     if not provider:
@@ -50,12 +50,12 @@ def fallback_applies(
 ) -> bool:
     """Return whether the fallback describes this image.
 
-    It does so on the last attempt only, since an outage may pass; or at once if the error is not
-    transient.
+    It does so only on the last attempt, because an outage may pass. If the error is not transient,
+    it does so immediately.
 
     Args:
         error: Why the describer failed.
-        options: The image's options; `fallback: never` refuses.
+        options: The image's options; `fallback: never` rules out a fallback.
         attempt: Number of the current attempt, from 1.
         max_attempts: The ImageJob's maximum number of attempts.
     """

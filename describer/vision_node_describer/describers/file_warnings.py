@@ -1,21 +1,21 @@
-"""Adds warnings about the file to a description, for every describer."""
+"""Add warnings about the image file to a description, whichever describer wrote it."""
 
 from vision_node_contract.models.description import Description, Options
 
 from .metadata.phrasing import TRUNCATED_LABEL
 
-TRUNCATED = "The file ends too early; the part of the picture that it has is described."
+TRUNCATED = "The file ends too early; only the intact part of the picture is described."
 
 MAX_WARNINGS = 8
 """Maximum number of warnings in a Description."""
 
 
 def warn_of_truncation(description: Description, options: Options) -> Description:
-    """Return the description of a truncated file, with a line, a fact and a warning about it.
+    """Return a truncated file's description with a line, a fact and a warning about the truncation.
 
     Args:
-        description: The describer's description; if it has such a line, it keeps it.
-        options: The user's options; a line that would exceed `maxLength` is left out.
+        description: The describer's description. If it has such a line already, none is added.
+        options: The user's options. A line that would exceed `maxLength` is left out.
     """
     text, line = description.description, f"\n- {TRUNCATED_LABEL}: {TRUNCATED}"
     has_line = description.facts.get("truncated") is True

@@ -1,4 +1,4 @@
-"""The interface of a describer, for the built-in classes and for custom ones."""
+"""The interface of describers, both built-in and custom ones."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
@@ -15,7 +15,7 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 
 attempt_seconds: ContextVar[float | None] = ContextVar("attempt_seconds", default=None)
 """Timeout of the current attempt in seconds: its ImageJob's `timeoutSeconds`, or else its
-Describer's. None outside a worker. `ask` and an asynchronous `describe` may read it; it is not set
+Describer's; None outside a worker. `ask` and an asynchronous `describe` may read it. It is not set
 in threads."""
 
 T = TypeVar("T")
@@ -30,11 +30,11 @@ class Setup:
 
     model: str | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The Describer's `options`, not validated: each describer validates its own."""
+    """The Describer's `options`, not yet validated: each describer validates its own."""
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    """Timeout of one attempt, including fetching the image."""
+    """Timeout of one attempt, including the time for fetching the image."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Environment variables, including credentials: never shown."""
+    """Environment variables. They include credentials, so they are never shown."""
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
@@ -55,7 +55,10 @@ class Setup:
         return cls(values["MODEL"] or None, options, timeout, environment)
 
     def variable(self, name: str) -> str | None:
-        """Return an environment variable; a blank one, as `.env` files have, counts as not set."""
+        """Return the value of an environment variable; None if it is missing or blank.
+
+        `.env` files often contain blank variables.
+        """
         return self.environment.get(name, "").strip() or None
 
 
@@ -63,46 +66,48 @@ class Describer(ABC):
     """A way of describing images. Subclass it and define `describe`; the rest is optional."""
 
     requests_per_image: int = 1
-    """Number of requests to a provider for one image, as `requestsPerMinute` counts them."""
+    """Number of requests for one image that count toward the provider's `requestsPerMinute`."""
 
     def __init__(self, setup: Setup) -> None:  # noqa: B027
         """Prepare to describe images.
 
         Raises:
-            DescribeError: With this configuration it can never work; the reason says why.
+            DescribeError: The describer can never work with this configuration; the reason says
+                why.
         """
 
     def memory(self, image: bytes) -> int:  # noqa: ARG002
-        """Return how many bytes of memory describing this file may take; never raise."""
+        """Return the maximum memory for describing this file, in bytes. Must not raise."""
         return 0
 
     @abstractmethod
     def describe(self, image: bytes, options: Options) -> Description | Awaitable[Description]:
         """Describe one image file.
 
-        A plain method is called in threads, several at once. An `async def` is called in the event
-        loop, which it must not block.
+        A plain method is called in several threads concurrently. An `async def` method is called in
+        the event loop, which it must not block.
 
         Raises:
-            DescribeError: The image cannot be described; the reason says whether to try again.
+            DescribeError: The image cannot be described; the reason determines whether to retry.
         """
 
     def warnings(self) -> list[str]:
-        """Return problems of a describer that works, such as a model that will be shut down."""
+        """Return problems that don't stop the describer, such as a model's planned shutdown."""
         return []
 
     async def close(self) -> None:  # noqa: B027  # most have nothing to close
-        """Close connections."""
+        """Close the describer's connections."""
 
 
 class Remote(Describer, Generic[T]):
-    """A describer that asks a provider, and uses no memory for decoding while it waits."""
+    """A describer that asks a provider, and holds no decoding memory while it waits."""
 
     @abstractmethod
     def prepare(self, image: bytes, options: Options) -> T:
-        """Return what to send for an image file.
+        """Prepare the content of a request from an image file, and return it.
 
-        Called in threads, several at once, within `memory`.
+        This is called in several threads concurrently, while the bytes that `memory` returned are
+        reserved.
 
         Raises:
             DescribeError: See `describe`.
@@ -110,12 +115,12 @@ class Remote(Describer, Generic[T]):
 
     @abstractmethod
     async def ask(self, prepared: T, options: Options) -> Description:
-        """Describe what `prepare` returned.
+        """Ask the provider to describe an image, given the return value of `prepare`.
 
         Raises:
             DescribeError: See `describe`.
         """
 
     async def describe(self, image: bytes, options: Options) -> Description:
-        """Call `prepare` and `ask`. A worker calls them separately."""
+        """Call `prepare`, then `ask`. A worker calls them separately."""
         return await self.ask(self.prepare(image, options), options)

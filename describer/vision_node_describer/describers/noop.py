@@ -1,4 +1,4 @@
-"""A describer that ignores the image; it measures the overhead of dispatching."""
+"""A describer that ignores the image, for measuring the overhead of dispatching."""
 
 from vision_node_contract.models.description import Description, Options
 
@@ -15,5 +15,5 @@ class Noop(Describer):
     """Returns the same description for every file, image or not. For benchmarks."""
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
-        """Return a constant."""
+        """Return the constant description."""
         return _DESCRIPTION

@@ -1,4 +1,4 @@
-"""The describers by provider: which class describes, and how it is loaded."""
+"""The registry of describers: find and load the class for a provider."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ DESCRIBERS: dict[str, str] = {
     "openai": "providers.openai.describer:OpenAI",
     "rekognition": "providers.rekognition.describer:Rekognition",
 }
-"""`module:Class` below this package, by provider. A module is imported on demand, so that a worker
+"""`module:Class` in this package, by provider. A module is imported on demand, so that a worker
 does not load the libraries of other describers into its memory."""
 
 
@@ -48,16 +48,16 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
     try:
         describer_class: type[Describer] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        message = f"{provider} is not in this image ({error}); name an image that has it"
+        message = f"{provider} is not in this container image ({error}); use one that contains it"
         raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message) from error
 
     return describer_class(setup or Setup())
 
 
 def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
-    """Return the describer that the environment configures, or one that fails with the reason.
+    """Return the describer that the environment configures, or a FailingDescriber.
 
-    With a missing key, for example, ImageJobs then fail with that reason. If the worker exited
+    If a key is missing, for example, ImageJobs then fail with this reason. If the worker exited
     instead, they would wait.
     """
     try:

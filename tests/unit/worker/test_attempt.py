@@ -1,4 +1,4 @@
-"""One attempt: the outcome of each failure; an attempt only commits to its own assignment."""
+"""Tests of one attempt: the outcome of each failure, and commits to its own assignment only."""
 
 import asyncio
 import hashlib
@@ -50,7 +50,7 @@ def job(**status: Any) -> ImageJob:
 
 
 class FakeApi:
-    """Answers each patch with the next of `answers`; a read returns `now`."""
+    """Answers each patch with the next item of `answers`, and each read with `now`."""
 
     def __init__(self, *answers: KubeError | None, now: ImageJob | KubeError | None = None) -> None:
         self.answers = list(answers)
@@ -87,7 +87,7 @@ class FakeBucket:
 
 
 class FakeDescriber:
-    """Answers with `answer`, or raises it."""
+    """Returns a description with the text `answer`, or raises `answer` if it is an exception."""
 
     def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
         self.answer = answer
@@ -249,7 +249,7 @@ class HungDescriber(FakeDescriber):
         return await asyncio.Future()
 
 
-async def test_hung_async_describer_times_out_before_its_attempt(
+async def test_hung_async_describer_times_out_before_the_timeout_of_its_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
@@ -277,7 +277,7 @@ async def test_fallback_describes_on_the_last_attempt_only(
 
 
 class AsksTogether(Remote[bytes]):
-    """Needs most of the memory to prepare an image; answers when two are asked about at once."""
+    """Needs most of the memory to prepare an image, and answers when two requests are waiting."""
 
     def __init__(self) -> None:
         self.preparing = threading.Lock()
@@ -288,7 +288,7 @@ class AsksTogether(Remote[bytes]):
 
     def prepare(self, image: bytes, options: Options) -> bytes:
         assert threading.current_thread().name.startswith("describe")
-        assert self.preparing.acquire(blocking=False), "the memory is for one at a time"
+        assert self.preparing.acquire(blocking=False), "there is memory for only one at a time"
         time.sleep(0.01)
         self.preparing.release()
         return image.upper()
@@ -307,7 +307,7 @@ async def test_waiting_for_a_provider_holds_no_decoding_memory() -> None:
 
 
 class SeesItsTimeout(Remote[bytes]):
-    """Records how many seconds its attempt has."""
+    """Records the timeout of its attempt."""
 
     def __init__(self) -> None:
         self.seen: list[float | None] = []
@@ -340,8 +340,8 @@ NEWER = job().model_copy(
 )
 
 RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]] = {
-    "the spec was changed meanwhile": ([CONFLICT], NEWER, ["7", "9"]),
-    "the response was lost, the write was not": ([NO_ANSWER], job(phase="done"), ["7"]),
+    "the spec was changed during the attempt": ([CONFLICT], NEWER, ["7", "9"]),
+    "the response was lost, but not the write": ([NO_ANSWER], job(phase="done"), ["7"]),
     "the write was lost": ([NO_ANSWER, NO_ANSWER], NEWER, ["7", "9", "9"]),
     "reassigned to another worker": ([CONFLICT], job(worker="w1"), ["7"]),
     "assigned to this worker again, as a later attempt": ([CONFLICT], job(attempts=2), ["7"]),

@@ -1,4 +1,4 @@
-"""Memory of attempts: for fetched files, and for threads that go on after a timeout."""
+"""Tests of the memory of attempts: for fetched files, and for threads that outlive a timeout."""
 
 import asyncio
 import sys
@@ -26,7 +26,7 @@ MIB = 1 << 20
 LARGEST_FILE = 20 * MIB
 WORKER_MEMORY = 1 << 30
 CONCURRENCY = 16
-"""Concurrency of a worker that mostly waits for its provider."""
+"""Concurrency of a worker that spends most of the time waiting for its provider."""
 
 FILES_BUDGET = 96 * MIB
 """Memory that a worker may use for files, out of the 200 MiB that decoding may not use."""
@@ -44,7 +44,7 @@ def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int =
 
 
 class FakeBucket:
-    """Has the same file under every key, and counts the bytes that are still held."""
+    """Returns the same file for every key, and counts the bytes that are still held."""
 
     def __init__(self, image: bytes) -> None:
         self.image = image
@@ -61,7 +61,7 @@ class FakeBucket:
 
 
 class CountingDescriber(FakeDescriber):
-    """Tells the bucket when it is done with a file; `memory` is what decoding one takes."""
+    """Tells the bucket when it has described a file. Decoding a file takes `memory` bytes."""
 
     def __init__(self, bucket: FakeBucket, memory: int = 0, together: int = 1) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ async def test_fetched_files_count_against_the_file_budget(stated: int | None) -
 
 
 @pytest.mark.parametrize("stated", [1000, None])
-async def test_small_files_are_described_together_whatever_the_size_limit(
+async def test_small_files_are_described_concurrently_whatever_the_size_limit(
     stated: int | None,
 ) -> None:
     bucket = FakeBucket(bytes(1000))
@@ -118,7 +118,7 @@ async def test_small_files_are_described_together_whatever_the_size_limit(
 
 
 async def test_fetched_files_do_not_block_decoding() -> None:
-    """Each attempt waits with its file for memory that all files together would fill."""
+    """Attempts wait for decoding memory while holding files; a single budget would deadlock."""
     bucket = FakeBucket(bytes(LARGEST_FILE))
     await describe_all(
         bucket, CountingDescriber(bucket, memory=WORKER_MEMORY - 200 * MIB), stated=LARGEST_FILE
@@ -132,7 +132,7 @@ async def test_file_larger_than_its_stated_size_is_described() -> None:
 
 
 async def test_first_part_of_a_larger_file_is_dropped_before_the_second_fetch() -> None:
-    """Otherwise a file larger than its ImageJob says would be in memory twice, once uncounted."""
+    """Otherwise, a file larger than its stated size would be in memory twice, once uncounted."""
     references: list[int] = []
 
     class CountingReferences(FakeBucket):
@@ -154,7 +154,7 @@ async def test_stated_size_above_the_limit_is_ignored() -> None:
     assert bucket.requested_bytes == [LARGEST_FILE]
 
 
-async def test_file_too_large_for_the_memory_of_the_worker_is_refused() -> None:
+async def test_file_too_large_for_the_workers_memory_is_refused() -> None:
     api, bucket = FakeApi(), FakeBucket(bytes(LARGEST_FILE))
     with ThreadPoolExecutor(1) as executor:
         settings = Settings("ns", "w0", "uid", "fake", "fake", 1, 1 << 30, 400 * MIB)
@@ -171,7 +171,10 @@ async def test_file_too_large_for_the_memory_of_the_worker_is_refused() -> None:
 
 
 class HungInThread(Remote[bytes]):
-    """Prepares images until a test ends it; each takes more than half of the worker's memory."""
+    """Hangs while preparing, until a test sets `may_end`.
+
+    Each image takes more than half of the worker's memory.
+    """
 
     def __init__(self) -> None:
         super().__init__(Setup())
@@ -191,7 +194,7 @@ class HungInThread(Remote[bytes]):
 
 
 class NotifyingApi(FakeApi):
-    """Sets an event when something is committed."""
+    """Sets the event `committed` when an outcome is committed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,7 +208,7 @@ class NotifyingApi(FakeApi):
 
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an attempt with a timeout of a second time out after 20 ms."""
+    """Make an attempt with a timeout of one second time out after 20 ms."""
     monkeypatch.setattr(module, "SHARE_OF_ATTEMPT", 0.02)
 
 
@@ -226,13 +229,13 @@ async def test_thread_keeps_its_memory_after_its_attempt_timed_out(
         runner._termination_message = TerminationMessage(message)
         first = asyncio.create_task(runner.attempt(assigned("first", timeout_seconds=1)))
         await asyncio.wait_for(api.committed.wait(), 5)
-        assert reported_reasons(api) == ["AttemptTimedOut"], "the operator is told at once"
-        assert message.read_text() == "first", "its image may still take the worker down"
+        assert reported_reasons(api) == ["AttemptTimedOut"], "the timeout is reported immediately"
+        assert message.read_text() == "first", "the image may still crash the worker"
 
         second = asyncio.create_task(runner.attempt(assigned("second")))
         await until(runner._budgets.decoding._head_of_queue.locked)
-        assert len(describer.started) == 1, "there is no memory for another"
-        assert not first.done(), "the worker must know that its thread still runs"
+        assert len(describer.started) == 1, "there is no memory for a second image"
+        assert not first.done(), "the worker must know that the thread still runs"
         describer.may_end.set()
         await asyncio.wait_for(asyncio.gather(first, second), 5)
 
@@ -267,7 +270,7 @@ async def test_call_not_started_when_its_attempt_times_out_never_starts() -> Non
 @pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize("ends", [True, False])
 async def test_thread_that_outlives_its_attempt_by_the_timeout_is_hung(*, ends: bool) -> None:
-    """Other images may still be described, so that nothing else shows that the worker is hung."""
+    """Other images may still be described, so nothing else reveals that the worker is hung."""
     api, describer = NotifyingApi(), HungInThread()
     with ThreadPoolExecutor(1) as executor:
         runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
@@ -285,7 +288,7 @@ async def test_thread_that_outlives_its_attempt_by_the_timeout_is_hung(*, ends: 
 
 
 class FakeKube:
-    """Assigns one image to the worker, and accepts what it writes."""
+    """Assigns one image to the worker, and accepts all of its requests."""
 
     async def follow(self, path: str, selectors: object) -> AsyncIterator[WatchEvent]:
         job = assigned("hung", timeout_seconds=1)
@@ -321,7 +324,7 @@ async def test_worker_with_a_hung_thread_exits(monkeypatch: pytest.MonkeyPatch) 
 
 
 class HungAsyncDescriber(Describer):
-    """Waits forever, in the event loop."""
+    """Waits forever in the event loop."""
 
     def memory(self, image: bytes) -> int:
         return 600 * MIB
@@ -341,8 +344,8 @@ async def test_hung_coroutine_is_cancelled_with_its_attempt() -> None:
     assert reported_reasons(api) == ["AttemptTimedOut"] * 2
 
 
-async def test_file_is_released_while_its_provider_answers() -> None:
-    """Otherwise a few large files would block all others while their provider answers."""
+async def test_file_is_released_before_the_provider_answers() -> None:
+    """Otherwise, a few large files would block all others while a provider answers."""
     together = asyncio.Barrier(CONCURRENCY)
 
     class Asks(Remote[int]):

@@ -1,4 +1,4 @@
-"""The watchdog: which attempts reveal a hung worker, and which explain why nothing ends."""
+"""Tests of the watchdog: which attempts reveal a hang, and which explain why none ends."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ class FakeTimer:
 
 
 class FakeLoop:
-    """An event loop whose clock moves only when a test says so."""
+    """An event loop whose clock moves only when a test calls `advance_to`."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -51,7 +51,7 @@ class FakeLoop:
 
 
 class Watched:
-    """A watchdog, its attempts and a clock."""
+    """A watchdog with a fake event loop, and the times at which it reported a hang."""
 
     def __init__(self, loop: FakeLoop) -> None:
         self.loop = loop
@@ -80,7 +80,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(loop)
 
 
-def test_released_attempt_that_runs_for_its_timeout_is_a_hang(
+def test_released_attempt_still_running_after_its_timeout_is_a_hang(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.start("stuck").released = True
@@ -94,7 +94,7 @@ def test_released_attempt_that_runs_for_its_timeout_is_a_hang(
     ]
 
 
-def test_attempt_that_is_still_assigned_is_no_hang(watched: Watched) -> None:
+def test_attempt_that_is_still_assigned_is_not_a_hang(watched: Watched) -> None:
     watched.start("slow")
     watched.loop.advance_to(600)
     assert watched.hangs == []
@@ -108,7 +108,7 @@ def test_attempt_released_late_is_a_hang_at_the_next_check(watched: Watched) -> 
     assert watched.hangs == [120]
 
 
-def test_attempt_that_ended_is_checked_no_more(watched: Watched) -> None:
+def test_ended_attempt_is_no_longer_checked(watched: Watched) -> None:
     attempt = watched.start("quick", released=True)
     watched.loop.advance_to(1)
     watched.end(attempt)
@@ -117,7 +117,7 @@ def test_attempt_that_ended_is_checked_no_more(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize(("timeout_seconds", "hang_at"), [(1.0, 60.0), (3600.0, 3600.0)])
-def test_patience_is_the_longer_timeout_of_describer_and_imagejob(
+def test_attempt_is_checked_after_the_longer_timeout_of_describer_and_imagejob(
     watched: Watched, timeout_seconds: float, hang_at: float
 ) -> None:
     watched.start("stuck", timeout_seconds=timeout_seconds, released=True)
@@ -143,11 +143,11 @@ def test_only_attempts_that_end_in_time_show_that_the_worker_is_alive(
     assert watched.hangs == [hang_at]
 
 
-def test_slow_attempt_explains_that_nothing_ends_while_it_is_assigned(watched: Watched) -> None:
+def test_slow_attempt_explains_why_nothing_ends_while_it_is_assigned(watched: Watched) -> None:
     watched.start("stuck", released=True)
     watched.start("slow")
     watched.loop.advance_to(61)
-    assert watched.hangs == [], "the slow attempt may be why nothing ends"
+    assert watched.hangs == [], "the slow attempt may be the reason why nothing ends"
 
     watched.loop.advance_to(600)
     assert watched.hangs == [], "the slow attempt is still assigned"

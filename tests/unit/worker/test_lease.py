@@ -1,4 +1,4 @@
-"""The worker's Lease: creating it is retried, unless the API server refuses it."""
+"""Tests of the worker's Lease: creating it is retried, unless the API server refuses it."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,7 @@ from vision_node_describer import lease
 
 
 class FakeKube:
-    """Answers each POST with the next of `answers`."""
+    """Answers each POST with the next item of `answers`."""
 
     def __init__(self, *answers: KubeError | None) -> None:
         self.answers = list(answers)

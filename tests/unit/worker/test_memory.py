@@ -1,4 +1,4 @@
-"""Memory budgets: memory is reserved before it is used."""
+"""Tests of the memory budgets, from which memory is reserved before it is used."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from vision_node_describer.memory import RESERVED_BYTES, Budget, Budgets
 MIB = 1 << 20
 
 
-async def test_reservations_that_fit_together_are_granted_and_the_rest_waits() -> None:
+async def test_reservations_that_fit_together_are_granted_and_others_wait() -> None:
     budget = Budget(RESERVED_BYTES + 100 * MIB)
     order: list[str] = []
 
@@ -49,7 +49,7 @@ async def test_reservation_is_released_after_an_error() -> None:
                 raise ZeroDivisionError
 
 
-async def test_cancelled_waiter_leaves_its_place_to_the_next() -> None:
+async def test_cancelled_waiter_gives_up_its_place_to_the_next_one() -> None:
     budget = Budget(RESERVED_BYTES + MIB)
 
     async def describe() -> None:
@@ -65,11 +65,11 @@ async def test_cancelled_waiter_leaves_its_place_to_the_next() -> None:
     assert first.cancelled()
 
 
-async def test_shrunk_reservation_frees_memory_at_once() -> None:
+async def test_shrinking_a_reservation_frees_memory_immediately() -> None:
     budget = Budget(RESERVED_BYTES + 3 * MIB)
     async with budget.reserve(3 * MIB) as reservation:
         reservation.shrink(MIB)
-        reservation.shrink(2 * MIB)  # never grows
+        reservation.shrink(2 * MIB)  # has no effect: a reservation never grows
         async with asyncio.timeout(1), budget.reserve(2 * MIB):
             pass
 
@@ -83,8 +83,8 @@ async def test_shrunk_reservation_frees_memory_at_once() -> None:
         ("the chart's values", 1024, 20, 96, 824, 48),
         ("a smaller worker", 256, 20, 96, 56, 48),
         ("too small for any picture", 128, 20, 96, 0, 48),
-        ("one of the largest files always fits", 1024, 100, 200, 720, 100),
-        ("but leaves half of the memory for decoding", 1024, 1024, 460, 460, 230),
+        ("a file of the maximum size fits", 1024, 100, 200, 720, 100),
+        ("half of the memory is left for decoding", 1024, 1024, 460, 460, 230),
     ],
 )
 def test_files_and_decoding_share_the_memory_of_a_worker(
@@ -97,7 +97,8 @@ def test_files_and_decoding_share_the_memory_of_a_worker(
 
 
 async def test_reservation_larger_than_the_budget_is_refused_with_both_sizes() -> None:
-    with pytest.raises(DescribeError, match="may take 500 MiB, the worker has 100 MiB") as caught:
+    sizes = "may take 500 MiB, but the worker has only 100 MiB"
+    with pytest.raises(DescribeError, match=sizes) as caught:
         async with Budget(RESERVED_BYTES + 100 * MIB).reserve(500 * MIB):
             pass
     assert caught.value.reason is Reason.IMAGE_TOO_LARGE
@@ -114,7 +115,7 @@ def test_memory_of_a_picture_depends_on_its_format(kind: str, per_pixel: int) ->
 
 
 @pytest.mark.parametrize(("kind", "per_pixel"), [("GIF", 14), ("PNG", 10)])
-def test_animation_takes_more_memory_than_its_first_frame(kind: str, per_pixel: int) -> None:
+def test_animation_takes_more_memory_than_a_still_picture(kind: str, per_pixel: int) -> None:
     image = animation(kind)
     assert load("metadata").memory(image) == 64 * 48 * per_pixel + 2 * len(image)
 

@@ -1,4 +1,4 @@
-"""The process: it exits in spite of hung threads, and applies the limits of its environment."""
+"""Tests of the process: it exits despite hung threads, and applies limits from its environment."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ ENVIRONMENT = {
 async def test_maximum_image_pixels_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, configured: str | None, pixels: int
 ) -> None:
-    """A chart of an older release does not set the variable."""
+    """Charts of older releases do not set the variable, so there is a default."""
 
     def unavailable(_: str) -> Any:
         raise UnavailableError(0, "NoAnswer", "unavailable")

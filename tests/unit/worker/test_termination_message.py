@@ -1,4 +1,4 @@
-"""The termination message: it names the ImageJobs that are being described."""
+"""Tests of the termination message, which names the ImageJobs that are being described."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The worker: it attempts each assignment once, keeps to its limits, and knows when to exit."""
+"""Tests of the worker: it attempts each assignment once, within its limits, and exits when due."""
 
 import asyncio
 import itertools
@@ -66,13 +66,13 @@ async def test_finish_waits_for_running_attempts(worker: Worker, attempts: FakeA
 async def test_finish_does_not_wait_for_reassigned_imagejobs(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """Threads that hang in a describer would delay the exit for the whole grace period."""
+    """Otherwise, threads that hang in a describer would use up the whole grace period."""
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
     worker.handle(WatchEvent("DELETED", [assigned("b")]))
     await asyncio.wait_for(worker.finish(), 1)
 
 
-async def test_finish_starts_no_attempts_and_notices_reassigned_imagejobs(
+async def test_finish_starts_no_attempts_and_does_not_wait_for_those_reassigned_later(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
     finishing = asyncio.create_task(worker.finish())
@@ -135,7 +135,7 @@ async def test_worker_exits_when_it_has_finished_max_images(attempts: FakeAttemp
 async def test_full_worker_exits_when_all_its_imagejobs_were_reassigned(
     attempts: FakeAttempts,
 ) -> None:
-    """The operator may have restarted since then, and not know of the hung thread."""
+    """The operator may have restarted since then, and may not know about the hung threads."""
     worker = worker_of(attempts, max_images=2)
     worker.handle(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
@@ -147,17 +147,17 @@ async def test_full_worker_exits_when_all_its_imagejobs_were_reassigned(
 @pytest.mark.parametrize(
     ("why", "reassigned", "ends", "hangs"),
     [
-        ("its threads never end", "ab", "", True),
-        ("a user was impatient", "ab", "ab", False),
-        ("one is stuck, although another ended at first", "ab", "b", True),
-        ("an assigned one is slow, and others wait for it", "a", "", False),
-        ("a user is patient", "", "", False),
+        ("the threads never end", "ab", "", True),
+        ("a user set a short timeout", "ab", "ab", False),
+        ("one attempt is stuck, although another one has ended", "ab", "b", True),
+        ("an assigned attempt is slow, and others wait for it", "a", "", False),
+        ("a user set a long timeout", "", "", False),
     ],
 )
 async def test_worker_exits_when_nothing_ends_within_the_describers_timeout(
     attempts: FakeAttempts, why: str, reassigned: str, ends: str, *, hangs: bool
 ) -> None:
-    """No deadline shows this to the operator: all ImageJobs may have timeouts of a second."""
+    """The operator cannot conclude this from deadlines: ImageJobs may have very short timeouts."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("a"), assigned("b")]))
     await asyncio.sleep(0)
@@ -170,7 +170,7 @@ async def test_worker_exits_when_nothing_ends_within_the_describers_timeout(
 
 
 async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts) -> None:
-    """They time out because they wait for hung threads, and so will the next ones."""
+    """They time out because they wait for hung threads, and so will the attempts after them."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -182,7 +182,7 @@ async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts)
             await asyncio.sleep(0)
             running(worker, name).started_at -= 0.02
             attempts.ends[name].set()
-            await asyncio.sleep(0.002)  # in which it ends, and the watchdog may check
+            await asyncio.sleep(0.002)  # meanwhile, the attempt ends, and the watchdog may check
             if worker.should_exit.is_set():
                 return
 
@@ -190,7 +190,7 @@ async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts)
 async def test_attempts_that_wait_for_a_hung_thread_do_not_hide_it(
     attempts: FakeAttempts,
 ) -> None:
-    """With several images at once, there is always one that has run for a while."""
+    """With several concurrent images, there is always an attempt that has run for a while."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -204,7 +204,7 @@ async def test_attempts_that_wait_for_a_hung_thread_do_not_hide_it(
             if number:
                 running(worker, f"{number - 1}").started_at -= 0.02
                 attempts.ends[f"{number - 1}"].set()
-            await asyncio.sleep(0.002)  # in which it ends, and the watchdog may check
+            await asyncio.sleep(0.002)  # meanwhile, the attempt ends, and the watchdog may check
             if worker.should_exit.is_set():
                 return
 
@@ -213,7 +213,7 @@ async def test_attempts_that_wait_for_a_hung_thread_do_not_hide_it(
 async def test_imagejob_with_a_longer_timeout_may_run_longer(
     attempts: FakeAttempts, own_seconds: int | None, *, hangs: bool
 ) -> None:
-    """It was cancelled while its provider still had time to answer."""
+    """The ImageJob is cancelled while its provider still has time to answer."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     job = assigned("a")
     job["spec"]["timeoutSeconds"] = own_seconds
@@ -224,7 +224,7 @@ async def test_imagejob_with_a_longer_timeout_may_run_longer(
     assert worker.should_exit.is_set() == hangs
 
 
-async def test_each_assignment_is_attempted_once_although_the_watch_repeats_it(
+async def test_assignment_that_the_watch_repeats_is_attempted_once(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
     worker.handle(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
@@ -237,7 +237,7 @@ async def test_each_assignment_is_attempted_once_although_the_watch_repeats_it(
 async def test_late_event_of_a_committed_imagejob_starts_no_attempt(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """A user may have set a label during the attempt; a provider would be paid again."""
+    """A user may have set a label during the attempt. A second attempt would be paid for again."""
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
     worker.handle(WatchEvent("MODIFIED", [assigned("a")]))

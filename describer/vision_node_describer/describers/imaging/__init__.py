@@ -1,1 +1,1 @@
-"""Opening image files that anyone may have made, and decoding them cheaply and safely."""
+"""Open untrusted image files, and decode them cheaply and safely."""

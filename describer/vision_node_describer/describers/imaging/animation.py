@@ -1,4 +1,4 @@
-"""Counts frames and seconds by walking a file's blocks, without decoding any frame."""
+"""Count the frames and seconds of an animation from a file's blocks, without decoding a frame."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from vision_node_contract.images.formats import AVIF, GIF, PNG, WEBP, Format
 from vision_node_contract.images.gif import walk
 
 MAX_FRAMES = 10_000
-"""Maximum frames to count: five minutes at 30 frames a second. A GIF frame takes twenty bytes, so a
-small file can have millions."""
+"""Maximum number of frames to count: five minutes at 30 frames per second. A GIF frame can take as
+little as twenty bytes, so a small file can have millions of frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,13 @@ class Animation:
     """The frames of a picture and their duration."""
 
     frames: int = 1
-    """Number of frames; MAX_FRAMES means that many or more."""
+    """Number of frames; MAX_FRAMES means MAX_FRAMES or more."""
     seconds: float = 0.0
-    """Duration of one pass of those frames; 0 if the file has none."""
+    """Duration of these frames in seconds; 0 if the file states none."""
 
     truncated: bool = False
-    """Whether a GIF, PNG or WebP file ends before its end mark; `frames` counts those before."""
+    """Whether a GIF, PNG or WebP file ends before its end mark. `frames` then counts the frames
+    before that point."""
 
 
 STILL = Animation()
@@ -38,7 +39,7 @@ class _TruncatedError(Exception):
 
 
 def count_frames(image: bytes, kind: Format, max_frames: int = MAX_FRAMES) -> Animation:
-    """Return the animation of a file with a valid header, as far as the file goes.
+    """Return the animation in a file with a valid header, up to where the file ends.
 
     Args:
         image: The file.
@@ -67,7 +68,7 @@ _GIF_GRAPHIC_CONTROL = b"!\xf9"
 
 
 def _gif_delays(image: bytes) -> Iterator[float]:
-    """Yield each frame's seconds (GIF89a specification, section 23; delays are in 1/100 s)."""
+    """Yield each frame's duration in seconds (GIF89a, section 23; the file has 1/100 s)."""
     delay = 0.0
     for kind, at in walk(image):
         if kind == b",":
@@ -78,7 +79,7 @@ def _gif_delays(image: bytes) -> Iterator[float]:
 
 
 def _png_delays(image: bytes) -> Iterator[float]:
-    """Yield each complete frame's seconds (PNG third edition, 11.3.6).
+    """Yield each complete frame's duration in seconds (PNG third edition, 11.3.6).
 
     A frame's pixels follow its fcTL chunk, up to the next fcTL chunk or the end.
     """
@@ -102,7 +103,7 @@ def _png_delays(image: bytes) -> Iterator[float]:
 
 
 def _webp_delays(image: bytes) -> Iterator[float]:
-    """Yield each frame's seconds (RFC 9649, section 2.7.1: milliseconds in ANMF)."""
+    """Yield each frame's duration in seconds (RFC 9649, section 2.7.1; ANMF has milliseconds)."""
     at, end = 12, 8 + int.from_bytes(image[4:8], "little")
     while at + 8 <= min(end, len(image)):
         name, length = struct.unpack_from("<4sL", image, at)
@@ -126,11 +127,11 @@ _DELAYS: dict[Format, Callable[[bytes], Iterator[float]]] = {
 
 _BOX_HEADER_BYTES = 8
 _MDHD_BYTES = 24
-"""Length of version 0, the shorter one; version 1, marked by its first byte, has 36 bytes."""
+"""Length of the shorter version, 0. Version 1, which the first byte marks, has 36 bytes."""
 
 
 def _avif(image: bytes) -> Animation:
-    """Read the first track's number of frames and duration (ISO/IEC 14496-12: stsz and mdhd)."""
+    """Read the first track's frame count and duration (ISO/IEC 14496-12: stsz and mdhd)."""
     media = _box(_box(_box(memoryview(image), b"moov"), b"trak"), b"mdia")
     header = _box(media, b"mdhd")
     sizes = _box(_box(_box(media, b"minf"), b"stbl"), b"stsz")
@@ -145,13 +146,13 @@ def _avif(image: bytes) -> Animation:
 
 
 def _box(boxes: memoryview, name: bytes) -> memoryview:
-    """Return the content of the first box of that name; empty if there is none."""
+    """Return the content of the first box with this name; empty if there is none."""
     at = 0
     while at + _BOX_HEADER_BYTES <= len(boxes):
         length = int.from_bytes(boxes[at : at + 4], "big")
         if boxes[at + 4 : at + 8] == name:
             return boxes[at + 8 : at + length] if length else boxes[at + 8 :]
-        if length < _BOX_HEADER_BYTES:  # the last, a 64-bit or an invalid box: no `moov` follows
+        if length < _BOX_HEADER_BYTES:  # the last box, 64-bit or invalid: no `moov` follows it
             break
 
         at += length

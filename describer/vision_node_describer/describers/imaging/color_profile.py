@@ -1,4 +1,4 @@
-"""Converts pictures to sRGB by their color profile (ICC.1:2022), as browsers do."""
+"""Convert pictures to sRGB according to their color profiles (ICC.1:2022), as browsers do."""
 
 import logging
 from functools import lru_cache
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_PROFILE_BYTES = 1 << 20
-"""Maximum size of a profile; larger ones are ignored. Profiles of presses have about 600 kB, those
-of displays 0.5 to 4 kB. Pillow refuses a PNG whose decompressed profile is larger than this."""
+"""Maximum size of a profile; larger ones are ignored. Profiles of printing presses have about 600
+kB, those of displays 0.5 to 4 kB. Pillow refuses a PNG whose decompressed profile is larger."""
 
 _CACHED_TRANSFORMS = 16
-"""Number of cached transforms: most pictures share a few profiles, and a transform takes up to some
-hundred kB."""
+"""Number of cached transforms. Most pictures share a few profiles, and a transform takes up to a
+few hundred kB."""
 
 _MAX_SRGB_DEVIATION = 2
-"""Maximum change, in levels of 255, by which a profile still counts as sRGB, whatever its name."""
+"""Maximum change, in levels of 255, made by a profile that counts as sRGB, whatever its name."""
 
 _PROBED_LEVELS = bytes(range(0, 256, 51))
-"""Levels of each channel with which a profile is probed: 216 colors."""
+"""Levels of each channel with which a profile is probed, which make 216 colors."""
 
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 """A profile's color space (ICC.1:2022, 7.2.6) by Pillow's mode."""
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture in sRGB; a profile that is invalid or for other modes is ignored.
+    """Return the picture in sRGB. A profile that is invalid or for another mode is ignored.
 
     Args:
         picture: A picture in mode L, LA, RGB, RGBA or CMYK; others are returned unchanged.
@@ -54,7 +54,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def lab_to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert a picture from CIELAB to sRGB, which Pillow's `convert` can't."""
+    """Convert a picture from CIELAB to sRGB, which Pillow's `convert` can't do."""
     from PIL import ImageCms  # noqa: PLC0415 (see _transform)
 
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -64,7 +64,7 @@ def lab_to_rgb(picture: Image.Image) -> Image.Image:
 @lru_cache(maxsize=_CACHED_TRANSFORMS)
 def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     """Return the transform to sRGB; None if it would change nothing or the profile is invalid."""
-    # Imported here to keep the start fast: most pictures have no profile, or only sRGB's.
+    # Imported here so that workers start fast. Most pictures have no profile, or only sRGB's.
     from PIL import ImageCms  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""Chooses the frame of an animation to describe, because many animations begin with a blank one."""
+"""Choose which frame of an animation to describe; many animations begin with a blank frame."""
 
 import struct
 
@@ -7,24 +7,25 @@ from PIL import Image, ImageFile
 from .pixels import shrink
 
 MAX_FRAMES_SEARCHED = 300
-"""Maximum frames to search: ten seconds at 30 frames a second. A longer blank is intended."""
+"""Maximum number of frames to search: ten seconds at 30 frames per second. If an animation is blank
+for longer, this is probably intended."""
 
 MAX_PIXELS_SEARCHED = 100_000_000
-"""Maximum pixels to decode in search of a frame, which takes about a second."""
+"""Maximum number of pixels to decode while searching for a frame, which takes about a second."""
 
 _BLANK_LEVELS = 8
-"""Difference of colors, of 255 levels, up to which a frame looks blank: noise of a codec, or the
-first step of a fade."""
+"""Maximum color difference, in levels of 255, within a frame that looks blank. The differences may
+be a codec's noise, or the first step of a fade."""
 
 _VISIBLE_ALPHA = 128
-"""Alpha (0-255) from which a pixel is visible."""
+"""Minimum alpha (0-255) of a visible pixel."""
 
 
 def find_visible_frame(file: ImageFile.ImageFile, frames: int) -> int | None:
-    """Decode up to the first frame with visible content; return its index; leave the file there.
+    """Seek to the first frame with visible content, decode it, and return its index.
 
-    Returns:
-        None if no frame within the limits has any. The file must then be opened again.
+    Return None if no frame within the limits has visible content. The file must then be opened
+    again.
     """
     affordable = MAX_PIXELS_SEARCHED // max(1, file.width * file.height)
     for index in range(max(1, min(frames, MAX_FRAMES_SEARCHED, affordable))):
@@ -32,7 +33,7 @@ def find_visible_frame(file: ImageFile.ImageFile, frames: int) -> int | None:
             file.seek(index)
             file.load()
         except (EOFError, OSError, SyntaxError, ValueError, RuntimeError, struct.error):
-            # A later frame is damaged, and those before it are blank.
+            # This frame is damaged, and the frames before it are blank.
             return None
 
         if has_visible_content(file):
@@ -42,7 +43,7 @@ def find_visible_frame(file: ImageFile.ImageFile, frames: int) -> int | None:
 
 
 def has_visible_content(picture: Image.Image) -> bool:
-    """Return whether a decoded picture has more than one color."""
+    """Return whether a decoded picture has visible pixels and more than one color."""
     ranges = [band.getextrema() for band in shrink(picture).split()]
     _, most_opaque = ranges[3]
     spread = max(float(high) - float(low) for low, high in ranges)  # type: ignore[arg-type]

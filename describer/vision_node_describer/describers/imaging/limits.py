@@ -1,4 +1,4 @@
-"""Limits of the pictures that are decoded, because a small file may declare a huge picture."""
+"""Limits for decoding pictures, because a small file may declare a huge picture."""
 
 import warnings
 
@@ -9,29 +9,30 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from .animation import BrokenFileError
 
 DEFAULT_MAX_PIXELS = 100_000_000
-"""Maximum pixels of an image: the largest cameras on sale make 100 megapixels. Decoding takes four
-bytes of memory per pixel, but nine for AVIF and sixteen for WebP, whose decoders keep copies
-(measured: 430, 890 and 1,570 MB)."""
+"""Maximum number of pixels of an image: the largest cameras on sale take pictures of 100
+megapixels. Decoding takes four bytes of memory per pixel, but nine for AVIF and sixteen for WebP,
+whose decoders keep copies (measured: 430, 890 and 1,570 MB)."""
 
 MAX_SIDE = 100_000
-"""Maximum width and height in pixels. JPEG, WebP and GIF allow 65,535; a longer strip would show
-nothing when reduced."""
+"""Maximum width and height in pixels. JPEG, WebP and GIF allow at most 65,535; nothing could be
+recognized in a longer strip after it is reduced."""
 
 _AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
 """Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT),
 which Pillow can't change. Other formats allow less, or their decoders have no such limit."""
 
 MAX_SCANS = 200
-"""Maximum scans of a progressive JPEG. Encoders write about ten. Each scan, even one of a few
-bytes, costs a pass over the whole picture, so a small file with many scans would block a worker
+"""Maximum number of scans of a progressive JPEG. Encoders write about ten. Each scan, even one of a
+few bytes, costs a pass over the whole picture, so a small file with many scans would block a worker
 for hours."""
 
 
 def limit_pixels(max_pixels: int) -> None:
-    """Set the maximum pixels (width × height) of an image for the whole process.
+    """Set the maximum number of pixels (width × height) of an image for the whole process.
 
-    This sets Pillow's own limit, so that there is only one. Above the limit Pillow warns, which the
-    filter below turns into an error; above twice the limit Pillow raises an error itself.
+    This sets Pillow's own limit, so that there is only one limit. Above the limit Pillow issues a
+    warning, which the filter below turns into an error; above twice the limit Pillow raises an
+    error itself.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels
 
@@ -42,13 +43,13 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def too_large(what: str) -> DescribeError:
-    """Return the error for a picture of too many pixels, with the limit and what to do."""
+    """Return the error for a picture with too many pixels, with the limit and advice."""
     limit = f"at most {_format_pixels(_max_pixels())} are read"
     return DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {limit}: submit a smaller version")
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture that has too many pixels, or none.
+    """Refuse a picture that has no pixels or too many.
 
     Raises:
         BrokenFileError: The width or height is zero.
@@ -61,12 +62,12 @@ def check_size(width: int, height: int) -> None:
         raise too_large(f"the image has {width}x{height} pixels")
 
     if max(width, height) > MAX_SIDE:
-        what = f"the image has {width}x{height} pixels, and a side may have {MAX_SIDE}"
+        what = f"the image has {width}x{height} pixels, but a side may have at most {MAX_SIDE}"
         raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}: submit a part of it")
 
 
 def check_avif_size(width: int, height: int) -> None:
-    """Refuse an AVIF that libavif would refuse as damaged, because it is too large.
+    """Refuse an AVIF file that is too large for libavif, which would report it as damaged.
 
     Raises:
         DescribeError: ImageTooLarge.
@@ -86,15 +87,15 @@ def check_scans(image: bytes) -> None:
     Raises:
         DescribeError: ImageTooLarge.
     """
-    # Searching for FF DA is nearly exact: in entropy-coded data only 00 or a restart marker follows
-    # FF. After the picture's end there may be a video.
+    # Searching for FF DA is nearly exact: in entropy-coded data, only 00 or a restart marker can
+    # follow FF. Bytes after the picture's end are not searched, because they may be a video.
     start = read_jpeg_header(image).scan_at or 0
     end = image.find(b"\xff\xd9", start)
     scans = image.count(b"\xff\xda", start, end if end >= 0 else len(image))
 
     if scans > MAX_SCANS:
         what = f"the JPEG file has {scans} scans, more than {MAX_SCANS}"
-        advice = "save it again with fewer and submit that"
+        advice = "save it again with fewer scans, and submit the new file"
         raise DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {advice}")
 
 

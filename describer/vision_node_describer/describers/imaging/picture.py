@@ -1,4 +1,4 @@
-"""Opens an untrusted image file, and decodes it once, as cheaply as its format allows."""
+"""Open an untrusted image file, and decode it once, as cheaply as its format allows."""
 
 import struct
 import warnings
@@ -44,27 +44,29 @@ _BYTES_PER_PIXEL = {
     "HEIC": 10,
     "TIFF": 10,
 }
-"""Memory for decoding, by format. Measured with 36 to 100 megapixels (progressive JPEG: 3.3; PNG:
-4.3; BMP: 7.1; AVIF: 8.9; WebP: 16.3; HEIC: 7.1; TIFF: 4.3, with floating point 9.1), rounded up."""
+"""Memory for decoding in bytes per pixel, by format. The values are rounded up from measurements
+with 36 to 100 megapixels (progressive JPEG: 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP: 16.3; HEIC:
+7.1; TIFF: 4.3, with floating point 9.1)."""
 
 _ANIMATION_BYTES_PER_PIXEL = {"PNG": 10, "GIF": 14}
-"""Memory for decoding an animation whose first frame is blank, so that a second one is drawn on it
-(measured: 8.9 and 13.0)."""
+"""Memory for decoding an animation, in bytes per pixel. If its first frame is blank, a second one
+is drawn onto it (measured: 8.9 and 13.0)."""
 
 _FILE_COPIES = 2
-"""Copies of the file in memory: a PNG without its ancillary chunks, or a file with filled bytes."""
+"""Number of copies of the file in memory. The second one is a PNG without its ancillary chunks, or
+a truncated file whose missing bytes are filled in."""
 
 _DRAFT_SIDE = 64
-"""Minimum pixels of the shorter side when a JPEG is decoded at 1/2, 1/4 or 1/8 of its size."""
+"""Minimum width and height in pixels of a JPEG decoded at 1/2, 1/4 or 1/8 of its size."""
 
 _TIFF_BITS = 258
 """The tag BitsPerSample (TIFF 6.0, section 8)."""
 
 
-# Warnings about odd EXIF: nothing to act on, and Python would remember each different text.
+# Ignore warnings about odd EXIF: nobody can act on them, and Python would keep each distinct text.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-# One thread per picture: a worker describes several at once and has a CPU limit. The default is as
-# many threads as the node has cores.
+# Use one thread per picture: a worker describes several pictures concurrently and has a CPU limit.
+# By default, there are as many threads as the node has cores.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
@@ -77,7 +79,7 @@ class Picture:
     """Width in pixels, as stored; see exif.orientation."""
     height: int
     mode: str
-    """Pillow's name of the pixel format."""
+    """Pillow's name for the pixel format."""
     bits: int
     """Bits per channel, as stored."""
     exif: Exif
@@ -87,19 +89,19 @@ class Picture:
     frame: int = 0
     """Index of the described frame: the first with visible content."""
     pages: int = 1
-    """Number of pages of a TIFF file; the first is described."""
+    """Number of pages of a TIFF file. The first page is described."""
     intact: IntactPart | None = None
     """The intact part of a truncated file; None if the file is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedPicture:
-    """An open, valid file. Of an animation, the frame to describe is decoded already."""
+    """An open, valid file. If it is an animation, the frame to describe is already decoded."""
 
     kind: Format
     file: ImageFile.ImageFile
     mode: str
-    """Mode of the first frame before decoding, which may change it."""
+    """Mode of the first frame before decoding; decoding may change the mode."""
     size: tuple[int, int]
     """Width and height in pixels, as stored."""
     exif: Exif
@@ -108,13 +110,13 @@ class OpenedPicture:
     intact: IntactPart | None
 
     def decode(self, smallest: tuple[int, int]) -> Image.Image:
-        """Return the frame to describe, without rows that the file lacks.
+        """Return the frame to describe, without rows that are missing from the file.
 
         Args:
-            smallest: Minimum size to which a JPEG may be reduced while decoding, which is faster.
+            smallest: Minimum size to which a JPEG may be reduced in decoding, to save time.
         """
         if self.animation.frames > 1:
-            return self.file  # decoded when its frame was chosen
+            return self.file  # was decoded when the frame was chosen
 
         self.file.draft(None, smallest)
         if self.intact:
@@ -125,7 +127,7 @@ class OpenedPicture:
 
 
 def decoding_bytes(image: bytes) -> int:
-    """Return the maximum memory for read_picture(), in bytes; 0 for a file that it will refuse."""
+    """Return the maximum memory for read_picture() in bytes; 0 if the header is unreadable."""
     try:
         header = read_header(image)
     except DescribeError:
@@ -143,7 +145,7 @@ def decoding_bytes(image: bytes) -> int:
 
 
 def is_truncated(image: bytes) -> bool:
-    """Return whether an image file ends too early; False for a file that is no image."""
+    """Return whether an image file ends too early; False if the file is not an image."""
     try:
         return ends_early(image, read_header(image).kind)
     except (DescribeError, ValueError):
@@ -177,7 +179,7 @@ def read_picture(image: bytes) -> Picture:
 
 @contextmanager
 def open_picture(image: bytes) -> Iterator[OpenedPicture]:
-    """Open an image file; errors inside the block become DescribeErrors, too.
+    """Open an image file; translate all errors, including those in the block, to DescribeErrors.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -216,7 +218,10 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
 
 
 def _repair_for_pillow(image: bytes, header: Header) -> bytes:
-    """Return a PNG without ancillary chunks, a GIF with a screen that fits its first frame."""
+    """Return the file in a form that Pillow reads, without a copy if nothing has to change.
+
+    A PNG's unneeded ancillary chunks are removed; a GIF's screen gets the size in the header.
+    """
     if header.kind is PNG:
         return strip_ancillary_chunks(image)
     screen = struct.pack("<HH", header.width, header.height) if header.kind is GIF else b""
@@ -229,7 +234,7 @@ def _open(data: bytes, kind: Format) -> ImageFile.ImageFile:
 
 @cache
 def _plugin(kind: Format) -> str:
-    """Return Pillow's name of a format; import plugins of rare formats only when needed."""
+    """Return Pillow's name for a format; import the plugins of rare formats when needed."""
     if kind is HEIC:
         # One thread per picture, as for AVIF. Thumbnails and depth maps are not used.
         settings = {
@@ -249,7 +254,7 @@ def _plugin(kind: Format) -> str:
 
 @contextmanager
 def _translated_errors(kind: Format) -> Iterator[None]:
-    """Translate Pillow's errors; for a malicious file that may be any exception."""
+    """Translate Pillow's errors to DescribeErrors. A malicious file may cause any exception."""
     try:
         yield
     except (MemoryError, DescribeError):
@@ -263,23 +268,24 @@ def _translated_errors(kind: Format) -> Iterator[None]:
 
 
 def _summarize(error: Exception) -> str:
-    # The message of UnidentifiedImageError has an object's address instead of a cause.
+    # The message of UnidentifiedImageError contains an object's address instead of a cause.
     if isinstance(error, UnidentifiedImageError):
         return "its header is invalid"
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
-    """Read EXIF. A TIFF file has the layout of an EXIF block, and Pillow rotates its picture."""
+    """Read EXIF. A TIFF file has an EXIF block's layout, and Pillow already rotates its picture."""
     if kind is TIFF:
         return replace(read_exif(image), orientation=1)
     return read_exif(file.info.get("exif"))
 
 
 def _bits(image: bytes, opened: OpenedPicture) -> int:
-    """Return bits per channel as stored; Pillow silently decodes deep color to 8 bits."""
+    """Return the bits per channel as stored. Pillow silently decodes deep color to 8 bits."""
     kind, mode = opened.kind, opened.mode
-    if kind is PNG and mode != "P":  # a palette's colors have 8 bits whatever its indices have
+    # A palette's colors have 8 bits, even if its indices have fewer.
+    if kind is PNG and mode != "P":
         return image[24]  # IHDR (PNG third edition, 11.2.1)
     if kind is AVIF:
         return _avif_bits(image)

@@ -1,4 +1,4 @@
-"""Converts decoded pixels for measuring and reading: 8 bits, sRGB, RGBA, reduced, upright."""
+"""Convert decoded pixels for measuring and reading: reduced, upright, and in 8-bit sRGB (RGBA)."""
 
 import math
 from collections.abc import Iterator
@@ -8,21 +8,22 @@ from PIL import Image
 from .color_profile import lab_to_rgb, to_srgb
 
 SMALL_SIDE = 128
-"""Pixels of a small copy's longer side: enough to measure colors and kind, and fast."""
+"""Maximum width and height of a small copy: enough to measure colors and kind, and fast."""
 
 _MAX_16_BITS = 65535.0
 
 _SAMPLE_SIDE = 256
-"""Maximum side of the sample of a 32-bit picture that determines the range of its values."""
+"""Maximum width and height of the sample that determines a 32-bit picture's range of values."""
 
 _NO_VALUE = 2.0**31 - 1
-"""Absolute value from which a number marks a missing value, such as -2147483648 or -3.4e38."""
+"""Minimum absolute value of a number that marks a missing value, such as -2147483648 or
+-3.4e38."""
 
 _OUTLIERS = 500
-"""One of this many values at either end is ignored as an outlier."""
+"""At either end of the value range, one in this many values is ignored as an outlier."""
 
 _TILE_PIXELS = 1_000_000
-"""Pixels to convert at a time, because a second copy of 100 megapixels would double the memory."""
+"""Number of pixels to convert at a time. A second copy of all pixels would double the memory."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,11 +34,11 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""Transposition that makes the stored picture upright, by EXIF orientation (CIPA DC-008, 4.6.4)."""
+"""Transposition that turns the stored picture upright, by EXIF orientation (CIPA DC-008, 4.6.4)."""
 
 
 def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return the picture upright."""
+    """Return the picture turned upright, given its EXIF orientation."""
     turn = _TURNS.get(orientation)
     if turn is None:  # not "if not turn": FLIP_LEFT_RIGHT is 0
         return picture
@@ -46,7 +47,7 @@ def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def shrink(picture: Image.Image) -> Image.Image:
-    """Return a small RGBA copy of a decoded picture, whose pixels are averages."""
+    """Return a small RGBA copy of a decoded picture, with averaged pixels."""
     return reduced(picture, -(-max(picture.size) // SMALL_SIDE))
 
 
@@ -71,7 +72,7 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
 
 
 def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes that cover a picture, cut only between squares of `factor` pixels."""
+    """Yield boxes that cover a picture, with borders only between squares of `factor` pixels."""
     rows = factor * max(1, _TILE_PIXELS // (factor * width))
     columns = factor * max(1, _TILE_PIXELS // (factor * min(rows, height)))
     for top in range(0, height, rows):
@@ -82,7 +83,7 @@ def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int
 def _to_8_bits(picture: Image.Image) -> Image.Image:
     """Return the picture in an 8-bit mode that can be averaged."""
     if picture.mode != "I;16" and picture.mode.startswith("I;16"):
-        picture = picture.convert("I")  # Pillow computes with one byte order only
+        picture = picture.convert("I")  # Pillow can calculate in one byte order only
 
     if picture.mode in ("I;16", "I"):
         return picture.point(lambda value: value / 257).convert("L")
@@ -97,7 +98,10 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
-    """Return a 32-bit picture as gray; values beyond 16 bits are scaled to fill the range."""
+    """Return a 32-bit picture in gray.
+
+    If its values are not all 16-bit integers, they are scaled to fill the range of gray levels.
+    """
     low, high = _value_range(picture)
     if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
         low, high = 0.0, _MAX_16_BITS
@@ -107,10 +111,10 @@ def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _value_range(picture: Image.Image) -> tuple[float, float]:
-    """Return the smallest and the largest value, without outliers and marks of missing values.
+    """Return the smallest and the largest value, ignoring outliers and missing values.
 
-    Maps and measurements mark missing values with NaN, infinity or the smallest number of the type:
-    a few of them would turn all other pixels black or white.
+    Maps and measurements mark missing values with NaN, infinity or the smallest number of the type.
+    A few of these would turn all other pixels black or white.
     """
     size = (min(picture.width, _SAMPLE_SIDE), min(picture.height, _SAMPLE_SIDE))
     sample = picture.resize(size, Image.Resampling.NEAREST)

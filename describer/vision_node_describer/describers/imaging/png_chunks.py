@@ -1,4 +1,4 @@
-"""Removes PNG chunks that the picture does not need, such as text, damaged or oversized ones.
+"""Remove PNG chunks that the picture does not need, such as text, and damaged or oversized chunks.
 
 Pillow reads all chunks, and refuses the whole file if one is too large or has a wrong checksum.
 """
@@ -13,15 +13,15 @@ from .animation import BrokenFileError
 from .color_profile import MAX_PROFILE_BYTES
 
 MAX_CHUNKS = 100_000
-"""Maximum number of chunks, because each takes 200 bytes of memory. Encoders write chunks of 8 KiB
-and more: some 2,500 in 20 MiB."""
+"""Maximum number of chunks, because each takes 200 bytes of memory. Encoders write chunks of at
+least 8 KiB, about 2,500 in 20 MiB."""
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _WANTED = frozenset({b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
 """Ancillary chunks that change the picture, its colors, its orientation or its frames."""
 
 _ANIMATION = frozenset({b"fcTL", b"fdAT"})
-"""Chunks of an animation: a damaged one ends the animation, not the picture."""
+"""Chunks of an animation. A truncated one ends the animation, but the picture is kept."""
 
 _MAX_BYTES = {b"eXIf": 1 << 16, b"tRNS": 1 << 10, b"acTL": 8}
 
@@ -31,8 +31,9 @@ _MIN_BYTES = {b"tRNS": 1, b"acTL": 8}
 def strip_ancillary_chunks(image: bytes) -> bytes:
     """Return the file with only its picture, color profile, EXIF and animation.
 
-    Return the file itself, without a copy, if it has no other chunks: most have none, and a copy
-    would take a fifth of the time for decoding. A truncated last chunk stays in the file.
+    If it has no other chunks, return the file itself: most files have none, and a copy would take a
+    fifth of the time for decoding. A truncated last chunk stays in the file if it belongs to the
+    picture or its animation.
 
     Raises:
         BrokenFileError: A chunk that the picture needs has a wrong checksum.

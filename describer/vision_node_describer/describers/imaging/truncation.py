@@ -1,8 +1,8 @@
-"""Truncated files: detects them, and finds the intact part of their picture.
+"""Detect truncated files, and find the intact part of their pictures.
 
 The missing bytes are filled in twice, with different values. Rows that are the same both times do
-not depend on the filling, so they are intact; the others are left out. This works for every format
-and needs nothing special of a decoder.
+not depend on the filling, so they are intact; the other rows are left out. This works for every
+format, and with any decoder.
 """
 
 import random
@@ -23,33 +23,35 @@ from vision_node_contract.models.reasons import DescribeError
 from .animation import Animation, count_frames
 
 MIN_SHARE = 0.5
-"""Minimum share of intact rows: a smaller part does not show what the picture is about."""
+"""Minimum share of intact rows. A smaller part does not show the picture's content."""
 
 _NEARLY_ALL = 0.9
-"""Share of contiguous rows that is preferred to every second row from top to bottom."""
+"""Minimum share of contiguous intact rows that is preferred to every second row of the whole
+picture."""
 
 _MAX_FILLINGS = 6
-"""Maximum fillings to try, because decoders refuse some bytes."""
+"""Maximum number of fillings to try. Decoders refuse some fillings."""
 
 _MAX_COMPARED_ROWS = 20_000
-"""Maximum rows to compare one by one: a picture of one column may have a hundred million."""
+"""Maximum number of rows to compare one by one. A picture with one column may have a hundred
+million rows."""
 
 _NEEDED_FILLINGS = 2
 
 _CHECKSUM_SIDE = 256
-"""Pixels of the shorter side to which a JPEG is reduced to find its intact rows, which is up to 10
-times faster."""
+"""Minimum width and height in pixels to which a JPEG is reduced for finding its intact rows, which
+makes this up to 10 times faster."""
 
 _PADDING_BYTES = 4096
-"""Minimum number of zeros at a JPEG's end that count as padding. Fewer may be pixels: those of a
-plain background can be all zeros."""
+"""Minimum number of zeros at a JPEG's end that count as padding. Fewer zeros may be the pixels of a
+plain background."""
 
 _BITMAPINFOHEADER_BYTES = 40
 """Size of BITMAPINFOHEADER, the first header whose fields for width and height have 32 bits."""
 
 _END_OF_JPEG = b"\xff\xd9"
 _NO_MARKERS = bytes([*range(255), 0])
-"""Translation of filling bytes for a JPEG: an FF would begin a marker."""
+"""Translation table for a JPEG's filling bytes that replaces FF, which would begin a marker."""
 
 DECODER_ERRORS = (
     OSError,
@@ -60,7 +62,7 @@ DECODER_ERRORS = (
     RuntimeError,
     struct.error,
 )
-"""Exceptions of Pillow's decoders for a truncated file; the pixels decoded so far stay."""
+"""Exceptions that Pillow's decoders raise for a truncated file. Pixels decoded so far are kept."""
 
 OpenFile = Callable[[bytes], ImageFile.ImageFile]
 
@@ -70,12 +72,13 @@ class IntactPart:
     """The intact part of a truncated picture."""
 
     filling: int | None
-    """Number of the filling that replaces the missing bytes; None: they are not filled."""
+    """Number of the filling that replaces the missing bytes; None if they are not filled in."""
     top: float = 0.0
     bottom: float = 1.0
-    """Shares of the height at which the intact rows begin and end."""
+    """Where the intact rows begin and end, as shares of the height."""
     every_second: bool = False
-    """Whether only rows 0, 2, 4 … are intact: an interlaced PNG or GIF without its last pass."""
+    """Whether only rows 0, 2, 4 … are intact, as in an interlaced PNG or GIF without its last
+    pass."""
 
 
 def ends_early(image: bytes, kind: Format, animation: Animation | None = None) -> bool:
@@ -89,7 +92,7 @@ def ends_early(image: bytes, kind: Format, animation: Animation | None = None) -
     if kind in (GIF, PNG, WEBP):
         return (animation or count_frames(image, kind)).truncated
     if kind is JPEG:
-        # An embedded preview has an end mark, too, so the last one must be after the first scan.
+        # An embedded preview has an end mark, too, so the last mark must follow the first scan.
         header = _jpeg_header(image)
         return header is not None and image.rfind(_END_OF_JPEG) < (header.scan_at or len(image))
     return len(image) < _declared_length(image, kind)
@@ -110,7 +113,7 @@ def intact_part(image: bytes, kind: Format, open_file: OpenFile) -> IntactPart:
         return IntactPart(None)
     if kind is WEBP and count_frames(image, kind).frames > 1:
         return IntactPart(None)
-    # Not for TIFF: some writers declare more than they write.
+    # This does not hold for TIFF: some writers declare more bytes than they write.
     if kind is not TIFF and 2 * len(image) < _declared_length(image, kind):
         raise _too_little_left(kind, len(image) / _declared_length(image, kind))
 
@@ -130,11 +133,11 @@ def intact_part(image: bytes, kind: Format, open_file: OpenFile) -> IntactPart:
 def fill_missing_bytes(image: bytes, kind: Format, filling: int | None) -> bytes:
     """Return a truncated file with its missing bytes filled in, so that it can be decoded.
 
-    PNG and GIF are returned unchanged: Pillow keeps the rows that it has decoded of them.
+    PNG and GIF files are returned unchanged, because Pillow keeps the rows that it could decode.
     """
     if kind is JPEG:
-        # An interrupted transfer may leave a file of full size, padded with zeros. Half a marker at
-        # its end would swallow the filling.
+        # An interrupted transfer may leave a file of the full size, padded with zeros. FF bytes at
+        # the end are removed, because they would form a marker with the filling.
         data = image.rstrip(b"\0")
         there = (data if len(image) - len(data) >= _PADDING_BYTES else image).rstrip(b"\xff")
         return there + _filling_bytes(filling, len(there)).translate(_NO_MARKERS) + _END_OF_JPEG
@@ -178,9 +181,9 @@ def _jpeg_header(image: bytes) -> JpegHeader | None:
 
 
 def _has_complete_scan(image: bytes) -> bool:
-    """Return whether a progressive JPEG has a coarse version of the whole picture.
+    """Return whether a progressive JPEG contains a coarse version of the whole picture.
 
-    Its first scan is complete if a second one begins.
+    This is so if the first scan is complete, that is, if a second scan begins.
     """
     header = _jpeg_header(image)
     if header is None or not header.progressive or header.scan_at is None:
@@ -189,7 +192,7 @@ def _has_complete_scan(image: bytes) -> bool:
 
 
 def _declared_length(image: bytes, kind: Format) -> int:
-    """Return the file's length by its header, or its actual length if none is declared."""
+    """Return the length that the file's header declares, or the actual length if none."""
     if kind is WEBP:
         return 8 + int.from_bytes(image[4:8], "little")
     if kind in (AVIF, HEIC):
@@ -203,7 +206,7 @@ def _declared_length(image: bytes, kind: Format) -> int:
 
 
 def _bmp_length(image: bytes) -> int:
-    """Return where the rows of an uncompressed BMP end; rows are padded to four bytes."""
+    """Return the offset at which an uncompressed BMP's rows end. Rows are padded to four bytes."""
     (offset, size) = struct.unpack_from("<LL", image, 10)
     if size < _BITMAPINFOHEADER_BYTES:
         width, height, _, bits = struct.unpack_from("<HHHH", image, 18)
@@ -217,7 +220,7 @@ def _bmp_length(image: bytes) -> int:
 
 
 def _is_bottom_up(image: bytes) -> bool:
-    """Return whether a BMP begins with its bottom row, which a positive height means."""
+    """Return whether a BMP begins with its bottom row, as a positive height indicates."""
     size, _, height = struct.unpack_from("<Lll", image, 14)
     return bool(size < _BITMAPINFOHEADER_BYTES or height > 0)
 
@@ -230,15 +233,16 @@ def _tiff_length(image: bytes) -> int:
 
 
 def _filling_bytes(filling: int | None, length: int) -> bytes:
-    """Return bytes that replace missing ones: always the same for one `filling`."""
+    """Return bytes to replace missing ones, always the same for the same `filling`."""
     return b"" if filling is None else random.Random(filling).randbytes(length)  # noqa: S311 (no secret)
 
 
 def _fill_webp(image: bytes, filling: int | None) -> bytes:
-    """Return an animated WebP without its truncated frame; a still one with its last chunk filled.
+    """Return a WebP file without its truncated chunk, or with this chunk filled in.
 
-    The chunk becomes longer than declared: decoding the filling takes more bytes than the picture
-    did, and the decoder refuses a chunk that is too short.
+    The chunk is removed if `filling` is None. A filled chunk is longer than declared: decoding the
+    filling takes more bytes than the picture did, and the decoder refuses a chunk that is too
+    short.
     """
     at = 12
     while at + 8 <= len(image):
@@ -262,7 +266,7 @@ def _fill_webp(image: bytes, filling: int | None) -> bytes:
 def _checksums_of_fillings(
     image: bytes, kind: Format, open_file: OpenFile
 ) -> list[tuple[int, list[int]]]:
-    """Return two fillings that the decoder accepts, each with its rows' checksums."""
+    """Return up to two fillings that the decoder accepts, each with the checksums of the rows."""
     found = []
     for filling in range(_MAX_FILLINGS):
         rows = _row_checksums(
@@ -280,7 +284,7 @@ def _checksums_of_fillings(
 
 
 def _row_checksums(image: bytes, filling: int, open_file: OpenFile) -> list[int]:
-    """Return a checksum per row, or per few rows of a tall picture; none if the decoder fails."""
+    """Return a checksum per row, or per group of rows in a tall picture; none if decoding fails."""
     try:
         with open_file(image) as file:
             file.draft(None, (_CHECKSUM_SIDE, _CHECKSUM_SIDE))
@@ -295,7 +299,7 @@ def _row_checksums(image: bytes, filling: int, open_file: OpenFile) -> list[int]
 
 
 def _decode(file: ImageFile.ImageFile, background: int) -> bool:
-    """Decode a file as far as it goes; return whether anything was decoded.
+    """Decode as much of a file as possible; return whether anything was decoded.
 
     Args:
         file: A file that may be truncated.
@@ -313,7 +317,7 @@ def _decode(file: ImageFile.ImageFile, background: int) -> bool:
 
 
 def _prefill(file: ImageFile.ImageFile, value: int) -> None:
-    """Give the file pixels to decode onto, which Pillow keeps (ImageFile.load_prepare)."""
+    """Set the file's pixels before decoding. Pillow decodes onto them (ImageFile.load_prepare)."""
     bands = len(file.getbands())
     file.im = Image.new(file.mode, file.size, value if bands == 1 else (value,) * bands).im
 
@@ -329,7 +333,7 @@ def _opaque_gif(image: bytes) -> bytes:
 def _find_intact_rows(
     one: list[int], other: list[int], filling: int, *, bottom_up: bool
 ) -> IntactPart:
-    """Return the rows that are the same in both, counted from the file's first row."""
+    """Return the rows that have the same checksums both times, from the file's first row on."""
     same = [a == b for a, b in zip(one, other, strict=False)]
     in_order = same[::-1] if bottom_up else same
     share = len(list(takewhile(bool, in_order))) / len(same)

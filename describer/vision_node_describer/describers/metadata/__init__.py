@@ -1,1 +1,1 @@
-"""The describer `metadata`: describes what can be measured, such as size, format and colors."""
+"""The `metadata` describer, which reports measurable properties such as size, format and colors."""

@@ -1,4 +1,4 @@
-"""Measures how a picture looks as a whole: colors, brightness, transparency and kind."""
+"""Measure how a picture looks as a whole: colors, brightness, transparency and kind."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -11,21 +11,21 @@ from .colors import Color, dominant_colors
 Kind = Literal["photograph", "graphic"]
 
 _VISIBLE = 128
-"""Alpha (0-255) from which a pixel counts for colors and brightness."""
+"""Minimum alpha (0-255) of a pixel that counts for colors and brightness."""
 
 _CURVATURE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
-"""The discrete Laplacian: 128 where the surface is flat or an even slope."""
+"""The discrete Laplacian: 128 (flat) where the brightness is constant or changes evenly."""
 
 # Thresholds that separate the kinds. They were measured with scikit-image's and scikit-learn's
 # photographs and with drawn charts, screens, maps, logos and gradients, each as PNG and as JPEG of
 # quality 85 and 50. A sensor's noise makes the calm parts of a photograph nearly flat, but seldom
-# exactly flat. If 0.15 or more of a photograph's pixels were exactly flat, these were at most 0.54
-# of its nearly flat pixels; in drawings they were at least 0.62. Known errors: gray photographs cut
+# exactly flat. In photographs with at least 0.15 exactly flat pixels, these made up at most 0.54 of
+# the nearly flat pixels; in drawings they made up at least 0.62. Known errors: gray photographs cut
 # out on white, slides with a gradient behind the text, and tiny JPEG icons.
 _MIN_FLAT = 0.15
 _MIN_EXACTLY_FLAT = 0.6
 _NEARLY_FLAT_LEVELS = 2  # gray levels of 255
-# A photograph cut out on white is flat, too, but hardly two pixels of the rest have the same color.
+# A photograph cut out on white is flat, too, but few of its other pixels share a color.
 _MAX_COLORS_PER_PIXEL = 0.5
 # Gradients are calm everywhere; the calmest photograph, a blurred clock, had 0.96 calm pixels.
 _MIN_CALM = 0.97
@@ -34,7 +34,7 @@ _CALM_LEVELS = 8  # gray levels of 255
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """How a picture looks, measured on a small copy."""
+    """The appearance of a picture, measured on a small copy."""
 
     colors: list[Color]
     brightness: float | None
@@ -75,7 +75,7 @@ def _mean(histogram: list[int]) -> float:
 
 
 def _brightness_and_contrast(histogram: list[int]) -> tuple[float, float] | tuple[None, None]:
-    """Return brightness and contrast of a luma histogram."""
+    """Return the brightness and contrast of a luma histogram; None if it is empty."""
     count = sum(histogram)
     if not count:
         return None, None

@@ -1,4 +1,4 @@
-"""Names colors, and finds the dominant ones of a picture."""
+"""Name colors, and find the dominant colors of a picture."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -7,27 +7,28 @@ from functools import cache
 from PIL import Image
 
 MAX_COLORS = 5
-"""Maximum number of dominant colors: more would be a palette, not a description."""
+"""Maximum number of dominant colors. More would be a palette rather than a description."""
 
 MIN_SHARE = 3
-"""Minimum share of a dominant color in percent: a smaller one is hardly noticed."""
+"""Minimum share of a dominant color in percent. A color with a smaller share is hardly noticed."""
 
 _EXACT_COLORS = 1024
-"""Maximum number of different colors that are counted exactly, as in charts and logos. More colors
-are rounded to 5 bits per channel first, which saves most of the time."""
+"""Maximum number of distinct colors that are counted exactly, as in charts and logos. In pictures
+with more, colors are first rounded to 5 bits per channel, which saves most of the time."""
 
 _LINEAR_BELOW = 0.04045
 """Value below which sRGB's transfer curve is a straight line."""
 
 _LIGHTNESS_WEIGHT = 0.6
-"""Weight of lightness in distances below 1, so that dark green is still a green."""
+"""Weight of lightness in color distances. It is below 1, so that dark green is still a green."""
 
 Lab = tuple[float, float, float]
-"""Lightness, green to red, blue to yellow."""
+"""The OKLab axes: lightness, green to red, and blue to yellow."""
 
 _FIVE_BITS = [value >> 3 << 3 | value >> 5 for value in range(256)] * 3
 
-# A name that covers many shades has several of them, so that the nearest one has the usual name.
+# A name that covers many shades is listed with several of them, so that each color has a shade of
+# its usual name nearby.
 _SHADES = {
     "black": ("000000", "141414", "0a0a14", "140c08"),
     "gray": ("2e2e2e", "484848", "666666", "808080", "999999", "b3b3b3", "cccccc"),
@@ -56,16 +57,16 @@ class Color:
 
     name: str
     hex: str
-    """Mean of the pixels with this name, as `#rrggbb` (sRGB)."""
+    """Mean color of the pixels with this name, as `#rrggbb` (sRGB)."""
     share: int
     """Share of the visible pixels in percent, rounded down so that the sum is at most 100."""
 
 
 def dominant_colors(picture: Image.Image) -> list[Color]:
-    """Return up to MAX_COLORS colors, by decreasing share.
+    """Return up to MAX_COLORS colors, sorted by decreasing share.
 
     Args:
-        picture: A small RGBA picture whose alpha is 0 (not counted) or 255.
+        picture: A small RGBA picture. The alpha of each pixel is 0 (not counted) or 255.
     """
     sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for count, (red, green, blue, alpha) in _count_colors(picture):
@@ -97,13 +98,13 @@ def _mean_hex(total: list[int]) -> str:
 
 @cache
 def _name_of(red: int, green: int, blue: int) -> str:
-    """Return the name of a color of 5 bits per channel, so that at most 32,768 are cached."""
+    """Return the name of a color with 5 bits per channel, so that at most 32,768 are cached."""
     color = _oklab(*(value << 3 | value >> 2 for value in (red, green, blue)))
     return min(_ANCHORS, key=lambda anchor: _distance(anchor[1], color))[0]
 
 
 def _distance(one: Lab, other: Lab) -> float:
-    """Return the squared distance, in which lightness counts less."""
+    """Return the squared distance of two colors, in which lightness counts less."""
     return (
         (_LIGHTNESS_WEIGHT * (one[0] - other[0])) ** 2
         + (one[1] - other[1]) ** 2
@@ -112,7 +113,7 @@ def _distance(one: Lab, other: Lab) -> float:
 
 
 def _oklab(red: int, green: int, blue: int) -> Lab:
-    """Convert sRGB (0-255) to OKLab, where distance is perceived difference.
+    """Convert sRGB (0-255) to OKLab, in which distances correspond to perceived differences.
 
     Constants: Björn Ottosson, https://bottosson.github.io/posts/oklab/.
     """

@@ -1,4 +1,4 @@
-"""Describes what can be measured: size, format, colors. Needs no model, network or key."""
+"""Describe an image by its size, format and colors, which needs no model, network or key."""
 
 from vision_node_contract.models.description import Description, Options
 
@@ -9,7 +9,7 @@ from .phrasing import alt_text, caption, describe_in_lines, tags
 
 
 class Metadata(Describer):
-    """Describes the file and its pixels. The same file always gets the same description."""
+    """Describes a file and its pixels. The same file always gets the same description."""
 
     def memory(self, image: bytes) -> int:
         """Return the maximum memory for decoding, in bytes."""

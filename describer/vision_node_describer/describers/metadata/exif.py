@@ -1,7 +1,7 @@
-"""Reads the few EXIF entries that a description may contain, and no others.
+"""Read the few EXIF entries that a description may contain, and no others.
 
-A library that reads every tag would also read where the picture was taken, by whom and with which
-serial number. Layout: TIFF 6.0, section 2; tags: CIPA DC-008 (Exif 2.32), section 4.6.
+A library that reads every tag would also read where and by whom the picture was taken, and the
+camera's serial number. Layout: TIFF 6.0, section 2; tags: CIPA DC-008 (Exif 2.32), section 4.6.
 """
 
 import struct
@@ -22,26 +22,27 @@ _SIZES = {_ASCII: 1, _SHORT: 2, _LONG: 4}  # bytes per value; no wanted tag has 
 _INLINE_BYTES = 4
 
 _MAX_ENTRIES = 512
-"""Maximum entries read of a directory: cameras write dozens; a malicious file may claim 65,535."""
+"""Maximum number of entries read from a directory. Cameras write dozens, but a malicious file may
+claim 65,535."""
 
 _MAX_CHARACTERS = 60
-"""Maximum length of a camera's name: the longest real ones have about 40 characters; a longer one
-would be a message."""
+"""Maximum length of a camera's name. The longest real names have about 40 characters; a much longer
+text is not a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """What a camera recorded; missing and invalid values are None, and orientation 1."""
+    """Values that a camera recorded. Missing and invalid ones are None; orientation is then 1."""
 
     orientation: int = 1
-    """How to rotate the stored picture, 1 to 8. 1: not at all; from 5 on, width and height swap."""
+    """How to rotate the stored picture, 1 to 8. 1: not at all; 5 to 8 swap width and height."""
     camera: str | None = None
     taken: datetime | None = None
-    """Time by the camera's clock, without the time zone, which would reveal a location."""
+    """Time by the camera's clock. The time zone is left out, because it would reveal a location."""
 
 
 def read_exif(block: bytes | None) -> Exif:
-    """Read an EXIF block, with or without its `Exif` header; an invalid one counts as empty."""
+    """Read an EXIF block with or without its `Exif` header. An invalid block counts as empty."""
     if not block:
         return Exif()
 
@@ -80,7 +81,7 @@ def _tags(tiff: bytes) -> _Tags:
 
 
 def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
-    """Return a directory's wanted entries, without those that point outside the block."""
+    """Return a directory's wanted entries, except those that point outside the block."""
     tags: _Tags = {}
     if offset + 2 > len(tiff):
         return tags
@@ -96,7 +97,7 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
         if tag not in _WANTED or not size:
             continue
 
-        # A value of up to four bytes is in the entry itself; otherwise they are the value's offset.
+        # The entry's last four bytes are the value if it fits, and the value's offset otherwise.
         fits = size <= _INLINE_BYTES
         start = at + 8 if fits else struct.unpack_from(order + "L", tiff, at + 8)[0]
         if start + size <= len(tiff):
@@ -107,7 +108,7 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
 
 def _value(data: bytes, kind: int, order: str) -> int | str:
     if kind == _ASCII:
-        # Truncated before decoding, because a string may claim megabytes.
+        # Truncate before decoding, because a string may have megabytes.
         return _printable(data[: 4 * _MAX_CHARACTERS].split(b"\0")[0])
 
     form = order + ("H" if kind == _SHORT else "L")
@@ -123,7 +124,10 @@ def _printable(data: bytes) -> str:
 
 
 def _camera(make: int | str | None, model: int | str | None) -> str | None:
-    """Return "Canon EOS 5D" for "Canon" and "Canon EOS 5D", "NIKON D70" for "NIKON CORPORATION"."""
+    """Return the camera's name, without repeating a maker that the model's name begins with.
+
+    For "NIKON CORPORATION" and "NIKON D70", return "NIKON D70". None if both are missing.
+    """
     maker = make if isinstance(make, str) else ""
     name = model if isinstance(model, str) else ""
     if maker and name:

@@ -1,4 +1,4 @@
-"""The facts about one image, in the words and units of a description."""
+"""The facts about one image, in the terms and units of a description."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from pydantic import JsonValue
 from ..imaging.picture import Picture, read_picture
 from .appearance import Appearance, Kind, measure_appearance
 
-# Width to height of screens, sensors and prints. Ultrawide screens of several ratios are sold as
-# 21:9.
+# Aspect ratios of screens, sensors and prints. Ultrawide screens with several different ratios are
+# sold as 21:9.
 _RATIOS = (
     ("1:1", 1.0),
     ("5:4", 5 / 4),
@@ -91,12 +91,15 @@ class Facts:
 
     @property
     def kind(self) -> Kind:
-        """Photograph if EXIF names a camera, because pixels, as of a clear sky, can mislead."""
+        """Kind of picture: always a photograph if EXIF names a camera.
+
+        The pixels alone can be misleading, such as those of a clear sky.
+        """
         return "photograph" if self.picture.exif.camera else self.appearance.kind
 
     @property
     def transparent(self) -> bool:
-        """Whether any part is transparent."""
+        """Whether any part of the picture is transparent."""
         return self.appearance.transparent_share > 0
 
 
@@ -113,7 +116,7 @@ def read_facts(image: bytes) -> Facts:
 
 
 def to_json(facts: Facts) -> dict[str, JsonValue]:
-    """Return the values as JSON, without those that are unknown."""
+    """Return the facts as JSON, except those that are unknown."""
     values = _file_values(facts) | _appearance_values(facts) | _camera_values(facts)
     return {key: value for key, value in values.items() if value is not None}
 

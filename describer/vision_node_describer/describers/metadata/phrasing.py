@@ -1,4 +1,4 @@
-"""Phrases facts in English: as lines, as a caption, as an alt text and as tags."""
+"""Express facts in English: as lines, a caption, an alt text and tags."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,9 +15,9 @@ TITLE = "Image Description:"
 TRUNCATED_LABEL = "Truncated"
 
 _NEARLY_ALL = 0.99
-"""Share of intact rows from which the description gives no percentage."""
+"""Share of intact rows above which the description gives no percentage."""
 
-# Upper limits of mean luma and of its deviation (see Appearance) for each word.
+# For each word, the upper limit of mean luma or of its standard deviation (see Appearance).
 _BRIGHTNESS = (
     (0.15, "very dark"),
     (0.35, "dark"),
@@ -36,13 +36,16 @@ _TURNS = {
     7: "stored on its side and mirrored",
     8: "stored on its side",
 }
-"""How the picture is stored, by EXIF orientation; a viewer reverses it."""
+"""How the picture is stored, by EXIF orientation. Viewers undo this."""
 
 
 def describe_in_lines(
     facts: Facts, max_length: int | None = None, *, first: Mapping[str, str] | None = None
 ) -> str:
-    """Return the title, the lines in `first` and the facts, as many as fit into `max_length`."""
+    """Return the title, the lines in `first` and the facts, in at most `max_length` characters.
+
+    The first line that does not fit is left out, and so are those after it.
+    """
     text = TITLE
     for key, value in (*(first or {}).items(), *_lines(facts)):
         line = f"\n- {key}: {value}"
@@ -105,7 +108,7 @@ def _orientation(facts: Facts) -> str:
 
 def _animation(animation: Animation, frame: int) -> str:
     seconds = f", {_counted(animation.seconds, 'second')}" if animation.seconds else ""
-    described = f" (frame {frame + 1} is described: the ones before show nothing)" if frame else ""
+    described = f" (frame {frame + 1} is described: earlier frames are blank)" if frame else ""
     return f"{animation.frames}{_or_more(animation.frames, MAX_FRAMES)} frames{seconds}{described}"
 
 
@@ -116,10 +119,8 @@ def _or_more(number: int, limit: int) -> str:
 def truncation_sentence(intact: IntactPart) -> str:
     """Return the sentence about a file that ends too early."""
     share = intact.bottom - intact.top
-    what = (
-        "what is there" if share > _NEARLY_ALL else f"the {share:.0%} of the picture that is there"
-    )
-    return f"the file ends too early; {what} is described"
+    part = "part" if share > _NEARLY_ALL else f"{share:.0%}"
+    return f"the file ends too early; only the intact {part} of the picture is described"
 
 
 def _counted(number: float, noun: str) -> str:
@@ -127,7 +128,7 @@ def _counted(number: float, noun: str) -> str:
 
 
 def file_size(size: int) -> str:
-    """Return a file size in decimal units, as file managers show it."""
+    """Return a file size as text in decimal units, as file managers show it."""
     if size < 1000:
         return _counted(size, "byte")
 
@@ -140,7 +141,7 @@ def file_size(size: int) -> str:
 
 
 def word_for(value: float, scale: Sequence[tuple[float, str]]) -> str:
-    """Return the word of the first limit that `value` does not exceed."""
+    """Return the word for the lowest limit that `value` does not exceed."""
     return next((word for limit, word in scale if value <= limit), scale[-1][1])
 
 
@@ -152,7 +153,7 @@ def alt_text(facts: Facts) -> str:
 
 
 def caption(facts: Facts) -> str:
-    """Return a sentence to show below the image."""
+    """Return a sentence to display below the image."""
     exif = facts.picture.exif
     words = [*_brightness_words(facts), *_adjectives(facts), facts.kind]
     article = "An" if words[0][0] in "aeiou" else "A"
@@ -193,7 +194,7 @@ def _mostly(facts: Facts) -> str:
 
 
 def _main(colors: Sequence[Color]) -> Sequence[Color]:
-    """Return the first color, and the second one unless the first is four times as frequent."""
+    """Return the first color, and the second unless the first is over four times as frequent."""
     return [color for color in colors[:2] if 4 * color.share >= colors[0].share]
 
 

@@ -1,4 +1,4 @@
-"""Describes a picture by its text and by what can be measured. Needs no network and no key."""
+"""Describe a picture by its text and its measurable properties. This needs no network or key."""
 
 from vision_node_contract.images.header import read_header
 from vision_node_contract.models.description import Description, Options
@@ -16,7 +16,8 @@ from .reading_order import reading_order
 from .rotation import read_rotated
 
 _LIBRARIES_BYTES = 220 << 20
-"""Memory for libraries and models, measured, beyond the slim process that a worker reserves."""
+"""Memory for libraries and models (measured), in addition to the process itself, for which a worker
+reserves memory anyway."""
 
 
 class Ocr(Describer):
@@ -41,7 +42,7 @@ class Ocr(Describer):
         )
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file in English; its text is not translated.
+        """Describe one image file in English. Its text is not translated.
 
         Raises:
             DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -66,7 +67,7 @@ class Ocr(Describer):
         )
 
     def _rows(self, image: bytes, facts: Facts) -> list[list[Line]]:
-        """Return the confident lines in reading order, in pixels of the picture as displayed."""
+        """Return rows of confident lines in reading order, in pixels of the displayed picture."""
         picture, factor = prepare_for_reading(image, facts)
         if picture is None:
             return []

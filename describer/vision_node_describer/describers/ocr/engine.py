@@ -1,7 +1,7 @@
-"""Detects and recognizes lines of text with the models in rapidocr's wheel, without network access.
+"""Detect and recognize lines of text with the models in rapidocr's wheel, without network access.
 
-The options are the fastest and smallest that recognize the same words; docs/describers/ocr.md has
-the figures.
+The options are those that take the least time and memory without recognizing fewer words; for
+measurements, see docs/describers/ocr.md.
 """
 
 from dataclasses import dataclass, replace
@@ -27,30 +27,34 @@ _OPTIONS = {
     # Keep uncertain lines: they show that a picture is upside down.
     "Global.text_score": 0.0,
     # The classifier mistakes upright lines for rotated ones: 6 of 10 clean words were recognized
-    # with it, all without.
+    # with it, and all of them without it.
     "Global.use_cls": False,
     # The preprocessing has no size limit: it would enlarge 6000x1 pixels to 180,000x45,000.
     "Global.use_preprocess_img": False,
-    # Shrink only: by default a picture 200 pixels high is enlarged to 736, for 13 times the work.
+    # Shrink only: by default, a picture 200 pixels high is enlarged to 736, which takes 13 times
+    # the work.
     "Det.limit_type": "max",
-    # A batch pads all lines to the longest, which only costs time on one core.
+    # In a batch, all lines are padded to the longest one, which only wastes time on one core.
     "Rec.rec_batch_num": 1,
 }
 
 MAX_DETECTION_PIXELS = 1_000_000
-"""Maximum pixels for detecting lines in a reduced picture; they are recognized at full size."""
+"""Maximum number of pixels of the reduced picture in which lines are detected. They are recognized
+at full size."""
 
 _DETECTION_BYTES_PER_PIXEL = 340
-"""Memory for detection; measured up to four megapixels: 165 to 330."""
+"""Memory for detection. Measurements with up to four megapixels: 165 to 330."""
 
 _MAX_LINE_WIDTH = 80
-"""Maximum width of a line in line heights, about 160 letters: this limits the memory for it."""
+"""Maximum width of a line in line heights, about 160 letters. This limits the memory that
+recognizing it takes."""
 
 _CUT_RANGE = 8
-"""Maximum distance in line heights from a long line's middle to its cut: two or three words."""
+"""Maximum distance in line heights from the middle of a long line to the point where it is cut: two
+or three words."""
 
 _RECOGNITION_BYTES = 150 << 20
-"""Memory to recognize the longest line, measured: 141 MB."""
+"""Memory for recognizing the longest line (measured: 141 MB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,17 @@ class Line:
         return round(min(xs)), round(min(ys)), round(max(xs) - min(xs)), round(max(ys) - min(ys))
 
     def scaled(self, factor: int) -> "Line":
-        """Return the line as it is in a picture `factor` times as large."""
+        """Return the line with its position in a picture `factor` times as large."""
         return replace(self, corners=tuple((x * factor, y * factor) for x, y in self.corners))
 
 
 def engine_bytes(pixels: int) -> int:
-    """Return the maximum memory to read a picture with this number of pixels, in bytes."""
+    """Return the maximum memory for reading a picture with this number of pixels, in bytes."""
     return _DETECTION_BYTES_PER_PIXEL * min(pixels, MAX_DETECTION_PIXELS) + _RECOGNITION_BYTES
 
 
 class _Reader(rapidocr.RapidOCR):
-    """rapidocr's chain of models, with long lines recognized in parts."""
+    """rapidocr's chain of models, which recognizes long lines in parts."""
 
     def recognize_txt(self, img: list[Any]) -> Any:
         """Recognize lines, given as arrays of pixels."""
@@ -110,12 +114,16 @@ def _split_long_line(line: Any) -> list[Any]:
 
 
 def _session(model: str) -> onnxruntime.InferenceSession:
-    """Load a model for one core. Without it, rapidocr would download models that it misses."""
+    """Load a model from rapidocr's wheel, to run on one core.
+
+    Without this session, rapidocr would download missing models.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # A memory pattern per input shape would be kept with its arena: 190 MB more after a page.
+    # Otherwise, a memory pattern and its arena would be kept for each input shape: 190 MB more
+    # after one page.
     options.enable_mem_pattern = False
-    # Without the arena a page takes a third longer, for 90 MB less.
+    # Without the arena, a page takes 90 MB less, but a third more time.
     options.enable_cpu_mem_arena = True
     options.log_severity_level = 4
     path = Path(rapidocr.__file__).parent / "models" / model

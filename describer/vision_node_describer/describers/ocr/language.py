@@ -1,24 +1,24 @@
-"""Detects the language of a text."""
+"""Detect the language of a text."""
 
 from dataclasses import dataclass
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 _MIN_PROBABILITY = 0.6
-"""Minimum probability. Of 45 signs, names, numbers and lines of code in 13 languages, no wrong
-language had a higher one."""
+"""Minimum probability. In 45 signs, names, numbers and lines of code in 13 languages, no wrong
+language had a higher probability."""
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language as an ISO 639-1 tag, and its probability, 0 to 1."""
+    """A language as an ISO 639-1 code, and its probability from 0 to 1."""
 
     tag: str
     probability: float
 
 
 class LanguageDetector:
-    """Detects 97 languages; thread-safe."""
+    """Detects 97 languages. It is thread-safe."""
 
     def __init__(self) -> None:
         """Load the model in py3langid's wheel, which takes half a second."""

@@ -1,4 +1,4 @@
-"""Phrases recognized text for a description. The text is untrusted: it is quoted, never obeyed."""
+"""Put recognized text into a description. The text is untrusted: it is quoted, never obeyed."""
 
 from dataclasses import replace
 from unicodedata import category, normalize
@@ -14,13 +14,15 @@ _MIN_CONFIDENCE = 0.6
 """Minimum confidence of a line."""
 
 _MIN_CONFIDENCE_SINGLE = 0.95
-"""Minimum confidence of a single character: an O or 8 in photographs of no text had up to 0.92."""
+"""Minimum confidence of a single character. In photographs without text, an O or 8 had up to
+0.92."""
 
 _MAX_TEXT_CHARACTERS = 20_000
-"""Maximum length of the text: five printed pages; a picture of more could not be read."""
+"""Maximum length of the text: about five printed pages. In a picture of more pages, the text would
+be too small to be read."""
 
 _MAX_LISTED_LINES = 300
-"""Maximum number of lines that are listed with their boxes; the text has all lines."""
+"""Maximum number of lines that are listed with their boxes. The text contains all lines."""
 
 _MAX_QUOTED_CHARACTERS = 1_000
 _MAX_CAPTION_CHARACTERS = 200
@@ -47,12 +49,15 @@ def printable(text: str) -> str:
 
 
 def text_of(rows: list[list[Line]]) -> str:
-    """Return the text with a line for each row."""
+    """Return the recognized text, with one line per row."""
     return "\n".join(" ".join(line.text for line in row) for row in rows)[:_MAX_TEXT_CHARACTERS]
 
 
 def lines_to_json(rows: list[list[Line]], language: Language | None) -> dict[str, JsonValue]:
-    """Return the facts; boxes are left, top, width and height in pixels as displayed."""
+    """Return the facts about the text.
+
+    A box consists of left, top, width and height in pixels of the displayed picture.
+    """
     lines = [line for row in rows for line in row]
     facts: dict[str, JsonValue] = {
         "lines": [
@@ -75,7 +80,7 @@ def quoted(text: str) -> str:
 
 
 def alt_of(text: str) -> str:
-    """Return the text for an `alt` attribute."""
+    """Return a phrase for an `alt` attribute with the start of the text."""
     return _ALT.format(shortened(text, MAX_ALT_CHARACTERS - len(_ALT.format(""))))
 
 

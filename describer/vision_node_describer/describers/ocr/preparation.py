@@ -1,4 +1,4 @@
-"""Prepares a picture for reading: upright, opaque and of limited size."""
+"""Prepare a picture for reading: make it upright, opaque and not too large."""
 
 from PIL import Image
 
@@ -7,18 +7,18 @@ from ..imaging.pixels import reduced, turned_upright
 from ..metadata.facts import Facts
 
 MAX_READ_PIXELS = 12_500_000
-"""Maximum pixels of a picture to read: an A4 page scanned at 300 dots per inch has 8.7 million, a
-phone's photograph 12 million."""
+"""Maximum number of pixels of a picture to read: an A4 page scanned at 300 dots per inch has 8.7
+million, a phone's photograph 12 million."""
 
 _MAX_SIDE = 6_000
-"""Maximum width and height in pixels; text in a longer strip would be too small to be read."""
+"""Maximum width and height in pixels. Text in a longer strip would be too small to be read."""
 
 _MIN_SIDE = 8
 """Minimum width and height in pixels of a picture that may have letters."""
 
 _BYTES_PER_PIXEL = 20
-"""Memory per pixel: JPEG coefficients; RGBA before and after averaging; RGB, rotated, as an array
-and with swapped colors."""
+"""Memory per pixel: for JPEG coefficients; for RGBA before and after averaging; and for RGB, also
+rotated, as an array and with swapped colors."""
 
 
 def _reduction_factor(width: int, height: int) -> int:
@@ -30,17 +30,17 @@ def _reduction_factor(width: int, height: int) -> int:
 
 
 def reading_pixels(width: int, height: int) -> int:
-    """Return the number of pixels after the reduction."""
+    """Return the number of pixels of the reduced picture."""
     return width * height // _reduction_factor(width, height) ** 2
 
 
 def reading_bytes(pixels: int) -> int:
-    """Return the memory for prepare_for_reading() without decoding, in bytes."""
+    """Return the memory for prepare_for_reading() in bytes, not including decoding."""
     return _BYTES_PER_PIXEL * pixels
 
 
 def prepare_for_reading(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
-    """Return the picture as RGB (None if it is too thin for letters), and its reduction factor.
+    """Return the picture as RGB, or None if it is too thin for letters, and its reduction factor.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -58,7 +58,7 @@ def prepare_for_reading(image: bytes, facts: Facts) -> tuple[Image.Image | None,
 
 
 def _pad_missing_rows(picture: Image.Image, opened: OpenedPicture, factor: int) -> Image.Image:
-    """Return the picture with white rows for missing ones, so that text keeps its position."""
+    """Return the picture with white in place of missing rows, so that text keeps its position."""
     if opened.intact is None:
         return picture
 

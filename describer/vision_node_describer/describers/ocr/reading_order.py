@@ -1,4 +1,4 @@
-"""Puts lines into reading order: from left to right, from top to bottom, column by column."""
+"""Put lines into reading order: from left to right, from top to bottom, column by column."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from statistics import median
 from .engine import Line
 
 _MIN_GUTTER = 1.0
-"""Minimum distance of columns in line heights; words are closer."""
+"""Minimum distance between columns in line heights. Words are closer together."""
 
 _MIN_PROSE_WIDTH = 8.0
-"""Minimum median width of a column's lines in line heights. Cells of a table are narrower; they are
-read row by row."""
+"""Minimum median width of a column's lines in line heights. The cells of a table are narrower, and
+are read row by row."""
 
 _MAX_ROW_OFFSET = 0.5
-"""Maximum distance of the middles of lines in one row, in line heights."""
+"""Maximum distance between the middles of lines in the same row, in line heights."""
 
 
 @dataclass(frozen=True, slots=True)
 class _PlacedLine:
-    """A line with its extent along the text's direction and across it."""
+    """A line with its extent along and across the text's direction."""
 
     line: Line
     left: float
@@ -38,11 +38,11 @@ _Span = tuple[float, float]
 
 
 def reading_order(lines: Sequence[Line]) -> list[list[Line]]:
-    """Return rows: columns of prose one after the other, the cells of a table row by row."""
+    """Return rows of lines: columns of prose one after the other, and tables row by row."""
     if not lines:
         return []
 
-    # The sum of the lines as vectors: long lines show the text's direction best.
+    # Add up the lines as vectors, because long lines show the text's direction best.
     across = sum(line.corners[1][0] - line.corners[0][0] for line in lines)
     down = sum(line.corners[1][1] - line.corners[0][1] for line in lines)
     placed = [_place(line, atan2(down, across)) for line in lines]
@@ -52,7 +52,7 @@ def reading_order(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _place(line: Line, angle: float) -> _PlacedLine:
-    """Rotate the line by the text's angle, so that it is horizontal and as high as its letters."""
+    """Rotate a line by the text's angle, so that it is horizontal and as high as its letters."""
     along = [x * cos(angle) + y * sin(angle) for x, y in line.corners]
     across = [y * cos(angle) - x * sin(angle) for x, y in line.corners]
     return _PlacedLine(line, min(along), max(along), min(across), max(across))
@@ -69,7 +69,7 @@ def _rows(places: Sequence[_PlacedLine], height: float) -> list[_Row]:
 
 
 def _read_rows(rows: list[_Row], height: float) -> Iterator[_Row]:
-    """Yield rows in reading order: column by column where a gutter crosses several rows."""
+    """Yield rows in reading order: column by column where columns have a gutter between them."""
     while rows:
         count, spans = _rows_with_gutter(rows, _MIN_GUTTER * height)
         columns = _columns([place for row in rows[:count] for place in row], spans, height)
@@ -83,7 +83,7 @@ def _read_rows(rows: list[_Row], height: float) -> Iterator[_Row]:
 
 
 def _rows_with_gutter(rows: list[_Row], min_gutter: float) -> tuple[int, list[_Span]]:
-    """Return how many rows from the first a gutter crosses, and the spans between gutters."""
+    """Return how many of the first rows gutters cross, and the spans between the gutters."""
     spans: list[_Span] = []
     for count, row in enumerate(rows):
         wider = _merge_spans([*spans, *((place.left, place.right) for place in row)], min_gutter)
@@ -96,7 +96,7 @@ def _rows_with_gutter(rows: list[_Row], min_gutter: float) -> tuple[int, list[_S
 
 
 def _merge_spans(spans: list[_Span], min_gutter: float) -> list[_Span]:
-    """Merge spans whose distance is less than `min_gutter`."""
+    """Merge spans that are less than `min_gutter` apart."""
     merged: list[_Span] = []
     for left, right in sorted(spans):
         if merged and left - merged[-1][1] < min_gutter:

@@ -1,4 +1,4 @@
-"""Reads a picture whose text may be sideways or upside down."""
+"""Read a picture whose text may be sideways or upside down."""
 
 from dataclasses import replace
 
@@ -7,21 +7,22 @@ from PIL import Image
 from .engine import Engine, Line
 
 _MIN_UPRIGHT_CONFIDENCE = 0.8
-"""Minimum mean confidence of upright text. In ten fonts of 24 pixels upside-down text had 0.6 to
-0.7, upright text at least 0.98."""
+"""Minimum mean confidence of upright text. In ten fonts of 24 pixels, upside-down text had 0.6 to
+0.7, and upright text at least 0.98."""
 
 _MIN_CHARACTERS = 4
-"""Minimum characters for a second reading: a letter or two in a photograph are not worth it."""
+"""Minimum number of characters for a second reading. A letter or two in a photograph are not worth
+the time."""
 
 _MIN_SIDEWAYS_RATIO = 0.9
-"""Minimum confidence after rotating sideways text, relative to before: tall lines are rotated to be
-recognized."""
+"""Minimum ratio of the confidence after rotating sideways text to the confidence before. The latter
+may be high, too, because the engine rotates tall lines to recognize them."""
 
 
 def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
     """Return the lines of an RGB picture in no particular order, including uncertain ones.
 
-    A picture with uncertain or sideways lines is rotated and read again, in twice the time.
+    A picture with uncertain or sideways lines is rotated and read again, which takes twice as long.
     """
     lines = engine.read(picture)
     sure = confidence(lines) >= _MIN_UPRIGHT_CONFIDENCE
@@ -42,7 +43,7 @@ def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
 
 
 def confidence(lines: list[Line]) -> float:
-    """Return the mean of the characters' confidence, 0 to 1; 0 if there are none."""
+    """Return the mean confidence of the lines' characters, 0 to 1; 0 if there are none."""
     characters = sum(len(line.text) for line in lines)
     if not characters:
         return 0.0

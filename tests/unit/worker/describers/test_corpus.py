@@ -1,4 +1,4 @@
-"""Each file of the corpus has its exact outcome in the API's inspection and in the describer."""
+"""Tests of the corpus: each file has the expected outcome in the API and in the describer."""
 
 import pytest
 from corpus import CASES
@@ -9,7 +9,7 @@ from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError
 from vision_node_describer.describers import load
 
-# Pillow warns of odd EXIF and odd lists of pictures; the describer ignores this in its process.
+# Pillow warns about odd EXIF and odd lists of pictures; in a worker, these warnings are ignored.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 LIMITS = ImageLimits(image_bytes=20 << 20, image_pixels=100_000_000)
@@ -50,6 +50,6 @@ def test_accepted_corpus_file_is_described_or_fails(name: str) -> None:
 
 
 def _has_expected_size(width: int | None, height: int | None, case: Case) -> bool:
-    """Return whether the stored size is the displayed one, or that one rotated."""
+    """Return whether the stored size is the displayed size, or the displayed size rotated."""
     shown = (case.facts.get("width", width), case.facts.get("height", height))
     return (width, height) in (shown, shown[::-1])

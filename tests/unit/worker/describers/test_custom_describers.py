@@ -1,4 +1,4 @@
-"""Custom describers: a class, or a container that answers POST /describe; with both examples."""
+"""Tests of custom describers: classes, and containers that answer POST /describe; both examples."""
 
 import importlib.util
 import json
@@ -91,7 +91,7 @@ def test_setup_is_read_from_the_environment() -> None:
 
 
 class FakeContainer:
-    """Answers each request with `answer`, and records the requests."""
+    """Answers all requests with `answer`, and records the requests."""
 
     def __init__(self) -> None:
         self.answer: Response = JSONResponse({})
@@ -285,7 +285,7 @@ async def test_answer_of_a_model_in_a_container_is_normalized(
         (Response('{"description": "x", "facts": {"a": 1e999}}'), Reason.DESCRIBER_FAILED),
     ],
 )
-async def test_answer_without_a_description_is_an_error_despite_http_200(
+async def test_answer_without_a_description_is_an_error_despite_status_200(
     running: tuple[FakeContainer, str], answer: Response, reason: Reason
 ) -> None:
     with pytest.raises(DescribeError) as caught:
@@ -293,7 +293,7 @@ async def test_answer_without_a_description_is_an_error_despite_http_200(
     assert caught.value.reason is reason, caught.value.message
 
 
-async def test_container_that_is_down_is_unavailable() -> None:
+async def test_container_that_is_down_is_reported_as_unavailable() -> None:
     with pytest.raises(DescribeError, match="is the container running") as caught:
         await describe("http://127.0.0.1:9/describe")
     assert caught.value.reason is Reason.PROVIDER_UNAVAILABLE

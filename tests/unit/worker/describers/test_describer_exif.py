@@ -1,4 +1,4 @@
-"""EXIF: orientation, camera and time are read; never the place, the owner or a serial number."""
+"""Tests of EXIF: orientation, camera and time are read, but no place, owner or serial number."""
 
 import struct
 from typing import Any
@@ -10,13 +10,14 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.metadata.exif import Exif, read_exif
 
-# The describer ignores Pillow's warnings about odd EXIF when it is imported; pytest resets that.
+# Importing the describer makes Python ignore Pillow's warnings about odd EXIF; pytest undoes this.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 GREEN, YELLOW = (0, 160, 0), (255, 255, 0)
 CORNERS = ((255, 0, 0), GREEN, BLUE, YELLOW)
 
-# How to store a picture that a viewer rotates, by EXIF orientation (CIPA DC-008, 4.6.5.1.6).
+# By EXIF orientation, the transposition with which a picture is stored so that a viewer shows it
+# upright (CIPA DC-008, 4.6.5.1.6).
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,7 +35,7 @@ def describe(image: bytes) -> Description:
 
 
 def upright() -> Image.Image:
-    """Return 96x64 pixels with a color in each corner, clockwise from the top left."""
+    """Return a picture of 96x64 pixels with CORNERS, clockwise from the top left."""
     picture = Image.new("RGB", (96, 64), "white")
     for color, place in zip(CORNERS, ((0, 0), (64, 0), (64, 32), (0, 32)), strict=True):
         picture.paste(color, (*place, place[0] + 32, place[1] + 32))
@@ -59,7 +60,7 @@ def test_width_and_height_are_as_displayed(
     path = tmp_path / "picture"
     path.write_bytes(image)
 
-    if kind == "PNG":  # check the test's picture itself: a viewer shows it upright
+    if kind == "PNG":  # verify the test's own picture: a viewer shows it upright
         assert corners(ImageOps.exif_transpose(Image.open(path))) == list(CORNERS)
 
     facts = describe(image).facts
@@ -109,7 +110,7 @@ def test_picture_of_a_named_camera_is_a_photograph() -> None:
 
 
 def block(*entries: tuple[int, int, bytes], order: str = "<", count: int | None = None) -> bytes:
-    """Return an EXIF block of entries (tag, type, data); the data follows the table."""
+    """Return an EXIF block with these entries (tag, type, data). The data follows the table."""
     head = b"II*\0" if order == "<" else b"MM\0*"
     data_at = 8 + 2 + 12 * len(entries) + 4
     table, data = b"", b""
@@ -188,7 +189,7 @@ def test_invalid_exif_counts_as_empty(data: bytes | None, expected: Exif) -> Non
 
 
 @pytest.mark.parametrize("cut", range(0, 200, 7))
-def test_truncated_exif_raises_nothing(cut: int) -> None:
+def test_truncated_exif_raises_no_exception(cut: int) -> None:
     read_exif(with_secrets().tobytes()[:cut])
 
 

@@ -1,4 +1,4 @@
-"""Each format, in each mode that it can store."""
+"""Tests of image formats, each in every mode that it can store."""
 
 from itertools import pairwise
 from typing import Any
@@ -37,7 +37,7 @@ def black_and_white(mode: str) -> Image.Image:
 
 
 def half_transparent(mode: str) -> Image.Image:
-    """Return the halves with a transparent right half."""
+    """Return `halves` with a transparent right half."""
     picture = halves("RGBA")
     picture.paste((0, 0, 0, 0), (32, 0, 64, 48))
     return picture.convert(mode)
@@ -157,7 +157,7 @@ LOSSY = [
 
 
 @pytest.mark.parametrize(("kind", "stored", "mode", "words", "names"), LOSSY)
-def test_facts_of_lossy_formats(
+def test_facts_of_lossy_formats_are_nearly_exact(
     kind: str, stored: str, mode: str, words: str, names: set[str]
 ) -> None:
     facts = facts_of(encoded(halves(stored), kind, quality=95))
@@ -167,20 +167,20 @@ def test_facts_of_lossy_formats(
     assert (facts["width"], facts["height"], facts["format"]) == (64, 48, kind)
 
 
-def test_inverted_cmyk_jpeg_of_adobe_has_the_right_colors() -> None:
+def test_colors_of_an_inverted_adobe_cmyk_jpeg_are_right() -> None:
     image = encoded(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG")
     assert b"Adobe" in image
     assert facts_of(image)["colors"][0]["name"] == "red"
 
 
-def test_avif_with_transparency() -> None:
+def test_transparent_pixels_of_an_avif_have_no_color() -> None:
     facts = facts_of(encoded(half_transparent("RGBA"), "AVIF"))
     assert (facts["mode"], facts["transparent"]) == ("RGBA", True)
     assert [color["name"] for color in facts["colors"]] == ["red"]
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_baseline_and_progressive_jpeg(*, progressive: bool) -> None:
+def test_baseline_and_progressive_jpegs_are_described(*, progressive: bool) -> None:
     image = encoded(halves().resize((1920, 1080)), "JPEG", progressive=progressive)
     facts = facts_of(image)
     assert (facts["width"], facts["height"], facts["mode"]) == (1920, 1080, "RGB")
@@ -230,7 +230,7 @@ def test_each_mode_is_reduced_to_the_visible_color(
 @pytest.mark.parametrize(
     ("mode", "low", "high"), [("I", -70_000, 70_000), ("F", -1.5, 3.25), ("F", 0.0, 1.0)]
 )
-def test_values_of_other_ranges_are_scaled_to_8_bits(mode: str, low: float, high: float) -> None:
+def test_values_of_32_bit_pictures_are_scaled_to_8_bits(mode: str, low: float, high: float) -> None:
     picture = Image.new(mode, (64, 48), low)
     picture.paste(high, (32, 0, 64, 48))
     assert shrink(picture).getextrema()[0] == (0, 255)
@@ -252,7 +252,7 @@ def test_tiny_and_thin_pictures_are_described(size: tuple[int, int]) -> None:
     assert facts["colors"] == [{"name": "red", "hex": "#ff0000", "share": 100}]
 
 
-def test_noop_describer_and_unknown_provider() -> None:
+def test_noop_describer_is_loaded_and_unknown_provider_is_refused() -> None:
     description = load("nothing").describe(b"", Options())
     assert description.description.startswith("Image Description:")
     with pytest.raises(DescribeError, match="metadata") as caught:

@@ -1,4 +1,4 @@
-"""Malicious and damaged files: each is refused quickly, with the right reason, or described."""
+"""Tests of malicious and damaged files: each is described, or quickly refused with its reason."""
 
 import math
 import struct
@@ -45,8 +45,9 @@ def refusal(image: bytes) -> DescribeError:
     return caught.value
 
 
-# Shares of a file up to which it is refused, and from which it is described. For an animation the
-# first frame is enough. A progressive JPEG begins with a coarse version of the whole picture.
+# Share of the file up to which it is always refused, and from which it is always described. For an
+# animation, the first frame is enough. A progressive JPEG begins with a coarse version of the whole
+# picture.
 DESCRIBED_FROM = {
     "JPEG": (0.4, 0.6),
     "progressive JPEG": (0.01, 0.1),
@@ -65,7 +66,7 @@ DESCRIBED_FROM = {
 
 
 def is_described(image: bytes) -> bool:
-    """Return whether a truncated file is described with a warning, or refused as unreadable."""
+    """Return True if a truncated file is described, and False if it is refused as unreadable."""
     try:
         description = DESCRIBER.describe(image, Options())
     except DescribeError as error:
@@ -97,7 +98,7 @@ def test_truncated_file_is_described_if_half_of_it_is_intact(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "WebP", "BMP"])
 def test_missing_rows_do_not_affect_the_colors(name: str) -> None:
-    """The intact part is red; the black, white or gray of a decoder must not be counted."""
+    """The intact part is red; black, white or gray that a decoder adds must not be counted."""
     red = noise(320, 200).point([255] * 256 + [value // 8 for value in range(256)] * 2)
     image = encoded(red.quantize(64) if name == "GIF" else red, name)
     facts = DESCRIBER.describe(image[: len(image) * 8 // 10], Options()).facts
@@ -105,7 +106,7 @@ def test_missing_rows_do_not_affect_the_colors(name: str) -> None:
     assert (facts["width"], facts["height"]) == (320, 200)
 
 
-def test_truncated_jpeg_padded_with_zeros_is_truncated() -> None:
+def test_jpeg_padded_with_zeros_counts_as_truncated() -> None:
     image = FILES["JPEG"]
     assert not is_described(image[: len(image) // 3].ljust(len(image), b"\0"))
     assert is_described(image[: len(image) * 9 // 10].ljust(len(image), b"\0"))
@@ -187,7 +188,7 @@ BOMBS = [
 
 
 @pytest.mark.parametrize(("name", "image"), BOMBS, ids=[name for name, _ in BOMBS])
-def test_too_many_pixels_are_refused_before_decoding(name: str, image: bytes) -> None:
+def test_picture_with_too_many_pixels_is_refused_before_decoding(name: str, image: bytes) -> None:
     started = time.thread_time()
     error = refusal(image)
     assert (name, error.reason) == (name, Reason.IMAGE_TOO_LARGE)
@@ -197,7 +198,7 @@ def test_too_many_pixels_are_refused_before_decoding(name: str, image: bytes) ->
 
 @pytest.fixture
 def restored_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore the maximum pixels after a test, because the limit holds for the whole process."""
+    """Restore the maximum number of pixels after a test; the limit is set for the whole process."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
@@ -232,7 +233,7 @@ def test_pixel_limit_above_the_default_is_applied() -> None:
 
 @pytest.mark.usefixtures("restored_limit")
 @pytest.mark.parametrize("size", [(16_385, 16_384), (32_769, 100)])
-def test_avif_above_the_limit_of_libavif_is_too_large(size: tuple[int, int]) -> None:
+def test_avif_above_the_limit_of_libavif_is_refused_as_too_large(size: tuple[int, int]) -> None:
     limit_pixels(1_000_000_000)
     at = FILES["AVIF"].index(b"ispe") + 8
     error = refusal(patched(FILES["AVIF"], at, struct.pack(">LL", *size)))

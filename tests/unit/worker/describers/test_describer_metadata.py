@@ -1,4 +1,4 @@
-"""The descriptions of `metadata`: lines, alt text, caption, tags; and many at a time."""
+"""Tests of the descriptions by `metadata`: lines, alt text, caption and tags; concurrency."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -94,14 +94,14 @@ def test_lines_without_a_value_are_left_out() -> None:
     ]
 
 
-def test_model_text_usage_and_fallback_are_empty() -> None:
+def test_model_text_usage_and_fallback_of_a_description_are_empty() -> None:
     description = describe(encoded(halves(), "PNG"), language="de", prompt="What?", detail="high")
     assert (description.model, description.language, description.text) == (None, "en", "")
     assert (description.usage, description.fallback) == (None, None)
 
 
 @pytest.mark.parametrize("length", [0, 5, 18, 19, 47, 48, 100, 10_000])
-def test_max_length_cuts_between_lines(length: int) -> None:
+def test_description_is_cut_to_max_length_between_lines(length: int) -> None:
     image = encoded(halves(), "PNG")
     whole = describe(image).description
     cut = describe(image, maxLength=length).description
@@ -155,13 +155,13 @@ def test_file_size_is_in_decimal_units(size: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "seconds"), [("GIF", 1.0), ("PNG", 1.0), ("WebP", 1.0), ("AVIF", 1.0)]
 )
-def test_frames_and_duration_of_an_animation(kind: str, seconds: float) -> None:
+def test_frames_and_duration_of_an_animation_are_described(kind: str, seconds: float) -> None:
     facts = describe(animation(kind, frames=4, milliseconds=250)).facts
     assert (facts["frames"], facts["animationSeconds"]) == (4, seconds)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WebP", "AVIF"])
-def test_single_frame_is_no_animation(kind: str) -> None:
+def test_single_frame_is_not_an_animation(kind: str) -> None:
     facts = describe(animation(kind, frames=1)).facts
     assert (facts["frames"], "animationSeconds" in facts) == (1, False)
 
@@ -188,7 +188,7 @@ def test_description_of_a_photograph_is_well_formed(path: Path) -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-def test_description_is_small_plain_json() -> None:
+def test_description_is_plain_json_small_enough_for_an_imagejob() -> None:
     for image in (
         animated_photograph(transparent=True),
         encoded(chart(), "JPEG"),
@@ -200,7 +200,7 @@ def test_description_is_small_plain_json() -> None:
         assert json.loads(json.dumps(description.facts)) == description.facts
 
 
-def test_threads_give_the_same_descriptions_as_one_thread() -> None:
+def test_concurrent_threads_return_the_same_descriptions_as_one_thread() -> None:
     images = [path.read_bytes() for path in PHOTOGRAPHS] + [
         animation(kind) for kind in ("GIF", "PNG", "WebP", "AVIF")
     ]

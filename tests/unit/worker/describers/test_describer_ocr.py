@@ -1,4 +1,4 @@
-"""The describer `ocr`: words, reading order and language of printed text, within its memory."""
+"""Tests of the `ocr` describer: words, reading order and language of printed text; memory."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_words_in_ten_fonts_are_recognized(ocr: Describer, condition: Condition)
     read = total = 0
     for number, name in enumerate(FONTS):
         every = pages(name)
-        # Another passage for each font; `make bench-ocr` reads all.
+        # Read a different passage in each font; `make bench-ocr` reads all passages.
         sample = every[number % len(every)]
         read += words_read(sample.words, describe(ocr, condition.file(sample.picture)).text)
         total += len(sample.words)
@@ -79,7 +79,7 @@ def test_tables_are_read_row_by_row(ocr: Describer) -> None:
     assert describe(ocr, picture).text.splitlines() == ["Apples 3.50", "Pears 4.25", "Total 7.75"]
 
 
-def test_box_of_a_line_is_as_displayed(ocr: Describer) -> None:
+def test_box_of_a_line_is_in_pixels_of_the_displayed_picture(ocr: Describer) -> None:
     picture = Image.new("RGB", (900, 300), "white")
     draw_lines(picture, ["Gate 12"], (500, 200), font("Roboto"))
     ink = picture.convert("L").point(lambda value: 255 - value).getbbox()
@@ -114,7 +114,7 @@ def test_box_of_a_line_is_the_same_in_a_truncated_file(
 
 
 @pytest.mark.parametrize("path", [*PHOTOGRAPHS[:3], PHOTOGRAPHS[-1]], ids=lambda path: path.stem)
-def test_photograph_without_text_has_none(ocr: Describer, path: Path) -> None:
+def test_no_text_is_found_in_a_photograph_without_text(ocr: Describer, path: Path) -> None:
     description = describe(ocr, path.read_bytes())
     metadata = load("metadata").describe(path.read_bytes(), Options())
     assert "- Text: none found" in description.description
@@ -227,7 +227,7 @@ from tempfile import gettempdir
 def forbid(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         raise SystemExit(f"{event} {arguments}")
-    # The model of languages is unpacked into a file without a name.
+    # The language model is unpacked into a file without a name.
     writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
     if writes and arguments[0] != gettempdir():
         raise SystemExit(f"opens {arguments[0]} to write")
@@ -244,9 +244,9 @@ print(int(peak.split()[1]) << 10, ocr.memory(image), text)
 """
 
 
-def test_ocr_needs_no_files_no_network_and_only_its_memory(tmp_path: Path) -> None:
+def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory(tmp_path: Path) -> None:
     image = encoded(page("Roboto", NOTICE).picture, "PNG")
-    # Without CI and XDG_CACHE_HOME, onnxruntime would store an identity for telemetry below HOME.
+    # Without CI and XDG_CACHE_HOME, onnxruntime would store an ID for telemetry in HOME.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROBE]
     done = subprocess.run(
