@@ -48,5 +48,5 @@ async def test_job_created_before_a_crash_is_adopted() -> None:
 )
 async def test_another_job_with_the_slots_name_is_refused(labels: dict[str, str] | None) -> None:
     """Otherwise the watch would never show it, and the launch would be repeated without end."""
-    with pytest.raises(NameTakenError, match="no worker of metadata"):
+    with pytest.raises(NameTakenError, match="name of a worker of metadata but is not one"):
         await launch(FakeServer(labels))
