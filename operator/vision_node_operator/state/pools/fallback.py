@@ -32,7 +32,7 @@ def _incompatibility(describer: Describer, fallback: Describer) -> str | None:
     if env_missing or any(source not in spec.env_from for source in other.env_from):
         return (
             f"{name} has env or envFrom that {describer.metadata.name} lacks; "
-            "set the same variables in both describers"
+            "set the same ones in both describers"
         )
 
     return None
