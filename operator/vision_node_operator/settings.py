@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The namespace that the operator manages, the names it uses, and how long it keeps things."""
+    """The namespace that the operator manages, the names that it uses, and its time limits."""
 
     namespace: str
     owner_name: str

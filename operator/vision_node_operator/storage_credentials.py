@@ -42,7 +42,7 @@ PATIENCE_SECONDS = 60.0
 """How long to retry while the API server is unavailable or doesn't know the Job's new Role yet."""
 
 PAUSE_SECONDS = (0.2, 3.0)
-"""Shortest and longest wait before another attempt. The wait doubles with each failure and has full
+"""Initial and longest wait before another attempt. The wait doubles with each failure and has full
 jitter."""
 
 LABELS = {

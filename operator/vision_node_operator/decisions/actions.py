@@ -62,7 +62,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Delete a describer Job whose worker has no ImageJobs, or has ended."""
+    """Delete a describer Job whose worker has ended or has no ImageJobs."""
 
     name: str
 

@@ -78,7 +78,11 @@ class PoolView:
 
     @cached_property
     def current(self) -> list[Worker]:
-        """Workers that count toward the pool: up to date, responsive, and not used up."""
+        """Workers that count toward the pool.
+
+        Ended, cordoned, outdated and unresponsive workers do not count, nor do those that have been
+        assigned their maximum number of images.
+        """
         return [worker for worker in self.workers if self._is_current(worker)]
 
     @cached_property

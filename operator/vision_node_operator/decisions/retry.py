@@ -15,7 +15,7 @@ from ..state.worker_objects import Pod
 from .actions import Fail, Requeue
 
 RETRY_SECONDS = (1.0, 60.0)
-"""Shortest and longest wait before the next attempt; the wait doubles with each failure. It is long
+"""Initial and longest wait before the next attempt. The wait doubles with each failure. It is long
 enough for a provider's brief failure to pass, and prevents a flood of requests in an outage."""
 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
@@ -72,7 +72,7 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
 
 
 def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
-    """Fail an ImageJob whose image ended its worker although it was the only one there."""
+    """Fail an ImageJob that ended its worker while the worker had no other ImageJob."""
     if end.out_of_memory:
         return Fail(
             job,

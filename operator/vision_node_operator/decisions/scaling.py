@@ -23,8 +23,8 @@ def wanted_workers(view: PoolView) -> int:
     """Return how many workers the pool should have.
 
     There are enough to describe all ImageJobs within DRAIN_SECONDS at the measured time per image,
-    and as many as the average load of the last seconds keeps busy. But there are no more than have
-    ImageJobs to describe, and no more than the rate limit keeps busy.
+    and as many as the average load of the last seconds keeps busy. But there are no more than the
+    current ImageJobs or the rate limit can keep busy.
     """
     spec = view.pool.spec
     in_flight = sum(worker.in_flight for worker in view.current)
@@ -65,7 +65,7 @@ def _mean_age(view: PoolView) -> float:
 
 
 def scale(view: PoolView, wanted: int, job_prefix: str) -> Iterator[Launch | Retire]:
-    """Launch missing workers, and retire ended, outdated, used-up, unresponsive and idle ones."""
+    """Launch missing workers; retire idle ones, and those that no longer count toward the pool."""
     yield from _retire(view, wanted)
 
     if not view.describer.launch_backoff.is_active(view.now):

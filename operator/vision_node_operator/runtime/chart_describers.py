@@ -49,7 +49,7 @@ class Changes:
 
 
 def changes(defaults: Defaults, release: str, existing: Iterable[Json]) -> Changes:
-    """Return the changes from the existing Describers to the values.
+    """Return the changes that make the existing Describers match the values.
 
     Describers that do not belong to this release are left alone.
     """

@@ -31,11 +31,11 @@ MAX_WRITES = 32
 of API Priority and Fairness."""
 
 BACKOFF_SECONDS = (0.2, 30.0)
-"""Shortest and longest pause for an object whose write failed. The pause doubles with each failure
+"""Initial and longest pause for an object whose write failed. The pause doubles with each failure
 and has full jitter."""
 
 EXPIRY_BACKOFF_SECONDS = (1.0, 600.0)
-"""Shortest and longest pause after a failed deletion of an expired ImageJob. No user waits for the
+"""Initial and longest pause after a failed deletion of an expired ImageJob. No user waits for the
 deletion, and if a webhook refuses thousands of them, retries must not flood the API server."""
 
 DELETION_SEEN = timedelta(seconds=30)
@@ -72,7 +72,7 @@ class ActionExecutor:
         self._failures.pop(key, None)
 
     def _record_start(self, action: Write, now: datetime) -> None:
-        """Record that an action started which must not be repeated immediately if it fails."""
+        """Record the start of an action that must not be repeated immediately if it fails."""
         match action:
             case UpdateStatus():
                 self._state.record_status_write(action.pool.describer, now)

@@ -1,6 +1,6 @@
 """Delete stored objects that no ImageJob names, either along with their ImageJob or in a sweep.
 
-No finalizers are used, so that deleting an ImageJob or the whole namespace never hangs when the
+No finalizers are used. With them, deleting an ImageJob or the whole namespace would hang while the
 operator is not running.
 """
 

@@ -48,7 +48,7 @@ class Swept:
 
     @property
     def is_enough(self) -> bool:
-        """Whether this sweep has reached a limit, so that the next one must continue."""
+        """Whether this sweep has reached its maximum number of deletions or failures."""
         return self.deleted >= MAX_DELETIONS or self.failed >= MAX_FAILURES
 
 
@@ -111,7 +111,7 @@ class InboxExpiry:
                     )
 
     async def sweep(self, now: datetime) -> Swept:
-        """Delete objects whose retention period is over; count successful and failed deletions.
+        """Delete objects whose retention period is over; return the outcome.
 
         ImageJobs are listed from the API server, so that even invalid ones protect their images.
         The watch adds those that are created after the list.
@@ -124,7 +124,7 @@ class InboxExpiry:
             page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
             if named is None and any(self._is_old(found, now) for found in page.objects):
                 named = await self._named_keys()
-                continue  # the list took a while, and objects may have been replaced meanwhile
+                continue  # the list took a while, and objects may have been replaced since
 
             await self._sweep_page(page.objects, now, named or set(), swept)
             if swept.is_enough:

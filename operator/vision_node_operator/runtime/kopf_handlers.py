@@ -1,8 +1,8 @@
 """Start the operator, and pass events from kopf to the reconciler.
 
 The handlers do nothing else. They are low-level `on.event` handlers, because kopf's high-level
-handlers would write annotations and finalizers to every object, with several writes per change. In
-return, kopf retries nothing, so the reconciler decides from the whole state.
+handlers would write annotations and finalizers to every object, with several writes per change. The
+drawback is that kopf retries nothing, so the reconciler decides from the whole state.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_
 
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """Log in with the pod's service-account token, or else with the developer's kubeconfig."""
+    """Log in with the pod's service-account token; if there is none, use the kubeconfig."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
@@ -202,7 +202,7 @@ async def _serve(
 async def handle_signals(ready: asyncio.Event, stop: Callable[[], None]) -> None:
     """Stop immediately on SIGTERM or SIGINT.
 
-    kopf takes seconds to stop, and by then the next operator may already make decisions.
+    kopf takes seconds to stop, and by then the next operator may already be making decisions.
     """
     await ready.wait()  # by then kopf has installed its own signal handlers, replaced below
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -46,7 +46,7 @@ RESYNC_SECONDS = 300.0
 """Interval at which all objects are listed again, because a watch may have missed events."""
 
 UNAVAILABLE_SECONDS = (0.2, 2.0)
-"""Shortest and longest pause between attempts while the API server is unavailable. They are short,
+"""Initial and longest pause between attempts while the API server is unavailable. They are short,
 so that an API server that recovers is noticed soon."""
 
 STUCK_SECONDS = 30.0
@@ -148,8 +148,8 @@ class Reconciler:
             ("leases", leases_path(namespace), WORKERS_ONLY),
             ("jobs", f"/apis/batch/v1/namespaces/{namespace}/jobs", WORKERS_ONLY),
             ("imagejobs", path_of(PLURAL, namespace), Selectors()),
-            # Pods come last: a list read after the ImageJobs has the pods of all their workers,
-            # except those that are gone.
+            # Pods are listed last. Because this list is read after the ImageJobs, a worker's pod
+            # that is missing from it no longer exists.
             ("pods", f"/api/v1/namespaces/{namespace}/pods", WORKERS_ONLY),
         ]
 

@@ -41,7 +41,7 @@ class FinishedJob:
 
     @property
     def key(self) -> ObjectKey:
-        """The ImageJob's object key in the Kubernetes API."""
+        """The ObjectKey of the ImageJob."""
         return ObjectKey("imagejobs", self.name)
 
 
@@ -162,7 +162,7 @@ class JobQueue:
             yield self.finished[name]
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Postpone the expiry of a finished ImageJob that could not be deleted to `until`."""
+        """Postpone a finished ImageJob's expiry to `until`, because it could not be deleted."""
         done = self.finished.get(name)
         if done is None or done.expires is None or done.expires >= until:
             return
@@ -233,7 +233,10 @@ def _expiry_of(job: ImageJob, now: datetime) -> datetime:
 
 
 def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[str]:
-    """Yield all names, always next from the owner with the lowest count, and update `taken`."""
+    """Yield all names. The next one always belongs to the owner with the lowest count in `taken`.
+
+    Each name that is yielded increases its owner's count.
+    """
     heap = [(taken[owner], queue[0], owner, 0) for owner, queue in queues.items()]
     heapify(heap)
     while heap:

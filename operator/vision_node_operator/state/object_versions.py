@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from vision_node_contract.json_types import Json
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-"""A time before all others. It stands for an unknown time, or one that never was."""
+"""A time before all others. It stands for a time that is unknown or does not exist."""
 
 Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
 """Kinds that the operator watches. The values are their plural names in the Kubernetes API."""

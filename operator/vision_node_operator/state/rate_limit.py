@@ -1,7 +1,8 @@
 """Limit the rate and the number of concurrent requests to a provider.
 
-The Describer sets the rate, and the provider's refusals reduce both. Only the operator enforces the
-limit, so it holds for any number of workers. ImageJobs over the limit stay queued.
+The Describer sets the rate. If the provider refuses a request, assignments pause, and then resume
+with one image at a time. Only the operator enforces the limit, so it holds for any number of
+workers. ImageJobs over the limit stay queued.
 """
 
 from dataclasses import dataclass

@@ -146,7 +146,7 @@ class State:
         return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
 
     def begin_write(self, key: ObjectKey, worker: str = "") -> None:
-        """Record that an object is being written; `worker` is the pod name in an assignment."""
+        """Record that an object is being written; `worker` (pod name) is set for an assignment."""
         self.pending_writes[key] = worker
 
     def end_write(self, key: ObjectKey) -> None:
@@ -154,7 +154,7 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until a time. An ImageJob's expiry is postponed to then."""
+        """Leave the object alone until a time. The expiry of an ImageJob is postponed as well."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)

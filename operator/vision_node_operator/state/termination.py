@@ -49,7 +49,7 @@ class Termination:
 
     @property
     def killed(self) -> bool:
-        """Whether the worker was ended by an image or from outside instead of exiting itself."""
+        """Whether an image or something outside ended the worker, so that it did not just exit."""
         return self.crashed or self.exit_code == SIGKILL_EXIT_CODE
 
     def is_suspect(self, uid: str) -> bool:

@@ -28,7 +28,8 @@ another worker."""
 class LeaseTimes:
     """When a worker's Lease was first and last seen.
 
-    The operator's clock counts, because the worker's may be wrong; put_lease() has an exception.
+    These times are taken from the operator's clock, because the worker's may be wrong. put_lease()
+    describes the only exception.
     """
 
     first: datetime
