@@ -1,5 +1,6 @@
-"""The operator: assigns queued ImageJobs to workers that are already running.
+"""The operator: launches workers and assigns queued ImageJobs to those that are running.
 
-runtime/ watches Kubernetes and is the only part that writes to it, state/ holds what was seen, and
-decisions/ decides what to do next. The latter two are pure: they have no client and no clock.
+runtime/ watches Kubernetes and is the only part that writes to it. state/ holds the observed
+objects, and decisions/ decides what to do next. Those two are pure: they have no client and no
+clock.
 """

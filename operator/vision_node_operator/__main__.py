@@ -9,12 +9,12 @@ from .settings import Settings
 
 
 def main() -> None:
-    """Run until SIGTERM."""
+    """Run the operator until SIGTERM."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
-    # They log a line for every event and probe.
+    # These loggers write a line for every event and every probe.
     for noisy in ("kopf.objects", "kopf.activities", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

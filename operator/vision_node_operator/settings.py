@@ -1,4 +1,4 @@
-"""The operator's settings, which the chart puts into its pod's environment."""
+"""The operator's settings, which the chart sets as environment variables of its pod."""
 
 import os
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The namespace that the operator manages, and how long work and images are kept."""
+    """The namespace that the operator manages, the names that it uses, and its time limits."""
 
     namespace: str
     owner_name: str
-    """ConfigMap with the Describers of the chart's values. It owns Describers and Jobs, so they are
-    deleted with the release."""
+    """Name of the ConfigMap with the Describers in the chart's values. It owns Describers and Jobs,
+    so that they are deleted with the release."""
     job_prefix: str
-    """First part of the names of describer Jobs: the release's name."""
+    """First part of the names of describer Jobs: the prefix of the release's names."""
     no_worker: timedelta = timedelta(hours=1)
-    """A queued ImageJob fails when its Describer has had no serving worker for this long."""
+    """How long a Describer may be without a serving worker before its queued ImageJobs fail."""
     inbox_kept: timedelta | None = timedelta(days=7)
-    """How long an object in the inbox stays if no unfinished ImageJob names it; None: forever."""
+    """How long to keep an inbox object that no unfinished ImageJob names; None means forever."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -29,6 +29,6 @@ class Settings:
             owner_name=os.environ["DESCRIBERS_CONFIGMAP"],
             job_prefix=os.environ["JOB_PREFIX"],
             no_worker=timedelta(seconds=int(os.environ["NO_WORKER_SECONDS"])),
-            # An older chart neither sets it nor allows the operator to delete objects there.
+            # An older chart neither sets INBOX_SECONDS nor lets the operator delete inbox objects.
             inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
         )

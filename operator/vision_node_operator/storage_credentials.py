@@ -1,8 +1,9 @@
 """`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials.
 
 A Job runs this before every install and upgrade of the chart. It never changes keys in an existing
-Secret, because MinIO's volume and the running pods use them; it only adds missing keys. So
-rendering the chart is deterministic, and no rendered manifest contains a credential.
+Secret, because MinIO's volume and the running pods use them; it only adds missing keys. Because the
+chart itself generates no credentials, its rendering is deterministic, and no rendered manifest
+contains a credential.
 """
 
 import asyncio
@@ -25,30 +26,32 @@ from vision_node_contract.json_types import Json
 log = logging.getLogger(__name__)
 
 USERS = ("root", "api", "operator", "describer")
-"""Users of the bundled MinIO; the Secret has
-`<user>-access-key` and `<user>-secret-key` for each."""
+"""Users of the bundled MinIO. The Secret has the keys `<user>-access-key` and `<user>-secret-key`
+for each."""
 
 ACCESS_BYTES = 5
-"""Random bytes in an access key, after the component's name: it can't be guessed, and has at most
-the 20 characters that MinIO allows. Some attacks need only an access key (CVE-2026-40344,
-CVE-2026-41145)."""
+"""Number of random bytes that follow the user's name in an access key. They make the key impossible
+to guess, because some attacks need only an access key (CVE-2026-40344, CVE-2026-41145), and keep it
+within the 20 characters that MinIO allows."""
 
 SECRET_BYTES = 24
-"""Random bytes of a secret key: 192 bits, 32 characters. MinIO takes 8 to 40."""
+"""Number of random bytes in a secret key. They have 192 bits and are encoded as 32 characters;
+MinIO accepts 8 to 40."""
 
 PATIENCE_SECONDS = 60.0
-"""How long to wait for an API server that is unavailable or has not seen the Job's new Role yet."""
+"""How long to retry while the API server is unavailable or doesn't know the Job's new Role yet."""
 
 PAUSE_SECONDS = (0.2, 3.0)
-"""First and longest wait before another try (doubling, with full jitter)."""
+"""Initial and longest wait before another attempt. The wait doubles with each failure and has full
+jitter."""
 
 LABELS = {
     "app.kubernetes.io/name": "vision-node",
     "app.kubernetes.io/component": "minio",
     "app.kubernetes.io/part-of": "vision-node",
 }
-"""Without app.kubernetes.io/instance, because Argo CD might take the Secret for an obsolete part of
-the application, and delete it
+"""Labels of the Secret. app.kubernetes.io/instance is omitted on purpose: with it, Argo CD might
+take the Secret for an obsolete part of the application and delete it
 (https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
 
 
@@ -64,7 +67,7 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
     """Create the Secret `name`, or add its missing keys.
 
     Raises:
-        KubeError: the API server refused.
+        KubeError: The API server is unavailable or refused a request.
     """
     path = f"/api/v1/namespaces/{namespace}/secrets"
     try:
@@ -75,7 +78,7 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
         return
 
     if missing := missing_keys(secret.get("data") or {}):
-        # The resourceVersion makes the patch fail if the Secret has changed since it was read.
+        # With the resourceVersion, the patch fails if the Secret has changed since it was read.
         version = {"resourceVersion": secret["metadata"]["resourceVersion"]}
         await kube.request("PATCH", f"{path}/{name}", body={"metadata": version, "data": missing})
         log.info("Secret %s: added %s", name, ", ".join(missing))
@@ -84,10 +87,10 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
 
 
 async def ensure_with_retries(kube: Kube, namespace: str, name: str) -> None:
-    """Call `ensure`, and retry for a minute while another attempt may succeed.
+    """Call `ensure`, and retry errors that may be temporary for PATIENCE_SECONDS.
 
     Raises:
-        KubeError: the API server kept refusing, or another attempt would not help.
+        KubeError: The last attempt failed, or another attempt would not help.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     failures = 0
@@ -104,8 +107,8 @@ async def ensure_with_retries(kube: Kube, namespace: str, name: str) -> None:
 
 
 def _manifest(name: str, data: dict[str, str]) -> Json:
-    # MinIO's volume outlives the release, so its credentials have to as well. They do, because Helm
-    # does not own what a Job creates.
+    # MinIO's volume outlives the release, so its credentials must outlive it as well. They do,
+    # because Helm does not own objects that a Job creates.
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -116,13 +119,13 @@ def _manifest(name: str, data: dict[str, str]) -> Json:
 
 
 async def run() -> None:
-    """Complete the Secret that $STORAGE_SECRET names, in the namespace $POD_NAMESPACE."""
+    """Create or complete the Secret $STORAGE_SECRET in the namespace $POD_NAMESPACE."""
     async with Kube.connect("storage-credentials") as kube:
         await ensure_with_retries(kube, os.environ["POD_NAMESPACE"], os.environ["STORAGE_SECRET"])
 
 
 def main() -> None:
-    """Run once. An error ends the pod, and the Job starts another one."""
+    """Generate missing credentials. An error ends the pod, and the Job starts another pod."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

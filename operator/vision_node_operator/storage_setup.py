@@ -1,7 +1,7 @@
-"""`python -m vision_node_operator.storage_setup`: the bundled MinIO's bucket, users and policies.
+"""`python -m vision_node_operator.storage_setup`: set up the bucket and users of the bundled MinIO.
 
-A Job runs this at every install and upgrade, so it is idempotent. Each component gets the
-permissions that its work needs, for its prefixes only.
+A Job runs this at every install and upgrade, so it is idempotent. Each component gets only the
+permissions that it needs, and only for the prefixes that it uses.
 """
 
 import json
@@ -23,21 +23,22 @@ READ, WRITE, REMOVE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 RIGHTS: dict[str, dict[str, list[str]]] = {
     "api": {
         IMAGES_PREFIX: [READ, WRITE, REMOVE],
-        # HEAD needs READ.
+        # HEAD requests require READ.
         INBOX_PREFIX: [READ, WRITE, REMOVE],
         RESULTS_PREFIX: [READ],
     },
     "operator": {IMAGES_PREFIX: [REMOVE], INBOX_PREFIX: [REMOVE], RESULTS_PREFIX: [REMOVE]},
     "describer": {IMAGES_PREFIX: [READ], INBOX_PREFIX: [READ], RESULTS_PREFIX: [WRITE]},
 }
-"""Actions by user and key prefix."""
+"""Allowed actions by component and key prefix."""
 
 
 def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
     """Return the IAM policy document for `rights` (prefix → actions) in `bucket`."""
     arn = f"arn:aws:s3:::{bucket}"
     statements: list[dict[str, Any]] = [
-        # To see that the bucket exists. Without this, a missing object is reported as "denied".
+        # This permission lets clients check that the bucket exists. Without it, MinIO reports a
+        # missing object as "denied".
         {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [arn]}
     ]
     for prefix, actions in rights.items():
@@ -47,7 +48,7 @@ def policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Set everything up. An error ends the pod, and the Job starts another one."""
+    """Set up the bucket and the users. An error ends the pod, and the Job starts another pod."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -79,7 +80,7 @@ def make_bucket(settings: BucketSettings, http: urllib3.PoolManager) -> None:
 def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
     """Create or update each component's user and policy.
 
-    The environment has the user's keys: <COMPONENT>_ACCESS_KEY and <COMPONENT>_SECRET_KEY.
+    The environment contains the users' keys: <COMPONENT>_ACCESS_KEY and <COMPONENT>_SECRET_KEY.
     """
     provider = StaticProvider(settings.access_key, settings.secret_key)
     admin = MinioAdmin(
@@ -88,7 +89,7 @@ def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
 
     for component, rights in RIGHTS.items():
         name = f"vision-node-{component}"
-        # Older charts don't set the access key: they name each user after its component.
+        # Older charts don't set the access key, and name each user after its component.
         user = os.environ.get(f"{component.upper()}_ACCESS_KEY", component)
         admin.policy_add(name, policy=policy(settings.bucket, rights))
         admin.user_add(user, os.environ[f"{component.upper()}_SECRET_KEY"])
@@ -101,13 +102,13 @@ def make_users(settings: BucketSettings, http: urllib3.PoolManager) -> None:
 
 
 def former_users(users: dict[str, dict[str, Any]], policy_name: str, user: str) -> list[str]:
-    """Return the users that have a component's policy but are no longer its user.
+    """Return a component's former users: those that have its policy but not its current key.
 
-    Their keys were replaced, perhaps because they leaked.
+    Their keys were replaced, perhaps because they had leaked.
 
     Args:
-        users: MinIO's answer about each user, by access key.
-        policy_name: The component's policy, which no other user gets.
+        users: MinIO's information about each user, by access key.
+        policy_name: Name of the component's policy, which no other component's user gets.
         user: The component's current access key.
     """
     return sorted(

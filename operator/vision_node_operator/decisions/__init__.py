@@ -1,1 +1,1 @@
-"""What to do, decided from the state alone: no client, no clock, no change of the state."""
+"""Decide what to do from the state alone, without a client or a clock, and without changing it."""

@@ -14,7 +14,7 @@ from ..state.state import key_of
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Assign a queued ImageJob to a worker (pod name); its deadline starts when that is written."""
+    """Assign a queued ImageJob to a worker (pod name); the timeout starts with the write."""
 
     job: ImageJob
     worker: str
@@ -32,7 +32,7 @@ class Requeue:
     lost: bool = False
     """Whether infrastructure ended the attempt, so that it does not count."""
     suspect: bool = False
-    """Whether this image may have ended its worker: it is retried alone from now on."""
+    """Whether this image may have ended its worker. If so, it is retried alone from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Create a describer Job. Its name is its slot in the pool, so it can't be created twice."""
+    """Create a describer Job. Its name contains its slot in the pool, so no slot is used twice."""
 
     name: str
     pool: Pool
@@ -62,14 +62,14 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Delete a describer Job whose worker has no ImageJobs, or has ended."""
+    """Delete a describer Job whose worker has ended or has no ImageJobs."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
-    """Assign nothing more to a worker (pod name) that may be broken. Nothing is written."""
+    """Stop assigning ImageJobs to a worker (pod name) that may be broken. Nothing is written."""
 
     worker: str
 
@@ -81,12 +81,12 @@ class UpdateStatus:
     pool: Pool
     status: DescriberStatus
     emit_event: bool
-    """Whether to write an Event, too, because its condition Ready has changed."""
+    """Whether to write an Event as well, because the condition Ready has changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Write the Event of an ImageJob that has failed."""
+    """Write the Event for an ImageJob that has failed."""
 
     job: ImageJob
 

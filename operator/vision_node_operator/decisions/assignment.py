@@ -1,4 +1,4 @@
-"""Which worker gets which ImageJob: the one with the fewest, so that none waits behind another."""
+"""Assign each ImageJob to the worker that has the fewest, so that it waits behind no other."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from .pool_view import PoolView
 
 
 def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
-    """Return the assignments that the workers and the rate limit allow, and the pool after them."""
+    """Return the assignments that workers and the rate limit allow, and the view after them."""
     state, pool = view.state, view.pool
     queued = state.queued(pool.describer, view.now)
     others = (job for job in queued if not job.status.suspect)
     suspects = state.suspects(pool.describer, view.now)
     assignments = list(islice(_assignments(view, others, suspects), _allowance(view)))
 
-    # More than the whole pool could take need not be counted to know that all of it is wanted.
-    most = pool.spec.max_workers * pool.spec.images_at_once
-    waiting = sum(1 for _ in islice(chain(others, suspects), most))
+    # Counting stops at the capacity of the whole pool: a longer queue calls for no more workers.
+    pool_capacity = pool.spec.max_workers * pool.spec.images_at_once
+    waiting = sum(1 for _ in islice(chain(others, suspects), pool_capacity))
     return assignments, view.after(Counter(action.worker for action in assignments), waiting)
 
 
 def _allowance(view: PoolView) -> int | None:
-    """Return how many ImageJobs the rate limit lets the pool assign now; None means no limit."""
-    # A worker that is cordoned or silent hangs: it sends no requests, so its ImageJobs must not
-    # keep others waiting.
+    """Return how many ImageJobs the rate limit allows to be assigned now; None means no limit."""
+    # A cordoned or silent worker is considered hung: it sends no requests, so its ImageJobs must
+    # not keep others waiting.
     processing = sum(
         worker.in_flight for worker in view.workers if not (worker.cordoned or worker.silent)
     )
@@ -37,10 +37,10 @@ def _allowance(view: PoolView) -> int | None:
 def _assignments(
     view: PoolView, jobs: Iterator[ImageJob], suspects: Iterator[ImageJob]
 ) -> Iterator[Assign]:
-    """Yield assignments for as long as workers have capacity.
+    """Yield assignments while workers have capacity.
 
-    A suspect gets a worker to itself, and there is one suspect at a time. If all workers have
-    ImageJobs, the one with the fewest is kept free for it.
+    A suspect gets a worker to itself, and only one suspect is tried at a time. If all workers have
+    ImageJobs, the one with the fewest gets no new ones, so that it becomes free for the suspect.
     """
     in_flight: dict[str, int] = {}
     capacity: dict[str, int] = {}

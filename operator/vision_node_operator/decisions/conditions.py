@@ -1,4 +1,4 @@
-"""A Describer's status: its conditions and counts, and whether a change is worth an Event."""
+"""A Describer's status: its conditions, its counts, and whether a change deserves an Event."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,20 +16,21 @@ from .actions import UpdateStatus
 from .pool_view import PoolView, Worker
 
 MIN_UPDATE_INTERVAL = timedelta(seconds=5)
-"""A Describer's status is written at most this often, so never per image."""
+"""Minimum time between two writes of a Describer's status, so that it is not written per image."""
 
 POD_CREATION = timedelta(seconds=10)
-"""Kubernetes creates a Job's pod within a second; after this time, something prevents it."""
+"""How long to wait for a Job's pod. Kubernetes normally creates it within a second, so after this
+time something must be preventing it."""
 
 OPERATOR_CONDITIONS = frozenset({READY, FALLBACK_READY, DEPRECATED})
-"""Conditions that the operator writes. It keeps all others as they are."""
+"""Conditions that the operator writes. It leaves all others unchanged."""
 
 PROBLEM_REASONS = frozenset(reason for reason in ReadyReason if reason.troubled)
-"""Reasons that a person may want to act on."""
+"""Reasons that may require a person to act."""
 
 
 class ConditionState(NamedTuple):
-    """What a condition says."""
+    """The status, reason and message of a condition."""
 
     status: Literal["True", "False"]
     reason: ReadyReason
@@ -37,7 +38,10 @@ class ConditionState(NamedTuple):
 
 
 def update_status(view: PoolView, wanted: int) -> Iterator[UpdateStatus]:
-    """Write the status of a Describer that should have `wanted` workers, if it has changed."""
+    """Yield a write of the Describer's status if it has changed; it should have `wanted` workers.
+
+    Nothing is yielded if the status was written recently, or can't be written now.
+    """
     name = view.pool.describer
     last = view.describer.status_written_at
     is_recent = last is not None and view.now - last < MIN_UPDATE_INTERVAL
@@ -120,7 +124,11 @@ def _serving(view: PoolView, problem: Problem | None) -> ConditionState:
 
 
 def _provider_problem(view: PoolView) -> Problem | None:
-    """Return why every image fails, as the last one showed; before that, as the status says."""
+    """Return the problem that makes every image fail; None if there is none.
+
+    It is known from the last image. Until this operator has seen an image finish, the problem in
+    the Describer's status counts.
+    """
     if health := view.describer.provider_health:
         return health.problem
 
@@ -143,7 +151,10 @@ def _fallback_readiness(pool: Pool) -> ConditionState | None:
 
 
 def _deprecation(view: PoolView, alive: list[Worker]) -> ConditionState | None:
-    """Return what workers warn of; while none serves, what they last warned of."""
+    """Return the condition with a worker's warning; None if there is no warning.
+
+    While no worker serves, the last warning is kept.
+    """
     serving = [worker.pod.name for worker in alive if worker.serving and worker.pod]
     records = [view.state.workers.records[name] for name in serving]
     warnings = [record.warning for record in records if record.warning]
@@ -159,14 +170,14 @@ def _deprecation(view: PoolView, alive: list[Worker]) -> ConditionState | None:
 
 
 def _launch_problem(view: PoolView, alive: list[Worker]) -> Problem | None:
-    """Return why fewer workers serve than should, if that is known."""
+    """Return why too few workers serve; None if that is unknown."""
     for worker in alive:
         if worker.pod and worker.pod.problem and not worker.serving:
             return worker.pod.problem
         if worker.pod is None and view.now - worker.job.created > POD_CREATION:
             return Problem(
                 ReadyReason.INSUFFICIENT_RESOURCES,
-                "Kubernetes creates no pod, most likely because of a quota: "
+                "Kubernetes has not created a pod, most likely because of a quota: "
                 f"see `kubectl describe job {worker.job.name}`",
             )
 
@@ -174,6 +185,9 @@ def _launch_problem(view: PoolView, alive: list[Worker]) -> Problem | None:
 
 
 def _is_worth_an_event(before: Condition | None, after: Condition | None) -> bool:
-    """Return whether a problem has come, changed or gone, rather than workers with the work."""
+    """Return whether a problem has appeared, changed or disappeared.
+
+    Changes that only reflect the amount of work, such as from Idle to Serving, don't count.
+    """
     reasons = {before.reason if before else "", after.reason if after else ""}
     return len(reasons) == 2 and not reasons.isdisjoint(PROBLEM_REASONS)

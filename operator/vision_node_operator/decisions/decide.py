@@ -1,4 +1,4 @@
-"""decide(state, now): what to do next. Pure: no clock, no client, no change of the state."""
+"""Decide what to do next. decide() is pure: it has no clock and no client, and changes nothing."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,14 +14,16 @@ from .pool_view import PoolView, workers_by_describer
 from .scaling import retire_orphans, scale, wanted_workers
 
 MAX_EXPIRING = 16
-"""Maximum deletions in flight, so that thousands that expire together do not delay assignments."""
+"""Maximum number of deletions in flight. Without a limit, thousands of ImageJobs that expire
+together would delay assignments."""
 
 MAX_EVENTS = 4
-"""Maximum failure Events in flight, so that a mass failure does not delay assignments."""
+"""Maximum number of failure Events in flight. Without a limit, a mass failure would delay
+assignments."""
 
 
 def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
-    """Return the actions that bring the namespace closer to what is wanted, as of `now` (UTC)."""
+    """Return the actions that bring the namespace closer to its desired state at `now` (UTC)."""
     actions: list[Action] = [
         *cordon_failing(state),
         *end_or_retry_processing(state, now),
@@ -51,7 +53,7 @@ def _run_pool(view: PoolView, settings: Settings) -> Iterator[Action]:
 
 
 def _expire(state: State, now: datetime) -> Iterator[Expire]:
-    """Delete expired ImageJobs. Deletions in flight count toward the limit; failed ones do not."""
+    """Yield deletions of expired ImageJobs. The limit counts those in flight, not failed ones."""
     in_flight = 0
     for done in state.job_queue.expired(now):
         if done.key in state.pending_writes:

@@ -1,4 +1,4 @@
-"""What happens to single ImageJobs: cancelled, failed, lost, timed out, or never described."""
+"""Decide about single ImageJobs that were cancelled, failed, lost, timed out or never described."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,12 +13,12 @@ from .actions import Action, Cordon, Fail, Requeue
 from .retry import Failure, after_loss, retry_or_fail
 
 DESCRIBER_GRACE = timedelta(minutes=1)
-"""How long an ImageJob waits for a Describer that does not exist: a user may create it right after
-its first ImageJob."""
+"""How long an ImageJob waits for a Describer that does not exist. A user may create the Describer
+right after its first ImageJob."""
 
 OWN_TRIES = timedelta(minutes=10)
-"""How long a restarted operator tries to launch workers before it trusts its predecessor's
-condition."""
+"""How long a restarted operator tries to launch workers before it trusts the condition that its
+predecessor wrote."""
 
 
 def end_or_retry_processing(state: State, now: datetime) -> Iterator[Action]:
@@ -28,7 +28,7 @@ def end_or_retry_processing(state: State, now: datetime) -> Iterator[Action]:
 
 
 def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action]:
-    """Decide about an ImageJob in processing: cancelled, failed, lost, timed out, or fine."""
+    """End or retry an ImageJob in processing if it was cancelled, failed, lost or timed out."""
     status = job.status
     pod = state.workers.pod(status.worker or "")
 
@@ -44,7 +44,7 @@ def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action
 
 
 def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | Requeue | Fail]:
-    """End an attempt that missed its deadline: its worker is lost, hung, or too slow for it."""
+    """End an attempt that has missed its deadline: its worker is lost, hung or too slow."""
     deadline, worker = job.status.attempt_deadline, job.status.worker or ""
     if deadline is None or deadline > now:
         return
@@ -52,7 +52,7 @@ def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | R
     timeout = state.timeout(job)
     usual_timeout = timedelta(seconds=state.spec_for(job).timeout_seconds)
     if now - (deadline - timeout) >= usual_timeout:
-        # Not earlier: a user must not be able to end workers with a short timeout.
+        # Not earlier, because a user must not be able to cordon workers with a short timeout.
         yield Cordon(worker)
 
     if state.is_silent(worker, now):
@@ -66,14 +66,14 @@ def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | R
 
 
 def cordon_failing(state: State) -> Iterator[Cordon]:
-    """Cordon workers that see consecutive storage errors while storage works for others."""
+    """Cordon workers that have consecutive storage errors while storage works for others."""
     for worker in state.workers.failing():
         if not state.workers.records[worker].cordoned:
             yield Cordon(worker)
 
 
 def fail_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:
-    """Fail queued ImageJobs that were cancelled, or that no worker will describe."""
+    """Fail queued ImageJobs that were cancelled or that no worker will describe."""
     for job in state.free_jobs(state.job_queue.cancelled(), now):
         yield _cancel(job)
 
@@ -86,9 +86,9 @@ def fail_queued(state: State, settings: Settings, now: datetime) -> Iterator[Act
 
 
 def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iterator[Fail]:
-    """Fail ImageJobs whose Describer does not exist, or was deleted a while ago."""
+    """Fail ImageJobs whose Describer has not existed for longer than DESCRIBER_GRACE."""
     known = ", ".join(sorted(pool.describer for pool in state.describers.pools())) or "none"
-    message = f"no describer is named {describer}; there are: {known}"
+    message = f"no describer is named {describer}; existing describers: {known}"
     record = state.describers.find(describer)
     deleted_at = record.deleted_at if record else None
 
@@ -101,8 +101,9 @@ def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iter
 def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
     """Fail ImageJobs that have waited too long for a worker.
 
-    The Describer's condition says since when it has had none, so a restart of the operator does not
-    start the count again. But a restarted operator tries for a while before it trusts that.
+    The Describer's condition records since when it has had no worker, so the time continues across
+    restarts of the operator. A restarted operator tries to launch workers for a while, however,
+    before it trusts the condition.
     """
     ready, wait = pool.status.readiness, settings.no_worker
     if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRIES):
@@ -128,7 +129,7 @@ def _cancel(job: ImageJob) -> Fail:
 
 
 def _known_reason(reason: str) -> Reason:
-    """Return the worker's reason; an unknown one, of a newer worker, is a plain failure."""
+    """Return the worker's reason, or DESCRIBER_FAILED if only a newer version knows it."""
     try:
         return Reason(reason)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What decisions look at in one round: a worker with its ImageJobs, and a pool with its workers."""
+"""The data for one round of decisions: workers with their ImageJobs, pools with their workers."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ from ..state.worker_objects import DescriberJob, Pod
 from ..state.worker_registry import START_TIMEOUT, WorkerRecord
 
 UNRESPONSIVE_AFTER = timedelta(minutes=1)
-"""A worker without ImageJobs that has not renewed its Lease for this long is replaced."""
+"""How long a worker may go without renewing its Lease before it no longer counts toward its pool.
+It is then replaced, and retired once it has no ImageJobs."""
 
 UNSEEN = WorkerRecord()
 """The record of a worker that has no pod yet."""
@@ -23,7 +24,7 @@ UNSEEN = WorkerRecord()
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A describer Job, and what it takes to assign ImageJobs to it."""
+    """A describer Job with everything that assignments and scaling need to know about it."""
 
     job: DescriberJob
     pod: Pod | None
@@ -31,22 +32,22 @@ class Worker:
     silent: bool
     """Whether its Lease has expired."""
     in_flight: int
-    """ImageJobs that are assigned to it, or being assigned."""
+    """Number of ImageJobs that are assigned to it or are being assigned."""
     assigned_total: int
-    """ImageJobs that it was ever assigned, with those in flight."""
+    """Number of ImageJobs that it was ever assigned, including those that are being assigned."""
     idle_since: datetime | None
-    """Since when it has had no ImageJobs; None if it does not serve."""
+    """Since when it has had no ImageJobs (if it has none now); None if it does not serve."""
     last_renewed: datetime | None
     """When its Lease was last renewed; None if it does not serve."""
     cordoned: bool
 
     @property
     def ended(self) -> bool:
-        """Whether its Job has ended, or is being deleted."""
+        """Whether its Job has ended or is being deleted."""
         return self.job.ended or self.job.deleting
 
     def is_unresponsive(self, now: datetime) -> bool:
-        """Return whether it renewed its Lease too long ago, or takes too long to start."""
+        """Return whether it last renewed its Lease too long ago or has taken too long to start."""
         if self.last_renewed:
             return now - self.last_renewed > UNRESPONSIVE_AFTER
 
@@ -55,19 +56,19 @@ class Worker:
 
 @dataclass(frozen=True)
 class PoolView:
-    """A pool, its workers, and the ImageJobs that wait for it."""
+    """A pool, its workers, and the number of ImageJobs that wait for it."""
 
     state: State
     pool: Pool
     workers: Sequence[Worker]
     now: datetime
     waiting: int = 0
-    """ImageJobs that could be assigned if there were workers. Those that the whole pool could not
-    take are not counted."""
+    """Number of ImageJobs that could be assigned if there were more workers, up to the capacity of
+    the whole pool."""
 
     @cached_property
     def describer(self) -> DescriberRecord:
-        """What is known about the describer."""
+        """The operator's record of the describer."""
         return self.state.describers.record(self.pool.describer)
 
     @cached_property
@@ -77,12 +78,16 @@ class PoolView:
 
     @cached_property
     def current(self) -> list[Worker]:
-        """Workers that count toward the pool: up to date, responsive, and able to take more."""
+        """Workers that count toward the pool.
+
+        Ended, cordoned, outdated and unresponsive workers do not count, nor do those that have been
+        assigned their maximum number of images.
+        """
         return [worker for worker in self.workers if self._is_current(worker)]
 
     @cached_property
     def serving(self) -> list[Worker]:
-        """Workers that can be assigned ImageJobs, if they have capacity and are up to date."""
+        """Workers that serve. They get ImageJobs if they have capacity and are up to date."""
         return [worker for worker in self.workers if worker.serving]
 
     def capacity(self, worker: Worker) -> int | None:
@@ -99,7 +104,7 @@ class PoolView:
         return worker.job.template_hash == self.pool.template_hash
 
     def after(self, assigned: Mapping[str, int], waiting: int) -> "PoolView":
-        """Return the view after ImageJobs were assigned: how many by worker, and how many wait."""
+        """Return the view after assignments: `assigned` counts them by worker (pod name)."""
         workers = [_with(worker, assigned) for worker in self.workers]
         return PoolView(self.state, self.pool, workers, self.now, waiting)
 
@@ -112,7 +117,7 @@ class PoolView:
 
 def workers_by_describer(state: State, now: datetime) -> dict[str, list[Worker]]:
     """Return all workers by describer, sorted by the names of their Jobs."""
-    # Counted once: there are many workers and many writes.
+    # Assignments are counted only once, because there are many workers and many writes.
     being_assigned = Counter(state.pending_writes.values())
     found: dict[str, list[Worker]] = {}
     for _, job in sorted(state.workers.jobs.items()):
@@ -128,7 +133,8 @@ def _worker(
 ) -> Worker:
     record = state.workers.records[pod.name] if pod else UNSEEN
     is_ending = job.deleting or job.ended or pod is None or pod.deleting or not pod.alive
-    # A Job that is being deleted takes no more, even if its deletion was not seen yet.
+    # A Job that is being deleted takes no more ImageJobs, even if the watch has not shown the
+    # deletion yet.
     usable = not is_ending and state.is_free(ObjectKey("jobs", job.name), now)
     silent, lease = record.is_silent(now), record.lease
     last_renewed = lease.last if lease else None

@@ -1,4 +1,7 @@
-"""What a failed attempt costs: nothing if infrastructure is to blame, within a limit."""
+"""Retry or fail ImageJobs after a failed attempt.
+
+An attempt that infrastructure ended does not count toward maxAttempts, within a limit.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,18 +15,19 @@ from ..state.worker_objects import Pod
 from .actions import Fail, Requeue
 
 RETRY_SECONDS = (1.0, 60.0)
-"""First and longest wait before the next attempt (doubling). A provider's brief failure passes in
-that time, and an outage does not cause a flood of requests."""
+"""Initial and longest wait before the next attempt. The wait doubles with each failure. It is long
+enough for a provider's brief failure to pass, and prevents a flood of requests in an outage."""
 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
-"""Lost attempts per cause that do not count toward maxAttempts. Lost workers: enough to drain nodes
-one by one, while an image that kills workers without a trace still fails. Storage: an outage of
-five minutes, with the waits in between. A provider's rate limit: a quarter of an hour."""
+"""Number of lost attempts per cause that do not count toward maxAttempts. For lost workers, the
+number suffices to drain nodes one by one, while an image that kills workers without a trace still
+fails. With the waits between attempts, the number for storage covers an outage of five minutes, and
+the number for a provider covers a quarter of an hour of rate limiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The failure of one attempt, in a way that another attempt may avoid."""
+    """A failure of one attempt that another attempt may avoid."""
 
     reason: Reason
     message: str
@@ -32,7 +36,7 @@ class Failure:
 
 
 def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) -> Requeue | Fail:
-    """Return what follows from a failed attempt: another one, or the end of the ImageJob."""
+    """Return the action after a failed attempt: another attempt, or the end of the ImageJob."""
     reason, message = failure.reason, failure.message
     status, max_attempts = job.status, state.max_attempts(job)
     losses = status.losses_to(reason.cause) if reason.cause else 0
@@ -43,7 +47,7 @@ def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) 
         total = f"{counted} of {max_attempts} attempts failed; the last: {reason}: {message}"
         return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
 
-    # The first lost worker says nothing about the image, nor about the next worker.
+    # A first lost worker says nothing about the image or the next worker, so there is no wait.
     failures = losses if reason.cause is Cause.WORKER else status.attempts
     retry_after = status.error.retry_after_seconds if status.error else None
     due = now + max(timedelta(seconds=retry_after or 0), _wait(failures))
@@ -51,7 +55,7 @@ def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) 
 
 
 def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> Requeue | Fail:
-    """Return what follows for an ImageJob whose worker is gone."""
+    """Return the action for an ImageJob whose worker is gone."""
     worker = f"worker {job.status.worker}"
     end = pod.termination if pod else None
     if end is None:
@@ -62,30 +66,30 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
     message = f"{worker} ended ({end.reason}, exit code {end.exit_code})"
     suspect = end.is_suspect(job.metadata.uid)
     if suspect:
-        message += " while it described this image, which is retried alone"
+        message += " while it was describing this image, which is retried alone"
 
     return retry_or_fail(state, job, Failure(Reason.WORKER_LOST, message, suspect), now)
 
 
 def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
-    """Fail an ImageJob that ended a worker that had no other."""
+    """Fail an ImageJob that ended its worker while the worker had no other ImageJob."""
     if end.out_of_memory:
         return Fail(
             job,
             Reason.OUT_OF_MEMORY,
-            "this image needs more memory than a worker may use, even alone; "
+            "this image needs more memory than a worker may use, even when described alone; "
             "scale it down, or raise the describer's memory limit",
         )
 
     return Fail(
         job,
         Reason.DESCRIBER_FAILED,
-        f"the describer crashed on this image (exit code {end.exit_code}), even alone; "
-        "save it again or in another format, or choose another describer",
+        f"the describer crashed on this image (exit code {end.exit_code}), even when it was "
+        "described alone; save it again or in another format, or choose another describer",
     )
 
 
 def _wait(failures: int) -> timedelta:
-    """Return the time before the next attempt."""
+    """Return how long to wait before the next attempt."""
     first, longest = RETRY_SECONDS
     return timedelta(seconds=min(longest, first * 2 ** (failures - 1)) if failures else 0)

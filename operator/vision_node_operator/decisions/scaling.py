@@ -1,4 +1,4 @@
-"""How many workers a pool has: launches missing ones, and retires those it does not need."""
+"""Scale pools: launch missing workers, and retire those that are not needed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,20 +11,20 @@ from .actions import Launch, Retire
 from .pool_view import PoolView, Worker
 
 DRAIN_SECONDS = 2.0
-"""Time in which the pool should be able to describe all that waits. A launch takes one second, so a
-shorter queue would be empty before another worker serves."""
+"""Time within which the pool should be able to describe all unfinished ImageJobs. A launch takes
+one second, so a shorter queue would be almost empty by the time another worker serves."""
 
 LAUNCH_SECONDS = 3.0
-"""Time from a dedicated Job's launch to its image, and from that image's end to the Job's, on a
-busy node."""
+"""Overhead of a dedicated Job on a busy node: the time from its launch until it gets its image,
+plus the time from the end of that image until the Job ends."""
 
 
 def wanted_workers(view: PoolView) -> int:
     """Return how many workers the pool should have.
 
-    That is as many as describe all ImageJobs within DRAIN_SECONDS at the measured time per image,
-    or as the average load of the last seconds keeps busy. But no more than there are ImageJobs for,
-    or than the rate limit keeps busy.
+    There are enough to describe all ImageJobs within DRAIN_SECONDS at the measured time per image,
+    and as many as the average load of the last seconds keeps busy. But there are no more than the
+    current ImageJobs or the rate limit can keep busy.
     """
     spec = view.pool.spec
     in_flight = sum(worker.in_flight for worker in view.current)
@@ -44,7 +44,7 @@ def _busy_workers(view: PoolView) -> float:
         return view.rate_limit.useful_concurrency(interval, seconds + LAUNCH_SECONDS)
 
     to_drain = load.unfinished * seconds / DRAIN_SECONDS
-    # Until one serves, the average load does not show what one worker could do.
+    # Until a worker serves, the average load does not show how much a single one could do.
     is_served = any(worker.serving for worker in view.current)
     average = load.average(view.now) if is_served else 0.0
     useful = view.rate_limit.useful_concurrency(interval, seconds)
@@ -52,7 +52,7 @@ def _busy_workers(view: PoolView) -> float:
 
 
 def _mean_age(view: PoolView) -> float:
-    """Return the mean age in seconds of attempts in flight, which an image takes at least."""
+    """Return the mean age of attempts in flight, in seconds; an image takes at least this long."""
     state = view.state
     ages = [
         (view.now - (job.status.attempt_deadline - state.timeout(job))).total_seconds()
@@ -65,7 +65,7 @@ def _mean_age(view: PoolView) -> float:
 
 
 def scale(view: PoolView, wanted: int, job_prefix: str) -> Iterator[Launch | Retire]:
-    """Launch missing workers; retire ended, outdated, used-up, silent and idle ones."""
+    """Launch missing workers; retire idle ones, and those that no longer count toward the pool."""
     yield from _retire(view, wanted)
 
     if not view.describer.launch_backoff.is_active(view.now):
@@ -80,8 +80,8 @@ def _retire(view: PoolView, wanted: int) -> Iterator[Retire]:
         for worker in view.workers
         if not worker.job.deleting and state.is_free(ObjectKey("jobs", worker.job.name), now)
     ]
-    # A worker whose retirement is in flight or in backoff already counts as retired: retire no
-    # other instead.
+    # A worker whose retirement is in flight or in backoff already counts as retired, so that no
+    # other worker is retired in its place.
     surplus = sum(worker.job.name in current for worker in free) - wanted
 
     for worker in free:

@@ -1,1 +1,1 @@
-"""The operator at work: watches Kubernetes, runs the loop, and writes what was decided."""
+"""Watch Kubernetes, run the decision loop, and carry out the decisions."""

@@ -1,8 +1,8 @@
 """The Describers in the chart's values.
 
-Helm can't install them in the same release as their CRD. So the chart renders them into a
+Helm can't install them in the same release as their CRD, so the chart renders them into a
 ConfigMap, and the operator applies them when it starts. They carry a label, so that the operator
-can delete those that left the values, and no others.
+can delete those that were removed from the values, and no others.
 """
 
 import json
@@ -17,23 +17,24 @@ from vision_node_contract.names import GROUP, VERSION
 log = logging.getLogger(__name__)
 
 RELEASE_LABEL = f"{GROUP}/release"
-"""Label of Describers in the chart's values: the prefix of the release's names."""
+"""Label of Describers that come from the chart's values. Its value is the prefix of the release's
+names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The chart's Describers, and what all workers have in common."""
+    """The chart's Describers, and the pod template and owner that workers have in common."""
 
     pod_template: Json
-    """Pod template of all workers, to which a Describer adds its own settings."""
+    """Pod template of all workers. Each Describer adds its own settings to it."""
     specs: dict[str, Json]
-    """Specs by the name of the Describer."""
+    """Describer specs by name."""
     owner: Json
     """ownerReference to the ConfigMap, so that Describers and Jobs are deleted with the release."""
 
     @classmethod
     def of(cls, configmap: Json) -> Self:
-        """Read the ConfigMap, as charts/vision-node/templates/_describers.tpl renders it."""
+        """Read the ConfigMap that charts/vision-node/templates/_describers.tpl renders."""
         meta, data = configmap["metadata"], configmap["data"]
         owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"]}
         return cls(json.loads(data["worker-pod.json"]), json.loads(data["describers.json"]), owner)
@@ -48,14 +49,17 @@ class Changes:
 
 
 def changes(defaults: Defaults, release: str, existing: Iterable[Json]) -> Changes:
-    """Compare the values with the existing Describers; those of others are left alone."""
+    """Return the changes that make the existing Describers match the values.
+
+    Describers that do not belong to this release are left alone.
+    """
     labels = {body["metadata"]["name"]: body["metadata"].get("labels", {}) for body in existing}
     ours = {name for name, found in labels.items() if found.get(RELEASE_LABEL) == release}
     wanted = Changes(delete=sorted(ours - defaults.specs.keys()))
 
     for name, spec in defaults.specs.items():
         if name in labels and name not in ours:
-            log.warning("skipping the Describer %s in the values: another one has that name", name)
+            log.warning("skipping Describer %s in the values: another one has that name", name)
         else:
             wanted.apply.append(_manifest(name, spec, release, defaults.owner))
 

@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """Return the time of the operator's clock, the only one that deadlines are compared with."""
+    """Return the operator's current time (UTC). Deadlines are compared with this clock only."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""core/v1 Events, which `kubectl describe` shows. They are for what a person may want to act on."""
+"""Build core/v1 Events, which `kubectl describe` shows, for changes that may require action."""
 
 from datetime import datetime
 
@@ -11,19 +11,19 @@ from vision_node_contract.names import DESCRIBER_KIND, GROUP, KIND, VERSION
 COMPONENT = "vision-node-operator"
 
 MAX_MESSAGE_CHARACTERS = 1024
-"""The API server's limit."""
+"""The API server's limit on the length of an Event's message."""
 
 MAX_NAME_CHARACTERS = 253
-"""The API server's limit."""
+"""The API server's limit on the length of an Event's name."""
 
 NORMAL_REASONS = frozenset(
     {ReadyReason.SERVING, ReadyReason.IDLE, ReadyReason.STARTING, Reason.CANCELLED}
 )
-"""Reasons of Events of type Normal. All others are Warnings."""
+"""Reasons of Events whose type is Normal. Events with any other reason are of type Warning."""
 
 
 def of_failure(job: ImageJob, now: datetime) -> Json:
-    """Return the only Event of a failed ImageJob; its name is fixed, so it can't be duplicated."""
+    """Return the only Event for a failed ImageJob; its name is fixed, so it can't be duplicated."""
     error = job.status.error
     reason, message = (error.reason, error.message) if error else ("Failed", "")
     event = _event(KIND, job.metadata, reason, message, now)
@@ -31,7 +31,7 @@ def of_failure(job: ImageJob, now: datetime) -> Json:
 
 
 def of_condition(describer: Describer, status: DescriberStatus, now: datetime) -> Json:
-    """Return the Event of a Describer whose condition Ready has changed."""
+    """Return the Event for a Describer whose condition Ready has changed."""
     meta, ready = describer.metadata, status.readiness
     reason, message = (ready.reason, ready.message) if ready else ("", "")
     event = _event(DESCRIBER_KIND, meta, reason, message, now)

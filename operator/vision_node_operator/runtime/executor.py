@@ -1,4 +1,4 @@
-"""Starts actions, and handles the result of each: an answer, a conflict or a refusal."""
+"""Start actions, and handle the result of each: an answer, a conflict or a refusal."""
 
 import asyncio
 import logging
@@ -27,23 +27,24 @@ from .writer import NameTakenError, Writer
 log = logging.getLogger(__name__)
 
 MAX_WRITES = 32
-"""Maximum writes in flight. More would only queue in the API server's priority and fairness on a
-small control plane."""
+"""Maximum number of writes in flight. On a small control plane, more would only wait in the queues
+of API Priority and Fairness."""
 
 BACKOFF_SECONDS = (0.2, 30.0)
-"""First and longest pause for an object whose write failed (doubling, with full jitter)."""
+"""Initial and longest pause for an object whose write failed. The pause doubles with each failure
+and has full jitter."""
 
 EXPIRY_BACKOFF_SECONDS = (1.0, 600.0)
-"""First and longest pause after a failed deletion of an expired ImageJob. No user waits for it, and
-if a webhook refuses thousands of them, they must not flood the API server."""
+"""Initial and longest pause after a failed deletion of an expired ImageJob. No user waits for the
+deletion, and if a webhook refuses thousands of them, retries must not flood the API server."""
 
 DELETION_SEEN = timedelta(seconds=30)
-"""How long an object that the operator deleted is left alone if the watch does not show that it is
-gone."""
+"""How long to leave an object alone that the operator deleted, if the watch does not show the
+deletion."""
 
 
 class ActionExecutor:
-    """Performs actions concurrently, and sets `changed` whenever one has ended."""
+    """Performs actions concurrently, and sets `changed` whenever an action ends."""
 
     def __init__(
         self, state: State, writer: Writer, kube: Kube, namespace: str, changed: asyncio.Event
@@ -56,10 +57,10 @@ class ActionExecutor:
         self._slots = asyncio.Semaphore(MAX_WRITES)
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[ObjectKey, int] = {}
-        """Consecutive failed writes."""
+        """Number of consecutive failed writes by object."""
 
     def start(self, action: Write, now: datetime) -> None:
-        """Start an action; nothing else is decided about its object until it has ended."""
+        """Start an action. Until it ends, nothing else is decided about its object."""
         self._record_start(action, now)
         self._state.begin_write(target(action), action.worker if isinstance(action, Assign) else "")
         task = asyncio.create_task(self._perform(action))
@@ -67,11 +68,11 @@ class ActionExecutor:
         task.add_done_callback(self._writes.discard)
 
     def forget(self, key: ObjectKey) -> None:
-        """Forget failed writes of an object that is gone."""
+        """Forget the failed writes of an object that no longer exists."""
         self._failures.pop(key, None)
 
     def _record_start(self, action: Write, now: datetime) -> None:
-        """Record what must not be repeated at once, even if the write fails."""
+        """Record the start of an action that must not be repeated immediately if it fails."""
         match action:
             case UpdateStatus():
                 self._state.record_status_write(action.pool.describer, now)
@@ -96,7 +97,7 @@ class ActionExecutor:
             if isinstance(action, Launch):
                 self._record_refusal(action, error)
         except Exception:
-            # This is a bug. The object waits, and everything else continues.
+            # This is a bug. Pause only this object, so that everything else continues.
             log.exception("%s %s failed", type(action).__name__, _path(key))
             self._back_off(action)
         finally:
@@ -110,7 +111,7 @@ class ActionExecutor:
             self._state.record_refusal(action.pool.describer, error.message, utcnow())
 
     def _observe(self, key: ObjectKey, kind: Kind, body: Json | None) -> None:
-        """Record the answer to a write: the object as it is now, or None if it was deleted."""
+        """Record the answer to a write: the object's current state, or None if it was deleted."""
         self._failures.pop(key, None)
         if body is not None:
             self._state.observe(kind, body, utcnow())
@@ -119,7 +120,10 @@ class ActionExecutor:
             self._state.back_off(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
-        """Read an ImageJob that was changed or deleted meanwhile; the next round decides again."""
+        """Read an ImageJob again after a conflict or deletion, so that the next round can decide.
+
+        If the action was on any other kind of object, only back off.
+        """
         if not isinstance(action, Assign | Requeue | Fail):
             log.warning("%s %s failed: %s", type(action).__name__, _path(target(action)), error)
             self._back_off(action)
@@ -145,7 +149,7 @@ class ActionExecutor:
 
 
 def _level(action: Write) -> int:
-    """Return the log level of a successful action: DEBUG for those that every image takes."""
+    """Return the log level of a successful action: DEBUG if it is routine, otherwise INFO."""
     is_routine = isinstance(action, Assign | Expire | UpdateStatus | EmitEvent)
     return logging.DEBUG if is_routine else logging.INFO
 

@@ -1,7 +1,7 @@
-"""Whether the state is fresh enough to base decisions on.
+"""Determine whether the state is fresh enough for decisions.
 
-The process may have been paused, or the API server unavailable: deadlines have passed and Leases
-have expired then, but only because nothing was seen in the meantime.
+While the process is paused or the API server is unavailable, the operator sees no events. Deadlines
+may then seem to be missed, and Leases may seem to have expired, although the workers are fine.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,21 @@ from datetime import datetime, timedelta
 from vision_node_contract.leases import RENEW_SECONDS
 
 PAUSE = timedelta(seconds=5)
-"""Rounds are at most a second apart; if it was more than this, the process was paused."""
+"""A longer time than this between two rounds means that the process was paused. Rounds are normally
+at most a second apart."""
 
 LEASE_WATCH_SILENCE = timedelta(seconds=2 * RENEW_SECONDS + 2)
-"""The watch may be broken if workers serve and no Lease was renewed for two renewal periods."""
+"""How long Leases may go without an event while workers serve. After two renewal periods, the watch
+may be broken."""
 
 GRACE = timedelta(seconds=2 * RENEW_SECONDS)
-"""Time for workers to report results and renew their Leases after the API server was unavailable.
-They try every five seconds."""
+"""How long workers have to report results and renew their Leases after the API server was
+unavailable. They retry every five seconds."""
 
 
 @dataclass
 class Freshness:
-    """When the last round began, and when a Lease was last seen, by the operator's clock."""
+    """When the last round began, and when a Lease was last observed, by the operator's clock."""
 
     last_round: datetime
     last_lease: datetime
@@ -30,15 +32,18 @@ class Freshness:
     """Whether events may be missing: after a pause, or because the API server does not answer."""
 
     def begin_round(self, now: datetime) -> None:
-        """Record that a round begins; if the last one was long ago, the process was paused."""
+        """Record that a round begins. If the last one was long ago, events may be missing."""
         self.cut_off |= now - self.last_round > PAUSE
         self.last_round = now
 
     def needs_resync(self, now: datetime, *, working: bool) -> bool:
-        """Return whether to list everything before deciding; `working`: a worker has a Lease."""
+        """Return whether to list all objects before deciding.
+
+        `working` says whether any worker has a Lease.
+        """
         return self.cut_off or (working and now - self.last_lease > LEASE_WATCH_SILENCE)
 
     def resynced(self, now: datetime) -> None:
-        """Record that everything was listed."""
+        """Record that all objects were listed."""
         self.last_round = now
         self.cut_off = False

@@ -1,6 +1,6 @@
-"""Deletion of stored objects that no ImageJob names: with their ImageJob, or by a later sweep.
+"""Delete stored objects that no ImageJob names, either along with their ImageJob or in a sweep.
 
-There are no finalizers, so deleting an ImageJob, or the whole namespace, never hangs because the
+No finalizers are used. With them, deleting an ImageJob or the whole namespace would hang while the
 operator is not running.
 """
 
@@ -21,11 +21,12 @@ from ..state.job_queue import JobQueue
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1800.0
-"""Interval between sweeps. Orphans only take space, so there is no hurry, and a sweep lists
-everything."""
+"""Interval between sweeps. It is long because a sweep lists all objects, and orphans do no harm
+except that they take up space."""
 
 GRACE = timedelta(hours=1)
-"""Younger objects stay: an upload's ImageJob, or a result's status, may be written in a moment."""
+"""Minimum age of objects that a sweep deletes. The ImageJob or the status that names a younger
+object may be about to be written."""
 
 
 class GarbageCollector:
@@ -38,14 +39,14 @@ class GarbageCollector:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def collect(self, job: ImageJob, job_queue: JobQueue) -> None:
-        """Start to delete a deleted ImageJob's objects, except an image that another one names."""
+        """Start deleting the objects of a deleted ImageJob; an image that another names is kept."""
         keys = [key for key in own_keys(job) if not job_queue.is_image_named(key)]
         task = asyncio.create_task(self._delete(keys))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def sweep_periodically(self) -> None:
-        """Sweep until cancelled; the next sweep retries failures."""
+        """Sweep at intervals until cancelled. Each sweep retries what the last one failed to do."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
@@ -56,12 +57,12 @@ class GarbageCollector:
                 log.info("deleted %d orphaned objects", deleted)
 
     async def sweep(self, now: datetime) -> int:
-        """Delete every object older than the grace period that no ImageJob names; return how many.
+        """Delete all objects older than GRACE that no ImageJob names, and return their number.
 
         Objects are listed before ImageJobs, so that an ImageJob created in between still counts.
 
         Raises:
-            StoreUnavailableError, KubeError: a list failed; nothing was deleted.
+            StoreUnavailableError, KubeError: A list failed, and nothing was deleted.
         """
         prefixes = (IMAGES_PREFIX, RESULTS_PREFIX)
         found = [key for p in prefixes for key in await self._store.list_older(p, now - GRACE)]
@@ -79,10 +80,10 @@ class GarbageCollector:
             try:
                 await self._store.delete(key)
             except (StoreUnavailableError, ObjectNotFoundError) as error:
-                log.warning("could not delete object %s, left to the next sweep: %s", key, error)
+                log.warning("could not delete %s, leaving it to the next sweep: %s", key, error)
 
 
 def _named_keys(body: dict[str, Any]) -> Iterator[str | None]:
-    """Yield the keys that an ImageJob names, even if it is not valid as a whole."""
+    """Yield the object keys that an ImageJob names, even if the ImageJob is invalid."""
     yield body.get("spec", {}).get("image", {}).get("key")
     yield ((body.get("status") or {}).get("result") or {}).get("key")

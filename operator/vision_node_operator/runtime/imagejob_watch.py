@@ -1,8 +1,8 @@
-"""The watch on ImageJobs.
+"""Watch ImageJobs.
 
-kopf watches everything else. For ImageJobs it would take too much: it lists ten thousand of them in
-one response, runs a task for each of them for a while, and never forgets one. That took 150 MB, and
-a third of the operator's CPU time per image.
+kopf watches all other kinds. For ImageJobs, it is too expensive: it lists ten thousand of them in
+one response, runs a task for each for a while, and keeps a record of each forever. That took 150 MB
+and a third of the operator's CPU time per image.
 """
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -12,10 +12,11 @@ from .reconciler import Reconciler
 
 
 async def watch_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) -> None:
-    """Pass all changes of ImageJobs to the reconciler, which has listed them before.
+    """Pass all changes to ImageJobs to the reconciler, starting from its last list.
 
     Raises:
-        KubeError: a refusal that only a restart can fix, such as that their CRD is gone.
+        KubeError: The API server refused in a way that only a restart can fix, for example because
+            the CRD no longer exists.
     """
     since = str(reconciler.state.versions.listed["imagejobs"])
     async for event in kube.follow(ImageJobClient(kube, namespace).path, version=since):

@@ -1,4 +1,4 @@
-"""Deletion of old images under inbox/, except those that an unfinished ImageJob names."""
+"""Delete old images under inbox/, except those that an unfinished ImageJob names."""
 
 import asyncio
 import logging
@@ -18,24 +18,25 @@ from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
-"""Interval between sweeps, by which an object may outlive its retention period. A list of the inbox
-is cheap."""
+"""Interval between sweeps. An object may outlive its retention period by this long. Listing the
+inbox is cheap."""
 
 PAGE_KEYS = 200
-"""Objects per page. Each is looked up again before it is deleted."""
+"""Number of objects per page. Each object is looked up again before it is deleted."""
 
 NAMES_SECONDS = 1.0
-"""Interval at which the keys of unfinished ImageJobs are read from the watch again, because
-deletions may be slow. Reading 20,000 keys takes 2 ms."""
+"""How long a sweep may use the keys of unfinished ImageJobs before it reads them from the watch
+again: deletions may be slow. Reading 20,000 keys takes 2 ms."""
 
 MAX_PAGES = 500
-"""Maximum pages of one sweep: a hundred thousand objects."""
+"""Maximum number of pages per sweep. They hold a hundred thousand objects."""
 
 MAX_DELETIONS = 5000
-"""Maximum deletions of one sweep: a minute of the bucket's time. The next sweep continues there."""
+"""Maximum number of deletions per sweep. They take about a minute, and the next sweep continues
+after the last one."""
 
 MAX_FAILURES = 20
-"""Failed deletions that end a sweep: further ones would only fill the bucket's log."""
+"""Maximum number of failed deletions per sweep. Further ones would only fill the bucket's log."""
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Swept:
 
     @property
     def is_enough(self) -> bool:
-        """Whether to leave the rest to the next sweep."""
+        """Whether this sweep has reached its maximum number of deletions or failures."""
         return self.deleted >= MAX_DELETIONS or self.failed >= MAX_FAILURES
 
 
@@ -57,11 +58,12 @@ class Retention:
 
     period: timedelta
     since: datetime
-    """When this namespace first got a release that deletes old objects. What was stored earlier
-    counts as stored then, so that an upgrade deletes nothing at once."""
+    """When a release that deletes old objects was first installed in this namespace. Objects that
+    were stored earlier count as stored then, so that an upgrade does not delete them immediately.
+    """
 
     def is_over(self, modified: datetime, now: datetime) -> bool:
-        """Return whether an object that was stored at `modified` is to be deleted."""
+        """Return whether an object that was stored at `modified` should be deleted."""
         return max(modified, self.since) < now - self.period
 
 
@@ -73,7 +75,7 @@ class InboxExpiry:
         imagejobs: Client for ImageJobs.
         kube: Client for the API server.
         retention: How long objects stay; None means forever.
-        unfinished: Unfinished ImageJobs as the watch shows them, by name.
+        unfinished: Unfinished ImageJobs by name, kept up to date by the watch.
     """
 
     def __init__(
@@ -90,10 +92,10 @@ class InboxExpiry:
         self._retention = retention
         self._unfinished = unfinished
         self._after = ""
-        """The last key that was checked; empty to begin at the start of the inbox."""
+        """The last key that was checked. If it is empty, the next page is the inbox's first."""
 
     async def run(self) -> None:
-        """Sweep until cancelled, unless objects stay forever; the next sweep retries failures."""
+        """Sweep at intervals until cancelled; return immediately if objects stay forever."""
         while self._retention:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
@@ -109,20 +111,20 @@ class InboxExpiry:
                     )
 
     async def sweep(self, now: datetime) -> Swept:
-        """Delete objects whose retention period is over; return how many, and how many failed.
+        """Delete objects whose retention period is over; return the outcome.
 
-        ImageJobs are listed from the API server, so that even invalid ones protect their images;
-        the watch adds those that are created later.
+        ImageJobs are listed from the API server, so that even invalid ones protect their images.
+        The watch adds those that are created after the list.
 
         Raises:
-            StoreUnavailableError, KubeError: a list failed; its objects stay.
+            StoreUnavailableError, KubeError: A list failed; the remaining objects were not deleted.
         """
         swept, named = Swept(), None
         for _ in range(MAX_PAGES):
             page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
             if named is None and any(self._is_old(found, now) for found in page.objects):
                 named = await self._named_keys()
-                continue  # the list took a while, and objects may have been replaced meanwhile
+                continue  # the list took a while, and objects may have been replaced since
 
             await self._sweep_page(page.objects, now, named or set(), swept)
             if swept.is_enough:
@@ -152,7 +154,7 @@ class InboxExpiry:
 
     async def _delete(self, found: StoredObject, now: datetime, swept: Swept) -> None:
         try:
-            # The page may be some seconds old, and the image stored again since.
+            # The page may be a few seconds old, and the image may have been stored again since.
             latest = await self._store.list_page(found.key, "", 1)
             if any(it.key == found.key and self._is_old(it, now) for it in latest.objects):
                 await self._store.delete(found.key)
@@ -162,7 +164,7 @@ class InboxExpiry:
             swept.failed += 1
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
-        # Checked, because the deletion must not depend on what the bucket lists.
+        # The prefix is checked, because nothing else may be deleted even if the bucket lists it.
         if self._retention is None or not found.key.startswith(INBOX_PREFIX):
             return False
 

@@ -1,8 +1,8 @@
-"""kopf handlers, which pass events to the reconciler and do nothing else, and the start-up.
+"""Start the operator, and pass events from kopf to the reconciler.
 
-They are `on.event` handlers, kopf's low-level kind: its high-level handlers would write annotations
-and finalizers to every object, with several writes per change. The price is that kopf retries
-nothing, so the reconciler works from the whole state.
+The handlers do nothing else. They are low-level `on.event` handlers, because kopf's high-level
+handlers would write annotations and finalizers to every object, with several writes per change. The
+drawback is that kopf retries nothing, so the reconciler decides from the whole state.
 """
 
 import asyncio
@@ -39,42 +39,42 @@ from .writer import Writer
 
 log = logging.getLogger(__name__)
 
-# The component alone is a common label; other products' workers have it, too.
+# The component label alone is not enough, because workers of other products may have the same one.
 WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
 
 
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """Log in with the pod's own token; a developer's kubeconfig otherwise."""
+    """Log in with the pod's service-account token; if there is none, use the kubeconfig."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
 @kopf.on.event(GROUP, VERSION, DESCRIBER_PLURAL)
 async def describer_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """Pass on that a Describer was created, changed or deleted."""
+    """Report to the reconciler that a Describer was created, changed or deleted."""
     reconciler_of(memo).observe("describers", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs", labels=WORKERS_ONLY)
 async def describer_job_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """Pass on that a describer Job was created, changed or deleted."""
+    """Report to the reconciler that a describer Job was created, changed or deleted."""
     reconciler_of(memo).observe("jobs", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("", "v1", "pods", labels=WORKERS_ONLY)
 async def pod_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """Pass on that a worker's pod was created, changed or deleted."""
+    """Report to the reconciler that a worker's pod was created, changed or deleted."""
     reconciler_of(memo).observe("pods", event["type"], dict(event["object"]))
 
 
 @kopf.on.event("coordination.k8s.io", "v1", "leases", labels=WORKERS_ONLY)
 async def lease_changed(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
-    """Pass on that a worker created, renewed or withdrew its Lease."""
+    """Report to the reconciler that a worker created, renewed or deleted its Lease."""
     reconciler_of(memo).observe("leases", event["type"], dict(event["object"]))
 
 
 def reconciler_of(memo: kopf.Memo) -> Reconciler:
-    """Return the reconciler, which `run` has put into the memo."""
+    """Return the reconciler from kopf's memo, where _serve() put it."""
     reconciler: Reconciler = memo.reconciler
     return reconciler
 
@@ -87,17 +87,20 @@ class NoDiffStorage(kopf.DiffBaseStorage):
         return kopf.BodyEssence()
 
     def fetch(self, **_: Any) -> None:
-        """Return None: nothing is stored."""
+        """Return None, because nothing is stored."""
 
     def store(self, **_: Any) -> None:
         """Store nothing."""
 
 
 class WatchBackoffs:
-    """Seconds between tries to watch, without end. kopf's own grow to 21 s, then it gives up."""
+    """An endless series of pauses between attempts to watch, in seconds.
+
+    kopf's default pauses grow to 21 s, and then it gives up.
+    """
 
     def __iter__(self) -> Iterator[float]:
-        """Yield short waits with jitter, so that the API server's return is soon noticed."""
+        """Yield short pauses with jitter, so that an API server that recovers is noticed soon."""
         while True:
             yield random.uniform(0.2, 2.0)  # noqa: S311 (jitter, not a secret)
 
@@ -105,7 +108,7 @@ class WatchBackoffs:
 def kopf_settings() -> kopf.OperatorSettings:
     """Return kopf's settings."""
     settings = kopf.OperatorSettings()
-    # Scanning needs cluster-wide permissions, and the CRDs don't change while the operator runs.
+    # Scanning for CRDs would need cluster-wide permissions, and they don't change at runtime.
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = NoDiffStorage()
     settings.posting.enabled = False  # an Event per log line would be a write per image
@@ -118,10 +121,11 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 async def run(settings: Settings) -> None:
-    """Run until SIGTERM, or until something fails that only a restart can fix."""
+    """Run until SIGTERM, or until an error occurs that only a restart can fix."""
     async with Kube.connect("operator") as kube, Bucket.open(BucketSettings.from_env()) as store:
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
-        # Read from the API server, because a mounted file may still be from before an upgrade.
+        # The ConfigMap is read from the API server, because after an upgrade a mounted file may
+        # still have the old contents.
         defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
         writer = Writer(kube, settings, defaults.owner)
         imagejobs = ImageJobClient(kube, settings.namespace)
@@ -132,8 +136,8 @@ async def run(settings: Settings) -> None:
         expiry = InboxExpiry(store, imagejobs, kube, retention, unfinished)
 
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
-        # Before kopf starts: it looks only once which kinds exist, and the API server takes a
-        # moment to serve a new CRD.
+        # This must happen before kopf starts: kopf checks only once which kinds exist, and the API
+        # server takes a moment to serve a new CRD.
         await until_answered(reconciler.resync)
         async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
             await _serve(kube, settings, reconciler, expiry)
@@ -148,10 +152,10 @@ async def _inbox_retention(kube: Kube, settings: Settings) -> Retention | None:
 
 
 async def installed_at(kube: Kube, settings: Settings) -> datetime | None:
-    """Return when the namespace first got a release that deletes old images; None if unknown.
+    """Return when a release that deletes old images was first installed; None if that is unknown.
 
     Raises:
-        KubeError: the API server is unavailable, or refused the request.
+        KubeError: The API server is unavailable or refused the request.
     """
     path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{RELEASE_CONFIGMAP}"
     try:
@@ -196,7 +200,10 @@ async def _serve(
 
 
 async def handle_signals(ready: asyncio.Event, stop: Callable[[], None]) -> None:
-    """Stop at once on a signal: kopf takes seconds, and the next operator already decides then."""
-    await ready.wait()  # kopf has installed its own signal handlers by then
+    """Stop immediately on SIGTERM or SIGINT.
+
+    kopf takes seconds to stop, and by then the next operator may already be making decisions.
+    """
+    await ready.wait()  # by then kopf has installed its own signal handlers, replaced below
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -1,4 +1,4 @@
-"""The operator's HTTP server for kubelet's probes: GET /healthz."""
+"""Serve kubelet's probes over HTTP: GET /healthz."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -7,22 +7,22 @@ from socket import socket
 from aiohttp import web
 
 PORT = 8080
-"""Port of the probes in the chart's Deployment."""
+"""Port that the probes use in the chart's Deployment."""
 
 STOP_SECONDS = 1.0
-"""How long the server waits for a running probe when the operator stops."""
+"""How long to wait for a probe in progress when the operator stops."""
 
 
 @asynccontextmanager
 async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> AsyncIterator[None]:
     """Answer probes on `sockets` while the block runs.
 
-    kopf's own server listens on a single address, so on either IPv4 or IPv6.
+    kopf's own server is not used, because it listens on a single address: either IPv4 or IPv6.
 
     Args:
-        sockets: Listening sockets; they are closed at the end.
-        check: Returns the seconds since the operator's last round, or raises RuntimeError when
-            it is stuck.
+        sockets: Listening sockets; they are closed when the block ends.
+        check: Returns the seconds since the operator's last round, or raises RuntimeError if the
+            operator is stuck.
     """
 
     async def answer(_: web.Request) -> web.Response:

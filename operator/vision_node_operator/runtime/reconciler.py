@@ -1,7 +1,7 @@
-"""The loop: when something has changed, decide from the whole state, and perform the decisions.
+"""The operator's loop: after each change, decide from the whole state, and start the actions.
 
-It is level-based: the next round makes up for a lost event, a failed write or a crash, because
-nothing is remembered but the state.
+The loop is level-based. It decides from the state alone, so the next round makes up for a lost
+event, a failed write or a crash.
 """
 
 import asyncio
@@ -40,19 +40,20 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-"""Longest time between rounds, for deadlines, backoffs and idle times that no event announces."""
+"""Maximum time between rounds. Deadlines, backoffs and idle times end without an event."""
 
 RESYNC_SECONDS = 300.0
-"""Interval at which everything is listed again, because a watch may have missed events."""
+"""Interval at which all objects are listed again, because a watch may have missed events."""
 
 UNAVAILABLE_SECONDS = (0.2, 2.0)
-"""First and longest pause between tries while the API server is unavailable. They are short, so
-that its return is soon noticed."""
+"""Initial and longest pause between attempts while the API server is unavailable. They are short,
+so that an API server that recovers is noticed soon."""
 
 STUCK_SECONDS = 30.0
-"""Time without a round after which the loop counts as stuck, and the liveness probe fails."""
+"""How long the loop may go without a round. After that it counts as stuck, and the liveness probe
+fails."""
 
-# The component alone is a common label; other products' workers have it, too.
+# The component label alone is not enough, because workers of other products may have the same one.
 WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBER_LABEL}")
 
 
@@ -92,12 +93,12 @@ class Reconciler:
         self._changed.set()
 
     def sweep(self, kind: Kind, names: Collection[str], version: int) -> None:
-        """Record that a complete list, read at `version`, has exactly these names."""
+        """Record that a complete list, read at `version`, contains exactly these names."""
         self.state.sweep(kind, names, version, utcnow())
         self._changed.set()
 
     async def run(self) -> None:
-        """Decide and act until cancelled. Call resync() first, so that the state is complete."""
+        """Run the loop until cancelled. Call resync() first, so that the state is complete."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._resync_periodically())
             tasks.create_task(self._garbage.sweep_periodically())
@@ -107,7 +108,8 @@ class Reconciler:
                     continue
 
                 self._round()
-                # In Python 3.11, wait_for() swallows a cancellation that arrives with a change.
+                # wait_for() is not used, because in Python 3.11 it swallows a cancellation that
+                # arrives together with a change.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TICK_SECONDS):
                         await self._changed.wait()
@@ -116,7 +118,7 @@ class Reconciler:
         """Return the seconds since the last round, for the liveness probe.
 
         Raises:
-            RuntimeError: the loop is stuck.
+            RuntimeError: The loop is stuck.
         """
         age = (utcnow() - self._freshness.last_round).total_seconds()
         if age > STUCK_SECONDS:
@@ -125,13 +127,13 @@ class Reconciler:
         return age
 
     async def resync(self) -> None:
-        """List everything, so that nothing counts as lost that was only not seen yet.
+        """List all objects, so that none counts as missing only because it was not seen yet.
 
-        One resync runs at a time: a slow list must not bring back what a later one showed to be
-        gone.
+        Only one resync runs at a time. Otherwise a slow list could restore objects that a later
+        list has shown to be deleted.
 
         Raises:
-            KubeError: a list failed.
+            KubeError: A list failed.
         """
         async with self._listing:
             await self._list_all()
@@ -146,7 +148,8 @@ class Reconciler:
             ("leases", leases_path(namespace), WORKERS_ONLY),
             ("jobs", f"/apis/batch/v1/namespaces/{namespace}/jobs", WORKERS_ONLY),
             ("imagejobs", path_of(PLURAL, namespace), Selectors()),
-            # Pods last: an ImageJob's worker is always in a list that was read after the ImageJob.
+            # Pods are listed last. Because this list is read after the ImageJobs, a worker's pod
+            # that is missing from it no longer exists.
             ("pods", f"/api/v1/namespaces/{namespace}/pods", WORKERS_ONLY),
         ]
 
@@ -160,7 +163,7 @@ class Reconciler:
             self.state.sweep(kind, names, int(version), utcnow())
 
     async def _ensure_fresh(self) -> bool:
-        """List everything if events may be missing; return whether decisions can be made."""
+        """List all objects if events may be missing; return whether decisions can be made."""
         freshness = self._freshness
         freshness.begin_round(utcnow())
         if not freshness.needs_resync(utcnow(), working=self.state.workers.has_leases):
@@ -200,22 +203,22 @@ class Reconciler:
                 self._executor.start(action, now)
 
     def _collect_garbage(self, body: Json) -> None:
-        """Remove the stored objects of a deleted ImageJob."""
+        """Start deleting the stored objects of a deleted ImageJob."""
         name = body["metadata"]["name"]
         self._executor.forget(ObjectKey("imagejobs", name))
         try:
             job = ImageJob.model_validate(body)
         except ValueError as error:
-            log.warning("objects of ImageJob %s are left to the next sweep: %s", name, error)
+            log.warning("leaving the objects of ImageJob %s to the next sweep: %s", name, error)
         else:
             self._garbage.collect(job, self.state.job_queue)
 
 
 async def until_answered(call: Callable[[], Awaitable[T]]) -> T:
-    """Return the result of `call`, and repeat it until the API server answers without an error.
+    """Repeat `call` until the API server answers without an error, and return its result.
 
-    When a release starts, the CRD and the operator's permissions may come a moment later than the
-    operator. If they don't come, the startup probe ends the wait.
+    When a release starts, the CRD and the operator's permissions may take effect a moment after the
+    operator starts. If they never do, the startup probe ends the wait.
     """
     failures = 0
     while True:

@@ -1,4 +1,4 @@
-"""The describer Job: a batch/v1 Job that runs one worker."""
+"""Build and recognize describer Jobs: batch/v1 Jobs that run one worker each."""
 
 import copy
 from typing import Any
@@ -10,12 +10,12 @@ from ..state.worker_objects import TEMPLATE_LABEL
 
 
 def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
-    """Return the Job to create; `owner` is an ownerReference, so the Job is deleted with it."""
+    """Return the Job to create. `owner` is an ownerReference; the Job is deleted with its owner."""
     labels = {**_labels(pool), TEMPLATE_LABEL: pool.template_hash}
     template = copy.deepcopy(pool.pod_template)
     meta = template.setdefault("metadata", {})
     meta["labels"] = {**meta.get("labels", {}), **labels}
-    # The worker runs once: the operator requeues its ImageJobs, so the Job must not restart it.
+    # The Job must not restart the worker, because the operator requeues its ImageJobs.
     template["spec"]["restartPolicy"] = "Never"
 
     return {
@@ -27,7 +27,7 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_of(job: dict[str, Any], pool: Pool) -> bool:
-    """Return whether a Job is one of the pool's workers, from any pod template."""
+    """Return whether a Job runs one of the pool's workers, whichever pod template it has."""
     labels: dict[str, str] = job["metadata"].get("labels", {})
     return labels.items() >= _labels(pool).items()
 

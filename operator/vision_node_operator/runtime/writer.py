@@ -1,4 +1,7 @@
-"""The only module that writes to Kubernetes: performs an action, returns the changed object."""
+"""Write to Kubernetes: perform an action, and return the changed object.
+
+This is the only module that writes while the operator runs.
+"""
 
 import logging
 from datetime import datetime
@@ -29,19 +32,19 @@ from .chart_describers import Defaults, changes
 log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "vision-node"
-"""Field manager of server-side apply, for the Describers in the chart's values."""
+"""Field manager for server-side apply of the Describers in the chart's values."""
 
 INVALID = 422
-"""HTTP status of an object that the CRD refuses. Trying again would not help, and the other
+"""HTTP status for an object that violates its CRD. Trying again would not help, and the other
 Describers must not wait for it."""
 
 
 class NameTakenError(KubeError):
-    """Another Job, which is not a worker of the pool, has the name of a slot."""
+    """The name of a slot is taken by a Job that is not a worker of the pool."""
 
 
 class Writer:
-    """Performs actions. Methods raise KubeError and its subclasses."""
+    """Performs actions. All methods may raise KubeError or one of its subclasses."""
 
     def __init__(self, kube: Kube, settings: Settings, owner: Json) -> None:
         self._kube = kube
@@ -52,7 +55,10 @@ class Writer:
         self._owner = owner
 
     async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
-        """Perform an action; return the object's kind and the object (None if it was deleted)."""
+        """Perform an action; return the object's kind and its new state.
+
+        The state is None if the object was deleted, or if the action did not change it.
+        """
         match action:
             case Assign() | Requeue() | Fail():
                 return "imagejobs", await self._patch_imagejob(action, now)
@@ -71,12 +77,13 @@ class Writer:
                 return "imagejobs", None
 
     async def apply(self, defaults: Defaults, release: str) -> None:
-        """Apply the Describers in the chart's values, and delete those that left the values."""
+        """Apply the Describers in the chart's values, and delete those removed from the values."""
         existing = [
             body async for page, _ in self._kube.list_pages(self._describers_path) for body in page
         ]
         wanted = changes(defaults, release, existing)
-        # Forced, because the values win over anyone's changes to the Describers that they name.
+        # Conflicts are forced, because the values take precedence over other changes to the
+        # Describers that they name.
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
 
         for body in wanted.apply:
@@ -87,7 +94,7 @@ class Writer:
             except KubeError as error:
                 if error.status != INVALID:
                     raise
-                log.exception("skipping the Describer %s in the values: it is invalid", name)
+                log.exception("skipping Describer %s in the values: it is invalid", name)
 
         for name in wanted.delete:
             await self._delete(f"{self._describers_path}/{name}", {})
@@ -107,7 +114,7 @@ class Writer:
         return answer
 
     async def _emit(self, event: Json) -> None:
-        """Create an Event. A failure is only logged, because a status says the same."""
+        """Create an Event. A failure is only logged, because a status has the same information."""
         try:
             await self._kube.request("POST", self._events_path, body=event)
         except AlreadyExistsError:
@@ -119,8 +126,8 @@ class Writer:
         return await self._imagejobs.patch_status(action.job, _status_patch(action, now))
 
     async def _expire(self, action: Expire) -> None:
-        # The version guards a new ImageJob of the same name, and one whose
-        # ttlSecondsAfterFinished was just raised.
+        # The precondition protects a new ImageJob of the same name, and one whose
+        # ttlSecondsAfterFinished was just increased.
         options = {"preconditions": {"resourceVersion": str(action.version)}}
         await self._delete(f"{self._imagejobs.path}/{action.name}", options)
 
@@ -129,19 +136,19 @@ class Writer:
         try:
             return await self._kube.request("POST", self._jobs_path, body=body)
         except AlreadyExistsError as error:
-            # Created before a crash or a lost answer: adopt it.
+            # If the Job was created before a crash or a lost answer, it is adopted.
             existing = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
             if worker_job.is_of(existing, action.pool):
                 return existing
 
             message = (
-                f"this Job is no worker of {action.pool.describer}, but has the name of one; "
-                "another name is used"
+                f"this Job has the name of a worker of {action.pool.describer} but is not one; "
+                "the worker will get another name"
             )
             raise NameTakenError(error.status, error.reason, message) from error
 
     async def _retire(self, action: Retire) -> None:
-        # The default for Jobs would leave the pod running.
+        # With the default propagation policy for Jobs, the pod would keep running.
         await self._delete(f"{self._jobs_path}/{action.name}", {"propagationPolicy": "Background"})
 
     async def _delete(self, path: str, options: Json) -> None:
@@ -155,7 +162,7 @@ def _status_patch(action: Assign | Requeue | Fail, now: datetime) -> transitions
     job: ImageJob = action.job
     match action:
         case Assign():
-            # The time starts now, not at the decision: the write may have queued for a while.
+            # The timeout starts now instead of at the decision, because the write may have waited.
             deadline = now + action.timeout
             return transitions.assign(job, worker=action.worker, deadline=deadline, now=now)
         case Requeue():

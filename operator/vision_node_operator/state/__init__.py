@@ -1,1 +1,1 @@
-"""What the operator knows: ImageJobs, workers and Describers as the watches last showed them."""
+"""The operator's state: ImageJobs, workers and Describers as they were last observed."""

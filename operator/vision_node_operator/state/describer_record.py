@@ -1,4 +1,4 @@
-"""What the operator knows about one describer: its pool, and how its provider and launches fare."""
+"""The record of one describer: its pool, its load, and the state of its provider and launches."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,34 +11,35 @@ from .provider_health import ProviderHealth
 from .rate_limit import RateLimit, interval_of
 
 DELETION_KEPT = timedelta(hours=1)
-"""How long the time of a Describer's deletion is kept. It matters only for a minute of grace."""
+"""How long to remember when a Describer was deleted. That time is needed only during the grace
+period of one minute after the deletion."""
 
 
 @dataclass
 class DescriberRecord:
-    """One describer, by the name that ImageJobs and workers give; it need not exist (any more)."""
+    """The record of a describer that ImageJobs or workers name, even if it does not exist."""
 
     pool: Pool | None = None
-    """Its workers; None if there is no such Describer."""
+    """The Describer's pool of workers; None if the Describer does not exist."""
     deleted_at: datetime | None = None
     rate_limit: RateLimit | None = None
-    """None until the first ImageJob; see State.rate_limit()."""
+    """None until the first ImageJob; State.rate_limit() returns the initial value."""
     requests_per_image: int = 1
-    """Requests to the provider per image, as its newest worker says in its Lease."""
+    """Number of requests to the provider per image, as last stated in a worker's Lease."""
     load: Load = field(default_factory=Load)
     launch_backoff: LaunchBackoff = field(default_factory=LaunchBackoff)
     provider_health: ProviderHealth | None = None
-    """None until an image showed it."""
+    """None until a finished image has shown whether the provider works."""
     status_written_at: datetime | None = None
 
     @property
     def interval(self) -> timedelta:
-        """The time between two images that the Describer allows."""
+        """Minimum time between two images under the Describer's rate limit; 0 means no limit."""
         rate = self.pool.spec.requests_per_minute if self.pool else 0
         return interval_of(rate, self.requests_per_image)
 
     def set_pool(self, pool: Pool) -> None:
-        """Replace the pool. If its pod template changed, its launches and provider start afresh."""
+        """Replace the pool. If its pod template has changed, forget past launches and refusals."""
         before, self.pool, self.deleted_at = self.pool, pool, None
 
         if before and before.template_hash != pool.template_hash:
@@ -53,12 +54,12 @@ class DescriberRecord:
         self.provider_health = self.status_written_at = None
 
     def reset_rate_limit(self) -> None:
-        """Forget refusals, which were another provider's; the slots that were taken still count."""
+        """Forget refusals, because another provider may have sent them; used slots still count."""
         if self.rate_limit:
             self.rate_limit = RateLimit(self.rate_limit.next_slot, LONG_AGO)
 
     def expire(self, now: datetime) -> bool:
-        """Forget what is no longer needed; return whether that is everything."""
+        """Forget data that is no longer needed; return whether the whole record can be deleted."""
         if self.pool:
             return False
 

@@ -1,4 +1,4 @@
-"""Describers: their pools, and what is known about their providers and launches."""
+"""The registry of Describers: their pools, and the state of their providers and launches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from .pools.pool import Pool
 
 @dataclass
 class DescriberRegistry:
-    """All Describers of the namespace, and names of others that ImageJobs and workers give."""
+    """All Describers of the namespace, and unknown describers that ImageJobs or workers name."""
 
     pod_template: Json = field(default_factory=dict)
     """The chart's pod template, which all workers have in common."""
     records: dict[str, DescriberRecord] = field(default_factory=dict)
-    """Records by the name of the Describer, which need not exist."""
+    """Records by the name of the Describer, which may not exist."""
 
     def record(self, name: str) -> DescriberRecord:
         """Return the record of a describer; create it if there is none."""
@@ -29,11 +29,11 @@ class DescriberRegistry:
         return record
 
     def find(self, name: str) -> DescriberRecord | None:
-        """Return the record of a describer, if there is one."""
+        """Return the record of a describer; None if there is none."""
         return self.records.get(name)
 
     def pool(self, name: str) -> Pool | None:
-        """Return the pool of a Describer, if that exists."""
+        """Return the pool of a Describer; None if the Describer does not exist."""
         record = self.records.get(name)
         return record.pool if record else None
 
@@ -42,7 +42,7 @@ class DescriberRegistry:
         return (record.pool for record in self.records.values() if record.pool)
 
     def put(self, describer: Describer) -> None:
-        """Record a Describer as it is now."""
+        """Record the current state of a Describer."""
         self._build_pool(describer)
         self._rebuild_dependents(describer.metadata.name)
 
@@ -52,7 +52,7 @@ class DescriberRegistry:
         self._rebuild_dependents(name)
 
     def prune(self, now: datetime) -> None:
-        """Forget Describers that were deleted a while ago, or never existed, and have no jobs."""
+        """Forget describers that have no ImageJobs and have not existed for a while, or ever."""
         expired = [name for name, record in self.records.items() if record.expire(now)]
         for name in expired:
             del self.records[name]

@@ -1,7 +1,7 @@
-"""ImageJobs as the operator needs them: queued in order, assigned, finished and expiring.
+"""Index ImageJobs for decisions: the queue in order, and assigned, finished and expiring ImageJobs.
 
-The order is: highest priority first; then the owner with the fewest ImageJobs in processing, so
-that one owner's ten thousand images do not starve another's single one; then the oldest.
+The highest priority comes first, then the owner with the fewest ImageJobs in processing, then the
+oldest ImageJob. So the ten thousand images of one owner do not delay the single image of another.
 """
 
 from bisect import bisect_left, insort
@@ -17,7 +17,7 @@ from vision_node_contract.names import OWNER_LABEL
 from .object_versions import LONG_AGO, ObjectKey
 
 Place = tuple[datetime, str]
-"""An ImageJob's place in time order: a time and its name."""
+"""An ImageJob's place in an order by time: a time and the ImageJob's name."""
 
 OwnerQueue = list[Place]
 """One owner's queued ImageJobs of one priority, by creation time."""
@@ -26,50 +26,50 @@ DescriberQueue = dict[int, dict[str, OwnerQueue]]
 """One describer's queued ImageJobs, by priority and owner."""
 
 MAX_UNANNOUNCED = 1000
-"""Maximum failures that wait for their Event. More Events would only be noise."""
+"""Maximum number of failed ImageJobs that wait for their Event. More Events would only be noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedJob:
-    """What is kept of a finished ImageJob."""
+    """The data that the operator keeps about a finished ImageJob."""
 
     name: str
     version: int
     expires: datetime | None
-    """When to delete it; None if its deletion has begun and waits for a finalizer."""
+    """When to delete it; None if it is already being deleted and waits for a finalizer."""
     image_key: str
 
     @property
     def key(self) -> ObjectKey:
-        """The key of the ImageJob."""
+        """The ObjectKey of the ImageJob."""
         return ObjectKey("imagejobs", self.name)
 
 
 @dataclass
 class JobQueue:
-    """ImageJobs by name, with an index for each question that decide() asks."""
+    """ImageJobs by name, with an index for each query that decide() makes."""
 
     unfinished: dict[str, ImageJob] = field(default_factory=dict)
     finished: dict[str, FinishedJob] = field(default_factory=dict)
     unannounced: dict[str, ImageJob] = field(default_factory=dict)
-    """ImageJobs that failed and have no Event yet."""
+    """Failed ImageJobs that have no Event yet, by name."""
 
     _queues: dict[str, DescriberQueue] = field(default_factory=dict)
     """Queues by describer."""
     _cancelled: set[str] = field(default_factory=set)
     _suspects: set[str] = field(default_factory=set)
     _processing: dict[str, str] = field(default_factory=dict)
-    """Worker (pod name) by ImageJob."""
+    """Workers (pod names) by ImageJob name."""
     _in_flight: dict[str, set[str]] = field(default_factory=dict)
-    """ImageJobs by worker (pod name)."""
+    """Names of ImageJobs by worker (pod name)."""
     _processing_by_owner: Counter[str] = field(default_factory=Counter)
     _expiry: list[Place] = field(default_factory=list)
     """Finished ImageJobs, sorted by their expiry."""
     _images: Counter[str] = field(default_factory=Counter)
-    """How many ImageJobs name an image: a retry names the same one as its original."""
+    """Number of ImageJobs by image key: a retried ImageJob names the same image as the original."""
 
     def put(self, job: ImageJob, now: datetime) -> None:
-        """Record an ImageJob as it is now."""
+        """Record the current state of an ImageJob."""
         name = job.metadata.name
         self.drop(name)
         self._images[job.spec.image.key] += 1
@@ -92,7 +92,7 @@ class JobQueue:
             insort(owners.setdefault(owner_of(job), []), _place(job))
 
     def drop(self, name: str) -> ImageJob | None:
-        """Forget an ImageJob; return it as it was known if it was unfinished."""
+        """Forget an ImageJob; return its last known state if it was unfinished, otherwise None."""
         if done := self.finished.pop(name, None):
             if done.expires:
                 _remove(self._expiry, (done.expires, name))
@@ -114,7 +114,7 @@ class JobQueue:
         return job
 
     def add_failure(self, job: ImageJob) -> None:
-        """Remember an ImageJob that has just failed until its Event is written."""
+        """Remember an ImageJob that has just failed, so that an Event is written for it."""
         if len(self.unannounced) < MAX_UNANNOUNCED:
             self.unannounced[job.metadata.name] = job
 
@@ -131,11 +131,11 @@ class JobQueue:
         return (self.unfinished[name] for name in self._in_flight.get(worker, ()))
 
     def describers(self) -> list[str]:
-        """Return the names of describers with queued ImageJobs."""
+        """Return the names of describers that have queued ImageJobs."""
         return list(self._queues)
 
     def queued(self, describer: str) -> Iterator[ImageJob]:
-        """Yield the describer's queued ImageJobs in the order in which to assign them."""
+        """Yield the describer's queued ImageJobs in the order of assignment."""
         priorities = self._queues.get(describer, {})
         taken = Counter(self._processing_by_owner)
         for priority in sorted(priorities, reverse=True):
@@ -155,7 +155,7 @@ class JobQueue:
         return (self.unfinished[name] for name in sorted(self._suspects))
 
     def expired(self, now: datetime) -> Iterator[FinishedJob]:
-        """Yield finished ImageJobs whose time to live is over, in the order of their expiry."""
+        """Yield finished ImageJobs whose time to live is over, ordered by expiry."""
         for expires, name in self._expiry:
             if expires > now:
                 return
@@ -220,20 +220,23 @@ class JobQueue:
 
 
 def owner_of(job: ImageJob) -> str:
-    """Return who submitted the ImageJob; those without a name count as one owner."""
+    """Return who submitted the ImageJob; all ImageJobs without an owner share the owner ""."""
     return job.metadata.labels.get(OWNER_LABEL, "")
 
 
 def _expiry_of(job: ImageJob, now: datetime) -> datetime:
     """Return when a finished ImageJob's time to live ends."""
     keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # Workers write the completion time, so it is untrusted: it may be in the future, or too large
-    # to add to.
+    # Workers write the completion time, so it is untrusted: it may be in the future, or so late
+    # that an addition would overflow.
     return min(job.status.completion_time or now, now) + keep
 
 
 def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[str]:
-    """Yield all names; next is always the owner with the lowest count in `taken`, which goes up."""
+    """Yield all names. The next one always belongs to the owner with the lowest count in `taken`.
+
+    Each name that is yielded increases its owner's count.
+    """
     heap = [(taken[owner], queue[0], owner, 0) for owner, queue in queues.items()]
     heapify(heap)
     while heap:

@@ -1,4 +1,4 @@
-"""When a describer's workers may be launched again after failed launches, and why those failed."""
+"""Delay the launches of a describer's workers after failures, and remember why they failed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,11 +7,12 @@ from .object_versions import LONG_AGO
 from .problems import Problem
 
 LONGEST_BACKOFF_SECONDS = 60
-"""Longest pause after consecutive failed launches. The pauses double from two seconds on."""
+"""Longest pause after consecutive failed launches. The first pause is two seconds, and each further
+pause is twice as long."""
 
 PROBLEM_KEPT = timedelta(minutes=2)
-"""How long the last problem counts as current. Launches that are still wanted are tried at least
-twice in that time, so an older problem is over."""
+"""How long the last problem counts as current. Launches that are still wanted are attempted at
+least twice in this time, so an older problem has been solved."""
 
 
 @dataclass
@@ -19,19 +20,19 @@ class LaunchBackoff:
     """The failed launches of one describer's workers."""
 
     failures: int = 0
-    """Consecutive launches that failed."""
+    """Number of consecutive failed launches."""
     until: datetime = LONG_AGO
-    """No worker is launched before this time."""
+    """Earliest time of the next launch."""
     problem: Problem | None = None
     """Why the last launch failed."""
     problem_at: datetime = LONG_AGO
 
     def record_success(self) -> None:
-        """Record that a worker served for long enough, or did its work."""
+        """Record that a worker served for long enough or did its work."""
         self.failures, self.problem = 0, None
 
     def record_failure(self, problem: Problem, now: datetime) -> None:
-        """Record that a worker ended before it served for long; the next launch waits longer."""
+        """Record that a worker ended too early; the next launch waits longer."""
         self.failures += 1
         pause = min(LONGEST_BACKOFF_SECONDS, 2 ** min(self.failures, 6))
         self.until = now + timedelta(seconds=pause)
@@ -42,14 +43,14 @@ class LaunchBackoff:
         self.problem, self.problem_at = problem, now
 
     def record_created(self) -> None:
-        """Record that a Job was created, so it is no longer refused."""
+        """Record that a Job was created, so the API server no longer refuses Jobs."""
         if not self.failures:
             self.problem = None
 
     def is_active(self, now: datetime) -> bool:
-        """Return whether launches failed so recently that the next one has to wait."""
+        """Return whether the next launch has to wait because of recent failures."""
         return self.until > now
 
     def current_problem(self, now: datetime) -> Problem | None:
-        """Return why launches fail, if the last one did, and recently."""
+        """Return why the last launch failed; None if it did not fail, or not recently."""
         return self.problem if now - self.problem_at < PROBLEM_KEPT else None

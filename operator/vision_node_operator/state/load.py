@@ -1,4 +1,4 @@
-"""The load on a describer, which the number of its workers follows."""
+"""Measure the load on a describer, which determines its number of workers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,15 +7,16 @@ from math import exp
 from vision_node_contract.models.imagejob import ImageJob
 
 FIRST_GUESS_SECONDS = 0.5
-"""Assumed time per image until one was measured. The metadata of a photograph take a fifth of that,
-a model takes longer."""
+"""Assumed time per image until one is measured. Describing a photo by its metadata takes a fifth of
+this time, and a model takes longer."""
 
 NEWEST_WEIGHT = 0.2
-"""Weight of the newest image in the average: a few odd ones change little, ten most of it."""
+"""Weight of the newest image in the moving average. A few outliers change the average only a
+little, but ten images make up most of it."""
 
 SMOOTHING_SECONDS = 3.0
-"""Time constant of the average load, about three launches. A shorter peak needs no further
-worker."""
+"""Time constant of the average load: the time that about three launches take. A shorter peak does
+not need another worker."""
 
 
 @dataclass
@@ -23,11 +24,11 @@ class Load:
     """The load on one describer."""
 
     unfinished: int = 0
-    """ImageJobs that are queued or in processing."""
+    """Number of ImageJobs that are queued or in processing."""
     processing: int = 0
-    """ImageJobs in processing."""
+    """Number of ImageJobs in processing."""
     seconds_per_image: float = FIRST_GUESS_SECONDS
-    """Moving average."""
+    """Moving average of the time that an image takes."""
     _is_measured: bool = False
 
     _average: float = 0.0
@@ -39,12 +40,12 @@ class Load:
         self.processing += job.status.phase == "processing"
 
     def remove(self, job: ImageJob, now: datetime) -> None:
-        """Uncount an ImageJob that was counted as it is in `job`."""
+        """Undo add() for an ImageJob; `job` has the status with which it was added."""
         self._change(-1, now)
         self.processing -= job.status.phase == "processing"
 
     def average(self, now: datetime) -> float:
-        """Return the average number of unfinished ImageJobs; the last seconds weigh most."""
+        """Return the average number of unfinished ImageJobs, weighted toward the last seconds."""
         elapsed = (now - self._average_at).total_seconds() if self._average_at else 0.0
         decay = exp(-max(0.0, elapsed) / SMOOTHING_SECONDS)
         return self.unfinished + (self._average - self.unfinished) * decay

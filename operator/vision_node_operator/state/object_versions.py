@@ -1,4 +1,4 @@
-"""The objects that the operator watches and writes: their kinds, keys and versions."""
+"""Kinds, keys and versions of the objects that the operator watches and writes."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple, get_args
 from vision_node_contract.json_types import Json
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-"""A time before all others, where none is known."""
+"""A time before all others. It stands for a time that is unknown or does not exist."""
 
 Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
-"""Kinds that the operator watches, by their plural in the Kubernetes API."""
+"""Kinds that the operator watches. The values are their plural names in the Kubernetes API."""
 
 
 class ObjectKey(NamedTuple):
@@ -22,7 +22,7 @@ class ObjectKey(NamedTuple):
 
 
 def version_of(body: Json) -> int:
-    """Return an object's resourceVersion; those of one kind compare as integers (KEP-5504)."""
+    """Return an object's resourceVersion. Versions of one kind compare as integers (KEP-5504)."""
     return int(body["metadata"]["resourceVersion"])
 
 
@@ -32,7 +32,7 @@ def _per_kind() -> dict[Kind, dict[str, int]]:
 
 @dataclass
 class ObjectVersions:
-    """The resourceVersions that were seen, so that an older view of an object is recognized."""
+    """The resourceVersions seen so far, by which outdated views of objects are recognized."""
 
     listed: dict[Kind, int] = field(default_factory=dict)
     """Version of each kind's last complete list."""
@@ -41,7 +41,7 @@ class ObjectVersions:
     _current: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
 
     def observe(self, kind: Kind, name: str, version: int) -> bool:
-        """Record that an object was seen at `version`; return False if that is not news."""
+        """Record that an object was seen at `version`; return whether that is news."""
         current, deleted = self._current[kind].get(name, 0), self.deleted[kind].get(name, 0)
         if version <= max(current, deleted):
             return False
@@ -50,7 +50,7 @@ class ObjectVersions:
         return True
 
     def delete(self, kind: Kind, name: str, version: int) -> bool:
-        """Record a deletion at `version`; return False if a newer object has the name."""
+        """Record a deletion at `version`; return False if a newer object has the same name."""
         if version < self._current[kind].get(name, 0):
             return False
 
@@ -59,15 +59,14 @@ class ObjectVersions:
         return True
 
     def missing(self, kind: Kind, listed: Collection[str], version: int) -> list[str]:
-        """Return known objects that a list, read at `version`, should contain but does not."""
+        """Return names of known objects that a list, read at `version`, should have but lacks."""
         known = self._current[kind].items()
         return [name for name, seen in known if name not in listed and seen <= version]
 
     def finish_list(self, kind: Kind, version: int) -> None:
         """Record that a complete list was read at `version`, and forget old deletions.
 
-        Deletions since the list before are kept, because another list, read earlier, may still be
-        arriving.
+        Deletions since the previous list are kept, because an older list may still be arriving.
         """
         oldest = min(version, self.listed.get(kind, 0))
         self.listed[kind] = version
@@ -75,5 +74,5 @@ class ObjectVersions:
         self.deleted[kind] = {name: when for name, when in deleted if when >= oldest}
 
     def knows(self, key: ObjectKey) -> bool:
-        """Return whether the object exists, as far as was seen."""
+        """Return whether the object exists, according to the events so far."""
         return key.kind != "events" and key.name in self._current[key.kind]

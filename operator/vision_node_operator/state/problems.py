@@ -1,4 +1,4 @@
-"""What keeps a worker from serving, in Kubernetes' own words."""
+"""Find out what keeps a worker from serving, and report it in the words of Kubernetes."""
 
 from dataclasses import dataclass
 
@@ -10,30 +10,31 @@ from .termination import SIGNAL_EXIT_BASE
 PULL_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 )
-"""kubelet's reasons for a container that waits because its image can't be pulled."""
+"""Reasons that kubelet gives for a container that waits because its image can't be pulled."""
 
 CONFIG_REASONS = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}
 )
-"""kubelet's reasons for a container that waits until a person fixes its configuration."""
+"""Reasons that kubelet gives for a container that waits until a person fixes its configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why workers don't serve, or why all images fail: a condition's reason and message."""
+    """The reason why workers don't serve or all images fail, as in a Describer's condition."""
 
     reason: ReadyReason
     message: str
 
 
 def pod_problem(status: Json) -> Problem | None:
-    """Return what keeps a pod with this status from running, or what ended it, if anything."""
+    """Return what keeps a pod with this status from running, or what ended it; None if nothing."""
     for condition in status.get("conditions", []):
         if condition.get("reason") == "Unschedulable":
             return Problem(ReadyReason.INSUFFICIENT_RESOURCES, condition.get("message", ""))
 
     for container in status.get("initContainerStatuses", []):
-        # The only init container is the sidecar, which ends after the worker: that is normal.
+        # The only init container is the sidecar. Its end is not a problem, because it normally
+        # ends after the worker.
         waiting = container.get("state", {}).get("waiting", {})
         if problem := _container_problem({"waiting": waiting}):
             return problem
@@ -58,14 +59,15 @@ def _container_problem(state: Json) -> Problem | None:
     if not code:
         return None
 
-    # If a signal ended the worker, its message lists what it was describing (see Termination).
+    # If a signal ended the worker, its message lists the ImageJobs that it was describing (see
+    # Termination), and explains nothing.
     explained = code <= SIGNAL_EXIT_BASE and terminated.get("message")
     why = explained or terminated.get("reason") or ""
     return Problem(ReadyReason.LAUNCH_FAILED, f"a worker ended with exit code {code}: {why}")
 
 
 def refusal_problem(message: str) -> Problem:
-    """Return the problem behind the API server's refusal to create a worker's Job."""
+    """Return the problem that made the API server refuse to create a worker's Job."""
     if "exceeded quota" in message:
         return Problem(ReadyReason.INSUFFICIENT_RESOURCES, message)
 

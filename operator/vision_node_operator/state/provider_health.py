@@ -1,4 +1,4 @@
-"""What finished images show about a describer's provider, such as that its key is wrong."""
+"""Infer problems with a describer's provider, such as a wrong API key, from finished images."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from .problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """The state of a describer's provider, as the last finished image showed it."""
+    """The state of a describer's provider, inferred from the last finished image."""
 
     problem: Problem | None
-    """What a person has to fix; None if the provider works."""
+    """The problem that a person has to fix; None if the provider works."""
 
 
 def provider_health(job: ImageJob) -> ProviderHealth | None:
-    """Return what a finished ImageJob shows; None if it says something only about its own image."""
+    """Infer the provider's state from a finished ImageJob; None if it only concerns its image."""
     error, result = job.status.error, job.status.result
     if job.status.phase == "failed":
         reason = ReadyReason.by_provider(error.reason if error else "")

@@ -1,7 +1,8 @@
-"""How fast a provider may be asked, and how many requests at once: its Describer and it limit that.
+"""Limit the rate and the number of concurrent requests to a provider.
 
-Only the operator enforces the limit, so it holds for any number of workers. ImageJobs over the
-limit stay queued.
+The Describer sets the rate. If the provider refuses a request, assignments pause, and then resume
+with one image at a time. Only the operator enforces the limit, so it holds for any number of
+workers. ImageJobs over the limit stay queued.
 """
 
 from dataclasses import dataclass
@@ -12,17 +13,19 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
 
 AHEAD = timedelta(seconds=1)
-"""How long before its slot an image is assigned. Without events the loop runs once per second, and
-would miss slots otherwise."""
+"""How long before its slot an image may be assigned. Without events, the loop runs only once per
+second and would otherwise miss slots."""
 
 LONGEST_WAIT = timedelta(minutes=1)
-"""Longest pause after consecutive refusals, because providers limit requests per minute."""
+"""Longest pause after consecutive refusals. Providers limit the requests per minute, so a longer
+pause would be useless."""
 
 
 def interval_of(requests_per_minute: int, requests_per_image: int) -> timedelta:
-    """Return the time between two images; 0 means no limit.
+    """Return the minimum time between two images; 0 means no limit.
 
-    It accounts for images that are assigned ahead, so that no 60 s exceed one minute's requests.
+    It allows for images that are assigned ahead of their slot, so that no period of 60 s has more
+    than `requests_per_minute` requests.
     """
     if not requests_per_minute:
         return timedelta(0)
@@ -35,23 +38,23 @@ class RateLimit:
     """The rate limit of one describer."""
 
     next_slot: datetime
-    """When the next image may be sent to the provider."""
+    """Earliest time at which the next image may be sent to the provider."""
     blocked_until: datetime
-    """Until when the provider does not want to be asked."""
+    """When the provider accepts requests again after a refusal."""
     concurrency_limit: float = inf
     """Maximum number of images in processing."""
     refusals: int = 0
-    """Consecutive refusals; those of images that were in processing together count as one."""
+    """Number of consecutive refusals. Those of images in processing at the same time count once."""
 
     def take_slot(self, interval: timedelta, now: datetime) -> None:
         """Record that an image was assigned; the next slot is an interval later."""
         self.next_slot = max(self.next_slot, now) + interval
 
     def record_outcome(self, job: ImageJob, now: datetime) -> None:
-        """Record how an attempt went: after a refusal, wait and start again with one image.
+        """Record the outcome of an attempt: after a refusal, wait, then resume with one image.
 
-        Each success then allows one more image (like TCP slow start, RFC 5681, 3.1), so that few
-        images run into the limit, and each of them rarely.
+        Each success then allows one more image, as in TCP slow start (RFC 5681, 3.1). So only few
+        images are refused, and each of them only rarely.
         """
         status = job.status
         error = status.error if status.phase == "processing" else None
@@ -63,7 +66,7 @@ class RateLimit:
             self.refusals = 0
 
     def restore(self, job: ImageJob, now: datetime) -> None:
-        """Restore the limit after a restart, from an ImageJob that was refused and waits."""
+        """Restore the limit after a restart from an ImageJob that waits because it was refused."""
         error, due = job.status.error, job.status.next_attempt_time
         if job.status.phase == "queued" and error and error.reason == Reason.RATE_LIMITED and due:
             self.concurrency_limit = 1
@@ -80,12 +83,15 @@ class RateLimit:
         return None if allowed == inf else max(0, int(allowed))
 
     def useful_concurrency(self, interval: timedelta, seconds: float) -> float:
-        """Return how many images can be in processing if each takes `seconds` (Little's law)."""
+        """Return how many images the limit keeps in processing if each takes `seconds`.
+
+        This is Little's law.
+        """
         at_rate = seconds / interval.total_seconds() if interval else inf
         return min(at_rate, self.concurrency_limit)
 
     def _block(self, requested: timedelta, now: datetime) -> None:
-        """Assign nothing for the requested time, or longer (doubling) if that proves too short."""
+        """Block assignments for the requested time, or longer after consecutive refusals."""
         if now >= self.blocked_until:
             self.refusals += 1
 

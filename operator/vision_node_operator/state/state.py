@@ -1,8 +1,8 @@
-"""The operator's view of its namespace: ImageJobs, workers and Describers as they were last seen.
+"""The operator's view of its namespace: ImageJobs, workers and Describers as last observed.
 
-Objects come from the watches, and from the answers to the operator's own writes. A write counts as
-soon as it is answered (like kube-scheduler's assumed pods), because its answer is observed like an
-event. When the event itself arrives, it is no newer and changes nothing.
+Objects come from the watches and from the answers to the operator's own writes. An answer is
+observed like an event, so a write takes effect as soon as it is answered (as with the assumed pods
+of kube-scheduler). The event that follows is not newer, and changes nothing.
 """
 
 import logging
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class State:
-    """All that decisions are based on. It has no clients and no clock."""
+    """All data on which decisions are based. It has no clients and no clock."""
 
     since: datetime = LONG_AGO
     """When this operator started."""
@@ -38,18 +38,20 @@ class State:
     versions: ObjectVersions = field(default_factory=ObjectVersions)
 
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
-    """Objects that are being written: nothing is decided about them. The value is the worker (pod
-    name) of an assignment, which counts as assigned already; otherwise empty."""
+    """Objects that are being written, about which nothing else is decided. If the write assigns an
+    ImageJob, the value is the worker (pod name), and the ImageJob already counts as assigned;
+    otherwise the value is empty."""
     backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)
-    """Objects that are left alone until a time, because a write failed or a deletion was not seen
-    yet."""
+    """Objects that are left alone until the given time, because a write failed or because their
+    deletion has not been observed yet."""
     grace_until: datetime | None = None
-    """Until when missed deadlines are not enforced: after a pause, workers get time to report."""
+    """End of the grace period, in which missed deadlines are not enforced. After the operator was
+    cut off, it gives workers time to report."""
 
     def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
-        """Record an object as the API server showed it; return whether a decision may depend on it.
+        """Record an object from the API server; return whether a decision may depend on the change.
 
-        An object that can't be read comes from another product or version, and is skipped.
+        An object that can't be parsed comes from another product or version, and is ignored.
         """
         name, version = body["metadata"]["name"], version_of(body)
         if not self.versions.observe(kind, name, version):
@@ -62,7 +64,7 @@ class State:
             return True
 
     def forget(self, kind: Kind, name: str, version: int, now: datetime) -> None:
-        """Record that an object was deleted at `version`; a newer one of the same name stays."""
+        """Record that an object was deleted at `version`; keep a newer one of the same name."""
         if not self.versions.delete(kind, name, version):
             return
 
@@ -80,7 +82,7 @@ class State:
                 self.workers.drop_lease(name)
 
     def sweep(self, kind: Kind, listed: Collection[str], version: int, now: datetime) -> None:
-        """Record a complete list, read at `version`; older objects that it lacks were deleted."""
+        """Forget the objects that a complete list, read at `version`, shows to be deleted."""
         for name in self.versions.missing(kind, listed, version):
             self.forget(kind, name, version, now)
 
@@ -97,18 +99,18 @@ class State:
         return pool.spec if pool else DescriberSpec()
 
     def timeout(self, job: ImageJob) -> timedelta:
-        """Return how long one attempt may take."""
+        """Return how long one attempt at the ImageJob may take."""
         return timedelta(seconds=job.spec.timeout_seconds or self.spec_for(job).timeout_seconds)
 
     def max_attempts(self, job: ImageJob) -> int:
-        """Return how many attempts there may be."""
+        """Return how many attempts the ImageJob may have."""
         return job.spec.max_attempts or self.spec_for(job).max_attempts
 
     def rate_limit(self, describer: str) -> RateLimit:
         """Return the describer's rate limit.
 
-        A restarted operator doesn't know when its predecessor assigned an image, so the first slot
-        is an interval away.
+        A restarted operator doesn't know when its predecessor last assigned an image, so the first
+        slot is one interval after the start.
         """
         record = self.describers.record(describer)
         return record.rate_limit or RateLimit(self.since + record.interval, LONG_AGO)
@@ -118,19 +120,19 @@ class State:
         return self._due(self.job_queue.queued(describer), now)
 
     def suspects(self, describer: str, now: datetime) -> Iterator[ImageJob]:
-        """Yield the describer's suspects that may be assigned now, each to a worker of its own."""
+        """Yield the describer's suspects that may be assigned now; each needs its own worker."""
         jobs = (job for job in self.job_queue.suspects() if job.spec.describer == describer)
         return self._due((job for job in jobs if job.status.phase == "queued"), now)
 
     def workers_with_suspects(self) -> set[str]:
-        """Return the workers (pod names) that have a suspect: they get nothing else."""
+        """Return the workers (pod names) that have a suspect, and must get no other ImageJob."""
         return {
             job.status.worker or self.pending_writes.get(key_of(job), "")
             for job in self.job_queue.suspects()
         } - {""}
 
     def free_jobs(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
-        """Yield those ImageJobs that may be written now."""
+        """Yield the ImageJobs among `jobs` that may be written now."""
         return (job for job in jobs if self.is_free(key_of(job), now))
 
     def _due(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
@@ -144,15 +146,15 @@ class State:
         return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
 
     def begin_write(self, key: ObjectKey, worker: str = "") -> None:
-        """Record that an object is being written; `worker` (pod name) if it is assigned to one."""
+        """Record that an object is being written; `worker` (pod name) is set for an assignment."""
         self.pending_writes[key] = worker
 
     def end_write(self, key: ObjectKey) -> None:
-        """Record that a write has ended, in whatever way."""
+        """Record that a write has ended, whether or not it was successful."""
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until a time; an expired ImageJob is not considered earlier."""
+        """Leave the object alone until a time. The expiry of an ImageJob is postponed as well."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
@@ -173,19 +175,19 @@ class State:
         self.describers.record(describer).launch_backoff.record_problem(problem, now)
 
     def record_name_taken(self, job_name: str) -> None:
-        """Record that a worker's Job can't have this name; the next slot's name is used."""
+        """Record that a worker's Job can't have this name, so that another slot is used."""
         self.workers.taken_names.add(job_name)
 
     def cordon(self, worker: str) -> None:
-        """Assign nothing more to a worker (pod name)."""
+        """Stop assigning ImageJobs to a worker (pod name)."""
         self.workers.record(worker).cordoned = True
 
     def is_in_grace_period(self, now: datetime) -> bool:
-        """Return whether workers still get time to report, because the operator was cut off."""
+        """Return whether workers still have time to report after the operator was cut off."""
         return self.grace_until is not None and now < self.grace_until
 
     def is_silent(self, worker: str, now: datetime) -> bool:
-        """Return whether a worker (pod name) served, but has not renewed its Lease in time."""
+        """Return whether a worker (pod name) has a Lease but has not renewed it in time."""
         record = self.workers.find(worker)
         return record is not None and record.is_silent(now)
 
@@ -262,7 +264,7 @@ class State:
             self.workers.record(job.status.worker).assigned_total += 1
 
     def _record_end(self, job: ImageJob, now: datetime) -> None:
-        """Record the end of an ImageJob: its failure, or how long its only attempt took."""
+        """Record that an ImageJob has failed, or how long it took if it had only one attempt."""
         status = job.status
         if status.phase == "failed":
             self.job_queue.add_failure(job)
@@ -271,7 +273,7 @@ class State:
             self.describers.record(job.spec.describer).load.measure(took.total_seconds())
 
     def _record_outcome(self, job: ImageJob, before: ImageJob | None, now: datetime) -> None:
-        """Record what an ImageJob shows about its worker and its provider."""
+        """Record the consequences of an ImageJob's status for its worker and its provider."""
         worker = self.workers.find(job.status.worker)
         if worker and worker.pod:
             worker.record_outcome(job, now)
@@ -280,7 +282,8 @@ class State:
         rate_limit = record.rate_limit = self.rate_limit(job.spec.describer)
         if before is None:
             rate_limit.restore(job, now)
-        # An end counts only if it was seen to happen: a list shows old ends, in no order.
+        # A finished ImageJob counts only if it was seen unfinished before: a list contains old ones
+        # in no particular order.
         if before or not job.finished:
             rate_limit.record_outcome(job, now)
 

@@ -1,4 +1,4 @@
-"""How a worker's container terminated, as kubelet reports it in the pod's status."""
+"""Read how a worker's container terminated, as kubelet reports it in the pod's status."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,14 +6,15 @@ from typing import Self
 from vision_node_contract.json_types import Json
 
 SIGNAL_EXIT_BASE = 128
-"""An exit code above this means that a signal ended the container: the code minus this."""
+"""A higher exit code means that a signal ended the container. The difference is the signal's
+number."""
 
 CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + signal for signal in (4, 6, 7, 8, 11))
-"""Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV: the program itself crashed."""
+"""Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV. They mean that the program crashed."""
 
 SIGKILL_EXIT_CODE = SIGNAL_EXIT_BASE + 9
-"""Exit code of SIGKILL. The kernel sends it when memory runs out (containerd may not notice and
-report it as OOMKilled), but so may anything outside the container."""
+"""Exit code of SIGKILL. The kernel sends this signal when memory runs out (which containerd may
+fail to report as OOMKilled), but so may anything outside the container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,12 @@ class Termination:
     reason: str
     exit_code: int
     in_progress: frozenset[str]
-    """UIDs of ImageJobs that the worker was describing, from its termination message
-    (untrusted)."""
+    """UIDs of the ImageJobs that the worker was describing. They come from its termination message,
+    which is untrusted."""
 
     @classmethod
     def of(cls, pod: Json) -> Self | None:
-        """Read a v1 Pod; return None if its container runs or kubelet never reported its end."""
+        """Read a v1 Pod; return None if kubelet has not reported that its container terminated."""
         for container in pod.get("status", {}).get("containerStatuses", []):
             if terminated := container.get("state", {}).get("terminated"):
                 uids = frozenset(terminated.get("message", "").split())
@@ -43,16 +44,16 @@ class Termination:
 
     @property
     def crashed(self) -> bool:
-        """Whether the worker's own work ended it, and nothing outside the container."""
+        """Whether the worker's own work ended it, instead of something outside the container."""
         return self.out_of_memory or self.exit_code in CRASH_EXIT_CODES
 
     @property
     def killed(self) -> bool:
-        """Whether the worker did not exit voluntarily: an image or something outside ended it."""
+        """Whether an image or something outside ended the worker, so that it did not just exit."""
         return self.crashed or self.exit_code == SIGKILL_EXIT_CODE
 
     def is_suspect(self, uid: str) -> bool:
-        """Return whether the ImageJob with this UID, assigned to the worker, may have ended it.
+        """Return whether the ImageJob with this UID may have ended the worker it was assigned to.
 
         If the worker crashed without a termination message, all its ImageJobs are suspects.
         """

@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a worker, as far as the operator reads them: Job, Pod and Lease."""
+"""The parts of a worker's Kubernetes objects that the operator reads: its Job, Pod and Lease."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,15 +11,15 @@ from .problems import Problem, pod_problem
 from .termination import Termination
 
 TEMPLATE_LABEL = "vision-node.dev/template-hash"
-"""Label of a describer Job with the hash of its pool's pod template."""
+"""Label of a describer Job that holds the hash of its pool's pod template."""
 
 JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
-"""Label of a pod with its Job's UID. A name would not do: a retired Job's name is reused while its
-pod still terminates."""
+"""Label of a pod that holds its Job's UID. The Job's name is not enough, because the name of a
+retired Job may be reused while its pod is still terminating."""
 
 MAX_REQUESTS_DIGITS = 2
-"""Maximum digits accepted in the requests-per-image annotation. Workers write it, so it is
-untrusted; a huge number would stop the pool."""
+"""Maximum number of digits in the requests-per-image annotation. Workers write the annotation, so
+it is untrusted, and a huge number would stop the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Pod:
     alive: bool
     deleting: bool
     problem: Problem | None = None
-    """What keeps it from running, or what ended it."""
+    """The problem that keeps it from running or ended it; None if there is none."""
     termination: Termination | None = None
 
     @classmethod
@@ -80,16 +80,17 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A worker's Lease as the API server shows it. The worker writes all of it."""
+    """A worker's Lease. The worker writes all of it, so it is untrusted."""
 
     worker: str
-    """Name of the worker's pod, which is the Lease's, too."""
+    """Name of the worker's pod, which is also the name of the Lease."""
     renewed: datetime
     warning: str
-    """What the describer warns of; empty if nothing."""
+    """The describer's warning; empty if there is none."""
     describer: str
+    """Name of the describer; empty if requests_per_image is None."""
     requests_per_image: int | None
-    """None if the worker doesn't say, or says nonsense."""
+    """None if the annotation is missing or invalid."""
 
     @classmethod
     def of(cls, body: Json) -> Self:

@@ -1,4 +1,4 @@
-"""Workers: their describer Jobs, their pods and their Leases."""
+"""The registry of workers: their describer Jobs, their pods and their Leases."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,21 +11,26 @@ from .problems import Problem
 from .worker_objects import DescriberJob, Lease, Pod
 
 LEASE_DURATION = timedelta(seconds=LEASE_SECONDS)
-"""A worker whose Lease is older than this is hung or cut off."""
+"""How long a worker may go without renewing its Lease before it counts as hung or cut off."""
 
 PROVEN_AFTER = timedelta(seconds=30)
-"""A launch was successful if its worker served for this long, whatever ends it afterwards."""
+"""A launch counts as successful once its worker has served for this long, however it ends later."""
 
 START_TIMEOUT = timedelta(minutes=5)
-"""How long a worker may take to start serving, because its image may have to be pulled."""
+"""How long a worker may take to start serving. Its image may have to be pulled first."""
 
 MAX_STORAGE_ERRORS = 3
-"""A worker with this many consecutive storage errors is broken if storage works for another."""
+"""Number of consecutive storage errors after which a worker counts as broken, if storage works for
+another worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
-    """When a worker's Lease was seen, by the operator's clock; the worker's may be wrong."""
+    """When a worker's Lease was first and last seen.
+
+    These times are taken from the operator's clock, because the worker's may be wrong. put_lease()
+    describes the only exception.
+    """
 
     first: datetime
     last: datetime
@@ -33,39 +38,39 @@ class LeaseTimes:
 
 @dataclass(slots=True)
 class WorkerRecord:
-    """One worker, by the name of its pod, which may not have been seen yet."""
+    """The record of one worker, whose pod may not have been seen yet."""
 
     pod: Pod | None = None
     lease: LeaseTimes | None = None
     """None while the worker does not serve."""
     warning: str = ""
-    """What its describer warns of."""
+    """Its describer's warning; empty if there is none."""
     cordoned: bool = False
-    """Whether it gets no more ImageJobs, because it would fail one after the other."""
+    """Whether it gets no more ImageJobs, because it would probably fail them all."""
     storage_errors: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    """Attempts (ImageJob, number) that storage failed since the last success, and when."""
+    """Times of storage errors since the last success, by attempt (ImageJob's name and number)."""
     last_success: datetime | None = None
     assigned_total: int = 0
-    """ImageJobs that it was ever assigned."""
+    """Number of ImageJobs that it was ever assigned."""
     served_since: datetime | None = None
-    """When it started to serve; kept when it stops."""
+    """When it started to serve. The time is kept after it stops."""
     released_at: datetime | None = None
-    """When its last ImageJob in flight left it."""
+    """When it last became free of ImageJobs."""
 
     @property
     def idle_since(self) -> datetime | None:
-        """Since when a worker without ImageJobs is idle; None if it does not serve."""
+        """Since when a worker without ImageJobs has been idle; None if it does not serve."""
         if self.lease is None:
             return None
 
         return max(self.lease.first, self.released_at or self.lease.first)
 
     def is_silent(self, now: datetime) -> bool:
-        """Return whether the worker served, but has not renewed its Lease in time."""
+        """Return whether the worker has a Lease but has not renewed it in time."""
         return self.lease is not None and now - self.lease.last >= LEASE_DURATION
 
     def record_outcome(self, job: ImageJob, now: datetime) -> None:
-        """Record how an attempt went for this worker."""
+        """Record the outcome of an attempt by this worker."""
         status = job.status
         if status.phase == "done":
             self.last_success = now
@@ -76,11 +81,11 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaunchOutcome:
-    """How the launch of a worker went, known when the worker has ended."""
+    """The outcome of a worker's launch. It is known only after the worker has ended."""
 
     describer: str
     problem: Problem | None
-    """Why it failed; None if it was successful."""
+    """Why the launch failed; None if it was successful."""
 
 
 @dataclass
@@ -91,7 +96,7 @@ class WorkerRegistry:
     records: dict[str, WorkerRecord] = field(default_factory=dict)
     """Records by pod name."""
     taken_names: set[str] = field(default_factory=set)
-    """Job names that can't be used, because other Jobs had them when a worker was launched."""
+    """Names that can't be used for workers' Jobs, because launches found other Jobs with them."""
 
     _pods_of_job: dict[str, list[str]] = field(default_factory=dict)
     """Pod names by their Job's UID."""
@@ -110,21 +115,21 @@ class WorkerRegistry:
         return record
 
     def find(self, worker: str | None) -> WorkerRecord | None:
-        """Return the record of a worker (pod name), if there is one."""
+        """Return the record of a worker (pod name); None if there is none."""
         return self.records.get(worker) if worker else None
 
     def pod(self, worker: str) -> Pod | None:
-        """Return a worker's pod by its name, if it exists."""
+        """Return a worker's pod by its name; None if there is none."""
         record = self.records.get(worker)
         return record.pod if record else None
 
     def pod_of(self, job: DescriberJob) -> Pod | None:
-        """Return the pod of a describer Job, if it has one yet."""
+        """Return the pod of a describer Job; None if it has none yet."""
         names = self._pods_of_job.get(job.uid)
         return self.records[names[0]].pod if names else None
 
     def put_job(self, job: DescriberJob, now: datetime) -> LaunchOutcome | None:
-        """Record a describer Job as it is now; return how its launch went if it has just ended."""
+        """Record a describer Job's current state; return its launch's outcome if it just ended."""
         before = self.jobs.get(job.name)
         self.jobs[job.name] = job
         had_ended = before is not None and before.ended and before.uid == job.uid
@@ -132,12 +137,12 @@ class WorkerRegistry:
         return self._outcome(job, now) if job.ended and not had_ended else None
 
     def drop_job(self, name: str, now: datetime) -> LaunchOutcome | None:
-        """Forget a describer Job; return how its launch went if that was not known yet."""
+        """Forget a describer Job; return its launch's outcome if that was not known before."""
         job = self.jobs.pop(name, None)
         return self._outcome(job, now, retired=True) if job and not job.ended else None
 
     def put_pod(self, pod: Pod) -> None:
-        """Record a worker's pod as it is now."""
+        """Record the current state of a worker's pod."""
         record = self.record(pod.name)
         if record.pod is None or record.pod.job_uid != pod.job_uid:
             self._unlink(record.pod)
@@ -146,7 +151,7 @@ class WorkerRegistry:
         record.pod = pod
 
     def drop_pod(self, name: str) -> None:
-        """Forget a pod and how it fared; its Lease may exist a little longer."""
+        """Forget a pod and its history, but keep its Lease, which may exist a little longer."""
         record = self.records.pop(name, None)
         if record is None:
             return
@@ -156,9 +161,10 @@ class WorkerRegistry:
             self.records[name] = WorkerRecord(lease=record.lease, warning=record.warning)
 
     def put_lease(self, lease: Lease, now: datetime) -> bool:
-        """Record that a worker serves; return whether this is more than a renewal in time.
+        """Record that a worker serves; return False if this is only a timely renewal.
 
-        A Lease that is found when the operator starts may be old, so its own time counts then.
+        When a Lease is first seen, for example after the operator starts, it may be old. So its own
+        time of renewal counts then, unless that is in the future.
         """
         record = self.record(lease.worker)
         before = record.lease
@@ -173,7 +179,7 @@ class WorkerRegistry:
         return is_news
 
     def drop_lease(self, name: str) -> None:
-        """Forget a Lease: its worker no longer serves."""
+        """Forget a Lease, because its worker no longer serves."""
         record = self.records.get(name)
         if record is None:
             return
@@ -184,14 +190,14 @@ class WorkerRegistry:
             self._remove_if_unused(name, record)
 
     def prune(self) -> None:
-        """Forget workers that have neither a pod nor a Lease; call this when all pods are known."""
+        """Forget workers without a pod or a Lease. Call this only after all pods were listed."""
         for name, record in [*self.records.items()]:
             if record.pod is None:
                 record.assigned_total = 0
                 self._remove_if_unused(name, record)
 
     def failing(self) -> list[str]:
-        """Return workers with consecutive storage errors while storage worked for another one."""
+        """Return workers that have consecutive storage errors while another one succeeded."""
         suspects = {
             name: min(record.storage_errors.values())
             for name, record in self.records.items()
@@ -210,7 +216,7 @@ class WorkerRegistry:
             del self.records[name]
 
     def _unlink(self, pod: Pod | None) -> None:
-        """Remove a pod from the index by Job."""
+        """Remove a pod from its Job's entry in the index."""
         if pod is None:
             return
 
@@ -222,7 +228,7 @@ class WorkerRegistry:
     def _outcome(
         self, job: DescriberJob, now: datetime, *, retired: bool = False
     ) -> LaunchOutcome | None:
-        """Return how the launch of a worker that has ended went; None if that can't be told."""
+        """Return the outcome of an ended worker's launch; None if it can't be determined."""
         pod = self.pod_of(job)
         served_since = self.records[pod.name].served_since if pod else None
         killed = pod is not None and pod.termination is not None and pod.termination.killed

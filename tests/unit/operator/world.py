@@ -1,4 +1,4 @@
-"""A world for decide(): each call shows the state one event, as the API server would."""
+"""A fake world for tests of decide(): it sends events to a State, as the API server would."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +38,7 @@ SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
 
 
 def pool_of(body: dict[str, Any], base: dict[str, Any]) -> Pool:
-    """Return the pool of the only Describer; `base` is the chart's pod template."""
+    """Return a Describer's pool; `base` is the chart's pod template."""
     return Pool.build(Describer.model_validate(body), base, {})
 
 
@@ -146,7 +146,7 @@ class World:
 
     @property
     def record(self) -> DescriberRecord:
-        """What is known about the Describer."""
+        """The state's record of the Describer `metadata`."""
         return self.state.describers.record("metadata")
 
     def forget(self, kind: Kind, name: str, after: float = 0) -> None:
@@ -154,19 +154,19 @@ class World:
         self.state.forget(kind, name, self.version, NOW + timedelta(seconds=after))
 
     def describer(self, *, status: Any = None, **spec: Any) -> None:
-        """Replace the Describer."""
+        """Replace the Describer `metadata`."""
         body = {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}, "status": status or {}}
         self.state.describers.record("metadata").pool = pool_of(body, TEMPLATE)
 
     def decide(self, after: float = 0, **spec: Any) -> list[str]:
-        """Return the decisions in words, without the Describer's status (see status_update)."""
+        """Return the decisions in words, except updates of the status (see status_update)."""
         if spec:
             self.describer(**spec)
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
         return [words(action) for action in actions if not isinstance(action, UpdateStatus)]
 
     def status_update(self, after: float = 0) -> UpdateStatus | None:
-        """Return the update of the Describer's status, if one was decided."""
+        """Return the decided update of the Describer's status; None if there is none."""
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
         return next((action for action in actions if isinstance(action, UpdateStatus)), None)
 

@@ -1,1 +1,1 @@
-"""Pools of workers: the pod template of a Describer, with its sidecar and its fallback."""
+"""Pools of workers: a Describer's pod template, including its sidecar and its fallback."""

@@ -1,4 +1,4 @@
-"""Whether a Describer's fallback can be used: it has to run in the same workers, as they are."""
+"""Check whether a Describer's fallback can run in the Describer's own workers, unchanged."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from vision_node_contract.models.describer import Describer
 
 
 def fallback_problem(describer: Describer, others: Mapping[str, Describer]) -> str | None:
-    """Return why the Describer's fallback can't be used; None if it can, or none is named."""
+    """Return why the Describer's fallback can't be used; None if it can or if none is named."""
     name = describer.spec.fallback
     fallback = others.get(name) if name else None
 
@@ -21,7 +21,7 @@ def fallback_problem(describer: Describer, others: Mapping[str, Describer]) -> s
 
 
 def _incompatibility(describer: Describer, fallback: Describer) -> str | None:
-    """Return what the fallback needs that the describer's workers don't have."""
+    """Return why the fallback can't run in the describer's workers; None if it can."""
     name, spec, other = fallback.metadata.name, describer.spec, fallback.spec
     if other.sidecar:
         return f"{name} has a sidecar; name a describer without one"
@@ -32,7 +32,7 @@ def _incompatibility(describer: Describer, fallback: Describer) -> str | None:
     if env_missing or any(source not in spec.env_from for source in other.env_from):
         return (
             f"{name} has env or envFrom that {describer.metadata.name} lacks; "
-            "set the same in both describers"
+            "set the same ones in both describers"
         )
 
     return None

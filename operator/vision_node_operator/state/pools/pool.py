@@ -1,4 +1,4 @@
-"""Pools of workers: a Describer combined with the chart's pod template."""
+"""Build pools of workers: combine a Describer with the chart's pod template."""
 
 import copy
 import hashlib
@@ -21,18 +21,18 @@ class Pool:
     resource: Describer
     pod_template: Json
     template_hash: str
-    """A label value that changes with the pod template. Workers with another hash are replaced."""
+    """Hash of the pod template, used as a label value. Workers with another hash are replaced."""
     fallback_problem: str | None = None
-    """Why the fallback that the Describer names can't be used; None if it can."""
+    """Why the Describer's fallback can't be used; None if it can or if none is named."""
 
     @classmethod
     def build(cls, resource: Describer, base: Json, others: Mapping[str, Describer]) -> Self:
-        """Return the pool of a Describer.
+        """Build the pool of a Describer.
 
         Args:
             resource: The Describer.
             base: The chart's pod template.
-            others: Other Describers by name; the fallback is one of them.
+            others: Other Describers by name, among them the fallback.
         """
         problem = fallback_problem(resource, others)
         fallback = None if problem else others.get(resource.spec.fallback or "")
@@ -53,7 +53,7 @@ class Pool:
 
     @property
     def status(self) -> DescriberStatus:
-        """The Describer's status as last written."""
+        """The Describer's status as last observed."""
         return self.resource.status
 
 
@@ -110,7 +110,7 @@ def _describer_env(describer: Describer) -> list[Json]:
 
 
 def _fallback_env(fallback: Describer | None) -> list[Json]:
-    """Return the environment variables that configure a worker's fallback."""
+    """Return the environment variables that configure a worker's fallback, if it has one."""
     if fallback is None:
         return []
 

@@ -1,20 +1,21 @@
-"""A Describer's sidecar: a user's container next to a worker. It gets the image by HTTP."""
+"""Add a Describer's sidecar to its workers: a user's container that receives images over HTTP."""
 
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Sidecar
 
 START_SECONDS = 300
-"""How long a sidecar may take to start, because it may load a model. The worker waits for it."""
+"""How long a sidecar may take to start, in seconds. It may have to load a model, and the worker
+waits until it has started."""
 
 VOLUME_NAME = "sidecar-tmp"
 """Name of the volume for the sidecar's temporary files."""
 
 
 def add(pod: Json, sidecar: Sidecar) -> None:
-    """Add the sidecar to a pod's spec, as a native sidecar, so that the Job ends with the worker.
+    """Add the sidecar to a pod's spec as a native sidecar, so that the Job ends with the worker.
 
-    Only the worker's container mounts a service-account token and has the bucket's credentials. The
-    sidecar has what its Describer says, and a folder of its own.
+    Only the worker's container has a service-account token and the bucket's credentials. The
+    sidecar has only the settings from its Describer, and its own folder for temporary files.
     """
     worker, wanted = pod["containers"][0], sidecar.to_json()
     port = wanted.pop("port")

@@ -1,4 +1,4 @@
-"""A Describer's status: its conditions, counts and Events, and how long jobs wait for it."""
+"""Tests of a Describer's status (conditions, counts, Events) and of jobs that wait for workers."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,10 @@ def ready(status: str, reason: str, since: float = 0, message: str = "m") -> Any
 def test_queued_job_fails_after_an_hour_without_workers(
     since: float, created: float, began: float, *, fails: bool
 ) -> None:
-    """An hour after the last worker served, and ten minutes after this operator started."""
+    """The job fails an hour after the last worker served, if it is itself an hour old.
+
+    But it does not fail in the first ten minutes after the operator started.
+    """
     world = World()
     world.state.since = NOW + timedelta(seconds=began)
     world.job("j", created=created)
@@ -105,7 +108,7 @@ def test_missing_pod_is_reported_as_insufficient_resources() -> None:
     assert "kubectl describe job vn-metadata-0" in update.status.readiness.message
 
 
-def test_existing_workers_serve_when_no_more_can_be_added() -> None:
+def test_describer_stays_ready_when_no_more_workers_can_be_added() -> None:
     world = World()
     world.worker(0)
     world.worker(1, renewed=None, pod_status=UNSCHEDULABLE)
@@ -122,7 +125,7 @@ def test_existing_workers_serve_when_no_more_can_be_added() -> None:
 
 
 def write_status(world: World, after: float = 0) -> UpdateStatus | None:
-    """Decide the status update, and observe that it was written."""
+    """Decide the status update, record that it was written, and return it."""
     update = world.status_update(after)
     if update:
         world.state.record_status_write("metadata", NOW + timedelta(seconds=after))
@@ -169,7 +172,7 @@ def test_transition_time_is_kept_when_only_the_reason_changes() -> None:
     assert update.status.readiness.last_transition_time == NOW - timedelta(seconds=500)
 
 
-def test_refused_launch_is_reported_until_success_or_two_minutes_later() -> None:
+def test_refused_launch_is_reported_for_two_minutes_or_until_a_launch_succeeds() -> None:
     world = World()
     world.job("j")
     refusal = 'jobs.batch "x" is forbidden: exceeded quota: tight'
@@ -187,12 +190,12 @@ def test_refused_launch_is_reported_until_success_or_two_minutes_later() -> None
     assert reason(world.status_update()) == "Starting"
 
 
-def test_exit_of_workers_is_reported() -> None:
+def test_exit_code_and_message_of_a_failed_worker_are_reported() -> None:
     world = World()
     world.job("j")
     ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "no key"}}
     status = {"containerStatuses": [{"state": ended}]}
-    for job_status in ({}, {"failed": 1}):  # Kubernetes sees a Job's end by its pod's
+    for job_status in ({}, {"failed": 1}):  # a pod ends before Kubernetes marks its Job as failed
         world.worker(0, renewed=None, phase="Failed", pod_status=status, job_status=job_status)
 
     update = world.status_update()
@@ -221,7 +224,7 @@ def test_status_counts_workers_and_jobs() -> None:
     assert update.status.model_copy(update={"conditions": []}) == found
 
 
-def test_event_is_emitted_for_a_failure_seen_to_happen() -> None:
+def test_event_is_emitted_only_for_a_failure_that_was_observed() -> None:
     world = World()
     world.job("old", phase="failed", completionTime=at(0))
     world.job("good", phase="processing", worker="gone")

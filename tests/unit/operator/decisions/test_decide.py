@@ -1,4 +1,4 @@
-"""decide(): states and the actions that follow."""
+"""Tests of decide(): which actions it returns for which state."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ DONE = {"phase": "done"}
 KEPT = {"ttlSecondsAfterFinished": 10}
 
 
-def test_no_jobs_mean_no_actions() -> None:
+def test_no_actions_are_decided_without_jobs() -> None:
     assert World().decide() == []
 
 
@@ -44,10 +44,10 @@ def test_min_workers_run_without_jobs() -> None:
     ("why", "worker"),
     [
         ("no pod yet", {"pod": False, "renewed": None}),
-        ("starting: it does not serve yet", {"renewed": None}),
+        ("it does not serve yet", {"renewed": None}),
     ],
 )
-def test_starting_worker_is_waited_for(why: str, worker: Any) -> None:
+def test_no_worker_is_launched_while_another_one_starts(why: str, worker: Any) -> None:
     world = World()
     world.worker(0, **worker)
     world.job("a")
@@ -57,7 +57,7 @@ def test_starting_worker_is_waited_for(why: str, worker: Any) -> None:
 @pytest.mark.parametrize(
     ("why", "worker"),
     [
-        ("silent for 21 s: hung or cut off", {"renewed": -21}),
+        ("it has been silent for 21 s, so it is hung or cut off", {"renewed": -21}),
         ("its pod is being deleted", {"deleting": True}),
     ],
 )
@@ -118,7 +118,7 @@ def test_job_is_not_assigned_before_its_next_attempt() -> None:
     assert world.decide(after=5) == ["assign a to w0"]
 
 
-def test_pending_assignment_is_left_alone_and_counts() -> None:
+def test_pending_assignment_is_not_repeated_and_counts_for_its_worker() -> None:
     world = World()
     world.worker(0)
     for name in "abc":
@@ -128,7 +128,7 @@ def test_pending_assignment_is_left_alone_and_counts() -> None:
     assert world.decide() == ["assign b to w0", "launch vn-metadata-1"]
 
 
-def test_pending_launch_counts() -> None:
+def test_pending_launch_is_not_repeated() -> None:
     world = World()
     world.job("a")
     world.begin_write("jobs", "vn-metadata-0")
@@ -138,10 +138,10 @@ def test_pending_launch_counts() -> None:
 @pytest.mark.parametrize(
     ("why", "status", "after", "expected"),
     [
-        ("in time", {}, 0, []),
-        ("late", {}, 30, ["cordon w0", "requeue j AttemptTimedOut +31"]),
+        ("the deadline has not passed", {}, 0, []),
+        ("the deadline has passed", {}, 30, ["cordon w0", "requeue j AttemptTimedOut +31"]),
         (
-            "late in its last attempt",
+            "the deadline of the last attempt has passed",
             {"attempts": 3},
             30,
             ["cordon w0", "fail j AttemptsExhausted"],
@@ -156,7 +156,7 @@ def test_pending_launch_counts() -> None:
             ["requeue j StorageUnavailable +2 free"],
         ),
         (
-            "a provider asked for a longer wait",
+            "the provider requested a longer wait",
             {
                 "error": {
                     "reason": "RateLimited",
@@ -169,7 +169,7 @@ def test_pending_launch_counts() -> None:
             ["requeue j RateLimited +40.5 free"],
         ),
         (
-            "with a reason that only a newer worker knows",
+            "the worker reported a reason that only newer versions know",
             {"error": {"reason": "SunSpots", "message": "m", "retryable": True}},
             0,
             ["requeue j DescriberFailed +1"],
@@ -214,7 +214,7 @@ def test_cancelled_job_fails(phase: str) -> None:
     assert world.decide() == ["fail j Cancelled"]
 
 
-def test_job_waits_a_minute_for_an_unknown_describer() -> None:
+def test_job_of_an_unknown_describer_fails_after_a_minute() -> None:
     world = World()
     world.job("j", created=0, spec={"describer": "poet"})
     assert world.decide(after=60) == []
@@ -258,7 +258,7 @@ def test_outdated_workers_are_replaced_when_they_have_no_jobs() -> None:
     world.worker(1, template="old")
     world.processing("j", "w1")
     world.job("k")
-    # No name is free for the successor until the retired one's Job is gone.
+    # The new worker has no free name until the Job of the retired one is deleted.
     assert world.decide() == ["retire vn-metadata-0"]
     world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]
@@ -271,7 +271,7 @@ def test_ended_worker_is_retired() -> None:
 
 
 @pytest.mark.parametrize("renewed", [None, -29])
-def test_failed_launches_are_repeated_with_backoff(renewed: float | None) -> None:
+def test_failed_launches_are_retried_with_backoff(renewed: float | None) -> None:
     world = World()
     world.job("j")
     for failures in (1, 2, 3):
@@ -300,8 +300,8 @@ def test_retired_worker_counts_as_a_successful_launch() -> None:
 @pytest.mark.parametrize(
     ("why", "worker", "kept"),
     [
-        ("silent since it served", {"renewed": 0}, 60),
-        ("never served: no image, no resources, or no start", {"renewed": None, "created": 0}, 300),
+        ("it stopped renewing its Lease", {"renewed": 0}, 60),
+        ("it never served", {"renewed": None, "created": 0}, 300),
     ],
 )
 def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> None:
@@ -316,14 +316,14 @@ def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> 
 @pytest.mark.parametrize(
     ("why", "timeout", "after", "cordons"),
     [
-        ("a short timeout says nothing about the worker", 1, 1, False),
-        ("unless the deadline was noticed later", 1, 30, True),
-        ("the usual timeout has passed", 30, 30, True),
-        ("a long timeout is waited for", 90, 30, False),
-        ("but no longer", 90, 90, True),
+        ("a short timeout of the job does not count", 1, 1, False),
+        ("a short and the describer's timeout have passed", 1, 30, True),
+        ("the describer's timeout has passed", 30, 30, True),
+        ("a longer timeout of the job has not passed", 90, 30, False),
+        ("a longer timeout of the job has passed", 90, 90, True),
     ],
 )
-def test_worker_is_cordoned_after_the_describers_timeout(
+def test_worker_is_cordoned_after_the_jobs_and_the_describers_timeout(
     why: str, timeout: int, after: float, *, cordons: bool
 ) -> None:
     world = World()
@@ -360,7 +360,7 @@ def test_worker_being_retired_is_assigned_nothing() -> None:
     assert world.decide() == []
 
 
-def test_new_worker_does_not_inherit_the_pod_of_a_job_of_the_same_name() -> None:
+def test_new_worker_does_not_inherit_the_pod_of_an_earlier_job_of_the_same_name() -> None:
     world = World()
     world.worker(0)
     world.forget("jobs", "vn-metadata-0")
@@ -369,7 +369,7 @@ def test_new_worker_does_not_inherit_the_pod_of_a_job_of_the_same_name() -> None
     assert world.decide() == []
 
 
-def test_refused_launch_is_repeated_after_its_backoff() -> None:
+def test_refused_launch_is_retried_after_its_backoff() -> None:
     world = World()
     world.job("j")
     world.back_off("jobs", "vn-metadata-0", 5)
@@ -386,7 +386,7 @@ def test_orphaned_workers_are_retired_when_they_have_no_jobs() -> None:
 
 
 @pytest.mark.parametrize("how", ["pending", "failed just now"])
-def test_pending_or_failed_retirement_retires_no_other_worker_instead(
+def test_no_other_worker_is_retired_while_a_retirement_is_pending_or_has_failed(
     how: str,
 ) -> None:
     world = World()
@@ -403,14 +403,14 @@ def test_pending_or_failed_retirement_retires_no_other_worker_instead(
     assert world.decide() == []
 
 
-def test_number_of_deletions_at_once_is_limited() -> None:
+def test_number_of_concurrent_deletions_is_limited() -> None:
     world = World()
     for n in range(100):
         world.job(f"j{n}", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 0})
     assert len(world.decide()) == 16
 
 
-def test_finished_job_expires() -> None:
+def test_finished_job_is_deleted_after_its_time_to_live() -> None:
     world = World()
     world.job("j", phase="done", completionTime=at(0), spec=KEPT)
     assert world.decide(after=9) == []
@@ -434,7 +434,7 @@ def test_older_version_of_an_object_is_ignored() -> None:
     assert world.state.job_queue.unfinished["j"].status.phase == "processing"
 
 
-def test_list_drops_missing_objects_but_not_newer_ones() -> None:
+def test_objects_missing_from_a_list_are_forgotten_unless_they_are_newer() -> None:
     world = World()
     world.job("gone")
     listed_at = world.version
@@ -452,7 +452,7 @@ def test_list_read_before_a_deletion_does_not_restore_the_object() -> None:
     assert world.state.workers.jobs == {}
 
 
-def test_older_list_that_ends_after_a_newer_one_restores_nothing() -> None:
+def test_older_list_that_ends_after_a_newer_one_restores_no_deleted_object() -> None:
     world = World()
     world.job("j")
     body = {

@@ -1,4 +1,4 @@
-"""Decisions about Describers: isolation, recycling, replacement, deletion and defaults."""
+"""Tests of Describers: isolation, worker limits, changes, deletion and defaults for jobs."""
 
 from datetime import timedelta
 
@@ -19,10 +19,10 @@ def test_dedicated_worker_describes_one_image() -> None:
 
     assert world.decide() == ["assign a to w0", "assign b to w1", "assign c to w2"]
     world.processing("a", "w0")
-    assert not [word for word in world.decide() if "w0" in word], "it has its one image"
+    assert not [word for word in world.decide() if "w0" in word], "w0 already has its only image"
     world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
     assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], (
-        "it has reached its maximum"
+        "w0 has described its only image"
     )
     world.forget("jobs", "vn-metadata-0")
     world.forget("pods", "w0")
@@ -46,7 +46,7 @@ def test_worker_is_assigned_at_most_max_images_per_worker() -> None:
     assert world.decide() == [], "the pending assignment counts"
     world.end_write("imagejobs", "j2")
     world.processing("j2", "w0")
-    assert world.decide() == [], "it finishes what it has"
+    assert world.decide() == [], "the worker finishes its last image"
     world.job("j2", phase="done", attempts=1, worker="w0", completionTime=at(0))
     assert world.decide() == ["retire vn-metadata-0"]
 
@@ -74,10 +74,10 @@ def test_changed_describer_replaces_workers_without_jobs() -> None:
     world.worker(1)
     world.processing("j", "w1")
     assert world.decide(model="another") == ["retire vn-metadata-0"]
-    assert world.decide(minWorkers=0) == [], "not every change concerns the workers"
+    assert world.decide(minWorkers=0) == [], "the pod template has not changed"
 
 
-def test_fixed_describer_launches_a_worker_at_once() -> None:
+def test_fixed_describer_launches_a_worker_immediately() -> None:
     world = World()
     world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
     world.record.launch_backoff.until = NOW + timedelta(seconds=60)
@@ -97,7 +97,7 @@ def test_jobs_of_a_deleted_describer_fail_after_a_minute() -> None:
     world.see("describers", "metadata", spec=SPEC)
     world.forget("describers", "metadata")
     assert world.decide(after=60) == ["retire vn-metadata-0"], (
-        "it may be created again: its jobs have a minute"
+        "its jobs wait for a minute, because it may be created again"
     )
     assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
 

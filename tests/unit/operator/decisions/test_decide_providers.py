@@ -1,4 +1,4 @@
-"""A Describer's provider: its fallback, its sidecar and its conditions."""
+"""Tests of a Describer's provider: its fallback, its sidecar and its conditions."""
 
 import json
 from typing import Any
@@ -69,7 +69,7 @@ def test_sidecar_gets_its_own_settings_and_none_of_the_workers_secrets() -> None
     assert json.loads(env_of(pod)["DESCRIBER_OPTIONS"]) == {"url": "http://127.0.0.1:7000/describe"}
 
 
-def test_url_in_the_options_overrides_the_sidecars() -> None:
+def test_url_in_the_options_overrides_the_url_of_the_sidecar() -> None:
     spec = {"provider": "http", "sidecar": SIDECAR, "options": {"url": "http://127.0.0.1:7000/v2"}}
     assert json.loads(env_of(pod_of(spec))["DESCRIBER_OPTIONS"]) == {
         "url": "http://127.0.0.1:7000/v2"
@@ -87,7 +87,7 @@ def see(world: World, name: str, **spec: Any) -> None:
     world.see("describers", name, spec={**SPEC, **spec})
 
 
-def test_workers_are_configured_for_a_fallback_created_later(world: World) -> None:
+def test_workers_are_configured_for_a_fallback_that_is_created_later(world: World) -> None:
     see(world, "metadata", provider="openai", fallback="plain")
     assert "FALLBACK" not in env_of(template_of(world))
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
@@ -129,7 +129,7 @@ def test_describer_cannot_be_its_own_fallback(world: World) -> None:
 
 
 def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None:
-    """End an image in processing: failed with this reason, or done."""
+    """Show an ImageJob that is in processing and then ends: failed with `reason`, or done."""
     world.processing(name, "w0")
     error = (
         {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
@@ -185,7 +185,7 @@ def test_reported_provider_problem_survives_a_restart(world: World) -> None:
     assert not [line for line in world.decide() if line.startswith("fail")], "workers are serving"
 
 
-def test_workers_warning_is_kept_while_none_serves(world: World) -> None:
+def test_warning_is_kept_while_no_worker_serves(world: World) -> None:
     world.worker(0)
     meta = {
         "labels": {DESCRIBER_LABEL: "metadata"},

@@ -1,4 +1,4 @@
-"""Deletion of expired ImageJobs; one that can't be deleted does not block others."""
+"""Tests of the deletion of expired ImageJobs, including those that can't be deleted."""
 
 import asyncio
 from collections.abc import Callable
@@ -68,14 +68,14 @@ def test_job_being_deleted_is_not_deleted_again() -> None:
 
 
 class RefusingWriter:
-    """A writer whose every deletion is refused, as by an admission webhook."""
+    """A writer that fails every action, as if an admission webhook refused it."""
 
     async def perform(self, action: Write, now: datetime) -> Any:
         raise KubeError(403, "Forbidden", "not this one")
 
 
 async def refuse(world: World) -> None:
-    """Try to delete the ImageJob `j`, which is refused."""
+    """Try to delete the ImageJob `j`; the API server refuses."""
     ended = asyncio.Event()
     server: Any = RefusingWriter()
     executor = ActionExecutor(world.state, server, server, "ns", ended)
@@ -92,7 +92,7 @@ async def test_refused_deletion_is_retried_with_backoff() -> None:
     assert [done.name for done in world.state.job_queue.expired(until)] == ["j"]
 
 
-async def test_longer_time_to_live_counts_after_a_refused_deletion() -> None:
+async def test_time_to_live_can_be_extended_after_a_refused_deletion() -> None:
     world = World()
     expired(world, "j")
     await refuse(world)

@@ -1,4 +1,4 @@
-"""Lost attempts are free within a limit, suspects are tried alone, broken workers are cordoned."""
+"""Tests of lost attempts, of suspects (images that may have ended a worker), and of cordons."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ STORAGE = {"reason": "StorageUnavailable", "message": "m", "retryable": True}
 
 
 def ended(how: Any) -> Any:
-    """Return a pod status with this termination of its container; None if it is unknown."""
+    """Return a pod status with this container termination; `how` is None if it is unknown."""
     return {"containerStatuses": [{"state": {"terminated": how}}]} if how else {}
 
 
@@ -27,20 +27,20 @@ def ended(how: Any) -> Any:
     ("why", "status", "expected"),
     [
         (
-            "the first loss is free, and retried at once",
+            "the first loss is free, and the retry is immediate",
             {"attempts": 1},
             "requeue j WorkerLost +0 free",
         ),
         (
-            "the second is retried later",
+            "the second loss is free, but the retry waits",
             {"attempts": 2, "losses": 1},
             "requeue j WorkerLost +1 free",
         ),
-        ("the last free one", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
+        ("the third loss is free", {"attempts": 5, "losses": 2}, "requeue j WorkerLost +2 free"),
         ("further losses count", {"attempts": 4, "losses": 3}, "requeue j WorkerLost +4"),
-        ("too many attempts", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
+        ("all attempts are used up", {"attempts": 6, "losses": 3}, "fail j AttemptsExhausted"),
         (
-            "counted attempts do not end a job that was lost",
+            "a free loss does not fail a job that has no attempts left",
             {"attempts": 3},
             "requeue j WorkerLost +0 free",
         ),
@@ -80,19 +80,19 @@ CAUSES: dict[str, dict[str, Any]] = {
     "storage": {"error": STORAGE},
     "provider": {"error": THROTTLED},
 }
-"""Status of an ImageJob whose attempt was lost, by cause; its pod is gone."""
+"""Status fields of an ImageJob in processing whose attempt was lost, by cause."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize(
     ("why", "before", "free"),
     [
-        ("all causes are used up", {"worker": 3, "storage": 10, "provider": 20}, ""),
-        ("a worker's are used up", {"worker": 3}, "storage provider"),
-        ("storage's are used up", {"storage": 10}, "worker provider"),
-        ("a provider's are used up", {"provider": 20}, "worker storage"),
+        ("all are used up", {"worker": 3, "storage": 10, "provider": 20}, ""),
+        ("those for workers are used up", {"worker": 3}, "storage provider"),
+        ("those for storage are used up", {"storage": 10}, "worker provider"),
+        ("those for providers are used up", {"provider": 20}, "worker storage"),
         (
-            "one of each is left",
+            "one is left for each cause",
             {"worker": 2, "storage": 9, "provider": 19},
             "worker storage provider",
         ),
@@ -111,7 +111,7 @@ def test_each_cause_has_its_own_free_attempts(
 
 
 def lose(world: World, **cause: Any) -> None:
-    """Lose one attempt of the ImageJob `j`, and observe what the operator writes then."""
+    """Lose one attempt of the ImageJob `j`, and observe the status that the operator writes."""
     found = world.state.job_queue.unfinished["j"]
     world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
     lost = world.state.job_queue.unfinished["j"]
@@ -145,7 +145,7 @@ def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in both.items() if value is not None}
 
 
-def test_provider_refusals_do_not_use_up_free_attempts_of_lost_workers() -> None:
+def test_provider_refusals_do_not_use_up_the_free_losses_of_workers() -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.job("j")
@@ -161,7 +161,7 @@ def test_provider_refusals_do_not_use_up_free_attempts_of_lost_workers() -> None
     )
 
 
-def test_first_lost_worker_after_refusals_is_retried_at_once() -> None:
+def test_first_lost_worker_after_refusals_is_retried_immediately() -> None:
     world = World()
     world.worker(0, phase="Failed")
     world.processing("j", "w0", attempts=4, losses=3, lossesByCause={"provider": 3})
@@ -172,17 +172,17 @@ def test_first_lost_worker_after_refusals_is_retried_at_once() -> None:
     ("why", "status", "free"),
     [
         (
-            "counted by an older operator, without a cause",
+            "an older operator counted them all without a cause",
             {"losses": 3},
             False,
         ),
         (
-            "the same, and one with a cause",
+            "only one has a cause",
             {"losses": 3, "lossesByCause": {"worker": 1}},
             False,
         ),
         ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
-        ("inconsistent counts", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
+        ("the counts are inconsistent", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
 )
 def test_losses_without_a_cause_count_for_every_cause(
@@ -197,16 +197,16 @@ def test_losses_without_a_cause_count_for_every_cause(
 @pytest.mark.parametrize(
     ("why", "ending", "message", "suspects"),
     [
-        ("out of memory: the images in progress", OOM, "a\nb", "ab"),
-        ("crashed: the images in progress", CRASH, "c", "c"),
-        ("without a termination message: all its images", OOM, "", "abc"),
-        ("killed: only the images in progress", KILLED, "a", "a"),
-        ("killed from outside, between two images", KILLED, "", ""),
-        ("names images that it was not assigned", OOM, "x\ny", ""),
-        ("retired", ENDED, "a", ""),
+        ("it ran out of memory: the images in progress", OOM, "a\nb", "ab"),
+        ("it crashed: the images in progress", CRASH, "c", "c"),
+        ("it left no termination message: all its images", OOM, "", "abc"),
+        ("it was killed: the images in progress", KILLED, "a", "a"),
+        ("it was killed between two images: none", KILLED, "", ""),
+        ("its message names images that it did not have: none", OOM, "x\ny", ""),
+        ("it was retired: none", ENDED, "a", ""),
     ],
 )
-def test_only_jobs_being_described_become_suspects(
+def test_images_in_progress_become_suspects_when_their_worker_is_killed(
     why: str, ending: Any, message: str, suspects: str
 ) -> None:
     world = World()
@@ -221,13 +221,13 @@ def test_only_jobs_being_described_become_suspects(
 @pytest.mark.parametrize(
     ("why", "ending", "expected"),
     [
-        ("out of memory", OOM, "fail j OutOfMemory"),
-        ("crashed", CRASH, "fail j DescriberFailed"),
-        ("killed, perhaps from outside", KILLED, "requeue j WorkerLost +1 free"),
-        ("its pod is deleted", None, "requeue j WorkerLost +1 free"),
+        ("the worker ran out of memory", OOM, "fail j OutOfMemory"),
+        ("the worker crashed", CRASH, "fail j DescriberFailed"),
+        ("the worker was killed, perhaps from outside", KILLED, "requeue j WorkerLost +1 free"),
+        ("the worker's pod was deleted", None, "requeue j WorkerLost +1 free"),
     ],
 )
-def test_suspect_that_ends_its_worker_alone_fails(why: str, ending: Any, expected: str) -> None:
+def test_suspect_fails_if_its_worker_crashes_again(why: str, ending: Any, expected: str) -> None:
     world = World()
     world.worker(0, phase="Failed", pod_status=ended(ending))
     world.processing("j", "w0", suspect=True, attempts=2, losses=1)
@@ -330,20 +330,20 @@ def test_deadlines_and_leases_are_not_enforced_in_the_grace_period() -> None:
 @pytest.mark.parametrize(
     ("why", "renewed", "expected"),
     [
-        ("responsive: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
+        ("it is responsive: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
         (
-            "its node is gone, but Kubernetes has not noticed",
+            "its node is gone, but Kubernetes has not noticed yet",
             40,
             "requeue late WorkerLost +60 free",
         ),
         (
-            "it has withdrawn its Lease, and does not finish in time",
+            "it has withdrawn its Lease but does not finish in time",
             None,
             "requeue late AttemptTimedOut +61",
         ),
     ],
 )
-def test_timeout_counts_only_if_the_worker_is_responsive(
+def test_timeout_is_free_if_the_worker_is_silent(
     why: str, renewed: float | None, expected: str
 ) -> None:
     world = World()
@@ -354,7 +354,7 @@ def test_timeout_counts_only_if_the_worker_is_responsive(
 
 @pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
 def test_killed_worker_counts_as_a_successful_launch(ending: Any) -> None:
-    """Otherwise a series of images that kill workers would make the whole pool wait."""
+    """Otherwise a series of images that kill workers would delay the launches of the whole pool."""
     world = World()
     world.job("j")
     world.worker(0, renewed=-1)

@@ -1,4 +1,4 @@
-"""How many workers a Describer has, and for how long."""
+"""Tests of scaling: when workers are launched and when they are retired."""
 
 import random
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ def launches(world: World, after: float = 0) -> int:
 def test_number_of_workers_follows_queue_and_time_per_image(
     images: int, seconds: float | None, expected: int
 ) -> None:
-    """Enough to describe all images within two seconds, with four at once per worker."""
+    """There are enough workers to describe all images in two seconds, four at a time per worker."""
     world = World()
     world.describer(**FOUR)
     for n in range(images):
@@ -66,7 +66,7 @@ def test_running_attempts_raise_the_estimated_time_per_image() -> None:
 
 
 def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
-    """Eight clients that submit one image after the other never make a long queue."""
+    """Eight clients that each submit one image after the other never cause a long queue."""
     world = World()
     world.describer(**FOUR)
     world.worker(0)
@@ -82,7 +82,10 @@ def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
 
 
 class Simulation:
-    """A simulated cluster, in steps of 0.1 s: launches take a second, and images their time."""
+    """A simulated cluster that advances in steps of 0.1 s.
+
+    Launches take a second, and each image takes `seconds`.
+    """
 
     def __init__(self, seconds: float, **spec: Any) -> None:
         self.world = World()
@@ -146,8 +149,8 @@ class Simulation:
 
 
 def test_noisy_load_does_not_churn_workers() -> None:
-    """Ten minutes of random bursts of images: three images at once on average."""
-    noise = random.Random(7)  # noqa: S311 (a load, not a secret)
+    """For ten minutes, images arrive in random bursts; on average, three are in processing."""
+    noise = random.Random(7)  # noqa: S311 (a simulated load, not a secret)
     simulation = Simulation(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
     while simulation.time < 600:
         if noise.random() < 0.1:
@@ -158,10 +161,10 @@ def test_noisy_load_does_not_churn_workers() -> None:
     assert simulation.made > 3000
     assert len(simulation.serving) in {2, 3, 4}
     assert len(simulation.launched) <= 6
-    assert max(simulation.launched) < 120, "the number of workers is found soon, and kept"
+    assert max(simulation.launched) < 120, "the number of workers settles within two minutes"
 
 
-def test_burst_of_small_images_takes_one_worker() -> None:
+def test_burst_of_small_images_needs_one_worker() -> None:
     simulation = Simulation(seconds=0.1, concurrency=4, maxWorkers=2, idleSeconds=60)
     for _ in range(8):
         simulation.submit()

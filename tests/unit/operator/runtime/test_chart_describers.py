@@ -1,4 +1,4 @@
-"""Describers in the chart's values are applied and deleted; users' Describers are left alone."""
+"""Tests of the Describers in the chart's values: which are applied, deleted or left alone."""
 
 import json
 from typing import Any

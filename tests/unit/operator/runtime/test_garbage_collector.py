@@ -1,4 +1,4 @@
-"""Which objects are deleted with an ImageJob, and which by the sweep."""
+"""Tests of which stored objects are deleted along with an ImageJob, and which by a sweep."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ class FakeCluster:
             yield [body], "9"
 
 
-def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
+def collector_of(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
     cluster = FakeCluster(*bodies)
     return GarbageCollector(bucket, cluster, cluster)  # type: ignore[arg-type]
 
@@ -69,7 +69,9 @@ def garbage(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
         ("results/another/1", None, []),
     ],
 )
-def test_own_keys(image: str, result: str | None, own: list[str]) -> None:
+def test_own_keys_are_the_jobs_upload_and_result(
+    image: str, result: str | None, own: list[str]
+) -> None:
     assert own_keys(ImageJob.model_validate(body("j", image, result))) == own
 
 
@@ -78,11 +80,11 @@ async def collect(bucket: FakeBucket, deleted: dict[str, Any], *others: dict[str
     for other in (deleted, *others):
         job_queue.put(ImageJob.model_validate(other), NOW)
     job_queue.drop(deleted["metadata"]["name"])
-    garbage(bucket).collect(ImageJob.model_validate(deleted), job_queue)
+    collector_of(bucket).collect(ImageJob.model_validate(deleted), job_queue)
     await asyncio.sleep(0.01)
 
 
-async def test_deleted_jobs_objects_are_deleted() -> None:
+async def test_objects_of_a_deleted_job_are_deleted() -> None:
     bucket = FakeBucket("images/1", "results/j/1", "images/2")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
     assert bucket.keys == {"images/2"}
@@ -94,7 +96,7 @@ async def test_image_that_another_job_names_is_kept() -> None:
     assert bucket.keys == {"images/1"}
 
 
-async def test_objects_stay_while_storage_is_unavailable() -> None:
+async def test_objects_are_left_to_the_sweep_while_storage_is_unavailable() -> None:
     bucket = FakeBucket("images/1")
     bucket.unavailable = True
     await collect(bucket, body("j", "images/1"))
@@ -103,15 +105,15 @@ async def test_objects_stay_while_storage_is_unavailable() -> None:
 
 async def test_sweep_deletes_objects_that_no_job_names() -> None:
     bucket = FakeBucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
-    swept = await garbage(bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")).sweep(
-        NOW
-    )
+    swept = await collector_of(
+        bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")
+    ).sweep(NOW)
     assert swept == 2
     assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
 
 
-async def test_unreadable_job_protects_its_image() -> None:
+async def test_invalid_job_protects_its_objects() -> None:
     odd = body("j", "images/1")
     odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
     bucket = FakeBucket("images/1", "results/u/1")
-    assert await garbage(bucket, odd).sweep(NOW) == 0
+    assert await collector_of(bucket, odd).sweep(NOW) == 0

@@ -1,4 +1,4 @@
-"""The watch on ImageJobs, and the signal to stop."""
+"""Tests of the watch on ImageJobs, and of stopping on a signal."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ from vision_node_operator.state.state import State
 
 
 class FakeServer:
-    """An API server that shows some events, then refuses permanently."""
+    """An API server that sends some events and then refuses permanently."""
 
     async def follow(self, path: str, version: str) -> AsyncIterator[WatchEvent]:
         assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
-        assert version == "5", "what was listed at startup is not listed again"
+        assert version == "5", "objects that were listed at startup are not listed again"
         yield WatchEvent("PAGE", [{"n": 1}, {"n": 2}])
         yield WatchEvent("PAGE", [{"n": 3}])
         yield WatchEvent("SYNCED", names=frozenset("abc"), version="7")
@@ -42,7 +42,7 @@ class FakeReconciler:
         self.calls.append((kind, sorted(names), version))
 
 
-async def test_watch_passes_on_pages_and_changes_and_ends_on_a_refusal() -> None:
+async def test_watch_forwards_pages_and_changes_until_a_permanent_refusal() -> None:
     reconciler = FakeReconciler()
     with pytest.raises(KubeError):
         await watch_imagejobs(FakeServer(), "ns", reconciler)  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ async def test_watch_passes_on_pages_and_changes_and_ends_on_a_refusal() -> None
     ]
 
 
-async def test_sigterm_stops_the_operator_at_once() -> None:
+async def test_sigterm_stops_the_operator_immediately() -> None:
     ready, stopped = asyncio.Event(), asyncio.Event()
     handling = asyncio.create_task(handle_signals(ready, stopped.set))
     ready.set()

@@ -1,4 +1,4 @@
-"""Expiry of images in the inbox, against a server with the S3 protocol."""
+"""Tests of the expiry of images in the inbox, against a fake server that speaks S3."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
 
 
 class FakeCluster:
-    """An API server with ImageJobs in pages of one; `lists` counts how often they were listed."""
+    """An API server that lists ImageJobs in pages of one; `lists` counts the lists."""
 
     path = "/imagejobs"
 
@@ -52,7 +52,7 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def watched() -> dict[str, ImageJob]:
-    """Unfinished ImageJobs as the operator's watch shows them."""
+    """Return the unfinished ImageJobs that the operator's watch has reported."""
     return {}
 
 
@@ -64,7 +64,7 @@ def expiry(
     return InboxExpiry(behind[1], fake, fake, Retention(KEPT, LONG_AGO), watched)
 
 
-async def test_old_objects_are_deleted_and_young_ones_stay(s3: S3, expiry: InboxExpiry) -> None:
+async def test_old_objects_are_deleted_and_young_ones_kept(s3: S3, expiry: InboxExpiry) -> None:
     for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
@@ -75,14 +75,14 @@ async def test_old_objects_are_deleted_and_young_ones_stay(s3: S3, expiry: Inbox
     ("since", "left"),
     [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
 )
-async def test_upgrade_deletes_nothing_at_once(
+async def test_upgrade_deletes_nothing_immediately(
     behind: tuple[S3, Bucket],
     cluster: FakeCluster,
     watched: dict[str, ImageJob],
     since: datetime | None,
     left: list[str],
 ) -> None:
-    """Objects from before the first release that deletes any count as stored then."""
+    """Objects older than the first release that deletes any count as stored at its installation."""
     s3, store = behind
     s3.put("inbox/a", modified=LONG_AGO)
     fake: Any = cluster
@@ -163,7 +163,7 @@ async def test_object_replaced_or_named_during_slow_deletions_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: str,
 ) -> None:
-    """Each request to a slow bucket takes seconds, and a page has two hundred objects."""
+    """Each request to a slow bucket takes seconds, and a page may have two hundred objects."""
     s3, store = behind
     for key in ("inbox/a", "inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
@@ -216,7 +216,7 @@ async def test_nothing_is_deleted_while_storage_is_unavailable(s3: S3, expiry: I
         await expiry.sweep(NOW)
 
 
-async def test_sweep_has_a_limit_and_the_next_continues(
+async def test_sweep_stops_after_the_maximum_of_deletions_and_the_next_one_continues(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 3)
@@ -227,7 +227,7 @@ async def test_sweep_has_a_limit_and_the_next_continues(
     assert s3.objects == {}
 
 
-async def test_sweep_has_a_limit_of_pages_and_the_next_continues(
+async def test_sweep_stops_after_the_maximum_of_pages_and_the_next_one_continues(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 2)
@@ -242,7 +242,7 @@ async def test_sweep_has_a_limit_of_pages_and_the_next_continues(
         await expiry.sweep(NOW)
         lists.append(len([it for it in s3.requests if it.startswith("GET")]))
 
-    # Two pages each, and the object that goes is looked at again.
+    # Each sweep lists two pages, and the deleted object is looked up once more.
     assert lists == [2, 2, 3]
     assert "inbox/6" not in s3.objects
 
@@ -250,7 +250,10 @@ async def test_sweep_has_a_limit_of_pages_and_the_next_continues(
 async def test_objects_that_cannot_be_deleted_do_not_block_others(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bucket may refuse deletions, for example by object lock. Here those are listed first."""
+    """A bucket may refuse deletions, for example because of object lock.
+
+    Here the objects that can't be deleted are listed before the other one.
+    """
     monkeypatch.setattr(module, "MAX_FAILURES", 5)
     held = [f"inbox/{number:02}" for number in range(16)]
     for key in [*held, "inbox/last"]:

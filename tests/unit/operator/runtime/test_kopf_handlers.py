@@ -1,4 +1,4 @@
-"""kopf with the operator's settings, against a fake API server over a real socket."""
+"""Tests of kopf with the operator's settings, against a fake API server on a real socket."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ KINDS = [
 
 
 class FakeServer:
-    """An API server with pods only. Its first watch hangs; the next one shows a change."""
+    """An API server that has only pods. Its first watch hangs, and later ones report a pod."""
 
     def __init__(self) -> None:
         self.watches: list[str] = []
@@ -72,7 +72,7 @@ class FakeServer:
 
 @pytest.fixture
 async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
-    """Run the server, and point KUBECONFIG to it."""
+    """Run the server, with KUBECONFIG pointing to it."""
     server = FakeServer()
     app = web.Application()
     app.router.add_get("/{path:.*}", server.get)
@@ -95,7 +95,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 class FakeReconciler:
-    """Records what the reconciler would observe."""
+    """Records the events that a reconciler would observe."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[tuple[str, str | None, str]] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""What the reconciler does when writes fail, conflict, or are answered late."""
+"""Tests of the reconciler: writes that fail, conflict or are answered late, and resyncs."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -83,7 +83,7 @@ LISTS: tuple[Kind, ...] = get_args(Kind)
 
 
 class FakeServer:
-    """An empty API server that answers writes with `error`, and reads with `now`."""
+    """An API server that returns `lists`, answers reads with `now`, and raises `error` if set."""
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
@@ -91,7 +91,7 @@ class FakeServer:
         self.now: dict[str, Any] | None = None
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.answered = asyncio.Event()
-        self.requests = self.listed = self.reading = self.most_at_once = 0
+        self.requests = self.listed = self.reading = self.max_concurrent_reads = 0
 
     async def list_pages(self, path: str, *_: Any) -> Any:
         self.requests += 1
@@ -99,7 +99,7 @@ class FakeServer:
             raise self.error
 
         self.reading += 1
-        self.most_at_once = max(self.reading, self.most_at_once)
+        self.max_concurrent_reads = max(self.reading, self.max_concurrent_reads)
         await asyncio.sleep(0)
         self.listed += 1
         self.answered.set()
@@ -146,7 +146,7 @@ def reconciler_of(server: FakeServer) -> Reconciler:
 async def run(
     server: FakeServer, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3
 ) -> Reconciler:
-    """Run the loop for some time after showing it the events."""
+    """Show the events to a running loop, let it run for `seconds`, and return the reconciler."""
     reconciler = reconciler_of(server)
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.01)
@@ -154,12 +154,12 @@ async def run(
         reconciler.observe(kind, "ADDED", body)
 
     await asyncio.sleep(seconds)
-    assert not task.done(), "the loop must continue whatever happens to a write"
+    assert not task.done(), "the loop must continue even if writes fail"
     task.cancel()
     return reconciler
 
 
-async def test_answered_assignment_counts_at_once(server: FakeServer) -> None:
+async def test_assignment_counts_as_soon_as_it_is_answered(server: FakeServer) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert [type(write) for write in server.writes] == [Assign]
     assert reconciler.state.job_queue.in_flight("w0") == 1
@@ -170,7 +170,7 @@ async def test_answered_assignment_counts_at_once(server: FakeServer) -> None:
 async def test_deleted_job_is_free_once_the_watch_shows_it(
     server: FakeServer, *, seen_first: bool
 ) -> None:
-    """The watch is often faster than the answer to DELETE; the order must not matter."""
+    """The watch often reports a deletion before DELETE is answered; the order must not matter."""
     reconciler = reconciler_of(server)
     (_, job), *_ = worker()
     deleted = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "5"}}
@@ -219,7 +219,7 @@ async def test_failed_launch_is_retried_with_backoff(server: FakeServer, error: 
 
 
 async def test_launch_uses_the_next_slot_if_a_name_is_taken(server: FakeServer) -> None:
-    """Otherwise another Job of that name would stop a pool of one worker until it is deleted."""
+    """Otherwise a pool of one worker would be blocked until the Job with that name is deleted."""
     (_, job), *_ = worker()
     launched: list[str] = []
 
@@ -277,7 +277,7 @@ async def test_startup_waits_for_the_crd() -> None:
 
 
 class Clock:
-    """The reconciler's clock, which a test can set forward."""
+    """A clock for the reconciler that a test can set forward."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = timedelta(0)
@@ -301,7 +301,7 @@ def show_job_with_deadline(reconciler: Reconciler) -> None:
 async def test_everything_is_listed_before_deciding_after_a_pause(
     server: FakeServer, clock: Clock
 ) -> None:
-    """The worker finished while the process was paused, and the watch has not shown that yet."""
+    """The worker finished during the pause, but the watch has not reported that yet."""
     reconciler = reconciler_of(server)
     show_job_with_deadline(reconciler)
     clock.ahead = timedelta(seconds=25)
@@ -344,14 +344,14 @@ async def test_unavailable_api_server_is_retried_with_backoff(server: FakeServer
 
 
 async def test_resyncs_do_not_overlap(server: FakeServer) -> None:
-    """An older list would bring back what a newer one showed to be gone."""
+    """Otherwise an older list could restore objects that a newer one showed to be deleted."""
     reconciler = reconciler_of(server)
     await asyncio.gather(reconciler.resync(), reconciler.resync())
-    assert server.most_at_once == 1
+    assert server.max_concurrent_reads == 1
 
 
 async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clock) -> None:
-    """Otherwise no worker would count as serving after 20 s, and idle ones be retired."""
+    """Otherwise no worker would count as serving after 20 s, and idle ones would be retired."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
@@ -365,7 +365,7 @@ async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clo
 
 
 async def test_renewed_lease_starts_a_round_only_after_a_silence(server: FakeServer) -> None:
-    """Two hundred idle workers would cause forty rounds per second otherwise."""
+    """Otherwise two hundred idle workers would cause forty rounds per second."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
@@ -392,7 +392,7 @@ async def test_changed_annotation_of_a_lease_starts_a_round(
 async def test_resync_after_silent_leases_gives_no_grace_period(
     server: FakeServer, clock: Clock
 ) -> None:
-    """If the only worker hangs, so does its Lease: deadlines must be enforced all the same."""
+    """If the only worker hangs, its Lease is silent too, but deadlines must still be enforced."""
     reconciler = reconciler_of(server)
     show_job_with_deadline(reconciler)
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
@@ -406,7 +406,7 @@ async def test_resync_after_silent_leases_gives_no_grace_period(
 
 
 async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: FakeServer) -> None:
-    """wait_for() of Python 3.11 would swallow it, and the operator would not shut down."""
+    """In Python 3.11, wait_for() would swallow it, and the operator would not shut down."""
     reconciler = reconciler_of(server)
     loop = asyncio.create_task(reconciler.run())
     for _ in range(5):

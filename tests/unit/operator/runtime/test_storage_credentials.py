@@ -1,4 +1,4 @@
-"""The Job that generates MinIO's credentials, against an API server over a real socket."""
+"""Tests of the Job that generates MinIO's credentials, against an API server on a real socket."""
 
 import asyncio
 import base64
@@ -27,12 +27,12 @@ def encoded(text: str) -> str:
 
 
 class FakeServer:
-    """An API server with at most one Secret; it starts with the given refusals."""
+    """An API server with at most one Secret; it refuses requests according to `refusals`."""
 
     def __init__(self) -> None:
         self.secret: Json | None = None
         self.refusals: list[tuple[str, int, str]] = []
-        """Each is (method, status, message), and is used once, in this order."""
+        """Refusals as (method, status, message). Each is used once, in this order."""
         self.requests: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -103,12 +103,12 @@ async def test_missing_secret_is_created(server: FakeServer, kube: Kube) -> None
     for user in module.USERS:
         name = made[f"{user}-access-key"]
         assert name.startswith(f"{user}-")
-        assert len(name) <= 20, "MinIO takes 3 to 20 characters"
+        assert len(name) <= 20, "MinIO accepts 3 to 20 characters"
         assert name != user, "some attacks on MinIO need only a user's access key"
 
     secrets = [value for key, value in made.items() if key.endswith("secret-key")]
     assert len(set(secrets)) == len(secrets)
-    assert all(len(secret) == 32 for secret in secrets), "MinIO takes 8 to 40 characters"
+    assert all(len(secret) == 32 for secret in secrets), "MinIO accepts 8 to 40 characters"
 
 
 async def test_existing_keys_are_kept(server: FakeServer, kube: Kube) -> None:
@@ -153,7 +153,7 @@ async def test_temporary_refusal_is_retried(server: FakeServer, kube: Kube, refu
     assert values(server).keys() == KEYS
 
 
-async def test_conflicting_change_is_read_again(server: FakeServer, kube: Kube) -> None:
+async def test_secret_is_read_again_after_a_conflict(server: FakeServer, kube: Kube) -> None:
     server.secret = {"metadata": {"name": "storage", "resourceVersion": "7"}}
     server.refusals = [("PATCH", 409, "the object has been modified")]
     await ensure(kube)

@@ -1,4 +1,4 @@
-"""Each component's permissions in the bucket: what its work needs, and nothing else."""
+"""Tests of the components' permissions in the bucket, and of the removal of former users."""
 
 import fnmatch
 
@@ -22,7 +22,7 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
 
 
 def actions(user: str, resource: str) -> set[str]:
-    """Return what the user's policy allows on a resource."""
+    """Return the actions that the user's policy allows on a resource."""
     statements = policy("bucket", RIGHTS[user])["Statement"]
     matching = [
         it for it in statements if any(fnmatch.fnmatchcase(resource, r) for r in it["Resource"])
@@ -37,13 +37,13 @@ def test_policy_allows_only_the_components_actions(user: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("user", RIGHTS)
-def test_policy_allows_listing_only_its_bucket(user: str) -> None:
+def test_policy_allows_listing_one_bucket_only(user: str) -> None:
     assert actions(user, "arn:aws:s3:::bucket") == {"s3:ListBucket"}
     assert actions(user, "arn:aws:s3:::another") == set()
 
 
-def test_former_users_lose_their_policy() -> None:
-    """Otherwise a leaked key could not be revoked."""
+def test_former_users_are_those_with_the_policy_but_another_key() -> None:
+    """If former users were not found and removed, a leaked key could not be revoked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},
         "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},

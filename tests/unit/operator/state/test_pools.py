@@ -1,11 +1,11 @@
-"""The pod template of a Describer's workers."""
+"""Tests of the pod template of a Describer's workers."""
 
 from typing import Any
 
 from world import POOL, SPEC, TEMPLATE, pool_of
 
 
-def test_describer_adds_to_the_pod_template() -> None:
+def test_describers_settings_are_added_to_the_pod_template() -> None:
     env = [{"name": "MODE", "value": "fast"}, {"name": "KEPT", "value": "yes"}]
     ours = {"name": "worker", "image": "ours", "env": [{"name": "MODE", "value": "slow"}]}
     key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}
@@ -41,7 +41,7 @@ def test_describer_adds_to_the_pod_template() -> None:
     assert ours["image"] == "ours", "the base template is unchanged"
 
 
-def test_only_pod_template_changes_replace_workers() -> None:
+def test_template_hash_changes_only_with_the_pod_template() -> None:
     def template_hash(**spec: Any) -> str:
         return pool_of(
             {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}}, TEMPLATE

@@ -1,4 +1,4 @@
-"""How fast images are assigned: within requestsPerMinute, and within the provider's limit."""
+"""Tests of the rate limit: assignments stay within requestsPerMinute and the provider's limit."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,27 +14,27 @@ from world import NOW, World, at
 
 @dataclass
 class Run:
-    """Simulates a provider: workers describe what the operator assigns, second by second."""
+    """A simulation of workers and their provider that advances second by second."""
 
     world: World
     seconds: int = 5
-    """Time that the provider takes to answer."""
+    """How long the provider takes to answer."""
     limit: int = 1000
-    """Images per minute that the provider answers; it refuses others."""
+    """Maximum number of images per minute that the provider accepts; it refuses others."""
     retry_after: float = 20
-    """Seconds in the Retry-After header of a refusal."""
+    """Value of the Retry-After header of a refusal, in seconds."""
     accepted: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     _work: dict[str, tuple[int, str]] = field(default_factory=dict)
     _attempts: dict[str, int] = field(default_factory=dict)
 
-    def go(self, images: int, most: int, workers: int = 2) -> int:
-        """Return after how many seconds all of `images` are described; `most` is too long."""
+    def go(self, images: int, max_seconds: int, workers: int = 2) -> int:
+        """Describe all images and return how many seconds that took; fail after `max_seconds`."""
         for number in range(images):
             self.world.job(f"i{number:03}")
 
-        for second in range(most):
+        for second in range(max_seconds):
             for slot in range(workers):
                 self.world.lease(slot, second)
             self._describe(second)
@@ -43,7 +43,9 @@ class Run:
             for line in self.world.decide(second):
                 self._perform(line.split(), second)
 
-        raise AssertionError(f"after {most} s only {len(self.done)} of {images} are described")
+        raise AssertionError(
+            f"only {len(self.done)} of {images} images were described within {max_seconds} s"
+        )
 
     def _describe(self, second: int) -> None:
         for name, (until, worker) in [*self._work.items()]:
@@ -94,7 +96,7 @@ def serving(world: World, workers: int, **spec: Any) -> None:
         world.worker(slot)
 
 
-def most_in_a_minute(accepted: list[int]) -> int:
+def max_in_a_minute(accepted: list[int]) -> int:
     return max(sum(first <= then < first + 60 for then in accepted) for first in accepted)
 
 
@@ -106,18 +108,18 @@ def test_queue_is_described_at_the_full_rate_but_not_faster(
     serving(world, workers, requestsPerMinute=rate, concurrency=20)
     run = Run(world)
     took = run.go(images, images * 60, workers)
-    assert most_in_a_minute(run.accepted) <= rate
+    assert max_in_a_minute(run.accepted) <= rate
     assert took <= images * 60 / rate * 1.05 + run.seconds + 1, (
-        "the rate is used up, whatever the number of workers"
+        "the full rate is used, regardless of the number of workers"
     )
 
 
 @pytest.mark.parametrize("waits", [0, 1, 20, 60])
-def test_refusals_slow_the_pool_and_cost_no_image_many_attempts(world: World, waits: float) -> None:
+def test_few_refusals_per_image_at_the_providers_limit(world: World, waits: float) -> None:
     serving(world, 2)
     run = Run(world, limit=6, retry_after=waits)
-    assert run.go(60, 1500) < 800, "600 s are the minimum"
-    assert max(run.refused.count(name) for name in run.refused) <= 5, "20 are free"
+    assert run.go(60, 1500) < 800, "the minimum is 600 s"
+    assert max(run.refused.count(name) for name in run.refused) <= 5, "20 refusals are free"
 
 
 def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
@@ -139,7 +141,7 @@ def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
 @pytest.mark.parametrize(
     ("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)]
 )
-def test_every_request_of_an_image_counts(world: World, said: str, each: int) -> None:
+def test_interval_depends_on_requests_per_image(world: World, said: str, each: int) -> None:
     serving(world, 1, requestsPerMinute=12)
     meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
     world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
@@ -151,7 +153,7 @@ def test_rate_limit_holds_for_images_with_several_requests(world: World) -> None
     world.record.requests_per_image = 4
     run = Run(world)
     run.go(10, 300, workers=1)
-    assert most_in_a_minute(run.accepted) == 3
+    assert max_in_a_minute(run.accepted) == 3
 
 
 def test_restarted_operator_waits_an_interval_before_the_first_image(world: World) -> None:
@@ -185,7 +187,7 @@ def test_refusal_blocks_the_pool_and_restarts_it_with_one_image(
     assert world.decide(after) == expected
 
 
-def test_refusals_of_another_or_an_older_describer_do_not_count(world: World) -> None:
+def test_refusals_of_another_describer_or_an_older_version_do_not_count(world: World) -> None:
     serving(world, 1)
     world.processing("theirs", "x", spec={"describer": "other"}, **refused(900))
     world.job("a")
@@ -198,8 +200,8 @@ def test_refusals_of_another_or_an_older_describer_do_not_count(world: World) ->
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, 4), (3, 1), (60, 2), (600, 4)])
-def test_no_more_workers_than_the_rate_keeps_busy(world: World, rate: int, expected: int) -> None:
-    """At 60 per minute and 5 s each, five images are in processing: four at once per worker."""
+def test_rate_limits_the_number_of_workers(world: World, rate: int, expected: int) -> None:
+    """With 60 images per minute of 5 s each, five are in processing, which takes two workers."""
     serving(world, 0, requestsPerMinute=rate)
     for number in range(100):
         world.job(f"i{number:03}")
@@ -230,10 +232,10 @@ def test_job_of_a_hung_worker_does_not_use_up_the_concurrency_limit(
     assert "assign waits to w1" in world.decide(100)
 
 
-def test_only_successes_seen_to_happen_raise_the_concurrency_limit(world: World) -> None:
+def test_only_observed_successes_raise_the_concurrency_limit(world: World) -> None:
     serving(world, 1)
     world.processing("r", "w0", **refused())
-    for _ in range(2):  # listed at the start; touched later
+    for _ in range(2):  # first listed, then changed in some other way
         world.job("old", phase="done", worker="gone", attempts=1)
 
     assert world.state.rate_limit("metadata").concurrency_limit == 1
@@ -244,7 +246,7 @@ def test_only_successes_seen_to_happen_raise_the_concurrency_limit(world: World)
 
 @pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
 def test_refusals_are_restored_after_a_restart(world: World, due: float, closed: float) -> None:
-    """They are restored from the images that wait, whose own backoff may be longer."""
+    """They are restored from images that wait, but the pool waits for a minute at most."""
     serving(world, 1)
     world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
     world.job("a")
@@ -266,7 +268,7 @@ def test_dedicated_workers_are_launched_at_the_rate(world: World) -> None:
     for number in range(100):
         world.job(f"i{number:03}")
     world.record.load.measure(5)
-    assert len(world.decide()) == 4, "each lasts 8 s, one begins every 2 s"
+    assert len(world.decide()) == 4, "a worker takes 8 s, and one starts every 2 s"
 
 
 def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
@@ -279,7 +281,7 @@ def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
     world.forget("imagejobs", "a")
     assert readiness(world, 20).reason == "Serving", "no image waits"
     world.job("b")
-    assert readiness(world, 31).reason == "Serving", "it is over"
+    assert readiness(world, 31).reason == "Serving", "the provider's wait is over"
 
 
 def readiness(world: World, after: float) -> Condition:
