@@ -20,8 +20,8 @@ _PROVIDER_SHARE = 0.8
 rest is for fetching the image, decoding it and storing the result."""
 
 _WAIT_SHARE = 0.5
-"""Fraction of that time that a request may wait for the rate limit. A request that starts later
-leaves the provider too little time to answer."""
+"""Fraction of the provider's time that a request may spend waiting for the rate limit. A request
+that starts later leaves the provider too little time to answer."""
 
 
 class ProviderOptions(BaseModel):

@@ -1,4 +1,4 @@
-"""Warn of a model's shutdown that its provider has announced, publicly or in its answers."""
+"""Warn of shutdowns of models, which providers announce publicly or in their answers."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime

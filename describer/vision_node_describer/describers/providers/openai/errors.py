@@ -49,7 +49,7 @@ class RequestContext:
     base_url: str | None = None
 
     def address_advice(self) -> str:
-        """Return a sentence that the address looks wrong, with an address to try."""
+        """Return the advice that the address looks wrong, with an address to try."""
         parts = urlsplit(self.base_url or "")
         if not parts.hostname or parts.path.endswith("/v1"):
             return f"{_WRONG_ADDRESS}, such as {_EXAMPLE}"

@@ -15,7 +15,7 @@ UNFINISHED = "unfinished stream"
 """Finish reason of a stream that has neither a finish reason nor an end mark."""
 
 _END_BYTES = 64
-"""Maximum length of the end of a stream that contains the end mark."""
+"""Number of bytes at the end of a stream in which to look for the end mark."""
 
 
 def is_event_stream(body: bytes) -> bool:

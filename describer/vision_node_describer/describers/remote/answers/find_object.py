@@ -148,7 +148,7 @@ def _in_description(description: object, levels: int) -> JsonObject | None:
 
 
 def _decoded_values(value: JsonObject) -> list[Any]:
-    """Return the values of an object, and decode those that are objects encoded as text."""
+    """Return an object's values; those that are objects encoded as text are decoded."""
     return [parse_object(part) if _is_encoded_object(part) else part for part in value.values()]
 
 

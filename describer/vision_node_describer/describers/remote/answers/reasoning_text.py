@@ -25,7 +25,7 @@ _CLOSING_TAG = re.compile(
     r"|<\|channel\|>final(?: [^<>]{0,40})?<\|message\|>|(?<=[^\w\s])\s?assistantfinal",
     re.IGNORECASE,
 )
-"""End of the reasoning of the same models."""
+"""End of the reasoning of the models that are listed above."""
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 """The byte order mark and zero-width characters, which make JSON invalid if they precede it."""

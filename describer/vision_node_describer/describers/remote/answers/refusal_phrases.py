@@ -13,7 +13,7 @@ class Language:
     task: str
     bare: tuple[str, ...] = ()
     aside: str = r"(?!)"
-    """Start of another sentence about the assistant or its user, rather than about a picture."""
+    """Start of a later sentence about the assistant or its user, rather than about a picture."""
     between: int = 70
     """Maximum number of characters between `cannot` and `task`."""
 

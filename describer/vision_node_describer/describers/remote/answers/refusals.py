@@ -40,7 +40,7 @@ _NO_PICTURE = re.compile(
 
 _ASIDES = "|".join(language.aside for language in _LANGUAGES)
 _ABOUT_ITSELF = re.compile(rf"\W*(?:{_ASIDES}|{ASIDE_WITHOUT_SPACES}|\Z)", re.IGNORECASE)
-"""Start of another sentence of a refusal, which is about the assistant or its user."""
+"""Start of a later sentence of a refusal, which is about the assistant or its user."""
 
 _BUT = re.compile(
     r"\b(?:but|however|aber|jedoch|mais|pero|però)\b[\s,]*|[,;]\s*(?:mas|maar|men|ale|но)\b[\s,]*"
