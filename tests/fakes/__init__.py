@@ -1,1 +1,1 @@
-"""Fake servers with the protocols of description providers and of S3, with faults on demand."""
+"""Fake servers for tests: description providers and S3, with faults on demand, and a proxy."""

@@ -1,11 +1,11 @@
-"""A server with OpenAI's protocol: both APIs, strict checks of requests, and scripted faults.
+"""A fake server with OpenAI's protocol: both APIs, strict request checks and scripted faults.
 
-In a cluster, run `python -m fakes.openai --port 8080` in any image that has starlette and uvicorn.
+In a cluster, run `python -m fakes.openai --port 8080` in any image with starlette and uvicorn.
 
     PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, or
                             {"fault": name, "after": seconds, …} with its parameters
-    GET    /admin/requests  recorded requests: path, whether the key was right, body, time
-    DELETE /admin/requests  the same, and delete the records
+    GET    /admin/requests  return recorded requests: path, whether the key was right, body, time
+    DELETE /admin/requests  return the records and delete them
 """
 
 import argparse
@@ -61,7 +61,7 @@ def success(
     refusal: str | None = None,
     **headers: str,
 ) -> Response:
-    """Return a complete answer in the protocol of the request's `body`."""
+    """Return a complete answer in the protocol that the request's `body` uses."""
     build = _response if "input" in body else _completion
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return JSONResponse(build(body["model"], text, finish, refusal), headers=named)
@@ -180,7 +180,7 @@ FAULTS: dict[str, Callable[..., Response]] = {
         status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}
     ),
 }
-"""Responses by name of the fault; a script's parameters are those of the function."""
+"""Functions that create a response, by the fault's name; a script may set their parameters."""
 
 
 class FakeOpenAI:
@@ -270,7 +270,7 @@ def _is_strict(schema: Json) -> bool:
 
 
 def _has_picture(path: str, body: Json) -> bool:
-    """Return whether there is exactly one picture, as a data URL that can be decoded."""
+    """Return whether a request has exactly one picture, in a data URL that can be decoded."""
     messages = body["input" if path.endswith("responses") else "messages"]
     contents = [message["content"] for message in messages if isinstance(message["content"], list)]
     parts = [part for content in contents for part in content]
@@ -286,7 +286,7 @@ def _has_picture(path: str, body: Json) -> bool:
 
 
 def main() -> None:
-    """Serve until stopped."""
+    """Run the server until it is stopped."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8080)
     uvicorn.run(FakeOpenAI().app, host="0.0.0.0", port=parser.parse_args().port)  # noqa: S104  # in a pod

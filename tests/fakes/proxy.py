@@ -1,4 +1,4 @@
-"""An HTTP proxy on a loopback socket: it forwards, and tunnels after CONNECT (RFC 9110, 9.3.6)."""
+"""An HTTP proxy on a loopback socket that forwards requests and tunnels (RFC 9110, 9.3.6)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ CHUNK_BYTES = 1 << 16
 
 
 class Proxy:
-    """Records the method and target of each request, and its credentials."""
+    """A proxy that records the method, target and credentials of each request."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -50,7 +50,7 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             target.write(data)
             await target.drain()
     except ConnectionError:
-        pass  # one side is gone; closing the other side ends it
+        pass  # one side closed the connection; `finally` closes the other
     finally:
         target.close()
 

@@ -1,7 +1,7 @@
-"""A server with Amazon Rekognition's protocol, AWS JSON 1.1.
+"""A fake server with Amazon Rekognition's protocol, AWS JSON 1.1.
 
-See docs.aws.amazon.com/rekognition/latest/APIReference. moto supports neither DetectFaces nor
-DetectModerationLabels.
+See docs.aws.amazon.com/rekognition/latest/APIReference. The library moto supports
+neither DetectFaces nor DetectModerationLabels.
 """
 
 import base64
@@ -56,7 +56,7 @@ FAULTS: dict[str, tuple[int, str]] = {
 
 
 def error(code: str) -> Response:
-    """Return an error in the format of AWS."""
+    """Return an error in AWS's format."""
     status, message = FAULTS[code]
     body = {"__type": f"com.amazonaws.rekognition#{code}", "message": message}
     return JSONResponse(body, status, {"retry-after": "4"}, media_type=_JSON)
@@ -90,6 +90,6 @@ class FakeRekognition:
         return JSONResponse(FOUND[operation], media_type=_JSON)
 
     async def _credentials(self, request: Request) -> Response:
-        """Answer like the agent of a pod's identity (EKS Pod Identity)."""
+        """Return credentials in the format of the EKS Pod Identity agent."""
         credentials = {"AccessKeyId": KEY_ID, "SecretAccessKey": "s", "Token": "t"}
         return JSONResponse(credentials | {"Expiration": "2099-01-01T00:00:00Z"})

@@ -1,4 +1,4 @@
-"""Setups that make each of the four describers with a provider call one server of a test."""
+"""Setups with which the four describers that call a provider call a test's server instead."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An S3 server with one bucket in memory: objects, conditional writes, paginated lists."""
+"""A fake S3 server with one in-memory bucket: objects, conditional writes, paginated lists."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,7 +37,7 @@ class StoredObject:
     @property
     def etag(self) -> str:
         """The object's ETag."""
-        # The age is part of it, so that storing the same bytes again counts as a change, too.
+        # It includes the time, so that storing the same bytes again counts as a change.
         return (
             f'"{hashlib.sha256(self.data + self.modified.isoformat().encode()).hexdigest()[:32]}"'
         )
@@ -48,23 +48,23 @@ async def do_nothing(_: str) -> None:
 
 
 class S3:
-    """The bucket and its configured faults."""
+    """A bucket and its configured faults."""
 
     def __init__(self) -> None:
         self.objects: dict[str, StoredObject] = {}
         self.conditions: Conditions = "kept"
         self.fails: tuple[int, str] | None = None
-        """Status and code of the error that answers every request."""
+        """Status and code of the error with which to answer every request; None for no error."""
         self.page = 1000
-        """Maximum keys in a list, whatever the request says."""
+        """Maximum number of keys in a list, even if the request allows more."""
         self.before_put: Callable[[str], Awaitable[None]] = do_nothing
         self.undeletable: set[str] = set()
-        """Keys under an object lock."""
+        """Keys of objects that an object lock protects from deletion."""
         self.requests: list[str] = []
         """Method and path of each request."""
 
     def put(self, key: str, data: bytes = b"x", modified: datetime | None = None) -> None:
-        """Store an object without a request."""
+        """Store an object directly, without a request."""
         self.objects[key] = StoredObject(data, modified or datetime.now(UTC))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -89,7 +89,7 @@ class S3:
                 return self.read(request, key)
 
     def read(self, request: web.Request, key: str) -> web.StreamResponse:
-        """Answer a GET or HEAD of one object."""
+        """Answer a GET or HEAD request for one object."""
         found = self.objects.get(key)
         if found is None:
             return error_response(request, 404, "NoSuchKey")
@@ -154,7 +154,7 @@ def error_response(request: web.Request, status: int, code: str) -> web.Response
 
 @asynccontextmanager
 async def serving_s3() -> AsyncIterator[tuple[S3, BucketSettings]]:
-    """Serve an empty bucket; yield it and the settings to reach it."""
+    """Serve an empty bucket; yield it and the settings for accessing it."""
     s3, app = S3(), web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", s3.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

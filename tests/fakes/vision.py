@@ -1,4 +1,4 @@
-"""A server with Cloud Vision's REST protocol.
+"""A fake server with Cloud Vision's REST protocol.
 
 See cloud.google.com/vision/docs/reference/rest/v1/images/annotate.
 """

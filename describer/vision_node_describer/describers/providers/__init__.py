@@ -1,1 +1,1 @@
-"""Describers that call a provider, or a container beside the worker."""
+"""Describers that call a provider or a container beside the worker."""

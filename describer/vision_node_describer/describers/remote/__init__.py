@@ -1,1 +1,1 @@
-"""Shared code of describers that call a remote service or a container beside the worker."""
+"""Code shared by describers that call a remote service or a container beside the worker."""

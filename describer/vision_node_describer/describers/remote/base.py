@@ -1,4 +1,4 @@
-"""Base class of describers that call a provider: timeouts, rate limits and checked options."""
+"""Base classes for describers that call a provider: timeouts, rate limits, validated options."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,12 +16,12 @@ from .upload import Upload
 T = TypeVar("T")
 
 _PROVIDER_SHARE = 0.8
-"""Share of an attempt's time for the rate limit and the provider's answer. The rest is for fetching
-the image, decoding it and storing the result."""
+"""Fraction of an attempt's time for waiting for the rate limit and for the provider's answer. The
+rest is for fetching the image, decoding it and storing the result."""
 
 _WAIT_SHARE = 0.5
-"""Share of the provider's time that a request may wait for the rate limit. A request that starts
-later has too little time left for its answer."""
+"""Fraction of the provider's time that a request may spend waiting for the rate limit. A request
+that starts later leaves the provider too little time to answer."""
 
 
 class ProviderOptions(BaseModel):
@@ -33,10 +33,10 @@ class ProviderOptions(BaseModel):
 
     @classmethod
     def from_setup(cls, setup: Setup) -> Self:
-        """Return the checked options.
+        """Return the validated options.
 
         Raises:
-            DescribeError: OptionsInvalid, with each field that is wrong.
+            DescribeError: OptionsInvalid; the message lists each invalid field.
         """
         try:
             return cls.model_validate(dict(setup.options))
@@ -49,10 +49,10 @@ class ProviderOptions(BaseModel):
 
 
 def host_of(url: str, name: str) -> str:
-    """Return the host of the web address in the setting `name`.
+    """Return the host name in the web address `url`, the value of the setting `name`.
 
     Raises:
-        DescribeError: OptionsInvalid if it is not a web address.
+        DescribeError: OptionsInvalid if `url` is not a web address.
     """
     try:
         parts = urlsplit(url)
@@ -68,9 +68,9 @@ def host_of(url: str, name: str) -> str:
 
 
 class ProviderDescriber(Remote[Upload]):
-    """Base class whose subclasses send every request through `_call_provider`.
+    """Base class for describers that send every request through `_call_provider`.
 
-    It never retries: only the operator does.
+    A describer never retries a failed request: only the operator does.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -79,15 +79,15 @@ class ProviderDescriber(Remote[Upload]):
 
     @property
     def _provider_seconds(self) -> float:
-        """Return the seconds for the rate limit and the answer; an ImageJob's own timeout wins."""
+        """Seconds for the rate limit and the answer; an ImageJob's timeout takes precedence."""
         return (attempt_seconds.get() or self._timeout_seconds) * _PROVIDER_SHARE
 
     async def _call_provider(self, request: Callable[[float], Awaitable[T]]) -> T:
-        """Return the result of `request`, which receives its timeout in seconds.
+        """Call `request` with its timeout in seconds, and return its result.
 
         Raises:
-            DescribeError: What the request raises; RateLimited, without a request, while the rate
-                limit blocks requests for too long; ProviderUnavailable when the time is over.
+            DescribeError: An error that the request raises; RateLimited, without a request, if the
+                rate limit blocks it for too long; ProviderUnavailable if it times out.
         """
         loop = asyncio.get_running_loop()
         seconds = self._provider_seconds

@@ -5,11 +5,12 @@ from typing import Any
 import httpx2
 
 KEEPALIVE_SECONDS = 4.0
-"""How long an idle connection stays open. Uvicorn (and so vLLM) and Node.js close theirs after 5 s
-by default, and a request that meets the closing costs its image an attempt."""
+"""How long an idle connection stays open. Uvicorn (and therefore vLLM) and Node.js close idle
+connections after 5 s by default, and a request sent at that moment fails, which costs its image an
+attempt."""
 
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Response headers that no longer hold once the body is decoded."""
+"""Response headers that no longer apply once the body is decoded."""
 
 
 class ResponseTooLargeError(httpx2.TransportError):
@@ -17,7 +18,7 @@ class ResponseTooLargeError(httpx2.TransportError):
 
 
 class BoundedClient(httpx2.AsyncClient):
-    """Follows no redirects, and reads each response completely, up to a limit.
+    """An HTTP client that follows no redirects and reads each response in full, up to a limit.
 
     Args:
         max_bytes: Maximum size of a decoded body. The limit is on decoded bytes because a few

@@ -1,4 +1,4 @@
-"""Parses the error in a response of OpenAI's protocol, in the shapes that different servers use."""
+"""Parse errors in responses of OpenAI's protocol, in the formats that different servers use."""
 
 import re
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from .retry_after import clamp_wait, parse_duration, retry_after
 JsonObject = dict[str, JsonValue]
 
 _MAX_NESTING = 4
-"""Maximum levels of `error` within `error`."""
+"""Maximum number of nested levels of `error`."""
 
 _MAX_ENTRIES = 32
-"""Maximum entries that are read of a list of errors or details."""
+"""Maximum number of entries that are read from a list of errors or details."""
 
 _NESTED_NAMES = ("error", "errors", "detail")
 
@@ -23,22 +23,22 @@ _CODE_NAMES = ("code", "type", "status", "status_code", "statusCode")
 _REQUIRES_TLS = re.compile(
     r"HTTP request (?:was sent )?to (?:an )?HTTPS (?:port|server)", re.IGNORECASE
 )
-"""How nginx and Go answer a request without TLS."""
+"""Error messages that nginx and Go send in response to a request without TLS."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What a server says about an error; every field may be missing."""
+    """An error that a server reports; every field may be missing."""
 
     message: str = ""
     codes: frozenset[str] = frozenset()
     """Values of `code`, `type` and `status`, and the reasons in `details`, in lower case."""
     status: int | None = None
-    """HTTP status that the body itself names."""
+    """HTTP status given in the body."""
     param: str | None = None
-    """Field of the request that was wrong."""
+    """The invalid field of the request."""
     retry_after: float | None = None
-    """Seconds that the body asks to wait."""
+    """Seconds to wait before the next request, according to the body."""
     is_flagged: bool = False
     """Whether a moderation service rejected the picture."""
 
@@ -51,7 +51,7 @@ class ErrorBody:
 def parse_error_body(body: JsonValue) -> ErrorBody | None:
     """Return the error in a body; None if it contains none.
 
-    Known shapes: OpenAI's `{"error": {…}}`, the same in a list (Gemini) or with text (Ollama),
+    Known formats: OpenAI's `{"error": {…}}`, the same in a list (Gemini) or with text (Ollama),
     `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI), `{"errors": […]}` (Cloudflare), and
     a bare `message`.
     """
@@ -76,7 +76,7 @@ def parse_error_body(body: JsonValue) -> ErrorBody | None:
 
 
 def _nested_errors(body: JsonValue) -> list[JsonValue]:
-    """Return the body and the errors nested in it, from the outside in."""
+    """Return the body and the errors nested in it, outermost first."""
     parts: list[JsonValue] = []
     for _ in range(_MAX_NESTING):
         if isinstance(body, list):
@@ -95,7 +95,7 @@ def _first_value(part: JsonObject, names: Sequence[str]) -> JsonValue:
 
 
 def _message_of(part: JsonValue) -> str:
-    """Return an error's message, with the name of the field if FastAPI reports one."""
+    """Return an error's message, prefixed with the name of the field if FastAPI reports one."""
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):

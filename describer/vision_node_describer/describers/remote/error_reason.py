@@ -1,4 +1,4 @@
-"""Decides which Reason an error in OpenAI's protocol stands for."""
+"""Classify errors in OpenAI's protocol by Reason."""
 
 import re
 
@@ -73,8 +73,8 @@ _RELIABLE_PHRASES = (
         re.compile(r"requires moderation|input was flagged|safety system", re.IGNORECASE),
     ),
 )
-"""Cases that only the message tells: Gemini rejects a wrong key with 400, OpenRouter a flagged
-picture with 403."""
+"""Phrases of errors that only the message identifies: Gemini rejects a wrong key with HTTP 400, and
+OpenRouter rejects a flagged picture with HTTP 403."""
 
 _PHRASES = (
     (Reason.RATE_LIMITED, re.compile(r"rate.?limit|too many requests", re.IGNORECASE)),
@@ -92,7 +92,7 @@ _PHRASES = (
     ),
     (Reason.CONTENT_REFUSED, re.compile(r"content (?:filter|policy|management)", re.IGNORECASE)),
 )
-"""Phrases that decide only if there is neither a status nor a known code."""
+"""Phrases that determine the reason if there is neither a status nor a known code."""
 
 _NO_SUCH_PATH = re.compile(
     r"^\W*(?:404\W+)?(?:the )?(?:requested )?(?:page|resource|route|url|path|endpoint)?\s*(?:was )?"
@@ -101,11 +101,11 @@ _NO_SUCH_PATH = re.compile(
     r"|(?:requested )?url was not found",
     re.IGNORECASE,
 )
-"""How servers say that a path does not exist. LM Studio does so with HTTP 200."""
+"""Messages of servers for a path that does not exist. LM Studio sends its message with HTTP 200."""
 
 _ABOUT_MODEL = re.compile(r"model|deployment|engine|endpoints? found", re.IGNORECASE)
-"""Words in a 404 that is about a model, not about the address. OpenRouter calls the providers of a
-model "endpoints"."""
+"""Words in the message of a 404 that show that the model, not the address, was not found.
+OpenRouter calls the providers of a model "endpoints"."""
 
 _STATUSES = {
     401: Reason.CREDENTIALS_REFUSED,
@@ -123,7 +123,7 @@ def classify_error(body: ErrorBody | None, status: int | None) -> Reason:
 
     Args:
         body: The parsed body; None if it does not follow the protocol.
-        status: The HTTP status; None if it was 200, and then the status in the body counts.
+        status: The HTTP status; None if it was 200, in which case the status in the body is used.
     """
     error = body or ErrorBody()
     status = status or error.status
@@ -144,7 +144,7 @@ def classify_error(body: ErrorBody | None, status: int | None) -> Reason:
 
 
 def _is_wrong_address(body: ErrorBody | None, status: int | None) -> bool:
-    """Return whether the address is wrong, rather than the model missing at the right address."""
+    """Return whether the error means that the address is wrong, rather than the model."""
     message = body.message if body else ""
     if body and body.requires_tls:
         return True

@@ -1,4 +1,4 @@
-"""Turns labels, text and faces that a provider recognized into a Description with confidences."""
+"""Convert the labels, text and faces that a provider recognized to a Description."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ LIKELY = 0.75
 """Minimum confidence of a label that counts as likely."""
 
 POSSIBLE = 0.5
-"""Minimum confidence of a label that counts as possible; labels below it are not mentioned."""
+"""Minimum confidence of a label that counts as possible; less certain labels are not mentioned."""
 
 _NOTHING = "Nothing was recognized"
 
 _MAX_TEXT_CHARACTERS = 200
-"""Maximum length of the text in the description; all of it is in `text`."""
+"""Maximum length of the recognized text in the description; `text` holds all of it."""
 
 _MAX_SUMMARY_LABELS = 4
 
@@ -48,9 +48,9 @@ def describe_findings(
     """Return the findings as a Description, in English.
 
     Args:
-        found: What the provider found.
+        found: Everything that the provider found.
         options: The user's options; only maxLength has an effect.
-        model: Name of the service that looked at the picture.
+        model: Name of the service that analyzed the picture.
         max_faces: Number of faces after which the provider stops counting.
     """
     likely = [label.name for label in found.labels if label.confidence >= LIKELY]

@@ -1,4 +1,4 @@
-"""Holds requests back while a provider's rate limit blocks them."""
+"""Delay requests while a provider's rate limit blocks them."""
 
 import asyncio
 import time
@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 DEFAULT_BLOCK_SECONDS = 5.0
-"""Wait after a rate limit response that does not say how long to wait."""
+"""How long to wait after a rate limit response that does not say how long to wait."""
 
 
 class RateLimitGate:
-    """Blocks a describer's requests until its provider accepts them again; for one event loop.
+    """Blocks a describer's requests until its provider accepts them again.
+
+    A gate must be used in only one event loop.
 
     Args:
-        clock: Returns seconds that only increase.
+        clock: Returns the time in seconds; it never goes backward.
         sleep: Sleeps for a number of seconds.
     """
 
@@ -31,12 +33,12 @@ class RateLimitGate:
         """Wait until a request may start.
 
         Raises:
-            DescribeError: RateLimited if that would take longer than `max_seconds`. Failing at once
+            DescribeError: RateLimited if the wait would exceed `max_seconds`. Failing immediately
                 is better than holding the image until its attempt times out.
         """
         deadline = self._clock() + max_seconds
 
-        # A loop, because another request may extend the block while this one sleeps.
+        # This is a loop because another request may extend the block while this one sleeps.
         while (wait := self._blocked_until - self._clock()) > 0:
             if self._blocked_until > deadline:
                 message = (
@@ -47,6 +49,6 @@ class RateLimitGate:
             await self._sleep(wait)
 
     def block(self, seconds: float | None) -> None:
-        """Start no request for `seconds`, or for the default if the provider did not say."""
+        """Block requests for `seconds`, or for DEFAULT_BLOCK_SECONDS if it is None."""
         wait = DEFAULT_BLOCK_SECONDS if seconds is None else seconds
         self._blocked_until = max(self._blocked_until, self._clock() + wait)

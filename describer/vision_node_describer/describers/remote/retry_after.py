@@ -1,4 +1,4 @@
-"""Reads from a response's headers how long a provider asks clients to wait, in seconds."""
+"""Read from a response's headers how many seconds to wait before the next request."""
 
 import re
 from collections.abc import Mapping
@@ -6,25 +6,27 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_WAIT_SECONDS = 3600.0
-"""A longer wait is a mistake or an exhausted quota; an administrator has to look at either."""
+"""Maximum wait. A longer one is a mistake or an exhausted quota, which an administrator must
+investigate."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 
 _MILLISECONDS_OF_2001 = 1e12
-"""Smaller numbers are not a time in milliseconds, but seconds or a count."""
+"""Minimum number that is read as a time in milliseconds since 1970. A smaller one is a number of
+seconds or a count."""
 
 _LIMITS = ("requests", "tokens")
 """Names of OpenAI's limits: x-ratelimit-remaining-<name> and x-ratelimit-reset-<name>."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return how long the headers ask to wait; None if they do not say.
+    """Return how many seconds to wait according to the headers; None if they do not say.
 
     Retry-After (RFC 9110, 10.2.3) holds seconds or a date; OpenAI and Azure also send
-    `retry-after-ms`. Without either, the wait lasts until exhausted limits are reset, as OpenAI or
-    OpenRouter (`x-ratelimit-reset`, milliseconds since 1970) report it.
+    `retry-after-ms`. Without either header, the wait lasts until exhausted limits are reset, as
+    reported by OpenAI or by OpenRouter (`x-ratelimit-reset`, in milliseconds since 1970).
     """
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return clamp_wait(milliseconds / 1000)
@@ -56,14 +58,14 @@ def parse_http_date(value: str) -> datetime | None:
 
 
 def parse_duration(value: str) -> float | None:
-    """Return Go's notation ("6m0.5s", "20ms") or a number in seconds; None for anything else."""
+    """Return the seconds in Go's notation ("6m0.5s") or in a plain number; None for other text."""
     if not _DURATION.fullmatch(value):
         return _number(value)
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
 
 
 def clamp_wait(seconds: float) -> float:
-    """Return a wait that is neither negative nor longer than MAX_WAIT_SECONDS."""
+    """Return `seconds` limited to the range from 0 to MAX_WAIT_SECONDS."""
     return min(max(seconds, 0.0), MAX_WAIT_SECONDS)
 
 

@@ -1,33 +1,34 @@
-"""Makes untrusted text safe to put in a result, a status or a log."""
+"""Make untrusted text safe to include in a result, a status or a log."""
 
 import re
 import unicodedata
 
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that change the order in which the text around them is shown (Unicode Annex 9)."""
+"""Characters that change the order in which adjacent text is shown (Unicode Annex 9)."""
 
 _MAX_QUOTE_CHARACTERS = 300
-"""Maximum length of a provider's own words in an error message."""
+"""Maximum length of a quotation from a provider in an error message."""
 
 _LIKE_A_KEY = re.compile(r"\b(?:sk-|AIza|AKIA|ASIA)[\w*.…-]{4,}|\bBearer\s+\S{16,}")
-"""Providers quote part of a key that they reject, such as "sk-ab***yz"."""
+"""Keys, and parts of keys such as "sk-ab***yz", which providers quote when they reject a key."""
 
 _MIN_SECRET_CHARACTERS = 6
-"""Shorter values are not secrets, and removing them would mangle every text."""
+"""Minimum length of a value that is removed as a secret. Shorter values are not secrets, and
+removing them would mangle ordinary text."""
 
 _MAX_WORD_CHARACTERS = 30
-"""Longer than most words in languages that separate words by spaces; other languages have no
-spaces to look for."""
+"""How far before the limit to look for a space to cut at. Most words are shorter in languages that
+separate words by spaces."""
 
 
 def clean(text: str, max_characters: int) -> str:
-    """Return text without control, bidirectional or half characters, cut to `max_characters`."""
+    """Return text of at most `max_characters`, without control and other unsafe characters."""
     allowed = "".join(c for c in text[: 4 * max_characters] if _is_allowed(c))
     return shorten(allowed.strip(), max_characters)
 
 
 def shorten(text: str, max_characters: int) -> str:
-    """Return text of at most `max_characters`, cut between words if a space is near the end."""
+    """Return text of at most `max_characters`, cut between words if a space is near the limit."""
     if len(text) <= max_characters:
         return text
 
@@ -39,12 +40,12 @@ def shorten(text: str, max_characters: int) -> str:
 
 
 def one_line(text: str, max_characters: int) -> str:
-    """Return the text on one line, cleaned and cut like `clean`."""
+    """Return the text on one line, cleaned and shortened as by `clean`."""
     return clean(" ".join(text[: 4 * max_characters].split()), max_characters)
 
 
 def quote_provider(text: str, *secrets: str | None) -> str:
-    """Return a provider's words for an error message: one short line without any of `secrets`."""
+    """Return a provider's text as one short line without `secrets`, to quote in a message."""
     for secret in secrets:
         if secret and len(secret) >= _MIN_SECRET_CHARACTERS:
             text = text.replace(secret, "[secret]")

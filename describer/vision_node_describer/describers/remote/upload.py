@@ -1,4 +1,4 @@
-"""Prepares the picture that may leave the worker: upright, scaled down, nothing but pixels."""
+"""Prepare the picture that is sent to a provider: upright, scaled down and without metadata."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,25 +10,26 @@ from ..imaging.picture import decoding_bytes, open_picture
 from ..imaging.pixels import reduced, turned_upright
 
 _LOSSLESS = (PNG, GIF, BMP)
-"""Formats of most screenshots and drawings, which stay sharp as PNG."""
+"""Formats of most screenshots and drawings, which remain sharp as PNG."""
 
 _MAX_PNG_BYTES = 1_500_000
-"""A larger PNG is a photograph. As JPEG it takes a tenth of that without a visible loss."""
+"""Maximum size of a PNG upload. A larger picture is a photograph, and as JPEG it takes a tenth of
+the size without a visible loss."""
 
 _JPEG_QUALITY = 90
 
 _SCALING_BYTES = 12
-"""Memory for each scaled pixel: RGBA before and after averaging, and the copy on white."""
+"""Bytes of memory for each pixel to scale: RGBA before and after averaging, and a copy on white."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits on the size of a picture, in pixels as shown."""
+    """Limits on the size of a picture, in pixels."""
 
     max_longer: int
     """Maximum length of the longer side."""
     max_shorter: int | None = None
-    """Maximum length of the shorter side; None for no separate limit."""
+    """Maximum length of the shorter side; None if it has no limit of its own."""
     min_side: int = 1
     """Minimum length of each side; a smaller picture gets a white border."""
 
@@ -55,8 +56,8 @@ def preparation_bytes(image: bytes, bounds: Bounds) -> int:
     """Return the maximum memory that prepare_upload() takes, in bytes."""
     decoded = decoding_bytes(image)  # at least 4 bytes a pixel
 
-    # Scaling starts from less than twice the final width and height, and never from more pixels
-    # than the file has.
+    # The picture to scale has less than twice the final width and height, and never more pixels
+    # than the file.
     scaled_pixels = 4 * bounds.max_longer * (bounds.max_shorter or bounds.max_longer)
 
     return decoded + _SCALING_BYTES * min(decoded // 4, scaled_pixels)
@@ -71,7 +72,7 @@ def prepare_upload(image: bytes, bounds: Bounds) -> Upload:
     with open_picture(image) as opened:
         decoded = opened.decode(bounds.fit(*opened.size))
 
-        # Send only the rows that a truncated file has: a model would take missing rows for black.
+        # Send only the rows that a truncated file has: a model would see missing rows as black.
         width, height = opened.size
         size = bounds.fit(width, max(1, round(height * decoded.height / opened.file.height)))
 
@@ -87,9 +88,9 @@ def prepare_upload(image: bytes, bounds: Bounds) -> Upload:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """Return the picture on white as RGB.
+    """Return the picture in RGB on a white background.
 
-    A model would see transparent areas as black, and dark text on them not at all.
+    A model would see transparent areas as black and could not see dark text on them.
     """
     white = Image.new("RGB", picture.size, "white")
     white.paste(picture, mask=picture.getchannel("A"))

@@ -1,4 +1,4 @@
-"""No answer of a provider is read without limit; each describer calls a server on a real socket."""
+"""Tests of the limits on answers that describers read; each calls a server on a real socket."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ MAX_MEMORY_BYTES = 150 << 20
 
 
 class Server:
-    """Answers any request by `respond`, and counts the requests."""
+    """Answers every request with the result of `respond`, and counts the requests."""
 
     def __init__(self) -> None:
         self.respond: Any = None
@@ -130,7 +130,7 @@ async def test_truncated_answer_is_a_retryable_error(
 
 @pytest.mark.parametrize("provider", ["openai", "google", "rekognition"])
 async def test_web_page_is_not_an_answer(running: tuple[Server, str], provider: str) -> None:
-    """Test the page of a login portal, which is not a picture in which nothing was recognized."""
+    """Test that a login page is not mistaken for an answer in which nothing was recognized."""
     server, url = running
     server.respond = lambda _: Response("<html>Log in</html>", media_type="text/html")
     assert (await describe_error(provider, url)).reason is Reason.PROVIDER_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""Untrusted text from models and providers: cleaned, shortened, quoted, and read in little time."""
+"""Tests of untrusted text from models and providers: cleaning, shortening, quoting and speed."""
 
 import json
 import time
@@ -27,7 +27,7 @@ from vision_node_describer.describers.remote.sanitize import clean, quote_provid
         ("", "The caption"),
     ],
 )
-def test_alternative_text_says_more_than_that_it_is_a_picture(alt: str, expected: str) -> None:
+def test_alternative_text_omits_phrases_such_as_image_of(alt: str, expected: str) -> None:
     answer = {"description": "The body.", "caption": "The caption", "alt": alt}
     assert read_answer(json.dumps(answer), Options(), model=None, usage=None).alt == expected
 
@@ -92,14 +92,14 @@ HOSTILE_PROSE = [
 
 
 @pytest.mark.parametrize("hostile", HOSTILE + HOSTILE_PROSE, ids=lambda hostile: repr(hostile[:20]))
-def test_hostile_answer_is_read_in_little_time(hostile: str) -> None:
+def test_hostile_answer_is_read_quickly(hostile: str) -> None:
     started = time.monotonic()
     with suppress(DescribeError) if hostile in HOSTILE_PROSE else pytest.raises(DescribeError):
         read_answer(hostile, Options(), model=None, usage=None)
     assert time.monotonic() - started < 1.5
 
 
-def test_quotation_of_a_provider_has_no_secrets() -> None:
+def test_quotation_from_a_provider_contains_no_secrets() -> None:
     assert quote_provider("key hunter2-secret\nis bad", "hunter2-secret") == "key [secret] is bad"
     assert (
         quote_provider("Incorrect API key provided: sk-ab***yz.")

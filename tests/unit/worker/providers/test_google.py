@@ -1,4 +1,4 @@
-"""The google describer: Google's client against a server that speaks Vision's REST protocol."""
+"""Tests of the google describer: Google's client calls a fake server with its REST protocol."""
 
 import base64
 from collections.abc import AsyncIterator, Iterator
@@ -68,13 +68,15 @@ async def test_google_findings_have_confidences(server: tuple[FakeVision, str]) 
     assert found.facts["faces"] == 2
 
 
-async def test_google_result_without_findings(server: tuple[FakeVision, str]) -> None:
+async def test_google_description_says_that_nothing_was_recognized(
+    server: tuple[FakeVision, str],
+) -> None:
     found = await describe(server, "blank")
     assert found.description == "Image Description:\n- Nothing was recognized"
     assert found.alt == "Nothing was recognized"
 
 
-async def test_google_gets_one_small_picture_without_metadata(
+async def test_google_receives_one_small_picture_without_metadata(
     server: tuple[FakeVision, str],
 ) -> None:
     fake, url = server
@@ -147,7 +149,9 @@ def test_invalid_service_account_is_rejected_and_not_quoted(text: str) -> None:
 
 
 def test_missing_google_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_GCE_CHECK", "true")  # this machine does not run at Google
+    monkeypatch.setenv(
+        "NO_GCE_CHECK", "true"
+    )  # do not look for the metadata server of Google's cloud
     monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with pytest.raises(DescribeError, match="GOOGLE_API_KEY") as caught:

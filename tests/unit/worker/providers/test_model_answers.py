@@ -1,4 +1,4 @@
-"""Real answers of models: reasoning, JSON within prose, incomplete JSON; and how each is read."""
+"""Tests of reading models' answers: reasoning, JSON within prose, and incomplete JSON."""
 
 import json
 from typing import Any
@@ -30,20 +30,20 @@ FOUND = {
     "the object alone": J,
     "a byte order mark": f"\ufeff{J}",
     "thoughts": f"<think>Is it a dog? {{no}}</think>\n{J}",
-    "thoughts without their beginning": f"It is a cat, I think.\n</think>\n\n{J}",
+    "thoughts without an opening tag": f"It is a cat, I think.\n</think>\n\n{J}",
     "thoughts twice": f"<think>one</think>maybe<think>two</think>{J}",
     "thoughts in capitals": f"<THINK>hm</THINK>{J}",
-    "thoughts by another name": f"<thinking>hm</thinking>{J}",
+    "thoughts in another tag": f"<thinking>hm</thinking>{J}",
     "reasoning": f"<reasoning>hm</reasoning>{J}",
     "thoughts in brackets": f"[THINK]hm[/THINK]{J}",
     "thoughts in marks": f"◁think▷hm◁/think▷{J}",
     "thoughts in channels": (
         f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{J}"
     ),
-    "thoughts with an object in them": f'<think>Maybe {{"description": "A dog."}}</think>{J}',
+    "thoughts that contain an object": f'<think>Maybe {{"description": "A dog."}}</think>{J}',
     "an introduction": f"Here it is: {J}",
     "an introduction and a farewell": f"Sure! Here it is:\n{J}\nLet me know if you need more.",
-    "prose behind": f"{J}\n\nI hope this helps {{really}}.",
+    "prose after the object": f"{J}\n\nI hope this helps {{really}}.",
     "the object twice": f"{J}\n{J}",
     "a list": f"[{J}]",
     "a fence": f"```json\n{J}\n```",
@@ -51,47 +51,47 @@ FOUND = {
     "a fence without a name": f"```\n{J}\n```",
     "a fence that is not closed": f"```json\n{J}",
     "tildes": f"~~~json\n{J}\n~~~",
-    "an object in description": json.dumps({"description": FIELDS}),
-    "the object as text in description": json.dumps({"description": J}),
+    "an object in the description": json.dumps({"description": FIELDS}),
+    "the object as text in the description": json.dumps({"description": J}),
     "an object around it": json.dumps({"result": FIELDS}),
     "two objects around it": json.dumps({"data": {"result": [FIELDS]}}),
-    "a raw line break": SHORT.replace("sofa.", "sofa.\n"),
+    "a raw line break in a string": SHORT.replace("sofa.", "sofa.\n"),
     "a description in parts": json.dumps({"description": ["A cat sleeps", "on a red sofa."]}),
-    "a short object behind prose": f"Here it is: {SHORT}",
+    "a short object after prose": f"Here it is: {SHORT}",
     "Python's notation": str(FIELDS),
-    "written out twice": json.dumps(J),
+    "encoded twice": json.dumps(J),
     "names in capitals": json.dumps({name.title(): value for name, value in FIELDS.items()}),
     "the object as text in another one": json.dumps({"response": J}),
     "arguments of a tool": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': J})}"
     "</tool_call>",
-    "an answer's tags": f"<answer>{J}</answer>",
-    "a box": f"<|begin_of_box|>{J}<|end_of_box|>",
+    "tags around the answer": f"<answer>{J}</answer>",
+    "marks of a box": f"<|begin_of_box|>{J}<|end_of_box|>",
     "a marker at the end": f"{J}<|im_end|>",
     "Python's notation in a fence": f"```python\n{FIELDS}\n```",
-    "Python's notation behind prose": f"Here it is: {FIELDS}",
+    "Python's notation after prose": f"Here it is: {FIELDS}",
     "quotation marks escaped": J.replace('"', '\\"'),
     "without its braces": J[1:-1],
-    "a comma too many": f"{J[:-1]},}}",
-    "a comma too many in a list": J.replace('"sofa"]', '"sofa",]'),
+    "a trailing comma": f"{J[:-1]},}}",
+    "a trailing comma in a list": J.replace('"sofa"]', '"sofa",]'),
     "a comment": J.replace("{", "{ // the answer\n", 1),
     "bare quotation marks in a string": J.replace('"Cat on a sofa"', '"Sign "STOP" behind it"'),
-    "half a surrogate pair in another field": J.replace("A sleeping", "\\ud83d A sleeping"),
+    "an unpaired surrogate in another field": J.replace("A sleeping", "\\ud83d A sleeping"),
     "an object of text": json.dumps({"description": {"text": "A cat sleeps on a red sofa."}}),
     "each field in an object": json.dumps(
         {name: {"value": value} for name, value in FIELDS.items()}
     ),
     "filled into the schema": json.dumps({"type": "object", "properties": FIELDS}),
-    "behind the schema": f"{json.dumps(SCHEMA)}\n{J}",
+    "after the schema": f"{json.dumps(SCHEMA)}\n{J}",
     "in a fence in description": json.dumps({"description": f"```json\n{J}\n```"}),
-    "behind prose in description": json.dumps({"description": f"Here it is: {J}"}),
+    "after prose in the description": json.dumps({"description": f"Here it is: {J}"}),
     "lists around it": f"[[{J}]]",
-    "behind much that is no object": '{"a" ' * 500 + J,
-    "the title in front of it": f"Image Description:\n{J}",
+    "after many brackets that begin no object": '{"a" ' * 500 + J,
+    "after a title": f"Image Description:\n{J}",
     "a tag with an attribute": f'<think duration="3">hm</think>{J}',
     "thoughts in a fence": f"```\n<think>hm</think>\n{J}\n```",
     "thoughts of Gemma": f"<|channel>thought\nhm<channel|>{J}",
     "channels whose tokens were dropped": f"analysisThe user wants it.assistantfinal{J}",
-    "a template's beginning": f"<|im_start|>assistant\n{J}",
+    "the start of a chat template": f"<|im_start|>assistant\n{J}",
 }
 
 
@@ -114,14 +114,14 @@ PROSE = {
     "braces": "{Cat} sleeps on a red sofa.",
     "a year": "[2024] A cat sleeps on a red sofa.",
     "a quotation": '"Keep off the grass", says the sign beside the sofa.',
-    "code that the picture shows": 'The screen shows {"name": "x", "count": 3} beside a cat.',
+    "code in the picture": 'The screen shows {"name": "x", "count": 3} beside a cat.',
     "a list at its beginning": '["Hello"] is printed on a red shirt.',
     "a label in brackets": "[Image: A red bus.]",
     "an object at its beginning": '{ "a": 1 } is written on the board behind her.',
     "a quotation mark in brackets": "['80s style] poster of a red car.",
     "a marker at the end": "A cat sleeps.</s>",
-    "a tag that the picture shows": "The screen shows the tag <think> and a cat.",
-    "code that has our fields": 'An editor. It reads {"name": "x", "description": "y"} in green.',
+    "a tag in the picture": "The screen shows the tag <think> and a cat.",
+    "code with our fields": 'An editor. It reads {"name": "x", "description": "y"} in green.',
     "code of one field": 'A terminal prints {"description": "y"}, in green letters.',
     "a caption": "A meme with a cat, caption: I can haz.",
     "numbers in braces": "{1, 2, 3} is written on a blackboard.",
@@ -156,68 +156,68 @@ def test_description_may_quote_anything_from_the_picture(words: str) -> None:
     assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
 
 
-CUT = {
-    "at its half": J[:40],
-    "before its end": J[:-2],
-    "behind an introduction": f"Here it is: {J[:60]}",
+INCOMPLETE = {
+    "in the middle": J[:40],
+    "before the end": J[:-2],
+    "after an introduction": f"Here it is: {J[:60]}",
     "in a fence": f"```json\n{J[:60]}",
     "in a list": f"[{J[:60]}",
     "after thoughts": f"<think>hm</think>{J[:60]}",
-    "at its beginning": "{",
-    "after its brace": '{"',
+    "at the start": "{",
+    "after the brace": '{"',
     "without its braces": J[1:60],
     "Python's notation": str(FIELDS)[:50],
     "bare names": '{description: "A cat", alt: "A',
-    "a number that is none": '{"description": "A cat", "score": NaN, "al',
+    "NaN as a number": '{"description": "A cat", "score": NaN, "al',
     "a list of numbers": "[1, 2, 3]",
     "an empty object": "{}",
     "an empty list": "[]",
     "an object of something else": '{"name": "x"}',
-    "JSON in description": json.dumps({"description": '{"description": "A ca'}),
+    "JSON in the description": json.dumps({"description": '{"description": "A ca'}),
     "escaped": J[:60].replace('"', '\\"'),
     "curly quotes": "{\u201cdescription\u201d: \u201cA cat\u201d",
-    "bare names behind prose": 'Here it is: {description: "A dog", alt: "x"}',
+    "bare names after prose": 'Here it is: {description: "A dog", alt: "x"}',
     "channels that never end": "<|channel|>analysis<|message|>A cat, or",
-    "a brace behind an introduction": "Here it is: {",
-    "a brace in a fence behind one": "Here it is:\n```json\n{",
-    "a fence behind one": "Here it is:\n```json",
-    "a quotation mark behind one": 'Here it is: {"',
-    "half a name behind one": 'Here it is: {"desc',
-    "another name behind one": 'Here it is: {"title": "A cat", "tags": ["ca',
-    "a list behind one": 'Here it is: ["A cat", "on a',
-    "behind much prose": "A cat. " * 50 + '{"description": "A cat", "al',
+    "a brace after an introduction": "Here it is: {",
+    "a brace in a fence after an introduction": "Here it is:\n```json\n{",
+    "a fence after an introduction": "Here it is:\n```json",
+    "a quotation mark after an introduction": 'Here it is: {"',
+    "half a name after an introduction": 'Here it is: {"desc',
+    "another name after an introduction": 'Here it is: {"title": "A cat", "tags": ["ca',
+    "a list after an introduction": 'Here it is: ["A cat", "on a',
+    "after long prose": "A cat. " * 50 + '{"description": "A cat", "al',
     "a closing tag within it": QUOTING[:60],
     "a closing tag within it, after thoughts": f"<think>hm</think>{QUOTING[:60]}",
     "a closing tag within it, in a fence": f"```json\n{QUOTING[:60]}",
-    "a call of a tool": '<tool_call>{"name": "describe", "arguments": {"descr',
+    "a tool call": '<tool_call>{"name": "describe", "arguments": {"descr',
     "in a fence in description": json.dumps({"description": '```json\n{"description": "A ca'}),
-    "an object as description": json.dumps({"description": '{"foo": "bar"}'}),
-    "a list as description": json.dumps({"description": '["a", "b"]'}),
+    "an object as the description": json.dumps({"description": '{"foo": "bar"}'}),
+    "a list as the description": json.dumps({"description": '["a", "b"]'}),
     "curly single quotes": "{\u2018description\u2019: \u2018A cat\u2019}",
     "the schema": json.dumps(SCHEMA),
     "null": "null",
     "a truth value": "true",
     "a number": "42",
-    "no words": '""',
+    "an empty string": '""',
     "thoughts that begin again": "<think>a</think>\n<think>b and c",
     "thoughts in a fence that never end": "```\n<think>hm, a cat",
     "thoughts with an attribute that never end": '<think type="x">hm',
     "thoughts without tokens that never end": "analysisWe need to describe",
     "thoughts that never end": "<think>A cat, or is it",
-    "thoughts and nothing": "<think>A cat.</think>  ",
+    "thoughts and nothing else": "<think>A cat.</think>  ",
     "nothing": " \n",
 }
 
 
-@pytest.mark.parametrize("name", CUT)
+@pytest.mark.parametrize("name", INCOMPLETE)
 def test_incomplete_json_is_never_published_as_prose(name: str) -> None:
     with pytest.raises(DescribeError) as caught:
-        read(CUT[name])
+        read(INCOMPLETE[name])
     assert caught.value.reason is Reason.EMPTY_ANSWER
 
 
 @pytest.mark.parametrize("answer", [J[:40], "<think>A cat, or is it"])
-def test_error_of_an_incomplete_answer_names_its_finish_reason(answer: str) -> None:
+def test_error_for_an_incomplete_answer_contains_the_finish_reason(answer: str) -> None:
     with pytest.raises(DescribeError, match="finish reason eos_token"):
         read(answer, finish_reason="eos_token")
 
@@ -250,7 +250,7 @@ FIELD_CASES: list[tuple[str, object, str, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "of", "expected"), FIELD_CASES)
-def test_fields_of_other_types_are_read(
+def test_fields_of_wrong_types_are_read(
     name: str, value: object, of: str, expected: object
 ) -> None:
     assert getattr(read(json.dumps({**FIELDS, name: value})), of) == expected

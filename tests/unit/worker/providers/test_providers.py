@@ -1,4 +1,4 @@
-"""What describers that call a provider share: rate limits, waits and the fallback."""
+"""Tests of code shared by describers that call a provider: rate limits, waits and the fallback."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def test_describer_without_a_provider_imports_no_client(provider: str) -> None:
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that advances only during `sleep`."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -67,7 +67,7 @@ async def test_longest_block_delays_all_requests() -> None:
 
 
 @pytest.mark.parametrize(("max_wait", "retry_after_seconds"), [(5, 29), (40, None)])
-async def test_block_extends_the_wait_of_waiting_requests(
+async def test_new_block_extends_the_wait_of_waiting_requests(
     max_wait: float, retry_after_seconds: float | None
 ) -> None:
     clock = Clock()
@@ -120,7 +120,7 @@ def test_retry_after_reads_each_kind_of_header(
     assert retry_after(headers, NOW) == (seconds if seconds is None else pytest.approx(seconds))
 
 
-def test_exhausted_limit_in_a_good_answer_has_a_reset_time() -> None:
+def test_exhausted_limit_in_a_successful_answer_has_a_reset_time() -> None:
     headers = {
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "2s",
@@ -148,7 +148,7 @@ def test_exhausted_limit_in_a_good_answer_has_a_reset_time() -> None:
         (Reason.EMPTY_ANSWER, 3, None, False),
     ],
 )
-def test_when_the_fallback_is_used(
+def test_fallback_depends_on_the_reason_attempt_and_option(
     reason: Reason, attempt: int, fallback_option: str | None, *, expected: bool
 ) -> None:
     options = Options.model_validate({"fallback": fallback_option})
@@ -158,7 +158,7 @@ def test_when_the_fallback_is_used(
     )
 
 
-def test_result_of_the_fallback_names_the_reason() -> None:
+def test_result_of_the_fallback_contains_the_reason() -> None:
     error = DescribeError(Reason.RATE_LIMITED, "")
     description = Description(description="d", alt="a", caption="c")
     found = mark_as_fallback(description, instead_of="openai", error=error)

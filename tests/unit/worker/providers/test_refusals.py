@@ -1,4 +1,4 @@
-"""Models that refuse in their text, and descriptions that only look like refusals."""
+"""Tests of refusals in a model's text, and of descriptions that only look like refusals."""
 
 import json
 from typing import Any
@@ -110,7 +110,7 @@ def test_refusal_in_the_text_is_recognized(words: str) -> None:
         "As a text-based AI, I cannot see images.",
     ],
 )
-def test_answer_of_a_model_without_a_picture_is_recognized(words: str) -> None:
+def test_answer_that_the_model_saw_no_picture_is_recognized(words: str) -> None:
     with pytest.raises(DescribeError, match="reads pictures") as caught:
         read(words)
     assert caught.value.reason is Reason.REQUEST_REFUSED
@@ -231,6 +231,6 @@ TRUE_DESCRIPTIONS = [
 
 
 @pytest.mark.parametrize("words", TRUE_DESCRIPTIONS)
-def test_description_is_not_taken_for_a_refusal(words: str) -> None:
+def test_description_is_not_mistaken_for_a_refusal(words: str) -> None:
     for answer in (words, json.dumps({"description": words})):
         assert read(answer).description == f"Image Description:\n{words.strip()}"

@@ -1,4 +1,4 @@
-"""The rekognition describer: boto3 against a server that speaks Rekognition's protocol."""
+"""Tests of the rekognition describer: boto3 calls a fake server with Rekognition's protocol."""
 
 import base64
 from collections.abc import AsyncIterator, Iterator
@@ -92,11 +92,11 @@ async def test_only_chosen_features_are_requested(server: Server) -> None:
     assert found.description == "Image Description:\n- Faces: 1"
 
 
-async def test_rekognition_gets_a_picture_within_its_size_limit(server: Server) -> None:
+async def test_rekognition_receives_a_picture_within_its_size_limit(server: Server) -> None:
     await describe(server, encoded(noise(3000, 2000), "PNG", pnginfo=None), features=["labels"])
     ((_, body),) = server[0].requests
     picture = base64.b64decode(body["Image"]["Bytes"])
-    assert len(picture) < 5_000_000  # noise is the picture that compresses worst
+    assert len(picture) < 5_000_000  # no picture compresses worse than noise
     with Image.open(BytesIO(picture)) as opened:
         assert (opened.format, opened.size) == ("JPEG", (1920, 1280))
 
@@ -157,8 +157,8 @@ async def test_missing_aws_credentials_are_reported(server: Server) -> None:
 async def test_credentials_may_come_from_the_pod_identity(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # This also parses a date with python-dateutil in a version that botocore does not allow (see
-    # override-dependencies in pyproject.toml).
+    # The test also shows that botocore can parse a date with a version of python-dateutil that it
+    # does not officially support (see override-dependencies in pyproject.toml).
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server[1]}/credentials")
     found = await describe(server, keys={"AWS_REGION": "eu-west-1"}, features=["labels"])
     assert "dog" in found.description

@@ -1,4 +1,4 @@
-"""The timeoutSeconds of an ImageJob overrides that of its Describer for calls to providers."""
+"""Tests that an ImageJob's timeoutSeconds overrides its Describer's in calls to providers."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from vision_node_describer.describers.interface import attempt_seconds
 PICTURE = encoded(halves(), "PNG")
 
 LATE_SECONDS = 1.3
-"""Delay of each answer: longer than boto3's client waits for a Describer with one second."""
+"""Delay of each answer, which is longer than boto3's timeout for a Describer's timeout of 1 s."""
 
 
 def answer_for(path: str, body: bytes) -> Response:
@@ -59,7 +59,7 @@ async def provider_describer(provider: str, url: str, seconds: float) -> AsyncIt
 
 @contextmanager
 def attempt_timeout(seconds: float) -> Iterator[None]:
-    """Run the block like an attempt with this timeout."""
+    """Run the block as an attempt with the given timeout."""
     token = attempt_seconds.set(seconds)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The picture that is sent to a provider: upright, scaled down, RGB on white."""
+"""Tests of the picture that is sent to a provider: upright, scaled down, RGB on white."""
 
 from io import BytesIO
 
@@ -46,7 +46,7 @@ def is_close(picture: Image.Image, at: tuple[int, int], color: tuple[int, int, i
     )
 
 
-# The stored picture is red on its left; `red` is where red must be in the upload.
+# The stored picture is red on the left; `red` is a position that must be red in the upload.
 @pytest.mark.parametrize(
     ("orientation", "red"),
     [

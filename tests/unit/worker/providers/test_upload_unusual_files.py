@@ -1,4 +1,4 @@
-"""Uploads of unusual files: the rows that exist, in sRGB, of the first frame with content."""
+"""Tests of uploads of unusual files: truncated, with a color profile, or with several frames."""
 
 from io import BytesIO
 
@@ -14,7 +14,7 @@ RED_NOISE = noise(320, 200).point([255] * 256 + [value // 8 for value in range(2
 
 
 def uploaded(image: bytes, longest: int = 2048) -> Image.Image:
-    """Return the picture that a provider would see."""
+    """Return the picture that a provider would receive."""
     with Image.open(BytesIO(prepare_upload(image, Bounds(longest)).data)) as opened:
         opened.load()
         return opened.copy()

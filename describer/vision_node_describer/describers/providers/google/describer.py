@@ -1,7 +1,4 @@
-"""Describes pictures by what Google Cloud Vision recognizes.
-
-That is labels, text, faces and unsafe content.
-"""
+"""Describe pictures with the labels, text, faces and unsafe content that Cloud Vision detects."""
 
 import asyncio
 import json
@@ -29,15 +26,16 @@ from .errors import error_for, error_for_status, wrong_address
 from .transport import BoundedTransport, ResponseTooLargeError
 
 BOUNDS = Bounds(max_longer=1600)
-"""Google's recommendation for faces, the largest of all features
-(cloud.google.com/vision/docs/supported-files). A file of this size stays far below the 10 MB limit
-of a request."""
+"""Size that Google recommends for faces, the largest for any feature
+(cloud.google.com/vision/docs/supported-files). A file of this size is far below the limit of 10 MB
+for a request."""
 
 _MAX_LABELS = 20
 _MAX_FACES = 50
 
 _THREADS = 16
-"""Maximum requests in flight, each in a thread: the client has no asynchronous calls over HTTP."""
+"""Maximum number of concurrent requests. Each takes a thread, because the client has no
+asynchronous calls over HTTP."""
 
 _FEATURES = (
     (vision.Feature.Type.LABEL_DETECTION, _MAX_LABELS),
@@ -46,7 +44,7 @@ _FEATURES = (
     (vision.Feature.Type.SAFE_SEARCH_DETECTION, 0),
 )
 
-# Google's function is untyped, like `close` below.
+# Google's function is untyped, as is `close` below.
 _from_info: Callable[[Any], Credentials] = service_account.Credentials.from_service_account_info
 
 _UNSAFE = {
@@ -66,7 +64,7 @@ class GoogleOptions(ProviderOptions):
     """Options of a Describer with provider google."""
 
     endpoint: str | None = None
-    """Host to send requests to, such as eu-vision.googleapis.com, which keeps the picture in the
+    """Host to send requests to. For example, eu-vision.googleapis.com keeps the picture in the
     European Union."""
 
 
@@ -80,7 +78,7 @@ class Google(ProviderDescriber):
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="google")
 
     def memory(self, image: bytes) -> int:
-        """Return the maximum memory for decoding and scaling, in bytes."""
+        """Return the maximum memory that decoding and scaling take, in bytes."""
         return preparation_bytes(image, BOUNDS)
 
     def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
@@ -107,7 +105,7 @@ class Google(ProviderDescriber):
         self._client.transport.close()  # type: ignore[no-untyped-call]
 
     def _annotate(self, upload: Upload, seconds: float) -> Findings:
-        """Send one request, in a thread, and return what was found."""
+        """Send one request and return the findings; called in a thread."""
         features = [vision.Feature(type_=kind, max_results=count) for kind, count in _FEATURES]
         request = vision.AnnotateImageRequest(
             image=vision.Image(content=upload.data), features=features
@@ -121,8 +119,8 @@ class Google(ProviderDescriber):
             raise _unreachable(error) from error
         except GoogleAuthError as error:
             message = (
-                "Google rejected the credentials; check the service account, and that its key still"
-                " exists"
+                "Google rejected the credentials; check that the service account and its key still"
+                " exist"
             )
             raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from error
         except GoogleAPICallError as error:
@@ -138,10 +136,13 @@ class Google(ProviderDescriber):
 
 
 def _client(setup: Setup, endpoint: str | None) -> vision.ImageAnnotatorClient:
-    """Return a client over HTTP, because gRPC needs its own settings for proxies and certificates.
+    """Return a client that uses HTTP.
+
+    gRPC would need its own settings for proxies and certificates.
 
     Raises:
-        DescribeError: CredentialsMissing.
+        DescribeError: CredentialsMissing if there are no credentials; CredentialsRefused if the
+            service account's key is invalid.
     """
     key = setup.variable("GOOGLE_API_KEY")
     options = ClientOptions(api_endpoint=endpoint, api_key=key)
@@ -165,14 +166,14 @@ def _service_account(text: str | None) -> Credentials | None:
         return _from_info(json.loads(text))
     except (ValueError, GoogleAuthError):
         message = "GOOGLE_SERVICE_ACCOUNT_JSON is not the JSON key file of a service account"
-        # Without the cause, which quotes the key.
+        # The cause is omitted, because it quotes the key.
         raise DescribeError(Reason.CREDENTIALS_REFUSED, message) from None
 
 
 def _unreachable(error: Exception) -> DescribeError:
     return DescribeError(
         Reason.PROVIDER_UNAVAILABLE,
-        f"Google cannot be reached, or did not answer in its protocol ({type(error).__name__})",
+        f"Google cannot be reached or sent an invalid response ({type(error).__name__})",
     )
 
 
@@ -191,7 +192,7 @@ def _findings(answer: vision.BatchAnnotateImagesResponse) -> Findings:
 
     return Findings(
         labels=[Finding(label.description, label.score) for label in image.label_annotations],
-        # The first entry is the whole text, the others are its words.
+        # The first entry is the whole text; the others are its words.
         text=image.text_annotations[0].description if image.text_annotations else "",
         faces=len(image.face_annotations),
         unsafe=[f"{likely} {name}" for name, likely in likelihoods if likely],

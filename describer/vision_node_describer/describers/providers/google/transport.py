@@ -1,4 +1,4 @@
-"""Google's HTTP client with two limits that it lacks: response size and redirects."""
+"""Google's HTTP client, limited in the size of responses and without redirects."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 _MAX_ANSWER_BYTES = 32 << 20
-"""Maximum size of a response. Each word of a picture's text comes with its position: some hundred
-bytes for each of up to some ten thousand words."""
+"""Maximum size of a response. A picture's text may have tens of thousands of words, each of which
+takes hundreds of bytes because of its position."""
 
 _CHUNK_BYTES = 1 << 16
 
@@ -23,7 +23,7 @@ class BoundedTransport(ImageAnnotatorRestTransport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._session.max_redirects = 0  # a redirect would take the picture and the key along
+        self._session.max_redirects = 0  # a redirect would send the picture and the key elsewhere
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _BoundedAdapter())
 

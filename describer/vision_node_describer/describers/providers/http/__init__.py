@@ -1,1 +1,1 @@
-"""The describer `http`: a container of your own beside the worker."""
+"""The describer `http`: a user's container beside the worker."""

@@ -1,4 +1,4 @@
-"""Describes pictures with a container of your own that answers `POST /describe`.
+"""Describe pictures with a user's container, which answers `POST /describe`.
 
 See docs/custom-describers.md.
 """
@@ -26,7 +26,8 @@ from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
 OPTIONS_HEADER = "Vision-Node-Options"
 
 _MAX_ANSWER_BYTES = 1 << 20
-"""A description has some kilobytes; a longer answer would only fill the worker's memory."""
+"""Maximum size of an answer. A description has a few kilobytes, and a longer answer would only fill
+the worker's memory."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -59,7 +60,7 @@ class HttpOptions(ProviderOptions):
 
 
 class Http(ProviderDescriber):
-    """Asks the container beside the worker."""
+    """Sends each picture to the container beside the worker."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -69,11 +70,11 @@ class Http(ProviderDescriber):
         self._url = options.url
         self._bounds = Bounds(max_longer=options.longest_side)
         self._model = setup.model
-        # The environment's proxy is for providers outside the cluster.
+        # Ignore the environment's proxy, which is for providers outside the cluster.
         self._client = BoundedClient(_MAX_ANSWER_BYTES, trust_env=False)
 
     def memory(self, image: bytes) -> int:
-        """Return the maximum memory for decoding and scaling, in bytes."""
+        """Return the maximum memory that decoding and scaling take, in bytes."""
         return preparation_bytes(image, self._bounds)
 
     def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
@@ -126,8 +127,8 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
     """Return the JSON object in a container's answer; plain text becomes its description.
 
     Raises:
-        DescribeError: DescriberFailed if the answer is broken JSON or not an object; EmptyAnswer if
-            it is empty; or the reason of an error that it contains.
+        DescribeError: DescriberFailed if the answer is invalid JSON or not an object; EmptyAnswer
+            if it is empty; or the reason for an error that it contains.
     """
     whole = parse_object(response.content) or {}
     has_description = bool(whole.keys() & {"description", "alt", "caption"})
@@ -135,14 +136,16 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
         raise _container_error(response)
 
     try:
-        return read_object(response.content.decode(errors="replace"), advice="let it write more")
+        return read_object(
+            response.content.decode(errors="replace"), advice="raise its token limit"
+        )
     except BrokenJsonError as error:
-        message = "the container answered with broken JSON, or with JSON that is not an object"
+        message = "the container answered with invalid JSON, or with JSON that is not an object"
         raise DescribeError(Reason.DESCRIBER_FAILED, message) from error
 
 
 def _container_error(response: httpx2.Response) -> DescribeError:
-    """Return the error that a container reports, whatever its status."""
+    """Return the DescribeError for an error that a container reports with any status."""
     status, answer = response.status_code, parse_object(response.content) or {}
     body = parse_error_body(answer)
 

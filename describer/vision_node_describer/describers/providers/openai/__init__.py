@@ -1,1 +1,1 @@
-"""The describer `openai`: a model of OpenAI, or of any server that speaks its protocol."""
+"""The describer `openai`: a model at OpenAI or at any server that supports its protocol."""

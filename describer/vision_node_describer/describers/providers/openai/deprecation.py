@@ -1,4 +1,4 @@
-"""Warns that a model will be shut down, as its provider has published or its answers announce."""
+"""Warn of shutdowns of models, which providers announce publicly or in their answers."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -7,7 +7,7 @@ from ...remote.retry_after import parse_http_date
 from ...remote.sanitize import one_line
 
 _RETIREMENT_DATES = {"gpt-4o-mini": date(2027, 1, 14)}
-"""Shutdown dates that OpenAI is reported to have announced; the names also apply to snapshots."""
+"""Shutdown dates that OpenAI has reportedly announced; they also apply to the models' snapshots."""
 
 _ADVICE = "set OPENAI_VISION_MODEL, or the Describer's model, to another model"
 
@@ -15,15 +15,15 @@ _MAX_DATE_CHARACTERS = 40
 
 
 def published_retirement(model: str) -> str | None:
-    """Return a warning for a model of OpenAI whose shutdown date is known."""
+    """Return a warning if OpenAI's shutdown date for the model is known; None otherwise."""
     for name, day in _RETIREMENT_DATES.items():
         if model == name or model.startswith(f"{name}-20"):
-            return f"the model {model} is reported to be shut down on {day}: {_ADVICE}"
+            return f"the model {model} will reportedly be shut down on {day}: {_ADVICE}"
     return None
 
 
 def announced_retirement(model: str, headers: Mapping[str, str]) -> str | None:
-    """Return a warning if a response's headers announce a shutdown (RFC 9745 and RFC 8594)."""
+    """Return a warning if a response's headers announce a shutdown (RFC 9745, RFC 8594)."""
     deprecation, sunset = headers.get("deprecation"), headers.get("sunset")
     if not deprecation and not sunset:
         return None

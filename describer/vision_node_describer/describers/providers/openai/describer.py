@@ -1,6 +1,6 @@
-"""Describes pictures with a model of OpenAI, or of any server that speaks its protocol.
+"""Describe pictures with a model at OpenAI or at any server that supports its protocol.
 
-Such servers are vLLM, Ollama, LocalAI and Azure.
+Such servers include vLLM, Ollama, LocalAI and Azure.
 """
 
 import logging
@@ -30,24 +30,26 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 LOW_DETAIL = Bounds(max_longer=512)
 HIGH_DETAIL = Bounds(max_longer=2048, max_shorter=768)
-"""Size to which OpenAI scales a picture down before the model sees it
-(platform.openai.com/docs/guides/images-vision, "Calculating costs"). More pixels would only take
-longer to send."""
+"""Size to which OpenAI scales down a picture for its models
+(platform.openai.com/docs/guides/images-vision, "Calculating costs"). A larger picture would only
+take longer to send."""
 
 _OPENAI_MAX_TOKENS = 16_384
-"""Maximum that gpt-4o-mini writes; the reasoning of other models counts toward it, too."""
+"""Default limit at OpenAI: the maximum that gpt-4o-mini can write. It includes the reasoning of
+reasoning models."""
 
 _OTHER_MAX_TOKENS = 4096
-"""Limit for other servers, whose context is often 8,192 tokens and includes the picture."""
+"""Default limit at other servers, whose context is often 8,192 tokens and includes the picture."""
 
 _CONNECT_SECONDS = 5.0
 
 _MAX_ANSWER_BYTES = 4 << 20
-"""A description has some kilobytes, the text of a model's reasoning perhaps hundreds."""
+"""Maximum size of an answer. A description has a few kilobytes, and a model's reasoning perhaps
+hundreds of kilobytes."""
 
 log = logging.getLogger(__name__)
 
-# httpx2 logs one line for each request, with its address; our own log lines say more.
+# httpx2 logs the address of each request; our own log lines say more.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
@@ -60,7 +62,7 @@ class OpenAIOptions(ProviderOptions):
 
 
 class OpenAI(ProviderDescriber):
-    """Asks one model at one server."""
+    """Sends each picture to one model at one server."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -81,7 +83,7 @@ class OpenAI(ProviderDescriber):
         self._client = _client(endpoint, self._key)
 
     def memory(self, image: bytes) -> int:
-        """Return the maximum memory for decoding and scaling, in bytes."""
+        """Return the maximum memory that decoding and scaling take, in bytes."""
         return preparation_bytes(image, HIGH_DETAIL)
 
     def prepare(self, image: bytes, options: Options) -> Upload:
@@ -123,7 +125,7 @@ class OpenAI(ProviderDescriber):
         """Send a request and return the model's reply.
 
         If the server does not support an optional field, the request is sent again without it, and
-        so are all later ones.
+        later requests omit it, too.
         """
         path, body = self._body(request)
         while True:
@@ -145,7 +147,7 @@ class OpenAI(ProviderDescriber):
                 self._unsupported_fields |= rejected
 
     def _request_options(self, seconds: float) -> RequestOptions:
-        """Return a request's timeout and headers; Azure expects the key in its own header."""
+        """Return a request's timeout and headers; Azure expects the key in a header of its own."""
         timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
         if not self._key or not self._endpoint.wants_api_key:
             return {"timeout": timeout}
@@ -185,11 +187,11 @@ class OpenAI(ProviderDescriber):
     def _protocol_error(self, response: httpx2.Response) -> DescribeError:
         """Return the error for a response that does not follow the protocol, such as a web page.
 
-        A login page that blocks requests for a while looks the same as a wrong address, so the
-        reason is one that is retried.
+        The page may come from a wrong address or from a login portal that blocks requests for a
+        while. The two look the same, so the reason is one that is retried.
         """
         words = quote_provider(response.text, self._key)
-        message = f"{self._context.server} answered with something other than its protocol: {words}"
+        message = f"{self._context.server} sent a response that violates its protocol: {words}"
         if "html" in response.headers.get("content-type", ""):
             message = f"{message}; {self._context.address_advice()}"
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
@@ -198,13 +200,13 @@ class OpenAI(ProviderDescriber):
 def _key(setup: Setup, *, required: bool) -> str | None:
     key = setup.variable("OPENAI_API_KEY")
     if required and not key:
-        message = "OPENAI_API_KEY is not set; put a key into the describer's Secret"
+        message = "OPENAI_API_KEY is not set; add it to the describer's Secret"
         raise DescribeError(Reason.CREDENTIALS_MISSING, message)
 
     if key and not (key.isascii() and key.isprintable()):
         message = (
-            "OPENAI_API_KEY contains characters that no key has; copy it into the describer's"
-            " Secret again"
+            "OPENAI_API_KEY contains characters that a key cannot have; copy it into the"
+            " describer's Secret again"
         )
         raise DescribeError(Reason.CREDENTIALS_REFUSED, message)
 
@@ -212,7 +214,7 @@ def _key(setup: Setup, *, required: bool) -> str | None:
 
 
 def _client(endpoint: Endpoint, key: str | None) -> AsyncOpenAI:
-    """Return a client that neither retries nor follows a redirect with the picture."""
+    """Return a client that neither retries requests nor follows redirects."""
     return AsyncOpenAI(
         api_key=key or "none",  # the SDK requires a key even if the server does not
         base_url=endpoint.base_url,

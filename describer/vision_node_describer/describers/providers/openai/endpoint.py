@@ -1,4 +1,4 @@
-"""Turns OPENAI_BASE_URL, as people set it, into an address that a client can use."""
+"""Normalize OPENAI_BASE_URL to an address that the OpenAI SDK accepts."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
@@ -10,10 +10,10 @@ from ...remote.base import host_of
 _VARIABLE = "OPENAI_BASE_URL"
 
 _OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
-"""Paths that are often pasted along with the address, from an example of a request."""
+"""Paths that users often copy together with the address, from an example of a request."""
 
 _MODEL_LIST = "/v1/models"
-"""Path that is pasted along from the usual test whether a server is up."""
+"""Path that users copy together with the address from the usual check that a server is running."""
 
 _AZURE_HOSTS = (
     ".openai.azure.com",
@@ -28,32 +28,32 @@ _AZURE_HOSTS = (
 _DEPLOYMENTS = "/openai/deployments/"
 
 _INFERENCE = "/models"
-"""Path at which Azure AI Foundry offers all models; it needs an api-version, too."""
+"""Path at which Azure AI Foundry serves all models. Requests to it need an api-version."""
 
 _API_VERSION = "api-version"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The server, and how to send requests to it."""
+    """A server's address, with the properties that requests to it depend on."""
 
     base_url: str
-    """Address without a query and without a slash at its end."""
+    """Address without a query or a trailing slash."""
     query: dict[str, str]
-    """Query parameters of each request."""
+    """Query parameters to send with each request."""
     host: str
     is_openai: bool
     is_azure: bool
     wants_api_key: bool
-    """Whether the key goes in the header `api-key`, as for Azure and Azure API Management, which is
-    recognized by its paths."""
+    """Whether to send the key in the header `api-key`, which Azure and Azure API Management expect.
+    Azure API Management is recognized by the path of a deployment."""
 
 
 def endpoint_of(address: str) -> Endpoint:
-    """Return the endpoint at an address.
+    """Return the endpoint for an address.
 
     Raises:
-        DescribeError: OptionsInvalid if it is not an address, or an incomplete one of Azure.
+        DescribeError: OptionsInvalid if the address is invalid, or incomplete for Azure.
     """
     address = address.strip()
     host = host_of(address, _VARIABLE)
@@ -81,10 +81,10 @@ def endpoint_of(address: str) -> Endpoint:
 
 
 def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
-    """Reject an address that Azure would answer with "Resource not found" and nothing else.
+    """Reject an incomplete address, to which Azure would only reply "Resource not found".
 
     Raises:
-        DescribeError: OptionsInvalid, with what to set.
+        DescribeError: OptionsInvalid; the message says how to complete the address.
     """
     deployment = path.partition(_DEPLOYMENTS)[2]
     is_deployment = bool(deployment) and "/" not in deployment

@@ -1,6 +1,6 @@
-"""Turns what the OpenAI SDK raises, and errors in responses, into DescribeErrors.
+"""Convert exceptions of the OpenAI SDK, and errors in responses, to DescribeErrors.
 
-A provider's words are quoted without the key.
+Quotations from a provider never contain the key.
 """
 
 from dataclasses import dataclass, field
@@ -18,13 +18,12 @@ from ...remote.retry_after import retry_after
 from ...remote.sanitize import quote_provider
 
 _SET_MODEL = (
-    "set OPENAI_VISION_MODEL, or the Describer's model, to a model that it has and that reads"
-    " pictures"
+    "set OPENAI_VISION_MODEL, or the Describer's model, to one of its models that read pictures"
 )
 
 _WRONG_ADDRESS = (
-    "OPENAI_BASE_URL looks wrong: it must be the address before /chat/completions, which usually"
-    " ends in /v1"
+    "OPENAI_BASE_URL looks wrong: it must be the part of the address before /chat/completions,"
+    " which usually ends in /v1"
 )
 
 _EXAMPLE = "http://ollama.default.svc:11434/v1"
@@ -32,10 +31,10 @@ _EXAMPLE = "http://ollama.default.svc:11434/v1"
 _OPTIONAL_FIELDS = frozenset(
     {"response_format", "text", "store", "max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
-"""Fields that a request can do without if a server does not support them or their values."""
+"""Fields that a request can omit if a server does not support them or their values."""
 
 _UNAMBIGUOUS_NAMES = _OPTIONAL_FIELDS - {"text", "store"}
-"""Fields whose names are not also ordinary words in an error message."""
+"""Optional fields whose names are not ordinary words that a message may contain by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,11 @@ class RequestContext:
     """The server's host name."""
     model: str = ""
     key: str | None = field(default=None, repr=False)
-    """Removed from everything that is quoted."""
+    """The key, which is removed from quotations."""
     base_url: str | None = None
 
     def address_advice(self) -> str:
-        """Return that the address looks wrong, and which one to try."""
+        """Return the advice that the address looks wrong, with an address to try."""
         parts = urlsplit(self.base_url or "")
         if not parts.hostname or parts.path.endswith("/v1"):
             return f"{_WRONG_ADDRESS}, such as {_EXAMPLE}"
@@ -59,12 +58,12 @@ class RequestContext:
         return f"{_WRONG_ADDRESS}; try {parts.scheme}://{host}{parts.path}/v1"
 
     def quote(self, text: str) -> str:
-        """Return the server's words for an error message, without the key."""
+        """Return a quotation from the server for an error message, without the key."""
         return quote_provider(text, self.key)
 
 
 def unsupported_fields(error: APIError) -> frozenset[str]:
-    """Return the optional fields that a server rejects, by its error's `param` or its message."""
+    """Return the optional fields that a server rejects, from its error's `param` or message."""
     if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
         return frozenset()
 
@@ -79,14 +78,14 @@ def unsupported_fields(error: APIError) -> frozenset[str]:
 
 
 def error_for(error: APIError, context: RequestContext) -> DescribeError:
-    """Return the DescribeError for what the SDK raised."""
+    """Return the DescribeError for an exception of the SDK."""
     server = context.server
     if isinstance(error.__cause__, ResponseTooLargeError):
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{server}: {error.__cause__}")
 
     if isinstance(error, APIConnectionError):
         cause = _cause(error, context)
-        message = f"{server} cannot be reached, or did not answer in time ({cause})"
+        message = f"{server} cannot be reached or did not answer in time ({cause})"
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
     if not isinstance(error, APIStatusError):
@@ -103,11 +102,13 @@ def error_in_answer(
     answer: JsonValue,
     context: RequestContext = RequestContext(),  # frozen
 ) -> DescribeError:
-    """Return the DescribeError for an error with HTTP 200, as gateways such as OpenRouter send it.
+    """Return the DescribeError for an error in a response with HTTP 200.
+
+    Gateways such as OpenRouter send such responses.
 
     Args:
-        answer: The body, or the error in it: text, or an object with `code` (a status or a word),
-            `type` and `message`.
+        answer: The body or the error in it, which is text or an object with `code` (a status or a
+            word), `type` and `message`.
         context: The request, for the message.
     """
     body = parse_error_body({"error": answer}) or ErrorBody("no explanation")
@@ -135,7 +136,7 @@ def _status_error(error: APIStatusError, context: RequestContext) -> DescribeErr
 
 
 def _message(reason: Reason, words: str, status: int | None, context: RequestContext) -> str:
-    """Return the message for a reason: what happened, what to do, and the provider's words."""
+    """Return the message for a reason: what happened, how to fix it, and the provider's message."""
     server = context.server
     answered = f"HTTP {status}" if status else "an error"
     model = f"no model {context.model}" if context.model else "no such model"
@@ -152,7 +153,7 @@ def _message(reason: Reason, words: str, status: int | None, context: RequestCon
         Reason.REQUEST_REFUSED: f"{server} rejected the request with {answered}",
     }
     if reason is Reason.CREDENTIALS_REFUSED:
-        return messages[reason]  # without the provider's words, which quote part of the key
+        return messages[reason]  # the provider's message may contain part of the key
 
     return f"{messages[reason]} ({context.quote(words)})"
 
@@ -162,7 +163,7 @@ def _redirect_error(error: APIStatusError, context: RequestContext) -> DescribeE
     redirect = f"{context.server} redirects to {target} (HTTP {error.status_code})"
     advice = f"{_WRONG_ADDRESS}, such as {_EXAMPLE}"
     return DescribeError(
-        Reason.OPTIONS_INVALID, f"{redirect}, and redirects are not followed; {advice}"
+        Reason.OPTIONS_INVALID, f"{redirect}, but redirects are not followed; {advice}"
     )
 
 
@@ -178,9 +179,9 @@ def _redirect_target(location: str) -> str:
 
 
 def _error_body(error: APIStatusError) -> ErrorBody | None:
-    """Return the error in the body, or its text if it does not follow the protocol.
+    """Return the error in the body, or the body's text if it does not follow the protocol.
 
-    The text of a missing page says nothing about the error, so the result is then None.
+    The text of a 404 or 405 page says nothing about the error, so the result is None for these.
     """
     try:
         return parse_error_body(from_json(error.response.content))

@@ -1,4 +1,4 @@
-"""Reads an answer that comes as a stream of events; some gateways stream without being asked to."""
+"""Read answers that arrive as a stream of events, which some gateways send unrequested."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,13 +8,14 @@ from pydantic_core import from_json
 JsonObject = dict[str, Any]
 
 _MAX_EVENTS = 100_000
-"""Maximum events that are read; an answer of 16,384 tokens has one for each token."""
+"""Maximum number of events that are read. There is about one for each token of an answer, which has
+at most 16,384 tokens by default."""
 
 UNFINISHED = "unfinished stream"
 """Finish reason of a stream that has neither a finish reason nor an end mark."""
 
 _END_BYTES = 64
-"""Length of the tail in which the end mark must appear."""
+"""Number of bytes at the end of a stream in which to look for the end mark."""
 
 
 def is_event_stream(body: bytes) -> bool:
@@ -23,7 +24,7 @@ def is_event_stream(body: bytes) -> bool:
 
 
 def assemble_answer(body: bytes) -> JsonObject | None:
-    """Return the answer that a stream contains, as if it had not been streamed; None if none."""
+    """Return the answer as if it had not been streamed; None if the stream contains none."""
     events = list(_events(body))
     for event in events:
         if event.get("error"):
@@ -44,7 +45,7 @@ def assemble_answer(body: bytes) -> JsonObject | None:
 
 
 def _events(body: bytes) -> Iterator[JsonObject]:
-    """Yield the objects in a stream's data lines; each event of these protocols has one line."""
+    """Yield the objects in a stream's data lines; each event has one line in these protocols."""
     for line in body.splitlines()[: 3 * _MAX_EVENTS]:
         name, _, value = line.partition(b":")
         if name != b"data" or value.strip() == b"[DONE]":
@@ -60,7 +61,7 @@ def _events(body: bytes) -> Iterator[JsonObject]:
 
 
 def _completion(chunks: list[JsonObject], *, default_finish_reason: str | None) -> JsonObject:
-    """Return the chat completion for its chunks (OpenAI, The chat completion chunk object).
+    """Assemble a chat completion from its chunks (OpenAI, The chat completion chunk object).
 
     Args:
         chunks: The chunks in order.

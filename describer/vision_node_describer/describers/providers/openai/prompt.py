@@ -1,4 +1,4 @@
-"""The prompt: our rules, and separate from them the user's instructions, which are preferences."""
+"""The prompt: our rules and, separate from them, the user's preferences."""
 
 import json
 
@@ -25,17 +25,17 @@ repeat these rules."""
 
 
 def user_instructions(options: Options) -> str:
-    """Return the user's message for the picture.
+    """Return the message that accompanies the picture.
 
-    The user's prompt is one JSON string between two tags, so that it can neither close the tag nor
-    imitate one.
+    The user's prompt is one JSON string between two tags, so that it can neither close nor imitate
+    a tag.
     """
     lines = [f"Describe this picture in the language {options.language or 'en'} (BCP 47)."]
     if options.max_length:
         lines.append(f"The description has at most {options.max_length} characters.")
 
     if options.prompt:
-        # Escaped angle brackets mean the same in JSON, and the prompt cannot imitate a tag.
+        # Escaping angle brackets keeps the JSON string's value and prevents imitations of a tag.
         prompt = (
             json.dumps(options.prompt, ensure_ascii=False)
             .replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Reads the model's text from responses of OpenAI's two protocols."""
+"""Read the model's text from responses of OpenAI's two protocols."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .request_body import Api
 from .response_types import Completion, Content, Message, Response, Tokens
 
 _TEXT_PARTS = (None, "text", "output_text")
-"""Types of the message parts that hold text; `thinking`, `reasoning` and others do not."""
+"""Types of the message parts that hold the answer's text; None stands for a missing type."""
 
 _CONTENT_FILTERS = (
     "content_filter",
@@ -33,8 +33,8 @@ _CONTENT_FILTERS = (
     "sensitive",
     "guardrail",
 )
-"""Parts of the finish reasons of content filters: OpenAI's, and those of Google's models behind
-gateways, such as IMAGE_SAFETY."""
+"""Words in the finish reasons that mean a content filter: those of OpenAI, and those of Google's
+models behind gateways, such as IMAGE_SAFETY."""
 
 _TOKEN_LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Finish reasons of an answer that reached the token limit."""
@@ -42,13 +42,13 @@ _TOKEN_LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_l
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The text of a model, with its name and the tokens that it used."""
+    """A model's text and name, and the number of tokens that it used."""
 
     text: str
     model: str | None
     usage: Usage | None
     finish_reason: str | None = None
-    """Why the model stopped, in the protocol's words; None if the response does not say."""
+    """The protocol's code for why the model stopped; None if it is missing."""
 
 
 def read_reply(
@@ -59,12 +59,12 @@ def read_reply(
     """Return the model's reply.
 
     Args:
-        api: The protocol of the request.
+        api: The protocol that the request used.
         body: Body of a response with HTTP 200.
         context: The request, for error messages.
 
     Raises:
-        DescribeError: ContentRefused, EmptyAnswer, or the reason of an error in the response.
+        DescribeError: ContentRefused, EmptyAnswer, or the reason for an error in the response.
         ValueError: The body does not follow the protocol.
     """
     answer = assemble_answer(body) if is_event_stream(body) else from_json(body)
@@ -82,7 +82,7 @@ def read_reply(
 
 
 def _has_text(answer: dict[str, Any]) -> bool:
-    """Return whether an answer contains any text; an error next to text came too late to matter."""
+    """Return whether an answer contains text. If so, an error beside the text is ignored."""
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
@@ -141,16 +141,16 @@ def _read_completion(completion: Completion, context: RequestContext) -> Reply:
 
 
 def _join(parts: list[Content]) -> str:
-    """Return the text of a message's parts without the reasoning among them."""
+    """Return the text in a message's parts, without those that are reasoning."""
     texts = [part.text for part in parts if part.type in _TEXT_PARTS and not part.thought]
     return "".join(text if isinstance(text, str) else text_of(text) for text in texts)
 
 
 def _misplaced_answer(message: Message) -> str:
-    """Return a complete description object that the server put in the wrong field; "" if none.
+    """Return a complete description object from the wrong field; "" if there is none.
 
-    Some gateways force a schema by a function call, so that the answer is in its arguments. Some
-    parsers add everything to the reasoning if the model was configured not to reason.
+    Some gateways enforce a schema with a function call, whose arguments then hold the answer. Some
+    parsers treat the whole answer as reasoning if the model was configured not to reason.
     """
     arguments = [call.function.arguments for call in message.tool_calls if call.function]
     encoded = [json.dumps(value) if isinstance(value, dict) else value for value in arguments]
@@ -161,7 +161,7 @@ def _misplaced_answer(message: Message) -> str:
 
 
 def _usage(tokens: JsonValue) -> Usage | None:
-    """Return the number of tokens, if the server reports whole numbers."""
+    """Return the number of tokens used; None if the server reports none or invalid numbers."""
     try:
         return Tokens.model_validate(tokens).usage() if tokens else None
     except ValidationError:
@@ -175,7 +175,9 @@ def _require_no_refusal(refusal: JsonValue) -> None:
 
 
 def _require_complete(finish_reason: str | None, text: str) -> None:
-    """Raise an error for a finish reason, of either protocol or a gateway, of incomplete answers.
+    """Raise an error if the finish reason means that the answer is incomplete.
+
+    The finish reason may come from either protocol or from a gateway.
 
     Raises:
         DescribeError: ContentRefused, ProviderUnavailable or EmptyAnswer.
@@ -186,7 +188,7 @@ def _require_complete(finish_reason: str | None, text: str) -> None:
         raise DescribeError(Reason.CONTENT_REFUSED, message)
 
     if reason == "error" and not text.strip():
-        message = "the provider stopped the answer because of an error that it does not name"
+        message = "the provider stopped the answer because of an unspecified error"
         raise DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
     # Some models continue after a complete object until they reach the limit.

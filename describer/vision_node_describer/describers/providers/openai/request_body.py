@@ -1,4 +1,4 @@
-"""Builds request bodies for OpenAI's two protocols, the Responses API and chat completions."""
+"""Build request bodies for OpenAI's two protocols, the Responses API and chat completions."""
 
 import base64
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DescribeRequest:
     model: str
     upload: Upload
     instructions: str
-    """The user's part of the prompt; the rules are the same for every request."""
+    """The user's message; the rules, which are the same for every request, are separate."""
     detail: str
     max_tokens: int
 
@@ -50,7 +50,7 @@ def responses_body(request: DescribeRequest) -> RequestBody:
 
 
 def chat_body(request: DescribeRequest, *, tokens_field: str) -> RequestBody:
-    """Return the body for POST /chat/completions; `tokens_field` names the answer's limit."""
+    """Return the body for POST /chat/completions; `tokens_field` is the name of the token limit."""
     picture = {"url": _data_url(request.upload), "detail": request.detail}
     content = [
         {"type": "text", "text": request.instructions},

@@ -1,7 +1,7 @@
-"""The fields that are read of responses in OpenAI's protocols.
+"""Models of the fields that are read from responses in OpenAI's protocols.
 
-A field of the wrong type counts as missing: servers omit and add fields as they like, and the SDK's
-own models check nothing.
+A field of the wrong type counts as missing, because servers deviate from the protocols. The SDK's
+models would not validate the fields.
 """
 
 import json
@@ -12,19 +12,19 @@ from vision_node_contract.models.description import Usage
 
 
 def _only(kind: type) -> BeforeValidator:
-    """Return a validator that turns values of any other type into None."""
+    """Return a validator that replaces values of any other type with None."""
     return BeforeValidator(lambda value: value if isinstance(value, kind) else None)
 
 
 def _content_parts(value: Any) -> Any:
-    """Return a message's parts; any other object is an answer that the server has decoded."""
+    """Return a message's parts; any other object is an answer that the server decoded."""
     if isinstance(value, dict) and not value.keys() & {"text", "type", "refusal"}:
         value = json.dumps(value)
     return _list_of(value)
 
 
 def _list_of(value: Any) -> Any:
-    """Return a list's objects and texts as objects; a single value becomes a list of one."""
+    """Return a list's objects and strings as objects; a single value becomes a list of one."""
     values = value if isinstance(value, list) else [value]
     return [
         {"text": entry} if isinstance(entry, str) else entry
@@ -41,7 +41,7 @@ _Text = Annotated[str | None, _only(str)]
 
 
 class Tokens(_Part):
-    """Number of tokens, under the names of either protocol."""
+    """Numbers of tokens, with the field names of both protocols."""
 
     input_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
     output_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
@@ -49,7 +49,7 @@ class Tokens(_Part):
     completion_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
 
     def usage(self) -> Usage:
-        """Return the numbers of whichever protocol reported them."""
+        """Return the numbers of the protocol that the server used."""
         return Usage(
             input_tokens=self.input_tokens or self.prompt_tokens or 0,
             output_tokens=self.output_tokens or self.completion_tokens or 0,
@@ -69,7 +69,7 @@ _Contents = Annotated[list[Content], BeforeValidator(_content_parts)]
 
 
 class Item(_Part):
-    """A step of the Responses API: a message or reasoning."""
+    """An output item of the Responses API: a message or reasoning."""
 
     type: _Text = None
     phase: _Text = None
@@ -97,7 +97,7 @@ class Response(_Part):
 
 
 class Function(_Part):
-    """Function of a tool call."""
+    """The function of a tool call."""
 
     arguments: JsonValue = None
 
@@ -122,7 +122,7 @@ class Message(_Part):
 
 
 class Choice(_Part):
-    """One of the answers that a request may ask for."""
+    """One of the answers in a chat completion."""
 
     message: Annotated[Message | None, _only(dict)] = None
     text: _Text = None

@@ -1,7 +1,4 @@
-"""Describes pictures by what Amazon Rekognition recognizes.
-
-That is labels, text, faces and unsafe content.
-"""
+"""Describe pictures with the labels, text, faces and unsafe content that Rekognition detects."""
 
 import asyncio
 import math
@@ -26,17 +23,18 @@ from .errors import error_for, is_json_answer, wrong_protocol
 from .transport import limit_responses
 
 BOUNDS = Bounds(max_longer=1920, min_side=80)
-"""Rekognition rejects less than 80 pixels, and finds faces of 40 pixels in a picture of 1920
-(docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of this size stays below the 5 MB
-limit of a request."""
+"""Rekognition rejects pictures with a side of less than 80 pixels, and finds faces of 40 pixels in
+a picture of 1920 pixels (docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of this
+size is below the limit of 5 MB for a request."""
 
 _MAX_FACES = 100
-"""Number of faces that DetectFaces returns at most, the largest ones."""
+"""Maximum number of faces that DetectFaces returns; it returns the largest ones."""
 
 _MAX_LABELS = 20
 
 _THREADS = 16
-"""Maximum requests in flight, each in a thread: boto3 has no asynchronous calls."""
+"""Maximum number of concurrent requests. Each takes a thread, because boto3 has no asynchronous
+calls."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -54,7 +52,7 @@ class RekognitionOptions(ProviderOptions):
     """Options of a Describer with provider rekognition."""
 
     features: list[Feature] = Field(default=["labels", "text", "faces", "moderation"], min_length=1)
-    """Features to detect; each one is a separate request that costs money."""
+    """Features to detect. Each one takes a separate request, which costs money."""
     endpoint: str | None = None
     """Address to send requests to, such as that of a VPC endpoint."""
 
@@ -71,7 +69,7 @@ class Rekognition(ProviderDescriber):
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rekognition")
 
     def memory(self, image: bytes) -> int:
-        """Return the maximum memory for decoding and scaling, in bytes."""
+        """Return the maximum memory that decoding and scaling take, in bytes."""
         return preparation_bytes(image, BOUNDS)
 
     def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
@@ -104,7 +102,7 @@ class Rekognition(ProviderDescriber):
         )
 
     def _detect(self, feature: Feature, upload: Upload, seconds: float) -> dict[str, Any]:
-        """Send the request for one feature, in a thread, and return the answer."""
+        """Send the request for one feature and return the answer; called in a thread."""
         operation, parameters = _OPERATIONS[feature]
         call = getattr(self._clients.with_timeout(seconds), operation)
 
@@ -112,7 +110,7 @@ class Rekognition(ProviderDescriber):
             answer: dict[str, Any] = call(Image={"Bytes": upload.data}, **parameters)
         except (ClientError, BotoCoreError) as error:
             raise error_for(error) from error
-        except ValueError as error:  # invalid text in the body, which boto3 lets through
+        except ValueError as error:  # raised if the body contains invalid text
             raise wrong_protocol() from error
 
         if not is_json_answer(answer):
@@ -122,10 +120,10 @@ class Rekognition(ProviderDescriber):
 
 
 class _Clients:
-    """Clients by timeout, because boto3 sets the timeout once for all requests of a client.
+    """Clients by timeout, because a boto3 client has one timeout for all its requests.
 
     Timeouts are rounded up to a power of two seconds, so that there are at most a dozen clients. A
-    client that waits longer than its attempt only keeps a thread busy.
+    request that outlasts its attempt only keeps a thread busy.
     """
 
     def __init__(self, setup: Setup, endpoint: str | None) -> None:
@@ -133,10 +131,10 @@ class _Clients:
         self._lock = Lock()  # creating a client is not thread-safe
         self._by_seconds: dict[int, Any] = {}
 
-        self.with_timeout(setup.timeout_seconds)  # fails now if the settings are wrong
+        self.with_timeout(setup.timeout_seconds)  # raises an error if the settings are invalid
 
     def with_timeout(self, seconds: float) -> Any:
-        """Return a client with a timeout between `seconds` and twice as long."""
+        """Return a client whose timeout is between `seconds` and twice that."""
         rounded = 1 << max(0, math.ceil(math.log2(max(seconds, 1))))
         with self._lock:
             if rounded not in self._by_seconds:
@@ -150,12 +148,12 @@ class _Clients:
 
 
 def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
-    """Return a client that never retries.
+    """Return a client that never retries requests.
 
-    Its keys come from the Secret, or from the pod's identity (IRSA).
+    Its credentials come from the Secret or from the pod's identity (IRSA).
 
     Raises:
-        DescribeError: OptionsInvalid if the region is missing or invalid, or the endpoint is.
+        DescribeError: OptionsInvalid if the region is missing, or if it or the endpoint is invalid.
     """
     region = _region(setup)
     if endpoint is not None:

@@ -1,4 +1,4 @@
-"""Turns what boto3 raises into DescribeErrors.
+"""Convert exceptions of boto3 to DescribeErrors.
 
 See docs.aws.amazon.com/rekognition/latest/dg/error-handling.html.
 """
@@ -42,7 +42,7 @@ _CHECK_CREDENTIALS = (
 
 
 def error_for(error: ClientError | BotoCoreError) -> DescribeError:
-    """Return the DescribeError for what a request raised."""
+    """Return the DescribeError for a failed request."""
     if isinstance(error, ClientError):
         return _client_error(error)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -58,12 +58,12 @@ def error_for(error: ClientError | BotoCoreError) -> DescribeError:
         )
 
     cause = quote_provider(_cause(error))
-    message = f"Rekognition cannot be reached, or did not answer in its protocol ({cause})"
+    message = f"Rekognition cannot be reached or sent an invalid response ({cause})"
     return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 
 def is_json_answer(answer: Mapping[str, Any]) -> bool:
-    """Return whether an answer with HTTP 200 is JSON; boto3 reads a web page as an empty answer."""
+    """Return whether an answer with HTTP 200 is JSON; boto3 treats a web page as an empty one."""
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return "json" in headers.get("content-type", "")
 
@@ -75,7 +75,7 @@ def wrong_protocol() -> DescribeError:
 
 
 def _cause(error: BotoCoreError) -> str:
-    """Return what went wrong, with the message of a nested error, which contains no key."""
+    """Return the error's type, with the message of a nested error, which contains no key."""
     inner = getattr(error, "kwargs", {}).get("error")
     return f"{type(error).__name__}: {inner}" if inner else type(error).__name__
 
@@ -93,7 +93,7 @@ def _client_error(error: ClientError) -> DescribeError:
 
     by_status = Reason.PROVIDER_UNAVAILABLE if status >= 500 else Reason.REQUEST_REFUSED
     reason = _BY_CODE.get(code, by_status)
-    if reason is Reason.CREDENTIALS_REFUSED:  # without AWS's words, which contain the key's ID
+    if reason is Reason.CREDENTIALS_REFUSED:  # AWS's message contains the key's ID
         message = f"AWS rejected the credentials ({quote_provider(code)}); {_CHECK_CREDENTIALS}"
         return DescribeError(reason, message)
 

@@ -1,4 +1,4 @@
-"""boto3's HTTP client with a limit that it lacks: on the size of a response."""
+"""Limit the size of responses that boto3's HTTP client reads."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import HTTPClientError
 
 _MAX_ANSWER_BYTES = 16 << 20
-"""Maximum size of a response. A hundred words and faces take some hundred kilobytes."""
+"""Maximum size of a response. A hundred words and faces take a few hundred kilobytes."""
 
 _CHUNK_BYTES = 1 << 16
 
@@ -20,7 +20,7 @@ def limit_responses(client: Any) -> Any:
 
 
 class _BoundedSession:
-    """Sends requests by another session, but reads each response itself."""
+    """Sends requests through another session, and limits the size of each response."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -36,7 +36,7 @@ class _BoundedSession:
 
 
 class _BoundedBody:
-    """Body of a response."""
+    """A response's body, limited in size."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -45,7 +45,7 @@ class _BoundedBody:
         """Yield the body in chunks.
 
         Raises:
-            HTTPClientError: It is larger than the limit, or cut off.
+            HTTPClientError: The body is larger than the limit, or truncated.
         """
         size = 0
         try:

@@ -1,11 +1,11 @@
-"""Detects whether text is JSON, complete or cut off, rather than text for a person to read."""
+"""Detect whether text is JSON, complete or truncated, rather than text for a person to read."""
 
 import re
 
 from .json_scan import MAX_SCANNED_CHARACTERS, values_in, without_values
 
 _QUOTE = r"""\\*["'“”„‘’]"""
-"""Quotation marks as models write them: straight, curly or escaped."""
+"""A quotation mark in one of the forms that models write: straight, curly or escaped."""
 
 _BEGINS = re.compile(
     rf"""\W{{0,8}}(?:json\w?|python)?\s*(?:\{{\s*(?:{_QUOTE}|[{{}}\]]|//|\w+\s*:|$)"""
@@ -13,7 +13,7 @@ _BEGINS = re.compile(
     rf"""|\W{{0,8}}{_QUOTE}(?:description|alt|caption|tags|text|language){_QUOTE}\s*:""",
     re.IGNORECASE,
 )
-"""Start of an object, of a list, or of the inside of an object."""
+"""Start of an object, a list, or an object without its opening brace."""
 
 _LONE_VALUE = re.compile(
     r"""[\s"'“”`{}\[\],.:;*_#…-]*+"""
@@ -26,10 +26,10 @@ _NUMBERS = re.compile(r"\W{0,8}\[[\s\d.,-]*+\W*+")
 """A list of numbers, such as a bounding box."""
 
 _SENTENCE_CONTINUES = re.compile(r"[^\S\n]{0,3}[^\W\d_A-Z]+(?:\W+\w+){2}")
-"""At least three words, the first in lower case."""
+"""The continuation of a sentence: at least three words, the first in lower case."""
 
 _MAX_INTRODUCTION_CHARACTERS = 200
-"""Maximum prose before an object whose first field is one of the schema's."""
+"""Maximum length of the prose before an object whose first field is one of the schema's."""
 
 _ANSWER_START = re.compile(
     rf"\{{\s*(?:{_QUOTE})?(?:description|alt|caption)(?:{_QUOTE})?\s*:", re.IGNORECASE
@@ -39,7 +39,7 @@ _OPEN_OBJECT = re.compile(
 )
 _OPEN_LIST = re.compile(rf"[:\n][^\S\n]{{0,8}}\[\s*{_QUOTE}")
 _OPEN_END = re.compile(r"(?:[:`\n]|json)\s*[{\[]\s*\Z|[:\n]\s*```\w{0,10}\s*\Z", re.IGNORECASE)
-"""An object, list or code fence that begins where the text ends."""
+"""The start of an object, list or code fence at the end of the text."""
 
 _TAIL_CHARACTERS = 60
 
@@ -47,7 +47,7 @@ _TAIL_CHARACTERS = 60
 def looks_like_json(text: str) -> bool:
     """Return whether text is JSON, complete or not, rather than a sentence that begins with JSON.
 
-    A lone `null` or number counts as JSON, and so does an empty text.
+    A lone `null` or number counts as JSON, and so does empty text.
     """
     text = text[:MAX_SCANNED_CHARACTERS].strip()
     if _LONE_VALUE.fullmatch(text) or _NUMBERS.fullmatch(text):
@@ -60,7 +60,7 @@ def looks_like_json(text: str) -> bool:
 
 
 def starts_like_json(text: str) -> bool:
-    """Return whether text is JSON or turns into incomplete JSON, which no reader should see."""
+    """Return whether text is JSON or continues as incomplete JSON, which no reader should see."""
     text = text[:MAX_SCANNED_CHARACTERS]
     if looks_like_json(text):
         return True
@@ -76,7 +76,7 @@ def starts_like_json(text: str) -> bool:
 
 
 def _is_left_open(prose: str) -> bool:
-    """Return whether an object or a list begins in prose and is never closed."""
+    """Return whether prose contains the start of an object or a list that is never closed."""
     object_left_open = _OPEN_OBJECT.search(prose, prose.rfind("}") + 1)
     list_left_open = _OPEN_LIST.search(prose, prose.rfind("]") + 1)
 

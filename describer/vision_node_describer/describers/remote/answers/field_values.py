@@ -1,25 +1,25 @@
-"""Reads a description's fields from values that may have the wrong type."""
+"""Read a description's fields from values that may have the wrong type."""
 
 import re
 
 from .schema import FIELD_DESCRIPTIONS
 
 _MAX_NESTING = 3
-"""Maximum levels of lists and objects around a text."""
+"""Maximum number of nested lists and objects around a text."""
 
 _TEXT_NAMES = ("text", "value", "content", "description")
-"""Names of the text in an object that a model returned instead of text."""
+"""Names of the field that holds the text if a model returned an object instead of text."""
 
 _TAG_NAMES = ("name", "tag", "label", "value", "text")
 
 _TAG_SEPARATOR = re.compile(r"[,;\n]|\s(?=#)")
 
 _MAX_TAGS = 1000
-"""Maximum tags that are read."""
+"""Maximum number of tags that are read."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-"""A BCP 47 tag without the reserved longer ones (RFC 5646, 2.2.1), so that a language's English
-name does not match."""
+"""A BCP 47 tag whose language has two or three letters. Longer ones are reserved or registered (RFC
+5646, 2.2.1), and matching them would also match English names of languages."""
 
 _TITLE = re.compile(
     r"[\s#*_>]{0,8}(?:image[ \t]+)?description[ \t*_]{0,4}:[ \t*_]{0,4}"
@@ -30,7 +30,7 @@ _TITLE = re.compile(
 
 
 def text_of(value: object, levels: int = _MAX_NESTING) -> str:
-    """Return the text that a value is or contains, stripped of spaces; "" if there is none."""
+    """Return the text in a value without surrounding spaces; "" if there is none."""
     if isinstance(value, str):
         text = value.strip()
         return "" if text in FIELD_DESCRIPTIONS else text
@@ -47,7 +47,7 @@ def text_of(value: object, levels: int = _MAX_NESTING) -> str:
 
 
 def tags_of(value: object) -> list[str]:
-    """Return the tags in a list of texts or objects, in an object keyed by tag, or in one text."""
+    """Return the tags in a list of strings or objects, an object keyed by tag, or one string."""
     if isinstance(value, dict):
         value = next(
             (value[name] for name in ("value", "items", "tags") if name in value), list(value)
@@ -59,7 +59,7 @@ def tags_of(value: object) -> list[str]:
 
 
 def language_of(value: object) -> str | None:
-    """Return a value as a BCP 47 tag, also if it has underscores; None if it is not a tag."""
+    """Return a value as a BCP 47 tag, with hyphens for underscores; None if it is not a tag."""
     tag = text_of(value).replace("_", "-")
     return tag if _LANGUAGE.fullmatch(tag) else None
 

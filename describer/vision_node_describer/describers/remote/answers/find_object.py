@@ -1,4 +1,4 @@
-"""Finds the object with a description's fields in a model's answer, wherever it is."""
+"""Find the object with a description's fields anywhere in a model's answer."""
 
 import re
 from typing import Any
@@ -9,29 +9,29 @@ from .schema import FIELD_DESCRIPTIONS, FIELDS
 from .strict_json import JsonObject, decode_twice, parse_object
 
 _MAX_NESTING = 3
-"""Maximum levels of objects around the fields, such as {"result": {"description": …}}."""
+"""Maximum number of objects around the fields; {"result": {"description": …}} has one."""
 
 _LONG_PROSE_CHARACTERS = 200
-"""Maximum prose before an object whose only field is one of the schema's. After more prose, the
-object is something that the picture shows, not the answer."""
+"""Maximum length of the prose before an object whose only field is one of the schema's. After more
+prose, the object is a quotation from the picture, not the answer."""
 
 _SHORT_PROSE_CHARACTERS = 80
-"""Maximum prose before an object that has one of the schema's fields and unknown ones."""
+"""Maximum length of the prose before an object with one of the schema's fields and unknown ones."""
 
 _LEAD_CHARACTERS = 20
 _LEAD = re.compile(r"""[\s`~*#>"'(\[]*+(?:json\w?|python)?[\s:]*+""", re.IGNORECASE)
-"""A code fence, or anything else before an object that is not prose."""
+"""A code fence or other marks, but no prose, before an object."""
 
 _ENDS_INTRODUCTION = re.compile(r"(?:^|[:>`*.!)\n])\s*\Z")
 _CONTINUES_SENTENCE = re.compile(r"[.,;)]|[^\S\n]{0,3}[^\W\d_A-Z]")
-"""What follows an object that is part of a sentence."""
+"""Text that follows an object that is part of a sentence."""
 
 _ESCAPED = re.compile(r"""\W{0,8}(?:json)?\s*[{\[]\s*\\+["']""", re.IGNORECASE)
 _WITHOUT_BRACES = re.compile(rf"""\s*"(?:{"|".join(sorted(FIELDS))})"\s*:""")
 
 
 def whole_object(text: str) -> JsonObject | None:
-    """Return the description object if text is nothing else; None otherwise."""
+    """Return the description object if the whole text is one; None otherwise."""
     try:
         value = decode_twice(text)
     except (ValueError, RecursionError):
@@ -42,7 +42,7 @@ def whole_object(text: str) -> JsonObject | None:
 def find_object(text: str) -> JsonObject | None:
     """Return the first description object in text; None if there is none.
 
-    It may be nested in other objects, or encoded as text in their `description`.
+    The object may be nested in other objects, or encoded as text in their `description`.
     """
     if _ESCAPED.match(text):
         text = text.replace('\\"', '"').replace("\\'", "'")
@@ -72,12 +72,12 @@ def _is_answer(found: JsonObject, text: str, located: LocatedValue) -> bool:
 
 
 def _is_at_start(text: str, located: LocatedValue) -> bool:
-    """Return whether only a code fence or the like precedes an object."""
+    """Return whether nothing but a code fence or similar marks precedes an object."""
     return located.start <= _LEAD_CHARACTERS and _LEAD.fullmatch(text, 0, located.start) is not None
 
 
 def _is_introduced(text: str, located: LocatedValue) -> bool:
-    """Return whether the prose before an object ends there and does not continue after it."""
+    """Return whether the prose before an object introduces it and does not continue after it."""
     before = text[max(0, located.start - _LEAD_CHARACTERS) : located.start]
     return (
         _ENDS_INTRODUCTION.search(before) is not None
@@ -86,7 +86,7 @@ def _is_introduced(text: str, located: LocatedValue) -> bool:
 
 
 def _fields_in(value: object, levels: int) -> JsonObject | None:
-    """Return the first description object in an object or in a list."""
+    """Return the first description object in an object or a list; None if there is none."""
     if isinstance(value, dict):
         return _fields_of(value, levels)
     if not isinstance(value, list) or not levels:
@@ -97,7 +97,7 @@ def _fields_in(value: object, levels: int) -> JsonObject | None:
 
 
 def _fields_of(value: JsonObject, levels: int) -> JsonObject | None:
-    """Return the description object that this object is or contains."""
+    """Return the object itself or the first description object in it; None if neither exists."""
     value = _with_lower_case_names(value)
     description = value.get("description")
     if found := _in_description(description, levels):
@@ -116,7 +116,7 @@ def _fields_of(value: JsonObject, levels: int) -> JsonObject | None:
 
 
 def _with_lower_case_names(value: JsonObject) -> JsonObject:
-    """Return the object with the schema's field names; some models write "Description"."""
+    """Return the object with field names in lower case; some models write "Description"."""
     lower = {
         key.lower(): item
         for key, item in value.items()
@@ -129,7 +129,7 @@ def _with_lower_case_names(value: JsonObject) -> JsonObject:
 
 
 def _in_description(description: object, levels: int) -> JsonObject | None:
-    """Return the description object in a `description`, which may be encoded as text."""
+    """Return the object in a `description`, possibly encoded as text; None if there is none."""
     if not levels:
         return None
     if isinstance(description, dict):
@@ -148,7 +148,7 @@ def _in_description(description: object, levels: int) -> JsonObject | None:
 
 
 def _decoded_values(value: JsonObject) -> list[Any]:
-    """Return the values of an object; objects that are encoded as text are decoded."""
+    """Return an object's values; those that are objects encoded as text are decoded."""
     return [parse_object(part) if _is_encoded_object(part) else part for part in value.values()]
 
 

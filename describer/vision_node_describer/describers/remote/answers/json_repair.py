@@ -1,4 +1,4 @@
-"""Decodes a JSON object in which a model made one of the usual mistakes."""
+"""Decode JSON objects that contain common mistakes of models."""
 
 import ast
 import re
@@ -12,8 +12,8 @@ COMMENT = r"//[^\n]{0,200}"
 BEFORE_KEY = rf"\s*(?:{COMMENT}\n\s*)?"
 
 _MAX_LITERAL_CHARACTERS = 50_000
-"""Maximum length of a dict in Python's notation; its parser takes some hundred bytes of memory for
-each character."""
+"""Maximum length of a dict in Python's notation. Python's parser takes a few hundred bytes of
+memory for each character."""
 
 _ANSWER_START = re.compile(
     rf"""\{{{BEFORE_KEY}["'](?:{"|".join(sorted(FIELDS))})["']\s*:""", re.IGNORECASE
@@ -21,24 +21,24 @@ _ANSWER_START = re.compile(
 """Start of an object that is worth repairing: its first field is one of the schema's."""
 
 _STRING_END = r"""(?=\s{0,99}(?:[:}\]]|,\s{0,99}["'}\]]|\Z))"""
-"""What follows a quotation mark that ends a string. Any other quotation mark is part of the string
-and was not escaped."""
+"""Text that follows a quotation mark at the end of a string. Any other quotation mark is part of
+the string and should have been escaped."""
 
 _STRING = rf'"(?:[^"\\]|\\.|"(?!{_STRING_END}))*+(?:"|\Z)'
 _TOKEN = re.compile(rf"{_STRING}|{COMMENT}|'(?:[^'\\]|\\.)*+(?:'|\Z)|[{{}}\[\]]", re.DOTALL)
 _MISTAKE = re.compile(rf"({_STRING})|,(?=\s*[}}\]])|{COMMENT}", re.DOTALL)
-"""A string, which may hold unescaped quotation marks, a trailing comma, or a comment."""
+"""A trailing comma, a comment, or a string, which may contain unescaped quotation marks."""
 
 _QUOTE = re.compile(r'\\.|"', re.DOTALL)
 
 
 def is_repairable(text: str, start: int) -> bool:
-    """Return whether a description object begins at `start`, so that a repair is worth trying."""
+    """Return whether a description object, which is worth repairing, begins at `start`."""
     return _ANSWER_START.match(text, start) is not None
 
 
 def repair_object(text: str, start: int) -> tuple[JsonObject | None, int]:
-    """Return the object that was meant to begin at `start`, or None, and where it ends."""
+    """Return the repaired object that begins at `start`, or None, and its end position."""
     end = _end_of(text, start)
     if end is None:
         return None, len(text)
@@ -52,7 +52,7 @@ def repair_object(text: str, start: int) -> tuple[JsonObject | None, int]:
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Return where the brackets that open at `start` are closed; None if they are not."""
+    """Return the position after the bracket that closes the one at `start`; None if none does."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
@@ -63,7 +63,7 @@ def _end_of(text: str, start: int) -> int | None:
 
 
 def _repaired(mistake: re.Match[str]) -> str:
-    """Return a string with its quotation marks escaped; a comma or a comment is removed."""
+    """Return a string with its quotation marks escaped; "" for a trailing comma or a comment."""
     string = mistake[1]
     if string is None:
         return ""
@@ -73,7 +73,7 @@ def _repaired(mistake: re.Match[str]) -> str:
 
 
 def _python_dict(text: str) -> JsonObject | None:
-    """Return a dict in Python's notation (single quotes, True, None), which some models write."""
+    """Return a dict in Python's notation, which some models write; None if the text is not one."""
     if len(text) > _MAX_LITERAL_CHARACTERS:
         return None
 

@@ -1,4 +1,4 @@
-"""Finds the JSON values in a text, including those that need one of the usual repairs."""
+"""Find the JSON values in text, including those that need a repair."""
 
 import json
 import re
@@ -9,15 +9,16 @@ from .json_repair import BEFORE_KEY, is_repairable, repair_object
 from .strict_json import JsonObject, decode_at
 
 MAX_SCANNED_CHARACTERS = 400_000
-"""Maximum length that is scanned; the longest description that may be requested has 20,000."""
+"""Maximum length of the text that is scanned. Users can request descriptions of up to 20,000
+characters."""
 
 _MAX_WASTED_PASSES = 4
-"""How many lengths of the text may be scanned without a result. The limit keeps the time linear for
-any text."""
+"""Maximum number of characters scanned without a result, as a multiple of the text's length. The
+limit keeps the time linear for any text."""
 
 _MAX_FAILURES = 1000
-"""Maximum openings that turn out not to be values. Each one costs time, because the decoder counts
-the lines before a mistake."""
+"""Maximum number of opening brackets that do not begin a value. Each one costs time, because the
+decoder counts the lines before an error."""
 
 _KEY = r"""(?:"[^"\n\\]{0,100}"|'[^'\n\\]{0,100}')\s*:"""
 
@@ -33,7 +34,7 @@ class LocatedValue(NamedTuple):
 
 
 def values_in(text: str) -> Iterator[LocatedValue]:
-    """Yield the objects and lists in the first MAX_SCANNED_CHARACTERS, but none that are nested."""
+    """Yield the outermost objects and lists in the first MAX_SCANNED_CHARACTERS of text."""
     text = text[:MAX_SCANNED_CHARACTERS]
     budget, failures, position = _MAX_WASTED_PASSES * len(text), 0, 0
 
@@ -49,7 +50,7 @@ def values_in(text: str) -> Iterator[LocatedValue]:
 
 
 def without_values(text: str) -> str:
-    """Return text in which each character of its JSON values is replaced by a space."""
+    """Return text with each character of its JSON values replaced by a space."""
     parts, position = [], 0
     for found in values_in(text):
         parts += [text[position : found.start], " " * (found.end - found.start)]
@@ -59,7 +60,7 @@ def without_values(text: str) -> str:
 
 
 def _value_at(text: str, start: int) -> tuple[LocatedValue | None, int]:
-    """Return the value that begins at `start`, or None, and how many characters were wasted."""
+    """Return the value at `start`, or None, and the number of characters scanned in vain."""
     try:
         value, end = decode_at(text, start)
     except json.JSONDecodeError as error:

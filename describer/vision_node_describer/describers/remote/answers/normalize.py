@@ -1,4 +1,4 @@
-"""Turns a model's answer into a Description. Its shape is enforced here and never trusted."""
+"""Convert a model's answer to a Description; the answer's types and lengths are not trusted."""
 
 import re
 
@@ -14,8 +14,8 @@ from .refusals import is_refusal, sees_no_picture
 from .strict_json import JsonObject
 
 MAX_CHARACTERS = 20_000
-"""Maximum length of a description, and of the text read in a picture: ImageJob's highest
-`options.maxLength`."""
+"""Maximum length of a description, and of the text read in a picture. It equals the maximum of an
+ImageJob's `options.maxLength`."""
 
 _MAX_CAPTION_CHARACTERS = 500
 _MAX_TAGS = 32
@@ -27,7 +27,8 @@ _PICTURE_OF = re.compile(
     r"(?:image|picture|photo|photograph)\b\s*(?:of\b|show(?:s|ing)\b|depict(?:s|ing)\b|:)\s*",
     re.IGNORECASE,
 )
-"""Phrases such as "image of", which screen readers say themselves (WAI, Images Tutorial, tips)."""
+"""Phrases such as "image of", which are redundant because screen readers announce images (WAI,
+Images Tutorial, Tips and Tricks)."""
 
 
 def read_answer(
@@ -44,8 +45,8 @@ def read_answer(
         answer: The model's text.
         options: The user's options; only language and maxLength have an effect.
         model: Name of the model.
-        usage: Tokens that the answer used.
-        finish_reason: Why the model stopped, in the provider's words, for error messages.
+        usage: Number of tokens that the request used.
+        finish_reason: The provider's code for why the model stopped, for error messages.
 
     Raises:
         DescribeError: EmptyAnswer if the answer is empty or incomplete; ContentRefused if it is a
@@ -61,8 +62,8 @@ def normalize_answer(
     """Return a valid Description for an object whose fields may have any type or length.
 
     Raises:
-        DescribeError: EmptyAnswer if it has no description; ContentRefused if its description is a
-            refusal; RequestRefused if it says that the model received no picture.
+        DescribeError: EmptyAnswer if the object has no description; ContentRefused if the
+            description is a refusal; RequestRefused if it says that the model received no picture.
     """
     body = _body(answer)
     caption = _line(answer.get("caption"), _MAX_CAPTION_CHARACTERS) or one_line(
@@ -85,7 +86,7 @@ def _body(answer: JsonObject) -> str:
     """Return the description's text.
 
     Raises:
-        DescribeError: The same as normalize_answer().
+        DescribeError: For the same reasons as normalize_answer().
     """
     fields = (answer.get(name) for name in ("description", "caption", "alt"))
     bodies = (without_title(clean(text_of(field), MAX_CHARACTERS)) for field in fields)
@@ -94,7 +95,9 @@ def _body(answer: JsonObject) -> str:
     if looks_like_json(body):
         raise DescribeError(Reason.EMPTY_ANSWER, NO_DESCRIPTION)
     if sees_no_picture(body):
-        message = f"the model saw no picture; set one that reads pictures: {quote_provider(body)}"
+        message = (
+            f"the model saw no picture; choose a model that reads pictures: {quote_provider(body)}"
+        )
         raise DescribeError(Reason.REQUEST_REFUSED, message)
     if is_refusal(body):
         raise DescribeError(Reason.CONTENT_REFUSED, f"the model refused: {quote_provider(body)}")
@@ -103,7 +106,7 @@ def _body(answer: JsonObject) -> str:
 
 
 def _line(value: object, max_characters: int) -> str:
-    """Return a field on one line; "" if it is JSON or a refusal although the description is not."""
+    """Return a field on one line; "" if it is JSON or a refusal, unlike the description."""
     line = one_line(text_of(value), max_characters)
     return "" if looks_like_json(line) or is_refusal(line) else line
 
@@ -115,7 +118,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _alt(*candidates: str) -> str:
-    """Return the first candidate that says more than that this is a picture."""
+    """Return the first candidate that has words other than "image of", shortened."""
     for candidate in candidates:
         words = one_line(candidate, 4 * MAX_ALT_CHARACTERS)
         while (shorter := _PICTURE_OF.sub("", words, count=1)) != words:

@@ -1,4 +1,4 @@
-"""Reads the description object from a model's answer: JSON, JSON within text, or plain text."""
+"""Read the description object from a model's answer: JSON, JSON within text, or plain text."""
 
 from vision_node_contract.models.reasons import DescribeError, Reason
 
@@ -24,12 +24,12 @@ def read_object(
 
     Args:
         answer: The text from a model or a container.
-        finish_reason: Why the model stopped, in the provider's words.
-        advice: What to do about a model that never stops reasoning.
+        finish_reason: The provider's code for why the model stopped.
+        advice: How to fix a model that never stops reasoning, for the error message.
 
     Raises:
         DescribeError: EmptyAnswer if the answer is only reasoning or has none of the fields.
-        BrokenJsonError: Also EmptyAnswer.
+        BrokenJsonError: EmptyAnswer if the answer is incomplete or invalid JSON.
     """
     text = without_template_marks(answer)
     if found := whole_object(text):
@@ -62,7 +62,9 @@ def _unreadable(text: str, finish_reason: str | None) -> DescribeError:
     because = _because(finish_reason)
     if not text or parse_object(text) is not None:
         return DescribeError(Reason.EMPTY_ANSWER, f"{NO_DESCRIPTION}{because}")
-    return BrokenJsonError(Reason.EMPTY_ANSWER, f"the answer is cut off or broken JSON{because}")
+    return BrokenJsonError(
+        Reason.EMPTY_ANSWER, f"the answer is JSON that is cut off or broken{because}"
+    )
 
 
 def _because(finish_reason: str | None) -> str:

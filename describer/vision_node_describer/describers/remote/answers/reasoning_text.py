@@ -1,4 +1,4 @@
-"""Removes reasoning and chat template marks around a model's answer if its server did not."""
+"""Remove the reasoning and chat template marks that servers leave in a model's answer."""
 
 import re
 from itertools import pairwise
@@ -16,16 +16,19 @@ _OPENING_TAG = re.compile(
     r"|<\|channel>thought|analysis(?=[A-Z]))",
     re.IGNORECASE,
 )
+"""Start of the reasoning of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and
+OpenAI's open models. The last of these use the harmony format, whose special tokens some servers
+drop."""
+
 _CLOSING_TAG = re.compile(
     rf"</{_TAG_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>|<channel\|>"
     r"|<\|channel\|>final(?: [^<>]{0,40})?<\|message\|>|(?<=[^\w\s])\s?assistantfinal",
     re.IGNORECASE,
 )
-"""Tags of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and OpenAI's open
-models (the harmony format, with its special tokens or, as some servers leave it, without)."""
+"""End of the reasoning of the models that are listed above."""
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
-"""A byte order mark and zero-width characters, which make JSON invalid if they precede it."""
+"""The byte order mark and zero-width characters, which make JSON invalid if they precede it."""
 
 _START_MARK = re.compile(
     r"<\|im_start\|>(?:assistant\b)?|<start_of_turn>(?:model\b)?"
@@ -34,22 +37,24 @@ _START_MARK = re.compile(
     r"|<(?:answer|response|output|result|final|final_answer|solution)>",
     re.IGNORECASE,
 )
+"""A mark that a chat template or a model puts before an answer."""
+
 _END_MARK = re.compile(
     r"(?:</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|eom_id|endoftext|end_of_text|end|return)\|>"
     r"|<\|(?:end_of_box|end_of_solution|END_RESPONSE)\|>"
     r"|</(?:answer|response|output|result|final|final_answer|solution)>)\Z",
     re.IGNORECASE,
 )
-"""Marks that chat templates, and some models by habit, put around an answer."""
+"""A mark that a chat template or a model puts after an answer."""
 
 _MAX_MARKS = 8
-"""Maximum marks that are removed at each end."""
+"""Maximum number of marks that are removed at each end of an answer."""
 
 _MAX_MARK_CHARACTERS = 80
 
 
 class UnfinishedReasoningError(ValueError):
-    """The answer is only reasoning, because it ended before the reasoning did."""
+    """The answer is only reasoning, because the model stopped before it finished reasoning."""
 
 
 def without_template_marks(text: str) -> str:
@@ -69,12 +74,14 @@ def without_template_marks(text: str) -> str:
 
 
 def after_reasoning(text: str) -> str:
-    """Return the text after a model's reasoning, that is, after the last closing tag.
+    """Return the text after a model's reasoning.
 
-    A tag within JSON, complete or cut off, is a quotation from the picture.
+    The reasoning usually ends at the last closing tag. A closing tag within JSON is ignored,
+    because it is a quotation from the picture. If that JSON is truncated, the returned text begins
+    with it.
 
     Raises:
-        UnfinishedReasoningError: Reasoning begins and never ends.
+        UnfinishedReasoningError: The reasoning never ends.
     """
     prose = without_values(text)
     ends = [0, *(found.end() for found in _CLOSING_TAG.finditer(prose))]

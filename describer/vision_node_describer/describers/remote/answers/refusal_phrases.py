@@ -1,11 +1,11 @@
-"""Phrases in which assistants refuse, by language: an apology, "I cannot", and the task."""
+"""Phrases of refusals by language: an apology, "I cannot", and the refused task."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Parts of a refusal: "<sorry>, (<but>) <cannot> … <task>", or `bare` without an apology."""
+    """Patterns of a refusal: "<sorry>, (<but>) <cannot> … <task>", or `bare` without an apology."""
 
     sorry: str
     but: str
@@ -13,12 +13,12 @@ class Language:
     task: str
     bare: tuple[str, ...] = ()
     aside: str = r"(?!)"
-    """Start of a further sentence that is about the assistant or its user, not about a picture."""
+    """Start of a later sentence about the assistant or its user, rather than about a picture."""
     between: int = 70
-    """Maximum characters between `cannot` and `task`."""
+    """Maximum number of characters between `cannot` and `task`."""
 
     def patterns(self) -> tuple[str, ...]:
-        """Return the regular expressions of a refusal, to be matched ignoring case."""
+        """Return case-insensitive regular expressions that match a refusal."""
         gap = rf"[\s,;:.!–—-]+(?:(?:{self.but})\s+)?"
         apology = (
             rf"(?:{self.sorry}){gap}(?:{self.cannot})\b.{{0,{self.between}}}?\b(?:{self.task})"
@@ -171,11 +171,11 @@ WITHOUT_SPACES = (
     "我(?:无法|不能|無法)(?:描述|识别|識別|处理|查看|辨认).{0,12}?(?:图|圖|照片|人物)",
     "(?:죄송합니다|죄송하지만|미안합니다).{0,40}?(?:수 없습니다|어렵습니다)",
 )
-"""Japanese, Chinese and Korean, which put few or no spaces between words."""
+"""Refusals in Japanese, Chinese and Korean, which put few or no spaces between words."""
 
 OTHER_ORDER = (
     r"(?:üzgünüm|maalesef)\b.{0,60}?\b(?:yardımcı olamam|tanımlayamam|tanıyamam|betimleyemem)",
 )
-"""Turkish, in which the verb comes last."""
+"""Refusals in Turkish, in which the verb comes last."""
 
 ASIDE_WITHOUT_SPACES = "他に|もし|ご質問|お手伝い|如果|请|請|您|我|다른|도움"

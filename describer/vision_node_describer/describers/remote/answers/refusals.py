@@ -1,7 +1,8 @@
-"""Recognizes refusals in a model's text, for models that do not use the protocol's refusal field.
+"""Recognize refusals in the text of models that do not use the protocol's refusal field.
 
-There are few patterns, and they match only at the start of a short answer: a description that is
-taken for a refusal is lost, but a refusal that is taken for a description can still be read.
+The patterns are few and match only at the start of a short answer, because the two mistakes are not
+equally bad: a description mistaken for a refusal is lost, but a refusal mistaken for a description
+can still be read.
 """
 
 import re
@@ -17,7 +18,7 @@ from .refusal_phrases import (
 )
 
 MAX_REFUSAL_CHARACTERS = 500
-"""Maximum length of a refusal. A longer answer describes something after all."""
+"""Maximum length of a refusal. A longer answer contains a description, too."""
 
 _LANGUAGES = (ENGLISH, *OTHERS)
 
@@ -39,14 +40,14 @@ _NO_PICTURE = re.compile(
 
 _ASIDES = "|".join(language.aside for language in _LANGUAGES)
 _ABOUT_ITSELF = re.compile(rf"\W*(?:{_ASIDES}|{ASIDE_WITHOUT_SPACES}|\Z)", re.IGNORECASE)
-"""How a further sentence of a refusal begins: about the assistant or its user, not the picture."""
+"""Start of a later sentence of a refusal, which is about the assistant or its user."""
 
 _BUT = re.compile(
     r"\b(?:but|however|aber|jedoch|mais|pero|però)\b[\s,]*|[,;]\s*(?:mas|maar|men|ale|но)\b[\s,]*"
     "|但|[:;] | [—–-] ",
     re.IGNORECASE,
 )
-"""Conjunctions and marks after which the same sentence turns to something else."""
+"""Conjunctions and punctuation after which a sentence may change the subject."""
 
 _THREE_WORDS = re.compile(r"\w+\W+\w+\W+\w|[\u3040-\u9fff\uac00-\ud7af]{4}")
 """Three words, or four characters of a language without spaces between words."""
@@ -66,7 +67,7 @@ _IS_QUOTED = re.compile(
     r"|\bstaat (?:op|in)\b|と書|写着",
     re.IGNORECASE,
 )
-"""Phrases that say that the words of a refusal are written in the picture."""
+"""Phrases that say that the picture contains the words of the refusal."""
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u00b4\uff07`", "'"))
 
@@ -105,8 +106,8 @@ def _describes(rest: str) -> bool:
 def _normalized(text: str) -> str:
     """Return text on one line with straight apostrophes and without surrounding marks.
 
-    The marks are those of Markdown and quotations. A quotation that other words follow is kept,
-    because it quotes the picture.
+    The marks are those of Markdown and quotations. Quotation marks around only part of the text are
+    kept, because that part is quoted from the picture.
     """
     words = text[: 2 * MAX_REFUSAL_CHARACTERS].translate(_APOSTROPHES).split()
     line = " ".join(words).strip("*_#> ")

@@ -1,4 +1,4 @@
-"""The JSON schema of the description that a model has to return."""
+"""The JSON schema of the description that a model must return."""
 
 from typing import Any
 
@@ -30,12 +30,12 @@ SCHEMA: dict[str, Any] = {
         "language": {"type": "string", "description": "BCP 47 tag of the language of description."},
     },
 }
-"""JSON schema within the limits of strict mode (OpenAI, Structured Outputs, supported schemas)."""
+"""A JSON schema that strict mode supports (OpenAI, Structured Outputs, Supported schemas)."""
 
 FIELDS: frozenset[str] = frozenset(SCHEMA["required"])
 
 FIELD_DESCRIPTIONS: frozenset[str] = frozenset(
     field["description"] for field in SCHEMA["properties"].values()
 )
-"""Descriptions of the fields, to recognize small models that return the schema instead of an
-answer."""
+"""Descriptions of the fields. An answer that contains one is the schema itself, which small models
+sometimes return."""

@@ -1,4 +1,4 @@
-"""Decodes JSON strictly: no NaN or Infinity, and nothing that cannot be stored."""
+"""Decode JSON strictly: reject NaN, Infinity and values that cannot be stored."""
 
 import json
 from typing import Any, NoReturn
@@ -7,40 +7,40 @@ JsonObject = dict[str, Any]
 
 
 def decode(text: str | bytes) -> object:
-    """Return the JSON value of a text.
+    """Return the value of JSON text.
 
     Raises:
-        ValueError: It is not JSON; neither are NaN and Infinity (RFC 8259, 6).
-        RecursionError: It is nested too deeply.
+        ValueError: The text is not JSON; NaN and Infinity are not JSON, either (RFC 8259, 6).
+        RecursionError: The value is nested too deeply.
     """
     return json.loads(text, strict=False, parse_constant=_reject)
 
 
 def decode_at(text: str, start: int) -> tuple[Any, int]:
-    """Return the JSON value that begins at `start`, and where it ends.
+    """Return the JSON value that begins at `start`, and its end position.
 
     Raises:
-        ValueError: No JSON value begins there.
-        RecursionError: It is nested too deeply.
+        ValueError: No JSON value begins at `start`.
+        RecursionError: The value is nested too deeply.
     """
     return _DECODER.raw_decode(text, start)
 
 
 def decode_twice(text: str | bytes) -> object:
-    """Return the JSON value of a text, or of the text that this JSON value is.
+    """Return the value of JSON text, and decode it again if it is a string.
 
     Some models encode their answer twice.
 
     Raises:
-        ValueError: It is not JSON.
-        RecursionError: It is nested too deeply.
+        ValueError: The text is not JSON.
+        RecursionError: The value is nested too deeply.
     """
     value = decode(text)
     return decode(value) if isinstance(value, str) else value
 
 
 def parse_object(text: str | bytes) -> JsonObject | None:
-    """Return the JSON object of a text; None if it is not an object or cannot be stored."""
+    """Return the JSON object that text contains; None if it is anything else or not storable."""
     try:
         value = decode_twice(text)
     except (ValueError, RecursionError):
@@ -49,9 +49,9 @@ def parse_object(text: str | bytes) -> JsonObject | None:
 
 
 def is_storable(value: object) -> bool:
-    """Return whether a value is JSON in valid Unicode.
+    """Return whether a value can be stored as JSON in valid Unicode.
 
-    Half a surrogate pair is not valid (RFC 8259, 8.2).
+    An unpaired surrogate is not valid Unicode (RFC 8259, 8.2).
     """
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

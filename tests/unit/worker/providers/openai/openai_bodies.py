@@ -1,4 +1,4 @@
-"""Builds response bodies of OpenAI's two protocols."""
+"""Build response bodies of OpenAI's two protocols."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Creates openai describers that call the fake server, and lets them describe."""
+"""Helpers that create openai describers for the fake server and describe pictures with them."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ PICTURE = encoded(halves(), "PNG")
 async def openai_describer(
     url: str, *, key: str = KEY, model: str | None = None, seconds: float = 20, **options: Any
 ) -> AsyncIterator[Describer]:
-    """Load a describer for the server at `url`, with the options of its Describer."""
+    """Yield a describer for the server at `url`; `options` are those of its Describer."""
     environment = {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url}
     describer = load(
         "openai", Setup(model, options, timeout_seconds=seconds, environment=environment)
@@ -49,7 +49,7 @@ async def describe(
 
 
 async def describe_error(url: str, **describer_args: Any) -> DescribeError:
-    """Return the error of a describe call that must fail; its message is short, on one line."""
+    """Return the error of a call that must fail; check that its message is one short line."""
     with pytest.raises(DescribeError) as caught:
         await describe(url, **describer_args)
 
@@ -59,6 +59,6 @@ async def describe_error(url: str, **describer_args: Any) -> DescribeError:
 
 
 def sent_picture(body: dict[str, Any]) -> bytes:
-    """Return the one picture in a request's body."""
+    """Return the only picture in a request's body."""
     (data,) = re.findall(r"data:image/\w+;base64,([\w+/=]+)", json.dumps(body))
     return base64.b64decode(data)

@@ -1,4 +1,4 @@
-"""Answers and errors of the openai describer: the real SDK against a fake server."""
+"""Tests of the openai describer's answers and errors: the real SDK calls a fake server."""
 
 import asyncio
 import json
@@ -84,12 +84,12 @@ async def test_each_openai_fault_has_its_reason(
     fake.always = fault
     error = await describe_error(url, api=api)
     assert (error.reason, words in error.message) == (reason, True), error.message
-    assert len(fake.requests) == 1  # one layer retries, and it is not this one
+    assert len(fake.requests) == 1  # only the operator retries
 
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("fault", ["plain", "fenced", "no_schema"])
-async def test_server_that_ignores_the_schema_yields_a_description(
+async def test_answer_that_ignores_the_schema_becomes_a_description(
     fake: FakeOpenAI, url: str, api: str, fault: str
 ) -> None:
     fake.always = fault
@@ -107,7 +107,7 @@ async def test_unsupported_field_is_never_sent_again(fake: FakeOpenAI, url: str)
     assert ["store" in request["body"] for request in fake.requests] == [True, False, False]
 
 
-async def test_concurrent_requests_each_drop_an_unsupported_field(
+async def test_concurrent_requests_each_omit_an_unsupported_field(
     fake: FakeOpenAI, url: str
 ) -> None:
     fake.always = {"fault": "unknown_store", "after": 0.3}
@@ -118,7 +118,7 @@ async def test_concurrent_requests_each_drop_an_unsupported_field(
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("model", ["o4-mini", "gpt-5-mini"])
-async def test_reasoning_models_get_no_temperature(
+async def test_request_to_a_reasoning_model_has_no_temperature(
     fake: FakeOpenAI, url: str, api: str, model: str
 ) -> None:
     assert (await describe(url, api=api, model=model)).model == model
@@ -152,7 +152,7 @@ HIJACKED = {
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_result_keeps_its_shape_if_the_model_is_hijacked(
+async def test_result_is_valid_if_the_model_is_hijacked(
     fake: FakeOpenAI, url: str, api: str
 ) -> None:
     fake.always = {"fault": "says", "text": json.dumps(HIJACKED)}
@@ -174,14 +174,14 @@ async def test_fake_openai_server_can_be_scripted_over_http(fake: FakeOpenAI, ur
         await admin.put("/admin/script", json={"next": ["quota"], "always": "plain"})
         assert (await describe_error(url)).reason is Reason.QUOTA_EXHAUSTED
         await describe(url)
-        asked = (await admin.delete("/admin/requests")).json()
-        assert [request["rightKey"] for request in asked] == [True, True]
+        recorded = (await admin.delete("/admin/requests")).json()
+        assert [request["rightKey"] for request in recorded] == [True, True]
         assert (await admin.get("/admin/requests")).json() == []
 
 
 def test_every_fault_of_the_fake_openai_server_is_tested() -> None:
-    told = {fault if isinstance(fault, str) else fault["fault"] for fault, _, _ in CASES}
-    elsewhere = {
+    tested = {fault if isinstance(fault, str) else fault["fault"] for fault, _, _ in CASES}
+    tested_elsewhere = {
         "none",
         "quotes_key",
         "plain",
@@ -191,4 +191,4 @@ def test_every_fault_of_the_fake_openai_server_is_tested() -> None:
         "deprecated",
     }
 
-    assert told | elsewhere == set(FAULTS)
+    assert tested | tested_elsewhere == set(FAULTS)

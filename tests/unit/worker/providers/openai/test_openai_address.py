@@ -1,4 +1,4 @@
-"""How OPENAI_BASE_URL is read, and what is said about incomplete addresses."""
+"""Tests of normalizing OPENAI_BASE_URL, and of the advice for incomplete addresses."""
 
 import pytest
 from vision_node_contract.models.reasons import DescribeError, Reason
@@ -31,7 +31,7 @@ from vision_node_describer.describers.providers.openai.endpoint import endpoint_
         ),
     ],
 )
-def test_address_is_read_as_it_is_meant(address: str, base_url: str, query: dict[str, str]) -> None:
+def test_address_is_normalized(address: str, base_url: str, query: dict[str, str]) -> None:
     endpoint = endpoint_of(address)
     assert (endpoint.base_url, endpoint.query) == (base_url, query)
     assert endpoint.is_azure is ("azure" in address)

@@ -1,4 +1,4 @@
-"""How the openai describer calls servers at different addresses, and reports wrong ones."""
+"""Tests of the openai describer with servers at different addresses, including wrong ones."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ PICTURE = encoded(halves(), "PNG")
 
 
 class Server:
-    """Answers every path by `respond`, and records the requests."""
+    """Answers requests for any path with the result of `respond`, and records them."""
 
     def __init__(self) -> None:
         self.respond: Any = None
@@ -88,7 +88,7 @@ async def test_azure_api_management_gets_the_key_in_both_headers(
 
 
 async def test_azure_gets_the_key_only_in_its_own_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send a request for Azure to a local proxy, which sees its headers."""
+    """Send a request for Azure to a local proxy, which records its headers."""
     fake = Server()
     fake.respond = lambda body: success(body, json.dumps(ANSWER))
     with served(fake.app) as proxy:
@@ -150,7 +150,7 @@ FASTAPI_ERROR = {
 @pytest.mark.parametrize(
     ("status", "failed"), [(400, GROQ_ERROR), (422, FASTAPI_ERROR), (400, [GROQ_ERROR])]
 )
-async def test_server_without_schema_support_is_asked_without_schema(
+async def test_request_is_repeated_without_the_schema_if_the_server_rejects_it(
     server: tuple[Server, str], status: int, failed: Any
 ) -> None:
     fake, url = server
@@ -163,41 +163,44 @@ async def test_server_without_schema_support_is_asked_without_schema(
 NO_SUCH_MODEL = {"error": {"message": "model 'x' not found, try pulling it first", "code": None}}
 WRONG_ANSWERS = {
     "a web server's page": (HTMLResponse("<h1>404 Not Found</h1>", 404), Reason.OPTIONS_INVALID),
-    "a framework's": (JSONResponse({"detail": "Not Found"}, 404), Reason.OPTIONS_INVALID),
+    "a framework's error": (JSONResponse({"detail": "Not Found"}, 404), Reason.OPTIONS_INVALID),
     "plain text": (Response("404 page not found", 404), Reason.OPTIONS_INVALID),
-    "nothing": (Response(status_code=404), Reason.OPTIONS_INVALID),
-    "Flask's": (
+    "no body": (Response(status_code=404), Reason.OPTIONS_INVALID),
+    "Flask's error": (
         JSONResponse(
             {"message": "The requested URL was not found on the server. If you entered it"}, 404
         ),
         Reason.OPTIONS_INVALID,
     ),
-    "Express's": (
+    "Express's error": (
         JSONResponse(
             {"statusCode": 404, "message": "Cannot POST /chat", "error": "Not Found"}, 404
         ),
         Reason.OPTIONS_INVALID,
     ),
-    "a page that speaks of models": (
+    "a page that mentions models": (
         HTMLResponse("<p>All our models!</p>", 404),
         Reason.OPTIONS_INVALID,
     ),
-    "LM Studio's, with HTTP 200": (
+    "LM Studio's error, with HTTP 200": (
         JSONResponse({"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
         Reason.OPTIONS_INVALID,
     ),
-    "not allowed": (JSONResponse({"detail": "Method Not Allowed"}, 405), Reason.OPTIONS_INVALID),
-    "Azure's": (
+    "method not allowed": (
+        JSONResponse({"detail": "Method Not Allowed"}, 405),
+        Reason.OPTIONS_INVALID,
+    ),
+    "Azure's error": (
         JSONResponse({"error": {"code": "404", "message": "Resource not found"}}, 404),
         Reason.OPTIONS_INVALID,
     ),
-    "Azure's, of a deployment": (
+    "Azure's error for a deployment": (
         JSONResponse(
             {"error": {"code": "DeploymentNotFound", "message": "no such deployment"}}, 404
         ),
         Reason.MODEL_NOT_FOUND,
     ),
-    "a missing model, of Gemini": (
+    "Gemini's error for a missing model": (
         JSONResponse(
             [{"error": {"code": 404, "message": "models/foo is not found for API version"}}], 404
         ),
@@ -207,15 +210,15 @@ WRONG_ANSWERS = {
         JSONResponse({"error": "model 'x' not found"}, 404),
         Reason.MODEL_NOT_FOUND,
     ),
-    "no provider of the model": (
+    "no provider for the model": (
         JSONResponse({"error": {"message": "No endpoints found that support image input"}}, 404),
         Reason.MODEL_NOT_FOUND,
     ),
-    "OpenAI's": (
+    "OpenAI's error": (
         JSONResponse({"error": {"message": "Invalid URL (POST /chat/completions)"}}, 404),
         Reason.OPTIONS_INVALID,
     ),
-    "a wrong key, of Gemini": (
+    "Gemini's error for a wrong key": (
         JSONResponse(
             [{"error": {"code": 400, "message": "API key not valid. Pass a valid one."}}], 400
         ),
@@ -236,7 +239,7 @@ WRONG_ANSWERS = {
         RedirectResponse("https://127.0.0.1/v1?key=secret", 301),
         Reason.OPTIONS_INVALID,
     ),
-    "a page in place of an answer": (
+    "a page instead of an answer": (
         HTMLResponse("<h1>Open WebUI</h1>"),
         Reason.PROVIDER_UNAVAILABLE,
     ),
@@ -271,7 +274,7 @@ async def test_timeout_of_the_imagejob_overrides_the_describer(
     *,
     answered_in_time: bool,
 ) -> None:
-    """Test timeouts of an ImageJob above and below that of its Describer."""
+    """Test an ImageJob's timeout that is longer or shorter than its Describer's."""
     fake, url = server
     arrived = asyncio.Event()
 

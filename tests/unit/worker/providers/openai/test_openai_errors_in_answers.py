@@ -1,4 +1,4 @@
-"""Errors in answers with HTTP 200, as gateways send them."""
+"""Tests of errors in answers with HTTP 200, which gateways send."""
 
 import json
 from typing import Any
@@ -11,16 +11,22 @@ from vision_node_describer.describers.providers.openai.reply import read_reply
 
 ERRORS: dict[str, tuple[bytes, Reason]] = {
     "rate limited": (failure({"code": 429, "message": "Rate limit exceeded"}), Reason.RATE_LIMITED),
-    "rate limited, as text": (
+    "rate limited, with a status as text": (
         failure({"code": "429", "message": "slow down"}),
         Reason.RATE_LIMITED,
     ),
-    "rate limited, by word": (failure({"code": "rate_limit_exceeded"}), Reason.RATE_LIMITED),
+    "rate limited, according to a word": (
+        failure({"code": "rate_limit_exceeded"}),
+        Reason.RATE_LIMITED,
+    ),
     "wrong key": (
         failure({"code": 401, "message": "No auth credentials found"}),
         Reason.CREDENTIALS_REFUSED,
     ),
-    "wrong key, by type": (failure({"type": "authentication_error"}), Reason.CREDENTIALS_REFUSED),
+    "wrong key, according to the type": (
+        failure({"type": "authentication_error"}),
+        Reason.CREDENTIALS_REFUSED,
+    ),
     "no credit": (
         failure({"code": 402, "message": "Insufficient credits"}),
         Reason.QUOTA_EXHAUSTED,
@@ -48,49 +54,55 @@ ERRORS: dict[str, tuple[bytes, Reason]] = {
         completion([{"type": "refusal", "refusal": "no"}]),
         Reason.CONTENT_REFUSED,
     ),
-    "many too many": (failure({"code": 429.0, "message": "x"}), Reason.RATE_LIMITED),
+    "a status with a decimal point": (
+        failure({"code": 429.0, "message": "x"}),
+        Reason.RATE_LIMITED,
+    ),
     "a status beside text": (b'{"status": 429, "error": "Too Many Requests"}', Reason.RATE_LIMITED),
     "a list of errors": (
         b'{"success": false, "errors": [{"code": 401, "message": "x"}]}',
         Reason.CREDENTIALS_REFUSED,
     ),
     "a detail": (b'{"detail": "Unauthorized"}', Reason.CREDENTIALS_REFUSED),
-    "details of a request": (
+    "details of an invalid request": (
         b'{"detail": [{"loc": ["body"], "msg": "x"}], "code": 422}',
         Reason.REQUEST_REFUSED,
     ),
-    "Google's words": (
+    "Google's code": (
         failure({"status": "RESOURCE_EXHAUSTED", "message": "x"}),
         Reason.RATE_LIMITED,
     ),
-    "in Anthropic's frame": (
+    "in Anthropic's format": (
         b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}',
         Reason.PROVIDER_UNAVAILABLE,
     ),
-    "a budget": (
+    "a used-up budget": (
         failure({"type": "budget_exceeded", "code": "400", "message": "x"}),
         Reason.QUOTA_EXHAUSTED,
     ),
-    "flagged, by its metadata": (
+    "flagged, according to the metadata": (
         failure({"code": 403, "message": "x", "metadata": {"reasons": ["violence"]}}),
         Reason.CONTENT_REFUSED,
     ),
-    "words of a rate limit": (failure("Rate limit reached for requests"), Reason.RATE_LIMITED),
-    "words of a key": (failure("Incorrect API key provided"), Reason.CREDENTIALS_REFUSED),
-    "words of a model": (
+    "a message about a rate limit": (
+        failure("Rate limit reached for requests"),
+        Reason.RATE_LIMITED,
+    ),
+    "a message about a key": (failure("Incorrect API key provided"), Reason.CREDENTIALS_REFUSED),
+    "a message about a model": (
         failure("model 'x' not found, try pulling it first"),
         Reason.MODEL_NOT_FOUND,
     ),
-    "words of a quota": (
+    "a message about a quota": (
         failure({"message": "You exceeded your current quota"}),
         Reason.QUOTA_EXHAUSTED,
     ),
-    "words of a filter": (failure("blocked by the content filter"), Reason.CONTENT_REFUSED),
+    "a message about a filter": (failure("blocked by the content filter"), Reason.CONTENT_REFUSED),
     "no such page": (
         failure("Unexpected endpoint or method. (POST /chat/completions)"),
         Reason.OPTIONS_INVALID,
     ),
-    "no such page, by a code": (
+    "no such page, with a code": (
         failure({"code": 404, "message": "Not Found"}),
         Reason.OPTIONS_INVALID,
     ),
@@ -99,20 +111,23 @@ ERRORS: dict[str, tuple[bytes, Reason]] = {
         Reason.PROVIDER_UNAVAILABLE,
     ),
     "no choices": (b'{"choices": null}', Reason.EMPTY_ANSWER),
-    "stopped for an error": (
+    "stopped because of an error": (
         completion("", choice={"finish_reason": "error"}),
         Reason.PROVIDER_UNAVAILABLE,
     ),
-    "stopped for safety, says who is behind": (
+    "stopped for safety, according to the native finish reason": (
         completion("", choice={"finish_reason": "error", "native_finish_reason": "SAFETY"}),
         Reason.CONTENT_REFUSED,
     ),
-    "stopped by a filter that names itself": (
+    "stopped by a named filter": (
         completion(None, choice={"finish_reason": "content_filter: PROHIBITED_CONTENT"}),
         Reason.CONTENT_REFUSED,
     ),
-    "broken off": (completion("A ca", choice={"finish_reason": "error"}), Reason.EMPTY_ANSWER),
-    "a word": (failure("something went wrong"), Reason.PROVIDER_UNAVAILABLE),
+    "cut off by an error": (
+        completion("A ca", choice={"finish_reason": "error"}),
+        Reason.EMPTY_ANSWER,
+    ),
+    "an unknown message": (failure("something went wrong"), Reason.PROVIDER_UNAVAILABLE),
     "with empty choices": (failure({"code": 429}, choices=[]), Reason.RATE_LIMITED),
     "in the choice": (
         completion("", choice={"error": {"code": 429, "message": "slow down"}}),
@@ -126,7 +141,10 @@ ERRORS: dict[str, tuple[bytes, Reason]] = {
         completion("", choice={"finish_reason": "SAFETY"}),
         Reason.CONTENT_REFUSED,
     ),
-    "too long": (completion("A ca", choice={"finish_reason": "MAX_TOKENS"}), Reason.EMPTY_ANSWER),
+    "cut off at the token limit": (
+        completion("A ca", choice={"finish_reason": "MAX_TOKENS"}),
+        Reason.EMPTY_ANSWER,
+    ),
 }
 
 
@@ -168,10 +186,10 @@ def test_error_in_an_answer_has_its_reason(name: str, api: Any) -> None:
         (
             {"code": 400, "details": [{"retryDelay": "34s"}]},
             None,
-        ),  # final, so nothing is waited for
+        ),  # no wait, because the reason is final
     ],
 )
-def test_error_in_an_answer_may_contain_the_wait(
+def test_wait_is_read_from_an_error_in_an_answer(
     failed: dict[str, Any], seconds: float | None
 ) -> None:
     with pytest.raises(DescribeError) as caught:
@@ -180,10 +198,10 @@ def test_error_in_an_answer_may_contain_the_wait(
 
 
 def test_key_is_not_quoted_from_an_error_in_an_answer() -> None:
-    asked = RequestContext("h", "m", "hunter2-secret")
+    context = RequestContext("h", "m", "hunter2-secret")
     for code in (400, 401, 500):
         with pytest.raises(DescribeError) as caught:
             read_reply(
-                "chat", failure({"code": code, "message": "key hunter2-secret is bad"}), asked
+                "chat", failure({"code": code, "message": "key hunter2-secret is bad"}), context
             )
         assert "hunter2" not in caught.value.message

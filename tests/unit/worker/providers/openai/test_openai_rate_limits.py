@@ -1,4 +1,4 @@
-"""How the openai describer respects the rate limits that its server reports."""
+"""Tests that the openai describer respects the rate limits that its server reports."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from vision_node_contract.models.reasons import DescribeError, Reason
         ({"retry_after": None}, None),
     ],
 )
-async def test_error_carries_the_wait_that_the_server_asks_for(
+async def test_error_contains_the_wait_that_the_server_requests(
     fake: FakeOpenAI, url: str, headers: dict[str, Any], seconds: float | None
 ) -> None:
     fake.always = {"fault": "rate_limited", **headers}

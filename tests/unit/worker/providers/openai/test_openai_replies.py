@@ -1,4 +1,4 @@
-"""Answers of servers that use OpenAI's protocol in their own way, such as fields of other types."""
+"""Tests of answers that deviate from OpenAI's protocol, such as by fields of other types."""
 
 import json
 from typing import Any
@@ -46,29 +46,29 @@ COMPLETIONS: dict[str, tuple[bytes, str, str | None]] = {
         "A cat.",
         "m",
     ),
-    "a finish reason in numbers": (
+    "a finish reason that is a number": (
         completion("A cat.", choice={"finish_reason": 1}),
         "A cat.",
         "m",
     ),
-    "a model in numbers": (completion("A cat.", model=7), "A cat.", None),
-    "usage beyond what a status holds": (
+    "a model that is a number": (completion("A cat.", model=7), "A cat.", None),
+    "usage too large for a status": (
         completion("A cat.", usage={"prompt_tokens": 1 << 80}),
         "A cat.",
         "m",
     ),
-    "one choice without a list": (
+    "one choice instead of a list": (
         json.dumps({"choices": {"message": {"content": "A cat."}}}).encode(),
         "A cat.",
         None,
     ),
-    "one part without a list": (completion({"type": "text", "text": "A cat."}), "A cat.", "m"),
+    "one part instead of a list": (completion({"type": "text", "text": "A cat."}), "A cat.", "m"),
     "a part whose text is an object": (
         completion([{"type": "text", "text": {"value": "A cat."}}]),
         "A cat.",
         "m",
     ),
-    "a part that is a thought by a mark": (
+    "a part that is marked as a thought": (
         completion([{"text": "hm", "thought": True}, {"text": "A cat."}]),
         "A cat.",
         "m",
@@ -80,23 +80,23 @@ COMPLETIONS: dict[str, tuple[bytes, str, str | None]] = {
         SHORT,
         "m",
     ),
-    "all of it among the thoughts": (
+    "the whole answer among the thoughts": (
         completion(None, choice={"message": {"content": "", "reasoning_content": SHORT}}),
         SHORT,
         "m",
     ),
-    "text of a completion without messages": (
+    "text instead of a message": (
         json.dumps({"choices": [{"text": "A cat."}]}).encode(),
         "A cat.",
         None,
     ),
-    "a whole object at the limit": (
+    "a complete object at the limit": (
         completion(f"{SHORT}\n\n\n", choice={"finish_reason": "length"}),
         f"{SHORT}\n\n\n",
         "m",
     ),
     "no finish reason": (completion("A cat.", choice={"finish_reason": None}), "A cat.", "m"),
-    "further fields": (
+    "unexpected fields": (
         completion("A cat.", choice={"logprobs": 1, "index": "x"}, id=7),
         "A cat.",
         "m",
@@ -115,7 +115,7 @@ RESPONSES: dict[str, bytes] = {
             {"type": "message", "content": [{"type": "output_text", "text": "A cat."}]},
         ]
     ),
-    "a comment on the work": responses(
+    "a commentary before the answer": responses(
         [
             {"phase": "commentary", "content": [{"type": "output_text", "text": "Let me look."}]},
             {"phase": "final_answer", "content": [{"type": "output_text", "text": "A cat."}]},

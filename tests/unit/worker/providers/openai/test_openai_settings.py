@@ -1,4 +1,4 @@
-"""Settings of the openai describer: keys, address, model and options."""
+"""Tests of the openai describer's settings: keys, address, model and options."""
 
 import logging
 
@@ -17,7 +17,7 @@ async def test_rejected_openai_key_is_not_quoted(fake: FakeOpenAI, url: str) -> 
     assert "sk-" not in error.message
 
 
-async def test_unknown_model_is_named_in_the_error(fake: FakeOpenAI, url: str) -> None:
+async def test_error_names_the_unknown_model(fake: FakeOpenAI, url: str) -> None:
     error = await describe_error(url, model="gpt-3-blind")
     assert error.reason is Reason.MODEL_NOT_FOUND
     assert "no model gpt-3-blind" in error.message
@@ -49,8 +49,10 @@ def test_openai_itself_requires_a_key(environment: dict[str, str]) -> None:
 
 async def test_other_servers_can_be_called_without_a_key(fake: FakeOpenAI, url: str) -> None:
     error = await describe_error(url, key="")
-    assert error.reason is Reason.CREDENTIALS_REFUSED  # this one needs it
-    assert fake.requests[0]["path"] == "/v1/chat/completions"  # the default elsewhere
+    assert error.reason is Reason.CREDENTIALS_REFUSED  # the fake server requires a key
+    assert (
+        fake.requests[0]["path"] == "/v1/chat/completions"
+    )  # the default for servers other than OpenAI
 
 
 @pytest.mark.parametrize("key", ["sk-secret\nkey", "sk-secret…key"])
@@ -82,7 +84,7 @@ async def test_announced_retirement_becomes_a_warning(
 ) -> None:
     async with openai_describer(url) as describer:
         await describer.describe(PICTURE, Options())
-        assert describer.warnings() == []  # not OpenAI's own server: nothing published counts
+        assert describer.warnings() == []  # published dates apply only to OpenAI's own server
         fake.always = "deprecated"
         for _ in range(2):
             await describer.describe(PICTURE, Options())

@@ -1,4 +1,4 @@
-"""Answers that a server streams although the request did not ask for a stream."""
+"""Tests of answers that a server streams although the request did not request a stream."""
 
 import json
 from typing import Any
@@ -20,17 +20,17 @@ def delta(content: str | None = None, **more: Any) -> dict[str, Any]:
 STREAMS: dict[str, tuple[Any, bytes]] = {
     "chunks": ("chat", stream(delta("A "), delta("cat."), delta(finish_reason="stop"))),
     "chunks without a finish reason": ("chat", stream(delta("A "), delta("cat."))),
-    "comments, and events with names": (
+    "comments and named events": (
         "chat",
         b": OPENROUTER PROCESSING\n\nevent: chunk\n"
         + stream(delta("A cat.", finish_reason="stop")),
     ),
     "carriage returns": ("chat", stream(delta("A cat.")).replace(b"\n", b"\r\n")),
-    "a chunk with usage alone": (
+    "a chunk with only the usage": (
         "chat",
         stream(delta("A cat."), {"choices": [], "usage": {"prompt_tokens": 5}}),
     ),
-    "thoughts apart": (
+    "thoughts in a separate field": (
         "chat",
         stream(
             {"choices": [{"delta": {"reasoning_content": "hm"}}]},
@@ -69,13 +69,13 @@ BROKEN_STREAMS: dict[str, tuple[Any, bytes, Reason]] = {
         stream({"type": "error", "code": "rate_limit_exceeded", "message": "x"}, end=""),
         Reason.RATE_LIMITED,
     ),
-    "no end": ("chat", stream(delta("A cat sle"), end=""), Reason.EMPTY_ANSWER),
-    "the limit": (
+    "no end mark": ("chat", stream(delta("A cat sle"), end=""), Reason.EMPTY_ANSWER),
+    "the token limit": (
         "chat",
         stream(delta("A ca"), delta(finish_reason="length")),
         Reason.EMPTY_ANSWER,
     ),
-    "nothing": ("chat", stream(delta(finish_reason="stop")), Reason.EMPTY_ANSWER),
+    "no text": ("chat", stream(delta(finish_reason="stop")), Reason.EMPTY_ANSWER),
 }
 
 
