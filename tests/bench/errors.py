@@ -2,4 +2,4 @@
 
 
 class BenchError(Exception):
-    """The measurement is invalid: a job failed, or something did not start in time."""
+    """The benchmark has no valid result: for example, a job failed or was not done in time."""

@@ -18,8 +18,8 @@ from vision_node_contract.names import (
 )
 
 from cluster.release import NAMESPACE
+from faults.fault_injection import PODS, POLL_SECONDS
 from faults.load import DESCRIBER, TIMEOUT_SECONDS, Picture, inbox_key
-from faults.sabotage import LOOK_SECONDS, PODS
 
 DESCRIBERS = path_of(DESCRIBER_PLURAL, NAMESPACE)
 
@@ -54,7 +54,7 @@ async def ensure_faulty_describer(kube: Kube, http: httpx.AsyncClient) -> None:
         while True:
             if DESCRIBER in (await http.get("/describers")).text:
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def wait_until_workers_end(kube: Kube, names: set[str], seconds: float) -> None:
@@ -68,7 +68,7 @@ async def wait_until_workers_end(kube: Kube, names: set[str], seconds: float) ->
 
     async with asyncio.timeout(seconds):
         while left:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
             pods = (await kube.request("GET", PODS, query=selector))["items"]
             left = names & {pod["metadata"]["name"] for pod in pods}

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+from faults.fault_injection import Injected
 from faults.history import History
-from faults.sabotage import Injected
 
 GAPS = 3
 """Number of the longest gaps without a finished image to report."""

@@ -13,11 +13,11 @@ from vision_node_contract.clients.kube import Kube
 from vision_node_contract.json_types import Json
 
 from faults import rig
+from faults.fault_injection import TARGET_TIMEOUT_SECONDS, FaultInjector
 from faults.history import History, Submit, check
 from faults.load import PER_SECOND, Load, Picture, good, hanging, pictures
 from faults.observer import Observer
 from faults.plan import RUN_SECONDS, plan
-from faults.sabotage import FIND_SECONDS, Saboteur
 from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
@@ -34,7 +34,7 @@ ENDING_SECONDS = 30.0
 """Maximum time until a retired worker ends: well before its grace period (90 s), although its
 threads never end."""
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 """Interval between two checks of a condition."""
 
 
@@ -65,19 +65,21 @@ async def test_promises_hold_under_faults(
     with capsys.disabled():
         print(f"\nSEED={seed}")
 
-    work = pictures(seed, int((RUN_SECONDS + FIND_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND))
+    work = pictures(
+        seed, int((RUN_SECONDS + TARGET_TIMEOUT_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND)
+    )
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
-        saboteur = Saboteur(kube, node)
+        injector = FaultInjector(kube, node)
         async with running(kube, http, work, str(seed)) as (load, observer):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(load.run(work))
-                await saboteur.run(plan(seed))
+                await injector.run(plan(seed))
                 await asyncio.sleep(AFTERWARDS_SECONDS)
                 load.stopped = True
 
             await all_ended(load, observer)
 
-        last = max(at + fault.seconds for at, fault in saboteur.injected)
+        last = max(at + fault.seconds for at, fault in injector.injected)
         history = History(
             load.submits, observer.observations, last_fault=last, patience=PATIENCE_SECONDS
         )
@@ -85,7 +87,7 @@ async def test_promises_hold_under_faults(
         history.objects = await rig.objects()
 
     with capsys.disabled():
-        print(summary(history, saboteur.injected, load.retries))
+        print(summary(history, injector.injected, load.retries))
 
     broken = check(history)
     listed = "\n".join(broken[:50])
@@ -128,7 +130,7 @@ async def results(http: httpx.AsyncClient, submits: list[Submit]) -> dict[str, J
 
 async def until(condition: Callable[[], bool], seconds: float) -> None:
     """Wait until the condition holds, or for `seconds`; the checker reports what is wrong then."""
-    for _ in range(round(seconds / LOOK_SECONDS)):
+    for _ in range(round(seconds / POLL_SECONDS)):
         if condition():
             return
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)

@@ -9,7 +9,7 @@ import re
 from starlette.types import Scope
 
 MAX_CHARACTERS = 255
-"""Maximum length of a root path; nobody needs a longer one."""
+"""Maximum length of a root path, more than any proxy needs."""
 
 OWN_PATHS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""Injects faults: kills and pauses containers' processes on the kind node, bypassing Kubernetes."""
+"""Injects faults: kills and pauses the processes of containers, directly on the kind node."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from faults.plan import Fault, Kind
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
-VICTIMS: Mapping[Kind, tuple[str, str]] = {
+TARGETS: Mapping[Kind, tuple[str, str]] = {
     Kind.KILL_WORKER: (PODS, f"{COMPONENT_LABEL}=worker"),
     Kind.KILL_OPERATOR: (PODS, f"{COMPONENT_LABEL}=operator"),
     Kind.KILL_API: (PODS, f"{COMPONENT_LABEL}=api"),
@@ -22,17 +22,17 @@ VICTIMS: Mapping[Kind, tuple[str, str]] = {
     Kind.PAUSE_OPERATOR: (PODS, f"{COMPONENT_LABEL}=operator"),
 }
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 """Interval between two checks of a condition."""
 
-FIND_SECONDS = 60.0
-"""Maximum time until a part runs again, so that the next fault can be injected."""
+TARGET_TIMEOUT_SECONDS = 60.0
+"""Maximum wait for the target component to be running, before the next fault is injected."""
 
 Injected = tuple[float, Fault]
-"""Time by the observer's clock, and the fault."""
+"""When a fault was injected (time.monotonic(), as in the observer), and the fault."""
 
 
-class Saboteur:
+class FaultInjector:
     """Injects faults and records them in `injected`."""
 
     def __init__(self, kube: Kube, node: str) -> None:
@@ -51,16 +51,24 @@ class Saboteur:
         await self._inject(fault)
 
     async def _inject(self, fault: Fault) -> None:
-        """Inject the fault into a running container; if it ends first, choose another one."""
-        deadline = time.monotonic() + FIND_SECONDS
+        """Inject the fault into a running container.
+
+        If that container ends before the signal is sent, choose another one.
+
+        Raises:
+            TimeoutError: no such container was running for a minute.
+        """
+        deadline = time.monotonic() + TARGET_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            pod = await self._victim(fault)
+            pod = await self._target(fault)
             if pod and await self._apply(pod, fault):
                 return
 
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
-        raise TimeoutError(f"no container to {fault.kind} was running for {FIND_SECONDS:g} s")
+        raise TimeoutError(
+            f"no container to {fault.kind} was running for {TARGET_TIMEOUT_SECONDS:g} s"
+        )
 
     async def _apply(self, pod: Json, fault: Fault) -> bool:
         """Apply the fault to a pod; return False if its container has ended."""
@@ -72,14 +80,14 @@ class Saboteur:
         self.injected.append((time.monotonic(), fault))
         if pauses:
             await asyncio.sleep(fault.seconds)
-            await self._signal(container, "SIGCONT")  # has no effect if it was killed meanwhile
+            await self._signal(container, "SIGCONT")  # no effect if it was killed in the meantime
         elif fault.kind not in {Kind.KILL_WORKER, Kind.KILL_APISERVER} and _restarts(pod):
             await self._replace(pod)
 
         return True
 
-    async def _victim(self, fault: Fault) -> Json | None:
-        path, labels = VICTIMS[fault.kind]
+    async def _target(self, fault: Fault) -> Json | None:
+        path, labels = TARGETS[fault.kind]
         try:
             found = await self._kube.request("GET", path, query=[("labelSelector", labels)])
         except UnavailableError:
@@ -98,7 +106,7 @@ class Saboteur:
             except NotFoundError:
                 return
             except UnavailableError:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
             else:
                 return
 
@@ -121,7 +129,7 @@ def _runs(pod: Json) -> bool:
 
 
 def _container(pod: Json) -> str:
-    """Return containerd's id of the pod's only container."""
+    """Return the containerd ID of the pod's only container."""
     container: str = pod["status"]["containerStatuses"][0]["containerID"]
     return container.removeprefix("containerd://")
 
