@@ -66,9 +66,8 @@ class FaultInjector:
 
             await asyncio.sleep(POLL_SECONDS)
 
-        raise TimeoutError(
-            f"no container to {fault.kind} was running for {TARGET_TIMEOUT_SECONDS:g} s"
-        )
+        seconds = f"{TARGET_TIMEOUT_SECONDS:g} s"
+        raise TimeoutError(f"{fault.kind}: no such container was running within {seconds}")
 
     async def _apply(self, pod: Json, fault: Fault) -> bool:
         """Apply the fault to a pod; return False if its container has ended."""
