@@ -139,7 +139,7 @@ def recognize(image: bytes) -> Format:
     what = (
         f"looks like {unsupported}, which is not supported"
         if unsupported
-        else "is in no supported image format"
+        else "is not in a supported image format"
     )
 
     message = f"the file {what}; convert it to one of {FORMAT_NAMES} and submit it again"

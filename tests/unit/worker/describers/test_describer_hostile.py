@@ -126,9 +126,9 @@ OTHER_FORMATS = [
     (b"PK\x03\x04", "ZIP"),
     (b"<!doctype html><html>", "HTML"),
     (b"RIFF\x24\0\0\0WAVEfmt ", "recording"),
-    (b"\0" * 1000, "no supported"),
-    (b"\xff", "no supported"),
-    (bytes(range(256)) * 40, "no supported"),
+    (b"\0" * 1000, "not in a supported"),
+    (b"\xff", "not in a supported"),
+    (bytes(range(256)) * 40, "not in a supported"),
 ]
 
 
