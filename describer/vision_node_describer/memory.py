@@ -1,6 +1,6 @@
 """Reserve memory for files and for describing, so that one huge image cannot crash the worker.
 
-Images that fit into memory together are described concurrently. An image that fits only by itself
+Images that fit into memory together are described concurrently. An image that fits only alone
 waits until no other image is being described, and the images after it wait, too. An image that does
 not fit at all is refused before it can crash the worker.
 

@@ -63,7 +63,7 @@ _TIFF_BITS = 258
 """The tag BitsPerSample (TIFF 6.0, section 8)."""
 
 
-# Ignore warnings about odd EXIF: nobody can act on them, and Python would keep each distinct text.
+# Ignore warnings about odd EXIF: no user can act on them, and Python would keep each distinct text.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Use one thread per picture: a worker describes several pictures concurrently and has a CPU limit.
 # By default, there are as many threads as the node has cores.

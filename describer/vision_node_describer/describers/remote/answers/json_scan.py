@@ -60,7 +60,7 @@ def without_values(text: str) -> str:
 
 
 def _value_at(text: str, start: int) -> tuple[LocatedValue | None, int]:
-    """Return the value at `start`, or None, and the number of characters scanned in vain."""
+    """Return the value at `start`, or None and the number of characters scanned."""
     try:
         value, end = decode_at(text, start)
     except json.JSONDecodeError as error:
