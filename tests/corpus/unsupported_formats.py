@@ -75,5 +75,5 @@ UNSUPPORTED: dict[str, Case] = {
         name: unsupported(encoded(halves() if kind != "ICNS" else SMALL, kind), word)
         for name, (kind, word) in ENCODED.items()
     },
-    **{name: unsupported(data, "no supported image format") for name, data in UNKNOWN.items()},
+    **{name: unsupported(data, "not in a supported image format") for name, data in UNKNOWN.items()},
 }
