@@ -18,8 +18,8 @@ INBOX_PREFIX = "inbox/"
 RESULTS_PREFIX = "results/"
 
 INLINE_RESULT_BYTES = 4096
-"""Maximum bytes of JSON for a result that is stored in the ImageJob's status. It saves a second
-object to write, read and delete, and a hundred thousand of them still fit an etcd of 2 GiB."""
+"""Maximum bytes of JSON for a result that is stored in the ImageJob's status. Such a result needs
+no second object to write, read and delete. A hundred thousand of them fit into 2 GiB of etcd."""
 
 
 def new_image_key() -> str:
@@ -65,13 +65,17 @@ class ResultObject:
 
 
 def is_as_stored(result: StoredResult, data: bytes) -> bool:
-    """Return whether `data` is what the worker stored: any worker can write to any result's key.
+    """Return whether `data` is what the worker stored.
 
-    Results from workers of older releases have no SHA-256, so they can't be checked and pass.
+    The check is needed because any worker can write to any result's key. Results from workers of
+    older releases have no SHA-256, so they can't be checked and pass.
     """
     return result.sha256 is None or hashlib.sha256(data).hexdigest() == result.sha256
 
 
 def result_key(uid: str, attempt: int) -> str:
-    """Return the key of an attempt's result; unique, so that a late attempt overwrites no other."""
+    """Return the key of an attempt's result.
+
+    Each attempt has its own key, so a late attempt can't overwrite another attempt's result.
+    """
     return f"{RESULTS_PREFIX}{uid}/{attempt}"

@@ -1,15 +1,15 @@
-"""Worker Leases: the times and the API path that workers and the operator share.
+"""Leases of workers: the times and the API path that workers and the operator share.
 
-A worker creates a Lease when it starts to serve, and renews it for as long as it does.
+A worker creates a Lease when it is ready to process images, and renews it until it stops.
 """
 
 RENEW_SECONDS = 5.0
-"""How often a worker renews its Lease: four times per lease duration, so three renewals may be
-lost."""
+"""Seconds between two renewals of a worker's Lease: four per lease duration, so three renewals may
+be lost."""
 
 LEASE_SECONDS = 20
-"""A worker whose Lease was not renewed for this long is hung or cut off, and gets no more
-images."""
+"""Duration of a Lease. A worker that has not renewed its Lease for this long is hung or cut off,
+and gets no more images."""
 
 
 def leases_path(namespace: str) -> str:

@@ -20,6 +20,8 @@ run in a pod. `make dev` sets it, so that other machines can't reach the process
 def listen(port: int) -> list[socket.socket]:
     """Return sockets that listen on `port` on all of the pod's addresses.
 
+    If LISTEN_ADDRESS is set, return one socket that listens only there instead.
+
     Raises:
         OSError: the port is in use, or the pod has neither IPv4 nor IPv6.
     """

@@ -14,7 +14,7 @@ def path_of(plural: str, namespace: str) -> str:
 
 
 OWNER_LABEL = f"{GROUP}/owner"
-"""Label of ImageJobs: the user who submitted it."""
+"""Label of an ImageJob: the user who submitted it."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 """Label of every object of the chart and the operator (one of Kubernetes' recommended labels)."""
@@ -33,7 +33,7 @@ REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
 """Annotation of a worker's Lease: the number of requests to the provider that one image takes."""
 
 RELEASE_CONFIGMAP = "vision-node-release"
-"""Name of the ConfigMap that the chart creates with every release; older charts did not."""
+"""Name of the ConfigMap that the chart creates with every release. Older charts did not."""
 
 SIGNATURE = "vision-node-gpt"
 """Value of `_generated_by` in every result, whichever describer made it."""

@@ -1,4 +1,4 @@
-"""Odd image files and their exact outcomes, generated alike on every machine."""
+"""Unusual image files and their exact outcomes. Every machine generates the same files."""
 
 from .bmps import BMPS
 from .case import Case

@@ -1,4 +1,4 @@
-"""BMP files of every header that Windows and OS/2 have written."""
+"""BMP files with every kind of header that Windows and OS/2 have written."""
 
 import struct
 from typing import Any

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The actual outcome of a file: a refusal, an error or a description, with its text."""
+    """The actual outcome for a file: a refusal, an error or a description, with its text."""
 
     status: int
     reason: str | None
@@ -20,7 +20,7 @@ class Case:
 
     Args:
         data: The file.
-        status: HTTP status of the submit.
+        status: HTTP status of the submission.
         reason: Reason of the refusal or failure; None if the file is described.
         words: Texts that the refusal, the error or the description contains.
         facts: Expected values in `facts`; `colors` is a set of names.
@@ -54,27 +54,27 @@ def _fact(facts: dict[str, Any], key: str) -> Any:
 
 
 def described(data: bytes, *words: str, **facts: Any) -> Case:
-    """Return a case that is described, with these words and facts."""
+    """Return the case of a file that is described with these words and facts."""
     return Case(data, words=words, facts={"truncated": None, **facts})
 
 
 def cut_short(data: bytes, **facts: Any) -> Case:
-    """Return a case of a cut-off file whose existing part is described."""
+    """Return the case of a cut-off file whose remaining part is described."""
     return Case(data, words=("- Truncated: ",), facts={"truncated": True, **facts})
 
 
 def failed(data: bytes, *words: str, reason: str = "ImageUnreadable") -> Case:
-    """Return a case that is accepted, and then fails permanently."""
+    """Return the case of a file that is accepted and then fails permanently."""
     return Case(data, reason=reason, words=words)
 
 
 def unreadable(data: bytes, *words: str) -> Case:
-    """Return a case that is refused because its header is damaged."""
+    """Return the case of a file that is refused because its header is damaged."""
     return Case(data, 422, "ImageUnreadable", words)
 
 
 def unsupported(data: bytes, *words: str) -> Case:
-    """Return a case that is refused because its format is not supported."""
+    """Return the case of a file that is refused because its format is not supported."""
     return Case(data, 415, "UnsupportedFormat", words)
 
 

@@ -1,4 +1,4 @@
-"""AVIF and HEIC files, which today's phones write."""
+"""AVIF and HEIC files, such as those that phones write."""
 
 from io import BytesIO
 from typing import Any
@@ -21,7 +21,7 @@ HEIC_NOISE = encoded(noise(320, 200), "HEIF", quality=60)
 
 
 def heic_of_two() -> bytes:
-    """Return a file with two images, of which the second is the primary one."""
+    """Return a file with two images, the second of which is the primary one."""
     file = pillow_heif.from_pillow(Image.new("RGB", (32, 32), "white"))
     file.add_from_pillow(halves())
     return _saved(file, primary_index=1)
@@ -41,7 +41,7 @@ def with_orientation(number: int) -> Image.Exif:
 
 
 def heic_rotated() -> bytes:
-    """Return 64x48 stored pixels and a box that rotates them by 90 degrees."""
+    """Return a file with 64x48 stored pixels and a box that rotates them by 90 degrees."""
     picture = halves()
     picture.info["exif"] = with_orientation(6).tobytes()
     return encoded(picture, "HEIF", quality=90)

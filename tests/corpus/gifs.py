@@ -17,20 +17,20 @@ WHITE = Image.new("RGB", (64, 48), "white")
 
 
 def animated(*frames: Image.Image) -> bytes:
-    """Return an animated file."""
+    """Return an animated file with these frames."""
     first, *rest = frames
     return encoded(first, "GIF", save_all=True, append_images=rest, duration=100, loop=0)
 
 
 def half_transparent() -> bytes:
-    """Return the halves with a transparent right half."""
+    """Return an image of two halves, the right one transparent."""
     picture = halves("RGBA")
     picture.paste((0, 0, 0, 0), (32, 0, 64, 48))
     return encoded(picture, "GIF")
 
 
 def many_frames(count: int) -> bytes:
-    """Return a file with equal frames of one pixel."""
+    """Return a file with `count` equal frames of one pixel."""
     still = encoded(Image.new("P", (1, 1)), "GIF")
     return still[:-1] + count * still[still.index(b",") : -1] + b";"
 

@@ -1,4 +1,4 @@
-"""JPEG files of cameras, editors and phones, and those that broken transfers leave."""
+"""JPEG files from cameras, editors and phones, and files left by broken transfers."""
 
 import struct
 from typing import Any
@@ -27,7 +27,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_segments(*segments: bytes, image: bytes = PLAIN) -> bytes:
-    """Return the file with segments right after its start."""
+    """Return the file with these segments right after its start."""
     return image[:2] + b"".join(segments) + image[2:]
 
 
@@ -39,7 +39,7 @@ def rotated(number: int) -> bytes:
 
 
 def before_scan(image: bytes, data: bytes) -> bytes:
-    """Return the file with data before the first scan's marker."""
+    """Return the file with this data before the first scan's marker."""
     at = image.index(b"\xff\xda")
     return image[:at] + data + image[at:]
 
@@ -86,7 +86,7 @@ JPEGS: dict[str, Case] = {
         encoded(Image.new("RGB", (1, 3000)), "JPEG"), width=1, height=3000
     ),
     "JPEG one row": described(encoded(Image.new("RGB", (3000, 1)), "JPEG"), width=3000, height=1),
-    # Phones and cameras append a second image, with the depth or for screens.
+    # Phones and cameras append a second image, for example a depth map or a preview.
     "JPEG of two pictures": described(
         MPO, mediaType="image/jpeg", frames=1, colors=RED_AND_BLUE, **SIZE
     ),

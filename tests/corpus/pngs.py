@@ -27,7 +27,7 @@ def chunk(name: bytes, data: bytes = b"", checksum: int | None = None) -> bytes:
 
 
 def insert(*chunks: bytes, image: bytes = PLAIN) -> bytes:
-    """Return the file with chunks right after IHDR."""
+    """Return the file with these chunks right after IHDR."""
     return image[:33] + b"".join(chunks) + image[33:]
 
 
@@ -48,7 +48,7 @@ def raw_png(
 
 
 def assemble(header: bytes, pixels: bytes, *chunks: bytes) -> bytes:
-    """Return a file with these parts."""
+    """Return a file with this header, these pixels and these further chunks."""
     body = chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IDAT", pixels) + chunk(b"IEND")
     return SIGNATURE + body
 
@@ -92,7 +92,7 @@ def small_chunks(image: bytes, size: int) -> bytes:
 
 
 def animated(frames: list[Image.Image]) -> bytes:
-    """Return an animated file."""
+    """Return an animated file with these frames."""
     first, *rest = frames
     return encoded(first, "PNG", save_all=True, append_images=rest, duration=100)
 

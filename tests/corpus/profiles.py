@@ -73,7 +73,7 @@ ADOBE = profile(*ADOBE_RGB)
 P3 = profile(*DISPLAY_P3)
 WRONG_WAY = profile(*SWAPPED)
 
-# These values are a light blue in Adobe RGB, and a grayish one without the profile.
+# In Adobe RGB, these values are a light blue; without the profile, they are a grayish one.
 TEAL = Image.new("RGB", (64, 48), (60, 160, 150))
 
 STORED: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""TIFF files: compressions, kinds of pixels, pages, and cameras' raw files that look like TIFF."""
+"""TIFF files with many kinds of compression and pixels, and raw files that look like TIFF."""
 
 import struct
 from typing import Any
@@ -39,7 +39,7 @@ def gray(order: str) -> bytes:
 
 
 def shared_values() -> bytes:
-    """Return 64x48 gray pixels and a thousand more entries of a million numbers each."""
+    """Return 64x48 gray pixels and a thousand more entries, each of the same million numbers."""
     offset = 8 + 2 + 12 * 1008 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
@@ -58,7 +58,7 @@ def deep_gray() -> bytes:
 
 
 def marked_fractions() -> bytes:
-    """Return halves of 0 and 1 with two pixels that are marked as missing, as in maps."""
+    """Return an image of zeros and ones with two pixels that are marked as missing, as in maps."""
     picture = Image.new("F", (64, 48), 0.0)
     picture.paste(1.0, (32, 0, 64, 48))
     picture.putpixel((3, 3), -3.4e38)

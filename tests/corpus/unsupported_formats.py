@@ -1,4 +1,4 @@
-"""Files in formats that are not supported: each refusal names the format."""
+"""Files in unsupported formats. Each refusal names the format if it is known."""
 
 from pictures import encoded, halves
 from PIL import Image
@@ -43,7 +43,7 @@ STARTS = {
     "RTF": (b"{\\rtf1\\ansi", "RTF"),
     "XPM": (b"/* XPM */\nstatic char", "XPM"),
 }
-"""Start of a file and a word of the refusal, by format."""
+"""The start of a file and a word in the refusal, by format."""
 
 ENCODED = {
     "an icon": ("ICO", "icon"),
@@ -54,7 +54,7 @@ ENCODED = {
     "QOI": ("QOI", "QOI"),
     "a Targa picture": ("TGA", "Targa"),
 }
-"""Pillow's name of the format and a word of the refusal, by format."""
+"""Pillow's name for the format and a word in the refusal, by format."""
 
 UNKNOWN = {
     "text": b"not an image\n" * 100,

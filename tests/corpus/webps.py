@@ -19,7 +19,7 @@ WHITE = Image.new("RGB", (64, 48), "white")
 
 
 def animated(*frames: Image.Image) -> bytes:
-    """Return an animated lossless file."""
+    """Return an animated lossless file with these frames."""
     first, *rest = frames
     return encoded(first, "WebP", save_all=True, append_images=rest, duration=100, lossless=True)
 
@@ -32,7 +32,7 @@ def rotated() -> bytes:
 
 
 def with_length(image: bytes, more: int) -> bytes:
-    """Return the file with another length in its header."""
+    """Return the file with a length in its header that is too large by `more` bytes."""
     return patched(image, 4, struct.pack("<L", len(image) - 8 + more))
 
 

@@ -80,7 +80,7 @@ def test_only_a_processing_job_can_be_done(
         said = refused(
             "patch", "imagejob", "undone", "--subresource=status", "--type=merge", "-p", change
         )
-        assert "only a job in phase processing can become done" in said
+        assert "phase can change to done only from processing" in said
     finally:
         kubectl("delete", "imagejob", "undone")
 

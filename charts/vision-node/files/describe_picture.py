@@ -1,6 +1,6 @@
 """Submit a small picture to the API, wait for its description and print it.
 
-`helm test` runs this in the API's image. It uses only the standard library, like any client could.
+`helm test` runs this script in the API's image. It needs only the standard library.
 """
 
 import json
@@ -42,7 +42,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def call(request: str | urllib.request.Request, deadline: float) -> dict[str, Any]:
-    """Return the API's answer. Retry until the deadline while the API is not ready."""
+    """Return the API's response. Until the deadline, retry while the API is not ready."""
     while True:
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 (the Service's http)

@@ -6,8 +6,8 @@ because templates can't read values.yaml. */}}
 {{- with .Values.providers }}{{ include "vision-node.readProviders" (list $.Values .) }}{{ end }}
 {{- end }}
 
-{{/* Reads `providers`, with which older charts set the CA bundle and the proxy of workers only. These
-workers reached the S3 service without the proxy: (list .Values .Values.providers) */}}
+{{/* Reads `providers`, the values in which older charts had the CA bundle and the proxy of workers. These
+charts never used the proxy for the S3 service. Arguments: (list .Values .Values.providers) */}}
 {{- define "vision-node.readProviders" -}}
 {{- $values := index . 0 }}{{- $old := index . 1 }}
 {{- if and (not $values.caBundle.configMap) ($old.caBundle | default dict).configMap }}
@@ -20,7 +20,7 @@ workers reached the S3 service without the proxy: (list .Values .Values.provider
 {{- end }}
 {{- end }}
 
-{{/* Fills missing keys with their defaults, except in maps in which a missing key has a meaning. */}}
+{{/* Fills missing keys with their defaults, except in maps in which a missing key has a meaning. Arguments: (list <values> <defaults>) */}}
 {{- define "vision-node.fill" -}}
 {{- $values := index . 0 }}
 {{- $left := list "describers" "podSecurityContext" "resources" }}

@@ -1,4 +1,4 @@
-{{/* "true" if the values have that Describer and don't disable it; openai must be enabled explicitly: (list . "openai") */}}
+{{/* "true" if the values have that Describer and don't disable it. openai must be enabled explicitly. Arguments: (list . "openai") */}}
 {{- define "vision-node.hasDescriber" -}}
 {{- $name := index . 1 }}
 {{- with index (index . 0).Values.describers $name }}
@@ -29,7 +29,7 @@
 {{- $specs | toPrettyJson }}
 {{- end }}
 
-{{/* Resources with every quantity as text, because a Describer accepts only integers and text: not 0.5. */}}
+{{/* Resources with every quantity as a string, because a Describer accepts integers and strings, but not 0.5. */}}
 {{- define "vision-node.quantities" -}}
 {{- $all := dict }}
 {{- range $kind, $amounts := . }}
@@ -57,11 +57,11 @@ metadata:
   {{- end }}
 spec:
   serviceAccountName: {{ include "vision-node.name" . }}-worker
-  # After SIGTERM a worker finishes what it holds.
+  # After SIGTERM, a worker finishes the images that it is processing.
   terminationGracePeriodSeconds: 90
   {{- include "vision-node.pod" (list . dict) | nindent 2 }}
   containers:
-    # No probes: the worker's Lease says the same, and sooner.
+    # No probes are needed: the worker's Lease shows sooner whether the worker is healthy.
     - name: worker
       {{- include "vision-node.container" (list . "describer") | nindent 6 }}
       env: {{- include "vision-node.env" (list (include "vision-node.workerEnv" .) .Values.workers.extraEnv) | nindent 8 }}

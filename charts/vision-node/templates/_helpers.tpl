@@ -2,8 +2,8 @@
 {{- define "vision-node.name" -}}
 {{- $name := .Release.Name | replace "." "-" }}
 {{- if not (contains "vision-node" $name) }}{{ $name = printf "%s-vision-node" $name }}{{ end }}
-{{- /* A describer Job's name is also a label value, so at most 63 characters. It adds 27: "-", up to 22,
-"-" and 3. */}}
+{{- /* The name of a worker's Job is also a label value, so it has at most 63 characters. It appends up to 27
+characters to this name: "-", the Describer's name (22), "-" and a number (3). */}}
 {{- $name | trunc 36 | trimSuffix "-" }}
 {{- end }}
 
@@ -12,19 +12,19 @@
 {{ .Release.Namespace }}.{{ include "vision-node.name" . }}
 {{- end }}
 
-{{/* Labels that select a component's pods. Never change them, because selectors are immutable: (list . "api") */}}
+{{/* Labels that select a component's pods. Never change them, because selectors are immutable. Arguments: (list . "api") */}}
 {{- define "vision-node.selector" -}}
 {{ include "vision-node.releaseSelector" (index . 0) }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* Labels that select all of the release's pods */}}
+{{/* Labels that select all of the release's pods. */}}
 {{- define "vision-node.releaseSelector" -}}
 app.kubernetes.io/name: vision-node
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* All labels of a component's objects: (list . "api") */}}
+{{/* All labels of a component's objects. Arguments: (list . "api") */}}
 {{- define "vision-node.labels" -}}
 {{ include "vision-node.selector" . }}
 app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
@@ -33,13 +33,13 @@ app.kubernetes.io/part-of: vision-node
 helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Labels of a component's pods, including the user's: (list . "api" <the component's values>) */}}
+{{/* Labels of a component's pods, including the user's. Arguments: (list . "api" <the component's values>) */}}
 {{- define "vision-node.podLabels" -}}
 {{- $ours := include "vision-node.labels" (list (index . 0) (index . 1)) | fromYaml }}
 {{- merge $ours ((index . 2).podLabels | default dict) | toYaml }}
 {{- end }}
 
-{{/* Fields of every pod's spec, including those for Pod Security `restricted`: (list . <the component's values>) */}}
+{{/* Fields of every pod's spec, including those that Pod Security `restricted` requires. Arguments: (list . <the component's values>) */}}
 {{- define "vision-node.pod" -}}
 {{- $root := index . 0 }}{{- $pod := (index . 1).pod | default dict -}}
 automountServiceAccountToken: false
@@ -63,7 +63,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* Fields of every container, including those for Pod Security `restricted`: (list . <key of `images`>) */}}
+{{/* Fields of every container, including those that Pod Security `restricted` requires. Arguments: (list . <key of `images`>) */}}
 {{- define "vision-node.container" -}}
 image: {{ index (index . 0).Values.images (index . 1) | quote }}
 imagePullPolicy: {{ (index . 0).Values.imagePullPolicy }}
@@ -73,7 +73,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* The service account's token, like Kubernetes itself would mount it, but only for the container that needs it */}}
+{{/* The service account's token, mounted as Kubernetes itself would mount it, but only in the container that needs it. */}}
 {{- define "vision-node.tokenVolume" -}}
 - name: kube-api-access
   projected:
@@ -87,7 +87,7 @@ securityContext:
 {{- end }}
 
 {{/* Variables of a container: the chart's (as YAML), then the user's. A user's variable replaces the
-chart's of the same name, because the list must not name a variable twice: (list <the chart's> <extraEnv>) */}}
+chart's of the same name, because the list must not name a variable twice. Arguments: (list <the chart's> <extraEnv>) */}}
 {{- define "vision-node.env" -}}
 {{- $extra := index . 1 | default list }}
 {{- $replaced := dict }}
@@ -127,7 +127,7 @@ chart's of the same name, because the list must not name a variable twice: (list
 {{- end }}
 {{- end }}
 
-{{/* Hosts to reach without the proxy. This excludes the user's own S3 service, which may be outside the cluster. */}}
+{{/* Hosts to reach without the proxy. The user's own S3 service is not among them, because it may be outside the cluster. */}}
 {{- define "vision-node.noProxy" -}}
 {{- $inside := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" "$(KUBERNETES_SERVICE_HOST)" }}
 {{- if not .Values.storage.endpoint }}
@@ -153,7 +153,7 @@ chart's of the same name, because the list must not name a variable twice: (list
 {{ and (ne .Values.storage.endpoint "") .Values.storage.secure }}
 {{- end }}
 
-{{/* Variables with which a component accesses the bucket as its own user: (list . "api") */}}
+{{/* Variables with which a component accesses the bucket as its own user. Arguments: (list . "api") */}}
 {{- define "vision-node.s3Env" -}}
 {{- $root := index . 0 }}{{- $user := index . 1 -}}
 - {name: S3_ENDPOINT, value: {{ include "vision-node.s3Endpoint" $root | quote }}}
@@ -175,12 +175,12 @@ chart's of the same name, because the list must not name a variable twice: (list
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 {{- end }}
 
-{{/* Annotations of pods as YAML, or nothing: (list . <the component's values>) */}}
+{{/* Annotations of pods as YAML, or nothing. Arguments: (list . <the component's values>) */}}
 {{- define "vision-node.podAnnotations" -}}
 {{- with ((index . 1).pod | default dict).annotations }}{{ toYaml . }}{{ end }}
 {{- end }}
 
-{{/* Annotations of pods that read the storage Secret when they start, so that a new revision replaces them. */}}
+{{/* Annotations of pods that read the storage Secret when they start, so that a new revision replaces the pods. Arguments: (list . <the component's values>) */}}
 {{- define "vision-node.storagePodAnnotations" -}}
 {{- $annotations := ((index . 1).pod | default dict).annotations | default dict }}
 {{- with (index . 0).Values.storage.secretRevision }}

@@ -49,13 +49,14 @@ __all__ = [
 ]
 
 MAX_TRANSFERS = 16
-"""Maximum simultaneous transfers: more would only queue inside MinIO on a small node."""
+"""Maximum number of simultaneous transfers. More would only queue inside MinIO on a small node."""
 
 LIST_PARSER_THREADS = 2
-"""Threads that parse lists, which would block the event loop for milliseconds each."""
+"""Number of threads that parse lists. Each list would block the event loop for milliseconds."""
 
 CHUNK_BYTES = 1 << 20
-"""Maximum bytes received at a time. Few images are larger; each pause costs an event loop turn."""
+"""Maximum bytes received at a time. Most images are smaller, so one turn of the event loop may
+suffice to receive one."""
 
 _LIST_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
 """Query of the smallest list (Amazon S3 API Reference, ListObjectsV2)."""
@@ -96,9 +97,9 @@ class Bucket:
                 bucket._credentials.close()
 
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
-        """Store `data` under `key`; on return it is durable.
+        """Store `data` under `key`. The data is durable when this returns.
 
-        The bucket has checked the data's SHA-256 (hexadecimal) by then.
+        The bucket verifies the data's SHA-256 (hexadecimal), which is computed if it is not given.
 
         Raises:
             StoreUnavailableError: nothing may have been stored.
@@ -171,7 +172,7 @@ class Bucket:
             # The response to a HEAD has no body that could give the reason; that to a GET does.
             await self._requests.exchange("GET", sign_get, headers=_FIRST_BYTE, max_bytes=1)
 
-            # The GET succeeded: the object was stored in between, or HEAD needs more permissions.
+            # The GET succeeded: the object has just been stored, or HEAD needs more permissions.
             return await self._requests.exchange("HEAD", sign_head)
 
     async def get(self, key: str, max_bytes: int) -> bytes:
@@ -248,10 +249,10 @@ class Bucket:
                 raise silence(error) from error
 
     async def check(self) -> None:
-        """Return if the bucket exists and responds to us.
+        """Check that the bucket exists and accepts our requests.
 
         Raises:
-            StoreUnavailableError: it does not.
+            StoreUnavailableError: it does not exist, did not respond, or refused.
         """
         with self._requests.failures.recording():
             try:

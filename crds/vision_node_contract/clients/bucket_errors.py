@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from ..models.reasons import Reason
 
 LOG_SECONDS = 60.0
-"""Minimum time between two warnings for the same reason, because every image may fail for it."""
+"""Minimum seconds between two warnings with the same reason, because every image may fail for that
+reason."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
-"""Error codes for a key that no object has, or that no object can have."""
+"""Error codes for a key that no object has or can have."""
 
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 """Error codes of a refused conditional write (Amazon S3 User Guide, "How to prevent object
@@ -107,7 +108,7 @@ class StoreUnavailableError(Exception):
 
 
 Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
-"""Errors that an unsuccessful response can stand for."""
+"""Errors that an unsuccessful response can lead to."""
 
 
 def silence(error: Exception) -> StoreUnavailableError:

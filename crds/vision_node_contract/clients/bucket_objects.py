@@ -30,7 +30,7 @@ class StoredObject:
     modified: datetime
     """Time of the last write, in UTC."""
     etag: str = ""
-    """Changes with every write of the object; in quotes, as in the header."""
+    """ETag in quotes, as in the header. It changes with every write of the object."""
     media_type: str | None = None
     """Content-Type; None in lists, which don't contain it."""
     sha256: str | None = None

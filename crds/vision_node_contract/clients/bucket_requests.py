@@ -39,14 +39,14 @@ TIMEOUT = aiohttp.ClientTimeout(
 )
 
 MAX_ERROR_BYTES = 1 << 16
-"""Maximum bytes read of an error response. One usually has a few hundred, but a proxy that answers
-in place of the bucket may send more."""
+"""Maximum bytes read of an error response. It usually has a few hundred bytes, but a proxy that
+answers in place of the bucket may send more."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _IDENTITY_ENCODING: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request: the client does not decompress, and by default
-MinIO compresses long lists."""
+"""Header of every request. It prevents compression, because this client does not decompress, and
+MinIO compresses long lists by default."""
 
 _CONDITIONAL_HEADERS = frozenset({"If-None-Match", "If-Match"})
 """Headers that make a write conditional."""

@@ -15,7 +15,7 @@ class ImageJobClient:
         self._kube = kube
 
     async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
-        """Create an ImageJob; the CRD's default makes it queued at once."""
+        """Create an ImageJob. The CRD's default for its phase is queued."""
         body = ImageJob.manifest(name, spec, labels)
         return ImageJob.model_validate(await self._kube.request("POST", self.path, body=body))
 
@@ -24,7 +24,7 @@ class ImageJobClient:
         return ImageJob.model_validate(await self._kube.request("GET", f"{self.path}/{name}"))
 
     async def check(self) -> None:
-        """Return if the API server responds and lets us read ImageJobs."""
+        """Check that the API server responds and lets us read ImageJobs."""
         await self._kube.request("GET", self.path, query=[("limit", "1")])
 
     async def patch_status(self, job: ImageJob, patch: StatusPatch) -> Json:

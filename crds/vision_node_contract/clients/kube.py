@@ -1,8 +1,8 @@
 """Client of the API server: requests, lists and watches, all with a timeout and typed errors.
 
 Objects are plain JSON. The official client's generated models do not cover custom resources, and
-its overhead for a request is longer than the operator takes to decide on it (see
-docs/architecture.md).
+its overhead for each request takes longer than the operator's decision that leads to the request
+(see docs/architecture.md).
 """
 
 import asyncio
@@ -54,19 +54,19 @@ REQUEST_SECONDS = 10.0
 """Maximum duration of a request for one object; a slower API server counts as unavailable."""
 
 WATCH_SECONDS = 45
-"""Time after which the server ends a watch. The next one, a request of a millisecond, continues
-where it ended."""
+"""Seconds after which the server ends a watch. The next watch, which costs one request of a
+millisecond, continues where the previous one ended."""
 
 WATCH_LOST_SECONDS = 55.0
-"""Maximum silence of a watch before its connection counts as lost: longer than WATCH_SECONDS,
-because a watch without changes is silent, too."""
+"""Maximum seconds without data before a watch's connection counts as lost. This is longer than
+WATCH_SECONDS, because a watch without changes may receive no data either."""
 
 BRIEF_SECONDS = 1.0
-"""Minimum duration of a watch without events. One that ends sooner has failed, and would fail again
-if it were reopened at once."""
+"""Minimum duration of a watch without events. A watch that ends sooner has failed, and would
+probably fail again if it were reopened immediately."""
 
 PAGE = 500
-"""Maximum objects in one page of a LIST, as in kubectl: it bounds memory on both sides."""
+"""Maximum objects in one page of a LIST, as in kubectl. This limits memory on both sides."""
 
 RETRY_SECONDS = (0.1, 3.0)
 """First and longest wait before a broken watch is retried (doubling, with full jitter)."""
@@ -107,8 +107,8 @@ class Selectors:
 class WatchEvent:
     """One event of `Kube.follow`: a change of one object, a page of a list, or the end of a list.
 
-    PAGE carries the objects of one page. SYNCED ends a list: an object that `names` lacks did not
-    exist at `version`.
+    PAGE carries the objects of one page. SYNCED ends a list: an object whose name is not in `names`
+    did not exist at `version`.
     """
 
     type: Literal["PAGE", "SYNCED", "ADDED", "MODIFIED", "DELETED"]
@@ -144,7 +144,7 @@ class Kube:
         contain the fieldManager.
 
         Raises:
-            KubeError: the subclass tells the kind; UnavailableError if no response came in time.
+            KubeError: a subclass by kind of error; UnavailableError if no response came in time.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
 
@@ -163,7 +163,7 @@ class Kube:
     ) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield pages of objects, each with the resourceVersion of the whole list, to watch from.
 
-        Pages save memory: ten thousand objects at once take 165 MB.
+        Pages save memory: ten thousand objects in one response take 165 MB.
 
         Raises:
             GoneError: reading the list took too long; start again.
@@ -224,13 +224,14 @@ class Kube:
     async def follow(
         self, path: str, selectors: Selectors = Selectors(), version: str = ""
     ) -> AsyncIterator[WatchEvent]:
-        """Yield all objects, then every change, without end; list again after a gap.
+        """Yield all objects, then every change, endlessly; list again after a gap.
 
-        An object that was deleted during a gap is only missing from the next SYNCED. With the
-        `version` of an earlier list, start with the changes since then instead of a list.
+        If an object is deleted during a gap, no DELETED event follows: its name is only missing
+        from the next SYNCED. With the `version` of an earlier list, start with the changes since
+        then instead of a list.
 
         Raises:
-            KubeError: a refusal that will not go away by waiting (forbidden, malformed).
+            KubeError: a refusal that waiting does not change (forbidden, malformed).
         """
         failures = 0
 

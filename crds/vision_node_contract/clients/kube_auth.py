@@ -34,15 +34,16 @@ class Access:
     session: aiohttp.ClientSession
     url: str
     credentials: Callable[[], Headers] = dict
-    """Return the headers with the current credentials; tokens change."""
+    """Function that returns the headers with the current credentials, because tokens change."""
 
 
 @asynccontextmanager
 async def connect(component: str) -> AsyncIterator[Access]:
-    """Connect to the API server, whose logs show `component` (managedFields always: vision-node).
+    """Connect to the API server.
 
-    A pod needs only two files and two variables. KUBECONFIG has many forms, so the official client
-    reads it. Importing that client takes most of a second, too long for the start of a worker.
+    The API server's logs show `component`; managedFields always contain vision-node. A pod needs
+    only two files and two environment variables. KUBECONFIG has many forms, so the official client
+    reads it. Importing that client takes most of a second, which is too long when a worker starts.
     """
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     url, tls, credentials = _in_cluster() if in_cluster else await _from_kubeconfig()

@@ -1,4 +1,4 @@
-"""Parsing of the API server's responses: objects, watch events, and errors by their kind."""
+"""Parse the API server's responses: objects, watch events and errors."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from ..json_types import Json
 
 
 class KubeError(Exception):
-    """The API server refused or could not be reached; `reason` is that of metav1.Status."""
+    """The API server refused or could not be reached; `reason` is the one in metav1.Status."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(f"{reason} ({status}): {message}")
@@ -41,7 +41,7 @@ def parse_object(text: bytes) -> Json:
     """Return the JSON object in `text`.
 
     Raises:
-        ValueError: it is not JSON, or not an object.
+        ValueError: `text` is not JSON, or not an object.
     """
     found = json.loads(text)
     if not isinstance(found, dict):
@@ -54,8 +54,8 @@ def parse_event(line: bytes) -> Json:
     """Return the watch event in `line`.
 
     Raises:
-        KubeError: it is an ERROR event.
-        ValueError: it is not a watch event.
+        KubeError: `line` is an ERROR event.
+        ValueError: `line` is not a watch event.
     """
     match event := parse_object(line):
         case {"type": "ERROR", "object": {"code": int(code)} as status}:
@@ -79,7 +79,7 @@ def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
     if status == 409:
         return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
 
-    # An API server that has just started has not loaded accounts and roles for a moment.
+    # An API server that has just started has not loaded all accounts and roles yet.
     permissions_missing = status == 401 or (status == 403 and " cannot " in message)
     if status == 429 or status >= 500 or permissions_missing:
         return UnavailableError

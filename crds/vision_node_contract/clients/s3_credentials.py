@@ -29,16 +29,16 @@ __all__ = [
 ]
 
 REFRESH_BEFORE = timedelta(minutes=5)
-"""How long before their expiration keys are refreshed, as in AWS's SDKs. The old keys stay in use
-until the new ones arrive."""
+"""Remaining validity at which keys are refreshed, as in AWS's SDKs. The old keys stay in use until
+the new ones arrive."""
 
 LAST_MOMENT = timedelta(seconds=30)
-"""Minimum remaining validity: keys that expire sooner may do so on the way to the bucket, so
-requests wait for new ones."""
+"""Minimum remaining validity of keys. Keys that expire sooner may do so on the way to the bucket,
+so requests wait for new ones."""
 
 PAUSE_SECONDS = 5.0
-"""Pause after a failed fetch. Requests during the pause fail with the same error, because another
-attempt may take longer than a request should wait."""
+"""Seconds to pause after a failed fetch. Requests during the pause fail with the same error,
+because another attempt may take longer than a request should wait."""
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
@@ -60,7 +60,7 @@ Fetch = Callable[[], Credentials]
 class CredentialsSource:
     """Holds keys and replaces them before they expire.
 
-    One fetch serves all requests that need keys, and goes on if one of them is cancelled.
+    One fetch serves all requests that need keys, and continues if one of them is cancelled.
 
     Args:
         fetch: Function that returns keys; it may block for some seconds.
@@ -97,9 +97,9 @@ class CredentialsSource:
         return await self._wait_for(self._fetching)
 
     def reject(self, keys: Credentials) -> None:
-        """Drop keys that the bucket calls expired: its clock counts, not ours.
+        """Drop keys that the bucket reports as expired: its clock counts, not ours.
 
-        Keep keys that were fetched just now, because fetching others each time would not help.
+        Keys that were fetched just now are kept: fetching others for every request would not help.
         """
         if self._held is keys and self._clock() >= self._fetched_at + PAUSE_SECONDS:
             self._held = None
@@ -109,7 +109,7 @@ class CredentialsSource:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _start_fetch(self) -> None:
-        """Start to fetch keys, unless a fetch is running or has just failed."""
+        """Start fetching keys, unless a fetch is running or has just failed."""
         if self._fetching is None and self._clock() >= self._paused_until:
             self._fetching = asyncio.create_task(self._fetch_in_thread())
             self._fetching.add_done_callback(self._store_outcome)

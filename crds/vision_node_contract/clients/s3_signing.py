@@ -1,6 +1,6 @@
-"""Signatures for requests to the bucket (AWS Signature Version 4), made by MinIO's own functions.
+"""Sign requests to the bucket (AWS Signature Version 4) with MinIO's own functions.
 
-MinIO's client is not used to send the requests, because it uses blocking connections: that would
+MinIO's client is not used to send the requests, because it uses blocking connections, which would
 cost a thread switch and half a millisecond of CPU for every image.
 """
 

@@ -104,7 +104,7 @@ def _item_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _cropped(aperture: bytes, width: int, height: int) -> tuple[int, int]:
-    """Return the size inside a clean aperture: encoders pad images to whole blocks."""
+    """Return the size inside the clean aperture, without the padding to whole blocks."""
     if len(aperture) < 16:
         return width, height
 
@@ -155,7 +155,7 @@ def _associations(item: int, body: bytes, id_bytes: int, index_bytes: int) -> li
 
 
 def _track_size(data: bytes) -> tuple[int, int] | None:
-    """Return the first track's size; for files without a still image (ISO/IEC 14496-12, 8.3.2)."""
+    """Return the first track's size, for files without a still image (ISO/IEC 14496-12, 8.3.2)."""
     header = find(data, (b"moov", b"trak", b"tkhd"))
     if header is None or header.end > len(data) or header.end - header.start < 8:
         return None

@@ -1,4 +1,7 @@
-"""Supported file formats, recognized by the first bytes: names and content types can be wrong."""
+"""Supported file formats, recognized by their first bytes.
+
+File names and content types are ignored, because they can be wrong.
+"""
 
 from dataclasses import dataclass
 
@@ -109,7 +112,7 @@ _UNSUPPORTED_WORDS = (
     (8, b"WAVE", "a recording (WAV)"),
     (128, b"DICM", "DICOM"),
 )
-"""Words of unsupported formats: offset, word and name."""
+"""Words that identify unsupported formats: offset, word and name of the format."""
 
 _UNSUPPORTED_TEXT = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "HTML"))
 

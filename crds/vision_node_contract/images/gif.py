@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 
 MAX_BLOCKS = 200_000
-"""Maximum frames and extensions read, because a file of 20 MiB can hold seven
-million empty ones."""
+"""Maximum frames and extensions read. A file of 20 MiB can hold seven million empty ones."""
 
 _MAX_SUB_BLOCKS = 500_000
-"""Maximum sub-blocks read in one chain. Encoders put 255 bytes into each, so 20 MiB take 82,000."""
+"""Maximum sub-blocks read in a chain. Encoders put 255 bytes into each, so 20 MiB take 82,000."""
 
 _BLOCK = re.compile(rb"[,!;]")
 """First byte of a frame, an extension or the end. Encoders may leave padding between blocks."""

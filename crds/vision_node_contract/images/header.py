@@ -70,7 +70,7 @@ def _jpeg(image: bytes) -> Size:
 def _png(image: bytes) -> Size:
     """Read IHDR and verify its checksum (PNG third edition, 5.3 and 11.2.1)."""
     if not image.startswith(PNG_SIGNATURE):
-        raise _DamagedError("its signature was changed, as a transfer in text mode does")
+        raise _DamagedError("its signature was changed, probably by a transfer in text mode")
 
     length, name, width, height = struct.unpack_from(">L4sLL", image, 8)
     if name != b"IHDR" or length != 13:

@@ -11,13 +11,13 @@ _START_OF_SCAN = 0xDA
 _START_OF_IMAGE = 0xD8
 _END_OF_IMAGE = 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Start-of-frame markers of all coding processes; the excluded ones are tables and reserved."""
+"""Start-of-frame markers of all coding processes. The excluded ones are reserved or for tables."""
 
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FILL = re.compile(rb"\xff+")
 
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a length: temporary and restart markers, which sometimes occur in a header."""
+"""Markers without a length: temporary and restart markers, which can occur in a header."""
 
 
 class JpegError(ValueError):
@@ -72,7 +72,7 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
 
 
 def _after_fill(image: bytes, at: int) -> int:
-    """Return the offset of a marker's second byte, which follows any number of FF (B.1.1.2)."""
+    """Return the offset of a marker's second byte, which follows one or more FF (B.1.1.2)."""
     run = _FILL.match(image, at)
     return run.end() if run else at
 

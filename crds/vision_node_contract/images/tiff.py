@@ -14,7 +14,7 @@ MAX_STRIPS = 100_000
 """Maximum strips or tiles read. An image of 100 megapixels in one-row strips has about 10,000."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-"""Format characters of struct by field type, for the types that hold the integers needed here."""
+"""Format characters of struct by field type, for the types of the integers that are needed here."""
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
@@ -57,7 +57,7 @@ def read_tiff_header(image: bytes) -> TiffHeader:
     """Return the information from the first directory.
 
     Raises:
-        TiffError: there is none, or it declares no size.
+        TiffError: there is no first directory, or it declares no size.
     """
     wanted = {_NEW_SUBFILE_TYPE: 1, _WIDTH: 1, _HEIGHT: 1, _SUB_DIRECTORIES: 1, _DNG_VERSION: 1}
     tags = _first_directory(image, wanted)

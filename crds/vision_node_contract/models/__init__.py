@@ -1,1 +1,1 @@
-"""The objects that all rooms share, as typed Python: ImageJob, Describer, descriptions, reasons."""
+"""Typed models that all components share: ImageJob, Describer, descriptions and reasons."""

@@ -5,13 +5,13 @@ from typing import Any, Literal
 from .imagejob import Condition, KubeModel, ObjectMeta
 
 READY = "Ready"
-"""Type of the condition that tells whether images can be described."""
+"""Type of the condition that is true if images can be described."""
 
 FALLBACK_READY = "FallbackReady"
-"""Type of the condition that tells whether the fallback is available."""
+"""Type of the condition that is true if the fallback is available."""
 
 DEPRECATED = "Deprecated"
-"""Type of the condition that tells whether the provider has announced the end of the model."""
+"""Type of the condition that is true if the provider has announced the end of the model."""
 
 DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
@@ -152,5 +152,5 @@ class Describer(KubeModel):
 
     @property
     def provider(self) -> str:
-        """Name of the describer that the workers run."""
+        """Name of the implementation that the workers run."""
         return self.spec.provider or self.metadata.name

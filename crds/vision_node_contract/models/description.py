@@ -33,14 +33,14 @@ class Options(FrozenModel):
 
 
 class Usage(FrozenModel):
-    """Number of tokens that the provider reports."""
+    """Token counts reported by the provider."""
 
     input_tokens: int = Field(alias="inputTokens")
     output_tokens: int = Field(alias="outputTokens")
 
 
 class Fallback(FrozenModel):
-    """The describer that failed, if its fallback described the image, and the reason."""
+    """The describer that failed, and why, for an image that its fallback described."""
 
     from_: str = Field(alias="from")
     reason: str

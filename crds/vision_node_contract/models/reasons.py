@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may succeed without anyone changing something."""
+        """Whether another attempt may succeed although nobody has changed anything."""
         return self in _TRANSIENT
 
     @property
@@ -62,7 +62,7 @@ STORAGE_REASONS = frozenset(
         Reason.BUCKET_NOT_FOUND,
     }
 )
-"""Reasons for attempts that failed because of the bucket, not because of the image."""
+"""Reasons of attempts that failed because of the bucket, not because of the image."""
 
 _CAUSES = {Reason.WORKER_LOST: Cause.WORKER, Reason.RATE_LIMITED: Cause.PROVIDER}
 
@@ -123,7 +123,7 @@ class ReadyReason(StrEnum):
 
     @property
     def is_provider_problem(self) -> bool:
-        """Whether every image fails although workers serve, until a person fixes something."""
+        """Whether every image fails although workers run, until a person fixes something."""
         return self in _PROVIDER_PROBLEMS
 
 
@@ -143,9 +143,9 @@ class DescribeError(Exception):
     """One image could not be described.
 
     Args:
-        reason: Why it could not.
-        message: What happened, to which object, and what to do, for people.
-        retry_after: Seconds that the provider asks to wait before a retry; None if unknown.
+        reason: The reason, for programs.
+        message: The explanation for people: what happened, to which object, and what to do.
+        retry_after: Seconds to wait before a retry, as requested by the provider; None if unknown.
     """
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:

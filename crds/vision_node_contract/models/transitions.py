@@ -1,8 +1,8 @@
 """All transitions of an ImageJob's status, as merge patches (RFC 7386).
 
-Each function takes the current ImageJob, whose other conditions are kept, and the time of the
-change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, which makes the change
-conditional: a conflicting change fails.
+Each function except `report` takes the current ImageJob, whose other conditions are kept, and the
+time of the change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, which makes the
+change conditional: a conflicting change fails.
 """
 
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
         "attemptDeadline": timestamp(deadline),
         "nextAttemptTime": None,
         "startTime": timestamp(job.status.start_time or now),
-        "error": None,  # the operator would take the previous attempt's error for this one's
+        "error": None,  # otherwise, the previous attempt's error would end this one
         "conditions": _with_condition(
             job, "Assigned", "True", "WorkerAssigned", f"assigned to {worker}", now
         ),
@@ -75,7 +75,8 @@ def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> Statu
 def report(reason: Reason, message: str, retry_after: float | None = None) -> StatusPatch:
     """Return the patch with which a worker reports a temporary failure to the operator.
 
-    The operator decides what follows. `retry_after` is the provider's wait in seconds.
+    The operator decides what happens next. `retry_after` is the number of seconds that the provider
+    asks to wait.
     """
     return {"error": _error(reason, message, retryable=True, retry_after=retry_after)}
 

@@ -166,7 +166,7 @@ VALUES: dict[str, Values] = {
         }
     },
 }
-"""Values that users may set. The tests render and check each of these sets."""
+"""Sets of values that users may choose. The tests render and check each set."""
 
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
@@ -182,16 +182,16 @@ def find(name: str) -> str | None:
 
 
 def helm(name: str) -> str:
-    """Return the path, or fail with an instruction for getting the program."""
+    """Return the path of helm or helm3, or fail with the command that installs it."""
     return find(name) or pytest.fail(
-        f"{name} is not on PATH: `python3 -m cluster tool {name}` gets it"
+        f"{name} is not on PATH: run `python3 -m cluster tool {name}` to get it"
     )
 
 
 def run(
     *arguments: str, values: Values | None = None, program: str = "helm"
 ) -> subprocess.CompletedProcess[str]:
-    """Run helm with these values."""
+    """Run helm or helm3 with these values."""
     command = [helm(program), *arguments, "--values", "-"]
     return subprocess.run(
         command, input=json.dumps(values or {}), capture_output=True, text=True, check=False
@@ -238,9 +238,9 @@ def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Return the name and the template of every pod that these objects lead to.
+    """Yield the name and the template of every pod that these objects create.
 
-    Includes the workers, whose pods the operator creates from a ConfigMap.
+    This includes the workers, whose pods the operator creates from a ConfigMap.
     """
     for manifest in objects:
         match manifest["kind"]:
@@ -258,7 +258,7 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def pod(objects: list[Object], name: str) -> Object:
-    """Return one of these pods."""
+    """Return the pod with this name, as `pods` yields it."""
     return dict(pods(objects))[name]
 
 

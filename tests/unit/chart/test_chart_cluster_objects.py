@@ -1,4 +1,4 @@
-"""Test the CRDs and the admission policies that the chart renders."""
+"""Tests of the CRDs and the admission policies that the chart renders."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def test_release_without_crds_and_policies_has_no_cluster_scoped_objects() -> No
 
 
 def test_cluster_scoped_names_are_unique_per_release() -> None:
-    """Namespaces have no dots, so the part before the first dot tells a-b + c from a + b-c."""
+    """Namespaces have no dots, so the first dot distinguishes a-b + c from a + b-c."""
     names = [
         {
             name
@@ -65,7 +65,7 @@ def test_policy_rejects_imagejobs_in_namespaces_without_a_release() -> None:
 
     for manifest in (policy, binding):
         assert manifest["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
-            "as long as the CRDs"
+            "the policy must be kept as long as the CRDs"
         )
 
     for values in ("default", "second-release"):
@@ -93,7 +93,7 @@ def test_worker_policy_mentions_every_status_field() -> None:
 
 
 def test_result_has_only_fields_that_a_worker_may_write() -> None:
-    """The policy lets only the assigned pod end the attempt and set the result; it checks `key`."""
+    """The policy lets only the assigned pod end the attempt and set the result. It checks `key`."""
     crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     message = {"describer", "model", "summary", "inline", "fallback", "usage"}

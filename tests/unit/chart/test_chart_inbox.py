@@ -1,4 +1,4 @@
-"""Test that the inbox's retention period reaches the API and the operator."""
+"""Tests that the inbox's retention period reaches the API and the operator."""
 
 from datetime import timedelta
 from typing import Any

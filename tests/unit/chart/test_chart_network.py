@@ -1,4 +1,4 @@
-"""Test the proxy, the CA bundle, the Ingress and the NetworkPolicies that the chart renders."""
+"""Tests of the proxy, the CA bundle, the Ingress and the NetworkPolicies that the chart renders."""
 
 from dataclasses import replace
 from typing import Any

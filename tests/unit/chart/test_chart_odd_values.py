@@ -1,4 +1,4 @@
-"""Test values that YAML or Helm could misread: names like numbers, quantities, nulls."""
+"""Tests of values that YAML or Helm could misread: names like numbers, quantities, nulls."""
 
 import json
 from typing import Any
@@ -79,7 +79,7 @@ def test_resource_quantities_of_describers_are_strings(given: Any, rendered: str
 @pytest.mark.parametrize("nothing", [None, ""])
 @pytest.mark.parametrize("program", ["helm", "helm3"])
 def test_null_or_empty_user_ids_are_omitted(nothing: Any, program: str) -> None:
-    """An umbrella chart's null has no effect in Helm 4."""
+    """In Helm 4, a null in an umbrella chart has no effect, so users need an empty string there."""
     security = dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), nothing)
     for _, manifest in pods(template({"podSecurityContext": security}, program=program)):
         assert not security.keys() & manifest["spec"]["securityContext"].keys()
@@ -91,7 +91,7 @@ def env_of(objects: list[Object], name: str) -> dict[str, str | None]:
 
 
 def test_deprecated_proxy_excludes_the_users_s3_service() -> None:
-    """Older charts always reached it directly, and the proxy may not allow the connection."""
+    """Older charts always reached the service directly, and the proxy may not allow it."""
     values: Any = {
         "storage": {"endpoint": "s3.corp:9000", "existingSecret": "keys"},
         "providers": {"proxy": {"url": "http://proxy:3128", "except": [".corp"]}},

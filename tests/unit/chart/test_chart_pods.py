@@ -1,4 +1,4 @@
-"""Test the pods that the chart renders: restrictions, resources, probes, users' additions."""
+"""Tests of the pods that the chart renders: restrictions, resources, probes, users' additions."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def test_every_container_has_resources(name: str) -> None:
 
 
 def test_minio_collects_garbage_before_it_is_killed() -> None:
-    """Go's limit must be below the container's, which also counts memory that Go does not."""
+    """Go's limit must be below the container's, which also counts other memory."""
     (minio,) = containers(pod(rendered("default"), "vision-node-minio"))
     env = {variable["name"]: variable for variable in minio["env"]}
     field = {"resource": "limits.memory", "divisor": "1Mi"}
@@ -117,7 +117,7 @@ def test_pods_have_the_extra_env_volumes_and_labels(name: str) -> None:
 
     labels = manifest["metadata"]["labels"]
     assert labels["example.com/team"] == "vision"
-    assert labels.get("app.kubernetes.io/component") != "mine", "selectors rely on it"
+    assert labels.get("app.kubernetes.io/component") != "mine", "selectors rely on this label"
 
     account = manifest["spec"]["serviceAccountName"]
     assert (

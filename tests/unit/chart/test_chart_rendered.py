@@ -1,4 +1,4 @@
-"""Test everything that the chart renders together: deterministic, labeled, with names that fit."""
+"""Tests of all rendered objects: they are deterministic and labeled, and their names fit."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_no_secret_is_rendered(name: str) -> None:
 
 
 def test_templates_do_not_depend_on_the_cluster() -> None:
-    """`helm template` has no cluster, so with lookups it would render different objects."""
+    """`helm template` has no cluster, so lookups would make it render different objects."""
     for path in Path(CHART, "templates").iterdir():
         assert not re.search(
             r"\b(lookup|rand[A-Z]\w+|gen[A-Z]\w+|now|uuidv4|\.Capabilities)\b", path.read_text()
@@ -96,7 +96,7 @@ def test_helm_lint_is_clean() -> None:
     assert not re.search(r"\[(INFO|WARNING|ERROR)\]", completed.stdout), completed.stdout
 
 
-@pytest.mark.skipif(not find("helm3"), reason="no helm3: `python3 -m cluster tool helm3` gets it")
+@pytest.mark.skipif(not find("helm3"), reason="no helm3: run `python3 -m cluster tool helm3`")
 @every_value_set
 def test_helm_3_renders_the_same_objects(name: str) -> None:
     def comparable(objects: list[Object]) -> list[str]:

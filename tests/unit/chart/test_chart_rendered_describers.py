@@ -1,4 +1,4 @@
-"""Test the Describers that the chart renders from its values."""
+"""Tests of the Describers that the chart renders from its values."""
 
 import json
 from pathlib import Path

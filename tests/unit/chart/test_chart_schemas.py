@@ -1,4 +1,4 @@
-"""Test that the objects are valid for the oldest and the newest supported Kubernetes."""
+"""Tests that the objects are valid for the oldest and the newest supported Kubernetes."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -19,7 +19,7 @@ def _cache_schemas() -> Iterator[None]:
 
 
 def check(manifest: Object, version: str) -> None:
-    """Fail if that Kubernetes version does not know the object or one of its fields."""
+    """Fail if this Kubernetes version does not know the object or one of its fields."""
     # If validate() has no schemas for this version, it uses an older version's and returns that.
     assert utils.validate(manifest, version, strict=True) == version
 

@@ -1,4 +1,4 @@
-"""Test the storage that the chart renders: the bundled MinIO, or the user's own S3 service."""
+"""Tests of the storage that the chart renders: the bundled MinIO, or the user's own S3 service."""
 
 import json
 from typing import Any

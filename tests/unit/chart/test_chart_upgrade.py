@@ -1,6 +1,6 @@
-"""Test `helm upgrade --reuse-values` from an older chart.
+"""Tests of `helm upgrade --reuse-values` from an older chart.
 
-Helm then passes only that chart's defaults.
+With this option, Helm passes only the older chart's defaults.
 """
 
 import json
@@ -18,7 +18,7 @@ OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the new chart with the older chart's defaults, like Helm renders it in this case."""
+    """The new chart with the older chart's defaults, as Helm renders it with --reuse-values."""
     manifest = tmp_path_factory.mktemp("reused") / "chart"
     shutil.copytree(CHART, manifest)
     with tarfile.open(OLD_CHART) as archive:
@@ -75,7 +75,7 @@ def without_images(objects: list[Object]) -> list[str]:
 
 
 def test_openai_is_not_created_until_it_is_enabled(chart: Path) -> None:
-    """The older chart enabled it if the cluster had a key."""
+    """The older chart enabled openai if the cluster had a key."""
     objects = render_with_old_defaults(chart, {"providerSecret": "keys"})
     specs = json.loads(
         of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]["describers.json"]
@@ -101,5 +101,5 @@ def test_deprecated_ca_bundle_and_proxy_of_workers_apply_to_all_components(chart
 
 
 def test_defaults_yaml_is_a_copy_of_values_yaml() -> None:
-    """`make format` copies it, because templates can't read values.yaml."""
+    """`make format` makes the copy, because templates can't read values.yaml."""
     assert Path(CHART, "defaults.yaml").read_bytes() == Path(CHART, "values.yaml").read_bytes()

@@ -1,4 +1,4 @@
-"""Test that values.yaml matches values.schema.json, and that mistakes get a helpful message."""
+"""Tests that values.yaml matches values.schema.json, and that mistakes cause helpful messages."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ OPEN_MAPS = {
 }
 """Maps whose keys are defined by the user, a provider or Kubernetes.
 
-`items` are tolerations and variables; `limits` are those of resources.
+`items` are tolerations and variables; `limits` are the limits in `resources`.
 """
 
 DEPRECATED = "providers"
@@ -36,7 +36,7 @@ Node = dict[str, Any]
 
 
 def resolved(node: Node) -> Node:
-    """Return the node, or the node that its $ref points at."""
+    """Return the node, or the node that its $ref refers to."""
     if "$ref" not in node:
         return node
 
@@ -47,7 +47,7 @@ def resolved(node: Node) -> Node:
 
 
 def properties(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
-    """Return every property in the schema; those of a describer appear below `metadata`."""
+    """Yield every property in the schema; those of a describer appear below `metadata`."""
     below = dict(resolved(node).get("properties", {}))
     if path == ("describers",):
         (pool,) = node["patternProperties"].values()
@@ -62,7 +62,7 @@ PROPERTIES = {path: node for path, node in properties(SCHEMA) if path != ("globa
 
 
 def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Return every key of the values that the schema must name."""
+    """Yield every key of the values that the schema must name."""
     for name, value in values.items() if isinstance(values, dict) else ():
         yield (*path, name)
         if not isinstance(
@@ -72,8 +72,8 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def test_schema_and_defaults_have_the_same_keys() -> None:
-    spelt_out = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
-    assert spelt_out == {path for path in PROPERTIES if path[0] != DEPRECATED}
+    spelled_out = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
+    assert spelled_out == {path for path in PROPERTIES if path[0] != DEPRECATED}
 
 
 def test_the_defaults_are_valid() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the machine's own proxy and AWS settings, so that only the test's apply."""
+    """Remove the machine's own proxy and AWS settings, so that only the test's settings apply."""
     proxy_variables = {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}
 
     for name in os.environ:

@@ -1,4 +1,4 @@
-"""The bucket's client against a server that speaks S3's protocol over a real socket."""
+"""Tests of the bucket's client against a server that speaks S3's protocol over a real socket."""
 
 import gzip
 import hashlib
@@ -30,7 +30,7 @@ def settings(endpoint: str) -> BucketSettings:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Open]:
-    """Serve a handler and return a client of its bucket."""
+    """A function that serves a handler and returns a client of its bucket."""
     closing: list[Callable[[], Awaitable[object]]] = []
 
     async def run(handler: Handler) -> Bucket:

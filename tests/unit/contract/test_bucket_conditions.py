@@ -1,4 +1,4 @@
-"""The bucket's client: metadata of objects, and conditional writes."""
+"""Tests of the bucket's client: metadata of objects, and conditional writes."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -77,7 +77,11 @@ async def test_refusal_of_head_gives_the_reason(
 
 
 @pytest.mark.parametrize("present", [True, False])
-async def test_new_object_replaces_no_existing_one(s3: S3, bucket: Bucket, present: bool) -> None:  # noqa: FBT001
+async def test_new_object_does_not_replace_existing_one(
+    s3: S3,
+    bucket: Bucket,
+    present: bool,  # noqa: FBT001
+) -> None:
     if present:
         s3.put(KEY, b"other")
         with pytest.raises(ObjectChangedError):
@@ -105,7 +109,7 @@ async def test_deleted_object_is_not_replaced(s3: S3, bucket: Bucket) -> None:
         await bucket.put_if(KEY, DATA, "image/png", SHA256, etag)
 
 
-async def test_server_without_conditional_writes_gets_plain_ones(s3: S3, bucket: Bucket) -> None:
+async def test_server_without_conditional_writes_gets_a_plain_put(s3: S3, bucket: Bucket) -> None:
     s3.conditions = "unknown"
     await bucket.put_if(KEY, DATA, "image/png", SHA256, None)
     assert s3.objects[KEY].data == DATA
@@ -118,7 +122,7 @@ async def test_server_without_conditional_writes_gets_plain_ones(s3: S3, bucket:
 async def test_only_conditional_writes_raise_object_changed(
     s3: S3, bucket: Bucket, use: str, refused: tuple[int, str]
 ) -> None:
-    """Other callers (the garbage collector, a worker) treat it like any other failure."""
+    """Other callers (the garbage collector, a worker) treat the refusal like any other failure."""
     s3.fails = refused
     with pytest.raises(StoreUnavailableError):
         await UNCONDITIONAL[use](bucket)
@@ -143,7 +147,7 @@ async def test_stat_finds_object_stored_during_the_lookup(
 
 @pytest.mark.parametrize("zone", ["+0000", "-0000"])
 async def test_times_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
-    """A time without a zone can't be compared with others: that would crash the operator."""
+    """Comparing a time without a zone with other times would crash the operator."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     last_modified = "Fri, 02 Jan 2026 03:04:05 " + zone
 
@@ -210,7 +214,7 @@ async def test_list_entry_has_size_and_time(s3: S3, bucket: Bucket) -> None:
     assert page.is_last
 
 
-async def test_empty_list(bucket: Bucket) -> None:
+async def test_list_without_matching_keys_is_empty(bucket: Bucket) -> None:
     assert (await bucket.list_page("inbox/", "", 1000)).objects == []
 
 

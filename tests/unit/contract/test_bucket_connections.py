@@ -1,4 +1,4 @@
-"""Connections to the bucket: a private certificate authority, and a proxy."""
+"""Tests of connections to the bucket with a private certificate authority or a proxy."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
 
 @pytest.fixture
 def tls(authority: tuple[trustme.CA, Path]) -> ssl.SSLContext:
-    """The TLS context of a server with a certificate from that authority."""
+    """The TLS context of a server with a certificate from the private authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority[0].issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -137,7 +137,7 @@ async def test_no_proxy_bypasses_the_proxy(
         ("s3.corp", "10.0.0.0/99,,x/y", "http://proxy:3128"),
     ],
 )
-def test_no_proxy_formats(
+def test_no_proxy_covers_only_the_listed_hosts(
     monkeypatch: pytest.MonkeyPatch, host: str, no_proxy: str, proxy: str | None
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")

@@ -1,4 +1,4 @@
-"""Settings of the bucket from the environment."""
+"""Tests of the bucket's settings, which are read from the environment."""
 
 import pytest
 from vision_node_contract.clients.bucket import BucketSettings

@@ -1,4 +1,4 @@
-"""The CRDs' YAML is the source of truth, and the typed models agree with it, field by field."""
+"""Tests that the typed models agree with the CRDs' YAML, which is the source of truth."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The client against a server that speaks the API server's protocol over a real socket."""
+"""Tests of the client against a server that speaks the API server's protocol over a real socket."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,10 @@ EVERYTHING = Selectors()
 
 
 class Server:
-    """Lists `pages`, then each watch sends the next of `watches` (events, or how it ends)."""
+    """A fake API server: each list returns the next of `pages`, each watch the next of `watches`.
+
+    A watch sends events or raw bytes; "break" aborts its connection.
+    """
 
     def __init__(self) -> None:
         self.pages: list[dict[str, Any]] = []
@@ -84,7 +87,7 @@ Connect = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awa
 
 @pytest.fixture
 async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
-    """Serve a handler and return a client of it."""
+    """A function that serves a handler and returns a client of it."""
     monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
     closing: list[Any] = []
 
@@ -261,7 +264,7 @@ def test_error_bodies_need_not_be_status_objects(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")]
 )
-async def test_response_that_is_no_json_object_is_unavailable(
+async def test_response_that_is_not_a_json_object_is_unavailable(
     connect: Connect, status: int, text: str
 ) -> None:
     async def portal(_: web.Request) -> web.Response:
@@ -282,7 +285,7 @@ async def test_response_that_is_no_json_object_is_unavailable(
     ],
     ids=str,
 )
-async def test_response_that_is_no_list_is_unavailable(
+async def test_response_that_is_not_a_list_is_unavailable(
     connect: Connect, answer: dict[str, Any]
 ) -> None:
     async def proxy(_: web.Request) -> web.Response:
@@ -331,7 +334,7 @@ async def test_refused_connection_to_the_api_server_is_unavailable() -> None:
 def test_missing_permissions_at_startup_are_unavailable(
     why: str, status: int, message: str, expected: type[KubeError]
 ) -> None:
-    """An API server that has just started has not loaded accounts and roles: that is temporary."""
+    """An API server that has just started has not loaded all accounts and roles yet."""
     assert type(parse_error(status, {"message": message})) is expected, why
 
 

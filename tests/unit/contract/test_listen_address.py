@@ -1,4 +1,4 @@
-"""LISTEN_ADDRESS, which keeps a process outside of a pod from listening on all addresses."""
+"""Tests of LISTEN_ADDRESS, which keeps a process outside a pod from listening on all addresses."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Servers listen on IPv4 and IPv6, depending on what the cluster's pods have."""
+"""Tests of server sockets for IPv4, IPv6 or both, depending on the addresses of the pod."""
 
 import errno
 import socket
@@ -37,12 +37,12 @@ def test_sockets_accept_both_families(
         accepted = next(each for each in sockets if each.family == client.family).accept()[0]
         with accepted:
             assert accepted.getpeername()[0] == address, (
-                "not ::ffff:127.0.0.1: lists of proxies have IPv4"
+                "not ::ffff:127.0.0.1, which matches no list of proxies"
             )
 
 
 @pytest.mark.parametrize("missing", [socket.AF_INET, socket.AF_INET6])
-def test_kernel_with_only_one_family(
+def test_missing_address_family_is_skipped(
     monkeypatch: pytest.MonkeyPatch, port: int, missing: int
 ) -> None:
     real = socket.create_server

@@ -1,4 +1,4 @@
-"""Credentials for the bucket: roles of service accounts, and the source that refreshes keys."""
+"""Tests of credentials for the bucket: roles of service accounts, and refreshing the keys."""
 
 import asyncio
 import threading
@@ -96,7 +96,9 @@ async def test_role_of_the_service_account_is_used(sts: SecurityTokenService, us
     for request in server.requests:
         assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access-1/")
         assert request.headers["x-amz-security-token"] == "session-1"
-        assert "x-amz-security-token" in request.headers["Authorization"], "it has to be signed"
+        assert "x-amz-security-token" in request.headers["Authorization"], (
+            "the token must be signed"
+        )
 
 
 async def test_eks_pod_identity_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +123,7 @@ async def test_simultaneous_requests_share_one_fetch_of_keys(sts: SecurityTokenS
 
 
 async def test_keys_are_refreshed_before_they_expire(sts: SecurityTokenService) -> None:
-    """Requests use the old keys meanwhile, so none of them waits."""
+    """Meanwhile, requests use the old keys, so none of them waits."""
     sts.valid = timedelta(minutes=4)
     async with keyless() as (bucket, server):
         await USES["get"](bucket)
@@ -218,7 +220,7 @@ async def test_keys_about_to_expire_are_not_used_during_a_fetch() -> None:
 
 
 async def test_keys_are_kept_if_the_waiting_request_is_cancelled() -> None:
-    """A readiness check waits two seconds, and AWS STS may need three."""
+    """A readiness check waits only two seconds, but AWS STS may need three."""
     fetches = Fetches(timedelta(hours=1))
     source = CredentialsSource(fetches)
     waiting = asyncio.create_task(source.current())
@@ -267,7 +269,7 @@ async def test_error_for_refused_role_does_not_contain_the_token(
     assert (caught.value.reason, server.requests) == (Reason.STORAGE_DENIED, [])
     assert TOKEN not in str(caught.value)
     assert TOKEN not in caplog.text
-    assert caught.value.__cause__ is None, "its text contains the token"
+    assert caught.value.__cause__ is None, "the cause's text contains the token"
 
 
 async def test_error_for_unreachable_sts_does_not_contain_the_token(
@@ -281,7 +283,7 @@ async def test_error_for_unreachable_sts_does_not_contain_the_token(
 
 
 async def test_token_is_read_for_each_fetch(sts: SecurityTokenService, tmp_path: Path) -> None:
-    """The kubelet replaces it about every hour."""
+    """The kubelet replaces the token about every hour."""
     fetch = service_account_credentials()
 
     await asyncio.to_thread(fetch)
@@ -291,7 +293,7 @@ async def test_token_is_read_for_each_fetch(sts: SecurityTokenService, tmp_path:
 
 
 class Issuer:
-    """Issues keys that are valid for `valid`, or fails with `error`; its clock is set by hand."""
+    """Issues keys that are valid for `valid`, or fails with `error`; tests set its clock, `now`."""
 
     def __init__(self) -> None:
         self.valid = timedelta(minutes=4)
@@ -323,7 +325,7 @@ def source(issuer: Issuer) -> Iterator[CredentialsSource]:
 async def test_requests_that_wait_for_keys_share_a_refusal(
     issuer: Issuer, source: CredentialsSource
 ) -> None:
-    """Otherwise the last of twenty would wait for twenty fetches, one after the other."""
+    """Otherwise, the last of twenty requests would wait for twenty fetches in sequence."""
     issuer.error = OSError("away")
     found = await asyncio.gather(*(source.current() for _ in range(20)), return_exceptions=True)
     assert {type(each) for each in found} == {StoreUnavailableError}
@@ -346,7 +348,7 @@ async def test_expired_keys_are_not_used(issuer: Issuer, source: CredentialsSour
 async def test_keys_that_the_bucket_calls_expired_are_replaced(
     sts: SecurityTokenService, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """The bucket's clock counts: ours may be ten minutes late and consider the keys valid."""
+    """The bucket's clock counts: ours may be ten minutes slow and consider the keys valid."""
     monkeypatch.setattr(s3_credentials, "PAUSE_SECONDS", 0.0)
     async with keyless() as (bucket, server):
         server.refuses = {"session-1": code}
