@@ -1,7 +1,7 @@
 """`python -m bench [backlog | ocr | operator]`: measure, and write the report.
 
-QUICK=1 measures a few minutes only, WRITE=1 replaces the report in docs/, KEEP=1 leaves the
-cluster.
+QUICK=1 limits the measurement to a few minutes, WRITE=1 replaces the report in docs/, and KEEP=1
+keeps the cluster afterwards.
 """
 
 import asyncio

@@ -35,7 +35,7 @@ COLD = (*WARM, HERE / "values-cold.yaml")
 UPLOAD_SECONDS = 60.0
 
 PIN_ATTEMPTS = 5
-# On cgroup v1 a group cannot have fewer cores than one below it: the deepest first.
+# On cgroup v1, a group cannot have fewer cores than its subgroups, so change the deepest first.
 NARROW = r"""
 find /sys/fs/cgroup/cpuset -mindepth 2 -name cpuset.cpus 2>/dev/null \
   | awk '{ print gsub("/", "/"), $0 }' | sort -rn | cut -d " " -f 2 \
@@ -57,7 +57,7 @@ class Arena:
 
     @cached_property
     def url(self) -> str:
-        """The API's address at the node itself. Docker's proxy would copy every byte again."""
+        """URL of the API on the node itself, because Docker's proxy would copy every byte again."""
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         address = self.kind.engine.output(
             "inspect", "--format", networks, self.kind.node_name
@@ -77,7 +77,7 @@ class Arena:
         return found
 
     def configure(self, files: Sequence[Path]) -> None:
-        """Upgrade the release with those values files, on top of the installation's values."""
+        """Upgrade the release with these values files, on top of the installation's values."""
         ctx = self.kind.ctx
         values = (option for file in files for option in ("--values", file))
         options = ("--namespace", NAMESPACE, "--reuse-values", *values)
@@ -89,7 +89,7 @@ class Arena:
         """Put an image into the inbox; `key` begins with inbox/.
 
         Raises:
-            OSError: it was refused, or the API does not answer.
+            OSError: the API refused the image or did not answer.
         """
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{self.url}/{key}", data, headers)  # noqa: S310 (an http URL)
@@ -112,7 +112,7 @@ class Arena:
                 self.kind.engine.output("update", "--cpuset-cpus", cores, self.kind.node_name)
                 break
             except ClusterError as error:
-                # A container that has just started was not narrowed yet.
+                # A container that has just started may still have all cores.
                 if attempt == PIN_ATTEMPTS:
                     raise BenchError(
                         f"the node can't be kept to the cores {cores}: {error}"

@@ -1,4 +1,4 @@
-"""`make bench-backlog`: what ten thousand ImageJobs do to throughput, memory and lists."""
+"""`make bench-backlog`: measure how ten thousand ImageJobs affect throughput, memory and lists."""
 
 import asyncio
 import contextlib
@@ -98,9 +98,9 @@ def drain(moments: list[float], cpu_seconds: dict[str, float]) -> Drain:
 
 
 async def _completions(stage: Stage) -> list[float]:
-    """Return when ImageJobs were done, in seconds since 1970.
+    """Return the completion times of all ended ImageJobs, in seconds since 1970.
 
-    Reads their statuses afterwards, so that nothing has to be watched meanwhile.
+    They are read from the statuses afterward, so that no watch uses CPU time during processing.
     """
     found: list[float] = []
     proceed = ""
@@ -138,7 +138,7 @@ async def _peak(meter: Meter) -> AsyncIterator[list[int]]:
 
 
 async def _list_pages(stage: Stage, count: int) -> list[float]:
-    """Measure the time per page of fifty ImageJobs through the whole list."""
+    """List ImageJobs in pages of fifty; return the time in seconds for each page."""
     seconds = []
     proceed = ""
 

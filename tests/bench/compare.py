@@ -1,4 +1,4 @@
-"""`make bench`: from an empty machine to the numbers."""
+"""`make bench`: start the three systems, measure them, and save the results."""
 
 import contextlib
 import os
@@ -57,7 +57,7 @@ async def staged() -> AsyncIterator[Stage]:
 
 
 async def measure(plan: Plan) -> None:
-    """Measure everything in the plan, and save the numbers to RESULTS."""
+    """Measure everything in the plan, and save the results to RESULTS."""
     async with staged() as stage:
         ctx = stage.arena.kind.ctx
         debian.install(ctx, {"redis-server": "redis-server"}, "Install Redis' server.")
@@ -74,7 +74,7 @@ async def measure(plan: Plan) -> None:
 
 
 async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
-    """Measure the idle system, and then the first image."""
+    """Measure the idle system, and then cold starts."""
     stage.arena.configure(COLD)
     await release_state.no_workers(stage.kube)
 

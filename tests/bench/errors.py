@@ -2,4 +2,4 @@
 
 
 class BenchError(Exception):
-    """The benchmark has no valid result: for example, a job failed or was not done in time."""
+    """The benchmark can't produce a valid result: for example, a job failed or timed out."""

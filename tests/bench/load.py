@@ -1,4 +1,4 @@
-"""The loads: what clients do, and when. Each returns what the clients saw, in seconds."""
+"""Generate load: submit images to a system, and record the times that the clients observed."""
 
 import asyncio
 import itertools
@@ -22,24 +22,26 @@ the polls for all late jobs would prevent a system from ever catching up."""
 LONGEST_POLL_SECONDS = 0.25
 
 SLOWEST_PER_SECOND = 2.0
-"""Minimum images per second of a backlog. A slower one ends the measurement."""
+"""Minimum images per second from a backlog. If a system is slower, the measurement fails."""
 
 
 @dataclass
 class Seen:
-    """What the clients saw. `seconds`: from the first submit to the last job that was seen done."""
+    """Times in seconds that the clients observed."""
 
     seconds: float = 0.0
+    """Time from the first submission until the last job was seen done."""
     latencies: list[float] = field(default_factory=list)
-    """Submit → seen done, of each job; empty where only the last one was waited for."""
+    """Time of each job from submission until it was seen done; empty for bursts, whose jobs are
+    not polled one by one."""
     submitted: int = 0
     submit_seconds: float = 0.0
-    """From the first submit to the answer to the last."""
+    """Time from the first submission to the response to the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Which image is submitted to which system."""
+    """The images to submit, the system, and the describer that it uses."""
 
     system: System
     pictures: Sequence[Picture]
@@ -47,7 +49,7 @@ class Work:
 
 
 async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: float) -> Seen:
-    """Clients that submit an image, wait until it is done, and submit the next one."""
+    """Run clients that each submit an image, wait until it is done, and submit the next one."""
     seen = Seen()
     pictures = itertools.islice(itertools.cycle(work.pictures), images)
     started = time.perf_counter()
@@ -69,9 +71,10 @@ async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: fl
 async def poisson(
     work: Work, *, per_second: float, seconds: float, poll_seconds: float, seed: int
 ) -> Seen:
-    """Submits that come at random moments, whether earlier ones are done or not.
+    """Submit images at random times, whether earlier ones are done or not.
 
-    A job's time begins when it should have been submitted, so that a late driver hides nothing.
+    A job's latency is measured from the time at which it should have been submitted, so that it
+    includes delays of the load driver.
     """
     seen = Seen()
     started = time.perf_counter()
@@ -145,7 +148,7 @@ async def _until_done(
 
 
 async def _together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run the clients until all have ended, or one fails.
+    """Run the clients concurrently until all have ended, or one fails.
 
     Raises:
         BenchError: the first failure.

@@ -1,6 +1,6 @@
-"""Measure what the describer `ocr` reads, and its cost on one core.
+"""Measure how accurately the describer `ocr` reads text, and its cost on one core.
 
-The report is build/bench/ocr.md, or the describer's page in docs/.
+The figures are written to build/bench/ocr.md, or also to the describer's page in docs/.
 """
 
 import json
@@ -23,7 +23,7 @@ BAR_MEGABYTES = 600.0
 
 
 def measure(repository: Path, *, to_docs: bool) -> Path:
-    """Measure for some minutes, write the figures, and return the file."""
+    """Measure for several minutes, write the figures, and return the path of the written file."""
     text = figures(_run(), _run("one"))
     build = repository / "build" / "bench" / "ocr.md"
     build.parent.mkdir(parents=True, exist_ok=True)
@@ -106,5 +106,5 @@ def _cost(corpus: Measured, one: Measured) -> str:
 
 
 def mark(reached: bool) -> str:  # noqa: FBT001
-    """Return a sign for reached or missed."""
+    """Return the symbol for a target that was reached or missed."""
     return MARKS["reached" if reached else "missed"]

@@ -1,4 +1,4 @@
-"""How much is measured: a few minutes for a quick look, or enough for the report."""
+"""Sizes and durations of the measurements: a quick run of a few minutes, or a full run."""
 
 from dataclasses import dataclass
 
@@ -70,10 +70,10 @@ class BacklogPlan:
 
     small: int
     repeats: int
-    """How many small backlogs are measured."""
+    """Number of small backlogs to measure."""
     large: int
     list_pages: int
-    """How many pages of the list are requested."""
+    """Number of pages of the list to request."""
 
 
 FULL_BACKLOG = BacklogPlan(small=500, repeats=3, large=10_000, list_pages=200)

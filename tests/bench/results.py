@@ -11,13 +11,12 @@ SYSTEMS = (VISION_NODE, CELERY, JOB_PER_IMAGE)
 
 DRIVER = "driver"
 CELERY_PREFIX = "celery "
-"""Names among components: the load driver itself, and what begins the names of the classic
-design's."""
+"""Names of components: the load driver, and the prefix of the classic design's components."""
 
 
 @dataclass
 class Sample:
-    """One system under one load, once."""
+    """One measurement of one system under one load."""
 
     system: str
     load: str
@@ -27,7 +26,7 @@ class Sample:
     seconds: float
     """Seconds from the first submit to the last job that was seen done."""
     latencies: list[float]
-    """Seconds from submit to seen done."""
+    """Seconds from the submission of each job until it was seen done."""
     per_second: float = 0.0
     """Arrivals per second, for loads with a fixed rate."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -46,7 +45,7 @@ class Sample:
 
 @dataclass
 class Machine:
-    """The machine and the versions of the measurement."""
+    """The machine on which the systems were measured, and the versions of their software."""
 
     processor: str
     cores: int

@@ -1,4 +1,4 @@
-"""The rounds: each load, with each describer, on each system in turn."""
+"""Run rounds of measurements: each load, with each describer, on each system in turn."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The three systems as a client sees them: submit an image, ask until it is done."""
+"""Clients of the three systems: submit an image, and check whether its job is done."""
 
 import asyncio
 import itertools
@@ -38,7 +38,7 @@ class System(Protocol):
         ...
 
     async def is_done(self, job: str) -> bool:
-        """Ask for one job's state.
+        """Return whether a job is done.
 
         Raises:
             BenchError: the job failed.
@@ -46,7 +46,7 @@ class System(Protocol):
         ...
 
     async def any_unfinished(self) -> bool:
-        """Ask, by one list, whether some job is still to be done.
+        """Return whether any job is unfinished, by requesting one list.
 
         Raises:
             BenchError: a job failed.
@@ -81,7 +81,7 @@ class HttpSystem:
             await asyncio.sleep(BUSY_SECONDS)
 
     async def is_done(self, job: str) -> bool:
-        """Ask for one job's state."""
+        """Return whether a job is done, according to the API."""
         async with self._session.get(f"/status/{job}") as answer:
             status = json.loads(await answer.read())
         if not answer.ok or status["status"] == "failed":
@@ -93,7 +93,7 @@ class Celery(HttpSystem):
     """The classic design."""
 
     async def any_unfinished(self) -> bool:
-        """Ask its API for the number of unfinished rows."""
+        """Return whether its API reports unfinished jobs."""
         async with self._session.get("/unfinished") as answer:
             counts = json.loads(await answer.read())
         if counts["failed"]:
@@ -109,7 +109,7 @@ class VisionNode(HttpSystem):
         self._kube = kube
 
     async def any_unfinished(self) -> bool:
-        """Ask the Kubernetes API server for one unfinished ImageJob."""
+        """Return whether the Kubernetes API server lists an unfinished ImageJob."""
         found = await self._kube.items(IMAGEJOBS, fieldSelector="status.phase!=done", limit="1")
         for job in found:
             if job["status"]["phase"] == "failed":
@@ -119,7 +119,7 @@ class VisionNode(HttpSystem):
         return bool(found)
 
 
-# What a Job does with its one image: what a worker does, without the waiting for work.
+# The program of a Job: like a worker, it reads an image, describes it and prints the description.
 _DESCRIBE = """
 import asyncio, json, sys
 from vision_node_contract.models.description import Options
@@ -135,9 +135,10 @@ print(json.dumps(description.model_dump(mode="json", by_alias=True)))
 
 
 class JobPerImage:
-    """One Kubernetes Job per image, of the workers' image and with their environment.
+    """One Kubernetes Job per image, with the workers' container image and environment.
 
-    In its favour it uploads nothing: all its Jobs read an object that is in the bucket already.
+    It has the advantage that it uploads nothing: all its Jobs read an object that is already in
+    the bucket.
     """
 
     LABEL = "vision-node.dev/bench"
@@ -158,14 +159,14 @@ class JobPerImage:
         return name
 
     async def is_done(self, job: str) -> bool:
-        """Ask the API server for the Job."""
+        """Return whether the Job has succeeded."""
         status = (await self._kube.get(f"{JOBS}/{job}"))["status"]
         if status.get("failed"):
             raise BenchError(f"{self.name}: Job {job} failed")
         return bool(status.get("succeeded"))
 
     async def any_unfinished(self) -> bool:
-        """List the Jobs."""
+        """Return whether any Job has not succeeded yet."""
         found = await self._kube.items(JOBS, labelSelector=self.LABEL)
         return any(not job["status"].get("succeeded") for job in found)
 
@@ -191,7 +192,7 @@ class JobPerImage:
 
 @asynccontextmanager
 async def session(url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open connections to an HTTP API, as many as are needed at the same time."""
+    """Open a client session for an HTTP API, without a limit on concurrent connections."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS)
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as found:

@@ -102,7 +102,7 @@ def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def imagejob(kubectl: Kubectl) -> Callable[[str], dict[str, Any]]:
-    """Return a function that returns an ImageJob by name."""
+    """Return a function that reads an ImageJob by its name."""
 
     def run(name: str) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(kubectl("get", "imagejob", name, "-o", "json"))

@@ -48,7 +48,7 @@ def stored_keys(kubectl: Kubectl, name: str) -> Json:
 
 
 def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
-    """The namespace enforces it, so running pods of every component are the proof."""
+    """The namespace enforces the standard, so a running pod of each component is the proof."""
     labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"))
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]

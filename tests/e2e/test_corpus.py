@@ -1,4 +1,4 @@
-"""All files of the corpus have their exact outcome, through `/submit` and through `/inbox`."""
+"""Tests of the whole corpus: each file has its expected outcome via `/submit` and via `/inbox`."""
 
 import json
 from collections.abc import Callable

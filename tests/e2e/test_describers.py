@@ -1,4 +1,4 @@
-"""Describers by kubectl: applied, changed, isolated, recycled, short of resources, deleted."""
+"""Tests of Describers that a user applies, changes and deletes with kubectl."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ def test_describer_of_the_chart_is_listed(kubectl: Callable[..., str], api: http
     assert (found["provider"], found["ready"], found["default"]) == ("metadata", True, True)
 
 
-def test_applied_describer_is_used_at_once(
+def test_applied_describer_is_used_immediately(
     kubectl: Callable[..., str],
     apply: Apply,
     api: httpx.Client,

@@ -143,7 +143,7 @@ def free_port() -> int:
 def second(
     request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: Path
 ) -> Iterator[SecondCluster]:
-    """A cluster of each wanted family, which is deleted at the end."""
+    """A cluster of each requested family, which is deleted at the end."""
     if docker("network", "inspect", "kind", "--format", "{{.EnableIPv6}}").strip() != "true":
         pytest.skip("kind's network has no IPv6 addresses in this machine's Docker")
 

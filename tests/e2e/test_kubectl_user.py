@@ -1,4 +1,4 @@
-"""A kubectl user stores an image in the inbox, creates a job, waits, reads the result, deletes."""
+"""Tests of the inbox and of jobs that a user creates, reads and deletes with kubectl."""
 
 import hashlib
 import json
@@ -98,7 +98,7 @@ def test_image_of_an_unfinished_job_cannot_be_deleted(
     kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
 
     def deleted() -> httpx.Response:
-        # Stored each time, because the watch may show the job a moment after its creation.
+        # Store the image in each attempt: the watch may report the job with a delay.
         assert put(api, "kept.jpg", photo.read_bytes())[0] in {200, 201}
         return api.delete("/inbox/kept.jpg")
 

@@ -1,4 +1,4 @@
-"""The main use: submit a photograph and get its description, as an object that kubectl shows."""
+"""Tests of the main use case: submit a photograph, get its description, see the job in kubectl."""
 
 import io
 import subprocess

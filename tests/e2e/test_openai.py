@@ -109,7 +109,7 @@ class FakeProvider:
         self._kubectl = kubectl
 
     def script(self, always: str = "none", *first: str) -> None:
-        """Set the faults that come first, and the one that comes always."""
+        """Set the faults of the first requests, and the fault of all later ones."""
         body = json.dumps({"always": always, "next": first})
         self._kubectl("replace", "--raw", f"{RAW}/script", "-f", "-", input=body)
 

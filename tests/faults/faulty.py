@@ -17,7 +17,7 @@ CHUNK_BYTES = 16 << 20
 
 
 class Faulty(describer.Metadata):
-    """Fails as the image's comment says."""
+    """Describes images like `metadata`, unless the image's comment names a fault."""
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Return the description, or crash, hang or exhaust the memory."""

@@ -17,7 +17,7 @@ class Expected:
 
     phase: Literal["done", "failed"] = "done"
     reasons: frozenset[str] = frozenset()
-    """Allowed reasons of a failed one."""
+    """Allowed reasons if the phase is failed."""
     size: tuple[int, int] = (0, 0)
     """Width and height of the image, which identify its result: no two images are equal."""
 
@@ -93,7 +93,7 @@ def check(history: History) -> list[str]:
 def _none_lost(submits: Iterable[Submit], jobs: dict[str, list[Observation]]) -> Iterator[str]:
     for submit in submits:
         if submit.job not in jobs:
-            yield f"{submit.job}: lost: its submit was acknowledged, but no watch showed it"
+            yield f"{submit.job}: lost: its submission was acknowledged, but no watch showed it"
         elif jobs[submit.job][-1].deleted:
             yield f"{submit.job}: lost: it was deleted"
 

@@ -26,7 +26,7 @@ DIRECT_EVERY = 6
 
 RETRY_SECONDS = 0.2
 GIVE_UP_SECONDS = 90.0
-"""Maximum time until a submit is acknowledged; a longer one is a failure of the system."""
+"""Maximum time until a submission is acknowledged. If it takes longer, the system has failed."""
 
 TIMEOUT_SECONDS = 15
 """Timeout of the Describer. It is shorter than the pauses of the operator, so that deadlines pass
@@ -108,11 +108,11 @@ class Load:
         self._kube = kube
 
     async def run(self, pictures: list[Picture], per_second: float = PER_SECOND) -> None:
-        """Submit the images at a steady rate, whatever fails.
+        """Submit the images at a steady rate, despite failures of the system.
 
         Raises:
-            AssertionError: a submit was refused.
-            TimeoutError: a submit was not acknowledged in time.
+            AssertionError: a submission was refused.
+            TimeoutError: a submission was not acknowledged in time.
         """
         async with asyncio.TaskGroup() as tasks:
             for picture in pictures:

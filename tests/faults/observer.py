@@ -9,7 +9,7 @@ from faults.history import Observation
 from faults.load import IMAGEJOBS
 
 MAX_ATTEMPTS = 3
-"""Default of a Describer."""
+"""Default value of a Describer's maxAttempts."""
 
 
 class Observer:

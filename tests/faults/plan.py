@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Kinds of faults, by action and part."""
+    """Kinds of faults: an action and the component that it affects."""
 
     KILL_WORKER = "kill -9 a worker"
     KILL_OPERATOR = "kill -9 the operator"
@@ -47,7 +47,7 @@ class Fault:
     """Time in seconds after the start."""
     kind: Kind
     pick: float
-    """Selects one of several parts, from 0 to 1."""
+    """Number from 0 to 1 that selects one of several pods."""
     seconds: float = 0.0
     """Duration of a pause."""
 

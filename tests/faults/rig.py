@@ -38,7 +38,7 @@ FAULTY: Json = {
         "maxWorkers": WORKERS,
         "concurrency": CONCURRENCY,
         "timeoutSeconds": TIMEOUT_SECONDS,
-        # A small limit is exhausted soon.
+        # The limit is small, so that an image can exhaust it quickly.
         "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
     },
 }
@@ -61,7 +61,7 @@ async def wait_until_workers_end(kube: Kube, names: set[str], seconds: float) ->
     """Wait until none of these pods is left.
 
     Raises:
-        TimeoutError: it took longer than `seconds`.
+        TimeoutError: some of them still exist after `seconds`.
     """
     selector = [("labelSelector", f"{COMPONENT_LABEL}=worker")]
     left = names

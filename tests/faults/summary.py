@@ -1,4 +1,4 @@
-"""Summary of a run: the injected faults, and how soon images ended again after each."""
+"""Summarize a run: the injected faults, and how soon after each one an image ended."""
 
 import statistics
 from collections import Counter
@@ -35,7 +35,7 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
 
     lines += [
         f"{len(injected)} faults",
-        f"{len(history.submits)} submits acknowledged, after {retries} retries: {ended}",
+        f"{len(history.submits)} submissions acknowledged, after {retries} retries: {ended}",
         f"{retried} images took more than one attempt, {lost} lost attempts did not count",
         f"the last image ended {longest:.1f} s after the last fault",
         f"{len(history.observations)} states were observed",

@@ -1,4 +1,4 @@
-"""All parts are killed while images arrive, and every promise is kept."""
+"""Tests of the README's promises: they hold while components are killed under load."""
 
 import asyncio
 import random
@@ -129,7 +129,7 @@ async def results(http: httpx.AsyncClient, submits: list[Submit]) -> dict[str, J
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until the condition holds, or for `seconds`; the checker reports what is wrong then."""
+    """Wait until the condition holds, but at most `seconds`; the caller checks the outcome."""
     for _ in range(round(seconds / POLL_SECONDS)):
         if condition():
             return

@@ -1,6 +1,6 @@
-"""The classic design, small and fair: FastAPI, SQLite, Redis, Celery, and our describers.
+"""The classic design, as a fair competitor: FastAPI, SQLite, Redis, Celery, and our describers.
 
-Well set up and no more: images as files on the local disk, SQLite with a write-ahead log and
-durable commits, its own default (a submit that was answered survives a crash, as it does here), a
-Redis that never writes to disk, status polls answered in the event loop and not in a thread.
+The setup is good but simple. Images are files on the local disk. SQLite uses a write-ahead log and
+its default, durable commits, so an acknowledged submission survives a crash, as in vision-node.
+Redis never writes to disk. Status polls are answered in the event loop, not in a thread.
 """

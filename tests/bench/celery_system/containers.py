@@ -1,7 +1,8 @@
 """The classic design's Python programs in containers, on the base of vision-node's own images.
 
-So that both have the same Python: a machine's own may be a third slower. Network, disk and system
-calls are the machine's, and unfiltered: a container adds nothing to them.
+With this base, both systems have the same Python; the machine's own may be a third slower. The
+containers use the machine's network and disk, and their system calls are not filtered, so that the
+containers add no overhead.
 """
 
 import contextlib
@@ -56,7 +57,7 @@ class Containers:
     @contextlib.contextmanager
     def running(self, name: str, module: Sequence[str]) -> Iterator[int]:
         """Run `python -m <module>` while the block runs, and yield its process id."""
-        # Left over if an earlier run was killed.
+        # The container may be left over from an earlier run that was killed.
         self.engine.succeeds("rm", "--force", _named(name))
         self.engine.run(
             "run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module

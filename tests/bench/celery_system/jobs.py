@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 BUSY_SECONDS = 10.0
-"""Seconds that a process waits for another's write instead of failing. Three processes write."""
+"""Maximum seconds to wait for the write of another of the three processes before failing."""
 
 UNFINISHED = "status IN ('queued', 'processing')"
 

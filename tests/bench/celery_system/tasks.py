@@ -23,7 +23,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
 )
 
-# One of each per process: the pool's processes must not share a connection.
+# Cached per process, because the pool's processes must not share a connection.
 _describer = cache(load)
 
 

@@ -1,1 +1,1 @@
-"""Measuring: CPU time, memory and writes of every component."""
+"""Measure the CPU time, memory and writes of every component."""

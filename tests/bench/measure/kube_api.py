@@ -110,7 +110,7 @@ async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float) 
     """Check a condition periodically until it is true.
 
     Raises:
-        BenchError: it is not, after so many seconds.
+        BenchError: it is still false after `seconds`.
     """
     deadline = time.monotonic() + seconds
     while not await look():

@@ -1,4 +1,4 @@
-"""The machine of the measurement."""
+"""Describe the machine on which the systems are measured."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from cluster.release import NAMESPACE
 
 
 async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
-    """Return the machine and the versions for the report. Python's is that of the API's pod."""
+    """Return the machine and the versions for the report; Python's is that of the API's pod."""
     cores, pod = arena.cores, ("--namespace", NAMESPACE, "exec", "deploy/vision-node-api", "--")
 
     return Machine(

@@ -1,4 +1,4 @@
-"""Measure a block: CPU-seconds of every component, and ImageJob writes."""
+"""Measure the CPU-seconds of every component and the ImageJob writes while a block runs."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from bench.measure.kube_api import KubeApi
 from bench.results import CELERY_PREFIX, DRIVER
 
 CALM_CORES = 0.5
-"""Maximum cores of an idle node. The control plane is never quite idle."""
+"""Maximum number of cores that an idle node uses. The control plane is never quite idle."""
 CALM_SECONDS = 30.0
 """Maximum seconds to wait for an idle node. Other programs on the machine may keep it busy."""
 LOOK_SECONDS = 1.0
@@ -50,7 +50,7 @@ class Meter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Cost]:
-        """Measure a block."""
+        """Measure while the block runs; the cost is available after the block."""
         cost = Cost()
         before = await self._read()
         yield cost
@@ -62,13 +62,13 @@ class Meter:
         cost.writes, cost.conflicts = writes.accepted, writes.conflicts
 
     async def idle(self, seconds: float) -> dict[str, float]:
-        """Return the average cores of each component over some seconds."""
+        """Return the average number of cores that each component uses during `seconds`."""
         async with self.running() as cost:
             await asyncio.sleep(seconds)
         return {name: spent / cost.seconds for name, spent in cost.cpu_seconds.items()}
 
     async def memory(self) -> dict[str, int]:
-        """Return the current bytes of the cluster's components."""
+        """Return the current memory of the cluster's components in bytes."""
         names = node.components(await self.kube.items("/api/v1/pods"))
         return node.memory(await asyncio.to_thread(node.ask, self.arena.kind), names)
 

@@ -72,7 +72,7 @@ def parse(lines: Iterable[str]) -> Snapshot:
 
 
 def _key(folder: str) -> str | None:
-    """Return the owner of a folder. None for pods and classes of pods, whose containers count."""
+    """Return a folder's key; None for pods and QoS classes, whose containers are counted."""
     if container := _CONTAINER.search(folder):
         return container["id"]
     if folder in {"/kubelet", "/containerd"}:
@@ -115,9 +115,9 @@ def component(metadata: Json) -> str:
 
 
 def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> dict[str, float]:
-    """Return CPU-seconds by component.
+    """Return the CPU-seconds of each component between two snapshots.
 
-    `other pods` and `rest of the node` have the time that belongs to no named component.
+    `other pods` and `rest of the node` are the time that belongs to no named component.
     """
     spent: dict[str, float] = defaultdict(float)
     for key, usage in after.items():
@@ -139,7 +139,7 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
 
 
 def memory(now: Snapshot, names: Mapping[str, str]) -> dict[str, int]:
-    """Return the bytes by component."""
+    """Return the memory of each component in bytes."""
     found: dict[str, int] = defaultdict(int)
     for key, name in names.items():
         if key in now:

@@ -1,7 +1,7 @@
-"""Measure the describer `ocr` on one core, in a process of its own; print JSON.
+"""Measure the describer `ocr` on one core, in a separate process; print JSON.
 
-Run as `python -m bench.measure.ocr_measure`. With `one`, it reads one picture several times, as a
-worker that has just started; without, the whole corpus.
+Run as `python -m bench.measure.ocr_measure`. With the argument `one`, it reads one picture several
+times, like a worker that has just started; without an argument, it reads the whole corpus.
 """
 
 import json
@@ -22,7 +22,7 @@ TIMES = 20
 
 @dataclass(slots=True)
 class Measured:
-    """Seconds, bytes, and the words that were read of all words, by condition and font."""
+    """Times, memory and accuracy. `words`: words read, and all words, by condition and font."""
 
     start_seconds: float
     started_bytes: int

@@ -41,7 +41,7 @@ class Picture:
         return f"multipart/form-data; boundary={self.boundary}"
 
     def form(self, describer: str) -> bytes:
-        """Return the body of a submit."""
+        """Return the form that submits this image to the describer."""
         part = f"--{self.boundary}\r\nContent-Disposition: form-data; "
         head = (
             f'{part}name="describer"\r\n\r\n{describer}\r\n'

@@ -27,7 +27,7 @@ def parse_stat(text: str) -> Process:
 
 
 def tree(root: int) -> dict[int, Process]:
-    """Return the ids of the process and all its descendants."""
+    """Return the process and all its descendants by process id."""
     everything = dict(_all())
     found: dict[int, Process] = {}
     young = {root} & everything.keys()

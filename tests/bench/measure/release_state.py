@@ -43,7 +43,7 @@ async def no_workers(kube: KubeApi) -> None:
     async def look() -> bool:
         return not await kube.items(PODS, labelSelector=WORKERS)
 
-    await until(look, "all workers have gone", CHANGE_SECONDS)
+    await until(look, "all workers have ended", CHANGE_SECONDS)
 
 
 async def delete_imagejobs(kube: KubeApi) -> None:
@@ -68,10 +68,10 @@ async def set_operator(kube: KubeApi, replicas: int) -> None:
 
 
 async def worker_pod(kube: KubeApi) -> Json:
-    """Return the pod spec with which describer Jobs are created."""
+    """Return the pod spec of a running describer Job."""
     jobs = await kube.items(JOBS, labelSelector=WORKERS)
     if not jobs:
-        raise BenchError("no describer Job runs whose pod could be copied")
+        raise BenchError("no describer Job is running, so there is no pod spec to copy")
     spec: Json = jobs[0]["spec"]["template"]["spec"]
     return spec
 

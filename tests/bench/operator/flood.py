@@ -1,4 +1,4 @@
-"""`python -m bench.operator.flood`: how a deleted Describer's queue delays other Describers.
+"""`python -m bench.operator.flood`: measure how a deleted Describer's queue delays another one.
 
 Thousands of queued ImageJobs name a Describer that does not exist, so the operator has to fail each
 of them. Meanwhile, one ImageJob arrives for another Describer, which has a free worker. The

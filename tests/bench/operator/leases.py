@@ -1,4 +1,4 @@
-"""CPU time of an operator whose workers are idle, and only renew their Leases."""
+"""Measure the CPU time of an operator whose workers are idle and only renew their Leases."""
 
 import asyncio
 import time
@@ -31,12 +31,12 @@ class FakeCluster:
         return "jobs", None
 
     async def sweep_periodically(self) -> None:
-        """Sweep no garbage."""
+        """Wait until cancelled."""
         await asyncio.Event().wait()
 
 
 def report() -> str:
-    """Measure all numbers of workers; return a table."""
+    """Measure each number of workers in WORKERS; return a table."""
     rows = []
     for workers in WORKERS:
         share = uvloop.run(cpu_share(workers))
@@ -67,7 +67,7 @@ async def cpu_share(workers: int) -> float:
 
 
 def _reconciler(workers: int) -> Reconciler:
-    """Return a reconciler that knows a Describer with so many idle workers."""
+    """Return a reconciler that knows a Describer with this number of idle workers."""
     cluster: Any = FakeCluster()
     reconciler = Reconciler(cluster, SETTINGS, cluster, cluster, POD_TEMPLATE)
     pool = describer("metadata", workers)

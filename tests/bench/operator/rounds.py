@@ -1,4 +1,4 @@
-"""Time of one round of the operator's decisions, by the number of workers and ImageJobs."""
+"""Measure how the time of one round of decisions depends on the workers and ImageJobs."""
 
 import time
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ SETTINGS = Settings("vision-node", owner_name="describers", job_prefix="vn")
 POD_TEMPLATE: Json = {"spec": {"containers": [{"name": "worker"}]}}
 
 IMAGES_AT_ONCE = 4
-"""Images that each worker describes at once; all are busy."""
+"""Number of images that each worker describes concurrently. All workers are busy."""
 
 REPEATS = 5
-"""Rounds per scene. The fastest counts: the others were interrupted by other processes."""
+"""Number of rounds per scene. The fastest counts, because other processes slow down the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _objects(scene: Scene, state: State) -> Iterator[tuple[Kind, Json]]:
 
 
 def describer(name: str, workers: int) -> Json:
-    """Return a Describer with so many workers at most."""
+    """Return a Describer with this maximum number of workers."""
     spec = {"maxWorkers": max(1, workers), "concurrency": IMAGES_AT_ONCE}
     return {"metadata": {"name": name}, "spec": spec, "status": {}}
 

@@ -1,4 +1,4 @@
-"""`python -m bench.operator.startup`: what the operator's start costs with many retained ImageJobs.
+"""`python -m bench.operator.startup`: measure the operator's start with many retained ImageJobs.
 
 When it starts, the operator lists all ImageJobs of its namespace, including those that are done and
 kept until their time to live ends. A fake API server yields them page by page. Each measurement has
@@ -56,7 +56,7 @@ class Row:
     observe_seconds: float
     """CPU time for everything else: validating the ImageJobs and storing them in the state."""
     memory_mb: float
-    """Memory that the process has more than before (10^6 bytes)."""
+    """Increase of the process's memory in megabytes (10^6 bytes)."""
     decide_ms: float
     """CPU time of the first decision."""
 

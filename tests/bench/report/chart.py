@@ -1,4 +1,4 @@
-"""The chart that the README shows: an SVG, light and readable on a dark page, too."""
+"""Draw the chart in the README: an SVG with a white background, readable on a dark page, too."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ SIZE_INCHES = (9, 2.6)
 
 
 def draw(run: Run, file: Path) -> None:
-    """Write the chart: how long one image takes, and how many get done."""
-    # Text stays text: small, searchable, in the reader's own font. A fixed salt keeps the file the
-    # same.
+    """Write the chart of latency (one client) and throughput (8 clients)."""
+    # Keep text as text: it is small, searchable, and in the reader's own font. With a fixed salt,
+    # equal results give equal files.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 9}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
         left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""The report's tables of what images, idling and ten thousand ImageJobs cost. Pure."""
+"""The report's tables of costs: per image, without work, and with ten thousand ImageJobs. Pure."""
 
 import itertools
 from collections.abc import Iterable, Sequence

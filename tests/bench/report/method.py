@@ -44,7 +44,7 @@ def describe(run: Run) -> str:
 
 
 def warning(run: Run) -> str:
-    """Return a warning for the top of the page, or nothing."""
+    """Return a warning for the top of the page; empty if there is none."""
     if run.machine.quick:
         return "**This was a quick run with too few samples to quote.**"
     others = stats.spread(sample.others_cores for sample in run.samples)

@@ -1,4 +1,4 @@
-"""The report: what was measured last, as Markdown and as a chart, and where both go."""
+"""Write the report of the latest results as Markdown and as a chart."""
 
 import json
 from pathlib import Path

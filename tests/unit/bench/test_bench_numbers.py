@@ -1,4 +1,4 @@
-"""Test the calculations of the benchmark with sample data."""
+"""Tests of the benchmark's calculations, with sample data."""
 
 import itertools
 
@@ -30,7 +30,7 @@ V2_WORKER = f"{V2_PODS}/{POD}.slice/cri-containerd-{WORKER}.scope"
 
 
 def sample(**known: object) -> Sample:
-    """One with plain values where nothing else is asked for."""
+    """Return a sample with default values for all fields that are not given."""
     plain = {
         "system": "vision-node",
         "load": "8 clients",

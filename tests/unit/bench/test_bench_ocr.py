@@ -1,4 +1,4 @@
-"""The figures of `make bench-ocr`: totals over the fonts, and which targets are reached."""
+"""Tests of the figures of `make bench-ocr`: totals over the fonts, and the targets reached."""
 
 import pytest
 from bench.measure.ocr_measure import Measured

@@ -1,4 +1,4 @@
-"""The benchmark of the operator's rounds, with few workers and ImageJobs."""
+"""Tests of the benchmark of the operator's rounds, with few workers and ImageJobs."""
 
 from bench.operator.rounds import NOW, SETTINGS, Scene, round_seconds, state_of
 from vision_node_operator.decisions.decide import decide

@@ -1,4 +1,4 @@
-"""The benchmark's report: bars, tables, and that results survive being written down."""
+"""Tests of the benchmark's report: targets, tables, and saved results that can be read again."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ MACHINE = Machine(
 
 
 def sample(system: str, load: str, describer: str, seconds: float) -> Sample:
-    """Ten images in so many seconds."""
+    """Return a sample of ten images that took `seconds` in all."""
     return Sample(
         system=system,
         load=load,

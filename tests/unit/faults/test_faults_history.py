@@ -1,4 +1,4 @@
-"""The checker of `make test-faults` finds a violation of each of its rules."""
+"""Tests of the checker of `make test-faults`: it finds a violation of each of its rules."""
 
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ def test_good_history_passes(case: str) -> None:
 TWICE = [Submit("key", name, Expected(size=SIZE)) for name in "ab"]
 
 BROKEN: dict[str, tuple[History, str]] = {
-    "acknowledged, never seen": (history(), "a: lost: its submit was acknowledged"),
+    "acknowledged, never seen": (history(), "a: lost: its submission was acknowledged"),
     "deleted": (
         history(*GOOD, seen(6, "done", attempts=2, worker="w1", deleted=True)),
         "a: lost: it was deleted",
@@ -82,7 +82,7 @@ BROKEN: dict[str, tuple[History, str]] = {
         history(*GOOD, seen(6, "queued", attempts=2)),
         "a: changed after it was done",
     ),
-    "more attempts than it may have": (
+    "more attempts than allowed": (
         history(seen(1, "done", attempts=4)),
         "a: 4 attempts, but at most 3 are allowed",
     ),
