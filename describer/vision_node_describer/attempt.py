@@ -77,9 +77,9 @@ class AttemptRunner:
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of an ImageJob assigned to this worker, and commit the outcome.
 
-        Never raises. An attempt that times out commits this outcome immediately, but ends only when
-        its threads have ended: their memory is still in use, and the worker must notice if they
-        hang.
+        Never raises. An attempt that times out commits the timeout as its outcome immediately, but
+        does not return until its threads have ended, because they still hold memory and the worker
+        must notice if they hang.
         """
         try:
             outcome = await self._process(job)
@@ -208,7 +208,7 @@ class AttemptRunner:
 
 
 def _inspect(describer: Describer, image: bytes) -> tuple[int, bool]:
-    """Return the memory for describing in bytes, and whether the file is truncated."""
+    """Return how many bytes of memory describing takes, and whether the file is truncated."""
     return describer.memory(image), is_truncated(image)
 
 

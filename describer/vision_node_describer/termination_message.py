@@ -1,6 +1,7 @@
-"""The container's termination message: the ImageJobs that a killed worker was describing.
+"""The container's termination message: the ImageJobs that a worker was describing when it
+was killed.
 
-Kubelet copies the message into the pod's status. From it, the operator learns which images may have
+The kubelet copies the message into the pod's status. From it, the operator learns which images may have
 crashed the worker (by taking too much memory, or by crashing a library), and does not suspect the
 others.
 """
@@ -19,7 +20,10 @@ root file system is read-only."""
 
 
 class TerminationMessage:
-    """Keeps the message up to date, with one UID per line. Kubelet reads 4096 bytes: 110 UIDs."""
+    """Keeps the message up to date, with one UID per line.
+
+    The kubelet reads at most 4096 bytes, enough for 110 UIDs.
+    """
 
     def __init__(self, path: Path = PATH) -> None:
         self._describing: list[str] = []
@@ -32,7 +36,7 @@ class TerminationMessage:
 
     @contextmanager
     def describing(self, uid: str) -> Iterator[None]:
-        """Name the ImageJob with this UID in the message while the block runs."""
+        """List this UID of an ImageJob in the message while the block runs."""
         self._describing.append(uid)
         self._write()
         try:
@@ -47,7 +51,7 @@ class TerminationMessage:
 
         message = "\n".join(self._describing).encode()
         try:
-            # Written in place and without fsync (6 µs): the file only has to outlive the process.
+            # Without fsync, a write takes 6 µs: the file only has to outlive the process.
             os.pwrite(self._file, message, 0)
             os.ftruncate(self._file, len(message))
         except OSError as error:  # a full disk must not fail the attempt

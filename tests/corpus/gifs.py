@@ -23,7 +23,7 @@ def animated(*frames: Image.Image) -> bytes:
 
 
 def half_transparent() -> bytes:
-    """Return an image of two halves, the right one transparent."""
+    """Return a GIF of the `halves` picture with its right half made transparent."""
     picture = halves("RGBA")
     picture.paste((0, 0, 0, 0), (32, 0, 64, 48))
     return encoded(picture, "GIF")

@@ -93,7 +93,7 @@ def test_only_one_of_many_uploads_gets_a_name(api: httpx.Client, photos: list[Pa
 def test_image_of_an_unfinished_job_cannot_be_deleted(
     api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
-    """An unknown describer keeps the job queued for its grace period of a minute."""
+    """A job with an unknown describer stays queued for a grace period of one minute."""
     job = JOB.replace("by-hand", "keeps").replace("photo.jpg", "kept.jpg")
     kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
 
@@ -212,7 +212,7 @@ def exists(kubectl: Callable[..., str], key: str) -> bool:
 
 
 def in_bucket(kubectl: Callable[..., str], call: str) -> str:
-    """Call a method of the bucket in the API's pod; return `done`, or `gone` without an object."""
+    """Call a method of the bucket in the API's pod; return `done`, or `gone` if the object does not exist."""
     code = (
         "import asyncio\n"
         "from vision_node_contract.clients.bucket import *\n"

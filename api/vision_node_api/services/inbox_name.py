@@ -10,21 +10,21 @@ from vision_node_contract.bucket_keys import INBOX_PREFIX
 from ..web.problems import Problem
 
 MAX_KEY_BYTES = 512
-"""Maximum size of a key in bytes, including `inbox/`. It equals maxLength of spec.image.key in the
-CRD, because keys are ASCII."""
+"""Maximum size of a key in bytes, including `inbox/`: the CRD's maxLength of spec.image.key, which
+counts characters. Keys are ASCII, so each character is one byte."""
 
 MAX_NAME_BYTES = MAX_KEY_BYTES - len(INBOX_PREFIX)
 """Maximum size of a name in bytes."""
 
 MAX_PART_BYTES = 255
 """Maximum size in bytes of a part between slashes. MinIO stores each part as a directory, and file
-systems limit the names of directories."""
+systems limit the length of directory names."""
 
 MAX_QUOTED_CHARACTERS = 80
-"""Maximum number of characters that an error quotes of an invalid name."""
+"""Maximum number of characters of an invalid name to quote in an error message."""
 
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
-"""Pattern of a name, for OpenAPI. It does not exclude consecutive dots, which are invalid, too."""
+"""Pattern of a name, for OpenAPI. It does not exclude consecutive dots, which are also invalid."""
 
 _NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
 

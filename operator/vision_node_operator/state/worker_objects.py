@@ -32,7 +32,7 @@ class DescriberJob:
     template_hash: str
     created: datetime
     ended: bool
-    """Whether its pod has succeeded or failed."""
+    """Whether its pod has finished, successfully or not."""
     succeeded: bool
     deleting: bool
 
@@ -61,7 +61,7 @@ class Pod:
     alive: bool
     deleting: bool
     problem: Problem | None = None
-    """The problem that keeps it from running or ended it; None if there is none."""
+    """The problem that prevents the pod from running, or that ended it; None if there is none."""
     termination: Termination | None = None
 
     @classmethod

@@ -16,12 +16,12 @@ from .upload import Upload
 T = TypeVar("T")
 
 _PROVIDER_SHARE = 0.8
-"""Fraction of an attempt's time for waiting for the rate limit and for the provider's answer. The
-rest is for fetching the image, decoding it and storing the result."""
+"""Fraction of an attempt's time that may be spent waiting for the rate limit and the provider's
+answer. The rest is for fetching the image, decoding it and storing the result."""
 
 _WAIT_SHARE = 0.5
-"""Fraction of the provider's time that a request may spend waiting for the rate limit. A request
-that starts later leaves the provider too little time to answer."""
+"""Fraction of that time that may be spent waiting for the rate limit. A request that started later
+would leave the provider too little time to answer."""
 
 
 class ProviderOptions(BaseModel):
@@ -49,7 +49,7 @@ class ProviderOptions(BaseModel):
 
 
 def host_of(url: str, name: str) -> str:
-    """Return the host name in the web address `url`, the value of the setting `name`.
+    """Return the host name in the web address `url`; an error names the setting `name`.
 
     Raises:
         DescribeError: OptionsInvalid if `url` is not a web address.
@@ -79,15 +79,15 @@ class ProviderDescriber(Remote[Upload]):
 
     @property
     def _provider_seconds(self) -> float:
-        """Seconds for the rate limit and the answer; an ImageJob's timeout takes precedence."""
+        """Seconds to wait for the rate limit and the answer, from the attempt's timeout if set."""
         return (attempt_seconds.get() or self._timeout_seconds) * _PROVIDER_SHARE
 
     async def _call_provider(self, request: Callable[[float], Awaitable[T]]) -> T:
         """Call `request` with its timeout in seconds, and return its result.
 
         Raises:
-            DescribeError: An error that the request raises; RateLimited, without a request, if the
-                rate limit blocks it for too long; ProviderUnavailable if it times out.
+            DescribeError: Any error of the request; RateLimited if the rate limit would delay the
+                request too long (nothing is sent); ProviderUnavailable if the request times out.
         """
         loop = asyncio.get_running_loop()
         seconds = self._provider_seconds
