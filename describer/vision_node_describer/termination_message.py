@@ -1,9 +1,8 @@
-"""The container's termination message: the ImageJobs that a worker was describing when it
-was killed.
+"""The container's termination message: what a worker was describing when it was killed.
 
-The kubelet copies the message into the pod's status. From it, the operator learns which images may have
-crashed the worker (by taking too much memory, or by crashing a library), and does not suspect the
-others.
+The kubelet copies the message into the pod's status. From it, the operator learns which images may
+have crashed the worker (by taking too much memory, or by crashing a library), and does not
+suspect the others.
 """
 
 import logging

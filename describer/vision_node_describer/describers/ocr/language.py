@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 _MIN_PROBABILITY = 0.6
-"""Minimum probability for reporting a language. Across 45 short texts in 13 languages (signs, names,
-numbers and lines of code), no wrong guess exceeded it."""
+"""Minimum probability for reporting a language. Across 45 short texts in 13 languages (signs,
+names, numbers and lines of code), no wrong guess exceeded it."""
 
 
 @dataclass(frozen=True, slots=True)
