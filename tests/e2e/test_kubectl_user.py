@@ -212,7 +212,7 @@ def exists(kubectl: Callable[..., str], key: str) -> bool:
 
 
 def in_bucket(kubectl: Callable[..., str], call: str) -> str:
-    """Call a method of the bucket in the API's pod; return `done`, or `gone` if it has no object."""
+    """Call a method of the bucket in the API's pod; return `done`, or `gone` if there is none."""
     code = (
         "import asyncio\n"
         "from vision_node_contract.clients.bucket import *\n"
