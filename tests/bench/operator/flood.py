@@ -7,19 +7,20 @@ operator runs as is, with a fake API server that answers each write after 5 ms.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from vision_node_contract.json_types import Json
-from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.actions import Assign, Fail, Write
-from vision_node_operator.runtime.reconciler import Reconciler
-from vision_node_operator.settings import Settings
 from vision_node_operator.state.object_versions import Kind
-from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
 
+from bench.operator.fakes import (
+    FakeCluster,
+    at_version,
+    imagejob,
+    reconciler_with_idle_workers,
+)
 from bench.report.tables import table
 
 QUEUED = (0, 2_000, 10_000)
@@ -37,14 +38,6 @@ WARM_UP_SECONDS = 0.3
 TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.01
 
-SETTINGS = Settings("vision-node", owner_name="describers", job_prefix="vision-node")
-POD_TEMPLATE: Json = {"spec": {"containers": [{"name": "worker"}]}}
-DESCRIBER: Json = {
-    "metadata": {"name": "metadata", "resourceVersion": "1"},
-    "spec": {"maxWorkers": 1},
-}
-WORKER = "worker-0"
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -58,25 +51,20 @@ class Row:
     """ImageJobs of the deleted Describer that the operator failed in this time."""
 
 
-class FakeServer:
-    """An API server that accepts every write after a fixed time, and has no objects to list."""
+class FakeServer(FakeCluster):
+    """An API server that accepts every write to an ImageJob after a fixed time."""
 
     def __init__(self) -> None:
         self.assigned_at: float | None = None
         self.failed = 0
         self._version = 10_000_000
 
-    async def list_pages(self, *_: object) -> AsyncIterator[tuple[list[Json], str]]:
-        """Yield one empty page."""
-        yield [], "0"
-
-    async def perform(self, action: Write, _now: datetime) -> tuple[Kind, Json | None]:
+    async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
         """Accept the write, and return the written object like the writer does."""
         if not isinstance(action, Assign | Fail):
-            return "describers", DESCRIBER
+            return await super().perform(action, now)
 
         await asyncio.sleep(WRITE_SECONDS)
-        name, describer = action.job.metadata.name, action.job.spec.describer
         self._version += 1
 
         if isinstance(action, Assign):
@@ -87,39 +75,32 @@ class FakeServer:
             error = {"reason": action.reason, "message": action.message, "retryable": False}
             status = {"phase": "failed", "error": error}
 
-        return "imagejobs", _imagejob(name, self._version, describer, status)
+        name, describer_name = action.job.metadata.name, action.job.spec.describer
+        written = imagejob(name, describer_name, _created(), **status)
+        return "imagejobs", at_version(written, self._version)
 
 
-class IdleGarbageCollector:
-    """A garbage collector that has nothing to do."""
-
-    async def sweep_now_and_then(self) -> None:
-        """Wait until cancelled."""
-        await asyncio.Event().wait()
-
-    def collect(self, *_: object) -> None:
-        """Do nothing: no object is stored."""
-
-
-def measure() -> list[Row]:
+def measure(queued: Sequence[int] = QUEUED) -> list[Row]:
     """Return the delay of a single ImageJob for each length of the deleted Describer's queue."""
-    return [asyncio.run(_measure(queued)) for queued in QUEUED]
+    return [asyncio.run(_measure(number)) for number in queued]
 
 
 async def _measure(queued: int) -> Row:
     server = FakeServer()
-    reconciler = _reconciler_with_a_free_worker(server)
+    reconciler = reconciler_with_idle_workers(server, workers=1)
     for n in range(queued):
-        reconciler.observe("imagejobs", "ADDED", _imagejob(f"deleted-{n:05}", 100 + n, "deleted"))
+        deleted = imagejob(f"deleted-{n:05}", "deleted", _created())
+        reconciler.observe("imagejobs", "ADDED", at_version(deleted, 100 + n))
 
     loop = asyncio.create_task(reconciler.run())
     await asyncio.sleep(WARM_UP_SECONDS)
 
     start = time.monotonic()
-    reconciler.observe("imagejobs", "ADDED", _imagejob("single", 9_000_000, "metadata"))
+    single = imagejob("single", "metadata", _created())
+    reconciler.observe("imagejobs", "ADDED", at_version(single, 9_000_000))
     while server.assigned_at is None and time.monotonic() - start < TIMEOUT_SECONDS:
         if loop.done():
-            break
+            loop.result()  # raises what ended the operator
         await asyncio.sleep(POLL_SECONDS)
 
     seconds = None if server.assigned_at is None else server.assigned_at - start
@@ -130,44 +111,8 @@ async def _measure(queued: int) -> Row:
     return row
 
 
-def _reconciler_with_a_free_worker(server: Any) -> Reconciler:
-    """Return the operator's loop with fakes: `server` is its API server and its writer."""
-    garbage_collector: Any = IdleGarbageCollector()
-    reconciler = Reconciler(server, SETTINGS, server, garbage_collector, POD_TEMPLATE)
-    reconciler.observe("describers", "ADDED", DESCRIBER)
-
-    now = datetime.now(UTC).isoformat()
-    labels = {
-        DESCRIBER_LABEL: "metadata",
-        TEMPLATE_LABEL: next(reconciler.state.describers.pools()).template_hash,
-    }
-    job: Json = {
-        "name": "vision-node-metadata-0",
-        "uid": "job-uid",
-        "resourceVersion": "1",
-        "creationTimestamp": now,
-        "labels": labels,
-    }
-    pod: Json = {"name": WORKER, "resourceVersion": "1", "labels": {JOB_UID_LABEL: "job-uid"}}
-    lease: Json = {"name": WORKER, "resourceVersion": "1"}
-
-    reconciler.observe("jobs", "ADDED", {"metadata": job})
-    reconciler.observe("pods", "ADDED", {"metadata": pod, "status": {"phase": "Running"}})
-    reconciler.observe("leases", "ADDED", {"metadata": lease, "spec": {"renewTime": now}})
-    return reconciler
-
-
-def _imagejob(name: str, version: int, describer: str, status: Json | None = None) -> Json:
-    return {
-        "metadata": {
-            "name": name,
-            "uid": name,
-            "resourceVersion": str(version),
-            "creationTimestamp": (datetime.now(UTC) - AGE).isoformat(),
-        },
-        "spec": {"image": {"key": f"images/{name}"}, "describer": describer},
-        "status": {"phase": "queued", **(status or {})},
-    }
+def _created() -> datetime:
+    return datetime.now(UTC) - AGE
 
 
 def main() -> None:

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from vision_node_contract.json_types import Json
-from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.decide import decide
-from vision_node_operator.settings import Settings
 from vision_node_operator.state.describer_registry import DescriberRegistry
 from vision_node_operator.state.object_versions import Kind, ObjectKey
 from vision_node_operator.state.state import State
-from vision_node_operator.state.worker_objects import JOB_UID_LABEL, TEMPLATE_LABEL
 
+from bench.operator.fakes import (
+    IMAGES_AT_ONCE,
+    POD_TEMPLATE,
+    SETTINGS,
+    at_version,
+    describer,
+    imagejob,
+    worker,
+)
 from bench.report.tables import digits, table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-SETTINGS = Settings("vision-node", owner_name="describers", job_prefix="vn")
-POD_TEMPLATE: Json = {"spec": {"containers": [{"name": "worker"}]}}
-
-IMAGES_AT_ONCE = 4
-"""Number of images that each worker describes concurrently. All workers are busy."""
-
 REPEATS = 5
 """Number of rounds per scene. The fastest counts, because other processes slow down the rest."""
 
@@ -86,8 +86,7 @@ def state_of(scene: Scene) -> State:
     """Return the state of a scene, built from objects as the watches would show them."""
     state = State(describers=DescriberRegistry(POD_TEMPLATE))
     for version, (kind, body) in enumerate(_objects(scene, state), start=1):
-        body["metadata"]["resourceVersion"] = str(version)
-        state.observe(kind, body, NOW)
+        state.observe(kind, at_version(body, version), NOW)
 
     for number in range(scene.pending):
         worker = f"d0-{number % max(1, scene.workers)}"
@@ -97,6 +96,7 @@ def state_of(scene: Scene) -> State:
 
 
 def _objects(scene: Scene, state: State) -> Iterator[tuple[Kind, Json]]:
+    """Yield the Describers, their workers, which are all busy, and the queued ImageJobs."""
     for number in range(scene.describers):
         yield "describers", describer(f"d{number}", scene.workers)
 
@@ -105,41 +105,8 @@ def _objects(scene: Scene, state: State) -> Iterator[tuple[Kind, Json]]:
             name = f"{pool.describer}-{number}"
             yield from worker(name, pool.describer, pool.template_hash, NOW)
             for image in range(IMAGES_AT_ONCE):
-                yield "imagejobs", _imagejob(f"{name}-{image}", pool.describer, worker=name)
+                attempt = {"phase": "processing", "worker": name, "attempts": 1}
+                yield "imagejobs", imagejob(f"{name}-{image}", pool.describer, NOW, **attempt)
 
     for number in range(scene.queued):
-        yield "imagejobs", _imagejob(f"queued-{number:06}", f"d{number % scene.describers}")
-
-
-def describer(name: str, workers: int) -> Json:
-    """Return a Describer with this maximum number of workers."""
-    spec = {"maxWorkers": max(1, workers), "concurrency": IMAGES_AT_ONCE}
-    return {"metadata": {"name": name}, "spec": spec, "status": {}}
-
-
-def worker(
-    name: str, describer_name: str, template_hash: str, now: datetime
-) -> Iterator[tuple[Kind, Json]]:
-    """Yield a serving worker's Job, pod and Lease."""
-    labels = {
-        DESCRIBER_LABEL: describer_name,
-        TEMPLATE_LABEL: template_hash,
-        JOB_UID_LABEL: f"uid-{name}",
-    }
-    created = {"uid": f"uid-{name}", "creationTimestamp": now.isoformat()}
-    yield "jobs", {"metadata": {"name": f"vn-{name}", "labels": labels, **created}}
-    yield "pods", {"metadata": {"name": name, "labels": labels}, "status": {"phase": "Running"}}
-    yield "leases", lease(name, labels, now)
-
-
-def lease(name: str, labels: dict[str, str], now: datetime) -> Json:
-    """Return a worker's Lease, renewed now."""
-    return {"metadata": {"name": name, "labels": labels}, "spec": {"renewTime": now.isoformat()}}
-
-
-def _imagejob(name: str, describer_name: str, worker: str | None = None) -> Json:
-    metadata = {"name": name, "uid": name, "creationTimestamp": NOW.isoformat()}
-    spec = {"describer": describer_name, "image": {"key": f"images/{name}"}}
-    attempt = {"worker": worker, "attempts": 1} if worker else {}
-    status = {"phase": "processing" if worker else "queued", **attempt}
-    return {"metadata": metadata, "spec": spec, "status": status}
+        yield "imagejobs", imagejob(f"queued-{number:06}", f"d{number % scene.describers}", NOW)

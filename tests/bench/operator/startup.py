@@ -13,20 +13,18 @@ import multiprocessing
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import PLURAL
 from vision_node_operator.decisions.decide import decide
-from vision_node_operator.runtime.reconciler import Reconciler
-from vision_node_operator.settings import Settings
 
+from bench.operator.fakes import SETTINGS, FakeCluster, at_version, describer, reconciler_of
 from bench.report.tables import table
 
 RETAINED = (0, 10_000, 50_000)
@@ -37,13 +35,6 @@ PAGE = 500
 
 TTL_SECONDS = 604_800
 """The default time to live of ImageJobs (7 days)."""
-
-SETTINGS = Settings("vision-node", owner_name="describers", job_prefix="vision-node")
-POD_TEMPLATE: Json = {"spec": {"containers": [{"name": "worker"}]}}
-DESCRIBER: Json = {
-    "metadata": {"name": "metadata", "resourceVersion": "1"},
-    "spec": {"maxWorkers": 2},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +57,7 @@ class Row:
         return self.parse_seconds + self.observe_seconds
 
 
-class FakeServer:
+class FakeServer(FakeCluster):
     """An API server with retained ImageJobs. Its own CPU time is measured, to be subtracted."""
 
     def __init__(self, retained: int) -> None:
@@ -77,7 +68,7 @@ class FakeServer:
     async def list_pages(self, path: str, *_: object) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield the objects at the path, page by page."""
         if path.endswith("/describers"):
-            yield [DESCRIBER], "1"
+            yield [at_version(describer("metadata", 2), 1)], "1"
         elif path.endswith(f"/{PLURAL}"):
             for page in self._pages():
                 yield page, str(self._retained + 1)
@@ -99,18 +90,16 @@ class FakeServer:
             yield page
 
 
-def measure() -> list[Row]:
+def measure(retained: Sequence[int] = RETAINED) -> list[Row]:
     """Return the cost of a start for each number of retained ImageJobs."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
-        return list(processes.map(_measure, RETAINED))
+        return list(processes.map(_measure, retained))
 
 
 def _measure(retained: int) -> Row:
     server = FakeServer(retained)
-    kube: Any = server
-    unused: Any = None  # a list needs neither the writer nor the garbage collector
-    reconciler = Reconciler(kube, SETTINGS, unused, unused, POD_TEMPLATE)
+    reconciler = reconciler_of(server)
 
     gc.collect()
     memory = _memory_mb()

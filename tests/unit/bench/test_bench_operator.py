@@ -1,6 +1,11 @@
-"""Tests of the benchmark of the operator's rounds, with few workers and ImageJobs."""
+"""Tests of the operator's benchmarks, with few workers and ImageJobs."""
 
-from bench.operator.rounds import NOW, SETTINGS, Scene, round_seconds, state_of
+import asyncio
+
+import pytest
+from bench.operator import flood, leases, startup
+from bench.operator.fakes import SETTINGS
+from bench.operator.rounds import NOW, Scene, round_seconds, state_of
 from vision_node_operator.decisions.decide import decide
 from vision_node_operator.decisions.pool_view import workers_by_describer
 
@@ -17,3 +22,27 @@ def test_all_workers_of_a_scene_are_busy() -> None:
 
 def test_round_is_measured() -> None:
     assert round_seconds(SCENE) > 0
+
+
+def test_renewals_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
+    assert asyncio.run(leases.cpu_share(2)) > 0
+
+
+def test_single_image_is_assigned_despite_a_deleted_describers_queue() -> None:
+    (row,) = flood.measure([3])
+    assert row.seconds is not None
+    assert (row.queued, row.failed) == (3, 3)
+
+
+def test_error_that_ends_the_operator_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not look like a long delay."""
+    monkeypatch.delattr("bench.operator.fakes.FakeCluster.sweep_periodically")
+    with pytest.RaisesGroup(pytest.RaisesExc(AttributeError, match="sweep_periodically")):
+        flood.measure([0])
+
+
+def test_start_is_measured() -> None:
+    (row,) = startup.measure([10])
+    assert row.retained == 10
+    assert row.cpu_seconds > 0
