@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 from ..interface import Remote, Setup, attempt_seconds
 from .rate_limit_gate import RateLimitGate
-from .upload import Upload
+from .upload import Bounds, Upload, preparation_bytes, prepare_upload
 
 T = TypeVar("T")
 
@@ -73,9 +74,20 @@ class ProviderDescriber(Remote[Upload]):
     A describer never retries a failed request: only the operator does.
     """
 
+    _bounds: Bounds
+    """Size of the largest picture to send. Subclasses set it."""
+
     def __init__(self, setup: Setup) -> None:
         self._timeout_seconds = setup.timeout_seconds
         self._rate_limit = RateLimitGate()
+
+    def memory(self, image: bytes) -> int:
+        """Return the maximum memory that decoding and scaling take, in bytes."""
+        return preparation_bytes(image, self._bounds)
+
+    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
+        """Return the picture to send."""
+        return prepare_upload(image, self._bounds)
 
     @property
     def _provider_seconds(self) -> float:

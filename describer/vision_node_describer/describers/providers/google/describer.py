@@ -21,7 +21,7 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from ...interface import Setup
 from ...remote.base import ProviderDescriber, ProviderOptions
 from ...remote.findings import Finding, Findings, describe_findings
-from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from ...remote.upload import Bounds, Upload
 from .errors import error_for, error_for_status, wrong_address
 from .transport import BoundedTransport, ResponseTooLargeError
 
@@ -71,19 +71,13 @@ class GoogleOptions(ProviderOptions):
 class Google(ProviderDescriber):
     """Sends one request to Cloud Vision for each picture."""
 
+    _bounds = BOUNDS
+
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self._client = _client(setup, GoogleOptions.from_setup(setup).endpoint)
         self._key = setup.variable("GOOGLE_API_KEY")
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="google")
-
-    def memory(self, image: bytes) -> int:
-        """Return the maximum memory that decoding and scaling take, in bytes."""
-        return preparation_bytes(image, BOUNDS)
-
-    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
-        """Return the picture to send."""
-        return prepare_upload(image, BOUNDS)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
         """Describe one picture, in English regardless of `options.language`.

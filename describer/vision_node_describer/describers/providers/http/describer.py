@@ -21,7 +21,7 @@ from ...remote.error_body import parse_error_body
 from ...remote.error_reason import classify_error
 from ...remote.retry_after import retry_after
 from ...remote.sanitize import quote_provider
-from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from ...remote.upload import Bounds, Upload
 
 OPTIONS_HEADER = "Vision-Node-Options"
 
@@ -72,14 +72,6 @@ class Http(ProviderDescriber):
         self._model = setup.model
         # Ignore the environment's proxy, which is for providers outside the cluster.
         self._client = BoundedClient(_MAX_ANSWER_BYTES, trust_env=False)
-
-    def memory(self, image: bytes) -> int:
-        """Return the maximum memory that decoding and scaling take, in bytes."""
-        return preparation_bytes(image, self._bounds)
-
-    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
-        """Return the picture to send."""
-        return prepare_upload(image, self._bounds)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
         """Describe one picture.

@@ -17,7 +17,7 @@ from ...remote.base import ProviderDescriber, ProviderOptions
 from ...remote.bounded_http import BoundedClient
 from ...remote.retry_after import exhausted_limit_reset, retry_after
 from ...remote.sanitize import quote_provider
-from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from ...remote.upload import Bounds, Upload, prepare_upload
 from .deprecation import announced_retirement, published_retirement
 from .endpoint import Endpoint, endpoint_of
 from .errors import RequestContext, error_for, unsupported_fields
@@ -64,6 +64,8 @@ class OpenAIOptions(ProviderOptions):
 class OpenAI(ProviderDescriber):
     """Sends each picture to one model at one server."""
 
+    _bounds = HIGH_DETAIL
+
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         options = OpenAIOptions.from_setup(setup)
@@ -81,10 +83,6 @@ class OpenAI(ProviderDescriber):
         self._unsupported_fields: frozenset[str] = frozenset()
         self._warning = published_retirement(self._model) if is_openai else None
         self._client = _client(endpoint, self._key)
-
-    def memory(self, image: bytes) -> int:
-        """Return the maximum memory that decoding and scaling take, in bytes."""
-        return preparation_bytes(image, HIGH_DETAIL)
 
     def prepare(self, image: bytes, options: Options) -> Upload:
         """Return the picture to send."""

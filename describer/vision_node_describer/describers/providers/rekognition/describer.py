@@ -18,7 +18,7 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from ...interface import Setup
 from ...remote.base import ProviderDescriber, ProviderOptions, host_of
 from ...remote.findings import POSSIBLE, Finding, Findings, describe_findings, with_confidence
-from ...remote.upload import Bounds, Upload, preparation_bytes, prepare_upload
+from ...remote.upload import Bounds, Upload
 from .errors import error_for, is_json_answer, wrong_protocol
 from .transport import limit_responses
 
@@ -60,6 +60,8 @@ class RekognitionOptions(ProviderOptions):
 class Rekognition(ProviderDescriber):
     """Sends one request to Rekognition for each picture and feature."""
 
+    _bounds = BOUNDS
+
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         options = RekognitionOptions.from_setup(setup)
@@ -67,14 +69,6 @@ class Rekognition(ProviderDescriber):
         self._features = options.features
         self._clients = _Clients(setup, options.endpoint)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rekognition")
-
-    def memory(self, image: bytes) -> int:
-        """Return the maximum memory that decoding and scaling take, in bytes."""
-        return preparation_bytes(image, BOUNDS)
-
-    def prepare(self, image: bytes, options: Options) -> Upload:  # noqa: ARG002
-        """Return the picture to send."""
-        return prepare_upload(image, BOUNDS)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
         """Describe one picture, in English regardless of `options.language`.
