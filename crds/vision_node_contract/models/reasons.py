@@ -44,7 +44,7 @@ class Reason(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may succeed without any change to the image or the configuration."""
+        """Whether another attempt may succeed without a change to image or configuration."""
         return self in _TRANSIENT
 
     @property
