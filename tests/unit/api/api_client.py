@@ -1,4 +1,4 @@
-"""Submit images as a client of the API."""
+"""Helper that submits an image to the API."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ pillow_heif.register_heif_opener()
 
 LIMIT = 50_000
 MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
-"""Time at which everything in the bucket was stored."""
+"""Modification time of every object in the fake bucket."""
 SETTINGS = Settings(
     "ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100
 )
@@ -33,11 +33,11 @@ def picture(
     """Return an image, followed by `noise` random bytes."""
     out = io.BytesIO()
     Image.new(mode, size).save(out, kind)
-    return out.getvalue() + random.Random(1).randbytes(noise)  # noqa: S311 (no secret)
+    return out.getvalue() + random.Random(1).randbytes(noise)  # noqa: S311 (not a secret)
 
 
 class FakeBucket:
-    """Keeps objects in a dict; refuses writes while `unavailable` is set."""
+    """A bucket that keeps objects in a dict, and refuses writes while `unavailable` is set."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -72,10 +72,10 @@ class FakeBucket:
 
 
 class Cluster:
-    """Keeps ImageJobs in a dict.
+    """A cluster that keeps ImageJobs in a dict.
 
-    If `create_fails` is set, `create` raises it: before it creates the ImageJob, or afterwards if
-    `lose_response` is set.
+    If `create_fails` is set, `create` raises that error instead of creating the ImageJob. If
+    `lose_response` is also set, `create` creates the ImageJob and then raises the error.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class Cluster:
         return job
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
-        """Respond like an API server with one Describer, `newest`, that no watch has reported."""
+        """Respond like an API server with one Describer, `newest`, which no watch has reported."""
         if self.get_fails:
             raise self.get_fails
         name = path.removeprefix("/apis/vision-node.dev/v1alpha1/namespaces/ns/describers/")
@@ -115,7 +115,7 @@ class Cluster:
 
 
 def jobs_of(cluster: Cluster, bucket: FakeBucket) -> Jobs:
-    """Return a Jobs service that uses the fakes, with only the default describer."""
+    """Return a Jobs service that uses the fakes and knows only the default describer."""
     imagejobs = cast("ImageJobClient", cluster)
     describers = DescriberCache(cast("Kube", cluster), "ns")
     describers.observe(WatchEvent("ADDED", [{"metadata": {"name": "metadata"}}]))

@@ -1,4 +1,4 @@
-"""Fakes of the API's dependencies, whose checks succeed or fail."""
+"""Fake dependencies for the API's health checks, which can be made to fail."""
 
 from typing import cast
 
@@ -11,7 +11,7 @@ PATHS = ("/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs", "/api/describ
 
 
 class Dependency:
-    """Counts checks, and raises `fails` if it is set."""
+    """A dependency that counts checks. Each check raises `fails` if it is set."""
 
     def __init__(self) -> None:
         self.fails: Exception | None = None
@@ -26,7 +26,7 @@ class Dependency:
 def health_of(
     jobs: Jobs, storage: Dependency | None = None, kubernetes: Dependency | None = None
 ) -> Health:
-    """Return the health of a replica that has listed all objects."""
+    """Return the Health of a replica whose watches have listed all objects."""
     storage, kubernetes = storage or Dependency(), kubernetes or Dependency()
     checks = DependencyChecks(jobs.storage, storage.check, kubernetes.check)
     kube = cast("Kube", None)

@@ -12,14 +12,14 @@ import uvicorn
 from starlette.types import ASGIApp
 from vision_node_api.web.http_protocol import HttpProtocol
 
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve `app` as the API's process does, and yield the port.
+    """Serve `app` in the same way as the API's process, and yield the port.
 
-    Requests that are unfinished at the end of the block are aborted.
+    Any requests that are unfinished at the end of the `async with` block are aborted.
     """
     config = uvicorn.Config(
         app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False
@@ -29,8 +29,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[int]:
     server.lifespan = config.lifespan_class(config)
 
     listening = socket.create_server(("127.0.0.1", 0))
-    # The API's event loop (uvloop) sets TCP_NODELAY on connections. Without it, a response waits
-    # 40 ms for an ACK.
+    # The API's event loop (uvloop) sets TCP_NODELAY on its connections. Without TCP_NODELAY, a
+    # response can be delayed by 40 ms, because it waits for an ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     await server.startup(sockets=[listening])
@@ -64,7 +64,7 @@ class RawResponse:
 
     @property
     def is_problem(self) -> bool:
-        """Whether the body is a complete problem document with the response's status."""
+        """Whether the response is a complete problem document with the right status."""
         document = self.json
         typed = self.headers["content-type"] == "application/problem+json"
         members = {"type", "title", "status", "detail", "reason"} <= document.keys()
@@ -72,7 +72,7 @@ class RawResponse:
 
 
 class Connection:
-    """A connection on which a test controls every byte."""
+    """A connection over which a test can send arbitrary bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -92,14 +92,14 @@ class Connection:
         await self._writer.drain()
 
     async def send_forever(self, data: bytes) -> None:
-        """Send the data repeatedly, until the server closes the connection (ConnectionError)."""
+        """Send the data repeatedly. Raise ConnectionError once the server closes the connection."""
         while True:
             await self.send(data)
             await asyncio.sleep(0)
 
     async def response(self, *, head: bool = False) -> RawResponse:
-        """Return the next response. Set `head` for a response to HEAD, which has no body."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        """Return the next response. Set `head` if the request was HEAD, so that no body follows."""
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             start = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, *lines = start.strip().split("\r\n")
             headers = {
@@ -112,20 +112,20 @@ class Connection:
 
     async def ended(self) -> bytes:
         """Return all bytes received before the server closes the connection."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await self._reader.read()
 
 
 async def ask(port: int, request: bytes) -> RawResponse:
-    """Send the bytes of a request; return the response."""
+    """Send the bytes of a request and return the response."""
     async with Connection.open(port) as connection:
         await connection.send(request)
         return await connection.response()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once the condition is true."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    """Wait until the condition is true."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.001)
 

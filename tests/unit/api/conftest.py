@@ -1,4 +1,4 @@
-"""Fixtures of the API's tests: the API as HTTP clients see it, with fakes for its dependencies."""
+"""Fixtures for the API's tests: the API with fake dependencies, and HTTP clients for it."""
 
 from collections.abc import AsyncIterator
 
@@ -39,13 +39,13 @@ def app(jobs: Jobs) -> FastAPI:
 
 @pytest.fixture
 def served(app: FastAPI) -> ASGIApp:
-    """The application with the middleware of the default settings."""
+    """The application with its middleware and the default settings."""
     return add_middleware(app, HttpSettings(), app.state.metrics)
 
 
 @pytest.fixture
 async def port(served: ASGIApp) -> AsyncIterator[int]:
-    """The API's port, served by uvicorn on a real socket."""
+    """The port of a real socket on which uvicorn serves the API."""
     async with serving(served) as port:
         yield port
 

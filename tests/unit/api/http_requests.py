@@ -1,4 +1,4 @@
-"""Raw bytes of HTTP requests."""
+"""HTTP requests as raw bytes."""
 
 from api_fakes import picture
 from api_server import post

@@ -1,4 +1,4 @@
-"""Tests of cross-origin requests, which browsers refuse unless the settings allow the origin."""
+"""Tests of cross-origin requests, which browsers block unless the settings allow the origin."""
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ GALLERY, OTHER = "https://gallery.example.com", "https://other.example.com"
 
 
 def client_of(app: FastAPI, *origins: str) -> httpx.AsyncClient:
-    """Return a client of an API whose settings allow these origins."""
+    """Return a client for an API that allows requests from these origins."""
     served = add_middleware(app, HttpSettings(cors_origins=origins), app.state.metrics)
     return httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://api")
 
@@ -47,7 +47,7 @@ async def test_cors_is_off_by_default(app: FastAPI, method: str, path: str) -> N
     ("allowed", "origin", "expected"),
     [(GALLERY, GALLERY, GALLERY), (OTHER, GALLERY, None), ("*", GALLERY, "*")],
 )
-async def test_page_may_submit_if_its_origin_is_allowed(
+async def test_page_may_submit_only_if_its_origin_is_allowed(
     app: FastAPI, allowed: str, origin: str, expected: str | None
 ) -> None:
     async with client_of(app, allowed) as client:
@@ -69,7 +69,7 @@ async def test_page_may_submit_if_its_origin_is_allowed(
 
 
 @pytest.mark.parametrize(("allowed", "status"), [(GALLERY, 200), (OTHER, 400)])
-async def test_page_may_delete_from_the_inbox_if_its_origin_is_allowed(
+async def test_page_may_delete_from_the_inbox_only_if_its_origin_is_allowed(
     app: FastAPI, allowed: str, status: int
 ) -> None:
     async with client_of(app, allowed) as client:
@@ -79,7 +79,7 @@ async def test_page_may_delete_from_the_inbox_if_its_origin_is_allowed(
         assert cors(response).get("allow-origin") == (GALLERY if status == 200 else None)
 
 
-async def test_responses_vary_by_origin(app: FastAPI) -> None:
+async def test_response_names_the_origin_of_the_request(app: FastAPI) -> None:
     async with client_of(app, GALLERY, OTHER) as client:
         for origin in (GALLERY, OTHER):
             response = await client.get("/describers", headers={"Origin": origin})
@@ -88,7 +88,9 @@ async def test_responses_vary_by_origin(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("headers", ["x-secret", "idempotency-key, x-secret"])
-async def test_unknown_request_headers_are_refused(app: FastAPI, headers: str) -> None:
+async def test_preflight_with_unknown_request_headers_is_refused(
+    app: FastAPI, headers: str
+) -> None:
     async with client_of(app, GALLERY) as client:
         response = await client.options("/submit", headers=preflight(GALLERY, headers=headers))
         assert response.status_code == 400
@@ -102,21 +104,21 @@ async def test_simple_requests_need_no_preflight(app: FastAPI, method: str) -> N
         assert cors(response)["allow-origin"] == GALLERY
 
 
-async def test_pages_of_allowed_origins_can_read_every_problem(
+async def test_pages_from_allowed_origins_can_read_every_problem(
     app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(name: str) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(jobs.imagejobs, "get", fail)
-    big = {"file": ("photo.png", picture(noise=2 * LIMIT))}
+    too_large = {"file": ("photo.png", picture(noise=2 * LIMIT))}
 
     async with client_of(app, GALLERY) as client:
         origin = {"Origin": GALLERY}
         responses = [
             await client.get("/nothing", headers=origin),
             await client.get("/submit", headers=origin),
-            await client.post("/submit", files=big, headers=origin),
+            await client.post("/submit", files=too_large, headers=origin),
             await client.post("/submit", content=b"x", headers=origin),
             await client.get("/status/job-x", headers=origin),
         ]

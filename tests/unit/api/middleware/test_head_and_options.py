@@ -42,7 +42,7 @@ STATUSES: dict[str, int] = {
     "/submit": 405,
     "/nothing/here": 404,
 }
-"""Status of the response to GET, for every route and for some paths that do not exist."""
+"""Expected status of a GET request, for every route and for some paths that do not exist."""
 
 READ_ONLY = [
     path
@@ -74,31 +74,31 @@ async def web(port: int) -> Any:
 
 
 def test_every_route_is_tested(app: FastAPI) -> None:
-    tried = {path.split("/")[1] for path in [*STATUSES, "/metrics"]} - {"", "nothing"}
+    tested = {path.split("/")[1] for path in [*STATUSES, "/metrics"]} - {"", "nothing"}
     documented = {path.split("/")[1] for path in app.openapi()["paths"]}
-    assert tried == OWN_PATHS
+    assert tested == OWN_PATHS
     assert documented <= OWN_PATHS
 
 
 def status_and_headers(response: httpx.Response) -> tuple[int, dict[str, str]]:
-    """Return the status, and the headers without the date."""
+    """Return the response's status, and all its headers except the date."""
     headers = {name: value for name, value in response.headers.items() if name != "date"}
     return response.status_code, headers
 
 
 @pytest.mark.parametrize("path", STATUSES)
 async def test_head_response_equals_get_without_the_body(web: httpx.AsyncClient, path: str) -> None:
-    got, head = await web.get(path), await web.head(path)
-    assert got.status_code == STATUSES[path]
-    assert status_and_headers(head) == status_and_headers(got)
-    assert head.headers["content-length"] == str(len(got.content))
+    get, head = await web.get(path), await web.head(path)
+    assert get.status_code == STATUSES[path]
+    assert status_and_headers(head) == status_and_headers(get)
+    assert head.headers["content-length"] == str(len(get.content))
     assert head.content == b""
 
 
 async def test_head_of_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
-    """The lengths may differ, because metrics change with each request."""
-    got, head = await web.get("/metrics"), await web.head("/metrics")
-    assert (head.status_code, head.headers.keys()) == (200, got.headers.keys())
+    """The two content lengths may differ, because each request changes the metrics."""
+    get, head = await web.get("/metrics"), await web.head("/metrics")
+    assert (head.status_code, head.headers.keys()) == (200, get.headers.keys())
     assert int(head.headers["content-length"]) > 0
 
 
@@ -110,7 +110,7 @@ async def test_no_body_follows_a_head_response(port: int, path: str) -> None:
             assert (await connection.response(head=head)).status == 200
 
 
-async def test_head_is_revalidated_like_get(web: httpx.AsyncClient) -> None:
+async def test_head_of_the_current_version_gets_304(web: httpx.AsyncClient) -> None:
     etag = (await web.head("/ui/app.js")).headers["etag"]
     assert (await web.head("/ui/app.js", headers={"If-None-Match": etag})).status_code == 304
 
@@ -127,7 +127,9 @@ async def test_head_is_revalidated_like_get(web: httpx.AsyncClient) -> None:
         ("/submit", "POST, OPTIONS"),
     ],
 )
-async def test_options_lists_the_methods(web: httpx.AsyncClient, path: str, allowed: str) -> None:
+async def test_options_response_lists_the_allowed_methods(
+    web: httpx.AsyncClient, path: str, allowed: str
+) -> None:
     response = await web.options(path)
     assert (response.status_code, response.headers["allow"], response.content) == (
         204,
@@ -137,7 +139,7 @@ async def test_options_lists_the_methods(web: httpx.AsyncClient, path: str, allo
     assert "content-length" not in response.headers
 
 
-async def test_options_of_an_unknown_path_is_not_found(web: httpx.AsyncClient) -> None:
+async def test_options_of_an_unknown_path_gets_404(web: httpx.AsyncClient) -> None:
     response = await web.options("/nothing/here")
     assert (response.status_code, response.json()["reason"]) == (404, "NotFound")
 
@@ -154,7 +156,7 @@ async def test_options_of_an_unknown_path_is_not_found(web: httpx.AsyncClient) -
         ("POST", "/static-offline-docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_unsupported_methods_get_405_with_allow(
+async def test_unsupported_methods_get_405_with_the_allowed_methods(
     web: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     response = await web.request(method, path)

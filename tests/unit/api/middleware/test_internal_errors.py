@@ -1,4 +1,4 @@
-"""Tests of unexpected errors: wherever one occurs, the response is a problem document."""
+"""Tests that an unexpected error in any part of the API results in a problem document."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ def fail(error: BaseException) -> Callable[..., Any]:
 
 
 class FailingMiddleware:
-    """Fails for one path, before the application gets the request."""
+    """Middleware that raises an error for some paths before the application gets the request."""
 
     path = "/fail/middleware"
 
@@ -48,7 +48,7 @@ class FailingMiddleware:
 
 @pytest.fixture
 def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
-    """The API with its middleware, plus routes and middleware that fail."""
+    """The API with its middleware, and with additional routes and middleware that raise errors."""
 
     async def parts() -> Any:
         yield b"begun"
@@ -69,7 +69,7 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     add("/fail/cancelled", asyncio.CancelledError())
 
     ours = app.user_middleware.pop(0)
-    assert ours.cls is InternalErrorMiddleware, "it is added last, so that it wraps everything else"
+    assert ours.cls is InternalErrorMiddleware, "this middleware must wrap everything else"
     app.add_middleware(FailingMiddleware)
     app.user_middleware.insert(0, ours)
     monkeypatch.setattr(stack, "HeadAndOptionsMiddleware", FailingLayer)
@@ -78,7 +78,7 @@ def broken_app(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
 
 
 class FailingLayer(FailingMiddleware):
-    """Fails outside the application, in the middleware stack."""
+    """Middleware that raises an error outside the application, in the middleware stack."""
 
     path = "/fail/front"
 
@@ -87,8 +87,8 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def refusal_of(port: int, request: bytes) -> RawResponse:
-    """Return the response to a request; check that its connection can still be used."""
+async def response_of(port: int, request: bytes) -> RawResponse:
+    """Return the response to a request, after checking that the connection is still usable."""
     async with Connection.open(port) as connection:
         await connection.send(request)
         response = await connection.response()
@@ -98,11 +98,11 @@ async def refusal_of(port: int, request: bytes) -> RawResponse:
 
 
 @pytest.mark.parametrize("path", ["/fail/route", "/fail/middleware", "/fail/front", "/fail/group"])
-async def test_unexpected_error_gets_an_id_that_is_in_the_log(
+async def test_id_of_an_unexpected_error_is_in_the_response_and_the_log(
     broken_app: ASGIApp, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     async with serving(broken_app) as port:
-        response = await refusal_of(port, get(path + "?token=secret"))
+        response = await response_of(port, get(path + "?token=secret"))
 
     assert (response.status, response.is_problem, response.json["reason"]) == (
         500,
@@ -122,7 +122,7 @@ async def test_unexpected_error_gets_an_id_that_is_in_the_log(
 
 
 @pytest.mark.parametrize("part", ["put", "create", "inspect"])
-async def test_unexpected_error_in_a_submit_frees_its_memory(
+async def test_upload_memory_is_freed_after_an_unexpected_error(
     port: int,
     bucket: FakeBucket,
     cluster: Cluster,
@@ -152,32 +152,32 @@ async def test_unexpected_error_in_a_submit_frees_its_memory(
 
 async def test_problem_raised_in_middleware_is_sent(broken_app: ASGIApp) -> None:
     async with serving(broken_app) as port:
-        response = await refusal_of(port, get("/fail/on-purpose"))
+        response = await response_of(port, get("/fail/on-purpose"))
     assert (response.status, response.json["reason"], response.is_problem) == (418, "Teapot", True)
 
 
-async def test_error_after_the_response_started_closes_the_connection_and_is_logged(
+async def test_error_after_the_response_has_started_is_logged_and_closes_the_connection(
     broken_app: ASGIApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(broken_app) as port, Connection.open(port) as connection:
         await connection.send(get("/fail/late"))
         assert (await connection.response()).status == 200
         assert await connection.ended() == b"5\r\nbegun\r\n", (
-            "without a final chunk, clients can see that the response is cut off"
+            "the final chunk is missing, so clients can see that the response is incomplete"
         )
 
-    traced = [record for record in errors(caplog) if record.exc_info]
+    tracebacks = [record for record in errors(caplog) if record.exc_info]
 
-    assert len(traced) == 1
-    assert re.search("GET '/fail/late' failed, id [0-9a-f]{16}$", traced[0].getMessage())
+    assert len(tracebacks) == 1
+    assert re.search("GET '/fail/late' failed, id [0-9a-f]{16}$", tracebacks[0].getMessage())
 
 
-async def test_disconnected_client_leaves_no_traceback(
+async def test_disconnected_client_is_not_logged_as_an_error(
     broken_app: ASGIApp, jobs: Jobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     transport = httpx.ASGITransport(broken_app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        with pytest.raises(AssertionError):  # httpx complains that there is no response
+        with pytest.raises(AssertionError):  # httpx raises it if it gets no response
             await client.get("/fail/gone")
 
     async with serving(broken_app) as port:

@@ -15,7 +15,7 @@ TRUSTED = TrustedProxies(["10.0.0.0/8", "fd00::/8"])
 
 
 async def echo_request(scope: Scope, receive: Receive, send: Send) -> None:
-    """Respond with properties of the request, as the application sees them."""
+    """Respond with the properties of the request that the application receives."""
     request = Request(scope)
     received = {
         "url": str(request.url),
@@ -29,7 +29,7 @@ async def echo_request(scope: Scope, receive: Receive, send: Send) -> None:
 async def received_by_app(
     headers: Any, peer: str = PROXY, path: str = "/status/x", root_path: str = ""
 ) -> Any:
-    """Return properties of a request from `peer` with these headers, as the application sees it."""
+    """Send a request with these headers from `peer`, and return what the application receives."""
     app = ProxyHeadersMiddleware(echo_request, TRUSTED, root_path)
     transport = httpx.ASGITransport(app, client=(peer, 1234))
     async with httpx.AsyncClient(transport=transport, base_url="http://api:8000") as client:
@@ -69,7 +69,7 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         },
         {"url": "https://a.example/status/x", "client": "192.0.2.1"},
     ),
-    "two proxies, the second of which replaces the scheme": (
+    "two proxies and one scheme": (
         {"X-Forwarded-For": "192.0.2.1, 10.9.9.9", "X-Forwarded-Proto": "https"},
         {"url": "https://api:8000/status/x", "client": "192.0.2.1"},
     ),
@@ -77,7 +77,10 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-For", "10.9.9.9")],
         {"client": "192.0.2.1"},
     ),
-    "only proxies": ({"X-Forwarded-For": "10.0.0.1, 10.0.0.2"}, {"client": "10.0.0.1"}),
+    "only addresses of proxies": (
+        {"X-Forwarded-For": "10.0.0.1, 10.0.0.2"},
+        {"client": "10.0.0.1"},
+    ),
     "RFC 7239": (
         {"Forwarded": 'for="[2001:db8::1]:47"; proto=https ;host="a.example"'},
         {"url": "https://a.example/status/x", "client": "2001:db8::1"},
@@ -86,7 +89,7 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         {"Forwarded": "For=1.1.1.1;Proto=ftp, for=192.0.2.1;proto=https, for=10.9.9.9;proto=http"},
         {"url": "https://api:8000/status/x", "client": "192.0.2.1"},
     ),
-    "the proxy's headers instead of a forged one": (
+    "X-Forwarded-Proto and a forged Forwarded header": (
         {"X-Forwarded-Proto": "http", "Forwarded": "host=evil.example;proto=https"},
         {},
     ),
@@ -166,7 +169,7 @@ async def test_proxy_may_connect_over_ipv6(peer: str) -> None:
 
 
 async def test_peer_without_an_address_is_not_trusted() -> None:
-    """Uvicorn knows no peer address on a Unix socket."""
+    """On a Unix socket, uvicorn does not know the address of the peer."""
     scope = {"type": "http", "client": None, "headers": [(b"x-forwarded-proto", b"https")]}
     passed: list[Scope] = []
 

@@ -1,4 +1,4 @@
-"""Tests of the API below a proxy's path: links, redirects and documents stay below it."""
+"""Tests of the API under a proxy's path prefix, where all links and redirects must stay."""
 
 from typing import Any
 from urllib.parse import urljoin
@@ -31,18 +31,20 @@ PROXY, CLIENT = "10.1.2.3", "192.0.2.9"
         ("http://api", "http://api"),
     ],
 )
-def test_redirect_to_this_server_names_no_host(location: str, sent: str) -> None:
+def test_host_is_removed_from_redirects_to_this_server(location: str, sent: str) -> None:
     scope = {"type": "http", "path": "/ui/", "scheme": "http", "headers": [(b"host", b"api")]}
     assert relative_location(location, scope) == sent
 
 
-STRIPPED, KEPT, VALUE, HEADER = "prefix removed", "prefix kept", "by value", "by header"
+STRIPPED, KEPT = "prefix removed,", "prefix kept,"
+SETTING, HEADER = "root path from the settings", "root path from a header"
 
-WAYS = [(STRIPPED, VALUE), (KEPT, VALUE), (STRIPPED, HEADER), (KEPT, HEADER)]
+PROXIES = [(STRIPPED, SETTING), (KEPT, SETTING), (STRIPPED, HEADER), (KEPT, HEADER)]
+"""What a proxy does with the path prefix, and where the API finds its root path."""
 
 
 class Site:
-    """A client of the API below /apps/vision, behind a proxy that terminates TLS."""
+    """A client of the API, which a TLS-terminating proxy serves under /apps/vision."""
 
     root = "https://example.com/apps/vision"
 
@@ -52,22 +54,22 @@ class Site:
         self.client = httpx.AsyncClient(transport=transport, base_url="http://pod:8000")
 
     async def send(self, method: str, address: str, **kwargs: Any) -> httpx.Response:
-        """Send a request for a URL of the site to the API, as the proxy would."""
+        """Send the API the request that the proxy would send for this URL."""
         path = address.removeprefix("https://example.com")
         if self._path == STRIPPED:
             path = path.removeprefix("/apps/vision") or "/"
         return await self.client.request(method, path, **kwargs)
 
     def target(self, address: str, response: httpx.Response) -> str:
-        """Return the URL that a client derives from a response's Location."""
+        """Return the absolute URL of the response's Location, as a client would resolve it."""
         return urljoin(address, response.headers["location"])
 
 
-@pytest.fixture(params=WAYS, ids=" ".join)
+@pytest.fixture(params=PROXIES, ids=" ".join)
 def site(request: pytest.FixtureRequest, app: FastAPI) -> Site:
     path, source = request.param
-    root_path = "/apps/vision" if source == VALUE else ""
-    trusted = TrustedProxies([] if source == VALUE else [PROXY])
+    root_path = "/apps/vision" if source == SETTING else ""
+    trusted = TrustedProxies([] if source == SETTING else [PROXY])
     settings = HttpSettings(root_path=root_path, trusted_proxies=trusted)
     site = Site(add_middleware(app, settings, app.state.metrics), path)
 
@@ -89,7 +91,7 @@ def site(request: pytest.FixtureRequest, app: FastAPI) -> Site:
     ("start", "end"),
     [("/", "/ui"), ("/ui/", "/ui"), ("/describers/?a=b", "/describers?a=b"), ("/docs/", "/docs")],
 )
-async def test_redirects_stay_below_the_root_path(site: Site, start: str, end: str) -> None:
+async def test_redirects_stay_under_the_root_path(site: Site, start: str, end: str) -> None:
     address = site.root + start
     response = await site.send("GET", address)
     assert response.status_code == 307
@@ -98,7 +100,7 @@ async def test_redirects_stay_below_the_root_path(site: Site, start: str, end: s
 
 
 async def test_root_path_itself_redirects_to_the_page(site: Site) -> None:
-    """The page may be two redirects away, because the first one may only add the missing slash."""
+    """Two redirects may be necessary, because the first one may only add the missing slash."""
     address = site.root
     for _ in range(2):
         response = await site.send("GET", address)
@@ -108,7 +110,7 @@ async def test_root_path_itself_redirects_to_the_page(site: Site) -> None:
     assert address == f"{site.root}/ui"
 
 
-async def test_location_of_a_submit_is_below_the_root_path(site: Site, jobs: Jobs) -> None:
+async def test_location_of_a_submitted_job_is_under_the_root_path(site: Site, jobs: Jobs) -> None:
     address = f"{site.root}/submit"
     response = await site.send("POST", address, files={"file": ("photo.png", picture())})
     location = site.target(address, response)
@@ -116,7 +118,7 @@ async def test_location_of_a_submit_is_below_the_root_path(site: Site, jobs: Job
     assert (await site.send("GET", location)).json()["status"] == "queued"
 
 
-async def test_status_of_cached_jobs_is_served_below_the_root_path(site: Site, jobs: Jobs) -> None:
+async def test_status_of_cached_jobs_is_served_under_the_root_path(site: Site, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     for method in ("GET", "HEAD"):
@@ -129,7 +131,7 @@ async def test_problem_instance_includes_the_root_path(site: Site) -> None:
     assert response.json()["instance"] == "/apps/vision/status/job-b"
 
 
-async def test_documentation_links_stay_below_the_root_path(site: Site) -> None:
+async def test_documentation_links_stay_under_the_root_path(site: Site) -> None:
     page = (await site.send("GET", f"{site.root}/docs")).text
     parts = [word for word in page.split('"') if word.endswith((".js", ".css", ".svg"))]
     assert len(parts) == 3
@@ -145,7 +147,7 @@ async def test_documentation_links_stay_below_the_root_path(site: Site) -> None:
     assert document["servers"] == [{"url": "/apps/vision"}]
 
 
-async def test_page_links_stay_below_the_root_path(site: Site) -> None:
+async def test_page_links_stay_under_the_root_path(site: Site) -> None:
     page = (await site.send("GET", f"{site.root}/ui")).text
     parts = {word for word in page.split('"') if word.startswith("ui/")}
     assert len(parts) > 5
@@ -162,7 +164,7 @@ async def test_probes_work_without_the_root_path(app: FastAPI) -> None:
             assert (await client.get(path)).status_code == 200
 
 
-async def test_openapi_documents_do_not_mix_root_paths(app: FastAPI) -> None:
+async def test_openapi_document_has_the_root_path_of_its_request(app: FastAPI) -> None:
     trusted = TrustedProxies([PROXY])
     site = Site(add_middleware(app, HttpSettings(trusted_proxies=trusted), app.state.metrics), KEPT)
     for prefix in ("/a", "/b"):
@@ -172,7 +174,9 @@ async def test_openapi_documents_do_not_mix_root_paths(app: FastAPI) -> None:
     assert "servers" not in (await site.client.get("/openapi.json")).json()
 
 
-async def test_prefix_is_part_of_the_path_without_settings(client: httpx.AsyncClient) -> None:
+async def test_forwarded_prefix_is_ignored_without_trusted_proxies(
+    client: httpx.AsyncClient,
+) -> None:
     headers = {"X-Forwarded-Prefix": "/vision", "X-Forwarded-Proto": "https"}
     assert (await client.get("/vision/ui", headers=headers)).status_code == 404
     response = await client.get("/", headers=headers)

@@ -43,7 +43,7 @@ def health(app: FastAPI, jobs: Jobs, storage: Dependency, kubernetes: Dependency
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until the condition is true."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 (waits for other tasks, not for a time)
+        while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0)
 
 
@@ -70,7 +70,7 @@ async def test_ready_replica_reports_healthy_dependencies(
 
 
 @pytest.mark.parametrize("missing", [0, 1])
-async def test_replica_is_not_ready_before_each_kind_is_listed(
+async def test_replica_is_not_ready_until_every_kind_is_listed(
     client: httpx.AsyncClient, health: Health, missing: int
 ) -> None:
     await health.checks.check_once()
@@ -82,7 +82,7 @@ async def test_replica_is_not_ready_before_each_kind_is_listed(
     assert response.headers["retry-after"] == "2"
 
 
-async def test_unready_replica_names_the_cause(
+async def test_unready_replica_reports_the_cause(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
     kubernetes.fails = UNAVAILABLE
@@ -112,7 +112,7 @@ async def test_unavailable_dependencies_do_not_make_the_replica_unready(
     assert (await client.get("/readyz")).json()["storage"] == "ok"
 
 
-async def test_statuses_and_the_page_work_while_storage_is_unavailable(
+async def test_job_status_and_the_page_work_while_storage_is_unavailable(
     client: httpx.AsyncClient, health: Health, jobs: Jobs, bucket: FakeBucket, storage: Dependency
 ) -> None:
     job_id = (await client.post("/submit", files={"file": ("a.png", picture())})).json()["job_id"]
@@ -132,7 +132,7 @@ async def test_probes_send_no_requests_to_dependencies(
     assert (storage.checks, kubernetes.checks) == (0, 0)
 
 
-async def test_dependency_that_does_not_respond_to_a_check_is_unavailable(
+async def test_dependency_that_does_not_respond_to_a_check_is_reported(
     client: httpx.AsyncClient, app: FastAPI, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unresponsive(Dependency):
@@ -158,7 +158,7 @@ async def test_checks_repeat_while_the_application_runs(
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_checks_that_ended_unexpectedly_fail_the_liveness_probe(
+async def test_unexpected_end_of_the_checks_fails_the_liveness_probe(
     client: httpx.AsyncClient, health: Health, kubernetes: Dependency
 ) -> None:
     kubernetes.fails = ZeroDivisionError()
@@ -169,7 +169,7 @@ async def test_checks_that_ended_unexpectedly_fail_the_liveness_probe(
     assert "checks of storage and Kubernetes have stopped" in response.json()["detail"]
 
 
-async def test_outage_is_logged_once(
+async def test_outage_is_logged_only_once(
     health: Health, kubernetes: Dependency, caplog: pytest.LogCaptureFixture
 ) -> None:
     kubernetes.fails = UNAVAILABLE
@@ -179,7 +179,7 @@ async def test_outage_is_logged_once(
 
 
 class Pages:
-    """Lists objects in two parts: a page at first, and the end once `proceed` is set."""
+    """A watch that yields one page of objects, and ends the list only when `proceed` is set."""
 
     def __init__(self) -> None:
         self.proceed = asyncio.Event()
@@ -191,7 +191,7 @@ class Pages:
         await asyncio.Event().wait()
 
 
-async def test_watch_is_listed_only_after_the_last_page() -> None:
+async def test_resource_counts_as_listed_only_after_the_last_page() -> None:
     pages = Pages()
     server: Any = pages
     events: list[str] = []
@@ -206,7 +206,7 @@ async def test_watch_is_listed_only_after_the_last_page() -> None:
     assert follower.resource == "describers"
 
 
-async def test_last_activity_is_set_by_each_event_and_by_the_end_of_a_watch(
+async def test_events_and_the_end_of_a_watch_count_as_activity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def watch(
@@ -228,23 +228,23 @@ DENIED = StoreUnavailableError("m", Reason.STORAGE_DENIED)
 SKEW = StoreUnavailableError("m", Reason.CLOCK_SKEW)
 GONE = ObjectNotFoundError("m")
 
-Story = list[tuple[str, Exception | None]]
+Accesses = list[tuple[str, Exception | None]]
 
-STORIES: dict[str, tuple[Story, str]] = {
-    "nothing happened": ([], "NotChecked"),
-    "a read": ([("read", None)], "ok"),
-    "a missing object shows that the bucket responds": ([("read", SKEW), ("read", GONE)], "ok"),
+STORAGE_STATES: dict[str, tuple[Accesses, str]] = {
+    "no access yet": ([], "NotChecked"),
+    "a successful read": ([("read", None)], "ok"),
+    "a missing object proves that the bucket responds": ([("read", SKEW), ("read", GONE)], "ok"),
     "the clocks differ": ([("read", SKEW)], "ClockSkew"),
     "the clocks agree again": ([("write", SKEW), ("read", None)], "ok"),
-    "a read does not show that a full disk has room": (
+    "a read does not prove that a full disk has room again": (
         [("write", FULL), ("read", None)],
         "StorageFull",
     ),
-    "a read does not show that writing is allowed": (
+    "a read does not prove that writing is allowed": (
         [("write", DENIED), ("read", None)],
         "StorageDenied",
     ),
-    "a write shows that the disk has room": (
+    "a write proves that the disk has room": (
         [("write", FULL), ("read", None), ("write", None)],
         "ok",
     ),
@@ -253,19 +253,19 @@ STORIES: dict[str, tuple[Story, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", STORIES)
+@pytest.mark.parametrize("case", STORAGE_STATES)
 def test_storage_state_after_reads_and_writes(case: str) -> None:
     now = 1000.0
     health = StorageHealth(lambda: now)
-    story, state = STORIES[case]
-    for what, error in story:
-        act(health, what, error)
+    accesses, state = STORAGE_STATES[case]
+    for kind, error in accesses:
+        access(health, kind, error)
     assert health.state.state == state
 
 
-def act(health: StorageHealth, what: str, error: Exception | None) -> None:
+def access(health: StorageHealth, kind: str, error: Exception | None) -> None:
     try:
-        with health.recording(writing=what == "write"):
+        with health.recording(writing=kind == "write"):
             if error:
                 raise error
     except (StoreUnavailableError, ObjectNotFoundError):
@@ -275,15 +275,18 @@ def act(health: StorageHealth, what: str, error: Exception | None) -> None:
 def test_refused_write_counts_for_a_limited_time() -> None:
     times = [1000.0]
     health = StorageHealth(lambda: times[0])
-    act(health, "write", FULL)
-    act(health, "read", None)
-    for after, state in ((WRITE_REFUSAL_SECONDS - 1, "StorageFull"), (WRITE_REFUSAL_SECONDS, "ok")):
-        times[0] = 1000.0 + after
+    access(health, "write", FULL)
+    access(health, "read", None)
+    for elapsed, state in (
+        (WRITE_REFUSAL_SECONDS - 1, "StorageFull"),
+        (WRITE_REFUSAL_SECONDS, "ok"),
+    ):
+        times[0] = 1000.0 + elapsed
         assert health.state.state == state
 
 
 @pytest.mark.parametrize("seconds", [0.0, 5.0])
 def test_storage_is_ok_at_the_start_of_the_monotonic_clock(seconds: float) -> None:
     health = StorageHealth(lambda: seconds)
-    act(health, "read", None)
+    access(health, "read", None)
     assert health.state.is_ok

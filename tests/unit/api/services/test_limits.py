@@ -1,4 +1,4 @@
-"""Tests of GET /limits, and of the OpenAPI document of limits and submits."""
+"""Tests of GET /limits, and of how the OpenAPI document describes /limits and /submit."""
 
 from typing import Any
 
@@ -67,5 +67,5 @@ async def test_submit_body_and_parameters_are_documented(document: dict[str, Any
     assert {"202", "400", "408", "413", "415", "422", "429", "503"} <= submit["responses"].keys()
 
 
-def test_documented_options_are_recognized() -> None:
+def test_documented_options_are_accepted() -> None:
     assert OPTIONS <= OPTION_NAMES

@@ -1,4 +1,4 @@
-"""Tests of the metrics, which are read with Prometheus' own parser."""
+"""Tests of the metrics, as parsed by the Prometheus client library."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 async def scrape(client: httpx.AsyncClient) -> Samples:
-    """Return every sample by its name and labels."""
+    """Return the value of every sample by its name and labels."""
     response = await client.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
@@ -77,7 +77,7 @@ ROUTES: dict[str, tuple[str, str, str, str]] = {
     "an invalid name in the inbox": ("POST", "/inbox/.secret", "/inbox/{name}", "422"),
     "an unknown method": ("BREW", "/ui", "/ui", "405"),
     "an unknown path": ("GET", "/secret", "other", "404"),
-    "an unknown path below a known one": ("GET", "/ui/a/secret", "other", "404"),
+    "an unknown path under a known one": ("GET", "/ui/a/secret", "other", "404"),
     "an extra slash": ("GET", "/ui/", "other", "307"),
 }
 
@@ -95,7 +95,7 @@ async def test_requests_are_counted_by_route_not_by_path(
     assert "secret" not in (await client.get("/metrics")).text
 
 
-async def test_routes_are_the_same_below_a_root_path(app: FastAPI, jobs: Jobs) -> None:
+async def test_routes_are_the_same_under_a_root_path(app: FastAPI, jobs: Jobs) -> None:
     body = {"metadata": {"name": "job-a", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     served = add_middleware(app, HttpSettings(root_path="/vision"), app.state.metrics)
@@ -153,13 +153,15 @@ async def test_jobs_watches_and_upload_memory_are_measured(jobs: Jobs) -> None:
     assert number(samples, "watch_age_seconds", resource="describers") is None
 
 
-async def test_two_applications_count_separately(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_two_applications_count_their_requests_separately(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
     await client.get("/nothing")
     assert requests(await scrape(client), "GET", "other", "404") == 1
     assert b"http_request_duration_seconds_count" not in build_app().state.metrics.text()
 
 
-async def test_metrics_contain_no_job_ids_and_no_secrets(
+async def test_metrics_contain_no_job_ids_or_secrets(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}

@@ -1,4 +1,4 @@
-"""Tests of results if the watch lags, or if a stored result was overwritten."""
+"""Tests of GET /result while the watch lags, and after a stored result was overwritten."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
     "deleted, but the watch lags": (PROCESSING, MISSING, 404, "JobNotFound"),
     "unknown": (MISSING, MISSING, 404, "JobNotFound"),
     "failed": (FAILED, FAILED, 409, "ImageUnreadable"),
-    "failed, deleted, and done under the same idempotency key": (FAILED, DONE, 200, None),
+    "failed and deleted, then created again and done": (FAILED, DONE, 200, None),
     "failed and deleted": (FAILED, MISSING, 404, "JobNotFound"),
     "unfinished, and the API server is unavailable": (
         PROCESSING,
@@ -56,11 +56,11 @@ CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
     "failed, and the API server is unavailable": (FAILED, UNAVAILABLE, 409, "ImageUnreadable"),
     "done, and the API server is unavailable": (DONE, UNAVAILABLE, 200, None),
 }
-"""The status that the watch reported, the API server's status, and the expected response."""
+"""The status in the cache, the status on the API server, and the expected response."""
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_refused_result_is_confirmed_by_the_api_server(
+async def test_api_server_is_queried_before_a_result_is_refused(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster, case: str
 ) -> None:
     watched, current, status, reason = CASES[case]
@@ -76,7 +76,7 @@ async def test_refused_result_is_confirmed_by_the_api_server(
     assert (response.status_code, response.json().get("reason")) == (status, reason)
 
 
-async def test_watched_result_needs_no_request_to_the_api_server(
+async def test_cached_result_needs_no_request_to_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     jobs.cache.observe(WatchEvent("ADDED", [body(DONE)]))
@@ -84,10 +84,10 @@ async def test_watched_result_needs_no_request_to_the_api_server(
     assert (await client.get("/result/job-a")).status_code == 200
 
 
-async def test_status_needs_no_request_to_the_api_server(
+async def test_cached_status_needs_no_request_to_the_api_server(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
-    """Clients poll statuses often, but request a result once."""
+    """Clients request the status of a job often, but its result only once."""
     jobs.cache.observe(WatchEvent("ADDED", [body(PROCESSING)]))
     cluster.get_fails = AssertionError("requested")
     assert (await client.get("/status/job-a")).json()["status"] == "processing"
@@ -103,7 +103,7 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
     "from an older worker, which reported no hash": ({}, STORED, 200, None),
     "from a worker that reported no size": ({"sha256": SHA256}, STORED, 200, None),
     "overwritten": ({"sha256": SHA256, "sizeBytes": len(STORED)}, FORGED, 502, "ResultChanged"),
-    "overwritten by the same number of bytes": (
+    "overwritten with the same number of bytes": (
         {"sha256": SHA256, "sizeBytes": len(STORED)},
         STORED.replace(b'"d"', b'"e"'),
         502,
@@ -111,8 +111,13 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
     ),
     "cut off": ({"sha256": SHA256, "sizeBytes": len(STORED)}, STORED[:-1], 502, "ResultChanged"),
     "emptied": ({"sha256": SHA256, "sizeBytes": len(STORED)}, b"", 502, "ResultChanged"),
-    "overwritten by more bytes than are read": ({"sha256": SHA256}, LARGE, 502, "ResultChanged"),
-    "stored with more bytes than are read": (
+    "overwritten with more bytes than the API reads": (
+        {"sha256": SHA256},
+        LARGE,
+        502,
+        "ResultChanged",
+    ),
+    "stored with more bytes than the API reads": (
         {"sha256": hashlib.sha256(LARGE).hexdigest(), "sizeBytes": len(LARGE)},
         LARGE,
         502,
@@ -125,7 +130,7 @@ STORED_RESULTS: dict[str, tuple[dict[str, Any], bytes, int, str | None]] = {
         "ResultUnreadable",
     ),
 }
-"""The object according to the status, the actual object, and the expected response."""
+"""What the status says about the object, the actual object, and the expected response."""
 
 
 @pytest.mark.parametrize("case", STORED_RESULTS)
@@ -152,7 +157,7 @@ async def test_stored_result_is_served_only_if_unchanged(
     assert (reason == "ResultChanged") == ("results/u/1" in caplog.text)
 
 
-async def test_no_more_bytes_are_read_than_the_worker_stored(
+async def test_api_reads_no_more_bytes_than_the_worker_stored(
     jobs: Jobs, client: httpx.AsyncClient
 ) -> None:
     sizes: list[int] = []

@@ -38,7 +38,7 @@ async def test_result_of_an_unfinished_job_is_refused(client: httpx.AsyncClient)
 async def test_only_the_jobs_own_result_is_served(
     client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket, key: str, expected: tuple[int, str]
 ) -> None:
-    """Without the admission policies, writers of a status may name any key."""
+    """Without the admission policies, anyone who can write a job's status can set any key."""
     stored = {
         "description": "a cat",
         "alt": "",
@@ -64,14 +64,15 @@ async def test_only_the_jobs_own_result_is_served(
 async def test_describers_are_listed_with_their_state(
     client: httpx.AsyncClient, jobs: Jobs
 ) -> None:
-    why = {
+    cause = {
         "reason": "InsufficientResources",
         "message": "exceeded quota",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    ends = {**why, "type": "Deprecated", "status": "True", "message": "ends soon"}
-    fine = {**why, "type": "FallbackReady", "status": "True"}
-    conditions = [{"type": "Ready", "status": "False", **why}, ends, fine]
+    deprecated = {**cause, "type": "Deprecated", "status": "True", "message": "ends soon"}
+    fallback_ready = {**cause, "type": "FallbackReady", "status": "True"}
+    unready = {**cause, "type": "Ready", "status": "False"}
+    conditions = [unready, deprecated, fallback_ready]
     describer_status = {"workers": 1, "queued": 3, "conditions": conditions}
     spec = {"provider": "openai", "model": "gpt-x", "fallback": "metadata"}
     body = {"metadata": {"name": "gpt"}, "spec": spec, "status": describer_status}
@@ -104,18 +105,18 @@ async def test_describers_are_listed_with_their_state(
     ]
 
 
-async def test_status_of_a_queued_job_names_its_describers_problem(
+async def test_status_of_a_queued_job_contains_the_problem_of_its_describer(
     client: httpx.AsyncClient, jobs: Jobs
 ) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
     assert (await client.get(f"/status/{job_id}")).json()["waiting"] is None
 
-    why = {
+    cause = {
         "reason": "InsufficientResources",
         "message": "exceeded quota",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    status = {"conditions": [{"type": "Ready", "status": "False", **why}]}
+    status = {"conditions": [{"type": "Ready", "status": "False", **cause}]}
     jobs.describers.observe(
         WatchEvent("MODIFIED", [{"metadata": {"name": "metadata"}, "status": status}])
     )
@@ -124,7 +125,7 @@ async def test_status_of_a_queued_job_names_its_describers_problem(
     assert waiting == {"reason": "InsufficientResources", "message": "exceeded quota"}
 
 
-async def test_cached_status_equals_the_response_of_the_route(
+async def test_cached_status_equals_the_status_from_kubernetes(
     client: httpx.AsyncClient, jobs: Jobs, cluster: Cluster
 ) -> None:
     job_id = (await submit(client, PNG)).json()["job_id"]
@@ -132,18 +133,21 @@ async def test_cached_status_equals_the_response_of_the_route(
     jobs.cache.observe(WatchEvent("SYNCED"))
     jobs.cache.observe(WatchEvent("DELETED", [{"metadata": {"name": job_id}}]))
     # This response comes from Kubernetes, because the job is no longer cached.
-    routed = await client.get(f"/status/{job_id}")
+    uncached = await client.get(f"/status/{job_id}")
 
-    assert (cached.json(), cached.headers) == (routed.json(), routed.headers)
+    assert (cached.json(), cached.headers) == (uncached.json(), uncached.headers)
 
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": job_id}, "spec": "nonsense"}]))
-    strange = {"spec": {"image": {"key": "k"}}, "status": {"phase": "done", "duration": "unknown"}}
-    jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "b"}, **strange}]))
+    unknown_duration = {
+        "spec": {"image": {"key": "k"}},
+        "status": {"phase": "done", "duration": "unknown"},
+    }
+    jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "b"}, **unknown_duration}]))
 
     assert (await client.get("/status/b")).json()["duration_seconds"] is None
 
-    odd = await client.get(f"/status/{job_id}")
-    assert (odd.status_code, odd.json()["reason"]) == (502, "JobUnreadable")
+    unreadable = await client.get(f"/status/{job_id}")
+    assert (unreadable.status_code, unreadable.json()["reason"]) == (502, "JobUnreadable")
 
 
 @pytest.mark.parametrize("path", ["/status/job-x", "/result/job-x"])

@@ -1,4 +1,4 @@
-"""Tests of problems while the bucket fails: they have the bucket's reason and message."""
+"""Tests of problem documents for bucket failures, which contain the reason and the message."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 
 class FailingBucket(FakeBucket):
-    """Keeps objects in a dict, and raises `fails` if it is set."""
+    """A fake bucket whose reads and writes raise `fails` if it is set."""
 
     fails: Exception | None = None
 
@@ -68,7 +68,7 @@ async def test_retry_after_is_longer_if_an_administrator_has_to_act(
     assert (await submit(client)).headers["retry-after"] == wanted
 
 
-def large_result() -> ImageJob:
+def job_with_stored_result() -> ImageJob:
     result = {"describer": "metadata", "summary": "s", "key": "results/u/1"}
     status: dict[str, Any] = {"phase": "done", "attempts": 1, "result": result}
     metadata = {"name": "job-a", "uid": "u", "resourceVersion": "1"}
@@ -80,7 +80,7 @@ def large_result() -> ImageJob:
 async def test_stored_result_is_refused_with_the_storage_reason(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
-    cluster.jobs["job-a"] = large_result()
+    cluster.jobs["job-a"] = job_with_stored_result()
     bucket.fails = failure(reason)
     response = await client.get("/result/job-a")
     assert (response.status_code, response.json()["reason"]) == (503, reason)
@@ -90,7 +90,7 @@ async def test_stored_result_is_refused_with_the_storage_reason(
 async def test_deleted_result_does_not_affect_the_storage_state(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs
 ) -> None:
-    cluster.jobs["job-a"] = large_result()
+    cluster.jobs["job-a"] = job_with_stored_result()
     bucket.fails = ObjectNotFoundError("no such object")
     response = await client.get("/result/job-a")
     assert (response.status_code, response.json()["reason"]) == (410, "ResultGone")

@@ -1,4 +1,4 @@
-"""Tests of submits: options, idempotency keys, limits, and failures of storage and Kubernetes."""
+"""Tests of POST /submit: options, idempotency keys, limits, and storage and Kubernetes failures."""
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from vision_node_contract.clients.kube import AlreadyExistsError, UnavailableErr
 PNG = picture()
 
 
-async def test_idempotency_key_returns_the_first_job(
+async def test_second_submit_with_an_idempotency_key_returns_the_first_job(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     key = {"Idempotency-Key": "order-17"}
@@ -32,7 +32,9 @@ async def test_unknown_describer_is_refused(
     assert bucket.objects == {}
 
 
-async def test_options_reach_the_imagejob(client: httpx.AsyncClient, cluster: Cluster) -> None:
+async def test_options_are_written_to_the_imagejob(
+    client: httpx.AsyncClient, cluster: Cluster
+) -> None:
     options = {"prompt": "Which breed?", "language": "de", "detail": "high", "maxLength": "300"}
     fields = {**options, "fallback": "never", "describer": " "}
     response = await client.post("/submit", files={"image": PNG}, data=fields)
@@ -61,7 +63,7 @@ async def test_options_reach_the_imagejob(client: httpx.AsyncClient, cluster: Cl
         ("fallback", "always"),
     ],
 )
-async def test_invalid_option_is_named(
+async def test_problem_names_the_invalid_option(
     client: httpx.AsyncClient, bucket: FakeBucket, name: str, value: str
 ) -> None:
     response = await client.post("/submit", files={"image": PNG}, data={name: value})
@@ -134,11 +136,11 @@ async def test_image_is_kept_while_kubernetes_is_unavailable(
     cluster.create_fails = UnavailableError(0, "NoAnswer", "no answer")
     response = await submit(client, PNG)
     assert (response.status_code, response.json()["reason"]) == (503, "KubernetesUnavailable")
-    # The request may still be executed, and then needs its image.
+    # Kubernetes may still create the ImageJob, which would then need its image.
     assert len(bucket.objects) == 1
 
 
-async def test_late_create_keeps_its_image(
+async def test_image_is_kept_if_its_job_is_created_late(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     key = {"Idempotency-Key": "order-18"}
@@ -157,10 +159,10 @@ async def test_late_create_keeps_its_image(
     assert image_key in bucket.objects
 
 
-async def test_repeated_create_keeps_its_image(
+async def test_image_is_kept_if_a_proxy_repeats_the_create_request(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
-    """If a proxy repeats the request, the second one gets AlreadyExists because of the first."""
+    """The repeated request gets AlreadyExists, because the first one has created the ImageJob."""
     cluster.create_fails = AlreadyExistsError(409, "AlreadyExists", "j")
     cluster.lose_response = True
     response = await submit(client, PNG, headers={"Idempotency-Key": "order-19"})
@@ -168,7 +170,7 @@ async def test_repeated_create_keeps_its_image(
     assert len(bucket.objects) == 1
 
 
-async def test_deleted_job_is_created_again_although_the_watch_lags(
+async def test_deleted_job_is_created_again_even_if_the_watch_lags(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
     key = {"Idempotency-Key": "order-20"}
@@ -178,7 +180,7 @@ async def test_deleted_job_is_created_again_although_the_watch_lags(
     assert name in cluster.jobs
 
 
-async def test_lost_response_does_not_lose_the_job(
+async def test_job_is_found_if_the_response_to_its_creation_is_lost(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
     cluster.create_fails = UnavailableError(0, "NoAnswer", "no answer")

@@ -1,4 +1,7 @@
-"""Tests of the page's files: no third-party or inline code, no markup from untrusted text."""
+"""Tests of the page's files.
+
+The files must not contain third-party or inline code, and must not turn untrusted text into markup.
+"""
 
 import re
 from pathlib import Path
@@ -11,7 +14,7 @@ FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in ui.MEDIA_TYPE
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 PAGE = (FOLDER / "index.html").read_text()
 
-# An XML namespace, which is never fetched.
+# This URL only identifies an XML namespace. Browsers do not fetch it.
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 
 

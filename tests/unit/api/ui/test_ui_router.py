@@ -1,4 +1,4 @@
-"""Tests of the page's router: which files it serves, and with which headers."""
+"""Tests of the page's router: the files that it serves, and their headers."""
 
 from collections.abc import AsyncIterator
 
@@ -31,7 +31,7 @@ async def test_root_redirects_to_the_page(client: httpx.AsyncClient) -> None:
         ("/ui/icon.svg", "image/svg+xml"),
     ],
 )
-async def test_files_have_their_media_type(
+async def test_files_have_the_right_media_type(
     client: httpx.AsyncClient, path: str, media_type: str
 ) -> None:
     response = await client.get(path)
@@ -51,7 +51,7 @@ async def test_headers_forbid_third_party_code_and_framing(
     assert headers["referrer-policy"] == "no-referrer"
 
 
-async def test_browsers_revalidate_and_get_304_for_a_cached_version(
+async def test_revalidation_of_the_current_version_gets_304(
     client: httpx.AsyncClient,
 ) -> None:
     first = await client.get("/ui/app.js")
@@ -64,7 +64,9 @@ async def test_browsers_revalidate_and_get_304_for_a_cached_version(
     assert again.headers["etag"] == first.headers["etag"]
 
 
-async def test_outdated_version_is_sent_again(client: httpx.AsyncClient) -> None:
+async def test_revalidation_of_an_outdated_version_gets_the_current_file(
+    client: httpx.AsyncClient,
+) -> None:
     response = await client.get("/ui/app.js", headers={"If-None-Match": '"older"'})
     assert response.status_code == 200
 

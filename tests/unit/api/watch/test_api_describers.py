@@ -1,4 +1,4 @@
-"""Tests of a Describer's problem, which clients see while their jobs are queued."""
+"""Tests of Describer problems, which the API reports in the status of queued jobs."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ READY = {"type": "Ready", "message": "why", "lastTransitionTime": "2026-01-01T00
         ("True", "RateLimited", "RateLimited"),
     ],
 )
-def test_describer_has_a_problem_if_it_is_not_ready_or_rate_limited(
+def test_unready_or_rate_limited_describer_has_a_problem(
     status: str, reason: str, expected: str | None
 ) -> None:
     describers = DescriberCache(cast("Kube", None), "ns")

@@ -1,4 +1,7 @@
-"""Tests of the cache of ImageJobs, which a watch fills; other jobs are read from the API server."""
+"""Tests of the ImageJob cache, which a watch fills.
+
+Jobs that are not in the cache are read from the API server.
+"""
 
 import asyncio
 from typing import Any
@@ -19,7 +22,7 @@ def body(name: str, phase: str = "queued", **status: Any) -> dict[str, Any]:
 
 
 class Server:
-    """An API server that has only the ImageJob `late`, and counts reads."""
+    """A fake API server that has only the ImageJob `late` and counts reads."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -67,36 +70,38 @@ async def test_unknown_jobs_are_read_from_the_api_server(
         await cache.get("missing")
 
 
-@pytest.mark.parametrize("gone", [WatchEvent("DELETED", [body("a", "done")]), WatchEvent("SYNCED")])
-@pytest.mark.parametrize("before", ["queued", "done"])
+@pytest.mark.parametrize(
+    "removal", [WatchEvent("DELETED", [body("a", "done")]), WatchEvent("SYNCED")]
+)
+@pytest.mark.parametrize("old_phase", ["queued", "done"])
 async def test_deleted_jobs_are_removed_from_the_cache(
-    cache: ImageJobCache, gone: WatchEvent, before: str
+    cache: ImageJobCache, removal: WatchEvent, old_phase: str
 ) -> None:
-    cache.observe(WatchEvent("PAGE", [body("a", before)]))
-    cache.observe(gone)
+    cache.observe(WatchEvent("PAGE", [body("a", old_phase)]))
+    cache.observe(removal)
     with pytest.raises(NotFoundError):
         await cache.get("a")
 
 
-async def test_finished_job_keeps_its_complete_result(cache: ImageJobCache) -> None:
+async def test_complete_result_of_a_finished_job_is_cached(cache: ImageJobCache) -> None:
     inline = {
         "description": "Image Description:",
         "alt": "a",
         "caption": "c",
         "describer": "metadata",
     }
-    whole = {
+    result = {
         "describer": "metadata",
         "summary": "s",
         "inline": {**inline, "seconds": 0.5, "facts": {"x": 1}},
     }
-    shown = body("a", "done", result=whole, completionTime="2026-01-01T00:00:00.123456Z")
-    cache.observe(WatchEvent("PAGE", [shown]))
+    finished = body("a", "done", result=result, completionTime="2026-01-01T00:00:00.123456Z")
+    cache.observe(WatchEvent("PAGE", [finished]))
 
-    assert await cache.get("a") == ImageJob.model_validate(shown)
+    assert await cache.get("a") == ImageJob.model_validate(finished)
 
 
-async def test_watch_that_ended_unexpectedly_is_reported(
+async def test_unexpected_end_of_a_watch_is_reported(
     cache: ImageJobCache,
 ) -> None:
     follower = WatchFollower(None, "/path", cache.observe)  # type: ignore[arg-type]
@@ -107,7 +112,7 @@ async def test_watch_that_ended_unexpectedly_is_reported(
             follower.raise_if_ended()
 
 
-async def test_newest_finished_jobs_are_kept(
+async def test_only_the_newest_finished_jobs_stay_in_the_cache(
     cache: ImageJobCache, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vision_node_api.watch.imagejob_cache.FINISHED_KEPT", 2)
@@ -118,10 +123,10 @@ async def test_newest_finished_jobs_are_kept(
     assert server.reads == 1
 
 
-async def test_unreadable_job_does_not_hide_others(cache: ImageJobCache) -> None:
-    odd = body("odd")
-    odd["status"]["attempts"] = "many"
-    cache.observe(WatchEvent("PAGE", [odd, body("a")]))
+async def test_other_jobs_are_cached_if_one_job_is_malformed(cache: ImageJobCache) -> None:
+    malformed = body("malformed")
+    malformed["status"]["attempts"] = "many"
+    cache.observe(WatchEvent("PAGE", [malformed, body("a")]))
     assert await phase(cache, "a") == "queued"
 
 

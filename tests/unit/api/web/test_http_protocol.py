@@ -1,4 +1,4 @@
-"""Tests of connections: protocol upgrades, time limits, and bodies after a refusal."""
+"""Tests of HTTP connections: protocol upgrades, time limits, and the bodies of refused requests."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from vision_node_api.web import http_protocol
 
 @pytest.mark.parametrize("cut", [None, *range(74, 86)])
 async def test_upgrade_to_another_protocol_is_ignored(port: int, cut: int | None) -> None:
-    """Java's HttpClient offers HTTP/2 by default; the body must not be parsed as that protocol."""
+    """Java's HttpClient offers HTTP/2 by default. The body must not be parsed as HTTP/2."""
     offer = (
         b"Connection: Upgrade, HTTP2-Settings",
         b"Upgrade: h2c",
@@ -32,7 +32,9 @@ async def test_upgrade_to_another_protocol_is_ignored(port: int, cut: int | None
         assert (await connection.response()).status == 202
 
 
-async def test_headers_must_arrive_in_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers_must_arrive_before_the_time_limit(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
     async with Connection.open(port) as silent, Connection.open(port) as slow:
         await slow.send(b"GET /status/x HT")
@@ -46,7 +48,7 @@ async def test_headers_must_arrive_in_time(port: int, monkeypatch: pytest.Monkey
         assert await silent.ended() == b"", "a client that has sent nothing gets no response"
 
 
-async def test_headers_of_a_second_request_must_arrive_in_time(
+async def test_headers_of_a_second_request_must_arrive_before_the_time_limit(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Connection.open(port) as connection:
@@ -57,7 +59,7 @@ async def test_headers_of_a_second_request_must_arrive_in_time(
         assert (await connection.response()).status == 408
 
 
-async def test_endless_body_is_cut_off_after_its_refusal(
+async def test_connection_is_closed_if_the_body_of_a_refused_request_never_ends(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.05)
@@ -68,7 +70,7 @@ async def test_endless_body_is_cut_off_after_its_refusal(
             await connection.send_forever(b"x")
 
 
-async def test_second_upload_is_not_mistaken_for_the_rest_of_a_refused_one(
+async def test_second_request_is_not_mistaken_for_the_body_of_a_refused_one(
     port: int, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.0)
@@ -80,7 +82,9 @@ async def test_second_upload_is_not_mistaken_for_the_rest_of_a_refused_one(
         assert (await connection.response()).status == 202
 
 
-async def test_connection_stays_usable_after_a_refused_body(port: int) -> None:
+async def test_connection_stays_usable_after_a_request_with_a_large_body_is_refused(
+    port: int,
+) -> None:
     body = bytes(300_000)
     async with Connection.open(port) as connection:
         await connection.send(post(body, path="/nothing") + SUBMIT)
@@ -88,7 +92,7 @@ async def test_connection_stays_usable_after_a_refused_body(port: int) -> None:
         assert (await connection.response()).status == 202
 
 
-async def test_stopping_server_refuses_slow_uploads(served: ASGIApp, jobs: Jobs) -> None:
+async def test_stopping_server_refuses_unfinished_uploads(served: ASGIApp, jobs: Jobs) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             served,

@@ -1,4 +1,4 @@
-"""Tests of odd requests over a real socket: the response to each is a problem document."""
+"""Tests that every odd request, sent over a real socket, gets a problem document."""
 
 import pytest
 from api_fakes import Cluster, FakeBucket
@@ -45,7 +45,7 @@ ODD: dict[str, tuple[bytes, int, str]] = {
     "a whole URL as the target": (get("http://api/status/x"), 404, "JobNotFound"),
     "a target that is not a path": (get("status/x"), 400, "BadRequest"),
     "an asterisk as the target": (get("*", method="OPTIONS"), 404, "NotFound"),
-    "a tunnel": (get("api:443", method="CONNECT"), 400, "BadRequest"),
+    "a request for a tunnel": (get("api:443", method="CONNECT"), 400, "BadRequest"),
     "an upgrade to another protocol": (
         get("/status/x", b"Connection: Upgrade", b"Upgrade: h2c"),
         404,
@@ -62,22 +62,22 @@ ODD: dict[str, tuple[bytes, int, str]] = {
     "an unknown HTTP version": (b"GET / HTTP/9.9\r\n\r\n", 400, "BadRequest"),
     "a header without a colon": (get("/", b"nonsense"), 400, "BadRequest"),
     "NUL in a header": (get("/", b"X-A: a\0b"), 400, "BadRequest"),
-    "a length that is not a number": (
+    "a Content-Length that is not a number": (
         get("/", b"Content-Length: many", method="POST"),
         400,
         "BadRequest",
     ),
-    "a length that is too large": (
+    "a Content-Length that is too large": (
         get("/", b"Content-Length: " + b"9" * 99, method="POST"),
         400,
         "BadRequest",
     ),
-    "two lengths": (
+    "two Content-Lengths": (
         get("/", b"Content-Length: 1", b"Content-Length: 2", method="POST"),
         400,
         "BadRequest",
     ),
-    "a length and chunks": (
+    "a Content-Length and chunks": (
         get("/submit", b"Content-Length: 1", b"Transfer-Encoding: chunked", method="POST"),
         400,
         "BadRequest",
@@ -150,7 +150,7 @@ async def test_odd_requests_get_a_problem_document(
         (text("prompt", b"gr\xf6\xdfe"), "größe"),
     ],
 )
-async def test_any_text_makes_a_storable_imagejob(
+async def test_imagejob_with_any_text_can_be_stored(
     port: int, cluster: Cluster, options: bytes, stored: str
 ) -> None:
     body = form(
@@ -167,14 +167,16 @@ async def test_any_text_makes_a_storable_imagejob(
     ("path", "words"),
     [("/nothing", "GET /docs"), ("/submit", "POST"), ("/nothing/%0a", "GET /docs")],
 )
-async def test_problems_of_the_framework_say_what_to_do(port: int, path: str, words: str) -> None:
+async def test_problems_for_wrong_paths_and_methods_say_what_to_do(
+    port: int, path: str, words: str
+) -> None:
     response = await ask(port, get(path))
     assert words in response.json["detail"]
     assert response.json["instance"] == path.replace("%0a", "%0A")
 
 
 @pytest.mark.parametrize("path", ["/status/j", "/result/j"])
-async def test_malformed_imagejobs_are_not_internal_errors(
+async def test_malformed_imagejobs_do_not_cause_internal_errors(
     port: int, jobs: Jobs, path: str
 ) -> None:
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "j"}, "spec": {"image": 1}}]))

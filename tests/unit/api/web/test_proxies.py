@@ -1,4 +1,4 @@
-"""Tests of parsers for proxies, forwarding headers and root paths."""
+"""Tests of the parsers for trusted proxies, forwarding headers and root paths."""
 
 import pytest
 from starlette.datastructures import Headers
@@ -8,7 +8,7 @@ from vision_node_api.web.trusted_proxies import TrustedProxies, parse_address
 
 
 @pytest.mark.parametrize("network", ["10.0.0.0/33", "proxy.example.com", "10.0.0.0/8;", ""])
-def test_invalid_network_is_refused_at_the_start(network: str) -> None:
+def test_invalid_network_is_refused_at_startup(network: str) -> None:
     with pytest.raises(ValueError, match="does not appear to be"):
         TrustedProxies([network])
 
@@ -54,7 +54,7 @@ def test_absent_prefix_differs_from_an_empty_one() -> None:
 @pytest.mark.parametrize(
     "text", ["vision", "/a//b", "/a/./b", "/..", "/a b", "/ä", "/a\n", "/ui", "/status/x", "//"]
 )
-def test_invalid_root_path_is_refused_at_the_start(text: str) -> None:
+def test_invalid_root_path_is_refused_at_startup(text: str) -> None:
     with pytest.raises(ValueError, match="root path"):
         parse_root_path(text)
 
@@ -70,7 +70,7 @@ def test_invalid_root_path_is_refused_at_the_start(text: str) -> None:
         ("/vision", "/vision", "/vision"),
     ],
 )
-def test_path_is_below_the_root_path_even_if_a_proxy_removed_it(
+def test_path_starts_with_the_root_path_even_if_a_proxy_removed_it(
     path: str, root_path: str, full: str
 ) -> None:
     scope = with_root_path({"path": path, "raw_path": path.encode()}, root_path)

@@ -1,4 +1,4 @@
-"""Tests of HTTP settings from the environment, and uvicorn's options."""
+"""Tests of HTTP settings from the environment, and of the options for uvicorn."""
 
 from typing import Any
 
@@ -7,9 +7,12 @@ import uvicorn
 from vision_node_api.__main__ import server_options
 from vision_node_api.web.http_settings import HttpSettings
 
-PROXIES_KEEP_SECONDS = 60
-"""How long proxies keep idle connections: nginx's keepalive_timeout for upstreams, and the idle
-timeout of cloud load balancers."""
+PROXY_IDLE_SECONDS = 60
+"""How long proxies keep idle connections open.
+
+This is the default of nginx's keepalive_timeout for upstreams, and the usual idle timeout of cloud
+load balancers.
+"""
 
 
 async def nothing(*_: Any) -> None: ...
@@ -19,13 +22,13 @@ def config_of(http: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(nothing, **server_options(http))
 
 
-def test_keep_alive_is_longer_than_that_of_proxies() -> None:
-    assert config_of(HttpSettings()).timeout_keep_alive > PROXIES_KEEP_SECONDS
+def test_api_keeps_idle_connections_open_longer_than_proxies() -> None:
+    assert config_of(HttpSettings()).timeout_keep_alive > PROXY_IDLE_SECONDS
     assert config_of(HttpSettings(keep_alive_seconds=400)).timeout_keep_alive == 400
 
 
 def test_uvicorn_ignores_forwarding_headers() -> None:
-    """Uvicorn would trust every client on this machine, and hide the address of proxies."""
+    """Uvicorn would trust every client on this machine, and would hide the addresses of proxies."""
     assert config_of(HttpSettings()).proxy_headers is False
 
 
@@ -71,7 +74,7 @@ def test_default_http_settings_trust_and_allow_nothing(
         ("KEEP_ALIVE_SECONDS", "long"),
     ],
 )
-def test_invalid_setting_prevents_the_start(
+def test_invalid_setting_prevents_startup(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Tests of the API's settings, which it reads from its pod's environment."""
+"""Tests of the API's settings, which the API reads from the environment of its pod."""
 
 import pytest
 from vision_node_api.settings import LIMITS, Settings
@@ -20,5 +20,5 @@ def test_each_limit_is_read_from_the_environment(
     assert getattr(Settings.from_env(), name) == 12345
 
 
-def test_settings_that_older_charts_lack_have_defaults() -> None:
+def test_settings_that_older_charts_do_not_set_have_defaults() -> None:
     assert Settings.from_env() == Settings("ns", "openai", inbox_kept=None)

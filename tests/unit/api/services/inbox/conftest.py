@@ -1,4 +1,4 @@
-"""Fixtures of the inbox tests: a bucket on a fake S3 server, and a client of the API."""
+"""Fixtures for the inbox tests: a bucket on a fake S3 server, and an HTTP client for the API."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Send requests to /inbox, and read their outcomes."""
+"""Helpers that send requests to /inbox and read the responses."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ RAW = {"Content-Type": "application/octet-stream"}
 
 
 def stored(s3: S3) -> dict[str, bytes]:
-    return {key: it.data for key, it in s3.objects.items()}
+    return {key: found.data for key, found in s3.objects.items()}
 
 
 def outcome(response: httpx.Response) -> tuple[int, str]:

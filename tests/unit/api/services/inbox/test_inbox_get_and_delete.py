@@ -1,4 +1,4 @@
-"""Tests of GET and DELETE for one object under /inbox."""
+"""Tests of GET and DELETE for a single object under /inbox."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ class TestGet:
         }
         assert (await web.head("/inbox/a.png")).status_code == 200
 
-    async def test_object_that_the_api_has_not_stored_has_no_checksum(
+    async def test_object_that_was_not_stored_by_the_api_has_no_checksum(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         s3.put("inbox/a", b"")
@@ -30,7 +30,7 @@ class TestGet:
     async def test_missing_object_is_not_found(self, web: httpx.AsyncClient) -> None:
         assert outcome(await web.get("/inbox/a")) == (404, "ObjectNotFound")
 
-    async def test_object_without_retention_has_no_expiry(
+    async def test_object_has_no_expiration_time_without_a_retention_period(
         self, web: httpx.AsyncClient, jobs: Jobs
     ) -> None:
         object.__setattr__(jobs, "settings", replace(jobs.settings, inbox_kept=None))

@@ -1,4 +1,4 @@
-"""Tests of GET /inbox: the list, its pages, prefixes and cursors."""
+"""Tests of GET /inbox: entries, pages, prefixes and cursors."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +58,7 @@ class TestList:
             s3.put(f"inbox/{name}")
         assert await self.all(web, **({"limit": limit} if limit else {})) == (names, pages)
 
-    async def test_all_objects_are_listed_if_the_store_has_short_pages(
+    async def test_all_objects_are_listed_if_the_bucket_returns_short_pages(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         s3.page = 1
@@ -84,7 +84,7 @@ class TestList:
     @pytest.mark.parametrize(
         "prefix", ["", "a", "a.", "a/", "a/b-", "a" * MAX_PART_BYTES, "xl.met", "a/xl.meta"]
     )
-    async def test_beginning_of_a_name_is_a_valid_prefix(
+    async def test_any_beginning_of_a_valid_name_is_a_valid_prefix(
         self, web: httpx.AsyncClient, prefix: str
     ) -> None:
         assert (await web.get("/inbox", params={"prefix": prefix})).status_code == 200
@@ -94,7 +94,7 @@ class TestList:
         assert (await web.get("/inbox/")).json() == (await web.get("/inbox")).json()
 
     @pytest.mark.parametrize("code", ["XMinioInvalidObjectName", "XMinioInvalidResourceName"])
-    async def test_cursor_that_the_bucket_refuses_is_not_an_outage(
+    async def test_refused_cursor_does_not_count_as_a_storage_outage(
         self, web: httpx.AsyncClient, s3: S3, code: str
     ) -> None:
         s3.fails = 400, code
@@ -111,7 +111,7 @@ class TestList:
         page = (await web.get("/inbox", params={"limit": 2, "cursor": cursor})).json()
         assert [found["name"] for found in page["objects"]] == ["d"]
 
-    async def test_names_that_no_imagejob_can_use_are_left_out(
+    async def test_objects_that_no_imagejob_can_use_are_not_listed(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         for key in ("inbox/", "inbox/.a", "inbox/a b", "inbox/b", "inbox/ä"):

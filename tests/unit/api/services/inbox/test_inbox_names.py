@@ -1,4 +1,4 @@
-"""Tests of names under /inbox: which ones are valid, and that invalid ones are refused."""
+"""Tests of names under /inbox: valid ones are accepted, and invalid ones are refused."""
 
 import re
 from pathlib import Path
@@ -57,16 +57,16 @@ INVALID = {
     "é, composed": "%C3%A9",
     "é, decomposed": "e%CC%81",
     "a full-width letter": "%EF%BD%81",
-    "a digit of another script": "%D9%A1",
+    "a digit from another script": "%D9%A1",
     "bytes that are not UTF-8": "a%FF",
     "a surrogate": "%ED%A0%80",
     "a leading hyphen": "-rf",
     "a leading underscore": "_a",
-    "a part too long for a directory": "a" * (MAX_PART_BYTES + 1),
+    "a part that is too long": "a" * (MAX_PART_BYTES + 1),
     "a name that is too long": "/".join(["a" * 100] * 5) + "/bc",
-    "a name of MinIO's own files": "a/xl.meta",
+    "the name of one of MinIO's own files": "a/xl.meta",
 }
-"""Invalid names as they appear in the request."""
+"""Invalid names, percent-encoded as they appear in a request."""
 
 
 class TestNames:
@@ -79,13 +79,13 @@ class TestNames:
 
     @pytest.mark.parametrize("case", INVALID)
     async def test_invalid_name_is_refused(self, port: int, s3: S3, case: str) -> None:
-        """The names are sent as bytes, because a client library would normalize some of them."""
+        """The names are sent as raw bytes, because an HTTP library would normalize some of them."""
         s3.put("images/a")
         name = INVALID[case]
         wanted = (404, "NotFound") if case == "a line break" else (422, "InvalidName")
 
         async with Connection.open(port) as connection:
-            # GET with an empty name returns the list.
+            # GET is left out for the empty name, because GET /inbox/ returns the list.
             for method in ("POST", "GET", "DELETE") if name else ("POST", "DELETE"):
                 head = f"{method} /inbox/{name} HTTP/1.1\r\nHost: api\r\nContent-Length: 0\r\n\r\n"
                 await connection.send(head.encode())
@@ -97,14 +97,14 @@ class TestNames:
         assert (s3.requests, list(s3.objects)) == ([], ["images/a"])
 
     async def test_encoded_slash_counts_as_a_slash(self, port: int, s3: S3) -> None:
-        """OpenAPI clients, such as the page /docs, encode it in a path parameter."""
+        """OpenAPI clients, such as the page at /docs, encode the slashes in a path parameter."""
         response = await ask(
             port, post(PNG, "Content-Type: image/png", path="/inbox/holiday%2Fa.png")
         )
         assert (response.status, response.headers["location"]) == (201, "/inbox/holiday/a.png")
         assert list(s3.objects) == ["inbox/holiday/a.png"]
 
-    async def test_location_stays_below_the_root_path(self, app: FastAPI) -> None:
+    async def test_location_is_under_the_root_path(self, app: FastAPI) -> None:
         served = add_middleware(app, HttpSettings(root_path="/apps/vision"), app.state.metrics)
         transport = httpx.ASGITransport(served)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -113,7 +113,7 @@ class TestNames:
                 assert response.headers["location"] == "/apps/vision/inbox/a.png"
 
     @pytest.mark.parametrize("name", [*VALID, *INVALID.values(), "a b", "é", "a\n", "a/b\n"])
-    def test_valid_name_is_valid_in_an_imagejob(self, name: str) -> None:
+    def test_every_valid_name_is_allowed_in_an_imagejob(self, name: str) -> None:
         crd = yaml.safe_load(Path("crds/imagejobs.vision-node.dev.yaml").read_text())
         version = crd["spec"]["versions"][0]
         spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]

@@ -17,16 +17,16 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_contract.clients.kube import WatchEvent
 
 
-def meeting_of_two() -> Callable[[str], Awaitable[None]]:
-    """Return a callback that holds the first write until the second one has arrived."""
+def hold_first_write() -> Callable[[str], Awaitable[None]]:
+    """Return a callback that delays the first of two writes until the second one has arrived."""
     both = asyncio.Barrier(2)
     waits = iter([both, both])
 
-    async def meet(_: str) -> None:
+    async def hold(_: str) -> None:
         if barrier := next(waits, None):
             await barrier.wait()
 
-    return meet
+    return hold
 
 
 class TestPut:
@@ -88,8 +88,8 @@ class TestPut:
         )
         assert (outcome(response), stored(s3)) == ((status, reason), {})
 
-    async def test_invalid_name_is_refused_before_the_body(self, port: int) -> None:
-        """With `Expect: 100-continue`, the problem arrives before the client sends the image."""
+    async def test_invalid_name_is_refused_before_the_body_is_sent(self, port: int) -> None:
+        """With `Expect: 100-continue`, the client gets the problem before it sends the image."""
         head = (
             "POST /inbox/.png HTTP/1.1\r\nHost: api\r\nContent-Length: 1000\r\n"
             "Expect: 100-continue\r\n\r\n"
@@ -101,22 +101,22 @@ class TestPut:
         assert (response.status, response.json["reason"]) == (422, "InvalidName")
         assert response.headers["connection"] == "close"
 
-    async def test_image_counts_as_an_upload_while_it_is_stored(
+    async def test_image_counts_as_an_upload_while_it_is_being_stored(
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
     ) -> None:
         uploads: list[tuple[int, int]] = []
 
-        async def look(_: str) -> None:
+        async def record(_: str) -> None:
             uploads.append((jobs.uploads.uploads, jobs.uploads.held_bytes))
 
-        s3.before_put = look
+        s3.before_put = record
         assert (await put(web, "a.png", PNG)).status_code == 201
         assert uploads == [(1, len(PNG))]
         assert (jobs.uploads.uploads, jobs.uploads.held_bytes) == (0, 0)
 
 
 class TestReplacing:
-    """Uploads under a name that already exists."""
+    """Tests of uploads under a name that is already taken."""
 
     @pytest.mark.parametrize("query", ["", "?replace=true"])
     async def test_same_bytes_restart_the_retention_period(
@@ -148,7 +148,7 @@ class TestReplacing:
     async def test_name_cannot_be_both_a_file_and_a_folder(
         self, web: httpx.AsyncClient, s3: S3, existing: str, name: str
     ) -> None:
-        """MinIO accepts both, but then lists only the file."""
+        """MinIO accepts both names, but then lists only the file."""
         s3.put(f"inbox/{existing}")
         response = await put(web, name, PNG)
         assert outcome(response) == (409, "ObjectExists")
@@ -190,7 +190,7 @@ class TestReplacing:
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         """Both requests find the name unused before either one writes."""
-        s3.before_put = meeting_of_two()
+        s3.before_put = hold_first_write()
         responses = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", JPEG))
 
         assert sorted(outcome(response) for response in responses) == [
@@ -205,11 +205,11 @@ class TestReplacing:
     async def test_simultaneous_writes_of_the_same_bytes_both_succeed(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        s3.before_put = meeting_of_two()
+        s3.before_put = hold_first_write()
         responses = await asyncio.gather(put(web, "a.png", PNG), put(web, "a.png", PNG))
         assert sorted(response.status_code for response in responses) == [200, 201]
 
-    async def test_object_that_keeps_changing_is_refused(
+    async def test_replacing_an_object_that_keeps_changing_is_refused(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
         pictures = iter([JPEG, GIF] * 10)

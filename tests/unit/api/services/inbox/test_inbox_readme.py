@@ -1,4 +1,4 @@
-"""Test of the README's command that uploads a whole folder, run by a shell."""
+"""Test that a shell can run the README's command for uploading a whole folder."""
 
 import asyncio
 import re
@@ -45,6 +45,6 @@ async def test_readme_command_uploads_a_folder(
     out, errors = await shell.communicate()
 
     assert sorted(behind[0].objects) == sorted(f"inbox/{name}" for name in NAMES)
-    # Not compared line by line, because the output of parallel curls may be interleaved.
+    # Lines are not compared, because the output of parallel curl processes may be interleaved.
     assert set(re.findall(r'"name":"([^"]+)"', out.decode())) == set(NAMES)
-    assert errors.decode().startswith("curl: ")  # about the name with a space
+    assert errors.decode().startswith("curl: ")  # because curl rejects the name with a space

@@ -11,8 +11,8 @@ from inbox_requests import PNG, outcome, put
 from vision_node_api.services import inbox as module
 from vision_node_api.services.jobs import Jobs
 
-Ask = Callable[[httpx.AsyncClient], Any]
-REQUESTS: dict[str, Ask] = {
+Send = Callable[[httpx.AsyncClient], Any]
+REQUESTS: dict[str, Send] = {
     "POST": lambda web: put(web, "a.png", PNG),
     "list": lambda web: web.get("/inbox"),
     "GET": lambda web: web.get("/inbox/a.png"),
