@@ -1,4 +1,4 @@
-"""A fake bucket server and uses of the bucket, for the tests of connections and credentials."""
+"""A fake bucket server and calls to it, for the tests of connections and credentials."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,18 +21,18 @@ USES: dict[str, Use] = {
     "put": lambda bucket: bucket.put("images/a", b"image", "image/png"),
     "list": lambda bucket: bucket.list_older("images/", datetime.now(UTC)),
 }
-"""Uses of the bucket: reading, writing and listing."""
+"""Calls that read an object, write an object, and list objects."""
 
 every_use = pytest.mark.parametrize("use", USES)
 
 
 class FakeBucketServer:
-    """Answers every request and records it."""
+    """A server that records every request and responds to it."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
         self.refuses: dict[str, str] = {}
-        """Error code to refuse a request with, by the request's session token."""
+        """Maps the session tokens that the server refuses to error codes."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append(request)
@@ -48,7 +48,7 @@ class FakeBucketServer:
 async def served(
     handler: Callable[[web.Request], Awaitable[web.Response]], tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
-    """Serve a handler and yield its host:port."""
+    """Serve a handler and yield its address as `host:port`."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the contract."""
+"""Fixture for the contract's tests."""
 
 import os
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the machine's own proxy and AWS settings, so that only the test's settings apply."""
+    """Remove this machine's proxy and AWS settings, so that only the settings of a test apply."""
     proxy_variables = {"http_proxy", "https_proxy", "no_proxy", "all_proxy"}
 
     for name in os.environ:

@@ -1,4 +1,4 @@
-"""Tests of the bucket's client against a server that speaks S3's protocol over a real socket."""
+"""Tests of the bucket client against a fake S3 server on a real socket."""
 
 import gzip
 import hashlib
@@ -30,7 +30,7 @@ def settings(endpoint: str) -> BucketSettings:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Open]:
-    """A function that serves a handler and returns a client of its bucket."""
+    """A function that serves a handler and returns a bucket client for it."""
     closing: list[Callable[[], Awaitable[object]]] = []
 
     async def run(handler: Handler) -> Bucket:
@@ -51,7 +51,7 @@ async def opened() -> AsyncIterator[Open]:
         await close()
 
 
-async def test_put_is_signed_and_sends_digest_and_media_type(opened: Open) -> None:
+async def test_put_is_signed_and_sends_the_digest_and_the_media_type(opened: Open) -> None:
     seen: list[web.Request] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -71,7 +71,7 @@ async def test_put_is_signed_and_sends_digest_and_media_type(opened: Open) -> No
 
 @pytest.mark.parametrize("length", ["declared", "in chunks"])
 @pytest.mark.parametrize(("size", "read"), [(0, 0), (3, 3), (4, 4), (5, 5), (1 << 22, 5)])
-async def test_get_reads_at_most_one_byte_more_than_wanted(
+async def test_get_reads_at_most_one_byte_more_than_allowed(
     opened: Open, length: str, size: int, read: int
 ) -> None:
     async def give(request: web.Request) -> web.StreamResponse:
@@ -87,7 +87,7 @@ async def test_get_reads_at_most_one_byte_more_than_wanted(
     assert await (await opened(give)).get("images/a", 4) == b"x" * read
 
 
-async def test_get_does_not_decompress(opened: Open) -> None:
+async def test_get_does_not_decompress_the_object(opened: Open) -> None:
     packed = gzip.compress(b"x" * (1 << 22))
 
     async def give(_: web.Request) -> web.Response:
@@ -134,26 +134,26 @@ SECRETS = (
     '<?xml version="1.0"?><Error><Code>{}</Code><Message>top-secret</Message>'
     "<AWSAccessKeyId>access</AWSAccessKeyId><StringToSign>top-secret</StringToSign></Error>"
 )
-"""Error response that quotes the refused request, as S3 servers do."""
+"""An error response that quotes the refused request, as S3 servers do."""
 
 REFUSALS: dict[str, tuple[int, str, Reason, str]] = {
     "MinIO's disk is full": (507, "XMinioStorageFull", Reason.STORAGE_FULL, "enlarge"),
-    "MinIO's quota of a bucket": (
+    "MinIO's quota for a bucket": (
         400,
         "XMinioAdminBucketQuotaExceeded",
         Reason.STORAGE_FULL,
         "quota",
     ),
     "Ceph's quota": (403, "QuotaExceeded", Reason.STORAGE_FULL, "quota"),
-    "a full disk by the status alone": (507, "Unheard", Reason.STORAGE_FULL, "Unheard"),
-    "missing permission": (403, "AccessDenied", Reason.STORAGE_DENIED, "permissions"),
-    "a key that was deleted": (403, "InvalidAccessKeyId", Reason.STORAGE_DENIED, "Secret"),
+    "a full disk with an unknown error code": (507, "Unheard", Reason.STORAGE_FULL, "Unheard"),
+    "a missing permission": (403, "AccessDenied", Reason.STORAGE_DENIED, "permissions"),
+    "a deleted access key": (403, "InvalidAccessKeyId", Reason.STORAGE_DENIED, "Secret"),
     "a wrong secret key": (403, "SignatureDoesNotMatch", Reason.STORAGE_DENIED, "Secret"),
-    "refused by the status alone": (403, "Unheard", Reason.STORAGE_DENIED, "Unheard"),
-    "clocks apart": (403, "RequestTimeTooSkewed", Reason.CLOCK_SKEW, "NTP"),
-    "no bucket": (404, "NoSuchBucket", Reason.BUCKET_NOT_FOUND, "create"),
-    "too busy": (503, "SlowDown", Reason.STORAGE_UNAVAILABLE, "SlowDown"),
-    "broken": (500, "InternalError", Reason.STORAGE_UNAVAILABLE, "InternalError"),
+    "a refusal with an unknown error code": (403, "Unheard", Reason.STORAGE_DENIED, "Unheard"),
+    "clocks that differ": (403, "RequestTimeTooSkewed", Reason.CLOCK_SKEW, "NTP"),
+    "a missing bucket": (404, "NoSuchBucket", Reason.BUCKET_NOT_FOUND, "create"),
+    "a busy server": (503, "SlowDown", Reason.STORAGE_UNAVAILABLE, "SlowDown"),
+    "an internal error": (500, "InternalError", Reason.STORAGE_UNAVAILABLE, "InternalError"),
 }
 
 Use = Callable[[Bucket], Awaitable[object]]
@@ -171,7 +171,7 @@ USES: dict[str, Use] = {
 
 
 def refuse_with(status: int, code: str) -> Handler:
-    """Return a handler that refuses as S3 does: with XML, but without a body for a HEAD."""
+    """Return a handler that refuses requests as S3 does: with XML, or without a body for HEAD."""
 
     async def refuse(request: web.Request) -> web.Response:
         text = "" if request.method == "HEAD" else SECRETS.format(code)
@@ -182,7 +182,7 @@ def refuse_with(status: int, code: str) -> Handler:
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_refusal_gives_reason_and_advice_without_credentials(
+async def test_error_contains_reason_and_advice_but_no_credentials(
     opened: Open, case: str, use: str
 ) -> None:
     status, code, reason, advice = REFUSALS[case]
@@ -209,7 +209,7 @@ async def test_invalid_error_code_is_not_quoted(opened: Open, code: str) -> None
         }
 
 
-async def test_check_sends_only_a_head(opened: Open) -> None:
+async def test_check_sends_only_a_head_request(opened: Open) -> None:
     seen: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -262,7 +262,9 @@ async def test_each_failure_reason_is_logged_once_a_minute(
     assert "AccessDenied" in warnings[1]
 
 
-async def test_next_log_line_counts_the_suppressed_ones(caplog: pytest.LogCaptureFixture) -> None:
+async def test_next_log_line_contains_the_number_of_suppressed_ones(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     times = [0.0, 1.0, 2.0, LOG_SECONDS, LOG_SECONDS + 1]
     failures = FailureLog(iter(times).__next__)
     for _ in times:
@@ -280,7 +282,7 @@ async def test_every_storage_reason_is_covered_and_retryable() -> None:
     assert all(reason.retryable for reason in STORAGE_REASONS)
 
 
-async def test_truncated_response_is_an_error(opened: Open) -> None:
+async def test_truncated_response_raises_an_error(opened: Open) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
@@ -294,13 +296,13 @@ async def test_truncated_response_is_an_error(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "../a", "a/../b"])
-async def test_invalid_key_is_not_found(key: str) -> None:
+async def test_invalid_key_raises_not_found(key: str) -> None:
     async with Bucket.open(settings("127.0.0.1:9")) as bucket:
         with pytest.raises(ObjectNotFoundError):
             await bucket.get(key, 10)
 
 
-async def test_refused_connection_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_refused_connection_raises_unavailable_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_requests, "CONNECT_PAUSES", (0.0, 0.0))
     async with Bucket.open(settings("127.0.0.1:9")) as bucket:
         with pytest.raises(StoreUnavailableError, match="ClientConnectorError"):

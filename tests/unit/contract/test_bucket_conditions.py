@@ -1,4 +1,4 @@
-"""Tests of the bucket's client: metadata of objects, and conditional writes."""
+"""Tests of the bucket client: object metadata, lists, and conditional writes."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -48,13 +48,13 @@ async def test_stat_returns_metadata(s3: S3, bucket: Bucket) -> None:
     assert abs(found.modified - datetime.now(UTC)) < timedelta(seconds=5)
 
 
-async def test_stat_of_object_from_another_program_has_no_sha256(s3: S3, bucket: Bucket) -> None:
+async def test_stat_of_an_object_from_another_program_has_no_sha256(s3: S3, bucket: Bucket) -> None:
     s3.put(KEY, b"")
     found = await bucket.stat(KEY)
     assert (found.size_bytes, found.sha256) == (0, None)
 
 
-async def test_stat_of_missing_object_is_not_found(bucket: Bucket) -> None:
+async def test_stat_of_a_missing_object_raises_not_found(bucket: Bucket) -> None:
     with pytest.raises(ObjectNotFoundError):
         await bucket.stat(KEY)
 
@@ -67,7 +67,7 @@ async def test_stat_of_missing_object_is_not_found(bucket: Bucket) -> None:
         (503, "SlowDown", Reason.STORAGE_UNAVAILABLE),
     ],
 )
-async def test_refusal_of_head_gives_the_reason(
+async def test_error_from_stat_contains_the_reason_of_the_refusal(
     s3: S3, bucket: Bucket, status: int, code: str, reason: Reason
 ) -> None:
     s3.fails = status, code
@@ -77,7 +77,7 @@ async def test_refusal_of_head_gives_the_reason(
 
 
 @pytest.mark.parametrize("present", [True, False])
-async def test_new_object_does_not_replace_existing_one(
+async def test_new_object_does_not_replace_an_existing_one(
     s3: S3,
     bucket: Bucket,
     present: bool,  # noqa: FBT001
@@ -122,32 +122,32 @@ async def test_server_without_conditional_writes_gets_a_plain_put(s3: S3, bucket
 async def test_only_conditional_writes_raise_object_changed(
     s3: S3, bucket: Bucket, use: str, refused: tuple[int, str]
 ) -> None:
-    """Other callers (the garbage collector, a worker) treat the refusal like any other failure."""
+    """Other callers (the garbage collector and workers) handle this refusal like any failure."""
     s3.fails = refused
     with pytest.raises(StoreUnavailableError):
         await UNCONDITIONAL[use](bucket)
 
 
-async def test_stat_finds_object_stored_during_the_lookup(
+async def test_stat_finds_an_object_that_is_stored_during_the_lookup(
     s3: S3, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods: list[str] = []
     read = S3.read
 
-    def slow(self: S3, request: web.Request, key: str) -> web.StreamResponse:
+    def read_then_store(self: S3, request: web.Request, key: str) -> web.StreamResponse:
         methods.append(request.method)
         answer = read(self, request, key)
         s3.put(KEY, DATA)
         return answer
 
-    monkeypatch.setattr(S3, "read", slow)
+    monkeypatch.setattr(S3, "read", read_then_store)
     assert (await bucket.stat(KEY)).size_bytes == len(DATA)
     assert methods == ["HEAD", "GET", "HEAD"]
 
 
 @pytest.mark.parametrize("zone", ["+0000", "-0000"])
 async def test_times_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
-    """Comparing a time without a zone with other times would crash the operator."""
+    """The operator would crash if it compared a time without a zone to a time with one."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     last_modified = "Fri, 02 Jan 2026 03:04:05 " + zone
 
@@ -174,7 +174,7 @@ async def test_times_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch, zon
 @pytest.mark.parametrize(
     "modified", [None, "", "yesterday", "Wed, 21 Oct 2015 07:28:00 +99999999999999"]
 )
-async def test_invalid_headers_of_an_object_are_an_error(
+async def test_invalid_modification_time_of_an_object_raises_an_error(
     monkeypatch: pytest.MonkeyPatch, modified: str | None
 ) -> None:
     async def answer(self: S3, request: web.Request) -> web.Response:
@@ -223,7 +223,7 @@ BILLION_LAUGHS = (
     f'<!DOCTYPE l [<!ENTITY a0 "ha">{ENTITIES}]>'
     "<ListBucketResult><IsTruncated>&a9;</IsTruncated></ListBucketResult>"
 )
-"""XML entities that expand to 2 GB."""
+"""An XML document whose entities expand to 2 GB."""
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ BILLION_LAUGHS = (
         BILLION_LAUGHS,
     ],
 )
-async def test_invalid_list_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invalid_list_raises_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer(self: S3, request: web.Request) -> web.Response:
         return web.Response(text=text)
 
@@ -258,7 +258,7 @@ async def test_list_older_reads_all_pages(s3: S3, bucket: Bucket) -> None:
     assert await bucket.list_older("images/", moment) == [f"images/{number}" for number in range(5)]
 
 
-async def test_repeated_list_pages_are_an_error() -> None:
+async def test_repeated_list_pages_raise_an_error() -> None:
     modified = "<LastModified>2026-01-08T00:00:00Z</LastModified>"
     entry = f"<Contents><Key>images/a</Key>{modified}<Size>1</Size></Contents>"
 

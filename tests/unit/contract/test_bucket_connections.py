@@ -14,7 +14,7 @@ from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 
 @pytest.fixture
 def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
-    """A private certificate authority and the file of its certificate."""
+    """A private certificate authority, and the path of its certificate file."""
     created = trustme.CA()
     path = tmp_path / "ca.crt"
     created.cert_pem.write_to_path(path)
@@ -49,7 +49,7 @@ async def test_private_authority_in_the_bundle_is_trusted(
 
 
 @every_use
-async def test_untrusted_certificate_error_says_where_to_add_the_authority(
+async def test_error_for_an_untrusted_certificate_says_where_to_add_the_authority(
     tls: ssl.SSLContext, use: str
 ) -> None:
     async with (
@@ -62,7 +62,7 @@ async def test_untrusted_certificate_error_says_where_to_add_the_authority(
 
 @pytest.fixture
 async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
-    """A proxy that is set in the environment."""
+    """A running proxy, whose URL is set in HTTP_PROXY and HTTPS_PROXY."""
     async with proxying() as running:
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(name, f"http://me:pass%20word@127.0.0.1:{running.port}")
@@ -70,7 +70,7 @@ async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
 
 
 LOGIN = "Basic bWU6cGFzcyB3b3Jk"
-"""Proxy credentials `me:pass word`."""
+"""The credentials `me:pass word`, as clients send them to a proxy."""
 
 
 @every_use
@@ -93,14 +93,14 @@ async def test_requests_use_the_proxy(
         await USES[use](bucket)
 
     assert len(server.requests) == 1
-    (asked,) = proxy.requests
-    assert asked == f"CONNECT {endpoint}" if secure else f"http://{endpoint}/bucket" in asked
+    (proxied,) = proxy.requests
+    assert proxied == f"CONNECT {endpoint}" if secure else f"http://{endpoint}/bucket" in proxied
     assert proxy.credentials == [LOGIN]
     assert "Proxy-Authorization" not in server.requests[0].headers
 
 
 @every_use
-async def test_no_proxy_bypasses_the_proxy(
+async def test_hosts_in_no_proxy_bypass_the_proxy(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "example.com,127.0.0.1")

@@ -4,7 +4,9 @@ import pytest
 from vision_node_contract.clients.bucket import BucketSettings
 
 
-def test_keys_are_required_unless_keyless(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_required_unless_keyless_access_is_enabled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in {
         "S3_ENDPOINT": "s3:9000",
         "S3_BUCKET": "bucket",
@@ -18,7 +20,9 @@ def test_keys_are_required_unless_keyless(monkeypatch: pytest.MonkeyPatch) -> No
         BucketSettings.from_env()
 
 
-def test_empty_key_is_an_error_not_keyless(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_key_raises_an_error_instead_of_enabling_keyless_access(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name, value in {
         "S3_ENDPOINT": "s3:9000",
         "S3_BUCKET": "bucket",

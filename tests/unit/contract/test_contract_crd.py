@@ -54,7 +54,8 @@ def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> 
     properties = schema["properties"]
     fields = {f.alias or name: f for name, f in model.model_fields.items()}
     if fields.keys() != properties.keys():
-        yield f"{path}: {sorted(fields.keys() ^ properties.keys())} are on one side only"
+        missing = sorted(fields.keys() ^ properties.keys())
+        yield f"{path}: {missing} are missing from the model or the schema"
 
     for name in fields.keys() & properties.keys():
         field, prop, here = fields[name], properties[name], f"{path}.{name}"
@@ -64,7 +65,7 @@ def disagreements(model: type[BaseModel], schema: dict[str, Any], path: str) -> 
         if "default" in prop and prop["default"] != default:
             yield f"{here}: defaults differ: {prop['default']!r}, {default!r}"
         if field.is_required() and name not in schema.get("required", []):
-            yield f"{here}: required by the model only"
+            yield f"{here}: required only by the model"
 
         yield from type_disagreements(field.annotation, prop, here)
 
@@ -99,20 +100,20 @@ def test_new_imagejob_is_queued() -> None:
     assert job.status.phase == SCHEMA["status"]["default"]["phase"] == "queued"
 
 
-def test_every_reason_fits_the_schema() -> None:
+def test_every_reason_matches_the_pattern_in_the_schema() -> None:
     pattern = re.compile(SCHEMA["status"]["properties"]["error"]["properties"]["reason"]["pattern"])
     assert [r for r in Reason if not pattern.fullmatch(r)] == []
 
 
-def test_every_ready_reason_fits_the_schema() -> None:
+def test_every_ready_reason_matches_the_pattern_in_the_schema() -> None:
     conditions = DESCRIBER["status"]["properties"]["conditions"]["items"]["properties"]
     pattern = re.compile(conditions["reason"]["pattern"])
     assert [r for r in ReadyReason if not pattern.fullmatch(r)] == []
 
 
 @pytest.mark.parametrize("schema", [SCHEMA, DESCRIBER])
-def test_every_string_and_list_is_bounded(schema: Any) -> None:
-    """Limits bound what the API server stores and the cost of CEL rules."""
+def test_every_string_and_list_has_a_maximum_length(schema: Any) -> None:
+    """Maximum lengths limit how much the API server stores, and how much CEL rules cost."""
     assert (
         list(unbounded(schema["spec"], "spec")) + list(unbounded(schema["status"], "status")) == []
     )

@@ -1,4 +1,4 @@
-"""Tests of the client against a server that speaks the API server's protocol over a real socket."""
+"""Tests of the Kubernetes client against a fake API server on a real socket."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,9 +29,10 @@ EVERYTHING = Selectors()
 
 
 class Server:
-    """A fake API server: each list returns the next of `pages`, each watch the next of `watches`.
+    """A fake API server.
 
-    A watch sends events or raw bytes; "break" aborts its connection.
+    Each list request gets the next item of `pages`, and each watch request gets the events of the
+    next item of `watches`. An event can be raw bytes, and the event "break" aborts the connection.
     """
 
     def __init__(self) -> None:
@@ -87,7 +88,7 @@ Connect = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awa
 
 @pytest.fixture
 async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
-    """A function that serves a handler and returns a client of it."""
+    """A function that serves a handler and returns a Kubernetes client for it."""
     monkeypatch.setattr(module, "RETRY_SECONDS", (0.0, 0.0))
     closing: list[Any] = []
 
@@ -112,12 +113,12 @@ async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
 async def take(
     kube: Kube, count: int, selectors: Selectors = EVERYTHING, version: str = ""
 ) -> list[tuple[str, list[str]]]:
-    """Return the first `count` events of follow() as (type, names)."""
+    """Return the type and the names of each of the first `count` events of follow()."""
     seen: list[tuple[str, list[str]]] = []
     follow = kube.follow(PATH, selectors, version)
 
     async for found in follow:
-        seen.append(words(found))
+        seen.append(type_and_names(found))
         if len(seen) == count:
             break
 
@@ -125,7 +126,7 @@ async def take(
     return seen
 
 
-def words(found: WatchEvent) -> tuple[str, list[str]]:
+def type_and_names(found: WatchEvent) -> tuple[str, list[str]]:
     return found.type, [body["metadata"]["name"] for body in found.objects] or sorted(found.names)
 
 
@@ -188,7 +189,7 @@ async def test_broken_watch_resumes_at_the_last_event(server: Server, connect: C
         b'{"type":"ADDED"}\n',
         b'{"type":"ERROR","object":{}}\n',
     ],
-    ids=["half", "long", "no object", "another's object", "an empty event", "an empty error"],
+    ids=["incomplete", "too long", "not an object", "not an event", "empty event", "empty error"],
 )
 async def test_watch_with_an_unreadable_line_is_retried(
     server: Server, connect: Connect, caplog: pytest.LogCaptureFixture, line: bytes
@@ -264,7 +265,7 @@ def test_error_bodies_need_not_be_status_objects(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "text"), [(200, "<html>"), (302, "<html>"), (200, "[]"), (200, "null")]
 )
-async def test_response_that_is_not_a_json_object_is_unavailable(
+async def test_response_that_is_not_a_json_object_raises_unavailable_error(
     connect: Connect, status: int, text: str
 ) -> None:
     async def portal(_: web.Request) -> web.Response:
@@ -285,7 +286,7 @@ async def test_response_that_is_not_a_json_object_is_unavailable(
     ],
     ids=str,
 )
-async def test_response_that_is_not_a_list_is_unavailable(
+async def test_response_that_is_not_a_list_raises_unavailable_error(
     connect: Connect, answer: dict[str, Any]
 ) -> None:
     async def proxy(_: web.Request) -> web.Response:
@@ -306,38 +307,38 @@ async def test_patches_are_merge_patches(connect: Connect) -> None:
     assert answer == {"type": "application/merge-patch+json", "body": {"status": {"worker": None}}}
 
 
-async def test_refused_connection_to_the_api_server_is_unavailable() -> None:
+async def test_refused_connection_to_the_api_server_raises_unavailable_error() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UnavailableError):
             await Kube(Access(session, "http://127.0.0.1:9")).request("GET", PATH)
 
 
 @pytest.mark.parametrize(
-    ("why", "status", "message", "expected"),
+    ("case", "status", "message", "expected"),
     [
         (
-            "roles not known",
+            "roles are not loaded yet",
             403,
             'imagejobs is forbidden: User "x" cannot patch resource',
             UnavailableError,
         ),
-        ("accounts not known", 401, "Unauthorized", UnavailableError),
+        ("accounts are not loaded yet", 401, "Unauthorized", UnavailableError),
         (
-            "a policy's refusal",
+            "refused by a policy",
             403,
             "imagejobs is forbidden: ValidatingAdmissionPolicy 'p' denied",
             KubeError,
         ),
-        ("a quota's", 403, "jobs is forbidden: exceeded quota", KubeError),
+        ("refused by a quota", 403, "jobs is forbidden: exceeded quota", KubeError),
     ],
 )
-def test_missing_permissions_at_startup_are_unavailable(
-    why: str, status: int, message: str, expected: type[KubeError]
+def test_permissions_missing_at_startup_raise_unavailable_error(
+    case: str, status: int, message: str, expected: type[KubeError]
 ) -> None:
     """An API server that has just started has not loaded all accounts and roles yet."""
-    assert type(parse_error(status, {"message": message})) is expected, why
+    assert type(parse_error(status, {"message": message})) is expected, case
 
 
-def test_backoff_is_capped() -> None:
+def test_backoff_has_a_maximum() -> None:
     assert all(0 <= backoff(n, 0.1, 10) <= 10 for n in range(2000))
     assert all(backoff(n, 0.1, 10) <= 0.1 * 2**n for n in range(5))

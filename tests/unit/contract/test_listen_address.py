@@ -6,7 +6,7 @@ import pytest
 from vision_node_contract.listening import ADDRESS_VARIABLE, listen
 
 
-def test_chosen_address_replaces_all_addresses_and_the_port(
+def test_configured_address_and_port_replace_the_defaults(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(ADDRESS_VARIABLE, "127.0.0.1:0")
@@ -18,7 +18,7 @@ def test_chosen_address_replaces_all_addresses_and_the_port(
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-def test_chosen_address_can_be_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_address_can_be_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ADDRESS_VARIABLE, "[::1]:0")
     try:
         (server,) = listen(8000)

@@ -15,7 +15,7 @@ IPV4, IPV6 = "127.0.0.1", "::1"
 
 @pytest.fixture
 def port() -> int:
-    """A port that is free in both families."""
+    """A port that is free for both IPv4 and IPv6."""
     with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as taken:
         found: int = taken.getsockname()[1]
     return found
@@ -30,14 +30,14 @@ def sockets(port: int) -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize("address", [IPV4, IPV6])
-def test_sockets_accept_both_families(
+def test_sockets_accept_ipv4_and_ipv6(
     sockets: list[socket.socket], port: int, address: str
 ) -> None:
     with socket.create_connection((address, port), timeout=5) as client:
         accepted = next(each for each in sockets if each.family == client.family).accept()[0]
         with accepted:
             assert accepted.getpeername()[0] == address, (
-                "not ::ffff:127.0.0.1, which matches no list of proxies"
+                "it must not be ::ffff:127.0.0.1, which no list of trusted proxies would match"
             )
 
 
@@ -58,7 +58,7 @@ def test_missing_address_family_is_skipped(
         assert only.family != missing
 
 
-def test_port_in_use_is_an_error(sockets: list[socket.socket], port: int) -> None:
+def test_port_in_use_raises_an_error(sockets: list[socket.socket], port: int) -> None:
     assert sockets
     with pytest.raises(OSError, match="in use"):
         listening.listen(port)
@@ -71,7 +71,7 @@ async def healthz(address: str, port: int) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("address", [IPV4, f"[{IPV6}]"])
-async def test_operator_answers_probes_on_both_families(port: int, address: str) -> None:
+async def test_operator_answers_probes_over_ipv4_and_ipv6(port: int, address: str) -> None:
     async with probe_server.serving(listening.listen(port), lambda: 1.5):
         assert await healthz(address, port) == (200, {"secondsSinceLastDecision": 1.5})
 

@@ -1,4 +1,4 @@
-"""Tests of credentials for the bucket: roles of service accounts, and refreshing the keys."""
+"""Tests of credentials for the bucket, which come from service account roles and are refreshed."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ TOKEN = "token-of-the-service-account"  # noqa: S105
 
 
 class SecurityTokenService:
-    """Fake of AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity; keys are numbered."""
+    """A fake of AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity that numbers its keys."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
@@ -62,7 +62,7 @@ class SecurityTokenService:
 async def sts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SecurityTokenService]:
-    """A fake AWS STS and the environment that EKS's webhook sets in a pod with a role."""
+    """A fake AWS STS, with the environment that EKS's webhook sets in a pod that has a role."""
     service = SecurityTokenService()
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -123,7 +123,7 @@ async def test_simultaneous_requests_share_one_fetch_of_keys(sts: SecurityTokenS
 
 
 async def test_keys_are_refreshed_before_they_expire(sts: SecurityTokenService) -> None:
-    """Meanwhile, requests use the old keys, so none of them waits."""
+    """During the refresh, requests use the old keys, so that they do not have to wait."""
     sts.valid = timedelta(minutes=4)
     async with keyless() as (bucket, server):
         await USES["get"](bucket)
@@ -137,14 +137,19 @@ async def test_keys_are_refreshed_before_they_expire(sts: SecurityTokenService) 
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
+    """Wait until the condition is true."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (another task changes it)
+        while not condition():  # noqa: ASYNC110 (other tasks make it true)
             await asyncio.sleep(0.001)
 
 
 class Fetches:
-    """Counts fetches, which block until `may_end` is set and then end as configured."""
+    """A function that fetches keys and counts its calls.
+
+    Each call blocks until `may_end` is set, and then uses the next item of `outcomes`. If the item
+    is an exception, the call raises it. Otherwise, the call returns keys that are valid for that
+    time.
+    """
 
     def __init__(self, *outcomes: timedelta | Exception) -> None:
         self.outcomes = list(outcomes)
@@ -162,7 +167,7 @@ class Fetches:
 
 
 async def test_old_keys_are_used_until_they_expire_if_the_refresh_fails() -> None:
-    """However many requests there are, keys are fetched only once per pause."""
+    """Keys are fetched at most once per pause, regardless of the number of requests."""
     fetches = Fetches(timedelta(minutes=4), ValueError("away"))
     source = CredentialsSource(fetches)
     fetches.may_end.set()
@@ -219,8 +224,8 @@ async def test_keys_about_to_expire_are_not_used_during_a_fetch() -> None:
     source.close()
 
 
-async def test_keys_are_kept_if_the_waiting_request_is_cancelled() -> None:
-    """A readiness check waits only two seconds, but AWS STS may need three."""
+async def test_keys_are_kept_if_the_waiting_request_is_canceled() -> None:
+    """A readiness check waits only two seconds, but AWS STS may take three."""
     fetches = Fetches(timedelta(hours=1))
     source = CredentialsSource(fetches)
     waiting = asyncio.create_task(source.current())
@@ -242,7 +247,7 @@ async def test_keys_are_kept_if_the_waiting_request_is_cancelled() -> None:
         ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
     ],
 )
-def test_no_proxy_is_checked_for_the_host_of_sts(
+def test_proxy_settings_are_looked_up_for_the_host_of_sts(
     monkeypatch: pytest.MonkeyPatch, region: str, host: str
 ) -> None:
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
@@ -256,7 +261,7 @@ def test_no_proxy_is_checked_for_the_host_of_sts(
 
 
 @every_use
-async def test_error_for_refused_role_does_not_contain_the_token(
+async def test_error_for_a_refused_role_does_not_contain_the_token(
     sts: SecurityTokenService, caplog: pytest.LogCaptureFixture, use: str
 ) -> None:
     sts.status = 403
@@ -269,7 +274,7 @@ async def test_error_for_refused_role_does_not_contain_the_token(
     assert (caught.value.reason, server.requests) == (Reason.STORAGE_DENIED, [])
     assert TOKEN not in str(caught.value)
     assert TOKEN not in caplog.text
-    assert caught.value.__cause__ is None, "the cause's text contains the token"
+    assert caught.value.__cause__ is None, "the text of the cause would contain the token"
 
 
 async def test_error_for_unreachable_sts_does_not_contain_the_token(
@@ -282,7 +287,9 @@ async def test_error_for_unreachable_sts_does_not_contain_the_token(
     assert TOKEN not in caplog.text
 
 
-async def test_token_is_read_for_each_fetch(sts: SecurityTokenService, tmp_path: Path) -> None:
+async def test_token_is_read_again_for_each_fetch(
+    sts: SecurityTokenService, tmp_path: Path
+) -> None:
     """The kubelet replaces the token about every hour."""
     fetch = service_account_credentials()
 
@@ -293,7 +300,7 @@ async def test_token_is_read_for_each_fetch(sts: SecurityTokenService, tmp_path:
 
 
 class Issuer:
-    """Issues keys that are valid for `valid`, or fails with `error`; tests set its clock, `now`."""
+    """Issues keys that are valid for `valid`, or raises `error`. Tests set its clock, `now`."""
 
     def __init__(self) -> None:
         self.valid = timedelta(minutes=4)
@@ -325,7 +332,7 @@ def source(issuer: Issuer) -> Iterator[CredentialsSource]:
 async def test_requests_that_wait_for_keys_share_a_refusal(
     issuer: Issuer, source: CredentialsSource
 ) -> None:
-    """Otherwise, the last of twenty requests would wait for twenty fetches in sequence."""
+    """Otherwise, the last of twenty requests would wait for twenty fetches, one after another."""
     issuer.error = OSError("away")
     found = await asyncio.gather(*(source.current() for _ in range(20)), return_exceptions=True)
     assert {type(each) for each in found} == {StoreUnavailableError}
@@ -336,9 +343,10 @@ async def test_requests_that_wait_for_keys_share_a_refusal(
     assert (await source.current()).access_key == "access-2"
 
 
-async def test_expired_keys_are_not_used(issuer: Issuer, source: CredentialsSource) -> None:
+async def test_expired_keys_are_not_used_again(issuer: Issuer, source: CredentialsSource) -> None:
     issuer.valid = timedelta(seconds=-1)
-    await source.current()  # our clock may be wrong: the bucket decides
+    # New keys are used even if they look expired, because this machine's clock may be wrong.
+    await source.current()
     issuer.error = OSError("away")
     with pytest.raises(StoreUnavailableError):
         await source.current()
@@ -348,7 +356,7 @@ async def test_expired_keys_are_not_used(issuer: Issuer, source: CredentialsSour
 async def test_keys_that_the_bucket_calls_expired_are_replaced(
     sts: SecurityTokenService, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """The bucket's clock counts: ours may be ten minutes slow and consider the keys valid."""
+    """The client considers expired keys valid if its clock is, for example, ten minutes slow."""
     monkeypatch.setattr(s3_credentials, "PAUSE_SECONDS", 0.0)
     async with keyless() as (bucket, server):
         server.refuses = {"session-1": code}
@@ -392,7 +400,7 @@ async def test_invalid_response_of_the_credentials_service_is_an_error(
                 await USES["get"](bucket)
 
 
-async def test_keys_without_expiration_are_fetched_once() -> None:
+async def test_keys_without_expiration_are_fetched_only_once() -> None:
     asked: list[int] = []
 
     def fetch() -> Credentials:

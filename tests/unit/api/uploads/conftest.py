@@ -1,4 +1,4 @@
-"""Fixtures of the upload tests."""
+"""Fixture for the upload tests."""
 
 import pytest
 
@@ -7,9 +7,9 @@ import pytest
     params=[None, 1, 7], ids=lambda size: f"in pieces of {size}" if size else "in one piece"
 )
 def piece(request: pytest.FixtureRequest) -> int | None:
-    """Number of bytes that arrive together; None for all.
+    """Size in bytes of the pieces in which a body arrives; None if it arrives in one piece.
 
-    Parsers tend to fail at the borders of pieces.
+    Parser bugs tend to show at the boundaries between pieces.
     """
     size: int | None = request.param
     return size

@@ -1,4 +1,4 @@
-"""Submit forms, and provide images and texts for them."""
+"""Helpers that submit forms, and images and texts to put in forms."""
 
 import base64
 from typing import Any
@@ -11,7 +11,8 @@ PNG = picture()
 JPEG = picture("JPEG")
 NOISE = picture(noise=100)
 BASE64 = base64.b64encode(PNG)
-SPARE = file("photo", b"", "")
+EMPTY_INPUT = file("photo", b"", "")
+"""What browsers send for a file input in which no file was selected."""
 NO_IMAGE = b"no image, but a text of more than twenty-six bytes"
 
 

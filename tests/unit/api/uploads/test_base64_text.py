@@ -1,4 +1,4 @@
-"""Tests of base64 text: it is decoded as it arrives, and recognized if it encodes an image."""
+"""Tests of base64 text, which is recognized if it encodes an image, and decoded as it arrives."""
 
 import base64
 import os

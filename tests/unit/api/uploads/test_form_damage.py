@@ -1,4 +1,4 @@
-"""Tests with damaged forms and random bytes, which never cause internal errors."""
+"""Tests that damaged forms and random bytes never cause internal errors."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from form_requests import BASE64, PNG, submit
 
 
 def _damaged(body: bytes) -> Iterator[bytes]:
-    """Yield the body cut off at many places, and with one byte inverted at many places."""
+    """Yield copies of the body that are cut off or have one byte inverted, at many positions."""
     yield from (body[:at] for at in range(0, len(body), 3))
     yield from (
         body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :] for at in range(0, len(body), 3)

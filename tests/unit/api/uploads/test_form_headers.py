@@ -1,4 +1,4 @@
-"""Tests of the headers of uploads: content types, boundaries, raw bodies and compression."""
+"""Tests of the content types, boundaries and content encodings of uploads, and of raw bodies."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of which part of a form counts as its image, with forms as clients send them."""
+"""Tests of which part of a form is used as its image, with many kinds of valid forms."""
 
 import base64
 import textwrap
@@ -8,13 +8,13 @@ import httpx
 import pytest
 from api_fakes import Cluster, FakeBucket
 from form_bytes import BOUNDARY, file, form, part, text
-from form_requests import BASE64, JPEG, NO_IMAGE, NOISE, PNG, SPARE, send
+from form_requests import BASE64, EMPTY_INPUT, JPEG, NO_IMAGE, NOISE, PNG, send
 
 ACCEPTED: dict[str, tuple[bytes, str | None]] = {
     "the documented field": (form(file("file", PNG)), "photo.png"),
     "the older field": (form(file("image", PNG)), "photo.png"),
     "a field of any name": (form(file("upload", PNG)), "photo.png"),
-    "a field of a list": (form(file("files[]", PNG)), "photo.png"),
+    "a field whose name denotes a list": (form(file("files[]", PNG)), "photo.png"),
     "a field without a name": (form(part('form-data; filename="a.png"', PNG)), "a.png"),
     "a part without Content-Disposition": (form(part("Content-Type: image/png", PNG)), None),
     "a file in a field named like an option": (form(file("prompt", PNG)), "photo.png"),
@@ -37,7 +37,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(part("form-data; name=file; filename*=ISO-8859-1''%a3.png", PNG)),
         "£.png",
     ),
-    "an encoded file name that is broken": (
+    "an encoded file name that is malformed": (
         form(part("form-data; name=file; filename*=UTF-8''%ff%zz.png", PNG)),
         "\ufffd%zz.png",
     ),
@@ -76,8 +76,8 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         ),
         "a.png",
     ),
-    "an empty file input before the image": (form(SPARE, file("photo", PNG)), "photo.png"),
-    "an empty file input after the image": (form(file("photo", PNG), SPARE), "photo.png"),
+    "an empty file input before the image": (form(EMPTY_INPUT, file("photo", PNG)), "photo.png"),
+    "an empty file input after the image": (form(file("photo", PNG), EMPTY_INPUT), "photo.png"),
     "an empty file input with the documented name": (
         form(file("file", b"", ""), file("upload", PNG)),
         "photo.png",
@@ -166,5 +166,5 @@ async def test_image_is_found_in_the_form(
 
 
 def test_encoded_file_name_matches_urllib() -> None:
-    """The file name in ACCEPTED is encoded by hand; clients use a function such as `quote`."""
+    """The file name in ACCEPTED is encoded by hand, but clients use a function such as `quote`."""
     assert quote("€ rates.png").lower() == "%e2%82%ac%20rates.png"

@@ -62,6 +62,6 @@ async def test_option_text_is_decoded(
     assert options.model_dump_json().encode()
 
 
-async def test_unknown_field_may_be_long(client: httpx.AsyncClient) -> None:
+async def test_text_of_an_unknown_field_may_be_long(client: httpx.AsyncClient) -> None:
     body = form(text("note", "x" * (LIMIT - 2000)), file("file", PNG))
     assert (await submit(client, body)).status_code == 202

@@ -1,4 +1,4 @@
-"""Tests of forms without one clear image: which problem each of them gets."""
+"""Tests of the problems that malformed forms and forms without a single clear image get."""
 
 import base64
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 from api_fakes import LIMIT, Cluster, FakeBucket, picture
 from form_bytes import BOUNDARY, file, form, part, text
-from form_requests import JPEG, NO_IMAGE, PNG, SPARE, send
+from form_requests import EMPTY_INPUT, JPEG, NO_IMAGE, PNG, send
 from vision_node_api.uploads.form_part import SNIFF_BYTES
 from vision_node_api.uploads.form_reader import MAX_PARTS
 
@@ -26,7 +26,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         ("'image': text of 9 bytes", "-F file=@photo.jpg"),
     ),
     "text and an empty file input": (
-        form(text("image", "text"), SPARE),
+        form(text("image", "text"), EMPTY_INPUT),
         400,
         "MissingImage",
         ("'image': text of 4 bytes", "'photo': empty file"),
@@ -74,7 +74,12 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         (),
     ),
     "a text file": (form(file("file", NO_IMAGE)), 415, "UnsupportedFormat", ("PNG",)),
-    "a document": (form(file("upload", b"%PDF-1.7\n%"), SPARE), 415, "UnsupportedFormat", ("PDF",)),
+    "a document": (
+        form(file("upload", b"%PDF-1.7\n%"), EMPTY_INPUT),
+        415,
+        "UnsupportedFormat",
+        ("PDF",),
+    ),
     "a large document": (
         form(file("a", b"%PDF" + bytes(LIMIT - 4))),
         415,
@@ -123,7 +128,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "OptionsInvalid",
         (f"The form field prompt has more than {SNIFF_BYTES} bytes",),
     ),
-    "an option from a file that is too long": (
+    "an option in a file that is too long": (
         form(file("prompt", b"x" * (SNIFF_BYTES + 1)), file("file", PNG)),
         422,
         "OptionsInvalid",
@@ -167,7 +172,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_form_without_one_clear_image_is_refused(
+async def test_form_that_is_malformed_or_has_no_single_clear_image_is_refused(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket, case: str, piece: int | None
 ) -> None:
     body, status, reason, words = REFUSED[case]

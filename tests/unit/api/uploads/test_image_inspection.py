@@ -1,4 +1,4 @@
-"""Tests of which images are accepted, and which problem each bad upload gets."""
+"""Tests of which images are accepted, and of the problems that unacceptable images get."""
 
 import asyncio
 import struct
@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
     "psd": (b"8BPS" + bytes(40), 415, "UnsupportedFormat", "Photoshop"),
     "too many bytes": (b"x" * (LIMIT + 1), 413, "ImageTooLarge", f"{LIMIT} bytes"),
     "far too many bytes": (b"x" * (LIMIT * 10), 413, "ImageTooLarge", f"{LIMIT} bytes"),
-    "a bomb": (bomb(60_000), 413, "ImageTooLarge", "60000x60000 = 3600000000 pixels"),
+    "a decompression bomb": (bomb(60_000), 413, "ImageTooLarge", "60000x60000 = 3600000000 pixels"),
     "too many pixels": (
         picture(size=(1001, 1000), mode="1"),
         413,
@@ -122,7 +122,7 @@ async def test_file_name_is_cleaned(client: httpx.AsyncClient, cluster: Cluster)
 
 
 async def test_slow_image_header_does_not_block_other_requests(client: httpx.AsyncClient) -> None:
-    """A header with very many parts is read in a thread, not on the event loop."""
+    """The API reads a header with very many segments in a thread, not on the event loop."""
     slow = b"\xff\xd8" + b"\xff\xfe\x00\x02" * 10_000
     task = asyncio.create_task(submit(client, slow))
     for _ in range(20):

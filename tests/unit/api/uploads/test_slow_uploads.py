@@ -1,4 +1,4 @@
-"""Tests of slow uploads: they have to make progress, hold little memory and block no others."""
+"""Tests of slow uploads, which must make progress, hold little memory and not block others."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ LARGEST = largest_upload_bytes(LIMIT)
 
 
 class SlowClient:
-    """An ASGI channel with a slow client, on a fake clock."""
+    """A fake client that sends an upload slowly, according to a fake clock."""
 
     def __init__(self, arrivals: Iterable[tuple[float, bytes]], length: int | None = None) -> None:
         self.now = 1000.0
@@ -53,7 +53,10 @@ class SlowClient:
 
 
 def steady(size: int, bytes_per_second: float, pieces: int = 500) -> list[tuple[float, bytes]]:
-    """Return the arrivals of a PNG of `size` bytes at a steady rate."""
+    """Split a PNG of `size` bytes into pieces that arrive at a steady rate.
+
+    Return each piece with the number of seconds that pass before it arrives.
+    """
     data = PNG + bytes(size - len(PNG))
     step = -(-size // pieces)
     return [
@@ -69,8 +72,8 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
     "20 MiB at 200 kB/s": (steady(20 * MEBIBYTE, 200_000), True),
     "20 MiB slightly above the minimum rate": (steady(20 * MEBIBYTE, RATE * 1.01, 20_000), True),
     "1 MB below the minimum rate": (steady(1_000_000, RATE * 0.8, 2000), False),
-    "200 kB below the minimum rate, within the grace": (steady(200_000, RATE * 0.9), True),
-    "a byte a second": ([(1.0, bytes([byte])) for byte in PNG], False),
+    "200 kB below the minimum rate, within the grace period": (steady(200_000, RATE * 0.9), True),
+    "one byte per second": ([(1.0, bytes([byte])) for byte in PNG], False),
     "a start after 29 s": ([(29.0, FIRST), (0.0, LAST)], True),
     "a start after 31 s": ([(31.0, FIRST), (0.0, LAST)], False),
     "a pause of 29 s": (
@@ -79,16 +82,16 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
     ),
     "a pause of 31 s": ([(1.0, PNG + bytes(100_000)), (31.0, b"x")], False),
     "pauses that add up": ([(0.0, FIRST), (20.0, LAST), (20.0, b"x")], False),
-    "a fast start does not pay for a long pause": (
+    "a long pause after a fast start": (
         [(0.1, PNG + bytes(10_000_000)), (31.0, b"x")],
         False,
     ),
-    "a long wait for the end": ([(0.0, PNG), (31.0, b"")], False),
+    "a long pause before the end": ([(0.0, PNG), (31.0, b"")], False),
 }
 
 
 @pytest.mark.parametrize("case", UPLOADS)
-async def test_upload_is_accepted_if_it_makes_progress(case: str) -> None:
+async def test_upload_is_accepted_only_if_it_makes_progress(case: str) -> None:
     arrivals, accepted = UPLOADS[case]
     client = SlowClient(arrivals)
     if accepted:
@@ -102,7 +105,7 @@ async def test_upload_is_accepted_if_it_makes_progress(case: str) -> None:
     assert "4096 bytes a second" in refused.value.detail
 
 
-async def test_upload_of_a_byte_a_second_is_stopped_after_the_grace_period() -> None:
+async def test_upload_of_one_byte_per_second_is_stopped_after_the_grace_period() -> None:
     client = SlowClient([(1.0, b"x")] * 1000)
     with pytest.raises(Problem):
         await client.upload()
@@ -110,7 +113,7 @@ async def test_upload_of_a_byte_a_second_is_stopped_after_the_grace_period() -> 
 
 
 @pytest.mark.parametrize("size", [1, 10_000, 1_000_000])
-def test_no_upload_takes_longer_than_its_size_allows(size: int) -> None:
+def test_duration_of_an_upload_is_limited_by_its_size(size: int) -> None:
     rate = MinimumRate(RATE)
     seconds = 0.0
     for _ in range(size // 1000):
@@ -121,26 +124,26 @@ def test_no_upload_takes_longer_than_its_size_allows(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bytes_per_second", "least", "most"),
+    ("bytes_per_second", "min_megabytes", "max_megabytes"),
     [(200_000, 4.0, 4.4), (1_000_000, 5.6, 5.9), (10_000_000, 15.0, 15.0)],
 )
-async def test_memory_is_reserved_a_little_ahead(
-    bytes_per_second: float, least: float, most: float
+async def test_memory_is_reserved_according_to_the_upload_rate(
+    bytes_per_second: float, min_megabytes: float, max_megabytes: float
 ) -> None:
-    """A slow upload holds little more than it has sent; a fast one reserves what it needs."""
+    """A slow upload reserves little more than it has sent. A fast one reserves all it needs."""
     arrivals = steady(15_000_000, bytes_per_second)
     limits = UploadLimits(40 * MEBIBYTE, largest_upload_bytes(IMAGE_BYTES), RATE)
     limiter = UploadLimiter(limits)
     held: list[int] = []
 
-    class Watched(SlowClient):
+    class RecordingClient(SlowClient):
         async def receive(self) -> Message:
             held.append(limiter.held_bytes)
             return await super().receive()
 
-    await Watched(arrivals, 15_000_000).upload(limiter)
+    await RecordingClient(arrivals, 15_000_000).upload(limiter)
     held_at_a_quarter = held[len(held) // 4]
-    assert least <= held_at_a_quarter / 1_000_000 <= most
+    assert min_megabytes <= held_at_a_quarter / 1_000_000 <= max_megabytes
     assert limiter.held_bytes == 0
 
 
@@ -152,7 +155,7 @@ def limit_uploads(
     grace: float = 60,
     stall: float = 60,
 ) -> UploadLimiter:
-    """Replace the limits of uploads; return the new limiter."""
+    """Replace the limits for uploads, and return the new limiter."""
     limits = UploadLimits(
         memory, LARGEST, RATE, grace, max_uploads, wait_seconds=60, stall_seconds=stall
     )
@@ -165,41 +168,47 @@ START = file("file", b"").removesuffix(b"\r\n")
 
 
 def head(length: int | None) -> bytes:
-    """Return the headers of a submit with this Content-Length; chunked if it is None."""
+    """Return the headers of a submit.
+
+    If `length` is None, the headers declare a chunked body.
+    """
     framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
     lines = ["POST /submit HTTP/1.1", "Host: api", framing, f"Content-Type: {FORM_TYPE}", "", ""]
     return "\r\n".join(lines).encode()
 
 
 async def stalled(
-    port: int, image: bytes, group: asyncio.TaskGroup, each: float | None = None
+    port: int, image: bytes, group: asyncio.TaskGroup, interval: float | None = None
 ) -> asyncio.Task[RawResponse]:
-    """Begin an upload that stalls 1 KiB before its end, or sends a byte every `each` seconds."""
+    """Begin an upload that stalls 1 KiB before its end.
+
+    If `interval` is set, the upload then sends one byte every `interval` seconds.
+    """
 
     async def upload() -> RawResponse:
         async with Connection.open(port) as connection:
             await connection.send(head(len(START + image) + 1024) + START + image)
             response = asyncio.create_task(connection.response())
-            while each and not (await asyncio.wait({response}, timeout=each))[0]:
+            while interval and not (await asyncio.wait({response}, timeout=interval))[0]:
                 await connection.send(b"x")
             return await response
 
     return group.create_task(upload())
 
 
-async def test_normal_submit_is_served_while_twelve_clients_send_a_byte_a_second(
+async def test_normal_submit_is_served_while_twelve_clients_send_one_byte_per_second(
     port: int, jobs: Jobs
 ) -> None:
     limiter = jobs.uploads
     async with asyncio.TaskGroup() as group:
-        slow = [await stalled(port, PNG[:1], group, each=1.0) for _ in range(12)]
+        slow = [await stalled(port, PNG[:1], group, interval=1.0) for _ in range(12)]
         await until(lambda: limiter.uploads == 12 and limiter.held_bytes >= 12)
 
         response = await ask(port, post(form(file("file", PNG)), f"Content-Type: {FORM_TYPE}"))
         assert response.status == 202
         assert limiter.uploads == 12
         assert limiter.held_bytes < 12 * 1024, (
-            "uploads hold only bytes that have arrived, or may arrive in two seconds"
+            "memory is reserved only for bytes that have arrived or may arrive within two seconds"
         )
         for task in slow:
             task.cancel()
@@ -230,7 +239,7 @@ async def test_slow_upload_is_refused_and_its_connection_stays_usable(
 async def test_stalled_uploads_are_refused_while_memory_is_short(
     port: int, jobs: Jobs, bucket: FakeBucket
 ) -> None:
-    """Uploads fill the memory and stall; the next one waits until one of them is refused."""
+    """Four uploads fill the memory and stall. The next one waits until one of them is refused."""
     image = PNG + bytes(20_000)
     size = len(image) + 1024
     limiter = limit_uploads(jobs, memory=LARGEST + 3 * size, stall=0.1)
@@ -317,7 +326,9 @@ async def test_memory_is_freed_however_an_upload_ends(port: int, jobs: Jobs, cas
     assert limiter.held_bytes == 0
 
 
-async def test_memory_is_freed_before_a_refused_upload_is_drained(port: int, jobs: Jobs) -> None:
+async def test_memory_is_freed_before_the_rest_of_a_refused_upload_is_read(
+    port: int, jobs: Jobs
+) -> None:
     limiter = jobs.uploads
     async with Connection.open(port) as connection:
         await connection.send(head(LARGEST - 10) + START + LARGE)
@@ -337,7 +348,7 @@ async def test_memory_is_freed_before_a_refused_upload_is_drained(port: int, job
 async def test_large_upload_is_accepted_after_100_continue(
     port: int, bucket: FakeBucket, framing: str
 ) -> None:
-    """Curl sends large uploads like this: it waits for `100 Continue` before it sends the body."""
+    """For a large upload, curl waits for `100 Continue` before it sends the body."""
     body = form(file("file", LARGE))
     length = len(body) if framing == "length" else None
     request = head(length).replace(b"Host", b"Expect: 100-continue\r\nHost")
@@ -363,7 +374,7 @@ async def test_large_upload_is_accepted_after_100_continue(
     ],
 )
 async def test_refusal_is_sent_instead_of_100_continue(port: int, sent: bytes, status: int) -> None:
-    """The next bytes could be the body or another request, so the connection is closed."""
+    """The connection is closed, because the next bytes could be the body or another request."""
     async with Connection.open(port) as connection:
         await connection.send(sent.replace(b"Host", b"Expect: 100-continue\r\nHost"))
         response = await connection.response()

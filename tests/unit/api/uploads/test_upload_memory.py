@@ -1,4 +1,4 @@
-"""Tests of upload memory: how it is granted, and that one upload can always finish."""
+"""Tests of upload memory: how it is granted, and that at least one upload can always finish."""
 
 import asyncio
 import random
@@ -17,24 +17,27 @@ STEPS = {
     "moving into the reserve makes room for others": "a=40 b=60 a=41 c=40",
     "the reserve is not exceeded": "a=100 b=50 b=51! b=50",
     "freed memory is used by others": "a=100 b=50 a=50 c=50",
-    "the reserve is free when its upload ends": "a=100 b=50 b=0 c=50",
+    "the reserve is freed when its upload ends": "a=100 b=50 b=0 c=50",
     "an upload that shrinks stays in the reserve": "a=100 b=50 b=1 c=1!",
     "a refusal changes nothing": "a=100 b=1 c=9! a=91 c=9",
     "an upload larger than the reserve needs the shared part": "a=51 b=51! a=49 b=51",
     "an upload that holds nothing can end": "a=0 a=0",
 }
-"""Steps, each of which sets the size of an upload; `!` means that the step is refused."""
+"""Steps such as `a=10`, with which upload `a` asks to hold 10 bytes.
+
+Steps that end in `!` must be refused.
+"""
 
 
 @pytest.mark.parametrize("case", STEPS)
-def test_memory_is_granted(case: str) -> None:
+def test_memory_is_granted_or_refused(case: str) -> None:
     memory = UploadMemory(SHARED, RESERVE)
     for step in STEPS[case].split():
         upload, size = step.removesuffix("!").split("=")
         assert memory.resize(upload, int(size)) is not step.endswith("!"), step
 
 
-def test_without_a_shared_part_one_upload_at_a_time_gets_memory() -> None:
+def test_only_one_upload_gets_memory_if_there_is_no_shared_part() -> None:
     memory = UploadMemory(0, RESERVE)
     assert memory.resize("a", 1)
     assert not memory.resize("b", 1)
@@ -45,16 +48,16 @@ def test_without_a_shared_part_one_upload_at_a_time_gets_memory() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_some_upload_can_always_continue(seed: int) -> None:
-    """Uploads grow at random until all have finished, one after another if necessary."""
-    chance = random.Random(seed)  # noqa: S311 (no secret)
+    """Uploads grow at random until all of them have finished, one after another if necessary."""
+    rng = random.Random(seed)  # noqa: S311 (not a secret)
     memory = UploadMemory(SHARED, RESERVE)
-    wanted = {name: chance.randint(1, RESERVE) for name in range(30)}
+    wanted = {name: rng.randint(1, RESERVE) for name in range(30)}
     held = dict.fromkeys(wanted, 0)
 
     while held:
         grown = False
-        for name in chance.sample(sorted(held), len(held)):
-            size = min(held[name] + chance.randint(1, 9), wanted[name])
+        for name in rng.sample(sorted(held), len(held)):
+            size = min(held[name] + rng.randint(1, 9), wanted[name])
             if memory.resize(name, size):
                 held[name], grown = size, True
 
@@ -76,7 +79,7 @@ def limiter(
 
 
 async def started(slot: UploadSlot, size: int, ahead: int = 0) -> "asyncio.Task[None]":
-    """Start a request for memory, and return its task, which may have to wait."""
+    """Start a task that requests memory and may have to wait, and return the task."""
     task = asyncio.create_task(slot.hold(size, ahead))
     await asyncio.sleep(0)
     return task
@@ -124,7 +127,7 @@ async def test_upload_in_the_reserve_never_waits() -> None:
         await waiting
 
 
-async def test_waiting_upload_holds_no_memory_ahead() -> None:
+async def test_waiting_upload_reserves_no_memory_in_advance() -> None:
     limit = limiter()
     with limit.admit() as a, limit.admit() as b, limit.admit() as c:
         await a.hold(50)
@@ -163,7 +166,7 @@ async def test_upload_that_waits_too_long_is_refused_and_frees_its_memory() -> N
 async def test_memory_is_freed_however_an_upload_ends(error: BaseException) -> None:
     limit = limiter(max_uploads=1)
     for _ in range(3):
-        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (all is tested)
+        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (both statements are tested)
             await slot.hold(RESERVE)
             raise error
     assert limit.held_bytes == 0
