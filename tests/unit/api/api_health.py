@@ -1,4 +1,4 @@
-"""Fake dependencies for the API's health checks, which can be made to fail."""
+"""Fake dependencies whose health checks can be made to fail."""
 
 from typing import cast
 

@@ -32,7 +32,7 @@ class FakeBucketServer:
     def __init__(self) -> None:
         self.requests: list[web.Request] = []
         self.refuses: dict[str, str] = {}
-        """Maps the session tokens that the server refuses to error codes."""
+        """The error code for each session token that the server refuses."""
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests.append(request)

@@ -116,7 +116,7 @@ async def test_redirect_is_not_followed(opened: Open) -> None:
         (500, "", StoreUnavailableError, "500"),
     ],
 )
-async def test_refusals_raise_typed_errors(
+async def test_error_responses_raise_typed_errors(
     opened: Open, status: int, body: str, error: type[Exception], said: str
 ) -> None:
     async def refuse(_: web.Request) -> web.Response:
@@ -171,7 +171,7 @@ USES: dict[str, Use] = {
 
 
 def refuse_with(status: int, code: str) -> Handler:
-    """Return a handler that refuses requests as S3 does: with XML, or without a body for HEAD."""
+    """Return a handler that refuses requests as S3 does. The body is XML, but empty for HEAD."""
 
     async def refuse(request: web.Request) -> web.Response:
         text = "" if request.method == "HEAD" else SECRETS.format(code)

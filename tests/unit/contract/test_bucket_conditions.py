@@ -122,7 +122,7 @@ async def test_server_without_conditional_writes_gets_a_plain_put(s3: S3, bucket
 async def test_only_conditional_writes_raise_object_changed(
     s3: S3, bucket: Bucket, use: str, refused: tuple[int, str]
 ) -> None:
-    """Other callers (the garbage collector and workers) handle this refusal like any failure."""
+    """Callers such as the garbage collector handle this refusal like any other failure."""
     s3.fails = refused
     with pytest.raises(StoreUnavailableError):
         await UNCONDITIONAL[use](bucket)

@@ -243,7 +243,7 @@ async def test_list_that_breaks_between_pages_is_restarted(
         (503, "ServiceUnavailable", UnavailableError),
     ],
 )
-async def test_refusals_raise_typed_errors(
+async def test_error_responses_raise_typed_errors(
     connect: Connect, status: int, reason: str, expected: type[KubeError]
 ) -> None:
     async def refuse(_: web.Request) -> web.Response:

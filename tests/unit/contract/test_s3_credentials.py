@@ -1,4 +1,4 @@
-"""Tests of credentials for the bucket, which come from service account roles and are refreshed."""
+"""Tests of credentials for the bucket that come from the role of a service account."""
 
 import asyncio
 import threading
@@ -199,7 +199,7 @@ async def test_simultaneous_requests_share_one_failure() -> None:
     source.close()
 
 
-async def test_failure_is_repeated_during_the_pause() -> None:
+async def test_failed_fetch_is_not_repeated_during_the_pause() -> None:
     now = 0.0
     fetches = Fetches(ValueError("away"), timedelta(hours=1))
     fetches.may_end.set()
@@ -300,7 +300,10 @@ async def test_token_is_read_again_for_each_fetch(
 
 
 class Issuer:
-    """Issues keys that are valid for `valid`, or raises `error`. Tests set its clock, `now`."""
+    """Issues keys that remain valid for the duration `valid`, or raises `error` if it is set.
+
+    The time on its clock is `now`, which tests can change.
+    """
 
     def __init__(self) -> None:
         self.valid = timedelta(minutes=4)
@@ -329,7 +332,7 @@ def source(issuer: Issuer) -> Iterator[CredentialsSource]:
     made.close()
 
 
-async def test_requests_that_wait_for_keys_share_a_refusal(
+async def test_requests_that_wait_for_keys_share_one_error(
     issuer: Issuer, source: CredentialsSource
 ) -> None:
     """Otherwise, the last of twenty requests would wait for twenty fetches, one after another."""
@@ -353,7 +356,7 @@ async def test_expired_keys_are_not_used_again(issuer: Issuer, source: Credentia
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "AccessDenied"])
-async def test_keys_that_the_bucket_calls_expired_are_replaced(
+async def test_keys_that_the_bucket_reports_as_expired_are_replaced(
     sts: SecurityTokenService, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     """The client considers expired keys valid if its clock is, for example, ten minutes slow."""
@@ -385,7 +388,7 @@ async def test_rejected_new_keys_are_not_replaced_during_the_pause(
 @pytest.mark.parametrize(
     "text", ["[]", "null", '"text"', '{"Expiration": 5}', '{"Code": "Success"}']
 )
-async def test_invalid_response_of_the_credentials_service_is_an_error(
+async def test_invalid_response_from_the_credentials_service_raises_an_error(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:

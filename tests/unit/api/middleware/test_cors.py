@@ -79,7 +79,7 @@ async def test_page_may_delete_from_the_inbox_only_if_its_origin_is_allowed(
         assert cors(response).get("allow-origin") == (GALLERY if status == 200 else None)
 
 
-async def test_response_names_the_origin_of_the_request(app: FastAPI) -> None:
+async def test_response_allows_only_the_origin_of_the_request(app: FastAPI) -> None:
     async with client_of(app, GALLERY, OTHER) as client:
         for origin in (GALLERY, OTHER):
             response = await client.get("/describers", headers={"Origin": origin})

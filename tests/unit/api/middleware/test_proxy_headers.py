@@ -39,7 +39,7 @@ async def received_by_app(
 DIRECT = {"url": "http://api:8000/status/x", "client": PROXY, "root_path": "", "path": "/status/x"}
 
 APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
-    "nothing": ({}, {}),
+    "no headers": ({}, {}),
     "the scheme": ({"X-Forwarded-Proto": "https"}, {"url": "https://api:8000/status/x"}),
     "the scheme in uppercase": (
         {"X-Forwarded-Proto": "HTTPS"},
@@ -131,7 +131,7 @@ async def test_headers_of_a_trusted_proxy_are_applied(case: str) -> None:
     assert await received_by_app(headers) == {**DIRECT, **received}
 
 
-@pytest.mark.parametrize("case", [case for case in APPLIED if case != "nothing"])
+@pytest.mark.parametrize("case", [case for case in APPLIED if case != "no headers"])
 @pytest.mark.parametrize("peer", [UNTRUSTED, "2001:db8::9", "testclient"])
 async def test_headers_of_an_untrusted_peer_are_ignored(case: str, peer: str) -> None:
     assert await received_by_app(APPLIED[case][0], peer) == {**DIRECT, "client": peer}

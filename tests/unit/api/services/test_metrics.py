@@ -133,7 +133,7 @@ async def test_storage_errors_are_counted_by_reason(jobs: Jobs) -> None:
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
 
-async def test_jobs_watches_and_upload_memory_are_measured(jobs: Jobs) -> None:
+async def test_metrics_cover_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
     app = build_app()
     last_activity = {PATHS[0]: time.monotonic() - 100}
     attach_services(app, jobs, health_of(jobs), last_activity)

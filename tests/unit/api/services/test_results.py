@@ -32,7 +32,7 @@ def body(status: dict[str, Any]) -> dict[str, Any]:
 
 CASES: dict[str, tuple[Status, Status | Exception, int, str | None]] = {
     "done, but the watch lags": (PROCESSING, DONE, 200, None),
-    "done before the watch reported the job at all": (MISSING, DONE, 200, None),
+    "done before the watch reported the job": (MISSING, DONE, 200, None),
     "failed, but the watch lags": (PROCESSING, FAILED, 409, "ImageUnreadable"),
     "processing": (PROCESSING, PROCESSING, 409, "NotDone"),
     "queued": (QUEUED, QUEUED, 409, "NotDone"),

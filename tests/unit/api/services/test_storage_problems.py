@@ -1,4 +1,4 @@
-"""Tests of problem documents for bucket failures, which contain the reason and the message."""
+"""Tests that problem documents contain the reason and the message of a bucket failure."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ async def submit(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_submit_is_refused_with_the_storage_reason(
+async def test_refused_submit_reports_the_reason_of_the_storage_failure(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     bucket.fails = failure(reason)
@@ -77,7 +77,7 @@ def job_with_stored_result() -> ImageJob:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_stored_result_is_refused_with_the_storage_reason(
+async def test_refused_result_reports_the_reason_of_the_storage_failure(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     cluster.jobs["job-a"] = job_with_stored_result()

@@ -106,7 +106,7 @@ async def test_submit_is_refused_if_the_describer_lookup_fails(
     assert (response.status_code, bucket.objects) == (503, {})
 
 
-async def test_submit_is_refused_above_the_limit_of_unfinished_jobs(
+async def test_submit_is_refused_if_too_many_jobs_are_unfinished(
     client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket
 ) -> None:
     limit = SETTINGS.max_unfinished_jobs

@@ -10,7 +10,7 @@ from form_requests import BASE64, PNG, submit
 
 
 def _damaged(body: bytes) -> Iterator[bytes]:
-    """Yield copies of the body that are cut off or have one byte inverted, at many positions."""
+    """Yield damaged copies of the body: some are cut off, and others have one inverted byte."""
     yield from (body[:at] for at in range(0, len(body), 3))
     yield from (
         body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :] for at in range(0, len(body), 3)

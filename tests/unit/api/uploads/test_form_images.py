@@ -1,4 +1,4 @@
-"""Tests of which part of a form is used as its image, with many kinds of valid forms."""
+"""Tests of which part of a form is used as its image, for many kinds of valid forms."""
 
 import base64
 import textwrap
@@ -13,13 +13,13 @@ from form_requests import BASE64, EMPTY_INPUT, JPEG, NO_IMAGE, NOISE, PNG, send
 ACCEPTED: dict[str, tuple[bytes, str | None]] = {
     "the documented field": (form(file("file", PNG)), "photo.png"),
     "the older field": (form(file("image", PNG)), "photo.png"),
-    "a field of any name": (form(file("upload", PNG)), "photo.png"),
+    "a field with any name": (form(file("upload", PNG)), "photo.png"),
     "a field whose name denotes a list": (form(file("files[]", PNG)), "photo.png"),
     "a field without a name": (form(part('form-data; filename="a.png"', PNG)), "a.png"),
     "a part without Content-Disposition": (form(part("Content-Type: image/png", PNG)), None),
     "a file in a field named like an option": (form(file("prompt", PNG)), "photo.png"),
     "no file name": (form(text("file", PNG)), None),
-    "no file name in a field of any name": (form(text("upload", PNG)), None),
+    "no file name in a field with any name": (form(text("upload", PNG)), None),
     "an empty file name": (form(file("file", PNG, "")), None),
     "only an encoded file name": (
         form(part("form-data; name=\"file\"; filename*=UTF-8''%e2%82%ac%20rates.png", PNG)),
@@ -95,12 +95,12 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         "photo.png",
     ),
     "base64 text": (form(text("file", BASE64)), None),
-    "base64 text in a field of any name": (form(text("picture", BASE64)), None),
+    "base64 text in a field with any name": (form(text("picture", BASE64)), None),
     "base64 text with line breaks": (
         form(text("file", base64.encodebytes(PNG).replace(b"\n", b"\r\n"))),
         None,
     ),
-    "base64 text with narrow lines": (
+    "base64 text with short lines": (
         form(text("file", "\n".join(textwrap.wrap(BASE64.decode(), 5)))),
         None,
     ),
@@ -166,5 +166,5 @@ async def test_image_is_found_in_the_form(
 
 
 def test_encoded_file_name_matches_urllib() -> None:
-    """The file name in ACCEPTED is encoded by hand, but clients use a function such as `quote`."""
+    """Clients use a function such as `quote` to encode a file name like the one in ACCEPTED."""
     assert quote("€ rates.png").lower() == "%e2%82%ac%20rates.png"

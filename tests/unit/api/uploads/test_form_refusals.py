@@ -1,4 +1,4 @@
-"""Tests of the problems that malformed forms and forms without a single clear image get."""
+"""Tests of the problem documents for forms that are malformed or lack a single clear image."""
 
 import base64
 
@@ -19,7 +19,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "MissingImage",
         ("'prompt': text of 4 bytes",),
     ),
-    "a name instead of a file": (
+    "a file name instead of a file": (
         form(text("image", "photo.jpg")),
         400,
         "MissingImage",

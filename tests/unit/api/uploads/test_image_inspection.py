@@ -1,4 +1,4 @@
-"""Tests of which images are accepted, and of the problems that unacceptable images get."""
+"""Tests of which images are accepted, and of the problem documents for all others."""
 
 import asyncio
 import struct

@@ -74,8 +74,8 @@ UPLOADS: dict[str, tuple[list[tuple[float, bytes]], bool]] = {
     "1 MB below the minimum rate": (steady(1_000_000, RATE * 0.8, 2000), False),
     "200 kB below the minimum rate, within the grace period": (steady(200_000, RATE * 0.9), True),
     "one byte per second": ([(1.0, bytes([byte])) for byte in PNG], False),
-    "a start after 29 s": ([(29.0, FIRST), (0.0, LAST)], True),
-    "a start after 31 s": ([(31.0, FIRST), (0.0, LAST)], False),
+    "first bytes after 29 s": ([(29.0, FIRST), (0.0, LAST)], True),
+    "first bytes after 31 s": ([(31.0, FIRST), (0.0, LAST)], False),
     "a pause of 29 s": (
         [(1.0, PNG + bytes(100_000)), (29.0, b"x"), (1.0, b"x" * RATE * 29), (29.0, b"x")],
         True,
@@ -168,7 +168,7 @@ START = file("file", b"").removesuffix(b"\r\n")
 
 
 def head(length: int | None) -> bytes:
-    """Return the headers of a submit.
+    """Return the headers of a request to /submit.
 
     If `length` is None, the headers declare a chunked body.
     """

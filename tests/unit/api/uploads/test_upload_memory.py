@@ -13,7 +13,7 @@ SHARED, RESERVE = 100, 50
 STEPS = {
     "memory is taken as bytes arrive": "a=10 a=20 b=80",
     "an upload that does not fit moves into the reserve": "a=100 b=50 c=1!",
-    "the reserve is for one upload": "a=100 b=1 c=1! b=50",
+    "only one upload at a time uses the reserve": "a=100 b=1 c=1! b=50",
     "moving into the reserve makes room for others": "a=40 b=60 a=41 c=40",
     "the reserve is not exceeded": "a=100 b=50 b=51! b=50",
     "freed memory is used by others": "a=100 b=50 a=50 c=50",
@@ -166,7 +166,7 @@ async def test_upload_that_waits_too_long_is_refused_and_frees_its_memory() -> N
 async def test_memory_is_freed_however_an_upload_ends(error: BaseException) -> None:
     limit = limiter(max_uploads=1)
     for _ in range(3):
-        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (both statements are tested)
+        with pytest.raises(type(error)), limit.admit() as slot:  # noqa: PT012 (both are tested)
             await slot.hold(RESERVE)
             raise error
     assert limit.held_bytes == 0
