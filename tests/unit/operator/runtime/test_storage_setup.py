@@ -42,8 +42,8 @@ def test_policy_allows_listing_one_bucket_only(user: str) -> None:
     assert actions(user, "arn:aws:s3:::another") == set()
 
 
-def test_former_users_are_those_with_the_policy_but_another_key() -> None:
-    """If former users were not found and removed, a leaked key could not be revoked."""
+def test_former_users_have_the_policy_but_another_access_key() -> None:
+    """The access keys of former users must stop working, for example because one was leaked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},
         "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},
