@@ -33,7 +33,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The only folder on PATH. It contains neither Go, kind, helm nor kubectl."""
+    """The only folder on PATH. It does not contain Go, kind, helm or kubectl."""
     for name in ("CI", "CLUSTER", "EXTRAS", "DOCKER_HOST", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -75,7 +75,7 @@ def ctx(tmp_path: Path) -> BuildContext:
 
 @pytest.fixture
 def published(web: WebServer, calls: Path, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    """A web server with fake builds of kind, helm and kubectl, and with their checksums pinned."""
+    """A web server with fake builds of kind, helm and kubectl, whose checksums are pinned."""
     made = {
         tool.name: PROGRAM.format(calls=calls, rest="").encode()
         for tool in (tools.KIND, tools.HELM, tools.KUBECTL)

@@ -41,7 +41,7 @@ def client(*pods: str) -> FakeClient:
         ("api-1 Running True", ""),
         ("api-1 Running False", "api-1"),
         ("api-1 Pending", "api-1"),
-        # A finished worker is no problem.
+        # A finished worker is not a problem.
         ("metadata-1 Succeeded False", ""),
         ("metadata-1 Failed False", "metadata-1"),
     ],

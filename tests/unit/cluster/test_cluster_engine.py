@@ -24,7 +24,7 @@ esac
 def test_kind_network_is_removed_if_unused(
     tmp_path: Path, containers: str, info_status: int, *, removed: bool
 ) -> None:
-    """A leftover bridge would receive packets for the kind network of another engine."""
+    """A leftover bridge would receive packets that are meant for another engine's kind network."""
     docker, calls = tmp_path / "docker", tmp_path / "calls"
     docker.write_text(DOCKER.format(calls=calls, containers=containers, info_status=info_status))
     docker.chmod(0o755)

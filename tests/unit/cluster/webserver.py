@@ -72,5 +72,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # as in the base class
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # inherited
         """Suppress the log line of each request."""

@@ -90,7 +90,7 @@ def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def packing(image: Path, bundle: Path) -> str:
-    """Return the Dockerfile's commands that assemble the image, with local paths."""
+    """Return the Dockerfile's commands that assemble the image, adapted to local paths."""
     joined = DOCKERFILE.replace("\\\n", " ")
     (command,) = re.findall(r"^RUN (mkdir .*)$", joined, re.M)
     return (
@@ -157,7 +157,7 @@ case "$1 $2" in
 "image inspect") grep -q -- "^build .*--tag $3 " {log} ;;
 esac
 """
-"""A fake docker client that logs its arguments. It finds an image if it has built that image."""
+"""A fake docker client that logs its arguments. Images exist once it has built them."""
 
 
 def test_store_image_is_built_once_by_docker(

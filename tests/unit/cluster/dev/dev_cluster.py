@@ -87,7 +87,7 @@ def deployment(name: str, replicas: int = 1) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The arguments of `make dev`, and the file in which the fake uv records how it was called."""
+    """The arguments of `component.run`, and the file in which the fake uv records its call."""
 
     ctx: BuildContext
     client: FakeCluster

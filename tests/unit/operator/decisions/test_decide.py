@@ -36,7 +36,7 @@ def test_taken_job_names_are_skipped() -> None:
     assert world.decide() == ["launch vn-metadata-1", "launch vn-metadata-3"]
 
 
-def test_min_workers_run_without_jobs() -> None:
+def test_min_workers_are_launched_without_jobs() -> None:
     assert World().decide(minWorkers=1) == ["launch vn-metadata-0"]
 
 
@@ -97,7 +97,7 @@ def test_owners_take_turns() -> None:
     ]
 
 
-def test_jobs_in_processing_count_for_their_owner() -> None:
+def test_jobs_in_processing_count_toward_the_share_of_their_owner() -> None:
     world = World()
     world.worker(0)
     world.processing("first", "w0", owner="bulk")

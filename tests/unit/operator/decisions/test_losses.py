@@ -18,9 +18,9 @@ ENDED = {"reason": "Completed", "exitCode": 0}
 STORAGE = {"reason": "StorageUnavailable", "message": "m", "retryable": True}
 
 
-def ended(how: Any) -> Any:
-    """Return the status of a pod whose container ended like this; empty if `how` is None."""
-    return {"containerStatuses": [{"state": {"terminated": how}}]} if how else {}
+def pod_status(termination: Any) -> Any:
+    """Return the status of a pod whose container was terminated; empty if `termination` is None."""
+    return {"containerStatuses": [{"state": {"terminated": termination}}]} if termination else {}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ CAUSES: dict[str, dict[str, Any]] = {
     "storage": {"error": STORAGE},
     "provider": {"error": THROTTLED},
 }
-"""Status fields of an ImageJob in processing whose attempt was lost, by cause."""
+"""Status fields of an ImageJob that is about to lose an attempt, by the cause of the loss."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -135,7 +135,7 @@ def status_of(job: ImageJob, **more: Any) -> dict[str, Any]:
 
 
 def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Return the status after the merge patch (RFC 7386)."""
+    """Return the status to which the merge patch was applied (RFC 7386)."""
     both = dict(status)
     for key, value in patch.items():
         before = both.get(key)
@@ -157,7 +157,7 @@ def test_provider_refusals_do_not_use_up_the_free_losses_of_workers() -> None:
     assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
     lose(world)
     assert world.state.job_queue.unfinished["j"].status.losses == 7, (
-        "the fourth lost worker costs an attempt"
+        "the fourth lost worker uses up an attempt"
     )
 
 
@@ -215,7 +215,7 @@ def test_images_in_progress_become_suspects_when_their_worker_is_killed(
     why: str, ending: Any, message: str, suspects: str
 ) -> None:
     world = World()
-    world.worker(0, phase="Failed", pod_status=ended({**ending, "message": message}))
+    world.worker(0, phase="Failed", pod_status=pod_status({**ending, "message": message}))
     for name in "abc":
         world.processing(name, "w0")
     decisions = [decision for decision in world.decide() if decision.startswith("requeue")]
@@ -240,14 +240,14 @@ def test_images_in_progress_become_suspects_when_their_worker_is_killed(
 )
 def test_suspect_fails_if_its_worker_crashes_again(why: str, ending: Any, expected: str) -> None:
     world = World()
-    world.worker(0, phase="Failed", pod_status=ended(ending))
+    world.worker(0, phase="Failed", pod_status=pod_status(ending))
     world.processing("j", "w0", suspect=True, attempts=2, losses=1)
     assert world.decide()[0] == expected, why
 
 
 def test_termination_message_of_a_killed_worker_is_not_reported() -> None:
     world = World()
-    world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
+    world.worker(0, phase="Failed", pod_status=pod_status({**CRASH, "message": "some-uid"}))
     pod = world.state.workers.pod("w0")
     assert pod is not None
     assert pod.problem is not None
@@ -375,9 +375,9 @@ def test_killed_worker_counts_as_a_successful_launch(ending: Any) -> None:
     world = World()
     world.job("j")
     world.worker(0, renewed=-1)
-    world.worker(0, phase="Failed", renewed=None, pod_status=ended(ending))
+    world.worker(0, phase="Failed", renewed=None, pod_status=pod_status(ending))
     world.worker(
-        0, phase="Failed", renewed=None, pod_status=ended(ending), job_status={"failed": 1}
+        0, phase="Failed", renewed=None, pod_status=pod_status(ending), job_status={"failed": 1}
     )
     world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]

@@ -146,7 +146,7 @@ def reconciler_of(server: FakeServer) -> Reconciler:
 async def run(
     server: FakeServer, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3
 ) -> Reconciler:
-    """Run a reconciler for `seconds`, pass these events to it, and return it."""
+    """Start a reconciler, pass `events` to it, stop it after `seconds`, and return it."""
     reconciler = reconciler_of(server)
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.01)
@@ -301,7 +301,7 @@ def add_job_with_deadline(reconciler: Reconciler) -> None:
     reconciler.observe("imagejobs", "ADDED", imagejob(2, **attempt))
 
 
-async def test_everything_is_listed_before_deciding_after_a_pause(
+async def test_everything_is_listed_again_before_the_first_decision_after_a_pause(
     server: FakeServer, clock: Clock
 ) -> None:
     """The worker finished the job during the pause, but the watch has not reported that yet."""
@@ -356,7 +356,7 @@ async def test_resyncs_do_not_overlap(server: FakeServer) -> None:
 
 
 async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clock) -> None:
-    """Without a resync, no worker would count as serving after 20 s, and idle ones would retire."""
+    """Without a resync, workers would count as silent after 20 s, and idle ones would retire."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
@@ -416,8 +416,9 @@ async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: Fak
     """In Python 3.11, wait_for() would swallow the cancellation and the operator would not stop."""
     reconciler = reconciler_of(server)
     loop = asyncio.create_task(reconciler.run())
+    # Let the loop run until it waits for a change.
     for _ in range(5):
-        await asyncio.sleep(0)  # until the loop waits for a change
+        await asyncio.sleep(0)
 
     reconciler.sweep("pods", [], version=2)
     loop.cancel()

@@ -37,7 +37,7 @@ def test_policy_allows_only_the_components_actions(user: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("user", RIGHTS)
-def test_policy_allows_listing_one_bucket_only(user: str) -> None:
+def test_policy_allows_listing_only_the_projects_bucket(user: str) -> None:
     assert actions(user, "arn:aws:s3:::bucket") == {"s3:ListBucket"}
     assert actions(user, "arn:aws:s3:::another") == set()
 

@@ -14,11 +14,11 @@ from world import NOW, World, at
 
 @dataclass
 class Run:
-    """A simulation of workers and their provider that advances second by second."""
+    """A simulation of workers and their provider that advances in steps of one second."""
 
     world: World
     seconds: int = 5
-    """How long the provider takes to answer."""
+    """How long the provider takes to answer, in seconds."""
     limit: int = 1000
     """Maximum number of images per minute that the provider accepts. It refuses the others."""
     retry_after: float = 20
