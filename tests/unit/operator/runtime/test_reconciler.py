@@ -356,7 +356,7 @@ async def test_resyncs_do_not_overlap(server: FakeServer) -> None:
 
 
 async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clock) -> None:
-    """Without a resync, workers would count as silent after 20 s, and idle ones would retire."""
+    """Without a resync, idle workers would count as silent after 20 s and be retired."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
