@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the tools: an empty PATH, and a local server with official builds."""
+"""Fixtures for the tests of the tools: an almost empty PATH, and a server with fake builds."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ from cluster.artifacts.official import MIRROR
 from cluster.context import BuildContext
 from cluster.run.progress import Progress
 
-# The programs of the machine that stay on PATH, because the tests need them.
+# Programs of the machine that remain on PATH because the tests need them.
 ORDINARY = ("sh", "bash", "cat", "nice")
 
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
-    """A web server that the environment names as the mirror."""
+    """A web server that is configured as the download mirror."""
     monkeypatch.setattr(download, "FIRST_PAUSE_SECONDS", 0.0)
     download.connection_problem.cache_clear()
     with webserver.running() as server:
@@ -33,7 +33,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The only folder on PATH. It has neither Go nor kind, helm and kubectl."""
+    """The only folder on PATH. It does not contain Go, kind, helm or kubectl."""
     for name in ("CI", "CLUSTER", "EXTRAS", "DOCKER_HOST", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -56,7 +56,7 @@ def calls(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def program(folder: Path, calls: Path) -> Callable[..., Path]:
-    """Return a function that puts a program on PATH, which runs the shell commands `rest`."""
+    """Return a function that adds a fake program to PATH; `rest` is the end of its shell script."""
 
     def put(name: str, rest: str = "") -> Path:
         path = folder / name
@@ -75,7 +75,7 @@ def ctx(tmp_path: Path) -> BuildContext:
 
 @pytest.fixture
 def published(web: WebServer, calls: Path, monkeypatch: pytest.MonkeyPatch) -> WebServer:
-    """A web server with kind, helm and kubectl, whose checksums the project has."""
+    """A web server with fake builds of kind, helm and kubectl, whose checksums are pinned."""
     made = {
         tool.name: PROGRAM.format(calls=calls, rest="").encode()
         for tool in (tools.KIND, tools.HELM, tools.KUBECTL)

@@ -1,3 +1,5 @@
+"""Tests of the diagnosis that is shown when the release does not become ready."""
+
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from cluster.run import shell
 
 
 @dataclass(frozen=True)
-class Asked(Client):
-    """A fake kubectl for a namespace with those pods (lines of the template PODS)."""
+class FakeClient(Client):
+    """A fake client whose kubectl lists `pods`. Each is a line in the format of PODS."""
 
     pods: tuple[str, ...] = ()
     logs: list[str] = field(default_factory=list)
@@ -29,8 +31,8 @@ class Asked(Client):
         return "\n".join(["NAME", *self.pods])
 
 
-def client(*pods: str) -> Asked:
-    return Asked(Path("kubectl"), Path("helm"), None, pods)
+def client(*pods: str) -> FakeClient:
+    return FakeClient(Path("kubectl"), Path("helm"), None, pods)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def client(*pods: str) -> Asked:
         ("api-1 Running True", ""),
         ("api-1 Running False", "api-1"),
         ("api-1 Pending", "api-1"),
-        # A worker that has finished.
+        # A finished worker is not a problem.
         ("metadata-1 Succeeded False", ""),
         ("metadata-1 Failed False", "metadata-1"),
     ],
@@ -49,20 +51,20 @@ def test_unready_pod_is_detected(line: str, expected: str) -> None:
 
 
 def test_diagnosis_shows_logs_of_unready_pods() -> None:
-    asked = client("api-1 Running True", "operator-1 Running False")
-    said = diagnosis.describe(asked, "vision-node")
-    assert "Log of operator-1:\nlog of operator-1" in said
-    assert set(asked.logs) == {"operator-1"}
+    fake = client("api-1 Running True", "operator-1 Running False")
+    text = diagnosis.describe(fake, "vision-node")
+    assert "Log of operator-1:\nlog of operator-1" in text
+    assert set(fake.logs) == {"operator-1"}
 
 
 def test_diagnosis_of_many_pods_is_short() -> None:
-    asked = client(*(f"metadata-{number} Failed False" for number in range(500)))
-    said = diagnosis.describe(asked, "vision-node")
-    assert len(set(asked.logs)) == MAX_POD_LOGS
-    assert len(said.splitlines()) < 4 * LOG_LINES
-    assert "more pods" in said
-    assert f"… and {500 - MAX_POD_LOGS} more pods that are not ready" in said
-    assert "warning 999" in said, "the newest warnings are the last"
+    fake = client(*(f"metadata-{number} Failed False" for number in range(500)))
+    text = diagnosis.describe(fake, "vision-node")
+    assert len(set(fake.logs)) == MAX_POD_LOGS
+    assert len(text.splitlines()) < 4 * LOG_LINES
+    assert "more pods" in text
+    assert f"… and {500 - MAX_POD_LOGS} more pods that are not ready" in text
+    assert "warning 999" in text, "the newest warnings come last"
 
 
 NOW, BEFORE = "2026-01-01T12:00:00Z", "2026-01-01T11:59:59Z"
@@ -79,11 +81,11 @@ NOW, BEFORE = "2026-01-01T12:00:00Z", "2026-01-01T11:59:59Z"
             Container(NOW, "api-1", 0, "ErrImageNeverPull"),
             "pod api-1 does not start: ErrImageNeverPull",
         ),
-        # Its dependencies may still be starting.
+        # The dependencies of the pod may still be starting.
         (Container(NOW, "api-1", 2, "CrashLoopBackOff"), ""),
         (Container(NOW, "api-1", 0, "ContainerCreating"), ""),
         (Container(NOW, "api-1", 5, ""), ""),
-        # The upgrade is about to replace it.
+        # The pod existed before the upgrade, which will replace it.
         (Container(BEFORE, "api-1", 9, "CrashLoopBackOff"), ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tests of the settings in .env: which ones reach the cluster, and that no error reveals a key."""
+"""Tests of the .env file: which settings reach the cluster, and that errors reveal no key."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_secret_manifest_replaces_all_keys() -> None:
     assert (made["data"], "stringData" in made) == ({"OPENAI_API_KEY": "c2stMQ=="}, False)
 
 
-def test_missing_file_has_no_settings(tmp_path: Path) -> None:
+def test_missing_file_means_no_settings(tmp_path: Path) -> None:
     assert dotenv.read(tmp_path / ".env", {}) == {}
 
 

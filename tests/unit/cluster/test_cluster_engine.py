@@ -1,4 +1,4 @@
-"""Tests of the Docker engine: the cleanup before it stops, and a capability that it may lack."""
+"""Tests of the Docker engine: its cleanup, and the detection of a missing capability."""
 
 from pathlib import Path
 
@@ -11,22 +11,22 @@ DOCKER = """#!/bin/sh
 echo "$1 $2" >> {calls}
 case "$1" in
   ps) echo "{containers}" ;;
-  version|info) exit {silent} ;;
+  version|info) exit {info_status} ;;
 esac
 """
 
 
 @pytest.mark.parametrize(
-    ("containers", "silent", "removed"),
+    ("containers", "info_status", "removed"),
     [("", 0, True), ("0a1b2c", 0, False), ("", 1, False)],
-    ids=["unused", "used by a container, running or not", "engine does not answer"],
+    ids=["unused", "used by a running or stopped container", "engine does not answer"],
 )
 def test_kind_network_is_removed_if_unused(
-    tmp_path: Path, containers: str, silent: int, *, removed: bool
+    tmp_path: Path, containers: str, info_status: int, *, removed: bool
 ) -> None:
-    """Otherwise its bridge would stay, with the IPv6 addresses of kind's network in any engine."""
+    """A leftover bridge would receive packets that are meant for another engine's kind network."""
     docker, calls = tmp_path / "docker", tmp_path / "calls"
-    docker.write_text(DOCKER.format(calls=calls, containers=containers, silent=silent))
+    docker.write_text(DOCKER.format(calls=calls, containers=containers, info_status=info_status))
     docker.chmod(0o755)
     _remove_network(Engine(str(docker), {}))
     assert ("network rm" in calls.read_text().splitlines()) is removed

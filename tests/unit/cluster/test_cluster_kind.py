@@ -1,3 +1,5 @@
+"""Tests of the kind cluster: its node, configuration, images and port."""
+
 import json
 import socket
 from pathlib import Path
@@ -30,7 +32,7 @@ OURS, OLDER, PUBLIC = "vision-node-kind:v1-new", "vision-node-kind:v1-old", "kin
         (Node(running=True, image=OURS, port=8000), OURS, Action.KEEP),
         (Node(running=False, image=OURS, port=8000), OURS, Action.START),
         (Node(running=True, image=OLDER, port=8000), OURS, Action.RECREATE),
-        # The start or the end of a network outage is no reason to lose the data.
+        # The node image may change when a network outage starts or ends, but data must not be lost.
         (Node(running=True, image=PUBLIC, port=8000), OURS, Action.KEEP),
         (Node(running=True, image=OURS, port=8000), PUBLIC, Action.KEEP),
     ],
@@ -94,7 +96,7 @@ def test_kind_node_keeps_default_configuration() -> None:
         ([], "nameserver 192.0.2.53\n"),
     ],
 )
-def test_name_servers_are_reachable_from_pods(files: list[str], expected: str) -> None:
+def test_only_name_servers_that_pods_can_reach_are_used(files: list[str], expected: str) -> None:
     assert name_servers(files) == expected
 
 
@@ -105,11 +107,11 @@ def test_name_servers_are_reachable_from_pods(files: list[str], expected: str) -
         ("quay.io/minio/minio:1", "quay.io/minio/minio:1"),
     ],
 )
-def test_full_name_of_image_in_containerd(image: str, expected: str) -> None:
+def test_image_name_in_containerd_includes_the_registry(image: str, expected: str) -> None:
     assert full_name(image) == expected
 
 
-def test_outdated_image_is_deleted_with_all_names() -> None:
+def test_outdated_image_is_deleted_with_all_its_names() -> None:
     names = [
         NodeImage("docker.io/library/vision-node-api:old", "sha256:1"),
         NodeImage("sha256:abc", "sha256:1"),
@@ -150,7 +152,7 @@ def test_used_port_error_suggests_another_port() -> None:
 def test_port_that_answers_is_not_free(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Let `bind` succeed, as on macOS if the other program listens at all addresses.
+    # `bind` succeeds on macOS even if another program listens on all addresses.
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setattr(socket.socket, "bind", lambda *_: None)
         assert not is_free(other.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Tests that `make up` waits until the API would accept an image."""
+"""Tests of the check that `make up` repeats until the API is ready to accept images."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ Serve = Callable[[int, bytes], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Answer every request on a loopback port with that status and body; return the address."""
+    """Return a function that starts a server with a fixed status and body and returns its URL."""
     servers: list[HTTPServer] = []
 
     def run(status: int, body: bytes) -> str:
@@ -43,16 +43,16 @@ def serve() -> Iterator[Serve]:
 READY = {"status": "ready", "kubernetes": "ok", "storage": "ok", "details": {}}
 
 
-def connection_problem(url: str) -> str:
+def readiness_problem(url: str) -> str:
     return _readiness_problem(urllib.request.build_opener(urllib.request.ProxyHandler({})), url)
 
 
 def test_api_is_ready_if_all_dependencies_answer(serve: Serve) -> None:
-    assert connection_problem(serve(200, json.dumps(READY).encode())) == ""
+    assert readiness_problem(serve(200, json.dumps(READY).encode())) == ""
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "expected"),
     [
         (200, json.dumps({**READY, "storage": "BucketNotFound"}).encode(), "BucketNotFound"),
         (200, json.dumps({**READY, "kubernetes": "NotChecked"}).encode(), "NotChecked"),
@@ -62,9 +62,11 @@ def test_api_is_ready_if_all_dependencies_answer(serve: Serve) -> None:
         (200, b"{}", "{}"),
     ],
 )
-def test_readiness_problem_is_reported(serve: Serve, status: int, body: bytes, said: str) -> None:
-    assert said in connection_problem(serve(status, body))
+def test_readiness_problem_is_reported(
+    serve: Serve, status: int, body: bytes, expected: str
+) -> None:
+    assert expected in readiness_problem(serve(status, body))
 
 
 def test_refused_connection_is_reported() -> None:
-    assert "refused" in connection_problem("http://127.0.0.1:9/readyz")
+    assert "refused" in readiness_problem("http://127.0.0.1:9/readyz")

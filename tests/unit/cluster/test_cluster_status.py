@@ -1,3 +1,5 @@
+"""Tests of `make status`, which counts the ImageJobs and shows the newest ones."""
+
 import json
 import random
 import sys
@@ -28,15 +30,15 @@ class ApiServer:
     """A fake API server that lists jobs page by page, in an arbitrary order."""
 
     jobs: list[dict[str, object]]
-    asked: list[tuple[str, ...]] = field(default_factory=list)
+    requests: list[tuple[str, ...]] = field(default_factory=list)
 
     def kubectl_output(self, *arguments: str) -> str:
-        self.asked.append(arguments)
+        self.requests.append(arguments)
         if "--raw" not in arguments:
             return f"{arguments[-1]} and others\n"
 
         query = parse_qs(urlsplit(arguments[2]).query)
-        # Tokens contain characters that must be quoted in a URL.
+        # The tokens contain characters that must be percent-encoded in a URL.
         start = int(query.get("continue", ["+/=0"])[0].removeprefix("+/="))
         end = start + int(query["limit"][0])
         metadata: dict[str, object] = {}
@@ -49,12 +51,12 @@ class ApiServer:
 
     @property
     def pages(self) -> int:
-        return sum("--raw" in arguments for arguments in self.asked)
+        return sum("--raw" in arguments for arguments in self.requests)
 
 
 def many(number: int) -> list[dict[str, object]]:
     jobs = [job(n, "failed" if n % 100 == 0 else "done") for n in range(number)]
-    random.Random(1).shuffle(jobs)  # noqa: S311  # no secret
+    random.Random(1).shuffle(jobs)  # noqa: S311  # not a secret
     return jobs
 
 
@@ -63,11 +65,11 @@ def test_newest_twenty_of_many_jobs_are_shown(
 ) -> None:
     server = ApiServer(many(13_000))
     status.show(server)
-    said = capsys.readouterr().out
-    assert "13,000 image jobs: 12,870 done, 130 failed." in said
-    assert "The newest 20, newest first:" in said
-    assert server.asked[-1][-20:] == tuple(f"job-{n:05}" for n in range(12_999, 12_979, -1))
-    assert len(said.splitlines()) < 40
+    output = capsys.readouterr().out
+    assert "13,000 image jobs: 12,870 done, 130 failed." in output
+    assert "The newest 20, newest first:" in output
+    assert server.requests[-1][-20:] == tuple(f"job-{n:05}" for n in range(12_999, 12_979, -1))
+    assert len(output.splitlines()) < 40
 
 
 @pytest.mark.parametrize(
@@ -106,16 +108,16 @@ def test_all_jobs_are_shown_if_there_are_few() -> None:
     assert summary(tally) == ["3 image jobs: 1 queued, 1 processing, 1 done.", "Newest first:"]
 
 
-def test_no_jobs_are_requested_if_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_table_is_requested_if_there_are_no_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     server = ApiServer([])
     status.show(server)
     assert "No image jobs." in capsys.readouterr().out
-    assert not any("imagejobs" in arguments for arguments in server.asked)
+    assert not any("imagejobs" in arguments for arguments in server.requests)
 
 
 def test_job_without_phase_counts_as_queued() -> None:
-    untouched = job(1, "") | {"status": {}}
-    assert status.count(ApiServer([untouched])).phases == {"queued": 1}
+    new = job(1, "") | {"status": {}}
+    assert status.count(ApiServer([new])).phases == {"queued": 1}
 
 
 def test_unknown_phase_is_counted() -> None:
@@ -148,9 +150,9 @@ def test_status_uses_kubeconfig_of_named_cluster(
     monkeypatch.setenv("VISION_NODE_CACHE", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["cluster", "status", "--name", "two"])
     assert command_line.main() == 0
-    said = capsys.readouterr().out
-    assert "1 image jobs: 1 done." in said
-    assert f"{kubeconfig} -n vision-node --request-timeout=30s get imagejobs" in said
+    output = capsys.readouterr().out
+    assert "1 image jobs: 1 done." in output
+    assert f"{kubeconfig} -n vision-node --request-timeout=30s get imagejobs" in output
 
 
 def test_tally_keeps_only_newest_jobs() -> None:

@@ -1,4 +1,4 @@
-"""Tests of `make up` on a machine with only Docker and the internet, and of its error messages."""
+"""Tests of `make up` on a machine with only Docker and internet access, and of its errors."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return command_line.main()
 
 
-def called(calls: Path, name: str) -> Sequence[str]:
+def arguments_of(calls: Path, name: str) -> Sequence[str]:
     lines = calls.read_text().splitlines() if calls.exists() else []
     return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
 
@@ -57,19 +57,19 @@ def test_make_up_needs_only_docker_and_internet(
         ("kubectl", "apply --server-side"),
         ("helm", "upgrade --install vision-node"),
     ):
-        assert any(line.startswith(expected) for line in called(calls, name)), name
+        assert any(line.startswith(expected) for line in arguments_of(calls, name)), name
 
-    assert {path.split("-")[0] for path in published.asked} == {"/kind", "/kubectl", "/helm"}
+    assert {path.split("-")[0] for path in published.requests} == {"/kind", "/kubectl", "/helm"}
 
 
 @pytest.mark.parametrize(
-    ("root_on_debian", "go", "asked"),
+    ("root_on_debian", "go", "probed"),
     [(True, True, True), (True, False, False), (False, True, False)],
 )
 def test_registry_is_probed_only_if_images_can_be_built_from_packages(
     root_on_debian: bool,  # noqa: FBT001
     go: bool,  # noqa: FBT001
-    asked: bool,  # noqa: FBT001
+    probed: bool,  # noqa: FBT001
     ctx: BuildContext,
     program: Callable[..., Path],
     calls: Path,
@@ -78,8 +78,8 @@ def test_registry_is_probed_only_if_images_can_be_built_from_packages(
     program("docker", "exit 1")
     monkeypatch.setattr(debian, "may_install", lambda: root_on_debian)
     monkeypatch.setattr(golang, "available", lambda: go)
-    assert registry.must_build_from_packages(ctx, engine.USER_ENGINE) is asked
-    assert any(line.startswith("pull") for line in called(calls, "docker")) is asked
+    assert registry.must_build_from_packages(ctx, engine.USER_ENGINE) is probed
+    assert any(line.startswith("pull") for line in arguments_of(calls, "docker")) is probed
 
 
 def test_docker_permission_error_is_shown(
@@ -92,9 +92,9 @@ def test_docker_permission_error_is_shown(
     monkeypatch.setenv("VISION_NODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert run(monkeypatch, "up") == 1
-    said = capsys.readouterr().err
-    assert "permission denied: /var/run/docker.sock" in said
-    assert "linux-postinstall" in said
+    errors = capsys.readouterr().err
+    assert "permission denied: /var/run/docker.sock" in errors
+    assert "linux-postinstall" in errors
 
 
 def test_old_python_error_has_advice() -> None:

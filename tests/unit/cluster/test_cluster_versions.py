@@ -1,4 +1,4 @@
-"""Tests that all files have the versions that this package pins."""
+"""Tests that all files contain the versions that are pinned in cluster/versions.py."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests of the choice of the cluster, and of how images get into an existing one."""
+"""Tests of how a cluster is chosen, and of how images are delivered to an existing one."""
 
 import pytest
 
@@ -7,15 +7,15 @@ from cluster.existing_cluster import Choice, Delivery, decide_delivery
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("setting", "expected"),
     [(None, Choice.KIND), ("", Choice.KIND), ("kind", Choice.KIND), ("current", Choice.CURRENT)],
 )
 def test_kind_is_the_default_cluster(
-    said: str | None, expected: Choice, monkeypatch: pytest.MonkeyPatch
+    setting: str | None, expected: Choice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLUSTER", raising=False)
-    if said is not None:
-        monkeypatch.setenv("CLUSTER", said)
+    if setting is not None:
+        monkeypatch.setenv("CLUSTER", setting)
     assert Choice.from_environment() is expected
 
 

@@ -1,4 +1,4 @@
-"""Tests of the chart's values and of the namespace that `make up` installs."""
+"""Tests of the chart values and the namespace that `make up` creates."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A local web server that gives the answers that a test chooses."""
+"""A local web server with answers that a test defines."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,28 +9,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Answer:
-    """The answer to a request."""
+    """An HTTP response."""
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     announced: int | None = None
-    """The Content-Length, if it differs from the body's; -1 for none."""
+    """Value of the Content-Length header. None means the length of `body`; -1 omits the header."""
 
 
 @dataclass
 class WebServer:
-    """A web server's answers by path, and the paths of the requests that it received.
+    """The answers of a web server by path, and the paths of the requests that it received.
 
-    The answers for a path are given in turn; the last one repeats.
+    The answers for a path are sent in this order, and the last one is repeated.
     """
 
     url: str
     answers: dict[str, list[Answer]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def serve(self, path: str, *answers: Answer) -> str:
-        """Answer requests for that path with `answers`; return its address."""
+        """Answer requests for `path` with `answers`, and return its URL."""
         self.answers[path] = list(answers)
         return f"{self.url}{path}"
 
@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         _, port, *_ = self.server.server_address
         web = self.web[int(port)]
-        web.asked.append(self.path)
+        web.requests.append(self.path)
         answers = web.answers.get(self.path, [Answer(status=404)])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         self.send_response(answer.status)
@@ -72,5 +72,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the base class' name
-        """Log nothing."""
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # inherited
+        """Suppress the log line of each request."""

@@ -1,4 +1,4 @@
-"""A fake world for tests of decide(): it sends events to a State, as the API server would."""
+"""A fake cluster for tests of decide(): a State that is built from simulated watch events."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,11 +46,12 @@ POOL = pool_of({"metadata": {"name": "metadata"}, "spec": SPEC}, TEMPLATE)
 
 
 def at(seconds: float) -> str:
+    """Return the ISO 8601 time that is `seconds` after NOW."""
     return (NOW + timedelta(seconds=seconds)).isoformat()
 
 
 class World:
-    """Builds a State from watch events, as the reconciler does."""
+    """A fake cluster that passes watch events to a State, as the reconciler does."""
 
     def __init__(self) -> None:
         self.state = State(
@@ -58,7 +59,8 @@ class World:
         )
         self.version = 100
 
-    def see(self, kind: Kind, name: str, when: float = 0, **body: Any) -> None:
+    def observe(self, kind: Kind, name: str, when: float = 0, **body: Any) -> None:
+        """Report a new or changed object, `when` seconds after NOW."""
         self.version += 1
         meta = {"name": name, "resourceVersion": str(self.version), **body.pop("metadata", {})}
         self.state.observe(kind, {"metadata": meta, **body}, NOW + timedelta(seconds=when))
@@ -73,7 +75,8 @@ class World:
         owner: str = "",
         **status: Any,
     ) -> None:
-        self.see(
+        """Report an ImageJob. `created` and `seen` are in seconds after NOW."""
+        self.observe(
             "imagejobs",
             name,
             seen,
@@ -87,6 +90,7 @@ class World:
         )
 
     def processing(self, name: str, worker: str, **status: Any) -> None:
+        """Report an ImageJob that the worker is processing, with a deadline at 30 s after NOW."""
         attempt = {"attempts": 1, "attemptDeadline": at(30)}
         self.job(name, **{"phase": "processing", "worker": worker, **attempt, **status})
 
@@ -105,6 +109,10 @@ class World:
         created: float = -100,
         uid: str = "",
     ) -> None:
+        """Report the Job, the pod and the Lease of a worker.
+
+        Its pod can be omitted, and `renewed` is None for a worker without a Lease.
+        """
         name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
         template = template or (self.state.describers.pool(describer) or POOL).template_hash
         labels = {
@@ -113,12 +121,12 @@ class World:
             TEMPLATE_LABEL: template,
         }
         meta = {"labels": labels, "uid": uid, "creationTimestamp": at(created)}
-        self.see("jobs", name, metadata=meta, status=job_status or {})
-        gone = {"deletionTimestamp": at(0)} if deleting else {}
+        self.observe("jobs", name, metadata=meta, status=job_status or {})
+        deletion = {"deletionTimestamp": at(0)} if deleting else {}
 
         if pod:
-            meta = {"labels": {**labels, JOB_UID_LABEL: uid}, **gone}
-            self.see(
+            meta = {"labels": {**labels, JOB_UID_LABEL: uid}, **deletion}
+            self.observe(
                 "pods", f"w{slot}", metadata=meta, status={"phase": phase, **(pod_status or {})}
             )
 
@@ -126,8 +134,9 @@ class World:
             self.lease(slot, renewed)
 
     def lease(self, slot: int, renewed: float) -> None:
+        """Report that a worker has renewed its Lease, `renewed` seconds after NOW."""
         labels = {DESCRIBER_LABEL: "metadata"}
-        self.see(
+        self.observe(
             "leases",
             f"w{slot}",
             renewed,
@@ -150,44 +159,45 @@ class World:
         return self.state.describers.record("metadata")
 
     def forget(self, kind: Kind, name: str, after: float = 0) -> None:
+        """Report that an object was deleted, `after` seconds after NOW."""
         self.version += 1
         self.state.forget(kind, name, self.version, NOW + timedelta(seconds=after))
 
     def describer(self, *, status: Any = None, **spec: Any) -> None:
-        """Replace the Describer `metadata`."""
+        """Replace the spec and the status of the Describer `metadata`."""
         body = {"metadata": {"name": "metadata"}, "spec": {**SPEC, **spec}, "status": status or {}}
         self.state.describers.record("metadata").pool = pool_of(body, TEMPLATE)
 
     def decide(self, after: float = 0, **spec: Any) -> list[str]:
-        """Return the decisions in words, except updates of the status (see status_update)."""
+        """Return the decided actions as text, without status updates (see `status_update`)."""
         if spec:
             self.describer(**spec)
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
-        return [words(action) for action in actions if not isinstance(action, UpdateStatus)]
+        return [to_text(action) for action in actions if not isinstance(action, UpdateStatus)]
 
     def status_update(self, after: float = 0) -> UpdateStatus | None:
-        """Return the decided update of the Describer's status; None if there is none."""
+        """Return the status update that decide() returns; None if it returns no status update."""
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
         return next((action for action in actions if isinstance(action, UpdateStatus)), None)
 
 
-def words(action: Action) -> str:
+def to_text(action: Action) -> str:
+    """Return an action as text, such as "assign a to w0"."""
     match action:
         case Assign():
             return f"assign {action.job.metadata.name} to {action.worker}"
         case Requeue() | Fail():
-            how = ""
+            details = ""
             if isinstance(action, Requeue):
-                how = f" +{(action.next_attempt - NOW).total_seconds():g}"
-                how += " free" * action.lost + " suspect" * action.suspect
-            return (
-                f"{type(action).__name__.lower()} {action.job.metadata.name} {action.reason}{how}"
-            )
+                details = f" +{(action.next_attempt - NOW).total_seconds():g}"
+                details += " free" * action.lost + " suspect" * action.suspect
+            verb, job = type(action).__name__.lower(), action.job.metadata.name
+            return f"{verb} {job} {action.reason}{details}"
         case Expire() | Launch() | Retire():
             return f"{type(action).__name__.lower()} {action.name}"
         case Cordon():
             return f"cordon {action.worker}"
         case EmitEvent():
-            return f"emit event of {action.job.metadata.name}"
+            return f"emit event for {action.job.metadata.name}"
         case UpdateStatus():
             return "update status"

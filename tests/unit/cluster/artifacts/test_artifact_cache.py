@@ -1,3 +1,5 @@
+"""Tests of the artifact cache: its location, keys, locks and pruning."""
+
 import os
 import threading
 from pathlib import Path
@@ -89,7 +91,7 @@ def test_failed_build_leaves_no_files(cache: Cache) -> None:
     assert list(cache.artifacts.iterdir()) == []
 
 
-def test_pruning_keeps_two_newest_artifacts_of_a_name(cache: Cache) -> None:
+def test_pruning_keeps_the_two_newest_artifacts_with_a_name(cache: Cache) -> None:
     for age, key in enumerate([KEY, OLDER, OLDEST]):
         for name in (f"node-{key}.tar", f"node-image-{key}.tar.zst"):
             (cache.artifacts / name).touch()
@@ -105,18 +107,18 @@ def test_pruning_keeps_two_newest_artifacts_of_a_name(cache: Cache) -> None:
 
 
 def test_waiting_run_reports_the_lock_holder(cache: Cache) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     taken, released = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with cache.locked("thing", said.append):
+        with cache.locked("thing", messages.append):
             # Pretend that another process holds the lock.
             (cache.root / "locks/thing").write_text("4711")
             taken.set()
             released.wait()
 
     def wait(line: str) -> None:
-        said.append(line)
+        messages.append(line)
         released.set()
 
     holder = threading.Thread(target=hold)
@@ -125,7 +127,7 @@ def test_waiting_run_reports_the_lock_holder(cache: Cache) -> None:
     with cache.locked("thing", wait):
         holder.join()
 
-    assert said == ["  waiting for another run that uses thing (process 4711)"]
+    assert messages == ["  waiting for another run that uses thing (process 4711)"]
 
 
 def test_shared_lock_cannot_be_held_exclusively(cache: Cache) -> None:

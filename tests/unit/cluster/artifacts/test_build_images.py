@@ -1,3 +1,5 @@
+"""Tests of the image keys, the image archives and the arguments of `docker build`."""
+
 import hashlib
 import json
 import tarfile
@@ -57,7 +59,7 @@ def test_missing_dockerfile_is_reported(checkout: Path) -> None:
         image_key(checkout, "describer", "base")
 
 
-def test_extras_are_built_if_named() -> None:
+def test_extras_are_built_if_requested() -> None:
     assert wanted_extras({}) == []
     assert wanted_extras({"EXTRAS": " ocr "}) == ["ocr"]
     with pytest.raises(ClusterError, match="there is no orc; choose from ocr"):

@@ -1,3 +1,5 @@
+"""Tests of the Debian mirrors and of the keys of root file systems."""
+
 import pytest
 
 from cluster import versions
@@ -40,7 +42,7 @@ def test_only_suites_are_renamed_in_sources(sources: str) -> None:
         ("noble", "/etc/apt/sources.list", ""),
     ],
 )
-def test_machine_mirrors_are_used_on_the_nodes_release(
+def test_machine_mirrors_are_used_if_the_machine_has_the_pinned_release(
     codename: str, place: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"/etc/os-release": f"ID=x\nVERSION_CODENAME={codename}\n", place: expected or ONE_LINE}

@@ -1,3 +1,5 @@
+"""Tests of downloads: checksums, retries, time limits, proxies and certificates."""
+
 import hashlib
 import socket
 import ssl
@@ -54,7 +56,7 @@ def test_wrong_checksum_error_has_url_checksums_and_advice(web: WebServer, targe
     with pytest.raises(ClusterError) as caught:
         download.fetch(url, target, SUM)
 
-    said = str(caught.value)
+    message = str(caught.value)
     for part in (
         url,
         SUM,
@@ -62,9 +64,9 @@ def test_wrong_checksum_error_has_url_checksums_and_advice(web: WebServer, targe
         "not used",
         "another mirror",
     ):
-        assert part in said
+        assert part in message
 
-    assert web.asked == ["/kind"], "a retry would get the same file"
+    assert web.requests == ["/kind"], "a retry would get the same file"
 
 
 @pytest.mark.parametrize(
@@ -75,19 +77,19 @@ def test_wrong_checksum_error_has_url_checksums_and_advice(web: WebServer, targe
 def test_temporary_failure_is_retried(failure: Answer, web: WebServer, target: Path) -> None:
     download.fetch(web.serve("/kind", failure, failure, GOOD), target, SUM)
     assert target.read_bytes() == PROGRAM
-    assert len(web.asked) == 3
+    assert len(web.requests) == 3
 
 
 def test_download_fails_after_last_attempt(web: WebServer, target: Path) -> None:
     with pytest.raises(ClusterError, match=r"in 4 attempts: the server answers 503"):
         download.fetch(web.serve("/kind", Answer(status=503)), target, SUM)
-    assert len(web.asked) == download.ATTEMPTS
+    assert len(web.requests) == download.ATTEMPTS
 
 
 def test_permanent_failure_is_not_retried(web: WebServer, target: Path) -> None:
     with pytest.raises(ClusterError, match="the server answers 404"):
         download.fetch(f"{web.url}/none", target, SUM)
-    assert len(web.asked) == 1
+    assert len(web.requests) == 1
 
 
 def test_pauses_grow_and_have_jitter() -> None:
@@ -141,23 +143,23 @@ def test_proxy_from_environment_is_used(
     web.serve("http://site.invalid/kind", GOOD)
     monkeypatch.setenv("http_proxy", web.url)
     download.fetch("http://site.invalid/kind", target, SUM)
-    assert web.asked == ["http://site.invalid/kind"]
+    assert web.requests == ["http://site.invalid/kind"]
 
 
 def test_certificate_error_is_not_retried_and_has_advice(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def reject_certificate(url: str, _timeout_seconds: float) -> object:
-        asked.append(url)
+        requests.append(url)
         raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed certificate"))
 
     monkeypatch.setattr(download, "_open", reject_certificate)
     with pytest.raises(ClusterError, match=r"self-signed certificate.*SSL_CERT_FILE"):
         download.fetch("https://site.invalid/kind", target, SUM)
 
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_system_certificates_are_used_if_python_has_none(
@@ -193,7 +195,7 @@ def test_system_certificates_are_used_if_python_has_none(
     [
         (GOOD, ""),
         (Answer(status=403), "the server answers 403"),
-        # The answer of a content filter, or of the login page of a hotel's network.
+        # A content filter or the login page of a hotel's network answers like this.
         (
             Answer(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}),
             "it answered with a web",
@@ -204,7 +206,7 @@ def test_site_is_checked_with_one_request(answer: Answer, expected: str, web: We
     url = web.serve("/kind", answer)
     assert download.connection_problem(url).startswith(expected)
     assert bool(download.connection_problem(url)) == bool(expected)
-    assert web.asked == ["/kind"], "a run checks each site only once"
+    assert web.requests == ["/kind"], "each site is checked only once per run"
 
 
 def test_refused_connection_is_reported() -> None:
@@ -225,7 +227,7 @@ def test_site_check_times_out_during_dns_lookup(
     download.connection_problem.cache_clear()
     answered = threading.Event()
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.05)
-    # Like the lookup with an unreachable name server, whose own time limit is at least 30 s.
+    # A DNS lookup with an unreachable name server also hangs. Its own time limit is at least 30 s.
     monkeypatch.setattr(download, "_open", lambda *_: _fail_late(answered))
 
     try:

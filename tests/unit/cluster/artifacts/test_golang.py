@@ -1,4 +1,4 @@
-"""Tests of how versions of programs are parsed, and of the flags of `go build`."""
+"""Tests of how program versions are parsed, and of the flags for `go build`."""
 
 import pytest
 

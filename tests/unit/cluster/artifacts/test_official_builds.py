@@ -28,7 +28,7 @@ RELEASES = (official.KIND, official.KUBECTL, official.HELM, official.HELM_3)
         ("FreeBSD", "amd64", "freebsd-amd64"),
     ],
 )
-def test_platform_has_go_name(
+def test_platform_is_named_as_in_go(
     system: str, machine: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)

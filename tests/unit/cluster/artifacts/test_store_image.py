@@ -1,4 +1,4 @@
-"""Tests that `docker build` and Go produce the same image of the bundled store."""
+"""Tests that `docker build` and Go produce the same image for the bundled store."""
 
 import io
 import json
@@ -26,12 +26,12 @@ DOCKERFILE = (SOURCE / "Dockerfile").read_text()
 
 BUILD_SECONDS = 60
 GO_SECONDS = 300
-"""Time limit for `go test`, whose first run may compile Go's standard library."""
+"""Time limit for `go test`. Its first run may have to compile Go's standard library."""
 
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    """Fake inputs of both builds: the program, MinIO's module and the certificate authorities."""
+    """Fake inputs of both builds: the program, MinIO's Go module and the CA certificates."""
     module = tmp_path / "module"
     module.mkdir()
     for name in store_image.LICENSES:
@@ -48,7 +48,10 @@ def test_both_builds_contain_the_same_files(inputs: dict[str, Path], tmp_path: P
 
 
 def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    """Return the files of the image that Go builds: path → content (mode for an empty folder)."""
+    """Return the files of the image that is built with Go.
+
+    Keys are paths, and values are the content of a file or the mode of an empty folder.
+    """
     layer = tmp_path / "layer.tar"
     archive.pack_files(store_image.contents(source=SOURCE, **inputs), layer)
     found = {}
@@ -62,7 +65,7 @@ def from_go(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    """Return the files of the image that the Dockerfile's commands assemble from `inputs`."""
+    """Return the files of the image that the Dockerfile's commands build, as `from_go` does."""
     image, tools = tmp_path / "image", tmp_path / "tools"
     image.mkdir()
     tools.mkdir()
@@ -87,7 +90,7 @@ def from_dockerfile(inputs: dict[str, Path], tmp_path: Path) -> dict[str, str]:
 
 
 def packing(image: Path, bundle: Path) -> str:
-    """Return the Dockerfile's commands that assemble the image, with local paths."""
+    """Return the Dockerfile's commands that assemble the image, adapted to local paths."""
     joined = DOCKERFILE.replace("\\\n", " ")
     (command,) = re.findall(r"^RUN (mkdir .*)$", joined, re.M)
     return (
@@ -154,14 +157,14 @@ case "$1 $2" in
 "image inspect") grep -q -- "^build .*--tag $3 " {log} ;;
 esac
 """
-"""A fake docker client that logs its arguments, and has each image that it was told to build."""
+"""A fake docker client that logs its arguments. Images exist once it has built them."""
 
 
 def test_store_image_is_built_once_by_docker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", "https://user:secret@example.test")
-    client, log = tmp_path / "docker", tmp_path / "asked"
+    client, log = tmp_path / "docker", tmp_path / "requests"
     client.write_text(DOCKER.format(log=log))
     client.chmod(0o755)
     cache = Cache(tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""Tests of where each tool comes from: the cache, PATH, the official build or Go."""
+"""Tests of where tools come from: the cache, PATH, an official build or a build with Go."""
 
 import io
 import os
@@ -22,18 +22,18 @@ from cluster.run.progress import Progress
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Pretend that Go is installed; the list has the packages that it builds."""
-    asked: list[str] = []
+    """Pretend that Go is installed, and return a list of the packages that it builds."""
+    packages: list[str] = []
 
     def build(_ctx: BuildContext, program: golang.Program) -> Path:
-        asked.append(program.package)
+        packages.append(program.package)
         return Path("/from/go") / program.name
 
     monkeypatch.setattr(golang, "available", lambda: True)
     monkeypatch.setattr(golang, "version", lambda: "go1.26.8")
     monkeypatch.setattr(golang, "build", build)
 
-    return asked
+    return packages
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         (False, False, (Source.CACHE, Source.PATH, Source.DOWNLOAD)),
         (False, True, (Source.CACHE, Source.PATH, Source.DOWNLOAD, Source.GO)),
-        # CI uses the pinned versions, even if the machine has other ones.
+        # CI uses the pinned versions even if the machine has other versions.
         (True, True, (Source.GO,)),
         (True, False, (Source.DOWNLOAD,)),
     ],
@@ -72,9 +72,9 @@ def test_second_run_sends_no_requests(
     published: WebServer, ctx: BuildContext, folder: Path
 ) -> None:
     tools.ensure_all(ctx, from_packages=False)
-    asked = list(published.asked)
+    requests = list(published.requests)
     tools.ensure_all(ctx, from_packages=False)
-    assert published.asked == asked
+    assert published.requests == requests
 
 
 def test_incomplete_download_of_killed_run_is_deleted(
@@ -98,7 +98,7 @@ def test_tool_with_wrong_checksum_is_refused(
     with pytest.raises(ClusterError) as caught:
         tools.get(ctx, tools.KIND)
 
-    said = str(caught.value)
+    message = str(caught.value)
     for part in (
         tools.KIND.release.url,
         sha256(b"#!/bin/sh\nmalice"),
@@ -106,7 +106,7 @@ def test_tool_with_wrong_checksum_is_refused(
         MIRROR,
         "go.dev",
     ):
-        assert part in said
+        assert part in message
 
     assert not list(ctx.cache.artifacts.iterdir())
 
@@ -116,13 +116,13 @@ def test_users_tool_is_used_if_new_enough(
 ) -> None:
     mine = program("kind", "echo kind v0.33.0 go1.26.8 linux/amd64")
     assert tools.get(ctx, tools.KIND) == mine
-    assert web.asked == []
+    assert web.requests == []
 
 
 @pytest.mark.parametrize(
     "rest", ["echo kind v0.20.0", "exit 126", "exec cat /nowhere"], ids=["old", "shim", "broken"]
 )
-def test_unsuitable_tool_of_user_is_ignored(
+def test_unsuitable_users_tool_is_ignored(
     rest: str, published: WebServer, ctx: BuildContext, program: Callable[..., Path]
 ) -> None:
     program("kind", rest)
@@ -132,11 +132,11 @@ def test_unsuitable_tool_of_user_is_ignored(
 def test_go_builds_tool_after_one_failed_request(
     web: WebServer, ctx: BuildContext, folder: Path, built: list[str]
 ) -> None:
-    said = io.StringIO()
-    tools.get(replace(ctx, progress=Progress(ctx.cache.logs, said, notes=False)), tools.KIND)
+    output = io.StringIO()
+    tools.get(replace(ctx, progress=Progress(ctx.cache.logs, output, notes=False)), tools.KIND)
     assert built == [f"sigs.k8s.io/kind@{versions.KIND}"]
-    assert len(web.asked) == 1
-    assert "kind is not downloaded: 127.0.0.1" in said.getvalue()
+    assert len(web.requests) == 1
+    assert "kind is not downloaded: 127.0.0.1" in output.getvalue()
 
 
 def test_go_is_not_used_if_download_works(
@@ -157,17 +157,17 @@ def test_ci_with_go_builds_tools_without_downloads(
     monkeypatch.setenv("CI", "true")
     tools.get(ctx, tools.KIND)
     assert len(built) == 1
-    assert published.asked == []
+    assert published.requests == []
 
 
 def test_missing_tool_error_has_advice(web: WebServer, ctx: BuildContext, folder: Path) -> None:
     with pytest.raises(ClusterError) as caught:
         tools.get(ctx, tools.KIND)
-    said = str(caught.value)
-    assert "the server answers 404" in said
-    assert "Get kind 0.31 or newer from https://kind.sigs.k8s.io" in said
-    assert "https://go.dev/dl/" in said
-    assert f"{MIRROR} to the address of a server that has kind-{versions.KIND}-" in said
+    message = str(caught.value)
+    assert "the server answers 404" in message
+    assert "Get kind 0.31 or newer from https://kind.sigs.k8s.io" in message
+    assert "https://go.dev/dl/" in message
+    assert f"{MIRROR} to the address of a server that has kind-{versions.KIND}-" in message
 
 
 def test_platform_without_official_build_is_reported(
@@ -179,4 +179,4 @@ def test_platform_without_official_build_is_reported(
         ClusterError, match=r"There is no official build for linux-riscv64\. Get kind"
     ):
         tools.get(ctx, tools.KIND)
-    assert web.asked == []
+    assert web.requests == []

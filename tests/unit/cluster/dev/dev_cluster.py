@@ -53,7 +53,7 @@ KUBECONFIG = {
 
 @dataclass(frozen=True)
 class FakeCluster(Client):
-    """A fake cluster with the release. Its pods are gone when they are listed a second time."""
+    """A fake cluster with a release. The second list of its pods is empty."""
 
     objects: dict[tuple[str, str], Any] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ def deployment(name: str, replicas: int = 1) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The arguments of a run, and the file in which the fake uv records its call."""
+    """The arguments of `component.run`, and the file in which the fake uv records its call."""
 
     ctx: BuildContext
     client: FakeCluster

@@ -1,4 +1,4 @@
-"""Tests that CONTRIBUTING.md names only commands and files that exist."""
+"""Tests that CONTRIBUTING.md mentions only commands and files that exist."""
 
 import re
 from pathlib import Path

@@ -76,7 +76,7 @@ def test_operator_is_scaled_back_if_it_cannot_start(checkout: Checkout) -> None:
     assert checkout.client.log[-1] == "scale deployment/vision-node-operator --replicas=3"
 
 
-def test_operator_that_a_killed_run_stopped_is_scaled_back_to_one(checkout: Checkout) -> None:
+def test_operator_without_replicas_after_a_killed_run_is_scaled_to_one(checkout: Checkout) -> None:
     checkout.client.objects["deployment", "vision-node-operator"] = deployment("operator", 0)
     checkout.run("operator")
     assert checkout.client.log[-1] == "scale deployment/vision-node-operator --replicas=1"

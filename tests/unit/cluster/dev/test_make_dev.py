@@ -1,4 +1,4 @@
-"""Tests that the end of `make` also ends the program that a recipe runs."""
+"""Tests that terminating `make` also terminates the program that a recipe runs."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests that a container's environment is the one that kubelet would provide."""
+"""Tests that a container's environment has the variables that the kubelet would set."""
 
 import json
 from base64 import b64encode
@@ -18,8 +18,8 @@ SECRET = {"key": b64encode(b"hidden").decode(), "other": b64encode(b"also").deco
 
 
 @dataclass(frozen=True)
-class Objects(Client):
-    """A fake kubectl that returns these objects, by kind and name."""
+class FakeClient(Client):
+    """A fake client that returns the Secrets and ConfigMaps in `data`, by kind and name."""
 
     data: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class Objects(Client):
 @pytest.fixture
 def environment() -> PodEnvironment:
     objects = {("secret", "keys"): SECRET, ("configmap", "settings"): {"level": "info"}}
-    return PodEnvironment(Objects(Path("kubectl"), Path("helm"), None, objects), FIELDS)
+    return PodEnvironment(FakeClient(Path("kubectl"), Path("helm"), None, objects), FIELDS)
 
 
 def from_secret(**reference: object) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_variables_are_resolved(
     ("reference", "expected"),
     [({"key": "none"}, "secret keys does not have the key none"), ({"name": "x", "key": "k"}, "x")],
 )
-def test_missing_secret_or_key_is_an_error_without_values(
+def test_error_about_a_missing_secret_or_key_contains_no_values(
     reference: dict[str, str], expected: str, environment: PodEnvironment
 ) -> None:
     with pytest.raises(ClusterError, match=expected) as caught:

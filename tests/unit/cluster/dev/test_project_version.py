@@ -1,4 +1,4 @@
-"""Tests that all files have the version in pyproject.toml, and that one command sets it."""
+"""Tests that all files have the version in pyproject.toml, and of `make version`."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ PACKAGES = ("api", "contract", "operator", "describer")
 
 
 def copied(repository: Path) -> Path:
-    """Copy every file that may have the version to `repository`; return `repository`."""
+    """Copy every file that may contain the version to `repository`, and return `repository`."""
     for file in project_version.files(REPOSITORY):
         copy = repository / file.relative_to(REPOSITORY)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def test_set_version_changes_every_file(tmp_path: Path) -> None:
         assert file.read_text() == old.replace(VERSION, "12.3.4")
 
 
-def test_set_version_leaves_other_versions_with_the_same_number(tmp_path: Path) -> None:
+def test_set_version_does_not_change_unrelated_equal_versions(tmp_path: Path) -> None:
     repository = copied(tmp_path)
     chart = repository / "charts/vision-node/Chart.yaml"
     chart.write_text(f"{chart.read_text()}kubeVersion: '>={VERSION}'\n")
@@ -88,7 +88,7 @@ def test_invalid_version_is_refused(version: str, tmp_path: Path) -> None:
     assert project_version.read(repository) == VERSION
 
 
-def test_make_version_needs_a_version() -> None:
+def test_make_version_without_a_version_is_an_error() -> None:
     done = subprocess.run(
         ["make", "version"], check=False, cwd=REPOSITORY, capture_output=True, text=True
     )

@@ -1,3 +1,5 @@
+"""Tests of the progress output, the step logs and parallel steps."""
+
 import io
 import json
 import threading
@@ -30,7 +32,7 @@ def test_step_prints_start_and_outcome(progress: Progress, output: io.StringIO) 
 def test_failed_step_prints_failure(progress: Progress, output: io.StringIO) -> None:
     with pytest.raises(ClusterError), progress.step("thing"):
         raise ClusterError("no")
-    # On a busy machine, the duration may follow.
+    # On a busy machine, the line may also contain the duration.
     assert output.getvalue().splitlines()[1].startswith("✗ thing: failed")
 
 

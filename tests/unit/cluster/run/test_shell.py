@@ -1,4 +1,4 @@
-"""Tests of running other programs."""
+"""Tests of the functions that run other programs."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ def ready(status: str, reason: str, since: float = 0, message: str = "m") -> Any
 
 
 @pytest.mark.parametrize(
-    ("since", "created", "began", "fails"),
+    ("since", "created", "started", "fails"),
     [
         (-3600, -3600, -600, True),
         (-3599, -9999, -9999, False),
@@ -24,14 +24,14 @@ def ready(status: str, reason: str, since: float = 0, message: str = "m") -> Any
     ],
 )
 def test_queued_job_fails_after_an_hour_without_workers(
-    since: float, created: float, began: float, *, fails: bool
+    since: float, created: float, started: float, *, fails: bool
 ) -> None:
-    """The job fails an hour after the last worker served, if it is itself an hour old.
+    """A job fails if it is an hour old and no worker has served for an hour.
 
-    But it does not fail in the first ten minutes after the operator started.
+    No job fails during the first ten minutes after the operator starts.
     """
     world = World()
-    world.state.since = NOW + timedelta(seconds=began)
+    world.state.since = NOW + timedelta(seconds=started)
     world.job("j", created=created)
     world.describer(status=ready("False", "InsufficientResources", since))
     assert ("fail j NoWorker" in world.decide()) is fails
@@ -125,7 +125,7 @@ def test_describer_stays_ready_when_no_more_workers_can_be_added() -> None:
 
 
 def write_status(world: World, after: float = 0) -> UpdateStatus | None:
-    """Decide the status update, record that it was written, and return it."""
+    """Apply the decided status update and return it; return None if the status is unchanged."""
     update = world.status_update(after)
     if update:
         world.state.record_status_write("metadata", NOW + timedelta(seconds=after))
@@ -133,7 +133,7 @@ def write_status(world: World, after: float = 0) -> UpdateStatus | None:
     return update
 
 
-def test_status_is_written_when_changed_and_at_most_every_five_seconds() -> None:
+def test_status_is_written_only_if_changed_and_at_most_every_five_seconds() -> None:
     world = World()
     first = write_status(world)
     assert first is not None
@@ -149,7 +149,7 @@ def test_status_is_written_when_changed_and_at_most_every_five_seconds() -> None
     assert (second.status.queued, second.emit_event) == (2, False)
 
 
-def test_event_is_emitted_once_when_a_problem_starts_and_ends() -> None:
+def test_one_event_is_emitted_when_a_problem_starts_and_one_when_it_ends() -> None:
     world = World()
     world.job("j")
     world.worker(0, renewed=None, pod_status=UNSCHEDULABLE)
@@ -217,7 +217,7 @@ def test_status_counts_workers_and_jobs() -> None:
     world.worker(1, renewed=None, job_status={"failed": 1}, phase="Failed")
     world.processing("held", "w0")
     world.job("waits", nextAttemptTime=at(50), attempts=1)
-    world.job("of another", spec={"describer": "other"})
+    world.job("other", spec={"describer": "other"})
     update = world.status_update()
     assert update is not None
     found = DescriberStatus(provider="metadata", workers=1, ready=1, queued=1, processing=1)
@@ -232,4 +232,4 @@ def test_event_is_emitted_only_for_a_failure_that_was_observed() -> None:
     world.job("good", phase="done", completionTime=at(0))
     world.job("bad", phase="failed", completionTime=at(0))
     assert list(world.state.job_queue.unannounced) == ["bad"]
-    assert "emit event of bad" in world.decide()
+    assert "emit event for bad" in world.decide()

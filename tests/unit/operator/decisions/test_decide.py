@@ -1,4 +1,4 @@
-"""Tests of decide(): which actions it returns for which state."""
+"""Tests of the actions that decide() returns."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,14 +36,14 @@ def test_taken_job_names_are_skipped() -> None:
     assert world.decide() == ["launch vn-metadata-1", "launch vn-metadata-3"]
 
 
-def test_min_workers_run_without_jobs() -> None:
+def test_min_workers_are_launched_without_jobs() -> None:
     assert World().decide(minWorkers=1) == ["launch vn-metadata-0"]
 
 
 @pytest.mark.parametrize(
     ("why", "worker"),
     [
-        ("no pod yet", {"pod": False, "renewed": None}),
+        ("it has no pod yet", {"pod": False, "renewed": None}),
         ("it does not serve yet", {"renewed": None}),
     ],
 )
@@ -57,7 +57,7 @@ def test_no_worker_is_launched_while_another_one_starts(why: str, worker: Any) -
 @pytest.mark.parametrize(
     ("why", "worker"),
     [
-        ("it has been silent for 21 s, so it is hung or cut off", {"renewed": -21}),
+        ("it has not renewed its Lease for 21 s", {"renewed": -21}),
         ("its pod is being deleted", {"deleting": True}),
     ],
 )
@@ -89,10 +89,15 @@ def test_owners_take_turns() -> None:
 
     world.job("single", created=-1, owner="alice")
     world.job("other", created=-2, owner="bob")
-    assert [word.split()[1] for word in world.decide()] == ["many00", "other", "single", "many01"]
+    assert [decision.split()[1] for decision in world.decide()] == [
+        "many00",
+        "other",
+        "single",
+        "many01",
+    ]
 
 
-def test_jobs_in_processing_count_for_their_owner() -> None:
+def test_jobs_in_processing_count_toward_the_share_of_their_owner() -> None:
     world = World()
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
@@ -176,7 +181,7 @@ def test_pending_launch_is_not_repeated() -> None:
         ),
     ],
 )
-def test_attempt_is_retried_or_fails(
+def test_failed_attempt_is_retried_unless_it_was_the_last(
     why: str, status: Any, after: float, expected: list[str]
 ) -> None:
     world = World()
@@ -258,7 +263,7 @@ def test_outdated_workers_are_replaced_when_they_have_no_jobs() -> None:
     world.worker(1, template="old")
     world.processing("j", "w1")
     world.job("k")
-    # The new worker has no free name until the Job of the retired one is deleted.
+    # No name is free for a new worker until the Job of the retired worker is deleted.
     assert world.decide() == ["retire vn-metadata-0"]
     world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]
@@ -309,30 +314,30 @@ def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> 
     world.worker(0, **worker)
     world.job("j", created=kept)
     assert world.decide(after=kept) == [], why
-    said = world.decide(after=kept + 1)
-    assert said == ["retire vn-metadata-0", "launch vn-metadata-1"], why
+    decisions = world.decide(after=kept + 1)
+    assert decisions == ["retire vn-metadata-0", "launch vn-metadata-1"], why
 
 
 @pytest.mark.parametrize(
     ("why", "timeout", "after", "cordons"),
     [
-        ("a short timeout of the job does not count", 1, 1, False),
-        ("a short and the describer's timeout have passed", 1, 30, True),
-        ("the describer's timeout has passed", 30, 30, True),
-        ("a longer timeout of the job has not passed", 90, 30, False),
-        ("a longer timeout of the job has passed", 90, 90, True),
+        ("only the job's shorter timeout has passed", 1, 1, False),
+        ("the job's shorter timeout and the describer's have passed", 1, 30, True),
+        ("both timeouts are equal and have passed", 30, 30, True),
+        ("the job's longer timeout has not passed", 90, 30, False),
+        ("the job's longer timeout has passed", 90, 90, True),
     ],
 )
-def test_worker_is_cordoned_after_the_jobs_and_the_describers_timeout(
+def test_worker_is_cordoned_after_the_longer_of_the_jobs_and_the_describers_timeout(
     why: str, timeout: int, after: float, *, cordons: bool
 ) -> None:
     world = World()
     world.describer(timeoutSeconds=30)
     world.worker(0, renewed=after)
     world.processing("j", "w0", spec={"timeoutSeconds": timeout}, attemptDeadline=at(timeout))
-    said = world.decide(after=after)
-    assert ("cordon w0" in said) == cordons, why
-    assert said[-1:] == (
+    decisions = world.decide(after=after)
+    assert ("cordon w0" in decisions) == cordons, why
+    assert decisions[-1:] == (
         ["requeue j AttemptTimedOut " + f"+{after + 1}"] if after >= timeout else []
     ), why
 
@@ -360,7 +365,7 @@ def test_worker_being_retired_is_assigned_nothing() -> None:
     assert world.decide() == []
 
 
-def test_new_worker_does_not_inherit_the_pod_of_an_earlier_job_of_the_same_name() -> None:
+def test_new_worker_does_not_inherit_the_pod_of_an_earlier_job_with_the_same_name() -> None:
     world = World()
     world.worker(0)
     world.forget("jobs", "vn-metadata-0")
@@ -385,8 +390,8 @@ def test_orphaned_workers_are_retired_when_they_have_no_jobs() -> None:
     assert world.decide() == ["retire vn-gone-0"]
 
 
-@pytest.mark.parametrize("how", ["pending", "failed just now"])
-def test_no_other_worker_is_retired_while_a_retirement_is_pending_or_has_failed(
+@pytest.mark.parametrize("how", ["pending", "just failed"])
+def test_no_other_worker_is_retired_if_a_retirement_is_pending_or_has_just_failed(
     how: str,
 ) -> None:
     world = World()
@@ -452,7 +457,7 @@ def test_list_read_before_a_deletion_does_not_restore_the_object() -> None:
     assert world.state.workers.jobs == {}
 
 
-def test_older_list_that_ends_after_a_newer_one_restores_no_deleted_object() -> None:
+def test_older_list_that_ends_after_a_newer_one_does_not_restore_a_deleted_object() -> None:
     world = World()
     world.job("j")
     body = {
@@ -469,7 +474,7 @@ def test_older_list_that_ends_after_a_newer_one_restores_no_deleted_object() -> 
     assert world.state.versions.deleted["imagejobs"] == {}, "deletions are not remembered forever"
 
 
-def test_late_deletion_event_does_not_delete_a_newer_object_of_the_same_name() -> None:
+def test_late_deletion_event_does_not_delete_a_newer_object_with_the_same_name() -> None:
     world = World()
     world.job("j")
     deleted_at = world.version + 1
@@ -488,13 +493,13 @@ def test_relisted_lease_does_not_count_as_renewed() -> None:
     }
     world.state.observe("leases", lease, NOW + timedelta(seconds=600))
     world.job("j", created=600)
-    assert not any(word.startswith("assign") for word in world.decide(after=25))
+    assert not any(decision.startswith("assign") for decision in world.decide(after=25))
 
 
 def test_lease_found_at_startup_counts_from_its_own_renewal_time() -> None:
     world = World()
     world.worker(0, renewed=None)
-    world.see("leases", "w0", 0, metadata={"labels": {}}, spec={"renewTime": at(-21)})
+    world.observe("leases", "w0", 0, metadata={"labels": {}}, spec={"renewTime": at(-21)})
     world.job("j")
     assert world.decide() == []
     world.lease(0, 0)
@@ -514,8 +519,8 @@ def test_lease_found_at_startup_counts_from_its_own_renewal_time() -> None:
         ("leases", {"spec": {}}),
     ],
 )
-def test_unreadable_object_is_ignored(kind: Kind, body: Any) -> None:
+def test_invalid_object_is_ignored(kind: Kind, body: Any) -> None:
     world = World()
-    world.see(kind, "odd", metadata={"labels": {}}, **body)
+    world.observe(kind, "odd", metadata={"labels": {}}, **body)
     world.job("j")
     assert world.decide() == ["launch vn-metadata-0"]

@@ -1,4 +1,4 @@
-"""Tests of Describers: isolation, worker limits, changes, deletion and defaults for jobs."""
+"""Tests of Describers: isolation, worker limits, job defaults, changes and deletion."""
 
 from datetime import timedelta
 
@@ -19,11 +19,13 @@ def test_dedicated_worker_describes_one_image() -> None:
 
     assert world.decide() == ["assign a to w0", "assign b to w1", "assign c to w2"]
     world.processing("a", "w0")
-    assert not [word for word in world.decide() if "w0" in word], "w0 already has its only image"
-    world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
-    assert [word for word in world.decide() if "0" in word] == ["retire vn-metadata-0"], (
-        "w0 has described its only image"
+    assert not [decision for decision in world.decide() if "w0" in decision], (
+        "w0 already has the one image that it may describe"
     )
+    world.job("a", phase="done", attempts=1, worker="w0", completionTime=at(0))
+    assert [decision for decision in world.decide() if "0" in decision] == [
+        "retire vn-metadata-0"
+    ], "w0 has described the one image that it may describe"
     world.forget("jobs", "vn-metadata-0")
     world.forget("pods", "w0")
     assert "launch vn-metadata-0" in world.decide()
@@ -68,7 +70,7 @@ def test_worker_that_reached_its_maximum_counts_as_a_successful_launch() -> None
     assert world.record.launch_backoff.failures == 0
 
 
-def test_changed_describer_replaces_workers_without_jobs() -> None:
+def test_idle_workers_are_replaced_when_their_describer_changes() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -77,14 +79,14 @@ def test_changed_describer_replaces_workers_without_jobs() -> None:
     assert world.decide(minWorkers=0) == [], "the pod template has not changed"
 
 
-def test_fixed_describer_launches_a_worker_immediately() -> None:
+def test_worker_is_launched_immediately_after_a_describer_is_fixed() -> None:
     world = World()
-    world.see("describers", "metadata", spec={**SPEC, "image": "broken"})
+    world.observe("describers", "metadata", spec={**SPEC, "image": "broken"})
     world.record.launch_backoff.until = NOW + timedelta(seconds=60)
     world.job("j")
-    world.see("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
+    world.observe("describers", "metadata", spec={**SPEC, "image": "broken", "maxWorkers": 1})
     assert world.decide() == []
-    world.see("describers", "metadata", spec={**SPEC, "image": "fixed"})
+    world.observe("describers", "metadata", spec={**SPEC, "image": "fixed"})
     assert world.decide() == ["launch vn-metadata-0"]
 
 
@@ -94,10 +96,10 @@ def test_jobs_of_a_deleted_describer_fail_after_a_minute() -> None:
     world.worker(1)
     world.processing("held", "w1", attemptDeadline=at(999))
     world.job("queued", created=-1000)
-    world.see("describers", "metadata", spec=SPEC)
+    world.observe("describers", "metadata", spec=SPEC)
     world.forget("describers", "metadata")
     assert world.decide(after=60) == ["retire vn-metadata-0"], (
-        "its jobs wait for a minute, because it may be created again"
+        "jobs wait for a minute, because the Describer may be created again"
     )
     assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
 
@@ -115,7 +117,7 @@ def test_job_overrides_the_describers_timeout_and_attempts() -> None:
     for name, spec in (("a", {}), ("b", {"maxAttempts": 2})):
         world.job(name, spec=spec, phase="processing", attempts=4, losses=3, worker="gone")
 
-    assert {word for word in world.decide() if "w0" not in word} >= {
+    assert {decision for decision in world.decide() if "w0" not in decision} >= {
         "fail a AttemptsExhausted",
         "requeue b WorkerLost +4",
     }

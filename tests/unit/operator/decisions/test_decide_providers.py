@@ -1,4 +1,4 @@
-"""Tests of a Describer's provider: its fallback, its sidecar and its conditions."""
+"""Tests of a Describer's sidecar, its fallback, and its conditions about the provider."""
 
 import json
 from typing import Any
@@ -83,15 +83,15 @@ def template_of(world: World) -> Json:
     return spec
 
 
-def see(world: World, name: str, **spec: Any) -> None:
-    world.see("describers", name, spec={**SPEC, **spec})
+def report_describer(world: World, name: str, **spec: Any) -> None:
+    world.observe("describers", name, spec={**SPEC, **spec})
 
 
 def test_workers_are_configured_for_a_fallback_that_is_created_later(world: World) -> None:
-    see(world, "metadata", provider="openai", fallback="plain")
+    report_describer(world, "metadata", provider="openai", fallback="plain")
     assert "FALLBACK" not in env_of(template_of(world))
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
-    see(world, "plain", provider="metadata", model="m", options={"a": 1})
+    report_describer(world, "plain", provider="metadata", model="m", options={"a": 1})
     variables = env_of(template_of(world))
     assert {name: value for name, value in variables.items() if name.startswith("FALLBACK")} == {
         "FALLBACK": "plain",
@@ -115,21 +115,21 @@ def test_workers_are_configured_for_a_fallback_that_is_created_later(world: Worl
     ],
 )
 def test_incompatible_fallback_is_reported(world: World, other: Json, words: str) -> None:
-    see(world, "plain", **other)
-    see(world, "metadata", fallback="plain")
-    said = condition(world, FALLBACK_READY)
-    assert said is not None
-    assert (said.status, said.reason) == ("False", "FallbackUnavailable")
-    assert words in said.message
+    report_describer(world, "plain", **other)
+    report_describer(world, "metadata", fallback="plain")
+    reported = condition(world, FALLBACK_READY)
+    assert reported is not None
+    assert (reported.status, reported.reason) == ("False", "FallbackUnavailable")
+    assert words in reported.message
 
 
 def test_describer_cannot_be_its_own_fallback(world: World) -> None:
-    see(world, "metadata", fallback="metadata")
+    report_describer(world, "metadata", fallback="metadata")
     assert condition(world, FALLBACK_READY).status == "False"  # type: ignore[union-attr]
 
 
-def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None:
-    """Show an ImageJob that is in processing and then ends: failed with `reason`, or done."""
+def end_job(world: World, name: str, reason: Reason | None, **result: Any) -> None:
+    """Report an ImageJob that is processed and then fails with `reason`; None means success."""
     world.processing(name, "w0")
     error = (
         {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}
@@ -151,34 +151,34 @@ def ended(world: World, name: str, reason: Reason | None, **result: Any) -> None
 )
 def test_provider_problem_is_reported_until_the_next_success(world: World, reason: Reason) -> None:
     world.worker(0)
-    ended(world, "a", reason)
-    said = condition(world, READY)
-    assert said is not None
-    assert (said.status, said.reason, said.message) == ("False", reason, f"{reason}!")
-    ended(world, "b", Reason.IMAGE_UNREADABLE)
+    end_job(world, "a", reason)
+    reported = condition(world, READY)
+    assert reported is not None
+    assert (reported.status, reported.reason, reported.message) == ("False", reason, f"{reason}!")
+    end_job(world, "b", Reason.IMAGE_UNREADABLE)
     assert condition(world, READY).status == "False"  # type: ignore[union-attr]
-    ended(world, "c", None)
+    end_job(world, "c", None)
     assert condition(world, READY).reason == "Serving"  # type: ignore[union-attr]
 
 
-def test_exhausted_quota_is_reported_although_the_fallback_works(world: World) -> None:
+def test_exhausted_quota_is_reported_even_if_the_fallback_works(world: World) -> None:
     world.worker(0)
     fallback = {"from": "metadata", "reason": "QuotaExhausted"}
-    ended(world, "a", None, result={"describer": "plain", "summary": "", "fallback": fallback})
+    end_job(world, "a", None, result={"describer": "plain", "summary": "", "fallback": fallback})
     assert condition(world, READY).reason == "QuotaExhausted"  # type: ignore[union-attr]
 
 
 def test_changed_describer_clears_the_provider_problem(world: World) -> None:
     world.worker(0)
-    ended(world, "a", Reason.MODEL_NOT_FOUND)
-    see(world, "metadata", model="better")
+    end_job(world, "a", Reason.MODEL_NOT_FOUND)
+    report_describer(world, "metadata", model="better")
     assert condition(world, READY).status == "True"  # type: ignore[union-attr]
 
 
 def test_reported_provider_problem_survives_a_restart(world: World) -> None:
-    said = {"type": READY, "status": "False", "reason": "CredentialsRefused", "message": "no"}
+    reported = {"type": READY, "status": "False", "reason": "CredentialsRefused", "message": "no"}
     dated = {"lastTransitionTime": at(-9000), "observedGeneration": 1}
-    world.describer(status={"conditions": [{**said, **dated}]})
+    world.describer(status={"conditions": [{**reported, **dated}]})
     world.job("old", phase="done", worker="w0", attempts=1)
     assert condition(world, READY).reason == "CredentialsRefused"  # type: ignore[union-attr]
     world.job("new", created=-8000)
@@ -191,13 +191,17 @@ def test_warning_is_kept_while_no_worker_serves(world: World) -> None:
         "labels": {DESCRIBER_LABEL: "metadata"},
         "annotations": {WARNING_ANNOTATION: "ends soon"},
     }
-    world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
-    said = condition(world, DEPRECATED)
-    assert said is not None
-    assert (said.status, said.reason, said.message) == ("True", "RetirementAnnounced", "ends soon")
-    world.describer(status={"conditions": [said.to_json()]})
+    world.observe("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
+    reported = condition(world, DEPRECATED)
+    assert reported is not None
+    assert (reported.status, reported.reason, reported.message) == (
+        "True",
+        "RetirementAnnounced",
+        "ends soon",
+    )
+    world.describer(status={"conditions": [reported.to_json()]})
     world.forget("leases", "w0")
-    assert condition(world, DEPRECATED) == said
+    assert condition(world, DEPRECATED) == reported
     world.lease(0, 1)
     assert condition(world, DEPRECATED, 1) is None
 

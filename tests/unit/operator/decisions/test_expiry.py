@@ -16,9 +16,9 @@ from world import NOW, World, at
 OTHERS = 100
 
 
-def expired(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
-    """Show a finished ImageJob whose time to live is over."""
-    world.see(
+def add_expired_job(world: World, name: str, ended: float = -50, **metadata: Any) -> None:
+    """Report a finished ImageJob whose time to live has passed."""
+    world.observe(
         "imagejobs",
         name,
         metadata={"uid": name, "creationTimestamp": at(-200), **metadata},
@@ -27,31 +27,35 @@ def expired(world: World, name: str, ended: float = -50, **metadata: Any) -> Non
     )
 
 
-def failed_just_now(world: World, name: str) -> None:
-    expired(world, name, ended=-100)
+def add_job_whose_deletion_failed(world: World, name: str) -> None:
+    """Report an expired ImageJob, and record that its deletion has just failed."""
+    add_expired_job(world, name, ended=-100)
     world.state.backoff_until[ObjectKey("imagejobs", name)] = NOW + timedelta(seconds=30)
 
 
-def waits_for_a_finalizer(world: World, name: str) -> None:
-    expired(world, name, ended=-100, deletionTimestamp=at(-60), finalizers=["example.com/archive"])
+def add_job_with_a_finalizer(world: World, name: str) -> None:
+    """Report an expired ImageJob that is being deleted but still has a finalizer."""
+    add_expired_job(
+        world, name, ended=-100, deletionTimestamp=at(-60), finalizers=["example.com/archive"]
+    )
 
 
-@pytest.mark.parametrize("stuck", [failed_just_now, waits_for_a_finalizer])
+@pytest.mark.parametrize("add_stuck_job", [add_job_whose_deletion_failed, add_job_with_a_finalizer])
 def test_jobs_that_cannot_be_deleted_do_not_block_others(
-    stuck: Callable[[World, str], None],
+    add_stuck_job: Callable[[World, str], None],
 ) -> None:
     world = World()
     for n in range(MAX_EXPIRING):
-        stuck(world, f"stuck{n:02}")
+        add_stuck_job(world, f"stuck{n:02}")
     for n in range(OTHERS):
-        expired(world, f"fine{n:03}")
+        add_expired_job(world, f"fine{n:03}")
     assert world.decide() == [f"expire fine{n:03}" for n in range(MAX_EXPIRING)]
 
 
 def test_pending_deletions_count_toward_the_limit() -> None:
     world = World()
     for n in range(OTHERS):
-        expired(world, f"fine{n:03}")
+        add_expired_job(world, f"fine{n:03}")
     for n in range(MAX_EXPIRING - 1):
         world.begin_write("imagejobs", f"fine{n:03}")
     assert world.decide() == [f"expire fine{MAX_EXPIRING - 1:03}"]
@@ -59,9 +63,9 @@ def test_pending_deletions_count_toward_the_limit() -> None:
 
 def test_job_being_deleted_is_not_deleted_again() -> None:
     world = World()
-    expired(world, "j")
+    add_expired_job(world, "j")
     assert world.decide() == ["expire j"]
-    waits_for_a_finalizer(world, "j")
+    add_job_with_a_finalizer(world, "j")
     assert world.decide(after=3600) == []
     world.forget("imagejobs", "j")
     assert not world.state.job_queue.finished
@@ -71,11 +75,11 @@ class RefusingWriter:
     """A writer that fails every action, as if an admission webhook refused it."""
 
     async def perform(self, action: Write, now: datetime) -> Any:
-        raise KubeError(403, "Forbidden", "not this one")
+        raise KubeError(403, "Forbidden", "refused by a webhook")
 
 
 async def refuse(world: World) -> None:
-    """Try to delete the ImageJob `j`; the API server refuses."""
+    """Try to delete the ImageJob `j` while the API server refuses deletions."""
     ended = asyncio.Event()
     server: Any = RefusingWriter()
     executor = ActionExecutor(world.state, server, server, "ns", ended)
@@ -85,7 +89,7 @@ async def refuse(world: World) -> None:
 
 async def test_refused_deletion_is_retried_with_backoff() -> None:
     world = World()
-    expired(world, "j")
+    add_expired_job(world, "j")
     await refuse(world)
     until = world.state.backoff_until[ObjectKey("imagejobs", "j")]
     assert list(world.state.job_queue.expired(until - timedelta(milliseconds=1))) == []
@@ -94,7 +98,7 @@ async def test_refused_deletion_is_retried_with_backoff() -> None:
 
 async def test_time_to_live_can_be_extended_after_a_refused_deletion() -> None:
     world = World()
-    expired(world, "j")
+    add_expired_job(world, "j")
     await refuse(world)
     world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10**6})
     assert [done.name for done in world.state.job_queue.finished.values()] == ["j"]

@@ -1,4 +1,4 @@
-"""Tests of lost attempts, of suspects (images that may have ended a worker), and of cordons."""
+"""Tests of lost attempts, suspects (images that may have crashed a worker), and cordoning."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,9 +18,9 @@ ENDED = {"reason": "Completed", "exitCode": 0}
 STORAGE = {"reason": "StorageUnavailable", "message": "m", "retryable": True}
 
 
-def ended(how: Any) -> Any:
-    """Return a pod status with this container termination; `how` is None if it is unknown."""
-    return {"containerStatuses": [{"state": {"terminated": how}}]} if how else {}
+def pod_status(termination: Any) -> Any:
+    """Return the status of a pod whose container was terminated; empty if `termination` is None."""
+    return {"containerStatuses": [{"state": {"terminated": termination}}]} if termination else {}
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_lost_attempts_are_free_within_a_limit(why: str, status: Any, expected: 
     assert world.decide()[0] == expected, why
 
 
-every_failure_of_storage = pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
+every_storage_reason = pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
 
 
-@every_failure_of_storage
+@every_storage_reason
 @pytest.mark.parametrize(
     ("why", "status", "expected"),
     [
@@ -80,19 +80,19 @@ CAUSES: dict[str, dict[str, Any]] = {
     "storage": {"error": STORAGE},
     "provider": {"error": THROTTLED},
 }
-"""Status fields of an ImageJob in processing whose attempt was lost, by cause."""
+"""Status fields of an ImageJob that is about to lose an attempt, by the cause of the loss."""
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize(
     ("why", "before", "free"),
     [
-        ("all are used up", {"worker": 3, "storage": 10, "provider": 20}, ""),
-        ("those for workers are used up", {"worker": 3}, "storage provider"),
-        ("those for storage are used up", {"storage": 10}, "worker provider"),
-        ("those for providers are used up", {"provider": 20}, "worker storage"),
+        ("all free attempts are used up", {"worker": 3, "storage": 10, "provider": 20}, ""),
+        ("the free attempts for lost workers are used up", {"worker": 3}, "storage provider"),
+        ("the free attempts for storage errors are used up", {"storage": 10}, "worker provider"),
+        ("the free attempts for provider refusals are used up", {"provider": 20}, "worker storage"),
         (
-            "one is left for each cause",
+            "one free attempt is left for each cause",
             {"worker": 2, "storage": 9, "provider": 19},
             "worker storage provider",
         ),
@@ -106,12 +106,12 @@ def test_each_cause_has_its_own_free_attempts(
     losses = sum(before.values())
     status = {"attempts": losses + 1, "losses": losses, "lossesByCause": before, **CAUSES[cause]}
     world.processing("j", "w0", **status)
-    said = world.decide()[0]
-    assert (said.startswith("requeue"), "free" in said) == (True, cause in free), why
+    decision = world.decide()[0]
+    assert (decision.startswith("requeue"), "free" in decision) == (True, cause in free), why
 
 
 def lose(world: World, **cause: Any) -> None:
-    """Lose one attempt of the ImageJob `j`, and observe the status that the operator writes."""
+    """Simulate a lost attempt of the ImageJob `j`, and apply the operator's status update."""
     found = world.state.job_queue.unfinished["j"]
     world.processing("j", "w0", **status_of(found, attempts=found.status.attempts + 1, **cause))
     lost = world.state.job_queue.unfinished["j"]
@@ -135,7 +135,7 @@ def status_of(job: ImageJob, **more: Any) -> dict[str, Any]:
 
 
 def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Return the status after the merge patch (RFC 7386)."""
+    """Return the status to which the merge patch was applied (RFC 7386)."""
     both = dict(status)
     for key, value in patch.items():
         before = both.get(key)
@@ -157,7 +157,7 @@ def test_provider_refusals_do_not_use_up_the_free_losses_of_workers() -> None:
     assert status.to_json()["lossesByCause"] == {"worker": 3, "storage": 1, "provider": 3}
     lose(world)
     assert world.state.job_queue.unfinished["j"].status.losses == 7, (
-        "the fourth lost worker costs an attempt"
+        "the fourth lost worker uses up an attempt"
     )
 
 
@@ -172,16 +172,16 @@ def test_first_lost_worker_after_refusals_is_retried_immediately() -> None:
     ("why", "status", "free"),
     [
         (
-            "an older operator counted them all without a cause",
+            "an older operator recorded no causes",
             {"losses": 3},
             False,
         ),
         (
-            "only one has a cause",
+            "only one loss has a cause",
             {"losses": 3, "lossesByCause": {"worker": 1}},
             False,
         ),
-        ("all have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
+        ("all losses have a cause", {"losses": 3, "lossesByCause": {"provider": 3}}, True),
         ("the counts are inconsistent", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
 )
@@ -197,25 +197,32 @@ def test_losses_without_a_cause_count_for_every_cause(
 @pytest.mark.parametrize(
     ("why", "ending", "message", "suspects"),
     [
-        ("it ran out of memory: the images in progress", OOM, "a\nb", "ab"),
-        ("it crashed: the images in progress", CRASH, "c", "c"),
-        ("it left no termination message: all its images", OOM, "", "abc"),
-        ("it was killed: the images in progress", KILLED, "a", "a"),
-        ("it was killed between two images: none", KILLED, "", ""),
-        ("its message names images that it did not have: none", OOM, "x\ny", ""),
-        ("it was retired: none", ENDED, "a", ""),
+        ("images in progress when the worker ran out of memory are suspects", OOM, "a\nb", "ab"),
+        ("the image in progress when the worker crashed is a suspect", CRASH, "c", "c"),
+        ("all images of a worker without a termination message are suspects", OOM, "", "abc"),
+        ("the image in progress when the worker was killed is a suspect", KILLED, "a", "a"),
+        ("no image was in progress when the worker was killed", KILLED, "", ""),
+        (
+            "the termination message contains only images that the worker did not have",
+            OOM,
+            "x\ny",
+            "",
+        ),
+        ("the worker was retired", ENDED, "a", ""),
     ],
 )
 def test_images_in_progress_become_suspects_when_their_worker_is_killed(
     why: str, ending: Any, message: str, suspects: str
 ) -> None:
     world = World()
-    world.worker(0, phase="Failed", pod_status=ended({**ending, "message": message}))
+    world.worker(0, phase="Failed", pod_status=pod_status({**ending, "message": message}))
     for name in "abc":
         world.processing(name, "w0")
-    said = [word for word in world.decide() if word.startswith("requeue")]
-    assert [word.split()[1] for word in said if "suspect" in word] == [*suspects], why
-    assert all("free" in word for word in said), why
+    decisions = [decision for decision in world.decide() if decision.startswith("requeue")]
+    assert [decision.split()[1] for decision in decisions if "suspect" in decision] == [
+        *suspects
+    ], why
+    assert all("free" in decision for decision in decisions), why
 
 
 @pytest.mark.parametrize(
@@ -223,20 +230,24 @@ def test_images_in_progress_become_suspects_when_their_worker_is_killed(
     [
         ("the worker ran out of memory", OOM, "fail j OutOfMemory"),
         ("the worker crashed", CRASH, "fail j DescriberFailed"),
-        ("the worker was killed, perhaps from outside", KILLED, "requeue j WorkerLost +1 free"),
+        (
+            "the worker was killed, perhaps not because of the image",
+            KILLED,
+            "requeue j WorkerLost +1 free",
+        ),
         ("the worker's pod was deleted", None, "requeue j WorkerLost +1 free"),
     ],
 )
 def test_suspect_fails_if_its_worker_crashes_again(why: str, ending: Any, expected: str) -> None:
     world = World()
-    world.worker(0, phase="Failed", pod_status=ended(ending))
+    world.worker(0, phase="Failed", pod_status=pod_status(ending))
     world.processing("j", "w0", suspect=True, attempts=2, losses=1)
     assert world.decide()[0] == expected, why
 
 
 def test_termination_message_of_a_killed_worker_is_not_reported() -> None:
     world = World()
-    world.worker(0, phase="Failed", pod_status=ended({**CRASH, "message": "some-uid"}))
+    world.worker(0, phase="Failed", pod_status=pod_status({**CRASH, "message": "some-uid"}))
     pod = world.state.workers.pod("w0")
     assert pod is not None
     assert pod.problem is not None
@@ -262,7 +273,7 @@ def test_suspect_gets_a_worker_to_itself() -> None:
     assert world.decide()[0] == "assign a to w1"
 
 
-def test_busy_worker_is_kept_free_for_a_suspect() -> None:
+def test_busy_worker_is_reserved_for_a_suspect() -> None:
     world = World()
     world.worker(0)
     world.worker(1)
@@ -286,13 +297,13 @@ def test_suspects_are_tried_one_at_a_time_while_others_continue() -> None:
     assert world.decide() == ["assign s to w0", "assign next to w1"]
 
 
-def test_suspect_launches_a_worker() -> None:
+def test_worker_is_launched_for_a_suspect() -> None:
     world = World()
     world.job("s", suspect=True)
     assert world.decide() == ["launch vn-metadata-0"]
 
 
-@every_failure_of_storage
+@every_storage_reason
 def test_worker_with_storage_errors_is_cordoned_if_another_succeeds(reason: str) -> None:
     world = World()
     world.worker(0)
@@ -300,7 +311,9 @@ def test_worker_with_storage_errors_is_cordoned_if_another_succeeds(reason: str)
     for name in "abc":
         world.processing(name, "w0", error={**STORAGE, "reason": reason})
 
-    assert "cordon w0" not in world.decide(), "no other worker succeeds: storage may be unavailable"
+    assert "cordon w0" not in world.decide(), (
+        "no other worker succeeds, so storage may be unavailable"
+    )
     world.job("d", phase="done", worker="w1", completionTime=at(0), seen=1)
     assert "cordon w0" in world.decide()
 
@@ -314,7 +327,7 @@ def test_success_clears_storage_errors() -> None:
 
     world.job("d", phase="done", worker="w0", completionTime=at(0), seen=1)
     world.job("e", phase="done", worker="w1", completionTime=at(0), seen=2)
-    assert not any(word.startswith("cordon") for word in world.decide())
+    assert not any(decision.startswith("cordon") for decision in world.decide())
 
 
 def test_deadlines_and_leases_are_not_enforced_in_the_grace_period() -> None:
@@ -330,14 +343,18 @@ def test_deadlines_and_leases_are_not_enforced_in_the_grace_period() -> None:
 @pytest.mark.parametrize(
     ("why", "renewed", "expected"),
     [
-        ("it is responsive: the image may be at fault", 41, "requeue late AttemptTimedOut +61"),
         (
-            "its node is gone, but Kubernetes has not noticed yet",
+            "the worker is responsive, so the image may be the cause",
+            41,
+            "requeue late AttemptTimedOut +61",
+        ),
+        (
+            "the worker's node is gone, but Kubernetes has not noticed yet",
             40,
             "requeue late WorkerLost +60 free",
         ),
         (
-            "it has withdrawn its Lease but does not finish in time",
+            "the worker has deleted its Lease but does not finish in time",
             None,
             "requeue late AttemptTimedOut +61",
         ),
@@ -354,13 +371,13 @@ def test_timeout_is_free_if_the_worker_is_silent(
 
 @pytest.mark.parametrize("ending", [OOM, CRASH, KILLED])
 def test_killed_worker_counts_as_a_successful_launch(ending: Any) -> None:
-    """Otherwise a series of images that kill workers would delay the launches of the whole pool."""
+    """A series of images that kill workers must not delay the launches of the whole pool."""
     world = World()
     world.job("j")
     world.worker(0, renewed=-1)
-    world.worker(0, phase="Failed", renewed=None, pod_status=ended(ending))
+    world.worker(0, phase="Failed", renewed=None, pod_status=pod_status(ending))
     world.worker(
-        0, phase="Failed", renewed=None, pod_status=ended(ending), job_status={"failed": 1}
+        0, phase="Failed", renewed=None, pod_status=pod_status(ending), job_status={"failed": 1}
     )
     world.forget("jobs", "vn-metadata-0")
     assert world.decide() == ["launch vn-metadata-0"]

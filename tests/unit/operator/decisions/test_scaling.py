@@ -13,7 +13,7 @@ FOUR: Any = {"concurrency": 4, "maxWorkers": 5}
 
 
 def launches(world: World, after: float = 0) -> int:
-    return sum(word.startswith("launch") for word in world.decide(after))
+    return sum(decision.startswith("launch") for decision in world.decide(after))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def launches(world: World, after: float = 0) -> int:
 def test_number_of_workers_follows_queue_and_time_per_image(
     images: int, seconds: float | None, expected: int
 ) -> None:
-    """There are enough workers to describe all images in two seconds, four at a time per worker."""
+    """Workers are launched to finish the queue within two seconds, but the maximum is five."""
     world = World()
     world.describer(**FOUR)
     for n in range(images):
@@ -66,7 +66,7 @@ def test_running_attempts_raise_the_estimated_time_per_image() -> None:
 
 
 def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
-    """Eight clients that each submit one image after the other never cause a long queue."""
+    """Eight clients that each submit one image at a time never cause a long queue."""
     world = World()
     world.describer(**FOUR)
     world.worker(0)
@@ -84,7 +84,7 @@ def test_second_worker_is_launched_when_the_first_stays_busy() -> None:
 class Simulation:
     """A simulated cluster that advances in steps of 0.1 s.
 
-    Launches take a second, and each image takes `seconds`.
+    A new worker serves after one second, and describing an image takes `seconds`.
     """
 
     def __init__(self, seconds: float, **spec: Any) -> None:
@@ -148,7 +148,7 @@ class Simulation:
         return {"metadata": meta, "spec": {"image": {"key": "images/1"}}, "status": status}
 
 
-def test_noisy_load_does_not_churn_workers() -> None:
+def test_irregular_load_does_not_cause_frequent_launches() -> None:
     """For ten minutes, images arrive in random bursts; on average, three are in processing."""
     noise = random.Random(7)  # noqa: S311 (a simulated load, not a secret)
     simulation = Simulation(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)

@@ -1,4 +1,4 @@
-"""Tests of the Describers in the chart's values: which are applied, deleted or left alone."""
+"""Tests of how Describers are created and deleted when the chart's values change."""
 
 import json
 from typing import Any
@@ -28,13 +28,13 @@ def test_applied_describer_has_the_release_label_and_owner() -> None:
     assert body["spec"] == {"maxWorkers": 3}
 
 
-def test_only_the_releases_own_describers_are_deleted() -> None:
+def test_only_describers_of_the_release_are_deleted() -> None:
     names = {"metadata": "vn", "left": "vn", "mine": None, "other": "x"}
     wanted = changes(DEFAULTS, "vn", [existing(*item) for item in names.items()])
     assert [body["metadata"]["name"] for body in wanted.apply] == ["metadata"]
     assert wanted.delete == ["left"]
 
 
-def test_users_describer_of_the_same_name_is_left_alone() -> None:
+def test_users_describer_with_the_same_name_is_not_changed() -> None:
     wanted = changes(DEFAULTS, "vn", [existing("metadata", None)])
     assert (wanted.apply, wanted.delete) == ([], [])

@@ -1,4 +1,4 @@
-"""Tests of which stored objects are deleted along with an ImageJob, and which by a sweep."""
+"""Tests of the garbage collector, which deletes the stored objects of deleted ImageJobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ class FakeBucket:
 
     async def delete(self, key: str) -> None:
         if self.unavailable:
-            raise StoreUnavailableError("away")
+            raise StoreUnavailableError("connection refused")
         self.keys.discard(key)
 
     async def list_older(self, prefix: str, than: datetime) -> list[str]:
@@ -90,20 +90,20 @@ async def test_objects_of_a_deleted_job_are_deleted() -> None:
     assert bucket.keys == {"images/2"}
 
 
-async def test_image_that_another_job_names_is_kept() -> None:
+async def test_image_that_another_job_uses_is_kept() -> None:
     bucket = FakeBucket("images/1", "results/j/1")
     await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
-async def test_objects_are_left_to_the_sweep_while_storage_is_unavailable() -> None:
+async def test_objects_remain_for_the_next_sweep_if_storage_is_unavailable() -> None:
     bucket = FakeBucket("images/1")
     bucket.unavailable = True
     await collect(bucket, body("j", "images/1"))
     assert bucket.keys == {"images/1"}
 
 
-async def test_sweep_deletes_objects_that_no_job_names() -> None:
+async def test_sweep_deletes_objects_that_no_job_uses() -> None:
     bucket = FakeBucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
     swept = await collector_of(
         bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")

@@ -1,4 +1,4 @@
-"""Tests of the watch on ImageJobs, and of stopping on a signal."""
+"""Tests of the ImageJob watch, and of the operator's shutdown on a signal."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ from vision_node_operator.state.state import State
 
 
 class FakeServer:
-    """An API server that sends some events and then refuses permanently."""
+    """A fake API server that sends a few events and then refuses the watch permanently."""
 
     async def follow(self, path: str, version: str) -> AsyncIterator[WatchEvent]:
         assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
-        assert version == "5", "objects that were listed at startup are not listed again"
+        assert version == "5", "the watch continues from the version of the list at startup"
         yield WatchEvent("PAGE", [{"n": 1}, {"n": 2}])
         yield WatchEvent("PAGE", [{"n": 3}])
         yield WatchEvent("SYNCED", names=frozenset("abc"), version="7")
@@ -29,7 +29,7 @@ class FakeServer:
 
 
 class FakeReconciler:
-    """Records the calls of a reconciler that has already listed everything."""
+    """A fake reconciler that has already listed all ImageJobs, and that records its calls."""
 
     def __init__(self) -> None:
         self.state = State(versions=ObjectVersions(listed={"imagejobs": 5}))

@@ -1,4 +1,4 @@
-"""Tests of the expiry of images in the inbox, against a fake server that speaks S3."""
+"""Tests of the expiry of images in the inbox, with a fake S3 server."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 KEPT = timedelta(days=7)
 LONG_AGO = NOW - timedelta(days=365)
-OLD, YOUNG = NOW - timedelta(days=8), NOW - timedelta(days=6)
+OLD, NEW = NOW - timedelta(days=8), NOW - timedelta(days=6)
 
 
 def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
@@ -25,7 +25,7 @@ def imagejob(key: str, phase: str | None = "queued") -> dict[str, Any]:
 
 
 class FakeCluster:
-    """An API server that lists ImageJobs in pages of one; `lists` counts the lists."""
+    """A fake API server that lists one ImageJob per page. `lists` counts the list requests."""
 
     path = "/imagejobs"
 
@@ -34,12 +34,13 @@ class FakeCluster:
         self.lists = 0
         self.unavailable = False
         self.meanwhile: Callable[[], None] = lambda: None
+        """Called at the end of each list. Tests use it to change something during a sweep."""
 
     async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         assert path == self.path
         self.lists += 1
         if self.unavailable:
-            raise UnavailableError(0, "NoAnswer", "away")
+            raise UnavailableError(0, "NoAnswer", "connection refused")
         for body in self.bodies:
             yield [body], "9"
         self.meanwhile()
@@ -52,7 +53,7 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def watched() -> dict[str, ImageJob]:
-    """Return the unfinished ImageJobs that the operator's watch has reported."""
+    """The unfinished ImageJobs that the operator's watch has reported; initially empty."""
     return {}
 
 
@@ -64,8 +65,8 @@ def expiry(
     return InboxExpiry(behind[1], fake, fake, Retention(KEPT, LONG_AGO), watched)
 
 
-async def test_old_objects_are_deleted_and_young_ones_kept(s3: S3, expiry: InboxExpiry) -> None:
-    for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": YOUNG}.items():
+async def test_old_objects_are_deleted_and_new_ones_are_kept(s3: S3, expiry: InboxExpiry) -> None:
+    for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": NEW}.items():
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
     assert (swept.deleted, list(s3.objects)) == (2, ["inbox/d"])
@@ -75,14 +76,17 @@ async def test_old_objects_are_deleted_and_young_ones_kept(s3: S3, expiry: Inbox
     ("since", "left"),
     [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
 )
-async def test_upgrade_deletes_nothing_immediately(
+async def test_upgrade_does_not_delete_old_objects_immediately(
     behind: tuple[S3, Bucket],
     cluster: FakeCluster,
     watched: dict[str, ImageJob],
     since: datetime | None,
     left: list[str],
 ) -> None:
-    """Objects older than the first release that deletes any count as stored at its installation."""
+    """The retention period never starts before a release that supports it is installed.
+
+    Objects that were stored before the installation are therefore kept for the full period.
+    """
     s3, store = behind
     s3.put("inbox/a", modified=LONG_AGO)
     fake: Any = cluster
@@ -155,15 +159,15 @@ async def test_object_replaced_during_the_list_is_kept(
     assert "inbox/a" in s3.objects
 
 
-@pytest.mark.parametrize("meanwhile", ["stored again", "named by a new ImageJob"])
-async def test_object_replaced_or_named_during_slow_deletions_is_kept(
+@pytest.mark.parametrize("meanwhile", ["stored again", "used by a new ImageJob"])
+async def test_object_that_is_replaced_or_used_during_slow_deletions_is_kept(
     behind: tuple[S3, Bucket],
     cluster: FakeCluster,
     watched: dict[str, ImageJob],
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: str,
 ) -> None:
-    """Each request to a slow bucket takes seconds, and a page may have two hundred objects."""
+    """A slow bucket takes seconds for each deletion, and a page may have two hundred objects."""
     s3, store = behind
     for key in ("inbox/a", "inbox/b", "inbox/c"):
         s3.put(key, modified=OLD)
@@ -173,7 +177,7 @@ async def test_object_replaced_or_named_during_slow_deletions_is_kept(
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
     expiry = InboxExpiry(store, fake, fake, Retention(KEPT, LONG_AGO), watched)
 
-    async def slowly(key: str) -> None:
+    async def delete_slowly(key: str) -> None:
         await delete(key)
         if meanwhile == "stored again":
             s3.put("inbox/b", modified=NOW)
@@ -181,16 +185,16 @@ async def test_object_replaced_or_named_during_slow_deletions_is_kept(
             watched["it"] = ImageJob.model_validate(imagejob("inbox/b"))
 
     delete = store.delete
-    monkeypatch.setattr(store, "delete", slowly)
+    monkeypatch.setattr(store, "delete", delete_slowly)
     assert (await expiry.sweep(NOW)).deleted == 2
     assert list(s3.objects) == ["inbox/b"]
 
 
-async def test_jobs_are_listed_once_and_only_if_something_is_old(
+async def test_jobs_are_listed_once_and_only_if_an_object_is_old(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 1)
-    s3.put("inbox/a", modified=YOUNG)
+    s3.put("inbox/a", modified=NEW)
     await expiry.sweep(NOW)
     assert cluster.lists == 0
     for key in ("inbox/b", "inbox/c"):
@@ -216,7 +220,7 @@ async def test_nothing_is_deleted_while_storage_is_unavailable(s3: S3, expiry: I
         await expiry.sweep(NOW)
 
 
-async def test_sweep_stops_after_the_maximum_of_deletions_and_the_next_one_continues(
+async def test_next_sweep_continues_after_the_maximum_number_of_deletions(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 3)
@@ -227,13 +231,13 @@ async def test_sweep_stops_after_the_maximum_of_deletions_and_the_next_one_conti
     assert s3.objects == {}
 
 
-async def test_sweep_stops_after_the_maximum_of_pages_and_the_next_one_continues(
+async def test_next_sweep_continues_after_the_maximum_number_of_pages(
     s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 2)
     monkeypatch.setattr(module, "MAX_PAGES", 2)
     for number in range(7):
-        s3.put(f"inbox/{number}", modified=YOUNG)
+        s3.put(f"inbox/{number}", modified=NEW)
 
     s3.put("inbox/6", modified=OLD)
     lists = []
@@ -242,7 +246,7 @@ async def test_sweep_stops_after_the_maximum_of_pages_and_the_next_one_continues
         await expiry.sweep(NOW)
         lists.append(len([it for it in s3.requests if it.startswith("GET")]))
 
-    # Each sweep lists two pages, and the deleted object is looked up once more.
+    # Each sweep lists two pages. The third sweep also looks up the object before deleting it.
     assert lists == [2, 2, 3]
     assert "inbox/6" not in s3.objects
 
@@ -252,7 +256,7 @@ async def test_objects_that_cannot_be_deleted_do_not_block_others(
 ) -> None:
     """A bucket may refuse deletions, for example because of object lock.
 
-    Here the objects that can't be deleted are listed before the other one.
+    In this test, the objects that can't be deleted come first in the list.
     """
     monkeypatch.setattr(module, "MAX_FAILURES", 5)
     held = [f"inbox/{number:02}" for number in range(16)]

@@ -1,4 +1,4 @@
-"""Tests of kopf with the operator's settings, against a fake API server on a real socket."""
+"""Tests of kopf with the operator's settings and a fake API server that listens on a socket."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ KINDS = [
 
 
 class FakeServer:
-    """An API server that has only pods. Its first watch hangs, and later ones report a pod."""
+    """A fake API server that has only pods. Its first watch hangs; later watches report a pod."""
 
     def __init__(self) -> None:
         self.watches: list[str] = []
@@ -72,7 +72,7 @@ class FakeServer:
 
 @pytest.fixture
 async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeServer]:
-    """Run the server, with KUBECONFIG pointing to it."""
+    """Run a fake API server, and set KUBECONFIG so that clients connect to it."""
     server = FakeServer()
     app = web.Application()
     app.router.add_get("/{path:.*}", server.get)
@@ -95,7 +95,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 class FakeReconciler:
-    """Records the events that a reconciler would observe."""
+    """A fake reconciler that records the events it receives."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[tuple[str, str | None, str]] = asyncio.Queue()
@@ -109,7 +109,7 @@ def test_lost_watch_is_noticed_within_a_minute() -> None:
     assert settings.server_timeout < settings.client_timeout <= 60  # type: ignore[operator]
 
 
-async def test_lost_watch_resumes_at_the_last_version(
+async def test_lost_watch_resumes_at_the_last_resource_version(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WATCH_LOST_SECONDS", 0.2)
@@ -138,7 +138,7 @@ async def test_lost_watch_resumes_at_the_last_version(
 
 
 class FakeConfigMaps:
-    """An API server that answers requests for the release's ConfigMap."""
+    """A fake API server that answers only requests for the release's ConfigMap."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""Tests of the reconciler: writes that fail, conflict or are answered late, and resyncs."""
+"""Tests of the reconciler: failed, conflicting and slow writes, and resyncs."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -83,12 +83,12 @@ LISTS: tuple[Kind, ...] = get_args(Kind)
 
 
 class FakeServer:
-    """An API server that returns `lists`, answers reads with `now`, and raises `error` if set."""
+    """A fake API server that returns `lists` and `current_job`, or raises `error` if it is set."""
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
         self.error: Exception | None = None
-        self.now: dict[str, Any] | None = None
+        self.current_job: dict[str, Any] | None = None
         self.lists: dict[str, list[dict[str, Any]]] = {}
         self.answered = asyncio.Event()
         self.requests = self.listed = self.reading = self.max_concurrent_reads = 0
@@ -108,9 +108,9 @@ class FakeServer:
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
         assert (method, path.rsplit("/", 1)[-1]) == ("GET", "j")
-        if self.now is None:
+        if self.current_job is None:
             raise NotFoundError(404, "NotFound", "j")
-        return self.now
+        return self.current_job
 
     async def perform(self, action: Write, now: datetime) -> Any:
         if isinstance(action, UpdateStatus | EmitEvent):
@@ -146,7 +146,7 @@ def reconciler_of(server: FakeServer) -> Reconciler:
 async def run(
     server: FakeServer, *events: tuple[Any, dict[str, Any]], seconds: float = 0.3
 ) -> Reconciler:
-    """Show the events to a running loop, let it run for `seconds`, and return the reconciler."""
+    """Start a reconciler, pass `events` to it, stop it after `seconds`, and return it."""
     reconciler = reconciler_of(server)
     task = asyncio.create_task(reconciler.run())
     await asyncio.sleep(0.01)
@@ -159,18 +159,18 @@ async def run(
     return reconciler
 
 
-async def test_assignment_counts_as_soon_as_it_is_answered(server: FakeServer) -> None:
+async def test_assignment_counts_as_soon_as_the_api_server_confirms_it(server: FakeServer) -> None:
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert [type(write) for write in server.writes] == [Assign]
     assert reconciler.state.job_queue.in_flight("w0") == 1
     assert reconciler.state.pending_writes == {}
 
 
-@pytest.mark.parametrize("seen_first", [True, False])
-async def test_deleted_job_is_free_once_the_watch_shows_it(
-    server: FakeServer, *, seen_first: bool
+@pytest.mark.parametrize("reported_first", [True, False])
+async def test_job_name_is_available_once_the_watch_reports_the_deletion(
+    server: FakeServer, *, reported_first: bool
 ) -> None:
-    """The watch often reports a deletion before DELETE is answered; the order must not matter."""
+    """The watch may report the deletion before or after the API server answers the DELETE."""
     reconciler = reconciler_of(server)
     (_, job), *_ = worker()
     deleted = {"metadata": {"name": "vn-metadata-0", "resourceVersion": "5"}}
@@ -187,12 +187,12 @@ async def test_deleted_job_is_free_once_the_watch_shows_it(
     task = asyncio.create_task(reconciler.run())
     reconciler.observe("jobs", "ADDED", {**job, "status": {"failed": 1}})
     await asyncio.sleep(0.05)
-    if seen_first:
+    if reported_first:
         reconciler.observe("jobs", "DELETED", deleted)
 
     answered.set()
     await asyncio.sleep(0.05)
-    if not seen_first:
+    if not reported_first:
         assert list(reconciler.state.backoff_until) == [("jobs", "vn-metadata-0")]
         reconciler.observe("jobs", "DELETED", deleted)
 
@@ -219,7 +219,7 @@ async def test_failed_launch_is_retried_with_backoff(server: FakeServer, error: 
 
 
 async def test_launch_uses_the_next_slot_if_a_name_is_taken(server: FakeServer) -> None:
-    """Otherwise a pool of one worker would be blocked until the Job with that name is deleted."""
+    """An unrelated Job with the worker's name must not block a pool that has only one worker."""
     (_, job), *_ = worker()
     launched: list[str] = []
 
@@ -247,7 +247,10 @@ async def test_failed_assignment_is_retried_with_backoff(
 
 
 async def test_job_is_read_again_after_a_conflict(server: FakeServer) -> None:
-    server.error, server.now = ConflictError(409, "Conflict", "j"), imagejob(5, phase="failed")
+    server.error, server.current_job = (
+        ConflictError(409, "Conflict", "j"),
+        imagejob(5, phase="failed"),
+    )
     reconciler = await run(server, *worker(), ("imagejobs", imagejob(2)))
     assert len(server.writes) == 1
     assert list(reconciler.state.job_queue.finished) == ["j"]
@@ -277,7 +280,7 @@ async def test_startup_waits_for_the_crd() -> None:
 
 
 class Clock:
-    """A clock for the reconciler that a test can set forward."""
+    """A clock for the reconciler that tests can move forward."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = timedelta(0)
@@ -289,8 +292,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def show_job_with_deadline(reconciler: Reconciler) -> None:
-    """Show an ImageJob in processing on a serving worker; it misses its deadline in 5 s."""
+def add_job_with_deadline(reconciler: Reconciler) -> None:
+    """Report a serving worker, and an ImageJob that it must finish within 5 s."""
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
     deadline = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
@@ -298,12 +301,12 @@ def show_job_with_deadline(reconciler: Reconciler) -> None:
     reconciler.observe("imagejobs", "ADDED", imagejob(2, **attempt))
 
 
-async def test_everything_is_listed_before_deciding_after_a_pause(
+async def test_everything_is_listed_again_before_the_first_decision_after_a_pause(
     server: FakeServer, clock: Clock
 ) -> None:
-    """The worker finished during the pause, but the watch has not reported that yet."""
+    """The worker finished the job during the pause, but the watch has not reported that yet."""
     reconciler = reconciler_of(server)
-    show_job_with_deadline(reconciler)
+    add_job_with_deadline(reconciler)
     clock.ahead = timedelta(seconds=25)
     server.lists["imagejobs"] = [imagejob(8, phase="done", worker="w0", attempts=1)]
     assert await reconciler._ensure_fresh()
@@ -314,11 +317,11 @@ async def test_everything_is_listed_before_deciding_after_a_pause(
     assert server.writes == []
 
 
-async def test_grace_period_follows_an_unavailable_api_server(
+async def test_grace_period_starts_when_the_api_server_is_available_again(
     server: FakeServer, clock: Clock
 ) -> None:
     reconciler = reconciler_of(server)
-    show_job_with_deadline(reconciler)
+    add_job_with_deadline(reconciler)
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
     clock.ahead = timedelta(seconds=25)
     assert not await reconciler._ensure_fresh()
@@ -330,7 +333,9 @@ async def test_grace_period_follows_an_unavailable_api_server(
     assert not reconciler.state.is_in_grace_period(module.utcnow())
 
 
-async def test_unavailable_api_server_is_retried_with_backoff(server: FakeServer) -> None:
+async def test_requests_to_an_unavailable_api_server_are_retried_with_backoff(
+    server: FakeServer,
+) -> None:
     reconciler = reconciler_of(server)
     reconciler._freshness.cut_off = True
     server.error = UnavailableError(0, "NoAnswer", "connection refused")
@@ -344,14 +349,14 @@ async def test_unavailable_api_server_is_retried_with_backoff(server: FakeServer
 
 
 async def test_resyncs_do_not_overlap(server: FakeServer) -> None:
-    """Otherwise an older list could restore objects that a newer one showed to be deleted."""
+    """If resyncs overlapped, an older list could restore objects that a newer list lacks."""
     reconciler = reconciler_of(server)
     await asyncio.gather(reconciler.resync(), reconciler.resync())
     assert server.max_concurrent_reads == 1
 
 
 async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clock) -> None:
-    """Otherwise no worker would count as serving after 20 s, and idle ones would be retired."""
+    """Without a resync, idle workers would count as silent after 20 s and be retired."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
@@ -364,8 +369,10 @@ async def test_silent_lease_watch_causes_a_resync(server: FakeServer, clock: Clo
     assert server.listed == len(LISTS)
 
 
-async def test_renewed_lease_starts_a_round_only_after_a_silence(server: FakeServer) -> None:
-    """Otherwise two hundred idle workers would cause forty rounds per second."""
+async def test_renewed_lease_starts_a_round_only_if_it_was_silent_before(
+    server: FakeServer,
+) -> None:
+    """If each renewal started a round, 200 idle workers would cause forty rounds per second."""
     reconciler = reconciler_of(server)
     for kind, body in worker():
         reconciler.observe(kind, "ADDED", body)
@@ -389,12 +396,12 @@ async def test_changed_annotation_of_a_lease_starts_a_round(
     assert [reconciler.state.observe("leases", it, now) for it in changed] == [True, False]
 
 
-async def test_resync_after_silent_leases_gives_no_grace_period(
+async def test_resync_after_silent_leases_does_not_start_a_grace_period(
     server: FakeServer, clock: Clock
 ) -> None:
-    """If the only worker hangs, its Lease is silent too, but deadlines must still be enforced."""
+    """A hanging worker does not renew its Lease either, and its deadlines must be enforced."""
     reconciler = reconciler_of(server)
-    show_job_with_deadline(reconciler)
+    add_job_with_deadline(reconciler)
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}
 
     for _ in range(5):
@@ -406,11 +413,12 @@ async def test_resync_after_silent_leases_gives_no_grace_period(
 
 
 async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: FakeServer) -> None:
-    """In Python 3.11, wait_for() would swallow it, and the operator would not shut down."""
+    """In Python 3.11, wait_for() would swallow the cancellation and the operator would not stop."""
     reconciler = reconciler_of(server)
     loop = asyncio.create_task(reconciler.run())
+    # Let the loop run until it waits for a change.
     for _ in range(5):
-        await asyncio.sleep(0)  # until the loop waits for a change
+        await asyncio.sleep(0)
 
     reconciler.sweep("pods", [], version=2)
     loop.cancel()

@@ -1,4 +1,4 @@
-"""Tests of the Job that generates MinIO's credentials, against an API server on a real socket."""
+"""Tests of the Job that generates MinIO's credentials, with a fake API server on a socket."""
 
 import asyncio
 import base64
@@ -27,12 +27,12 @@ def encoded(text: str) -> str:
 
 
 class FakeServer:
-    """An API server with at most one Secret; it refuses requests according to `refusals`."""
+    """A fake API server that has at most one Secret and refuses the requests in `refusals`."""
 
     def __init__(self) -> None:
         self.secret: Json | None = None
         self.refusals: list[tuple[str, int, str]] = []
-        """Refusals as (method, status, message). Each is used once, in this order."""
+        """Refusals as (method, HTTP status, message). Each is used once, in this order."""
         self.requests: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -143,8 +143,8 @@ async def test_secret_has_no_label_that_lets_argo_cd_prune_it(
     "refusals",
     [
         [("GET", 403, "secrets is forbidden: User x cannot get resource")],
-        [("GET", 500, "etcd"), ("GET", 429, "slow down"), ("POST", 503, "away")],
-        [("POST", 409, "made by another Job meanwhile")],
+        [("GET", 500, "etcd"), ("GET", 429, "slow down"), ("POST", 503, "unavailable")],
+        [("POST", 409, "created by another Job")],
     ],
 )
 async def test_temporary_refusal_is_retried(server: FakeServer, kube: Kube, refusals: Any) -> None:
@@ -170,8 +170,8 @@ async def test_retries_end_after_the_deadline(
     server: FakeServer, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
-    server.refusals = [("GET", 503, "away")] * 100
-    with pytest.raises(KubeError, match="away"):
+    server.refusals = [("GET", 503, "unavailable")] * 100
+    with pytest.raises(KubeError, match="unavailable"):
         await asyncio.wait_for(ensure(kube), 10)
 
 

@@ -37,13 +37,13 @@ def test_policy_allows_only_the_components_actions(user: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("user", RIGHTS)
-def test_policy_allows_listing_one_bucket_only(user: str) -> None:
+def test_policy_allows_listing_only_the_projects_bucket(user: str) -> None:
     assert actions(user, "arn:aws:s3:::bucket") == {"s3:ListBucket"}
     assert actions(user, "arn:aws:s3:::another") == set()
 
 
-def test_former_users_are_those_with_the_policy_but_another_key() -> None:
-    """If former users were not found and removed, a leaked key could not be revoked."""
+def test_former_users_have_the_policy_but_another_access_key() -> None:
+    """The access keys of former users must stop working, for example because one was leaked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},
         "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},

@@ -1,4 +1,4 @@
-"""Tests of how the writer launches a worker when a Job with its name already exists."""
+"""Tests of how the writer launches a worker if a Job with the worker's name already exists."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LABELS = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: "metadata"}
 
 
 class FakeServer:
-    """An API server that already has a Job named NAME with the given labels."""
+    """A fake API server that already has a Job named NAME with the given labels."""
 
     def __init__(self, labels: dict[str, str] | None) -> None:
         meta = {
@@ -46,7 +46,9 @@ async def test_job_created_before_a_crash_is_adopted() -> None:
     "labels",
     [None, {"app": "other"}, {**LABELS, DESCRIBER_LABEL: "openai"}, {DESCRIBER_LABEL: "metadata"}],
 )
-async def test_other_job_with_the_workers_name_is_an_error(labels: dict[str, str] | None) -> None:
-    """If it were adopted, the watch would never show it, and launches would be repeated forever."""
+async def test_unrelated_job_with_the_workers_name_is_an_error(
+    labels: dict[str, str] | None,
+) -> None:
+    """The watch never reports such a Job, so the operator would repeat the launch forever."""
     with pytest.raises(NameTakenError, match="name of a worker of metadata but is not one"):
         await launch(FakeServer(labels))

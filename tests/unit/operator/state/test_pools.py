@@ -38,7 +38,7 @@ def test_describers_settings_are_added_to_the_pod_template() -> None:
     assert made["metadata"]["annotations"] == {"a": "b"}
     assert made["spec"]["nodeSelector"] == {"disk": "ssd"}
     assert made["spec"]["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
-    assert ours["image"] == "ours", "the base template is unchanged"
+    assert ours["image"] == "ours", "the base template must not change"
 
 
 def test_template_hash_changes_only_with_the_pod_template() -> None:

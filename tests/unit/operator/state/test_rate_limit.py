@@ -14,13 +14,13 @@ from world import NOW, World, at
 
 @dataclass
 class Run:
-    """A simulation of workers and their provider that advances second by second."""
+    """A simulation of workers and their provider that advances in steps of one second."""
 
     world: World
     seconds: int = 5
-    """How long the provider takes to answer."""
+    """How long the provider takes to answer, in seconds."""
     limit: int = 1000
-    """Maximum number of images per minute that the provider accepts; it refuses others."""
+    """Maximum number of images per minute that the provider accepts. It refuses the others."""
     retry_after: float = 20
     """Value of the Retry-After header of a refusal, in seconds."""
     accepted: list[int] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Run:
     _attempts: dict[str, int] = field(default_factory=dict)
 
     def go(self, images: int, max_seconds: int, workers: int = 2) -> int:
-        """Describe all images and return how many seconds that took; fail after `max_seconds`."""
+        """Describe `images` images and return the duration in seconds; fail after `max_seconds`."""
         for number in range(images):
             self.world.job(f"i{number:03}")
 
@@ -60,7 +60,7 @@ class Run:
         match words:
             case ["assign", name, "to", worker]:
                 self.world.state.take_slot("metadata", NOW + timedelta(seconds=second))
-                self._ask(name, worker, second)
+                self._send_request(name, worker, second)
             case ["requeue", name, "RateLimited", due, "free"]:
                 number = self._attempts[name]
                 self.world.job(name, attempts=number, losses=number, nextAttemptTime=at(float(due)))
@@ -69,7 +69,7 @@ class Run:
             case _:
                 raise AssertionError(f"unexpected: {' '.join(words)}")
 
-    def _ask(self, name: str, worker: str, second: int) -> None:
+    def _send_request(self, name: str, worker: str, second: int) -> None:
         number = self._attempts[name] = self._attempts.get(name, 0) + 1
         status: dict[str, Any] = {"attempts": number, "losses": number - 1}
         status["attemptDeadline"] = at(second + 60)
@@ -115,14 +115,18 @@ def test_queue_is_described_at_the_full_rate_but_not_faster(
 
 
 @pytest.mark.parametrize("waits", [0, 1, 20, 60])
-def test_few_refusals_per_image_at_the_providers_limit(world: World, waits: float) -> None:
+def test_image_is_refused_at_most_five_times_at_the_providers_limit(
+    world: World, waits: float
+) -> None:
     serving(world, 2)
     run = Run(world, limit=6, retry_after=waits)
     assert run.go(60, 1500) < 800, "the minimum is 600 s"
-    assert max(run.refused.count(name) for name in run.refused) <= 5, "20 refusals are free"
+    assert max(run.refused.count(name) for name in run.refused) <= 5, (
+        "an image may be refused 20 times without using up an attempt"
+    )
 
 
-def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
+def test_backoff_never_exceeds_a_minute_during_a_long_outage(world: World) -> None:
     rate_limit, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
     error = {"reason": "RateLimited", "message": "", "retryable": True}
     status = {"phase": "processing", "error": error}
@@ -139,16 +143,21 @@ def test_backoff_stays_at_a_minute_during_a_long_outage(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "each"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)]
+    ("annotation", "expected"), [("4", 4), ("0", 1), ("-4", 1), ("many", 1), ("9" * 5000, 1)]
 )
-def test_interval_depends_on_requests_per_image(world: World, said: str, each: int) -> None:
+def test_interval_depends_on_requests_per_image(
+    world: World, annotation: str, expected: int
+) -> None:
     serving(world, 1, requestsPerMinute=12)
-    meta = {"labels": {DESCRIBER_LABEL: "metadata"}, "annotations": {REQUESTS_ANNOTATION: said}}
-    world.see("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
-    assert world.record.interval == interval_of(12, each)
+    meta = {
+        "labels": {DESCRIBER_LABEL: "metadata"},
+        "annotations": {REQUESTS_ANNOTATION: annotation},
+    }
+    world.observe("leases", "w0", metadata=meta, spec={"renewTime": at(0)})
+    assert world.record.interval == interval_of(12, expected)
 
 
-def test_rate_limit_holds_for_images_with_several_requests(world: World) -> None:
+def test_rate_limit_applies_to_images_that_need_several_requests(world: World) -> None:
     serving(world, 1, requestsPerMinute=12)
     world.record.requests_per_image = 4
     run = Run(world)
@@ -175,7 +184,7 @@ def test_restarted_operator_waits_an_interval_before_the_first_image(world: Worl
         ({"reason": "ProviderUnavailable"}, 1, ["assign b to w0", "assign c to w0"]),
     ],
 )
-def test_refusal_blocks_the_pool_and_restarts_it_with_one_image(
+def test_refusal_pauses_the_pool_which_then_continues_with_one_image(
     world: World, error: Any, after: float, expected: list[str]
 ) -> None:
     serving(world, 1)
@@ -195,13 +204,13 @@ def test_refusals_of_another_describer_or_an_older_version_do_not_count(world: W
     world.processing("b", "w0", **refused(900))
     world.forget("imagejobs", "b")
     assert world.state.rate_limit("metadata").blocked_until > LONG_AGO
-    world.see("describers", "metadata", spec={"model": "another"})
+    world.observe("describers", "metadata", spec={"model": "another"})
     assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, 4), (3, 1), (60, 2), (600, 4)])
-def test_rate_limits_the_number_of_workers(world: World, rate: int, expected: int) -> None:
-    """With 60 images per minute of 5 s each, five are in processing, which takes two workers."""
+def test_number_of_workers_is_limited_by_the_rate(world: World, rate: int, expected: int) -> None:
+    """At 60 images per minute and 5 s per image, two workers process five images at a time."""
     serving(world, 0, requestsPerMinute=rate)
     for number in range(100):
         world.job(f"i{number:03}")
@@ -235,7 +244,7 @@ def test_job_of_a_hung_worker_does_not_use_up_the_concurrency_limit(
 def test_only_observed_successes_raise_the_concurrency_limit(world: World) -> None:
     serving(world, 1)
     world.processing("r", "w0", **refused())
-    for _ in range(2):  # first listed, then changed in some other way
+    for _ in range(2):  # first when it is listed, then when it changes
         world.job("old", phase="done", worker="gone", attempts=1)
 
     assert world.state.rate_limit("metadata").concurrency_limit == 1
@@ -244,16 +253,16 @@ def test_only_observed_successes_raise_the_concurrency_limit(world: World) -> No
     assert world.state.rate_limit("metadata").concurrency_limit == 2
 
 
-@pytest.mark.parametrize(("due", "closed"), [(20, 20), (3600, 60)])
-def test_refusals_are_restored_after_a_restart(world: World, due: float, closed: float) -> None:
-    """They are restored from images that wait, but the pool waits for a minute at most."""
+@pytest.mark.parametrize(("due", "pause"), [(20, 20), (3600, 60)])
+def test_refusals_are_restored_after_a_restart(world: World, due: float, pause: float) -> None:
+    """The operator reads refusals from waiting ImageJobs, and pauses for at most a minute."""
     serving(world, 1)
     world.job("r", attempts=1, losses=1, nextAttemptTime=at(due), **refused())
     world.job("a")
     world.job("b")
-    world.lease(0, closed)
-    assert world.decide(closed - 0.1) == []
-    assert len([word for word in world.decide(closed) if "assign" in word]) == 1
+    world.lease(0, pause)
+    assert world.decide(pause - 0.1) == []
+    assert len([decision for decision in world.decide(pause) if "assign" in decision]) == 1
 
 
 def test_recreated_describer_is_not_blocked(world: World) -> None:
@@ -268,7 +277,7 @@ def test_dedicated_workers_are_launched_at_the_rate(world: World) -> None:
     for number in range(100):
         world.job(f"i{number:03}")
     world.record.load.measure(5)
-    assert len(world.decide()) == 4, "a worker takes 8 s, and one starts every 2 s"
+    assert len(world.decide()) == 4, "a worker runs for 8 s, and one is launched every 2 s"
 
 
 def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
@@ -279,9 +288,9 @@ def test_rate_limit_is_reported_while_images_wait(world: World) -> None:
     assert (ready.status, ready.reason) == ("True", "RateLimited")
     assert f"until {NOW + timedelta(seconds=30):%H:%M:%S} UTC" in ready.message
     world.forget("imagejobs", "a")
-    assert readiness(world, 20).reason == "Serving", "no image waits"
+    assert readiness(world, 20).reason == "Serving", "no image is waiting"
     world.job("b")
-    assert readiness(world, 31).reason == "Serving", "the provider's wait is over"
+    assert readiness(world, 31).reason == "Serving", "the wait that the provider requested is over"
 
 
 def readiness(world: World, after: float) -> Condition:
