@@ -1,4 +1,4 @@
-"""Tests of the whole corpus: each file has its expected outcome via `/submit` and via `/inbox`."""
+"""Tests that each file of the corpus has the expected outcome via `/submit` and `/inbox`."""
 
 import json
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def test_corpus_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
 
 
 def jobs() -> list[dict[str, Any]]:
-    """Return an ImageJob for each file that the API accepts."""
+    """Return the manifest of an ImageJob for each file that the API accepts."""
     return [
         {
             "apiVersion": "vision-node.dev/v1alpha1",
