@@ -48,7 +48,7 @@ def stored_keys(kubectl: Kubectl, name: str) -> Json:
 
 
 def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
-    """The namespace enforces the standard, so every pod that was created in it complies."""
+    """The namespace enforces the standard, so every pod that could be created in it complies."""
     labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"))
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
@@ -101,7 +101,7 @@ def imagejob_manifest(name: str, key: str) -> str:
     )
 
 
-def test_upgrade_applies_describers_of_values_and_keeps_others(
+def test_upgrade_updates_describers_of_the_chart_and_keeps_others(
     extra: ExtraRelease, other: str
 ) -> None:
     mine = {
