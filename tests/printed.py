@@ -35,7 +35,7 @@ FONTS: dict[str, Callable[[], bytes]] = {
     "Space Mono": lambda: pymupdf_fonts.myfont("spacemo"),
     "Cascadia Mono": lambda: pymupdf_fonts.myfont("cascadia"),
 }
-"""Functions that return the content of a font file, by name of the font.
+"""Functions that return the content of a font file, by font name.
 
 The fonts come from Python packages and include serif, sans-serif and monospaced fonts.
 """

@@ -49,7 +49,7 @@ def kubectl(kind_cluster: KindCluster) -> Kubectl:
 
 @pytest.fixture(scope="session")
 def refused(kubectl: Kubectl) -> Callable[..., str]:
-    """Return a function that runs a kubectl command that must fail, and returns its output."""
+    """Return a function that runs kubectl, checks that it fails, and returns its output."""
 
     def run(*arguments: str, **kwargs: Any) -> str:
         with pytest.raises(subprocess.CalledProcessError) as caught:

@@ -69,7 +69,7 @@ class ExtraRelease:
     helm: Helm
     cluster: KindCluster
     base: Json = field(default_factory=dict)
-    """Values for every installation: the images, and the setting not to install the CRDs."""
+    """Values for every installation: the images of the first release, and no CRDs."""
 
     release = "other"
     prefix = "other-vision-node"

@@ -1,4 +1,4 @@
-"""Tests of the chart: upgrade, uninstallation, reinstallation, and the permissions of workers."""
+"""Tests of the chart: upgrades, uninstallation, reinstallation, and the permissions of workers."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def stored_keys(kubectl: Kubectl, name: str) -> Json:
 
 
 def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
-    """The namespace enforces the standard, so every pod that could be created in it complies."""
+    """The namespace enforces the standard, so a pod that violates it would not exist."""
     labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"))
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
@@ -203,7 +203,7 @@ class Workers:
         self._kubectl("patch", "imagejob", job, *patch)
 
     def token(self, pod: str | None) -> str:
-        """Create a token of the workers' service account that is bound to the pod, if any."""
+        """Create a token of the workers' service account. Bind it to the pod, if one is given."""
         bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod) if pod else ()
         return self._kubectl("create", "token", self._account, *bound).strip()
 
@@ -275,7 +275,10 @@ CONDITION: Json = {
 
 @pytest.fixture(scope="module")
 def kubernetes(other_kubectl: Kubectl) -> Iterator[httpx.Client]:
-    """Yield a client of the API server that does not send kubectl's client certificate."""
+    """Yield a client of the API server for requests with tokens of workers.
+
+    It does not send kubectl's client certificate.
+    """
     config = json.loads(other_kubectl("config", "view", "--raw", "--minify", "-o", "json"))
     cluster = config["clusters"][0]["cluster"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
@@ -286,7 +289,7 @@ def kubernetes(other_kubectl: Kubectl) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def workers(other_kubectl: Kubectl, kubernetes: httpx.Client, other: str) -> Workers:
-    """Stop the operator of the second release, so that only the returned workers write."""
+    """Return workers of the second release. Stop its operator, so that only the workers write."""
     other_kubectl("scale", f"deployment/{other}-operator", "--replicas=0")
     pods = ("pod", "-l", "app.kubernetes.io/component=operator")
     other_kubectl("wait", *pods, "--for=delete", "--timeout=60s")

@@ -1,4 +1,4 @@
-"""Tests in special clusters: OpenShift, quotas, private authorities and older releases."""
+"""Tests with OpenShift's policies, quotas, a private certificate authority and an old release."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from vision_node_contract.json_types import Json
 __all__ = ["helm"]  # pytest looks up the fixture in this module
 
 OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
-"""Chart of an older revision, for a test that upgrades its release."""
+"""Chart of an older revision. A test installs it, then upgrades to the current chart."""
 
 UID = 1_000_650_000
 """A user ID like those that OpenShift assigns to namespaces."""
@@ -177,7 +177,7 @@ def test_release_works_on_openshift_with_quotas(strict: ExtraRelease) -> None:
 def test_volume_is_enlarged_without_restarting_the_store(strict: ExtraRelease) -> None:
     """Replace only the StatefulSet, because its volume claim templates are immutable.
 
-    The commands are those of docs/clusters.md.
+    The steps are the same as in docs/clusters.md.
     """
     store = f"{strict.prefix}-minio"
     uid = ("get", "pod", f"{store}-0", "-o", "jsonpath={.metadata.uid}")
@@ -206,7 +206,7 @@ RESTRICTED: Json = {
 
 
 def key(name: str) -> Json:
-    """Return the source of an environment variable that contains a key of the S3 service."""
+    """Return the source of an environment variable whose value is a key of the S3 service."""
     return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
 
 
@@ -343,7 +343,7 @@ def keys_of(extra: ExtraRelease) -> dict[str, str]:
 
 
 def release_marker(extra: ExtraRelease) -> Json:
-    """Return the ConfigMap that older releases need before the CRDs are upgraded.
+    """Return the ConfigMap that an older release needs before the CRDs are upgraded.
 
     See docs/clusters.md.
     """

@@ -29,7 +29,10 @@ FAMILIES: dict[str, list[str]] = {"ipv6": [IPV6_PODS], "dual": [IPV4_PODS, IPV6_
 """Networks of the pods by IP family of the cluster. The keys are kind's names of the families."""
 
 WANTED = os.environ.get("IP_FAMILIES", "ipv6").split()
-"""Families to test, at one minute each. To test both, run IP_FAMILIES="ipv6 dual" make test-e2e."""
+"""IP families to test. Each of them takes a minute.
+
+To test both, run IP_FAMILIES="ipv6 dual" make test-e2e.
+"""
 
 
 def program(name: str, *arguments: str, stdin: str = "", **environment: str) -> str:

@@ -101,7 +101,7 @@ def test_image_of_an_unfinished_job_cannot_be_deleted(
 
     def deleted() -> httpx.Response:
         # Store the image before each attempt. An earlier attempt may have deleted it, because the
-        # watch can report the job with a delay.
+        # watch may report the job with a delay.
         assert put(api, "kept.jpg", photo.read_bytes())[0] in {200, 201}
         return api.delete("/inbox/kept.jpg")
 

@@ -1,4 +1,4 @@
-"""Tests of the main use case: submit an image, get its description, see the job in kubectl."""
+"""Tests of the main use case: submit an image, get its description, and list jobs in kubectl."""
 
 import io
 import subprocess

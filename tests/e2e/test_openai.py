@@ -112,7 +112,7 @@ class FakeProvider:
         self._kubectl = kubectl
 
     def script(self, always: str = "none", *first: str) -> None:
-        """Set a fault for each of the first requests, and a fault for all later requests."""
+        """Set the faults for the `first` requests, and the fault for all later ones (`always`)."""
         body = json.dumps({"always": always, "next": first})
         self._kubectl("replace", "--raw", f"{RAW}/script", "-f", "-", input=body)
 
@@ -144,7 +144,7 @@ def fake(provider: FakeProvider) -> FakeProvider:
     return provider
 
 
-def openai_spec(secret: str = "right-key", **spec: Any) -> Json:  # noqa: S107  # a name
+def openai_spec(secret: str = "right-key", **spec: Any) -> Json:  # noqa: S107  # a Secret's name
     """Return the spec of a Describer that calls the fake server."""
     key = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": secret, "key": "KEY"}}}
     address = {"name": "OPENAI_BASE_URL", "value": f"http://{FAKE}:8080/v1"}
@@ -323,7 +323,7 @@ def test_images_wait_in_the_queue_for_the_rate_limit(
     at = [request["at"] for request in fake.requests()]
     assert len(at) == 8
     assert at[-1] - at[0] > 5, "at most two requests may start immediately, then one per second"
-    # On a busy machine, an image may take more than a second, so that a second worker is needed.
+    # On a busy machine, an image may take more than a second, so a second worker is needed.
     # Without the rate limit, a queue of this length would have caused four workers to be launched.
     assert len(workers(kubectl, "slow")) <= 2
 

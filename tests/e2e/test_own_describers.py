@@ -1,4 +1,4 @@
-"""Tests of custom describers: a sidecar container of the worker, and a Python class."""
+"""Tests of custom describers: one in a sidecar container, and one in a Python class."""
 
 import json
 from collections.abc import Callable

@@ -182,7 +182,7 @@ FAULTS: dict[str, Callable[..., Response]] = {
         status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}
     ),
 }
-"""Functions that create a response, by name of the fault. A script can set their parameters."""
+"""Functions that create a response, by fault name. A script can set their parameters."""
 
 
 class FakeOpenAI:

@@ -1,4 +1,4 @@
-"""Setups with which the describers for remote providers call a local test server."""
+"""Setups that make the describers for remote providers call a local test server."""
 
 from typing import Any
 

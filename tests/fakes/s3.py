@@ -55,11 +55,11 @@ class S3:
         self.conditions: Conditions = "kept"
         """Whether If-Match and If-None-Match are respected, ignored or answered with 501."""
         self.fails: tuple[int, str] | None = None
-        """HTTP status and error code of the response to every request. None for no error."""
+        """HTTP status and error code of every response, or None to answer requests normally."""
         self.page = 1000
-        """Maximum number of keys in the response to a list request, even if it allows more."""
+        """Maximum number of keys in a list response, even if the request allows more."""
         self.before_put: Callable[[str], Awaitable[None]] = do_nothing
-        """Function to call with the key before an object is stored."""
+        """Function to call with the key before a PUT request is handled."""
         self.undeletable: set[str] = set()
         """Keys of objects that an object lock protects from deletion."""
         self.requests: list[str] = []

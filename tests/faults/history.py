@@ -17,10 +17,10 @@ class Expected:
 
     phase: Literal["done", "failed"] = "done"
     reasons: frozenset[str] = frozenset()
-    """Allowed reasons of the error if the phase is `failed`."""
+    """Allowed error reasons if the phase is `failed`."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the image. They identify its result, because no other image that must be
-    done has the same size."""
+    """Width and height of the image. They identify its result, because all images that must be
+    described differ in size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Observation:
     """State of an ImageJob in a watch event."""
 
     at: float
-    """Time in seconds (time.monotonic() in the observer)."""
+    """Time of the observation in seconds, from time.monotonic()."""
     job: str
     version: int
     status: Json
@@ -144,7 +144,7 @@ def _attempts(observations: list[Observation]) -> Iterator[str]:
 
 
 def _counted_attempts(status: Json) -> int:
-    """Return the number of attempts, except those lost to infrastructure, which don't count."""
+    """Return the number of attempts. Attempts lost because of the infrastructure don't count."""
     counted: int = status.get("attempts", 0) - status.get("losses", 0)
     return counted
 

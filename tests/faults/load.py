@@ -69,7 +69,7 @@ directly. Only an ImageJob that is created directly can set maxAttempts."""
 
 def pictures(seed: int, count: int) -> list[Picture]:
     """Return `count` good images of different sizes, mixed with the harmful images of POISON."""
-    dice = random.Random(seed)  # noqa: S311 (repeatable is the point)
+    dice = random.Random(seed)  # noqa: S311 (runs must be repeatable)
     found = [good(index, dice) for index in range(count)]
 
     for name, comment, expected, spec, direct in POISON:
@@ -145,7 +145,7 @@ class Load:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _post(self, key: str, picture: Picture) -> str | None:
-        """Send POST /submit and return the id of the job.
+        """Send POST /submit and return the ID of the job.
 
         Return None if no response arrived or if its status was 5xx.
         """

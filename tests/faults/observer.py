@@ -28,7 +28,7 @@ class Observer:
         return self._older is not None
 
     def unfinished(self, submitted: set[str]) -> set[str]:
-        """Return the submitted ImageJobs that have not ended yet, as far as observed."""
+        """Return the submitted ImageJobs whose end has not been observed yet."""
         return submitted - {each.job for each in self.observations if each.ended}
 
     async def run(self) -> None:

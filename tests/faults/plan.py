@@ -29,10 +29,10 @@ MIX = Counter(
 )
 
 RUN_SECONDS = 150.0
-"""How long faults are injected."""
+"""Length of the period during which faults are injected."""
 
 FIRST_SECONDS = 3.0
-"""Minimum time before the first fault, so that some images are already in progress."""
+"""Minimum time before the first fault. By then, some images are already in progress."""
 
 PAUSE_SECONDS = (21.0, 25.0)
 """Minimum and maximum duration of a pause. During a pause, the operator's Lease expires (20 s) and

@@ -16,7 +16,7 @@ BEFORE_GAP_SECONDS = 10
 
 
 def summary(history: History, injected: list[Injected], retries: int) -> str:
-    """Return a report: each kind of fault with the time to the next finished image, and totals."""
+    """Return a report with totals, and the time from faults to the next finished image."""
     first_ends = {each.job: each.at for each in reversed(history.observations) if each.ended}
     ends = sorted(first_ends.values())
 
@@ -62,5 +62,5 @@ def _longest_gaps(ends: list[float], injected: list[Injected]) -> Iterator[str]:
 
 
 def _seconds_to_next_end(ends: list[float], at: float) -> float:
-    """Return the number of seconds from `at` until the next image ended; infinity if none did."""
+    """Return how many seconds after `at` the next image ended, or infinity if none did."""
     return next((end - at for end in ends if end > at), float("inf"))

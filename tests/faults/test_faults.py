@@ -22,7 +22,7 @@ from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
 """Maximum time from the last fault until all ImageJobs have ended. An image that makes its worker
-hang has two attempts of TIMEOUT_SECONDS each."""
+hang takes two attempts of TIMEOUT_SECONDS each."""
 
 AFTERWARD_SECONDS = 5.0
 """How long the load continues after the last fault, to show that the system has recovered."""

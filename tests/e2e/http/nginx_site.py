@@ -67,7 +67,7 @@ X-Forwarded-Host contains the host that the client used."""
 
 @dataclass(frozen=True)
 class ProxyRoute:
-    """A way in which nginx forwards requests to the API, and the matching settings of the API."""
+    """The way nginx forwards requests to the API, and the API's matching settings."""
 
     settings: HttpSettings
     prefix: str = ""

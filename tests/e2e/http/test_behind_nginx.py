@@ -91,7 +91,7 @@ async def test_openapi_document_has_the_server_url(served: Site) -> None:
 
 
 async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
-    """The browser can load all resources of both pages."""
+    """Check also that the browser can load all resources of both pages."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -119,7 +119,7 @@ async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
 
 
 async def test_forged_forwarding_headers_have_no_effect(tmp_path: Path) -> None:
-    """Nginx overwrites the X-Forwarded-… headers, so the API ignores the Forwarded header."""
+    """Nginx overwrites the X-Forwarded-… headers, and the API then ignores Forwarded."""
     async with site(ROUTES["prefix removed and sent in a header"], tmp_path, Cluster()) as served:
         forged = {
             "X-Forwarded-Prefix": "/evil",

@@ -1,4 +1,4 @@
-"""Tests that the API conforms to its OpenAPI document, with requests from schemathesis."""
+"""Tests that the API conforms to its OpenAPI document. Schemathesis generates the requests."""
 
 from contextlib import suppress
 
@@ -10,8 +10,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 EXAMPLES = 60
-"""Number of valid requests, and also of invalid requests, to generate for each operation. This is
-enough to try unusual values of every parameter, and takes only seconds."""
+"""How many valid and how many invalid requests to generate for each operation. This is enough to
+try unusual values of every parameter, and takes only seconds."""
 
 CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
 
@@ -36,7 +36,7 @@ def test_responses_conform_to_the_openapi_document(url: str) -> None:
 
 
 def check(operation: schemathesis.schemas.APIOperation, mode: GenerationMode) -> None:
-    """Send many requests for one operation; fail if a response violates the document."""
+    """Send many requests for one operation. Fail if a response violates the document."""
 
     @settings(
         max_examples=EXAMPLES,

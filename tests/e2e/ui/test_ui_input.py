@@ -47,7 +47,7 @@ def test_dropped_image_is_described(page: Page, photo: Path) -> None:
 
 
 def drag(page: Page, onto: str, *, text: str = "", files: tuple[Path, ...] = ()) -> None:
-    """Drag something from outside the browser and drop it, by means of real input events."""
+    """Simulate a drag and drop from outside the browser with real input events."""
     box = page.locator(onto).bounding_box()
     assert box
 
