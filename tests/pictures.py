@@ -1,4 +1,4 @@
-"""Pictures for the tests of describers. They have the same bytes on every machine."""
+"""Pictures for tests. Their bytes are identical on every machine."""
 
 import io
 import random
@@ -32,37 +32,37 @@ PHOTOGRAPHS = COLOR_PHOTOGRAPHS + GRAY_PHOTOGRAPHS
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """Return the content of an image file with this picture."""
+    """Encode a picture in the format `kind`, and return the content of the image file."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def halves(mode: str = "RGB") -> Image.Image:
-    """Return a picture of 64x48 pixels, red on the left and blue on the right."""
+    """Return a picture of 64x48 pixels. Its left half is red and its right half is blue."""
     picture = Image.new("RGB", (64, 48), RED)
     picture.paste(BLUE, (32, 0, 64, 48))
     return picture.convert(mode)
 
 
 def noise(width: int, height: int) -> Image.Image:
-    """Return a picture of random pixels, which no format compresses well."""
+    """Return a picture of random pixels. No format can compress it well."""
     return Image.frombytes("RGB", (width, height), random.Random(1).randbytes(3 * width * height))  # noqa: S311
 
 
 def rotating(frames: int) -> list[Image.Image]:
-    """Return distinct frames for an animation."""
+    """Return the frames of an animation. Each frame is rotated by a different angle."""
     return [halves().rotate(10 * index) for index in range(frames)]
 
 
 def animation(kind: str, *, frames: int = 4, milliseconds: int = 250) -> bytes:
-    """Return the content of an animated image file. Each frame is shown for `milliseconds`."""
+    """Return the content of an animated image file that shows each frame for `milliseconds`."""
     first, *rest = rotating(frames)
     return encoded(first, kind, save_all=True, append_images=rest, duration=milliseconds, loop=0)
 
 
 def chart() -> Image.Image:
-    """Return a chart of colored bars on white, with labels."""
+    """Return a picture of a bar chart with colored, labeled bars on a white background."""
     picture = Image.new("RGB", (800, 600), "white")
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(20)
@@ -77,7 +77,7 @@ def chart() -> Image.Image:
 
 
 def screen(background: str = "white", ink: str = "#222222") -> Image.Image:
-    """Return a window with a title bar, a menu and lines of text."""
+    """Return a picture that resembles a window with a title bar, a menu and lines of text."""
     picture = Image.new("RGB", (1366, 768), background)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(16)
@@ -91,7 +91,7 @@ def screen(background: str = "white", ink: str = "#222222") -> Image.Image:
 
 
 def logo() -> Image.Image:
-    """Return a disc with a triangle, both with soft edges."""
+    """Return a picture of a disc with a triangle on it. Both shapes have soft edges."""
     picture = Image.new("RGB", (1024, 1024), "white")
     draw = ImageDraw.Draw(picture)
     draw.ellipse((120, 120, 900, 900), fill="#1a73e8")
@@ -100,6 +100,6 @@ def logo() -> Image.Image:
 
 
 def gradient() -> Image.Image:
-    """Return a gradient between two colors."""
+    """Return a picture that fades from one color to another."""
     slope = Image.linear_gradient("L").resize((800, 600))
     return Image.merge("RGB", (slope, slope.rotate(180), Image.new("L", slope.size, 128)))

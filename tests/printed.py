@@ -1,4 +1,4 @@
-"""Pictures of printed text, for the tests and the benchmark of the `ocr` describer."""
+"""Pictures of printed text for the tests and the benchmark of the `ocr` describer."""
 
 import io
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 SIZE = (1000, 200)
 FONT_PIXELS = 24
 
-_LINES_OF_A_PAGE = 4
+_LINES_PER_PAGE = 4
 _MARGIN = 30
 _LINE_PIXELS = 42
 
@@ -35,7 +35,10 @@ FONTS: dict[str, Callable[[], bytes]] = {
     "Space Mono": lambda: pymupdf_fonts.myfont("spacemo"),
     "Cascadia Mono": lambda: pymupdf_fonts.myfont("cascadia"),
 }
-"""Serif, sans serif and monospaced fonts, each by name, from Python packages of fonts."""
+"""Functions that return the content of a font file, by font name.
+
+The fonts come from Python packages and include serif, sans-serif and monospaced fonts.
+"""
 
 TEXT = """
 Four score and seven years ago our fathers brought forth on this continent, a new nation, conceived
@@ -50,12 +53,12 @@ interest me on shore, I thought I would sail about a little and see the watery p
 The quick brown fox jumps over the lazy dog while five boxing wizards jump quickly and Jack quietly
 moved up front and seized the big ball of wax.
 """
-"""Prose by Lincoln, Carroll and Melville, and the text of an invoice."""
+"""Text to print: prose by Lincoln, Carroll and Melville, an invoice, and pangrams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A picture of SIZE and the words in it."""
+    """A picture with the dimensions SIZE, and the words that are printed on it."""
 
     picture: Image.Image
     words: list[str]
@@ -63,21 +66,20 @@ class Page:
 
 @cache
 def font(name: str, pixels: int = FONT_PIXELS) -> ImageFont.FreeTypeFont:
-    """Return the font with this name in FONTS."""
+    """Load the font with this name from FONTS, at a size of `pixels`."""
     return ImageFont.truetype(io.BytesIO(FONTS[name]()), pixels)
 
 
 def pages(name: str) -> list[Page]:
-    """Return pages of TEXT in the font with this name, dark on white, with a few lines per page."""
+    """Print TEXT in the font with this name, and return pages with a few lines each."""
     lines = wrapped(TEXT, font(name), SIZE[0] - 2 * _MARGIN)
     return [
-        page(name, lines[at : at + _LINES_OF_A_PAGE])
-        for at in range(0, len(lines), _LINES_OF_A_PAGE)
+        page(name, lines[at : at + _LINES_PER_PAGE]) for at in range(0, len(lines), _LINES_PER_PAGE)
     ]
 
 
 def page(name: str, lines: list[str]) -> Page:
-    """Return a page with these lines in the font with this name."""
+    """Print these lines in the font with this name, dark on white, and return the page."""
     picture = Image.new("RGB", SIZE, "white")
     draw_lines(picture, lines, (_MARGIN, 20), font(name))
     return Page(picture, " ".join(lines).split())
@@ -86,14 +88,14 @@ def page(name: str, lines: list[str]) -> Page:
 def draw_lines(
     picture: Image.Image, lines: list[str], at: tuple[int, int], face: ImageFont.FreeTypeFont
 ) -> None:
-    """Draw lines of nearly black text, one below the other, starting at `at`."""
+    """Draw lines of nearly black text below each other. The first line starts at `at`."""
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         draw.text((at[0], at[1] + number * _LINE_PIXELS), line, font=face, fill=(20, 20, 20))
 
 
 def wrapped(text: str, face: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break text into lines of at most `width` pixels."""
+    """Break text into lines that are at most `width` pixels wide."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -110,16 +112,17 @@ def _tilted(picture: Image.Image) -> Image.Image:
 
 
 def _pale(picture: Image.Image) -> Image.Image:
-    """Return the picture with gray level 160 in place of black, and 200 in place of white."""
+    """Return a low-contrast picture: black becomes gray level 160, and white becomes 200."""
     return picture.point(lambda value: 160 + 40 * value // 255)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A way of storing a picture, and the minimum share of its words to recognize (`bar`)."""
+    """A way to store a picture in a file, and how well its text must be recognized."""
 
     file: Callable[[Image.Image], bytes]
     bar: float
+    """Minimum share of the words that must be recognized."""
 
 
 CONDITIONS = {
@@ -131,6 +134,6 @@ CONDITIONS = {
 
 
 def words_read(words: list[str], text: str) -> int:
-    """Return the number of words that are in the text, in order, with the same punctuation."""
+    """Count the words that occur in the text in the same order, including their punctuation."""
     matcher = SequenceMatcher(None, words, text.split(), autojunk=False)
     return sum(block.size for block in matcher.get_matching_blocks())

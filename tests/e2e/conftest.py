@@ -1,4 +1,4 @@
-"""The installed system that `python3 -m cluster test` has started: kind, MinIO and the chart."""
+"""Fixtures for the system that `python3 -m cluster test` started: kind, MinIO and the chart."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def kubectl(kind_cluster: KindCluster) -> Kubectl:
 
 @pytest.fixture(scope="session")
 def refused(kubectl: Kubectl) -> Callable[..., str]:
-    """Return a function that runs kubectl, expects a refusal, and returns its message."""
+    """Return a function that runs kubectl, checks that it fails, and returns its output."""
 
     def run(*arguments: str, **kwargs: Any) -> str:
         with pytest.raises(subprocess.CalledProcessError) as caught:
@@ -61,7 +61,7 @@ def refused(kubectl: Kubectl) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def photos() -> list[Path]:
-    """Ten real photographs of several sizes and formats."""
+    """Return the paths of ten real photographs in several sizes and formats."""
     samples = Path(sklearn.datasets.__file__).parent / "images"
     data = Path(skimage.__file__).parent / "data"
     names = (
@@ -77,7 +77,7 @@ def photo(photos: list[Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def submit(api: httpx.Client) -> Callable[[bytes], str]:
-    """Return a function that submits an image and returns the id of its job."""
+    """Return a function that submits an image and returns the ID of its job."""
 
     def run(data: bytes, **fields: str) -> str:
         answer = api.post("/submit", files={"file": ("image", data)}, data=fields)
@@ -114,7 +114,10 @@ def imagejob(kubectl: Kubectl) -> Callable[[str], dict[str, Any]]:
 def wait_for(
     read: Callable[[], T], condition: Callable[[T], bool], seconds: float = WAIT_SECONDS
 ) -> T:
-    """Read a value until the condition holds for it, and return it; fail with the last value."""
+    """Read a value repeatedly until the condition holds for it, and return it.
+
+    Fail if the condition does not hold within `seconds`, and show the last value.
+    """
     deadline = time.monotonic() + seconds
 
     while True:
@@ -122,5 +125,7 @@ def wait_for(
         if condition(value):
             return value
 
-        assert time.monotonic() < deadline, f"not within {seconds:g} s; last value: {value}"
+        assert time.monotonic() < deadline, (
+            f"the condition did not hold within {seconds:g} s; last value: {value}"
+        )
         time.sleep(0.05)

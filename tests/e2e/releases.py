@@ -1,4 +1,7 @@
-"""More releases of the chart, each in its own namespace, with the CRDs and images of the first."""
+"""Install additional releases of the chart, each in its own namespace.
+
+They use the CRDs and the images of the first release.
+"""
 
 import json
 import os
@@ -21,7 +24,7 @@ TIMEOUT = ("--timeout", "120s")
 
 
 class Helm:
-    """The program helm, configured for a cluster."""
+    """Runs helm in a cluster."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self._env = os.environ | {"KUBECONFIG": str(kubeconfig)}
@@ -30,7 +33,7 @@ class Helm:
         )
 
     def __call__(self, *arguments: str, values: Json | None = None) -> str:
-        """Run helm and return its output, standard output first."""
+        """Run helm and return its standard output followed by its standard error."""
         options = ("--values", "-") if values is not None else ()
         done = subprocess.run(
             [self._program, *arguments, *options],
@@ -54,19 +57,19 @@ class Helm:
 
 @pytest.fixture(scope="session")
 def helm(kind_cluster: KindCluster) -> Helm:
-    """Return a function that runs helm and returns its output, standard output first."""
+    """Return a callable that runs helm in the test cluster."""
     return Helm(Path(kind_cluster.kubeconfig_path))
 
 
 @dataclass(frozen=True)
 class ExtraRelease:
-    """A release `other` in its own namespace, which enforces Pod Security `restricted`."""
+    """A release named `other` in a namespace that enforces Pod Security `restricted`."""
 
     namespace: str
     helm: Helm
     cluster: KindCluster
     base: Json = field(default_factory=dict)
-    """Values of all installations: the images, and no CRDs."""
+    """Values for every installation: the images of the first release, and no CRDs."""
 
     release = "other"
     prefix = "other-vision-node"
@@ -82,7 +85,7 @@ class ExtraRelease:
         self.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(listed))
 
     def install(self, values: Json | None = None, chart: str | Path = CHART) -> str:
-        """Install or upgrade, and wait until all is ready, including the bundled store's Jobs."""
+        """Install or upgrade the release. Wait until its pods are ready and its Jobs complete."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         merged = {**self.base, **(values or {})}
 
@@ -98,7 +101,7 @@ class ExtraRelease:
         )
 
     def upgrade(self) -> str:
-        """Upgrade to this revision's chart with the values that the release has."""
+        """Upgrade the release to the chart of this revision, and keep its values."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         return self.helm(
             "upgrade", self.release, CHART, "-n", self.namespace, "--reuse-values", *wait
@@ -109,12 +112,12 @@ class ExtraRelease:
         return self.helm("test", self.release, "-n", self.namespace, *TIMEOUT)
 
     def secret(self, name: str) -> Json:
-        """Return the data of a Secret."""
+        """Return the base64-encoded data of a Secret."""
         found: Json = json.loads(self.kubectl("get", "secret", name, "-o", "json"))["data"]
         return found
 
     def pods(self) -> list[Json]:
-        """Return the pods of the namespace."""
+        """Return all pods in the namespace."""
         found: list[Json] = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         return found
 
@@ -123,7 +126,7 @@ class ExtraRelease:
 def extra_release(
     namespace: str, helm: Helm, kubectl: Kubectl, cluster: KindCluster
 ) -> Iterator[ExtraRelease]:
-    """Create the namespace, and delete it and the release when the block ends."""
+    """Create a namespace and yield a release to install there. Delete both when the block ends."""
     images = helm.values_of(RELEASE, NAMESPACE)["images"]
     created = ExtraRelease(namespace, helm, cluster, {"images": images, "crds": {"install": False}})
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}

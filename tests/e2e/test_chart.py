@@ -1,4 +1,4 @@
-"""The chart installed, upgraded, installed a second time, uninstalled and reinstalled."""
+"""Tests of the chart: upgrades, uninstallation, reinstallation, and the permissions of workers."""
 
 import base64
 import json
@@ -15,40 +15,40 @@ from pytest_kind import KindCluster
 from releases import CHART, RELEASE, ExtraRelease, Helm, helm
 from vision_node_contract.json_types import Json
 
-__all__ = ["helm"]  # the fixture
+__all__ = ["helm"]  # pytest looks up the fixture in this module
 
 OTHER_NAMESPACE = "chart-test"
 
 
 @pytest.fixture(scope="module")
 def extra(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[ExtraRelease]:
-    """A namespace for a second release, with the CRDs and images of the first one."""
+    """Return a second release to install, which uses the CRDs and images of the first one."""
     with releases.extra_release(OTHER_NAMESPACE, helm, kubectl, kind_cluster) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def other_kubectl(extra: ExtraRelease) -> Kubectl:
-    """Run kubectl in the namespace of the second release."""
+    """Return a function that runs kubectl in the namespace of the second release."""
     return extra.kubectl
 
 
 @pytest.fixture(scope="module")
 def other(extra: ExtraRelease) -> str:
-    """Name prefix of the objects of the second release, which is installed."""
+    """Install the second release, and return the prefix of the names of its objects."""
     extra.install()
     return extra.prefix
 
 
 def stored_keys(kubectl: Kubectl, name: str) -> Json:
-    """Return the generated credentials."""
+    """Return the generated credentials of the store, encoded in base64."""
     secret: Json = json.loads(kubectl("get", "secret", f"{name}-storage", "-o", "json"))
     keys: Json = secret["data"]
     return keys
 
 
 def test_every_pod_passes_pod_security_restricted(kubectl: Kubectl) -> None:
-    """The namespace enforces the standard, so a running pod of each component is the proof."""
+    """The namespace enforces the standard, so a pod that violates it would not exist."""
     labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"))
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
@@ -85,7 +85,7 @@ def test_credentials_survive_an_upgrade(
 
 
 def test_kubectl_users_cannot_use_uploads(refused: Callable[..., str]) -> None:
-    """Even an administrator is refused: only the API knows who owns an upload."""
+    """Even an administrator is refused, because only the API knows who owns an upload."""
     said = refused("create", "-f", "-", input=imagejob_manifest("nosy", "images/of-another-user"))
     assert "spec.image.key must be under inbox/" in said
 
@@ -101,7 +101,9 @@ def imagejob_manifest(name: str, key: str) -> str:
     )
 
 
-def test_describers_follow_the_values_and_others_stay(extra: ExtraRelease, other: str) -> None:
+def test_upgrade_updates_describers_of_the_chart_and_keeps_others(
+    extra: ExtraRelease, other: str
+) -> None:
     mine = {
         "apiVersion": "vision-node.dev/v1alpha1",
         "kind": "Describer",
@@ -142,7 +144,7 @@ KINDS = (
 def test_uninstall_keeps_data_and_reinstall_uses_it(
     helm: Helm, extra: ExtraRelease, other_kubectl: Kubectl, other: str
 ) -> None:
-    """Only the images (volume), the keys (Secret) and the ImageJobs are kept."""
+    """Only the images (in a volume), the credentials (in a Secret) and the ImageJobs are kept."""
     assert "Succeeded" in extra.run_helm_test()
     assert other_kubectl("get", "jobs", "-l", "app.kubernetes.io/component=worker", "-o", "name")
     (described,) = other_kubectl("get", "imagejobs", "-o", "name").split()
@@ -166,7 +168,7 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
 
 
 class Workers:
-    """Writes of workers with their pods' tokens, and the API server's responses."""
+    """Sends requests to the API server with the tokens that workers have."""
 
     def __init__(self, kubectl: Kubectl, http: httpx.Client, account: str) -> None:
         self._kubectl = kubectl
@@ -174,7 +176,10 @@ class Workers:
         self._account = account
 
     def create_pod(self, name: str) -> None:
-        """Create a pod with the workers' account; it never runs, but a token can be bound to it."""
+        """Create a pod with the workers' service account.
+
+        The pod never runs, but tokens can be bound to it.
+        """
         restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         spec = {
             "serviceAccountName": self._account,
@@ -198,11 +203,15 @@ class Workers:
         self._kubectl("patch", "imagejob", job, *patch)
 
     def token(self, pod: str | None) -> str:
+        """Create a token of the workers' service account. Bind it to the pod, if one is given."""
         bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod) if pod else ()
         return self._kubectl("create", "token", self._account, *bound).strip()
 
     def write(self, job: str, status: Json, *, pod: str | None) -> tuple[int, str]:
-        """Patch the status with the token of a pod, or of none; return HTTP status and message."""
+        """Patch the status of an ImageJob, and return the HTTP status and the message.
+
+        The token is bound to the pod, or to no pod if `pod` is None.
+        """
         path = f"/apis/vision-node.dev/v1alpha1/namespaces/{OTHER_NAMESPACE}/imagejobs/{job}/status"
         headers = {
             "Authorization": f"Bearer {self.token(pod)}",
@@ -212,9 +221,10 @@ class Workers:
         return answer.status_code, answer.json().get("message", "")
 
     def lease(self, method: str, name: str, *, pod: str | None) -> int:
-        """Create (POST), renew (PATCH) or delete (DELETE) a Lease as a pod; return the HTTP status.
+        """Create (POST), renew (PATCH) or delete (DELETE) a Lease, and return the HTTP status.
 
-        Without a name, ask the API server to generate one.
+        The token is bound to the pod, or to no pod if `pod` is None. If the name is empty, let the
+        API server generate one.
         """
         path = f"/apis/coordination.k8s.io/v1/namespaces/{OTHER_NAMESPACE}/leases"
         metadata = {"name": name} if name else {"generateName": "lease-"}
@@ -230,7 +240,7 @@ class Workers:
         return self._http.request(method, url, content=content, headers=headers).status_code
 
 
-def test_worker_writes_only_its_own_lease(workers: Workers) -> None:
+def test_worker_can_write_only_its_own_lease(workers: Workers) -> None:
     assert workers.lease("POST", "theirs", pod="mine") == 403
     assert workers.lease("POST", "", pod="mine") == 403
     assert workers.lease("POST", "", pod=None) == 403
@@ -265,7 +275,10 @@ CONDITION: Json = {
 
 @pytest.fixture(scope="module")
 def kubernetes(other_kubectl: Kubectl) -> Iterator[httpx.Client]:
-    """Client of the API server for requests with workers' tokens, without kubectl's certificate."""
+    """Yield a client of the API server for requests with tokens of workers.
+
+    It does not send kubectl's client certificate.
+    """
     config = json.loads(other_kubectl("config", "view", "--raw", "--minify", "-o", "json"))
     cluster = config["clusters"][0]["cluster"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
@@ -276,7 +289,7 @@ def kubernetes(other_kubectl: Kubectl) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def workers(other_kubectl: Kubectl, kubernetes: httpx.Client, other: str) -> Workers:
-    """Workers of the second release, whose operator is stopped, so that nothing else writes."""
+    """Return workers of the second release. Stop its operator, so that only the workers write."""
     other_kubectl("scale", f"deployment/{other}-operator", "--replicas=0")
     pods = ("pod", "-l", "app.kubernetes.io/component=operator")
     other_kubectl("wait", *pods, "--for=delete", "--timeout=60s")
@@ -290,7 +303,7 @@ def workers(other_kubectl: Kubectl, kubernetes: httpx.Client, other: str) -> Wor
 
 @pytest.fixture
 def assigned(other_kubectl: Kubectl, workers: Workers) -> str:
-    """An ImageJob in processing that is assigned to the pod `mine`."""
+    """Create an ImageJob, assign it to the pod `mine`, and return its name."""
     name = f"job-{uuid.uuid4().hex}"
     other_kubectl("create", "-f", "-", input=imagejob_manifest(name, "inbox/x"))
     workers.assign(name, "mine")
@@ -326,19 +339,19 @@ def test_worker_cannot_write_jobs_of_another_worker(
         ({"conditions": [CONDITION]}, "report an error and change nothing else"),
     ],
 )
-def test_worker_changes_only_the_outcome(
+def test_worker_can_change_only_the_outcome(
     workers: Workers, assigned: str, status: Json, words: str
 ) -> None:
     code, said = workers.write(assigned, status, pod="mine")
     assert (code, words in said) == (403, True), said
 
 
-@pytest.mark.parametrize("status", [REPORT, DONE, FAILED], ids=["reports", "done", "failed"])
-def test_worker_commits_its_own_job(workers: Workers, assigned: str, status: Json) -> None:
+@pytest.mark.parametrize("status", [REPORT, DONE, FAILED], ids=["error report", "done", "failed"])
+def test_worker_can_commit_its_own_job(workers: Workers, assigned: str, status: Json) -> None:
     assert workers.write(assigned, status, pod="mine") == (200, "")
 
 
-def test_worker_can_only_name_its_own_result(
+def test_worker_can_name_only_the_result_of_its_own_attempt(
     workers: Workers, assigned: str, other_kubectl: Kubectl
 ) -> None:
     uid = other_kubectl("get", "imagejob", assigned, "-o", "jsonpath={.metadata.uid}")

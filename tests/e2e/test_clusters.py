@@ -1,4 +1,4 @@
-"""Clusters with special conditions: OpenShift, quotas, private authorities, older releases."""
+"""Tests with OpenShift's policies, quotas, a private certificate authority and an old release."""
 
 import base64
 import json
@@ -15,19 +15,19 @@ from pytest_kind import KindCluster
 from releases import ExtraRelease, Helm, extra_release, helm
 from vision_node_contract.json_types import Json
 
-__all__ = ["helm"]  # the fixture
+__all__ = ["helm"]  # pytest looks up the fixture in this module
 
 OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
-"""Chart of an older revision, from which a user upgrades."""
+"""Chart of an older revision. A test installs it, then upgrades to the current chart."""
 
 UID = 1_000_650_000
-"""A user ID of the kind that OpenShift assigns to a namespace."""
+"""A user ID like those that OpenShift assigns to namespaces."""
 
 SECURITY = "object.spec.?securityContext"
 
 
 def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
-    """Return an admission policy for new pods of a namespace, and its binding."""
+    """Return an admission policy for new pods in a namespace, and the policy's binding."""
     api, meta = "admissionregistration.k8s.io/v1", {"name": f"{namespace}-{name}"}
     match = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
@@ -57,7 +57,7 @@ def policy(kind: str, name: str, namespace: str, rules: Json) -> list[Json]:
 
 
 def openshift(namespace: str) -> list[Json]:
-    """Return policies like OpenShift's restricted-v2: only the namespace's user IDs are allowed."""
+    """Return policies like OpenShift's restricted-v2, which allows only the namespace's user ID."""
     numbers = f"{{runAsUser: {UID}, fsGroup: {UID}}}"
     assigned = (
         f"Object{{spec: Object.spec{{securityContext: Object.spec.securityContext{numbers}}}}}"
@@ -80,8 +80,8 @@ def openshift(namespace: str) -> list[Json]:
     validation = {"validations": [{"expression": each, "message": message} for each in expressions]}
 
     return [
-        *policy("MutatingAdmissionPolicy", "gives-numbers", namespace, mutation),
-        *policy("ValidatingAdmissionPolicy", "takes-no-others", namespace, validation),
+        *policy("MutatingAdmissionPolicy", "sets-user-id", namespace, mutation),
+        *policy("ValidatingAdmissionPolicy", "refuses-other-user-ids", namespace, validation),
     ]
 
 
@@ -109,7 +109,7 @@ LIMIT_RANGE: Json = {
     "metadata": {"name": "team"},
     "spec": {"limits": [BOUNDS]},
 }
-"""Limits without defaults, so that only the pods' own requests and limits count."""
+"""Bounds without defaults, so that each pod must set its own requests and limits."""
 
 WITH_CPU_LIMITS: Json = {
     "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
@@ -120,7 +120,7 @@ WITH_CPU_LIMITS: Json = {
 
 @pytest.fixture(scope="module")
 def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[ExtraRelease]:
-    """A release in a namespace as on OpenShift, with a platform team's quotas."""
+    """Install a release in a namespace with OpenShift's restrictions and resource quotas."""
     with extra_release("strict-test", helm, kubectl, kind_cluster) as extra:
         policies = openshift(extra.namespace)
 
@@ -135,7 +135,7 @@ def strict(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[
 
 
 def are_policies_in_effect(extra: ExtraRelease) -> bool:
-    """Return whether the policies are in effect, which takes the API server a moment."""
+    """Return whether the API server already enforces the policies."""
     security = {
         "runAsNonRoot": True,
         "runAsUser": 10001,
@@ -174,8 +174,11 @@ def test_release_works_on_openshift_with_quotas(strict: ExtraRelease) -> None:
     assert {"api", "operator", "minio", "storage-setup", "worker"} <= components
 
 
-def test_volume_is_enlarged_without_a_restart_of_the_store(strict: ExtraRelease) -> None:
-    """Volume claim templates are immutable, so replace only the StatefulSet (docs/clusters.md)."""
+def test_volume_is_enlarged_without_restarting_the_store(strict: ExtraRelease) -> None:
+    """Replace only the StatefulSet, because its volume claim templates are immutable.
+
+    The steps are the same as in docs/clusters.md.
+    """
     store = f"{strict.prefix}-minio"
     uid = ("get", "pod", f"{store}-0", "-o", "jsonpath={.metadata.uid}")
     before = strict.kubectl(*uid)
@@ -203,7 +206,7 @@ RESTRICTED: Json = {
 
 
 def key(name: str) -> Json:
-    """Return the source of a variable with one of the S3 service's keys."""
+    """Return the source of an environment variable whose value is a key of the S3 service."""
     return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
 
 
@@ -212,7 +215,7 @@ def secret(name: str, data: dict[str, str]) -> Json:
 
 
 def pod(name: str, container: Json) -> Json:
-    """Return a pod with volumes for the certificate and the authority."""
+    """Return a pod with volumes for data, the certificate and the certificate authority."""
     volumes = [
         {"name": "data", "emptyDir": {}},
         {"name": "certs", "secret": {"secretName": "my-certificate"}},
@@ -239,7 +242,7 @@ def pod(name: str, container: Json) -> Json:
 
 
 def s3_server(image: str) -> Json:
-    """Return the container of MinIO with TLS."""
+    """Return a container that runs MinIO with TLS."""
     return {
         "name": "minio",
         "image": image,
@@ -259,7 +262,7 @@ def s3_server(image: str) -> Json:
 
 
 def s3_setup(image: str, host: str) -> Json:
-    """Return the container that creates the bucket and its users."""
+    """Return a container that creates the bucket and its users."""
     return {
         "name": "setup",
         "image": image,
@@ -283,7 +286,7 @@ def s3_setup(image: str, host: str) -> Json:
 
 
 def own_s3(extra: ExtraRelease, images: Json, authority: trustme.CA) -> list[Json]:
-    """Return the objects of an S3 service with a private authority: keys, certificate and pods."""
+    """Return the manifests of an S3 service with a certificate from a private authority."""
     host = f"{S3}.{extra.namespace}.svc"
     issued = authority.issue_cert(host)
     chain = "".join(pem.bytes().decode() for pem in issued.cert_chain_pems)
@@ -311,7 +314,7 @@ def own_s3(extra: ExtraRelease, images: Json, authority: trustme.CA) -> list[Jso
     ]
 
 
-def test_external_s3_service_with_a_private_authority(
+def test_external_s3_service_with_a_private_authority_works(
     helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster
 ) -> None:
     with extra_release("own-s3-test", helm, kubectl, kind_cluster) as extra:
@@ -334,13 +337,16 @@ def test_external_s3_service_with_a_private_authority(
 
 
 def keys_of(extra: ExtraRelease) -> dict[str, str]:
-    """Return the bundled store's credentials."""
+    """Return the credentials of the bundled store."""
     found = extra.secret(f"{extra.prefix}-storage")
     return {key: base64.b64decode(value).decode() for key, value in found.items()}
 
 
-def announcement(extra: ExtraRelease) -> Json:
-    """Return the ConfigMap that docs/clusters.md creates for releases of older charts."""
+def release_marker(extra: ExtraRelease) -> Json:
+    """Return the ConfigMap that an older release needs before the CRDs are upgraded.
+
+    See docs/clusters.md.
+    """
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     notes = {
         "meta.helm.sh/release-name": extra.release,
@@ -360,14 +366,14 @@ print(urllib.request.urlopen(request, timeout=30).read().decode())
 
 
 def submit_inside(extra: ExtraRelease, photo: Path) -> str:
-    """Submit a photograph from inside the API's pod, and return the id of the job."""
+    """Submit a photograph from inside the API's pod, and return the ID of the job."""
     command = ("exec", "-i", f"deploy/{extra.prefix}-api", "--", "python", "-c", SUBMIT)
     answer = extra.kubectl(*command, input=base64.b64encode(photo.read_bytes()).decode())
     return str(json.loads(answer)["job_id"])
 
 
 def imagejobs(extra: ExtraRelease) -> dict[str, Json]:
-    """Return uid and status of all ImageJobs by name."""
+    """Return the UID and the status of each ImageJob by name."""
     listed = json.loads(extra.kubectl("get", "imagejobs", "-o", "json"))["items"]
     return {
         job["metadata"]["name"]: {"uid": job["metadata"]["uid"], **job["status"]} for job in listed
@@ -378,7 +384,7 @@ def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
     helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster, photo: Path
 ) -> None:
     with extra_release("upgrade-test", helm, kubectl, kind_cluster) as extra:
-        extra.apply(announcement(extra))
+        extra.apply(release_marker(extra))
         extra.install(chart=OLD_CHART)
         assert "64x48 pixels" in extra.run_helm_test()
         done, keys = imagejobs(extra), keys_of(extra)

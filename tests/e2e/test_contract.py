@@ -1,4 +1,4 @@
-"""Guarantees of the CRDs: the API server refuses changes that must not happen."""
+"""Tests that the API server refuses changes and ImageJobs that the CRDs forbid."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def done(photo: Path, submit: Callable[..., str], ended: Callable[[str], dict[str, Any]]) -> str:
-    """Name of a finished ImageJob."""
+    """Return the name of a finished ImageJob."""
     job_id = submit(photo.read_bytes())
     assert ended(job_id)["status"] == "done"
     return job_id
@@ -51,7 +51,7 @@ def test_spec_is_immutable(done: str, refused: Callable[..., str], patch: Any) -
     assert "spec is immutable" in said
 
 
-def test_cancel_and_time_to_live_are_mutable(
+def test_cancel_and_time_to_live_can_be_set_later(
     done: str, kubectl: Callable[..., str], refused: Callable[..., str]
 ) -> None:
     change = '{"spec": {"ttlSecondsAfterFinished": 99999, "cancel": true}}'
@@ -68,10 +68,10 @@ def test_keys_outside_inbox_and_images_are_refused(refused: Callable[..., str], 
     assert "spec.image.key" in said
 
 
-def test_only_a_processing_job_can_be_done(
+def test_queued_job_cannot_become_done(
     kubectl: Callable[..., str], refused: Callable[..., str]
 ) -> None:
-    """An unknown describer keeps the ImageJob queued for its grace period of a minute."""
+    """With an unknown describer, the ImageJob stays queued for a grace period of one minute."""
     spec = {"image": {"key": "inbox/x"}, "describer": "unknown"}
     kubectl("create", "-f", "-", input=manifest("undone", spec))
 

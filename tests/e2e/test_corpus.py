@@ -1,4 +1,4 @@
-"""Tests of the whole corpus: each file has its expected outcome via `/submit` and via `/inbox`."""
+"""Tests that each file of the corpus has the expected outcome via `/submit` and `/inbox`."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,9 @@ NAMES = {name: f"odd-{number}" for number, name in enumerate(CASES)}
 ACCEPTED = {name: case for name, case in CASES.items() if case.status == 202}
 
 
-def test_corpus_through_submit(api: httpx.Client, ended: Callable[[str], dict[str, Any]]) -> None:
+def test_corpus_files_have_the_expected_outcome_via_submit(
+    api: httpx.Client, ended: Callable[[str], dict[str, Any]]
+) -> None:
     def outcome(case: Case) -> Outcome:
         answer = api.post("/submit", files={"file": ("odd.bin", case.data)})
         if answer.status_code != 202:
@@ -37,7 +39,9 @@ def test_corpus_through_submit(api: httpx.Client, ended: Callable[[str], dict[st
     } == {}
 
 
-def test_corpus_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
+def test_corpus_files_have_the_expected_outcome_via_inbox(
+    api: httpx.Client, kubectl: Kubectl
+) -> None:
     def put(name: str) -> Outcome:
         answer = api.post(
             f"/inbox/odd/{NAMES[name]}", files={"file": ("odd.bin", CASES[name].data)}
@@ -73,7 +77,7 @@ def test_corpus_through_inbox(api: httpx.Client, kubectl: Kubectl) -> None:
 
 
 def jobs() -> list[dict[str, Any]]:
-    """Return an ImageJob for each file that the API accepts."""
+    """Return the manifest of an ImageJob for each file that the API accepts."""
     return [
         {
             "apiVersion": "vision-node.dev/v1alpha1",

@@ -16,7 +16,10 @@ Apply = Callable[..., None]
 
 @pytest.fixture
 def apply(kubectl: Callable[..., str]) -> Iterator[Apply]:
-    """Apply a Describer; after the test it is deleted, and its workers are gone."""
+    """Return a function that applies a Describer.
+
+    After the test, delete the Describers and wait until their workers have been deleted.
+    """
     names = []
 
     def run(name: str, **spec: Any) -> None:
@@ -45,13 +48,13 @@ def workers(kubectl: Callable[..., str], describer: str) -> list[Json]:
 
 
 def api_image(kubectl: Callable[..., str]) -> str:
-    """Return the image of the API, which the tests run for other servers, too."""
+    """Return the API's container image. The tests also use it to run their own servers."""
     path = "jsonpath={.spec.template.spec.containers[0].image}"
     return kubectl("get", "deployment", "vision-node-api", "-o", path)
 
 
 def condition(kubectl: Callable[..., str], describer: str, kind: str) -> Json:
-    """Return a Describer's condition; it is empty before it is written."""
+    """Return a condition of a Describer, or an empty dict if the condition is not set yet."""
     path = f'jsonpath={{.status.conditions[?(@.type=="{kind}")]}}'
     output = kubectl("get", "describer", describer, "-o", path)
     found: Json = json.loads(output or "{}")
@@ -59,7 +62,7 @@ def condition(kubectl: Callable[..., str], describer: str, kind: str) -> Json:
 
 
 def ready(kubectl: Callable[..., str], describer: str) -> Json:
-    """Return the condition Ready."""
+    """Return the condition Ready of a Describer."""
     return condition(kubectl, describer, "Ready")
 
 
@@ -128,7 +131,7 @@ def submit_many(submit: Callable[..., str], photo: Path, count: int, describer: 
         return list(pool.map(lambda _: submit(data, describer=describer), range(count)))
 
 
-def test_dedicated_isolation_runs_one_job_for_each_image(
+def test_dedicated_isolation_uses_one_worker_per_image(
     apply: Apply,
     photo: Path,
     submit: Callable[..., str],
@@ -157,7 +160,7 @@ def test_worker_at_its_image_limit_is_replaced_without_losses(
 
 @pytest.fixture
 def allow_no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]]:
-    """Create a ResourceQuota that keeps existing resources and allows no further ones."""
+    """Return a function that makes a ResourceQuota refuse new objects of a resource."""
 
     def run(resource: str) -> None:
         body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}}
@@ -173,7 +176,7 @@ def allow_no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]
     ("resource", "words"),
     [("count/jobs.batch", "exceeded quota: tight"), ("pods", "kubectl describe job")],
 )
-def test_missing_resources_are_reported_while_existing_workers_continue(
+def test_insufficient_resources_are_reported_while_existing_workers_continue(
     kubectl: Callable[..., str],
     apply: Apply,
     allow_no_more: Callable[[str], None],

@@ -1,4 +1,4 @@
-"""Images of every mode and format, submitted simultaneously; then uploads that are refused."""
+"""Tests of uploads: images in all modes and formats, hostile files and damaged images."""
 
 import struct
 import zlib
@@ -16,7 +16,7 @@ Facts = dict[str, Any]
 
 
 def rotated(number: int) -> bytes:
-    """Return 64x48 stored pixels with an EXIF orientation."""
+    """Return a JPEG of 64x48 stored pixels with this EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = number
     return encoded(halves(), "JPEG", exif=exif)
@@ -107,7 +107,7 @@ def facts_of(path: Path) -> Facts:
 
 
 def bomb(side: int) -> bytes:
-    """Return a PNG of about 60 bytes that declares side x side pixels."""
+    """Return a PNG of about 60 bytes that claims to contain side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -129,7 +129,7 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "pdf": (b"%PDF-1.7\n", 415, "UnsupportedFormat"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "UnsupportedFormat"),
     "psd": (b"8BPS\x00\x01" + bytes(40), 415, "UnsupportedFormat"),
-    "a pixel bomb": (bomb(50_000), 413, "ImageTooLarge"),
+    "pixel bomb": (bomb(50_000), 413, "ImageTooLarge"),
     "21 MiB": (bytes(21 << 20), 413, "ImageTooLarge"),
     "40 MiB": (bytes(40 << 20), 413, "ImageTooLarge"),
 }
@@ -155,7 +155,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_damage_that_only_decoding_finds_fails_the_job(
+def test_damaged_image_is_refused_or_its_job_fails(
     api: httpx.Client, ended: Callable[[str], dict[str, Any]], name: str
 ) -> None:
     answer = api.post("/submit", files={"file": ("photo.jpg", BROKEN[name])})

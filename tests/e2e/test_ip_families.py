@@ -1,4 +1,4 @@
-"""The system in clusters whose pods have only IPv6 addresses, or addresses of both families."""
+"""Tests in clusters whose pods have only IPv6 addresses, or both IPv4 and IPv6 addresses."""
 
 import json
 import os
@@ -16,20 +16,23 @@ from pytest_kind import KindCluster
 from releases import CHART, RELEASE, TIMEOUT, Helm, helm
 from vision_node_contract.json_types import Json
 
-__all__ = ["helm"]  # the fixture
+__all__ = ["helm"]  # pytest looks up the fixture in this module
 
 CNI = Path("cluster/node/etc/cni/net.d/10-bridge.conflist")
 LOCAL_NODE_IMAGE = "vision-node-kind:"
-"""Name of a node image that `python3 -m cluster` has built itself."""
+"""Prefix of the names of node images that `python3 -m cluster` builds itself."""
 
 NODE_PORT = 30080
 
 IPV4_PODS, IPV6_PODS = "10.244.0.0/24", "fd00:10:244::/64"
 FAMILIES: dict[str, list[str]] = {"ipv6": [IPV6_PODS], "dual": [IPV4_PODS, IPV6_PODS]}
-"""Networks of the node's pods by IP family of the cluster, as kind names it."""
+"""Networks of the pods by IP family of the cluster. The keys are kind's names of the families."""
 
 WANTED = os.environ.get("IP_FAMILIES", "ipv6").split()
-"""Families to test; each takes a minute. To test both: IP_FAMILIES="ipv6 dual" make test-e2e."""
+"""IP families to test. Each of them takes a minute.
+
+To test both, run IP_FAMILIES="ipv6 dual" make test-e2e.
+"""
 
 
 def program(name: str, *arguments: str, stdin: str = "", **environment: str) -> str:
@@ -54,7 +57,7 @@ def docker(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class SecondCluster:
-    """A second kind cluster with the node image of the first one."""
+    """A second kind cluster, which uses the node image of the first one."""
 
     name: str
     family: str
@@ -72,7 +75,7 @@ class SecondCluster:
         return program(*command, stdin=stdin, KUBECONFIG=str(self.kubeconfig))
 
     def create(self, folder: Path) -> None:
-        """Create the cluster; kind waits until the node is ready."""
+        """Create the cluster and wait until its node is ready."""
         image = docker(
             "inspect", f"{self.first.name}-control-plane", "--format", "{{.Config.Image}}"
         ).strip()
@@ -84,7 +87,10 @@ class SecondCluster:
         program(self.kind, "create", "cluster", *options, *kubeconfig, "--wait", "60s")
 
     def configuration(self, image: str, folder: Path) -> Json:
-        """Return kind's configuration, with networks and name servers for a local node image."""
+        """Return kind's configuration.
+
+        If the node image was built locally, set its networks and name servers, too.
+        """
         address = "::1" if self.family == "ipv6" else "127.0.0.1"
         mapping = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": address}
         node: Json = {"role": "control-plane", "extraPortMappings": [mapping]}
@@ -122,7 +128,7 @@ class SecondCluster:
         return {"hostPath": source, "containerPath": path, "readOnly": True}
 
     def load(self, images: list[str]) -> None:
-        """Load the images of the first cluster into the node."""
+        """Load container images from Docker into the node."""
         load = ["docker", "exec", "-i", self.node, "ctr", "-n", "k8s.io", "images", "import", "-"]
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as save:
             subprocess.run(load, stdin=save.stdout, check=True, capture_output=True)
@@ -143,15 +149,15 @@ def free_port() -> int:
 def second(
     request: pytest.FixtureRequest, kind_cluster: KindCluster, tmp_path: Path
 ) -> Iterator[SecondCluster]:
-    """A cluster of each requested family, which is deleted at the end."""
+    """Create a cluster of each requested family, and delete it after the test."""
     if docker("network", "inspect", "kind", "--format", "{{.EnableIPv6}}").strip() != "true":
-        pytest.skip("kind's network has no IPv6 addresses in this machine's Docker")
+        pytest.skip("the Docker network of kind has no IPv6 addresses on this machine")
 
     family = request.param
     name = f"{kind_cluster.name}-{family}"
     kind = str(request.config.getoption("kind_bin") or "kind")
     created = SecondCluster(name, family, tmp_path / "kubeconfig", free_port(), kind, kind_cluster)
-    created.delete()  # one that an earlier run has left
+    created.delete()  # in case an earlier run left the cluster behind
 
     try:
         created.create(tmp_path)
@@ -199,7 +205,7 @@ def test_system_works_with_ipv6_and_dual_stack(
 
 
 def responds_inside(second: SecondCluster, address: str) -> bool:
-    """Return whether the API responds at this address to a request from a pod of the cluster."""
+    """Return whether the API responds at this address to a request from inside the cluster."""
     host = f"[{address}]" if ":" in address else address
     url = f"http://{host}:8000/healthz"
     code = f"import urllib.request as r; print(r.urlopen('{url}', timeout=10).status)"

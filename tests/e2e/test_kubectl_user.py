@@ -1,4 +1,4 @@
-"""Tests of the inbox and of jobs that a user creates, reads and deletes with kubectl."""
+"""Tests of the inbox, and of jobs that a user creates, reads and deletes with kubectl."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ spec:
 
 @pytest.fixture
 def watch(kind_cluster: KindCluster) -> Iterator[subprocess.Popen[str]]:
-    """`kubectl get imagejobs -w`, running during the test."""
+    """Run `kubectl get imagejobs -w` during the test, and yield its process."""
     command = [str(kind_cluster.kubectl_path), "--kubeconfig", str(kind_cluster.kubeconfig_path)]
     columns = "custom-columns=:.metadata.name,:.status.phase"
     command += ["-n", NAMESPACE, "get", "imagejobs", "-w", "-o", columns]
@@ -35,7 +35,7 @@ def watch(kind_cluster: KindCluster) -> Iterator[subprocess.Popen[str]]:
         process.terminate()
 
 
-def test_job_created_with_kubectl(
+def test_job_created_with_kubectl_is_described(
     kubectl: Callable[..., str],
     refused: Callable[..., str],
     watch: subprocess.Popen[str],
@@ -57,8 +57,8 @@ def test_job_created_with_kubectl(
     assert phases(watch, "by-hand")[:3] == ["queued", "processing", "done"]
 
 
-def test_inbox(api: httpx.Client, photos: list[Path]) -> None:
-    """The API's permissions in the bundled store suffice for all operations on the inbox."""
+def test_inbox_objects_are_stored_listed_and_deleted(api: httpx.Client, photos: list[Path]) -> None:
+    """Check also that the API's permissions in the bundled store suffice for these operations."""
     first, second = (path.read_bytes() for path in photos[:2])
     assert put(api, "there/b.jpg", first) == (201, None)
     assert put(api, "there/a.jpg", first) == (201, None)
@@ -83,7 +83,9 @@ def test_inbox(api: httpx.Client, photos: list[Path]) -> None:
     }
 
 
-def test_only_one_of_many_uploads_gets_a_name(api: httpx.Client, photos: list[Path]) -> None:
+def test_only_one_of_many_simultaneous_uploads_gets_the_name(
+    api: httpx.Client, photos: list[Path]
+) -> None:
     with ThreadPoolExecutor(len(photos)) as pool:
         answers = list(pool.map(lambda path: put(api, "wanted.jpg", path.read_bytes()), photos))
     assert Counter(answers) == {(201, None): 1, (409, "ObjectExists"): len(photos) - 1}
@@ -98,7 +100,8 @@ def test_image_of_an_unfinished_job_cannot_be_deleted(
     kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
 
     def deleted() -> httpx.Response:
-        # Store the image in each attempt: the watch may report the job with a delay.
+        # Store the image before each attempt. An earlier attempt may have deleted it, because the
+        # watch may report the job with a delay.
         assert put(api, "kept.jpg", photo.read_bytes())[0] in {200, 201}
         return api.delete("/inbox/kept.jpg")
 
@@ -122,7 +125,7 @@ async def main():
         since = await installed_at(kube, Settings.from_env())
         imagejobs, retention = ImageJobClient(kube, 'vision-node'), Retention(day, since)
         expiry = InboxExpiry(bucket, imagejobs, kube, retention, {})
-        # As if it were the day after tomorrow.
+        # Pretend that it is the day after tomorrow.
         await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
 asyncio.run(main())
 """
@@ -131,7 +134,7 @@ asyncio.run(main())
 def test_inbox_objects_expire_unless_a_job_needs_them(
     api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
-    """The operator's permissions in the bucket suffice."""
+    """Check also that the operator's permissions in the bucket suffice."""
     for name in ("old.jpg", "needed.jpg"):
         assert put(api, name, photo.read_bytes())[0] in {200, 201}
 
@@ -144,13 +147,13 @@ def test_inbox_objects_expire_unless_a_job_needs_them(
 
 
 def put(api: httpx.Client, name: str, data: bytes) -> tuple[int, str | None]:
-    """Store an image in the inbox; return the HTTP status, and the reason of a refusal."""
+    """Store an image in the inbox. Return the HTTP status, and the reason if it was refused."""
     answer = api.post(f"/inbox/{name}", files={"file": ("photo", data)})
     return answer.status_code, answer.json().get("reason")
 
 
 def phases(watch: subprocess.Popen[str], name: str) -> list[str]:
-    """Return the phases of a job that the watch has shown, in order."""
+    """Stop the watch, and return the phases of a job in the order in which it showed them."""
     watch.terminate()
     lines = [line.split() for line in watch.communicate(timeout=10)[0].splitlines()]
     return [line[1] for line in lines if line and line[0] == name]
@@ -169,7 +172,7 @@ def test_image_is_deleted_with_its_job(
     assert exists(kubectl, key)
 
     kubectl("delete", "imagejob", job_id)
-    wait_for(lambda: exists(kubectl, key), lambda there: not there)
+    wait_for(lambda: exists(kubectl, key), lambda found: not found)
 
 
 SWEEP = """
@@ -181,7 +184,7 @@ from vision_node_operator.runtime.garbage_collector import GarbageCollector
 async def main():
     async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
         garbage = GarbageCollector(bucket, ImageJobClient(kube, 'vision-node'), kube)
-        # As if it were tomorrow: objects that are an hour old are deleted.
+        # Pretend that it is tomorrow, because only orphans older than an hour are deleted.
         await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
 asyncio.run(main())
 """
@@ -194,7 +197,7 @@ def test_garbage_collector_deletes_only_orphans(
     ended: Callable[[str], dict[str, Any]],
     imagejob: Callable[[str], dict[str, Any]],
 ) -> None:
-    """The operator's permissions in the bucket suffice."""
+    """Check also that the operator's permissions in the bucket suffice."""
     job_id = submit(photo.read_bytes())
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]
@@ -206,13 +209,17 @@ def test_garbage_collector_deletes_only_orphans(
 
 
 def exists(kubectl: Callable[..., str], key: str) -> bool:
+    """Return whether the bucket contains an object with this key."""
     said = in_bucket(kubectl, f"bucket.get({key!r}, 1)")
     assert said in {"done", "gone"}
     return said == "done"
 
 
 def in_bucket(kubectl: Callable[..., str], call: str) -> str:
-    """Call a method of the bucket in the API's pod; return `done`, or `gone` if there is none."""
+    """Call a method of the bucket in the API's pod.
+
+    Return `done`, or `gone` if the object does not exist.
+    """
     code = (
         "import asyncio\n"
         "from vision_node_contract.clients.bucket import *\n"
@@ -227,7 +234,7 @@ def in_bucket(kubectl: Callable[..., str], call: str) -> str:
     return kubectl("exec", "deploy/vision-node-api", "--", "python", "-c", code).strip()
 
 
-def test_jobs_expire(
+def test_finished_job_is_deleted_after_its_time_to_live(
     kubectl: Callable[..., str],
     photo: Path,
     submit: Callable[..., str],

@@ -1,4 +1,4 @@
-"""Tests of the main use case: submit a photograph, get its description, see the job in kubectl."""
+"""Tests of the main use case: submit an image, get its description, and list jobs in kubectl."""
 
 import io
 import subprocess
@@ -40,7 +40,7 @@ def test_photograph_is_queued_processed_and_done(
     job = imagejob(job_id)
     conditions = {c["type"]: c for c in job["status"]["conditions"]}
     assert conditions["Assigned"]["status"] == conditions["Complete"]["status"] == "True"
-    # The order of the times shows that it was assigned before it was done.
+    # The order of the times shows that the job was assigned before it was done.
     times = [job["metadata"]["creationTimestamp"][:19]]
     times += [conditions[kind]["lastTransitionTime"][:19] for kind in ("Assigned", "Complete")]
     assert times == sorted(times)
@@ -70,7 +70,7 @@ def test_ten_photographs_are_described_simultaneously(
 
 
 def corrupt(photo: Path) -> bytes:
-    """Return a JPEG with an intact header and most of its pixels missing."""
+    """Return a JPEG that has an intact header but lacks most of its pixels."""
     data = photo.read_bytes()
     return data[: len(data) // 4]
 
@@ -88,7 +88,7 @@ def test_corrupt_image_fails_with_a_reason(
     assert status["status"] == "failed"
     assert status["error"]["reason"] == "ImageUnreadable"
     assert status["attempts"] == 1, (
-        "an unreadable image stays unreadable, so there is no second attempt"
+        "an unreadable image must not be tried again, because it stays unreadable"
     )
 
     answer = api.get(f"/result/{job_id}")
@@ -138,7 +138,7 @@ def test_client_prints_the_description(url: str, photo: Path) -> None:
     assert (run.returncode, run.stdout.splitlines()[0]) == (0, "Image Description:")
 
 
-def test_client_says_what_is_wrong(url: str, photo: Path, tmp_path: Path) -> None:
+def test_client_prints_the_reason_for_a_failure(url: str, photo: Path, tmp_path: Path) -> None:
     for data, words in [(b"no image", "UnsupportedFormat"), (corrupt(photo), "ImageUnreadable")]:
         path = tmp_path / "image.jpg"
         path.write_bytes(data)
@@ -155,7 +155,7 @@ def client(url: str, path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_png_of_every_size_is_measured_right(
+def test_dimensions_of_small_and_large_png_images_are_correct(
     api: httpx.Client, submit: Callable[..., str], ended: Callable[[str], dict[str, Any]]
 ) -> None:
     for size in [(1, 1), (3, 2000), (1920, 1080)]:
@@ -168,5 +168,5 @@ def test_png_of_every_size_is_measured_right(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health(api: httpx.Client, path: str) -> None:
+def test_health_endpoint_responds(api: httpx.Client, path: str) -> None:
     assert api.get(path).status_code == 200

@@ -1,4 +1,4 @@
-"""Describers with a fake of OpenAI in the cluster: faults, rate limits and fallbacks."""
+"""Tests of Describers that call a fake OpenAI server: faults, rate limits and fallbacks."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from fakes.openai import ANSWER, KEY
 from PIL import Image
 from test_describers import Apply, Json, api_image, apply, condition, ready, workers
 
-__all__ = ["apply"]  # the fixture
+__all__ = ["apply"]  # pytest looks up the fixture in this module
 
 FAKE = "fake-openai"
 WRONG_KEY = "sk-wrong-9876543210zyxwvutsrq"
@@ -48,7 +48,10 @@ RESULT_FIELDS = {
 
 
 def fake_openai(image: str) -> list[Json]:
-    """Return manifests that serve tests/fakes/openai.py; the API's image has all it needs."""
+    """Return manifests that run tests/fakes/openai.py in the API's image.
+
+    That image contains all the packages that the fake server imports.
+    """
     labels, meta = {"app": FAKE}, {"name": FAKE}
     files = {path.name: path.read_text() for path in Path("tests/fakes").glob("*.py")}
     service = {"selector": labels, "ports": [{"port": 8080}]}
@@ -68,7 +71,7 @@ def fake_openai(image: str) -> list[Json]:
 
 
 def fake_pod_spec(image: str) -> Json:
-    """Return the spec of a pod that serves the fake from its ConfigMap."""
+    """Return the spec of a pod that runs the fake server from a ConfigMap."""
     container = {
         "name": "fake",
         "image": image,
@@ -93,7 +96,7 @@ def fake_pod_spec(image: str) -> Json:
 
 
 def key_secret(name: str, key: str) -> Json:
-    """Return a Secret that holds a key of the provider."""
+    """Return a Secret that contains an API key."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -103,13 +106,13 @@ def key_secret(name: str, key: str) -> Json:
 
 
 class FakeProvider:
-    """The fake provider, scripted through the API server's proxy."""
+    """Controls the fake server through the API server's proxy."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
 
     def script(self, always: str = "none", *first: str) -> None:
-        """Set the faults of the first requests, and the fault of all later ones."""
+        """Set the faults for the `first` requests, and the fault for all later ones (`always`)."""
         body = json.dumps({"always": always, "next": first})
         self._kubectl("replace", "--raw", f"{RAW}/script", "-f", "-", input=body)
 
@@ -141,8 +144,8 @@ def fake(provider: FakeProvider) -> FakeProvider:
     return provider
 
 
-def openai_spec(secret: str = "right-key", **spec: Any) -> Json:  # noqa: S107  # its name
-    """Return the spec of a Describer for the fake provider."""
+def openai_spec(secret: str = "right-key", **spec: Any) -> Json:  # noqa: S107  # a Secret's name
+    """Return the spec of a Describer that calls the fake server."""
     key = {"name": "OPENAI_API_KEY", "valueFrom": {"secretKeyRef": {"name": secret, "key": "KEY"}}}
     address = {"name": "OPENAI_BASE_URL", "value": f"http://{FAKE}:8080/v1"}
     return {"provider": "openai", "env": [key, address], **spec}
@@ -152,20 +155,21 @@ def wait_for_ready_reason(kubectl: Kubectl, describer: str, reason: str) -> Json
     return wait_for(lambda: ready(kubectl, describer), lambda found: found.get("reason") == reason)
 
 
-def assert_no_key_shows(kubectl: Kubectl) -> None:
-    """Check that no key is in a log, a status or an Event."""
+def assert_no_key_is_exposed(kubectl: Kubectl) -> None:
+    """Check that no API key appears in the logs or in the objects of the release."""
     output = kubectl("get", "imagejobs,describers,events,leases,jobs,pods", "-o", "json")
     for pod in kubectl(
         "get", "pods", "-l", "app.kubernetes.io/name=vision-node", "-o", "name"
     ).split():
         output += kubectl("logs", pod, "--all-containers", "--ignore-errors")
 
-    assert len(output) > 10_000, "there is no output to check"
+    assert len(output) > 10_000, "there is too little output to check"
     assert KEY not in output
     assert WRONG_KEY not in output
 
 
 def hostile_photo() -> bytes:
+    """Return a JPEG whose metadata contains a prompt injection."""
     picture = Image.new("RGB", (64, 48), "red")
     exif = Image.Exif()
     exif[0x010E] = exif[0x013B] = INJECTION  # ImageDescription, Artist
@@ -214,7 +218,7 @@ def test_applied_describer_calls_its_provider(
     assert listed["warnings"] == [deprecated["message"]]
 
 
-def test_wrong_setting_is_reported_after_one_attempt_until_it_is_fixed(
+def test_wrong_setting_is_reported_after_one_attempt_until_it_is_corrected(
     kubectl: Kubectl,
     apply: Apply,
     fake: FakeProvider,
@@ -254,7 +258,7 @@ def test_wrong_setting_is_reported_after_one_attempt_until_it_is_fixed(
     assert {reason: listed[name] for reason, name in names.items()} == {
         reason: (False, reason) for reason in wrong
     }
-    assert_no_key_shows(kubectl)
+    assert_no_key_is_exposed(kubectl)
 
     for name in names.values():
         apply(name, **openai_spec())
@@ -264,7 +268,7 @@ def test_wrong_setting_is_reported_after_one_attempt_until_it_is_fixed(
         kubectl("wait", "--for=condition=Ready", f"describer/{name}", "--timeout=30s")
 
 
-def test_no_image_is_lost_in_an_outage_or_a_rate_limit(
+def test_outages_and_rate_limits_lose_no_images(
     kubectl: Kubectl,
     apply: Apply,
     fake: FakeProvider,
@@ -298,7 +302,7 @@ def test_no_image_is_lost_in_an_outage_or_a_rate_limit(
         ("metadata", json.dumps({"from": "shaky", "reason": "ProviderUnavailable"})),
     }
     assert KEY not in json.dumps(results)
-    assert_no_key_shows(kubectl)
+    assert_no_key_is_exposed(kubectl)
 
 
 def test_images_wait_in_the_queue_for_the_rate_limit(
@@ -318,9 +322,9 @@ def test_images_wait_in_the_queue_for_the_rate_limit(
 
     at = [request["at"] for request in fake.requests()]
     assert len(at) == 8
-    assert at[-1] - at[0] > 5, "at most two at once, then one a second"
-    # On a busy machine an image may take more than a second, which keeps a second worker busy. By
-    # its length alone, without the rate limit, the queue would have launched four.
+    assert at[-1] - at[0] > 5, "at most two requests may start immediately, then one per second"
+    # On a busy machine, an image may take more than a second, so a second worker is needed.
+    # Without the rate limit, a queue of this length would have caused four workers to be launched.
     assert len(workers(kubectl, "slow")) <= 2
 
 
@@ -339,7 +343,7 @@ def test_fallback_is_not_used_if_the_job_refuses_it(
     assert ended(submit(photo.read_bytes(), describer="strict"))["status"] == "done"
 
 
-def test_fallback_with_another_image_is_reported_unavailable(
+def test_fallback_with_another_container_image_is_reported_as_unavailable(
     kubectl: Kubectl, apply: Apply
 ) -> None:
     apply("other", image="registry.invalid/other:1")

@@ -1,4 +1,4 @@
-"""Describers of your own: a container beside the worker, and a Python class."""
+"""Tests of custom describers: one in a sidecar container, and one in a Python class."""
 
 import json
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import httpx
 from conftest import Kubectl, wait_for
 from test_describers import Apply, Json, api_image, apply, workers
 
-__all__ = ["apply"]  # the fixture
+__all__ = ["apply"]  # pytest looks up the fixture in this module
 
 EXAMPLES = Path("describer/examples")
 
 
-def test_own_container_has_neither_token_nor_credentials(
+def test_sidecar_describes_without_token_or_credentials(
     kubectl: Kubectl,
     apply: Apply,
     api: httpx.Client,
@@ -50,14 +50,14 @@ def test_own_container_has_neither_token_nor_credentials(
     wait_for(lambda: workers(kubectl, "own"), lambda remaining: not remaining)
 
 
-def test_own_class_describes(
+def test_custom_class_describes_images(
     apply: Apply,
     api: httpx.Client,
     photo: Path,
     submit: Callable[..., str],
     ended: Callable[[str], Json],
 ) -> None:
-    """Test a class without building an image: it is written to a folder where Python finds it."""
+    """Write the class to a folder from which Python imports it, to avoid building an image."""
     start = (
         "import os, pathlib, runpy, sys;"
         "pathlib.Path('/tmp/brightness.py').write_text(os.environ['SOURCE']);"
@@ -74,7 +74,7 @@ def test_own_class_describes(
     assert api.get(f"/result/{status['job_id']}").json()["tags"] in (["light"], ["dark"])
 
 
-def test_sidecar_requires_the_provider_http(refused: Callable[..., str]) -> None:
+def test_sidecar_is_refused_unless_the_provider_is_http(refused: Callable[..., str]) -> None:
     body = {
         "apiVersion": "vision-node.dev/v1alpha1",
         "kind": "Describer",

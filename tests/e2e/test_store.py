@@ -1,4 +1,7 @@
-"""The bundled store refuses requests that MinIO's last public source would accept from anyone."""
+"""Tests that the bundled store refuses forged requests.
+
+The last public source code of MinIO accepts these requests from anyone.
+"""
 
 import base64
 import io
@@ -16,13 +19,13 @@ from conftest import NAMESPACE, Kubectl
 from pytest_kind import KindCluster
 
 KEY = "images/forged"
-# A well-formed signature that no secret key produces.
+# This signature is well formed, but no secret key produces it.
 SIGNATURE = "0" * 64
 
 
 @pytest.fixture(scope="module")
 def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
-    """Client of the store, with the access that any pod in the cluster has."""
+    """Yield an HTTP client that has the same access to the store as any pod in the cluster."""
     command = ("port-forward", "service/vision-node-minio", ":9000")
     with subprocess.Popen(
         [kind_cluster.kubectl_path, "-n", NAMESPACE, *command],
@@ -44,13 +47,13 @@ def store(kind_cluster: KindCluster) -> Iterator[httpx.Client]:
 
 @pytest.fixture(params=["api", "operator", "describer", "root"])
 def user(kubectl: Kubectl, request: pytest.FixtureRequest) -> str:
-    """Name of a user of the store."""
+    """Return the access key of a user of the store."""
     path = f"jsonpath={{.data.{request.param}-access-key}}"
     return base64.b64decode(kubectl("get", "secret", "vision-node-storage", "-o", path)).decode()
 
 
-def test_unsigned_upload_for_a_user_is_refused(store: httpx.Client, user: str) -> None:
-    """CVE-2026-41145: credentials in the query, and chunks without signatures."""
+def test_unsigned_upload_in_the_name_of_a_user_is_refused(store: httpx.Client, user: str) -> None:
+    """Test for CVE-2026-41145: the query contains credentials, but the chunks are not signed."""
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
         "X-Amz-Credential": f"{user}/{scope()}",
@@ -67,8 +70,8 @@ def test_unsigned_upload_for_a_user_is_refused(store: httpx.Client, user: str) -
     assert answer.status_code == 501
 
 
-def test_unsigned_archive_for_a_user_is_refused(store: httpx.Client, user: str) -> None:
-    """CVE-2026-40344: an archive that MinIO unpacks without checking its signature."""
+def test_unsigned_archive_in_the_name_of_a_user_is_refused(store: httpx.Client, user: str) -> None:
+    """Test for CVE-2026-40344: MinIO unpacks an archive without checking its signature."""
     data = archive(KEY, b"forged")
     headers = {
         **unsigned(len(data)),
@@ -83,7 +86,7 @@ def test_unsigned_archive_for_a_user_is_refused(store: httpx.Client, user: str) 
 
 
 def unsigned(length: int) -> Mapping[str, str]:
-    """Return headers of an upload in chunks without signatures (AWS Signature Version 4)."""
+    """Return the headers of an upload in unsigned chunks (AWS Signature Version 4)."""
     return {
         "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
         "x-amz-date": now(),

@@ -1,1 +1,1 @@
-"""Fake servers for tests: description providers and S3, with faults on demand, and a proxy."""
+"""Fake servers for tests: description providers, an S3 service and an HTTP proxy."""

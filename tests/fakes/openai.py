@@ -1,11 +1,13 @@
-"""A fake server with OpenAI's protocol: both APIs, strict request checks and scripted faults.
+"""A fake OpenAI server with the Responses API and the Chat Completions API.
 
-In a cluster, run `python -m fakes.openai --port 8080` in any image with starlette and uvicorn.
+It checks requests strictly and can return scripted faults. To serve it in a cluster, run
+`python -m fakes.openai --port 8080` in any image that contains starlette and uvicorn.
 
-    PUT    /admin/script    {"next": [fault, …], "always": fault}; a fault is a name in FAULTS, or
-                            {"fault": name, "after": seconds, …} with its parameters
-    GET    /admin/requests  return recorded requests: path, whether the key was right, body, time
-    DELETE /admin/requests  return the records and delete them
+    PUT    /admin/script    set the script: {"next": [fault, …], "always": fault}. Each fault is a
+                            name in FAULTS, or {"fault": name, "after": seconds, …} with parameters
+    GET    /admin/requests  return the recorded requests. Each record contains the path, whether the
+                            key was right, the body and the time
+    DELETE /admin/requests  return the recorded requests and delete them
 """
 
 import argparse
@@ -61,7 +63,7 @@ def success(
     refusal: str | None = None,
     **headers: str,
 ) -> Response:
-    """Return a complete answer in the protocol that the request's `body` uses."""
+    """Return a complete answer in the format of the API to which `body` was sent."""
     build = _response if "input" in body else _completion
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return JSONResponse(build(body["model"], text, finish, refusal), headers=named)
@@ -180,11 +182,11 @@ FAULTS: dict[str, Callable[..., Response]] = {
         status_code=307, headers={"location": "http://127.0.0.1:1/elsewhere"}
     ),
 }
-"""Functions that create a response, by the fault's name; a script may set their parameters."""
+"""Functions that create a response, by fault name. A script can set their parameters."""
 
 
 class FakeOpenAI:
-    """The server's state and application."""
+    """The fake server's state and its ASGI application."""
 
     def __init__(self) -> None:
         self.next: deque[Any] = deque()
@@ -227,7 +229,7 @@ class FakeOpenAI:
 
 
 def reject(path: str, body: Json, *, right_key: bool) -> Response | None:
-    """Return OpenAI's error for an invalid request; None for a valid one."""
+    """Return the error that OpenAI sends for an invalid request, or None for a valid request."""
     if not right_key:
         message = "Incorrect API key provided: sk-wr***************gs. You can find your API key at https://…"
         return error(401, message, code="invalid_api_key")
@@ -270,7 +272,7 @@ def _is_strict(schema: Json) -> bool:
 
 
 def _has_picture(path: str, body: Json) -> bool:
-    """Return whether a request has exactly one picture, in a data URL that can be decoded."""
+    """Return whether a request contains exactly one picture, as a data URL that can be decoded."""
     messages = body["input" if path.endswith("responses") else "messages"]
     contents = [message["content"] for message in messages if isinstance(message["content"], list)]
     parts = [part for content in contents for part in content]

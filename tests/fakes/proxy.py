@@ -1,4 +1,7 @@
-"""An HTTP proxy on a loopback socket that forwards requests and tunnels (RFC 9110, 9.3.6)."""
+"""An HTTP proxy on a loopback socket.
+
+It forwards requests, and opens tunnels for CONNECT requests (RFC 9110, section 9.3.6).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,14 +53,14 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             target.write(data)
             await target.drain()
     except ConnectionError:
-        pass  # one side closed the connection; `finally` closes the other
+        pass  # one side closed its connection, and `finally` closes the other one
     finally:
         target.close()
 
 
 @asynccontextmanager
 async def proxying() -> AsyncIterator[Proxy]:
-    """Run a proxy while the block runs."""
+    """Run a proxy for the duration of the block."""
     proxy = Proxy()
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
     proxy.port = server.sockets[0].getsockname()[1]

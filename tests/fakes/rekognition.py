@@ -1,7 +1,7 @@
-"""A fake server with Amazon Rekognition's protocol, AWS JSON 1.1.
+"""A fake Amazon Rekognition server that uses the AWS JSON 1.1 protocol.
 
-See docs.aws.amazon.com/rekognition/latest/APIReference. The library moto supports
-neither DetectFaces nor DetectModerationLabels.
+See docs.aws.amazon.com/rekognition/latest/APIReference. The library moto cannot replace it, because
+moto supports neither DetectFaces nor DetectModerationLabels.
 """
 
 import base64
@@ -56,14 +56,17 @@ FAULTS: dict[str, tuple[int, str]] = {
 
 
 def error(code: str) -> Response:
-    """Return an error in AWS's format."""
+    """Return the error with this code in AWS's format."""
     status, message = FAULTS[code]
     body = {"__type": f"com.amazonaws.rekognition#{code}", "message": message}
     return JSONResponse(body, status, {"retry-after": "4"}, media_type=_JSON)
 
 
 class FakeRekognition:
-    """The server's state and application; each fault in `next` answers one request."""
+    """The fake server's state and its ASGI application.
+
+    Each fault in `next` is the response to one request.
+    """
 
     def __init__(self) -> None:
         self.next: deque[str] = deque()

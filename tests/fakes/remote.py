@@ -1,4 +1,4 @@
-"""Setups with which the four describers that call a provider call a test's server instead."""
+"""Setups that make the describers for remote providers call a local test server."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ PROVIDERS = ["openai", "http", "google", "rekognition"]
 
 
 def setup_of(provider: str, url: str, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> Setup:
-    """Return the setup of a describer for the server at `url`, with fake credentials."""
+    """Return a setup with fake credentials for a describer that calls the server at `url`."""
     options: dict[str, dict[str, Any]] = {
         "openai": {},
         "http": {"url": f"{url}/describe"},

@@ -1,4 +1,4 @@
-"""A fake S3 server with one in-memory bucket: objects, conditional writes, paginated lists."""
+"""A fake S3 server with one in-memory bucket, conditional writes and paginated lists."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,7 +37,7 @@ class StoredObject:
     @property
     def etag(self) -> str:
         """The object's ETag."""
-        # It includes the time, so that storing the same bytes again counts as a change.
+        # The hash includes the time, so that storing the same bytes again changes the ETag.
         return (
             f'"{hashlib.sha256(self.data + self.modified.isoformat().encode()).hexdigest()[:32]}"'
         )
@@ -48,16 +48,18 @@ async def do_nothing(_: str) -> None:
 
 
 class S3:
-    """A bucket and its configured faults."""
+    """A bucket, and the faults that it simulates."""
 
     def __init__(self) -> None:
         self.objects: dict[str, StoredObject] = {}
         self.conditions: Conditions = "kept"
+        """Whether If-Match and If-None-Match are respected, ignored or answered with 501."""
         self.fails: tuple[int, str] | None = None
-        """Status and code of the error with which to answer every request; None for no error."""
+        """HTTP status and error code of every response, or None to answer requests normally."""
         self.page = 1000
-        """Maximum number of keys in a list, even if the request allows more."""
+        """Maximum number of keys in a list response, even if the request allows more."""
         self.before_put: Callable[[str], Awaitable[None]] = do_nothing
+        """Function to call with the key before a PUT request is handled."""
         self.undeletable: set[str] = set()
         """Keys of objects that an object lock protects from deletion."""
         self.requests: list[str] = []
@@ -148,13 +150,13 @@ class S3:
 
 
 def error_response(request: web.Request, status: int, code: str) -> web.Response:
-    """Return an error in S3's format; the answer to a HEAD has no body."""
+    """Return an error in S3's format. The response to a HEAD request has no body."""
     return web.Response(status=status, text="" if request.method == "HEAD" else ERROR.format(code))
 
 
 @asynccontextmanager
 async def serving_s3() -> AsyncIterator[tuple[S3, BucketSettings]]:
-    """Serve an empty bucket; yield it and the settings for accessing it."""
+    """Serve an empty bucket. Yield the bucket and the settings to access it."""
     s3, app = S3(), web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", s3.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -14,7 +14,7 @@ _START_STOP_SECONDS = 10.0
 
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
-    """Serve `app` and yield its address, `http://127.0.0.1:<port>`; on exit, end open requests."""
+    """Serve `app` and yield its URL, `http://127.0.0.1:<port>`. On exit, abort open requests."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
             app, log_level="warning", lifespan="off", timeout_graceful_shutdown=0

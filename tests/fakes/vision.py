@@ -1,4 +1,4 @@
-"""A fake server with Cloud Vision's REST protocol.
+"""A fake Google Cloud Vision server with a REST API.
 
 See cloud.google.com/vision/docs/reference/rest/v1/images/annotate.
 """
@@ -79,7 +79,7 @@ FAULTS: dict[str, Response] = {
 
 
 class FakeVision:
-    """The server's state and application."""
+    """The fake server's state and its ASGI application."""
 
     def __init__(self) -> None:
         self.next: deque[str] = deque()

@@ -1,1 +1,1 @@
-"""`make test-faults`: kill parts of the system under load, and check the history afterward."""
+"""Fault tests (`make test-faults`): kill components under load, then check the history."""

@@ -1,4 +1,4 @@
-"""Parameters of a run: the cluster that `python3 -m cluster test` has started, and the seed."""
+"""Fixtures of a run: the cluster that `python3 -m cluster test` started, and the seed."""
 
 import os
 import random
@@ -15,11 +15,11 @@ def url() -> str:
 
 @pytest.fixture
 def node(kind_cluster: KindCluster) -> str:
-    """Name of the node's container."""
+    """Name of the Docker container of the kind node."""
     return f"{kind_cluster.name}-control-plane"
 
 
 @pytest.fixture
 def seed() -> int:
-    """SEED from the environment, or a random seed."""
+    """Value of SEED in the environment, or a random number if it is not set."""
     return int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))

@@ -1,4 +1,4 @@
-"""Injects faults: kills and pauses the processes of containers, directly on the kind node."""
+"""Inject faults: kill or pause the processes of containers, directly on the kind node."""
 
 import asyncio
 import time
@@ -21,15 +21,16 @@ TARGETS: Mapping[Kind, tuple[str, str]] = {
     Kind.KILL_APISERVER: ("/api/v1/namespaces/kube-system/pods", "component=kube-apiserver"),
     Kind.PAUSE_OPERATOR: (PODS, f"{COMPONENT_LABEL}=operator"),
 }
+"""API path and label selector of the pods that each kind of fault affects."""
 
 POLL_SECONDS = 0.2
 """Interval between two checks of a condition."""
 
 TARGET_TIMEOUT_SECONDS = 60.0
-"""Maximum wait for the target component to be running, before the next fault is injected."""
+"""How long to wait for a running container of the component that a fault affects."""
 
 Injected = tuple[float, Fault]
-"""When a fault was injected (time.monotonic(), as in the observer), and the fault."""
+"""Time at which a fault was injected (time.monotonic(), as in the observer), and the fault."""
 
 
 class FaultInjector:
@@ -41,7 +42,7 @@ class FaultInjector:
         self._node = node
 
     async def run(self, faults: list[Fault]) -> None:
-        """Inject each fault at its time, even while others are still in progress."""
+        """Inject each fault at its time, even if earlier faults are still in progress."""
         async with asyncio.TaskGroup() as tasks:
             for fault in faults:
                 tasks.create_task(self._inject_at(fault))
@@ -56,7 +57,7 @@ class FaultInjector:
         If that container ends before the signal is sent, choose another one.
 
         Raises:
-            TimeoutError: no such container was running for a minute.
+            TimeoutError: no container of the component was running within a minute.
         """
         deadline = time.monotonic() + TARGET_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
@@ -67,10 +68,10 @@ class FaultInjector:
             await asyncio.sleep(POLL_SECONDS)
 
         seconds = f"{TARGET_TIMEOUT_SECONDS:g} s"
-        raise TimeoutError(f"{fault.kind}: no such container was running within {seconds}")
+        raise TimeoutError(f"{fault.kind}: no container was running within {seconds}")
 
     async def _apply(self, pod: Json, fault: Fault) -> bool:
-        """Apply the fault to a pod; return False if its container has ended."""
+        """Apply the fault to a pod. Return False if its container has already ended."""
         container = _container(pod)
         pauses = fault.kind is Kind.PAUSE_OPERATOR
         if not await self._signal(container, "SIGSTOP" if pauses else "SIGKILL"):
@@ -79,7 +80,7 @@ class FaultInjector:
         self.injected.append((time.monotonic(), fault))
         if pauses:
             await asyncio.sleep(fault.seconds)
-            await self._signal(container, "SIGCONT")  # no effect if it was killed in the meantime
+            await self._signal(container, "SIGCONT")  # no effect if the container was killed
         elif fault.kind not in {Kind.KILL_WORKER, Kind.KILL_APISERVER} and _restarts(pod):
             await self._replace(pod)
 
@@ -96,7 +97,10 @@ class FaultInjector:
         return running[int(fault.pick * len(running))] if running else None
 
     async def _replace(self, pod: Json) -> None:
-        """Delete the pod, because the kubelet delays all but the first restart of a container."""
+        """Delete the pod, so that it is replaced immediately.
+
+        The kubelet delays every restart of a container except the first one.
+        """
         path = f"{PODS}/{pod['metadata']['name']}"
 
         while True:
@@ -110,7 +114,7 @@ class FaultInjector:
                 return
 
     async def _signal(self, container: str, signal: str) -> bool:
-        """Send a signal to a container's first process; return whether there was one."""
+        """Send a signal to a container's first process. Return whether that process existed."""
         in_node = ("docker", "exec", self._node)
         kill = ("ctr", "-n", "k8s.io", "tasks", "kill", "-s", signal, container)
         devnull = asyncio.subprocess.DEVNULL

@@ -1,7 +1,7 @@
-"""The describer of the fault tests: like `metadata`, but the comment of an image can make it fail.
+"""A describer for the fault tests, which fails if an image's comment names a fault.
 
-This file's text is the command of the workers' container (`python -c`), so no container image
-contains it.
+It describes all other images as `metadata` does. The workers' container runs the text of this file
+(`python -c`), so no container image has to contain it.
 """
 
 import ctypes
@@ -20,9 +20,10 @@ class Faulty(describer.Metadata):
     """Describes images like `metadata`, unless the image's comment names a fault."""
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Return the description, or crash, hang or exhaust the memory."""
+        """Describe the image, or crash, hang or exhaust the memory as its comment says."""
         if CRASH in image:
-            # A segmentation fault: the first process of a container ignores signals from itself.
+            # Cause a segmentation fault. A signal would have no effect, because a container's first
+            # process ignores signals that it sends to itself.
             ctypes.string_at(0)
 
         if HANG in image:
@@ -30,9 +31,8 @@ class Faulty(describer.Metadata):
 
         allocated = []
         while EXHAUST_MEMORY in image:
-            allocated.append(
-                b"x" * CHUNK_BYTES
-            )  # written to, so that the kernel really allocates it
+            # Fill the chunk, because the kernel allocates only memory that was written to.
+            allocated.append(b"x" * CHUNK_BYTES)
 
         return super().describe(image, options)
 

@@ -1,4 +1,4 @@
-"""The history of a run, and the check of the README's promises ("What you can rely on")."""
+"""Check the history of a run against the README's promises ("What you can rely on")."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,21 +13,22 @@ TERMINAL = ("done", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The required end of an ImageJob, whatever is killed meanwhile."""
+    """The required outcome of an ImageJob, no matter which components are killed."""
 
     phase: Literal["done", "failed"] = "done"
     reasons: frozenset[str] = frozenset()
-    """Allowed reasons if the phase is failed."""
+    """Allowed error reasons if the phase is `failed`."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the image, which identify its result: no two images are equal."""
+    """Width and height of the image. They identify its result, because all images that must be
+    described differ in size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """An acknowledged submit: the API answered 202, or the API server 201."""
+    """An acknowledged submission: the API answered 202, or the API server answered 201."""
 
     key: str
-    """The Idempotency-Key, or the name of an ImageJob created as with kubectl."""
+    """The Idempotency-Key, or the name of an ImageJob that was created at the API server."""
     job: str
     """Name of the ImageJob in the response."""
     expected: Expected
@@ -38,7 +39,7 @@ class Observation:
     """State of an ImageJob in a watch event."""
 
     at: float
-    """Time in seconds, by the observer's clock."""
+    """Time of the observation in seconds, from time.monotonic()."""
     job: str
     version: int
     status: Json
@@ -54,17 +55,18 @@ class Observation:
 
 @dataclass
 class History:
-    """All observations of a run from outside."""
+    """Everything that was observed from outside the system during a run."""
 
     submits: list[Submit] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     results: dict[str, Json | str] = field(default_factory=dict)
-    """Response of GET /result by ImageJob; a string is the text of an error response."""
+    """Response of GET /result by ImageJob name. A string is the text of an error response."""
     objects: frozenset[str] = frozenset()
-    """Keys in the bucket at the end."""
+    """Keys of all objects in the bucket at the end of the run."""
     last_fault: float = 0
+    """Time at which the last fault ended, by the same clock as the observations."""
     patience: float = 60
-    """Seconds after the last fault within which all ImageJobs must have ended."""
+    """Maximum number of seconds from the last fault until all ImageJobs have ended."""
 
     def by_job(self) -> dict[str, list[Observation]]:
         """Return the observations of each ImageJob, oldest first."""
@@ -75,7 +77,7 @@ class History:
 
 
 def check(history: History) -> list[str]:
-    """Return descriptions of the broken promises; [] if all were kept."""
+    """Return a message for each broken promise, or an empty list if all promises were kept."""
     jobs = history.by_job()
 
     return [
@@ -110,18 +112,21 @@ def _one_job_per_key(
             yield f"key {key}: answered with several ImageJobs: {', '.join(sorted(names))}"
 
     for extra in jobs.keys() - {submit.job for submit in submits}:
-        yield f"{extra}: no response names it: a second ImageJob for some key"
+        yield f"{extra}: no response names it, so a key has a second ImageJob"
 
 
 def _one_end(observations: list[Observation]) -> Iterator[str]:
-    """Check that a terminal status never changes."""
+    """Check that the status of an ImageJob never changes after a terminal phase."""
     for before, after in pairwise(observations):
         if before.ended and not after.deleted and after.status != before.status:
             yield f"{after.job}: changed after it was {before.status['phase']}: now {after.status}"
 
 
 def _attempts(observations: list[Observation]) -> Iterator[str]:
-    """Check that attempts only increase, are limited, and each belong to one worker."""
+    """Check that the attempts stay within the limit and never decrease.
+
+    Check also that each attempt belongs to only one worker.
+    """
     first = observations[0]
     most = max(_counted_attempts(it.status) for it in observations)
     if most > first.max_attempts:
@@ -139,7 +144,7 @@ def _attempts(observations: list[Observation]) -> Iterator[str]:
 
 
 def _counted_attempts(status: Json) -> int:
-    """Return the number of attempts without those lost to infrastructure, which don't count."""
+    """Return the number of attempts. Attempts lost because of the infrastructure don't count."""
     counted: int = status.get("attempts", 0) - status.get("losses", 0)
     return counted
 
@@ -172,7 +177,7 @@ def _ends_as_expected(
 
 
 def _results(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:
-    """Check that each ImageJob that is done has a readable result of its own image."""
+    """Check that each ImageJob in the phase `done` has a readable result for its own image."""
     for submit in history.submits:
         observations = jobs.get(submit.job)
         if not observations or observations[-1].status["phase"] != "done":

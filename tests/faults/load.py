@@ -1,4 +1,7 @@
-"""A steady load of images over HTTP and ImageJobs created directly, retried until acknowledged."""
+"""Generate a steady load of images sent over HTTP and of ImageJobs created directly.
+
+Each submission is retried until it is acknowledged.
+"""
 
 import asyncio
 import io
@@ -21,23 +24,25 @@ IMAGEJOBS = path_of(PLURAL, NAMESPACE)
 DESCRIBER = "faulty"
 
 PER_SECOND = 4.0
+"""Default number of images to submit per second."""
+
 DIRECT_EVERY = 6
-"""One ImageJob in this many is created directly at the API server, as with kubectl."""
+"""Every sixth ImageJob is created directly at the API server, as with kubectl."""
 
 RETRY_SECONDS = 0.2
 GIVE_UP_SECONDS = 90.0
-"""Maximum time until a submission is acknowledged. If it takes longer, the system has failed."""
+"""Maximum time until a submission is acknowledged. If it takes longer, the test fails."""
 
 TIMEOUT_SECONDS = 15
-"""Timeout of the Describer. It is shorter than the pauses of the operator, so that deadlines pass
-during a pause."""
+"""Timeout of the Describer. It is shorter than the operator's pauses, so that the deadlines of
+attempts expire during a pause."""
 
 MAX_BYTES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image to submit, and the required end of its ImageJob."""
+    """An image to submit, and the required outcome of its ImageJob."""
 
     name: str
     data: bytes
@@ -58,13 +63,13 @@ POISON: list[tuple[str, bytes, Expected, dict[str, Any], bool]] = [
     ("hang-1", HANG, HUNG, {"maxAttempts": 2}, True),
     ("hang-2", HANG, HUNG, {"maxAttempts": 2}, True),
 ]
-"""Harmful images: name, comment, required end, spec, and whether to create the ImageJob directly
-(which is the only way to set maxAttempts)."""
+"""Harmful images: name, comment, required outcome, spec, and whether to create the ImageJob
+directly. Only an ImageJob that is created directly can set maxAttempts."""
 
 
 def pictures(seed: int, count: int) -> list[Picture]:
-    """Return good images, each of a different size, and among them some that harm their worker."""
-    dice = random.Random(seed)  # noqa: S311 (repeatable is the point)
+    """Return `count` good images of different sizes, mixed with the harmful images of POISON."""
+    dice = random.Random(seed)  # noqa: S311 (runs must be repeatable)
     found = [good(index, dice) for index in range(count)]
 
     for name, comment, expected, spec, direct in POISON:
@@ -75,7 +80,7 @@ def pictures(seed: int, count: int) -> list[Picture]:
 
 
 def good(index: int, dice: random.Random) -> Picture:
-    """Return the good image with this number."""
+    """Return a good image. Its index determines its size."""
     size = (16 + index % 100, 16 + index // 100)
     direct = index % DIRECT_EVERY == 0
     return Picture(f"good-{index}", _draw(size, dice), Expected(size=size), direct=direct)
@@ -89,26 +94,26 @@ def _draw(size: tuple[int, int], dice: random.Random, comment: bytes = b"") -> b
 
 
 def hanging(count: int, **spec: Any) -> list[Picture]:
-    """Return images that hang their worker forever, with one attempt each."""
+    """Return images that make a worker hang forever. Each may have only one attempt."""
     data = _draw((64, 48), random.Random(0), HANG)  # noqa: S311
     spec = {"maxAttempts": 1, **spec}
     return [Picture(f"hanging-{index}", data, HUNG, spec, direct=True) for index in range(count)]
 
 
 class Load:
-    """Submits images and records every acknowledgement in `submits`."""
+    """Submits images and records every acknowledgment in `submits`."""
 
     def __init__(self, run: str, http: httpx.AsyncClient, kube: Kube) -> None:
         self.submits: list[Submit] = []
         self.retries = 0
         self.stopped = False
-        """Set to True to submit no more images."""
+        """Set this to True to stop submitting images."""
         self._run = run
         self._http = http
         self._kube = kube
 
     async def run(self, pictures: list[Picture], per_second: float = PER_SECOND) -> None:
-        """Submit the images at a steady rate, despite failures of the system.
+        """Submit the images at a steady rate, even while parts of the system fail.
 
         Raises:
             AssertionError: a submission was refused.
@@ -131,7 +136,7 @@ class Load:
     async def _until_acknowledged(
         self, key: str, attempt: Callable[[], Awaitable[str | None]]
     ) -> str:
-        """Repeat an attempt until it is acknowledged, as careful clients do."""
+        """Repeat a submission until it is acknowledged, as careful clients do."""
         async with asyncio.timeout(GIVE_UP_SECONDS):
             while True:
                 if job := await attempt():
@@ -140,7 +145,10 @@ class Load:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _post(self, key: str, picture: Picture) -> str | None:
-        """Send POST /submit; return None if there was no response, or 5xx."""
+        """Send POST /submit and return the ID of the job.
+
+        Return None if no response arrived or if its status was 5xx.
+        """
         try:
             answer = await self._http.post(
                 "/submit",
@@ -158,7 +166,10 @@ class Load:
         return str(answer.json()["job_id"])
 
     async def _create(self, key: str, picture: Picture) -> str | None:
-        """Create the ImageJob at the API server; return None if there was no response."""
+        """Create the ImageJob at the API server and return its name.
+
+        Return None if the API server was unavailable.
+        """
         spec = {"image": {"key": inbox_key(picture)}, "describer": DESCRIBER, **picture.spec}
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
@@ -170,7 +181,7 @@ class Load:
         try:
             await self._kube.request("POST", IMAGEJOBS, body=body)
         except AlreadyExistsError:
-            return key  # an earlier attempt, whose response was lost, created it
+            return key  # an earlier request created it, but the response was lost
         except UnavailableError:
             return None
 
@@ -178,5 +189,5 @@ class Load:
 
 
 def inbox_key(picture: Picture) -> str:
-    """Return the object key of the image of an ImageJob that is created directly."""
+    """Return the object key of an image whose ImageJob is created directly."""
     return f"inbox/fault-{picture.name}.jpg"

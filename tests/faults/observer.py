@@ -1,4 +1,4 @@
-"""Watches all ImageJobs and records every status, for the checker."""
+"""Watch all ImageJobs and record each status for the checker."""
 
 import time
 
@@ -13,26 +13,26 @@ MAX_ATTEMPTS = 3
 
 
 class Observer:
-    """Watches the ImageJobs from outside, despite API server restarts and expired watches."""
+    """Watches the ImageJobs, and continues after API server restarts and expired watches."""
 
     def __init__(self, kube: Kube) -> None:
         self.observations: list[Observation] = []
         self._kube = kube
         self._versions: dict[str, int] = {}
         self._older: set[str] | None = None
-        """ImageJobs from before the run, which are ignored; None until they are listed."""
+        """Names of ImageJobs from before the run, to be ignored. None until they are known."""
 
     @property
     def ready(self) -> bool:
-        """Whether older ImageJobs are known, so that the load may start."""
+        """Whether the older ImageJobs are known, so that the load can start."""
         return self._older is not None
 
     def unfinished(self, submitted: set[str]) -> set[str]:
-        """Return the submitted ImageJobs whose end was not observed yet."""
+        """Return the submitted ImageJobs whose end has not been observed yet."""
         return submitted - {each.job for each in self.observations if each.ended}
 
     async def run(self) -> None:
-        """Record until cancelled."""
+        """Record observations until the task is cancelled."""
         older: set[str] = set()
 
         async for event in self._kube.follow(IMAGEJOBS):

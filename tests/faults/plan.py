@@ -1,4 +1,4 @@
-"""The faults of a run and their times, all derived from the seed."""
+"""Plan the faults of a run and their times. The seed determines all of them."""
 
 import random
 from collections import Counter
@@ -29,14 +29,14 @@ MIX = Counter(
 )
 
 RUN_SECONDS = 150.0
-"""Period during which faults are injected."""
+"""Length of the period during which faults are injected."""
 
 FIRST_SECONDS = 3.0
-"""Time before the first fault, so that some work is in progress."""
+"""Minimum time before the first fault. By then, some images are already in progress."""
 
 PAUSE_SECONDS = (21.0, 25.0)
-"""Minimum and maximum pause: longer than the operator trusts a Lease that is not renewed (20 s) and
-than an attempt may take (15 s), but shorter than the limit of its liveness probe (30 s)."""
+"""Minimum and maximum duration of a pause. During a pause, the operator's Lease expires (20 s) and
+attempts reach their timeout (15 s), but the liveness probe does not fail yet (30 s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,17 @@ class Fault:
     """A fault to inject."""
 
     at: float
-    """Time in seconds after the start."""
+    """Time in seconds after the start of the run."""
     kind: Kind
     pick: float
     """Number from 0 to 1 that selects one of several pods."""
     seconds: float = 0.0
-    """Duration of a pause."""
+    """Duration of a pause in seconds; 0 for other faults."""
 
 
 def plan(seed: int) -> list[Fault]:
-    """Return the faults of the run with this seed, in order."""
-    dice = random.Random(seed)  # noqa: S311 (repeatable is the point)
+    """Return the faults of the run with this seed, sorted by time."""
+    dice = random.Random(seed)  # noqa: S311 (runs must be repeatable)
     return sorted((_fault(kind, dice) for kind in MIX.elements()), key=lambda fault: fault.at)
 
 

@@ -1,4 +1,4 @@
-"""Prepares the release for a run: workers that images can harm, and a filled inbox."""
+"""Prepare the release for a run: create workers that images can harm, and fill the inbox."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ DESCRIBERS = path_of(DESCRIBER_PLURAL, NAMESPACE)
 WORKERS, CONCURRENCY = 3, 4
 
 KNOWN_SECONDS = 10.0
-"""Maximum time until the API knows a new Describer."""
+"""How long to wait until the API lists a new Describer."""
 
 FAULTY: Json = {
     "apiVersion": f"{GROUP}/{VERSION}",
@@ -42,11 +42,11 @@ FAULTY: Json = {
         "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
     },
 }
-"""Manifest of a Describer whose workers an image can harm."""
+"""Manifest of a Describer whose workers can be harmed by images."""
 
 
 async def ensure_faulty_describer(kube: Kube, http: httpx.AsyncClient) -> None:
-    """Create the faulty Describer, and wait until the API knows it."""
+    """Create the faulty Describer if it does not exist, and wait until the API lists it."""
     with contextlib.suppress(AlreadyExistsError):
         await kube.request("POST", DESCRIBERS, body=FAULTY)
 
@@ -58,7 +58,7 @@ async def ensure_faulty_describer(kube: Kube, http: httpx.AsyncClient) -> None:
 
 
 async def wait_until_workers_end(kube: Kube, names: set[str], seconds: float) -> None:
-    """Wait until none of these pods is left.
+    """Wait until all worker pods with these names are gone.
 
     Raises:
         TimeoutError: some of them still exist after `seconds`.
@@ -80,7 +80,7 @@ async def fill_inbox(pictures: list[Picture]) -> None:
 
 
 async def objects() -> frozenset[str]:
-    """Return all keys in the bucket."""
+    """Return the keys of all objects in the bucket."""
     return frozenset(await _run_in_api("keys", {}))
 
 
@@ -96,11 +96,14 @@ async def main():
             print(json.dumps(await bucket.list_older("", datetime.now(UTC))))
 asyncio.run(main())
 """
-"""Program that stores the objects from its input in the bucket; with `keys`, it prints all keys."""
+"""Program that stores the objects from its input in the bucket.
+
+With the argument `keys`, it also prints the keys of all objects in the bucket.
+"""
 
 
 async def _run_in_api(mode: str, files: dict[str, str]) -> list[str]:
-    """Run IN_API in a pod of the API, which can reach the bucket; return the printed keys."""
+    """Run IN_API in a pod of the API, which can reach the bucket. Return the printed keys."""
     kubectl = ("kubectl", "--namespace", NAMESPACE, "exec", "-i", "deploy/vision-node-api", "--")
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Summarize a run: the injected faults, and how soon after each one an image ended."""
+"""Summarize a run: the injected faults, and the time to the next finished image."""
 
 import statistics
 from collections import Counter
@@ -9,20 +9,24 @@ from faults.fault_injection import Injected
 from faults.history import History
 
 GAPS = 3
-"""Number of the longest gaps without a finished image to report."""
+"""Number of gaps without a finished image to report, longest first."""
 
 BEFORE_GAP_SECONDS = 10
-"""Faults this long before a gap are reported with it."""
+"""Faults that were injected up to this long before a gap are reported with the gap."""
 
 
 def summary(history: History, injected: list[Injected], retries: int) -> str:
-    """Return the faults by kind, with the time until the next image ended, and the totals."""
+    """Return a report with totals, and the time from faults to the next finished image."""
     first_ends = {each.job: each.at for each in reversed(history.observations) if each.ended}
     ends = sorted(first_ends.values())
 
-    lines = [f"{'fault':<24} {'times':>5}   next image ended after: median, worst"]
+    lines = [f"{'fault':<24} {'times':>5}   time to next finished image: median, worst"]
     for kind in sorted({fault.kind for _, fault in injected}):
-        waits = [_next(ends, at + fault.seconds) for at, fault in injected if fault.kind is kind]
+        waits = [
+            _seconds_to_next_end(ends, at + fault.seconds)
+            for at, fault in injected
+            if fault.kind is kind
+        ]
         median = statistics.median(waits)
         lines.append(f"{kind:<24} {len(waits):>5}   {median:.2f} s, {max(waits):.2f} s")
 
@@ -36,7 +40,7 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
     lines += [
         f"{len(injected)} faults",
         f"{len(history.submits)} submissions acknowledged, after {retries} retries: {ended}",
-        f"{retried} images took more than one attempt, {lost} lost attempts did not count",
+        f"{retried} images took more than one attempt; {lost} lost attempts were not counted",
         f"the last image ended {longest:.1f} s after the last fault",
         f"{len(history.observations)} states were observed",
     ]
@@ -45,7 +49,7 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
 
 
 def _longest_gaps(ends: list[float], injected: list[Injected]) -> Iterator[str]:
-    """Yield the longest periods without a finished image, with the faults in or before them."""
+    """Yield the longest gaps without a finished image, and the faults during or before each gap."""
     gaps = sorted(((after - before, before) for before, after in pairwise(ends)), reverse=True)
 
     for seconds, start in gaps[:GAPS]:
@@ -57,6 +61,6 @@ def _longest_gaps(ends: list[float], injected: list[Injected]) -> Iterator[str]:
         yield f"no image ended for {seconds:.1f} s: {', '.join(faults)}"
 
 
-def _next(ends: list[float], at: float) -> float:
-    """Return the seconds from a fault (or the end of a pause) until the next image ended."""
+def _seconds_to_next_end(ends: list[float], at: float) -> float:
+    """Return how many seconds after `at` the next image ended, or infinity if none did."""
     return next((end - at for end in ends if end > at), float("inf"))

@@ -1,4 +1,4 @@
-"""Tests of the README's promises: they hold while components are killed under load."""
+"""Tests that the README's promises hold while components are killed under load."""
 
 import asyncio
 import random
@@ -21,25 +21,27 @@ from faults.plan import RUN_SECONDS, plan
 from faults.summary import summary
 
 PATIENCE_SECONDS = 60.0
-"""Maximum time until all ImageJobs end after the last fault: a hung image has two attempts of
-TIMEOUT_SECONDS each."""
+"""Maximum time from the last fault until all ImageJobs have ended. An image that makes its worker
+hang takes two attempts of TIMEOUT_SECONDS each."""
 
-AFTERWARDS_SECONDS = 5.0
-"""Time for which the load continues after the last fault, to show that images work again."""
+AFTERWARD_SECONDS = 5.0
+"""How long the load continues after the last fault, to show that the system has recovered."""
 
 BURST_PER_SECOND = 100.0
-"""Rate at which images are submitted nearly simultaneously."""
+"""Number of images to submit per second so that they arrive almost simultaneously."""
 
 ENDING_SECONDS = 30.0
-"""Maximum time until a retired worker ends: well before its grace period (90 s), although its
-threads never end."""
+"""Maximum time until a retired worker ends. The worker must end well before its grace period (90 s)
+expires, although its threads never end."""
 
 POLL_SECONDS = 0.1
 """Interval between two checks of a condition."""
 
 
-@pytest.mark.parametrize("spec", [{}, {"timeoutSeconds": 1}], ids=["usual", "impatient"])
-async def test_workers_with_all_slots_hung_are_replaced_and_end(
+@pytest.mark.parametrize(
+    "spec", [{}, {"timeoutSeconds": 1}], ids=["default timeout", "short timeout"]
+)
+async def test_workers_whose_slots_all_hang_are_replaced_and_end(
     url: str, spec: dict[str, int]
 ) -> None:
     work = [*hanging(rig.WORKERS * rig.CONCURRENCY, **spec), good(1, random.Random(0))]  # noqa: S311
@@ -47,7 +49,7 @@ async def test_workers_with_all_slots_hung_are_replaced_and_end(
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         async with running(kube, http, work, f"hang-{len(spec)}") as (load, observer):
             await load.run(work, BURST_PER_SECOND)
-            await all_ended(load, observer)
+            await wait_until_all_ended(load, observer)
 
         statuses = [each.status for each in observer.observations]
         hung = {status["worker"] for status in statuses if status["phase"] == "failed"}
@@ -66,7 +68,7 @@ async def test_promises_hold_under_faults(
         print(f"\nSEED={seed}")
 
     work = pictures(
-        seed, int((RUN_SECONDS + TARGET_TIMEOUT_SECONDS + AFTERWARDS_SECONDS) * PER_SECOND)
+        seed, int((RUN_SECONDS + TARGET_TIMEOUT_SECONDS + AFTERWARD_SECONDS) * PER_SECOND)
     )
     async with Kube.connect("faults") as kube, httpx.AsyncClient(base_url=url, timeout=10) as http:
         injector = FaultInjector(kube, node)
@@ -74,10 +76,10 @@ async def test_promises_hold_under_faults(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(load.run(work))
                 await injector.run(plan(seed))
-                await asyncio.sleep(AFTERWARDS_SECONDS)
+                await asyncio.sleep(AFTERWARD_SECONDS)
                 load.stopped = True
 
-            await all_ended(load, observer)
+            await wait_until_all_ended(load, observer)
 
         last = max(at + fault.seconds for at, fault in injector.injected)
         history = History(
@@ -98,7 +100,7 @@ async def test_promises_hold_under_faults(
 async def running(
     kube: Kube, http: httpx.AsyncClient, work: list[Picture], name: str
 ) -> AsyncIterator[tuple[Load, Observer]]:
-    """Prepare workers that images can harm, and observe all ImageJobs while the block runs."""
+    """Prepare the Describer and the inbox, and observe all ImageJobs while the block runs."""
     await rig.ensure_faulty_describer(kube, http)
     await rig.fill_inbox(work)
 
@@ -111,13 +113,14 @@ async def running(
     watching.cancel()
 
 
-async def all_ended(load: Load, observer: Observer) -> None:
+async def wait_until_all_ended(load: Load, observer: Observer) -> None:
+    """Wait until all submitted ImageJobs have ended, but at most PATIENCE_SECONDS."""
     submitted = {submit.job for submit in load.submits}
     await until(lambda: not observer.unfinished(submitted), PATIENCE_SECONDS)
 
 
 async def results(http: httpx.AsyncClient, submits: list[Submit]) -> dict[str, Json | str]:
-    """Return the result, or the error, of each ImageJob that must have a result."""
+    """Return the result of each ImageJob that must have one, or the text of the error response."""
     found: dict[str, Json | str] = {}
 
     for submit in submits:
@@ -129,7 +132,10 @@ async def results(http: httpx.AsyncClient, submits: list[Submit]) -> dict[str, J
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until the condition holds, but at most `seconds`; the caller checks the outcome."""
+    """Wait until the condition holds or `seconds` have passed.
+
+    The caller must check whether the condition holds.
+    """
     for _ in range(round(seconds / POLL_SECONDS)):
         if condition():
             return

@@ -1,4 +1,4 @@
-"""The API behind a real nginx that terminates TLS, both on loopback ports, without a cluster."""
+"""Run the API behind a real nginx that terminates TLS, on loopback ports and without a cluster."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.web.http_settings import HttpSettings
 
 START_SECONDS = 20.0
-"""Maximum time until nginx listens; on an idle machine it takes a hundredth of it."""
+"""How long to wait until nginx listens. On an idle machine, it takes about 0.2 seconds."""
 
 FORWARDED = """
       proxy_set_header X-Forwarded-Proto $scheme;
@@ -61,20 +61,20 @@ http {{
   }}
 }}
 """
-"""Configuration of nginx. By default, nginx sends the upstream's name as Host, so only
+"""Configuration of nginx. By default, nginx sends the upstream's name in the Host header, so only
 X-Forwarded-Host contains the host that the client used."""
 
 
 @dataclass(frozen=True)
 class ProxyRoute:
-    """How nginx forwards requests to the API, and the matching settings of the API."""
+    """The way nginx forwards requests to the API, and the API's matching settings."""
 
     settings: HttpSettings
     prefix: str = ""
     strips_prefix: bool = False
     """Whether nginx removes the prefix from the path."""
     forwards_headers: bool = False
-    """Whether nginx sends X-Forwarded-… headers."""
+    """Whether nginx adds X-Forwarded-… headers to requests."""
 
     def configuration(self, folder: Path, port: int, upstream: int) -> str:
         """Return the configuration of nginx."""
@@ -90,7 +90,7 @@ class ProxyRoute:
 
 @dataclass(frozen=True)
 class Site:
-    """The API as a client reaches it."""
+    """The API's public address, and a client that trusts its certificate."""
 
     root: str
     """URL without a trailing slash."""
@@ -113,7 +113,7 @@ async def site(route: ProxyRoute, folder: Path, cluster: Cluster) -> AsyncIterat
 
 
 def application(settings: HttpSettings, cluster: Cluster) -> ASGIApp:
-    """Return the API with a bucket and a cluster in dicts behind it."""
+    """Return the API with a bucket and a cluster that exist only in memory."""
     jobs = jobs_of(cluster, FakeBucket())
     app = build_app()
     attach_services(app, jobs, health_of(jobs), {})
@@ -131,7 +131,7 @@ def create_certificate(folder: Path) -> None:
 
 @contextmanager
 def nginx(folder: Path, port: int) -> Iterator[None]:
-    """Run nginx with the configuration in this folder while the block runs."""
+    """Run nginx with the configuration in this folder for the duration of the block."""
     command = [program(), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -142,13 +142,16 @@ def nginx(folder: Path, port: int) -> Iterator[None]:
 
 
 def program() -> str:
-    """Return the path of nginx, which on Debian is not in the PATH of ordinary users."""
+    """Return the path of the nginx program.
+
+    On Debian, the PATH of ordinary users does not include /usr/sbin.
+    """
     found = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     return found or pytest.fail("nginx is not installed: run `python3 -m cluster nginx`")
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
-    """Return when nginx listens; fail with its error output if it ends before."""
+    """Wait until nginx listens. If nginx ends before that, fail with its error output."""
     deadline = time.monotonic() + START_SECONDS
 
     while time.monotonic() < deadline:
@@ -162,7 +165,7 @@ def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
         else:
             return
 
-    pytest.fail(f"nginx does not listen after {START_SECONDS:g} s")
+    pytest.fail(f"nginx did not listen within {START_SECONDS:g} s")
 
 
 def free_port() -> int:

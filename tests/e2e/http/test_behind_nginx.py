@@ -1,4 +1,4 @@
-"""The API behind a real nginx, with TLS and below a path prefix, without a cluster."""
+"""Tests of the API behind a real nginx with TLS, with and without a path prefix."""
 
 import os
 import re
@@ -21,11 +21,11 @@ TRUSTING = HttpSettings(
 )
 
 ROUTES = {
-    "at the root, without headers or settings": ProxyRoute(HttpSettings()),
-    "prefix kept, by value": ProxyRoute(CONFIGURED, PREFIX),
-    "prefix removed, by value": ProxyRoute(CONFIGURED, PREFIX, strips_prefix=True),
-    "prefix kept, by header": ProxyRoute(TRUSTING, PREFIX, forwards_headers=True),
-    "prefix removed, by header": ProxyRoute(
+    "no prefix, no settings": ProxyRoute(HttpSettings()),
+    "prefix kept and configured": ProxyRoute(CONFIGURED, PREFIX),
+    "prefix removed and configured": ProxyRoute(CONFIGURED, PREFIX, strips_prefix=True),
+    "prefix kept and sent in a header": ProxyRoute(TRUSTING, PREFIX, forwards_headers=True),
+    "prefix removed and sent in a header": ProxyRoute(
         TRUSTING, PREFIX, strips_prefix=True, forwards_headers=True
     ),
 }
@@ -91,7 +91,7 @@ async def test_openapi_document_has_the_server_url(served: Site) -> None:
 
 
 async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
-    """All their resources are found under any prefix."""
+    """Check also that the browser can load all resources of both pages."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
@@ -119,8 +119,8 @@ async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
 
 
 async def test_forged_forwarding_headers_have_no_effect(tmp_path: Path) -> None:
-    """Nginx overwrites the headers that it sends itself, and the API trusts no others."""
-    async with site(ROUTES["prefix removed, by header"], tmp_path, Cluster()) as served:
+    """Nginx overwrites the X-Forwarded-… headers, and the API then ignores Forwarded."""
+    async with site(ROUTES["prefix removed and sent in a header"], tmp_path, Cluster()) as served:
         forged = {
             "X-Forwarded-Prefix": "/evil",
             "X-Forwarded-Host": "evil.example",
@@ -132,7 +132,7 @@ async def test_forged_forwarding_headers_have_no_effect(tmp_path: Path) -> None:
 
 
 async def test_cors_preflight_works_through_the_proxy(tmp_path: Path) -> None:
-    async with site(ROUTES["prefix kept, by header"], tmp_path, Cluster()) as served:
+    async with site(ROUTES["prefix kept and sent in a header"], tmp_path, Cluster()) as served:
         preflight = {
             "Origin": "https://gallery.example.com",
             "Access-Control-Request-Method": "POST",

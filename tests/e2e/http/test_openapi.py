@@ -1,4 +1,4 @@
-"""The API conforms to its OpenAPI document for all requests that schemathesis generates."""
+"""Tests that the API conforms to its OpenAPI document. Schemathesis generates the requests."""
 
 from contextlib import suppress
 
@@ -10,13 +10,13 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 EXAMPLES = 60
-"""Number of valid, and of invalid, requests for each operation: enough for odd values of every
-parameter within seconds."""
+"""How many valid and how many invalid requests to generate for each operation. This is enough to
+try unusual values of every parameter, and takes only seconds."""
 
 CHECKS = [not_a_server_error, response_schema_conformance, content_type_conformance]
 
 
-def test_no_request_causes_a_server_error(url: str) -> None:
+def test_responses_conform_to_the_openapi_document(url: str) -> None:
     document = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in document.get_all_operations()]
     assert {operation.path for operation in operations} >= {
@@ -30,13 +30,13 @@ def test_no_request_causes_a_server_error(url: str) -> None:
     for operation in operations:
         check(operation, GenerationMode.POSITIVE)
 
-        # An operation whose only parameter is any text in its path has no invalid requests.
+        # If an operation's only parameter is arbitrary text in the path, no request is invalid.
         with suppress(Unsatisfiable):
             check(operation, GenerationMode.NEGATIVE)
 
 
 def check(operation: schemathesis.schemas.APIOperation, mode: GenerationMode) -> None:
-    """Send many requests for one operation; fail if a response violates the document."""
+    """Send many requests for one operation. Fail if a response violates the document."""
 
     @settings(
         max_examples=EXAMPLES,

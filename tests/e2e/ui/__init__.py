@@ -1,1 +1,1 @@
-"""Tests of the page in a real browser, against the real system."""
+"""Tests of the web page in a real browser and with the real system."""

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the page: a browser, and the page opened in it."""
+"""Fixtures for tests of the page: a browser, and the page in it."""
 
 import os
 import re
@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM_FLAGS = [
-    "--no-sandbox",  # CI containers lack the namespaces for it; the tests open only our own page
+    # CI containers lack the namespaces that the sandbox needs. The tests open only our own page.
+    "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -21,7 +22,7 @@ CHROMIUM_FLAGS = [
 EXPECTED_ERRORS = re.compile(
     r"Failed to load resource: (the server responded with a status of [45]\d\d|net::ERR_FAILED)"
 )
-"""Errors that Chromium logs for error statuses and lost connections, which the page handles."""
+"""Errors that Chromium logs for error statuses and lost connections. The page handles both."""
 
 REPORT_VIOLATIONS = """
   addEventListener("securitypolicyviolation", (event) =>
@@ -40,7 +41,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """Open the page, and check afterwards that it logged no unexpected error."""
+    """Open the page, and check after the test that it logged no unexpected errors."""
     context = browser.new_context()
     context.add_init_script(REPORT_VIOLATIONS)
     page = context.new_page()

@@ -1,4 +1,4 @@
-"""Helpers for tests of the page: transfers, module calls and common checks."""
+"""Helpers for tests of the page: data transfers, calls of module functions, common checks."""
 
 import base64
 from pathlib import Path
@@ -30,9 +30,9 @@ def transfer(
     media_type: str = "image/jpeg",
     texts: dict[str, str] | None = None,
 ) -> JSHandle:
-    """Return a DataTransfer like that of a drag or the clipboard.
+    """Return a DataTransfer, which the page receives when a user drops or pastes something.
 
-    It has the texts and the file, but no file if the name is empty.
+    It contains the texts and the file. If the name is empty, it contains only the texts.
     """
     content = base64.b64encode(file.read_bytes()).decode()
     return page.evaluate_handle(CREATE_TRANSFER, [content, name, media_type, texts or {}])
@@ -48,7 +48,7 @@ def call(page: Page, module: str, function: str, *arguments: object) -> Any:
 
 
 def open_with_two_describers(page: Page) -> None:
-    """Reload the page with two describers, with which it shows the prompt field."""
+    """Reload the page with two describers, so that it shows the prompt field."""
     both = [
         {"name": name, "model": None, "ready": True, "default": name == "metadata"}
         for name in ("metadata", "x")
@@ -59,11 +59,13 @@ def open_with_two_describers(page: Page) -> None:
 
 
 def drop(page: Page, files: JSHandle) -> None:
+    """Drop a DataTransfer on the page."""
     page.dispatch_event("body", "dragover", {"dataTransfer": files})
     page.dispatch_event("body", "drop", {"dataTransfer": files})
 
 
 def expect_described(page: Page, name: str) -> None:
+    """Wait until the image with this name is described."""
     card = page.get_by_role("article", name=name)
     expect(card.get_by_text("Done", exact=True)).to_be_visible(timeout=DESCRIBED_MS)
     expect(card.locator(".description")).to_contain_text("Dimensions")

@@ -1,4 +1,4 @@
-"""Test how the page shows results, keeps its history and stays accessible, in a real browser."""
+"""Tests of the page in a real browser: results, history, accessibility and layout."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_warnings_are_shown_as_text(
     expect(page.get_by_role("list", name="Warnings")).to_be_visible(visible=bool(shown))
 
 
-def test_description_has_its_language(page: Page, photo: Path) -> None:
+def test_description_is_marked_with_its_language(page: Page, photo: Path) -> None:
     page.route("**/result/**", lambda route: route.fulfill(json=RESULT))
     page.get_by_label("Images", exact=True).set_input_files(photo)
     expect(page.locator(".caption")).to_have_attribute("lang", "de", timeout=DESCRIBED_MS)
@@ -127,9 +127,9 @@ def test_malicious_file_name_is_quoted_in_commands(page: Page) -> None:
 
 def test_api_docs_load_nothing_from_other_sites(browser: Browser, url: str) -> None:
     page = browser.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{url}/docs")
     page.get_by_text("/submit", exact=True).wait_for()
     page.close()
-    assert [address for address in asked if not address.startswith((url, "data:"))] == []
+    assert [address for address in requested if not address.startswith((url, "data:"))] == []

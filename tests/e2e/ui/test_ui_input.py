@@ -1,4 +1,4 @@
-"""Test how images get on the page with the button or by dropping them, in a real browser."""
+"""Tests of the page in a real browser: images that users choose or drop."""
 
 import shutil
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_dropped_image_is_described(page: Page, photo: Path) -> None:
 
 
 def drag(page: Page, onto: str, *, text: str = "", files: tuple[Path, ...] = ()) -> None:
-    """Drag from outside the browser and drop, as its own input events."""
+    """Simulate a drag and drop from outside the browser with real input events."""
     box = page.locator(onto).bounding_box()
     assert box
 
@@ -60,7 +60,7 @@ def drag(page: Page, onto: str, *, text: str = "", files: tuple[Path, ...] = ())
         session.send("Input.dispatchDragEvent", event)
 
 
-def test_dropped_folder_is_named_and_images_dropped_with_it_are_described(
+def test_dropped_folder_is_reported_and_images_dropped_with_it_are_described(
     page: Page, photo: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "Holiday"
@@ -102,7 +102,7 @@ def test_image_that_the_browser_cannot_decode_is_described(
     expect(page.locator(".no-preview")).to_be_visible()
 
 
-def test_several_images_get_a_card_each(page: Page, photo: Path, tmp_path: Path) -> None:
+def test_each_of_several_images_has_its_own_card(page: Page, photo: Path, tmp_path: Path) -> None:
     copies = [shutil.copy(photo, tmp_path / f"photo-{number}.jpg") for number in range(5)]
     page.get_by_label("Images", exact=True).set_input_files(copies)
     for number in range(5):
@@ -110,7 +110,7 @@ def test_several_images_get_a_card_each(page: Page, photo: Path, tmp_path: Path)
     expect(page.get_by_text("5 done", exact=True)).to_be_visible()
 
 
-def test_other_files_are_rejected_without_a_request(page: Page, tmp_path: Path) -> None:
+def test_unsupported_files_are_rejected_without_a_request(page: Page, tmp_path: Path) -> None:
     uploads: list[str] = []
     page.on(
         "request", lambda request: uploads.append(request.url) if request.method == "POST" else None

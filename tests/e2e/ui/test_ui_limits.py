@@ -1,4 +1,4 @@
-"""Test that the page uses the server's limits, in a real browser."""
+"""Tests of the page in a real browser: the server's limits."""
 
 import re
 from pathlib import Path
@@ -53,8 +53,8 @@ LIMITS = {"imageBytes": 20 << 20, "uploadSeconds": 7200, "answerSeconds": 100}
 
 
 TIMEOUTS = {
-    "the largest image: longer than the server's limit": (LIMITS, 20 << 20, 120, 125),
-    "a small image: its loss is noticed soon": (LIMITS, 100_000, 1, 5),
+    "largest image: longer than the server's limit": (LIMITS, 20 << 20, 120, 125),
+    "small image: short, so that a lost upload is soon noticed": (LIMITS, 100_000, 1, 5),
     "a server without limits": ({}, 20 << 20, 30, 35),
     "a server with no practical limit": (
         {**LIMITS, "uploadSeconds": 1e12},
@@ -73,7 +73,7 @@ def test_upload_timeout_depends_on_size_and_limits(modules: Page, case: str) -> 
     )
 
 
-OBJECTIONS = [
+FILES = [
     ("photo.jpg", "image/jpeg", 1, None),
     ("photo.HEIC", "", 1, None),
     ("photo.heic", "image/heif", 1, None),
@@ -91,7 +91,7 @@ OBJECTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "media_type", "size", "reason"), OBJECTIONS)
+@pytest.mark.parametrize(("name", "media_type", "size", "reason"), FILES)
 def test_only_obvious_problems_are_rejected_before_the_upload(
     modules: Page, name: str, media_type: str, size: int, reason: str | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""Test which pastes the page takes as images, in a real browser."""
+"""Tests of the page in a real browser: which pasted content it accepts as images."""
 
 from pathlib import Path
 
@@ -31,13 +31,13 @@ CELLS = "<style>td {}</style><table><tr><td>%s</td></tr></table>"
 
 CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
     "a screenshot": (["image.png"], {}, ["image.png"]),
-    "a picture on a page": (["image.png"], {"text/html": IMG}, ["image.png"]),
-    "a picture on a page, with its address": (
+    "a picture from a web page": (["image.png"], {"text/html": IMG}, ["image.png"]),
+    "a picture from a web page, with its address": (
         ["image.png"],
         {"text/html": IMG, "text/plain": "https://example.com/a.jpg?x=1&y=2"},
         ["image.png"],
     ),
-    "a picture in Word": (
+    "a picture from Word": (
         ["image.png"],
         {"text/html": WORD_PICTURE, "text/plain": "\ufffc\r\n"},
         ["image.png"],
@@ -49,7 +49,11 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
     ),
     "a picture in a table": (["image.png"], {"text/html": CELLS % IMG}, ["image.png"]),
     "a file, by its name": (["a photo.jpg"], {"text/plain": "a photo.jpg"}, ["a photo.jpg"]),
-    "a file, by its name without ending": (["photo.jpg"], {"text/plain": "photo"}, ["photo.jpg"]),
+    "a file, by its name without the extension": (
+        ["photo.jpg"],
+        {"text/plain": "photo"},
+        ["photo.jpg"],
+    ),
     "a file, by its path": (["a.jpg"], {"text/plain": "/home/me/a.jpg\n"}, ["a.jpg"]),
     "a file, by its address": (
         ["ä 1.jpg"],
@@ -62,12 +66,16 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
         ["a.heic", "b.png"],
     ),
     "text": ([], {"text/plain": "hello"}, []),
-    "text of an editor, with a picture": (["image.png"], {"text/plain": "Dear"}, []),
-    "text of Word": (["image.png"], {"text/plain": "Dear", "text/html": "<p>Dear</p>"}, []),
-    "text as markup alone": (["image.png"], {"text/html": "<p>Dear &amp; beloved</p>"}, []),
-    "text and a picture in Word": (["image.png"], {"text/html": f"<p>Dear</p>{WORD_PICTURE}"}, []),
-    "cells of Excel": (["image.png"], {"text/html": CELLS % "7", "text/plain": "7"}, []),
-    "empty cells of Excel": (
+    "text from an editor, with a picture": (["image.png"], {"text/plain": "Dear"}, []),
+    "text from Word": (["image.png"], {"text/plain": "Dear", "text/html": "<p>Dear</p>"}, []),
+    "text only as HTML": (["image.png"], {"text/html": "<p>Dear &amp; beloved</p>"}, []),
+    "text and a picture from Word": (
+        ["image.png"],
+        {"text/html": f"<p>Dear</p>{WORD_PICTURE}"},
+        [],
+    ),
+    "cells from Excel": (["image.png"], {"text/html": CELLS % "7", "text/plain": "7"}, []),
+    "empty cells from Excel": (
         ["image.png"],
         {"text/html": CELLS % "&nbsp;", "text/plain": "\t\r\n"},
         [],
@@ -77,12 +85,12 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
         {"text/html": '<a href="https://example.com/a.jpg">photo</a>'},
         [],
     ),
-    "markup that never ends": (
+    "unterminated HTML": (
         ["image.png"],
         {"text/html": "<!-- " * 200_000 + '<a "' * 200_000},
         ["image.png"],
     ),
-    "another file": (["report.pdf"], {"text/plain": "report.pdf"}, []),
+    "an unsupported file": (["report.pdf"], {"text/plain": "report.pdf"}, []),
     "nothing": ([], {}, []),
 }
 
@@ -105,13 +113,13 @@ def test_paste_takes_images_and_ignores_text(modules: Page, case: str) -> None:
 IGNORED_PASTES = {
     "a word": ("", {"text/plain": "hello"}, "body"),
     "an address": ("", {"text/plain": "https://example.com/a.jpg"}, "body"),
-    "text of Word": ("image.png", {"text/plain": "Dear", "text/html": "<p>Dear</p>"}, "body"),
-    "cells of Excel": (
+    "text from Word": ("image.png", {"text/plain": "Dear", "text/html": "<p>Dear</p>"}, "body"),
+    "cells from Excel": (
         "image.png",
         {"text/html": "<style>td {}</style><table><tr><td>7</td></tr></table>"},
         "body",
     ),
-    "a picture for a text field": ("image.png", {}, "#prompt"),
+    "a picture pasted into a text field": ("image.png", {}, "#prompt"),
     "nothing": ("", {}, "body"),
 }
 

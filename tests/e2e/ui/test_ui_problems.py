@@ -1,4 +1,4 @@
-"""Test how the page shows and retries problems, in a real browser."""
+"""Tests of the page in a real browser: how it shows problems and retries requests."""
 
 import re
 from pathlib import Path
@@ -44,20 +44,25 @@ def test_unexpected_error_shows_the_id_from_the_log(page: Page, photo: Path) -> 
 
 
 TEMPORARY = {
-    "storage is full": (
+    "full storage": (
         503,
         "StorageFull",
         "storage is full: enlarge its volume",
         "Storage full: next try in 2 s",
     ),
-    "storage refuses": (
+    "wrong storage credentials": (
         503,
         "StorageDenied",
         "storage refuses our keys",
         "Storage denied: next try in 2 s",
     ),
-    "clocks differ": (503, "ClockSkew", "synchronize both by NTP", "Clock skew: next try in 2 s"),
-    "a slow line": (
+    "different clocks": (
+        503,
+        "ClockSkew",
+        "synchronize both by NTP",
+        "Clock skew: next try in 2 s",
+    ),
+    "slow connection": (
         408,
         "UploadTooSlow",
         "use a faster connection",
@@ -67,8 +72,10 @@ TEMPORARY = {
 
 
 @pytest.mark.parametrize("case", TEMPORARY)
-def test_temporary_problem_is_shown_and_retried(page: Page, photo: Path, case: str) -> None:
-    status, reason, detail, media_type_of = TEMPORARY[case]
+def test_temporary_problem_is_shown_and_the_upload_retried(
+    page: Page, photo: Path, case: str
+) -> None:
+    status, reason, detail, title = TEMPORARY[case]
     answer = {"title": "T", "status": status, "detail": detail, "reason": reason}
     headers = {"Retry-After": "2"}
     page.route(
@@ -78,7 +85,7 @@ def test_temporary_problem_is_shown_and_retried(page: Page, photo: Path, case: s
     )
     page.get_by_label("Images", exact=True).set_input_files(photo)
 
-    expect(page.locator(".note-title")).to_have_text(media_type_of)
+    expect(page.locator(".note-title")).to_have_text(title)
     expect(page.locator(".note-detail")).to_have_text(detail)
 
     expect_described(page, photo.name)
@@ -93,21 +100,21 @@ REFUSED_SUBMITS = {
         "d",
         False,
     ),
-    "an upload that was cut": (
+    "truncated upload": (
         400,
         {"title": "T", "reason": "UploadBroken", "detail": "d"},
         "Upload broken",
         "d",
         True,
     ),
-    "a fault": (
+    "internal error": (
         500,
         {"title": "T", "reason": "InternalError", "detail": "d", "id": "1"},
         "Internal error",
         "d",
         True,
     ),
-    "a proxy": (
+    "response from a proxy": (
         413,
         None,
         "The server answered 413",
@@ -121,7 +128,7 @@ REFUSED_SUBMITS = {
 def test_rejection_shows_the_reason_and_offers_a_retry_if_it_can_help(
     page: Page, photo: Path, case: str
 ) -> None:
-    status, body, title, detail, again = REFUSED_SUBMITS[case]
+    status, body, title, detail, can_retry = REFUSED_SUBMITS[case]
     answer = {"json": body} if body else {"body": "<html>no</html>"}
     page.route("**/submit", lambda route: route.fulfill(status=status, **answer))
     page.get_by_label("Images", exact=True).set_input_files(photo)
@@ -129,7 +136,7 @@ def test_rejection_shows_the_reason_and_offers_a_retry_if_it_can_help(
 
     expect(card.locator(".problem-title")).to_have_text(title)
     expect(card.locator(".problem-detail")).to_contain_text(detail)
-    expect(card.get_by_role("button", name="Try again")).to_be_visible(visible=again)
+    expect(card.get_by_role("button", name="Try again")).to_be_visible(visible=can_retry)
     expect(page.get_by_role("status")).to_contain_text(f"{photo.name}: failed. {title}.")
 
 
