@@ -276,9 +276,7 @@ async def test_call_that_has_not_started_before_the_timeout_never_starts() -> No
 
 @pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize("ends", [True, False])
-async def test_thread_running_one_timeout_longer_than_its_attempt_is_hung(
-    *, ends: bool
-) -> None:
+async def test_thread_running_one_timeout_longer_than_its_attempt_is_hung(*, ends: bool) -> None:
     """The worker may still describe other images, so nothing else reveals the hung thread."""
     api, describer = NotifyingApi(), HungInThread()
     with ThreadPoolExecutor(1) as executor:
