@@ -45,8 +45,8 @@ def refusal(image: bytes) -> DescribeError:
     return caught.value
 
 
-# Two shares of each file's size. A truncated file is always refused if it has at most the first share
-# of its bytes, and always described if it has at least the second share. For an animation, the first
+# Two shares of each file's size. A file truncated to the first share or less is always refused, and
+# a file truncated to the second share or more is always described. For an animation, the first
 # frame is enough. A progressive JPEG begins with a coarse version of the whole picture.
 TRUNCATION_SHARES = {
     "JPEG": (0.4, 0.6),

@@ -250,7 +250,8 @@ def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory_estimat
     tmp_path: Path,
 ) -> None:
     image = encoded(page("Roboto", NOTICE).picture, "PNG")
-    # CI and XDG_CACHE_HOME are not set, so telemetry in onnxruntime would store an ID in HOME.
+    # With this environment, onnxruntime would store an ID in HOME if its telemetry were enabled. It
+    # would not if CI or XDG_CACHE_HOME were set.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROBE]
     done = subprocess.run(

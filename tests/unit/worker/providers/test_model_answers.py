@@ -42,7 +42,7 @@ FOUND = {
     ),
     "thoughts that contain an object": f'<think>Maybe {{"description": "A dog."}}</think>{ANSWER}',
     "an introduction": f"Here it is: {ANSWER}",
-    "an introduction and a farewell": f"Sure! Here it is:\n{ANSWER}\nLet me know if you need more.",
+    "prose around the object": f"Sure! Here it is:\n{ANSWER}\nLet me know if you need more.",
     "prose after the object": f"{ANSWER}\n\nI hope this helps {{really}}.",
     "the object twice": f"{ANSWER}\n{ANSWER}",
     "a list": f"[{ANSWER}]",
@@ -60,9 +60,9 @@ FOUND = {
     "a short object after prose": f"Here it is: {SHORT_ANSWER}",
     "Python's notation": str(FIELDS),
     "JSON encoded twice": json.dumps(ANSWER),
-    "capitalized fields": json.dumps({name.title(): value for name, value in FIELDS.items()}),
+    "capitalized field names": json.dumps({name.title(): value for name, value in FIELDS.items()}),
     "the object as text in another object": json.dumps({"response": ANSWER}),
-    "arguments of a tool call": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': ANSWER})}"
+    "tool call arguments": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': ANSWER})}"
     "</tool_call>",
     "tags around the answer": f"<answer>{ANSWER}</answer>",
     "box markers": f"<|begin_of_box|>{ANSWER}<|end_of_box|>",
