@@ -173,7 +173,7 @@ async def test_large_result_is_stored_in_the_bucket_before_the_commit() -> None:
     [
         (0, None, False, False),
         (2, None, True, True),
-        (2, {"maxLength": 60}, False, True),  # too small for the line
+        (2, {"maxLength": 60}, False, True),  # too short to include the line
     ],
 )
 async def test_truncated_file_is_reported_for_every_describer(
@@ -265,7 +265,7 @@ async def test_hung_async_describer_is_reported_as_timed_out(
 
 @pytest.mark.parametrize("kind", [FakeDescriber, AsyncDescriber])
 @pytest.mark.parametrize(("number", "losses", "last"), [(1, 0, False), (3, 0, True), (3, 2, False)])
-async def test_fallback_describes_on_the_last_attempt_only(
+async def test_fallback_is_used_only_on_the_last_attempt(
     kind: type[FakeDescriber], number: int, losses: int, *, last: bool
 ) -> None:
     api, down = FakeApi(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
@@ -329,16 +329,18 @@ class TimeoutRecorder(Remote[bytes]):
         return Description(description="d", alt="a", caption="c")
 
 
-@pytest.mark.parametrize(("own", "seconds"), [(None, 60.0), (600, 600), (5, 5)])
+@pytest.mark.parametrize(
+    ("imagejob_seconds", "expected_seconds"), [(None, 60.0), (600, 600), (5, 5)]
+)
 async def test_remote_describer_receives_the_timeout_of_the_attempt(
-    own: int | None, seconds: float
+    imagejob_seconds: int | None, expected_seconds: float
 ) -> None:
     api, describer, assigned = FakeApi(), TimeoutRecorder(), job()
-    spec = assigned.spec.model_copy(update={"timeout_seconds": own})
+    spec = assigned.spec.model_copy(update={"timeout_seconds": imagejob_seconds})
     with ThreadPoolExecutor(1) as executor:
         runner = runner_of(api, FakeBucket(), describer, executor, SETTINGS)
         await runner.attempt(assigned.model_copy(update={"spec": spec}))
-    assert describer.timeouts == [seconds]
+    assert describer.timeouts == [expected_seconds]
 
 
 CONFLICT = ConflictError(409, "Conflict", "changed")

@@ -44,7 +44,7 @@ def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int =
 
 
 class FakeBucket:
-    """Returns the same file for every key, and counts the bytes that are still held."""
+    """Returns the same file for every key, and tracks how many bytes attempts hold."""
 
     def __init__(self, image: bytes) -> None:
         self.image = image
@@ -139,7 +139,7 @@ async def test_file_larger_than_its_stated_size_is_described() -> None:
 
 
 async def test_first_part_of_a_larger_file_is_dropped_before_the_second_fetch() -> None:
-    """Otherwise, that part would be in memory twice, but count against the budget only once."""
+    """If the first part were kept, it would be in memory twice but count only once."""
     references: list[int] = []
 
     class CountingReferences(FakeBucket):
@@ -215,7 +215,7 @@ class NotifyingApi(FakeApi):
 
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an attempt with a timeout of one second time out after 20 ms."""
+    """Shorten an attempt's timeout from one second to 20 ms."""
     monkeypatch.setattr(module, "SHARE_OF_ATTEMPT", 0.02)
 
 
@@ -352,7 +352,7 @@ async def test_hung_coroutine_is_cancelled_when_its_attempt_times_out() -> None:
 
 
 async def test_file_is_released_before_the_provider_answers() -> None:
-    """Otherwise, a few large files would block all other files until a provider answers."""
+    """If files were held until the provider answers, a few large ones would block all others."""
     together = asyncio.Barrier(CONCURRENCY)
 
     class RemoteWithBarrier(Remote[int]):

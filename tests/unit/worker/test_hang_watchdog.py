@@ -161,7 +161,7 @@ def test_hang_is_reported_when_a_new_attempt_replaces_a_slow_one(
     watched.loop.advance_to(70)
     assert watched.hangs == []
 
-    watched.end(first)  # timed out
+    watched.end(first)  # after its timeout
     watched.start("second")
     watched.loop.advance_to(130)
     assert watched.hangs == [120]

@@ -14,7 +14,7 @@ from vision_node_describer.worker import Worker
 
 
 class FakeAttempts:
-    """Attempts that end when a test sets their event."""
+    """Makes attempts, each of which ends when a test sets its event."""
 
     def __init__(self) -> None:
         self.ends: dict[str, asyncio.Event] = {}
@@ -66,7 +66,7 @@ async def test_finish_waits_for_running_attempts(worker: Worker, attempts: FakeA
 async def test_finish_does_not_wait_for_reassigned_imagejobs(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """Otherwise, a hung thread would make the worker wait for the whole grace period."""
+    """If the worker waited for them, a hung thread would use up the whole grace period."""
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
     worker.handle(WatchEvent("DELETED", [assigned("b")]))
     await asyncio.wait_for(worker.finish(), 1)
@@ -103,7 +103,10 @@ async def test_imagejobs_reassigned_during_a_watch_interruption_are_released(
     worker.handle(WatchEvent("SYNCED", names=frozenset("b"), version="9"))
     await asyncio.sleep(0)
     released = [attempt.assignment for attempt in worker._running.values() if attempt.released]
-    assert {(known.name, known.attempt) for known in released} == {("a", 1), ("b", 1)}
+    assert {(assignment.name, assignment.attempt) for assignment in released} == {
+        ("a", 1),
+        ("b", 1),
+    }
 
     finishing = asyncio.create_task(worker.finish())
     await asyncio.sleep(0.01)
@@ -132,7 +135,7 @@ async def test_worker_exits_after_max_images(attempts: FakeAttempts) -> None:
     await asyncio.wait_for(worker.should_exit.wait(), 1)
 
 
-async def test_full_worker_exits_when_all_its_imagejobs_were_reassigned(
+async def test_full_worker_exits_when_all_its_imagejobs_are_reassigned(
     attempts: FakeAttempts,
 ) -> None:
     """A restarted operator does not know about hung threads, so the worker must exit by itself."""
@@ -170,7 +173,7 @@ async def test_worker_exits_if_no_attempt_ends_within_the_describers_timeout(
 
 
 async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts) -> None:
-    """Attempts that wait for a hung thread time out, one after another."""
+    """Attempts that wait for a hung thread time out, but this does not show that it has ended."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -209,14 +212,14 @@ async def test_overlapping_attempts_that_wait_for_a_hung_thread_do_not_hide_the_
                 return
 
 
-@pytest.mark.parametrize(("own_seconds", "hangs"), [(None, True), (3600, False)])
+@pytest.mark.parametrize(("imagejob_seconds", "hangs"), [(None, True), (3600, False)])
 async def test_imagejob_may_run_longer_if_its_own_timeout_is_longer(
-    attempts: FakeAttempts, own_seconds: int | None, *, hangs: bool
+    attempts: FakeAttempts, imagejob_seconds: int | None, *, hangs: bool
 ) -> None:
     """The test cancels the ImageJob while its provider still has time to answer."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     job = assigned("a")
-    job["spec"]["timeoutSeconds"] = own_seconds
+    job["spec"]["timeoutSeconds"] = imagejob_seconds
     worker.handle(WatchEvent("ADDED", [job]))
     await asyncio.sleep(0)
     worker.handle(WatchEvent("DELETED", [job]))
@@ -241,11 +244,11 @@ async def test_late_event_for_a_committed_imagejob_starts_no_attempt(
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
     worker.handle(WatchEvent("MODIFIED", [assigned("a")]))
-    assert [known.name for known in worker._running] == ["b"]
+    assert [assignment.name for assignment in worker._running] == ["b"]
 
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
     worker.handle(WatchEvent("ADDED", [assigned("a", attempts=2)]))
-    assert [known.name for known in worker._running] == ["b", "a"]
+    assert [assignment.name for assignment in worker._running] == ["b", "a"]
 
     worker.handle(WatchEvent("SYNCED", names=frozenset({"a", "b"})))
     assert not worker._committed

@@ -72,7 +72,7 @@ def test_unknown_provider_is_refused(provider: str) -> None:
         ("http", {"DESCRIBER_OPTIONS": '{"url": 1}'}, Reason.OPTIONS_INVALID),
         ("metadata", {"TIMEOUT_SECONDS": "soon"}, Reason.OPTIONS_INVALID),
         ("unknown", {}, Reason.DESCRIBER_NOT_FOUND),
-        # This class has a constructor that does not accept a Setup.
+        # The constructor of Fraction does not accept a Setup.
         ("fractions:Fraction", {}, Reason.DESCRIBER_FAILED),
     ],
 )
@@ -303,8 +303,10 @@ def test_fallback_is_read_from_the_environment() -> None:
         "FALLBACK_MODEL": "llava",
         "FALLBACK_OPTIONS": '{"api": "chat"}',
     }
-    own = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
-    fallback = load_fallback({**configured, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    describer = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
+    fallback = load_fallback(
+        {**configured, **describer, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    )
     assert isinstance(fallback, OpenAI)
     assert (fallback._model, fallback._api) == ("llava", "chat")
     assert load_fallback({"MODEL": "mine"}) is None

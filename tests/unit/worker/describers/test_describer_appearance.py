@@ -75,7 +75,7 @@ def stripes(*colors: tuple[str, int]) -> Image.Image:
     return picture
 
 
-def test_colors_are_sorted_by_share_without_the_rarest_ones() -> None:
+def test_colors_are_sorted_by_share_and_rare_colors_are_omitted() -> None:
     picture = stripes(("red", 30), ("blue", 50), ("black", 3), ("yellow", 2), ("orange", 15))
     found = [(color.name, color.share) for color in dominant_colors(picture)]
     assert found == [("blue", 50), ("red", 30), ("orange", 15), ("black", 3)]

@@ -1,4 +1,4 @@
-"""Tests of EXIF: describers read orientation, camera and time, but no private information."""
+"""Tests that EXIF orientation, camera and time are read, but no place, owner or serial number."""
 
 import struct
 from typing import Any
@@ -35,7 +35,10 @@ def describe(image: bytes) -> Description:
 
 
 def upright() -> Image.Image:
-    """Return a picture of 96x64 pixels. CORNERS are its colors, clockwise from the top left."""
+    """Return a white picture of 96x64 pixels with a colored square in each corner.
+
+    The colors of the squares are CORNERS, clockwise from the top left.
+    """
     picture = Image.new("RGB", (96, 64), "white")
     for color, place in zip(CORNERS, ((0, 0), (64, 0), (64, 32), (0, 32)), strict=True):
         picture.paste(color, (*place, place[0] + 32, place[1] + 32))

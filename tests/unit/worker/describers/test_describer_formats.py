@@ -1,4 +1,4 @@
-"""Tests of image formats and of the color modes in which each format can store a picture."""
+"""Tests of image formats in each color mode that they support."""
 
 from itertools import pairwise
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of the ocr describer: the words, reading order and language of text, and its memory."""
+"""Tests of the ocr describer: its words, reading order, detected language and memory use."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def test_rotated_text_is_recognized(ocr: Describer, degrees: int) -> None:
     assert description.text.splitlines() == NOTICE
 
 
-def test_picture_is_rotated_by_exif_before_it_is_read(ocr: Describer) -> None:
+def test_exif_orientation_is_applied_before_text_is_read(ocr: Describer) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = page("Roboto", NOTICE).picture.rotate(90, expand=True)
@@ -89,8 +89,8 @@ def test_box_of_a_line_is_in_pixels_of_the_displayed_picture(ocr: Describer) -> 
         left, top, width, height = ocr_facts(describe(ocr, picture.rotate(degrees)))["lines"][0][
             "box"
         ]
-        where = ink if not degrees else (900 - ink[2], 300 - ink[3], 900 - ink[0], 300 - ink[1])
-        assert (left, top, left + width, top + height) == pytest.approx(where, abs=8)
+        expected = ink if not degrees else (900 - ink[2], 300 - ink[3], 900 - ink[0], 300 - ink[1])
+        assert (left, top, left + width, top + height) == pytest.approx(expected, abs=8)
 
 
 @pytest.mark.parametrize(("orientation", "top"), [(1, 20), (3, 230)])
@@ -250,8 +250,8 @@ def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory_estimat
     tmp_path: Path,
 ) -> None:
     image = encoded(page("Roboto", NOTICE).picture, "PNG")
-    # With this environment, onnxruntime would store an ID in HOME if its telemetry were enabled. It
-    # would not if CI or XDG_CACHE_HOME were set.
+    # If its telemetry were enabled, onnxruntime would store an ID in HOME, unless CI or
+    # XDG_CACHE_HOME is set. This environment therefore sets neither.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROBE]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Tests of providers' answers that are too long, truncated, compressed, redirected or web pages."""
+"""Tests of unusual answers from providers, such as endless, compressed and truncated ones."""
 
 import gzip
 import json

@@ -35,13 +35,15 @@ async def google_describer(url: str, key: str = KEY) -> AsyncIterator[Describer]
         await describer.close()
 
 
-async def describe(server: tuple[FakeVision, str], *faults: str, **how: Any) -> Description:
+async def describe(
+    server: tuple[FakeVision, str], *faults: str, **describer_args: Any
+) -> Description:
     fake, url = server
     fake.requests.clear()
     fake.next.clear()
     fake.next.extend(faults)
 
-    async with google_describer(url, **how) as describer:
+    async with google_describer(url, **describer_args) as describer:
         description = await describer.describe(PICTURE, Options())
         assert isinstance(description, Description)
         return description

@@ -1,4 +1,4 @@
-"""Tests of code that describers with a provider share: imports, rate limits and the fallback."""
+"""Tests of code shared by describers: imports, rate limits, retry headers and the fallback."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ async def test_requests_wait_for_the_longest_block() -> None:
 
 
 @pytest.mark.parametrize(("max_wait", "retry_after_seconds"), [(5, 29), (40, None)])
-async def test_new_block_extends_the_wait_of_waiting_requests(
+async def test_new_block_delays_waiting_requests_further(
     max_wait: float, retry_after_seconds: float | None
 ) -> None:
     clock = Clock()

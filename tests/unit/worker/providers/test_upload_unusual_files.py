@@ -1,4 +1,4 @@
-"""Tests of uploads of unusual files: truncated, with a color profile, or with several frames."""
+"""Tests of uploading unusual files: truncated, with a color profile, or with several frames."""
 
 from io import BytesIO
 

@@ -124,13 +124,13 @@ async def test_error_suggests_an_address_that_ends_with_v1(
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("failed", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
+@pytest.mark.parametrize("error", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
 async def test_error_in_an_answer_blocks_further_requests(
-    server: tuple[Server, str], failed: dict[str, Any]
+    server: tuple[Server, str], error: dict[str, Any]
 ) -> None:
     fake, url = server
     fake.respond, fake.requests = (
-        (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})),
+        (lambda _: JSONResponse({"error": error}, headers={"retry-after": "600"})),
         [],
     )
 
@@ -150,14 +150,16 @@ FASTAPI_ERROR = {
 
 
 @pytest.mark.parametrize(
-    ("status", "failed"), [(400, GROQ_ERROR), (422, FASTAPI_ERROR), (400, [GROQ_ERROR])]
+    ("status", "error_body"), [(400, GROQ_ERROR), (422, FASTAPI_ERROR), (400, [GROQ_ERROR])]
 )
 async def test_request_is_repeated_without_the_schema_if_the_server_rejects_it(
-    server: tuple[Server, str], status: int, failed: Any
+    server: tuple[Server, str], status: int, error_body: Any
 ) -> None:
     fake, url = server
     fake.respond = lambda body: (
-        JSONResponse(failed, status) if "response_format" in body else success(body, "Two squares.")
+        JSONResponse(error_body, status)
+        if "response_format" in body
+        else success(body, "Two squares.")
     )
     assert (await describe(url)).alt == "Two squares."
 
@@ -269,7 +271,7 @@ async def test_each_wrong_answer_is_reported_with_a_reason_and_advice(
     ("describer_seconds", "imagejob_seconds", "answered_in_time"),
     [(0.3, 5.0, True), (20.0, 0.3, False)],
 )
-async def test_timeout_of_the_imagejob_overrides_the_describers(
+async def test_timeout_of_the_imagejob_overrides_the_describer_timeout(
     server: tuple[Server, str],
     describer_seconds: float,
     imagejob_seconds: float,

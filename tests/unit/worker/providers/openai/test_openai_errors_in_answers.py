@@ -168,7 +168,7 @@ def test_error_in_an_answer_is_reported_with_its_reason(name: str, api: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("failed", "seconds"),
+    ("error", "seconds"),
     [
         (
             {
@@ -188,10 +188,10 @@ def test_error_in_an_answer_is_reported_with_its_reason(name: str, api: Any) -> 
     ],
 )
 def test_requested_wait_is_read_from_an_error_in_an_answer(
-    failed: dict[str, Any], seconds: float | None
+    error: dict[str, Any], seconds: float | None
 ) -> None:
     with pytest.raises(DescribeError) as caught:
-        read_reply("chat", failure(failed))
+        read_reply("chat", failure(error))
     assert caught.value.retry_after == seconds
 
 
