@@ -1,4 +1,4 @@
-"""Tests of one attempt: the outcome of each failure, and commits to its own assignment only."""
+"""Tests of an attempt: what it commits after a success, an error, a timeout or a conflict."""
 
 import asyncio
 import hashlib
@@ -50,7 +50,11 @@ def job(**status: Any) -> ImageJob:
 
 
 class FakeApi:
-    """Answers each patch with the next item of `answers`, and each read with `now`."""
+    """A Kubernetes API with scripted responses.
+
+    Each patch raises the next item of `answers`, and succeeds if that item is None or missing. Each
+    read returns or raises `now`.
+    """
 
     def __init__(self, *answers: KubeError | None, now: ImageJob | KubeError | None = None) -> None:
         self.answers = list(answers)
@@ -169,7 +173,7 @@ async def test_large_result_is_stored_in_the_bucket_before_the_commit() -> None:
     [
         (0, None, False, False),
         (2, None, True, True),
-        (2, {"maxLength": 60}, False, True),  # too short for the line
+        (2, {"maxLength": 60}, False, True),  # too short to include the line
     ],
 )
 async def test_truncated_file_is_reported_for_every_describer(
@@ -228,7 +232,7 @@ async def test_transient_error_is_reported_to_the_operator(case: str) -> None:
     assert "secret" not in patch["error"]["message"]
 
 
-async def test_retry_after_of_a_provider_is_reported_to_the_operator() -> None:
+async def test_wait_requested_by_a_provider_is_reported_to_the_operator() -> None:
     api = FakeApi()
     await run(
         api, describer=FakeDescriber(DescribeError(Reason.RATE_LIMITED, "m", retry_after=7.5))
@@ -249,7 +253,7 @@ class HungDescriber(FakeDescriber):
         return await asyncio.Future()
 
 
-async def test_hung_async_describer_times_out_before_the_timeout_of_its_attempt(
+async def test_hung_async_describer_is_reported_as_timed_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempt, "SHARE_OF_ATTEMPT", 0.001)
@@ -261,7 +265,7 @@ async def test_hung_async_describer_times_out_before_the_timeout_of_its_attempt(
 
 @pytest.mark.parametrize("kind", [FakeDescriber, AsyncDescriber])
 @pytest.mark.parametrize(("number", "losses", "last"), [(1, 0, False), (3, 0, True), (3, 2, False)])
-async def test_fallback_describes_on_the_last_attempt_only(
+async def test_fallback_is_used_only_on_the_last_attempt(
     kind: type[FakeDescriber], number: int, losses: int, *, last: bool
 ) -> None:
     api, down = FakeApi(), kind(DescribeError(Reason.PROVIDER_UNAVAILABLE, "m"))
@@ -276,60 +280,67 @@ async def test_fallback_describes_on_the_last_attempt_only(
     assert found["inline"]["fallback"] == {"from": "fake", "reason": "ProviderUnavailable"}
 
 
-class AsksTogether(Remote[bytes]):
-    """Needs most of the memory to prepare an image, and answers when two requests are waiting."""
+class RemoteWithLargeImages(Remote[bytes]):
+    """A remote describer that needs most of the memory to prepare an image.
+
+    It answers only when two requests are waiting.
+    """
 
     def __init__(self) -> None:
         self.preparing = threading.Lock()
-        self.asked = asyncio.Barrier(2)
+        self.both_waiting = asyncio.Barrier(2)
 
     def memory(self, image: bytes) -> int:
         return 600 << 20
 
     def prepare(self, image: bytes, options: Options) -> bytes:
         assert threading.current_thread().name.startswith("describe")
-        assert self.preparing.acquire(blocking=False), "there is memory for only one at a time"
+        assert self.preparing.acquire(blocking=False), (
+            "the memory is large enough for only one image at a time"
+        )
         time.sleep(0.01)
         self.preparing.release()
         return image.upper()
 
     async def ask(self, prepared: bytes, options: Options) -> Description:
-        await self.asked.wait()
+        await self.both_waiting.wait()
         return Description(description=prepared.decode(), alt="alt", caption="caption")
 
 
-async def test_waiting_for_a_provider_holds_no_decoding_memory() -> None:
+async def test_decoding_memory_is_released_while_waiting_for_a_provider() -> None:
     api, settings = FakeApi(), replace(SETTINGS, concurrency=2)
     with ThreadPoolExecutor(2, thread_name_prefix="describe") as executor:
-        runner = runner_of(api, FakeBucket(), AsksTogether(), executor, settings)
+        runner = runner_of(api, FakeBucket(), RemoteWithLargeImages(), executor, settings)
         await asyncio.wait_for(asyncio.gather(*(runner.attempt(job()) for _ in range(2))), 5)
     assert [patch["result"]["summary"] for _, patch in api.patches] == ["IMAGE", "IMAGE"]
 
 
-class SeesItsTimeout(Remote[bytes]):
-    """Records the timeout of its attempt."""
+class TimeoutRecorder(Remote[bytes]):
+    """A remote describer that records the timeout of each attempt."""
 
     def __init__(self) -> None:
-        self.seen: list[float | None] = []
+        self.timeouts: list[float | None] = []
 
     def prepare(self, image: bytes, options: Options) -> bytes:
         return image
 
     async def ask(self, prepared: bytes, options: Options) -> Description:
-        self.seen.append(attempt_seconds.get())
+        self.timeouts.append(attempt_seconds.get())
         return Description(description="d", alt="a", caption="c")
 
 
-@pytest.mark.parametrize(("own", "seconds"), [(None, 60.0), (600, 600), (5, 5)])
-async def test_remote_describer_sees_the_timeout_of_the_imagejob(
-    own: int | None, seconds: float
+@pytest.mark.parametrize(
+    ("imagejob_seconds", "expected_seconds"), [(None, 60.0), (600, 600), (5, 5)]
+)
+async def test_remote_describer_receives_the_timeout_of_the_attempt(
+    imagejob_seconds: int | None, expected_seconds: float
 ) -> None:
-    api, describer, assigned = FakeApi(), SeesItsTimeout(), job()
-    spec = assigned.spec.model_copy(update={"timeout_seconds": own})
+    api, describer, assigned = FakeApi(), TimeoutRecorder(), job()
+    spec = assigned.spec.model_copy(update={"timeout_seconds": imagejob_seconds})
     with ThreadPoolExecutor(1) as executor:
         runner = runner_of(api, FakeBucket(), describer, executor, SETTINGS)
         await runner.attempt(assigned.model_copy(update={"spec": spec}))
-    assert describer.seen == [seconds]
+    assert describer.timeouts == [expected_seconds]
 
 
 CONFLICT = ConflictError(409, "Conflict", "changed")
@@ -341,10 +352,10 @@ NEWER = job().model_copy(
 
 RACES: dict[str, tuple[list[KubeError], ImageJob | KubeError | None, list[str]]] = {
     "the spec was changed during the attempt": ([CONFLICT], NEWER, ["7", "9"]),
-    "the response was lost, but not the write": ([NO_ANSWER], job(phase="done"), ["7"]),
+    "the write succeeded, but its response was lost": ([NO_ANSWER], job(phase="done"), ["7"]),
     "the write was lost": ([NO_ANSWER, NO_ANSWER], NEWER, ["7", "9", "9"]),
     "reassigned to another worker": ([CONFLICT], job(worker="w1"), ["7"]),
-    "assigned to this worker again, as a later attempt": ([CONFLICT], job(attempts=2), ["7"]),
+    "assigned to this worker again for a later attempt": ([CONFLICT], job(attempts=2), ["7"]),
     "requeued": ([CONFLICT], job(phase="queued"), ["7"]),
     "cancelled": ([CONFLICT], job(phase="failed"), ["7"]),
     "deleted": ([NotFoundError(404, "NotFound", "j")], None, ["7"]),
@@ -377,7 +388,7 @@ async def test_result_refused_by_the_api_server_is_reported_as_a_failure() -> No
     assert "too long" in report["error"]["message"]
 
 
-async def test_refused_failure_report_is_left_to_the_deadline() -> None:
+async def test_failure_report_is_not_retried_if_the_api_server_refuses_it() -> None:
     refusal = KubeError(403, "Forbidden", "no")
     api = FakeApi(refusal, refusal, now=NEWER)
     await run(api)

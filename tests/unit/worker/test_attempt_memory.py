@@ -1,4 +1,4 @@
-"""Tests of the memory of attempts: for fetched files, and for threads that outlive a timeout."""
+"""Tests of the memory reserved for fetched files and for threads that outlive their attempts."""
 
 import asyncio
 import sys
@@ -26,10 +26,10 @@ MIB = 1 << 20
 LARGEST_FILE = 20 * MIB
 WORKER_MEMORY = 1 << 30
 CONCURRENCY = 16
-"""Concurrency of a worker that spends most of the time waiting for its provider."""
+"""Concurrency of a worker that spends most of its time waiting for its provider."""
 
 FILES_BUDGET = 96 * MIB
-"""Memory that a worker may use for files, out of the 200 MiB that decoding may not use."""
+"""Memory that a worker may use for files. It is part of the 200 MiB that decoding cannot use."""
 
 
 def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int = 3600) -> ImageJob:
@@ -44,7 +44,7 @@ def assigned(name: str, *, size_bytes: int | None = None, timeout_seconds: int =
 
 
 class FakeBucket:
-    """Returns the same file for every key, and counts the bytes that are still held."""
+    """Returns the same file for every key, and tracks how many bytes attempts hold."""
 
     def __init__(self, image: bytes) -> None:
         self.image = image
@@ -61,7 +61,10 @@ class FakeBucket:
 
 
 class CountingDescriber(FakeDescriber):
-    """Tells the bucket when it has described a file. Decoding a file takes `memory` bytes."""
+    """Subtracts the size of each described file from the bucket's `held_bytes`.
+
+    Decoding a file takes `memory` bytes. Each call waits until `together` calls are running.
+    """
 
     def __init__(self, bucket: FakeBucket, memory: int = 0, together: int = 1) -> None:
         super().__init__()
@@ -110,7 +113,7 @@ async def test_fetched_files_count_against_the_file_budget(stated: int | None) -
 
 
 @pytest.mark.parametrize("stated", [1000, None])
-async def test_small_files_are_described_concurrently_whatever_the_size_limit(
+async def test_small_files_are_described_concurrently_despite_a_high_size_limit(
     stated: int | None,
 ) -> None:
     bucket = FakeBucket(bytes(1000))
@@ -118,7 +121,11 @@ async def test_small_files_are_described_concurrently_whatever_the_size_limit(
 
 
 async def test_fetched_files_do_not_block_decoding() -> None:
-    """Attempts wait for decoding memory while holding files; a single budget would deadlock."""
+    """Files and decoding need separate budgets.
+
+    Attempts hold their files while they wait for decoding memory, so a shared budget could cause a
+    deadlock.
+    """
     bucket = FakeBucket(bytes(LARGEST_FILE))
     await describe_all(
         bucket, CountingDescriber(bucket, memory=WORKER_MEMORY - 200 * MIB), stated=LARGEST_FILE
@@ -132,7 +139,7 @@ async def test_file_larger_than_its_stated_size_is_described() -> None:
 
 
 async def test_first_part_of_a_larger_file_is_dropped_before_the_second_fetch() -> None:
-    """Otherwise, a file larger than its stated size would be in memory twice, once uncounted."""
+    """If the first part were kept, it would be in memory twice but count only once."""
     references: list[int] = []
 
     class CountingReferences(FakeBucket):
@@ -144,8 +151,8 @@ async def test_first_part_of_a_larger_file_is_dropped_before_the_second_fetch() 
             return self.first
 
     await describe_all(CountingReferences(bytes(500)), FakeDescriber(), stated=10, images=1)
-    of_the_test = 2  # the attribute, and getrefcount's argument
-    assert references == [of_the_test]
+    expected = 2  # the attribute `first` and the argument of `getrefcount`
+    assert references == [expected]
 
 
 async def test_stated_size_above_the_limit_is_ignored() -> None:
@@ -171,7 +178,7 @@ async def test_file_too_large_for_the_workers_memory_is_refused() -> None:
 
 
 class HungInThread(Remote[bytes]):
-    """Hangs while preparing, until a test sets `may_end`.
+    """A remote describer whose `prepare` blocks until a test sets `may_end`.
 
     Each image takes more than half of the worker's memory.
     """
@@ -208,7 +215,7 @@ class NotifyingApi(FakeApi):
 
 @pytest.fixture
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an attempt with a timeout of one second time out after 20 ms."""
+    """Shorten an attempt's timeout from one second to 20 ms."""
     monkeypatch.setattr(module, "SHARE_OF_ATTEMPT", 0.02)
 
 
@@ -217,7 +224,7 @@ def reported_reasons(api: FakeApi) -> list[str]:
 
 
 @pytest.mark.usefixtures("short_timeout")
-async def test_thread_keeps_its_memory_after_its_attempt_timed_out(
+async def test_thread_keeps_its_memory_after_its_attempt_times_out(
     tmp_path: Path,
 ) -> None:
     message = tmp_path / "message"
@@ -234,8 +241,8 @@ async def test_thread_keeps_its_memory_after_its_attempt_timed_out(
 
         second = asyncio.create_task(runner.attempt(assigned("second")))
         await until(runner._budgets.decoding._head_of_queue.locked)
-        assert len(describer.started) == 1, "there is no memory for a second image"
-        assert not first.done(), "the worker must know that the thread still runs"
+        assert len(describer.started) == 1, "no memory is left for a second image"
+        assert not first.done(), "the attempt must not end while its thread is running"
         describer.may_end.set()
         await asyncio.wait_for(asyncio.gather(first, second), 5)
 
@@ -246,12 +253,12 @@ async def test_thread_keeps_its_memory_after_its_attempt_timed_out(
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 (there is no event to wait for)
+        while not condition():  # noqa: ASYNC110 (no event exists to wait for)
             await asyncio.sleep(0)
 
 
 @pytest.mark.usefixtures("short_timeout")
-async def test_call_not_started_when_its_attempt_times_out_never_starts() -> None:
+async def test_call_that_has_not_started_before_the_timeout_never_starts() -> None:
     api, describer = NotifyingApi(), HungInThread()
     describer.memory = lambda image: 0  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as executor:
@@ -269,8 +276,8 @@ async def test_call_not_started_when_its_attempt_times_out_never_starts() -> Non
 
 @pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize("ends", [True, False])
-async def test_thread_that_outlives_its_attempt_by_the_timeout_is_hung(*, ends: bool) -> None:
-    """Other images may still be described, so nothing else reveals that the worker is hung."""
+async def test_thread_running_one_timeout_longer_than_its_attempt_is_hung(*, ends: bool) -> None:
+    """The worker may still describe other images, so nothing else reveals the hung thread."""
     api, describer = NotifyingApi(), HungInThread()
     with ThreadPoolExecutor(1) as executor:
         runner = runner_of(api, FakeBucket(b"image"), describer, executor, SETTINGS)
@@ -288,7 +295,7 @@ async def test_thread_that_outlives_its_attempt_by_the_timeout_is_hung(*, ends: 
 
 
 class FakeKube:
-    """Assigns one image to the worker, and accepts all of its requests."""
+    """Assigns one image to the worker, and accepts every request."""
 
     async def follow(self, path: str, selectors: object) -> AsyncIterator[WatchEvent]:
         job = assigned("hung", timeout_seconds=1)
@@ -324,7 +331,7 @@ async def test_worker_with_a_hung_thread_exits(monkeypatch: pytest.MonkeyPatch) 
 
 
 class HungAsyncDescriber(Describer):
-    """Waits forever in the event loop."""
+    """A describer whose coroutine never returns."""
 
     def memory(self, image: bytes) -> int:
         return 600 * MIB
@@ -334,7 +341,7 @@ class HungAsyncDescriber(Describer):
 
 
 @pytest.mark.usefixtures("short_timeout")
-async def test_hung_coroutine_is_cancelled_with_its_attempt() -> None:
+async def test_hung_coroutine_is_cancelled_when_its_attempt_times_out() -> None:
     api = NotifyingApi()
     with ThreadPoolExecutor(1) as executor:
         describer = HungAsyncDescriber(Setup())
@@ -345,10 +352,10 @@ async def test_hung_coroutine_is_cancelled_with_its_attempt() -> None:
 
 
 async def test_file_is_released_before_the_provider_answers() -> None:
-    """Otherwise, a few large files would block all others while a provider answers."""
+    """If files were held until the provider answers, a few large ones would block all others."""
     together = asyncio.Barrier(CONCURRENCY)
 
-    class Asks(Remote[int]):
+    class RemoteWithBarrier(Remote[int]):
         def prepare(self, image: bytes, options: Options) -> int:
             bucket.held_bytes -= len(image)
             return len(image)
@@ -358,6 +365,6 @@ async def test_file_is_released_before_the_provider_answers() -> None:
             return Description(description="Image Description:", alt="alt", caption="caption")
 
     bucket: FakeBucket = FakeBucket(bytes(LARGEST_FILE))
-    remote: Any = Asks(Setup())
+    remote: Any = RemoteWithBarrier(Setup())
     await describe_all(bucket, remote, stated=LARGEST_FILE)
     assert bucket.peak_bytes <= FILES_BUDGET

@@ -1,4 +1,4 @@
-"""Tests of the watchdog: which attempts reveal a hang, and which explain why none ends."""
+"""Tests of the hang watchdog: when it reports a hang, and what prevents such a report."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ class FakeLoop:
 
 
 class Watched:
-    """A watchdog with a fake event loop, and the times at which it reported a hang."""
+    """A watchdog on a fake event loop, with a list of the times at which it reported hangs."""
 
     def __init__(self, loop: FakeLoop) -> None:
         self.loop = loop
@@ -80,7 +80,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(loop)
 
 
-def test_released_attempt_still_running_after_its_timeout_is_a_hang(
+def test_released_attempt_still_running_after_its_timeout_is_reported_as_a_hang(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.start("stuck").released = True
@@ -94,13 +94,13 @@ def test_released_attempt_still_running_after_its_timeout_is_a_hang(
     ]
 
 
-def test_attempt_that_is_still_assigned_is_not_a_hang(watched: Watched) -> None:
+def test_assigned_attempt_is_not_reported_as_a_hang(watched: Watched) -> None:
     watched.start("slow")
     watched.loop.advance_to(600)
     assert watched.hangs == []
 
 
-def test_attempt_released_late_is_a_hang_at_the_next_check(watched: Watched) -> None:
+def test_attempt_released_after_a_check_is_reported_at_the_next_check(watched: Watched) -> None:
     attempt = watched.start("stuck")
     watched.loop.advance_to(70)
     attempt.released = True
@@ -117,7 +117,7 @@ def test_ended_attempt_is_no_longer_checked(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize(("timeout_seconds", "hang_at"), [(1.0, 60.0), (3600.0, 3600.0)])
-def test_attempt_is_checked_after_the_longer_timeout_of_describer_and_imagejob(
+def test_check_waits_for_the_longer_of_the_describer_and_imagejob_timeouts(
     watched: Watched, timeout_seconds: float, hang_at: float
 ) -> None:
     watched.start("stuck", timeout_seconds=timeout_seconds, released=True)
@@ -128,11 +128,11 @@ def test_attempt_is_checked_after_the_longer_timeout_of_describer_and_imagejob(
 @pytest.mark.parametrize(
     ("ended_after", "hang_at"),
     [
-        pytest.param(53.0, 120.0, id="in time: one more check"),
-        pytest.param(55.0, 60.0, id="timed out: it may have waited for the hung thread"),
+        pytest.param(53.0, 120.0, id="ended in time, so the watchdog waits for another check"),
+        pytest.param(55.0, 60.0, id="timed out, perhaps because it waited for the hung thread"),
     ],
 )
-def test_only_attempts_that_end_in_time_show_that_the_worker_is_alive(
+def test_only_attempts_that_end_in_time_postpone_the_report(
     watched: Watched, ended_after: float, hang_at: float
 ) -> None:
     watched.start("stuck", released=True)
@@ -143,29 +143,33 @@ def test_only_attempts_that_end_in_time_show_that_the_worker_is_alive(
     assert watched.hangs == [hang_at]
 
 
-def test_slow_attempt_explains_why_nothing_ends_while_it_is_assigned(watched: Watched) -> None:
+def test_hang_is_not_reported_while_a_slow_attempt_is_assigned(watched: Watched) -> None:
     watched.start("stuck", released=True)
     watched.start("slow")
     watched.loop.advance_to(61)
-    assert watched.hangs == [], "the slow attempt may be the reason why nothing ends"
+    assert watched.hangs == [], "the slow attempt may be the reason that no attempt ends"
 
     watched.loop.advance_to(600)
     assert watched.hangs == [], "the slow attempt is still assigned"
 
 
-def test_successor_of_a_slow_attempt_that_timed_out_explains_nothing(watched: Watched) -> None:
+def test_hang_is_reported_when_a_new_attempt_replaces_a_slow_one(
+    watched: Watched,
+) -> None:
     watched.start("stuck", released=True)
     first = watched.start("first")
     watched.loop.advance_to(70)
     assert watched.hangs == []
 
-    watched.end(first)  # timed out
+    watched.end(first)  # after its timeout
     watched.start("second")
     watched.loop.advance_to(130)
     assert watched.hangs == [120]
 
 
-def test_attempt_younger_than_half_the_timeout_explains_nothing(watched: Watched) -> None:
+def test_attempt_younger_than_half_the_timeout_does_not_prevent_the_report(
+    watched: Watched,
+) -> None:
     watched.start("stuck", released=True)
     watched.loop.advance_to(35)
     watched.start("young")

@@ -1,4 +1,4 @@
-"""Tests of the worker's Lease: creating it is retried, unless the API server refuses it."""
+"""Tests of creating the worker's Lease, which is retried unless the API server refuses it."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -42,7 +42,7 @@ async def test_creating_the_lease_is_retried_while_the_api_server_is_unavailable
     assert kube.answers == []
 
 
-async def test_refused_lease_raises() -> None:
+async def test_refusal_to_create_the_lease_raises_an_error() -> None:
     kube: Any = FakeKube(KubeError(403, "Forbidden", "denied"))
     settings: Any = SimpleNamespace(
         namespace="ns", pod_name="w0", pod_uid="u", describer="metadata"

@@ -1,4 +1,4 @@
-"""Tests of the memory budgets, from which memory is reserved before it is used."""
+"""Tests of memory budgets, and of the memory that a describer needs for a picture."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from vision_node_describer.memory import RESERVED_BYTES, Budget, Budgets
 MIB = 1 << 20
 
 
-async def test_reservations_that_fit_together_are_granted_and_others_wait() -> None:
+async def test_reservation_waits_until_it_fits_into_the_budget() -> None:
     budget = Budget(RESERVED_BYTES + 100 * MIB)
     order: list[str] = []
 
@@ -49,7 +49,7 @@ async def test_reservation_is_released_after_an_error() -> None:
                 raise ZeroDivisionError
 
 
-async def test_cancelled_waiter_gives_up_its_place_to_the_next_one() -> None:
+async def test_next_reservation_is_granted_if_the_first_waiting_one_is_cancelled() -> None:
     budget = Budget(RESERVED_BYTES + MIB)
 
     async def describe() -> None:
@@ -78,25 +78,25 @@ async def test_shrinking_a_reservation_frees_memory_immediately() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "limit", "image", "files", "decoding", "largest"),
+    ("scenario", "limit", "image", "files", "decoding", "largest"),
     [
-        ("the chart's values", 1024, 20, 96, 824, 48),
+        ("the chart's default values", 1024, 20, 96, 824, 48),
         ("a smaller worker", 256, 20, 96, 56, 48),
         ("too small for any picture", 128, 20, 96, 0, 48),
         ("a file of the maximum size fits", 1024, 100, 200, 720, 100),
         ("half of the memory is left for decoding", 1024, 1024, 460, 460, 230),
     ],
 )
-def test_files_and_decoding_share_the_memory_of_a_worker(
-    why: str, limit: int, image: int, files: int, decoding: int, largest: int
+def test_worker_memory_is_divided_between_files_and_decoding(
+    scenario: str, limit: int, image: int, files: int, decoding: int, largest: int
 ) -> None:
     budgets = Budgets.of(limit * MIB, image * MIB)
     shared = (budgets.files.total, budgets.decoding.total, budgets.largest_file_bytes)
-    assert shared == (files * MIB, decoding * MIB, largest * MIB), why
+    assert shared == (files * MIB, decoding * MIB, largest * MIB), scenario
     assert decoding == 0 or budgets.files.total + budgets.decoding.total <= (limit - 104) * MIB
 
 
-async def test_reservation_larger_than_the_budget_is_refused_with_both_sizes() -> None:
+async def test_error_for_a_reservation_larger_than_the_budget_states_both_sizes() -> None:
     sizes = "may take 500 MiB, but the worker has only 100 MiB"
     with pytest.raises(DescribeError, match=sizes) as caught:
         async with Budget(RESERVED_BYTES + 100 * MIB).reserve(500 * MIB):

@@ -1,4 +1,4 @@
-"""Tests of the process: it exits despite hung threads, and applies limits from its environment."""
+"""Tests of the worker process: how it exits while a thread is hung, and how it limits pixels."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ module.main()
 @pytest.mark.parametrize(
     ("end", "status", "logged"), [("return", 0, ""), ("1 / 0", 1, "ZeroDivisionError")]
 )
-def test_process_exits_although_a_thread_hangs(end: str, status: int, logged: str) -> None:
+def test_process_exits_while_a_thread_is_hung(end: str, status: int, logged: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MAIN.format(end)],
         capture_output=True,
@@ -55,10 +55,10 @@ ENVIRONMENT = {
 @pytest.mark.parametrize(
     ("configured", "pixels"), [("250000000", 250_000_000), (None, 100_000_000)]
 )
-async def test_maximum_image_pixels_are_read_from_the_environment(
+async def test_pixel_limit_is_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, configured: str | None, pixels: int
 ) -> None:
-    """Charts of older releases do not set the variable, so there is a default."""
+    """Older versions of the chart do not set the variable, so the worker has a default."""
 
     def unavailable(_: str) -> Any:
         raise UnavailableError(0, "NoAnswer", "unavailable")

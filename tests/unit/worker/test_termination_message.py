@@ -22,12 +22,12 @@ def test_message_names_imagejobs_being_described(tmp_path: Path) -> None:
     assert path.read_text() == ""
 
 
-def test_missing_message_file_does_not_stop_work(tmp_path: Path) -> None:
+def test_missing_message_file_is_ignored(tmp_path: Path) -> None:
     with TerminationMessage(tmp_path / "missing").describing("first"):
         pass
 
 
-def test_failing_write_is_logged_once(
+def test_failed_write_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     message = TerminationMessage(Path("/dev/full"))

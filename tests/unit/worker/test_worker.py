@@ -1,4 +1,4 @@
-"""Tests of the worker: it attempts each assignment once, within its limits, and exits when due."""
+"""Tests of the worker: when it starts attempts, which attempts it waits for, and when it exits."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from vision_node_describer.worker import Worker
 
 
 class FakeAttempts:
-    """Attempts that end when a test sets their event."""
+    """Makes attempts, each of which ends when a test sets its event."""
 
     def __init__(self) -> None:
         self.ends: dict[str, asyncio.Event] = {}
@@ -66,13 +66,13 @@ async def test_finish_waits_for_running_attempts(worker: Worker, attempts: FakeA
 async def test_finish_does_not_wait_for_reassigned_imagejobs(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """Otherwise, threads that hang in a describer would use up the whole grace period."""
+    """If the worker waited for them, a hung thread would use up the whole grace period."""
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
     worker.handle(WatchEvent("DELETED", [assigned("b")]))
     await asyncio.wait_for(worker.finish(), 1)
 
 
-async def test_finish_starts_no_attempts_and_does_not_wait_for_those_reassigned_later(
+async def test_finish_ignores_new_assignments_and_imagejobs_reassigned_later(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
     finishing = asyncio.create_task(worker.finish())
@@ -84,7 +84,7 @@ async def test_finish_starts_no_attempts_and_does_not_wait_for_those_reassigned_
     assert list(attempts.ends) == ["a", "b"]
 
 
-async def test_finish_waits_for_an_imagejob_assigned_again(
+async def test_finish_waits_for_an_imagejob_that_is_assigned_again(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
     worker.handle(WatchEvent("DELETED", [assigned("a"), assigned("b")]))
@@ -96,14 +96,17 @@ async def test_finish_waits_for_an_imagejob_assigned_again(
     await asyncio.wait_for(finishing, 1)
 
 
-async def test_list_after_a_watch_gap_releases_reassigned_imagejobs(
+async def test_imagejobs_reassigned_during_a_watch_interruption_are_released(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
     worker.handle(WatchEvent("PAGE", [assigned("b", attempts=2)]))
     worker.handle(WatchEvent("SYNCED", names=frozenset("b"), version="9"))
     await asyncio.sleep(0)
     released = [attempt.assignment for attempt in worker._running.values() if attempt.released]
-    assert {(known.name, known.attempt) for known in released} == {("a", 1), ("b", 1)}
+    assert {(assignment.name, assignment.attempt) for assignment in released} == {
+        ("a", 1),
+        ("b", 1),
+    }
 
     finishing = asyncio.create_task(worker.finish())
     await asyncio.sleep(0.01)
@@ -119,7 +122,7 @@ async def test_finish_gives_up_after_finish_seconds(
     await asyncio.wait_for(worker.finish(), 1)
 
 
-async def test_worker_exits_when_it_has_finished_max_images(attempts: FakeAttempts) -> None:
+async def test_worker_exits_after_max_images(attempts: FakeAttempts) -> None:
     worker = worker_of(attempts, max_images=2)
     worker.handle(WatchEvent("PAGE", [assigned("a")]))
     worker.handle(WatchEvent("PAGE", [assigned("b"), assigned("too many")]))
@@ -132,10 +135,10 @@ async def test_worker_exits_when_it_has_finished_max_images(attempts: FakeAttemp
     await asyncio.wait_for(worker.should_exit.wait(), 1)
 
 
-async def test_full_worker_exits_when_all_its_imagejobs_were_reassigned(
+async def test_full_worker_exits_when_all_its_imagejobs_are_reassigned(
     attempts: FakeAttempts,
 ) -> None:
-    """The operator may have restarted since then, and may not know about the hung threads."""
+    """A restarted operator does not know about hung threads, so the worker must exit by itself."""
     worker = worker_of(attempts, max_images=2)
     worker.handle(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
@@ -145,32 +148,32 @@ async def test_full_worker_exits_when_all_its_imagejobs_were_reassigned(
 
 
 @pytest.mark.parametrize(
-    ("why", "reassigned", "ends", "hangs"),
+    ("scenario", "reassigned", "ended", "hangs"),
     [
         ("the threads never end", "ab", "", True),
         ("a user set a short timeout", "ab", "ab", False),
-        ("one attempt is stuck, although another one has ended", "ab", "b", True),
-        ("an assigned attempt is slow, and others wait for it", "a", "", False),
+        ("one attempt is stuck, but another one has ended", "ab", "b", True),
+        ("an assigned attempt is slow, and another one waits for it", "a", "", False),
         ("a user set a long timeout", "", "", False),
     ],
 )
-async def test_worker_exits_when_nothing_ends_within_the_describers_timeout(
-    attempts: FakeAttempts, why: str, reassigned: str, ends: str, *, hangs: bool
+async def test_worker_exits_if_no_attempt_ends_within_the_describers_timeout(
+    attempts: FakeAttempts, scenario: str, reassigned: str, ended: str, *, hangs: bool
 ) -> None:
-    """The operator cannot conclude this from deadlines: ImageJobs may have very short timeouts."""
+    """The operator can't infer a hang from missed deadlines, since users may set short timeouts."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("a"), assigned("b")]))
     await asyncio.sleep(0)
     worker.handle(WatchEvent("DELETED", [assigned(name) for name in reassigned]))
-    for name in ends:
+    for name in ended:
         attempts.ends[name].set()
 
     await asyncio.sleep(0.1)
-    assert worker.should_exit.is_set() == hangs, why
+    assert worker.should_exit.is_set() == hangs, scenario
 
 
 async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts) -> None:
-    """They time out because they wait for hung threads, and so will the attempts after them."""
+    """Attempts that wait for a hung thread time out, but this does not show that it has ended."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -182,15 +185,15 @@ async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts)
             await asyncio.sleep(0)
             running(worker, name).started_at -= 0.02
             attempts.ends[name].set()
-            await asyncio.sleep(0.002)  # meanwhile, the attempt ends, and the watchdog may check
+            await asyncio.sleep(0.002)  # let the attempt end and the watchdog check
             if worker.should_exit.is_set():
                 return
 
 
-async def test_attempts_that_wait_for_a_hung_thread_do_not_hide_it(
+async def test_overlapping_attempts_that_wait_for_a_hung_thread_do_not_hide_the_hang(
     attempts: FakeAttempts,
 ) -> None:
-    """With several concurrent images, there is always an attempt that has run for a while."""
+    """If attempts overlap, one of them always looks slow, but it is waiting for the thread."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -204,19 +207,19 @@ async def test_attempts_that_wait_for_a_hung_thread_do_not_hide_it(
             if number:
                 running(worker, f"{number - 1}").started_at -= 0.02
                 attempts.ends[f"{number - 1}"].set()
-            await asyncio.sleep(0.002)  # meanwhile, the attempt ends, and the watchdog may check
+            await asyncio.sleep(0.002)  # let the attempt end and the watchdog check
             if worker.should_exit.is_set():
                 return
 
 
-@pytest.mark.parametrize(("own_seconds", "hangs"), [(None, True), (3600, False)])
-async def test_imagejob_with_a_longer_timeout_may_run_longer(
-    attempts: FakeAttempts, own_seconds: int | None, *, hangs: bool
+@pytest.mark.parametrize(("imagejob_seconds", "hangs"), [(None, True), (3600, False)])
+async def test_imagejob_may_run_longer_if_its_own_timeout_is_longer(
+    attempts: FakeAttempts, imagejob_seconds: int | None, *, hangs: bool
 ) -> None:
-    """The ImageJob is cancelled while its provider still has time to answer."""
+    """The test cancels the ImageJob while its provider still has time to answer."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     job = assigned("a")
-    job["spec"]["timeoutSeconds"] = own_seconds
+    job["spec"]["timeoutSeconds"] = imagejob_seconds
     worker.handle(WatchEvent("ADDED", [job]))
     await asyncio.sleep(0)
     worker.handle(WatchEvent("DELETED", [job]))
@@ -224,7 +227,7 @@ async def test_imagejob_with_a_longer_timeout_may_run_longer(
     assert worker.should_exit.is_set() == hangs
 
 
-async def test_assignment_that_the_watch_repeats_is_attempted_once(
+async def test_assignment_reported_twice_by_the_watch_is_attempted_once(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
     worker.handle(WatchEvent("PAGE", [assigned("a"), assigned("b")]))
@@ -234,18 +237,18 @@ async def test_assignment_that_the_watch_repeats_is_attempted_once(
     assert not worker.should_exit.is_set()
 
 
-async def test_late_event_of_a_committed_imagejob_starts_no_attempt(
+async def test_late_event_for_a_committed_imagejob_starts_no_attempt(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """A user may have set a label during the attempt. A second attempt would be paid for again."""
+    """A user may have set a label during the attempt. Another attempt would cost money again."""
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
     worker.handle(WatchEvent("MODIFIED", [assigned("a")]))
-    assert [known.name for known in worker._running] == ["b"]
+    assert [assignment.name for assignment in worker._running] == ["b"]
 
     worker.handle(WatchEvent("DELETED", [assigned("a")]))
     worker.handle(WatchEvent("ADDED", [assigned("a", attempts=2)]))
-    assert [known.name for known in worker._running] == ["b", "a"]
+    assert [assignment.name for assignment in worker._running] == ["b", "a"]
 
     worker.handle(WatchEvent("SYNCED", names=frozenset({"a", "b"})))
     assert not worker._committed

@@ -1,4 +1,4 @@
-"""Tests of the corpus: each file has the expected outcome in the API and in the describer."""
+"""Tests that the API and the metadata describer handle each corpus file as expected."""
 
 import pytest
 from corpus import CASES
@@ -9,7 +9,7 @@ from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError
 from vision_node_describer.describers import load
 
-# Pillow warns about odd EXIF and odd lists of pictures; in a worker, these warnings are ignored.
+# Pillow warns about invalid EXIF and malformed MPO files. Workers ignore these warnings, too.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 LIMITS = ImageLimits(image_bytes=20 << 20, image_pixels=100_000_000)
@@ -50,6 +50,6 @@ def test_accepted_corpus_file_is_described_or_fails(name: str) -> None:
 
 
 def _has_expected_size(width: int | None, height: int | None, case: Case) -> bool:
-    """Return whether the stored size is the displayed size, or the displayed size rotated."""
+    """Return whether the stored size is the displayed size, possibly with the sides swapped."""
     shown = (case.facts.get("width", width), case.facts.get("height", height))
     return (width, height) in (shown, shown[::-1])

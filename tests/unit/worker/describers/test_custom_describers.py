@@ -1,4 +1,4 @@
-"""Tests of custom describers: classes, and containers that answer POST /describe; both examples."""
+"""Tests of custom describers, which are classes or containers, and of the two examples."""
 
 import importlib.util
 import json
@@ -72,7 +72,7 @@ def test_unknown_provider_is_refused(provider: str) -> None:
         ("http", {"DESCRIBER_OPTIONS": '{"url": 1}'}, Reason.OPTIONS_INVALID),
         ("metadata", {"TIMEOUT_SECONDS": "soon"}, Reason.OPTIONS_INVALID),
         ("unknown", {}, Reason.DESCRIBER_NOT_FOUND),
-        # A class whose constructor does not accept a Setup.
+        # The constructor of Fraction does not accept a Setup.
         ("fractions:Fraction", {}, Reason.DESCRIBER_FAILED),
     ],
 )
@@ -150,7 +150,7 @@ def example() -> Iterator[str]:
     thread.join(5)
 
 
-async def test_example_container_describes_and_refuses(example: str) -> None:
+async def test_example_container_describes_pictures_and_refuses_other_paths(example: str) -> None:
     description = await describe(f"{example}/describe", job_options={"prompt": "Wie groß? 🐶"})
     assert re.fullmatch(
         r"Image Description:\nA JPEG of \d+ bytes\. You asked: Wie groß\? 🐶",
@@ -163,7 +163,7 @@ async def test_example_container_describes_and_refuses(example: str) -> None:
     assert caught.value.reason is Reason.REQUEST_REFUSED
 
 
-async def test_container_gets_a_reduced_picture_and_options(
+async def test_container_receives_a_scaled_down_picture_and_the_options(
     running: tuple[FakeContainer, str],
 ) -> None:
     exif = Image.Exif()
@@ -218,10 +218,8 @@ async def test_container_may_answer_with_plain_text(running: tuple[FakeContainer
             JSONResponse({"reason": "ModelNotFound", "message": "no weights"}, 500),
             Reason.MODEL_NOT_FOUND,
         ),
-        (
-            JSONResponse({"reason": "Cancelled"}, 400),
-            Reason.REQUEST_REFUSED,
-        ),  # a describer must not use this reason
+        # A container must not use the reason Cancelled.
+        (JSONResponse({"reason": "Cancelled"}, 400), Reason.REQUEST_REFUSED),
         (Response("busy", 429, {"retry-after": "3"}), Reason.RATE_LIMITED),
         (Response("starting", 503), Reason.PROVIDER_UNAVAILABLE),
         (
@@ -235,7 +233,7 @@ async def test_container_may_answer_with_plain_text(running: tuple[FakeContainer
         (Response("x" * ((1 << 20) + 1)), Reason.DESCRIBER_FAILED),
     ],
 )
-async def test_failure_of_a_container_has_its_reason(
+async def test_failure_of_a_container_is_reported_with_its_reason(
     running: tuple[FakeContainer, str], answer: Response, reason: Reason
 ) -> None:
     with pytest.raises(DescribeError) as caught:
@@ -244,21 +242,21 @@ async def test_failure_of_a_container_has_its_reason(
     assert len(caught.value.message) < 500
 
 
-WHOLE = json.dumps({"description": "A dog. It runs.", "alt": "Dog"})
+COMPLETE_ANSWER = json.dumps({"description": "A dog. It runs.", "alt": "Dog"})
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        f"<think>A cat?</think>{WHOLE}",
+        f"<think>A cat?</think>{COMPLETE_ANSWER}",
         "<think>A cat?</think>A dog. It runs.",
-        f"Here it is:\n```JSON\n{WHOLE}\n```",
-        f"[{WHOLE}]",
-        json.dumps({"description": WHOLE}),
+        f"Here it is:\n```JSON\n{COMPLETE_ANSWER}\n```",
+        f"[{COMPLETE_ANSWER}]",
+        json.dumps({"description": COMPLETE_ANSWER}),
         json.dumps({"result": {"Description": ["A dog.", "It runs."]}}),
     ],
 )
-async def test_answer_of_a_model_in_a_container_is_normalized(
+async def test_container_may_answer_with_the_raw_text_of_a_model(
     running: tuple[FakeContainer, str], answer: str
 ) -> None:
     found = await ask(running, Response(answer))
@@ -268,8 +266,8 @@ async def test_answer_of_a_model_in_a_container_is_normalized(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Response(WHOLE[:30]), Reason.DESCRIBER_FAILED),
-        (Response(f"Here it is: {WHOLE[:30]}"), Reason.DESCRIBER_FAILED),
+        (Response(COMPLETE_ANSWER[:30]), Reason.DESCRIBER_FAILED),
+        (Response(f"Here it is: {COMPLETE_ANSWER[:30]}"), Reason.DESCRIBER_FAILED),
         (Response("<think>A cat, or"), Reason.EMPTY_ANSWER),
         (Response("I'm sorry, I can't help with that."), Reason.CONTENT_REFUSED),
         (
@@ -305,14 +303,16 @@ def test_fallback_is_read_from_the_environment() -> None:
         "FALLBACK_MODEL": "llava",
         "FALLBACK_OPTIONS": '{"api": "chat"}',
     }
-    own = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
-    fallback = load_fallback({**configured, **own, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    describer = {"MODEL": "mine", "DESCRIBER_OPTIONS": '{"url": "x"}'}
+    fallback = load_fallback(
+        {**configured, **describer, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    )
     assert isinstance(fallback, OpenAI)
     assert (fallback._model, fallback._api) == ("llava", "chat")
     assert load_fallback({"MODEL": "mine"}) is None
 
 
-def test_fallback_that_cannot_work_is_logged_and_left_out(
+def test_unusable_fallback_is_logged_and_ignored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert load_fallback({"FALLBACK_PROVIDER": "openai"}) is None

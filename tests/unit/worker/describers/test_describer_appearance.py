@@ -1,4 +1,4 @@
-"""Tests of the measured appearance: colors, brightness, contrast and kind of known pictures."""
+"""Tests of measuring the colors, brightness and contrast of pictures, and of naming their kind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -75,7 +75,7 @@ def stripes(*colors: tuple[str, int]) -> Image.Image:
     return picture
 
 
-def test_colors_are_sorted_by_share_and_small_ones_are_left_out() -> None:
+def test_colors_are_sorted_by_share_and_rare_colors_are_omitted() -> None:
     picture = stripes(("red", 30), ("blue", 50), ("black", 3), ("yellow", 2), ("orange", 15))
     found = [(color.name, color.share) for color in dominant_colors(picture)]
     assert found == [("blue", 50), ("red", 30), ("orange", 15), ("black", 3)]
@@ -139,14 +139,14 @@ def test_brightness_and_contrast_are_measured(
     assert (appearance.brightness, appearance.contrast) == (brightness, contrast)
 
 
-AS_STORED: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "as it is": lambda picture: picture,
-    "twice as large": lambda picture: picture.resize((2 * picture.width, 2 * picture.height)),
+SCALES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "original size": lambda picture: picture,
+    "double size": lambda picture: picture.resize((2 * picture.width, 2 * picture.height)),
 }
 
 
-def kind_of(picture: Image.Image, stored: str, quality: int | None) -> object:
-    picture = AS_STORED[stored](picture.convert("RGB"))
+def kind_of(picture: Image.Image, scale: str, quality: int | None) -> object:
+    picture = SCALES[scale](picture.convert("RGB"))
     if quality is None:
         image = encoded(picture, "PNG", compress_level=1)
     else:
@@ -155,11 +155,11 @@ def kind_of(picture: Image.Image, stored: str, quality: int | None) -> object:
 
 
 @pytest.mark.parametrize("quality", [None, 85, 50])
-@pytest.mark.parametrize("stored", AS_STORED)
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("path", PHOTOGRAPHS, ids=lambda path: path.stem)
-def test_photograph_is_recognized(path: Path, stored: str, quality: int | None) -> None:
+def test_photograph_is_recognized(path: Path, scale: str, quality: int | None) -> None:
     with Image.open(path) as picture:
-        assert kind_of(picture, stored, quality) == "photograph"
+        assert kind_of(picture, scale, quality) == "photograph"
 
 
 GRAPHICS = {
@@ -174,16 +174,16 @@ GRAPHICS = {
 
 
 @pytest.mark.parametrize("quality", [None, 90, 75, 50])
-@pytest.mark.parametrize("stored", AS_STORED)
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", GRAPHICS)
-def test_graphic_is_recognized(name: str, stored: str, quality: int | None) -> None:
-    assert kind_of(GRAPHICS[name], stored, quality) == "graphic"
+def test_graphic_is_recognized(name: str, scale: str, quality: int | None) -> None:
+    assert kind_of(GRAPHICS[name], scale, quality) == "graphic"
 
 
-def test_color_photograph_cut_out_on_white_is_recognized() -> None:
+def test_color_photograph_on_a_white_page_is_recognized() -> None:
     path = next(path for path in PHOTOGRAPHS if path.stem == "chelsea")
     page = Image.new("RGB", (650, 450), "white")
     with Image.open(path) as picture:
         page.paste(picture, (100, 75))
-    assert kind_of(page, "as it is", None) == "photograph"
-    assert kind_of(page, "as it is", 85) == "photograph"
+    assert kind_of(page, "original size", None) == "photograph"
+    assert kind_of(page, "original size", 85) == "photograph"

@@ -1,4 +1,4 @@
-"""Tests of EXIF: orientation, camera and time are read, but no place, owner or serial number."""
+"""Tests that EXIF orientation, camera and time are read, but no place, owner or serial number."""
 
 import struct
 from typing import Any
@@ -10,14 +10,14 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import load
 from vision_node_describer.describers.metadata.exif import Exif, read_exif
 
-# Importing the describer makes Python ignore Pillow's warnings about odd EXIF; pytest undoes this.
+# The describer ignores Pillow's warnings about invalid EXIF, but pytest turns them on again.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 GREEN, YELLOW = (0, 160, 0), (255, 255, 0)
 CORNERS = ((255, 0, 0), GREEN, BLUE, YELLOW)
 
-# By EXIF orientation, the transposition with which a picture is stored so that a viewer shows it
-# upright (CIPA DC-008, 4.6.5.1.6).
+# For each EXIF orientation, how an upright picture must be transposed before it is stored, so that
+# viewers show it upright (CIPA DC-008, 4.6.5.1.6).
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,7 +35,10 @@ def describe(image: bytes) -> Description:
 
 
 def upright() -> Image.Image:
-    """Return a picture of 96x64 pixels with CORNERS, clockwise from the top left."""
+    """Return a white picture of 96x64 pixels with a colored square in each corner.
+
+    The colors of the squares are CORNERS, clockwise from the top left.
+    """
     picture = Image.new("RGB", (96, 64), "white")
     for color, place in zip(CORNERS, ((0, 0), (64, 0), (64, 32), (0, 32)), strict=True):
         picture.paste(color, (*place, place[0] + 32, place[1] + 32))
@@ -50,7 +53,7 @@ def corners(picture: Image.Image) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "AVIF"])
 @pytest.mark.parametrize(("number", "turn"), STORED.items())
-def test_width_and_height_are_as_displayed(
+def test_width_and_height_are_those_of_the_displayed_picture(
     kind: str, number: int, turn: Image.Transpose | None, tmp_path: Any
 ) -> None:
     stored = upright() if turn is None else upright().transpose(turn)
@@ -60,7 +63,7 @@ def test_width_and_height_are_as_displayed(
     path = tmp_path / "picture"
     path.write_bytes(image)
 
-    if kind == "PNG":  # verify the test's own picture: a viewer shows it upright
+    if kind == "PNG":  # check that viewers would show this picture upright
         assert corners(ImageOps.exif_transpose(Image.open(path))) == list(CORNERS)
 
     facts = describe(image).facts
@@ -105,12 +108,12 @@ def test_camera_and_time_are_the_only_exif_in_a_description(kind: str) -> None:
         assert word not in everything.replace(str(len(image)), "")
 
 
-def test_picture_of_a_named_camera_is_a_photograph() -> None:
+def test_picture_with_a_camera_name_is_a_photograph() -> None:
     assert describe(encoded(halves(), "PNG", exif=with_secrets())).facts["kind"] == "photograph"
 
 
 def block(*entries: tuple[int, int, bytes], order: str = "<", count: int | None = None) -> bytes:
-    """Return an EXIF block with these entries (tag, type, data). The data follows the table."""
+    """Return an EXIF block with these entries, each of which is a tag, a type and data."""
     head = b"II*\0" if order == "<" else b"MM\0*"
     data_at = 8 + 2 + 12 * len(entries) + 4
     table, data = b"", b""
@@ -161,30 +164,30 @@ def test_malicious_camera_name_stays_on_its_line() -> None:
     assert description.description.count("\n") == len(description.description.splitlines()) - 1
 
 
-BROKEN: list[tuple[str, bytes | None, Exif]] = [
+UNUSUAL: list[tuple[str, bytes | None, Exif]] = [
     ("none", None, Exif()),
     ("empty", b"", Exif()),
     ("garbage", b"garbage" * 100, Exif()),
     ("short header", b"II*\0\x08", Exif()),
-    ("directory outside", b"II*\0\xff\xff\xff\xff", Exif()),
-    ("string outside", block((MAKE, 2, b"long enough"))[:30], Exif()),
+    ("directory outside the block", b"II*\0\xff\xff\xff\xff", Exif()),
+    ("string outside the block", block((MAKE, 2, b"long enough"))[:30], Exif()),
     ("count too high", block((ORIENTATION, 3, b"\x06\0"), count=65_535), Exif(orientation=6)),
     ("pointer to itself", block((POINTER, 4, b"\x08\0\0\0")), Exif()),
     ("orientation 0", block((ORIENTATION, 3, b"\0\0")), Exif()),
     ("orientation 9", block((ORIENTATION, 3, b"\x09\0")), Exif()),
     ("orientation as text", block((ORIENTATION, 2, b"6\0")), Exif()),
-    ("orientation of no length", block((ORIENTATION, 3, b"")), Exif()),
+    ("empty orientation", block((ORIENTATION, 3, b"")), Exif()),
     ("camera as number", block((MAKE, 3, b"\x06\0")), Exif()),
-    ("odd type", block((MAKE, 99, b"what")), Exif()),
+    ("unknown type", block((MAKE, 99, b"what")), Exif()),
     ("big-endian", block((ORIENTATION, 3, b"\0\x08"), order=">"), Exif(orientation=8)),
     ("with header", b"Exif\0\0" + block((ORIENTATION, 3, b"\x03\0")), Exif(orientation=3)),
     ("clock never set", block((TAKEN, 2, b"0000:00:00 00:00:00\0")), Exif()),
-    ("no date", block((TAKEN, 2, b"yesterday, at noon..\0")), Exif()),
+    ("text instead of a date", block((TAKEN, 2, b"yesterday, at noon..\0")), Exif()),
 ]
 
 
-@pytest.mark.parametrize(("data", "expected"), [row[1:] for row in BROKEN], ids=repr)
-def test_invalid_exif_counts_as_empty(data: bytes | None, expected: Exif) -> None:
+@pytest.mark.parametrize(("data", "expected"), [row[1:] for row in UNUSUAL], ids=repr)
+def test_invalid_exif_is_ignored(data: bytes | None, expected: Exif) -> None:
     assert read_exif(data) == expected
 
 
@@ -193,9 +196,9 @@ def test_truncated_exif_raises_no_exception(cut: int) -> None:
     read_exif(with_secrets().tobytes()[:cut])
 
 
-@pytest.mark.parametrize("name", [row[0] for row in BROKEN if row[1]])
+@pytest.mark.parametrize("name", [row[0] for row in UNUSUAL if row[1]])
 def test_picture_with_invalid_exif_is_described(name: str) -> None:
-    exif = next(row[1] for row in BROKEN if row[0] == name)
+    exif = next(row[1] for row in UNUSUAL if row[0] == name)
     assert exif is not None
     description = describe(encoded(halves(), "JPEG", exif=b"Exif\0\0" + exif))
     assert description.facts["storedWidth"] == 64

@@ -1,4 +1,4 @@
-"""Tests of image formats, each in every mode that it can store."""
+"""Tests of image formats in each color mode that they support."""
 
 from itertools import pairwise
 from typing import Any
@@ -167,7 +167,7 @@ def test_facts_of_lossy_formats_are_nearly_exact(
     assert (facts["width"], facts["height"], facts["format"]) == (64, 48, kind)
 
 
-def test_colors_of_an_inverted_adobe_cmyk_jpeg_are_right() -> None:
+def test_colors_of_an_inverted_adobe_cmyk_jpeg_are_correct() -> None:
     image = encoded(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), "JPEG")
     assert b"Adobe" in image
     assert facts_of(image)["colors"][0]["name"] == "red"
@@ -187,7 +187,7 @@ def test_baseline_and_progressive_jpegs_are_described(*, progressive: bool) -> N
     assert {color["name"] for color in facts["colors"]} == {"red", "blue"}
 
 
-def test_mpo_file_of_a_camera_is_a_jpeg() -> None:
+def test_mpo_file_is_described_as_a_jpeg() -> None:
     image = encoded(halves(), "MPO", save_all=True, append_images=[halves()])
     facts = facts_of(image)
     assert (facts["format"], facts["frames"], facts["mediaType"]) == ("JPEG", 1, "image/jpeg")
@@ -196,7 +196,7 @@ def test_mpo_file_of_a_camera_is_a_jpeg() -> None:
 @pytest.mark.parametrize(
     ("flags", "bits"), [(0x00, 8), (0x0C, 8), (0x40, 10), (0x4C, 10), (0x60, 12)]
 )
-def test_bits_per_channel_of_avif(flags: int, bits: int) -> None:
+def test_bits_per_channel_of_an_avif_are_read(flags: int, bits: int) -> None:
     assert _avif_bits(b"....av1C\x81\x00" + bytes([flags])) == bits
 
 
@@ -219,7 +219,7 @@ MODES = [
 
 
 @pytest.mark.parametrize(("picture", "expected"), MODES, ids=lambda value: str(value)[:40])
-def test_each_mode_is_reduced_to_the_visible_color(
+def test_shrinking_preserves_the_visible_color_in_each_mode(
     picture: Image.Image, expected: tuple[int, int, int, int]
 ) -> None:
     small = shrink(picture)
@@ -236,7 +236,7 @@ def test_values_of_32_bit_pictures_are_scaled_to_8_bits(mode: str, low: float, h
     assert shrink(picture).getextrema()[0] == (0, 255)
 
 
-def test_tiles_join_without_a_seam() -> None:
+def test_large_picture_is_shrunk_in_tiles_without_seams() -> None:
     tall = Image.linear_gradient("L").resize((1500, 2501))
     small = shrink(tall)
     column = small.getchannel("R").crop((0, 0, 1, small.height)).tobytes()

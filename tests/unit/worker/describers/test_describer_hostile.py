@@ -1,4 +1,4 @@
-"""Tests of malicious and damaged files: each is described, or quickly refused with its reason."""
+"""Tests of malicious and damaged files, which must be described or quickly refused."""
 
 import math
 import struct
@@ -14,7 +14,7 @@ from vision_node_describer.describers import load
 from vision_node_describer.describers.imaging.limits import limit_pixels
 from vision_node_describer.describers.imaging.picture import decoding_bytes
 
-# See test_describer_exif.py.
+# A comment in test_describer_exif.py explains why these warnings are ignored.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 DESCRIBER = load("metadata")
@@ -45,10 +45,10 @@ def refusal(image: bytes) -> DescribeError:
     return caught.value
 
 
-# Share of the file up to which it is always refused, and from which it is always described. For an
-# animation, the first frame is enough. A progressive JPEG begins with a coarse version of the whole
-# picture.
-DESCRIBED_FROM = {
+# Two shares of each file's size. A file truncated to the first share or less is always refused, and
+# a file truncated to the second share or more is always described. For an animation, the first
+# frame is enough. A progressive JPEG begins with a coarse version of the whole picture.
+TRUNCATION_SHARES = {
     "JPEG": (0.4, 0.6),
     "progressive JPEG": (0.01, 0.1),
     "PNG": (0.45, 0.55),
@@ -81,16 +81,16 @@ def is_described(image: bytes) -> bool:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_truncated_file_is_described_if_half_of_it_is_intact(name: str) -> None:
+def test_truncated_file_is_described_if_enough_of_it_is_intact(name: str) -> None:
     image = FILES[name]
-    refused_to, described_from = DESCRIBED_FROM[name]
+    refused_up_to, described_from = TRUNCATION_SHARES[name]
     ends = {len(image) * part // 50 for part in range(1, 50)} | {
         len(image) - n for n in range(1, 5)
     }
 
     for end in sorted(ends - set(range(16))):
         share = end / len(image)
-        assert is_described(image[:end]) in {share > refused_to, share >= described_from}, (
+        assert is_described(image[:end]) in {share > refused_up_to, share >= described_from}, (
             end,
             share,
         )
@@ -98,7 +98,7 @@ def test_truncated_file_is_described_if_half_of_it_is_intact(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "WebP", "BMP"])
 def test_missing_rows_do_not_affect_the_colors(name: str) -> None:
-    """The intact part is red; black, white or gray that a decoder adds must not be counted."""
+    """The intact part is red. Black, white or gray rows that the decoder adds must not count."""
     red = noise(320, 200).point([255] * 256 + [value // 8 for value in range(256)] * 2)
     image = encoded(red.quantize(64) if name == "GIF" else red, name)
     facts = DESCRIBER.describe(image[: len(image) * 8 // 10], Options()).facts
@@ -116,7 +116,7 @@ def test_empty_file_is_unreadable() -> None:
     assert refusal(b"").reason is Reason.IMAGE_UNREADABLE
 
 
-OTHER_FORMATS = [
+UNSUPPORTED_FORMATS = [
     (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
     (b"<?xml version='1.0'?>\n<!-- x -->\n<SVG/>", "SVG"),
     (b"%PDF-1.7\n", "PDF"),
@@ -132,8 +132,10 @@ OTHER_FORMATS = [
 ]
 
 
-@pytest.mark.parametrize(("image", "word"), OTHER_FORMATS, ids=[word for _, word in OTHER_FORMATS])
-def test_other_formats_are_named_and_refused(image: bytes, word: str) -> None:
+@pytest.mark.parametrize(
+    ("image", "word"), UNSUPPORTED_FORMATS, ids=[word for _, word in UNSUPPORTED_FORMATS]
+)
+def test_error_for_an_unsupported_format_names_the_format(image: bytes, word: str) -> None:
     error = refusal(image)
     assert error.reason is Reason.UNSUPPORTED_FORMAT
     assert word in error.message
@@ -144,7 +146,7 @@ def test_other_formats_are_named_and_refused(image: bytes, word: str) -> None:
     "start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\xff\0\0\0WEBPVP8 ", b"BM"]
 )
 @pytest.mark.parametrize("rest", [b"", b"\0" * 100, b"\xff" * 100, bytes(range(256)) * 4])
-def test_signature_without_a_picture_is_unreadable(start: bytes, rest: bytes) -> None:
+def test_signature_without_a_picture_is_refused(start: bytes, rest: bytes) -> None:
     reason = refusal(start + rest).reason
     assert reason in (Reason.IMAGE_UNREADABLE, Reason.IMAGE_TOO_LARGE)
 
@@ -176,10 +178,10 @@ def jpeg_of(width: int, height: int) -> bytes:
 
 
 BOMBS = [
-    ("PNG just above", png(10_001, 10_000)),
+    ("PNG just above the limit", png(10_001, 10_000)),
     ("PNG", png(60_000, 60_000)),
-    ("PNG of all 31 bits", png(2**31 - 1, 2**31 - 1)),
-    ("JPEG just above", jpeg_of(10_001, 10_000)),
+    ("PNG of the maximum size", png(2**31 - 1, 2**31 - 1)),
+    ("JPEG just above the limit", jpeg_of(10_001, 10_000)),
     ("JPEG", jpeg_of(65_500, 65_500)),
     ("GIF", patched(FILES["GIF"], 6, b"\xff\xff\xff\xff")),
     ("BMP", patched(FILES["BMP"], 18, struct.pack("<LL", 50_000, 50_000))),
@@ -198,7 +200,7 @@ def test_picture_with_too_many_pixels_is_refused_before_decoding(name: str, imag
 
 @pytest.fixture
 def restored_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore the maximum number of pixels after a test; the limit is set for the whole process."""
+    """Restore the pixel limit after a test, because it applies to the whole process."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
@@ -233,7 +235,7 @@ def test_pixel_limit_above_the_default_is_applied() -> None:
 
 @pytest.mark.usefixtures("restored_limit")
 @pytest.mark.parametrize("size", [(16_385, 16_384), (32_769, 100)])
-def test_avif_above_the_limit_of_libavif_is_refused_as_too_large(size: tuple[int, int]) -> None:
+def test_avif_above_libavifs_limit_is_refused_as_too_large(size: tuple[int, int]) -> None:
     limit_pixels(1_000_000_000)
     at = FILES["AVIF"].index(b"ispe") + 8
     error = refusal(patched(FILES["AVIF"], at, struct.pack(">LL", *size)))
@@ -292,7 +294,7 @@ def test_frames_are_counted_up_to_a_limit() -> None:
     assert time.thread_time() - started < 1
 
 
-def test_truncated_later_frame_ends_the_animation() -> None:
+def test_animation_ends_before_a_truncated_frame() -> None:
     description = DESCRIBER.describe(FILES["animated GIF"][:-30], Options())
     assert (description.facts["frames"], description.facts["truncated"]) == (3, True)
 

@@ -1,4 +1,4 @@
-"""Tests of the descriptions by `metadata`: lines, alt text, caption and tags; concurrency."""
+"""Tests of the metadata describer's descriptions, alt text, captions, tags and facts."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def animated_photograph(*, transparent: bool) -> bytes:
     )
 
 
-def test_lines_alt_caption_and_tags_of_an_animated_photograph() -> None:
+def test_description_alt_caption_and_tags_of_an_animated_photograph() -> None:
     image = animated_photograph(transparent=True)
     description = describe(image)
     assert description.description.splitlines() == [

@@ -1,4 +1,4 @@
-"""Tests of the `ocr` describer: words, reading order and language of printed text; memory."""
+"""Tests of the ocr describer: its words, reading order, detected language and memory use."""
 
 import os
 import subprocess
@@ -36,9 +36,9 @@ def ocr_facts(description: Description) -> dict[str, Any]:
 def test_words_in_ten_fonts_are_recognized(ocr: Describer, condition: Condition) -> None:
     read = total = 0
     for number, name in enumerate(FONTS):
-        every = pages(name)
+        all_pages = pages(name)
         # Read a different passage in each font; `make bench-ocr` reads all passages.
-        sample = every[number % len(every)]
+        sample = all_pages[number % len(all_pages)]
         read += words_read(sample.words, describe(ocr, condition.file(sample.picture)).text)
         total += len(sample.words)
 
@@ -52,7 +52,7 @@ def test_rotated_text_is_recognized(ocr: Describer, degrees: int) -> None:
     assert description.text.splitlines() == NOTICE
 
 
-def test_picture_is_rotated_by_exif_before_it_is_read(ocr: Describer) -> None:
+def test_exif_orientation_is_applied_before_text_is_read(ocr: Describer) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = page("Roboto", NOTICE).picture.rotate(90, expand=True)
@@ -61,7 +61,7 @@ def test_picture_is_rotated_by_exif_before_it_is_read(ocr: Describer) -> None:
     assert description.facts["width"] == 1000
 
 
-def test_columns_are_read_one_after_the_other(ocr: Describer) -> None:
+def test_columns_are_read_one_after_another(ocr: Describer) -> None:
     picture = Image.new("RGB", (1000, 260), "white")
     left = ["The first column tells of a", "man who went to sea, and", "of what he found there."]
     right = ["The second one is about his", "sister, who had stayed at", "home, and was content."]
@@ -89,12 +89,12 @@ def test_box_of_a_line_is_in_pixels_of_the_displayed_picture(ocr: Describer) -> 
         left, top, width, height = ocr_facts(describe(ocr, picture.rotate(degrees)))["lines"][0][
             "box"
         ]
-        where = ink if not degrees else (900 - ink[2], 300 - ink[3], 900 - ink[0], 300 - ink[1])
-        assert (left, top, left + width, top + height) == pytest.approx(where, abs=8)
+        expected = ink if not degrees else (900 - ink[2], 300 - ink[3], 900 - ink[0], 300 - ink[1])
+        assert (left, top, left + width, top + height) == pytest.approx(expected, abs=8)
 
 
 @pytest.mark.parametrize(("orientation", "top"), [(1, 20), (3, 230)])
-def test_box_of_a_line_is_the_same_in_a_truncated_file(
+def test_truncated_file_does_not_change_the_box_of_a_line(
     ocr: Describer, orientation: int, top: int
 ) -> None:
     exif = Image.Exif()
@@ -123,7 +123,7 @@ def test_no_text_is_found_in_a_photograph_without_text(ocr: Describer, path: Pat
     assert metadata.facts.items() <= description.facts.items()
 
 
-def test_text_is_in_description_alt_caption_tags_and_facts(ocr: Describer) -> None:
+def test_text_appears_in_description_alt_caption_tags_and_facts(ocr: Describer) -> None:
     description = describe(ocr, page("Roboto", NOTICE).picture)
     text = " ".join(NOTICE)
     assert description.description.startswith(f"Image Description:\n- Text: “{text}”\n")
@@ -150,13 +150,13 @@ def test_text_is_in_description_alt_caption_tags_and_facts(ocr: Describer) -> No
         ("2048 / 17", None),
     ],
 )
-def test_language_is_detected_if_it_is_certain(
+def test_language_is_reported_only_if_it_is_certain(
     ocr: Describer, text: str, language: str | None
 ) -> None:
     description = describe(ocr, page("Noto Sans", [text]).picture)
     assert description.text == text
     assert ocr_facts(description).get("language") == language
-    assert description.language == "en"  # the description's language
+    assert description.language == "en"  # the language of the description, not of the text
 
 
 def test_long_text_is_shortened_for_short_fields(ocr: Describer) -> None:
@@ -171,7 +171,7 @@ def test_long_text_is_shortened_for_short_fields(ocr: Describer) -> None:
     assert describe(ocr, picture, maxLength=60).description == "Image Description:"
 
 
-def test_line_too_long_for_the_model_is_recognized_in_parts(ocr: Describer) -> None:
+def test_line_that_is_too_long_for_the_model_is_recognized_in_parts(ocr: Describer) -> None:
     words = [
         f"{word}-{number}" for number in range(12) for word in ("harbour", "lantern", "meadow")
     ]
@@ -205,7 +205,9 @@ def test_text_on_a_transparent_background_is_recognized(ocr: Describer, ink: str
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (20_000, 1), (1, 20_000), (9, 9), (60_000, 12)])
-def test_pictures_of_odd_sizes_have_no_text(ocr: Describer, size: tuple[int, int]) -> None:
+def test_no_text_is_found_in_blank_pictures_of_unusual_sizes(
+    ocr: Describer, size: tuple[int, int]
+) -> None:
     assert describe(ocr, Image.new("RGB", size, "white")).text == ""
 
 
@@ -227,10 +229,10 @@ from tempfile import gettempdir
 def forbid(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
         raise SystemExit(f"{event} {arguments}")
-    # The language model is unpacked into a file without a name.
+    # py3langid unpacks its language model into an unnamed temporary file.
     writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
     if writes and arguments[0] != gettempdir():
-        raise SystemExit(f"opens {arguments[0]} to write")
+        raise SystemExit(f"opens {arguments[0]} for writing")
 
 sys.dont_write_bytecode = True
 sys.addaudithook(forbid)
@@ -244,9 +246,12 @@ print(int(peak.split()[1]) << 10, ocr.memory(image), text)
 """
 
 
-def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory(tmp_path: Path) -> None:
+def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory_estimate(
+    tmp_path: Path,
+) -> None:
     image = encoded(page("Roboto", NOTICE).picture, "PNG")
-    # Without CI and XDG_CACHE_HOME, onnxruntime would store an ID for telemetry in HOME.
+    # If its telemetry were enabled, onnxruntime would store an ID in HOME, unless CI or
+    # XDG_CACHE_HOME is set. This environment therefore sets neither.
     environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROBE]
     done = subprocess.run(
@@ -263,7 +268,7 @@ def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory(tmp_pat
 
 
 @pytest.mark.parametrize("name", sorted(DESCRIBERS.keys() - {"ocr"}))
-def test_other_describers_do_not_load_the_libraries_of_ocr(name: str) -> None:
+def test_other_describers_do_not_load_the_ocr_libraries(name: str) -> None:
     module = DESCRIBERS[name].partition(":")[0]
     code = f"""
 import sys

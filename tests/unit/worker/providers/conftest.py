@@ -1,4 +1,4 @@
-"""Fixtures for tests of the describer `openai`: a fake server with OpenAI's protocol."""
+"""Fixtures that run a fake server with OpenAI's protocol."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from fakes.serving import served
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[FakeOpenAI, str]]:
-    """Run the fake server; yield it and its address."""
+    """Run the fake server, and yield the server and its address."""
     fake = FakeOpenAI()
     with served(fake.app) as url:
         yield fake, url
@@ -17,7 +17,7 @@ def server() -> Iterator[tuple[FakeOpenAI, str]]:
 
 @pytest.fixture
 def fake(server: tuple[FakeOpenAI, str]) -> FakeOpenAI:
-    """Return the fake server, reset to no faults and no recorded requests."""
+    """Return the fake server after clearing its faults and its recorded requests."""
     fake, _ = server
     fake.next.clear()
     fake.requests.clear()
@@ -27,5 +27,5 @@ def fake(server: tuple[FakeOpenAI, str]) -> FakeOpenAI:
 
 @pytest.fixture
 def url(server: tuple[FakeOpenAI, str]) -> str:
-    """Return the fake server's address, as OPENAI_BASE_URL expects it."""
+    """Return the fake server's address as a value for OPENAI_BASE_URL."""
     return f"{server[1]}/v1"

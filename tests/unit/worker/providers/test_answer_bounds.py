@@ -1,4 +1,4 @@
-"""Tests of the limits on answers that describers read; each calls a server on a real socket."""
+"""Tests of unusual answers from providers, such as endless, compressed and truncated ones."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ class Server:
 
 
 async def endless() -> AsyncIterator[bytes]:
-    """Yield far more than any describer should read."""
+    """Yield far more data than any describer should read."""
     for _ in range(CHUNKS):
         yield CHUNK
 
@@ -129,8 +129,10 @@ async def test_truncated_answer_is_a_retryable_error(
 
 
 @pytest.mark.parametrize("provider", ["openai", "google", "rekognition"])
-async def test_web_page_is_not_an_answer(running: tuple[Server, str], provider: str) -> None:
-    """Test that a login page is not mistaken for an answer in which nothing was recognized."""
+async def test_web_page_instead_of_an_answer_is_an_error(
+    running: tuple[Server, str], provider: str
+) -> None:
+    """A login page must not be mistaken for an answer in which nothing was recognized."""
     server, url = running
     server.respond = lambda _: Response("<html>Log in</html>", media_type="text/html")
     assert (await describe_error(provider, url)).reason is Reason.PROVIDER_UNAVAILABLE
@@ -138,7 +140,7 @@ async def test_web_page_is_not_an_answer(running: tuple[Server, str], provider: 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_redirect_is_not_followed_with_the_picture(
+async def test_picture_is_not_sent_to_the_target_of_a_redirect(
     running: tuple[Server, str], provider: str, status: int
 ) -> None:
     server, url = running

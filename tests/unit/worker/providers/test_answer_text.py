@@ -1,4 +1,4 @@
-"""Tests of untrusted text from models and providers: cleaning, shortening, quoting and speed."""
+"""Tests of cleaning, shortening and quoting untrusted text, and of parsing it quickly."""
 
 import json
 import time

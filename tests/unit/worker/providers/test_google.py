@@ -1,4 +1,4 @@
-"""Tests of the google describer: Google's client calls a fake server with its REST protocol."""
+"""Tests of the google describer, in which Google's client library calls a fake REST server."""
 
 import base64
 from collections.abc import AsyncIterator, Iterator
@@ -35,19 +35,21 @@ async def google_describer(url: str, key: str = KEY) -> AsyncIterator[Describer]
         await describer.close()
 
 
-async def describe(server: tuple[FakeVision, str], *faults: str, **how: Any) -> Description:
+async def describe(
+    server: tuple[FakeVision, str], *faults: str, **describer_args: Any
+) -> Description:
     fake, url = server
     fake.requests.clear()
     fake.next.clear()
     fake.next.extend(faults)
 
-    async with google_describer(url, **how) as describer:
+    async with google_describer(url, **describer_args) as describer:
         description = await describer.describe(PICTURE, Options())
         assert isinstance(description, Description)
         return description
 
 
-async def test_google_findings_have_confidences(server: tuple[FakeVision, str]) -> None:
+async def test_google_description_includes_confidences(server: tuple[FakeVision, str]) -> None:
     found = await describe(server)
 
     assert found.description.splitlines() == [
@@ -109,7 +111,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("fault", "reason", "seconds"), CASES)
-async def test_each_google_fault_has_its_reason(
+async def test_each_google_fault_is_reported_with_its_reason(
     server: tuple[FakeVision, str], fault: str, reason: Reason, seconds: float | None
 ) -> None:
     with pytest.raises(DescribeError) as caught:
@@ -131,7 +133,7 @@ async def test_rejected_google_key_is_not_quoted(server: tuple[FakeVision, str])
     assert "AIza" not in caught.value.message
 
 
-async def test_unreachable_google_is_unavailable() -> None:
+async def test_unreachable_google_endpoint_is_reported_as_unavailable() -> None:
     async with google_describer("http://127.0.0.1:9") as describer:
         with pytest.raises(DescribeError) as caught:
             await describer.describe(PICTURE, Options())
@@ -149,9 +151,7 @@ def test_invalid_service_account_is_rejected_and_not_quoted(text: str) -> None:
 
 
 def test_missing_google_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(
-        "NO_GCE_CHECK", "true"
-    )  # do not look for the metadata server of Google's cloud
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # do not look for Google Cloud's metadata server
     monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with pytest.raises(DescribeError, match="GOOGLE_API_KEY") as caught:

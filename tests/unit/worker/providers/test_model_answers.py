@@ -1,4 +1,4 @@
-"""Tests of reading models' answers: reasoning, JSON within prose, and incomplete JSON."""
+"""Tests of reading models' answers with reasoning, with JSON in prose or with incomplete JSON."""
 
 import json
 from typing import Any
@@ -17,9 +17,9 @@ FIELDS: dict[str, Any] = {
     "text": "",
     "language": "en",
 }
-J = json.dumps(FIELDS)
-QUOTING = json.dumps({**FIELDS, "description": "A slide shows the tag </think> in red."})
-SHORT = '{"description": "A cat sleeps on a red sofa."}'
+ANSWER = json.dumps(FIELDS)
+ANSWER_WITH_TAG = json.dumps({**FIELDS, "description": "A slide shows the tag </think> in red."})
+SHORT_ANSWER = '{"description": "A cat sleeps on a red sofa."}'
 
 
 def read(answer: str, finish_reason: str | None = None) -> Description:
@@ -27,71 +27,77 @@ def read(answer: str, finish_reason: str | None = None) -> Description:
 
 
 FOUND = {
-    "the object alone": J,
-    "a byte order mark": f"\ufeff{J}",
-    "thoughts": f"<think>Is it a dog? {{no}}</think>\n{J}",
-    "thoughts without an opening tag": f"It is a cat, I think.\n</think>\n\n{J}",
-    "thoughts twice": f"<think>one</think>maybe<think>two</think>{J}",
-    "thoughts in capitals": f"<THINK>hm</THINK>{J}",
-    "thoughts in another tag": f"<thinking>hm</thinking>{J}",
-    "reasoning": f"<reasoning>hm</reasoning>{J}",
-    "thoughts in brackets": f"[THINK]hm[/THINK]{J}",
-    "thoughts in marks": f"◁think▷hm◁/think▷{J}",
+    "the object alone": ANSWER,
+    "a byte order mark": f"\ufeff{ANSWER}",
+    "thoughts": f"<think>Is it a dog? {{no}}</think>\n{ANSWER}",
+    "thoughts without an opening tag": f"It is a cat, I think.\n</think>\n\n{ANSWER}",
+    "two blocks of thoughts": f"<think>one</think>maybe<think>two</think>{ANSWER}",
+    "thoughts in capitals": f"<THINK>hm</THINK>{ANSWER}",
+    "thoughts in another tag": f"<thinking>hm</thinking>{ANSWER}",
+    "reasoning": f"<reasoning>hm</reasoning>{ANSWER}",
+    "thoughts in brackets": f"[THINK]hm[/THINK]{ANSWER}",
+    "thoughts between special marks": f"◁think▷hm◁/think▷{ANSWER}",
     "thoughts in channels": (
-        f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{J}"
+        f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{ANSWER}"
     ),
-    "thoughts that contain an object": f'<think>Maybe {{"description": "A dog."}}</think>{J}',
-    "an introduction": f"Here it is: {J}",
-    "an introduction and a farewell": f"Sure! Here it is:\n{J}\nLet me know if you need more.",
-    "prose after the object": f"{J}\n\nI hope this helps {{really}}.",
-    "the object twice": f"{J}\n{J}",
-    "a list": f"[{J}]",
-    "a fence": f"```json\n{J}\n```",
-    "a fence in capitals": f"```JSON\n{J}\n```",
-    "a fence without a name": f"```\n{J}\n```",
-    "a fence that is not closed": f"```json\n{J}",
-    "tildes": f"~~~json\n{J}\n~~~",
+    "thoughts that contain an object": f'<think>Maybe {{"description": "A dog."}}</think>{ANSWER}',
+    "an introduction": f"Here it is: {ANSWER}",
+    "prose around the object": f"Sure! Here it is:\n{ANSWER}\nLet me know if you need more.",
+    "prose after the object": f"{ANSWER}\n\nI hope this helps {{really}}.",
+    "the object twice": f"{ANSWER}\n{ANSWER}",
+    "a list": f"[{ANSWER}]",
+    "a code fence": f"```json\n{ANSWER}\n```",
+    "a code fence with its language in capitals": f"```JSON\n{ANSWER}\n```",
+    "a code fence without a language": f"```\n{ANSWER}\n```",
+    "an unclosed code fence": f"```json\n{ANSWER}",
+    "a code fence of tildes": f"~~~json\n{ANSWER}\n~~~",
     "an object in the description": json.dumps({"description": FIELDS}),
-    "the object as text in the description": json.dumps({"description": J}),
-    "an object around it": json.dumps({"result": FIELDS}),
-    "two objects around it": json.dumps({"data": {"result": [FIELDS]}}),
-    "a raw line break in a string": SHORT.replace("sofa.", "sofa.\n"),
-    "a description in parts": json.dumps({"description": ["A cat sleeps", "on a red sofa."]}),
-    "a short object after prose": f"Here it is: {SHORT}",
+    "the object as text in the description": json.dumps({"description": ANSWER}),
+    "an enclosing object": json.dumps({"result": FIELDS}),
+    "two enclosing objects": json.dumps({"data": {"result": [FIELDS]}}),
+    "a raw line break in a string": SHORT_ANSWER.replace("sofa.", "sofa.\n"),
+    "a description as a list": json.dumps({"description": ["A cat sleeps", "on a red sofa."]}),
+    "a short object after prose": f"Here it is: {SHORT_ANSWER}",
     "Python's notation": str(FIELDS),
-    "encoded twice": json.dumps(J),
-    "names in capitals": json.dumps({name.title(): value for name, value in FIELDS.items()}),
-    "the object as text in another one": json.dumps({"response": J}),
-    "arguments of a tool": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': J})}"
+    "JSON encoded twice": json.dumps(ANSWER),
+    "capitalized field names": json.dumps({name.title(): value for name, value in FIELDS.items()}),
+    "the object as text in another object": json.dumps({"response": ANSWER}),
+    "tool call arguments": f"<tool_call>{json.dumps({'name': 'describe', 'arguments': ANSWER})}"
     "</tool_call>",
-    "tags around the answer": f"<answer>{J}</answer>",
-    "marks of a box": f"<|begin_of_box|>{J}<|end_of_box|>",
-    "a marker at the end": f"{J}<|im_end|>",
-    "Python's notation in a fence": f"```python\n{FIELDS}\n```",
+    "tags around the answer": f"<answer>{ANSWER}</answer>",
+    "box markers": f"<|begin_of_box|>{ANSWER}<|end_of_box|>",
+    "a marker at the end": f"{ANSWER}<|im_end|>",
+    "Python's notation in a code fence": f"```python\n{FIELDS}\n```",
     "Python's notation after prose": f"Here it is: {FIELDS}",
-    "quotation marks escaped": J.replace('"', '\\"'),
-    "without its braces": J[1:-1],
-    "a trailing comma": f"{J[:-1]},}}",
-    "a trailing comma in a list": J.replace('"sofa"]', '"sofa",]'),
-    "a comment": J.replace("{", "{ // the answer\n", 1),
-    "bare quotation marks in a string": J.replace('"Cat on a sofa"', '"Sign "STOP" behind it"'),
-    "an unpaired surrogate in another field": J.replace("A sleeping", "\\ud83d A sleeping"),
-    "an object of text": json.dumps({"description": {"text": "A cat sleeps on a red sofa."}}),
+    "escaped quotation marks": ANSWER.replace('"', '\\"'),
+    "an object without braces": ANSWER[1:-1],
+    "a trailing comma": f"{ANSWER[:-1]},}}",
+    "a trailing comma in a list": ANSWER.replace('"sofa"]', '"sofa",]'),
+    "a comment": ANSWER.replace("{", "{ // the answer\n", 1),
+    "unescaped quotation marks in a string": ANSWER.replace(
+        '"Cat on a sofa"', '"Sign "STOP" behind it"'
+    ),
+    "an unpaired surrogate in another field": ANSWER.replace("A sleeping", "\\ud83d A sleeping"),
+    "text in an object": json.dumps({"description": {"text": "A cat sleeps on a red sofa."}}),
     "each field in an object": json.dumps(
         {name: {"value": value} for name, value in FIELDS.items()}
     ),
-    "filled into the schema": json.dumps({"type": "object", "properties": FIELDS}),
-    "after the schema": f"{json.dumps(SCHEMA)}\n{J}",
-    "in a fence in description": json.dumps({"description": f"```json\n{J}\n```"}),
-    "after prose in the description": json.dumps({"description": f"Here it is: {J}"}),
-    "lists around it": f"[[{J}]]",
-    "after many brackets that begin no object": '{"a" ' * 500 + J,
-    "after a title": f"Image Description:\n{J}",
-    "a tag with an attribute": f'<think duration="3">hm</think>{J}',
-    "thoughts in a fence": f"```\n<think>hm</think>\n{J}\n```",
-    "thoughts of Gemma": f"<|channel>thought\nhm<channel|>{J}",
-    "channels whose tokens were dropped": f"analysisThe user wants it.assistantfinal{J}",
-    "the start of a chat template": f"<|im_start|>assistant\n{J}",
+    "values filled into the schema": json.dumps({"type": "object", "properties": FIELDS}),
+    "an object after the schema": f"{json.dumps(SCHEMA)}\n{ANSWER}",
+    "an object in a code fence in the description": json.dumps(
+        {"description": f"```json\n{ANSWER}\n```"}
+    ),
+    "an object after prose in the description": json.dumps(
+        {"description": f"Here it is: {ANSWER}"}
+    ),
+    "two enclosing lists": f"[[{ANSWER}]]",
+    "an object after many brackets that begin no object": '{"a" ' * 500 + ANSWER,
+    "an object after a title": f"Image Description:\n{ANSWER}",
+    "thoughts in a tag with an attribute": f'<think duration="3">hm</think>{ANSWER}',
+    "thoughts in a code fence": f"```\n<think>hm</think>\n{ANSWER}\n```",
+    "Gemma's thoughts": f"<|channel>thought\nhm<channel|>{ANSWER}",
+    "channels whose tokens were dropped": f"analysisThe user wants it.assistantfinal{ANSWER}",
+    "the start of a chat template": f"<|im_start|>assistant\n{ANSWER}",
 }
 
 
@@ -102,8 +108,13 @@ def test_object_is_found_in_the_answer(name: str) -> None:
 
 
 def test_answer_may_quote_a_reasoning_tag_from_the_picture() -> None:
-    fenced = f"```json\n{QUOTING}\n```"
-    for answer in (QUOTING, fenced, f"<think>hm</think>{QUOTING}", f"Here it is: {QUOTING}"):
+    fenced = f"```json\n{ANSWER_WITH_TAG}\n```"
+    for answer in (
+        ANSWER_WITH_TAG,
+        fenced,
+        f"<think>hm</think>{ANSWER_WITH_TAG}",
+        f"Here it is: {ANSWER_WITH_TAG}",
+    ):
         assert read(answer).description.endswith("A slide shows the tag </think> in red.")
 
 
@@ -115,19 +126,19 @@ PROSE = {
     "a year": "[2024] A cat sleeps on a red sofa.",
     "a quotation": '"Keep off the grass", says the sign beside the sofa.',
     "code in the picture": 'The screen shows {"name": "x", "count": 3} beside a cat.',
-    "a list at its beginning": '["Hello"] is printed on a red shirt.',
+    "a list at the beginning": '["Hello"] is printed on a red shirt.',
     "a label in brackets": "[Image: A red bus.]",
-    "an object at its beginning": '{ "a": 1 } is written on the board behind her.',
+    "an object at the beginning": '{ "a": 1 } is written on the board behind her.',
     "a quotation mark in brackets": "['80s style] poster of a red car.",
     "a marker at the end": "A cat sleeps.</s>",
     "a tag in the picture": "The screen shows the tag <think> and a cat.",
-    "code with our fields": 'An editor. It reads {"name": "x", "description": "y"} in green.',
+    "code with field names": 'An editor. It reads {"name": "x", "description": "y"} in green.',
     "code of one field": 'A terminal prints {"description": "y"}, in green letters.',
     "a caption": "A meme with a cat, caption: I can haz.",
     "numbers in braces": "{1, 2, 3} is written on a blackboard.",
     "a number in brackets": "[1] A cat sleeps, as the label says.",
-    "a brace at its end": "A book page that ends with a single {",
-    "a closed tag of another kind": "The screen shows HTML: <div></div> and a cat.",
+    "a brace at the end": "A book page that ends with a single {",
+    "a different tag that is closed": "The screen shows HTML: <div></div> and a cat.",
 }
 
 
@@ -152,57 +163,59 @@ def test_description_may_quote_json_from_the_picture() -> None:
         '{ "a": 1 } is written on the board.',
     ],
 )
-def test_description_may_quote_anything_from_the_picture(words: str) -> None:
+def test_description_may_quote_code_from_the_picture(words: str) -> None:
     assert read(json.dumps({**FIELDS, "description": words})).description.endswith(words)
 
 
 INCOMPLETE = {
-    "in the middle": J[:40],
-    "before the end": J[:-2],
-    "after an introduction": f"Here it is: {J[:60]}",
-    "in a fence": f"```json\n{J[:60]}",
-    "in a list": f"[{J[:60]}",
-    "after thoughts": f"<think>hm</think>{J[:60]}",
-    "at the start": "{",
-    "after the brace": '{"',
-    "without its braces": J[1:60],
-    "Python's notation": str(FIELDS)[:50],
-    "bare names": '{description: "A cat", alt: "A',
+    "cut off in the middle": ANSWER[:40],
+    "cut off before the end": ANSWER[:-2],
+    "cut off after an introduction": f"Here it is: {ANSWER[:60]}",
+    "cut off in a code fence": f"```json\n{ANSWER[:60]}",
+    "cut off in a list": f"[{ANSWER[:60]}",
+    "cut off after thoughts": f"<think>hm</think>{ANSWER[:60]}",
+    "cut off after the first brace": "{",
+    "cut off after the first quotation mark": '{"',
+    "cut off at both ends": ANSWER[1:60],
+    "cut off in Python's notation": str(FIELDS)[:50],
+    "unquoted field names": '{description: "A cat", alt: "A',
     "NaN as a number": '{"description": "A cat", "score": NaN, "al',
     "a list of numbers": "[1, 2, 3]",
     "an empty object": "{}",
     "an empty list": "[]",
     "an object of something else": '{"name": "x"}',
     "JSON in the description": json.dumps({"description": '{"description": "A ca'}),
-    "escaped": J[:60].replace('"', '\\"'),
+    "escaped quotation marks": ANSWER[:60].replace('"', '\\"'),
     "curly quotes": "{\u201cdescription\u201d: \u201cA cat\u201d",
-    "bare names after prose": 'Here it is: {description: "A dog", alt: "x"}',
+    "unquoted field names after prose": 'Here it is: {description: "A dog", alt: "x"}',
     "channels that never end": "<|channel|>analysis<|message|>A cat, or",
     "a brace after an introduction": "Here it is: {",
-    "a brace in a fence after an introduction": "Here it is:\n```json\n{",
-    "a fence after an introduction": "Here it is:\n```json",
+    "a brace in a code fence after an introduction": "Here it is:\n```json\n{",
+    "a code fence after an introduction": "Here it is:\n```json",
     "a quotation mark after an introduction": 'Here it is: {"',
-    "half a name after an introduction": 'Here it is: {"desc',
-    "another name after an introduction": 'Here it is: {"title": "A cat", "tags": ["ca',
+    "half a field name after an introduction": 'Here it is: {"desc',
+    "another field name after an introduction": 'Here it is: {"title": "A cat", "tags": ["ca',
     "a list after an introduction": 'Here it is: ["A cat", "on a',
-    "after long prose": "A cat. " * 50 + '{"description": "A cat", "al',
-    "a closing tag within it": QUOTING[:60],
-    "a closing tag within it, after thoughts": f"<think>hm</think>{QUOTING[:60]}",
-    "a closing tag within it, in a fence": f"```json\n{QUOTING[:60]}",
+    "cut off after long prose": "A cat. " * 50 + '{"description": "A cat", "al',
+    "a closing tag in a cut-off object": ANSWER_WITH_TAG[:60],
+    "a closing tag in a cut-off object after thoughts": f"<think>hm</think>{ANSWER_WITH_TAG[:60]}",
+    "a closing tag in a cut-off object in a code fence": f"```json\n{ANSWER_WITH_TAG[:60]}",
     "a tool call": '<tool_call>{"name": "describe", "arguments": {"descr',
-    "in a fence in description": json.dumps({"description": '```json\n{"description": "A ca'}),
+    "a cut-off object in a code fence in the description": json.dumps(
+        {"description": '```json\n{"description": "A ca'}
+    ),
     "an object as the description": json.dumps({"description": '{"foo": "bar"}'}),
     "a list as the description": json.dumps({"description": '["a", "b"]'}),
     "curly single quotes": "{\u2018description\u2019: \u2018A cat\u2019}",
     "the schema": json.dumps(SCHEMA),
     "null": "null",
-    "a truth value": "true",
+    "a Boolean value": "true",
     "a number": "42",
     "an empty string": '""',
-    "thoughts that begin again": "<think>a</think>\n<think>b and c",
-    "thoughts in a fence that never end": "```\n<think>hm, a cat",
+    "a second block of thoughts that never ends": "<think>a</think>\n<think>b and c",
+    "thoughts in a code fence that never end": "```\n<think>hm, a cat",
     "thoughts with an attribute that never end": '<think type="x">hm',
-    "thoughts without tokens that never end": "analysisWe need to describe",
+    "thoughts whose tokens were dropped and that never end": "analysisWe need to describe",
     "thoughts that never end": "<think>A cat, or is it",
     "thoughts and nothing else": "<think>A cat.</think>  ",
     "nothing": " \n",
@@ -216,7 +229,7 @@ def test_incomplete_json_is_never_published_as_prose(name: str) -> None:
     assert caught.value.reason is Reason.EMPTY_ANSWER
 
 
-@pytest.mark.parametrize("answer", [J[:40], "<think>A cat, or is it"])
+@pytest.mark.parametrize("answer", [ANSWER[:40], "<think>A cat, or is it"])
 def test_error_for_an_incomplete_answer_contains_the_finish_reason(answer: str) -> None:
     with pytest.raises(DescribeError, match="finish reason eos_token"):
         read(answer, finish_reason="eos_token")
@@ -249,11 +262,11 @@ FIELD_CASES: list[tuple[str, object, str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "of", "expected"), FIELD_CASES)
-def test_fields_of_wrong_types_are_read(
-    name: str, value: object, of: str, expected: object
+@pytest.mark.parametrize(("name", "value", "result_field", "expected"), FIELD_CASES)
+def test_field_of_an_unexpected_type_is_converted(
+    name: str, value: object, result_field: str, expected: object
 ) -> None:
-    assert getattr(read(json.dumps({**FIELDS, name: value})), of) == expected
+    assert getattr(read(json.dumps({**FIELDS, name: value})), result_field) == expected
 
 
 @pytest.mark.parametrize(
@@ -266,7 +279,7 @@ def test_fields_of_wrong_types_are_read(
         "Image Description: Image Description: A cat sleeps.",
     ],
 )
-def test_title_from_the_model_is_removed(titled: str) -> None:
+def test_title_written_by_the_model_is_removed(titled: str) -> None:
     assert read(titled).description == "Image Description:\nA cat sleeps."
     assert read(titled).alt == "A cat sleeps."
 

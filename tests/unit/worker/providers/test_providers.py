@@ -1,4 +1,4 @@
-"""Tests of code shared by describers that call a provider: rate limits, waits and the fallback."""
+"""Tests of code shared by describers: imports, rate limits, retry headers and the fallback."""
 
 import subprocess
 import sys
@@ -18,17 +18,17 @@ from vision_node_describer.describers.remote.retry_after import (
     retry_after,
 )
 
-HEAVY = ("openai", "httpx2", "google", "boto3", "botocore", "requests")
+PROVIDER_LIBRARIES = ("openai", "httpx2", "google", "boto3", "botocore", "requests")
 
 
 @pytest.mark.parametrize("provider", ["metadata", "nothing"])
-def test_describer_without_a_provider_imports_no_client(provider: str) -> None:
+def test_describer_without_a_provider_imports_no_provider_libraries(provider: str) -> None:
     load = f"from vision_node_describer.describers import load; load({provider!r})"
     code = f"import sys; {load}; print(*sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert [name for name in HEAVY if name in ran.stdout.split()] == []
+    assert [name for name in PROVIDER_LIBRARIES if name in ran.stdout.split()] == []
 
 
 class Clock:
@@ -53,7 +53,7 @@ async def rate_limit_error(gate: RateLimitGate, max_wait: float) -> DescribeErro
     return caught.value
 
 
-async def test_longest_block_delays_all_requests() -> None:
+async def test_requests_wait_for_the_longest_block() -> None:
     clock = Clock()
     gate = RateLimitGate(clock, clock.sleep)
     gate.block(4)
@@ -67,7 +67,7 @@ async def test_longest_block_delays_all_requests() -> None:
 
 
 @pytest.mark.parametrize(("max_wait", "retry_after_seconds"), [(5, 29), (40, None)])
-async def test_new_block_extends_the_wait_of_waiting_requests(
+async def test_new_block_delays_waiting_requests_further(
     max_wait: float, retry_after_seconds: float | None
 ) -> None:
     clock = Clock()
@@ -120,7 +120,7 @@ def test_retry_after_reads_each_kind_of_header(
     assert retry_after(headers, NOW) == (seconds if seconds is None else pytest.approx(seconds))
 
 
-def test_exhausted_limit_in_a_successful_answer_has_a_reset_time() -> None:
+def test_reset_time_of_an_exhausted_limit_is_read_from_a_successful_answer() -> None:
     headers = {
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "2s",
@@ -136,7 +136,7 @@ def test_exhausted_limit_in_a_successful_answer_has_a_reset_time() -> None:
         (Reason.PROVIDER_UNAVAILABLE, 2, None, False),  # the outage may end before the last attempt
         (Reason.RATE_LIMITED, 3, None, True),
         (Reason.ATTEMPT_TIMED_OUT, 3, None, True),
-        (Reason.QUOTA_EXHAUSTED, 1, None, True),  # waiting does not help
+        (Reason.QUOTA_EXHAUSTED, 1, None, True),  # another attempt would not help
         (Reason.QUOTA_EXHAUSTED, 1, "never", False),
         (Reason.PROVIDER_UNAVAILABLE, 3, "never", False),
         (Reason.IMAGE_UNREADABLE, 3, None, False),
@@ -158,7 +158,7 @@ def test_fallback_depends_on_the_reason_attempt_and_option(
     )
 
 
-def test_result_of_the_fallback_contains_the_reason() -> None:
+def test_result_of_the_fallback_contains_the_reason_for_using_it() -> None:
     error = DescribeError(Reason.RATE_LIMITED, "")
     description = Description(description="d", alt="a", caption="c")
     found = mark_as_fallback(description, instead_of="openai", error=error)

@@ -89,7 +89,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_refusal_in_the_text_is_recognized(words: str) -> None:
+def test_refusal_in_an_answer_is_recognized(words: str) -> None:
     for answer in (
         words,
         json.dumps({**FIELDS, "description": words}),
@@ -110,7 +110,7 @@ def test_refusal_in_the_text_is_recognized(words: str) -> None:
         "As a text-based AI, I cannot see images.",
     ],
 )
-def test_answer_that_the_model_saw_no_picture_is_recognized(words: str) -> None:
+def test_answer_of_a_model_that_saw_no_picture_is_recognized(words: str) -> None:
     with pytest.raises(DescribeError, match="reads pictures") as caught:
         read(words)
     assert caught.value.reason is Reason.REQUEST_REFUSED

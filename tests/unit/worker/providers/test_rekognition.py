@@ -1,4 +1,4 @@
-"""Tests of the rekognition describer: boto3 calls a fake server with Rekognition's protocol."""
+"""Tests of the rekognition describer, in which boto3 calls a fake Rekognition server."""
 
 import base64
 from collections.abc import AsyncIterator, Iterator
@@ -71,7 +71,7 @@ async def describe(
         return description
 
 
-async def test_rekognition_findings_have_confidences(server: Server) -> None:
+async def test_rekognition_description_includes_confidences(server: Server) -> None:
     found = await describe(server)
 
     assert found.description.splitlines() == [
@@ -127,7 +127,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_each_rekognition_fault_has_its_reason(server: Server, fault: str) -> None:
+async def test_each_rekognition_fault_is_reported_with_its_reason(
+    server: Server, fault: str
+) -> None:
     with pytest.raises(DescribeError) as caught:
         await describe(server, faults=(fault,), features=["labels"])
     assert caught.value.reason is CASES[fault]
@@ -157,8 +159,8 @@ async def test_missing_aws_credentials_are_reported(server: Server) -> None:
 async def test_credentials_may_come_from_the_pod_identity(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The test also shows that botocore can parse a date with a version of python-dateutil that it
-    # does not officially support (see override-dependencies in pyproject.toml).
+    # This test also shows that botocore can parse dates with a version of python-dateutil that
+    # botocore does not officially support (see override-dependencies in pyproject.toml).
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server[1]}/credentials")
     found = await describe(server, keys={"AWS_REGION": "eu-west-1"}, features=["labels"])
     assert "dog" in found.description
@@ -170,7 +172,7 @@ def test_missing_aws_region_is_reported() -> None:
     assert caught.value.reason is Reason.OPTIONS_INVALID
 
 
-async def test_unreachable_rekognition_is_unavailable() -> None:
+async def test_unreachable_rekognition_endpoint_is_reported_as_unavailable() -> None:
     async with rekognition_describer("http://127.0.0.1:9", KEYS) as describer:
         with pytest.raises(DescribeError) as caught:
             await describer.describe(PICTURE, Options())

@@ -23,7 +23,7 @@ from vision_node_describer.describers.interface import attempt_seconds
 PICTURE = encoded(halves(), "PNG")
 
 LATE_SECONDS = 1.3
-"""Delay of each answer, which is longer than boto3's timeout for a Describer's timeout of 1 s."""
+"""Delay of each answer. It exceeds boto3's timeout if the Describer has a timeout of 1 s."""
 
 
 def answer_for(path: str, body: bytes) -> Response:
@@ -68,7 +68,7 @@ def attempt_timeout(seconds: float) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_longer_timeout_of_the_attempt_is_used(url: str, provider: str) -> None:
+async def test_attempt_timeout_longer_than_the_describers_is_used(url: str, provider: str) -> None:
     with attempt_timeout(30):
         async with provider_describer(provider, url, seconds=1) as describer:
             found = await describer.describe(PICTURE, Options())  # type: ignore[misc]
@@ -76,7 +76,7 @@ async def test_longer_timeout_of_the_attempt_is_used(url: str, provider: str) ->
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_shorter_timeout_of_the_attempt_is_used(url: str, provider: str) -> None:
+async def test_attempt_timeout_shorter_than_the_describers_is_used(url: str, provider: str) -> None:
     with attempt_timeout(0.2), pytest.raises(DescribeError) as caught:
         async with provider_describer(provider, url, seconds=60) as describer:
             await describer.describe(PICTURE, Options())  # type: ignore[misc]
@@ -84,7 +84,7 @@ async def test_shorter_timeout_of_the_attempt_is_used(url: str, provider: str) -
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_timeout_of_the_describer_is_the_default(url: str, provider: str) -> None:
+async def test_describer_timeout_is_the_default(url: str, provider: str) -> None:
     async with provider_describer(provider, url, seconds=0.3) as describer:
         with pytest.raises(DescribeError) as caught:
             await describer.describe(PICTURE, Options())  # type: ignore[misc]

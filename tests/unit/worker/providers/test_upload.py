@@ -1,4 +1,4 @@
-"""Tests of the picture that is sent to a provider: upright, scaled down, RGB on white."""
+"""Tests of preparing a picture for a provider: rotating, scaling and converting it to RGB."""
 
 from io import BytesIO
 
@@ -11,7 +11,7 @@ from vision_node_describer.describers.remote.upload import Bounds, preparation_b
 
 
 @pytest.mark.parametrize(
-    ("size", "bounds", "fits"),
+    ("size", "bounds", "expected"),
     [
         ((4000, 3000), Bounds(2048, 768), (1024, 768)),
         ((8000, 1000), Bounds(2048, 768), (2048, 256)),
@@ -22,9 +22,9 @@ from vision_node_describer.describers.remote.upload import Bounds, preparation_b
     ],
 )
 def test_picture_fits_the_bounds(
-    size: tuple[int, int], bounds: Bounds, fits: tuple[int, int]
+    size: tuple[int, int], bounds: Bounds, expected: tuple[int, int]
 ) -> None:
-    assert bounds.fit(*size) == fits
+    assert bounds.fit(*size) == expected
 
 
 def upload_of(image: bytes, bounds: Bounds = Bounds(2048)) -> Image.Image:  # noqa: B008  # frozen
@@ -46,7 +46,7 @@ def is_close(picture: Image.Image, at: tuple[int, int], color: tuple[int, int, i
     )
 
 
-# The stored picture is red on the left; `red` is a position that must be red in the upload.
+# The stored picture is red on the left. The pixel of the uploaded picture at `red` must be red.
 @pytest.mark.parametrize(
     ("orientation", "red"),
     [

@@ -1,4 +1,4 @@
-"""Tests of uploads of unusual files: truncated, with a color profile, or with several frames."""
+"""Tests of uploading unusual files: truncated, with a color profile, or with several frames."""
 
 from io import BytesIO
 
@@ -22,7 +22,7 @@ def uploaded(image: bytes, longest: int = 2048) -> Image.Image:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "BMP", "TIFF"])
 @pytest.mark.parametrize("longest", [2048, 160])
-def test_only_existing_rows_of_a_truncated_file_are_uploaded(kind: str, longest: int) -> None:
+def test_only_intact_rows_of_a_truncated_file_are_uploaded(kind: str, longest: int) -> None:
     image = encoded(RED_NOISE, kind)
     picture = uploaded(image[: len(image) * 8 // 10], longest)
     assert picture.width == min(320, longest)
@@ -32,7 +32,7 @@ def test_only_existing_rows_of_a_truncated_file_are_uploaded(kind: str, longest:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP"])
-def test_colors_are_uploaded_in_srgb_without_a_profile(kind: str) -> None:
+def test_colors_are_converted_to_srgb_and_the_profile_is_dropped(kind: str) -> None:
     image = encoded(Image.new("RGB", (64, 48), (255, 0, 0)), kind, icc_profile=WRONG_WAY)
     picture = uploaded(image)
     red, _, blue = picture.getpixel((30, 20))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Build response bodies of OpenAI's two protocols."""
+"""Build response bodies for OpenAI's two APIs."""
 
 import json
 from typing import Any

@@ -23,7 +23,7 @@ PICTURE = encoded(halves(), "PNG")
 async def openai_describer(
     url: str, *, key: str = KEY, model: str | None = None, seconds: float = 20, **options: Any
 ) -> AsyncIterator[Describer]:
-    """Yield a describer for the server at `url`; `options` are those of its Describer."""
+    """Yield a describer for the server at `url`, configured with the Describer's `options`."""
     environment = {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": url}
     describer = load(
         "openai", Setup(model, options, timeout_seconds=seconds, environment=environment)
@@ -49,7 +49,7 @@ async def describe(
 
 
 async def describe_error(url: str, **describer_args: Any) -> DescribeError:
-    """Return the error of a call that must fail; check that its message is one short line."""
+    """Return the error of a call that must fail. Its message must be one short line."""
     with pytest.raises(DescribeError) as caught:
         await describe(url, **describer_args)
 

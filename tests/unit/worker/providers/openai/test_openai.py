@@ -1,4 +1,4 @@
-"""Tests of the openai describer's answers and errors: the real SDK calls a fake server."""
+"""Tests of the openai describer's results and errors when the real SDK calls a fake server."""
 
 import asyncio
 import json
@@ -78,7 +78,7 @@ CASES: list[tuple[Any, Reason, str]] = [
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(("fault", "reason", "words"), CASES)
-async def test_each_openai_fault_has_its_reason(
+async def test_each_openai_fault_is_reported_with_its_reason(
     fake: FakeOpenAI, url: str, api: str, fault: Any, reason: Reason, words: str
 ) -> None:
     fake.always = fault
@@ -99,7 +99,7 @@ async def test_answer_that_ignores_the_schema_becomes_a_description(
     assert "`" not in description.description
 
 
-async def test_unsupported_field_is_never_sent_again(fake: FakeOpenAI, url: str) -> None:
+async def test_unsupported_field_is_omitted_from_later_requests(fake: FakeOpenAI, url: str) -> None:
     fake.always = "unknown_store"
     async with openai_describer(url, api="responses") as describer:
         for _ in range(2):
@@ -107,7 +107,7 @@ async def test_unsupported_field_is_never_sent_again(fake: FakeOpenAI, url: str)
     assert ["store" in request["body"] for request in fake.requests] == [True, False, False]
 
 
-async def test_concurrent_requests_each_omit_an_unsupported_field(
+async def test_concurrent_requests_are_repeated_without_an_unsupported_field(
     fake: FakeOpenAI, url: str
 ) -> None:
     fake.always = {"fault": "unknown_store", "after": 0.3}
@@ -125,13 +125,15 @@ async def test_request_to_a_reasoning_model_has_no_temperature(
     assert all("temperature" not in request["body"] for request in fake.requests)
 
 
-async def test_hanging_openai_server_is_unavailable(fake: FakeOpenAI, url: str) -> None:
+async def test_unresponsive_openai_server_is_reported_as_unavailable(
+    fake: FakeOpenAI, url: str
+) -> None:
     fake.always = {"fault": "none", "after": 3600}
     error = await describe_error(url, seconds=0.5)
     assert error.reason is Reason.PROVIDER_UNAVAILABLE
 
 
-async def test_unreachable_openai_server_is_unavailable() -> None:
+async def test_unreachable_openai_server_is_reported_as_unavailable() -> None:
     error = await describe_error("http://127.0.0.1:9/v1")
     assert error.reason is Reason.PROVIDER_UNAVAILABLE
     assert "127.0.0.1 cannot be reached" in error.message
@@ -152,7 +154,7 @@ HIJACKED = {
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_result_is_valid_if_the_model_is_hijacked(
+async def test_answer_of_a_hijacked_model_becomes_a_valid_result(
     fake: FakeOpenAI, url: str, api: str
 ) -> None:
     fake.always = {"fault": "says", "text": json.dumps(HIJACKED)}

@@ -1,4 +1,4 @@
-"""Tests of the openai describer with servers at different addresses, including wrong ones."""
+"""Tests of the openai describer with correct and incorrect values of OPENAI_BASE_URL."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ async def test_query_of_the_address_is_sent_with_each_request(server: tuple[Serv
     assert (request.url.path, request.url.query) == ("/gateway/chat/completions", "team=a")
 
 
-async def test_azure_api_management_gets_the_key_in_both_headers(
+async def test_azure_api_management_receives_the_key_in_both_headers(
     server: tuple[Server, str],
 ) -> None:
     fake, url = server
@@ -87,8 +87,10 @@ async def test_azure_api_management_gets_the_key_in_both_headers(
     assert request.headers["authorization"] == "Bearer sk-0123456789"
 
 
-async def test_azure_gets_the_key_only_in_its_own_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send a request for Azure to a local proxy, which records its headers."""
+async def test_azure_receives_the_key_only_in_its_own_header(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Send a request for Azure through a local proxy that records the headers."""
     fake = Server()
     fake.respond = lambda body: success(body, json.dumps(ANSWER))
     with served(fake.app) as proxy:
@@ -110,7 +112,7 @@ async def test_azure_gets_the_key_only_in_its_own_header(monkeypatch: pytest.Mon
         ("/v1", ", such as http://ollama.default.svc:11434/v1"),
     ],
 )
-async def test_error_suggests_an_address_with_v1(
+async def test_error_suggests_an_address_that_ends_with_v1(
     server: tuple[Server, str], path: str, advice: str
 ) -> None:
     fake, url = server
@@ -122,13 +124,13 @@ async def test_error_suggests_an_address_with_v1(
     assert "secret" not in caught.value.message
 
 
-@pytest.mark.parametrize("failed", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
+@pytest.mark.parametrize("error", [{"code": 429, "message": "x"}, {"code": 503, "message": "x"}])
 async def test_error_in_an_answer_blocks_further_requests(
-    server: tuple[Server, str], failed: dict[str, Any]
+    server: tuple[Server, str], error: dict[str, Any]
 ) -> None:
     fake, url = server
     fake.respond, fake.requests = (
-        (lambda _: JSONResponse({"error": failed}, headers={"retry-after": "600"})),
+        (lambda _: JSONResponse({"error": error}, headers={"retry-after": "600"})),
         [],
     )
 
@@ -148,14 +150,16 @@ FASTAPI_ERROR = {
 
 
 @pytest.mark.parametrize(
-    ("status", "failed"), [(400, GROQ_ERROR), (422, FASTAPI_ERROR), (400, [GROQ_ERROR])]
+    ("status", "error_body"), [(400, GROQ_ERROR), (422, FASTAPI_ERROR), (400, [GROQ_ERROR])]
 )
 async def test_request_is_repeated_without_the_schema_if_the_server_rejects_it(
-    server: tuple[Server, str], status: int, failed: Any
+    server: tuple[Server, str], status: int, error_body: Any
 ) -> None:
     fake, url = server
     fake.respond = lambda body: (
-        JSONResponse(failed, status) if "response_format" in body else success(body, "Two squares.")
+        JSONResponse(error_body, status)
+        if "response_format" in body
+        else success(body, "Two squares.")
     )
     assert (await describe(url)).alt == "Two squares."
 
@@ -206,7 +210,7 @@ WRONG_ANSWERS = {
         ),
         Reason.MODEL_NOT_FOUND,
     ),
-    "a missing model, as text": (
+    "a missing model, with the error as text": (
         JSONResponse({"error": "model 'x' not found"}, 404),
         Reason.MODEL_NOT_FOUND,
     ),
@@ -230,7 +234,7 @@ WRONG_ANSWERS = {
         ),
         Reason.CONTENT_REFUSED,
     ),
-    "a type that is an object": (
+    "an error whose type is an object": (
         JSONResponse({"error": {"type": {}, "message": "x"}}, 400),
         Reason.REQUEST_REFUSED,
     ),
@@ -247,7 +251,7 @@ WRONG_ANSWERS = {
 
 
 @pytest.mark.parametrize("name", WRONG_ANSWERS)
-async def test_each_wrong_answer_has_its_reason_and_advice(
+async def test_each_wrong_answer_is_reported_with_a_reason_and_advice(
     server: tuple[Server, str], name: str
 ) -> None:
     (fake, url), (answer, reason) = server, WRONG_ANSWERS[name]
@@ -264,13 +268,13 @@ async def test_each_wrong_answer_has_its_reason_and_advice(
 
 
 @pytest.mark.parametrize(
-    ("describer_seconds", "attempt_time", "answered_in_time"),
+    ("describer_seconds", "imagejob_seconds", "answered_in_time"),
     [(0.3, 5.0, True), (20.0, 0.3, False)],
 )
-async def test_timeout_of_the_imagejob_overrides_the_describer(
+async def test_timeout_of_the_imagejob_overrides_the_describer_timeout(
     server: tuple[Server, str],
     describer_seconds: float,
-    attempt_time: float,
+    imagejob_seconds: float,
     *,
     answered_in_time: bool,
 ) -> None:
@@ -284,7 +288,7 @@ async def test_timeout_of_the_imagejob_overrides_the_describer(
         return success(body, json.dumps(ANSWER))
 
     fake.respond = late
-    token = attempt_seconds.set(attempt_time)
+    token = attempt_seconds.set(imagejob_seconds)
 
     try:
         if answered_in_time:
@@ -303,7 +307,7 @@ async def test_timeout_of_the_imagejob_overrides_the_describer(
         Response("Client sent an HTTP request to an HTTPS server.\n", 400),
     ],
 )
-async def test_error_advises_https_if_the_server_requires_tls(
+async def test_error_recommends_https_if_the_server_requires_tls(
     server: tuple[Server, str], refused: Response
 ) -> None:
     fake, url = server

@@ -1,4 +1,4 @@
-"""Tests of errors in answers with HTTP 200, which gateways send."""
+"""Tests of errors that gateways send with HTTP status 200."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ ERRORS: dict[str, tuple[bytes, Reason]] = {
         failure({"code": "429", "message": "slow down"}),
         Reason.RATE_LIMITED,
     ),
-    "rate limited, according to a word": (
+    "rate limited, according to a code in words": (
         failure({"code": "rate_limit_exceeded"}),
         Reason.RATE_LIMITED,
     ),
@@ -159,7 +159,7 @@ IN_BOTH_APIS = [
     ("api", "name"),
     [*(("chat", name) for name in ERRORS), *(("responses", name) for name in IN_BOTH_APIS)],
 )
-def test_error_in_an_answer_has_its_reason(name: str, api: Any) -> None:
+def test_error_in_an_answer_is_reported_with_its_reason(name: str, api: Any) -> None:
     body, reason = ERRORS[name]
     with pytest.raises(DescribeError) as caught:
         read_reply(api, body)
@@ -168,7 +168,7 @@ def test_error_in_an_answer_has_its_reason(name: str, api: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "seconds"),
+    ("error", "seconds"),
     [
         (
             {
@@ -183,17 +183,15 @@ def test_error_in_an_answer_has_its_reason(name: str, api: Any) -> None:
         ({"code": 429, "metadata": {"headers": {"X-RateLimit-Reset": "9999999999999"}}}, 3600),
         ({"code": 429, "metadata": {"headers": {"X-RateLimit-Reset": "12"}}}, None),
         ({"code": 429, "details": [{"retryDelay": {}}], "metadata": [1]}, None),
-        (
-            {"code": 400, "details": [{"retryDelay": "34s"}]},
-            None,
-        ),  # no wait, because the reason is final
+        # The wait is ignored, because this error is final.
+        ({"code": 400, "details": [{"retryDelay": "34s"}]}, None),
     ],
 )
-def test_wait_is_read_from_an_error_in_an_answer(
-    failed: dict[str, Any], seconds: float | None
+def test_requested_wait_is_read_from_an_error_in_an_answer(
+    error: dict[str, Any], seconds: float | None
 ) -> None:
     with pytest.raises(DescribeError) as caught:
-        read_reply("chat", failure(failed))
+        read_reply("chat", failure(error))
     assert caught.value.retry_after == seconds
 
 

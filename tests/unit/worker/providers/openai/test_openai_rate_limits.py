@@ -25,7 +25,7 @@ from vision_node_contract.models.reasons import DescribeError, Reason
         ({"retry_after": None}, None),
     ],
 )
-async def test_error_contains_the_wait_that_the_server_requests(
+async def test_error_contains_the_wait_requested_by_the_server(
     fake: FakeOpenAI, url: str, headers: dict[str, Any], seconds: float | None
 ) -> None:
     fake.always = {"fault": "rate_limited", **headers}

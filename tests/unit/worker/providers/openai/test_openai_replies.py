@@ -1,4 +1,4 @@
-"""Tests of answers that deviate from OpenAI's protocol, such as by fields of other types."""
+"""Tests of answers that deviate from OpenAI's protocol, for example in the types of fields."""
 
 import json
 from typing import Any
@@ -33,7 +33,11 @@ COMPLETIONS: dict[str, tuple[bytes, str, str | None]] = {
     ),
     "no model": (completion("A cat.", model=None), "A cat.", None),
     "no usage": (completion("A cat.", usage=None), "A cat.", "m"),
-    "usage in words": (completion("A cat.", usage={"prompt_tokens": "many"}), "A cat.", "m"),
+    "usage that is not a number": (
+        completion("A cat.", usage={"prompt_tokens": "many"}),
+        "A cat.",
+        "m",
+    ),
     "usage as a list": (completion("A cat.", usage=[1]), "A cat.", "m"),
     "an error that is null": (completion("A cat.", error=None), "A cat.", "m"),
     "a refusal that is false": (
@@ -52,7 +56,7 @@ COMPLETIONS: dict[str, tuple[bytes, str, str | None]] = {
         "m",
     ),
     "a model that is a number": (completion("A cat.", model=7), "A cat.", None),
-    "usage too large for a status": (
+    "usage too large for an ImageJob's status": (
         completion("A cat.", usage={"prompt_tokens": 1 << 80}),
         "A cat.",
         "m",
@@ -80,7 +84,7 @@ COMPLETIONS: dict[str, tuple[bytes, str, str | None]] = {
         SHORT,
         "m",
     ),
-    "the whole answer among the thoughts": (
+    "the whole answer in the reasoning field": (
         completion(None, choice={"message": {"content": "", "reasoning_content": SHORT}}),
         SHORT,
         "m",
@@ -90,7 +94,7 @@ COMPLETIONS: dict[str, tuple[bytes, str, str | None]] = {
         "A cat.",
         None,
     ),
-    "a complete object at the limit": (
+    "a complete object at the token limit": (
         completion(f"{SHORT}\n\n\n", choice={"finish_reason": "length"}),
         f"{SHORT}\n\n\n",
         "m",
@@ -155,6 +159,6 @@ INVALID_BODIES = [
 
 @pytest.mark.parametrize("body", INVALID_BODIES)
 @pytest.mark.parametrize("api", ["chat", "responses"])
-def test_body_outside_the_protocol_is_rejected(api: Any, body: bytes) -> None:
+def test_body_that_violates_the_protocol_is_rejected(api: Any, body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_reply(api, body)

@@ -41,7 +41,7 @@ async def test_key_appears_in_no_error_log_or_repr(
 
 
 @pytest.mark.parametrize("environment", [{}, {"OPENAI_API_KEY": " "}])
-def test_openai_itself_requires_a_key(environment: dict[str, str]) -> None:
+def test_openais_own_server_requires_a_key(environment: dict[str, str]) -> None:
     with pytest.raises(DescribeError, match="OPENAI_API_KEY is not set") as caught:
         load("openai", Setup(environment=environment))
     assert caught.value.reason is Reason.CREDENTIALS_MISSING
@@ -50,9 +50,8 @@ def test_openai_itself_requires_a_key(environment: dict[str, str]) -> None:
 async def test_other_servers_can_be_called_without_a_key(fake: FakeOpenAI, url: str) -> None:
     error = await describe_error(url, key="")
     assert error.reason is Reason.CREDENTIALS_REFUSED  # the fake server requires a key
-    assert (
-        fake.requests[0]["path"] == "/v1/chat/completions"
-    )  # the default for servers other than OpenAI
+    # The Chat Completions API is the default for servers other than OpenAI's own.
+    assert fake.requests[0]["path"] == "/v1/chat/completions"
 
 
 @pytest.mark.parametrize("key", ["sk-secret\nkey", "sk-secret…key"])
@@ -71,7 +70,7 @@ def test_invalid_base_url_is_rejected(url: str) -> None:
     assert caught.value.reason is Reason.OPTIONS_INVALID
 
 
-def test_invalid_options_are_all_named() -> None:
+def test_error_names_all_invalid_options() -> None:
     options: dict[str, JsonValue] = {"api": "soap", "maxOutputTokens": 1, "temperature": 2}
     with pytest.raises(DescribeError) as caught:
         load("openai", Setup(options=options, environment={"OPENAI_API_KEY": KEY}))
@@ -84,7 +83,8 @@ async def test_announced_retirement_becomes_a_warning(
 ) -> None:
     async with openai_describer(url) as describer:
         await describer.describe(PICTURE, Options())
-        assert describer.warnings() == []  # published dates apply only to OpenAI's own server
+        # The published retirement dates apply only to OpenAI's own server.
+        assert describer.warnings() == []
         fake.always = "deprecated"
         for _ in range(2):
             await describer.describe(PICTURE, Options())

@@ -1,4 +1,4 @@
-"""Tests of answers that a server streams although the request did not request a stream."""
+"""Tests of answers that a server streams although the client requested no stream."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ STREAMS: dict[str, tuple[Any, bytes]] = {
         + stream(delta("A cat.", finish_reason="stop")),
     ),
     "carriage returns": ("chat", stream(delta("A cat.")).replace(b"\n", b"\r\n")),
-    "a chunk with only the usage": (
+    "a chunk that contains only the usage": (
         "chat",
         stream(delta("A cat."), {"choices": [], "usage": {"prompt_tokens": 5}}),
     ),
@@ -80,7 +80,7 @@ BROKEN_STREAMS: dict[str, tuple[Any, bytes, Reason]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN_STREAMS)
-def test_incomplete_stream_is_an_error(name: str) -> None:
+def test_incomplete_or_failed_stream_is_an_error(name: str) -> None:
     api, body, reason = BROKEN_STREAMS[name]
     with pytest.raises(DescribeError) as caught:
         read_reply(api, body)

@@ -1,4 +1,4 @@
-"""Tests of what the openai describer sends: pixels without metadata, and a quoted prompt."""
+"""Tests of the openai describer's requests: pictures without metadata, and quoted prompts."""
 
 import json
 import re
