@@ -1,4 +1,4 @@
-"""Tests of the benchmark's report: targets, tables, and saved results that can be read again."""
+"""Tests of the benchmark's report: targets, tables, and saving and loading results."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ MACHINE = Machine(
 
 
 def sample(system: str, load: str, describer: str, seconds: float) -> Sample:
-    """Return a sample of ten images that took `seconds` in all."""
+    """Return a sample of ten images that took `seconds` in total."""
     return Sample(
         system=system,
         load=load,
@@ -75,12 +75,12 @@ def backlog() -> Backlog:
     return Backlog(MACHINE, [small], large, memory, 150_000_000, [0.02, 0.03, 0.04], [2000], 9e7)
 
 
-def outcomes(judged: list[Bar]) -> dict[str, str]:
-    """Return the outcome of each target by its title and unit."""
-    return {f"{bar.what} {bar.unit}".strip(): bar.outcome for bar in judged}
+def outcomes(targets: list[Bar]) -> dict[str, str]:
+    """Return the outcome of each target by title and unit."""
+    return {f"{bar.what} {bar.unit}".strip(): bar.outcome for bar in targets}
 
 
-def test_every_target_is_compared_with_the_median(run: Run, backlog: Backlog) -> None:
+def test_median_is_compared_with_every_target(run: Run, backlog: Backlog) -> None:
     assert outcomes(bars.judge(run, backlog)) == {
         "submit → done, one client, p50 × Celery": "reached",
         "images/s, 8 clients × Celery": "reached",
@@ -97,7 +97,7 @@ def test_every_target_is_compared_with_the_median(run: Run, backlog: Backlog) ->
     }
 
 
-def test_targets_without_a_run_are_not_measured() -> None:
+def test_targets_are_not_measured_without_results() -> None:
     assert {bar.outcome for bar in bars.judge(None, None)} == {"not measured"}
 
 
@@ -105,7 +105,7 @@ def test_targets_without_a_run_are_not_measured() -> None:
     ("value", "outcome"),
     [(1.0, "beyond"), (1.1, "beyond"), (1.5, "reached"), (1.6, "reached"), (1.61, "missed")],
 )
-def test_target_is_reached_at_its_exact_value(value: float, outcome: str) -> None:
+def test_value_equal_to_the_target_reaches_it(value: float, outcome: str) -> None:
     assert Bar("", "at most", 1.6, 1.1, "", Spread(value, 0, 9)).outcome == outcome
 
 
@@ -128,7 +128,7 @@ def test_page_shows_the_python_versions_of_both_systems(run: Run) -> None:
     )
 
 
-def test_cpu_time_is_that_of_the_loaded_system_above_its_idle_use(run: Run) -> None:
+def test_cpu_time_per_image_excludes_idle_use_and_other_systems(run: Run) -> None:
     text = page.markdown(run, None)
     header, rule, *rows = (
         text.partition("use without work.\n\n")[2].partition("\n\n")[0].splitlines()
@@ -152,7 +152,7 @@ def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert tables.digits(value) == text
 
 
-def test_saved_results_can_be_read(run: Run, backlog: Backlog, tmp_path: Path) -> None:
+def test_saved_results_can_be_loaded(run: Run, backlog: Backlog, tmp_path: Path) -> None:
     save(run, tmp_path / "results.json")
     save(backlog, tmp_path / "backlog.json")
     assert Run.of(json.loads((tmp_path / "results.json").read_text())) == run

@@ -32,7 +32,7 @@ def test_minio_credentials_are_generated_before_the_pods_start() -> None:
 
 
 def test_network_policy_lets_the_credentials_job_reach_the_api_server() -> None:
-    """In an upgrade, the release's default policy already exists, so the Job needs its own policy."""
+    """The default policy already exists during an upgrade, so the Job needs its own policy."""
     policy = of_kind(rendered("network-policies"), "NetworkPolicy")[
         "vision-node-storage-credentials"
     ]
