@@ -1,4 +1,4 @@
-"""BMP files with various headers, pixel formats and damage."""
+"""BMP files with various headers, pixel formats and kinds of damage."""
 
 import struct
 from typing import Any

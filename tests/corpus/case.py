@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What actually happened to a file: it was refused, it failed, or it was described.
+    """The actual outcome for a file. The file was refused, it failed, or it was described.
 
     Args:
         status: HTTP status of the submission.

@@ -130,7 +130,7 @@ JPEGS: dict[str, Case] = {
     ),
     "JPEG followed by many scan markers": described(PLAIN + 1000 * b"\xff\xda\xff\xd9", **SIZE),
     "JPEG followed by a ZIP archive": described(PLAIN + b"PK\3\4" + b"junk" * 100, **SIZE),
-    # These files are left by interrupted transfers or are damaged.
+    # These files are damaged or truncated, for example by an interrupted transfer.
     "JPEG without its end marker": cut_short(PLAIN.removesuffix(END), colors=RED_AND_BLUE, **SIZE),
     "JPEG of a white area without its end marker": cut_short(
         ALL_WHITE.removesuffix(END), colors={"white"}

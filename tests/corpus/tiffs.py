@@ -79,7 +79,7 @@ def pages(count: int) -> bytes:
 
 
 def rotated() -> bytes:
-    """Return an image stored as 64x48 pixels, with an orientation of 90 degrees."""
+    """Return an image stored as 64x48 pixels, with an orientation that rotates it by 90 degrees."""
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[274] = 6
     return encoded(halves(), "TIFF", tiffinfo=tags)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from bench import stats
 from bench.backlog import completion_times, drain
-from bench.cores import Cores, share_out
+from bench.cores import Cores, assign_cores
 from bench.load import arrivals
 from bench.measure import metrics, node, processes
 from bench.results import Sample
@@ -141,11 +141,11 @@ def test_process_name_may_contain_spaces_and_parentheses() -> None:
 
 
 def test_systems_get_two_cores_and_the_driver_gets_the_others() -> None:
-    assert share_out([3, 0, 2, 1]) == Cores(frozenset({0, 1}), frozenset({2, 3}))
+    assert assign_cores([3, 0, 2, 1]) == Cores(frozenset({0, 1}), frozenset({2, 3}))
 
 
 def test_systems_and_driver_share_the_cores_if_only_two_exist() -> None:
-    cores = share_out([0, 1])
+    cores = assign_cores([0, 1])
     assert cores.system == cores.driver == {0, 1}
     assert not cores.pinned
 

@@ -93,7 +93,7 @@ def test_worker_policy_mentions_every_status_field() -> None:
 
 
 def test_result_has_only_fields_that_a_worker_may_write() -> None:
-    """The assigned worker's pod may write the result. The policy also checks its `key`."""
+    """Only the assigned worker may write the result. The policy also checks the result's `key`."""
     crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     message = {"describer", "model", "summary", "inline", "fallback", "usage"}

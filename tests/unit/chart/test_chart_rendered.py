@@ -36,7 +36,7 @@ def test_no_secret_is_rendered(name: str) -> None:
 
 
 def test_templates_do_not_depend_on_the_cluster() -> None:
-    """`helm template` has no cluster, so lookups would give other results than `helm install`."""
+    """`helm template` has no cluster, so lookups would work only with `helm install`."""
     for path in Path(CHART, "templates").iterdir():
         assert not re.search(
             r"\b(lookup|rand[A-Z]\w+|gen[A-Z]\w+|now|uuidv4|\.Capabilities)\b", path.read_text()

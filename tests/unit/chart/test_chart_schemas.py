@@ -20,8 +20,7 @@ def _cache_schemas() -> Iterator[None]:
 
 def check(manifest: Object, version: str) -> None:
     """Fail if this Kubernetes version does not know the object or one of its fields."""
-    # If validate() has no schema for this version, it falls back to an older version, which it
-    # returns.
+    # Without a schema for this version, validate() uses an older one and returns that version.
     assert utils.validate(manifest, version, strict=True) == version
 
 
