@@ -1,7 +1,7 @@
-"""`python -m bench [backlog | ocr | operator]`: measure, and write the report.
+"""Run a benchmark and write its report: `python -m bench [backlog | ocr | operator]`.
 
-QUICK=1 limits the measurement to a few minutes, WRITE=1 replaces the report in docs/, and KEEP=1
-keeps the cluster afterwards.
+The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
+report in docs/. KEEP=1 keeps the cluster afterward.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of the benchmarks, and return the exit status."""
+    """Run the benchmark that the arguments select, and return the exit status."""
     signal.signal(signal.SIGTERM, _end)
     quick, write = (os.environ.get(name) == "1" for name in ("QUICK", "WRITE"))
     try:

@@ -1,4 +1,4 @@
-"""The benchmark's own kind cluster: start, restrict to cores, reconfigure, delete."""
+"""Start, configure and delete the kind cluster in which the benchmarks run."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ COLD = (*WARM, HERE / "values-cold.yaml")
 UPLOAD_SECONDS = 60.0
 
 PIN_ATTEMPTS = 5
-# On cgroup v1, a group cannot have fewer cores than its subgroups, so change the deepest first.
+# On cgroup v1, a group can't lose a core that a subgroup still has. Start with the deepest groups.
 NARROW = r"""
 find /sys/fs/cgroup/cpuset -mindepth 2 -name cpuset.cpus 2>/dev/null \
   | awk '{ print gsub("/", "/"), $0 }' | sort -rn | cut -d " " -f 2 \
@@ -45,19 +45,22 @@ find /sys/fs/cgroup/cpuset -mindepth 2 -name cpuset.cpus 2>/dev/null \
 
 @dataclass(frozen=True)
 class Arena:
-    """The cluster with the release on it."""
+    """A cluster in which the release is installed."""
 
     running: RunningCluster
     cores: Cores
 
     @property
     def kind(self) -> Kind:
-        """The cluster."""
+        """The kind cluster."""
         return self.running.kind
 
     @cached_property
     def url(self) -> str:
-        """URL of the API on the node itself, because Docker's proxy would copy every byte again."""
+        """URL of the API at the node's own address.
+
+        Docker's proxy for published ports is avoided because it copies every byte once more.
+        """
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         address = self.kind.engine.output(
             "inspect", "--format", networks, self.kind.node_name
@@ -66,18 +69,18 @@ class Arena:
 
     @property
     def client(self) -> Client:
-        """Helm and kubectl for the cluster."""
+        """Client that runs Helm and kubectl for this cluster."""
         return Client(self.running.tools.kubectl, self.running.tools.helm, self.kind.kubeconfig)
 
     def kubeconfig(self) -> dict[str, Any]:
-        """The kubeconfig for the API server."""
+        """Return the kubeconfig of this cluster."""
         found: dict[str, Any] = json.loads(
             self.client.kubectl_output("config", "view", "--raw", "-o", "json")
         )
         return found
 
     def configure(self, files: Sequence[Path]) -> None:
-        """Upgrade the release with these values files, on top of the installation's values."""
+        """Upgrade the release: add these values files to the values that it already has."""
         ctx = self.kind.ctx
         values = (option for file in files for option in ("--values", file))
         options = ("--namespace", NAMESPACE, "--reuse-values", *values)
@@ -86,21 +89,21 @@ class Arena:
             self.client.run_helm("upgrade", RELEASE, ctx.repository / CHART, *options, *wait)
 
     def upload(self, key: str, data: bytes) -> None:
-        """Put an image into the inbox; `key` begins with inbox/.
+        """Upload an image to the inbox. `key` starts with `inbox/`.
 
         Raises:
-            OSError: the API refused the image or did not answer.
+            OSError: The API rejected the image or did not respond.
         """
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{self.url}/{key}", data, headers)  # noqa: S310 (an http URL)
         with urllib.request.urlopen(request, timeout=UPLOAD_SECONDS):  # noqa: S310
             pass
 
-    def keep_to_cores(self) -> None:
-        """Restrict the node to the systems' cores.
+    def restrict_to_cores(self) -> None:
+        """Restrict the node to the cores that are assigned to the systems.
 
         Raises:
-            BenchError: the engine refuses.
+            BenchError: The container engine rejects the restriction.
         """
         if not self.cores.pinned:
             return
@@ -112,10 +115,10 @@ class Arena:
                 self.kind.engine.output("update", "--cpuset-cpus", cores, self.kind.node_name)
                 break
             except ClusterError as error:
-                # A container that has just started may still have all cores.
+                # A container that has just started may not be restricted yet.
                 if attempt == PIN_ATTEMPTS:
                     raise BenchError(
-                        f"the node can't be kept to the cores {cores}: {error}"
+                        f"can't restrict the node to the cores {cores}: {error}"
                     ) from error
 
                 time.sleep(1)
@@ -123,7 +126,7 @@ class Arena:
 
 @contextlib.contextmanager
 def arena(cores: Cores) -> Iterator[Arena]:
-    """Start the cluster, and delete it afterwards unless KEEP=1 is set."""
+    """Start the cluster, and delete it after the block unless KEEP=1 is set."""
     cache = Cache(default_root())
     ctx = BuildContext(REPOSITORY, cache, Progress(cache.logs))
     kept = os.environ.get("KEEP") == "1"
@@ -131,7 +134,7 @@ def arena(cores: Cores) -> Iterator[Arena]:
     try:
         with cache.locked(f"cluster-{CLUSTER}", ctx.progress.say), cache.shared(engines.IN_USE):
             found = Arena(commands.kind_up(ctx, CLUSTER, _port(ctx)), cores)
-            found.keep_to_cores()
+            found.restrict_to_cores()
             yield found
     finally:
         if not kept:
@@ -139,7 +142,7 @@ def arena(cores: Cores) -> Iterator[Arena]:
 
 
 def _port(ctx: BuildContext) -> int:
-    """Return the port of a kept cluster, or a free one."""
+    """Return the port of an existing benchmark cluster, or a free port if none exists."""
     if engine := engines.find(ctx):
         node = find_node(engine, CLUSTER)
         if node and node.port:

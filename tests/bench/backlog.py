@@ -1,4 +1,4 @@
-"""`make bench-backlog`: measure how ten thousand ImageJobs affect throughput, memory and lists."""
+"""`make bench-backlog`: measure how 10,000 ImageJobs affect throughput, memory and lists."""
 
 import asyncio
 import contextlib
@@ -23,15 +23,18 @@ RESULTS = REPOSITORY / "build" / "bench" / "backlog.json"
 CONNECTIONS = 16
 LOOK_SECONDS = 1.0
 MEMORY_SECONDS = 5.0
-"""Seconds between two readings of the operator's memory. Each costs a tenth of a CPU-second."""
+"""Seconds between two readings of the operator's memory. A reading takes 0.1 s of CPU time."""
 
 PAGE = 500
 POINTS = 200
-"""Maximum number of points of a curve."""
+"""Approximate number of points in a saved curve."""
 
 
 async def measure(plan: BacklogPlan) -> None:
-    """Measure small backlogs and a large one, each submitted while the operator is stopped."""
+    """Measure several small backlogs and a large one, and save the results to RESULTS.
+
+    Each backlog is submitted while the operator is stopped.
+    """
     async with staged() as stage:
         about = await machine.describe(stage.arena, stage.kube, quick=plan.repeats == 1)
 
@@ -39,7 +42,7 @@ async def measure(plan: BacklogPlan) -> None:
         await release_state.workers_serve(stage.kube, WARM_WORKERS)
 
         meter = Meter(stage.arena, stage.kube)
-        await meter.calm()
+        await meter.wait_until_idle()
         memory = {"0": await meter.memory()}
 
         small = []
@@ -48,7 +51,7 @@ async def measure(plan: BacklogPlan) -> None:
             memory[str(number * plan.small)] = await meter.memory()
 
         await release_state.delete_imagejobs(stage.kube)
-        await meter.calm()
+        await meter.wait_until_idle()
 
         async with _peak(meter) as peak:
             large = await _drain(stage, meter, plan.large)
@@ -70,7 +73,7 @@ async def measure(plan: BacklogPlan) -> None:
 
 
 async def _drain(stage: Stage, meter: Meter, images: int) -> Drain:
-    """Submit while the operator is stopped, start it, and wait until all jobs are done."""
+    """Submit images while the operator is stopped, start it, and wait until all jobs are done."""
     await release_state.set_operator(stage.kube, 0)
     before = await _completions(stage)
 
@@ -78,20 +81,20 @@ async def _drain(stage: Stage, meter: Meter, images: int) -> Drain:
     started = time.monotonic()
     await load.submit_all(work, images=images, connections=CONNECTIONS)
     stage.say(f"  {images} submitted in {time.monotonic() - started:.0f} s")
-    came_back = time.time()
+    operator_started = time.time()
 
     async with meter.running() as cost:
         await release_state.set_operator(stage.kube, 1)
         await load.until_drained(stage.system, images, LOOK_SECONDS)
 
     moments = sorted(await _completions(stage))[len(before) :]
-    found = drain([moment - came_back for moment in moments], cost.cpu_seconds)
-    stage.say(f"  {images} done, {found.images_per_second:.0f} a second")
+    found = drain([moment - operator_started for moment in moments], cost.cpu_seconds)
+    stage.say(f"  {images} done, {found.images_per_second:.0f} per second")
     return found
 
 
 def drain(moments: list[float], cpu_seconds: dict[str, float]) -> Drain:
-    """Return a backlog's result from its completion times, which are in seconds and sorted."""
+    """Return the result for a backlog from its sorted completion times in seconds."""
     step = max(1, len(moments) // POINTS)
     curve = [(moments[i], i + 1) for i in range(0, len(moments), step)]
     return Drain(len(moments), moments[0], moments[-1], curve, cpu_seconds)
@@ -100,7 +103,8 @@ def drain(moments: list[float], cpu_seconds: dict[str, float]) -> Drain:
 async def _completions(stage: Stage) -> list[float]:
     """Return the completion times of all ended ImageJobs, in seconds since 1970.
 
-    They are read from the statuses afterward, so that no watch uses CPU time during processing.
+    The times are read from the statuses after all jobs have ended, because a watch would use CPU
+    time during processing.
     """
     found: list[float] = []
     proceed = ""
@@ -115,14 +119,14 @@ async def _completions(stage: Stage) -> list[float]:
 
 
 def completion_times(imagejobs: Iterable[release_state.Json]) -> list[float]:
-    """Return the completion times of ended ImageJobs, in seconds since 1970."""
+    """Return the completion times of those ImageJobs that have ended, in seconds since 1970."""
     ended = (job["status"].get("completionTime") for job in imagejobs)
     return [datetime.fromisoformat(moment).timestamp() for moment in ended if moment]
 
 
 @asynccontextmanager
 async def _peak(meter: Meter) -> AsyncIterator[list[int]]:
-    """Collect the operator's memory periodically while the block runs."""
+    """Record the operator's memory in bytes at regular intervals while the block runs."""
     seen: list[int] = []
 
     async def look() -> None:
@@ -138,7 +142,7 @@ async def _peak(meter: Meter) -> AsyncIterator[list[int]]:
 
 
 async def _list_pages(stage: Stage, count: int) -> list[float]:
-    """List ImageJobs in pages of fifty; return the time in seconds for each page."""
+    """Request pages of 50 ImageJobs, and return how many seconds each page took."""
     seconds = []
     proceed = ""
 

@@ -13,7 +13,7 @@ from bench import load, results
 from bench.arena import COLD, REPOSITORY, WARM, Arena, arena
 from bench.celery_system.run import Running as CeleryRunning
 from bench.celery_system.run import running as celery_running
-from bench.cores import share_out
+from bench.cores import assign_cores
 from bench.load import Work
 from bench.measure import machine, release_state
 from bench.measure.kube_api import KubeApi, connect
@@ -28,28 +28,29 @@ from cluster.artifacts import debian
 RESULTS = REPOSITORY / "build" / "bench" / "results.json"
 
 WARM_WORKERS = 4
-"""Two workers of each describer, as in values.yaml."""
+"""Total number of warm workers. Each of the two describers has two, as in values.yaml."""
 
 JOBS_PICTURE = "inbox/bench.jpg"
+"""Key of the image that the system with one Job per image describes."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that a measurement needs: cluster, connections, plan."""
+    """What every measurement needs: the cluster and clients for it."""
 
     arena: Arena
     kube: KubeApi
     system: VisionNode
 
     def say(self, text: str) -> None:
-        """Print progress for the user."""
+        """Print a line of progress."""
         self.arena.kind.ctx.progress.say(text)
 
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """Start a separate cluster and connect to it."""
-    cores = share_out(os.sched_getaffinity(0))
+    """Start the benchmark cluster, and connect to its API server and to vision-node's API."""
+    cores = assign_cores(os.sched_getaffinity(0))
     with arena(cores) as found:
         os.sched_setaffinity(0, cores.driver)
         async with connect(found.kubeconfig()) as kube, session(found.url) as client:
@@ -60,26 +61,26 @@ async def measure(plan: Plan) -> None:
     """Measure everything in the plan, and save the results to RESULTS."""
     async with staged() as stage:
         ctx = stage.arena.kind.ctx
-        debian.install(ctx, {"redis-server": "redis-server"}, "Install Redis' server.")
+        debian.install(ctx, {"redis-server": "redis-server"}, "Install the Redis server.")
 
         pictures = photographs()
         about = await machine.describe(stage.arena, stage.kube, quick=plan.rounds == 1)
         run = Run(about, picture_bytes=[len(picture.data) for picture in pictures])
-        await _rest(stage, plan, run, pictures)
+        await _measure_idle(stage, plan, run, pictures)
 
         with _celery(stage.arena) as celery:
             about.versions["Celery's Python"] = celery.python
             async with session(celery.url) as client:
-                await _race(stage, plan, run, pictures, celery, Celery(CELERY, client))
+                await _measure_warm(stage, plan, run, pictures, celery, Celery(CELERY, client))
 
 
-async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
-    """Measure the idle system, and then cold starts."""
+async def _measure_idle(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> None:
+    """Measure vision-node without load, and then cold starts."""
     stage.arena.configure(COLD)
     await release_state.no_workers(stage.kube)
 
     meter = Meter(stage.arena, stage.kube)
-    await meter.calm()
+    await meter.wait_until_idle()
     run.idle_cores = await meter.idle(plan.idle_seconds)
 
     work = Work(stage.system, pictures, METADATA)
@@ -90,7 +91,7 @@ async def _rest(stage: Stage, plan: Plan, run: Run, pictures: list[Picture]) -> 
         stage.say(f"  cold start {number + 1}: {seen.seconds:.2f} s")
 
 
-async def _race(
+async def _measure_warm(
     stage: Stage,
     plan: Plan,
     run: Run,
@@ -98,7 +99,7 @@ async def _race(
     celery: CeleryRunning,
     theirs: Celery,
 ) -> None:
-    """Measure the warm systems in turn."""
+    """Measure all systems under load, in turn, with workers that are already running."""
     stage.arena.configure(WARM)
     await release_state.workers_serve(stage.kube, WARM_WORKERS)
     stage.arena.upload(JOBS_PICTURE, pictures[0].data)
@@ -115,9 +116,9 @@ async def _race(
         run.imagejob_bytes = await release_state.imagejob_bytes(stage.kube)
         await release_state.delete_imagejobs(stage.kube)
         celery.jobs.clear()
-        await meter.calm()
+        await meter.wait_until_idle()
         run.turned_away = stage.system.turned_away
-        # Save now, in case a later round fails.
+        # Save after every round, in case a later one fails.
         results.save(run, RESULTS)
         stage.say(f"  round {number + 1} of {plan.rounds}: {time.monotonic() - started:.0f} s")
 

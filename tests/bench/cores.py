@@ -1,32 +1,35 @@
-"""Assign cores: the systems share the same two, and the load driver gets the others."""
+"""Assign CPU cores. All systems use the same two, and the load driver gets the others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 SYSTEM_CORES = 2
-"""Number of cores for the systems. The targets apply to this number."""
+"""Number of cores for the systems. The targets assume this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Cores of this machine by number. `driver` equals `system` if there are no others."""
+    """Numbers of the assigned cores. On a small machine, `driver` equals `system`."""
 
     system: frozenset[int]
     driver: frozenset[int]
 
     @property
     def pinned(self) -> bool:
-        """Whether the systems are restricted to some of the cores."""
+        """Whether the systems are restricted to cores that the driver does not use."""
         return self.system != self.driver
 
     @property
     def system_list(self) -> str:
-        """The cores in the format of the kernel and `taskset`."""
+        """The systems' cores as a list in the format that the kernel and `taskset` use."""
         return ",".join(map(str, sorted(self.system)))
 
 
-def share_out(available: Iterable[int]) -> Cores:
-    """Return the first two cores for the systems and the rest for the driver, or all for both."""
+def assign_cores(available: Iterable[int]) -> Cores:
+    """Assign the first two cores to the systems and the rest to the driver.
+
+    With only one or two cores, the systems and the driver share them.
+    """
     ordered = sorted(available)
     if len(ordered) <= SYSTEM_CORES:
         return Cores(frozenset(ordered), frozenset(ordered))

@@ -2,4 +2,4 @@
 
 
 class BenchError(Exception):
-    """The benchmark can't produce a valid result: for example, a job failed or timed out."""
+    """The benchmark has no valid result, for example because a job failed or timed out."""

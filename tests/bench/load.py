@@ -1,4 +1,4 @@
-"""Generate load: submit images to a system, and record the times that the clients observed."""
+"""Generate load: submit images to a system, and record the times that the clients observe."""
 
 import asyncio
 import itertools
@@ -13,35 +13,42 @@ from bench.measure.pictures_1080p import Picture
 from bench.systems import System
 
 JOB_SECONDS = 120.0
-"""Maximum seconds that a client waits for one job."""
+"""Maximum seconds that a client waits until a job is done."""
 
 POLL_GROWTH = 1.25
-"""Factor by which a client of an open loop increases its polling interval. Without it,
-the polls for all late jobs would prevent a system from ever catching up."""
+"""Factor by which clients increase their polling intervals when images arrive at random times.
+
+Without this factor, a system that has fallen behind could not catch up, because it would have to
+answer the polls of all waiting clients.
+"""
 
 LONGEST_POLL_SECONDS = 0.25
+"""Maximum polling interval."""
 
 SLOWEST_PER_SECOND = 2.0
-"""Minimum images per second from a backlog. If a system is slower, the measurement fails."""
+"""Minimum throughput in images per second. If a system is slower, the measurement fails."""
 
 
 @dataclass
 class Seen:
-    """Times in seconds that the clients observed."""
+    """What the clients observed. All times are in seconds."""
 
     seconds: float = 0.0
-    """Time from the first submission until the last job was seen done."""
+    """Time from the first submission until a client saw that the last job was done."""
     latencies: list[float] = field(default_factory=list)
-    """Time of each job from submission until it was seen done; empty for bursts, whose jobs are
-    not polled one by one."""
+    """Time from each submission until the client saw that the job was done.
+
+    This list is empty for bursts, because their jobs are not polled individually.
+    """
     submitted: int = 0
+    """Number of submitted images."""
     submit_seconds: float = 0.0
-    """Time from the first submission to the response to the last one."""
+    """Time from the first submission until the response to the last submission."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The images to submit, the system, and the describer that it uses."""
+    """A system, the images to submit to it, and the describer to use."""
 
     system: System
     pictures: Sequence[Picture]
@@ -49,7 +56,7 @@ class Work:
 
 
 async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: float) -> Seen:
-    """Run clients that each submit an image, wait until it is done, and submit the next one."""
+    """Run clients concurrently. Each one submits its next image when the previous one is done."""
     seen = Seen()
     pictures = itertools.islice(itertools.cycle(work.pictures), images)
     started = time.perf_counter()
@@ -71,10 +78,10 @@ async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: fl
 async def poisson(
     work: Work, *, per_second: float, seconds: float, poll_seconds: float, seed: int
 ) -> Seen:
-    """Submit images at random times, whether earlier ones are done or not.
+    """Submit images at random times, without waiting for earlier ones.
 
-    A job's latency is measured from the time at which it should have been submitted, so that it
-    includes delays of the load driver.
+    Latencies are measured from the scheduled time of each submission, so that they include delays
+    of the load driver.
     """
     seen = Seen()
     started = time.perf_counter()
@@ -96,8 +103,11 @@ async def poisson(
 
 
 def arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:
-    """Return the times of a Poisson process within `seconds`. Equal seeds give equal times."""
-    chance = random.Random(seed)  # noqa: S311  # no secret
+    """Yield the arrival times of a Poisson process that ends after `seconds`.
+
+    The same seed always gives the same times.
+    """
+    chance = random.Random(seed)  # noqa: S311  # not used for security
     moment = chance.expovariate(per_second)
     while moment < seconds:
         yield moment
@@ -105,7 +115,7 @@ def arrivals(per_second: float, seconds: float, seed: int) -> Iterator[float]:
 
 
 async def burst(work: Work, *, images: int, connections: int, poll_seconds: float) -> Seen:
-    """Submit all images over several connections, then poll one list until all jobs are done."""
+    """Submit all images over several connections, and then poll until all jobs are done."""
     seen = Seen(submitted=images)
     started = time.perf_counter()
     await submit_all(work, images=images, connections=connections)
@@ -127,12 +137,12 @@ async def submit_all(work: Work, *, images: int, connections: int) -> None:
 
 
 async def until_drained(system: System, images: int, poll_seconds: float) -> None:
-    """Poll the list until all jobs are done."""
+    """Poll the system's list of unfinished jobs until it is empty."""
     seconds = JOB_SECONDS + images / SLOWEST_PER_SECOND
     deadline = time.perf_counter() + seconds
     while await system.any_unfinished():
         if time.perf_counter() > deadline:
-            raise BenchError(f"{system.name}: jobs are unfinished after {seconds:g} s")
+            raise BenchError(f"{system.name}: some jobs are unfinished after {seconds:g} s")
         await asyncio.sleep(poll_seconds)
 
 
@@ -148,10 +158,10 @@ async def _until_done(
 
 
 async def _together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run the clients concurrently until all have ended, or one fails.
+    """Run the clients concurrently until all of them have ended or one of them fails.
 
     Raises:
-        BenchError: the first failure.
+        BenchError: A client failed. The error describes the first failure.
     """
     try:
         async with asyncio.TaskGroup() as tasks:

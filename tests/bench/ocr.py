@@ -1,6 +1,7 @@
-"""Measure how accurately the describer `ocr` reads text, and its cost on one core.
+"""Measure how accurately the describer `ocr` reads text, and what it costs on one core.
 
-The figures are written to build/bench/ocr.md, or also to the describer's page in docs/.
+The results are written to build/bench/ocr.md and, with WRITE=1, also to the describer's page in
+docs/.
 """
 
 import json
@@ -18,12 +19,15 @@ from bench.report.tables import digits, table
 
 BEGIN, END = "<!-- make bench-ocr: from here -->\n", "<!-- make bench-ocr: to here -->\n"
 
-BAR_SECONDS = 1.0
-BAR_MEGABYTES = 600.0
+MAX_SECONDS = 1.0
+"""Target for the 95th percentile of the reading time."""
+
+MAX_MEGABYTES = 600.0
+"""Target for the peak memory."""
 
 
 def measure(repository: Path, *, to_docs: bool) -> Path:
-    """Measure for several minutes, write the figures, and return the path of the written file."""
+    """Measure, write the results, and return the path of the report. This takes minutes."""
     text = figures(_run(), _run("one"))
     build = repository / "build" / "bench" / "ocr.md"
     build.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +50,12 @@ def _run(*arguments: str) -> Measured:
 
 
 def figures(corpus: Measured, one: Measured) -> str:
-    """Return the measurements as Markdown tables."""
+    """Return the results as Markdown tables.
+
+    Args:
+        corpus: Results for all pictures.
+        one: Results for a single picture.
+    """
     return (
         "\n\n".join(
             [_accuracy(corpus), _cost(corpus, one), f"Measured on one core of {processor()}."]
@@ -65,20 +74,22 @@ def _accuracy(corpus: Measured) -> str:
         for condition in CONDITIONS
     ]
 
-    bars = [condition.bar for condition in CONDITIONS.values()]
+    targets = [condition.bar for condition in CONDITIONS.values()]
     reached = [
-        f"{mark(read >= bar * there)} ≥ {100 * bar:g}"
-        for (read, there), bar in zip(totals, bars, strict=True)
+        f"{mark(read >= target * words)} ≥ {100 * target:g}"
+        for (read, words), target in zip(totals, targets, strict=True)
     ]
 
     rows += [("**all**", *(_percent(*total) for total in totals)), ("target", *reached)]
-    head = f"Percent of {totals[0][1]} words read to the letter, {FONT_PIXELS} pixels high:"
+    head = (
+        f"Percent of {totals[0][1]} words that were read without error ({FONT_PIXELS}-pixel fonts):"
+    )
 
     return f"{head}\n\n{table(('', *CONDITIONS), rows)}"
 
 
-def _percent(read: int, there: int) -> str:
-    return f"{100 * read / there:.1f}"
+def _percent(read: int, words: int) -> str:
+    return f"{100 * read / words:.1f}"
 
 
 def _cost(corpus: Measured, one: Measured) -> str:
@@ -86,25 +97,26 @@ def _cost(corpus: Measured, one: Measured) -> str:
     peak = one.peak_bytes / 1e6
     rows = [
         ("seconds, p50", digits(p50), ""),
-        ("seconds, p95", digits(p95), f"{mark(p95 <= BAR_SECONDS)} ≤ {BAR_SECONDS:g}"),
-        ("peak memory, MB", digits(peak), f"{mark(peak <= BAR_MEGABYTES)} ≤ {BAR_MEGABYTES:g}"),
+        ("seconds, p95", digits(p95), f"{mark(p95 <= MAX_SECONDS)} ≤ {MAX_SECONDS:g}"),
+        ("peak memory, MB", digits(peak), f"{mark(peak <= MAX_MEGABYTES)} ≤ {MAX_MEGABYTES:g}"),
         (
-            "peak memory after all pictures of the table above, MB",
+            "peak memory after all pictures in the table above, MB",
             digits(corpus.peak_bytes / 1e6),
             "",
         ),
-        ("memory after the start, MB", digits(one.started_bytes / 1e6), ""),
-        ("start: libraries and models loaded, seconds", digits(one.start_seconds), ""),
+        ("memory after loading, MB", digits(one.started_bytes / 1e6), ""),
+        ("seconds for loading libraries and models", digits(one.start_seconds), ""),
     ]
 
     width, height = SIZE
     head = (
-        f"A clean picture of {width}×{height} pixels, four lines; memory of one read {TIMES} times:"
+        f"Cost of reading a clean picture ({width}×{height} pixels, four lines of text). The "
+        f"memory was measured while one picture was read {TIMES} times."
     )
 
     return f"{head}\n\n{table(('', 'measured', 'target'), rows)}"
 
 
 def mark(reached: bool) -> str:  # noqa: FBT001
-    """Return the symbol for a target that was reached or missed."""
+    """Return the symbol for a target that was or was not reached."""
     return MARKS["reached" if reached else "missed"]

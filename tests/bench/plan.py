@@ -1,4 +1,4 @@
-"""Sizes and durations of the measurements: a quick run of a few minutes, or a full run."""
+"""Sizes and durations of the measurements, for full runs and for quick runs of a few minutes."""
 
 from dataclasses import dataclass
 
@@ -8,29 +8,34 @@ POISSON, BURST = "Poisson arrivals", "burst"
 METADATA, NOTHING = "metadata", "nothing"
 
 ONE_POLL_SECONDS = 0.005
+"""Seconds between two polls of a single client."""
+
 POLL_SECONDS = 0.020
+"""Seconds between two polls of each client if several clients run."""
+
 LIST_SECONDS = 0.050
-"""Seconds between two reads of the list in a burst."""
+"""Seconds between two polls of the list in a burst."""
 
 CAPACITY_SHARE = 0.7
-"""Poisson arrivals per second, as a share of the throughput with 32 clients."""
+"""Rate of Poisson arrivals, as a fraction of the throughput with 32 clients."""
 
 BURST_CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Numbers of images and durations in seconds."""
+    """Sizes of the measurements for `make bench`."""
 
     rounds: int
     images: dict[str, dict[str, int]]
-    """Numbers of images by load and describer."""
+    """Number of images by load and describer."""
     job_images: dict[str, int]
-    """Numbers of images for one Job per image, by load."""
+    """Number of images by load, for the system with one Job per image."""
     poisson_seconds: float
     cold_starts: int
     idle_seconds: float
     warm_up: int
+    """Number of images that each system processes with each describer before it is measured."""
 
 
 FULL = Plan(
@@ -66,14 +71,16 @@ QUICK = Plan(
 
 @dataclass(frozen=True, slots=True)
 class BacklogPlan:
-    """Counts of ImageJobs."""
+    """Sizes of the measurements for `make bench-backlog`."""
 
     small: int
+    """Number of ImageJobs in a small backlog."""
     repeats: int
     """Number of small backlogs to measure."""
     large: int
+    """Number of ImageJobs in the large backlog."""
     list_pages: int
-    """Number of pages of the list to request."""
+    """Number of list pages to request."""
 
 
 FULL_BACKLOG = BacklogPlan(small=500, repeats=3, large=10_000, list_pages=200)

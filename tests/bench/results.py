@@ -1,4 +1,4 @@
-"""Results of a run, which are stored as JSON."""
+"""Results of the benchmarks. They are saved as JSON files."""
 
 import dataclasses
 import json
@@ -11,12 +11,12 @@ SYSTEMS = (VISION_NODE, CELERY, JOB_PER_IMAGE)
 
 DRIVER = "driver"
 CELERY_PREFIX = "celery "
-"""Names of components: the load driver, and the prefix of the classic design's components."""
+"""Name of the load driver, and prefix in the names of the Celery system's components."""
 
 
 @dataclass
 class Sample:
-    """One measurement of one system under one load."""
+    """Results for one system under one load in one round."""
 
     system: str
     load: str
@@ -24,35 +24,36 @@ class Sample:
     round: int
     images: int
     seconds: float
-    """Seconds from the first submit to the last job that was seen done."""
+    """Seconds from the first submission until a client saw that the last job was done."""
     latencies: list[float]
-    """Seconds from the submission of each job until it was seen done."""
+    """Seconds from each submission until the client saw that the job was done."""
     per_second: float = 0.0
-    """Arrivals per second, for loads with a fixed rate."""
+    """Arrivals per second, for Poisson arrivals."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
-    """CPU-seconds of all running components, including those of the idle system."""
+    """CPU-seconds by component, including the components of idle systems."""
     others_cores: float = 0.0
-    """Average number of the systems' cores that other programs of the machine used."""
+    """Average number of the systems' cores that other programs used."""
     writes: float = 0.0
     """ImageJob writes that the API server accepted."""
     conflicts: float = 0.0
+    """ImageJob writes that failed because of a conflict."""
 
     @property
     def images_per_second(self) -> float:
-        """Images per second."""
+        """Throughput in images per second."""
         return self.images / self.seconds
 
 
 @dataclass
 class Machine:
-    """The machine on which the systems were measured, and the versions of their software."""
+    """The machine on which the benchmark ran, and the software versions."""
 
     processor: str
     cores: int
     system_cores: int
     """Number of cores that the systems could use."""
     driver_apart: bool
-    """Whether the load driver had its own cores."""
+    """Whether the load driver and the systems used different cores."""
     started: str
     quick: bool
     commit: str
@@ -61,18 +62,18 @@ class Machine:
 
 @dataclass
 class Drain:
-    """A processed backlog. Times are in seconds since the operator was started again."""
+    """Results for a backlog. Times are in seconds since the operator was restarted."""
 
     images: int
     first_done: float
     last_done: float
     done: list[tuple[float, int]]
-    """Curve of completions: seconds, and how many jobs were done by then."""
+    """Points of a curve. Each one is a time and the number of jobs that were done by then."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:
-        """Throughput from the first completed job to the last."""
+        """Throughput between the completion of the first job and that of the last job."""
         return (self.images - 1) / (self.last_done - self.first_done)
 
 
@@ -84,13 +85,13 @@ class Backlog:
     small: list[Drain]
     large: Drain
     memory: dict[str, dict[str, int]]
-    """Bytes by component, by number of ImageJobs. The number is text, because it is a JSON key."""
+    """Memory in bytes by number of ImageJobs (as text, because it is a JSON key) and component."""
     operator_peak_bytes: int
     list_page_seconds: list[float]
     imagejob_bytes: list[int]
     """Sizes of finished ImageJobs in etcd, in bytes."""
     database_bytes: float
-    """Bytes of etcd's database with all ImageJobs, and with history that is not compacted yet."""
+    """Size of etcd's database with all ImageJobs, including history that is not yet compacted."""
 
 
 @dataclass
@@ -100,28 +101,29 @@ class Run:
     machine: Machine
     samples: list[Sample] = field(default_factory=list)
     cold_seconds: list[float] = field(default_factory=list)
-    """Seconds from submit to done when no worker is running."""
+    """Seconds from submission until done, if no worker is running at first."""
     idle_cores: dict[str, float] = field(default_factory=dict)
-    """Average cores by component when there is no work and no worker is running."""
+    """Average number of cores by component while the system is idle and no worker is running."""
     imagejob_bytes: list[int] = field(default_factory=list)
     picture_bytes: list[int] = field(default_factory=list)
     turned_away: int = 0
+    """Number of submissions to vision-node that were rejected at first and then repeated."""
 
     def select(self, system: str, load: str, describer: str) -> list[Sample]:
-        """Return the samples of one system and load, by round."""
+        """Return the samples for a system, a load and a describer."""
         wanted = (system, load, describer)
         return [s for s in self.samples if (s.system, s.load, s.describer) == wanted]
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Self:
-        """Read a file that save() wrote."""
+        """Return the results from JSON that save() wrote."""
         machine = Machine(**data.pop("machine"))
         samples = [Sample(**sample) for sample in data.pop("samples")]
         return cls(machine=machine, samples=samples, **data)
 
 
 def backlog_of(data: dict[str, Any]) -> Backlog:
-    """Read a file that save() wrote."""
+    """Return the results from JSON that save() wrote."""
     machine = Machine(**data.pop("machine"))
     small, large = [_drain(d) for d in data.pop("small")], _drain(data.pop("large"))
     return Backlog(machine=machine, small=small, large=large, **data)
@@ -133,6 +135,6 @@ def _drain(data: dict[str, Any]) -> Drain:
 
 
 def save(results: Run | Backlog, file: Path) -> None:
-    """Write the results as JSON."""
+    """Write the results to a JSON file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(dataclasses.asdict(results)) + "\n")

@@ -1,4 +1,4 @@
-"""Run rounds of measurements: each load, with each describer, on each system in turn."""
+"""Measure in rounds. Each round applies every load with every describer to every system."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -28,23 +28,23 @@ from bench.systems import JobPerImage, System
 
 CLIENTS = {ONE: 1, EIGHT: 8, THIRTY_TWO: 32}
 DESCRIBERS = (METADATA, NOTHING)
-"""One describer decodes images. The other does nothing, so that decoding does not hide dispatch."""
+"""The describer `nothing` does not decode images, so it shows the time for dispatch alone."""
 
 
 @dataclass
 class Rounds:
-    """Runs the loads on the systems in turn, and collects the samples."""
+    """Applies the loads to the systems in turn, and collects the samples."""
 
     plan: Plan
     pictures: Sequence[Picture]
     queues: Sequence[System]
-    """Systems that are measured with every load."""
+    """Systems with a queue. They are measured with every load."""
     job_per_image: JobPerImage
     meter: Meter
     samples: list[Sample] = field(default_factory=list)
 
     async def warm_up(self) -> None:
-        """Warm up: start every process and connection, and load every library."""
+        """Submit images so that all processes, connections and libraries are ready."""
         for describer in DESCRIBERS:
             for system in self.queues:
                 work = Work(system, self.pictures, describer)
@@ -54,7 +54,7 @@ class Rounds:
 
     async def run(self, number: int) -> None:
         """Measure one round."""
-        # Reverse the order every time, so that no system always runs after the same one.
+        # The order alternates, so that no system is always measured first.
         systems = self.queues if number % 2 == 0 else self.queues[::-1]
         for describer in DESCRIBERS:
             for kind in (ONE, EIGHT, THIRTY_TWO, POISSON, BURST):
@@ -94,10 +94,10 @@ class Rounds:
 
         self._keep(work, kind, number, seen, 0.0, cost)
         await self.job_per_image.clear()
-        await self.meter.calm()
+        await self.meter.wait_until_idle()
 
     def _arrivals(self, work: Work) -> float:
-        """Return the arrivals per second: a share of the throughput that was just measured."""
+        """Return the rate of arrivals: a fraction of the throughput measured most recently."""
         wanted = (work.system.name, THIRTY_TWO, work.describer)
         *_, newest = (s for s in self.samples if (s.system, s.load, s.describer) == wanted)
         return CAPACITY_SHARE * newest.images_per_second

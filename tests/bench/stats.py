@@ -1,4 +1,4 @@
-"""Medians, percentiles and spreads. Pure."""
+"""Calculate medians, percentiles and spreads."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +9,7 @@ from bench.results import Sample
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A median, with the minimum and the maximum of its values."""
+    """The median, minimum and maximum of some values."""
 
     median: float
     least: float
@@ -23,21 +23,24 @@ def spread(values: Iterable[float]) -> Spread | None:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the percentile of the values for that share (nearest rank)."""
+    """Return a percentile by nearest rank. `share` is between 0 and 1."""
     ordered = sorted(values)
     rank = -(-len(ordered) * share // 1)
     return ordered[max(0, int(rank) - 1)]
 
 
 def over_rounds(samples: Iterable[Sample], value: Callable[[Sample], float]) -> Spread | None:
-    """Return the spread of a value over the rounds."""
+    """Return the spread of a quantity over all samples."""
     return spread(value(sample) for sample in samples)
 
 
 def ratio(
     ours: Iterable[Sample], theirs: Iterable[Sample], value: Callable[[Sample], float]
 ) -> Spread | None:
-    """Return our values as multiples of theirs, by round, because a disturbance affects both."""
+    """Return the spread of our values divided by theirs.
+
+    Only values of the same round are compared, because disturbances affect both systems.
+    """
     by_round = {sample.round: value(sample) for sample in theirs}
     return spread(
         value(sample) / by_round[sample.round] for sample in ours if sample.round in by_round
@@ -55,5 +58,5 @@ def throughput(sample: Sample) -> float:
 
 
 def duration(sample: Sample) -> float:
-    """Return the seconds from the first submit to the last job that was seen done."""
+    """Return the seconds from the first submission until the last job was done."""
     return sample.seconds

@@ -1,4 +1,4 @@
-"""Clients of the three systems: submit an image, and check whether its job is done."""
+"""Clients for the three systems, with which a benchmark submits images and polls jobs."""
 
 import asyncio
 import itertools
@@ -22,14 +22,14 @@ JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 
 REQUEST_SECONDS = 60.0
 IDLE_SECONDS = 2.0
-"""Seconds for which an idle connection is reused. uvicorn closes it after 5 s."""
+"""How long an idle connection is kept for reuse. uvicorn closes idle connections after 5 s."""
 
 BUSY_SECONDS = 0.5
-"""Seconds before a rejected submit (429, 503) is repeated."""
+"""Seconds until a submission that was rejected with 429 or 503 is repeated."""
 
 
 class System(Protocol):
-    """A system in the comparison."""
+    """A system that the benchmark measures."""
 
     name: str
 
@@ -41,26 +41,26 @@ class System(Protocol):
         """Return whether a job is done.
 
         Raises:
-            BenchError: the job failed.
+            BenchError: The job failed.
         """
         ...
 
     async def any_unfinished(self) -> bool:
-        """Return whether any job is unfinished, by requesting one list.
+        """Return whether any job is unfinished. This needs only one request.
 
         Raises:
-            BenchError: a job failed.
+            BenchError: A job failed.
         """
         ...
 
 
 class HttpSystem:
-    """A system with our HTTP API, or a similar one."""
+    """A system with vision-node's HTTP API or a similar one."""
 
     def __init__(self, name: str, session: aiohttp.ClientSession) -> None:
         self.name = name
         self.turned_away = 0
-        """Number of submits that were answered with 429 or 503, and repeated."""
+        """Number of submissions that were rejected with 429 or 503 and then repeated."""
         self._session = session
 
     async def submit(self, picture: Picture, describer: str) -> str:
@@ -74,14 +74,14 @@ class HttpSystem:
                 return str(json.loads(body)["job_id"])
             if answer.status not in {429, 503}:
                 raise BenchError(
-                    f"{self.name}: submit was answered {answer.status}: {body.decode()}"
+                    f"{self.name}: submission failed with {answer.status}: {body.decode()}"
                 )
 
             self.turned_away += 1
             await asyncio.sleep(BUSY_SECONDS)
 
     async def is_done(self, job: str) -> bool:
-        """Return whether a job is done, according to the API."""
+        """Return whether a job is done according to the API."""
         async with self._session.get(f"/status/{job}") as answer:
             status = json.loads(await answer.read())
         if not answer.ok or status["status"] == "failed":
@@ -90,10 +90,10 @@ class HttpSystem:
 
 
 class Celery(HttpSystem):
-    """The classic design."""
+    """The classic design with Celery."""
 
     async def any_unfinished(self) -> bool:
-        """Return whether its API reports unfinished jobs."""
+        """Return whether the API reports unfinished jobs."""
         async with self._session.get("/unfinished") as answer:
             counts = json.loads(await answer.read())
         if counts["failed"]:
@@ -102,7 +102,7 @@ class Celery(HttpSystem):
 
 
 class VisionNode(HttpSystem):
-    """This system."""
+    """vision-node, the system that this project provides."""
 
     def __init__(self, session: aiohttp.ClientSession, kube: KubeApi) -> None:
         super().__init__("vision-node", session)
@@ -119,7 +119,7 @@ class VisionNode(HttpSystem):
         return bool(found)
 
 
-# The program of a Job: like a worker, it reads an image, describes it and prints the description.
+# Program of a Job. It reads an image as a worker does, describes it, and prints the description.
 _DESCRIBE = """
 import asyncio, json, sys
 from vision_node_contract.models.description import Options
@@ -137,14 +137,14 @@ print(json.dumps(description.model_dump(mode="json", by_alias=True)))
 class JobPerImage:
     """One Kubernetes Job per image, with the workers' container image and environment.
 
-    It has the advantage that it uploads nothing: all its Jobs read an object that is already in
-    the bucket.
+    All Jobs read an image that is already in the bucket. This gives the system an advantage,
+    because nothing is uploaded.
     """
 
     LABEL = "vision-node.dev/bench"
 
     def __init__(self, kube: KubeApi, worker_pod: Json, key: str) -> None:
-        """Use a running worker's pod spec, and the stored image with that key."""
+        """Use the pod spec of a running worker, and the stored image with this key."""
         self.name = "Job per image"
         self._kube = kube
         self._pod = worker_pod
@@ -166,7 +166,7 @@ class JobPerImage:
         return bool(status.get("succeeded"))
 
     async def any_unfinished(self) -> bool:
-        """Return whether any Job has not succeeded yet."""
+        """Return whether any Job has not succeeded yet. Failed Jobs count as unfinished."""
         found = await self._kube.items(JOBS, labelSelector=self.LABEL)
         return any(not job["status"].get("succeeded") for job in found)
 

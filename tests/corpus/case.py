@@ -1,4 +1,4 @@
-"""A file and its expected outcome."""
+"""Test cases of the corpus: a file and its expected outcome."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The actual outcome for a file: a refusal, an error or a description, with its text."""
+    """The actual outcome for a file. The file was refused, it failed, or it was described.
+
+    Args:
+        status: HTTP status of the submission.
+        reason: Reason for the refusal or failure; None if the file was described.
+        text: The refusal, the error message or the description.
+        facts: Facts about the image; empty unless it was described.
+    """
 
     status: int
     reason: str | None
@@ -19,11 +26,11 @@ class Case:
     """A file and its expected outcome: refused, failed, or described.
 
     Args:
-        data: The file.
+        data: Contents of the file.
         status: HTTP status of the submission.
-        reason: Reason of the refusal or failure; None if the file is described.
-        words: Texts that the refusal, the error or the description contains.
-        facts: Expected values in `facts`; `colors` is a set of names.
+        reason: Reason for the refusal or failure; None if the file is described.
+        words: Texts that the refusal, the error message or the description must contain.
+        facts: Facts that the result must contain. `colors` is a set of color names.
     """
 
     data: bytes = field(repr=False)
@@ -33,7 +40,7 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def differences(self, outcome: Outcome) -> dict[str, Any]:
-        """Return the differences from the expected outcome; {} if there are none."""
+        """Return the differences from the expected outcome, or {} if there are none."""
         facts = {key: _fact(outcome.facts, key) for key in self.facts if not self.reason}
         wrong: dict[str, Any] = {
             key: value for key, value in facts.items() if value != self.facts[key]
@@ -54,35 +61,35 @@ def _fact(facts: dict[str, Any], key: str) -> Any:
 
 
 def described(data: bytes, *words: str, **facts: Any) -> Case:
-    """Return the case of a file that is described with these words and facts."""
+    """Return a case for a file whose description must contain these words and facts."""
     return Case(data, words=words, facts={"truncated": None, **facts})
 
 
 def cut_short(data: bytes, **facts: Any) -> Case:
-    """Return the case of a cut-off file whose remaining part is described."""
+    """Return a case for a truncated file whose remaining part is described."""
     return Case(data, words=("- Truncated: ",), facts={"truncated": True, **facts})
 
 
 def failed(data: bytes, *words: str, reason: str = "ImageUnreadable") -> Case:
-    """Return the case of a file that is accepted and then fails permanently."""
+    """Return a case for a file that is accepted but then fails permanently."""
     return Case(data, reason=reason, words=words)
 
 
 def unreadable(data: bytes, *words: str) -> Case:
-    """Return the case of a file that is refused because its header is damaged."""
+    """Return a case for a file that is refused because its header is damaged."""
     return Case(data, 422, "ImageUnreadable", words)
 
 
 def unsupported(data: bytes, *words: str) -> Case:
-    """Return the case of a file that is refused because its format is not supported."""
+    """Return a case for a file that is refused because its format is not supported."""
     return Case(data, 415, "UnsupportedFormat", words)
 
 
 def part(data: bytes, share: float) -> bytes:
-    """Return the first part of a file; `share` is from 0 to 1."""
+    """Return the start of a file. `share` is the fraction to keep, from 0 to 1."""
     return data[: int(len(data) * share)]
 
 
 def patched(data: bytes, at: int, new: bytes) -> bytes:
-    """Return the file with some bytes replaced."""
+    """Return the file with the bytes at offset `at` replaced by `new`."""
     return data[:at] + new + data[at + len(new) :]

@@ -1,4 +1,4 @@
-"""Files with color profiles other than sRGB, and with invalid profiles."""
+"""Files with various color profiles, both valid and invalid."""
 
 import struct
 from typing import Any
@@ -11,8 +11,8 @@ from .case import Case, described
 SIZE: dict[str, Any] = {"width": 64, "height": 48}
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
-# Red, green and blue of each space in XYZ, adapted to D50 (ICC.1:2022, annex E; Bruce Lindbloom's
-# tables).
+# The red, green and blue primaries of each color space in XYZ, adapted to D50 (ICC.1:2022, annex E;
+# Bruce Lindbloom's tables).
 ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 DISPLAY_P3 = (
     (0.51512, 0.24120, -0.00105),
@@ -25,13 +25,13 @@ SRGB_PRIMARIES = (
     (0.14307, 0.06061, 0.71410),
 )
 SWAPPED = (SRGB_PRIMARIES[2], SRGB_PRIMARIES[1], SRGB_PRIMARIES[0])
-"""Primaries of a space in which red and blue are swapped."""
+"""Primaries of a color space in which red and blue are swapped."""
 
 Primary = tuple[float, float, float]
 
 
 def profile(*primaries: Primary, gamma: float = 2.2) -> bytes:
-    """Return a display profile with three primaries and a gamma (ICC.1:2001-04)."""
+    """Return a display profile with these three primaries and this gamma (ICC.1:2001-04)."""
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">L", 5) + b"test\0" + bytes(78),
         b"cprt": b"text" + bytes(4) + b"none\0",
@@ -73,7 +73,7 @@ ADOBE = profile(*ADOBE_RGB)
 P3 = profile(*DISPLAY_P3)
 WRONG_WAY = profile(*SWAPPED)
 
-# In Adobe RGB, these values are a light blue; without the profile, they are a grayish one.
+# These values are a light blue in Adobe RGB, but a grayish blue if the profile is ignored.
 TEAL = Image.new("RGB", (64, 48), (60, 160, 150))
 
 STORED: dict[str, dict[str, Any]] = {
@@ -85,32 +85,34 @@ STORED: dict[str, dict[str, Any]] = {
     "HEIF": {"quality": 95},
 }
 BROKEN = {
-    "of junk": b"junk" * 1000,
-    "cut in its middle": P3[: len(P3) // 2],
-    "of zeros": bytes(600),
-    "of another color space": P3[:16] + b"CMYK" + P3[20:],
+    "that is junk": b"junk" * 1000,
+    "that is cut in half": P3[: len(P3) // 2],
+    "that is all zeros": bytes(600),
+    "for another color space": P3[:16] + b"CMYK" + P3[20:],
     "of 3 MB": P3 + bytes(3_000_000),
 }
 
 PROFILES: dict[str, Case] = {
     **{
         f"{kind} with red and blue swapped": described(
-            encoded(Image.new("RGB", (64, 48), (255, 0, 0)), kind, icc_profile=WRONG_WAY, **how),
+            encoded(
+                Image.new("RGB", (64, 48), (255, 0, 0)), kind, icc_profile=WRONG_WAY, **options
+            ),
             colors={"blue"},
             **SIZE,
         )
-        for kind, how in STORED.items()
+        for kind, options in STORED.items()
     },
-    "PNG palette with red and blue swapped": described(
+    "PNG with a palette, with red and blue swapped": described(
         encoded(Image.new("RGB", (64, 48), (255, 0, 0)).quantize(2), "PNG", icc_profile=WRONG_WAY),
         colors={"blue"},
     ),
-    "PNG alpha with red and blue swapped": described(
+    "PNG with alpha, with red and blue swapped": described(
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 200)), "PNG", icc_profile=WRONG_WAY),
         colors={"blue"},
         transparent=True,
     ),
-    "PNG gray with a profile for color": described(
+    "gray PNG with a color profile": described(
         encoded(halves("L"), "PNG", icc_profile=WRONG_WAY), mode="L", **SIZE
     ),
     "JPEG in sRGB": described(

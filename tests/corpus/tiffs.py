@@ -1,4 +1,4 @@
-"""TIFF files with many kinds of compression and pixels, and raw files that look like TIFF."""
+"""TIFF files with many compressions and pixel formats, and raw files that resemble TIFF."""
 
 import struct
 from typing import Any
@@ -16,7 +16,7 @@ NOISE = encoded(noise(320, 200), "TIFF")
 
 
 def directory(*entries: tuple[int, int, int, int], order: str = "<", after: bytes = b"") -> bytes:
-    """Return a file with one directory of (tag, type, count, value), followed by data."""
+    """Return a TIFF with one directory of these (tag, type, count, value) entries, then `after`."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     packed = b"".join(
         struct.pack(order + "HHL", *entry[:3]) + _value(order, entry) for entry in entries
@@ -31,7 +31,7 @@ def _value(order: str, entry: tuple[int, int, int, int]) -> bytes:
 
 
 def gray(order: str) -> bytes:
-    """Return 64x48 gray pixels in the given byte order."""
+    """Return a gray image of 64x48 pixels in this byte order (`<` or `>`)."""
     offset = 8 + 2 + 12 * 8 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
@@ -39,7 +39,7 @@ def gray(order: str) -> bytes:
 
 
 def shared_values() -> bytes:
-    """Return 64x48 gray pixels and a thousand more entries, each of the same million numbers."""
+    """Return a gray image with 1,000 extra entries that all refer to the same million values."""
     offset = 8 + 2 + 12 * 1008 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48))
@@ -48,7 +48,7 @@ def shared_values() -> bytes:
 
 
 def deep_gray() -> bytes:
-    """Return 64x48 pixels of 16 bits, big-endian, as ImageJ writes them."""
+    """Return a big-endian image of 64x48 16-bit gray pixels, such as ImageJ writes."""
     offset = 8 + 2 + 12 * 8 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48 * 2))
@@ -57,8 +57,8 @@ def deep_gray() -> bytes:
     )
 
 
-def marked_fractions() -> bytes:
-    """Return an image of zeros and ones with two pixels that are marked as missing, as in maps."""
+def floats_with_missing_pixels() -> bytes:
+    """Return a floating-point image in which two pixels are marked as missing, as in maps."""
     picture = Image.new("F", (64, 48), 0.0)
     picture.paste(1.0, (32, 0, 64, 48))
     picture.putpixel((3, 3), -3.4e38)
@@ -67,19 +67,19 @@ def marked_fractions() -> bytes:
 
 
 def overstated() -> bytes:
-    """Return 64x48 gray pixels whose directory declares ten times as many bytes."""
+    """Return a gray image whose directory claims ten times as many bytes as the file has."""
     declared, ten_times = (struct.pack("<HHLL", 279, 4, 1, n * 64 * 48) for n in (1, 10))
     return gray("<").replace(declared, ten_times)
 
 
 def pages(count: int) -> bytes:
-    """Return a file with `count` pages."""
+    """Return a TIFF with `count` pages."""
     rest = [halves().rotate(90 * n) for n in range(1, count)]
     return encoded(halves(), "TIFF", save_all=True, append_images=rest)
 
 
 def rotated() -> bytes:
-    """Return 64x48 stored pixels with an orientation that rotates them by 90 degrees."""
+    """Return an image stored as 64x48 pixels, with an orientation that rotates it by 90 degrees."""
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[274] = 6
     return encoded(halves(), "TIFF", tiffinfo=tags)
@@ -92,9 +92,9 @@ COMPRESSIONS = {
     "JPEG": "jpeg",
 }
 RAW = {
-    "DNG": directory((256, 3, 1, 64), (257, 3, 1, 48), (50706, 1, 4, 0x00000401)),
-    "of Nikon": directory((254, 4, 1, 1), (256, 3, 1, 64), (257, 3, 1, 48), (330, 4, 1, 99)),
-    "of Canon": b"II*\0\x10\0\0\0CR\2\0"
+    "in DNG format": directory((256, 3, 1, 64), (257, 3, 1, 48), (50706, 1, 4, 0x00000401)),
+    "from Nikon": directory((254, 4, 1, 1), (256, 3, 1, 64), (257, 3, 1, 48), (330, 4, 1, 99)),
+    "from Canon": b"II*\0\x10\0\0\0CR\2\0"
     + bytes(4)
     + directory((256, 3, 1, 64), (257, 3, 1, 48))[8:],
 }
@@ -102,61 +102,63 @@ RAW = {
 TIFFS: dict[str, Case] = {
     "TIFF": described(PLAIN, colors=RED_AND_BLUE, pages=None, **SIZE),
     **{
-        f"TIFF in {name}": described(
-            encoded(halves(), "TIFF", compression=how), colors=RED_AND_BLUE, **SIZE
+        f"TIFF with {name} compression": described(
+            encoded(halves(), "TIFF", compression=compression), colors=RED_AND_BLUE, **SIZE
         )
-        for name, how in COMPRESSIONS.items()
+        for name, compression in COMPRESSIONS.items()
     },
-    "TIFF of a fax": described(
+    "TIFF with fax compression": described(
         encoded(halves("1"), "TIFF", compression="group4"), mode="1", **SIZE
     ),
     "TIFF gray": described(encoded(halves("L"), "TIFF"), mode="L", **SIZE),
-    "TIFF palette": described(encoded(halves("P"), "TIFF"), mode="P", **SIZE),
-    "TIFF alpha": described(
+    "TIFF with a palette": described(encoded(halves("P"), "TIFF"), mode="P", **SIZE),
+    "TIFF with alpha": described(
         encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)), "TIFF"), transparent=True, **SIZE
     ),
     "TIFF CMYK": described(encoded(halves("CMYK"), "TIFF"), mode="CMYK", **SIZE),
     "TIFF Lab": described(encoded(Image.new("LAB", (64, 48), (128, 128, 128)), "TIFF"), **SIZE),
     "TIFF YCbCr": described(encoded(halves("YCbCr"), "TIFF"), colors=RED_AND_BLUE, **SIZE),
-    "TIFF 16 bits": described(
+    "TIFF with 16 bits": described(
         encoded(Image.new("I;16", (64, 48), 40_000), "TIFF"), bitsPerChannel=16, **SIZE
     ),
-    "TIFF 32 bits": described(
+    "TIFF with 32 bits": described(
         encoded(Image.new("I", (64, 48), 40_000), "TIFF"), bitsPerChannel=32, **SIZE
     ),
-    "TIFF of fractions": described(
+    "TIFF with floats": described(
         encoded(Image.new("F", (64, 48), 0.5), "TIFF"), bitsPerChannel=32, **SIZE
     ),
     "TIFF little-endian": described(gray("<"), mode="L", **SIZE),
     "TIFF big-endian": described(gray(">"), mode="L", **SIZE),
-    "TIFF of 16 bits, big-endian": described(deep_gray(), mode="I;16B", bitsPerChannel=16, **SIZE),
-    "TIFF of fractions with marks": described(
-        marked_fractions(), colors={"black", "white"}, **SIZE
+    "TIFF with 16 bits, big-endian": described(
+        deep_gray(), mode="I;16B", bitsPerChannel=16, **SIZE
     ),
-    "TIFF that declares more than it has": cut_short(overstated(), **SIZE),
-    "TIFF of 64 bits that leads nowhere": unreadable(
+    "TIFF with floats and missing pixels": described(
+        floats_with_missing_pixels(), colors={"black", "white"}, **SIZE
+    ),
+    "TIFF that claims more bytes than it has": cut_short(overstated(), **SIZE),
+    "BigTIFF without a directory": unreadable(
         b"II+\0\x08\0\0\0" + struct.pack("<Q", 2**63 + 5) + bytes(50), "directory"
     ),
-    "TIFF of 64 bits": described(
-        encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE
-    ),
+    "BigTIFF": described(encoded(halves(), "TIFF", big_tiff=True), colors=RED_AND_BLUE, **SIZE),
     "TIFF rotated": described(rotated(), width=48, height=64),
-    "TIFF of three pages": described(pages(3), "- Pages: 3", pages=3, colors=RED_AND_BLUE, **SIZE),
-    "TIFF one pixel": described(encoded(Image.new("RGB", (1, 1)), "TIFF"), width=1, height=1),
-    "TIFF and junk": described(PLAIN + b"junk" * 1000, **SIZE),
+    "TIFF with three pages": described(
+        pages(3), "- Pages: 3", pages=3, colors=RED_AND_BLUE, **SIZE
+    ),
+    "TIFF with one pixel": described(encoded(Image.new("RGB", (1, 1)), "TIFF"), width=1, height=1),
+    "TIFF followed by junk": described(PLAIN + b"junk" * 1000, **SIZE),
     "TIFF without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "TIFF without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
     "TIFF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
     "TIFF without a directory": unreadable(b"II*\0\xff\xff\xff\0", "directory"),
     "TIFF without a size": unreadable(directory((258, 3, 1, 8)), "size"),
     "TIFF without pixels": failed(directory((256, 3, 1, 64), (257, 3, 1, 48))),
-    "TIFF cut within its header": unreadable(PLAIN[:6], "damaged"),
-    "TIFF whose pages go in a circle": described(
+    "TIFF cut off in its header": unreadable(PLAIN[:6], "damaged"),
+    "TIFF with circular pages": described(
         gray("<")[: 8 + 2 + 12 * 8] + struct.pack("<L", 8) + gray("<")[8 + 2 + 12 * 8 + 4 :], **SIZE
     ),
-    "TIFF that declares 4 gigapixels": Case(
+    "TIFF that claims 4 gigapixels": Case(
         directory((256, 4, 1, 65_000), (257, 4, 1, 65_000)), 413, "ImageTooLarge", ("65000x65000",)
     ),
-    "TIFF of a thousand entries that share a million values": described(shared_values(), **SIZE),
+    "TIFF with 1,000 entries that share a million values": described(shared_values(), **SIZE),
     **{f"a raw file {name}": unsupported(data, "raw file") for name, data in RAW.items()},
 }

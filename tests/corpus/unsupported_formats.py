@@ -1,4 +1,4 @@
-"""Files in unsupported formats. Each refusal names the format if it is known."""
+"""Files in unsupported formats. If the API recognizes the format, the refusal names it."""
 
 from pictures import encoded, halves
 from PIL import Image
@@ -12,16 +12,16 @@ STARTS = {
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PostScript"),
     "Photoshop": (b"8BPS\0\1" + bytes(40), "Photoshop"),
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>', "SVG"),
-    "SVG behind a comment": (b"<?xml version='1.0'?>\n<!-- x -->\n<SVG/>", "SVG"),
+    "SVG after a comment": (b"<?xml version='1.0'?>\n<!-- x -->\n<SVG/>", "SVG"),
     "HTML": (b"<!doctype html><html>", "HTML"),
     "JPEG XL": (b"\xff\x0a" + bytes(40), "JPEG XL"),
-    "JPEG XL in boxes": (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
-    "JPEG 2000 in boxes": (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    "JPEG XL container": (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    "JPEG 2000 container": (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
     "JPEG XR": (b"II\xbc\1" + bytes(40), "JPEG XR"),
-    "a raw file of Fujifilm": (b"FUJIFILMCCD-RAW 0201", "RAF"),
-    "a raw file of Olympus": (b"IIRO\x08\0\0\0", "ORF"),
-    "a raw file of Panasonic": (b"IIU\0\x18\0\0\0", "RW2"),
-    "a raw file of Canon, newer": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "CR3"),
+    "a raw file from Fujifilm": (b"FUJIFILMCCD-RAW 0201", "RAF"),
+    "a raw file from Olympus": (b"IIRO\x08\0\0\0", "ORF"),
+    "a raw file from Panasonic": (b"IIU\0\x18\0\0\0", "RW2"),
+    "a raw file from a newer Canon camera": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "CR3"),
     "GIMP": (b"gimp xcf v011\0", "GIMP"),
     "OpenEXR": (b"v/1\x01\2\0\0\0", "OpenEXR"),
     "Radiance": (b"#?RADIANCE\n", "Radiance"),
@@ -34,39 +34,39 @@ STARTS = {
     "gzip": (b"\x1f\x8b\x08\0" + bytes(20), "gzip"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(20), "7z"),
     "RAR": (b"Rar!\x1a\x07\0", "RAR"),
-    "a video of a phone": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime"),
-    "a video": (b"\0\0\0\x18ftypisom\0\0\2\0isommp42", "MP4"),
-    "a video of the web": (b"\x1a\x45\xdf\xa3" + bytes(40), "WebM"),
-    "a video in RIFF": (b"RIFF\x24\0\0\0AVI LIST", "AVI"),
-    "a recording in RIFF": (b"RIFF\x24\0\0\0WAVEfmt ", "WAV"),
-    "a recording": (b"ID3\4" + bytes(20), "MP3"),
+    "a QuickTime video": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "QuickTime"),
+    "an MP4 video": (b"\0\0\0\x18ftypisom\0\0\2\0isommp42", "MP4"),
+    "a WebM video": (b"\x1a\x45\xdf\xa3" + bytes(40), "WebM"),
+    "an AVI video": (b"RIFF\x24\0\0\0AVI LIST", "AVI"),
+    "a WAV recording": (b"RIFF\x24\0\0\0WAVEfmt ", "WAV"),
+    "an MP3 recording": (b"ID3\4" + bytes(20), "MP3"),
     "RTF": (b"{\\rtf1\\ansi", "RTF"),
     "XPM": (b"/* XPM */\nstatic char", "XPM"),
 }
-"""The start of a file and a word in the refusal, by format."""
+"""The first bytes of a file and a word that the refusal must contain, by format."""
 
 ENCODED = {
-    "an icon": ("ICO", "icon"),
+    "a Windows icon": ("ICO", "icon"),
     "Netpbm": ("PPM", "Netpbm"),
     "JPEG 2000": ("JPEG2000", "JPEG 2000"),
     "DirectDraw": ("DDS", "DirectDraw"),
-    "an icon of macOS": ("ICNS", "ICNS"),
+    "a macOS icon": ("ICNS", "ICNS"),
     "QOI": ("QOI", "QOI"),
-    "a Targa picture": ("TGA", "Targa"),
+    "a Targa image": ("TGA", "Targa"),
 }
-"""Pillow's name for the format and a word in the refusal, by format."""
+"""Pillow's name for the format and a word that the refusal must contain, by format."""
 
 UNKNOWN = {
     "text": b"not an image\n" * 100,
     "zeros": bytes(1000),
-    "every byte": bytes(range(256)) * 40,
+    "all byte values": bytes(range(256)) * 40,
     "one byte": b"\xff",
-    "base64 of a text": b"bm90IGFuIGltYWdlCg==",
+    "text in base64": b"bm90IGFuIGltYWdlCg==",
     "JSON": b'{"image": "data:image/png;base64,iVBORw0KGgo="}',
 }
 
 UNSUPPORTED: dict[str, Case] = {
-    "nothing": Case(b"", 400, "EmptyImage", ("no bytes",)),
+    "an empty file": Case(b"", 400, "EmptyImage", ("no bytes",)),
     **{
         name: unsupported(data, word, "convert it to one of JPEG")
         for name, (data, word) in STARTS.items()

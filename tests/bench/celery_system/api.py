@@ -1,4 +1,4 @@
-"""The HTTP API: `uvicorn bench.celery_system.api:app`."""
+"""HTTP API of the Celery system. Run it with `uvicorn bench.celery_system.api:app`."""
 
 import uuid
 from typing import Annotated
@@ -18,7 +18,7 @@ _jobs = Jobs(Settings.from_env().data)
 def submit(
     file: Annotated[bytes, File()], describer: Annotated[str, Form()] = "metadata"
 ) -> dict[str, str]:
-    """Store the image, queue the task, answer with the job's id."""
+    """Store the image, queue a task, and return the job's id."""
     job = uuid.uuid4().hex
     _jobs.add(job, describer, file)
     celery.send_task(TASK, (job,))
@@ -27,7 +27,7 @@ def submit(
 
 @app.get("/status/{job}")
 async def status(job: str) -> dict[str, object]:
-    """Return a job's state."""
+    """Return the state of a job."""
     found = _jobs.status(job)
     if found is None:
         raise HTTPException(404)
@@ -45,5 +45,5 @@ async def result(job: str) -> Response:
 
 @app.get("/unfinished")
 async def unfinished() -> dict[str, int]:
-    """Count the unfinished jobs and the failed ones."""
+    """Return the numbers of unfinished and failed jobs."""
     return {"unfinished": _jobs.count(UNFINISHED), "failed": _jobs.count("status = 'failed'")}

@@ -1,8 +1,8 @@
-"""The classic design's Python programs in containers, on the base of vision-node's own images.
+"""Run the Celery system's Python programs in containers.
 
-With this base, both systems have the same Python; the machine's own may be a third slower. The
-containers use the machine's network and disk, and their system calls are not filtered, so that the
-containers add no overhead.
+The image has the same base as vision-node's images, so that both systems use the same Python. The
+machine's own Python can be a third slower. To avoid overhead, the containers use the machine's
+network and disk, and their system calls are not filtered.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from cluster.engine import Engine
 DOCKERFILE_FOLDER = str(Path(__file__).parent.relative_to(REPOSITORY))
 SOURCES = tuple(str(REPOSITORY / folder) for folder in ("tests", "crds", "describer"))
 
-AS_A_PROCESS = (
+WITHOUT_OVERHEAD = (
     "--network=host",
     "--security-opt=seccomp=unconfined",
     f"--user={os.getuid()}:{os.getgid()}",
@@ -29,7 +29,7 @@ AS_A_PROCESS = (
 
 @dataclass(frozen=True)
 class Containers:
-    """How the containers are started."""
+    """The engine, image and options with which the containers are started."""
 
     engine: Engine
     image: str
@@ -37,7 +37,7 @@ class Containers:
 
     @classmethod
     def of(cls, arena: Arena, settings: Settings) -> "Containers":
-        """Build the image in the cluster's engine. Its containers use only the systems' cores."""
+        """Build the image, and return options that restrict containers to the systems' cores."""
         ctx, engine = arena.kind.ctx, arena.kind.engine
         from_packages = registry.must_build_from_packages(ctx, engine)
         image = images.ensure_image(
@@ -46,7 +46,7 @@ class Containers:
 
         environment = settings.to_env() | {"PYTHONPATH": os.pathsep.join(SOURCES)}
         options = [
-            *(f"--cpuset-cpus={arena.cores.system_list}", *AS_A_PROCESS),
+            *(f"--cpuset-cpus={arena.cores.system_list}", *WITHOUT_OVERHEAD),
             *(f"--env={name}={value}" for name, value in environment.items()),
             *(f"--volume={source}:{source}:ro" for source in SOURCES),
             f"--volume={settings.data}:{settings.data}",
@@ -57,7 +57,7 @@ class Containers:
     @contextlib.contextmanager
     def running(self, name: str, module: Sequence[str]) -> Iterator[int]:
         """Run `python -m <module>` while the block runs, and yield its process id."""
-        # The container may be left over from an earlier run that was killed.
+        # An earlier run that was killed may have left this container.
         self.engine.succeeds("rm", "--force", _named(name))
         self.engine.run(
             "run", "--detach", f"--name={_named(name)}", *self.options, self.image, *module
@@ -69,7 +69,7 @@ class Containers:
             self.engine.succeeds("rm", "--force", _named(name))
 
     def python(self, name: str) -> str:
-        """Return the Python version in a running container."""
+        """Return the version of Python in a running container."""
         return (
             self.engine.output("exec", _named(name), "python", "--version")
             .removeprefix("Python ")

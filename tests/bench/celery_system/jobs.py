@@ -1,4 +1,4 @@
-"""The data that API and workers share: jobs as rows of SQLite, images and results as files."""
+"""Data that the API and the workers share: jobs and results in SQLite, and images as files."""
 
 import sqlite3
 import threading
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 BUSY_SECONDS = 10.0
-"""Maximum seconds to wait for the write of another of the three processes before failing."""
+"""Maximum seconds to wait while another of the three processes writes to the database."""
 
 UNFINISHED = "status IN ('queued', 'processing')"
 
@@ -20,7 +20,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status);
 
 
 class Jobs:
-    """The jobs of one data folder."""
+    """The jobs and images in one data folder."""
 
     def __init__(self, folder: Path) -> None:
         self._images = folder / "images"
@@ -34,8 +34,8 @@ class Jobs:
         """This thread's connection."""
         if not hasattr(self._local, "db"):
             db = sqlite3.connect(self._file, isolation_level=None, timeout=BUSY_SECONDS)
-            # Readers and the writer don't wait for each other; commits stay as durable as SQLite's
-            # default.
+            # With a write-ahead log, readers and the writer don't wait for each other. Commits are
+            # still as durable as they are by default.
             db.execute("PRAGMA journal_mode=WAL")
             self._local.db = db
 
@@ -43,7 +43,7 @@ class Jobs:
         return found
 
     def add(self, job: str, describer: str, image: bytes) -> None:
-        """Store the image, then the row."""
+        """Store the image, and then the job with the status `queued`."""
         self._image(job).write_bytes(image)
         row = (job, "queued", describer, time.time())
         self._db.execute(
@@ -61,30 +61,30 @@ class Jobs:
         return describer, self._image(job).read_bytes()
 
     def finish(self, job: str, *, result: str | None, error: str | None) -> None:
-        """Record the outcome of the job."""
+        """Store the result of a job, or its error."""
         row = ("failed" if error else "done", time.time(), result, error, job)
         self._db.execute(
             "UPDATE jobs SET status = ?, completed = ?, result = ?, error = ? WHERE id = ?", row
         )
 
     def status(self, job: str) -> dict[str, object] | None:
-        """Return the job's state without its result."""
+        """Return the job's state without its result, or None if the job does not exist."""
         names = "id, status, describer, attempts, created, started, completed, error"
         row = self._db.execute(f"SELECT {names} FROM jobs WHERE id = ?", (job,)).fetchone()  # noqa: S608
         return dict(zip(names.split(", "), row, strict=True)) if row else None
 
     def result(self, job: str) -> str | None:
-        """Return the job's result as JSON, if it has one."""
+        """Return the job's result as JSON, or None if there is none."""
         row = self._db.execute("SELECT result FROM jobs WHERE id = ?", (job,)).fetchone()
         return str(row[0]) if row and row[0] else None
 
     def count(self, condition: str) -> int:
-        """Count the jobs that match a SQL expression."""
+        """Return the number of jobs for which a SQL condition is true."""
         (found,) = self._db.execute(f"SELECT count(*) FROM jobs WHERE {condition}").fetchone()  # noqa: S608
         return int(found)
 
     def clear(self) -> None:
-        """Delete all jobs."""
+        """Delete all jobs and their images."""
         self._db.execute("DELETE FROM jobs")
         for image in self._images.iterdir():
             image.unlink()

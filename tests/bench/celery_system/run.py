@@ -1,4 +1,4 @@
-"""The classic design's processes: Redis, the API and the workers, on this machine's loopback."""
+"""Start and stop the Celery system's processes: Redis, the API and the workers."""
 
 import contextlib
 import socket
@@ -25,7 +25,7 @@ Command = Sequence[str]
 
 @dataclass(frozen=True)
 class Running:
-    """The running system: its API's address, processes by component, jobs and Python version."""
+    """The running system: API address, process ids by component, jobs and Python version."""
 
     url: str
     processes: dict[str, int]
@@ -35,7 +35,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(folder: Path, arena: Arena) -> Iterator[Running]:
-    """Run the system with its data in that folder, on the systems' cores, while the block runs."""
+    """Run the system on the systems' cores while the block runs. Its data is in `folder`."""
     redis_port, api_port = free_port(), free_port()
     settings = Settings(folder, f"redis://{HOST}:{redis_port}/0")
     containers, url = Containers.of(arena, settings), f"http://{HOST}:{api_port}"
@@ -49,13 +49,13 @@ def running(folder: Path, arena: Arena) -> Iterator[Running]:
             processes[name] = stack.enter_context(containers.running(name, module))
 
         _wait_for_port(api_port, lambda: containers.log("api"))
-        urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310  # our own
+        urllib.request.urlopen(f"{url}/unfinished", timeout=5).close()  # noqa: S310
         yield Running(url, processes, Jobs(folder), containers.python("workers"))
 
 
 def _redis(port: int, folder: Path) -> Command:
     listen = ("--bind", HOST, "--port", str(port), "--dir", str(folder))
-    # Redis stores nothing: neither snapshots nor a log of commands.
+    # Redis writes neither snapshots nor a log of commands to disk.
     return ["redis-server", *listen, "--save", "", "--appendonly", "no"]
 
 
@@ -94,11 +94,11 @@ def _wait_for_port(port: int, log: Callable[[], str]) -> None:
             if probe.connect_ex((HOST, port)) == 0:
                 return
         time.sleep(0.05)
-    raise BenchError(f"nothing listens on port {port} after {START_SECONDS:g} s:\n{log()}")
+    raise BenchError(f"no server listens on port {port} after {START_SECONDS:g} s:\n{log()}")
 
 
 def free_port() -> int:
-    """Return a free port of this machine."""
+    """Return a free TCP port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

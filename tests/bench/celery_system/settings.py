@@ -1,4 +1,4 @@
-"""Settings that the processes read from their environment."""
+"""Settings of the Celery system, which its processes read from environment variables."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ BROKER_VARIABLE = "BENCH_BROKER"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where images and rows are, and the URL of Redis."""
+    """The folder for images and the database, and the URL of Redis."""
 
     data: Path
     broker: str

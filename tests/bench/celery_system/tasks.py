@@ -1,4 +1,4 @@
-"""The Celery application: `celery -A bench.celery_system.tasks worker`."""
+"""The Celery application. Run it with `celery -A bench.celery_system.tasks worker`."""
 
 import json
 from functools import cache
@@ -16,14 +16,14 @@ TASK = "describe"
 _settings = Settings.from_env()
 app = Celery("bench", broker=_settings.broker)
 app.conf.update(
-    task_acks_late=True,  # as the operator does: a job whose worker dies is done again
-    worker_prefetch_multiplier=1,  # late acknowledgement's usual companion
-    task_ignore_result=True,  # the status is in SQLite
+    task_acks_late=True,  # as in vision-node, a job is repeated if its worker dies
+    worker_prefetch_multiplier=1,  # the usual setting with late acknowledgment
+    task_ignore_result=True,  # results are stored in SQLite instead
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
 )
 
-# Cached per process, because the pool's processes must not share a connection.
+# Each process fills its own cache, because the pool's processes must not share a connection.
 _describer = cache(load)
 
 
@@ -34,14 +34,14 @@ def _jobs() -> Jobs:
 
 @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
 def describe(job: str) -> None:
-    """Describe a job's image like our workers do, and store the result."""
+    """Describe the image of a job as vision-node's workers do, and store the result."""
     name, image = _jobs().start(job)
     describer: Describer = _describer(name)
 
     try:
-        # Only describers that are not async are measured.
+        # The benchmark uses only describers that are not async.
         description = cast("Description", describer.describe(image, Options()))
-    except Exception as error:  # noqa: BLE001  # the job must end with any error
+    except Exception as error:  # noqa: BLE001  # any error must end the job
         _jobs().finish(job, result=None, error=repr(error))
         return
 

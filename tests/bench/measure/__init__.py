@@ -1,1 +1,1 @@
-"""Measure the CPU time, memory and writes of every component."""
+"""Measure the CPU time and memory of components, and the writes to the API server."""

@@ -1,4 +1,4 @@
-"""A client of the API server over one connection. `kubectl` would need a process per request."""
+"""Client for the API server. Unlike `kubectl`, it needs no new process for each request."""
 
 import asyncio
 import base64
@@ -19,31 +19,31 @@ Json = dict[str, Any]
 
 REQUEST_SECONDS = 60.0
 LOOK_SECONDS = 0.2
-"""Seconds between two checks of a condition."""
+"""Seconds between two checks of a condition, in `until`."""
 
 
 class KubeApi:
-    """Client with the rights of the cluster's administrator."""
+    """Client with the permissions of a cluster administrator."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def text(self, path: str, **query: str) -> str:
-        """Send a GET request, and return the answer's text."""
+        """Send a GET request, and return the response as text."""
         return (await self._request("GET", path, query=query)).decode()
 
     async def get(self, path: str, **query: str) -> Json:
-        """Send a GET request, and return the answer's JSON."""
+        """Send a GET request, and return the parsed JSON response."""
         answer: Json = json.loads(await self._request("GET", path, query=query))
         return answer
 
     async def items(self, path: str, **query: str) -> list[Json]:
-        """Get a list, and return its objects."""
+        """Request a list, and return the objects in it."""
         items: list[Json] = (await self.get(path, **query))["items"]
         return items
 
     async def create(self, path: str, body: Json) -> None:
-        """Create an object."""
+        """Create an object. `path` is that of its collection."""
         await self._request("POST", path, body=body)
 
     async def merge(self, path: str, patch: Json) -> None:
@@ -51,7 +51,7 @@ class KubeApi:
         await self._request("PATCH", path, body=patch)
 
     async def delete_all(self, path: str, **query: str) -> None:
-        """Delete a collection, including all objects that its objects own."""
+        """Delete all selected objects in a collection, and all objects that they own."""
         await self._request("DELETE", path, query={**query, "propagationPolicy": "Background"})
 
     async def _request(
@@ -80,7 +80,10 @@ class KubeApi:
 
 @asynccontextmanager
 async def connect(kubeconfig: Json) -> AsyncIterator[KubeApi]:
-    """Connect with a kubeconfig of one cluster and user (`kubectl config view --raw -o json`)."""
+    """Connect to the API server.
+
+    `kubeconfig` has one cluster and one user, as `kubectl config view --raw -o json` prints it.
+    """
     cluster = kubeconfig["clusters"][0]["cluster"]
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     connector = aiohttp.TCPConnector(ssl=_tls(cluster, kubeconfig["users"][0]["user"]))
@@ -92,7 +95,7 @@ async def connect(kubeconfig: Json) -> AsyncIterator[KubeApi]:
 
 def _tls(cluster: Json, user: Json) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
-    # Python reads client certificates from files only.
+    # Python can load client certificates only from files.
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = Path(folder, "certificate"), Path(folder, "key")
         certificate.write_text(_decoded(user["client-certificate-data"]))
@@ -106,14 +109,14 @@ def _decoded(data: str) -> str:
     return base64.b64decode(data).decode()
 
 
-async def until(look: Callable[[], Awaitable[bool]], what: str, seconds: float) -> None:
-    """Check a condition periodically until it is true.
+async def until(condition: Callable[[], Awaitable[bool]], description: str, seconds: float) -> None:
+    """Check a condition repeatedly until it is true.
 
     Raises:
-        BenchError: it is still false after `seconds`.
+        BenchError: The condition is still false after `seconds`.
     """
     deadline = time.monotonic() + seconds
-    while not await look():
+    while not await condition():
         if time.monotonic() > deadline:
-            raise BenchError(f"not within {seconds:g} s: {what}")
+            raise BenchError(f"gave up after waiting {seconds:g} s until {description}")
         await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Describe the machine on which the systems are measured."""
+"""Describe the machine on which the benchmark runs."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from cluster.release import NAMESPACE
 
 
 async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
-    """Return the machine and the versions for the report; Python's is that of the API's pod."""
+    """Return the machine and the software versions. The Python version is that in the API's pod."""
     cores, pod = arena.cores, ("--namespace", NAMESPACE, "exec", "deploy/vision-node-api", "--")
 
     return Machine(
@@ -25,25 +25,25 @@ async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
         driver_apart=cores.pinned,
         started=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         quick=quick,
-        commit=_said("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"),
+        commit=_output("git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"),
         versions={
             "Kubernetes": (await kube.get("/version"))["gitVersion"],
             "Python": _number(arena.client.kubectl_output(*pod, "python", "--version")),
             "Celery": version("celery"),
             "FastAPI": version("fastapi"),
-            "Redis": _number(_said("redis-server", "--version")),
+            "Redis": _number(_output("redis-server", "--version")),
         },
     )
 
 
 def processor() -> str:
-    """Return the model of the processor."""
+    """Return the model name of the processor, or the architecture if the name is unknown."""
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return found[1] if found else platform.machine()
 
 
-def _said(*command: str) -> str:
-    """Return the command's output, or nothing if it fails, because it is only for the report."""
+def _output(*command: str) -> str:
+    """Return the output of a command, or an empty string if the command fails."""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -1,4 +1,4 @@
-"""Measure the CPU-seconds of every component and the ImageJob writes while a block runs."""
+"""Measure the CPU time of every component and count ImageJob writes."""
 
 import asyncio
 import time
@@ -12,20 +12,23 @@ from bench.measure import metrics, node, processes
 from bench.measure.kube_api import KubeApi
 from bench.results import CELERY_PREFIX, DRIVER
 
-CALM_CORES = 0.5
-"""Maximum number of cores that an idle node uses. The control plane is never quite idle."""
-CALM_SECONDS = 30.0
-"""Maximum seconds to wait for an idle node. Other programs on the machine may keep it busy."""
+IDLE_CORES = 0.5
+"""If the node uses fewer cores than this, it counts as idle. It is never completely idle."""
+
+IDLE_WAIT_SECONDS = 30.0
+"""Maximum seconds to wait until the node is idle. Other programs may keep it busy."""
+
 LOOK_SECONDS = 1.0
 
 
 @dataclass
 class Cost:
-    """The cost of a block. It is set when the block has ended."""
+    """Measurements of a block. The values are set when the block has ended."""
 
     seconds: float = 0.0
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     others_cores: float = 0.0
+    """Average number of the systems' cores that other programs used."""
     writes: float = 0.0
     conflicts: float = 0.0
 
@@ -42,7 +45,7 @@ class _Reading:
 
 @dataclass(frozen=True)
 class Meter:
-    """Measures both systems, because the idle one uses CPU time, too."""
+    """Measures all systems together, because an idle system also uses CPU time."""
 
     arena: Arena
     kube: KubeApi
@@ -50,7 +53,7 @@ class Meter:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Cost]:
-        """Measure while the block runs; the cost is available after the block."""
+        """Measure while the block runs. The values of the yielded cost are set after the block."""
         cost = Cost()
         before = await self._read()
         yield cost
@@ -68,17 +71,17 @@ class Meter:
         return {name: spent / cost.seconds for name, spent in cost.cpu_seconds.items()}
 
     async def memory(self) -> dict[str, int]:
-        """Return the current memory of the cluster's components in bytes."""
+        """Return the current memory of each component in the cluster, in bytes."""
         names = node.components(await self.kube.items("/api/v1/pods"))
         return node.memory(await asyncio.to_thread(node.ask, self.arena.kind), names)
 
-    async def calm(self) -> None:
-        """Wait until the node is idle, but only for a limited time."""
-        deadline = time.monotonic() + CALM_SECONDS
+    async def wait_until_idle(self) -> None:
+        """Wait until the node is idle or IDLE_WAIT_SECONDS have passed."""
+        deadline = time.monotonic() + IDLE_WAIT_SECONDS
         while time.monotonic() < deadline:
             before = await self._node_seconds()
             await asyncio.sleep(LOOK_SECONDS)
-            if await self._node_seconds() - before < CALM_CORES * LOOK_SECONDS:
+            if await self._node_seconds() - before < IDLE_CORES * LOOK_SECONDS:
                 return
 
     async def _node_seconds(self) -> float:
@@ -99,7 +102,7 @@ class Meter:
         return found
 
     def _others(self, before: _Reading, after: _Reading, cost: Cost) -> float:
-        """Return the average of the systems' cores that programs outside the benchmark used."""
+        """Return the average number of the systems' cores that other programs used."""
         apart = {DRIVER} if self.arena.cores.pinned else set()
         ours = sum(spent for name, spent in cost.cpu_seconds.items() if name not in apart)
         return max(0.0, (after.busy - before.busy - ours) / cost.seconds)

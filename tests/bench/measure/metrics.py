@@ -1,4 +1,4 @@
-"""Read numbers from the API server's metrics in Prometheus' text format. Pure."""
+"""Parse the API server's metrics, which are in the Prometheus text format."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,15 +13,16 @@ CONFLICT = "409"
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """ImageJob writes that the API server has answered since it started."""
+    """Numbers of ImageJob writes that the API server has processed since it started."""
 
     accepted: float
     conflicts: float
-    """Writes that were answered with 409, because another client was faster."""
+    """Writes that failed with 409 because another client had changed the object first."""
     refused: float
+    """Writes that failed for other reasons."""
 
     def since(self, before: "Writes") -> "Writes":
-        """Return the writes since `before`."""
+        """Return the numbers of writes since the earlier reading `before`."""
         return Writes(
             self.accepted - before.accepted,
             self.conflicts - before.conflicts,
@@ -30,7 +31,7 @@ class Writes:
 
 
 def series(text: str, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
-    """Return all series of a metric: labels and value."""
+    """Yield the labels and the value of each series of a metric."""
     for line in text.splitlines():
         if not line.startswith(name):
             continue
@@ -40,7 +41,7 @@ def series(text: str, name: str) -> Iterator[tuple[Mapping[str, str], float]]:
 
 
 def imagejob_writes(text: str) -> Writes:
-    """Return the creates and updates of ImageJobs and their status, without deletions."""
+    """Return the numbers of requests that created or updated ImageJobs or their statuses."""
     accepted = conflicts = refused = 0.0
     for labels, value in series(text, "apiserver_request_total"):
         if labels.get("resource") != "imagejobs" or labels.get("verb") not in WRITING_VERBS:
@@ -58,5 +59,5 @@ def imagejob_writes(text: str) -> Writes:
 
 
 def database_bytes(text: str) -> float:
-    """Return the size of etcd's database, including history that is not compacted yet."""
+    """Return the size of etcd's database in bytes, including history that is not yet compacted."""
     return sum(value for _, value in series(text, "apiserver_storage_size_bytes"))

@@ -1,4 +1,4 @@
-"""Read the CPU time and memory of the kind node's containers from cgroups of version 1 or 2."""
+"""Read the CPU time and memory of the kind node's containers from cgroups (version 1 or 2)."""
 
 import re
 from collections import defaultdict
@@ -11,10 +11,10 @@ from cluster.kind import Kind
 
 Json = dict[str, Any]
 
-# One shell for everything: each `docker exec` costs a tenth of a second of the cores that are
-# measured. `grep -H ""` prints file names with contents; a container that ends meanwhile is no
-# error.
-QUESTION = r"""
+# A single script reads everything, because each `docker exec` takes 0.1 s of CPU time on the cores
+# that are being measured. `grep -H ""` prints the name of the file before each line. Errors are
+# ignored, because a container can end in the meantime.
+SCRIPT = r"""
 all() { find "$1" -name "$2" -exec grep -H "${3:-}" {} + 2>/dev/null; }
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
   all /sys/fs/cgroup cpu.stat '^usage_usec'
@@ -39,29 +39,29 @@ SECONDS_PER_UNIT = {"cpuacct.usage": 1e-9, "cpu.stat": 1e-6}
 MEMORY_FILES = frozenset({"memory.usage_in_bytes", "memory.current"})
 
 NODE, PODS = "node", "pods"
-"""Keys of the whole node and of all its pods, including ended ones."""
+"""Keys for the whole node and for all of its pods, including pods that have ended."""
 
 
 @dataclass
 class Usage:
-    """CPU time so far, and current memory without file pages that the kernel could reclaim."""
+    """CPU time used so far, and current memory without reclaimable file pages."""
 
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
 
 
 Snapshot = dict[str, Usage]
-"""Usage by container id, by process name (kubelet, containerd), and for NODE and PODS."""
+"""Usage by key: a container id, `kubelet`, `containerd`, NODE or PODS."""
 
 
 def ask(kind: Kind) -> Snapshot:
     """Read the node's current usage."""
-    text = kind.engine.output("exec", kind.node_name, "sh", "-c", QUESTION)
+    text = kind.engine.output("exec", kind.node_name, "sh", "-c", SCRIPT)
     return parse(text.splitlines())
 
 
 def parse(lines: Iterable[str]) -> Snapshot:
-    """Read the answer to QUESTION."""
+    """Parse the output of SCRIPT."""
     found: Snapshot = defaultdict(Usage)
     for line in lines:
         match = _LINE.match(line)
@@ -72,7 +72,10 @@ def parse(lines: Iterable[str]) -> Snapshot:
 
 
 def _key(folder: str) -> str | None:
-    """Return a folder's key; None for pods and QoS classes, whose containers are counted."""
+    """Return the key for a cgroup folder, or None for other folders.
+
+    Single pods and QoS classes have no key, because their containers are counted.
+    """
     if container := _CONTAINER.search(folder):
         return container["id"]
     if folder in {"/kubelet", "/containerd"}:
@@ -96,7 +99,7 @@ def _add(usage: Usage, file: str, text: str) -> None:
 
 
 def components(pods: Iterable[Json]) -> dict[str, str]:
-    """Return the component of each container id, from the pods' labels."""
+    """Return the component of each container by container id, according to the pods' labels."""
     return {
         status["containerID"].rpartition("/")[2]: component(pod["metadata"])
         for pod in pods
@@ -106,7 +109,7 @@ def components(pods: Iterable[Json]) -> dict[str, str]:
 
 
 def component(metadata: Json) -> str:
-    """Return a pod's component, from the chart's label or the control plane's own label."""
+    """Return a pod's component from its labels, or the pod's name if it has no such label."""
     labels: Mapping[str, str] = metadata.get("labels", {})
     if own := labels.get("app.kubernetes.io/component"):
         return "workers" if own == "worker" else own
@@ -115,9 +118,9 @@ def component(metadata: Json) -> str:
 
 
 def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> dict[str, float]:
-    """Return the CPU-seconds of each component between two snapshots.
+    """Return the CPU-seconds that each component used between two snapshots.
 
-    `other pods` and `rest of the node` are the time that belongs to no named component.
+    CPU time that belongs to no named component is in `other pods` and `rest of the node`.
     """
     spent: dict[str, float] = defaultdict(float)
     for key, usage in after.items():

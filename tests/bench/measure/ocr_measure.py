@@ -1,7 +1,8 @@
-"""Measure the describer `ocr` on one core, in a separate process; print JSON.
+"""Measure the describer `ocr` on one core, and print the results as JSON.
 
-Run as `python -m bench.measure.ocr_measure`. With the argument `one`, it reads one picture several
-times, like a worker that has just started; without an argument, it reads the whole corpus.
+Run this module in a separate process: `python -m bench.measure.ocr_measure`. With the argument
+`one`, it reads a single picture several times, like a worker that has just started. Without an
+argument, it reads all pictures in the corpus.
 """
 
 import json
@@ -18,22 +19,26 @@ from vision_node_describer.describers import load
 from vision_node_describer.describers.ocr.describer import Ocr
 
 TIMES = 20
+"""How often the single picture is read."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """Times, memory and accuracy. `words`: words read, and all words, by condition and font."""
+    """Times, memory and accuracy."""
 
     start_seconds: float
+    """Time for loading libraries and models."""
     started_bytes: int
+    """Memory after loading."""
     seconds: list[float] = field(default_factory=list)
-    """Seconds for each clean picture."""
+    """Reading time of each picture in the condition `clean`."""
     words: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    """Number of words read correctly and number of all words, by condition and font."""
     peak_bytes: int = 0
 
 
 def main(arguments: list[str]) -> None:
-    """Measure with the settings from the command line."""
+    """Measure according to the command line, and print the results."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     before = time.perf_counter()
     ocr = cast("Ocr", load("ocr"))
@@ -47,7 +52,7 @@ def main(arguments: list[str]) -> None:
         for name in CONDITIONS:
             measured.words[name] = {font: _read_font(ocr, name, font, measured) for font in FONTS}
 
-    # Not getrusage(): its peak includes the parent process's.
+    # The peak from getrusage() would include the parent process's memory.
     measured.peak_bytes = _memory("VmHWM")
     print(json.dumps(asdict(measured)))
 

@@ -1,4 +1,4 @@
-"""Photographs of 1920 x 1080 pixels, like those of a phone: the same bytes on every machine."""
+"""Create photographs of 1920 x 1080 pixels that are the same on every machine."""
 
 import io
 import random
@@ -11,12 +11,12 @@ from PIL import Image, ImageChops, ImageOps
 
 SIZE = (1920, 1080)
 QUALITY = 88
-"""JPEG quality. Phones use this value."""
+"""JPEG quality, similar to that of phones."""
 
 GRAIN = 10
-"""Sensor noise: maximum change of a pixel, up and down, of 255 steps.
+"""Strength of the simulated sensor noise: the maximum change of a pixel's value (0 to 255).
 
-Without it, the files of the enlarged images would be smaller than a camera's.
+Without noise, the files of the enlarged images would be smaller than those of a camera.
 """
 
 _SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
@@ -30,18 +30,18 @@ _SOURCES = (
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image file and its form, which are built once, so that the load driver only sends them."""
+    """An image file that can be submitted in a multipart form."""
 
     data: bytes
     boundary: str = "vision-node-bench"
 
     @property
     def content_type(self) -> str:
-        """The form's content type."""
+        """Content type of the form."""
         return f"multipart/form-data; boundary={self.boundary}"
 
     def form(self, describer: str) -> bytes:
-        """Return the form that submits this image to the describer."""
+        """Return a form that submits this image to a describer."""
         part = f"--{self.boundary}\r\nContent-Disposition: form-data; "
         head = (
             f'{part}name="describer"\r\n\r\n{describer}\r\n'
@@ -51,12 +51,12 @@ class Picture:
 
 
 def photographs() -> list[Picture]:
-    """Return eight photographs of 1080p, as JPEG."""
+    """Return eight JPEG photographs of 1920 x 1080 pixels."""
     return [_photograph(source) for source in _SOURCES]
 
 
 def thumbnail() -> Picture:
-    """Return a photograph of 64 x 36 pixels, for loads in which the image does not matter."""
+    """Return a photograph of 64 x 36 pixels, for benchmarks in which the image does not matter."""
     with Image.open(_SOURCES[0]) as image:
         return Picture(_jpeg(ImageOps.fit(image.convert("RGB"), (64, 36))))
 

@@ -1,4 +1,4 @@
-"""CPU time and memory of this machine's processes, from /proc."""
+"""Read the CPU time and memory of processes on this machine from /proc."""
 
 import os
 from collections.abc import Iterable
@@ -7,48 +7,51 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
-# Fields of /proc/<pid>/stat after the name: state is the first.
+# Indexes of fields in /proc/<pid>/stat, counted after the process name. The state has index 0.
 _PARENT, _USER, _SYSTEM, _WAITED_USER, _WAITED_SYSTEM = 1, 11, 12, 13, 14
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process in /proc/<pid>/stat. `cpu_seconds` includes its ended children."""
+    """Contents of /proc/<pid>/stat. `cpu_seconds` includes child processes that have ended."""
 
     parent: int
     cpu_seconds: float
 
 
 def parse_stat(text: str) -> Process:
-    """Read /proc/<pid>/stat. The name, in parentheses, may have any characters."""
+    """Parse /proc/<pid>/stat. The name is in parentheses and can contain any characters."""
     fields = text.rpartition(")")[2].split()
     ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _WAITED_USER, _WAITED_SYSTEM))
     return Process(int(fields[_PARENT]), ticks / TICKS_PER_SECOND)
 
 
 def tree(root: int) -> dict[int, Process]:
-    """Return the process and all its descendants by process id."""
+    """Return the process `root` and all of its descendants, by process id."""
     everything = dict(_all())
     found: dict[int, Process] = {}
-    young = {root} & everything.keys()
-    while young:
-        found |= {pid: everything[pid] for pid in young}
-        young = {pid for pid, process in everything.items() if process.parent in young}
+    generation = {root} & everything.keys()
+    while generation:
+        found |= {pid: everything[pid] for pid in generation}
+        generation = {pid for pid, process in everything.items() if process.parent in generation}
     return found
 
 
 def cpu_seconds(root: int) -> float:
-    """Return the CPU time of the process and its descendants."""
+    """Return the CPU time of the process `root` and its descendants in seconds."""
     return sum(process.cpu_seconds for process in tree(root).values())
 
 
 def memory_bytes(root: int) -> int:
-    """Return the memory of the process and its descendants. Shared memory counts once (PSS)."""
+    """Return the memory of the process `root` and its descendants in bytes.
+
+    Shared memory is counted proportionally (PSS).
+    """
     return sum(_pss(Path(f"/proc/{pid}/smaps_rollup")) for pid in tree(root))
 
 
 def busy_seconds(cores: Iterable[int]) -> float:
-    """Return the CPU time of all programs on those cores since the machine started."""
+    """Return the CPU time of all programs on `cores` since the system start, in seconds."""
     wanted = {f"cpu{core}" for core in cores}
     lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
     return sum(_busy(list(map(int, fields))) for name, *fields in lines if name in wanted)
@@ -71,7 +74,7 @@ def _pss(file: Path) -> int:
 
 
 def _read(file: Path) -> str:
-    """Return the file's text, or nothing if its process has ended."""
+    """Return the contents of a file in /proc, or an empty string if the process has ended."""
     try:
         return file.read_text()
     except OSError:

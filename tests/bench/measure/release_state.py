@@ -1,4 +1,4 @@
-"""Read the state of the release, and start or stop its parts."""
+"""Read and change the state of the release: its workers, operator and ImageJobs."""
 
 import json
 import statistics
@@ -17,7 +17,7 @@ LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 OPERATOR = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/vision-node-operator"
 
 CHANGE_SECONDS = 90.0
-"""Maximum seconds for workers to start or stop."""
+"""Maximum seconds to wait until workers or the operator have started or stopped."""
 
 DELETE_SECONDS = 300.0
 
@@ -25,7 +25,7 @@ PAGE = 50
 
 
 async def workers_serve(kube: KubeApi, count: int) -> None:
-    """Wait until exactly this number of workers exists, and all of them serve."""
+    """Wait until exactly `count` workers exist and all of them serve."""
 
     async def look() -> bool:
         pods = {pod["metadata"]["name"] for pod in await kube.items(PODS, labelSelector=WORKERS)}
@@ -47,7 +47,7 @@ async def no_workers(kube: KubeApi) -> None:
 
 
 async def delete_imagejobs(kube: KubeApi) -> None:
-    """Delete all ImageJobs, and wait until they are gone."""
+    """Delete all ImageJobs, and wait until none is left."""
     await kube.delete_all(IMAGEJOBS)
 
     async def look() -> bool:
@@ -57,27 +57,31 @@ async def delete_imagejobs(kube: KubeApi) -> None:
 
 
 async def set_operator(kube: KubeApi, replicas: int) -> None:
-    """Start (1) or stop (0) the operator, and wait until that is done."""
+    """Set the operator's replicas to 1 or 0, and wait until it has started or stopped."""
     await kube.merge(OPERATOR, {"spec": {"replicas": replicas}})
 
     async def look() -> bool:
         status = (await kube.get(OPERATOR))["status"]
         return (status.get("replicas", 0), status.get("readyReplicas", 0)) == (replicas, replicas)
 
-    await until(look, f"the operator has {replicas} pods", CHANGE_SECONDS)
+    await until(look, f"the operator has {replicas} ready replicas", CHANGE_SECONDS)
 
 
 async def worker_pod(kube: KubeApi) -> Json:
-    """Return the pod spec of a running describer Job."""
+    """Return the pod spec from the Job of a worker.
+
+    Raises:
+        BenchError: No such Job exists.
+    """
     jobs = await kube.items(JOBS, labelSelector=WORKERS)
     if not jobs:
-        raise BenchError("no describer Job is running, so there is no pod spec to copy")
+        raise BenchError("can't copy a worker's pod spec, because no Job of a worker exists")
     spec: Json = jobs[0]["spec"]["template"]["spec"]
     return spec
 
 
 async def imagejob_bytes(kube: KubeApi) -> list[int]:
-    """Return the sizes of some finished ImageJobs as the API server stores them, in JSON."""
+    """Return the sizes in bytes of up to 50 finished ImageJobs, which etcd stores as JSON."""
     found = await kube.items(IMAGEJOBS, fieldSelector="status.phase=done", limit=str(PAGE))
     return [len(json.dumps(job, separators=(",", ":"))) for job in found]
 

@@ -1,1 +1,1 @@
-"""Measure the operator alone, against a fake API server: rounds, Leases, startup and floods."""
+"""Measure the operator without a cluster: rounds, Lease renewals, the start, and long queues."""

@@ -1,4 +1,4 @@
-"""A cluster without Kubernetes: objects as the watches would show them, and a fake API server."""
+"""Fake Kubernetes objects and a fake API server, for measurements without a cluster."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -21,9 +21,9 @@ IMAGES_AT_ONCE = 4
 
 
 class FakeCluster:
-    """A cluster in which nothing changes: lists are empty, and every write succeeds.
+    """A cluster that never changes: lists are empty, and every write succeeds without effect.
 
-    It stands for the API server, the writer and the garbage collector of a Reconciler.
+    An instance replaces a Reconciler's API server, writer and garbage collector.
     """
 
     async def list_pages(self, _path: str, *_: object) -> AsyncIterator[tuple[list[Json], str]]:
@@ -31,22 +31,22 @@ class FakeCluster:
         yield [], "0"
 
     async def perform(self, _action: Write, _now: datetime) -> tuple[Kind, Json | None]:
-        """Perform no action."""
+        """Do nothing, and report success."""
         return "jobs", None
 
     async def sweep_periodically(self) -> None:
-        """Wait until cancelled."""
+        """Wait until this task is cancelled."""
         await asyncio.Event().wait()
 
 
 def reconciler_of(cluster: FakeCluster) -> Reconciler:
-    """Return a reconciler that uses `cluster` for everything."""
+    """Return a reconciler that uses `cluster` as API server, writer and garbage collector."""
     parts: Any = cluster
     return Reconciler(parts, SETTINGS, parts, parts, POD_TEMPLATE)
 
 
 def reconciler_with_idle_workers(cluster: FakeCluster, workers: int) -> Reconciler:
-    """Return a reconciler that knows the Describer `metadata` with this number of idle workers."""
+    """Return a reconciler for a cluster with the Describer `metadata` and idle workers."""
     reconciler = reconciler_of(cluster)
     pool = describer("metadata", workers)
     pool["spec"]["minWorkers"] = workers
@@ -61,13 +61,13 @@ def reconciler_with_idle_workers(cluster: FakeCluster, workers: int) -> Reconcil
 
 
 def at_version(body: Json, version: int) -> Json:
-    """Return the object with this resourceVersion, which is set in place."""
+    """Set the object's resourceVersion, and return the same object."""
     body["metadata"]["resourceVersion"] = str(version)
     return body
 
 
 def describer(name: str, workers: int) -> Json:
-    """Return a Describer with this maximum number of workers."""
+    """Return a Describer that has at most this many workers."""
     spec = {"maxWorkers": max(1, workers), "concurrency": IMAGES_AT_ONCE}
     return {"metadata": {"name": name}, "spec": spec, "status": {}}
 
@@ -75,7 +75,7 @@ def describer(name: str, workers: int) -> Json:
 def worker(
     name: str, describer_name: str, template_hash: str, now: datetime
 ) -> Iterator[tuple[Kind, Json]]:
-    """Yield a serving worker's Job, pod and Lease."""
+    """Yield the Job, the pod and the Lease of a worker that serves."""
     labels = {
         DESCRIBER_LABEL: describer_name,
         TEMPLATE_LABEL: template_hash,
@@ -88,12 +88,12 @@ def worker(
 
 
 def lease(name: str, labels: dict[str, str], now: datetime) -> Json:
-    """Return a worker's Lease, renewed now."""
+    """Return a worker's Lease that was renewed at `now`."""
     return {"metadata": {"name": name, "labels": labels}, "spec": {"renewTime": now.isoformat()}}
 
 
 def imagejob(name: str, describer_name: str, created: datetime, **status: object) -> Json:
-    """Return an ImageJob, queued unless `status` says otherwise."""
+    """Return an ImageJob. It is queued unless `status` contains another phase."""
     return {
         "metadata": {"name": name, "uid": name, "creationTimestamp": created.isoformat()},
         "spec": {"describer": describer_name, "image": {"key": f"images/{name}"}},

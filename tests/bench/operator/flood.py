@@ -1,8 +1,9 @@
-"""`python -m bench.operator.flood`: measure how a deleted Describer's queue delays another one.
+"""Measure how the queue of a deleted Describer delays an ImageJob of another Describer.
 
-Thousands of queued ImageJobs name a Describer that does not exist, so the operator has to fail each
-of them. Meanwhile, one ImageJob arrives for another Describer, which has a free worker. The
-operator runs as is, with a fake API server that answers each write after 5 ms.
+Run this module with `python -m bench.operator.flood`. Thousands of queued ImageJobs name a
+Describer that does not exist, so the operator must mark each of them as failed. Meanwhile, one
+ImageJob arrives for another Describer, which has a free worker. The measurement uses the real
+operator with a fake API server that takes 5 ms for each write.
 """
 
 import asyncio
@@ -24,16 +25,16 @@ from bench.operator.fakes import (
 from bench.report.tables import table
 
 QUEUED = (0, 2_000, 10_000)
-"""ImageJobs of the deleted Describer."""
+"""Numbers of ImageJobs of the deleted Describer, one for each measurement."""
 
 WRITE_SECONDS = 0.005
-"""Time for one write, as with a fast API server."""
+"""Seconds per write, about as many as with a fast API server."""
 
 AGE = timedelta(minutes=10)
-"""Age of the queued ImageJobs: longer than the grace period after which the operator fails them."""
+"""Age of the ImageJobs. The operator fails only ImageJobs that are older than a grace period."""
 
 WARM_UP_SECONDS = 0.3
-"""Time between the start of the operator and the arrival of the other ImageJob."""
+"""Seconds from the operator's start until the ImageJob of the other Describer arrives."""
 
 TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.01
@@ -41,14 +42,14 @@ POLL_SECONDS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement."""
+    """Results of one measurement."""
 
     queued: int
-    """ImageJobs of the deleted Describer."""
+    """Number of ImageJobs of the deleted Describer."""
     seconds: float | None
-    """Time until the other Describer's ImageJob was assigned; None if it took too long."""
+    """Seconds until the other Describer's ImageJob was assigned; None after a timeout."""
     failed: int
-    """ImageJobs of the deleted Describer that the operator failed in this time."""
+    """Number of ImageJobs that the operator had marked as failed by then."""
 
 
 class FakeServer(FakeCluster):
@@ -60,7 +61,7 @@ class FakeServer(FakeCluster):
         self._version = 10_000_000
 
     async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
-        """Accept the write, and return the written object like the writer does."""
+        """Accept the write, and return the written object as the real writer does."""
         if not isinstance(action, Assign | Fail):
             return await super().perform(action, now)
 
@@ -81,7 +82,7 @@ class FakeServer(FakeCluster):
 
 
 def measure(queued: Sequence[int] = QUEUED) -> list[Row]:
-    """Return the delay of a single ImageJob for each length of the deleted Describer's queue."""
+    """Measure the delay of a single ImageJob for each length of the deleted Describer's queue."""
     return [asyncio.run(_measure(number)) for number in queued]
 
 
@@ -100,7 +101,7 @@ async def _measure(queued: int) -> Row:
     reconciler.observe("imagejobs", "ADDED", at_version(single, 9_000_000))
     while server.assigned_at is None and time.monotonic() - start < TIMEOUT_SECONDS:
         if loop.done():
-            loop.result()  # raises what ended the operator
+            loop.result()  # raise the error that ended the operator
         await asyncio.sleep(POLL_SECONDS)
 
     seconds = None if server.assigned_at is None else server.assigned_at - start
@@ -116,7 +117,7 @@ def _created() -> datetime:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure, and print the results as a table."""
     head = ("Queued for the deleted Describer", "Single image assigned after", "Failed meanwhile")
     rows = [
         (

@@ -1,4 +1,4 @@
-"""Measure the CPU time of an operator whose workers are idle and only renew their Leases."""
+"""Measure the operator's CPU time while all workers are idle and only renew their Leases."""
 
 import asyncio
 import time
@@ -12,25 +12,26 @@ from bench.operator.fakes import FakeCluster, at_version, lease, reconciler_with
 from bench.report.tables import digits, table
 
 WORKERS = (10, 50, 100, 200, 400)
+"""Numbers of workers, one for each measurement."""
 
 
 def report() -> str:
-    """Measure each number of workers in WORKERS; return a table."""
+    """Measure with each number of workers in WORKERS, and return a table of the results."""
     rows = []
     for workers in WORKERS:
         share = uvloop.run(cpu_share(workers))
         each = 1000 * share * RENEW_SECONDS / workers
         rows.append([f"{workers}", f"{100 * share:.1f} %", digits(each)])
 
-    return table(["idle workers", "of one core", "ms a renewal"], rows)
+    return table(["idle workers", "share of one core", "ms per renewal"], rows)
 
 
 async def cpu_share(workers: int) -> float:
-    """Return the operator's share of one core while each worker renews its Lease once."""
+    """Return the operator's use of one core (0 to 1) while each worker renews its Lease once."""
     reconciler = reconciler_with_idle_workers(FakeCluster(), workers)
     labels = {DESCRIBER_LABEL: "metadata"}
     task = asyncio.create_task(reconciler.run())
-    await asyncio.sleep(0.2)  # the first round
+    await asyncio.sleep(0.2)  # wait for the first round
 
     cpu, start = time.process_time(), time.monotonic()
     for number in range(workers):

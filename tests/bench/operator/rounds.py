@@ -1,4 +1,4 @@
-"""Measure how the time of one round of decisions depends on the workers and ImageJobs."""
+"""Measure how long one round of the operator's decisions takes in clusters of different sizes."""
 
 import time
 from collections.abc import Iterator
@@ -24,20 +24,20 @@ from bench.report.tables import digits, table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 REPEATS = 5
-"""Number of rounds per scene. The fastest counts, because other processes slow down the rest."""
+"""Number of rounds per scene. Only the fastest counts, because others may be disturbed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the operator knows in a round."""
+    """Numbers of objects in a cluster."""
 
     describers: int
     workers: int
-    """Workers of each describer."""
+    """Number of workers of each describer."""
     queued: int
-    """Queued ImageJobs of all describers."""
+    """Total number of queued ImageJobs."""
     pending: int = 0
-    """Assignments in flight."""
+    """Number of assignments that are being written."""
 
 
 SCENES = (
@@ -53,7 +53,7 @@ SCENES = (
 
 
 def report() -> str:
-    """Measure all scenes; return a table."""
+    """Measure all scenes, and return a table of the results."""
     rows = [
         [
             f"{scene.describers}",
@@ -64,12 +64,12 @@ def report() -> str:
         ]
         for scene in SCENES
     ]
-    head = ["describers", "workers each", "ImageJobs queued", "assignments in flight", "ms a round"]
+    head = ["describers", "workers each", "queued ImageJobs", "pending assignments", "ms per round"]
     return table(head, rows)
 
 
 def round_seconds(scene: Scene) -> float:
-    """Return the CPU time of one round."""
+    """Return the CPU time of one round in seconds."""
     state = state_of(scene)
     decide(state, SETTINGS, NOW)
 
@@ -83,7 +83,7 @@ def round_seconds(scene: Scene) -> float:
 
 
 def state_of(scene: Scene) -> State:
-    """Return the state of a scene, built from objects as the watches would show them."""
+    """Return the operator's state after its watches have reported all objects of a scene."""
     state = State(describers=DescriberRegistry(POD_TEMPLATE))
     for version, (kind, body) in enumerate(_objects(scene, state), start=1):
         state.observe(kind, at_version(body, version), NOW)
@@ -96,7 +96,7 @@ def state_of(scene: Scene) -> State:
 
 
 def _objects(scene: Scene, state: State) -> Iterator[tuple[Kind, Json]]:
-    """Yield the Describers, their workers, which are all busy, and the queued ImageJobs."""
+    """Yield the Describers, busy workers with their ImageJobs, and the queued ImageJobs."""
     for number in range(scene.describers):
         yield "describers", describer(f"d{number}", scene.workers)
 

@@ -1,8 +1,9 @@
-"""`python -m bench.operator.startup`: measure the operator's start with many retained ImageJobs.
+"""Measure the operator's start when many ImageJobs are retained.
 
-When it starts, the operator lists all ImageJobs of its namespace, including those that are done and
-kept until their time to live ends. A fake API server yields them page by page. Each measurement has
-its own process, so that the others do not affect its memory.
+Run this module with `python -m bench.operator.startup`. During its start, the operator lists all
+ImageJobs in its namespace. These include ImageJobs that are done and are retained until their time
+to live ends. Here, a fake API server returns them page by page. Each measurement runs in its own
+process, so that other measurements do not affect its memory.
 """
 
 import base64
@@ -28,24 +29,25 @@ from bench.operator.fakes import SETTINGS, FakeCluster, at_version, describer, r
 from bench.report.tables import table
 
 RETAINED = (0, 10_000, 50_000)
-"""ImageJobs that are done and not yet deleted."""
+"""Numbers of retained ImageJobs, one for each measurement."""
 
 PAGE = 500
-"""ImageJobs per page, as the operator requests them."""
+"""Number of ImageJobs per page that the operator requests."""
 
 TTL_SECONDS = 604_800
-"""The default time to live of ImageJobs (7 days)."""
+"""Default time to live of ImageJobs (7 days)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement."""
+    """Results of one measurement."""
 
     retained: int
+    """Number of retained ImageJobs."""
     parse_seconds: float
-    """CPU time for parsing the pages' JSON."""
+    """CPU time for parsing the JSON of all pages."""
     observe_seconds: float
-    """CPU time for everything else: validating the ImageJobs and storing them in the state."""
+    """CPU time for validating the ImageJobs and adding them to the operator's state."""
     memory_mb: float
     """Increase of the process's memory in megabytes (10^6 bytes)."""
     decide_ms: float
@@ -53,12 +55,12 @@ class Row:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of the whole list."""
+        """CPU time for reading the whole list."""
         return self.parse_seconds + self.observe_seconds
 
 
 class FakeServer(FakeCluster):
-    """An API server with retained ImageJobs. Its own CPU time is measured, to be subtracted."""
+    """An API server with retained ImageJobs. It measures its own CPU time, which is subtracted."""
 
     def __init__(self, retained: int) -> None:
         self.own_seconds = 0.0
@@ -66,7 +68,7 @@ class FakeServer(FakeCluster):
         self._retained = retained
 
     async def list_pages(self, path: str, *_: object) -> AsyncIterator[tuple[list[Json], str]]:
-        """Yield the objects at the path, page by page."""
+        """Yield the objects at `path`, page by page."""
         if path.endswith("/describers"):
             yield [at_version(describer("metadata", 2), 1)], "1"
         elif path.endswith(f"/{PLURAL}"):
@@ -91,7 +93,7 @@ class FakeServer(FakeCluster):
 
 
 def measure(retained: Sequence[int] = RETAINED) -> list[Row]:
-    """Return the cost of a start for each number of retained ImageJobs."""
+    """Measure the operator's start with each number of retained ImageJobs."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
         return list(processes.map(_measure, retained))
@@ -118,13 +120,13 @@ def _measure(retained: int) -> Row:
 
 
 def _memory_mb() -> float:
-    """Return the resident memory of this process (10^6 bytes)."""
+    """Return the resident memory of this process in megabytes (10^6 bytes)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _imagejob(number: int) -> Json:
-    """Return an ImageJob that was done at a random time within its time to live."""
+    """Return an ImageJob that was completed at a random time and has not expired yet."""
     digest = hashlib.sha256(str(number).encode()).digest()[:20]
     uid = base64.b32encode(digest).decode().lower()
     age = timedelta(seconds=random.Random(number).random() * TTL_SECONDS * 0.99)  # noqa: S311
@@ -210,8 +212,14 @@ def _inline_result() -> Json:
 
 
 def main() -> None:
-    """Measure, and print a table."""
-    head = ("Retained ImageJobs", "CPU of the list", "per ImageJob", "Memory", "First decision")
+    """Measure, and print the results as a table."""
+    head = (
+        "Retained ImageJobs",
+        "CPU time of the list",
+        "per ImageJob",
+        "Memory",
+        "First decision",
+    )
     rows = [
         (
             f"{row.retained:,}",

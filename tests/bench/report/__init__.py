@@ -1,1 +1,1 @@
-"""The report: numbers as tables, a chart and a page."""
+"""Create the benchmark report, which consists of a Markdown page and a chart."""

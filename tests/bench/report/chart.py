@@ -1,4 +1,7 @@
-"""Draw the chart in the README: an SVG with a white background, readable on a dark page, too."""
+"""Draw the chart for the README as an SVG file.
+
+Its background is white, so that it is also readable on a dark page.
+"""
 
 from pathlib import Path
 
@@ -23,14 +26,14 @@ SIZE_INCHES = (9, 2.6)
 
 
 def draw(run: Run, file: Path) -> None:
-    """Write the chart of latency (one client) and throughput (8 clients)."""
-    # Keep text as text: it is small, searchable, and in the reader's own font. With a fixed salt,
-    # equal results give equal files.
+    """Write a chart of the latency with one client and the throughput with 8 clients."""
+    # Text that is not converted to paths is small and searchable, and uses the reader's own font.
+    # With a fixed salt, the same results always give the same file.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bench", "font.size": 9}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
         left, right = figure.subplots(1, 2)
-        _bars(left, "Submit → done, one client (seconds, less is better)", _latency(run))
-        _bars(right, "Images per second, 8 clients (more is better)", _throughput(run))
+        _bars(left, "Time until done, 1 client (seconds, lower is better)", _latency(run))
+        _bars(right, "Images per second, 8 clients (higher is better)", _throughput(run))
         right.set_yticklabels([])
         figure.savefig(file, format="svg", metadata={"Date": None})
 

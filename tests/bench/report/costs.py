@@ -1,26 +1,26 @@
-"""The report's tables of costs: per image, without work, and with ten thousand ImageJobs. Pure."""
+"""Write the report's sections about costs: per image, while idle, and with 10,000 ImageJobs."""
 
 import itertools
 from collections.abc import Iterable, Sequence
 
 from bench import stats
 from bench.plan import EIGHT, METADATA, NOTHING
-from bench.report.bars import MEGABYTE
 from bench.report.tables import Row, number, table
+from bench.report.targets import MEGABYTE
 from bench.results import CELERY, CELERY_PREFIX, DRIVER, SYSTEMS, VISION_NODE, Backlog, Run, Sample
 
 MIN_SHOWN = 0.1
-"""Minimum CPU-milliseconds per image, or percent of a core, for a row in the tables."""
+"""Minimum CPU-milliseconds per image, or percent of a core. Smaller rows are omitted."""
 
 TENTHS = 10
-"""Number of parts of a backlog with a throughput of their own."""
+"""Number of parts of a backlog for which the report shows separate throughputs."""
 
 Cost = dict[str, float]
 """CPU-milliseconds by component."""
 
 
 def per_image(run: Run) -> str:
-    """Return the table of an image's CPU time and bytes."""
+    """Return the section about the CPU time and the etcd storage that an image needs."""
     columns = [
         (f"{system}, {describer}", run.select(system, EIGHT, describer))
         for system in SYSTEMS
@@ -33,14 +33,14 @@ def per_image(run: Run) -> str:
     rows = [(name, *(number(_of(name, column)) for column in costs)) for name in _by_weight(costs)]
 
     total = (
-        "in all",
+        "total",
         *(number(stats.spread(sum(cost.values()) for cost in column)) for column in costs),
     )
 
     return "\n\n".join(
         [
             "## What an image costs",
-            "CPU-milliseconds per image with 8 clients, above the component's use without work.",
+            "CPU-milliseconds per image with 8 clients, minus the use while the system is idle.",
             table(("", *(title for title, _ in columns)), [*rows, total]),
             _writes(run),
         ]
@@ -48,7 +48,10 @@ def per_image(run: Run) -> str:
 
 
 def above_idle(run: Run, sample: Sample) -> Cost:
-    """Return the CPU-milliseconds per image of the loaded system, above its idle use."""
+    """Return the CPU time per image of each component of the measured system.
+
+    The CPU time that a component uses while it is idle is subtracted.
+    """
     return {
         name.removeprefix(CELERY_PREFIX): 1000
         * max(0.0, seconds - run.idle_cores.get(name, 0.0) * sample.seconds)
@@ -63,7 +66,7 @@ def _of(name: str, column: Iterable[Cost]) -> stats.Spread | None:
 
 
 def _by_weight(columns: Iterable[Sequence[Cost]]) -> list[str]:
-    """Return the components with notable cost, the most expensive in the first column first."""
+    """Return the components that cost at least MIN_SHOWN, sorted by cost in the first column."""
     most = [
         {name: max(cost.get(name, 0.0) for cost in column) for cost in column for name in cost}
         for column in columns
@@ -79,36 +82,37 @@ def _writes(run: Run) -> str:
     size = number(stats.spread(run.imagejob_bytes))
 
     return (
-        f"A finished ImageJob takes {size} bytes in etcd. With {images:,} images, {conflicts:g} "
-        f"writes met a conflict and were repeated; {run.turned_away} submits were rejected at "
-        "first and repeated."
+        f"A finished ImageJob takes {size} bytes in etcd. For {images:,} images, {conflicts:g} "
+        f"writes were repeated because of conflicts, and {run.turned_away} submissions were "
+        "repeated because they were rejected at first."
     )
 
 
 def idle(run: Run) -> str:
-    """Return the table of the CPU use without work."""
+    """Return the section about the CPU use of the idle system."""
     shares = {name: 100 * cores for name, cores in run.idle_cores.items() if name != DRIVER}
     names = sorted(shares, key=shares.__getitem__, reverse=True)
     rows = [(name, f"{shares[name]:.1f} %") for name in names if shares[name] >= MIN_SHOWN]
-    return "## Without work\n\nNo workers are running.\n\n" + table(("", "of a core"), rows)
+    return "## CPU use while idle\n\nNo workers are running.\n\n" + table(("", "of a core"), rows)
 
 
 def backlog(found: Backlog) -> str:
-    """Return the section about throughput, memory and bytes with many ImageJobs."""
+    """Return the section about throughput, memory and storage with many ImageJobs."""
     large = found.large
     small = number(stats.spread(drain.images_per_second for drain in found.small))
     return "\n\n".join(
         [
             f"## {large.images:,} ImageJobs",
-            "Submitted while the operator was stopped, then processed by describers that do "
-            f"nothing: {large.images_per_second:.0f} images/s, compared to {small} with a backlog "
-            f"of {found.small[0].images}. The first job was done {large.first_done:.1f} s after "
-            "the operator was started again.",
-            table(("done", "images/s"), _tenths(large.done)),
-            f"etcd: {found.database_bytes / MEGABYTE:.0f} MB with all ImageJobs and the history of "
-            f"their writes; {number(stats.spread(found.imagejob_bytes))} bytes per ImageJob.",
-            "Memory in megabytes, by number of ImageJobs. The operator's peak during processing "
-            f"was {found.operator_peak_bytes / MEGABYTE:.0f} MB.",
+            "The ImageJobs were submitted while the operator was stopped, and then processed by a "
+            f"describer that does nothing. The throughput was {large.images_per_second:.0f} "
+            f"images/s, compared to {small} images/s with a backlog of {found.small[0].images}. "
+            f"The first job was done {large.first_done:.1f} s after the operator was restarted.",
+            table(("completed ImageJobs", "images/s"), _tenths(large.done)),
+            f"With all ImageJobs and the history of their writes, etcd's database occupies "
+            f"{found.database_bytes / MEGABYTE:.0f} MB. An ImageJob takes "
+            f"{number(stats.spread(found.imagejob_bytes))} bytes.",
+            "Memory in megabytes, by number of ImageJobs. While the operator processed them, its "
+            f"peak was {found.operator_peak_bytes / MEGABYTE:.0f} MB.",
             _memory(found.memory),
         ]
     )
@@ -125,7 +129,10 @@ def _memory(memory: dict[str, dict[str, int]]) -> str:
 
 
 def _tenths(curve: Sequence[tuple[float, int]]) -> list[Row]:
-    """Return the throughput of each part of a backlog. The curve has seconds and completed jobs."""
+    """Return the throughput of each part of a backlog.
+
+    Each point of `curve` is a time in seconds and the number of jobs completed by then.
+    """
     marks = [*curve[:: max(1, len(curve) // TENTHS)][:TENTHS], curve[-1]]
     return [
         (f"{first:,} – {last:,}", f"{(last - first) / (end - begin):.0f}")

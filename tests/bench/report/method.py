@@ -1,4 +1,4 @@
-"""The report's section on how it was measured. Pure."""
+"""Write the report's section about the method, and warn about unreliable numbers."""
 
 from bench import stats
 from bench.load import LONGEST_POLL_SECONDS
@@ -7,63 +7,64 @@ from bench.report.tables import number
 from bench.results import DRIVER, Machine, Run
 
 BUSY_CORES = 0.1
-"""Maximum number of the systems' cores in use by other programs, for numbers that can be quoted."""
+"""If other programs use more of the systems' cores than this, the report contains a warning."""
 
 SYSTEMS = (
     "Both queues have two workers and the same describer code. vision-node's workers are two "
     "describer Jobs that process up to four images each; Celery's are two processes with late "
-    "acknowledgment and a prefetch of one. While one system is measured, the other is idle on the "
-    "same cores.",
-    "The Celery side is as fast as a good setup of that design: images as files on the local disk, "
-    "SQLite with a write-ahead log and its default durability, a Redis that never writes to disk, "
-    "no TLS. Its API and workers run in containers on the base of vision-node's images, so with "
-    "the same Python, but with the machine's own network and disk and without filtered system "
-    "calls.",
-    "vision-node writes every image to MinIO and every step to etcd. In its cluster, which is set "
-    "up like that of `make up`, API server, etcd and MinIO collect garbage less often than by "
+    "acknowledgment and a prefetch count of one. While one system is measured, the other one is "
+    "idle on the same cores.",
+    "The Celery system is an efficient setup of that design. Images are files on the local disk. "
+    "SQLite uses a write-ahead log and its default durability. Redis never writes to disk, and TLS "
+    "is not used. The API and the workers run in containers with the same base and the same Python "
+    "as vision-node's images. To avoid overhead, the containers use the machine's network and "
+    "disk, and their system calls are not filtered.",
+    "vision-node writes every image to MinIO and every step to etcd. Its cluster is set up like "
+    "that of `make up`, so the API server, etcd and MinIO collect garbage less often than by "
     "default. Clients use the node's own address.",
-    "One Job per image uses the workers' own pod and image. Its Jobs read one object that is "
-    "already in MinIO, and print the description. It is measured without arrivals and bursts, "
-    "which would take minutes at its speed.",
+    "The system with one Job per image uses the same pod spec and container image as the workers. "
+    "Its Jobs read an image that is already in MinIO, and print the description. This system is "
+    "not measured with Poisson arrivals and bursts, because they would take minutes.",
 )
 LOADS = (
-    f"One client polls every {1000 * ONE_POLL_SECONDS:.0f} ms, 8 and 32 clients every "
-    f"{1000 * POLL_SECONDS:.0f} ms. Poisson arrivals are polled after {1000 * POLL_SECONDS:.0f} ms "
-    f"and then less often, at intervals of up to {1000 * LONGEST_POLL_SECONDS:.0f} ms: otherwise "
-    "the polls alone would keep a system busy that has fallen behind.",
-    f"A burst is submitted over {BURST_CONNECTIONS} connections and watched through one list, "
-    f"every {1000 * LIST_SECONDS:.0f} ms: unfinished ImageJobs from the API server, or unfinished "
-    "rows from the classic design's API.",
+    f"A single client polls every {1000 * ONE_POLL_SECONDS:.0f} ms. With 8 and 32 clients, each "
+    f"one polls every {1000 * POLL_SECONDS:.0f} ms. With Poisson arrivals, the polling interval of "
+    f"a job grows from {1000 * POLL_SECONDS:.0f} ms to {1000 * LONGEST_POLL_SECONDS:.0f} ms. "
+    "Otherwise, a system that has fallen behind would be kept busy by the polls alone.",
+    f"A burst is submitted over {BURST_CONNECTIONS} connections. Then a client polls one list "
+    f"every {1000 * LIST_SECONDS:.0f} ms until it is empty: the list of unfinished ImageJobs from "
+    "the Kubernetes API server, or the count of unfinished jobs from the Celery system's API.",
 )
 
 
 def describe(run: Run) -> str:
-    """Return the section."""
+    """Return the section about the method of measurement."""
     points = (_where(run.machine), _driver(run), _others(run), *SYSTEMS, *LOADS, _photographs(run))
     return "\n".join(["## How it was measured\n", *(f"- {point}" for point in points)])
 
 
 def warning(run: Run) -> str:
-    """Return a warning for the top of the page; empty if there is none."""
+    """Return a warning for the top of the page, or an empty string if none is necessary."""
     if run.machine.quick:
-        return "**This was a quick run with too few samples to quote.**"
+        return "**Do not quote these numbers: this was a quick run with few samples.**"
     others = stats.spread(sample.others_cores for sample in run.samples)
     if others and others.median > BUSY_CORES:
-        return "**Other programs kept the machine busy (see below): do not quote these numbers.**"
+        return "**Do not quote these numbers: other programs kept the machine busy (see below).**"
     return ""
 
 
 def _where(machine: Machine) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    cores = "which both systems and the load driver share"
+    cores = "All systems and the load driver shared these cores"
     if machine.driver_apart:
         cores = (
-            f"both systems restricted to the same {machine.system_cores}, the load driver to the "
-            "others"
+            f"All systems were restricted to the same {machine.system_cores} cores, and the load "
+            "driver to the others"
         )
 
     return (
-        f"{machine.started}, {machine.processor}, {machine.cores} cores, {cores}. {versions}; "
+        f"The run started at {machine.started} on a machine with {machine.cores} cores "
+        f"({machine.processor}). {cores}. Versions: {versions}; "
         f"vision-node at {machine.commit or 'an unknown commit'}."
     )
 
@@ -73,17 +74,17 @@ def _driver(run: Run) -> str:
         (sample.cpu_seconds.get(DRIVER, 0.0) / sample.seconds for sample in run.samples),
         default=0.0,
     )
-    return f"The load driver is a separate process; it never used more than {most:.0%} of one core."
+    return f"The load driver is a separate process. It never used more than {most:.0%} of one core."
 
 
 def _others(run: Run) -> str:
     found = stats.spread(sample.others_cores for sample in run.samples)
     cores = number(found)
-    return (
-        f"Other programs of the machine used {cores} of the systems' cores during the measurements."
-    )
+    return f"During the measurements, other programs used {cores} of the systems' cores."
 
 
 def _photographs(run: Run) -> str:
     size = number(stats.spread(size / 1000 for size in run.picture_bytes))
-    return f"The photographs: {len(run.picture_bytes)} of 1920 × 1080 pixels, {size} kB as JPEG."
+    return (
+        f"The images are {len(run.picture_bytes)} JPEG photographs, 1920 × 1080 pixels, {size} kB."
+    )

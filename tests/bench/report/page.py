@@ -1,22 +1,26 @@
-"""The report's text. Pure."""
+"""Write the Markdown page of the benchmark report."""
 
 from collections.abc import Callable, Sequence
 
 from bench import stats
 from bench.plan import BURST, CAPACITY_SHARE, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
-from bench.report import bars, costs, method
-from bench.report.bars import Bar
+from bench.report import costs, method, targets
 from bench.report.tables import Row, number, table
+from bench.report.targets import Target
 from bench.results import SYSTEMS, Backlog, Run, Sample
 
 MARKS = {"beyond": "✓ and beyond", "reached": "✓", "missed": "✗", "not measured": "–"}
-TITLES = {METADATA: "1080p photographs", NOTHING: "Dispatch alone: a describer that does nothing"}
+TITLES = {
+    METADATA: "1080p photographs",
+    NOTHING: "Dispatch only, with a describer that does nothing",
+}
 
 HEAD = (
     "# Benchmark\n\n"
-    "vision-node, the classic design (FastAPI, SQLite, Redis and Celery) and one Kubernetes Job "
-    "per image, measured in turn on the same cores. `make bench` and `make bench-backlog` repeat "
-    "all measurements. Values are medians of the rounds, with minimum and maximum in brackets.\n\n"
+    "This page compares vision-node with the classic design (FastAPI, SQLite, Redis and Celery) "
+    "and with one Kubernetes Job per image. All systems were measured in turn on the same cores. "
+    "Use `make bench` and `make bench-backlog` to repeat the measurements. Values are medians of "
+    "the rounds, with minimum and maximum in brackets.\n\n"
     "![Latency and throughput](benchmark.svg)"
 )
 
@@ -24,12 +28,12 @@ Value = Callable[[Sample], float]
 
 
 def markdown(run: Run | None, backlog: Backlog | None) -> str:
-    """Return the whole page for the available results."""
+    """Return the page with all sections for which results are available."""
     parts = [HEAD]
     if run and (warning := method.warning(run)):
         parts.append(warning)
 
-    parts.append(_targets(bars.judge(run, backlog)))
+    parts.append(_targets(targets.judge(run, backlog)))
     if run:
         parts += [
             _speed(run, METADATA),
@@ -47,38 +51,47 @@ def markdown(run: Run | None, backlog: Backlog | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _targets(judged: Sequence[Bar]) -> str:
+def _targets(judged: Sequence[Target]) -> str:
     rows = [
-        (bar.what, f"{number(bar.measured)} {bar.unit}".strip(), _limit(bar), MARKS[bar.outcome])
-        for bar in judged
+        (
+            target.title,
+            f"{number(target.measured)} {target.unit}".strip(),
+            _limit(target),
+            MARKS[target.outcome],
+        )
+        for target in judged
     ]
     return "## Targets\n\n" + table(("", "measured", "target (beyond)", ""), rows)
 
 
-def _limit(bar: Bar) -> str:
-    sign = "≤" if bar.direction == "at most" else "≥"
-    beyond = f" ({bar.beyond:g})" if bar.beyond != bar.target else ""
-    return f"{sign} {bar.target:g}{beyond}"
+def _limit(target: Target) -> str:
+    sign = "≤" if target.direction == "at most" else "≥"
+    beyond = f" ({target.beyond:g})" if target.beyond != target.value else ""
+    return f"{sign} {target.value:g}{beyond}"
 
 
 def _speed(run: Run, describer: str) -> str:
     systems = [system for system in SYSTEMS if run.select(system, EIGHT, describer)]
     lines: list[tuple[str, str, Value]] = [
-        ("1 client: submit → done, p50, ms", ONE, _percentile(0.5)),
+        ("1 client: time until done, p50, ms", ONE, _percentile(0.5)),
         ("8 clients: images/s", EIGHT, stats.throughput),
-        ("8 clients: p50, ms", EIGHT, _percentile(0.5)),
+        ("8 clients: time until done, p50, ms", EIGHT, _percentile(0.5)),
         ("32 clients: images/s", THIRTY_TWO, stats.throughput),
-        ("32 clients: p50, ms", THIRTY_TWO, _percentile(0.5)),
+        ("32 clients: time until done, p50, ms", THIRTY_TWO, _percentile(0.5)),
         (
             f"Poisson at {CAPACITY_SHARE:.0%} of capacity: images/s",
             POISSON,
             lambda sample: sample.per_second,
         ),
         *(
-            (f"Poisson: p{share * 100:.0f}, ms", POISSON, _percentile(share))
+            (f"Poisson: time until done, p{share * 100:.0f}, ms", POISSON, _percentile(share))
             for share in (0.5, 0.95, 0.99)
         ),
-        (f"burst of {bars.burst_size(run, describer)}: last one done, s", BURST, stats.duration),
+        (
+            f"burst of {targets.burst_size(run, describer)}: time until all are done, s",
+            BURST,
+            stats.duration,
+        ),
     ]
     rows: list[Row] = [
         (
@@ -95,5 +108,5 @@ def _speed(run: Run, describer: str) -> str:
 
 
 def _percentile(share: float) -> Value:
-    """Return a percentile in milliseconds."""
+    """Return a function that returns a latency percentile of a sample in milliseconds."""
     return lambda sample: 1000 * stats.percentile(sample.latencies, share)

@@ -1,4 +1,4 @@
-"""Numbers and tables as Markdown. Pure."""
+"""Format numbers and tables as Markdown."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(found: Spread | None) -> str:
-    """Return a median with its spread."""
+    """Format a median with its minimum and maximum. Without values, return a dash."""
     if found is None:
         return "–"
     if found.least == found.greatest:
@@ -23,7 +23,7 @@ def number(found: Spread | None) -> str:
 
 
 def digits(value: float) -> str:
-    """Return the value with three significant digits. Values from 100 are integers."""
+    """Format a value with three significant digits. Values of at least 100 become integers."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

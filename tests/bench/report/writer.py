@@ -1,4 +1,4 @@
-"""Write the report of the latest results as Markdown and as a chart."""
+"""Write the report of the latest results as a Markdown page with a chart."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from bench.results import Run, backlog_of
 
 
 def write(repository: Path, *, to_docs: bool) -> Path:
-    """Write benchmark.md and benchmark.svg to docs/ or build/bench; return the Markdown's path."""
+    """Write benchmark.md and benchmark.svg to docs/ or build/bench/, and return the page's path."""
     build = repository / "build" / "bench"
     runs, backlogs = _read(build / "results.json"), _read(build / "backlog.json")
 

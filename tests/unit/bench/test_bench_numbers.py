@@ -1,11 +1,11 @@
-"""Tests of the benchmark's calculations, with sample data."""
+"""Tests of the benchmark's calculations with sample data."""
 
 import itertools
 
 import pytest
 from bench import stats
 from bench.backlog import completion_times, drain
-from bench.cores import Cores, share_out
+from bench.cores import Cores, assign_cores
 from bench.load import arrivals
 from bench.measure import metrics, node, processes
 from bench.results import Sample
@@ -29,9 +29,9 @@ V2_PODS = "/sys/fs/cgroup/kubelet.slice/kubelet-kubepods.slice"
 V2_WORKER = f"{V2_PODS}/{POD}.slice/cri-containerd-{WORKER}.scope"
 
 
-def sample(**known: object) -> Sample:
+def sample(**given: object) -> Sample:
     """Return a sample with default values for all fields that are not given."""
-    plain = {
+    defaults = {
         "system": "vision-node",
         "load": "8 clients",
         "describer": "metadata",
@@ -39,14 +39,14 @@ def sample(**known: object) -> Sample:
         "images": 10,
     }
 
-    return Sample(**{**plain, "seconds": 2.0, "latencies": [0.1, 0.2, 0.3], **known})  # type: ignore[arg-type]
+    return Sample(**{**defaults, "seconds": 2.0, "latencies": [0.1, 0.2, 0.3], **given})  # type: ignore[arg-type]
 
 
-def test_writes_are_creates_and_updates_of_imagejobs_without_deletions() -> None:
+def test_imagejob_writes_exclude_deletions_and_other_resources() -> None:
     assert metrics.imagejob_writes(METRICS) == metrics.Writes(accepted=29, conflicts=2, refused=1)
 
 
-def test_writes_are_counted_between_two_readings() -> None:
+def test_writes_between_two_readings_are_counted() -> None:
     before, after = metrics.Writes(10, 1, 0), metrics.Writes(40, 3, 0)
     assert after.since(before) == metrics.Writes(30, 2, 0)
 
@@ -86,14 +86,14 @@ def test_etcd_size_is_read() -> None:
         ),
     ],
 )
-def test_both_cgroup_versions_give_the_same_usage(lines: list[str]) -> None:
+def test_usage_is_the_same_with_both_cgroup_versions(lines: list[str]) -> None:
     found = node.parse(lines)
     assert found[WORKER] == node.Usage(cpu_seconds=2.5, memory_bytes=4000)
     assert (found[node.PODS].cpu_seconds, found[node.NODE].cpu_seconds) == (9, 12)
     assert set(found) == {WORKER, node.PODS, node.NODE}
 
 
-def test_new_containers_count_from_their_start_and_the_rest_is_separate() -> None:
+def test_cpu_time_is_divided_among_components_and_the_rest() -> None:
     before = {"a": node.Usage(1), node.PODS: node.Usage(10), node.NODE: node.Usage(20)}
     after = {
         "a": node.Usage(3),
@@ -114,7 +114,7 @@ def test_new_containers_count_from_their_start_and_the_rest_is_separate() -> Non
     }
 
 
-def test_memory_of_a_components_containers_is_added() -> None:
+def test_memory_of_a_component_is_the_sum_of_its_containers() -> None:
     now = {"a": node.Usage(0, 5), "b": node.Usage(0, 7), "c": node.Usage(0, 100)}
     assert node.memory(now, {"a": "workers", "b": "workers"}) == {"workers": 12}
 
@@ -133,24 +133,24 @@ def test_component_comes_from_the_pod_labels(labels: dict[str, str], name: str) 
     assert node.component({"name": "its-own-name", "labels": labels}) == name
 
 
-def test_process_name_may_have_any_characters() -> None:
+def test_process_name_may_contain_spaces_and_parentheses() -> None:
     fields = "S 41 1 1 0 -1 4194560 0 0 0 0 100 50 25 25 20 0 1 0"
     assert processes.parse_stat(f"42 (a (b) c) {fields}") == processes.Process(
         parent=41, cpu_seconds=200 / processes.TICKS_PER_SECOND
     )
 
 
-def test_systems_get_two_cores_and_the_driver_the_others() -> None:
-    assert share_out([3, 0, 2, 1]) == Cores(frozenset({0, 1}), frozenset({2, 3}))
+def test_systems_get_two_cores_and_the_driver_gets_the_others() -> None:
+    assert assign_cores([3, 0, 2, 1]) == Cores(frozenset({0, 1}), frozenset({2, 3}))
 
 
-def test_systems_and_driver_share_two_cores() -> None:
-    cores = share_out([0, 1])
+def test_systems_and_driver_share_the_cores_if_only_two_exist() -> None:
+    cores = assign_cores([0, 1])
     assert cores.system == cores.driver == {0, 1}
     assert not cores.pinned
 
 
-def test_arrivals_have_the_rate_and_are_reproducible() -> None:
+def test_arrivals_have_the_requested_rate_and_are_reproducible() -> None:
     moments = list(arrivals(50, 100, seed=3))
     assert moments == list(arrivals(50, 100, seed=3)) == sorted(moments)
     assert len(moments) == pytest.approx(5000, rel=0.05)
@@ -161,7 +161,7 @@ def test_arrivals_have_the_rate_and_are_reproducible() -> None:
 @pytest.mark.parametrize(
     ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)]
 )
-def test_percentile_is_one_of_the_values(share: float, value: int) -> None:
+def test_percentile_is_the_nearest_rank(share: float, value: int) -> None:
     assert stats.percentile(list(range(100, 0, -1)), share) == value
 
 
@@ -170,7 +170,7 @@ def test_spread_has_median_minimum_and_maximum() -> None:
     assert stats.spread([]) is None
 
 
-def test_systems_are_compared_round_by_round() -> None:
+def test_ratio_compares_samples_of_the_same_round() -> None:
     ours = [sample(round=0, seconds=2), sample(round=1, seconds=8), sample(round=2, seconds=3)]
     theirs = [sample(round=0, seconds=1), sample(round=1, seconds=4)]
     assert stats.ratio(ours, theirs, stats.duration) == stats.Spread(2, 2, 2)
@@ -181,7 +181,7 @@ def test_backlog_throughput_excludes_the_wait_for_the_first_job() -> None:
     assert (found.images, found.images_per_second) == (5, 2)
 
 
-def test_completion_times_come_from_ended_imagejobs() -> None:
+def test_completion_times_exclude_unfinished_imagejobs() -> None:
     jobs = [
         {"status": {"phase": "done", "completionTime": "1970-01-01T00:00:01.500000Z"}},
         {"status": {"phase": "queued"}},

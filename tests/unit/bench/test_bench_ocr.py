@@ -1,4 +1,4 @@
-"""Tests of the figures of `make bench-ocr`: totals over the fonts, and the targets reached."""
+"""Tests of the tables that `make bench-ocr` writes: totals of all fonts, and targets."""
 
 import pytest
 from bench.measure.ocr_measure import Measured
@@ -22,7 +22,7 @@ def measured(*, read: int = 100, seconds: float = 0.3, megabytes: int = 450) -> 
         (measured(megabytes=601), "| peak memory, MB | 601 | ✗ ≤ 600 |"),
     ],
 )
-def test_ocr_targets_are_reached_or_missed(found: Measured, row: str) -> None:
+def test_tables_show_totals_and_whether_targets_are_reached(found: Measured, row: str) -> None:
     lines = figures(found, found).splitlines()
     assert row in lines
     assert f"Percent of {100 * len(FONTS)} words" in lines[0]

@@ -1,4 +1,4 @@
-"""Tests of the operator's benchmarks, with few workers and ImageJobs."""
+"""Tests of the operator's benchmarks with few workers and ImageJobs."""
 
 import asyncio
 
@@ -14,17 +14,18 @@ SCENE = Scene(describers=2, workers=3, queued=10, pending=4)
 
 def test_all_workers_of_a_scene_are_busy() -> None:
     state = state_of(SCENE)
-    workers = [it for found in workers_by_describer(state, NOW).values() for it in found]
+    by_describer = workers_by_describer(state, NOW)
+    workers = [worker for workers in by_describer.values() for worker in workers]
     assert len(workers) == 6
     assert all(worker.serving and worker.in_flight >= 4 for worker in workers)
-    assert not any(type(it).__name__ == "Assign" for it in decide(state, SETTINGS, NOW))
+    assert not any(type(action).__name__ == "Assign" for action in decide(state, SETTINGS, NOW))
 
 
-def test_round_is_measured() -> None:
+def test_time_of_a_round_is_measured() -> None:
     assert round_seconds(SCENE) > 0
 
 
-def test_renewals_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_time_of_lease_renewals_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
     assert asyncio.run(leases.cpu_share(2)) > 0
 
@@ -35,14 +36,14 @@ def test_single_image_is_assigned_despite_a_deleted_describers_queue() -> None:
     assert (row.queued, row.failed) == (3, 3)
 
 
-def test_error_that_ends_the_operator_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It must not look like a long delay."""
+def test_operator_crash_fails_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash must not be mistaken for a long delay."""
     monkeypatch.delattr("bench.operator.fakes.FakeCluster.sweep_periodically")
     with pytest.RaisesGroup(pytest.RaisesExc(AttributeError, match="sweep_periodically")):
         flood.measure([0])
 
 
-def test_start_is_measured() -> None:
+def test_cpu_time_of_a_start_is_measured() -> None:
     (row,) = startup.measure([10])
     assert row.retained == 10
     assert row.cpu_seconds > 0

@@ -1,4 +1,4 @@
-"""Tests of the benchmark's report: targets, tables, and saved results that can be read again."""
+"""Tests of the benchmark's report: targets, tables, and saving and loading results."""
 
 import dataclasses
 import json
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from bench.plan import BURST, EIGHT, METADATA, NOTHING, ONE, POISSON, THIRTY_TWO
-from bench.report import bars, page, tables
-from bench.report.bars import Bar
+from bench.report import page, tables, targets
+from bench.report.targets import Target
 from bench.results import (
     CELERY,
     JOB_PER_IMAGE,
@@ -35,7 +35,7 @@ MACHINE = Machine(
 
 
 def sample(system: str, load: str, describer: str, seconds: float) -> Sample:
-    """Return a sample of ten images that took `seconds` in all."""
+    """Return a sample of ten images that took `seconds` in total."""
     return Sample(
         system=system,
         load=load,
@@ -75,45 +75,45 @@ def backlog() -> Backlog:
     return Backlog(MACHINE, [small], large, memory, 150_000_000, [0.02, 0.03, 0.04], [2000], 9e7)
 
 
-def outcomes(judged: list[Bar]) -> dict[str, str]:
-    """Return the outcome of each target by its title and unit."""
-    return {f"{bar.what} {bar.unit}".strip(): bar.outcome for bar in judged}
+def outcomes(targets: list[Target]) -> dict[str, str]:
+    """Return the outcome of each target by title and unit."""
+    return {f"{target.title} {target.unit}".strip(): target.outcome for target in targets}
 
 
-def test_every_target_is_compared_with_the_median(run: Run, backlog: Backlog) -> None:
-    assert outcomes(bars.judge(run, backlog)) == {
-        "submit → done, one client, p50 × Celery": "reached",
+def test_median_is_compared_with_every_target(run: Run, backlog: Backlog) -> None:
+    assert outcomes(targets.judge(run, backlog)) == {
+        "time until done, 1 client, p50 × Celery": "reached",
         "images/s, 8 clients × Celery": "reached",
         "images/s, 8 clients × Job per image": "reached",
-        "images/s, 8 clients, nothing described × Celery": "beyond",
-        "burst of 10: last one done × Celery": "reached",
-        "cold start: submit → done, no worker runs s": "beyond",
+        "images/s, 8 clients, describer `nothing` × Celery": "beyond",
+        "burst of 10: time until all are done × Celery": "reached",
+        "cold start without workers: time until done s": "beyond",
         "ImageJob writes per image": "reached",
         "idle operator % of a core": "missed",
         "idle api % of a core": "reached",
-        "images/s at a backlog of 10,000, against one of 500 ×": "beyond",
-        "operator's memory with 10,000 ImageJobs MB": "reached",
-        "list page of 50, 10,000 ImageJobs, p50 ms": "reached",
+        "images/s with a backlog of 10,000, compared to 500 ×": "beyond",
+        "operator memory with 10,000 ImageJobs MB": "reached",
+        "list page of 50 out of 10,000 ImageJobs, p50 ms": "reached",
     }
 
 
-def test_targets_without_a_run_are_not_measured() -> None:
-    assert {bar.outcome for bar in bars.judge(None, None)} == {"not measured"}
+def test_targets_are_not_measured_without_results() -> None:
+    assert {target.outcome for target in targets.judge(None, None)} == {"not measured"}
 
 
 @pytest.mark.parametrize(
     ("value", "outcome"),
     [(1.0, "beyond"), (1.1, "beyond"), (1.5, "reached"), (1.6, "reached"), (1.61, "missed")],
 )
-def test_target_is_reached_at_its_exact_value(value: float, outcome: str) -> None:
-    assert Bar("", "at most", 1.6, 1.1, "", Spread(value, 0, 9)).outcome == outcome
+def test_value_equal_to_the_target_reaches_it(value: float, outcome: str) -> None:
+    assert Target("", "at most", 1.6, 1.1, "", Spread(value, 0, 9)).outcome == outcome
 
 
 def test_page_shows_value_target_and_outcome(run: Run, backlog: Backlog) -> None:
     text = page.markdown(run, backlog)
-    assert "| submit → done, one client, p50 | 1.25 × Celery | ≤ 1.6 (1.1) | ✓ |" in text
+    assert "| time until done, 1 client, p50 | 1.25 × Celery | ≤ 1.6 (1.1) | ✓ |" in text
     assert (
-        "| cold start: submit → done, no worker runs | 2.5 [2 – 3.5] s | ≤ 4 (3) | ✓ and beyond |"
+        "| cold start without workers: time until done | 2.5 [2 – 3.5] s | ≤ 4 (3) | ✓ and beyond |"
         in text
     )
     assert "| idle operator | 2 % of a core | ≤ 1 | ✗ |" in text
@@ -128,15 +128,15 @@ def test_page_shows_the_python_versions_of_both_systems(run: Run) -> None:
     )
 
 
-def test_cpu_time_is_that_of_the_loaded_system_above_its_idle_use(run: Run) -> None:
+def test_cpu_time_per_image_excludes_idle_use_and_other_systems(run: Run) -> None:
     text = page.markdown(run, None)
     header, rule, *rows = (
-        text.partition("use without work.\n\n")[2].partition("\n\n")[0].splitlines()
+        text.partition("while the system is idle.\n\n")[2].partition("\n\n")[0].splitlines()
     )
     assert header.split(" | ")[1:3] == ["vision-node, metadata", "vision-node, nothing"]
     assert rule.startswith("| --- | ---: |")
     assert rows[1].startswith("| api | 29.6 | 29.6 | 10 | 10 |")
-    assert rows[-1].startswith("| in all | 79.6 | 79.6 | 10 | 10 |")
+    assert rows[-1].startswith("| total | 79.6 | 79.6 | 10 | 10 |")
 
 
 def test_page_omits_sections_without_results(run: Run, backlog: Backlog) -> None:
@@ -152,7 +152,7 @@ def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert tables.digits(value) == text
 
 
-def test_saved_results_can_be_read(run: Run, backlog: Backlog, tmp_path: Path) -> None:
+def test_saved_results_can_be_loaded(run: Run, backlog: Backlog, tmp_path: Path) -> None:
     save(run, tmp_path / "results.json")
     save(backlog, tmp_path / "backlog.json")
     assert Run.of(json.loads((tmp_path / "results.json").read_text())) == run

@@ -1,4 +1,4 @@
-"""Render the chart with the real helm."""
+"""Render the chart with Helm, and find objects in the output."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from world import pool_of
 
 CHART = "charts/vision-node"
 OLDEST, NEWEST = "1.33", "1.36"
-"""The oldest and the newest Kubernetes version that the chart supports."""
+"""Oldest and newest Kubernetes versions that the chart supports."""
 
 Object = dict[str, Any]
 Values = dict[str, Any]
@@ -166,23 +166,23 @@ VALUES: dict[str, Values] = {
         }
     },
 }
-"""Sets of values that users may choose. The tests render and check each set."""
+"""Examples of values that users may set, by name. The tests render and check each example."""
 
 POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
 S3_CLIENTS = ("vision-node-api", "vision-node-operator", "worker-metadata")
-"""Pods that reach the S3 service; workers also reach providers."""
+"""Names of the pods that use the S3 service."""
 
 every_value_set = pytest.mark.parametrize("name", VALUES)
 
 
 def find(name: str) -> str | None:
-    """Return the path of helm or helm3: $HELM or $HELM3, or the one on PATH."""
+    """Return the path of helm or helm3 from $HELM or $HELM3, or from PATH; None if not found."""
     return os.environ.get(name.upper()) or shutil.which(name)
 
 
 def helm(name: str) -> str:
-    """Return the path of helm or helm3, or fail with the command that installs it."""
+    """Return the path of helm or helm3. If it is missing, fail with an installation hint."""
     return find(name) or pytest.fail(
         f"{name} is not on PATH: run `python3 -m cluster tool {name}` to get it"
     )
@@ -191,7 +191,7 @@ def helm(name: str) -> str:
 def run(
     *arguments: str, values: Values | None = None, program: str = "helm"
 ) -> subprocess.CompletedProcess[str]:
-    """Run helm or helm3 with these values."""
+    """Run helm or helm3 with these arguments and values."""
     command = [helm(program), *arguments, "--values", "-"]
     return subprocess.run(
         command, input=json.dumps(values or {}), capture_output=True, text=True, check=False
@@ -206,7 +206,7 @@ def template(
     version: str = NEWEST,
     program: str = "helm",
 ) -> list[Object]:
-    """Return the objects that the chart renders from these values."""
+    """Return the objects that the chart renders with these values."""
     options = ("--namespace", namespace, "--kube-version", version)
     completed = run("template", release, CHART, *options, values=values, program=program)
     assert completed.returncode == 0, completed.stderr
@@ -220,27 +220,27 @@ def _rendered(name: str) -> str:
 
 
 def rendered(name: str) -> list[Object]:
-    """Return the rendered objects of one of VALUES."""
+    """Return the objects that the chart renders with the values VALUES[name]."""
     objects: list[Object] = json.loads(_rendered(name))
     return objects
 
 
 def error_message(values: Values) -> str:
-    """Return helm's error message for invalid values."""
+    """Return Helm's error message for invalid values."""
     completed = run("template", "vision-node", CHART, "--kube-version", NEWEST, values=values)
     assert completed.returncode != 0, f"{values} were accepted"
     return completed.stderr
 
 
 def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
-    """Return the objects of a kind by name."""
+    """Return the objects of this kind, by name."""
     return {o["metadata"]["name"]: o for o in objects if o["kind"] == kind}
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Yield the name and the template of every pod that these objects create.
+    """Yield the name and the template of every pod that results from these objects.
 
-    This includes the workers, whose pods the operator creates from a ConfigMap.
+    This includes worker pods, which the operator creates according to a ConfigMap.
     """
     for manifest in objects:
         match manifest["kind"]:
@@ -258,11 +258,11 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def pod(objects: list[Object], name: str) -> Object:
-    """Return the pod with this name, as `pods` yields it."""
+    """Return the pod template that `pods` yields under this name."""
     return dict(pods(objects))[name]
 
 
 def containers(pod: Object) -> list[Object]:
-    """Return all of a pod's containers."""
+    """Return all containers of a pod, including its init containers."""
     spec = pod["spec"]
     return [*spec.get("initContainers", []), *spec["containers"]]

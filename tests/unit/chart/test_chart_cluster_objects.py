@@ -18,8 +18,8 @@ def test_crds_are_copies_of_the_sources() -> None:
         source = yaml.safe_load(path.read_text())
         assert crds[path.stem]["spec"] == source["spec"]
         assert crds[path.stem]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-        # `make format` copies them: Helm reads no file outside the chart, and warns about symbolic
-        # links at every install.
+        # `make format` copies the CRDs into the chart. Helm can't read files outside the chart, and
+        # symbolic links would cause a warning during every installation.
         assert Path(CHART, "files", path.name).read_bytes() == path.read_bytes()
 
 
@@ -35,7 +35,7 @@ def test_release_without_crds_and_policies_has_no_cluster_scoped_objects() -> No
 
 
 def test_cluster_scoped_names_are_unique_per_release() -> None:
-    """Namespaces have no dots, so the first dot distinguishes a-b + c from a + b-c."""
+    """Names start with `namespace.release`. They are unambiguous: namespaces have no dots."""
     names = [
         {
             name
@@ -65,7 +65,7 @@ def test_policy_rejects_imagejobs_in_namespaces_without_a_release() -> None:
 
     for manifest in (policy, binding):
         assert manifest["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
-            "the policy must be kept as long as the CRDs"
+            "like the CRDs, the policy must not be deleted with the release"
         )
 
     for values in ("default", "second-release"):
@@ -83,7 +83,7 @@ def test_admission_policies_apply_only_to_the_release_namespace() -> None:
 
 
 def test_worker_policy_mentions_every_status_field() -> None:
-    """For each new field in the CRD, the policy must say whether a worker may write it."""
+    """When a status field is added, the policy must specify whether workers may write it."""
     policy = of_kind(rendered("default"), POLICIES[0])["vision-node.vision-node-workers"]
     text = json.dumps(policy["spec"]["validations"])
     crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
@@ -93,7 +93,7 @@ def test_worker_policy_mentions_every_status_field() -> None:
 
 
 def test_result_has_only_fields_that_a_worker_may_write() -> None:
-    """The policy lets only the assigned pod end the attempt and set the result. It checks `key`."""
+    """Only the assigned worker may write the result. The policy also checks the result's `key`."""
     crd = of_kind(rendered("default"), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     message = {"describer", "model", "summary", "inline", "fallback", "usage"}

@@ -1,4 +1,4 @@
-"""Tests that the inbox's retention period reaches the API and the operator."""
+"""Tests that the API and the operator receive the inbox's retention period."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,8 +9,8 @@ from vision_node_api.settings import Settings as ApiSettings
 from vision_node_operator.settings import Settings as OperatorSettings
 
 
-def set_env(values: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the environment variables of a component's container in this process."""
+def use_env(values: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set this process's environment variables to those of a component's container."""
     (container,) = containers(pod(template(values), name))
     monkeypatch.setenv("POD_NAMESPACE", "ns")
     for variable in container["env"]:
@@ -29,10 +29,10 @@ def set_env(values: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) 
 def test_api_and_operator_read_the_same_retention_period(
     values: dict[str, Any], kept: timedelta | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_env(values, "vision-node-api", monkeypatch)
+    use_env(values, "vision-node-api", monkeypatch)
     assert ApiSettings.from_env().inbox_kept == kept
 
-    set_env(values, "vision-node-operator", monkeypatch)
+    use_env(values, "vision-node-operator", monkeypatch)
     assert OperatorSettings.from_env().inbox_kept == kept
 
 

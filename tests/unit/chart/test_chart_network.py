@@ -44,7 +44,7 @@ def test_all_components_use_the_ca_bundle_and_the_proxy() -> None:
     }
 
 
-def test_network_policies_use_the_api_server_and_dns_ports_of_the_values() -> None:
+def test_network_policies_allow_the_configured_api_server_and_dns_ports() -> None:
     policies = of_kind(rendered("private-network"), "NetworkPolicy")
     for component in ("api", "operator", "storage-credentials"):
         assert {"ports": [{"port": 443}, {"port": 16443}]} in policies[f"vision-node-{component}"][
@@ -64,7 +64,7 @@ def test_network_policies_use_the_api_server_and_dns_ports_of_the_values() -> No
         ("http://[fd00::1]:8080", 8080),
     ],
 )
-def test_network_policies_allow_the_port_of_the_proxy(url: str, port: int) -> None:
+def test_network_policies_allow_the_proxy_port(url: str, port: int) -> None:
     objects = template({"networkPolicies": {"enabled": True}, "proxy": {"url": url}})
     for component in ("api", "operator"):
         policy = of_kind(objects, "NetworkPolicy")[f"vision-node-{component}"]
@@ -110,7 +110,7 @@ def test_ingress_path_defaults_to_the_root_path(api: Any, path: str) -> None:
         ),
     ],
 )
-def test_api_gets_its_http_settings_from_the_values(
+def test_values_determine_the_api_http_settings(
     name: str, expected: HttpSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (api,) = containers(pod(rendered(name), "vision-node-api"))
@@ -133,7 +133,7 @@ def test_notes_show_the_url_with_the_root_path() -> None:
 
 
 def test_network_policies_select_every_pod() -> None:
-    """A pod that no policy selects could only reach DNS."""
+    """The default policy allows only DNS, so every pod needs a policy of its own."""
     for name in ("network-policies", "network-policies-external-s3"):
         objects = rendered(name)
         policies = of_kind(objects, "NetworkPolicy").values()

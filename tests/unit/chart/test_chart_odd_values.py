@@ -1,4 +1,7 @@
-"""Tests of values that YAML or Helm could misread: names like numbers, quantities, nulls."""
+"""Tests of values that YAML or Helm could misread, and of deprecated values.
+
+Examples are names that look like numbers, resource quantities and nulls.
+"""
 
 import json
 from typing import Any
@@ -20,7 +23,7 @@ STRING_FIELDS = {"name", "namespace", "key", "claimName", "ingressClassName", "s
 
 
 def strings(node: Any, path: str = "") -> list[tuple[str, Any]]:
-    """Return the values of fields that must be strings: names, labels, annotations, keys."""
+    """Return the path and value of each field that must be a string, such as names and labels."""
     found: list[tuple[str, Any]] = []
     match node:
         case dict():
@@ -69,8 +72,8 @@ def test_names_that_look_like_numbers_stay_strings(name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "rendered"), [(0.5, "0.5"), (2, "2"), ("500m", "500m"), (1.5e9, "1.5e+09")]
 )
-def test_resource_quantities_of_describers_are_strings(given: Any, rendered: str) -> None:
-    """The CRD accepts integers and strings, so 0.5 must become a string."""
+def test_describer_resource_quantities_become_strings(given: Any, rendered: str) -> None:
+    """The CRD accepts only integers and strings, so a number such as 0.5 must become a string."""
     values: Any = {"describers": {"metadata": {"resources": {"limits": {"cpu": given}}}}}
     data = of_kind(template(values), "ConfigMap")["vision-node-describers"]["data"]
     assert json.loads(data["describers.json"])["metadata"]["resources"]["limits"]["cpu"] == rendered
@@ -79,7 +82,7 @@ def test_resource_quantities_of_describers_are_strings(given: Any, rendered: str
 @pytest.mark.parametrize("nothing", [None, ""])
 @pytest.mark.parametrize("program", ["helm", "helm3"])
 def test_null_or_empty_user_ids_are_omitted(nothing: Any, program: str) -> None:
-    """In Helm 4, a null in an umbrella chart has no effect, so users need an empty string there."""
+    """Helm 4 ignores nulls in the values of an umbrella chart, so users set empty strings there."""
     security = dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), nothing)
     for _, manifest in pods(template({"podSecurityContext": security}, program=program)):
         assert not security.keys() & manifest["spec"]["securityContext"].keys()
@@ -91,7 +94,7 @@ def env_of(objects: list[Object], name: str) -> dict[str, str | None]:
 
 
 def test_deprecated_proxy_excludes_the_users_s3_service() -> None:
-    """Older charts always reached the service directly, and the proxy may not allow it."""
+    """Older charts bypassed the proxy for S3, so the proxy might refuse such connections."""
     values: Any = {
         "storage": {"endpoint": "s3.corp:9000", "existingSecret": "keys"},
         "providers": {"proxy": {"url": "http://proxy:3128", "except": [".corp"]}},
@@ -117,7 +120,7 @@ def test_new_values_override_the_deprecated_ones() -> None:
     assert volume["configMap"]["name"] == "new"
 
 
-def test_new_storage_secret_revision_replaces_all_pods_that_read_the_secret() -> None:
+def test_changed_storage_secret_revision_replaces_all_pods_that_read_the_secret() -> None:
     def storage_pods(revision: str) -> dict[str, Object]:
         objects = template({"storage": {"secretRevision": revision}})
         return {
@@ -138,10 +141,10 @@ def test_new_storage_secret_revision_replaces_all_pods_that_read_the_secret() ->
     assert len([name for name in first.keys() ^ second.keys() if "storage-setup" in name]) == 2
 
 
-def test_setup_jobs_have_the_pod_annotations_of_minio() -> None:
-    """A user needs this, for example, to exclude a service mesh's sidecar.
+def test_setup_job_pods_have_the_minio_pod_annotations() -> None:
+    """Users need these annotations, for example, to disable a service mesh's sidecar.
 
-    With such a sidecar, the Job would never complete.
+    With a sidecar, a Job would never complete.
     """
     annotations = {"linkerd.io/inject": "disabled"}
     for name, manifest in pods(template({"minio": {"pod": {"annotations": annotations}}})):
@@ -149,10 +152,10 @@ def test_setup_jobs_have_the_pod_annotations_of_minio() -> None:
             assert manifest["metadata"]["annotations"]["linkerd.io/inject"] == "disabled", name
 
 
-def test_argo_cd_runs_the_storage_setup_with_each_sync() -> None:
-    """Argo CD renders each revision as revision 1, so the Job's name stays the same.
+def test_argo_cd_runs_the_storage_setup_job_during_each_sync() -> None:
+    """Argo CD always renders the chart as revision 1, so the Job's name does not change.
 
-    A hook runs the Job again, because a new volume needs its bucket.
+    As a hook, the Job still runs again. Otherwise a new volume would have no bucket.
     """
     (job,) = [
         manifest for name, manifest in of_kind(template(), "Job").items() if "storage-setup" in name
@@ -160,7 +163,7 @@ def test_argo_cd_runs_the_storage_setup_with_each_sync() -> None:
     assert job["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "Sync"
 
 
-def test_workers_reach_pod_identity_with_any_storage() -> None:
+def test_workers_can_reach_the_eks_pod_identity_agent_with_any_storage() -> None:
     policy = of_kind(template({"networkPolicies": {"enabled": True}}), "NetworkPolicy")[
         "vision-node-worker"
     ]

@@ -1,4 +1,4 @@
-"""Tests of the pods that the chart renders: restrictions, resources, probes, users' additions."""
+"""Tests of the rendered pods: security settings, resources, probes and additions by users."""
 
 import json
 from typing import Any
@@ -33,8 +33,8 @@ def test_every_container_has_resources(name: str) -> None:
             assert "memory" in container["resources"]["limits"], owner
 
 
-def test_minio_collects_garbage_before_it_is_killed() -> None:
-    """Go's limit must be below the container's, which also counts other memory."""
+def test_minio_go_memory_limit_is_below_the_container_limit() -> None:
+    """The container's limit also covers memory that Go does not count, so Go's limit is lower."""
     (minio,) = containers(pod(rendered("default"), "vision-node-minio"))
     env = {variable["name"]: variable for variable in minio["env"]}
     field = {"resource": "limits.memory", "divisor": "1Mi"}
@@ -42,7 +42,7 @@ def test_minio_collects_garbage_before_it_is_killed() -> None:
     assert env["MEMORY_LIMIT_MI"]["valueFrom"] == {"resourceFieldRef": field}
     assert env["GOMEMLIMIT"]["value"] == "$(MEMORY_LIMIT_MI)000000"
     assert list(env).index("MEMORY_LIMIT_MI") < list(env).index("GOMEMLIMIT"), (
-        "a variable is expanded only if it comes first"
+        "Kubernetes expands only variables that are defined earlier"
     )
 
 
@@ -76,7 +76,7 @@ def test_only_pods_that_use_the_kubernetes_api_get_a_token() -> None:
     }
 
 
-def test_user_and_group_ids_can_be_omitted() -> None:
+def test_user_and_group_ids_can_be_omitted_or_large() -> None:
     for owner, manifest in pods(rendered("openshift")):
         assert (
             not {"runAsUser", "runAsGroup", "fsGroup"} & manifest["spec"]["securityContext"].keys()
@@ -90,7 +90,7 @@ def test_user_and_group_ids_can_be_omitted() -> None:
 
 
 def test_every_container_can_have_a_cpu_limit() -> None:
-    """A quota for CPU limits rejects pods without one."""
+    """If a namespace has a quota for CPU limits, Kubernetes rejects pods without such a limit."""
     for owner, manifest in pods(rendered("cpu-quota")):
         for container in containers(manifest):
             assert {"cpu", "memory"} <= container["resources"]["limits"].keys(), owner
@@ -107,7 +107,7 @@ def test_pods_have_the_extra_env_volumes_and_labels(name: str) -> None:
     (container,) = containers(manifest)
     names = [variable["name"] for variable in container["env"]]
 
-    assert len(names) == len(set(names)), "server-side apply rejects duplicate names"
+    assert len(names) == len(set(names)), "server-side apply rejects duplicate variable names"
 
     region = "MINIO_REGION" if name == "vision-node-minio" else "S3_REGION"
     assert {"name": region, "value": "eu-central-1"} in container["env"]
@@ -130,7 +130,7 @@ def test_disruption_budget_exists_only_with_several_replicas() -> None:
     assert of_kind(rendered("many"), "PodDisruptionBudget").keys() == {"vision-node-api"}
 
 
-def test_pods_have_the_scheduling_fields_of_the_values() -> None:
+def test_minio_pod_has_the_configured_scheduling_fields() -> None:
     manifest = pod(rendered("placed"), "vision-node-minio")
     assert manifest["metadata"]["annotations"] == {"example.com/team": "vision"}
     assert manifest["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}

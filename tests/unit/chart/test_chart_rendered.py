@@ -1,4 +1,4 @@
-"""Tests of all rendered objects: they are deterministic and labeled, and their names fit."""
+"""Tests of all rendered objects: determinism, labels and the lengths of names."""
 
 import json
 import re
@@ -23,27 +23,27 @@ from chart import (
 
 
 @every_value_set
-def test_two_renders_are_equal(name: str) -> None:
-    """Otherwise Argo CD and Flux, which compare renders, would always see differences."""
+def test_rendering_twice_gives_the_same_output(name: str) -> None:
+    """Argo CD and Flux compare rendered manifests, and would otherwise always see differences."""
     renders = {run("template", "vision-node", CHART, values=VALUES[name]).stdout for _ in range(2)}
     assert len(renders) == 1
 
 
 @every_value_set
 def test_no_secret_is_rendered(name: str) -> None:
-    """Manifests may be committed, and the user who renders may have no access to Secrets."""
+    """Users may commit the manifests, or may lack permission to manage Secrets."""
     assert not of_kind(rendered(name), "Secret")
 
 
 def test_templates_do_not_depend_on_the_cluster() -> None:
-    """`helm template` has no cluster, so lookups would make it render different objects."""
+    """`helm template` has no cluster, so lookups would work only with `helm install`."""
     for path in Path(CHART, "templates").iterdir():
         assert not re.search(
             r"\b(lookup|rand[A-Z]\w+|gen[A-Z]\w+|now|uuidv4|\.Capabilities)\b", path.read_text()
         ), path
 
 
-def test_selectors_use_only_immutable_labels() -> None:
+def test_selectors_use_only_labels_that_never_change() -> None:
     objects = rendered("default")
     for kind in ("Deployment", "StatefulSet"):
         for manifest in of_kind(objects, kind).values():
@@ -68,7 +68,7 @@ LONG_RELEASE, LONG_NAMESPACE = "r" * 53, "n" * 63
 """The longest names that Helm and Kubernetes allow."""
 
 
-def test_names_fit_with_the_longest_release_and_namespace() -> None:
+def test_names_are_short_enough_with_the_longest_release_and_namespace() -> None:
     values: Any = {
         "networkPolicies": {"enabled": True},
         "api": {"replicas": 2, "ingress": {"enabled": True}},
@@ -81,7 +81,8 @@ def test_names_fit_with_the_longest_release_and_namespace() -> None:
 
     strings = re.findall(r'"app.kubernetes.io/[a-z-]+": "([^"]*)"', json.dumps(objects))
     assert max(map(len, strings)) <= 63
-    # Kubernetes appends a StatefulSet's revision, and the operator a Job's describer and number.
+    # Kubernetes appends a revision to the StatefulSet's name, and the operator appends a describer
+    # and a number to the prefix of its Jobs.
     assert len(f"{next(iter(of_kind(objects, 'StatefulSet')))}-0123456789") <= 63
 
     prefix = {
@@ -90,13 +91,15 @@ def test_names_fit_with_the_longest_release_and_namespace() -> None:
     assert len(f"{prefix['JOB_PREFIX']['value']}-{'d' * 22}-999") <= 63
 
 
-def test_helm_lint_is_clean() -> None:
+def test_helm_lint_reports_nothing() -> None:
     completed = run("lint", "--strict", CHART)
     assert completed.returncode == 0, completed.stdout
     assert not re.search(r"\[(INFO|WARNING|ERROR)\]", completed.stdout), completed.stdout
 
 
-@pytest.mark.skipif(not find("helm3"), reason="no helm3: run `python3 -m cluster tool helm3`")
+@pytest.mark.skipif(
+    not find("helm3"), reason="helm3 is missing: run `python3 -m cluster tool helm3`"
+)
 @every_value_set
 def test_helm_3_renders_the_same_objects(name: str) -> None:
     def comparable(objects: list[Object]) -> list[str]:

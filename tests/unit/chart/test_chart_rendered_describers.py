@@ -1,4 +1,4 @@
-"""Tests of the Describers that the chart renders from its values."""
+"""Tests of the Describers that the chart defines according to its values."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_describers_and_the_default_depend_only_on_values(
     assert {"name": "DEFAULT_DESCRIBER", "value": default} in api["env"]
 
 
-def test_new_provider_secret_revision_replaces_workers() -> None:
+def test_changed_provider_secret_revision_replaces_workers() -> None:
     def worker(values: Any) -> Object:
         return pod(template({"providerSecret": "keys", **values}), "worker-metadata")
 
@@ -68,8 +68,8 @@ def test_new_provider_secret_revision_replaces_workers() -> None:
     assert worker({}) not in (first, second)
 
 
-def test_describer_values_reach_its_spec_and_pods() -> None:
-    """Values that are not set are omitted, so that the CRD's defaults apply."""
+def test_values_of_a_describer_appear_in_its_spec_and_pods() -> None:
+    """The spec omits values that are not set, so that the CRD's defaults apply."""
     objects = rendered("describers")
     data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
     specs = json.loads(data["describers.json"])

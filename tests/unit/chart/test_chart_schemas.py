@@ -1,4 +1,4 @@
-"""Tests that the objects are valid for the oldest and the newest supported Kubernetes."""
+"""Tests that all objects are valid in the oldest and the newest supported Kubernetes version."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -12,7 +12,7 @@ every_version = pytest.mark.parametrize("version", [OLDEST, NEWEST])
 
 @pytest.fixture(scope="module", autouse=True)
 def _cache_schemas() -> Iterator[None]:
-    """Cache the schemas: kubernetes_validate would read a megabyte of them for each object."""
+    """Cache the schemas, because kubernetes_validate reads a megabyte of them for each object."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, "schema_contents", cache(utils.schema_contents))
         yield
@@ -20,12 +20,12 @@ def _cache_schemas() -> Iterator[None]:
 
 def check(manifest: Object, version: str) -> None:
     """Fail if this Kubernetes version does not know the object or one of its fields."""
-    # If validate() has no schemas for this version, it uses an older version's and returns that.
+    # Without a schema for this version, validate() uses an older one and returns that version.
     assert utils.validate(manifest, version, strict=True) == version
 
 
 @every_version
-def test_chart_renders_for_the_kubernetes_version(version: str) -> None:
+def test_chart_renders_for_every_supported_kubernetes_version(version: str) -> None:
     assert template(version=version) != []
 
 

@@ -1,4 +1,4 @@
-"""Tests of the storage that the chart renders: the bundled MinIO, or the user's own S3 service."""
+"""Tests of the storage settings: the bundled MinIO, or an S3 service of the user."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from chart import POLICIES, S3_CLIENTS, Object, containers, of_kind, pod, pods, rendered, template
 
 
-def test_minio_credentials_are_generated_before_the_pods_that_need_them() -> None:
+def test_minio_credentials_are_generated_before_the_pods_start() -> None:
     objects = rendered("default")
     name = "vision-node-storage-credentials"
     weights = {}
@@ -32,7 +32,7 @@ def test_minio_credentials_are_generated_before_the_pods_that_need_them() -> Non
 
 
 def test_network_policy_lets_the_credentials_job_reach_the_api_server() -> None:
-    """During an upgrade, the release's policies exist before the Job, which adds its own policy."""
+    """The default policy already exists during an upgrade, so the Job needs its own policy."""
     policy = of_kind(rendered("network-policies"), "NetworkPolicy")[
         "vision-node-storage-credentials"
     ]
@@ -41,7 +41,7 @@ def test_network_policy_lets_the_credentials_job_reach_the_api_server() -> None:
 
 
 def storage_setup(values: Any) -> Object:
-    """Return the Job that creates the bundled store's bucket and users."""
+    """Return the Job that creates the bucket and the users in the bundled MinIO."""
     (job,) = [
         job for name, job in of_kind(template(values), "Job").items() if "storage-setup" in name
     ]
@@ -49,7 +49,7 @@ def storage_setup(values: Any) -> Object:
 
 
 def test_changed_storage_setup_gets_a_new_job_name() -> None:
-    """A Job's pod template is immutable, so `kubectl apply` would fail with the same name."""
+    """A Job's pod template is immutable, so with the same name `kubectl apply` would fail."""
     jobs = [storage_setup({}), storage_setup({"images": {"operator": "mine:2"}})]
     assert jobs[0]["spec"] != jobs[1]["spec"]
     assert jobs[0]["metadata"]["name"] != jobs[1]["metadata"]["name"]
@@ -74,7 +74,7 @@ def test_bundled_minio_uses_existing_credentials_and_volume() -> None:
 
 
 def storage_keys(manifest: Object) -> set[str]:
-    """Return the keys of the storage Secret that a pod's environment reads."""
+    """Return the keys of Secrets that the environment variables of a pod refer to."""
     refs = [
         e.get("valueFrom", {}).get("secretKeyRef")
         for c in containers(manifest)

@@ -1,6 +1,6 @@
 """Tests of `helm upgrade --reuse-values` from an older chart.
 
-With this option, Helm passes only the older chart's defaults.
+With this option, Helm uses the older chart's defaults instead of the new chart's.
 """
 
 import json
@@ -18,7 +18,7 @@ OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The new chart with the older chart's defaults, as Helm renders it with --reuse-values."""
+    """Return the folder of the new chart with the older chart's defaults, as in such an upgrade."""
     manifest = tmp_path_factory.mktemp("reused") / "chart"
     shutil.copytree(CHART, manifest)
     with tarfile.open(OLD_CHART) as archive:
@@ -51,14 +51,14 @@ USER_VALUES: dict[str, Values] = {
 
 
 @pytest.mark.parametrize("name", USER_VALUES)
-def test_new_values_get_their_defaults_with_reuse_values(chart: Path, name: str) -> None:
+def test_missing_new_values_get_their_defaults(chart: Path, name: str) -> None:
     assert without_images(render_with_old_defaults(chart, USER_VALUES[name])) == without_images(
         template(USER_VALUES[name])
     )
 
 
 def without_images(objects: list[Object]) -> list[str]:
-    """Return the objects as text, without images and their hashes, which differ between charts."""
+    """Return the objects as JSON, without images and hashes, which differ between the charts."""
     objects = [
         o for o in objects if not ("storage-setup" in o["metadata"]["name"] and o["kind"] == "Job")
     ]
@@ -74,8 +74,8 @@ def without_images(objects: list[Object]) -> list[str]:
     return sorted(json.dumps(manifest, sort_keys=True) for manifest in objects)
 
 
-def test_openai_is_not_created_until_it_is_enabled(chart: Path) -> None:
-    """The older chart enabled openai if the cluster had a key."""
+def test_openai_describer_is_not_created_unless_enabled(chart: Path) -> None:
+    """The older chart enabled this describer if it found an API key in the cluster."""
     objects = render_with_old_defaults(chart, {"providerSecret": "keys"})
     specs = json.loads(
         of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]["describers.json"]
@@ -83,7 +83,7 @@ def test_openai_is_not_created_until_it_is_enabled(chart: Path) -> None:
     assert specs.keys() == {"metadata"}
 
 
-def test_deprecated_ca_bundle_and_proxy_of_workers_apply_to_all_components(chart: Path) -> None:
+def test_deprecated_ca_bundle_and_proxy_apply_to_all_components(chart: Path) -> None:
     providers: Any = {
         "caBundle": {"configMap": "my-authorities", "key": "bundle.pem"},
         "proxy": {"url": "http://proxy.example.com:3128", "except": [".example.com"]},
@@ -101,5 +101,5 @@ def test_deprecated_ca_bundle_and_proxy_of_workers_apply_to_all_components(chart
 
 
 def test_defaults_yaml_is_a_copy_of_values_yaml() -> None:
-    """`make format` makes the copy, because templates can't read values.yaml."""
+    """`make format` creates the copy, because Helm templates can't read values.yaml."""
     assert Path(CHART, "defaults.yaml").read_bytes() == Path(CHART, "values.yaml").read_bytes()

@@ -1,4 +1,4 @@
-"""Tests that values.yaml matches values.schema.json, and that mistakes cause helpful messages."""
+"""Tests that values.yaml matches values.schema.json and that error messages are helpful."""
 
 import json
 from collections.abc import Iterator
@@ -24,19 +24,20 @@ OPEN_MAPS = {
     "limits",
     "sidecar",
 }
-"""Maps whose keys are defined by the user, a provider or Kubernetes.
+"""Names of maps whose keys are defined by the user, a provider or Kubernetes.
 
-`items` are tolerations and variables; `limits` are the limits in `resources`.
+The maps named `items` are tolerations and environment variables. The map named `limits` is the one
+in `resources`.
 """
 
 DEPRECATED = "providers"
-"""Deprecated values. They still work but have no defaults, because other values replace them."""
+"""Key of the deprecated values. They still work, but have no defaults."""
 
 Node = dict[str, Any]
 
 
 def resolved(node: Node) -> Node:
-    """Return the node, or the node that its $ref refers to."""
+    """Return the schema node, or the node that its `$ref` refers to."""
     if "$ref" not in node:
         return node
 
@@ -47,7 +48,7 @@ def resolved(node: Node) -> Node:
 
 
 def properties(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
-    """Yield every property in the schema; those of a describer appear below `metadata`."""
+    """Yield the path and node of every property. Describer properties are below `metadata`."""
     below = dict(resolved(node).get("properties", {}))
     if path == ("describers",):
         (pool,) = node["patternProperties"].values()
@@ -62,7 +63,7 @@ PROPERTIES = {path: node for path, node in properties(SCHEMA) if path != ("globa
 
 
 def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield every key of the values that the schema must name."""
+    """Yield the path of every key in the values that the schema must define."""
     for name, value in values.items() if isinstance(values, dict) else ():
         yield (*path, name)
         if not isinstance(
@@ -72,16 +73,16 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def test_schema_and_defaults_have_the_same_keys() -> None:
-    spelled_out = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
-    assert spelled_out == {path for path in PROPERTIES if path[0] != DEPRECATED}
+    default_keys = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
+    assert default_keys == {path for path in PROPERTIES if path[0] != DEPRECATED}
 
 
-def test_the_defaults_are_valid() -> None:
+def test_defaults_are_valid() -> None:
     assert template({})
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_the_values_of_users_are_valid(name: str) -> None:
+def test_example_values_are_valid(name: str) -> None:
     assert template(VALUES[name])
 
 
@@ -136,7 +137,7 @@ def test_every_number_and_string_in_the_schema_has_a_limit() -> None:
         "networkPolicy.enabled",
     ],
 )
-def test_error_message_names_the_typo(path: str) -> None:
+def test_error_message_names_the_misspelled_key(path: str) -> None:
     values: Any = 1
     for part in reversed(path.split(".")):
         values = {part: values}

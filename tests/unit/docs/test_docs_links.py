@@ -1,4 +1,4 @@
-"""What the pages name exists: relative links, anchors, make targets, files of the repository."""
+"""Tests that links, anchors, make targets and file names in the documentation exist."""
 
 import re
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ REPOSITORY_PATH = re.compile(
 )
 
 NOT_IN_GIT = ("build/",)
-"""Folders that commands write to."""
+"""Folders whose files are created by commands and are not in the repository."""
 
 
 def problems_of(page: Path, text: str, repository: Path = REPOSITORY) -> list[str]:
-    """Return what `page` names that does not exist."""
+    """Return a message for each link, make target and file in `text` that does not exist."""
     return [
         *_broken_links(page, text),
         *_unknown_targets(text, repository),
@@ -78,7 +78,7 @@ def _code(text: str) -> list[str]:
 
 
 def _anchors(text: str) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub generates for the headings of a page."""
     headings = HEADING.findall(FENCE.sub("", text))
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
 
@@ -86,11 +86,11 @@ def _anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_everything_that_a_page_names_exists(page: Path) -> None:
+def test_links_targets_and_files_on_a_page_exist(page: Path) -> None:
     assert problems_of(page, page.read_text()) == []
 
 
-def test_every_page_is_on_the_map_of_the_documentation() -> None:
+def test_documentation_index_links_to_every_page() -> None:
     docs = REPOSITORY / "docs"
     links = LINK.findall((docs / "README.md").read_text())
     listed = {(docs / link).resolve() for link in links}
@@ -100,7 +100,7 @@ def test_every_page_is_on_the_map_of_the_documentation() -> None:
     assert pages - records - listed == {docs / "README.md"}
 
 
-def test_every_decision_record_is_in_the_index() -> None:
+def test_decision_index_links_to_every_record() -> None:
     folder = REPOSITORY / "docs" / "decisions"
     listed = LINK.findall((folder / "README.md").read_text())
     records = {path.name for path in folder.glob("[0-9]*.md")}
@@ -120,7 +120,7 @@ def test_every_decision_record_is_in_the_index() -> None:
         ("See `docs/missing.py`.", "`docs/missing.py`: no such file"),
     ],
 )
-def test_a_broken_name_is_reported(tmp_path: Path, text: str, problem: str) -> None:
+def test_missing_link_target_or_file_is_reported(tmp_path: Path, text: str, problem: str) -> None:
     _write_repository(tmp_path)
 
     assert problems_of(tmp_path / "page.md", text, tmp_path) == [problem]
@@ -136,7 +136,7 @@ def test_a_broken_name_is_reported(tmp_path: Path, text: str, problem: str) -> N
         "`[x](missing.md)` and `build/missing.md` and `POST /inbox/{name}`",
     ],
 )
-def test_a_good_name_is_not_reported(tmp_path: Path, text: str) -> None:
+def test_valid_text_is_not_reported(tmp_path: Path, text: str) -> None:
     _write_repository(tmp_path)
 
     assert problems_of(tmp_path / "page.md", text, tmp_path) == []

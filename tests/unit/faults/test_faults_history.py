@@ -1,4 +1,4 @@
-"""Tests of the checker of `make test-faults`: it finds a violation of each of its rules."""
+"""Tests of the checker that `make test-faults` uses: it must detect every kind of violation."""
 
 from dataclasses import replace
 from typing import Any
@@ -31,7 +31,7 @@ GOOD = [
 def history(
     *observations: Observation, submits: list[Submit] | None = None, **parts: Any
 ) -> History:
-    """Return a history of one ImageJob with a fault at 5 s, so that it must end by 65 s."""
+    """Return a history of one ImageJob. The last fault is at 5 s, so the job must end by 65 s."""
     known = {"results": {"a": RESULT}, "objects": frozenset({"images/1"}), "last_fault": 5, **parts}
     if submits is None:
         submits = [Submit("key", "a", Expected(size=SIZE))]
@@ -44,37 +44,42 @@ def failing(reason: str, *allowed: str) -> History:
     return history(end, submits=[Submit("key", "a", Expected("failed", frozenset(allowed)))])
 
 
-KEPT = {
-    "done at the second attempt": history(*GOOD),
-    "failed as it should": failing("OutOfMemory", "OutOfMemory"),
-    "three attempts lost, three counted": history(seen(1, "done", attempts=6, losses=3)),
-    "shown again after a gap": history(*GOOD, replace(GOOD[-1], version=6)),
+VALID = {
+    "done after the second attempt": history(*GOOD),
+    "failed as expected": failing("OutOfMemory", "OutOfMemory"),
+    "three lost attempts and three others": history(seen(1, "done", attempts=6, losses=3)),
+    "reported again after a gap": history(*GOOD, replace(GOOD[-1], version=6)),
     "events out of order": history(*reversed(GOOD)),
 }
 
 
-@pytest.mark.parametrize("case", KEPT)
-def test_good_history_passes(case: str) -> None:
-    assert check(KEPT[case]) == []
+@pytest.mark.parametrize("case", VALID)
+def test_valid_history_passes(case: str) -> None:
+    assert check(VALID[case]) == []
 
 
-TWICE = [Submit("key", name, Expected(size=SIZE)) for name in "ab"]
+SUBMITTED_TWICE = [Submit("key", name, Expected(size=SIZE)) for name in "ab"]
 
-BROKEN: dict[str, tuple[History, str]] = {
-    "acknowledged, never seen": (history(), "a: lost: its submission was acknowledged"),
+VIOLATIONS: dict[str, tuple[History, str]] = {
+    "acknowledged but never seen": (history(), "a: lost: its submission was acknowledged"),
     "deleted": (
         history(*GOOD, seen(6, "done", attempts=2, worker="w1", deleted=True)),
         "a: lost: it was deleted",
     ),
-    "one key, two answers": (
-        history(*GOOD, seen(6, "done", job="b"), submits=TWICE, results={"a": RESULT, "b": RESULT}),
+    "one key with two answers": (
+        history(
+            *GOOD,
+            seen(6, "done", job="b"),
+            submits=SUBMITTED_TWICE,
+            results={"a": RESULT, "b": RESULT},
+        ),
         "key key: answered with several ImageJobs: a, b",
     ),
-    "a second ImageJob that no answer names": (
+    "an ImageJob that no response names": (
         history(*GOOD, seen(6, "done", job="b")),
         "b: no response names it",
     ),
-    "done, then done otherwise": (
+    "done, then changed": (
         history(*GOOD, seen(6, "done", attempts=3)),
         "a: changed after it was done",
     ),
@@ -86,13 +91,13 @@ BROKEN: dict[str, tuple[History, str]] = {
         history(seen(1, "done", attempts=4)),
         "a: 4 attempts, but at most 3 are allowed",
     ),
-    "attempts counted back": (
+    "attempts decrease": (
         history(
             seen(1, "processing", attempts=2, worker="w"), seen(2, "done", attempts=1, worker="w")
         ),
         "a: attempts went from 2 back to 1",
     ),
-    "an attempt of two workers": (
+    "one attempt by two workers": (
         history(
             seen(1, "processing", attempts=1, worker="v"), seen(2, "done", attempts=1, worker="w")
         ),
@@ -103,7 +108,7 @@ BROKEN: dict[str, tuple[History, str]] = {
         history(seen(1, "done", at=66)),
         "a: ended 61 s after the last fault: too late",
     ),
-    "a good image failed": (
+    "a valid image failed": (
         history(seen(1, "failed", error={"reason": "AttemptsExhausted"})),
         "a: failed {'reason': 'AttemptsExhausted'}, but should be done",
     ),
@@ -126,17 +131,17 @@ BROKEN: dict[str, tuple[History, str]] = {
         history(*GOOD, results={"a": {"facts": {"width": 1, "height": 1}}}),
         "a: the result is of an image of (1, 1), not (20, 30)",
     ),
-    "its image is gone": (history(*GOOD, objects=frozenset()), "a: its image images/1 is gone"),
+    "a deleted image": (history(*GOOD, objects=frozenset()), "a: its image images/1 is gone"),
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
-def test_broken_promise_is_found(case: str) -> None:
-    broken, words = BROKEN[case]
-    assert [said for said in check(broken) if words in said] == check(broken) != []
+@pytest.mark.parametrize("case", VIOLATIONS)
+def test_violation_is_found(case: str) -> None:
+    violating, words = VIOLATIONS[case]
+    assert [found for found in check(violating) if words in found] == check(violating) != []
 
 
-def test_seed_determines_the_faults() -> None:
+def test_seed_determines_the_planned_faults() -> None:
     assert plan(7) == plan(7) != plan(8)
     faults = plan(7)
     assert len(faults) == MIX.total() >= 30

@@ -1,4 +1,4 @@
-"""The targets, and whether they are reached. Pure."""
+"""Compare the results with the targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,38 +16,38 @@ MEGABYTE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A target, and what was measured."""
+class Target:
+    """A target and the measured values."""
 
-    what: str
+    title: str
     direction: Direction
-    target: float
+    value: float
     beyond: float
-    """A more ambitious target, or the same as `target` if there is none."""
+    """A more ambitious target, or the same as `value` if there is none."""
     unit: str
     measured: Spread | None
 
     @property
     def outcome(self) -> Outcome:
-        """Compare the median with the targets."""
+        """Result of comparing the median with the target and the more ambitious target."""
         if self.measured is None:
             return "not measured"
 
-        value = self.measured.median
-        if self.beyond != self.target and self._holds(value, self.beyond):
+        median = self.measured.median
+        if self.beyond != self.value and self._reaches(median, self.beyond):
             return "beyond"
-        return "reached" if self._holds(value, self.target) else "missed"
+        return "reached" if self._reaches(median, self.value) else "missed"
 
-    def _holds(self, value: float, limit: float) -> bool:
-        return value <= limit if self.direction == "at most" else value >= limit
-
-
-def judge(run: Run | None, backlog: Backlog | None) -> list[Bar]:
-    """Return all targets. Those of a missing run are not measured."""
-    return [*_race(run), *_alone(run), *_many(backlog)]
+    def _reaches(self, measured: float, limit: float) -> bool:
+        return measured <= limit if self.direction == "at most" else measured >= limit
 
 
-def _race(run: Run | None) -> list[Bar]:
+def judge(run: Run | None, backlog: Backlog | None) -> list[Target]:
+    """Return all targets with the measured values. Missing results count as not measured."""
+    return [*_comparisons(run), *_single_system(run), *_backlog(backlog)]
+
+
+def _comparisons(run: Run | None) -> list[Target]:
     def celery(load: str, describer: str, value: Callable[[Sample], float]) -> Spread | None:
         return _ratio(run, CELERY, load, describer, value)
 
@@ -56,15 +56,15 @@ def _race(run: Run | None) -> list[Bar]:
     times, burst = "× Celery", burst_size(run)
 
     return [
-        Bar(
-            "submit → done, one client, p50",
+        Target(
+            "time until done, 1 client, p50",
             "at most",
             1.6,
             1.1,
             times,
             celery(ONE, METADATA, stats.p50),
         ),
-        Bar(
+        Target(
             "images/s, 8 clients",
             "at least",
             0.6,
@@ -72,10 +72,10 @@ def _race(run: Run | None) -> list[Bar]:
             times,
             celery(EIGHT, METADATA, stats.throughput),
         ),
-        Bar("images/s, 8 clients", "at least", 15, 15, "× Job per image", jobs),
-        Bar("images/s, 8 clients, nothing described", "at least", 0.5, 0.8, times, nothing),
-        Bar(
-            f"burst of {burst}: last one done",
+        Target("images/s, 8 clients", "at least", 15, 15, "× Job per image", jobs),
+        Target("images/s, 8 clients, describer `nothing`", "at least", 0.5, 0.8, times, nothing),
+        Target(
+            f"burst of {burst}: time until all are done",
             "at most",
             1.7,
             1,
@@ -86,38 +86,38 @@ def _race(run: Run | None) -> list[Bar]:
 
 
 def burst_size(run: Run | None, describer: str = METADATA) -> int:
-    """Return the number of images in a burst, or the planned number if none was measured."""
+    """Return the measured number of images in a burst, or the planned number without results."""
     seen = run.select(VISION_NODE, BURST, describer) if run else []
     return seen[0].images if seen else 500
 
 
-def _alone(run: Run | None) -> list[Bar]:
+def _single_system(run: Run | None) -> list[Target]:
     cold = stats.spread(run.cold_seconds) if run else None
     writes = stats.over_rounds(_ours(run), lambda sample: sample.writes / sample.images)
     idle = run.idle_cores if run else {}
     return [
-        Bar("cold start: submit → done, no worker runs", "at most", 4, 3, "s", cold),
-        Bar("ImageJob writes per image", "at most", 3, 3, "", writes),
+        Target("cold start without workers: time until done", "at most", 4, 3, "s", cold),
+        Target("ImageJob writes per image", "at most", 3, 3, "", writes),
         *(
-            Bar(f"idle {name}", "at most", 1, 1, "% of a core", _single(idle.get(name), 100))
+            Target(f"idle {name}", "at most", 1, 1, "% of a core", _single(idle.get(name), 100))
             for name in ("operator", "api")
         ),
     ]
 
 
-def _many(backlog: Backlog | None) -> list[Bar]:
+def _backlog(backlog: Backlog | None) -> list[Target]:
     many = f"{backlog.large.images if backlog else 10_000:,}"
     few = f"{backlog.small[0].images if backlog else 500:,}"
     pages = (
         stats.spread(1000 * seconds for seconds in backlog.list_page_seconds) if backlog else None
     )
     memory = _single(backlog.operator_peak_bytes if backlog else None, 1 / MEGABYTE)
-    title = f"images/s at a backlog of {many}, against one of {few}"
+    title = f"images/s with a backlog of {many}, compared to {few}"
 
     return [
-        Bar(title, "at least", 0.9, 1, "×", _slowdown(backlog) if backlog else None),
-        Bar(f"operator's memory with {many} ImageJobs", "at most", 200, 120, "MB", memory),
-        Bar(f"list page of 50, {many} ImageJobs, p50", "at most", 50, 10, "ms", pages),
+        Target(title, "at least", 0.9, 1, "×", _slowdown(backlog) if backlog else None),
+        Target(f"operator memory with {many} ImageJobs", "at most", 200, 120, "MB", memory),
+        Target(f"list page of 50 out of {many} ImageJobs, p50", "at most", 50, 10, "ms", pages),
     ]
 
 
