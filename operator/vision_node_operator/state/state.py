@@ -2,7 +2,7 @@
 
 Objects come from the watches and from the answers to the operator's own writes. An answer is
 observed like an event, so a write takes effect as soon as it is answered (as with the assumed pods
-of kube-scheduler). The event that follows is not newer, and changes nothing.
+of kube-scheduler). The event that follows has the same version, so it changes nothing.
 """
 
 import logging
@@ -38,15 +38,15 @@ class State:
     versions: ObjectVersions = field(default_factory=ObjectVersions)
 
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
-    """Objects that are being written, about which nothing else is decided. If the write assigns an
-    ImageJob, the value is the worker (pod name), and the ImageJob already counts as assigned;
-    otherwise the value is empty."""
+    """Objects that are being written. Nothing else is decided about them until the write ends. If
+    the write assigns an ImageJob, the value is the worker (pod name), and the ImageJob already
+    counts as assigned. Otherwise, the value is empty."""
     backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)
     """Objects that are left alone until the given time, because a write failed or because their
     deletion has not been observed yet."""
     grace_until: datetime | None = None
-    """End of the grace period, in which missed deadlines are not enforced. After the operator was
-    cut off, it gives workers time to report."""
+    """End of the grace period, in which missed deadlines are not enforced. The grace period gives
+    workers time to report after the operator was cut off from the API server."""
 
     def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
         """Record an object from the API server; return whether a decision may depend on the change.
@@ -154,7 +154,7 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until a time. The expiry of an ImageJob is postponed as well."""
+        """Leave the object alone until then. If it is an ImageJob, its expiry is postponed as well."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
@@ -223,15 +223,15 @@ class State:
             backoff.record_success()
 
     def _put_lease(self, lease: Lease, now: datetime) -> bool:
-        is_news = self.workers.put_lease(lease, now)
+        is_change = self.workers.put_lease(lease, now)
         requests = lease.requests_per_image
         if requests is None:
-            return is_news
+            return is_change
 
         record = self.describers.record(lease.describer)
-        is_news |= record.requests_per_image != requests
+        is_change |= record.requests_per_image != requests
         record.requests_per_image = requests
-        return is_news
+        return is_change
 
     def _put_imagejob(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name
@@ -282,8 +282,8 @@ class State:
         rate_limit = record.rate_limit = self.rate_limit(job.spec.describer)
         if before is None:
             rate_limit.restore(job, now)
-        # A finished ImageJob counts only if it was seen unfinished before: a list contains old ones
-        # in no particular order.
+        # A finished ImageJob counts only if it was seen unfinished before, because a list contains
+        # old finished ImageJobs in no particular order.
         if before or not job.finished:
             rate_limit.record_outcome(job, now)
 
