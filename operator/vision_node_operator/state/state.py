@@ -154,7 +154,7 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until then. If it is an ImageJob, its expiry is postponed as well."""
+        """Leave the object alone until then. The expiry of an ImageJob is postponed as well."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
