@@ -11,7 +11,7 @@ from cluster.run import shell
 
 @dataclass(frozen=True)
 class Client:
-    """The paths of the two programs, and the cluster that they talk to."""
+    """The paths of kubectl and helm, and the cluster that they talk to."""
 
     kubectl: Path
     helm: Path
@@ -26,7 +26,8 @@ class Client:
 
     def apply(self, manifest: Mapping[str, object]) -> None:
         """Create or replace an object in the cluster."""
-        # Without --server-side, an annotation would repeat the whole object, including its keys.
+        # Without --server-side, an annotation would repeat the whole object. If the object is a
+        # Secret, that includes the API keys in it.
         apply = (self.kubectl, "apply", "--server-side", "--force-conflicts", "-f", "-")
         shell.run(apply, env=self.env, text_in=json.dumps(manifest))
 

@@ -150,7 +150,9 @@ def forwarded(client: Client, target: str, local_port: int, port: int) -> Iterat
         deadline = time.monotonic() + FORWARD_SECONDS
         while is_free(local_port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(f"`{' '.join(map(str, command))}` did not listen in time")
+                raise ClusterError(
+                    f"`{' '.join(map(str, command))}` did not start listening in time"
+                )
             time.sleep(0.1)
 
         yield f"{LISTEN_ADDRESS}:{local_port}"

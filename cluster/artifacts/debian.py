@@ -107,7 +107,7 @@ def _command(wanted: RootFileSystem) -> list[str]:
         "mmdebstrap",
         "--mode=root",
         f"--variant={wanted.variant}",
-        # The hook merges /usr, because the package that does so depends on all of Perl.
+        # The hook merges /usr. The package that normally does so depends on all of Perl.
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         f"--include={','.join(['usr-is-merged', *wanted.packages])}",
         *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),

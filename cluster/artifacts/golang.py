@@ -1,4 +1,4 @@
-"""Build Go programs from a module of this package or from a published one."""
+"""Build Go programs from a module of this package or from a published module."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from cluster.run import shell
 # cores busy.
 _slots = threading.Semaphore(2)
 
-# Niceness of the builds: their priority is lower, so that the machine stays usable.
+# Niceness of the builds. Their priority is lower, so that the machine stays usable.
 NICENESS = 10
 
 
@@ -110,7 +110,7 @@ def _environment() -> dict[str, str]:
 
 
 def available() -> bool:
-    """Return whether there is a Go on PATH that is new enough to build everything."""
+    """Return whether Go is on PATH and new enough to build everything."""
     try:
         version()
     except ClusterError:
@@ -124,7 +124,7 @@ def version() -> str:
     needed = ".".join(map(str, versions.GO_OLDEST))
     get_it = f"Go {needed} or newer is needed: https://go.dev/dl/"
     if not shutil.which("go"):
-        raise ClusterError(f"There is no `go` on PATH. {get_it}")
+        raise ClusterError(f"`go` is not on PATH. {get_it}")
 
     found = shell.output(["go", "env", "GOVERSION"]).strip()
     if parse(found) < versions.GO_OLDEST:

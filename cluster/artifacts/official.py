@@ -38,7 +38,7 @@ class Release:
 
     @property
     def here(self) -> bool:
-        """Whether there is a build for this machine."""
+        """Whether an official build for this machine's platform exists."""
         return this_platform() in self.sums
 
     @property
@@ -48,7 +48,7 @@ class Release:
 
     @property
     def url(self) -> str:
-        """The URL of this machine's file: the official one, or under $VISION_NODE_TOOL_MIRROR.
+        """The URL of this machine's file, on $VISION_NODE_TOOL_MIRROR or on the official site.
 
         Raises ClusterError if that variable is not the URL of a web server.
         """
@@ -66,7 +66,7 @@ class Release:
 
 
 def this_platform() -> str:
-    """Return this machine's platform in Go's names, such as "darwin-arm64".
+    """Return this machine's platform with Go's names, such as "darwin-arm64".
 
     Unknown systems and machines keep Python's names.
     """

@@ -16,11 +16,11 @@ Argument = str | Path
 TAIL_LINES = 25
 
 
-# The running programs, so that one failure can stop the parallel steps.
+# The running programs. If one step fails, the programs of the other steps are stopped.
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
 _cause: BaseException | None = None
-"""The error because of which the steps were stopped. Their own errors are only its consequence."""
+"""The error that caused all steps to be stopped. The errors of those steps are its consequences."""
 
 
 def run(
@@ -73,7 +73,7 @@ def stop_all(cause: BaseException | None = None) -> None:
     """Stop all programs that `run` started, in all threads; `run` starts none until `resume`.
 
     Args:
-        cause: The error that is the reason. Only the first one is recorded.
+        cause: The error that is the reason for stopping them. Only the first cause is recorded.
     """
     global _cause  # noqa: PLW0603 (belongs to _stopping)
     _cause = _cause or cause
