@@ -109,7 +109,7 @@ def wanted_extras(environment: Mapping[str, str]) -> list[str]:
 
     if unknown := [name for name in wanted if name not in EXTRAS]:
         raise ClusterError(
-            f"EXTRAS has unknown names: {', '.join(unknown)}; choose from {', '.join(EXTRAS)}"
+            f"EXTRAS: there is no {', '.join(unknown)}; choose from {', '.join(EXTRAS)}"
         )
 
     return wanted
