@@ -16,7 +16,7 @@ class Client:
     kubectl: Path
     helm: Path
     kubeconfig: Path | None
-    """The cluster's kubeconfig; None for the current context of the user's kubectl."""
+    """The cluster's kubeconfig; None means the current context of the user's kubectl."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -32,11 +32,11 @@ class Client:
         shell.run(apply, env=self.env, text_in=json.dumps(manifest))
 
     def run_kubectl(self, *arguments: shell.Argument) -> None:
-        """Run kubectl; its output goes to the step's log."""
+        """Run kubectl. Its output goes to the step's log."""
         shell.run([self.kubectl, *arguments], env=self.env)
 
     def run_helm(self, *arguments: shell.Argument, text_in: str = "") -> None:
-        """Run helm; its output goes to the step's log."""
+        """Run helm. Its output goes to the step's log."""
         shell.run([self.helm, *arguments], env=self.env, text_in=text_in)
 
     def kubectl_output(self, *arguments: shell.Argument) -> str:

@@ -83,7 +83,7 @@ def _cluster_lock(ctx: BuildContext, name: str) -> Iterator[None]:
 
 
 def kind_up(ctx: BuildContext, name: str, port: int, *, fresh: bool = False) -> RunningCluster:
-    """Start a kind cluster with the release on it; `fresh` deletes an existing cluster first."""
+    """Start a kind cluster with the release on it. If `fresh`, delete an existing cluster first."""
     engine = engines.ensure(ctx)
     kind.check_port(None if fresh else kind.find_node(engine, name), name, port)
     from_packages = registry.must_build_from_packages(ctx, engine)

@@ -73,7 +73,7 @@ class Engine:
         return os.environ | self.variables
 
     def run(self, *arguments: shell.Argument) -> None:
-        """Run a `docker` command; its output goes to the step's log."""
+        """Run a `docker` command. Its output goes to the step's log."""
         shell.run([self.client, *arguments], env=self.env)
 
     def output(self, *arguments: shell.Argument) -> str:
@@ -90,7 +90,7 @@ class Engine:
         return self.succeeds("image", "inspect", name)
 
     def prune(self, keep: str) -> None:
-        """Delete old images of the repository of `keep`, except the newest ones."""
+        """Delete old images from the repository of the image `keep`, but keep the newest ones."""
         repository = keep.partition(":")[0]
         listed = self.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository)
         # Docker lists the newest first. Failures are ignored, because Docker refuses to delete an
@@ -137,7 +137,7 @@ class EngineDirectory:
 
     def engine(self) -> Engine:
         """Return the directory's engine, whether it is running or not."""
-        # Debian's client speaks the API version of Debian's engine; a newer client may not.
+        # Debian's client uses the API version of Debian's engine. A newer client may not.
         client = shutil.which("docker", path="/usr/bin") or "docker"
         # kind calls the first `docker` on PATH.
         path = os.pathsep.join([str(Path(client).parent), os.environ.get("PATH", "")])
@@ -306,7 +306,7 @@ def _remove_network(engine: Engine) -> None:
 
 
 def unmount(ctx: BuildContext) -> None:
-    """Unmount what a stopped engine left mounted, so that its files can be deleted."""
+    """Unmount the file systems that a stopped engine left mounted, so that they can be deleted."""
     root = str(engine_directory(ctx).root)
     mounts = Path("/proc/self/mounts")
     points = (

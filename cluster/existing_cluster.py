@@ -134,9 +134,10 @@ def minikube_load(name: str, engine: Engine, images: Images) -> None:
 
 @contextlib.contextmanager
 def forwarded(client: Client, target: str, local_port: int, port: int) -> Iterator[str]:
-    """Forward a local port to a port of `target` while the block runs; yield host and local port.
+    """Forward a local port to a port of `target` while the block runs.
 
-    Raises ClusterError if kubectl does not listen on the local port in time.
+    Yields the local address in the form host:port. Raises ClusterError if kubectl does not listen
+    on the local port in time.
     """
     command = [client.kubectl, "-n", NAMESPACE, "port-forward", target, f"{local_port}:{port}"]
     process = subprocess.Popen(

@@ -15,7 +15,7 @@ from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# The API's NodePort; kind maps a local port to it.
+# The API's NodePort, to which kind maps a local port.
 NODE_PORT = 30080
 LISTEN_ADDRESS = "127.0.0.1"
 
@@ -50,7 +50,7 @@ class Node:
     running: bool
     image: str
     port: int
-    """The local port of the API; 0 for none."""
+    """The local port of the API; 0 if it has none."""
 
     @classmethod
     def parse(cls, inspected: str) -> "Node":
@@ -198,7 +198,7 @@ class Kind:
         self._kind("export", "kubeconfig", "--name", self.name, *where)
 
     def add_to_user_kubeconfig(self, kubectl: Path) -> str:
-        """Add the cluster to the user's kubeconfig; keep a current context that isn't kind's.
+        """Add the cluster to the user's kubeconfig, but keep a current context that isn't kind's.
 
         By default, kind changes the current context, which is dangerous for users who work on a
         real cluster. Returns the context that was kept; empty if this cluster's context is now the

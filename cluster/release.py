@@ -29,7 +29,7 @@ UNFINISHED = (
 
 
 def values(images: Images, node_port: int | None) -> dict[str, object]:
-    """Return the chart's values; `node_port` is the API's port on the node, None for no port."""
+    """Return the chart's values. `node_port` is the API's port on the node; None means no port."""
     service = {"service": {"type": "NodePort", "nodePort": node_port}} if node_port else {}
     return {"images": images.values, "api": service}
 

@@ -19,7 +19,7 @@ from cluster.run import shell
 
 # Time limit for the check whether a site answers. It is long enough for a satellite link.
 ANSWER_SECONDS = 5.0
-# Maximum time without a received byte; after that, the connection is considered dead.
+# How long to wait for the next byte before the connection is considered dead.
 IDLE_SECONDS = 30.0
 # Time limit of a download: 60 MB at half a megabit per second.
 DOWNLOAD_SECONDS = 1000.0

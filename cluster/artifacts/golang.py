@@ -32,7 +32,7 @@ class Program:
     package: str = ""
     module: str = ""
     variables: tuple[tuple[str, str], ...] = ()
-    """String variables that the linker sets (full name, value), such as versions."""
+    """String variables that the linker sets, such as versions. Each has a full name and a value."""
     label: str = ""
     """The program's name in the cache; empty if it is `name`, which must then be unique."""
 

@@ -55,7 +55,7 @@ ON_NODE = ("kubelet", "kubeadm", "kubectl")
 # Programs that kube-proxy runs in nftables mode.
 PROXY_TOOLS = ("/usr/sbin/nft", "/usr/sbin/conntrack")
 
-# Units that are useless in a container; each would delay the start by a second or take memory.
+# Units that are useless in a container. Each would delay the start by a second or take memory.
 UNUSED_UNITS = (
     *("getty.target", "console-getty.service", "systemd-logind.service", "systemd-udevd.service"),
     *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer"),

@@ -157,7 +157,7 @@ def _wait_until_gone(client: Client, component: Component) -> None:
 
 
 def _kubeconfig_of(client: Client, service_account: str, folder: Path) -> Path:
-    """Write a kubeconfig with a token of the service account; only the user can read it."""
+    """Write a kubeconfig with a token of the service account. Only the user can read the file."""
     view = ("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
     token = client.kubectl_output(
         *("-n", NAMESPACE, "create", "token", service_account, f"--duration={TOKEN_HOURS}h")

@@ -28,7 +28,7 @@ class Result(Generic[T]):
 
 
 class Parallel:
-    """Run functions in parallel; leaving the block waits for them and raises the first error."""
+    """Runs functions in parallel. Leaving the block waits for them and raises the first error."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(MAX_THREADS)

@@ -33,7 +33,7 @@ class Timing:
 
 @dataclass
 class Step:
-    """A running step; `outcome` is printed when it ends."""
+    """A running step. Its `outcome` is printed when it ends."""
 
     title: str
     outcome: str = "done"
@@ -68,7 +68,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, title: str, outcome: str = "done") -> Iterator[Step]:
-        """Run the block as one step; the output of its commands goes to the step's log."""
+        """Run the block as one step. The output of its commands goes to the step's log."""
         step = Step(title, outcome)
         log = self._logs / (title.replace(" ", "-").replace("/", "-") + ".log")
         log.write_text("")

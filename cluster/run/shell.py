@@ -30,7 +30,7 @@ def run(
     cwd: Path | None = None,
     text_in: str = "",
 ) -> None:
-    """Run the command; its output goes to the step's log. Raises ClusterError if it fails."""
+    """Run the command. Its output goes to the step's log. Raises ClusterError if it fails."""
     log = current_log.get()
     if _stopping.is_set():
         raise ClusterError("another step has failed")
@@ -70,7 +70,7 @@ def pipe(
 
 
 def stop_all(cause: BaseException | None = None) -> None:
-    """Stop all programs that `run` started, in all threads; `run` starts none until `resume`.
+    """Stop all programs that `run` started in any thread. `run` starts no more until `resume`.
 
     Args:
         cause: The error that is the reason for stopping them. Only the first cause is recorded.

@@ -35,8 +35,8 @@ to guess. That matters because some attacks need only an access key (CVE-2026-40
 CVE-2026-41145). With this number, the key does not exceed the 20 characters that MinIO allows."""
 
 SECRET_BYTES = 24
-"""Number of random bytes in a secret key. They have 192 bits and are encoded as 32 characters;
-MinIO accepts 8 to 40."""
+"""Number of random bytes in a secret key. These are 192 bits, which are encoded as 32 characters.
+MinIO accepts 8 to 40 characters."""
 
 PATIENCE_SECONDS = 60.0
 """How long to retry while the API server is unavailable or doesn't know the Job's new Role yet."""

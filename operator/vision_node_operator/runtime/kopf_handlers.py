@@ -45,7 +45,7 @@ WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_
 
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """Log in with the pod's service-account token; if there is none, use the kubeconfig."""
+    """Log in with the pod's service-account token, or with the kubeconfig if there is no token."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 

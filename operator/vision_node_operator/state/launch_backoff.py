@@ -32,7 +32,7 @@ class LaunchBackoff:
         self.failures, self.problem = 0, None
 
     def record_failure(self, problem: Problem, now: datetime) -> None:
-        """Record that a worker ended too early; the next launch waits longer."""
+        """Record that a worker ended too early, and delay the next launch."""
         self.failures += 1
         pause = min(LONGEST_BACKOFF_SECONDS, 2 ** min(self.failures, 6))
         self.until = now + timedelta(seconds=pause)

@@ -48,7 +48,7 @@ class RateLimit:
     count as one."""
 
     def take_slot(self, interval: timedelta, now: datetime) -> None:
-        """Record that an image was assigned; the next slot is an interval later."""
+        """Record that an image was assigned. The next slot is one interval later."""
         self.next_slot = max(self.next_slot, now) + interval
 
     def record_outcome(self, job: ImageJob, now: datetime) -> None:

@@ -64,7 +64,7 @@ class State:
             return True
 
     def forget(self, kind: Kind, name: str, version: int, now: datetime) -> None:
-        """Record that an object was deleted at `version`; keep a newer one of the same name."""
+        """Record that an object was deleted at `version`. Keep a newer object of the same name."""
         if not self.versions.delete(kind, name, version):
             return
 
@@ -120,7 +120,7 @@ class State:
         return self._due(self.job_queue.queued(describer), now)
 
     def suspects(self, describer: str, now: datetime) -> Iterator[ImageJob]:
-        """Yield the describer's suspects that may be assigned now; each needs its own worker."""
+        """Yield the describer's suspects that may be assigned now. Each needs its own worker."""
         jobs = (job for job in self.job_queue.suspects() if job.spec.describer == describer)
         return self._due((job for job in jobs if job.status.phase == "queued"), now)
 
@@ -146,7 +146,10 @@ class State:
         return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
 
     def begin_write(self, key: ObjectKey, worker: str = "") -> None:
-        """Record that an object is being written; `worker` (pod name) is set for an assignment."""
+        """Record that an object is being written.
+
+        If the write assigns an ImageJob, `worker` is the name of the worker's pod.
+        """
         self.pending_writes[key] = worker
 
     def end_write(self, key: ObjectKey) -> None:
