@@ -98,7 +98,7 @@ class Current:
 
 
 def _pushed(engine: Engine, registry: str, name: str) -> str:
-    # A name with a registry is a public image, which needs no copy.
+    # A name that contains a registry belongs to a public image, which need not be copied.
     if "/" in name:
         return name
     engine.run("tag", name, f"{registry}/{name}")

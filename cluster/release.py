@@ -74,7 +74,7 @@ def install(ctx: BuildContext, client: Client, images: Images, node_port: int | 
 
 
 def _revision(client: Client) -> str:
-    """Return a text that changes with the Secret for `.env` but does not reveal its content."""
+    """Return a string that changes with the Secret for `.env` but does not reveal its content."""
     version = "jsonpath={.metadata.resourceVersion}"
     return client.kubectl_output("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
 

@@ -16,8 +16,8 @@ from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# Limit of concurrent builds. Compiling uses all cores and linking only one, so two builds keep the
-# cores busy.
+# Limit on concurrent builds. Compiling uses all cores, but linking uses only one, so two builds keep
+# the cores busy.
 _slots = threading.Semaphore(2)
 
 # Niceness of the builds. Their priority is lower, so that the machine stays usable.
@@ -134,6 +134,6 @@ def version() -> str:
 
 
 def parse(text: str) -> tuple[int, int]:
-    """Return the major and minor number in a text such as "go1.26.8"; (0, 0) if there is none."""
+    """Return the major and minor version in a text such as "go1.26.8"; (0, 0) if it has none."""
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)

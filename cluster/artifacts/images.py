@@ -32,7 +32,7 @@ PYTHON = debian.RootFileSystem(
     ("python3", "python3-venv", "ca-certificates", "libstdc++6"),
 )
 
-# Variables to pass to `docker build` by name, so that the list of processes does not show passwords
+# Variables to pass to `docker build` by name only, so that the process list does not show passwords
 # in their URLs.
 PROXY_ARGUMENTS = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PYTHON_ARGUMENTS = (

@@ -206,7 +206,8 @@ def _from_download(ctx: BuildContext, tool: Tool, *, last: bool) -> Path | None:
     if not release or not release.here:
         return None
 
-    # If there is another source, one short request decides. The last source uses all attempts.
+    # If there is another source, a single short request shows whether the site can be reached. The
+    # last source uses all attempts.
     check_first = not last and not official.cached(ctx, release)
     if check_first and (problem := download.connection_problem(release.url)):
         ctx.progress.say(

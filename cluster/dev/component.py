@@ -56,10 +56,10 @@ COMPONENTS = {component.name: component for component in (API, OPERATOR)}
 
 
 def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port: int) -> int:
-    """Run the component in the foreground until it ends or Ctrl-C; return its exit status.
+    """Run the component in the foreground until it ends or is stopped with Ctrl-C.
 
-    The component has the same permissions as in the cluster, because its kubeconfig has a token of
-    its service account.
+    Returns the exit status. The component has the same permissions as in the cluster, because its
+    kubeconfig has a token of its service account.
     """
     require_free(port, f"DEV_PORT={port + 1} make dev PART={component.name}")
     pod = get(client, "deployment", component.deployment)["spec"]["template"]["spec"]
@@ -199,7 +199,10 @@ def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator
 
 
 def service_of(host: str) -> tuple[str, str]:
-    """Return the name and namespace of the Service with that host name; ("", "") if none."""
+    """Return the name and namespace of the Service with that host name.
+
+    Returns ("", "") if the host name is not that of a Service.
+    """
     match host.split("."):
         case [service] if service:
             return service, NAMESPACE

@@ -50,7 +50,7 @@ class Worker:
         return self.job.ended or self.job.deleting
 
     def is_unresponsive(self, now: datetime) -> bool:
-        """Return whether the worker has not renewed its Lease for too long or did not start."""
+        """Return whether the worker has not renewed its Lease or has not started in time."""
         if self.last_renewed:
             return now - self.last_renewed > UNRESPONSIVE_AFTER
 

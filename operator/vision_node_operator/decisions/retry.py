@@ -22,8 +22,8 @@ provider time to recover from a brief failure, and prevents a flood of requests 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
 """Number of lost attempts per cause that do not count toward maxAttempts. For lost workers, the
 number is high enough to drain nodes one by one, but an image that kills workers without a trace
-still fails. With the waits between attempts, ImageJobs survive a storage outage of five minutes,
-and 15 minutes of rate limiting by a provider."""
+still fails. With the waits between attempts, ImageJobs survive a storage outage of five minutes or
+15 minutes of rate limiting by a provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def wanted_workers(view: PoolView) -> int:
 
     Between minWorkers and maxWorkers, the number is high enough to describe all ImageJobs within
     DRAIN_SECONDS at the measured time per image, and to handle the average load of the last few
-    seconds. It is not higher than the current ImageJobs or the rate limit can keep busy.
+    seconds. But the current ImageJobs and the rate limit must be able to keep these workers busy.
     """
     spec = view.pool.spec
     in_flight = sum(worker.in_flight for worker in view.current)

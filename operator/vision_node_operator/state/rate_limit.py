@@ -97,7 +97,7 @@ class RateLimit:
         if now >= self.blocked_until:
             self.refusals += 1
 
-        doubled = 2.0 ** min(self.refusals - 1, 10)  # 2.0**1024 would overflow
+        doubled = 2.0 ** min(self.refusals - 1, 10)  # limited, because 2.0**1024 overflows
         own = min(LONGEST_WAIT, timedelta(seconds=doubled))
         self.concurrency_limit = 1
         self.blocked_until = max(self.blocked_until, now + requested, now + own)

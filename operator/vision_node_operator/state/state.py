@@ -125,7 +125,7 @@ class State:
         return self._due((job for job in jobs if job.status.phase == "queued"), now)
 
     def workers_with_suspects(self) -> set[str]:
-        """Return the workers (pod names) that have a suspect, and must get no other ImageJob."""
+        """Return the workers (pod names) that have a suspect and must get no other ImageJobs."""
         return {
             job.status.worker or self.pending_writes.get(key_of(job), "")
             for job in self.job_queue.suspects()
