@@ -44,7 +44,7 @@ class ObjectVersions:
     _current: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
 
     def observe(self, kind: Kind, name: str, version: int) -> bool:
-        """Record that an object was seen at `version`; return whether that version is newer."""
+        """Record that an object was seen at `version`; return whether it is the newest."""
         current, deleted = self._current[kind].get(name, 0), self.deleted[kind].get(name, 0)
         if version <= max(current, deleted):
             return False
@@ -62,7 +62,10 @@ class ObjectVersions:
         return True
 
     def missing(self, kind: Kind, listed: Collection[str], version: int) -> list[str]:
-        """Return the names of known objects that are missing from a list read at `version`."""
+        """Return the names of known objects that are missing from a list read at `version`.
+
+        Objects that are newer than the list do not count as missing.
+        """
         known = self._current[kind].items()
         return [name for name, seen in known if name not in listed and seen <= version]
 
