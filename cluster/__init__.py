@@ -2,7 +2,7 @@
 
 import sys
 
-# Any Python 3 must be able to parse this file: macOS comes with 3.9.
+# Any Python 3 must be able to parse this file, because macOS comes with Python 3.9.
 if sys.version_info < (3, 11):  # noqa: UP036  # the message is for users of older versions
     sys.exit(
         f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}.\n"

@@ -91,7 +91,7 @@ def run_verb(ctx: BuildContext, options: argparse.Namespace) -> int:
 
 
 def _dev(ctx: BuildContext, options: argparse.Namespace) -> int:
-    # Closing the terminal should clean up like Ctrl-C.
+    # If the user closes the terminal, clean up as after Ctrl-C.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _interrupt)
 
@@ -106,7 +106,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run one verb. Errors that the user can fix are printed without a traceback."""
-    # `kill` and a CI job's time limit should clean up like Ctrl-C.
+    # After `kill` or at the time limit of a CI job, clean up as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
 
     cache = Cache(default_root())

@@ -11,12 +11,12 @@ from cluster.run import shell
 
 @dataclass(frozen=True)
 class Client:
-    """The paths of the two programs, and the cluster that they talk to."""
+    """The paths of kubectl and helm, and the cluster that they talk to."""
 
     kubectl: Path
     helm: Path
     kubeconfig: Path | None
-    """The cluster's kubeconfig; None for the current context of the user's kubectl."""
+    """The cluster's kubeconfig; None means the current context of the user's kubectl."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -26,16 +26,17 @@ class Client:
 
     def apply(self, manifest: Mapping[str, object]) -> None:
         """Create or replace an object in the cluster."""
-        # Without --server-side, an annotation would repeat the whole object, including its keys.
+        # Without --server-side, an annotation would repeat the whole object. If the object is a
+        # Secret, that includes the API keys in it.
         apply = (self.kubectl, "apply", "--server-side", "--force-conflicts", "-f", "-")
         shell.run(apply, env=self.env, text_in=json.dumps(manifest))
 
     def run_kubectl(self, *arguments: shell.Argument) -> None:
-        """Run kubectl; its output goes to the step's log."""
+        """Run kubectl. Its output goes to the step's log."""
         shell.run([self.kubectl, *arguments], env=self.env)
 
     def run_helm(self, *arguments: shell.Argument, text_in: str = "") -> None:
-        """Run helm; its output goes to the step's log."""
+        """Run helm. Its output goes to the step's log."""
         shell.run([self.helm, *arguments], env=self.env, text_in=text_in)
 
     def kubectl_output(self, *arguments: shell.Argument) -> str:

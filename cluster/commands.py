@@ -38,7 +38,7 @@ DEV_COMPONENTS = (*component.COMPONENTS, WORKER)
 
 @dataclass(frozen=True)
 class RunningCluster:
-    """A kind cluster with the release installed, and the means to use it."""
+    """A kind cluster with the release installed, and the engine and tools to use it."""
 
     engine: Engine
     tools: Tools
@@ -83,7 +83,7 @@ def _cluster_lock(ctx: BuildContext, name: str) -> Iterator[None]:
 
 
 def kind_up(ctx: BuildContext, name: str, port: int, *, fresh: bool = False) -> RunningCluster:
-    """Start a kind cluster with the release on it; `fresh` deletes an existing cluster first."""
+    """Start a kind cluster with the release on it. If `fresh`, delete an existing cluster first."""
     engine = engines.ensure(ctx)
     kind.check_port(None if fresh else kind.find_node(engine, name), name, port)
     from_packages = registry.must_build_from_packages(ctx, engine)
@@ -137,7 +137,7 @@ def existing_cluster_up(ctx: BuildContext, choice: Choice, name: str) -> Client:
         with ctx.progress.step("minikube", outcome="running"):
             existing_cluster.minikube_start(name)
 
-    # This comes before the build of the images, because it fails if they can't be delivered.
+    # The check comes before the build of the images. It fails if the cluster can't get the images.
     current = Current.of(client)
     built = images.ensure(ctx, engine, from_packages=from_packages)
     with ctx.progress.step(f"images into {current.context}"):
@@ -186,7 +186,7 @@ def _delete(ctx: BuildContext, name: str) -> None:
 
 
 def test(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[str]) -> int:
-    """Run those folders of tests/ on a fresh cluster, delete it, and return pytest's status."""
+    """Run the suites on a fresh cluster, delete the cluster, and return pytest's exit status."""
     # The cleanup prints nothing, so that pytest's summary comes last.
     quiet = ctx.quiet()
 
@@ -202,7 +202,7 @@ def test(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[str]) -> 
 
 
 def _run_suites(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[str]) -> int:
-    """Create the cluster, run the suites on it, and return pytest's status."""
+    """Create the cluster, run the suites on it, and return pytest's exit status."""
     port = next((port for port in TEST_PORTS if kind.is_free(port)), TEST_PORTS[0])
 
     with Parallel() as parallel:
@@ -220,7 +220,7 @@ def _run_suites(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[st
 def _pytest(
     ctx: BuildContext, running: RunningCluster, uv_path: Path, arguments: Sequence[str]
 ) -> int:
-    """Run tests against that cluster and return pytest's status."""
+    """Run tests on that cluster, and return pytest's exit status."""
     cluster = running.kind
     env = running.engine.env | environment(ctx, running.engine, cluster.name)
     env["VISION_NODE_URL"] = running.url
@@ -228,7 +228,7 @@ def _pytest(
     command: list[shell.Argument] = [
         *(uv_path, "run", "--frozen", "pytest"),
         *("--cluster-name", cluster.name, "--kubeconfig", cluster.kubeconfig),
-        # The tests use the existing cluster; `test` deletes it.
+        # The tests must not delete the cluster, because `test` does so.
         "--keep-cluster",
         *("--kind-bin", cluster.program, "--kind-kubectl-bin", running.tools.kubectl),
         *arguments,
@@ -311,7 +311,7 @@ def run(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
 
 
 def execute(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
-    """Replace this process with that command, which gets the tools and the cluster's kubeconfig."""
+    """Replace this process with that command, which can use the tools and the cluster."""
     found = os.environ | environment(ctx, engines.find(ctx), name)
     os.environ["PATH"] = found["PATH"]
     os.execvpe(command[0], list(command), found)  # noqa: S606  # the user's own command
@@ -341,7 +341,7 @@ def build_images(ctx: BuildContext) -> Images:
 
 
 def tool(ctx: BuildContext, name: str) -> Path:
-    """Return the path of a tool; get it if necessary. Only steps with work to do are printed."""
+    """Return the path of a tool; get the tool if necessary. Print only steps that do any work."""
     ctx = ctx.terse()
     match name:
         case "uv":

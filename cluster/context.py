@@ -23,7 +23,7 @@ class BuildContext:
         return Path(__file__).parent
 
     def terse(self) -> "BuildContext":
-        """Return a copy that prints only the steps that have work to do."""
+        """Return a copy that prints only the steps that do any work."""
         return replace(self, progress=Progress(self.cache.logs, notes=False))
 
     def quiet(self) -> "BuildContext":

@@ -34,7 +34,7 @@ def show(repository: Path, url: str, variables: str) -> None:
 
 
 def closing_text(url: str, variables: str, *, described: bool) -> str:
-    """Return the last lines: the address, and commands that can be copied as they are."""
+    """Return the text to print last: the address, and commands that the user can copy."""
     fallback_note, other = ("", "") if described else (FALLBACK_NOTE, " -F describer=metadata")
     return (
         f"vision-node is up: {url}/ui (its API: {url}/docs){fallback_note}. Try:\n"

@@ -16,12 +16,12 @@ MAX_POD_LOGS = 5
 
 CHECK_INTERVAL_SECONDS = 3.0
 
-# Reasons for which a waiting container will never start without a change.
+# Reasons of waiting containers that will never start unless something is changed.
 PERMANENT_REASONS = frozenset(
     {"CreateContainerConfigError", "ErrImageNeverPull", "InvalidImageName"}
 )
-# Number of restarts after which a crash is permanent. A container may crash while its dependencies
-# are starting; its third restart comes after 30 s.
+# Number of restarts after which a crash counts as permanent. A container may crash because its
+# dependencies are still starting. Its third restart takes place after 30 s.
 MAX_RESTARTS = 3
 
 WARNINGS = ("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
@@ -52,7 +52,7 @@ class Container:
 
 
 def permanent_failure(containers: Iterable[Container], since: str) -> str:
-    """Return the first failure that waiting does not solve; empty if there is none.
+    """Return the first failure that will not go away by itself; empty if there is none.
 
     Pods that were created before `since` (RFC 3339) are ignored, because an upgrade is about to
     replace them.
@@ -69,7 +69,7 @@ def permanent_failure(containers: Iterable[Container], since: str) -> str:
 
 
 def watch(client: Client, namespace: str, since: str, finished: threading.Event) -> None:
-    """Check the pods until `finished` is set. Raises ClusterError if one failed permanently."""
+    """Check the pods until `finished` is set. Raises ClusterError if a pod failed permanently."""
     while not finished.wait(CHECK_INTERVAL_SECONDS):
         lines = _try_kubectl(client, namespace, "get", "pods", "-o", CONTAINERS).splitlines()
         if why := permanent_failure(map(Container.parse, lines), since):
@@ -100,13 +100,13 @@ def describe(client: Client, namespace: str) -> str:
 
 
 def unready(line: str) -> str:
-    """Return the pod in a line of the template PODS if it should be ready but is not; else ""."""
+    """Return the pod in a line of the template PODS if it should be ready but isn't, or ""."""
     pod, phase, *ready = line.split()
     return "" if phase == "Succeeded" or ready == ["True"] else pod
 
 
 def more(left_out: Sequence[str], of_what: str) -> list[str]:
-    """Return a line that counts the omitted entries, if there are any."""
+    """Return a line with the number of omitted entries; an empty list if none was omitted."""
     return [f"… and {len(left_out):,} more {of_what}"] if left_out else []
 
 

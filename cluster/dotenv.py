@@ -14,8 +14,8 @@ FORWARDED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL
 def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the non-empty provider settings. The environment takes precedence over the file.
 
-    Raises ClusterError if a line is not NAME=value. The message has the line's number but not its
-    text, which may be a key.
+    Raises ClusterError if a line is not NAME=value. The message has the number of the line but not
+    its text, which may contain an API key.
     """
     lines = file.read_text().splitlines() if file.exists() else []
     found = dict(
@@ -33,7 +33,8 @@ def enables_openai(settings: Mapping[str, str]) -> bool:
 def secret_manifest(settings: Mapping[str, str], namespace: str) -> dict[str, object]:
     """Return the Secret with the settings.
 
-    It uses `data`, because with `stringData` the Secret would keep keys that are no longer set.
+    The settings are in `data`. With `stringData`, settings that were removed would stay in the
+    Secret.
     """
     metadata = {"name": SECRET, "namespace": namespace}
     encoded = {name: b64encode(value.encode()).decode() for name, value in settings.items()}

@@ -26,11 +26,11 @@ PACKAGES: Mapping[str, str] = {
 ANSWER_SECONDS = 10.0
 START_SECONDS = 60.0
 # How long to wait for an engine to stop. It stops its containers first, and systemd in a node takes
-# long to stop.
+# a long time to stop.
 STOP_SECONDS = 40.0
 
-# Maximum length of the path of the engine's directory. The path of a Unix socket has at most 107
-# bytes, and containerd puts sockets into subdirectories.
+# Maximum length of the path of the engine's directory. The path of a Unix socket can have at most
+# 107 bytes, and containerd puts sockets into subdirectories.
 MAX_ROOT_LENGTH = 70
 
 # Bit of CAP_SYS_RESOURCE in the masks of /proc/self/status.
@@ -38,7 +38,7 @@ CAP_SYS_RESOURCE = 24
 
 GET_DOCKER = (
     "Start Docker, or install it: https://docs.docker.com/get-started/get-docker/. If it is "
-    "running but denies you access: https://docs.docker.com/engine/install/linux-postinstall/. "
+    "running but denies you access, see https://docs.docker.com/engine/install/linux-postinstall/. "
     "Without Docker, this works only as root on Debian or Ubuntu."
 )
 
@@ -73,7 +73,7 @@ class Engine:
         return os.environ | self.variables
 
     def run(self, *arguments: shell.Argument) -> None:
-        """Run a `docker` command; its output goes to the step's log."""
+        """Run a `docker` command. Its output goes to the step's log."""
         shell.run([self.client, *arguments], env=self.env)
 
     def output(self, *arguments: shell.Argument) -> str:
@@ -90,7 +90,7 @@ class Engine:
         return self.succeeds("image", "inspect", name)
 
     def prune(self, keep: str) -> None:
-        """Delete old images of the repository of `keep`, except the newest ones."""
+        """Delete old images from the repository of the image `keep`, but keep the newest ones."""
         repository = keep.partition(":")[0]
         listed = self.output("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository)
         # Docker lists the newest first. Failures are ignored, because Docker refuses to delete an
@@ -99,13 +99,13 @@ class Engine:
             self.succeeds("image", "rm", old)
 
     def load(self, archive: Path) -> None:
-        """Load an archive of images, compressed with zstd or not."""
+        """Load an archive of images, which may be compressed with zstd."""
         unpack = ("zstd", "-dc") if archive.suffix == ".zst" else ("cat",)
         shell.pipe([*unpack, archive], [self.client, "load"], env=self.env)
 
 
 USER_ENGINE = Engine("docker", {})
-"""The engine that the user's `docker` finds: with DOCKER_HOST, the current Docker context or the
+"""The engine that the user's `docker` finds through DOCKER_HOST, the current Docker context or the
 default socket."""
 
 
@@ -122,7 +122,7 @@ class EngineDirectory:
 
     @property
     def pid_file(self) -> Path:
-        """The file in which the daemon writes its process id."""
+        """The file to which the daemon writes its process id."""
         return self.root / "pid"
 
     @property
@@ -137,7 +137,7 @@ class EngineDirectory:
 
     def engine(self) -> Engine:
         """Return the directory's engine, whether it is running or not."""
-        # Debian's client speaks the API version of Debian's engine; a newer client may not.
+        # Debian's client uses the API version of Debian's engine. A newer client may not.
         client = shutil.which("docker", path="/usr/bin") or "docker"
         # kind calls the first `docker` on PATH.
         path = os.pathsep.join([str(Path(client).parent), os.environ.get("PATH", "")])
@@ -150,7 +150,7 @@ class EngineDirectory:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
         except (OSError, ValueError):
             return None
-        # If the daemon died, another program may have its process id.
+        # If the daemon died, another program may now have its process id.
         return pid if str(self.root / "data") in command else None
 
 
@@ -209,7 +209,8 @@ def _start(directory: EngineDirectory, runtime: Path) -> Engine:
 
     directory.root.mkdir(parents=True, exist_ok=True)
     _terminate(directory)
-    # A killed daemon leaves this file behind, and a new one would conclude that another is running.
+    # A killed daemon leaves this file behind, and a new daemon would conclude that the old one is
+    # still running.
     directory.pid_file.unlink(missing_ok=True)
     # The engine gets a copy, because it may outlive this checkout.
     shutil.copy(runtime, directory.runtime)
@@ -244,7 +245,7 @@ def _wait_until_ready(
 
 
 def _command(directory: EngineDirectory) -> list[str]:
-    """Return the command that starts dockerd, with this process's hard limit of open files."""
+    """Return the command that starts dockerd, with this process's hard limit on open files."""
     command = [
         *("sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec dockerd "$@"', "dockerd"),
         *("--data-root", str(directory.root / "data"), "--exec-root", str(directory.root / "run")),
@@ -253,7 +254,7 @@ def _command(directory: EngineDirectory) -> list[str]:
     ]
 
     if not has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE):
-        # Without the capability, the daemon may not lower its own out-of-memory score either.
+        # Without the capability, the daemon can't lower its own out-of-memory score either.
         command += ["--oom-score-adjust", "0"]
         command += ["--add-runtime", f"nocap={directory.runtime}", "--default-runtime", "nocap"]
 
@@ -267,9 +268,9 @@ def has_capability(status: str, bit: int) -> bool:
 
 
 def _delete_stale_nodes(engine: Engine) -> None:
-    """Delete the kind nodes that an engine has when it starts.
+    """Delete kind nodes that already exist when an engine starts.
 
-    A killed engine left them behind, and their network namespaces are stale.
+    They are left from an engine that was killed, and their network namespaces are stale.
     """
     nodes = engine.output("ps", "--all", "--quiet", "--filter", f"label={NODE_LABEL}").split()
     if nodes:
@@ -293,7 +294,7 @@ def stop(ctx: BuildContext) -> None:
 
 
 def _remove_network(engine: Engine) -> None:
-    """Remove kind's network, unless a container uses it; kind creates it again.
+    """Remove kind's network, unless a container uses it. When necessary, kind creates it again.
 
     The network has the same IPv6 addresses in every engine, and a daemon that stops leaves the
     network's bridge behind. The bridge would then receive packets that are meant for the network of
@@ -305,16 +306,16 @@ def _remove_network(engine: Engine) -> None:
 
 
 def unmount(ctx: BuildContext) -> None:
-    """Unmount what a stopped engine left mounted, so that its files can be deleted."""
+    """Unmount the file systems that a stopped engine left mounted, so that they can be deleted."""
     root = str(engine_directory(ctx).root)
     mounts = Path("/proc/self/mounts")
     points = (
         [line.split()[1] for line in mounts.read_text().splitlines()] if mounts.exists() else []
     )
 
-    # Nested mounts come first.
+    # Nested mounts are unmounted first.
     for point in sorted((point for point in points if point.startswith(f"{root}/")), reverse=True):
-        # Containers of another engine may hold a copy of the mount.
+        # The option --lazy is necessary, because containers of another engine may use the mount.
         shell.run(["umount", "--lazy", point])
 
 

@@ -98,7 +98,7 @@ class Current:
 
 
 def _pushed(engine: Engine, registry: str, name: str) -> str:
-    # A name with a registry is a public image, which needs no copy.
+    # A name that contains a registry belongs to a public image, which need not be copied.
     if "/" in name:
         return name
     engine.run("tag", name, f"{registry}/{name}")
@@ -134,9 +134,10 @@ def minikube_load(name: str, engine: Engine, images: Images) -> None:
 
 @contextlib.contextmanager
 def forwarded(client: Client, target: str, local_port: int, port: int) -> Iterator[str]:
-    """Forward a local port to a port of `target` while the block runs; yield host and local port.
+    """Forward a local port to a port of `target` while the block runs.
 
-    Raises ClusterError if kubectl does not listen on the local port in time.
+    Yields the local address in the form host:port. Raises ClusterError if kubectl does not listen
+    on the local port in time.
     """
     command = [client.kubectl, "-n", NAMESPACE, "port-forward", target, f"{local_port}:{port}"]
     process = subprocess.Popen(
@@ -150,7 +151,9 @@ def forwarded(client: Client, target: str, local_port: int, port: int) -> Iterat
         deadline = time.monotonic() + FORWARD_SECONDS
         while is_free(local_port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ClusterError(f"`{' '.join(map(str, command))}` did not listen in time")
+                raise ClusterError(
+                    f"`{' '.join(map(str, command))}` did not start listening in time"
+                )
             time.sleep(0.1)
 
         yield f"{LISTEN_ADDRESS}:{local_port}"

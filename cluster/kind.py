@@ -15,7 +15,7 @@ from cluster.engine import Engine
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# The API's NodePort; kind maps a local port to it.
+# The API's NodePort, to which kind maps a local port.
 NODE_PORT = 30080
 LISTEN_ADDRESS = "127.0.0.1"
 
@@ -23,16 +23,16 @@ CREATE_WAIT_SECONDS = 60
 # How long to wait for the API server of a restarted node, whose control plane must start again.
 READY_SECONDS = 60.0
 CHECK_SECONDS = 5.0
-# Time limit for a connection to a local port, which takes much less.
+# Time limit for a connection to a local port, which normally takes much less time.
 CONNECT_SECONDS = 1.0
 READY_CHECK = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
 
-# Path of a file on the node, which kubelet.service reads if the node image is built from packages.
+# Path of a file on the node. If the node image is built from packages, kubelet.service reads it.
 NODE_RESOLV_CONF = "/etc/kubelet-resolv.conf"
 # The second file has the machine's real name servers if /etc/resolv.conf names a local cache.
 RESOLV_CONFS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-# Used if the machine has no name server, because CoreDNS does not start without one. No host has
-# this address (RFC 5737).
+# The name server to use if the machine has none, because CoreDNS does not start without one. No
+# host has this address (RFC 5737).
 DUMMY_NAME_SERVER = "192.0.2.53"
 
 CTR_IMAGES = ("ctr", "--namespace", "k8s.io", "images")
@@ -50,7 +50,7 @@ class Node:
     running: bool
     image: str
     port: int
-    """The local port of the API; 0 for none."""
+    """The local port of the API; 0 if it has none."""
 
     @classmethod
     def parse(cls, inspected: str) -> "Node":
@@ -84,8 +84,8 @@ def decide(node: Node | None, image: str) -> tuple[Action, str]:
     if node is None:
         return Action.CREATE, ""
 
-    # kind's image and one that was built from packages both work, so a switch between them is no
-    # reason to lose the data.
+    # Both kind's own image and an image that was built from packages work. A switch between them
+    # does not recreate the cluster, which would lose its data.
     from_packages = all(name.startswith(node_image.REPOSITORY) for name in (node.image, image))
     if from_packages and node.image != image:
         return Action.RECREATE, "its node image is out of date"
@@ -110,7 +110,8 @@ class NodeImage:
 def outdated(images: Sequence[NodeImage], wanted: Set[str]) -> list[str]:
     """Return all names of the project's images that are not wanted.
 
-    Kubernetes gives each image a second name. containerd deletes an image only after both names.
+    Kubernetes gives each image a second name, and containerd deletes an image only after both names
+    have been deleted.
     """
     prefix = full_name("vision-node-")
     used = {image.digest for image in images if image.name in wanted}
@@ -199,8 +200,9 @@ class Kind:
     def add_to_user_kubeconfig(self, kubectl: Path) -> str:
         """Add the cluster to the user's kubeconfig, but keep a current context that isn't kind's.
 
-        kind would change the current context, which is dangerous for users who work on a real
-        cluster. Returns the context that was kept; empty if this cluster is now the current one.
+        By default, kind changes the current context, which is dangerous for users who work on a
+        real cluster. Returns the context that was kept; empty if this cluster's context is now the
+        current one.
         """
         before = ""
         with contextlib.suppress(ClusterError):
@@ -214,15 +216,15 @@ class Kind:
         return before
 
     def delete(self) -> None:
-        """Delete the cluster from the engine and from both kubeconfigs."""
+        """Delete the cluster, and remove it from its own kubeconfig and from the user's."""
         self._kind("delete", "cluster", "--name", self.name)
         self._kind("delete", "cluster", *self._name_options)
 
     def load(self, images: Iterable[str]) -> None:
-        """Load those of the images that the node lacks.
+        """Load the images that the node lacks.
 
-        One stream contains all of them, because they share layers. Unlike `kind load`, this writes
-        no file.
+        All of them are loaded in one stream, because they share layers. Unlike `kind load`, this
+        does not write a temporary file.
         """
         present = {image.name for image in self._images()}
         missing = sorted(name for name in images if full_name(name) not in present)
@@ -273,7 +275,7 @@ takes a quarter of the API server's CPU time. Collecting them less often costs 3
 
 
 def full_name(image: str) -> str:
-    """Return containerd's name of the image that Docker calls `image`."""
+    """Return containerd's name for the image that Docker calls `image`."""
     host, slash, _ = image.partition("/")
     return image if slash and "." in host else f"docker.io/library/{image}"
 
@@ -301,7 +303,7 @@ def configuration(port: int, resolv_conf: Path | None) -> str:
 def name_servers(resolv_confs: Iterable[str]) -> str:
     """Return a resolv.conf with the name servers that pods can reach.
 
-    They are from the first file that has any.
+    The name servers come from the first text that has any.
     """
     for text in resolv_confs:
         words = [line.split() for line in text.splitlines()]
@@ -314,11 +316,11 @@ def name_servers(resolv_confs: Iterable[str]) -> str:
 
 def is_free(port: int) -> bool:
     """Return whether a program can listen on this local port."""
-    # Trying to bind is not enough: on macOS, one program can listen on a port at one address while
-    # another listens on it at all addresses.
-    with socket.socket() as visitor:
-        visitor.settimeout(CONNECT_SECONDS)
-        if visitor.connect_ex((LISTEN_ADDRESS, port)) == 0:
+    # Trying to bind is not enough. On macOS, one program can listen on a port at one address while
+    # another program listens on the same port at all addresses.
+    with socket.socket() as client:
+        client.settimeout(CONNECT_SECONDS)
+        if client.connect_ex((LISTEN_ADDRESS, port)) == 0:
             return False
 
     with socket.socket() as probe:

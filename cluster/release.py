@@ -29,7 +29,7 @@ UNFINISHED = (
 
 
 def values(images: Images, node_port: int | None) -> dict[str, object]:
-    """Return the chart's values; `node_port` is the API's port on the node, None for no port."""
+    """Return the chart's values. `node_port` is the API's port on the node; None means no port."""
     service = {"service": {"type": "NodePort", "nodePort": node_port}} if node_port else {}
     return {"images": images.values, "api": service}
 
@@ -63,8 +63,8 @@ def install(ctx: BuildContext, client: Client, images: Images, node_port: int | 
             )
 
         if client.kubeconfig:
-            # This run holds the lock on its own cluster, so the process of an unfinished upgrade
-            # was killed.
+            # This run holds the lock of the kind cluster. So if there is an unfinished upgrade, its
+            # process was killed.
             client.run_kubectl("-n", NAMESPACE, "delete", "secrets", "--selector", UNFINISHED)
 
         try:
@@ -74,7 +74,7 @@ def install(ctx: BuildContext, client: Client, images: Images, node_port: int | 
 
 
 def _revision(client: Client) -> str:
-    """Return a text that changes with the Secret for `.env` but does not reveal its content."""
+    """Return a string that changes with the Secret for `.env` but does not reveal its content."""
     version = "jsonpath={.metadata.resourceVersion}"
     return client.kubectl_output("-n", NAMESPACE, "get", "secret", dotenv.SECRET, "-o", version)
 
@@ -132,8 +132,8 @@ def wait_until_serving(ctx: BuildContext, client: Client, url: str) -> None:
 def _readiness_problem(opener: urllib.request.OpenerDirector, url: str) -> str:
     """Return the reason why the API does not accept images; empty if it does.
 
-    The status code is not enough: the API is ready as soon as it can report the states of jobs,
-    even while its bucket is being created.
+    The status code is not enough, because the API counts as ready once it can report the states of
+    jobs. Its bucket may not exist yet.
     """
     try:
         with opener.open(url, timeout=5) as response:

@@ -16,8 +16,8 @@ SHOWN = 20
 
 # Number of jobs per page, as in kubectl. A page takes the API server about 10 ms.
 PAGE_SIZE = 500
-# Maximum number of pages to read. They have 20,000 jobs, so that counting takes seconds and not
-# minutes in a full cluster.
+# Maximum number of pages to read, which is enough for 20,000 jobs. With this limit, counting the
+# jobs in a full cluster takes seconds and not minutes.
 MAX_PAGES = 40
 
 JOBS = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagejobs"
@@ -38,10 +38,10 @@ class Kubectl(Protocol):
 
 @dataclass(frozen=True, order=True)
 class Job:
-    """The fields of an ImageJob that are shown; a newer job is greater."""
+    """The fields of an ImageJob that are shown. Jobs are ordered by their creation time."""
 
     created: str
-    """Creation time as the API server writes it (RFC 3339, UTC), so that texts sort by time."""
+    """Creation time as text from the API server (RFC 3339, UTC). Such texts sort by time."""
     name: str
     phase: str = field(compare=False)
 
@@ -59,7 +59,7 @@ class Page:
 
 @dataclass
 class Tally:
-    """The number of jobs by phase and the newest jobs, of the pages that were read."""
+    """The number of jobs by phase, and the newest jobs, on the pages that were read."""
 
     phases: Counter[str] = field(default_factory=Counter)
     newest: list[Job] = field(default_factory=list)
@@ -90,7 +90,10 @@ def show(client: Kubectl) -> None:
 
 
 def newest_rows(table: str, kind: str) -> list[str]:
-    """Return a kubectl table, sorted oldest first, as its newest SHOWN rows, newest first."""
+    """Return the newest SHOWN rows of a table that kubectl printed, with the newest row first.
+
+    In kubectl's table, the oldest row must be first. A last line has the number of other rows.
+    """
     heading, *rows = table.splitlines() or [f"No {kind}."]
     more = [f"… and {len(rows) - SHOWN:,} older {kind}"] if len(rows) > SHOWN else []
     return [heading, *reversed(rows[-SHOWN:]), *more]

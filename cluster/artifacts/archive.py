@@ -54,12 +54,12 @@ class Image:
 
 
 def pack_layer(root: Path, layer: Path) -> None:
-    """Pack a folder into a tar file; its files keep their owners."""
+    """Pack a folder into a tar file. The files keep their owners."""
     shell.run(["tar", "--sort=name", "--numeric-owner", "-C", root, "-cf", layer, "."])
 
 
 def pack_files(files: Mapping[str, Content], layer: Path) -> None:
-    """Pack files, links and empty folders into a tar file; the keys are their paths in it."""
+    """Pack files, links and empty folders into a tar file. The keys are the paths in that file."""
     with tarfile.open(layer, "w") as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name.lstrip("/"))

@@ -139,7 +139,7 @@ class Cache:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[bool]:
-        """Hold the lock `name` if no other run holds or shares it; yield whether that succeeded."""
+        """Hold the lock `name` unless another run holds or shares it; yield whether it is held."""
         with self._lock_file(name) as file:
             yield _try_lock(file, fcntl.LOCK_EX)
 

@@ -18,7 +18,7 @@ from cluster.run import shell
 _apt = threading.Lock()
 
 # Paths to leave out of images, because containers do not need them and they take a third of the
-# space. The C library's gconv converts old encodings; Python does not use it.
+# space. Python does not use the C library's gconv, which converts old encodings.
 EXCLUDED_PATHS = (
     *("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"),
     "/usr/lib/*/gconv/*",
@@ -35,7 +35,7 @@ REGISTRY_ADVICE = (
 
 
 def install(ctx: BuildContext, programs: Mapping[str, str], instead: str) -> None:
-    """Install the Debian packages of those programs that are not on PATH.
+    """Install the Debian packages of the programs that are not on PATH.
 
     `programs` maps each program to its package. `instead` is advice for a user who can't install
     packages here.
@@ -74,11 +74,12 @@ def require_root(purpose: str, instead: str) -> None:
 
 @dataclass(frozen=True)
 class RootFileSystem:
-    """The contents of a Debian root file system; `variant` is a variant of mmdebstrap."""
+    """The contents of a Debian root file system."""
 
     name: str
     release: str
     variant: str
+    """The variant of mmdebstrap, which determines the basic packages."""
     packages: tuple[str, ...]
 
 
@@ -107,7 +108,7 @@ def _command(wanted: RootFileSystem) -> list[str]:
         "mmdebstrap",
         "--mode=root",
         f"--variant={wanted.variant}",
-        # The hook merges /usr, because the package that does so depends on all of Perl.
+        # The hook merges /usr. The package that normally does so depends on all of Perl.
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
         f"--include={','.join(['usr-is-merged', *wanted.packages])}",
         *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),

@@ -19,7 +19,7 @@ from cluster.run import shell
 
 # Time limit for the check whether a site answers. It is long enough for a satellite link.
 ANSWER_SECONDS = 5.0
-# Maximum time without a received byte; after that, the connection is considered dead.
+# How long to wait for the next byte before the connection is considered dead.
 IDLE_SECONDS = 30.0
 # Time limit of a download: 60 MB at half a megabit per second.
 DOWNLOAD_SECONDS = 1000.0
@@ -71,7 +71,7 @@ def fetch(url: str, target: Path, sha256: str) -> None:
 
 
 def _pause(attempt: int) -> float:
-    """Return the seconds to wait after that attempt, with jitter so that clients spread out."""
+    """Return the seconds to wait after that attempt, with jitter to spread out retries."""
     longest = FIRST_PAUSE_SECONDS * 2.0**attempt
     return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
@@ -142,7 +142,7 @@ def connection_problem(url: str) -> str:
     def ask() -> None:
         try:
             with _open(url, ANSWER_SECONDS) as answer:
-                # A web page comes from a content filter or a login page instead of the server.
+                # A web page is not from the server, but from a content filter or a login page.
                 page = answer.headers.get_content_type() == "text/html"
                 found.append("it answered with a web page instead of a file" if page else "")
         except (OSError, http.client.HTTPException) as error:
@@ -171,7 +171,7 @@ def _open(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse
 
 
 def _ssl_context() -> ssl.SSLContext:
-    """Return an SSL context with Python's certificate authorities, or the system's if none."""
+    """Return an SSL context with Python's certificate authorities, or else the system's."""
     context = ssl.create_default_context()
     if not ssl.get_default_verify_paths().cafile and SYSTEM_CA_BUNDLE.exists():
         context.load_verify_locations(SYSTEM_CA_BUNDLE)

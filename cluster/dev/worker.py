@@ -24,7 +24,7 @@ MODULE = "cluster.dev.describe_file"
 def run(ctx: BuildContext, client: Client, uv: Path, describer: str, file: Path) -> int:
     """Describe the file and print the description; return the exit status.
 
-    The Describer is the default one if `describer` is empty.
+    If `describer` is empty, the default Describer is used.
     """
     if not file.is_file():
         raise ClusterError(f"{file} is not a file")

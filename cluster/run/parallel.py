@@ -28,7 +28,7 @@ class Result(Generic[T]):
 
 
 class Parallel:
-    """Run functions in parallel; leaving the block waits for all and raises the first error."""
+    """Runs functions in parallel. Leaving the block waits for them and raises the first error."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(MAX_THREADS)
@@ -66,10 +66,10 @@ class Parallel:
         try:
             self._wait()
         finally:
-            # The first error may be that of a step that was stopped because another one failed.
+            # The first error may come from a step that was stopped because another step failed.
             cause = shell.cause_of_stop()
             if threading.current_thread() is threading.main_thread():
-                # This is the outermost block: no step is running, and cleanup may need programs.
+                # After the outermost block, no step is running, and cleanup may run programs.
                 shell.resume()
 
         if self._first_error:

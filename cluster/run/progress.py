@@ -14,7 +14,7 @@ from typing import TextIO
 # Pause before the first line that says that a step is still running. The pause doubles each time,
 # because a first build takes minutes and many steps run in parallel.
 FIRST_HEARTBEAT_SECONDS = 30.0
-# Shorter durations are not shown.
+# Durations that are shorter than this are not shown.
 MIN_SHOWN_SECONDS = 0.1
 
 # The log of the current step, to which commands write their output.
@@ -33,7 +33,7 @@ class Timing:
 
 @dataclass
 class Step:
-    """A running step; `outcome` is printed when it ends."""
+    """A running step. Its `outcome` is printed when it ends."""
 
     title: str
     outcome: str = "done"
@@ -46,7 +46,7 @@ class Step:
 
 
 class Progress:
-    """Print a line when a step starts and when it ends, and record the duration."""
+    """Prints a line when a step starts and when it ends, and records the duration."""
 
     def __init__(self, logs: Path, output: TextIO = sys.stderr, *, notes: bool = True) -> None:
         self._logs = logs
@@ -68,7 +68,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, title: str, outcome: str = "done") -> Iterator[Step]:
-        """Run the block as one step; the output of its commands goes to the step's log."""
+        """Run the block as one step. The output of its commands goes to the step's log."""
         step = Step(title, outcome)
         log = self._logs / (title.replace(" ", "-").replace("/", "-") + ".log")
         log.write_text("")

@@ -16,11 +16,11 @@ Argument = str | Path
 TAIL_LINES = 25
 
 
-# The running programs, so that one failure can stop the parallel steps.
+# The running programs. If one step fails, the programs of the other steps are stopped.
 _running: set[subprocess.Popen[bytes]] = set()
 _stopping = threading.Event()
 _cause: BaseException | None = None
-"""The error because of which the steps were stopped. Their own errors are only its consequence."""
+"""The error that caused all steps to be stopped. The errors of those steps are its consequences."""
 
 
 def run(
@@ -30,7 +30,7 @@ def run(
     cwd: Path | None = None,
     text_in: str = "",
 ) -> None:
-    """Run the command; its output goes to the step's log. Raises ClusterError if it fails."""
+    """Run the command. Its output goes to the step's log. Raises ClusterError if it fails."""
     log = current_log.get()
     if _stopping.is_set():
         raise ClusterError("another step has failed")
@@ -70,10 +70,10 @@ def pipe(
 
 
 def stop_all(cause: BaseException | None = None) -> None:
-    """Stop all programs that `run` started, in all threads; `run` starts none until `resume`.
+    """Stop all programs that `run` started in any thread. `run` starts no more until `resume`.
 
     Args:
-        cause: The error that is the reason. Only the first one is recorded.
+        cause: The error that is the reason for stopping them. Only the first cause is recorded.
     """
     global _cause  # noqa: PLW0603 (belongs to _stopping)
     _cause = _cause or cause

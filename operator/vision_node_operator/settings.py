@@ -12,12 +12,12 @@ class Settings:
 
     namespace: str
     owner_name: str
-    """Name of the ConfigMap with the Describers in the chart's values. It owns Describers and Jobs,
-    so that they are deleted with the release."""
+    """Name of the ConfigMap with the Describers from the chart's values. The ConfigMap owns these
+    Describers and all describer Jobs, so that they are deleted with the release."""
     job_prefix: str
     """First part of the names of describer Jobs: the prefix of the release's names."""
     no_worker: timedelta = timedelta(hours=1)
-    """How long a Describer may be without a serving worker before its queued ImageJobs fail."""
+    """How long a Describer may have no serving worker before its queued ImageJobs fail."""
     inbox_kept: timedelta | None = timedelta(days=7)
     """How long to keep an inbox object that no unfinished ImageJob names; None means forever."""
 

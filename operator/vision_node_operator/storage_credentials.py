@@ -1,9 +1,9 @@
 """`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials.
 
-A Job runs this before every install and upgrade of the chart. It never changes keys in an existing
-Secret, because MinIO's volume and the running pods use them; it only adds missing keys. Because the
-chart itself generates no credentials, its rendering is deterministic, and no rendered manifest
-contains a credential.
+A Job runs this before every install and upgrade of the chart. This never changes keys in an
+existing Secret, because MinIO's volume and the running pods use them. It only adds missing keys.
+Because the chart itself generates no credentials, its rendering is deterministic, and no rendered
+manifest contains a credential.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ for each."""
 
 ACCESS_BYTES = 5
 """Number of random bytes that follow the user's name in an access key. They make the key impossible
-to guess, because some attacks need only an access key (CVE-2026-40344, CVE-2026-41145), and keep it
-within the 20 characters that MinIO allows."""
+to guess. That matters because some attacks need only an access key (CVE-2026-40344,
+CVE-2026-41145). With this number, the key does not exceed the 20 characters that MinIO allows."""
 
 SECRET_BYTES = 24
-"""Number of random bytes in a secret key. They have 192 bits and are encoded as 32 characters;
-MinIO accepts 8 to 40."""
+"""Number of random bytes in a secret key. These are 192 bits, which are encoded as 32 characters.
+MinIO accepts 8 to 40 characters."""
 
 PATIENCE_SECONDS = 60.0
 """How long to retry while the API server is unavailable or doesn't know the Job's new Role yet."""
@@ -51,7 +51,7 @@ LABELS = {
     "app.kubernetes.io/part-of": "vision-node",
 }
 """Labels of the Secret. app.kubernetes.io/instance is omitted on purpose: with it, Argo CD might
-take the Secret for an obsolete part of the application and delete it
+mistake the Secret for an obsolete part of the application and delete it
 (https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/)."""
 
 
@@ -87,7 +87,7 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
 
 
 async def ensure_with_retries(kube: Kube, namespace: str, name: str) -> None:
-    """Call `ensure`, and retry errors that may be temporary for PATIENCE_SECONDS.
+    """Call `ensure`. If an error may be temporary, keep trying for PATIENCE_SECONDS.
 
     Raises:
         KubeError: The last attempt failed, or another attempt would not help.
@@ -107,8 +107,8 @@ async def ensure_with_retries(kube: Kube, namespace: str, name: str) -> None:
 
 
 def _manifest(name: str, data: dict[str, str]) -> Json:
-    # MinIO's volume outlives the release, so its credentials must outlive it as well. They do,
-    # because Helm does not own objects that a Job creates.
+    # MinIO's volume outlives the release, so the credentials must also outlive it. They do, because
+    # Helm does not delete objects that a Job has created.
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -30,7 +30,7 @@ def picture() -> bytes:
         for y in range(HEIGHT)
     )
 
-    # 8 bits each of red, green and blue
+    # The bit depth is 8, and color type 2 is RGB.
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
 
@@ -42,7 +42,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def call(request: str | urllib.request.Request, deadline: float) -> dict[str, Any]:
-    """Return the API's response. Until the deadline, retry while the API is not ready."""
+    """Return the API's response. If the API is not ready, retry until the deadline."""
     while True:
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 (the Service's http)
@@ -73,7 +73,7 @@ def submission(url: str) -> urllib.request.Request:
 def main(url: str) -> None:
     """Submit the picture, wait for the job, and check and print its description.
 
-    Exit with a message if something is wrong.
+    If the description is missing or wrong, exit with a message.
     """
     deadline = time.monotonic() + SECONDS
     job_id = call(submission(url), deadline)["job_id"]

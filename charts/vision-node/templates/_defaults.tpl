@@ -1,13 +1,13 @@
-{{/* Fills in the defaults of values.yaml where a value is missing: after `helm upgrade --reuse-values`
-from an older chart, Helm passes only that chart's defaults. defaults.yaml is a copy of values.yaml,
-because templates can't read values.yaml. */}}
+{{/* Fills in missing values with the defaults of values.yaml. Values are missing after `helm upgrade
+--reuse-values` from an older chart, because Helm then passes only the older chart's defaults. defaults.yaml is a
+copy of values.yaml, because templates can't read values.yaml. */}}
 {{- define "vision-node.fillValues" -}}
 {{- include "vision-node.fill" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) }}
 {{- with .Values.providers }}{{ include "vision-node.readProviders" (list $.Values .) }}{{ end }}
 {{- end }}
 
-{{/* Reads `providers`, the values in which older charts had the CA bundle and the proxy of workers. These
-charts never used the proxy for the S3 service. Arguments: (list .Values .Values.providers) */}}
+{{/* Reads `providers`, in which older charts had the CA bundle and the proxy of workers. Those charts never
+used the proxy for the S3 service. Arguments: (list .Values .Values.providers) */}}
 {{- define "vision-node.readProviders" -}}
 {{- $values := index . 0 }}{{- $old := index . 1 }}
 {{- if and (not $values.caBundle.configMap) ($old.caBundle | default dict).configMap }}

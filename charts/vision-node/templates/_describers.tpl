@@ -1,4 +1,4 @@
-{{/* "true" if the values have that Describer and don't disable it. openai must be enabled explicitly. Arguments: (list . "openai") */}}
+{{/* Returns "true" if the values have that Describer and don't disable it. openai must be enabled explicitly. Arguments: (list . "openai") */}}
 {{- define "vision-node.hasDescriber" -}}
 {{- $name := index . 1 }}
 {{- with index (index . 0).Values.describers $name }}
@@ -10,7 +10,7 @@
 {{ .Values.defaultDescriber | default (include "vision-node.hasDescriber" (list . "openai") | eq "true" | ternary "openai" "metadata") }}
 {{- end }}
 
-{{/* The Describers that the operator creates, as JSON: name → spec. */}}
+{{/* Returns the specs of the Describers that the operator creates, by name, as JSON. */}}
 {{- define "vision-node.describers" -}}
 {{- $specs := dict }}
 {{- range $name, $values := .Values.describers }}
@@ -19,7 +19,7 @@
 {{- $placed := dict "podAnnotations" $pod.annotations "nodeSelector" $pod.nodeSelector "tolerations" $pod.tolerations "affinity" $pod.affinity }}
 {{- $spec := dict }}
 {{- range $field, $value := merge $placed (omit $values "pod" "enabled") }}
-{{- /* Keep 0, which has a meaning. Leave out empty values, so that the CRD's defaults apply. */}}
+{{- /* Keep 0, because it has a meaning. Leave out empty values, so that the CRD's defaults apply. */}}
 {{- if or $value (kindIs "float64" $value) (kindIs "int64" $value) }}{{ $_ := set $spec $field $value }}{{ end }}
 {{- end }}
 {{- with $spec.resources }}{{ $_ := set $spec "resources" (include "vision-node.quantities" . | fromYaml) }}{{ end }}
@@ -29,7 +29,7 @@
 {{- $specs | toPrettyJson }}
 {{- end }}
 
-{{/* Resources with every quantity as a string, because a Describer accepts integers and strings, but not 0.5. */}}
+{{/* Returns resources with every quantity as a string, because a Describer accepts integers and strings, but not 0.5. */}}
 {{- define "vision-node.quantities" -}}
 {{- $all := dict }}
 {{- range $kind, $amounts := . }}
@@ -48,7 +48,7 @@ metadata:
     {{- $_ := set $ours "app.kubernetes.io/component" "worker" }}
     {{- $_ := set $ours "app.kubernetes.io/part-of" "vision-node" }}
     {{- with .Values.providerSecretRevision }}
-    {{- /* Workers read the Secret only when they start, so a new revision must replace them. */}}
+    {{- /* Workers read the Secret only when they start, so a new revision must replace the workers. */}}
     {{- $_ := set $ours "vision-node.dev/provider-revision" (toString . | sha256sum | trunc 16) }}
     {{- end }}
     {{- merge $ours .Values.workers.podLabels | toYaml | nindent 4 }}
@@ -61,7 +61,7 @@ spec:
   terminationGracePeriodSeconds: 90
   {{- include "vision-node.pod" (list . dict) | nindent 2 }}
   containers:
-    # No probes are needed: the worker's Lease shows sooner whether the worker is healthy.
+    # The container needs no probes, because its Lease shows sooner whether the worker is healthy.
     - name: worker
       {{- include "vision-node.container" (list . "describer") | nindent 6 }}
       env: {{- include "vision-node.env" (list (include "vision-node.workerEnv" .) .Values.workers.extraEnv) | nindent 8 }}

@@ -2,12 +2,12 @@
 {{- define "vision-node.name" -}}
 {{- $name := .Release.Name | replace "." "-" }}
 {{- if not (contains "vision-node" $name) }}{{ $name = printf "%s-vision-node" $name }}{{ end }}
-{{- /* The name of a worker's Job is also a label value, so it has at most 63 characters. It appends up to 27
-characters to this name: "-", the Describer's name (22), "-" and a number (3). */}}
+{{- /* The name of a worker's Job is also a label value, so it can have at most 63 characters. It consists of this
+name and up to 27 more characters: "-", the Describer's name (22), "-" and a number (3). */}}
 {{- $name | trunc 36 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Name of the release's cluster-scoped objects. A namespace's name has no dot, so this is unique. */}}
+{{/* Name of the release's cluster-scoped objects. The name is unique, because a namespace's name has no dot. */}}
 {{- define "vision-node.clusterName" -}}
 {{ .Release.Namespace }}.{{ include "vision-node.name" . }}
 {{- end }}
@@ -86,8 +86,8 @@ securityContext:
 - {name: kube-api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end }}
 
-{{/* Variables of a container: the chart's (as YAML), then the user's. A user's variable replaces the
-chart's of the same name, because the list must not name a variable twice. Arguments: (list <the chart's> <extraEnv>) */}}
+{{/* Variables of a container: the chart's variables (as YAML), then the user's. A user's variable replaces the chart's
+variable of the same name, because no name may be in the list twice. Arguments: (list <the chart's> <extraEnv>) */}}
 {{- define "vision-node.env" -}}
 {{- $extra := index . 1 | default list }}
 {{- $replaced := dict }}
@@ -102,7 +102,7 @@ chart's of the same name, because the list must not name a variable twice. Argum
 {{/* Variables, mounts and volumes for outbound TLS and the proxy; each may be empty. */}}
 {{- define "vision-node.outboundEnv" -}}
 {{- if .Values.caBundle.configMap }}
-{{- /* Each client library reads a different one of these. */}}
+{{- /* Each client library reads a different one of these variables. */}}
 {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" }}
 - {name: {{ . }}, value: /etc/vision-node/ca/ca.crt}
 {{- end }}
@@ -136,7 +136,7 @@ chart's of the same name, because the list must not name a variable twice. Argum
 {{- concat $inside .Values.proxy.except | join "," }}
 {{- end }}
 
-{{/* "true" if the chart generates the bundled MinIO's credentials. */}}
+{{/* Returns "true" if the chart generates the bundled MinIO's credentials. */}}
 {{- define "vision-node.makesCredentials" -}}
 {{- if not (or .Values.storage.endpoint .Values.storage.existingSecret) }}true{{ end }}
 {{- end }}
@@ -175,7 +175,7 @@ chart's of the same name, because the list must not name a variable twice. Argum
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 {{- end }}
 
-{{/* Annotations of pods as YAML, or nothing. Arguments: (list . <the component's values>) */}}
+{{/* Annotations of pods as YAML; empty if there are none. Arguments: (list . <the component's values>) */}}
 {{- define "vision-node.podAnnotations" -}}
 {{- with ((index . 1).pod | default dict).annotations }}{{ toYaml . }}{{ end }}
 {{- end }}

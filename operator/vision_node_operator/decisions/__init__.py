@@ -1,1 +1,4 @@
-"""Decide what to do from the state alone, without a client or a clock, and without changing it."""
+"""Decide what to do, based on the state alone.
+
+No module here has a client or a clock, and none changes the state.
+"""

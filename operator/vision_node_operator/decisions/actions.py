@@ -14,25 +14,30 @@ from ..state.state import key_of
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Assign a queued ImageJob to a worker (pod name); the timeout starts with the write."""
+    """Assign a queued ImageJob to a worker."""
 
     job: ImageJob
     worker: str
+    """Name of the worker's pod."""
     timeout: timedelta
+    """How long the attempt may take, starting when this action is performed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Take an ImageJob back from its worker; it may be assigned again at `next_attempt`."""
+    """Take an ImageJob back from its worker, so that it can be assigned again later."""
 
     job: ImageJob
     reason: Reason
     message: str
     next_attempt: datetime
+    """Earliest time of the next assignment."""
     lost: bool = False
-    """Whether infrastructure ended the attempt, so that it does not count."""
+    """Whether the attempt does not count toward maxAttempts, because infrastructure or a rate limit
+    ended it."""
     suspect: bool = False
-    """Whether this image may have ended its worker. If so, it is retried alone from now on."""
+    """Whether this image may be the reason why its worker ended. If so, it will be the only image
+    on its worker in all further attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Create a describer Job. Its name contains its slot in the pool, so no slot is used twice."""
+    """Create a describer Job. The name contains the Job's slot, so no slot is used twice."""
 
     name: str
     pool: Pool
@@ -69,9 +74,10 @@ class Retire:
 
 @dataclass(frozen=True, slots=True)
 class Cordon:
-    """Stop assigning ImageJobs to a worker (pod name) that may be broken. Nothing is written."""
+    """Stop assigning ImageJobs to a worker that may be broken. Nothing is written to Kubernetes."""
 
     worker: str
+    """Name of the worker's pod."""
 
 
 @dataclass(frozen=True, slots=True)

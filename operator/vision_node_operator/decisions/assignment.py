@@ -1,4 +1,4 @@
-"""Assign each ImageJob to the worker that has the fewest, so that it waits behind no other."""
+"""Assign each queued ImageJob to the worker that has the fewest ImageJobs."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,23 +11,24 @@ from .pool_view import PoolView
 
 
 def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
-    """Return the assignments that workers and the rate limit allow, and the view after them."""
+    """Return the assignments that the workers and the rate limit allow, and the resulting view."""
     state, pool = view.state, view.pool
     queued = state.queued(pool.describer, view.now)
     others = (job for job in queued if not job.status.suspect)
     suspects = state.suspects(pool.describer, view.now)
     assignments = list(islice(_assignments(view, others, suspects), _allowance(view)))
 
-    # Counting stops at the capacity of the whole pool: a longer queue calls for no more workers.
+    # Counting stops at the capacity of the whole pool, because a longer queue does not need more
+    # workers.
     pool_capacity = pool.spec.max_workers * pool.spec.images_at_once
     waiting = sum(1 for _ in islice(chain(others, suspects), pool_capacity))
     return assignments, view.after(Counter(action.worker for action in assignments), waiting)
 
 
 def _allowance(view: PoolView) -> int | None:
-    """Return how many ImageJobs the rate limit allows to be assigned now; None means no limit."""
-    # A cordoned or silent worker is considered hung: it sends no requests, so its ImageJobs must
-    # not keep others waiting.
+    """Return how many ImageJobs may be assigned under the rate limit; None means no limit."""
+    # A cordoned or silent worker is considered hung. It sends no requests, so its ImageJobs must
+    # not make other ImageJobs wait.
     processing = sum(
         worker.in_flight for worker in view.workers if not (worker.cordoned or worker.silent)
     )
@@ -39,8 +40,9 @@ def _assignments(
 ) -> Iterator[Assign]:
     """Yield assignments while workers have capacity.
 
-    A suspect gets a worker to itself, and only one suspect is tried at a time. If all workers have
-    ImageJobs, the one with the fewest gets no new ones, so that it becomes free for the suspect.
+    A suspect is an ImageJob that may be the reason why a worker ended. It gets a worker to itself,
+    and only one suspect is tried at a time. If all workers have ImageJobs, the worker with the
+    fewest gets no new ones, so that it becomes free for the suspect.
     """
     in_flight: dict[str, int] = {}
     capacity: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A Describer's status: its conditions, its counts, and whether a change deserves an Event."""
+"""Compute a Describer's status, and decide whether a change of the status is worth an Event."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +16,8 @@ from .actions import UpdateStatus
 from .pool_view import PoolView, Worker
 
 MIN_UPDATE_INTERVAL = timedelta(seconds=5)
-"""Minimum time between two writes of a Describer's status, so that it is not written per image."""
+"""Minimum time between two writes of a Describer's status. Without a minimum, the status would be
+written for every image."""
 
 POD_CREATION = timedelta(seconds=10)
 """How long to wait for a Job's pod. Kubernetes normally creates it within a second, so after this
@@ -38,9 +39,10 @@ class ConditionState(NamedTuple):
 
 
 def update_status(view: PoolView, wanted: int) -> Iterator[UpdateStatus]:
-    """Yield a write of the Describer's status if it has changed; it should have `wanted` workers.
+    """Yield a write of the Describer's status if the status has changed.
 
-    Nothing is yielded if the status was written recently, or can't be written now.
+    `wanted` is the number of workers that the Describer should have. Nothing is yielded if the
+    status was written recently or can't be written now.
     """
     name = view.pool.describer
     last = view.describer.status_written_at
@@ -124,10 +126,10 @@ def _serving(view: PoolView, problem: Problem | None) -> ConditionState:
 
 
 def _provider_problem(view: PoolView) -> Problem | None:
-    """Return the problem that makes every image fail; None if there is none.
+    """Return the provider's problem, which makes every image fail; None if there is none.
 
-    It is known from the last image. Until this operator has seen an image finish, the problem in
-    the Describer's status counts.
+    The last finished image shows whether the provider has a problem. Until this operator has seen
+    an image finish, it uses the problem in the Describer's status.
     """
     if health := view.describer.provider_health:
         return health.problem
@@ -170,7 +172,7 @@ def _deprecation(view: PoolView, alive: list[Worker]) -> ConditionState | None:
 
 
 def _launch_problem(view: PoolView, alive: list[Worker]) -> Problem | None:
-    """Return why too few workers serve; None if that is unknown."""
+    """Return the reason why too few workers serve; None if it is unknown."""
     for worker in alive:
         if worker.pod and worker.pod.problem and not worker.serving:
             return worker.pod.problem

@@ -53,7 +53,10 @@ def _run_pool(view: PoolView, settings: Settings) -> Iterator[Action]:
 
 
 def _expire(state: State, now: datetime) -> Iterator[Expire]:
-    """Yield deletions of expired ImageJobs. The limit counts those in flight, not failed ones."""
+    """Yield deletions of expired ImageJobs, up to the limit.
+
+    Deletions in flight count toward the limit, but failed deletions do not.
+    """
     in_flight = 0
     for done in state.job_queue.expired(now):
         if done.key in state.pending_writes:

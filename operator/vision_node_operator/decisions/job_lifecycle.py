@@ -1,4 +1,7 @@
-"""Decide about single ImageJobs that were cancelled, failed, lost, timed out or never described."""
+"""Decide what happens to ImageJobs that were cancelled or lost, or that failed or timed out.
+
+Queued ImageJobs that no worker will describe also fail here.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -22,13 +25,16 @@ predecessor wrote."""
 
 
 def end_or_retry_processing(state: State, now: datetime) -> Iterator[Action]:
-    """Decide about every ImageJob that is assigned to a worker."""
+    """Decide what happens to each ImageJob that is assigned to a worker."""
     for job in state.free_jobs(state.job_queue.processing(), now):
         yield from _end_or_retry(state, job, now)
 
 
 def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action]:
-    """End or retry an ImageJob in processing if it was cancelled, failed, lost or timed out."""
+    """End or retry an assigned ImageJob if it was cancelled or lost, or if it failed or timed out.
+
+    Yield nothing if its worker may still finish it.
+    """
     status = job.status
     pod = state.workers.pod(status.worker or "")
 
@@ -44,7 +50,7 @@ def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action
 
 
 def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | Requeue | Fail]:
-    """End an attempt that has missed its deadline: its worker is lost, hung or too slow."""
+    """End an attempt that has missed its deadline because its worker is lost, hung or too slow."""
     deadline, worker = job.status.attempt_deadline, job.status.worker or ""
     if deadline is None or deadline > now:
         return
@@ -52,7 +58,8 @@ def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | R
     timeout = state.timeout(job)
     usual_timeout = timedelta(seconds=state.spec_for(job).timeout_seconds)
     if now - (deadline - timeout) >= usual_timeout:
-        # Not earlier, because a user must not be able to cordon workers with a short timeout.
+        # The worker has had the Describer's usual timeout. If a shorter timeout of the ImageJob
+        # were enough to cordon the worker, users could take workers out of service.
         yield Cordon(worker)
 
     if state.is_silent(worker, now):
@@ -66,7 +73,7 @@ def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | R
 
 
 def cordon_failing(state: State) -> Iterator[Cordon]:
-    """Cordon workers that have consecutive storage errors while storage works for others."""
+    """Cordon workers that have consecutive storage errors while storage works for other workers."""
     for worker in state.workers.failing():
         if not state.workers.records[worker].cordoned:
             yield Cordon(worker)
@@ -101,9 +108,9 @@ def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iter
 def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
     """Fail ImageJobs that have waited too long for a worker.
 
-    The Describer's condition records since when it has had no worker, so the time continues across
-    restarts of the operator. A restarted operator tries to launch workers for a while, however,
-    before it trusts the condition.
+    The Describer's condition shows how long there has been no worker, so a restart of the operator
+    does not reset this time. However, a restarted operator first tries to launch workers for a
+    while before it trusts the condition.
     """
     ready, wait = pool.status.readiness, settings.no_worker
     if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRIES):
@@ -129,7 +136,10 @@ def _cancel(job: ImageJob) -> Fail:
 
 
 def _known_reason(reason: str) -> Reason:
-    """Return the worker's reason, or DESCRIBER_FAILED if only a newer version knows it."""
+    """Return the reason that a worker reported; DESCRIBER_FAILED if this version doesn't know it.
+
+    A worker of a newer version may report such a reason.
+    """
     try:
         return Reason(reason)
     except ValueError:

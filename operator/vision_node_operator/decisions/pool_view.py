@@ -1,4 +1,7 @@
-"""The data for one round of decisions: workers with their ImageJobs, pools with their workers."""
+"""The data for one round of decisions: pools with their workers, and workers with their ImageJobs.
+
+The numbers of ImageJobs include those that are being assigned.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,38 +19,38 @@ from ..state.worker_registry import START_TIMEOUT, WorkerRecord
 
 UNRESPONSIVE_AFTER = timedelta(minutes=1)
 """How long a worker may go without renewing its Lease before it no longer counts toward its pool.
-It is then replaced, and retired once it has no ImageJobs."""
+After that, the worker is replaced. It is retired once it has no ImageJobs."""
 
 UNSEEN = WorkerRecord()
-"""The record of a worker that has no pod yet."""
+"""The record to use for a worker that has no pod yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A describer Job with everything that assignments and scaling need to know about it."""
+    """A describer Job, with all the data about it that assignments and scaling need."""
 
     job: DescriberJob
     pod: Pod | None
     serving: bool
     silent: bool
-    """Whether its Lease has expired."""
+    """Whether the worker's Lease has expired."""
     in_flight: int
-    """Number of ImageJobs that are assigned to it or are being assigned."""
+    """Number of ImageJobs that the worker has now."""
     assigned_total: int
-    """Number of ImageJobs that it was ever assigned, including those that are being assigned."""
+    """Number of ImageJobs that the worker has had since it was launched."""
     idle_since: datetime | None
-    """Since when it has had no ImageJobs (if it has none now); None if it does not serve."""
+    """When the worker became idle, if it has no ImageJobs now; None if it has no Lease."""
     last_renewed: datetime | None
-    """When its Lease was last renewed; None if it does not serve."""
+    """When the worker last renewed its Lease; None if it has no Lease."""
     cordoned: bool
 
     @property
     def ended(self) -> bool:
-        """Whether its Job has ended or is being deleted."""
+        """Whether the worker's Job has ended or is being deleted."""
         return self.job.ended or self.job.deleting
 
     def is_unresponsive(self, now: datetime) -> bool:
-        """Return whether it last renewed its Lease too long ago or has taken too long to start."""
+        """Return whether the worker has not renewed its Lease or has not started in time."""
         if self.last_renewed:
             return now - self.last_renewed > UNRESPONSIVE_AFTER
 
@@ -56,7 +59,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class PoolView:
-    """A pool, its workers, and the number of ImageJobs that wait for it."""
+    """A pool, its workers, and the number of ImageJobs that are waiting for it."""
 
     state: State
     pool: Pool
@@ -91,7 +94,10 @@ class PoolView:
         return [worker for worker in self.workers if worker.serving]
 
     def capacity(self, worker: Worker) -> int | None:
-        """Return how many ImageJobs the worker can take now; None if it will never take another."""
+        """Return how many more ImageJobs the worker can take now.
+
+        Return None if the worker has had its maximum number of images.
+        """
         free = max(0, self.pool.spec.images_at_once - worker.in_flight)
         limit = self.pool.spec.images_per_worker
         if not limit:
@@ -104,7 +110,7 @@ class PoolView:
         return worker.job.template_hash == self.pool.template_hash
 
     def after(self, assigned: Mapping[str, int], waiting: int) -> "PoolView":
-        """Return the view after assignments: `assigned` counts them by worker (pod name)."""
+        """Return the view after assignments. `assigned` is their number by worker (pod name)."""
         workers = [_with(worker, assigned) for worker in self.workers]
         return PoolView(self.state, self.pool, workers, self.now, waiting)
 
@@ -117,7 +123,7 @@ class PoolView:
 
 def workers_by_describer(state: State, now: datetime) -> dict[str, list[Worker]]:
     """Return all workers by describer, sorted by the names of their Jobs."""
-    # Assignments are counted only once, because there are many workers and many writes.
+    # All pending assignments are counted in one pass, because there are many workers and writes.
     being_assigned = Counter(state.pending_writes.values())
     found: dict[str, list[Worker]] = {}
     for _, job in sorted(state.workers.jobs.items()):
@@ -133,7 +139,7 @@ def _worker(
 ) -> Worker:
     record = state.workers.records[pod.name] if pod else UNSEEN
     is_ending = job.deleting or job.ended or pod is None or pod.deleting or not pod.alive
-    # A Job that is being deleted takes no more ImageJobs, even if the watch has not shown the
+    # A Job that is being deleted takes no more ImageJobs, even if the watch has not reported the
     # deletion yet.
     usable = not is_ending and state.is_free(ObjectKey("jobs", job.name), now)
     silent, lease = record.is_silent(now), record.lease

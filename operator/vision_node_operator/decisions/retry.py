@@ -1,6 +1,7 @@
 """Retry or fail ImageJobs after a failed attempt.
 
-An attempt that infrastructure ended does not count toward maxAttempts, within a limit.
+Up to a limit, attempts that were ended by infrastructure or a rate limit do not count toward
+maxAttempts.
 """
 
 from dataclasses import dataclass
@@ -15,24 +16,24 @@ from ..state.worker_objects import Pod
 from .actions import Fail, Requeue
 
 RETRY_SECONDS = (1.0, 60.0)
-"""Initial and longest wait before the next attempt. The wait doubles with each failure. It is long
-enough for a provider's brief failure to pass, and prevents a flood of requests in an outage."""
+"""Initial and longest wait before the next attempt. The wait doubles with each failure. It gives a
+provider time to recover from a brief failure, and prevents a flood of requests during an outage."""
 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
 """Number of lost attempts per cause that do not count toward maxAttempts. For lost workers, the
-number suffices to drain nodes one by one, while an image that kills workers without a trace still
-fails. With the waits between attempts, the number for storage covers an outage of five minutes, and
-the number for a provider covers a quarter of an hour of rate limiting."""
+number is high enough to drain nodes one by one, but an image that kills workers without a trace
+still fails. With the waits between attempts, ImageJobs survive a storage outage of five minutes or
+15 minutes of rate limiting by a provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure of one attempt that another attempt may avoid."""
+    """The failure of one attempt. Another attempt may succeed."""
 
     reason: Reason
     message: str
     suspect: bool = False
-    """Whether the image may have ended its worker."""
+    """Whether the image may be the reason why its worker ended."""
 
 
 def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) -> Requeue | Fail:
@@ -47,7 +48,8 @@ def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) 
         total = f"{counted} of {max_attempts} attempts failed; the last: {reason}: {message}"
         return Fail(job, Reason.ATTEMPTS_EXHAUSTED, total)
 
-    # A first lost worker says nothing about the image or the next worker, so there is no wait.
+    # The first loss of a worker says nothing about the image or the next worker, so there is no
+    # wait.
     failures = losses if reason.cause is Cause.WORKER else status.attempts
     retry_after = status.error.retry_after_seconds if status.error else None
     due = now + max(timedelta(seconds=retry_after or 0), _wait(failures))
@@ -72,7 +74,7 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
 
 
 def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
-    """Fail an ImageJob that ended its worker while the worker had no other ImageJob."""
+    """Fail an ImageJob whose worker crashed although it had no other ImageJobs."""
     if end.out_of_memory:
         return Fail(
             job,
@@ -90,6 +92,6 @@ def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
 
 
 def _wait(failures: int) -> timedelta:
-    """Return how long to wait before the next attempt."""
+    """Return how long to wait before the next attempt after that number of failures."""
     first, longest = RETRY_SECONDS
     return timedelta(seconds=min(longest, first * 2 ** (failures - 1)) if failures else 0)

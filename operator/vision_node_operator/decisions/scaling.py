@@ -1,4 +1,4 @@
-"""Scale pools: launch missing workers, and retire those that are not needed."""
+"""Scale pools: launch missing workers, and retire workers that are not needed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,19 +12,20 @@ from .pool_view import PoolView, Worker
 
 DRAIN_SECONDS = 2.0
 """Time within which the pool should be able to describe all unfinished ImageJobs. A launch takes
-one second, so a shorter queue would be almost empty by the time another worker serves."""
+one second, so a queue that can be described in less time would be almost empty before another
+worker serves."""
 
 LAUNCH_SECONDS = 3.0
 """Overhead of a dedicated Job on a busy node: the time from its launch until it gets its image,
-plus the time from the end of that image until the Job ends."""
+plus the time from the completion of the image until the Job ends."""
 
 
 def wanted_workers(view: PoolView) -> int:
     """Return how many workers the pool should have.
 
-    There are enough to describe all ImageJobs within DRAIN_SECONDS at the measured time per image,
-    and as many as the average load of the last seconds keeps busy. But there are no more than the
-    current ImageJobs or the rate limit can keep busy.
+    Between minWorkers and maxWorkers, the number is high enough to describe all ImageJobs within
+    DRAIN_SECONDS at the measured time per image, and to handle the average load of the last few
+    seconds. But the current ImageJobs and the rate limit must be able to keep these workers busy.
     """
     spec = view.pool.spec
     in_flight = sum(worker.in_flight for worker in view.current)
@@ -44,7 +45,7 @@ def _busy_workers(view: PoolView) -> float:
         return view.rate_limit.useful_concurrency(interval, seconds + LAUNCH_SECONDS)
 
     to_drain = load.unfinished * seconds / DRAIN_SECONDS
-    # Until a worker serves, the average load does not show how much a single one could do.
+    # Until a worker serves, the average load does not show how much a single worker could handle.
     is_served = any(worker.serving for worker in view.current)
     average = load.average(view.now) if is_served else 0.0
     useful = view.rate_limit.useful_concurrency(interval, seconds)
@@ -65,7 +66,7 @@ def _mean_age(view: PoolView) -> float:
 
 
 def scale(view: PoolView, wanted: int, job_prefix: str) -> Iterator[Launch | Retire]:
-    """Launch missing workers; retire idle ones, and those that no longer count toward the pool."""
+    """Launch missing workers, and retire workers that are idle or don't count toward the pool."""
     yield from _retire(view, wanted)
 
     if not view.describer.launch_backoff.is_active(view.now):

@@ -1,8 +1,8 @@
-"""The Describers in the chart's values.
+"""Determine how to apply the Describers in the chart's values.
 
-Helm can't install them in the same release as their CRD, so the chart renders them into a
-ConfigMap, and the operator applies them when it starts. They carry a label, so that the operator
-can delete those that were removed from the values, and no others.
+Helm can't install Describers in the same release as their CRD. So the chart renders them into a
+ConfigMap, and the operator applies them when it starts. They have a label, by which the operator
+recognizes and deletes Describers that were removed from the values.
 """
 
 import json

@@ -23,7 +23,10 @@ NORMAL_REASONS = frozenset(
 
 
 def of_failure(job: ImageJob, now: datetime) -> Json:
-    """Return the only Event for a failed ImageJob; its name is fixed, so it can't be duplicated."""
+    """Return the Event for a failed ImageJob.
+
+    The Event's name is fixed, so an ImageJob can't have more than one.
+    """
     error = job.status.error
     reason, message = (error.reason, error.message) if error else ("Failed", "")
     event = _event(KIND, job.metadata, reason, message, now)

@@ -35,12 +35,11 @@ BACKOFF_SECONDS = (0.2, 30.0)
 and has full jitter."""
 
 EXPIRY_BACKOFF_SECONDS = (1.0, 600.0)
-"""Initial and longest pause after a failed deletion of an expired ImageJob. No user waits for the
-deletion, and if a webhook refuses thousands of them, retries must not flood the API server."""
+"""Initial and longest pause after a failed deletion of an expired ImageJob. No user waits for these
+deletions. If a webhook refuses thousands of them, the retries must not flood the API server."""
 
 DELETION_SEEN = timedelta(seconds=30)
-"""How long to leave an object alone that the operator deleted, if the watch does not show the
-deletion."""
+"""How long to leave a deleted object alone while the watch has not reported the deletion."""
 
 
 class ActionExecutor:
@@ -68,7 +67,7 @@ class ActionExecutor:
         task.add_done_callback(self._writes.discard)
 
     def forget(self, key: ObjectKey) -> None:
-        """Forget the failed writes of an object that no longer exists."""
+        """Forget the failed writes to an object that no longer exists."""
         self._failures.pop(key, None)
 
     def _record_start(self, action: Write, now: datetime) -> None:
@@ -111,18 +110,18 @@ class ActionExecutor:
             self._state.record_refusal(action.pool.describer, error.message, utcnow())
 
     def _observe(self, key: ObjectKey, kind: Kind, body: Json | None) -> None:
-        """Record the answer to a write: the object's current state, or None if it was deleted."""
+        """Record the answer to a write: the object's new state, or None if there is none."""
         self._failures.pop(key, None)
         if body is not None:
             self._state.observe(kind, body, utcnow())
         elif self._state.versions.knows(key):
-            # The watch has not shown the deletion yet.
+            # The object was deleted, and the watch has not reported that yet.
             self._state.back_off(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
         """Read an ImageJob again after a conflict or deletion, so that the next round can decide.
 
-        If the action was on any other kind of object, only back off.
+        If the action was for any other kind of object, only back off.
         """
         if not isinstance(action, Assign | Requeue | Fail):
             log.warning("%s %s failed: %s", type(action).__name__, _path(target(action)), error)

@@ -1,7 +1,7 @@
 """Determine whether the state is fresh enough for decisions.
 
-While the process is paused or the API server is unavailable, the operator sees no events. Deadlines
-may then seem to be missed, and Leases may seem to have expired, although the workers are fine.
+While the process is paused or the API server is unavailable, the operator receives no events. So
+deadlines may seem to be missed, and Leases may seem to have expired, although the workers are fine.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from vision_node_contract.leases import RENEW_SECONDS
 
 PAUSE = timedelta(seconds=5)
-"""A longer time than this between two rounds means that the process was paused. Rounds are normally
-at most a second apart."""
+"""If more time than this passes between two rounds, the process was paused. Rounds are normally at
+most a second apart."""
 
 LEASE_WATCH_SILENCE = timedelta(seconds=2 * RENEW_SECONDS + 2)
-"""How long Leases may go without an event while workers serve. After two renewal periods, the watch
-may be broken."""
+"""How long the watch may report no Lease while workers serve. After two renewal periods without an
+event, the watch may be broken."""
 
 GRACE = timedelta(seconds=2 * RENEW_SECONDS)
 """How long workers have to report results and renew their Leases after the API server was
@@ -29,10 +29,11 @@ class Freshness:
     last_round: datetime
     last_lease: datetime
     cut_off: bool = False
-    """Whether events may be missing: after a pause, or because the API server does not answer."""
+    """Whether events may be missing, because the process was paused or the API server does not
+    answer."""
 
     def begin_round(self, now: datetime) -> None:
-        """Record that a round begins. If the last one was long ago, events may be missing."""
+        """Record the start of a round. If the last round was long ago, events may be missing."""
         self.cut_off |= now - self.last_round > PAUSE
         self.last_round = now
 

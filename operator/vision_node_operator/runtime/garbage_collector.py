@@ -1,7 +1,8 @@
-"""Delete stored objects that no ImageJob names, either along with their ImageJob or in a sweep.
+"""Delete stored objects that no ImageJob names.
 
-No finalizers are used. With them, deleting an ImageJob or the whole namespace would hang while the
-operator is not running.
+They are deleted when their ImageJob is deleted, or later by a sweep. ImageJobs have no finalizers.
+With finalizers, deleting an ImageJob or the whole namespace would hang while the operator is not
+running.
 """
 
 import asyncio
@@ -21,12 +22,12 @@ from ..state.job_queue import JobQueue
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1800.0
-"""Interval between sweeps. It is long because a sweep lists all objects, and orphans do no harm
-except that they take up space."""
+"""Interval between sweeps. It is long because a sweep lists all objects, and because orphans only
+take up space."""
 
 GRACE = timedelta(hours=1)
-"""Minimum age of objects that a sweep deletes. The ImageJob or the status that names a younger
-object may be about to be written."""
+"""Minimum age of objects that a sweep deletes. The ImageJob or status that names a younger object
+may not have been written yet."""
 
 
 class GarbageCollector:
@@ -39,14 +40,17 @@ class GarbageCollector:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def collect(self, job: ImageJob, job_queue: JobQueue) -> None:
-        """Start deleting the objects of a deleted ImageJob; an image that another names is kept."""
+        """Start deleting the objects of a deleted ImageJob.
+
+        Its image is kept if another ImageJob names it.
+        """
         keys = [key for key in own_keys(job) if not job_queue.is_image_named(key)]
         task = asyncio.create_task(self._delete(keys))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def sweep_periodically(self) -> None:
-        """Sweep at intervals until cancelled. Each sweep retries what the last one failed to do."""
+        """Sweep at intervals until cancelled. Each sweep retries deletions that failed before."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
@@ -59,10 +63,11 @@ class GarbageCollector:
     async def sweep(self, now: datetime) -> int:
         """Delete all objects older than GRACE that no ImageJob names, and return their number.
 
-        Objects are listed before ImageJobs, so that an ImageJob created in between still counts.
+        Objects are listed before ImageJobs, so that the objects of an ImageJob that is created in
+        between are kept.
 
         Raises:
-            StoreUnavailableError, KubeError: A list failed, and nothing was deleted.
+            StoreUnavailableError, KubeError: Listing failed, and nothing was deleted.
         """
         prefixes = (IMAGES_PREFIX, RESULTS_PREFIX)
         found = [key for p in prefixes for key in await self._store.list_older(p, now - GRACE)]

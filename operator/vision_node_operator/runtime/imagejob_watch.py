@@ -1,8 +1,8 @@
 """Watch ImageJobs.
 
-kopf watches all other kinds. For ImageJobs, it is too expensive: it lists ten thousand of them in
-one response, runs a task for each for a while, and keeps a record of each forever. That took 150 MB
-and a third of the operator's CPU time per image.
+kopf watches all other kinds, but it is too expensive for ImageJobs. It lists ten thousand of them
+in one response, runs a task for each of them for a while, and keeps a record of each forever.
+With kopf, the watch took 150 MB of memory and a third of the operator's CPU time per image.
 """
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -15,8 +15,8 @@ async def watch_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) ->
     """Pass all changes to ImageJobs to the reconciler, starting from its last list.
 
     Raises:
-        KubeError: The API server refused in a way that only a restart can fix, for example because
-            the CRD no longer exists.
+        KubeError: The API server refused the watch for a reason that only a restart can fix. For
+            example, the CRD no longer exists.
     """
     since = str(reconciler.state.versions.listed["imagejobs"])
     async for event in kube.follow(ImageJobClient(kube, namespace).path, version=since):

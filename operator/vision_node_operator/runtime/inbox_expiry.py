@@ -22,21 +22,22 @@ SWEEP_SECONDS = 600.0
 inbox is cheap."""
 
 PAGE_KEYS = 200
-"""Number of objects per page. Each object is looked up again before it is deleted."""
+"""Number of objects per page of the inbox's list."""
 
 NAMES_SECONDS = 1.0
 """How long a sweep may use the keys of unfinished ImageJobs before it reads them from the watch
-again: deletions may be slow. Reading 20,000 keys takes 2 ms."""
+again. Deletions may be slow, and ImageJobs may be created meanwhile. Reading 20,000 keys takes
+2 ms."""
 
 MAX_PAGES = 500
-"""Maximum number of pages per sweep. They hold a hundred thousand objects."""
+"""Maximum number of pages per sweep. This is enough for 100,000 objects."""
 
 MAX_DELETIONS = 5000
-"""Maximum number of deletions per sweep. They take about a minute, and the next sweep continues
-after the last one."""
+"""Maximum number of deletions per sweep. They take about a minute. The next sweep continues after
+the last object that was checked."""
 
 MAX_FAILURES = 20
-"""Maximum number of failed deletions per sweep. Further ones would only fill the bucket's log."""
+"""Maximum number of failed deletions per sweep. More failures would only fill the bucket's log."""
 
 
 @dataclass
@@ -59,8 +60,8 @@ class Retention:
     period: timedelta
     since: datetime
     """When a release that deletes old objects was first installed in this namespace. Objects that
-    were stored earlier count as stored then, so that an upgrade does not delete them immediately.
-    """
+    are older are treated as if they were stored at this time, so that an upgrade does not delete
+    them immediately."""
 
     def is_over(self, modified: datetime, now: datetime) -> bool:
         """Return whether an object that was stored at `modified` should be deleted."""
@@ -92,7 +93,7 @@ class InboxExpiry:
         self._retention = retention
         self._unfinished = unfinished
         self._after = ""
-        """The last key that was checked. If it is empty, the next page is the inbox's first."""
+        """The last key that was checked. If it is empty, the next sweep starts at the first key."""
 
     async def run(self) -> None:
         """Sweep at intervals until cancelled; return immediately if objects stay forever."""
@@ -117,14 +118,14 @@ class InboxExpiry:
         The watch adds those that are created after the list.
 
         Raises:
-            StoreUnavailableError, KubeError: A list failed; the remaining objects were not deleted.
+            StoreUnavailableError, KubeError: Listing failed; the remaining objects are not deleted.
         """
         swept, named = Swept(), None
         for _ in range(MAX_PAGES):
             page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
             if named is None and any(self._is_old(found, now) for found in page.objects):
                 named = await self._named_keys()
-                continue  # the list took a while, and objects may have been replaced since
+                continue  # read the page again, because objects may have been replaced meanwhile
 
             await self._sweep_page(page.objects, now, named or set(), swept)
             if swept.is_enough:
@@ -164,7 +165,8 @@ class InboxExpiry:
             swept.failed += 1
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
-        # The prefix is checked, because nothing else may be deleted even if the bucket lists it.
+        # The prefix is checked, because nothing outside the inbox may be deleted, even if the
+        # bucket lists it.
         if self._retention is None or not found.key.startswith(INBOX_PREFIX):
             return False
 

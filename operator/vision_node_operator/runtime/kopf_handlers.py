@@ -1,8 +1,8 @@
 """Start the operator, and pass events from kopf to the reconciler.
 
-The handlers do nothing else. They are low-level `on.event` handlers, because kopf's high-level
-handlers would write annotations and finalizers to every object, with several writes per change. The
-drawback is that kopf retries nothing, so the reconciler decides from the whole state.
+The handlers only pass on events. They are low-level `on.event` handlers, because kopf's high-level
+handlers would write annotations and finalizers to every object, with several writes per change.
+kopf does not retry low-level handlers, so the reconciler always decides from the whole state.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_
 
 @kopf.on.login()
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """Log in with the pod's service-account token; if there is none, use the kubeconfig."""
+    """Log in with the pod's service-account token, or with the kubeconfig if there is no token."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
@@ -96,11 +96,11 @@ class NoDiffStorage(kopf.DiffBaseStorage):
 class WatchBackoffs:
     """An endless series of pauses between attempts to watch, in seconds.
 
-    kopf's default pauses grow to 21 s, and then it gives up.
+    By default, kopf gives up after a series of pauses that grow to 21 s.
     """
 
     def __iter__(self) -> Iterator[float]:
-        """Yield short pauses with jitter, so that an API server that recovers is noticed soon."""
+        """Yield short pauses with jitter, so that watches resume soon after an outage."""
         while True:
             yield random.uniform(0.2, 2.0)  # noqa: S311 (jitter, not a secret)
 
@@ -108,10 +108,11 @@ class WatchBackoffs:
 def kopf_settings() -> kopf.OperatorSettings:
     """Return kopf's settings."""
     settings = kopf.OperatorSettings()
-    # Scanning for CRDs would need cluster-wide permissions, and they don't change at runtime.
+    # Scanning for CRDs would need cluster-wide permissions. It is not necessary, because the CRDs
+    # don't change at runtime.
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = NoDiffStorage()
-    settings.posting.enabled = False  # an Event per log line would be a write per image
+    settings.posting.enabled = False  # otherwise, kopf would write Events for its log lines
     settings.networking.request_timeout = 10  # seconds, as for the operator's own requests
     settings.networking.error_backoffs = WatchBackoffs()
     settings.watching.server_timeout = WATCH_SECONDS
@@ -136,8 +137,8 @@ async def run(settings: Settings) -> None:
         expiry = InboxExpiry(store, imagejobs, kube, retention, unfinished)
 
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
-        # This must happen before kopf starts: kopf checks only once which kinds exist, and the API
-        # server takes a moment to serve a new CRD.
+        # The first resync must succeed before kopf starts. kopf checks only once which kinds exist,
+        # and the API server takes a moment to serve a new CRD.
         await until_answered(reconciler.resync)
         async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
             await _serve(kube, settings, reconciler, expiry)
@@ -204,6 +205,6 @@ async def handle_signals(ready: asyncio.Event, stop: Callable[[], None]) -> None
 
     kopf takes seconds to stop, and by then the next operator may already be making decisions.
     """
-    await ready.wait()  # by then kopf has installed its own signal handlers, replaced below
+    await ready.wait()  # now kopf has installed its own signal handlers, which are replaced below
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -10,7 +10,7 @@ PORT = 8080
 """Port that the probes use in the chart's Deployment."""
 
 STOP_SECONDS = 1.0
-"""How long to wait for a probe in progress when the operator stops."""
+"""How long to wait for a probe that is in progress when the operator stops."""
 
 
 @asynccontextmanager

@@ -40,14 +40,14 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-"""Maximum time between rounds. Deadlines, backoffs and idle times end without an event."""
+"""Maximum time between rounds. No event occurs when a deadline, backoff or idle time ends."""
 
 RESYNC_SECONDS = 300.0
 """Interval at which all objects are listed again, because a watch may have missed events."""
 
 UNAVAILABLE_SECONDS = (0.2, 2.0)
 """Initial and longest pause between attempts while the API server is unavailable. They are short,
-so that an API server that recovers is noticed soon."""
+so that decisions resume soon after an outage."""
 
 STUCK_SECONDS = 30.0
 """How long the loop may go without a round. After that it counts as stuck, and the liveness probe
@@ -127,13 +127,13 @@ class Reconciler:
         return age
 
     async def resync(self) -> None:
-        """List all objects, so that none counts as missing only because it was not seen yet.
+        """List all objects, so that no object seems to be missing because it was never seen.
 
         Only one resync runs at a time. Otherwise a slow list could restore objects that a later
         list has shown to be deleted.
 
         Raises:
-            KubeError: A list failed.
+            KubeError: Listing failed.
         """
         async with self._listing:
             await self._list_all()
@@ -148,8 +148,8 @@ class Reconciler:
             ("leases", leases_path(namespace), WORKERS_ONLY),
             ("jobs", f"/apis/batch/v1/namespaces/{namespace}/jobs", WORKERS_ONLY),
             ("imagejobs", path_of(PLURAL, namespace), Selectors()),
-            # Pods are listed last. Because this list is read after the ImageJobs, a worker's pod
-            # that is missing from it no longer exists.
+            # Pods are listed after ImageJobs. If the pod of an ImageJob's worker is missing from
+            # this list, the pod no longer exists.
             ("pods", f"/api/v1/namespaces/{namespace}/pods", WORKERS_ONLY),
         ]
 

@@ -27,7 +27,7 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_of(job: dict[str, Any], pool: Pool) -> bool:
-    """Return whether a Job runs one of the pool's workers, whichever pod template it has."""
+    """Return whether a Job runs one of the pool's workers, regardless of its pod template."""
     labels: dict[str, str] = job["metadata"].get("labels", {})
     return labels.items() >= _labels(pool).items()
 

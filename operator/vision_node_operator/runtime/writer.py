@@ -35,8 +35,8 @@ FIELD_MANAGER = "vision-node"
 """Field manager for server-side apply of the Describers in the chart's values."""
 
 INVALID = 422
-"""HTTP status for an object that violates its CRD. Trying again would not help, and the other
-Describers must not wait for it."""
+"""HTTP status for an object that violates its CRD. Such a Describer is skipped, because retrying
+would not help, and the other Describers must not wait for it."""
 
 
 class NameTakenError(KubeError):
@@ -114,7 +114,10 @@ class Writer:
         return answer
 
     async def _emit(self, event: Json) -> None:
-        """Create an Event. A failure is only logged, because a status has the same information."""
+        """Create an Event.
+
+        A failure is only logged, because the object's status has the same information.
+        """
         try:
             await self._kube.request("POST", self._events_path, body=event)
         except AlreadyExistsError:
@@ -126,7 +129,7 @@ class Writer:
         return await self._imagejobs.patch_status(action.job, _status_patch(action, now))
 
     async def _expire(self, action: Expire) -> None:
-        # The precondition protects a new ImageJob of the same name, and one whose
+        # The precondition protects a new ImageJob of the same name, and an ImageJob whose
         # ttlSecondsAfterFinished was just increased.
         options = {"preconditions": {"resourceVersion": str(action.version)}}
         await self._delete(f"{self._imagejobs.path}/{action.name}", options)
@@ -136,7 +139,8 @@ class Writer:
         try:
             return await self._kube.request("POST", self._jobs_path, body=body)
         except AlreadyExistsError as error:
-            # If the Job was created before a crash or a lost answer, it is adopted.
+            # The operator may have created the Job earlier without receiving the answer, because
+            # it crashed or the answer was lost. Such a Job is adopted.
             existing = await self._kube.request("GET", f"{self._jobs_path}/{action.name}")
             if worker_job.is_of(existing, action.pool):
                 return existing
@@ -162,7 +166,8 @@ def _status_patch(action: Assign | Requeue | Fail, now: datetime) -> transitions
     job: ImageJob = action.job
     match action:
         case Assign():
-            # The timeout starts now instead of at the decision, because the write may have waited.
+            # The timeout starts now and not when the decision was made, because the write may have
+            # been delayed.
             deadline = now + action.timeout
             return transitions.assign(job, worker=action.worker, deadline=deadline, now=now)
         case Requeue():

@@ -11,8 +11,8 @@ from .provider_health import ProviderHealth
 from .rate_limit import RateLimit, interval_of
 
 DELETION_KEPT = timedelta(hours=1)
-"""How long to remember when a Describer was deleted. That time is needed only during the grace
-period of one minute after the deletion."""
+"""How long to remember when a Describer was deleted. The time of the deletion is needed only during
+the grace period of one minute that follows."""
 
 
 @dataclass
@@ -23,7 +23,7 @@ class DescriberRecord:
     """The Describer's pool of workers; None if the Describer does not exist."""
     deleted_at: datetime | None = None
     rate_limit: RateLimit | None = None
-    """None until the first ImageJob; State.rate_limit() returns the initial value."""
+    """None until the first ImageJob; until then, State.rate_limit() returns the initial value."""
     requests_per_image: int = 1
     """Number of requests to the provider per image, as last stated in a worker's Lease."""
     load: Load = field(default_factory=Load)
@@ -54,7 +54,7 @@ class DescriberRecord:
         self.provider_health = self.status_written_at = None
 
     def reset_rate_limit(self) -> None:
-        """Forget refusals, because another provider may have sent them; used slots still count."""
+        """Forget refusals, because another provider may have sent them. Used slots still count."""
         if self.rate_limit:
             self.rate_limit = RateLimit(self.rate_limit.next_slot, LONG_AGO)
 

@@ -52,7 +52,7 @@ class DescriberRegistry:
         self._rebuild_dependents(name)
 
     def prune(self, now: datetime) -> None:
-        """Forget describers that have no ImageJobs and have not existed for a while, or ever."""
+        """Forget describers without ImageJobs that were deleted a while ago or never existed."""
         expired = [name for name, record in self.records.items() if record.expire(now)]
         for name in expired:
             del self.records[name]

@@ -1,7 +1,8 @@
-"""Index ImageJobs for decisions: the queue in order, and assigned, finished and expiring ImageJobs.
+"""Keep ImageJobs in the indexes that decisions need: by queue, by worker and by expiry.
 
-The highest priority comes first, then the owner with the fewest ImageJobs in processing, then the
-oldest ImageJob. So the ten thousand images of one owner do not delay the single image of another.
+In a queue, ImageJobs with a higher priority come first. Among ImageJobs of the same priority, the
+next one is the oldest ImageJob of the owner who has the fewest ImageJobs in processing. So ten
+thousand images of one owner do not delay a single image of another owner.
 """
 
 from bisect import bisect_left, insort
@@ -17,7 +18,7 @@ from vision_node_contract.names import OWNER_LABEL
 from .object_versions import LONG_AGO, ObjectKey
 
 Place = tuple[datetime, str]
-"""An ImageJob's place in an order by time: a time and the ImageJob's name."""
+"""An ImageJob's place in a list that is sorted by time: a time and the ImageJob's name."""
 
 OwnerQueue = list[Place]
 """One owner's queued ImageJobs of one priority, by creation time."""
@@ -66,7 +67,8 @@ class JobQueue:
     _expiry: list[Place] = field(default_factory=list)
     """Finished ImageJobs, sorted by their expiry."""
     _images: Counter[str] = field(default_factory=Counter)
-    """Number of ImageJobs by image key: a retried ImageJob names the same image as the original."""
+    """Number of ImageJobs by image key. Several ImageJobs may name the same image, because a retry
+    names the image of the original."""
 
     def put(self, job: ImageJob, now: datetime) -> None:
         """Record the current state of an ImageJob."""
@@ -151,7 +153,7 @@ class JobQueue:
         return (self.unfinished[name] for name in self._cancelled)
 
     def suspects(self) -> Iterator[ImageJob]:
-        """Yield unfinished ImageJobs that may have ended a worker."""
+        """Yield unfinished ImageJobs that may be the reason why a worker ended."""
         return (self.unfinished[name] for name in sorted(self._suspects))
 
     def expired(self, now: datetime) -> Iterator[FinishedJob]:
@@ -220,22 +222,22 @@ class JobQueue:
 
 
 def owner_of(job: ImageJob) -> str:
-    """Return who submitted the ImageJob; all ImageJobs without an owner share the owner ""."""
+    """Return the ImageJob's owner, who submitted it; "" if the ImageJob has no owner."""
     return job.metadata.labels.get(OWNER_LABEL, "")
 
 
 def _expiry_of(job: ImageJob, now: datetime) -> datetime:
     """Return when a finished ImageJob's time to live ends."""
     keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # Workers write the completion time, so it is untrusted: it may be in the future, or so late
-    # that an addition would overflow.
+    # Workers write the completion time, so it is untrusted. It may be in the future, or even so
+    # late that an addition would overflow.
     return min(job.status.completion_time or now, now) + keep
 
 
 def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[str]:
-    """Yield all names. The next one always belongs to the owner with the lowest count in `taken`.
+    """Yield all names. The next name always belongs to the owner with the lowest count in `taken`.
 
-    Each name that is yielded increases its owner's count.
+    Each name that is yielded increases the count of its owner.
     """
     heap = [(taken[owner], queue[0], owner, 0) for owner, queue in queues.items()]
     heapify(heap)

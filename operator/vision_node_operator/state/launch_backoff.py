@@ -7,12 +7,12 @@ from .object_versions import LONG_AGO
 from .problems import Problem
 
 LONGEST_BACKOFF_SECONDS = 60
-"""Longest pause after consecutive failed launches. The first pause is two seconds, and each further
-pause is twice as long."""
+"""Longest pause after consecutive failed launches. The first pause is two seconds, and the pause
+doubles with each failure."""
 
 PROBLEM_KEPT = timedelta(minutes=2)
-"""How long the last problem counts as current. Launches that are still wanted are attempted at
-least twice in this time, so an older problem has been solved."""
+"""How long the last problem counts as current. While workers are missing, at least two launches are
+attempted in this time. So if the last problem is older, it has been solved."""
 
 
 @dataclass
@@ -28,11 +28,11 @@ class LaunchBackoff:
     problem_at: datetime = LONG_AGO
 
     def record_success(self) -> None:
-        """Record that a worker served for long enough or did its work."""
+        """Record that a worker served for long enough or completed its work."""
         self.failures, self.problem = 0, None
 
     def record_failure(self, problem: Problem, now: datetime) -> None:
-        """Record that a worker ended too early; the next launch waits longer."""
+        """Record that a worker ended too early, and delay the next launch."""
         self.failures += 1
         pause = min(LONGEST_BACKOFF_SECONDS, 2 ** min(self.failures, 6))
         self.until = now + timedelta(seconds=pause)
@@ -52,5 +52,5 @@ class LaunchBackoff:
         return self.until > now
 
     def current_problem(self, now: datetime) -> Problem | None:
-        """Return why the last launch failed; None if it did not fail, or not recently."""
+        """Return why the last launch failed; None if no launch has failed recently."""
         return self.problem if now - self.problem_at < PROBLEM_KEPT else None

@@ -7,12 +7,12 @@ from math import exp
 from vision_node_contract.models.imagejob import ImageJob
 
 FIRST_GUESS_SECONDS = 0.5
-"""Assumed time per image until one is measured. Describing a photo by its metadata takes a fifth of
-this time, and a model takes longer."""
+"""Assumed time per image until the first image is measured. Describing a photo by its metadata
+takes a fifth of this time, and a model takes longer."""
 
 NEWEST_WEIGHT = 0.2
 """Weight of the newest image in the moving average. A few outliers change the average only a
-little, but ten images make up most of it."""
+little, but the last ten images make up most of it."""
 
 SMOOTHING_SECONDS = 3.0
 """Time constant of the average load: the time that about three launches take. A shorter peak does
@@ -40,12 +40,12 @@ class Load:
         self.processing += job.status.phase == "processing"
 
     def remove(self, job: ImageJob, now: datetime) -> None:
-        """Undo add() for an ImageJob; `job` has the status with which it was added."""
+        """Undo add() for an ImageJob. `job` must have the same status as when it was added."""
         self._change(-1, now)
         self.processing -= job.status.phase == "processing"
 
     def average(self, now: datetime) -> float:
-        """Return the average number of unfinished ImageJobs, weighted toward the last seconds."""
+        """Return the average number of unfinished ImageJobs during the last few seconds."""
         elapsed = (now - self._average_at).total_seconds() if self._average_at else 0.0
         decay = exp(-max(0.0, elapsed) / SMOOTHING_SECONDS)
         return self.unfinished + (self._average - self.unfinished) * decay

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from vision_node_contract.json_types import Json
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-"""A time before all others. It stands for a time that is unknown or does not exist."""
+"""A time before all other times. It is used where a time is unknown or does not exist."""
 
 Kind = Literal["describers", "imagejobs", "jobs", "pods", "leases"]
 """Kinds that the operator watches. The values are their plural names in the Kubernetes API."""
@@ -22,7 +22,10 @@ class ObjectKey(NamedTuple):
 
 
 def version_of(body: Json) -> int:
-    """Return an object's resourceVersion. Versions of one kind compare as integers (KEP-5504)."""
+    """Return an object's resourceVersion.
+
+    The versions of objects of the same kind can be compared as integers (KEP-5504).
+    """
     return int(body["metadata"]["resourceVersion"])
 
 
@@ -32,7 +35,7 @@ def _per_kind() -> dict[Kind, dict[str, int]]:
 
 @dataclass
 class ObjectVersions:
-    """The resourceVersions seen so far, by which outdated views of objects are recognized."""
+    """The resourceVersions seen so far. They show whether a view of an object is outdated."""
 
     listed: dict[Kind, int] = field(default_factory=dict)
     """Version of each kind's last complete list."""
@@ -41,7 +44,7 @@ class ObjectVersions:
     _current: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
 
     def observe(self, kind: Kind, name: str, version: int) -> bool:
-        """Record that an object was seen at `version`; return whether it is newer than before."""
+        """Record that an object was seen at `version`; return whether it is the newest."""
         current, deleted = self._current[kind].get(name, 0), self.deleted[kind].get(name, 0)
         if version <= max(current, deleted):
             return False
@@ -59,7 +62,10 @@ class ObjectVersions:
         return True
 
     def missing(self, kind: Kind, listed: Collection[str], version: int) -> list[str]:
-        """Return names of known objects that a list, read at `version`, should have but lacks."""
+        """Return the names of known objects that are missing from a list read at `version`.
+
+        Objects that are newer than the list do not count as missing.
+        """
         known = self._current[kind].items()
         return [name for name, seen in known if name not in listed and seen <= version]
 

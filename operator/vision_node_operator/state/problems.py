@@ -1,4 +1,4 @@
-"""Find out what keeps a worker from serving, and report it in the words of Kubernetes."""
+"""Find out what keeps a worker from serving, and report it with the message from Kubernetes."""
 
 from dataclasses import dataclass
 
@@ -20,14 +20,17 @@ CONFIG_REASONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The reason why workers don't serve or all images fail, as in a Describer's condition."""
+    """The reason why workers don't serve or all images fail, as shown in a condition."""
 
     reason: ReadyReason
     message: str
 
 
 def pod_problem(status: Json) -> Problem | None:
-    """Return what keeps a pod with this status from running, or what ended it; None if nothing."""
+    """Return the problem that keeps a pod with this status from running, or that ended the pod.
+
+    Return None if there is no problem.
+    """
     for condition in status.get("conditions", []):
         if condition.get("reason") == "Unschedulable":
             return Problem(ReadyReason.INSUFFICIENT_RESOURCES, condition.get("message", ""))
@@ -59,8 +62,8 @@ def _container_problem(state: Json) -> Problem | None:
     if not code:
         return None
 
-    # If a signal ended the worker, its message lists the ImageJobs that it was describing (see
-    # Termination), and explains nothing.
+    # If a signal ended the worker, the message only lists the ImageJobs that the worker was
+    # describing (see Termination), and explains nothing.
     explained = code <= SIGNAL_EXIT_BASE and terminated.get("message")
     why = explained or terminated.get("reason") or ""
     return Problem(ReadyReason.LAUNCH_FAILED, f"a worker ended with exit code {code}: {why}")

@@ -17,7 +17,10 @@ class ProviderHealth:
 
 
 def provider_health(job: ImageJob) -> ProviderHealth | None:
-    """Infer the provider's state from a finished ImageJob; None if it only concerns its image."""
+    """Infer the provider's state from a finished ImageJob.
+
+    Return None if the ImageJob shows nothing about the provider.
+    """
     error, result = job.status.error, job.status.result
     if job.status.phase == "failed":
         reason = ReadyReason.by_provider(error.reason if error else "")

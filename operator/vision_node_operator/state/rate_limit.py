@@ -1,8 +1,8 @@
-"""Limit the rate and the number of concurrent requests to a provider.
+"""Limit the rate of requests to a provider, and the number of concurrent requests.
 
 The Describer sets the rate. If the provider refuses a request, assignments pause, and then resume
-with one image at a time. Only the operator enforces the limit, so it holds for any number of
-workers. ImageJobs over the limit stay queued.
+with one image at a time. The operator alone enforces the limit, so the limit applies to all workers
+together. ImageJobs over the limit stay queued.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ pause would be useless."""
 def interval_of(requests_per_minute: int, requests_per_image: int) -> timedelta:
     """Return the minimum time between two images; 0 means no limit.
 
-    It allows for images that are assigned ahead of their slot, so that no period of 60 s has more
-    than `requests_per_minute` requests.
+    Images may be assigned ahead of their slots, so the interval is a little longer than the rate
+    requires. As a result, no period of 60 s has more than `requests_per_minute` requests.
     """
     if not requests_per_minute:
         return timedelta(0)
@@ -44,17 +44,19 @@ class RateLimit:
     concurrency_limit: float = inf
     """Maximum number of images in processing."""
     refusals: int = 0
-    """Number of consecutive refusals. Those of images in processing at the same time count once."""
+    """Number of consecutive refusals. Refusals of images that were in processing at the same time
+    count as one."""
 
     def take_slot(self, interval: timedelta, now: datetime) -> None:
-        """Record that an image was assigned; the next slot is an interval later."""
+        """Record that an image was assigned. The next slot is one interval later."""
         self.next_slot = max(self.next_slot, now) + interval
 
     def record_outcome(self, job: ImageJob, now: datetime) -> None:
-        """Record the outcome of an attempt: after a refusal, wait, then resume with one image.
+        """Record the outcome of an attempt.
 
-        Each success then allows one more image, as in TCP slow start (RFC 5681, 3.1). So only few
-        images are refused, and each of them only rarely.
+        After a refusal, assignments pause and then resume with one image. Each success allows one
+        more image, as in TCP slow start (RFC 5681, 3.1). So few images are refused, and the same
+        image is rarely refused several times.
         """
         status = job.status
         error = status.error if status.phase == "processing" else None
@@ -66,7 +68,7 @@ class RateLimit:
             self.refusals = 0
 
     def restore(self, job: ImageJob, now: datetime) -> None:
-        """Restore the limit after a restart from an ImageJob that waits because it was refused."""
+        """After a restart, restore the limit from an ImageJob that waits because of a refusal."""
         error, due = job.status.error, job.status.next_attempt_time
         if job.status.phase == "queued" and error and error.reason == Reason.RATE_LIMITED and due:
             self.concurrency_limit = 1
@@ -83,9 +85,9 @@ class RateLimit:
         return None if allowed == inf else max(0, int(allowed))
 
     def useful_concurrency(self, interval: timedelta, seconds: float) -> float:
-        """Return how many images the limit keeps in processing if each takes `seconds`.
+        """Return how many images can be in processing under the limit if each takes `seconds`.
 
-        This is Little's law.
+        The number follows from Little's law.
         """
         at_rate = seconds / interval.total_seconds() if interval else inf
         return min(at_rate, self.concurrency_limit)
@@ -95,7 +97,7 @@ class RateLimit:
         if now >= self.blocked_until:
             self.refusals += 1
 
-        doubled = 2.0 ** min(self.refusals - 1, 10)  # a day of refusals would overflow a float
+        doubled = 2.0 ** min(self.refusals - 1, 10)  # limited, because 2.0**1024 overflows
         own = min(LONGEST_WAIT, timedelta(seconds=doubled))
         self.concurrency_limit = 1
         self.blocked_until = max(self.blocked_until, now + requested, now + own)

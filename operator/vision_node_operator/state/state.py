@@ -2,7 +2,7 @@
 
 Objects come from the watches and from the answers to the operator's own writes. An answer is
 observed like an event, so a write takes effect as soon as it is answered (as with the assumed pods
-of kube-scheduler). The event that follows is not newer, and changes nothing.
+of kube-scheduler). The event that follows has the same version, so it changes nothing.
 """
 
 import logging
@@ -38,15 +38,15 @@ class State:
     versions: ObjectVersions = field(default_factory=ObjectVersions)
 
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
-    """Objects that are being written, about which nothing else is decided. If the write assigns an
-    ImageJob, the value is the worker (pod name), and the ImageJob already counts as assigned;
-    otherwise the value is empty."""
+    """Objects that are being written. Nothing else is decided about them until the write ends. If
+    the write assigns an ImageJob, the value is the worker (pod name), and the ImageJob already
+    counts as assigned. Otherwise, the value is empty."""
     backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)
     """Objects that are left alone until the given time, because a write failed or because their
     deletion has not been observed yet."""
     grace_until: datetime | None = None
-    """End of the grace period, in which missed deadlines are not enforced. After the operator was
-    cut off, it gives workers time to report."""
+    """End of the grace period, in which missed deadlines are not enforced. The grace period gives
+    workers time to report after the operator was cut off from the API server."""
 
     def observe(self, kind: Kind, body: Json, now: datetime) -> bool:
         """Record an object from the API server; return whether a decision may depend on the change.
@@ -64,7 +64,7 @@ class State:
             return True
 
     def forget(self, kind: Kind, name: str, version: int, now: datetime) -> None:
-        """Record that an object was deleted at `version`; keep a newer one of the same name."""
+        """Record that an object was deleted at `version`. Keep a newer object of the same name."""
         if not self.versions.delete(kind, name, version):
             return
 
@@ -120,12 +120,12 @@ class State:
         return self._due(self.job_queue.queued(describer), now)
 
     def suspects(self, describer: str, now: datetime) -> Iterator[ImageJob]:
-        """Yield the describer's suspects that may be assigned now; each needs its own worker."""
+        """Yield the describer's suspects that may be assigned now. Each needs its own worker."""
         jobs = (job for job in self.job_queue.suspects() if job.spec.describer == describer)
         return self._due((job for job in jobs if job.status.phase == "queued"), now)
 
     def workers_with_suspects(self) -> set[str]:
-        """Return the workers (pod names) that have a suspect, and must get no other ImageJob."""
+        """Return the workers (pod names) that have a suspect and must get no other ImageJobs."""
         return {
             job.status.worker or self.pending_writes.get(key_of(job), "")
             for job in self.job_queue.suspects()
@@ -146,7 +146,10 @@ class State:
         return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
 
     def begin_write(self, key: ObjectKey, worker: str = "") -> None:
-        """Record that an object is being written; `worker` (pod name) is set for an assignment."""
+        """Record that an object is being written.
+
+        If the write assigns an ImageJob, `worker` is the name of the worker's pod.
+        """
         self.pending_writes[key] = worker
 
     def end_write(self, key: ObjectKey) -> None:
@@ -154,7 +157,7 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until a time. The expiry of an ImageJob is postponed as well."""
+        """Leave the object alone until then. The expiry of an ImageJob is postponed as well."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
@@ -223,15 +226,15 @@ class State:
             backoff.record_success()
 
     def _put_lease(self, lease: Lease, now: datetime) -> bool:
-        is_news = self.workers.put_lease(lease, now)
+        is_change = self.workers.put_lease(lease, now)
         requests = lease.requests_per_image
         if requests is None:
-            return is_news
+            return is_change
 
         record = self.describers.record(lease.describer)
-        is_news |= record.requests_per_image != requests
+        is_change |= record.requests_per_image != requests
         record.requests_per_image = requests
-        return is_news
+        return is_change
 
     def _put_imagejob(self, job: ImageJob, now: datetime) -> None:
         name = job.metadata.name
@@ -282,8 +285,8 @@ class State:
         rate_limit = record.rate_limit = self.rate_limit(job.spec.describer)
         if before is None:
             rate_limit.restore(job, now)
-        # A finished ImageJob counts only if it was seen unfinished before: a list contains old ones
-        # in no particular order.
+        # A finished ImageJob counts only if it was seen unfinished before, because a list contains
+        # old finished ImageJobs in no particular order.
         if before or not job.finished:
             rate_limit.record_outcome(job, now)
 

@@ -6,15 +6,15 @@ from typing import Self
 from vision_node_contract.json_types import Json
 
 SIGNAL_EXIT_BASE = 128
-"""A higher exit code means that a signal ended the container. The difference is the signal's
-number."""
+"""If the exit code is higher than this, a signal ended the container. The difference is the number
+of the signal."""
 
 CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + signal for signal in (4, 6, 7, 8, 11))
 """Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV. They mean that the program crashed."""
 
 SIGKILL_EXIT_CODE = SIGNAL_EXIT_BASE + 9
-"""Exit code of SIGKILL. The kernel sends this signal when memory runs out (which containerd may
-fail to report as OOMKilled), but so may anything outside the container."""
+"""Exit code of SIGKILL. The kernel sends this signal when memory runs out, which containerd may
+fail to report as OOMKilled. Other programs outside the container may also send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,18 @@ class Termination:
 
     @property
     def crashed(self) -> bool:
-        """Whether the worker's own work ended it, instead of something outside the container."""
+        """Whether the worker itself caused the termination, and not something outside of it."""
         return self.out_of_memory or self.exit_code in CRASH_EXIT_CODES
 
     @property
     def killed(self) -> bool:
-        """Whether an image or something outside ended the worker, so that it did not just exit."""
+        """Whether the worker crashed or was killed, and did not exit by itself."""
         return self.crashed or self.exit_code == SIGKILL_EXIT_CODE
 
     def is_suspect(self, uid: str) -> bool:
-        """Return whether the ImageJob with this UID may have ended the worker it was assigned to.
+        """Return whether the ImageJob with this UID may be the reason for the termination.
 
-        If the worker crashed without a termination message, all its ImageJobs are suspects.
+        If the worker crashed without a termination message, all of its ImageJobs are suspects.
         """
         if self.crashed and not self.in_progress:
             return True

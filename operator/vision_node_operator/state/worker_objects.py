@@ -11,11 +11,11 @@ from .problems import Problem, pod_problem
 from .termination import Termination
 
 TEMPLATE_LABEL = "vision-node.dev/template-hash"
-"""Label of a describer Job that holds the hash of its pool's pod template."""
+"""Label of a describer Job. Its value is the hash of the pool's pod template."""
 
 JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
-"""Label of a pod that holds its Job's UID. The Job's name is not enough, because the name of a
-retired Job may be reused while its pod is still terminating."""
+"""Label of a pod. Its value is the UID of the pod's Job. The Job's name is not enough, because the
+name of a retired Job may be reused while its pod is still terminating."""
 
 MAX_REQUESTS_DIGITS = 2
 """Maximum number of digits in the requests-per-image annotation. Workers write the annotation, so
@@ -32,7 +32,7 @@ class DescriberJob:
     template_hash: str
     created: datetime
     ended: bool
-    """Whether its pod has finished, successfully or not."""
+    """Whether the Job's pod has finished, successfully or not."""
     succeeded: bool
     deleting: bool
 

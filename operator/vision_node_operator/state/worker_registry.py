@@ -14,7 +14,8 @@ LEASE_DURATION = timedelta(seconds=LEASE_SECONDS)
 """How long a worker may go without renewing its Lease before it counts as hung or cut off."""
 
 PROVEN_AFTER = timedelta(seconds=30)
-"""A launch counts as successful once its worker has served for this long, however it ends later."""
+"""How long a worker must serve before its launch counts as successful. After that, it does not
+matter how the worker ends."""
 
 START_TIMEOUT = timedelta(minutes=5)
 """How long a worker may take to start serving. Its image may have to be pulled first."""
@@ -28,7 +29,7 @@ another worker."""
 class LeaseTimes:
     """When a worker's Lease was first and last seen.
 
-    These times are taken from the operator's clock, because the worker's may be wrong. put_lease()
+    These times come from the operator's clock, because the worker's clock may be wrong. put_lease()
     describes the only exception.
     """
 
@@ -44,22 +45,23 @@ class WorkerRecord:
     lease: LeaseTimes | None = None
     """None while the worker does not serve."""
     warning: str = ""
-    """Its describer's warning; empty if there is none."""
+    """The describer's warning; empty if there is none."""
     cordoned: bool = False
-    """Whether it gets no more ImageJobs, because it would probably fail them all."""
+    """Whether the worker gets no more ImageJobs, because all of them would probably fail."""
     storage_errors: dict[tuple[str, int], datetime] = field(default_factory=dict)
-    """Times of storage errors since the last success, by attempt (ImageJob's name and number)."""
+    """Times of storage errors since the last success. Each key is an attempt: the name of the
+    ImageJob and the number of the attempt."""
     last_success: datetime | None = None
     assigned_total: int = 0
-    """Number of ImageJobs that it was ever assigned."""
+    """Number of ImageJobs that were assigned to the worker since it was launched."""
     served_since: datetime | None = None
-    """When it started to serve. The time is kept after it stops."""
+    """When the worker started to serve. The time is kept after the worker stops serving."""
     released_at: datetime | None = None
-    """When it last became free of ImageJobs."""
+    """When the worker last finished or lost all of its ImageJobs."""
 
     @property
     def idle_since(self) -> datetime | None:
-        """Since when a worker without ImageJobs has been idle; None if it does not serve."""
+        """When the worker became idle, if it has no ImageJobs now; None if it has no Lease."""
         if self.lease is None:
             return None
 
@@ -96,7 +98,7 @@ class WorkerRegistry:
     records: dict[str, WorkerRecord] = field(default_factory=dict)
     """Records by pod name."""
     taken_names: set[str] = field(default_factory=set)
-    """Names that can't be used for workers' Jobs, because launches found other Jobs with them."""
+    """Names that can't be used for workers' Jobs, because other Jobs have these names."""
 
     _pods_of_job: dict[str, list[str]] = field(default_factory=dict)
     """Pod names by their Job's UID."""
@@ -163,20 +165,20 @@ class WorkerRegistry:
     def put_lease(self, lease: Lease, now: datetime) -> bool:
         """Record that a worker serves; return False if this is only a timely renewal.
 
-        When a Lease is first seen, for example after the operator starts, it may be old. So its own
-        time of renewal counts then, unless that is in the future.
+        A Lease that is seen for the first time, for example after the operator starts, may be old.
+        In this case, the time of renewal in the Lease is used, unless it is in the future.
         """
         record = self.record(lease.worker)
         before = record.lease
-        is_news = before is None or record.is_silent(now)
+        is_change = before is None or record.is_silent(now)
 
         if lease.warning and lease.warning != record.warning:
-            record.warning, is_news = lease.warning, True
+            record.warning, is_change = lease.warning, True
 
         first = before.first if before else now
         record.lease = LeaseTimes(first, now if before else min(now, lease.renewed))
         record.served_since = record.served_since or now
-        return is_news
+        return is_change
 
     def drop_lease(self, name: str) -> None:
         """Forget a Lease, because its worker no longer serves."""
@@ -197,7 +199,7 @@ class WorkerRegistry:
                 self._remove_if_unused(name, record)
 
     def failing(self) -> list[str]:
-        """Return workers that have consecutive storage errors while another one succeeded."""
+        """Return workers that have consecutive storage errors while another worker succeeded."""
         suspects = {
             name: min(record.storage_errors.values())
             for name, record in self.records.items()

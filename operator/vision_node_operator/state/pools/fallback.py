@@ -6,7 +6,7 @@ from vision_node_contract.models.describer import Describer
 
 
 def fallback_problem(describer: Describer, others: Mapping[str, Describer]) -> str | None:
-    """Return why the Describer's fallback can't be used; None if it can or if none is named."""
+    """Return why the Describer's fallback can't be used; None if it can, or if there is none."""
     name = describer.spec.fallback
     fallback = others.get(name) if name else None
 

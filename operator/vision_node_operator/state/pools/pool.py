@@ -23,7 +23,7 @@ class Pool:
     template_hash: str
     """Hash of the pod template, used as a label value. Workers with another hash are replaced."""
     fallback_problem: str | None = None
-    """Why the Describer's fallback can't be used; None if it can or if none is named."""
+    """Why the Describer's fallback can't be used; None if it can, or if there is none."""
 
     @classmethod
     def build(cls, resource: Describer, base: Json, others: Mapping[str, Describer]) -> Self:
@@ -32,7 +32,7 @@ class Pool:
         Args:
             resource: The Describer.
             base: The chart's pod template.
-            others: Other Describers by name, among them the fallback.
+            others: Other Describers by name. The fallback is one of them if it exists.
         """
         problem = fallback_problem(resource, others)
         fallback = None if problem else others.get(resource.spec.fallback or "")
