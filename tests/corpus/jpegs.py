@@ -135,7 +135,7 @@ JPEGS: dict[str, Case] = {
     "JPEG without its last 30 %, then zeros": cut_short(
         part(NOISE, 0.7).ljust(len(NOISE), b"\0"), width=320, height=200
     ),
-    "JPEG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "JPEG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is intact"),
     "JPEG without its last 70 %, then zeros": failed(part(NOISE, 0.3).ljust(len(NOISE), b"\0")),
     "JPEG progressive without its last 1 %": cut_short(part(PROGRESSIVE, 0.99), width=320),
     "JPEG progressive without its last 30 %": cut_short(part(PROGRESSIVE, 0.7), width=320),

@@ -1,4 +1,4 @@
-"""Describe an image by its size, format and colors, which needs no model, network or key."""
+"""Describe an image by its size, format and colors, without a model, a network or a key."""
 
 from vision_node_contract.models.description import Description, Options
 
