@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class AbandonedThreads:
-    """Lets an attempt end before its threads do, and tracks the threads until they end, too."""
+    """Tracks the threads of attempts, even after an attempt has timed out, until they end."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}

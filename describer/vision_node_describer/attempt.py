@@ -118,7 +118,10 @@ class AttemptRunner:
             return failure(Reason.DESCRIBER_FAILED, f"{name}: {type(error).__name__}")
 
     async def _describe_with_fallback(self, job: ImageJob) -> tuple[str, Description]:
-        """Describe the image; return the name of the describer that did it and the description."""
+        """Describe the image, with the fallback if necessary.
+
+        Return the name of the describer that was used, and its description.
+        """
         name, fallback = self._settings.describer, self._settings.fallback
         try:
             return name, await self._describe(self._describer, job)

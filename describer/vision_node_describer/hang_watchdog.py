@@ -1,4 +1,4 @@
-"""Detect a hung worker, which is one whose attempts no longer end because threads are stuck."""
+"""Detect that the worker is hung, which means that stuck threads keep its attempts from ending."""
 
 import asyncio
 import logging
@@ -25,9 +25,9 @@ class _Watch:
 class HangWatchdog:
     """Calls `on_hang` if a released attempt keeps running and no other attempt ends in time.
 
-    The operator cannot detect such a hang. When an ImageJob exceeds its own timeout, its user may
-    simply have chosen one that is too short. The worker therefore checks after the Describer's
-    timeout, or after the ImageJob's if that is longer.
+    The operator cannot detect such a hang. If an ImageJob exceeds its own timeout, this timeout may
+    simply be too short. The worker therefore checks after the Describer's timeout, or after the
+    ImageJob's if that is longer.
     """
 
     def __init__(self, timeout_seconds: float, on_hang: Callable[[], None]) -> None:

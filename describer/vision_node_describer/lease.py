@@ -38,8 +38,8 @@ MAX_WARNING_CHARACTERS = 1024
 should not be longer than a few sentences."""
 
 CREATE_RETRY_SECONDS = (0.1, 2.0)
-"""First and longest delay in seconds before another attempt to create the Lease. Attempts are
-repeated while the API server is unavailable."""
+"""First and longest delay in seconds between attempts to create the Lease while the API server is
+unavailable."""
 
 
 async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:

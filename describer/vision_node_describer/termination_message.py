@@ -50,8 +50,8 @@ class TerminationMessage:
 
         message = "\n".join(self._describing).encode()
         try:
-            # A write takes 6 µs without fsync, which is not needed because the file only has to
-            # outlive the process.
+            # The file only has to outlive the process, so fsync is not needed. Without fsync, a
+            # write takes 6 µs.
             os.pwrite(self._file, message, 0)
             os.ftruncate(self._file, len(message))
         except OSError as error:  # a full disk must not make the attempt fail

@@ -19,9 +19,9 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""Reasons for which a fallback helps. A fallback can't read an unreadable image, either. It would
-hide a wrong key or model from the people who must correct it. A refusal is a valid answer, so it
-needs no fallback."""
+"""Reasons for which a fallback helps. It would not help with an unreadable image, and it would hide
+a wrong key or model from the people who must correct it. A refusal is a valid answer, so it needs
+no fallback."""
 
 
 def load_fallback(environment: Mapping[str, str]) -> Describer | None:

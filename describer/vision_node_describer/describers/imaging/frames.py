@@ -14,8 +14,8 @@ MAX_PIXELS_SEARCHED = 100_000_000
 """Maximum number of pixels to decode while searching for a frame. This takes about a second."""
 
 _BLANK_LEVELS = 8
-"""Maximum difference between a channel's values (0-255) in a frame that looks blank. Such a frame
-may differ because of a codec's noise, or because it is the first step of a fade."""
+"""Maximum difference between a channel's values (0-255) in a frame that looks blank. Small
+differences may be a codec's noise, or the first step of a fade."""
 
 _VISIBLE_ALPHA = 128
 """Minimum alpha (0-255) of a visible pixel."""

@@ -19,7 +19,7 @@ were scaled down, nothing in it could be recognized."""
 
 _AVIF_MAX_PIXELS, _AVIF_MAX_SIDE = 16_384 * 16_384, 32_768
 """Limits of libavif (avif.h: AVIF_DEFAULT_IMAGE_SIZE_LIMIT, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT),
-which Pillow can't change. Other formats allow less themselves, or their decoders have no limit."""
+which Pillow can't change. Other formats have lower limits, or their decoders have no limit."""
 
 MAX_SCANS = 200
 """Maximum number of scans of a progressive JPEG. Encoders write about ten. Each scan, even one of a

@@ -128,7 +128,7 @@ class OpenedPicture:
 
 
 def decoding_bytes(image: bytes) -> int:
-    """Return the maximum memory that read_picture() takes, in bytes; 0 if it can't be opened."""
+    """Return read_picture()'s maximum memory in bytes; 0 if the file's header is unreadable."""
     try:
         header = read_header(image)
     except DescribeError:
@@ -219,10 +219,10 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
 
 
 def _repair_for_pillow(image: bytes, header: Header) -> bytes:
-    """Return the file in a form that Pillow can read; return the file itself if it already is.
+    """Return the file in a form that Pillow can read, or the file itself if it needs no changes.
 
-    A PNG loses the ancillary chunks that it does not need. A GIF's screen size becomes the size in
-    `header`.
+    A PNG loses the ancillary chunks that its picture does not need. A GIF's screen size is replaced
+    with the size in `header`.
     """
     if header.kind is PNG:
         return strip_ancillary_chunks(image)
@@ -279,7 +279,8 @@ def _summarize(error: Exception) -> str:
 def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
     """Read a file's EXIF.
 
-    A TIFF file itself has the layout of an EXIF block. Pillow already turns its picture upright.
+    A TIFF file itself has the layout of an EXIF block. Pillow already turns its picture upright, so
+    the orientation is always 1.
     """
     if kind is TIFF:
         return replace(read_exif(image), orientation=1)
@@ -289,7 +290,7 @@ def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
 def _bits(image: bytes, opened: OpenedPicture) -> int:
     """Return the number of bits per channel in the file.
 
-    Pillow's mode does not show it, because Pillow silently decodes deep color to 8 bits.
+    Pillow's mode does not show this number, because Pillow silently decodes deep color to 8 bits.
     """
     kind, mode = opened.kind, opened.mode
     # A palette's colors have 8 bits, even if its indices have fewer.

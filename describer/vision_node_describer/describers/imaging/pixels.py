@@ -8,8 +8,8 @@ from PIL import Image
 from .color_profile import lab_to_rgb, to_srgb
 
 SMALL_SIDE = 128
-"""Maximum width and height in pixels of a small copy. This is enough to determine the colors and
-kind of a picture, and it is fast."""
+"""Maximum width and height in pixels of a small copy. Such a copy shows the colors and kind of a
+picture, and takes little time to measure."""
 
 _MAX_16_BITS = 65535.0
 
@@ -22,7 +22,7 @@ _NO_VALUE = 2.0**31 - 1
 -3.4e38."""
 
 _OUTLIERS = 500
-"""One in this many values is ignored as an outlier at each end of the range of values."""
+"""At each end of the range of values, one value in this many is ignored as an outlier."""
 
 _TILE_PIXELS = 1_000_000
 """Approximate number of pixels to convert at a time. Converting all pixels at the same time would

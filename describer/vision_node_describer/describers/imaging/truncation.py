@@ -206,9 +206,10 @@ def _declared_length(image: bytes, kind: Format) -> int:
 
 
 def _bmp_length(image: bytes) -> int:
-    """Return the offset at which a BMP's rows end; if they are compressed, where they begin.
+    """Return the offset at which a BMP's rows end.
 
-    Uncompressed rows are padded to a multiple of four bytes.
+    Uncompressed rows are padded to a multiple of four bytes. The length of compressed rows is
+    unknown, so the offset at which they begin is returned for them.
     """
     (offset, size) = struct.unpack_from("<LL", image, 10)
     if size < _BITMAPINFOHEADER_BYTES:
@@ -339,7 +340,7 @@ def _opaque_gif(image: bytes) -> bytes:
 def _find_intact_rows(
     one: list[int], other: list[int], filling: int, *, bottom_up: bool
 ) -> IntactPart:
-    """Return the rows from the file's first one that have the same checksums with both fillings."""
+    """Return the rows at the file's beginning whose checksums are the same with both fillings."""
     same = [a == b for a, b in zip(one, other, strict=False)]
     in_order = same[::-1] if bottom_up else same
     share = len(list(takewhile(bool, in_order))) / len(same)

@@ -14,7 +14,9 @@ _MODEL = 0x0110
 _ORIENTATION = 0x0112
 _EXIF_POINTER = 0x8769
 _TAKEN = 0x9003  # DateTimeOriginal: when the shutter was released
-_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made; the same in a digital camera
+_DIGITIZED = (
+    0x9004  # DateTimeDigitized: when it became a file, which is the same time in a digital camera
+)
 _WANTED = frozenset({_MAKE, _MODEL, _ORIENTATION, _EXIF_POINTER, _TAKEN, _DIGITIZED})
 
 _ASCII, _SHORT, _LONG = 2, 3, 4
@@ -35,7 +37,7 @@ text is not a name."""
 class Exif:
     """Values that a camera recorded.
 
-    A value that is missing or invalid is None. In this case, the orientation is 1.
+    A missing or invalid value is None. Only a missing or invalid orientation is 1.
     """
 
     orientation: int = 1

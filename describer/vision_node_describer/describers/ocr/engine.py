@@ -24,7 +24,7 @@ _MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
 
 _OPTIONS = {
     "Global.log_level": "critical",
-    # Keep uncertain lines: they show that a picture is upside down.
+    # Keep uncertain lines, because they may show that a picture is upside down.
     "Global.text_score": 0.0,
     # The classifier mistakes upright lines for rotated ones. Of 10 clean words, 6 were recognized
     # with it, and all 10 without it.
@@ -53,8 +53,8 @@ _MAX_LINE_WIDTH = 80
 recognizing the line."""
 
 _CUT_RANGE = 8
-"""Maximum distance in line heights from the middle of a long line to the point where it is cut. It
-is as long as two or three words."""
+"""Maximum distance in line heights from the middle of a long line to the point where it is cut. Two
+or three words have this length."""
 
 _RECOGNITION_BYTES = 150 << 20
 """Memory for recognizing the longest line (measured: 141 MB)."""
@@ -123,8 +123,8 @@ def _session(model: str) -> onnxruntime.InferenceSession:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Otherwise, a memory pattern and its arena would be kept for each input shape, which takes 190
-    # MB more after one page.
+    # Otherwise, a memory pattern and its arena would be kept for each input shape. This would take
+    # another 190 MB after one page.
     options.enable_mem_pattern = False
     # Without the arena, a page would take 90 MB less, but a third more time.
     options.enable_cpu_mem_arena = True

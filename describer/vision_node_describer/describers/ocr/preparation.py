@@ -17,9 +17,8 @@ _MIN_SIDE = 8
 """Minimum width and height in pixels of a picture that can contain letters."""
 
 _BYTES_PER_PIXEL = 20
-"""Memory in bytes per pixel. It is taken by JPEG coefficients, by RGBA before and after averaging,
-and by copies in RGB: the picture, the rotated picture, and arrays with and without swapped
-colors."""
+"""Memory in bytes per pixel. It covers JPEG coefficients, RGBA before and after averaging, and
+copies in RGB: the picture, the rotated picture, and arrays with and without swapped colors."""
 
 
 def _reduction_factor(width: int, height: int) -> int:

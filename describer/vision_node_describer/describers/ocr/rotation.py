@@ -15,8 +15,8 @@ _MIN_CHARACTERS = 4
 worth the time."""
 
 _MIN_SIDEWAYS_RATIO = 0.9
-"""Minimum ratio of two confidences: after sideways text was rotated, and before. The confidence
-before may be high, too, because the engine rotates tall lines to recognize them."""
+"""Minimum ratio of the confidence after sideways text is rotated to the confidence before that. The
+earlier confidence may be high, too, because the engine itself rotates tall lines."""
 
 
 def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:

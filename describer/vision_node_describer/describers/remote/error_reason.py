@@ -124,7 +124,7 @@ def classify_error(body: ErrorBody | None, status: int | None) -> Reason:
 
     Args:
         body: The parsed body; None if it does not follow the protocol.
-        status: The HTTP status. If it was 200, it must be None; the status in the body then counts.
+        status: The HTTP status, or None if it was 200. The status in the body is used in that case.
     """
     error = body or ErrorBody()
     status = status or error.status

@@ -22,7 +22,7 @@ _LIMITS = ("requests", "tokens")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return how many seconds to wait according to the headers; None if they don't state it.
+    """Return the number of seconds to wait according to the headers; None if they state none.
 
     Retry-After (RFC 9110, 10.2.3) holds seconds or a date; OpenAI and Azure also send
     `retry-after-ms`. Without either header, the wait lasts until exhausted limits are reset, as

@@ -17,7 +17,7 @@ _MIN_SECRET_CHARACTERS = 6
 would damage ordinary text."""
 
 _MAX_WORD_CHARACTERS = 30
-"""Maximum number of characters before the limit in which to look for a space. In languages that
+"""Maximum distance from a text's limit to the space at which the text is cut. In languages that
 separate words with spaces, most words are shorter than this."""
 
 

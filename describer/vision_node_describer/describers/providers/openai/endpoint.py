@@ -13,7 +13,7 @@ _OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
 """Paths that users often copy together with the address from an example of a request."""
 
 _MODEL_LIST = "/v1/models"
-"""Path with which users often check that a server is running, and which they then copy, too."""
+"""Path that users request to check that a server is running, and then copy with the address."""
 
 _AZURE_HOSTS = (
     ".openai.azure.com",

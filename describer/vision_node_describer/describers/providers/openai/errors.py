@@ -1,6 +1,6 @@
 """Convert the OpenAI SDK's exceptions, and errors in responses, to DescribeErrors.
 
-The key is removed from quotations of a provider.
+The key is removed from messages that quote a provider.
 """
 
 from dataclasses import dataclass, field

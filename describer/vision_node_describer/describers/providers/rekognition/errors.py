@@ -73,7 +73,7 @@ def is_json_answer(answer: Mapping[str, Any]) -> bool:
 
 def wrong_protocol() -> DescribeError:
     """Return the DescribeError for an answer from another server, such as a login page."""
-    message = "the answer is not from Rekognition; is there a proxy or a login page in between?"
+    message = "the answer is not from Rekognition; a proxy or a login page may have sent it"
     return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 

@@ -1,8 +1,8 @@
 """Recognize refusals in the text of models that do not use the protocol's refusal field.
 
-Only a few patterns are used, and they match only at the start of a short answer. A description that
-is mistaken for a refusal is lost. The opposite mistake is less serious, because users can read a
-refusal that is mistaken for a description.
+Only a few patterns are used, and they match only at the start of a short answer. The reason is that
+a description is lost if it is mistaken for a refusal. The opposite mistake is less serious, because
+users can see that the description is a refusal.
 """
 
 import re

@@ -10,7 +10,7 @@ def decode(text: str | bytes) -> object:
     """Return the value of JSON text.
 
     Raises:
-        ValueError: The text is not JSON, or contains NaN or Infinity (which RFC 8259, 6 excludes).
+        ValueError: The text is not JSON. NaN and Infinity are not JSON, either (RFC 8259, 6).
         RecursionError: The value is nested too deeply.
     """
     return json.loads(text, strict=False, parse_constant=_reject)
