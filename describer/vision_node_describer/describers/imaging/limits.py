@@ -45,7 +45,7 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 def too_large(what: str) -> DescribeError:
     """Return the error for a picture with too many pixels; its message includes the limit."""
-    limit = f"the limit is {_format_pixels(_max_pixels())}"
+    limit = f"an image may have at most {_format_pixels(_max_pixels())}"
     return DescribeError(Reason.IMAGE_TOO_LARGE, f"{what}; {limit}: submit a smaller version")
 
 
