@@ -14,7 +14,7 @@ _MODEL = 0x0110
 _ORIENTATION = 0x0112
 _EXIF_POINTER = 0x8769
 _TAKEN = 0x9003  # DateTimeOriginal: when the shutter was released
-_DIGITIZED = 0x9004  # DateTimeDigitized: when the picture was stored as a file
+_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made (later only for scanned film)
 _WANTED = frozenset({_MAKE, _MODEL, _ORIENTATION, _EXIF_POINTER, _TAKEN, _DIGITIZED})
 
 _ASCII, _SHORT, _LONG = 2, 3, 4
