@@ -11,7 +11,7 @@ from .worker import run
 
 
 def main() -> None:
-    """Run until SIGTERM."""
+    """Run a worker until it receives SIGTERM."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -19,7 +19,7 @@ def main() -> None:
 
 
 async def _run_and_exit() -> NoReturn:
-    """Run the worker, then exit immediately; a normal exit would wait for hung threads."""
+    """Run the worker, and then exit immediately. A normal exit would wait for hung threads."""
     status = 0
     try:
         await run(Settings.from_env())

@@ -1,4 +1,7 @@
-"""Track the threads of attempts that have timed out, because a thread can't be interrupted."""
+"""Track threads that are still running after their attempt has timed out.
+
+Such threads can't be interrupted, and they keep their memory.
+"""
 
 import asyncio
 import logging
@@ -13,18 +16,18 @@ log = logging.getLogger(__name__)
 
 
 class AbandonedThreads:
-    """Lets an attempt give up immediately, and keeps track of its threads until they end."""
+    """Tracks the threads of attempts, even after an attempt has timed out, until they end."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
-        """Tasks by attempt. Their threads may continue after the attempt has timed out."""
+        """Tasks by attempt. Their threads may keep running after the attempt has timed out."""
         self.hung = asyncio.Event()
-        """Set when a thread still runs one Describer timeout after its attempt timed out. The
-        thread keeps its memory, so attempts that wait for this memory time out, while smaller
-        images are still described."""
+        """Set when a thread is still running a full Describer timeout after its attempt timed out.
+        The thread keeps its memory, so attempts that wait for this memory also time out. Smaller
+        images can still be described."""
 
     async def run(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of `work`. When cancelled, don't wait for its thread."""
+        """Run `work` and return its result. If cancelled, don't wait for the thread it uses."""
         task = asyncio.create_task(work)
         self._tasks.setdefault(_attempt_key(job), []).append(task)
         try:
@@ -34,7 +37,7 @@ class AbandonedThreads:
             raise
 
     async def wait_until_ended(self, job: ImageJob, patience_seconds: float) -> None:
-        """Wait for the threads of an attempt; set `hung` if one exceeds `patience_seconds`."""
+        """Wait until an attempt's threads end; set `hung` if it takes over `patience_seconds`."""
         tasks = self._tasks.pop(_attempt_key(job), None)
         if not tasks:
             return

@@ -1,4 +1,4 @@
-"""One attempt at one ImageJob: fetch the image, describe it, commit the outcome."""
+"""Make one attempt at an ImageJob: fetch the image, describe it and commit the outcome."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ committing the result."""
 class AttemptRunner:
     """Makes any number of concurrent attempts with one describer.
 
-    The threads of `executor` limit how many images are described at the same time.
+    The number of threads in `executor` limits how many images are described at the same time.
     """
 
     def __init__(
@@ -71,27 +71,27 @@ class AttemptRunner:
 
     @property
     def hung(self) -> asyncio.Event:
-        """Set when a thread still runs long after its attempt timed out."""
+        """Set when a thread is still running long after its attempt timed out."""
         return self._threads.hung
 
     async def attempt(self, job: ImageJob) -> None:
         """Describe the image of an ImageJob assigned to this worker, and commit the outcome.
 
-        Never raises. An attempt that times out commits the timeout as its outcome immediately, but
-        does not return until its threads have ended, because they still hold memory and the worker
-        must notice if they hang.
+        This method never raises an error. If the attempt times out, the timeout is committed
+        immediately. The method still does not return until the attempt's threads have ended,
+        because they hold memory and the worker must notice if they hang.
         """
         try:
             outcome = await self._process(job)
             await self._writer.commit(job, outcome)
         except Exception:
-            # Other attempts continue; the operator requeues this one at its deadline.
+            # Other attempts continue. The operator requeues this ImageJob at its deadline.
             log.exception("ImageJob %s: the attempt was abandoned", job.metadata.name)
         finally:
             await self._threads.wait_until_ended(job, self._settings.timeout_seconds)
 
     async def _process(self, job: ImageJob) -> Outcome:
-        """Describe the image and store the result; turn every error into a failure."""
+        """Describe the image and store the result; convert every error to a failure."""
         started = time.monotonic()
         try:
             name, description = await self._describe_with_fallback(job)
@@ -118,7 +118,10 @@ class AttemptRunner:
             return failure(Reason.DESCRIBER_FAILED, f"{name}: {type(error).__name__}")
 
     async def _describe_with_fallback(self, job: ImageJob) -> tuple[str, Description]:
-        """Return the name of the describer that described the image, and its description."""
+        """Describe the image, with the fallback if necessary.
+
+        Return the name of the describer that was used, and its description.
+        """
         name, fallback = self._settings.describer, self._settings.fallback
         try:
             return name, await self._describe(self._describer, job)
@@ -150,7 +153,7 @@ class AttemptRunner:
     async def _call_describer(
         self, describer: Describer, job: ImageJob, options: Options
     ) -> tuple[Description, bool]:
-        """Return the describer's description, and whether the file is truncated."""
+        """Return a describer's description, and whether the file is truncated."""
         describe = describer.describe
         if not iscoroutinefunction(describe):
             blocking = cast("Callable[[bytes, Options], Description]", describe)
@@ -169,17 +172,17 @@ class AttemptRunner:
             work = self._call_with_image(
                 describer, job, lambda image: self._in_thread(prepare, image, options)
             )
-            # The file is released before waiting for the answer; a fallback fetches it again.
+            # Release the file before waiting for the answer. A fallback fetches it again.
             prepared, truncated = await self._threads.run(job, work)
             return await describer.ask(prepared, options), truncated
 
     async def _call_with_image(
         self, describer: Describer, job: ImageJob, call: Callable[[bytes], Awaitable[T]]
     ) -> tuple[T, bool]:
-        """Return the result of `call` on the image, and whether the file is truncated.
+        """Fetch the image, and return the result of passing it to `call`.
 
-        Memory for the file and for decoding stays reserved until the call and its thread have
-        ended.
+        Also return whether the file is truncated. Memory for the file and for decoding stays
+        reserved until the call and its thread have ended.
         """
         async with self._fetcher.fetch(job) as image:
             with self._termination_message.describing(job.metadata.uid):
@@ -193,9 +196,10 @@ class AttemptRunner:
         return await in_thread(self._executor, call, *args, **kwargs)
 
     async def _store_result(self, job: ImageJob, result: Result) -> Outcome:
-        """Return the outcome `done`, after storing a large result in the bucket.
+        """Return the outcome of a successful attempt.
 
-        A result of up to INLINE_RESULT_BYTES is stored in the ImageJob.
+        A result of up to INLINE_RESULT_BYTES becomes part of the ImageJob. A larger one is stored
+        in the bucket first.
         """
         data = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
         stored = ResultObject.of(job, data) if len(data) > INLINE_RESULT_BYTES else None
@@ -208,13 +212,16 @@ class AttemptRunner:
 
 
 def _inspect(describer: Describer, image: bytes) -> tuple[int, bool]:
-    """Return how many bytes of memory describing takes, and whether the file is truncated."""
+    """Return the memory for describing the image in bytes, and whether the file is truncated."""
     return describer.memory(image), is_truncated(image)
 
 
 @asynccontextmanager
 async def _timeout_before_deadline(timeout_seconds: float) -> AsyncIterator[None]:
-    """Time out before the operator's deadline, at which the operator considers the worker hung."""
+    """Time out before the operator's deadline.
+
+    The operator considers a worker hung if the worker exceeds this deadline.
+    """
     seconds = timeout_seconds * SHARE_OF_ATTEMPT
     try:
         async with asyncio.timeout(seconds):

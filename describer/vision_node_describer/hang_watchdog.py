@@ -1,4 +1,4 @@
-"""Detect that the worker is hung: its threads are stuck, so no attempt ends."""
+"""Detect that the worker is hung, which means that stuck threads keep its attempts from ending."""
 
 import asyncio
 import logging
@@ -13,39 +13,40 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Watch:
-    """The state at the time when the next check of an attempt was scheduled."""
+    """The state when the next check of an attempt was scheduled."""
 
     timer: asyncio.TimerHandle
     ended_in_time: int
     slow: frozenset[RunningAttempt] | None
-    """The slow attempts that explained at the last check why no attempt had ended in time; None if
-    no explanation was needed."""
+    """Slow attempts that explained, at the last check, why no attempt had ended in time. None if no
+    explanation was needed."""
 
 
 class HangWatchdog:
-    """Calls `on_hang` when a released attempt continues and no other attempt ends in time.
+    """Calls `on_hang` if a released attempt keeps running and no other attempt ends in time.
 
-    The operator cannot detect this: if an ImageJob misses its own short timeout, its user may
-    simply be impatient. The worker therefore checks after the Describer's timeout, or after the
+    The operator cannot detect such a hang. If an ImageJob exceeds its own timeout, this timeout may
+    simply be too short. The worker therefore checks after the Describer's timeout, or after the
     ImageJob's if that is longer.
     """
 
     def __init__(self, timeout_seconds: float, on_hang: Callable[[], None]) -> None:
-        """Watch attempts with a describer.
+        """Prepare to watch a worker's attempts.
 
         Args:
-            timeout_seconds: The Describer's timeout of an attempt.
-            on_hang: Called in the event loop, possibly more than once.
+            timeout_seconds: The Describer's timeout for one attempt.
+            on_hang: Function to call when the worker is hung. It is called in the event loop,
+                possibly more than once.
         """
         self._timeout_seconds = timeout_seconds
         self._on_hang = on_hang
         self._watches: dict[RunningAttempt, _Watch] = {}
         self._ended_in_time = 0
-        """Number of attempts that ended before their timeout. Others don't count, because they may
-        have waited for hung threads."""
+        """Number of attempts that ended before their timeout. Attempts that timed out don't count,
+        because they may have been waiting for hung threads."""
 
     def started(self, attempt: RunningAttempt) -> None:
-        """Watch an attempt from its start."""
+        """Start to watch an attempt."""
         self._schedule_check(attempt)
 
     def ended(self, attempt: RunningAttempt) -> None:
@@ -68,10 +69,10 @@ class HangWatchdog:
     def _check(self, attempt: RunningAttempt) -> None:
         """Report a hang if an attempt is released but still running, with two exceptions.
 
-        There is no hang if another attempt has ended in time since the last check, or if a slow
-        attempt explains why none has. At later checks, only attempts that were already slow at the
-        first one count as an explanation. If they time out instead of ending in time, they were
-        probably waiting for the hung thread, and so are the attempts after them.
+        First, the worker is not hung if another attempt has ended in time since the last check.
+        Second, slow attempts may explain why no attempt has ended in time. At later checks, only
+        attempts that were already slow at the first check count as an explanation. If these time
+        out, they were probably waiting for the hung thread, and so are the attempts after them.
         """
         watch = self._watches[attempt]
         if not attempt.released or self._ended_in_time != watch.ended_in_time:
@@ -94,7 +95,7 @@ class HangWatchdog:
         self._on_hang()
 
     def _slow_attempts(self) -> frozenset[RunningAttempt]:
-        """Return the attempts still assigned to this worker that have run for half the timeout."""
+        """Return attempts that are still assigned and have run for over half of the timeout."""
         half_a_timeout_ago = asyncio.get_running_loop().time() - self._timeout_seconds / 2
         return frozenset(
             attempt

@@ -1,4 +1,4 @@
-"""Fetch images from the bucket, within the memory budget for files."""
+"""Fetch images from the bucket within the memory budget for files."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,11 +22,11 @@ class ImageFetcher:
     async def fetch(self, job: ImageJob) -> AsyncIterator[bytes]:
         """Fetch the image, and reserve memory for its file until the block ends.
 
-        The size stated in the ImageJob is untrusted. If the file is larger, it is fetched again
-        with more memory.
+        The size stated in the ImageJob is untrusted. If the file is larger than stated, more memory
+        is reserved and the file is fetched again.
 
         Raises:
-            DescribeError: ImageTooLarge.
+            DescribeError: ImageTooLarge, if the file exceeds the limit.
             ObjectNotFoundError: The image is not in the bucket.
             StoreUnavailableError: The bucket can't be reached.
         """

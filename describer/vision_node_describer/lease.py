@@ -1,8 +1,8 @@
-"""The worker's Lease: a heartbeat that shows that the worker is ready and still alive.
+"""Keep the worker's Lease, a heartbeat that shows that the worker is ready and alive.
 
-A running pod is not necessarily ready to serve, and kubelet's probes have a resolution of seconds.
-The operator's watch receives a Lease within milliseconds, and a Lease that is not renewed reveals a
-hung worker (as nodes' Leases do, KEP-589).
+A running pod is not necessarily ready to work, and the kubelet probes it only every few seconds.
+The operator's watch, in contrast, receives a Lease within milliseconds. A Lease that is no longer
+renewed reveals a hung worker, just as a node's Lease reveals a failed node (KEP-589).
 """
 
 import asyncio
@@ -34,21 +34,23 @@ from .settings import Settings
 log = logging.getLogger(__name__)
 
 MAX_WARNING_CHARACTERS = 1024
-"""Maximum length of the warnings: a sentence or two, which become a condition's message."""
+"""Maximum length of the warnings in characters. They become the message of a condition, which
+should not be longer than a few sentences."""
 
 CREATE_RETRY_SECONDS = (0.1, 2.0)
-"""First and longest delay before creating the Lease is retried while the API server is
+"""First and longest delay in seconds between attempts to create the Lease while the API server is
 unavailable."""
 
 
 async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> None:
     """Create the Lease, renew it until cancelled, and create it again if it is deleted.
 
-    Its annotations contain the number of requests per image and the describer's current warnings,
-    for the operator.
+    Its annotations tell the operator the number of requests per image and the describer's current
+    warnings.
 
     Raises:
-        KubeError: The Lease could not be created, so the operator would never assign an image.
+        KubeError: The Lease could not be created. Without it, the worker would never be assigned an
+            image.
     """
     await _create(kube, settings, _annotations(describer))
 
@@ -71,7 +73,7 @@ async def keep_lease(kube: Kube, settings: Settings, describer: Describer) -> No
 async def withdraw_lease(kube: Kube, settings: Settings) -> None:
     """Delete the Lease, so that the worker is assigned no more images.
 
-    If this fails, the Lease expires.
+    If the deletion fails, the Lease expires later.
     """
     try:
         await kube.request("DELETE", f"{leases_path(settings.namespace)}/{settings.pod_name}")

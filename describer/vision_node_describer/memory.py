@@ -1,12 +1,12 @@
 """Reserve memory for files and for describing, so that one huge image cannot crash the worker.
 
-Images that fit into memory together are described concurrently. An image that fits only alone
-waits until no other image is being described, and the images after it wait, too. An image that does
-not fit at all is refused before it can crash the worker.
+Images are described concurrently if they fit into memory together. An image that fits only by
+itself waits until no other image is being described, and so do the images behind it. An image that
+does not fit at all is refused before it can crash the worker.
 
 Files have their own budget. They are fetched before the memory for decoding is known, so an image
-that waits for memory to decode already holds a file. With a single budget, all images could
-deadlock.
+that waits for decoding memory already occupies memory for its file. If both kinds of memory came
+from a single budget, images could wait for each other forever.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from typing import Self
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 PROCESS_BYTES = 104 << 20
-"""Part of the container's limit for the process itself (about 70 MB), answers, results, and
-slack."""
+"""Part of the container's memory limit that is set aside for the process itself (about 70 MB),
+answers, results, and a safety margin."""
 
 FILES_BYTES = 96 << 20
-"""Part of the container's limit for fetched files: enough for hundreds of photographs, or for four
-of 20 MiB. It grows with `limits.imageBytes`, so that a file of the maximum size fits, but to at
-most half of the limit."""
+"""Part of the container's memory limit that is set aside for fetched files. It is enough for
+hundreds of photographs, or for four files of 20 MiB. It grows with `limits.imageBytes`, so that a
+file of the maximum size fits, but to at most half of the memory that the process leaves."""
 
 RESERVED_BYTES = PROCESS_BYTES + FILES_BYTES
-"""Part of the container's limit that decoding may not use."""
+"""Part of the container's memory limit that is not available for decoding."""
 
 FETCH_COPIES = 2
-"""Number of copies in memory while a file is fetched: its chunks, and the whole file."""
+"""Number of copies of a file in memory while it is fetched: its chunks, and the whole file."""
 
 
 class Reservation:
@@ -60,7 +60,9 @@ class Budget:
 
     @asynccontextmanager
     async def reserve(self, wanted: int) -> AsyncIterator[Reservation]:
-        """Wait for `wanted` bytes in order of arrival, and hold them until the block ends.
+        """Wait until `wanted` bytes are available, and reserve them until the block ends.
+
+        Callers are served in the order of their arrival.
 
         Raises:
             DescribeError: ImageTooLarge, if `wanted` exceeds the whole budget.
@@ -88,7 +90,7 @@ class Budget:
     def release(self, size: int) -> None:
         """Return `size` bytes to the budget.
 
-        This does not wait, so that a cancellation can't interrupt it.
+        This method never waits, so a cancellation can't interrupt it.
         """
         self._used -= size
         self._freed.set()
@@ -105,8 +107,8 @@ class Budgets:
     def of(cls, limit_bytes: int, max_image_bytes: int) -> Self:
         """Divide a container's memory limit between files of up to `max_image_bytes` and decoding.
 
-        Files get FILES_BYTES. If the largest file needs more, they get up to half of the memory; a
-        file that does not fit even then is refused.
+        Files get FILES_BYTES, or up to half of the available memory if the largest file needs more.
+        A file that still does not fit is refused.
         """
         available = max(0, limit_bytes - PROCESS_BYTES)
         wanted = min(FETCH_COPIES * max_image_bytes, available // 2)

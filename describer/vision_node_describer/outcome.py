@@ -18,7 +18,8 @@ from vision_node_contract.models.reasons import Reason
 from vision_node_contract.models.transitions import StatusPatch
 
 COMMIT_RETRY_SECONDS = (0.1, 5.0)
-"""First and longest delay before retrying a commit that the API server did not answer."""
+"""First and longest delay in seconds before retrying a commit that the API server did not
+answer."""
 
 Outcome = Callable[[ImageJob], StatusPatch]
 """A function that returns the status patch for the ImageJob as it is at the time of the commit."""
@@ -27,7 +28,8 @@ Outcome = Callable[[ImageJob], StatusPatch]
 def failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:
     """Return the outcome of a failed attempt.
 
-    A final reason fails the ImageJob; a transient one is reported to the operator.
+    If the reason is final, the outcome fails the ImageJob. If the reason is transient, the outcome
+    reports it to the operator.
     """
     if reason.retryable:
         return lambda _: transitions.report(reason, message, retry_after)
@@ -45,7 +47,7 @@ class OutcomeWriter:
         """Write the outcome, unless the ImageJob is no longer assigned to this worker.
 
         Raises:
-            KubeError: The API server refused the outcome, and then also the report of this refusal.
+            KubeError: The API server refused the outcome, and then the report of the refusal, too.
         """
         failures, refused = 0, False
         current: ImageJob | None = job
@@ -70,9 +72,10 @@ class OutcomeWriter:
             current = await self._read_if_still_assigned(job)
 
     async def _read_if_still_assigned(self, job: ImageJob) -> ImageJob | None:
-        """Return the current ImageJob; None if this attempt is over or was reassigned.
+        """Return the current ImageJob; None if this attempt is over or the job was reassigned.
 
-        The attempt is also over if this worker's commit succeeded but the response was lost.
+        The attempt is also over if this worker's commit succeeded but the response was lost. If the
+        API server is unavailable, `job` is returned.
         """
         try:
             current = await self._imagejobs.get(job.metadata.name)

@@ -15,13 +15,14 @@ class Assignment(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class RunningAttempt:
-    """An attempt under way. It ends when its task ends, which may be waiting for a hung thread."""
+    """An attempt whose task has not ended yet. The task may be waiting for a hung thread."""
 
     assignment: Assignment
     task: asyncio.Future[None]
     started_at: float
-    """Start time in seconds, by the event loop's clock."""
+    """Start time in seconds, according to the event loop's clock."""
     timeout_seconds: float
-    """The ImageJob's own timeout, or else the Describer's."""
+    """The ImageJob's own timeout, or the Describer's if the ImageJob has none."""
     released: bool = False
-    """Whether the assignment is over: the ImageJob was reassigned, or its outcome is committed."""
+    """Whether the assignment is over, because the ImageJob was reassigned or its outcome was
+    committed."""

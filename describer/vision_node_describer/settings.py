@@ -15,28 +15,28 @@ class Settings:
     pod_name: str
     pod_uid: str
     describer: str
-    """Name of the Describer resource, which each result names."""
+    """Name of the Describer resource. Each result contains this name."""
     provider: str
-    """The describer to run: a name in DESCRIBERS, or `package.module:Class`."""
+    """The describer to run, which is a name in DESCRIBERS or `package.module:Class`."""
     concurrency: int
-    """Maximum number of concurrent ImageJobs. While one is decoded, others are fetched."""
+    """Maximum number of concurrent ImageJobs. While one image is decoded, others are fetched."""
     max_image_bytes: int
     memory_limit_bytes: int
-    """The container's memory limit; the node's memory if it has none."""
+    """The container's memory limit, or the node's memory if the container has no limit."""
     max_images: int = 0
-    """Number of assignments after which the worker exits; 0: no limit."""
+    """Number of assignments after which the worker exits. 0 means no limit."""
     max_attempts: int = 3
-    """Maximum number of attempts for an ImageJob that does not set `maxAttempts`."""
+    """Maximum number of attempts if an ImageJob does not set `maxAttempts`."""
     timeout_seconds: float = 60.0
-    """Timeout in seconds of an attempt at an ImageJob that does not set `timeoutSeconds`."""
+    """Timeout of an attempt in seconds if its ImageJob does not set `timeoutSeconds`."""
     fallback: str | None = None
     """Name of the Describer to use while this Describer's provider has an outage."""
     max_image_pixels: int = DEFAULT_MAX_PIXELS
-    """Maximum width × height of an image; the API has the same limit."""
+    """Maximum number of pixels (width × height) of an image. The API has the same limit."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, which the operator (pool.py) and the chart set."""
+        """Read the environment variables that the operator (pool.py) and the chart set."""
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             pod_name=os.environ["POD_NAME"],

@@ -1,8 +1,8 @@
-"""The container's termination message: what a worker was describing when it was killed.
+"""Keep the container's termination message: a list of the images that are being described.
 
-The kubelet copies the message into the pod's status. From it, the operator learns which images may
-have crashed the worker (by taking too much memory, or by crashing a library), and does not
-suspect the others.
+When a worker is killed, the kubelet copies the message into the pod's status. The operator then
+knows which images may have crashed the worker, either because they took too much memory or because
+they crashed a library. It does not suspect other images.
 """
 
 import logging
@@ -14,14 +14,14 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 PATH = Path("/dev/termination-log")
-"""Kubernetes' default terminationMessagePath. Kubelet mounts a writable file there, even if the
+"""Kubernetes' default terminationMessagePath. The kubelet mounts a writable file there, even if the
 root file system is read-only."""
 
 
 class TerminationMessage:
-    """Keeps the message up to date, with one UID per line.
+    """Keeps the message up to date, with the UID of one ImageJob per line.
 
-    The kubelet reads at most 4096 bytes, enough for 110 UIDs.
+    The kubelet reads at most 4096 bytes, which is enough for 110 UIDs.
     """
 
     def __init__(self, path: Path = PATH) -> None:
@@ -35,7 +35,7 @@ class TerminationMessage:
 
     @contextmanager
     def describing(self, uid: str) -> Iterator[None]:
-        """List this UID of an ImageJob in the message while the block runs."""
+        """List an ImageJob's UID in the message while the block runs."""
         self._describing.append(uid)
         self._write()
         try:
@@ -50,10 +50,11 @@ class TerminationMessage:
 
         message = "\n".join(self._describing).encode()
         try:
-            # Without fsync, a write takes 6 µs: the file only has to outlive the process.
+            # The file only has to outlive the process, so fsync is not needed. Without fsync, a
+            # write takes 6 µs.
             os.pwrite(self._file, message, 0)
             os.ftruncate(self._file, len(message))
-        except OSError as error:  # a full disk must not fail the attempt
+        except OSError as error:  # a full disk must not make the attempt fail
             if not self._failed:
                 log.warning("the termination message can't be written: %s", error)
             self._failed = True

@@ -1,4 +1,4 @@
-"""Run calls in threads. A thread can't be interrupted: it keeps its resources until it returns."""
+"""Run calls in threads. Such a call can't be interrupted and keeps its resources until it ends."""
 
 import asyncio
 import logging
@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 async def in_thread(
     executor: Executor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Return the result of a call in a thread of the executor.
+    """Make a call in one of the executor's threads, and return its result.
 
-    When cancelled, drop the call if it has not started; otherwise wait until it returns. A block
-    around this function can therefore hold the call's resources until the call is over.
+    If cancelled, drop the call if it has not started; otherwise, wait until it returns. A `with`
+    block around this function can therefore hold the call's resources until the call is over.
     """
     future = executor.submit(call, *args, **kwargs)
     try:

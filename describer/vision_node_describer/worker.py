@@ -1,4 +1,4 @@
-"""The worker's main loop: attempt each assigned ImageJob once, and finish on SIGTERM."""
+"""Run the worker's main loop: attempt each assigned ImageJob once, and finish on SIGTERM."""
 
 import asyncio
 import logging
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 
 FINISH_SECONDS = 80.0
-"""Maximum time to finish after SIGTERM: a little less than the pod's terminationGracePeriodSeconds.
-The operator requeues the ImageJobs that are not finished by then."""
+"""Maximum number of seconds to finish after SIGTERM. It is slightly less than the pod's
+terminationGracePeriodSeconds. The operator requeues ImageJobs that are not finished by then."""
 
 
 class Worker:
@@ -36,16 +36,16 @@ class Worker:
     def __init__(
         self, attempts: AttemptRunner, max_images: int = 0, timeout_seconds: float = 60.0
     ) -> None:
-        """Start with nothing assigned.
+        """Create a worker without assignments.
 
         Args:
-            attempts: Makes one attempt.
-            max_images: Number of assignments after which the worker exits; 0: no limit.
-            timeout_seconds: Timeout of an attempt whose ImageJob does not set its own.
+            attempts: Makes the attempts.
+            max_images: Number of assignments after which the worker exits. 0 means no limit.
+            timeout_seconds: Timeout of an attempt if its ImageJob does not set one.
         """
         self.should_exit = asyncio.Event()
-        """Set when the worker is hung or has finished `max_images` assignments. The operator counts
-        assignments, too, but may have restarted since then."""
+        """Set when the worker is hung or has finished `max_images` assignments. The operator also
+        counts assignments, but a restart may have made it lose count."""
 
         self._attempts = attempts
         self._max_images = max_images
@@ -55,18 +55,18 @@ class Worker:
         self._running: dict[Assignment, RunningAttempt] = {}
         self._watchdog = HangWatchdog(timeout_seconds, self.should_exit.set)
         self._committed: set[Assignment] = set()
-        """Ended attempts whose commit the watch has not reported yet; it may still report older
-        events."""
+        """Attempts that have ended, but whose commit the watch has not reported yet. Until it does,
+        it may still report older events."""
 
         self._finishing = False
         self._all_released = asyncio.Event()
-        """Set while every running attempt is released, or none is running."""
+        """Set while every running attempt is released, or while no attempt is running."""
         self._all_released.set()
 
     def handle(self, event: WatchEvent) -> None:
-        """Start the attempts that a watch event assigns to this worker; release those that it ends.
+        """Start attempts that a watch event assigns to this worker, and release those it ends.
 
-        An event ends an attempt if it shows that its ImageJob is no longer assigned to this worker.
+        An event ends an attempt if it shows that the ImageJob is no longer assigned to this worker.
         """
         if event.type == "DELETED":  # committed by this worker, or reassigned
             self._release({body["metadata"]["name"] for body in event.objects})
@@ -86,7 +86,7 @@ class Worker:
             self._start(job)
 
     async def finish(self) -> None:
-        """Start no more attempts; wait up to FINISH_SECONDS for those still assigned."""
+        """Stop starting attempts, and wait up to FINISH_SECONDS for those still assigned."""
         self._finishing = True
         if self._all_released.is_set():
             return
@@ -106,7 +106,7 @@ class Worker:
         if assignment in self._running or assignment in self._committed:
             return
         if job.status.error or self._is_full():
-            return  # when this worker exits, the operator requeues the ImageJobs above max_images
+            return  # the operator requeues ImageJobs beyond max_images when this worker exits
 
         attempt = RunningAttempt(
             assignment,
@@ -121,7 +121,7 @@ class Worker:
         attempt.task.add_done_callback(lambda _: self._on_ended(attempt))
 
     def _release(self, names: Set[str]) -> None:
-        """Mark the attempts at these ImageJobs as released, even if their threads still run."""
+        """Mark attempts at these ImageJobs as released, even if their threads are still running."""
         for attempt in self._running.values():
             if attempt.assignment.name in names:
                 attempt.released = True
@@ -148,7 +148,7 @@ class Worker:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM, a hang or an error; then finish the running attempts."""
+    """Describe images until SIGTERM, a hang or an error, and then finish running attempts."""
     limit_pixels(settings.max_image_pixels)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -58,7 +58,7 @@ BMPS: dict[str, Case] = {
     "BMP followed by junk": described(PLAIN + b"junk" * 1000, **SIZE),
     "BMP without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "BMP without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
-    "BMP without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "BMP without its last 70 %": failed(part(NOISE, 0.3), "of the picture is intact"),
     "BMP cut off in its header": unreadable(PLAIN[:20], "damaged"),
     "BMP with zero width": unreadable(patched(PLAIN, 18, bytes(4)), "zero"),
     "BMP that claims 2.5 gigapixels": Case(

@@ -91,7 +91,7 @@ CONTAINERS: dict[str, Case] = {
     "HEIC followed by junk": described(HEIC_PLAIN + b"junk" * 1000, **HEIC),
     "HEIC without its last 1 %": cut_short(part(HEIC_NOISE, 0.99), width=320, height=200),
     "HEIC without its last 30 %": cut_short(part(HEIC_NOISE, 0.7), width=320, height=200),
-    "HEIC without its last 70 %": failed(part(HEIC_NOISE, 0.3), "of the picture is there"),
+    "HEIC without its last 70 %": failed(part(HEIC_NOISE, 0.3), "of the picture is intact"),
     "HEIC cut off in its header": unreadable(HEIC_PLAIN[:60], "damaged"),
     "HEIC with only a signature": unreadable(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "damaged"),
 }

@@ -70,7 +70,7 @@ GIFS: dict[str, Case] = {
     "GIF without its trailer": cut_short(PLAIN[:-1], colors=RED_AND_BLUE, **SIZE),
     "GIF without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "GIF without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
-    "GIF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "GIF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is intact"),
     "GIF animation cut off in a later frame": cut_short(
         part(MOVING, 0.8), colors=RED_AND_BLUE, **SIZE
     ),

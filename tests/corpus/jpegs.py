@@ -141,7 +141,7 @@ JPEGS: dict[str, Case] = {
     "JPEG with its last 30 % replaced by zeros": cut_short(
         part(NOISE, 0.7).ljust(len(NOISE), b"\0"), width=320, height=200
     ),
-    "JPEG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "JPEG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is intact"),
     "JPEG with its last 70 % replaced by zeros": failed(part(NOISE, 0.3).ljust(len(NOISE), b"\0")),
     "progressive JPEG without its last 1 %": cut_short(part(PROGRESSIVE, 0.99), width=320),
     "progressive JPEG without its last 30 %": cut_short(part(PROGRESSIVE, 0.7), width=320),

@@ -247,7 +247,7 @@ PNGS: dict[str, Case] = {
     "PNG without the checksum of IEND": cut_short(PLAIN[:-4], colors=RED_AND_BLUE, **SIZE),
     "PNG without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "PNG without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
-    "PNG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "PNG without its last 70 %": failed(part(NOISE, 0.3), "of the picture is intact"),
     "interlaced PNG without its last 30 %": cut_short(part(INTERLACED, 0.7), width=320, height=200),
     "interlaced PNG without its last 70 %": failed(part(INTERLACED, 0.3)),
     "PNG animation cut off in a later frame": cut_short(

@@ -148,7 +148,7 @@ TIFFS: dict[str, Case] = {
     "TIFF followed by junk": described(PLAIN + b"junk" * 1000, **SIZE),
     "TIFF without its last 1 %": cut_short(part(NOISE, 0.99), width=320, height=200),
     "TIFF without its last 30 %": cut_short(part(NOISE, 0.7), width=320, height=200),
-    "TIFF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is there"),
+    "TIFF without its last 70 %": failed(part(NOISE, 0.3), "of the picture is intact"),
     "TIFF without a directory": unreadable(b"II*\0\xff\xff\xff\0", "directory"),
     "TIFF without a size": unreadable(directory((258, 3, 1, 8)), "size"),
     "TIFF without pixels": failed(directory((256, 3, 1, 64), (257, 3, 1, 48))),

@@ -63,7 +63,7 @@ WEBPS: dict[str, Case] = {
     ),
     "WebP without its last 1 %": cut_short(part(LOSSY, 0.99), width=320, height=200),
     "WebP without its last 30 %": cut_short(part(LOSSY, 0.7), width=320, height=200),
-    "WebP without its last 70 %": failed(part(LOSSY, 0.3), "of the picture is there"),
+    "WebP without its last 70 %": failed(part(LOSSY, 0.3), "of the picture is intact"),
     "lossless WebP without its last 30 %": cut_short(part(LOSSLESS, 0.7), width=320, height=200),
     "lossless WebP without its last 70 %": failed(part(LOSSLESS, 0.3)),
     "WebP animation cut off in a later frame": cut_short(

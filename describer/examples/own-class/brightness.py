@@ -1,4 +1,4 @@
-"""A custom describer as a class: it reports whether a picture is light or dark."""
+"""A custom describer written as a class. It reports whether a picture is light or dark."""
 
 from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import Describer
@@ -6,14 +6,14 @@ from vision_node_describer.describers.imaging.picture import decoding_bytes, rea
 
 
 class Brightness(Describer):
-    """Describes the brightness. It needs no settings, so it has no constructor."""
+    """Describes a picture's brightness. It has no settings, so it needs no constructor."""
 
     def memory(self, image: bytes) -> int:
-        """Return the memory for decoding in bytes, which limits concurrent decoding."""
+        """Return the memory for decoding, in bytes. The worker limits concurrent decoding by it."""
         return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
-        """Describe one image file; read_picture raises the DescribeError for an invalid one."""
+        """Describe one image file. If it is invalid, read_picture raises a DescribeError."""
         gray = read_picture(image).small.convert("L").resize((1, 1)).getpixel((0, 0))
         light = "light" if isinstance(gray, int) and gray > 127 else "dark"
 

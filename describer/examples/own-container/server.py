@@ -1,15 +1,15 @@
-"""A custom describer as a container: it names a picture's format and repeats the prompt."""
+"""A custom describer in a container. It names a picture's format and repeats the prompt."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 MAX_BYTES = 32 << 20
-"""Maximum size of a picture."""
+"""Maximum size of a picture in bytes."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers POST /describe."""
+    """Handles POST /describe."""
 
     protocol_version = "HTTP/1.1"
     timeout = 60

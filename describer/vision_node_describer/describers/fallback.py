@@ -1,4 +1,4 @@
-"""Decide when a fallback describes an image, and mark its description as a fallback's."""
+"""Decide when the fallback describes an image, and mark its descriptions."""
 
 import logging
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""Reasons for which a fallback helps. It does not help with an unreadable image, which the fallback
-can't read either; with a wrong key or model, which the fallback would hide from those who must
-correct it; or with a refusal, which is an answer."""
+"""Reasons for which a fallback helps. It would not help with an unreadable image, and it would hide
+a wrong key or model from the people who must correct it. A refusal is a valid answer, so it needs
+no fallback."""
 
 
 def load_fallback(environment: Mapping[str, str]) -> Describer | None:
@@ -48,15 +48,15 @@ def load_fallback(environment: Mapping[str, str]) -> Describer | None:
 def fallback_applies(
     error: DescribeError, options: Options, *, attempt: int, max_attempts: int
 ) -> bool:
-    """Return whether the fallback describes this image.
+    """Return whether the fallback should describe this image.
 
-    It does so only on the last attempt, because an outage may pass. If the error is not transient,
-    it does so immediately.
+    After a transient error, the fallback is used only on the last attempt, because the outage may
+    pass. After any other error, it is used immediately.
 
     Args:
-        error: Why the describer failed.
+        error: The describer's error.
         options: The image's options; `fallback: never` rules out a fallback.
-        attempt: Number of the current attempt, from 1.
+        attempt: Number of the current attempt, starting at 1.
         max_attempts: The ImageJob's maximum number of attempts.
     """
     if error.reason not in OUTAGES or options.fallback == "never":
@@ -67,6 +67,6 @@ def fallback_applies(
 def mark_as_fallback(
     description: Description, *, instead_of: str, error: DescribeError
 ) -> Description:
-    """Return the fallback's description, with the describer that it replaces and the reason."""
+    """Add the name of the replaced describer, and the reason, to the fallback's description."""
     fallback = Fallback(from_=instead_of, reason=error.reason)
     return description.model_copy(update={"fallback": fallback})

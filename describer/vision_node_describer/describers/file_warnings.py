@@ -1,4 +1,4 @@
-"""Add warnings about the image file to a description, whichever describer wrote it."""
+"""Add warnings about the image file to a description from any describer."""
 
 from vision_node_contract.models.description import Description, Options
 
@@ -11,10 +11,10 @@ MAX_WARNINGS = 8
 
 
 def warn_of_truncation(description: Description, options: Options) -> Description:
-    """Return a truncated file's description with a line, a fact and a warning about the truncation.
+    """Add a line, a fact and a warning about the truncation to a truncated file's description.
 
     Args:
-        description: The describer's description. If it has such a line already, none is added.
+        description: The describer's description. If it already has such a line, none is added.
         options: The user's options. A line that would exceed `maxLength` is left out.
     """
     text, line = description.description, f"\n- {TRUNCATED_LABEL}: {TRUNCATED}"

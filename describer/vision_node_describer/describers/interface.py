@@ -1,4 +1,4 @@
-"""The interface of describers, both built-in and custom ones."""
+"""The interface of all describers, built-in and custom."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
@@ -11,12 +11,13 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-"""Timeout of an attempt outside a worker: the default of a Describer's `timeoutSeconds`."""
+"""Timeout in seconds of an attempt outside a worker. It equals the default of a Describer's
+`timeoutSeconds`."""
 
 attempt_seconds: ContextVar[float | None] = ContextVar("attempt_seconds", default=None)
-"""Timeout of the current attempt in seconds: its ImageJob's `timeoutSeconds`, or else its
-Describer's; None outside a worker. `ask` and an asynchronous `describe` may read it. It is not set
-in threads."""
+"""Timeout of the current attempt in seconds. This is the ImageJob's `timeoutSeconds`, or the
+Describer's if the ImageJob has none; outside a worker, it is None. `ask` and an asynchronous
+`describe` may read this variable. It is not set in threads."""
 
 T = TypeVar("T")
 
@@ -26,11 +27,12 @@ _OPTIONS_ADAPTER = TypeAdapter(dict[str, JsonValue])
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A describer's configuration: its Describer's spec, and its environment."""
+    """A describer's configuration, from the Describer's spec and the environment."""
 
     model: str | None = None
     options: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The Describer's `options`, not yet validated: each describer validates its own."""
+    """The Describer's `options`. They are not validated yet, because each describer validates its
+    own options."""
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """Timeout of one attempt, including the time for fetching the image."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -38,10 +40,10 @@ class Setup:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
-        """Read a worker's environment: MODEL, DESCRIBER_OPTIONS (JSON), TIMEOUT_SECONDS.
+        """Read MODEL, DESCRIBER_OPTIONS (JSON) and TIMEOUT_SECONDS from a worker's environment.
 
         Raises:
-            DescribeError: OptionsInvalid.
+            DescribeError: OptionsInvalid, if a value is invalid.
         """
         values = {name: environment.get(name, "").strip() for name in _VARIABLES}
 
@@ -63,7 +65,7 @@ class Setup:
 
 
 class Describer(ABC):
-    """A way of describing images. Subclass it and define `describe`; the rest is optional."""
+    """Base class of describers. A subclass must define `describe`; other methods are optional."""
 
     requests_per_image: int = 1
     """Number of requests for one image that count toward the provider's `requestsPerMinute`."""
@@ -77,7 +79,7 @@ class Describer(ABC):
         """
 
     def memory(self, image: bytes) -> int:  # noqa: ARG002
-        """Return the maximum memory for describing this file, in bytes. Must not raise."""
+        """Return the maximum memory for describing this file, in bytes. Must not raise an error."""
         return 0
 
     @abstractmethod
@@ -92,7 +94,10 @@ class Describer(ABC):
         """
 
     def warnings(self) -> list[str]:
-        """Return problems that don't stop the describer, such as a model's planned shutdown."""
+        """Return warnings about problems that don't stop the describer from working.
+
+        For example, the provider may plan to shut down the model.
+        """
         return []
 
     async def close(self) -> None:  # noqa: B027  # most have nothing to close
@@ -100,14 +105,14 @@ class Describer(ABC):
 
 
 class Remote(Describer, Generic[T]):
-    """A describer that asks a provider, and holds no decoding memory while it waits."""
+    """A describer that calls a provider, and holds no decoding memory while it waits."""
 
     @abstractmethod
     def prepare(self, image: bytes, options: Options) -> T:
-        """Prepare the content of a request from an image file, and return it.
+        """Return the content of a request, prepared from an image file.
 
-        This is called in several threads concurrently, while the bytes that `memory` returned are
-        reserved.
+        This method is called in several threads concurrently. Meanwhile, the number of bytes that
+        `memory` returned is reserved.
 
         Raises:
             DescribeError: See `describe`.

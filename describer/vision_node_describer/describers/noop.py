@@ -12,7 +12,7 @@ _DESCRIPTION = Description(
 
 
 class Noop(Describer):
-    """Returns the same description for every file, image or not. For benchmarks."""
+    """Returns the same description for every file, even for one that is not an image."""
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002
         """Return the constant description."""

@@ -1,4 +1,4 @@
-"""The registry of describers: find and load the class for a provider."""
+"""Find and load the describer for a provider."""
 
 import logging
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ DESCRIBERS: dict[str, str] = {
     "openai": "providers.openai.describer:OpenAI",
     "rekognition": "providers.rekognition.describer:Rekognition",
 }
-"""`module:Class` in this package, by provider. A module is imported on demand, so that a worker
-does not load the libraries of other describers into its memory."""
+"""The describer for each provider, as `module:Class` in this package. A module is imported only
+when it is needed, so that a worker does not load the libraries of other describers."""
 
 
 def load(provider: str, setup: Setup | None = None) -> Describer:
@@ -32,7 +32,7 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
         setup: The describer's configuration; empty by default.
 
     Raises:
-        DescribeError: DescriberNotFound, or a reason why it can never work, such as
+        DescribeError: DescriberNotFound, or the reason why the describer can never work, such as
             CredentialsMissing.
     """
     builtin = DESCRIBERS.get(provider)
@@ -57,8 +57,8 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
 def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
     """Return the describer that the environment configures, or a FailingDescriber.
 
-    If a key is missing, for example, ImageJobs then fail with this reason. If the worker exited
-    instead, they would wait.
+    A FailingDescriber makes ImageJobs fail with the reason, such as a missing key. If the worker
+    exited instead, they would keep waiting.
     """
     try:
         describer = load(provider, Setup.from_env(environment))

@@ -1,4 +1,4 @@
-"""Count the frames and seconds of an animation from a file's blocks, without decoding a frame."""
+"""Determine an animation's number of frames and duration without decoding a frame."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from vision_node_contract.images.formats import AVIF, GIF, PNG, WEBP, Format
 from vision_node_contract.images.gif import walk
 
 MAX_FRAMES = 10_000
-"""Maximum number of frames to count: five minutes at 30 frames per second. A GIF frame can take as
-little as twenty bytes, so a small file can have millions of frames."""
+"""Maximum number of frames to count, which is more than five minutes at 30 frames per second. A GIF
+frame can be as small as twenty bytes, so a small file can have millions of frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Animation:
     frames: int = 1
     """Number of frames; MAX_FRAMES means MAX_FRAMES or more."""
     seconds: float = 0.0
-    """Duration of these frames in seconds; 0 if the file states none."""
+    """Duration of these frames in seconds; 0 if the file does not state it."""
 
     truncated: bool = False
     """Whether a GIF, PNG or WebP file ends before its end mark. `frames` then counts the frames
@@ -39,11 +39,13 @@ class _TruncatedError(Exception):
 
 
 def count_frames(image: bytes, kind: Format, max_frames: int = MAX_FRAMES) -> Animation:
-    """Return the animation in a file with a valid header, up to where the file ends.
+    """Return the number and the duration of the frames in a file with a valid header.
+
+    If a GIF, PNG or WebP file is truncated, only the frames before its end are counted.
 
     Args:
         image: The file.
-        kind: Its format.
+        kind: The file's format.
         max_frames: Number of frames after which counting stops.
     """
     if kind is AVIF:
@@ -68,7 +70,7 @@ _GIF_GRAPHIC_CONTROL = b"!\xf9"
 
 
 def _gif_delays(image: bytes) -> Iterator[float]:
-    """Yield each frame's duration in seconds (GIF89a, section 23; the file has 1/100 s)."""
+    """Yield each frame's duration in seconds, converted from 1/100 s (GIF89a, section 23)."""
     delay = 0.0
     for kind, at in walk(image):
         if kind == b",":
@@ -81,7 +83,7 @@ def _gif_delays(image: bytes) -> Iterator[float]:
 def _png_delays(image: bytes) -> Iterator[float]:
     """Yield each complete frame's duration in seconds (PNG third edition, 11.3.6).
 
-    A frame's pixels follow its fcTL chunk, up to the next fcTL chunk or the end.
+    A frame's pixels extend from its fcTL chunk to the next fcTL chunk or the end.
     """
     at, delay = 8, None
     while at + 8 <= len(image):
@@ -103,7 +105,7 @@ def _png_delays(image: bytes) -> Iterator[float]:
 
 
 def _webp_delays(image: bytes) -> Iterator[float]:
-    """Yield each frame's duration in seconds (RFC 9649, section 2.7.1; ANMF has milliseconds)."""
+    """Yield each frame's duration in seconds, converted from ms (RFC 9649, section 2.7.1)."""
     at, end = 12, 8 + int.from_bytes(image[4:8], "little")
     while at + 8 <= min(end, len(image)):
         name, length = struct.unpack_from("<4sL", image, at)
@@ -127,7 +129,8 @@ _DELAYS: dict[Format, Callable[[bytes], Iterator[float]]] = {
 
 _BOX_HEADER_BYTES = 8
 _MDHD_BYTES = 24
-"""Length of the shorter version, 0. Version 1, which the first byte marks, has 36 bytes."""
+"""Length of an mdhd box of version 0, which is shorter. Version 1, indicated by the first byte, has
+36 bytes."""
 
 
 def _avif(image: bytes) -> Animation:
@@ -152,7 +155,7 @@ def _box(boxes: memoryview, name: bytes) -> memoryview:
         length = int.from_bytes(boxes[at : at + 4], "big")
         if boxes[at + 4 : at + 8] == name:
             return boxes[at + 8 : at + length] if length else boxes[at + 8 :]
-        if length < _BOX_HEADER_BYTES:  # the last box, 64-bit or invalid: no `moov` follows it
+        if length < _BOX_HEADER_BYTES:  # no `moov` follows a last, 64-bit or invalid box
             break
 
         at += length

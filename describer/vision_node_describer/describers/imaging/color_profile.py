@@ -14,29 +14,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_PROFILE_BYTES = 1 << 20
-"""Maximum size of a profile; larger ones are ignored. Profiles of printing presses have about 600
-kB, those of displays 0.5 to 4 kB. Pillow refuses a PNG whose decompressed profile is larger."""
+"""Maximum size of a profile in bytes. Larger profiles are ignored. Profiles of printing presses
+have about 600 kB, and those of displays have 0.5 to 4 kB. Pillow refuses a PNG whose decompressed
+profile is larger than this."""
 
 _CACHED_TRANSFORMS = 16
 """Number of cached transforms. Most pictures share a few profiles, and a transform takes up to a
 few hundred kB."""
 
 _MAX_SRGB_DEVIATION = 2
-"""Maximum change, in levels of 255, made by a profile that counts as sRGB, whatever its name."""
+"""Maximum change of a channel's value (0-255) by a profile that counts as sRGB. The profile's name
+does not matter."""
 
 _PROBED_LEVELS = bytes(range(0, 256, 51))
-"""Levels of each channel with which a profile is probed, which make 216 colors."""
+"""Values of each channel in the 216 colors with which a profile is tested."""
 
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
-"""A profile's color space (ICC.1:2022, 7.2.6) by Pillow's mode."""
+"""Color space that a profile's header states (ICC.1:2022, 7.2.6), by Pillow's mode."""
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture in sRGB. A profile that is invalid or for another mode is ignored.
+    """Return the picture in sRGB. A profile is ignored if it is invalid or for another mode.
 
     Args:
-        picture: A picture in mode L, LA, RGB, RGBA or CMYK; others are returned unchanged.
-        profile: The profile as stored in the file; None if there is none.
+        picture: A picture in mode L, LA, RGB, RGBA or CMYK. Other modes are returned unchanged.
+        profile: The profile as stored in the file; None if the file has none.
     """
     if not profile or len(profile) > MAX_PROFILE_BYTES:
         return picture
@@ -64,7 +66,7 @@ def lab_to_rgb(picture: Image.Image) -> Image.Image:
 @lru_cache(maxsize=_CACHED_TRANSFORMS)
 def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     """Return the transform to sRGB; None if it would change nothing or the profile is invalid."""
-    # Imported here so that workers start fast. Most pictures have no profile, or only sRGB's.
+    # Imported here so that workers start quickly: pictures without a profile don't need it.
     from PIL import ImageCms  # noqa: PLC0415
 
     try:

@@ -1,4 +1,4 @@
-"""Choose which frame of an animation to describe; many animations begin with a blank frame."""
+"""Choose which frame of an animation to describe. Many animations begin with a blank frame."""
 
 import struct
 
@@ -7,15 +7,15 @@ from PIL import Image, ImageFile
 from .pixels import shrink
 
 MAX_FRAMES_SEARCHED = 300
-"""Maximum number of frames to search: ten seconds at 30 frames per second. If an animation is blank
-for longer, this is probably intended."""
+"""Maximum number of frames to search, which is ten seconds at 30 frames per second. An animation
+that is blank for longer is probably meant to be."""
 
 MAX_PIXELS_SEARCHED = 100_000_000
-"""Maximum number of pixels to decode while searching for a frame, which takes about a second."""
+"""Maximum number of pixels to decode while searching for a frame. This takes about a second."""
 
 _BLANK_LEVELS = 8
-"""Maximum color difference, in levels of 255, within a frame that looks blank. The differences may
-be a codec's noise, or the first step of a fade."""
+"""Maximum difference between a channel's values (0-255) in a frame that looks blank. Small
+differences may be a codec's noise, or the first step of a fade."""
 
 _VISIBLE_ALPHA = 128
 """Minimum alpha (0-255) of a visible pixel."""

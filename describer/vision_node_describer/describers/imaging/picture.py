@@ -49,8 +49,8 @@ with 36 to 100 megapixels (progressive JPEG: 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9;
 7.1; TIFF: 4.3, with floating point 9.1)."""
 
 _ANIMATION_BYTES_PER_PIXEL = {"PNG": 10, "GIF": 14}
-"""Memory for decoding an animation, in bytes per pixel. If its first frame is blank, a second one
-is drawn onto it (measured: 8.9 and 13.0)."""
+"""Memory for decoding an animation, in bytes per pixel. If its first frame is blank, a second frame
+is drawn onto it. Measurements were 8.9 and 13.0."""
 
 _FILE_COPIES = 2
 """Number of copies of the file in memory. The second one is a PNG without its ancillary chunks, or
@@ -63,10 +63,11 @@ _TIFF_BITS = 258
 """The tag BitsPerSample (TIFF 6.0, section 8)."""
 
 
-# Ignore warnings about odd EXIF: no user can act on them, and Python would keep each distinct text.
+# Ignore warnings about unusual EXIF. Users can't act on them, and Python would keep each distinct
+# warning in memory.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Use one thread per picture: a worker describes several pictures concurrently and has a CPU limit.
-# By default, there are as many threads as the node has cores.
+# By default, libavif uses as many threads as the node has cores.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
@@ -85,9 +86,9 @@ class Picture:
     exif: Exif
     animation: Animation
     small: Image.Image
-    """RGBA in sRGB, at most SMALL_SIDE pixels wide and high, not rotated by the orientation."""
+    """A copy in RGBA (sRGB), at most SMALL_SIDE pixels wide and high, not turned upright."""
     frame: int = 0
-    """Index of the described frame: the first with visible content."""
+    """Index of the described frame, which is the first with visible content."""
     pages: int = 1
     """Number of pages of a TIFF file. The first page is described."""
     intact: IntactPart | None = None
@@ -113,10 +114,10 @@ class OpenedPicture:
         """Return the frame to describe, without rows that are missing from the file.
 
         Args:
-            smallest: Minimum size to which a JPEG may be reduced in decoding, to save time.
+            smallest: Minimum size to which a JPEG may be reduced during decoding, to save time.
         """
         if self.animation.frames > 1:
-            return self.file  # was decoded when the frame was chosen
+            return self.file  # the frame was decoded when it was chosen
 
         self.file.draft(None, smallest)
         if self.intact:
@@ -127,7 +128,7 @@ class OpenedPicture:
 
 
 def decoding_bytes(image: bytes) -> int:
-    """Return the maximum memory for read_picture() in bytes; 0 if the header is unreadable."""
+    """Return read_picture()'s maximum memory in bytes; 0 if the file's header is unreadable."""
     try:
         header = read_header(image)
     except DescribeError:
@@ -218,9 +219,10 @@ def open_picture(image: bytes) -> Iterator[OpenedPicture]:
 
 
 def _repair_for_pillow(image: bytes, header: Header) -> bytes:
-    """Return the file in a form that Pillow reads, without a copy if nothing has to change.
+    """Return the file in a form that Pillow can read, or the file itself if it needs no changes.
 
-    A PNG's unneeded ancillary chunks are removed; a GIF's screen gets the size in the header.
+    A PNG loses the ancillary chunks that its picture does not need. A GIF's screen size is replaced
+    with the size in `header`.
     """
     if header.kind is PNG:
         return strip_ancillary_chunks(image)
@@ -234,9 +236,9 @@ def _open(data: bytes, kind: Format) -> ImageFile.ImageFile:
 
 @cache
 def _plugin(kind: Format) -> str:
-    """Return Pillow's name for a format; import the plugins of rare formats when needed."""
+    """Return Pillow's name for a format. The plugin of a rare format is imported first."""
     if kind is HEIC:
-        # One thread per picture, as for AVIF. Thumbnails and depth maps are not used.
+        # Use one thread per picture, as for AVIF. Thumbnails and depth maps are not needed.
         settings = {
             "decode_threads": 1,
             "thumbnails": False,
@@ -275,14 +277,21 @@ def _summarize(error: Exception) -> str:
 
 
 def _exif(image: bytes, file: ImageFile.ImageFile, kind: Format) -> Exif:
-    """Read EXIF. A TIFF file has an EXIF block's layout, and Pillow already rotates its picture."""
+    """Read a file's EXIF.
+
+    A TIFF file itself has the layout of an EXIF block. Pillow already turns its picture upright, so
+    the orientation is always 1.
+    """
     if kind is TIFF:
         return replace(read_exif(image), orientation=1)
     return read_exif(file.info.get("exif"))
 
 
 def _bits(image: bytes, opened: OpenedPicture) -> int:
-    """Return the bits per channel as stored. Pillow silently decodes deep color to 8 bits."""
+    """Return the number of bits per channel in the file.
+
+    Pillow's mode does not show this number, because Pillow silently decodes deep color to 8 bits.
+    """
     kind, mode = opened.kind, opened.mode
     # A palette's colors have 8 bits, even if its indices have fewer.
     if kind is PNG and mode != "P":

@@ -1,4 +1,4 @@
-"""Convert decoded pixels for measuring and reading: reduced, upright, and in 8-bit sRGB (RGBA)."""
+"""Scale down decoded pictures, turn them upright, and convert them to 8-bit sRGB (RGBA)."""
 
 import math
 from collections.abc import Iterator
@@ -8,22 +8,25 @@ from PIL import Image
 from .color_profile import lab_to_rgb, to_srgb
 
 SMALL_SIDE = 128
-"""Maximum width and height of a small copy: enough to measure colors and kind, and fast."""
+"""Maximum width and height in pixels of a small copy. Such a copy shows the colors and kind of a
+picture, and takes little time to measure."""
 
 _MAX_16_BITS = 65535.0
 
 _SAMPLE_SIDE = 256
-"""Maximum width and height of the sample that determines a 32-bit picture's range of values."""
+"""Maximum width and height in pixels of the sample from which a 32-bit picture's range of values is
+determined."""
 
 _NO_VALUE = 2.0**31 - 1
-"""Minimum absolute value of a number that marks a missing value, such as -2147483648 or
+"""Minimum absolute value of a number that stands for a missing value, such as -2147483648 or
 -3.4e38."""
 
 _OUTLIERS = 500
-"""At either end of the value range, one in this many values is ignored as an outlier."""
+"""At each end of the range of values, one value in this many is ignored as an outlier."""
 
 _TILE_PIXELS = 1_000_000
-"""Number of pixels to convert at a time. A second copy of all pixels would double the memory."""
+"""Approximate number of pixels to convert at a time. Converting all pixels at the same time would
+take twice as much memory."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,7 +37,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""Transposition that turns the stored picture upright, by EXIF orientation (CIPA DC-008, 4.6.4)."""
+"""Transposition that turns a stored picture upright, by EXIF orientation (CIPA DC-008, 4.6.4)."""
 
 
 def turned_upright(picture: Image.Image, orientation: int) -> Image.Image:
@@ -52,7 +55,10 @@ def shrink(picture: Image.Image) -> Image.Image:
 
 
 def reduced(picture: Image.Image, factor: int) -> Image.Image:
-    """Return a decoded picture as RGBA in sRGB, averaged over squares of `factor` pixels."""
+    """Return a decoded picture in RGBA (sRGB), scaled down by a factor.
+
+    Each pixel is the average of a square of `factor` by `factor` pixels.
+    """
     profile = picture.info.get("icc_profile")
     if picture.mode in ("I", "F"):
         picture = _scale_to_8_bits(picture)
@@ -72,7 +78,7 @@ def reduced(picture: Image.Image, factor: int) -> Image.Image:
 
 
 def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes that cover a picture, with borders only between squares of `factor` pixels."""
+    """Yield boxes that cover a picture. They don't split squares of `factor` by `factor` pixels."""
     rows = factor * max(1, _TILE_PIXELS // (factor * width))
     columns = factor * max(1, _TILE_PIXELS // (factor * min(rows, height)))
     for top in range(0, height, rows):
@@ -83,7 +89,7 @@ def _tiles(width: int, height: int, factor: int) -> Iterator[tuple[int, int, int
 def _to_8_bits(picture: Image.Image) -> Image.Image:
     """Return the picture in an 8-bit mode that can be averaged."""
     if picture.mode != "I;16" and picture.mode.startswith("I;16"):
-        picture = picture.convert("I")  # Pillow can calculate in one byte order only
+        picture = picture.convert("I")  # Pillow can calculate with only one byte order
 
     if picture.mode in ("I;16", "I"):
         return picture.point(lambda value: value / 257).convert("L")
@@ -98,9 +104,9 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bits(picture: Image.Image) -> Image.Image:
-    """Return a 32-bit picture in gray.
+    """Convert a 32-bit picture to 8-bit gray levels.
 
-    If its values are not all 16-bit integers, they are scaled to fill the range of gray levels.
+    Its values are scaled to fill the range of gray levels, unless all of them are 16-bit integers.
     """
     low, high = _value_range(picture)
     if picture.mode == "I" and low >= 0 and high <= _MAX_16_BITS:
@@ -114,7 +120,7 @@ def _value_range(picture: Image.Image) -> tuple[float, float]:
     """Return the smallest and the largest value, ignoring outliers and missing values.
 
     Maps and measurements mark missing values with NaN, infinity or the smallest number of the type.
-    A few of these would turn all other pixels black or white.
+    Even a few of these would turn all other pixels black or white.
     """
     size = (min(picture.width, _SAMPLE_SIDE), min(picture.height, _SAMPLE_SIDE))
     sample = picture.resize(size, Image.Resampling.NEAREST)

@@ -1,4 +1,4 @@
-"""Remove PNG chunks that the picture does not need, such as text, and damaged or oversized chunks.
+"""Remove chunks from a PNG file that are unneeded (such as text), damaged or too large.
 
 Pillow reads all chunks, and refuses the whole file if one is too large or has a wrong checksum.
 """
@@ -14,14 +14,14 @@ from .color_profile import MAX_PROFILE_BYTES
 
 MAX_CHUNKS = 100_000
 """Maximum number of chunks, because each takes 200 bytes of memory. Encoders write chunks of at
-least 8 KiB, about 2,500 in 20 MiB."""
+least 8 KiB, so that a file of 20 MiB has about 2,500 chunks."""
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _WANTED = frozenset({b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
 """Ancillary chunks that change the picture, its colors, its orientation or its frames."""
 
 _ANIMATION = frozenset({b"fcTL", b"fdAT"})
-"""Chunks of an animation. A truncated one ends the animation, but the picture is kept."""
+"""Chunks of an animation. A truncated chunk ends the animation, but the picture is kept."""
 
 _MAX_BYTES = {b"eXIf": 1 << 16, b"tRNS": 1 << 10, b"acTL": 8}
 
@@ -31,9 +31,9 @@ _MIN_BYTES = {b"tRNS": 1, b"acTL": 8}
 def strip_ancillary_chunks(image: bytes) -> bytes:
     """Return the file with only its picture, color profile, EXIF and animation.
 
-    If it has no other chunks, return the file itself: most files have none, and a copy would take a
-    fifth of the time for decoding. A truncated last chunk stays in the file if it belongs to the
-    picture or its animation.
+    If the file has no other chunks, as is usual, return the file itself. A copy would take a fifth
+    of the time that decoding takes. A truncated last chunk is kept if it belongs to the picture or
+    its animation.
 
     Raises:
         BrokenFileError: A chunk that the picture needs has a wrong checksum.
@@ -55,7 +55,7 @@ def strip_ancillary_chunks(image: bytes) -> bytes:
 
 
 def _chunks(image: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield each chunk's name and bytes, with length and checksum (PNG third edition, 5.3)."""
+    """Yield each chunk's name, and its bytes with length and checksum (PNG third edition, 5.3)."""
     at = len(PNG_SIGNATURE)
     for _ in range(MAX_CHUNKS):
         if at + 8 > len(image):
@@ -95,7 +95,7 @@ def _is_valid(name: bytes, chunk: memoryview) -> bool:
 
 
 def _is_valid_profile(data: bytes) -> bool:
-    """Return whether an iCCP chunk has a profile of at most MAX_PROFILE_BYTES (11.3.2.3)."""
+    """Return whether an iCCP chunk (11.3.2.3) contains a profile of at most MAX_PROFILE_BYTES."""
     name, _, rest = data.partition(b"\0")
     inflater = zlib.decompressobj()
     try:

@@ -1,8 +1,8 @@
 """Detect truncated files, and find the intact part of their pictures.
 
 The missing bytes are filled in twice, with different values. Rows that are the same both times do
-not depend on the filling, so they are intact; the other rows are left out. This works for every
-format, and with any decoder.
+not depend on the filling, so they are intact. The other rows are left out. This works for every
+format and with every decoder.
 """
 
 import random
@@ -26,21 +26,20 @@ MIN_SHARE = 0.5
 """Minimum share of intact rows. A smaller part does not show the picture's content."""
 
 _NEARLY_ALL = 0.9
-"""Minimum share of contiguous intact rows that is preferred to every second row of the whole
-picture."""
+"""If at least this share of the rows is intact and contiguous, these rows are preferred to every
+second row of the whole picture."""
 
 _MAX_FILLINGS = 6
 """Maximum number of fillings to try. Decoders refuse some fillings."""
 
 _MAX_COMPARED_ROWS = 20_000
-"""Maximum number of rows to compare one by one. A picture with one column may have a hundred
-million rows."""
+"""Maximum number of rows to compare one by one. In taller pictures, rows are compared in groups."""
 
 _NEEDED_FILLINGS = 2
 
 _CHECKSUM_SIDE = 256
-"""Minimum width and height in pixels to which a JPEG is reduced for finding its intact rows, which
-makes this up to 10 times faster."""
+"""Minimum width and height in pixels to which a JPEG is reduced to find its intact rows. The
+reduction makes this up to 10 times faster."""
 
 _PADDING_BYTES = 4096
 """Minimum number of zeros at a JPEG's end that count as padding. Fewer zeros may be the pixels of a
@@ -51,7 +50,7 @@ _BITMAPINFOHEADER_BYTES = 40
 
 _END_OF_JPEG = b"\xff\xd9"
 _NO_MARKERS = bytes([*range(255), 0])
-"""Translation table for a JPEG's filling bytes that replaces FF, which would begin a marker."""
+"""Translation table that replaces FF in the bytes that fill a JPEG, because FF begins a marker."""
 
 DECODER_ERRORS = (
     OSError,
@@ -62,7 +61,7 @@ DECODER_ERRORS = (
     RuntimeError,
     struct.error,
 )
-"""Exceptions that Pillow's decoders raise for a truncated file. Pixels decoded so far are kept."""
+"""Exceptions that Pillow's decoders raise for a truncated file. The decoded pixels are kept."""
 
 OpenFile = Callable[[bytes], ImageFile.ImageFile]
 
@@ -72,7 +71,7 @@ class IntactPart:
     """The intact part of a truncated picture."""
 
     filling: int | None
-    """Number of the filling that replaces the missing bytes; None if they are not filled in."""
+    """Number of the filling that replaces the missing bytes; None if none is used."""
     top: float = 0.0
     bottom: float = 1.0
     """Where the intact rows begin and end, as shares of the height."""
@@ -87,7 +86,7 @@ def ends_early(image: bytes, kind: Format, animation: Animation | None = None) -
     Args:
         image: The file.
         kind: Its format.
-        animation: The result of count_frames(), if it was called already.
+        animation: The result of count_frames(), if it has already been called.
     """
     if kind in (GIF, PNG, WEBP):
         return (animation or count_frames(image, kind)).truncated
@@ -113,7 +112,7 @@ def intact_part(image: bytes, kind: Format, open_file: OpenFile) -> IntactPart:
         return IntactPart(None)
     if kind is WEBP and count_frames(image, kind).frames > 1:
         return IntactPart(None)
-    # This does not hold for TIFF: some writers declare more bytes than they write.
+    # TIFF is excluded here, because some writers declare more bytes than they write.
     if kind is not TIFF and 2 * len(image) < _declared_length(image, kind):
         raise _too_little_left(kind, len(image) / _declared_length(image, kind))
 
@@ -139,8 +138,9 @@ def fill_missing_bytes(image: bytes, kind: Format, filling: int | None) -> bytes
         # An interrupted transfer may leave a file of the full size, padded with zeros. FF bytes at
         # the end are removed, because they would form a marker with the filling.
         data = image.rstrip(b"\0")
-        there = (data if len(image) - len(data) >= _PADDING_BYTES else image).rstrip(b"\xff")
-        return there + _filling_bytes(filling, len(there)).translate(_NO_MARKERS) + _END_OF_JPEG
+        present = (data if len(image) - len(data) >= _PADDING_BYTES else image).rstrip(b"\xff")
+        added = _filling_bytes(filling, len(present)).translate(_NO_MARKERS)
+        return present + added + _END_OF_JPEG
 
     if kind is WEBP:
         return _fill_webp(image, filling)
@@ -170,7 +170,7 @@ def decode_intact_rows(file: ImageFile.ImageFile, intact: IntactPart) -> Image.I
 
 
 def _too_little_left(kind: Format, share: float) -> DescribeError:
-    return damaged(kind, f"only {share:.0%} of the picture is there")
+    return damaged(kind, f"only {share:.0%} of the picture is intact")
 
 
 def _jpeg_header(image: bytes) -> JpegHeader | None:
@@ -183,7 +183,7 @@ def _jpeg_header(image: bytes) -> JpegHeader | None:
 def _has_complete_scan(image: bytes) -> bool:
     """Return whether a progressive JPEG contains a coarse version of the whole picture.
 
-    This is so if the first scan is complete, that is, if a second scan begins.
+    It does if the first scan is complete, which is shown by the start of a second scan.
     """
     header = _jpeg_header(image)
     if header is None or not header.progressive or header.scan_at is None:
@@ -192,7 +192,7 @@ def _has_complete_scan(image: bytes) -> bool:
 
 
 def _declared_length(image: bytes, kind: Format) -> int:
-    """Return the length that the file's header declares, or the actual length if none."""
+    """Return the length that the file's header declares, or else the file's actual length."""
     if kind is WEBP:
         return 8 + int.from_bytes(image[4:8], "little")
     if kind in (AVIF, HEIC):
@@ -206,7 +206,11 @@ def _declared_length(image: bytes, kind: Format) -> int:
 
 
 def _bmp_length(image: bytes) -> int:
-    """Return the offset at which an uncompressed BMP's rows end. Rows are padded to four bytes."""
+    """Return the offset at which a BMP's rows end.
+
+    Uncompressed rows are padded to a multiple of four bytes. The length of compressed rows is
+    unknown, so the offset at which they begin is returned for them.
+    """
     (offset, size) = struct.unpack_from("<LL", image, 10)
     if size < _BITMAPINFOHEADER_BYTES:
         width, height, _, bits = struct.unpack_from("<HHHH", image, 18)
@@ -220,7 +224,7 @@ def _bmp_length(image: bytes) -> int:
 
 
 def _is_bottom_up(image: bytes) -> bool:
-    """Return whether a BMP begins with its bottom row, as a positive height indicates."""
+    """Return whether a BMP begins with its bottom row, which a positive height indicates."""
     size, _, height = struct.unpack_from("<Lll", image, 14)
     return bool(size < _BITMAPINFOHEADER_BYTES or height > 0)
 
@@ -233,16 +237,16 @@ def _tiff_length(image: bytes) -> int:
 
 
 def _filling_bytes(filling: int | None, length: int) -> bytes:
-    """Return bytes to replace missing ones, always the same for the same `filling`."""
+    """Return bytes that replace missing ones. They are always the same for the same `filling`."""
     return b"" if filling is None else random.Random(filling).randbytes(length)  # noqa: S311 (no secret)
 
 
 def _fill_webp(image: bytes, filling: int | None) -> bytes:
     """Return a WebP file without its truncated chunk, or with this chunk filled in.
 
-    The chunk is removed if `filling` is None. A filled chunk is longer than declared: decoding the
-    filling takes more bytes than the picture did, and the decoder refuses a chunk that is too
-    short.
+    The chunk is removed if `filling` is None. A filled chunk becomes longer than declared, because
+    the filling decodes to fewer pixels than the original bytes would. The decoder refuses a chunk
+    that is too short.
     """
     at = 12
     while at + 8 <= len(image):
@@ -255,8 +259,8 @@ def _fill_webp(image: bytes, filling: int | None) -> bytes:
     if filling is None or at + 8 > len(image):
         return image[:4] + struct.pack("<L", at - 8) + image[8:at]
 
-    there = image[at + 8 :]
-    data = there + _filling_bytes(filling, length - len(there) + len(image))
+    present = image[at + 8 :]
+    data = present + _filling_bytes(filling, length - len(present) + len(image))
     data += bytes(len(data) % 2)
     chunk: bytes = name + struct.pack("<L", len(data)) + data
 
@@ -266,7 +270,7 @@ def _fill_webp(image: bytes, filling: int | None) -> bytes:
 def _checksums_of_fillings(
     image: bytes, kind: Format, open_file: OpenFile
 ) -> list[tuple[int, list[int]]]:
-    """Return up to two fillings that the decoder accepts, each with the checksums of the rows."""
+    """Return up to two fillings that the decoder accepts, each with the checksums of its rows."""
     found = []
     for filling in range(_MAX_FILLINGS):
         rows = _row_checksums(
@@ -284,7 +288,10 @@ def _checksums_of_fillings(
 
 
 def _row_checksums(image: bytes, filling: int, open_file: OpenFile) -> list[int]:
-    """Return a checksum per row, or per group of rows in a tall picture; none if decoding fails."""
+    """Return a checksum for each row, or for each group of rows in a tall picture.
+
+    If decoding fails, the list is empty.
+    """
     try:
         with open_file(image) as file:
             file.draft(None, (_CHECKSUM_SIDE, _CHECKSUM_SIDE))
@@ -299,7 +306,7 @@ def _row_checksums(image: bytes, filling: int, open_file: OpenFile) -> list[int]
 
 
 def _decode(file: ImageFile.ImageFile, background: int) -> bool:
-    """Decode as much of a file as possible; return whether anything was decoded.
+    """Decode as much of a file as possible, and return whether anything could be decoded.
 
     Args:
         file: A file that may be truncated.
@@ -310,7 +317,7 @@ def _decode(file: ImageFile.ImageFile, background: int) -> bool:
         file.load()
     except DECODER_ERRORS:
         decoded = bool(file.tile)
-        file.tile = []  # there is nothing more to decode
+        file.tile = []  # nothing is left to decode
         return decoded
 
     return True
@@ -323,7 +330,7 @@ def _prefill(file: ImageFile.ImageFile, value: int) -> None:
 
 
 def _opaque_gif(image: bytes) -> bytes:
-    """Return a GIF without transparency, because missing rows would be transparent, too."""
+    """Return a GIF without transparency, so that missing rows are not transparent, either."""
     at = image.find(b"!\xf9\x04", 13)
     if at < 0:
         return image
@@ -333,7 +340,7 @@ def _opaque_gif(image: bytes) -> bytes:
 def _find_intact_rows(
     one: list[int], other: list[int], filling: int, *, bottom_up: bool
 ) -> IntactPart:
-    """Return the rows that have the same checksums both times, from the file's first row on."""
+    """Return the rows at the file's beginning whose checksums are the same with both fillings."""
     same = [a == b for a, b in zip(one, other, strict=False)]
     in_order = same[::-1] if bottom_up else same
     share = len(list(takewhile(bool, in_order))) / len(same)

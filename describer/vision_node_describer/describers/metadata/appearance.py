@@ -11,7 +11,7 @@ from .colors import Color, dominant_colors
 Kind = Literal["photograph", "graphic"]
 
 _VISIBLE = 128
-"""Minimum alpha (0-255) of a pixel that counts for colors and brightness."""
+"""Minimum alpha (0-255) of a pixel whose color and brightness count."""
 
 _CURVATURE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
 """The discrete Laplacian: 128 (flat) where the brightness is constant or changes evenly."""
@@ -19,22 +19,23 @@ _CURVATURE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, o
 # Thresholds that separate the kinds. They were measured with scikit-image's and scikit-learn's
 # photographs and with drawn charts, screens, maps, logos and gradients, each as PNG and as JPEG of
 # quality 85 and 50. A sensor's noise makes the calm parts of a photograph nearly flat, but seldom
-# exactly flat. In photographs with at least 0.15 exactly flat pixels, these made up at most 0.54 of
-# the nearly flat pixels; in drawings they made up at least 0.62. Known errors: gray photographs cut
-# out on white, slides with a gradient behind the text, and tiny JPEG icons.
+# exactly flat. In photographs in which at least 15 % of the pixels were exactly flat, these made up
+# at most 54 % of the nearly flat pixels. In drawings, they made up at least 62 %. Pictures that are
+# still misjudged are gray photographs of objects on white, slides with a gradient behind the text,
+# and tiny JPEG icons.
 _MIN_FLAT = 0.15
 _MIN_EXACTLY_FLAT = 0.6
 _NEARLY_FLAT_LEVELS = 2  # gray levels of 255
-# A photograph cut out on white is flat, too, but few of its other pixels share a color.
+# A photograph of an object on white has many flat pixels, too, but few other pixels share a color.
 _MAX_COLORS_PER_PIXEL = 0.5
-# Gradients are calm everywhere; the calmest photograph, a blurred clock, had 0.96 calm pixels.
+# In gradients, nearly all pixels are calm. In the calmest photograph, a blurred clock, 96 % were.
 _MIN_CALM = 0.97
 _CALM_LEVELS = 8  # gray levels of 255
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """The appearance of a picture, measured on a small copy."""
+    """The appearance of a picture, measured in a small copy."""
 
     colors: list[Color]
     brightness: float | None
@@ -47,7 +48,7 @@ class Appearance:
 
 
 def measure_appearance(small: Image.Image) -> Appearance:
-    """Measure a small RGBA picture."""
+    """Measure the appearance of a small RGBA picture."""
     alpha = small.getchannel("A")
     opacity = alpha.histogram()
     seen = small.convert("RGB")
@@ -75,7 +76,7 @@ def _mean(histogram: list[int]) -> float:
 
 
 def _brightness_and_contrast(histogram: list[int]) -> tuple[float, float] | tuple[None, None]:
-    """Return the brightness and contrast of a luma histogram; None if it is empty."""
+    """Return the brightness and contrast in a luma histogram; None for both if it is empty."""
     count = sum(histogram)
     if not count:
         return None, None

@@ -7,28 +7,30 @@ from functools import cache
 from PIL import Image
 
 MAX_COLORS = 5
-"""Maximum number of dominant colors. More would be a palette rather than a description."""
+"""Maximum number of dominant colors. A longer list would not help to describe the picture."""
 
 MIN_SHARE = 3
-"""Minimum share of a dominant color in percent. A color with a smaller share is hardly noticed."""
+"""Minimum share of a dominant color in percent. Viewers hardly notice a color with a smaller
+share."""
 
 _EXACT_COLORS = 1024
-"""Maximum number of distinct colors that are counted exactly, as in charts and logos. In pictures
-with more, colors are first rounded to 5 bits per channel, which saves most of the time."""
+"""Maximum number of distinct colors that are counted exactly, as in charts and logos. If a picture
+has more, its colors are first rounded to 5 bits per channel, which saves most of the time."""
 
 _LINEAR_BELOW = 0.04045
 """Value below which sRGB's transfer curve is a straight line."""
 
 _LIGHTNESS_WEIGHT = 0.6
-"""Weight of lightness in color distances. It is below 1, so that dark green is still a green."""
+"""Weight of lightness in color distances. It is below 1, so that dark green still counts as
+green."""
 
 Lab = tuple[float, float, float]
 """The OKLab axes: lightness, green to red, and blue to yellow."""
 
 _FIVE_BITS = [value >> 3 << 3 | value >> 5 for value in range(256)] * 3
 
-# A name that covers many shades is listed with several of them, so that each color has a shade of
-# its usual name nearby.
+# A name that covers many shades is listed with several of them, so that every color is close to a
+# shade with its usual name.
 _SHADES = {
     "black": ("000000", "141414", "0a0a14", "140c08"),
     "gray": ("2e2e2e", "484848", "666666", "808080", "999999", "b3b3b3", "cccccc"),
@@ -98,13 +100,13 @@ def _mean_hex(total: list[int]) -> str:
 
 @cache
 def _name_of(red: int, green: int, blue: int) -> str:
-    """Return the name of a color with 5 bits per channel, so that at most 32,768 are cached."""
+    """Return the name of a color with 5 bits per channel. At most 32,768 names are cached."""
     color = _oklab(*(value << 3 | value >> 2 for value in (red, green, blue)))
     return min(_ANCHORS, key=lambda anchor: _distance(anchor[1], color))[0]
 
 
 def _distance(one: Lab, other: Lab) -> float:
-    """Return the squared distance of two colors, in which lightness counts less."""
+    """Return the squared distance between two colors. Lightness counts less than the other axes."""
     return (
         (_LIGHTNESS_WEIGHT * (one[0] - other[0])) ** 2
         + (one[1] - other[1]) ** 2

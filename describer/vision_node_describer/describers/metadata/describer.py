@@ -1,4 +1,4 @@
-"""Describe an image by its size, format and colors, which needs no model, network or key."""
+"""Describe an image by its size, format and colors, without a model, a network or a key."""
 
 from vision_node_contract.models.description import Description, Options
 
@@ -16,7 +16,7 @@ class Metadata(Describer):
         return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file, always in English: `options.language` is ignored.
+        """Describe one image file in English. The option `language` is ignored.
 
         Raises:
             DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.

@@ -1,7 +1,8 @@
 """Read the few EXIF entries that a description may contain, and no others.
 
 A library that reads every tag would also read where and by whom the picture was taken, and the
-camera's serial number. Layout: TIFF 6.0, section 2; tags: CIPA DC-008 (Exif 2.32), section 4.6.
+camera's serial number. The layout is defined in TIFF 6.0, section 2, and the tags are defined in
+CIPA DC-008 (Exif 2.32), section 4.6.
 """
 
 import struct
@@ -13,7 +14,7 @@ _MODEL = 0x0110
 _ORIENTATION = 0x0112
 _EXIF_POINTER = 0x8769
 _TAKEN = 0x9003  # DateTimeOriginal: when the shutter was released
-_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made; the same in a digital camera
+_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made (later only for scanned film)
 _WANTED = frozenset({_MAKE, _MODEL, _ORIENTATION, _EXIF_POINTER, _TAKEN, _DIGITIZED})
 
 _ASCII, _SHORT, _LONG = 2, 3, 4
@@ -22,23 +23,27 @@ _SIZES = {_ASCII: 1, _SHORT: 2, _LONG: 4}  # bytes per value; no wanted tag has 
 _INLINE_BYTES = 4
 
 _MAX_ENTRIES = 512
-"""Maximum number of entries read from a directory. Cameras write dozens, but a malicious file may
-claim 65,535."""
+"""Maximum number of entries read from a directory. Cameras write a few dozen, but a malicious file
+may claim to have 65,535."""
 
 _MAX_CHARACTERS = 60
-"""Maximum length of a camera's name. The longest real names have about 40 characters; a much longer
+"""Maximum length of a camera's name. The longest real names have about 40 characters. Much longer
 text is not a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """Values that a camera recorded. Missing and invalid ones are None; orientation is then 1."""
+    """Values that a camera recorded.
+
+    A missing or invalid value is None. Only a missing or invalid orientation is 1.
+    """
 
     orientation: int = 1
-    """How to rotate the stored picture, 1 to 8. 1: not at all; 5 to 8 swap width and height."""
+    """How to turn the stored picture upright, from 1 to 8. The value 1 means that it is upright
+    already; values from 5 to 8 swap its width and height."""
     camera: str | None = None
     taken: datetime | None = None
-    """Time by the camera's clock. The time zone is left out, because it would reveal a location."""
+    """Time according to the camera's clock. It has no time zone, which would reveal a location."""
 
 
 def read_exif(block: bytes | None) -> Exif:
@@ -124,9 +129,10 @@ def _printable(data: bytes) -> str:
 
 
 def _camera(make: int | str | None, model: int | str | None) -> str | None:
-    """Return the camera's name, without repeating a maker that the model's name begins with.
+    """Return the camera's name, which consists of its maker and model; None if both are missing.
 
-    For "NIKON CORPORATION" and "NIKON D70", return "NIKON D70". None if both are missing.
+    The maker is left out if the model's name begins with it. For example, "NIKON CORPORATION" and
+    "NIKON D70" become "NIKON D70".
     """
     maker = make if isinstance(make, str) else ""
     name = model if isinstance(model, str) else ""
@@ -144,5 +150,5 @@ def _parse_time(value: int | str | None) -> datetime | None:
     try:
         # A camera's clock has no time zone.
         return datetime.strptime(value, "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007
-    except ValueError:  # blank or 0000:00:00: the clock was never set
+    except ValueError:  # blank or 0000:00:00, because the clock was never set
         return None

@@ -1,4 +1,4 @@
-"""The facts about one image, in the terms and units of a description."""
+"""Determine the facts about an image, in the terms and units of its description."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from pydantic import JsonValue
 from ..imaging.picture import Picture, read_picture
 from .appearance import Appearance, Kind, measure_appearance
 
-# Aspect ratios of screens, sensors and prints. Ultrawide screens with several different ratios are
-# sold as 21:9.
+# Aspect ratios of screens, sensors and prints. Manufacturers sell ultrawide screens with several
+# different ratios as 21:9.
 _RATIOS = (
     ("1:1", 1.0),
     ("5:4", 5 / 4),
@@ -28,7 +28,8 @@ _RATIOS = (
 )
 
 _RATIO_TOLERANCE = 0.01
-"""Maximum relative deviation from a common ratio: 640x427 is 3:2, 1366x768 is 16:9."""
+"""Maximum relative deviation from a common ratio. For example, 640x427 counts as 3:2, and 1366x768
+counts as 16:9."""
 
 _COLOR_MODES = {
     "1": "black and white",
@@ -47,7 +48,7 @@ _COLOR_MODES = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A picture and its appearance; the properties derive facts from them."""
+    """A picture and its appearance. The properties derive facts from them."""
 
     picture: Picture
     appearance: Appearance
@@ -91,9 +92,10 @@ class Facts:
 
     @property
     def kind(self) -> Kind:
-        """Kind of picture: always a photograph if EXIF names a camera.
+        """Kind of picture, which is always a photograph if EXIF names a camera.
 
-        The pixels alone can be misleading, such as those of a clear sky.
+        Pixels alone can be misleading. For example, a photograph of a clear sky looks like a
+        graphic.
         """
         return "photograph" if self.picture.exif.camera else self.appearance.kind
 

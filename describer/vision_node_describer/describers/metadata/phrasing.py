@@ -15,9 +15,9 @@ TITLE = "Image Description:"
 TRUNCATED_LABEL = "Truncated"
 
 _NEARLY_ALL = 0.99
-"""Share of intact rows above which the description gives no percentage."""
+"""If the share of intact rows exceeds this, the description does not state it."""
 
-# For each word, the upper limit of mean luma or of its standard deviation (see Appearance).
+# Words for the mean luma and its standard deviation, each with its upper limit (see Appearance).
 _BRIGHTNESS = (
     (0.15, "very dark"),
     (0.35, "dark"),
@@ -36,7 +36,7 @@ _TURNS = {
     7: "stored on its side and mirrored",
     8: "stored on its side",
 }
-"""How the picture is stored, by EXIF orientation. Viewers undo this."""
+"""How the picture is stored, by EXIF orientation. Viewers turn it upright."""
 
 
 def describe_in_lines(
@@ -44,7 +44,7 @@ def describe_in_lines(
 ) -> str:
     """Return the title, the lines in `first` and the facts, in at most `max_length` characters.
 
-    The first line that does not fit is left out, and so are those after it.
+    If a line does not fit, it is left out, and so are all lines after it.
     """
     text = TITLE
     for key, value in (*(first or {}).items(), *_lines(facts)):

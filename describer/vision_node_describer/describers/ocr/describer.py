@@ -1,4 +1,4 @@
-"""Describe a picture by its text and its measurable properties. This needs no network or key."""
+"""Describe a picture by its text and its measurable properties, without a network or a key."""
 
 from vision_node_contract.images.header import read_header
 from vision_node_contract.models.description import Description, Options
@@ -16,8 +16,8 @@ from .reading_order import reading_order
 from .rotation import read_rotated
 
 _LIBRARIES_BYTES = 220 << 20
-"""Memory for libraries and models (measured), in addition to the process itself, for which a worker
-reserves memory anyway."""
+"""Memory for libraries and models (measured). Every worker reserves memory for the process itself,
+which is not included here."""
 
 
 class Ocr(Describer):
@@ -67,7 +67,10 @@ class Ocr(Describer):
         )
 
     def _rows(self, image: bytes, facts: Facts) -> list[list[Line]]:
-        """Return rows of confident lines in reading order, in pixels of the displayed picture."""
+        """Return rows of confident lines in reading order.
+
+        Their positions are in pixels of the displayed picture.
+        """
         picture, factor = prepare_for_reading(image, facts)
         if picture is None:
             return []

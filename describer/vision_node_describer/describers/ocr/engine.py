@@ -1,6 +1,6 @@
 """Detect and recognize lines of text with the models in rapidocr's wheel, without network access.
 
-The options are those that take the least time and memory without recognizing fewer words; for
+The options were chosen to take the least time and memory without recognizing fewer words. For
 measurements, see docs/describers/ocr.md.
 """
 
@@ -24,34 +24,37 @@ _MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
 
 _OPTIONS = {
     "Global.log_level": "critical",
-    # Keep uncertain lines: they show that a picture is upside down.
+    # Keep uncertain lines, because they may show that a picture is upside down.
     "Global.text_score": 0.0,
-    # The classifier mistakes upright lines for rotated ones: 6 of 10 clean words were recognized
-    # with it, and all of them without it.
+    # The classifier mistakes upright lines for rotated ones. Of 10 clean words, 6 were recognized
+    # with it, and all 10 without it.
     "Global.use_cls": False,
-    # The preprocessing has no size limit: it would enlarge 6000x1 pixels to 180,000x45,000.
+    # The preprocessing has no size limit. It would enlarge a picture of 6000x1 pixels to
+    # 180,000x45,000.
     "Global.use_preprocess_img": False,
-    # Shrink only: by default, a picture 200 pixels high is enlarged to 736, which takes 13 times
-    # the work.
+    # Only shrink pictures. By default, a picture that is 200 pixels high is enlarged to 736, which
+    # takes 13 times as much work.
     "Det.limit_type": "max",
-    # In a batch, all lines are padded to the longest one, which only wastes time on one core.
+    # In a batch, all lines are padded to the length of the longest one. With one core, this only
+    # wastes time.
     "Rec.rec_batch_num": 1,
 }
 
 MAX_DETECTION_PIXELS = 1_000_000
-"""Maximum number of pixels of the reduced picture in which lines are detected. They are recognized
-at full size."""
+"""Maximum number of pixels of the reduced picture in which lines are detected. The text of the
+lines is recognized at full size."""
 
 _DETECTION_BYTES_PER_PIXEL = 340
-"""Memory for detection. Measurements with up to four megapixels: 165 to 330."""
+"""Memory for detection, in bytes per pixel. In measurements with up to four megapixels, it was 165
+to 330."""
 
 _MAX_LINE_WIDTH = 80
-"""Maximum width of a line in line heights, about 160 letters. This limits the memory that
-recognizing it takes."""
+"""Maximum width of a line in line heights, which is about 160 letters. It limits the memory for
+recognizing the line."""
 
 _CUT_RANGE = 8
-"""Maximum distance in line heights from the middle of a long line to the point where it is cut: two
-or three words."""
+"""Maximum distance in line heights from the middle of a long line to the point where it is cut. Two
+or three words have this length."""
 
 _RECOGNITION_BYTES = 150 << 20
 """Memory for recognizing the longest line (measured: 141 MB)."""
@@ -59,7 +62,7 @@ _RECOGNITION_BYTES = 150 << 20
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text, in pixels from the picture's upper left corner."""
+    """A line of text. Coordinates are in pixels from the picture's upper left corner."""
 
     text: str
     confidence: float
@@ -84,7 +87,7 @@ def engine_bytes(pixels: int) -> int:
 
 
 class _Reader(rapidocr.RapidOCR):
-    """rapidocr's chain of models, which recognizes long lines in parts."""
+    """rapidocr's chain of models, modified to recognize long lines in parts."""
 
     def recognize_txt(self, img: list[Any]) -> Any:
         """Recognize lines, given as arrays of pixels."""
@@ -100,7 +103,7 @@ class _Reader(rapidocr.RapidOCR):
 
 
 def _split_long_line(line: Any) -> list[Any]:
-    """Split a long line near its middle, where the contrast is lowest: between two words."""
+    """Split a long line near its middle where the contrast is lowest, which is between words."""
     height, width = line.shape[:2]
     if width <= _MAX_LINE_WIDTH * height:
         return [line]
@@ -120,10 +123,10 @@ def _session(model: str) -> onnxruntime.InferenceSession:
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Otherwise, a memory pattern and its arena would be kept for each input shape: 190 MB more
-    # after one page.
+    # Otherwise, a memory pattern and its arena would be kept for each input shape. This would take
+    # another 190 MB after one page.
     options.enable_mem_pattern = False
-    # Without the arena, a page takes 90 MB less, but a third more time.
+    # Without the arena, a page would take 90 MB less, but a third more time.
     options.enable_cpu_mem_arena = True
     options.log_severity_level = 4
     path = Path(rapidocr.__file__).parent / "models" / model

@@ -14,12 +14,12 @@ _MIN_CONFIDENCE = 0.6
 """Minimum confidence of a line."""
 
 _MIN_CONFIDENCE_SINGLE = 0.95
-"""Minimum confidence of a single character. In photographs without text, an O or 8 had up to
-0.92."""
+"""Minimum confidence of a line that is a single character. In photographs without text, an O or 8
+was found with a confidence of up to 0.92."""
 
 _MAX_TEXT_CHARACTERS = 20_000
-"""Maximum length of the text: about five printed pages. In a picture of more pages, the text would
-be too small to be read."""
+"""Maximum length of the text in characters, which is about five printed pages. In a picture of more
+pages, the text would be too small to read."""
 
 _MAX_LISTED_LINES = 300
 """Maximum number of lines that are listed with their boxes. The text contains all lines."""
@@ -31,7 +31,7 @@ _ALT, _CAPTION = "Text: “{}”", "{}, with the text “{}”."
 
 
 def confident_lines(lines: list[Line]) -> list[Line]:
-    """Return the lines of sufficient confidence, without control characters."""
+    """Return the lines whose confidence is sufficient, without control characters."""
     clean = [replace(line, text=printable(line.text)) for line in lines]
     return [line for line in clean if line.text and line.confidence >= _min_confidence(line.text)]
 
@@ -41,7 +41,7 @@ def _min_confidence(text: str) -> float:
 
 
 def printable(text: str) -> str:
-    """Return one line without control, format and private characters (Unicode's C categories)."""
+    """Return the text on one line without control, format and private characters (C categories)."""
     visible = (
         " " if category(character)[0] in "CZ" else character for character in normalize("NFC", text)
     )

@@ -7,18 +7,18 @@ from ..imaging.pixels import reduced, turned_upright
 from ..metadata.facts import Facts
 
 MAX_READ_PIXELS = 12_500_000
-"""Maximum number of pixels of a picture to read: an A4 page scanned at 300 dots per inch has 8.7
-million, a phone's photograph 12 million."""
+"""Maximum number of pixels of a picture to read. An A4 page scanned at 300 dots per inch has 8.7
+million pixels, and a phone's photograph has 12 million."""
 
 _MAX_SIDE = 6_000
-"""Maximum width and height in pixels. Text in a longer strip would be too small to be read."""
+"""Maximum width and height in pixels. Text in a longer strip would be too small to read."""
 
 _MIN_SIDE = 8
-"""Minimum width and height in pixels of a picture that may have letters."""
+"""Minimum width and height in pixels of a picture that can contain letters."""
 
 _BYTES_PER_PIXEL = 20
-"""Memory per pixel: for JPEG coefficients; for RGBA before and after averaging; and for RGB, also
-rotated, as an array and with swapped colors."""
+"""Memory in bytes per pixel. It covers JPEG coefficients, RGBA before and after averaging, and
+copies in RGB: the picture, the rotated picture, and arrays with and without swapped colors."""
 
 
 def _reduction_factor(width: int, height: int) -> int:
@@ -40,7 +40,9 @@ def reading_bytes(pixels: int) -> int:
 
 
 def prepare_for_reading(image: bytes, facts: Facts) -> tuple[Image.Image | None, int]:
-    """Return the picture as RGB, or None if it is too thin for letters, and its reduction factor.
+    """Return the picture in RGB, and the factor by which it was reduced.
+
+    The picture is None if it is too thin to contain letters.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -58,7 +60,7 @@ def prepare_for_reading(image: bytes, facts: Facts) -> tuple[Image.Image | None,
 
 
 def _pad_missing_rows(picture: Image.Image, opened: OpenedPicture, factor: int) -> Image.Image:
-    """Return the picture with white in place of missing rows, so that text keeps its position."""
+    """Return the picture with white rows for missing ones, so that text keeps its position."""
     if opened.intact is None:
         return picture
 
@@ -69,7 +71,7 @@ def _pad_missing_rows(picture: Image.Image, opened: OpenedPicture, factor: int) 
 
 
 def _flatten(picture: Image.Image, facts: Facts) -> Image.Image:
-    """Return the picture on an opaque background, which is black for bright text."""
+    """Return the picture on an opaque background, which is black if the picture is bright."""
     if not facts.transparent:
         return picture.convert("RGB")
 

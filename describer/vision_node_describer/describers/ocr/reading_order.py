@@ -8,14 +8,14 @@ from statistics import median
 from .engine import Line
 
 _MIN_GUTTER = 1.0
-"""Minimum distance between columns in line heights. Words are closer together."""
+"""Minimum distance between columns in line heights. Words in a line are closer together."""
 
 _MIN_PROSE_WIDTH = 8.0
 """Minimum median width of a column's lines in line heights. The cells of a table are narrower, and
 are read row by row."""
 
 _MAX_ROW_OFFSET = 0.5
-"""Maximum distance between the middles of lines in the same row, in line heights."""
+"""Maximum vertical distance between the middles of lines in the same row, in line heights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,14 @@ _Span = tuple[float, float]
 
 
 def reading_order(lines: Sequence[Line]) -> list[list[Line]]:
-    """Return rows of lines: columns of prose one after the other, and tables row by row."""
+    """Return rows of lines in reading order.
+
+    Columns of prose follow one another, but tables are read row by row.
+    """
     if not lines:
         return []
 
-    # Add up the lines as vectors, because long lines show the text's direction best.
+    # Add up the lines as vectors, because long lines indicate the text's direction best.
     across = sum(line.corners[1][0] - line.corners[0][0] for line in lines)
     down = sum(line.corners[1][1] - line.corners[0][1] for line in lines)
     placed = [_place(line, atan2(down, across)) for line in lines]
@@ -69,7 +72,7 @@ def _rows(places: Sequence[_PlacedLine], height: float) -> list[_Row]:
 
 
 def _read_rows(rows: list[_Row], height: float) -> Iterator[_Row]:
-    """Yield rows in reading order: column by column where columns have a gutter between them."""
+    """Yield rows in reading order. Columns with a gutter between them are read one by one."""
     while rows:
         count, spans = _rows_with_gutter(rows, _MIN_GUTTER * height)
         columns = _columns([place for row in rows[:count] for place in row], spans, height)
@@ -83,7 +86,7 @@ def _read_rows(rows: list[_Row], height: float) -> Iterator[_Row]:
 
 
 def _rows_with_gutter(rows: list[_Row], min_gutter: float) -> tuple[int, list[_Span]]:
-    """Return how many of the first rows gutters cross, and the spans between the gutters."""
+    """Return how many of the first rows have common gutters, and the spans between the gutters."""
     spans: list[_Span] = []
     for count, row in enumerate(rows):
         wider = _merge_spans([*spans, *((place.left, place.right) for place in row)], min_gutter)
@@ -109,7 +112,7 @@ def _merge_spans(spans: list[_Span], min_gutter: float) -> list[_Span]:
 def _columns(
     places: list[_PlacedLine], spans: list[_Span], height: float
 ) -> list[list[_PlacedLine]]:
-    """Divide the lines into columns by spans; merge columns without prose with a neighbor."""
+    """Divide the lines into columns by spans, and merge columns without prose with a neighbor."""
     while len(spans) > 1:
         columns = [
             [place for place in places if left <= place.left <= right] for left, right in spans

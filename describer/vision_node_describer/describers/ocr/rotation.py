@@ -7,16 +7,16 @@ from PIL import Image
 from .engine import Engine, Line
 
 _MIN_UPRIGHT_CONFIDENCE = 0.8
-"""Minimum mean confidence of upright text. In ten fonts of 24 pixels, upside-down text had 0.6 to
-0.7, and upright text at least 0.98."""
+"""Minimum mean confidence of upright text. In ten fonts of 24 pixels, the confidence was 0.6 to 0.7
+for upside-down text, and at least 0.98 for upright text."""
 
 _MIN_CHARACTERS = 4
-"""Minimum number of characters for a second reading. A letter or two in a photograph are not worth
-the time."""
+"""Minimum number of characters for a second reading. One or two letters in a photograph are not
+worth the time."""
 
 _MIN_SIDEWAYS_RATIO = 0.9
-"""Minimum ratio of the confidence after rotating sideways text to the confidence before. The latter
-may be high, too, because the engine rotates tall lines to recognize them."""
+"""Minimum ratio of the confidence after sideways text is rotated to the confidence before that. The
+earlier confidence may be high, too, because the engine itself rotates tall lines."""
 
 
 def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
@@ -32,7 +32,7 @@ def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
 
     turn = Image.Transpose.ROTATE_180
     if sideways:
-        # The engine recognizes tall lines after rotating them counterclockwise.
+        # The engine rotates tall lines counterclockwise before it recognizes them.
         turn = Image.Transpose.ROTATE_90 if sure else Image.Transpose.ROTATE_270
 
     rotated = engine.read(picture.transpose(turn))

@@ -21,8 +21,8 @@ _PROVIDER_SHARE = 0.8
 answer. The rest is for fetching the image, decoding it and storing the result."""
 
 _WAIT_SHARE = 0.5
-"""Fraction of that time that may be spent waiting for the rate limit. A request that started later
-would leave the provider too little time to answer."""
+"""Fraction of the time above that may be spent waiting for the rate limit. If a request started
+later, the provider would have too little time to answer."""
 
 
 class ProviderOptions(BaseModel):
@@ -50,7 +50,11 @@ class ProviderOptions(BaseModel):
 
 
 def host_of(url: str, name: str) -> str:
-    """Return the host name in the web address `url`; an error names the setting `name`.
+    """Return the host name in the web address `url`.
+
+    Args:
+        url: The address.
+        name: Name of the setting that contains the address, for the error message.
 
     Raises:
         DescribeError: OptionsInvalid if `url` is not a web address.
@@ -71,11 +75,11 @@ def host_of(url: str, name: str) -> str:
 class ProviderDescriber(Remote[Upload]):
     """Base class for describers that send every request through `_call_provider`.
 
-    A describer never retries a failed request: only the operator does.
+    A describer never retries a failed request, because the operator retries the ImageJob.
     """
 
     _bounds: Bounds
-    """Size of the largest picture to send. Subclasses set it."""
+    """Maximum size of a picture to send. Each subclass sets it."""
 
     def __init__(self, setup: Setup) -> None:
         self._timeout_seconds = setup.timeout_seconds
@@ -91,15 +95,16 @@ class ProviderDescriber(Remote[Upload]):
 
     @property
     def _provider_seconds(self) -> float:
-        """Seconds to wait for the rate limit and the answer, from the attempt's timeout if set."""
+        """Maximum number of seconds to wait for the rate limit and the answer."""
         return (attempt_seconds.get() or self._timeout_seconds) * _PROVIDER_SHARE
 
     async def _call_provider(self, request: Callable[[float], Awaitable[T]]) -> T:
         """Call `request` with its timeout in seconds, and return its result.
 
         Raises:
-            DescribeError: Any error of the request; RateLimited if the rate limit would delay the
-                request too long (nothing is sent); ProviderUnavailable if the request times out.
+            DescribeError: Any error that `request` raises; RateLimited if the rate limit would
+                delay the request too long, in which case nothing is sent; ProviderUnavailable if
+                the request times out.
         """
         loop = asyncio.get_running_loop()
         seconds = self._provider_seconds

@@ -5,9 +5,9 @@ from typing import Any
 import httpx2
 
 KEEPALIVE_SECONDS = 4.0
-"""How long an idle connection stays open. Uvicorn (and therefore vLLM) and Node.js close idle
-connections after 5 s by default, and a request sent at that moment fails, which costs its image an
-attempt."""
+"""How long an idle connection stays open, in seconds. Uvicorn (and therefore vLLM) and Node.js
+close idle connections after 5 s by default. If a request is sent at that moment, it fails, and the
+image loses an attempt."""
 
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Response headers that no longer apply once the body is decoded."""

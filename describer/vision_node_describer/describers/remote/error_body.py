@@ -1,4 +1,4 @@
-"""Parse errors in responses of OpenAI's protocol, in the formats that different servers use."""
+"""Parse errors in responses of OpenAI's protocol, whose format varies among servers."""
 
 import re
 from collections.abc import Sequence
@@ -51,9 +51,9 @@ class ErrorBody:
 def parse_error_body(body: JsonValue) -> ErrorBody | None:
     """Return the error in a body; None if it contains none.
 
-    Known formats: OpenAI's `{"error": {…}}`, the same in a list (Gemini) or with text (Ollama),
-    `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI), `{"errors": […]}` (Cloudflare), and
-    a bare `message`.
+    Known formats are OpenAI's `{"error": {…}}`, the same in a list (Gemini), `{"error": "text"}`
+    (Ollama), `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI), `{"errors": […]}`
+    (Cloudflare), and an object with a `message`.
     """
     parts = _nested_errors(body)
     messages = [text for part in reversed(parts) if (text := _message_of(part))]
@@ -76,7 +76,7 @@ def parse_error_body(body: JsonValue) -> ErrorBody | None:
 
 
 def _nested_errors(body: JsonValue) -> list[JsonValue]:
-    """Return the body and the errors nested in it, outermost first."""
+    """Return the body and the errors nested in it, starting with the body."""
     parts: list[JsonValue] = []
     for _ in range(_MAX_NESTING):
         if isinstance(body, list):
@@ -95,7 +95,7 @@ def _first_value(part: JsonObject, names: Sequence[str]) -> JsonValue:
 
 
 def _message_of(part: JsonValue) -> str:
-    """Return an error's message, prefixed with the name of the field if FastAPI reports one."""
+    """Return an error's message, preceded by the name of a field if FastAPI reports one."""
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
@@ -112,7 +112,7 @@ def _message_of(part: JsonValue) -> str:
 def _retry_after_in(details: Sequence[JsonObject], metadata: Sequence[JsonObject]) -> float | None:
     """Return the seconds to wait according to Google's RetryInfo or OpenRouter's metadata.
 
-    OpenRouter's metadata holds the headers of the provider behind it.
+    OpenRouter's metadata contains the headers of the provider to which it forwarded the request.
     """
     delays = [parse_duration(str(entry.get("retryDelay") or "")) for entry in details]
     headers = [entry for part in metadata for entry in _objects_in([part.get("headers")])]

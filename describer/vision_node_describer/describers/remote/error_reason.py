@@ -1,4 +1,4 @@
-"""Classify errors in OpenAI's protocol by Reason."""
+"""Determine the Reason for an error in OpenAI's protocol."""
 
 import re
 
@@ -73,8 +73,8 @@ _RELIABLE_PHRASES = (
         re.compile(r"requires moderation|input was flagged|safety system", re.IGNORECASE),
     ),
 )
-"""Phrases of errors that only the message identifies: Gemini rejects a wrong key with HTTP 400, and
-OpenRouter rejects a flagged picture with HTTP 403."""
+"""Phrases of errors that can be identified only by their message. Gemini rejects a wrong key with
+HTTP 400, and OpenRouter rejects a flagged picture with HTTP 403."""
 
 _PHRASES = (
     (Reason.RATE_LIMITED, re.compile(r"rate.?limit|too many requests", re.IGNORECASE)),
@@ -92,7 +92,7 @@ _PHRASES = (
     ),
     (Reason.CONTENT_REFUSED, re.compile(r"content (?:filter|policy|management)", re.IGNORECASE)),
 )
-"""Phrases that determine the reason if there is neither a status nor a known code."""
+"""Phrases that determine the reason of an error without a status or a known code."""
 
 _NO_SUCH_PATH = re.compile(
     r"^\W*(?:404\W+)?(?:the )?(?:requested )?(?:page|resource|route|url|path|endpoint)?\s*(?:was )?"
@@ -101,7 +101,8 @@ _NO_SUCH_PATH = re.compile(
     r"|(?:requested )?url was not found",
     re.IGNORECASE,
 )
-"""Messages of servers for a path that does not exist. LM Studio sends its message with HTTP 200."""
+"""Messages about a path that does not exist on the server. LM Studio sends its message with HTTP
+200."""
 
 _ABOUT_MODEL = re.compile(r"model|deployment|engine|endpoints? found", re.IGNORECASE)
 """Words in the message of a 404 that show that the model, not the address, was not found.
@@ -119,11 +120,11 @@ _STATUSES = {
 
 
 def classify_error(body: ErrorBody | None, status: int | None) -> Reason:
-    """Return the reason of an error.
+    """Return the reason for an error.
 
     Args:
         body: The parsed body; None if it does not follow the protocol.
-        status: The HTTP status; None if it was 200, in which case the status in the body is used.
+        status: The HTTP status, or None if it was 200. The status in the body is used in that case.
     """
     error = body or ErrorBody()
     status = status or error.status

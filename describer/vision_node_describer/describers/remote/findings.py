@@ -17,7 +17,7 @@ POSSIBLE = 0.5
 _NOTHING = "Nothing was recognized"
 
 _MAX_TEXT_CHARACTERS = 200
-"""Maximum length of the recognized text in the description; `text` holds all of it."""
+"""Maximum length of the recognized text in the description. The field `text` has all of it."""
 
 _MAX_SUMMARY_LABELS = 4
 
@@ -51,7 +51,7 @@ def describe_findings(
         found: Everything that the provider found.
         options: The user's options; only maxLength has an effect.
         model: Name of the service that analyzed the picture.
-        max_faces: Number of faces after which the provider stops counting.
+        max_faces: Maximum number of faces that the provider returns.
     """
     likely = [label.name for label in found.labels if label.confidence >= LIKELY]
     summary = _summary(likely, found, max_faces)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 DEFAULT_BLOCK_SECONDS = 5.0
-"""How long to wait after a rate limit response that does not say how long to wait."""
+"""Number of seconds to wait after a rate limit response that does not state how long to wait."""
 
 
 class RateLimitGate:
@@ -16,7 +16,7 @@ class RateLimitGate:
     A gate must be used in only one event loop.
 
     Args:
-        clock: Returns the time in seconds; it never goes backward.
+        clock: Returns the time in seconds, which never decreases.
         sleep: Sleeps for a number of seconds.
     """
 
@@ -33,12 +33,12 @@ class RateLimitGate:
         """Wait until a request may start.
 
         Raises:
-            DescribeError: RateLimited if the wait would exceed `max_seconds`. Failing immediately
-                is better than holding the image until its attempt times out.
+            DescribeError: RateLimited if the wait would exceed `max_seconds`. It is better to fail
+                immediately than to hold the image until its attempt times out.
         """
         deadline = self._clock() + max_seconds
 
-        # This is a loop because another request may extend the block while this one sleeps.
+        # This is a loop because another request may extend the block while this one is sleeping.
         while (wait := self._blocked_until - self._clock()) > 0:
             if self._blocked_until > deadline:
                 message = (

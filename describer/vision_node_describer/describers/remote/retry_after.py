@@ -1,4 +1,4 @@
-"""Read from a response's headers how many seconds to wait before the next request."""
+"""Determine from a response's headers how long to wait before the next request."""
 
 import re
 from collections.abc import Mapping
@@ -6,23 +6,23 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_WAIT_SECONDS = 3600.0
-"""Maximum wait. A longer one is a mistake or an exhausted quota, which an administrator must
-investigate."""
+"""Maximum number of seconds to wait. A longer wait is due to a mistake or an exhausted quota, which
+an administrator must investigate."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
 
 _MILLISECONDS_OF_2001 = 1e12
-"""Minimum number that is read as a time in milliseconds since 1970. A smaller one is a number of
-seconds or a count."""
+"""Minimum number that is read as a time in milliseconds since 1970. A smaller number is a duration
+in seconds or a count."""
 
 _LIMITS = ("requests", "tokens")
 """Names of OpenAI's limits: x-ratelimit-remaining-<name> and x-ratelimit-reset-<name>."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return how many seconds to wait according to the headers; None if they do not say.
+    """Return the number of seconds to wait according to the headers; None if they state none.
 
     Retry-After (RFC 9110, 10.2.3) holds seconds or a date; OpenAI and Azure also send
     `retry-after-ms`. Without either header, the wait lasts until exhausted limits are reset, as
@@ -58,7 +58,10 @@ def parse_http_date(value: str) -> datetime | None:
 
 
 def parse_duration(value: str) -> float | None:
-    """Return the seconds in Go's notation ("6m0.5s") or in a plain number; None for other text."""
+    """Convert a duration to seconds; None if it is neither in Go's notation nor a plain number.
+
+    An example of Go's notation is "6m0.5s".
+    """
     if not _DURATION.fullmatch(value):
         return _number(value)
     return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))

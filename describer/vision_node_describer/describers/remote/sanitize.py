@@ -10,15 +10,15 @@ _MAX_QUOTE_CHARACTERS = 300
 """Maximum length of a quotation from a provider in an error message."""
 
 _LIKE_A_KEY = re.compile(r"\b(?:sk-|AIza|AKIA|ASIA)[\w*.…-]{4,}|\bBearer\s+\S{16,}")
-"""Keys, and parts of keys such as "sk-ab***yz", which providers quote when they reject a key."""
+"""Keys and parts of keys, such as "sk-ab***yz". Providers quote them when they reject a key."""
 
 _MIN_SECRET_CHARACTERS = 6
-"""Minimum length of a value that is removed as a secret. Shorter values are not secrets, and
-removing them would mangle ordinary text."""
+"""Minimum length of a secret that is removed. Shorter values are not secrets, and removing them
+would damage ordinary text."""
 
 _MAX_WORD_CHARACTERS = 30
-"""How far before the limit to look for a space to cut at. Most words are shorter in languages that
-separate words by spaces."""
+"""Maximum distance from a text's limit to the space at which the text is cut. In languages that
+separate words with spaces, most words are shorter than this."""
 
 
 def clean(text: str, max_characters: int) -> str:
@@ -45,7 +45,7 @@ def one_line(text: str, max_characters: int) -> str:
 
 
 def quote_provider(text: str, *secrets: str | None) -> str:
-    """Return a provider's text as one short line without `secrets`, to quote in a message."""
+    """Return a provider's text for a message, as one short line without `secrets`."""
     for secret in secrets:
         if secret and len(secret) >= _MIN_SECRET_CHARACTERS:
             text = text.replace(secret, "[secret]")

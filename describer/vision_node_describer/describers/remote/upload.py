@@ -10,16 +10,17 @@ from ..imaging.picture import decoding_bytes, open_picture
 from ..imaging.pixels import reduced, turned_upright
 
 _LOSSLESS = (PNG, GIF, BMP)
-"""Formats of most screenshots and drawings, which remain sharp as PNG."""
+"""Formats of most screenshots and drawings. These remain sharp as PNG."""
 
 _MAX_PNG_BYTES = 1_500_000
-"""Maximum size of a PNG upload. A larger picture is a photograph, and as JPEG it takes a tenth of
-the size without a visible loss."""
+"""Maximum size in bytes of a picture that is sent as PNG. A picture that exceeds this is a
+photograph. As a JPEG, it takes a tenth of the size without a visible loss."""
 
 _JPEG_QUALITY = 90
 
 _SCALING_BYTES = 12
-"""Bytes of memory for each pixel to scale: RGBA before and after averaging, and a copy on white."""
+"""Memory for scaling in bytes per pixel. It covers RGBA before and after averaging, and a copy on a
+white background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Upload:
 
 def preparation_bytes(image: bytes, bounds: Bounds) -> int:
     """Return the maximum memory that prepare_upload() takes, in bytes."""
-    decoded = decoding_bytes(image)  # at least 4 bytes a pixel
+    decoded = decoding_bytes(image)  # at least 4 bytes per pixel
 
     # The picture to scale has less than twice the final width and height, and never more pixels
     # than the file.
@@ -72,15 +73,17 @@ def prepare_upload(image: bytes, bounds: Bounds) -> Upload:
     with open_picture(image) as opened:
         decoded = opened.decode(bounds.fit(*opened.size))
 
-        # Send only the rows that a truncated file has: a model would see missing rows as black.
+        # Send only the intact rows of a truncated file. A model would see missing rows as black.
         width, height = opened.size
         size = bounds.fit(width, max(1, round(height * decoded.height / opened.file.height)))
 
-        # Averaging whole pixels first costs a tenth of the time and memory of scaling in one step.
+        # Average whole pixels first. Scaling in one step would take ten times as much time and
+        # memory.
         factor = max(1, min(decoded.width // size[0], decoded.height // size[1]))
         picture = _on_white(reduced(decoded, factor))
 
-    # Scaling before turning is safe: turning swaps the sides, but the limits stay the same.
+    # The picture can be scaled before it is turned, because the limits don't depend on which side
+    # is the width.
     picture = picture.resize(size, Image.Resampling.LANCZOS)
     upright = turned_upright(picture, opened.exif.orientation)
 

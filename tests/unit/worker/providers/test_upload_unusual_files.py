@@ -54,6 +54,6 @@ def test_heif_and_tiff_are_uploaded_as_jpeg(kind: str) -> None:
 
 
 def test_file_with_too_few_rows_is_not_uploaded() -> None:
-    with pytest.raises(DescribeError, match="of the picture is there") as caught:
+    with pytest.raises(DescribeError, match="of the picture is intact") as caught:
         prepare_upload(encoded(noise(320, 200), "JPEG")[:9000], Bounds(512))
     assert caught.value.reason is Reason.IMAGE_UNREADABLE

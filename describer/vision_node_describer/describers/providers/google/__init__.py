@@ -1,1 +1,1 @@
-"""The describer `google`: Google Cloud Vision."""
+"""The `google` describer, which uses Google Cloud Vision."""

@@ -26,7 +26,7 @@ from .errors import error_for, error_for_status, wrong_address
 from .transport import BoundedTransport, ResponseTooLargeError
 
 BOUNDS = Bounds(max_longer=1600)
-"""Size that Google recommends for faces, the largest for any feature
+"""Size that Google recommends for faces, which is the largest recommended size for any feature
 (cloud.google.com/vision/docs/supported-files). A file of this size is far below the limit of 10 MB
 for a request."""
 
@@ -44,7 +44,7 @@ _FEATURES = (
     (vision.Feature.Type.SAFE_SEARCH_DETECTION, 0),
 )
 
-# Google's function is untyped, as is `close` below.
+# This function of Google's library is untyped, as is `close` below.
 _from_info: Callable[[Any], Credentials] = service_account.Credentials.from_service_account_info
 
 _UNSAFE = {
@@ -99,7 +99,7 @@ class Google(ProviderDescriber):
         self._client.transport.close()  # type: ignore[no-untyped-call]
 
     def _annotate(self, upload: Upload, seconds: float) -> Findings:
-        """Send one request and return the findings; called in a thread."""
+        """Send one request and return the findings. This method is called in a thread."""
         features = [vision.Feature(type_=kind, max_results=count) for kind, count in _FEATURES]
         request = vision.AnnotateImageRequest(
             image=vision.Image(content=upload.data), features=features
@@ -132,7 +132,7 @@ class Google(ProviderDescriber):
 def _client(setup: Setup, endpoint: str | None) -> vision.ImageAnnotatorClient:
     """Return a client that uses HTTP.
 
-    gRPC would need its own settings for proxies and certificates.
+    With gRPC, proxies and certificates would need separate settings.
 
     Raises:
         DescribeError: CredentialsMissing if there are no credentials; CredentialsRefused if the

@@ -1,4 +1,4 @@
-"""Convert exceptions of Google's client to DescribeErrors."""
+"""Convert the exceptions of Google's client to DescribeErrors."""
 
 from google.api_core.exceptions import GoogleAPICallError
 from vision_node_contract.models.reasons import DescribeError, Reason
@@ -7,8 +7,8 @@ from ...remote.retry_after import retry_after
 from ...remote.sanitize import quote_provider
 
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED"})
-"""Google's reasons for rejecting a key. The HTTP status is 400, and only the error's details
-contain the reason (google.rpc.ErrorInfo)."""
+"""Google's reasons for rejecting a key. The HTTP status is then 400, and only the error's details
+(google.rpc.ErrorInfo) contain the reason."""
 
 _WRONG_ADDRESS_STATUSES = (404, 405)
 
@@ -18,11 +18,11 @@ _BY_RPC_CODE = {
     8: Reason.RATE_LIMITED,  # RESOURCE_EXHAUSTED
     16: Reason.CREDENTIALS_REFUSED,  # UNAUTHENTICATED
 }
-"""Reasons by the code in a picture's status (google.rpc.Code)."""
+"""Reasons for an error, by the code in a picture's status (google.rpc.Code)."""
 
 
 def wrong_address(problem: str) -> DescribeError:
-    """Return the DescribeError for a wrong address; `problem` says what the server there does."""
+    """Return the DescribeError for a wrong address; `problem` describes the server's response."""
     advice = "leave it out, or set a host such as eu-vision.googleapis.com"
     message = f"the server {problem}; the Describer's option endpoint looks wrong: {advice}"
     return DescribeError(Reason.OPTIONS_INVALID, message)
@@ -35,7 +35,7 @@ def error_for_status(code: int, message: str) -> DescribeError:
 
 
 def error_for(error: GoogleAPICallError, key: str | None) -> DescribeError:
-    """Return the DescribeError for a failed request; `key` is removed from quotations."""
+    """Return the DescribeError for a failed request. The message does not contain `key`."""
     words = quote_provider(error.message, key)
     if error.code in _WRONG_ADDRESS_STATUSES:
         return wrong_address(f"has nothing at that address (HTTP {int(error.code)}: {words})")
@@ -49,7 +49,7 @@ def error_for(error: GoogleAPICallError, key: str | None) -> DescribeError:
 
 
 def _reason(error: GoogleAPICallError) -> tuple[Reason, str]:
-    """Return the reason for an error, and a message."""
+    """Return the reason for an error, and an explanation."""
     status = int(error.code or 500)
     if error.reason == "BILLING_DISABLED":
         return Reason.QUOTA_EXHAUSTED, "the Google project has no billing account; enable billing"

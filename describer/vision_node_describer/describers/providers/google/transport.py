@@ -1,4 +1,4 @@
-"""Google's HTTP client, limited in the size of responses and without redirects."""
+"""Prevent Google's HTTP client from reading huge responses and following redirects."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 _MAX_ANSWER_BYTES = 32 << 20
-"""Maximum size of a response. A picture's text may have tens of thousands of words, each of which
-takes hundreds of bytes because of its position."""
+"""Maximum size of a response in bytes. A picture's text may have tens of thousands of words. Each
+takes hundreds of bytes, because its position is included."""
 
 _CHUNK_BYTES = 1 << 16
 

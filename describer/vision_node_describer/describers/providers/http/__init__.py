@@ -1,1 +1,1 @@
-"""The describer `http`: a user's container beside the worker."""
+"""The `http` describer, which sends pictures to a user's container beside the worker."""

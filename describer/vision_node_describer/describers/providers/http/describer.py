@@ -1,4 +1,4 @@
-"""Describe pictures with a user's container, which answers `POST /describe`.
+"""Describe pictures with a user's container that responds to `POST /describe`.
 
 See docs/custom-describers.md.
 """
@@ -26,8 +26,8 @@ from ...remote.upload import Bounds, Upload
 OPTIONS_HEADER = "Vision-Node-Options"
 
 _MAX_ANSWER_BYTES = 1 << 20
-"""Maximum size of an answer. A description has a few kilobytes, and a longer answer would only fill
-the worker's memory."""
+"""Maximum size of an answer in bytes. A description has a few kilobytes, and a longer answer would
+only fill the worker's memory."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -48,7 +48,7 @@ _CONTAINER_REASONS = frozenset(
         Reason.OUT_OF_MEMORY,
     }
 )
-"""Reasons that a container may report; only the system itself reports the others."""
+"""Reasons that a container may report. Other reasons are reported only by the system itself."""
 
 
 class HttpOptions(ProviderOptions):
@@ -56,7 +56,8 @@ class HttpOptions(ProviderOptions):
 
     url: str = "http://127.0.0.1:9000/describe"
     longest_side: int = Field(default=2048, ge=64, le=8192)
-    """Pixels to which the picture's longer side is scaled down before it is sent."""
+    """Maximum length of the picture's longer side in pixels. A larger picture is scaled down before
+    it is sent."""
 
 
 class Http(ProviderDescriber):
@@ -70,7 +71,7 @@ class Http(ProviderDescriber):
         self._url = options.url
         self._bounds = Bounds(max_longer=options.longest_side)
         self._model = setup.model
-        # Ignore the environment's proxy, which is for providers outside the cluster.
+        # Ignore the environment's proxy, which is meant for providers outside the cluster.
         self._client = BoundedClient(_MAX_ANSWER_BYTES, trust_env=False)
 
     async def ask(self, prepared: Upload, options: Options) -> Description:
@@ -111,7 +112,7 @@ class Http(ProviderDescriber):
 
 
 def _encode_options(options: Options) -> str:
-    """Return the user's options as JSON in ASCII, so that they fit in a header."""
+    """Return the user's options as JSON in ASCII, which a header can contain."""
     return json.dumps(options.model_dump(by_alias=True, exclude_none=True, exclude={"fallback"}))
 
 
@@ -120,7 +121,7 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
 
     Raises:
         DescribeError: DescriberFailed if the answer is invalid JSON or not an object; EmptyAnswer
-            if it is empty; or the reason for an error that it contains.
+            if it is empty; or the reason for an error that the answer contains.
     """
     whole = parse_object(response.content) or {}
     has_description = bool(whole.keys() & {"description", "alt", "caption"})

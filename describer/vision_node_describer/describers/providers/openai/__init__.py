@@ -1,1 +1,1 @@
-"""The describer `openai`: a model at OpenAI or at any server that supports its protocol."""
+"""The `openai` describer, which uses a model at OpenAI or any server that supports its protocol."""

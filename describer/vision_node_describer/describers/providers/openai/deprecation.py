@@ -1,4 +1,4 @@
-"""Warn of shutdowns of models, which providers announce publicly or in their answers."""
+"""Warn about models that will be shut down, as announced publicly or in a provider's responses."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -7,7 +7,7 @@ from ...remote.retry_after import parse_http_date
 from ...remote.sanitize import one_line
 
 _RETIREMENT_DATES = {"gpt-4o-mini": date(2027, 1, 14)}
-"""Shutdown dates that OpenAI has reportedly announced; they also apply to the models' snapshots."""
+"""Shutdown dates that OpenAI has reportedly announced. They also apply to snapshots of a model."""
 
 _ADVICE = "set OPENAI_VISION_MODEL, or the Describer's model, to another model"
 
@@ -15,7 +15,7 @@ _MAX_DATE_CHARACTERS = 40
 
 
 def published_retirement(model: str) -> str | None:
-    """Return a warning if OpenAI's shutdown date for the model is known; None otherwise."""
+    """Return a warning if the date when OpenAI shuts down the model is known; None otherwise."""
     for name, day in _RETIREMENT_DATES.items():
         if model == name or model.startswith(f"{name}-20"):
             return f"the model {model} will reportedly be shut down on {day}: {_ADVICE}"

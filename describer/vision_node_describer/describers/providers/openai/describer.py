@@ -35,21 +35,22 @@ HIGH_DETAIL = Bounds(max_longer=2048, max_shorter=768)
 take longer to send."""
 
 _OPENAI_MAX_TOKENS = 16_384
-"""Default limit at OpenAI: the maximum that gpt-4o-mini can write. It includes the reasoning of
-reasoning models."""
+"""Default token limit at OpenAI, which is the maximum for gpt-4o-mini. The limit includes the
+reasoning of reasoning models."""
 
 _OTHER_MAX_TOKENS = 4096
-"""Default limit at other servers, whose context is often 8,192 tokens and includes the picture."""
+"""Default token limit at other servers. Their context often has 8,192 tokens, including those of
+the picture."""
 
 _CONNECT_SECONDS = 5.0
 
 _MAX_ANSWER_BYTES = 4 << 20
-"""Maximum size of an answer. A description has a few kilobytes, and a model's reasoning perhaps
-hundreds of kilobytes."""
+"""Maximum size of an answer in bytes. A description has a few kilobytes, and a model's reasoning
+may have hundreds of kilobytes."""
 
 log = logging.getLogger(__name__)
 
-# httpx2 logs the address of each request; our own log lines say more.
+# httpx2 logs the address of each request. Our own log lines contain more information.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
@@ -57,7 +58,7 @@ class OpenAIOptions(ProviderOptions):
     """Options of a Describer with provider openai."""
 
     api: Api | None = None
-    """The protocol; by default the Responses API at OpenAI and chat completions elsewhere."""
+    """The protocol. The default is the Responses API at OpenAI, and chat completions elsewhere."""
     max_output_tokens: int | None = Field(default=None, ge=16, le=200_000)
 
 
@@ -145,7 +146,7 @@ class OpenAI(ProviderDescriber):
                 self._unsupported_fields |= rejected
 
     def _request_options(self, seconds: float) -> RequestOptions:
-        """Return a request's timeout and headers; Azure expects the key in a header of its own."""
+        """Return a request's timeout and headers. Azure expects the key in a different header."""
         timeout = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
         if not self._key or not self._endpoint.wants_api_key:
             return {"timeout": timeout}
@@ -173,7 +174,7 @@ class OpenAI(ProviderDescriber):
             raise self._protocol_error(response) from error
 
     def _note_headers(self, response: httpx2.Response) -> None:
-        """Log an announced shutdown of the model, and respect an exhausted rate limit."""
+        """Log an announced shutdown of the model; block requests if a rate limit is exhausted."""
         warning = announced_retirement(self._model, response.headers)
         if warning and warning != self._warning:
             self._warning = warning
@@ -185,8 +186,8 @@ class OpenAI(ProviderDescriber):
     def _protocol_error(self, response: httpx2.Response) -> DescribeError:
         """Return the error for a response that does not follow the protocol, such as a web page.
 
-        The page may come from a wrong address or from a login portal that blocks requests for a
-        while. The two look the same, so the reason is one that is retried.
+        The page may come from a wrong address, or from a login portal that blocks requests only for
+        a while. These cases look the same, so the returned error is one that is retried.
         """
         words = quote_provider(response.text, self._key)
         message = f"{self._context.server} sent a response that violates its protocol: {words}"

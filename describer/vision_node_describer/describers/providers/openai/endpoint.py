@@ -10,10 +10,10 @@ from ...remote.base import host_of
 _VARIABLE = "OPENAI_BASE_URL"
 
 _OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
-"""Paths that users often copy together with the address, from an example of a request."""
+"""Paths that users often copy together with the address from an example of a request."""
 
 _MODEL_LIST = "/v1/models"
-"""Path that users copy together with the address from the usual check that a server is running."""
+"""Path that users request to check that a server is running, and then copy with the address."""
 
 _AZURE_HOSTS = (
     ".openai.azure.com",
@@ -35,7 +35,7 @@ _API_VERSION = "api-version"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server's address, with the properties that requests to it depend on."""
+    """A server's address and other properties that determine how to send requests to it."""
 
     base_url: str
     """Address without a query or a trailing slash."""
@@ -45,8 +45,8 @@ class Endpoint:
     is_openai: bool
     is_azure: bool
     wants_api_key: bool
-    """Whether to send the key in the header `api-key`, which Azure and Azure API Management expect.
-    Azure API Management is recognized by the path of a deployment."""
+    """Whether to send the key in the header `api-key`, as Azure and Azure API Management expect.
+    Azure API Management is recognized by a path that names a deployment."""
 
 
 def endpoint_of(address: str) -> Endpoint:
@@ -81,7 +81,7 @@ def endpoint_of(address: str) -> Endpoint:
 
 
 def _check_azure(host: str, path: str, query: dict[str, str]) -> None:
-    """Reject an incomplete address, to which Azure would only reply "Resource not found".
+    """Reject an incomplete address. Azure would reply to it only with "Resource not found".
 
     Raises:
         DescribeError: OptionsInvalid; the message says how to complete the address.

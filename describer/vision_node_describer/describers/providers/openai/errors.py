@@ -1,6 +1,6 @@
-"""Convert exceptions of the OpenAI SDK, and errors in responses, to DescribeErrors.
+"""Convert the OpenAI SDK's exceptions, and errors in responses, to DescribeErrors.
 
-Quotations from a provider never contain the key.
+The key is removed from messages that quote a provider.
 """
 
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ _OPTIONAL_FIELDS = frozenset(
 """Fields that a request can omit if a server does not support them or their values."""
 
 _UNAMBIGUOUS_NAMES = _OPTIONAL_FIELDS - {"text", "store"}
-"""Optional fields whose names are not ordinary words that a message may contain by chance."""
+"""Optional fields that are recognized in a message, because their names are not ordinary words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RequestContext:
     base_url: str | None = None
 
     def address_advice(self) -> str:
-        """Return the advice that the address looks wrong, with an address to try."""
+        """Return the advice that the address looks wrong, with a suggested address."""
         parts = urlsplit(self.base_url or "")
         if not parts.hostname or parts.path.endswith("/v1"):
             return f"{_WRONG_ADDRESS}, such as {_EXAMPLE}"
@@ -58,7 +58,7 @@ class RequestContext:
         return f"{_WRONG_ADDRESS}; try {parts.scheme}://{host}{parts.path}/v1"
 
     def quote(self, text: str) -> str:
-        """Return a quotation from the server for an error message, without the key."""
+        """Return the server's text for an error message, without the key."""
         return quote_provider(text, self.key)
 
 
@@ -109,7 +109,7 @@ def error_in_answer(
     Args:
         answer: The body or the error in it, which is text or an object with `code` (a status or a
             word), `type` and `message`.
-        context: The request, for the message.
+        context: Information about the request, for the message.
     """
     body = parse_error_body({"error": answer}) or ErrorBody("no explanation")
     reason = classify_error(body, None)
@@ -136,7 +136,7 @@ def _status_error(error: APIStatusError, context: RequestContext) -> DescribeErr
 
 
 def _message(reason: Reason, words: str, status: int | None, context: RequestContext) -> str:
-    """Return the message for a reason: what happened, how to fix it, and the provider's message."""
+    """Return an error's message: what happened, how to fix it, and what the provider reported."""
     server = context.server
     answered = f"HTTP {status}" if status else "an error"
     model = f"no model {context.model}" if context.model else "no such model"
@@ -181,7 +181,7 @@ def _redirect_target(location: str) -> str:
 def _error_body(error: APIStatusError) -> ErrorBody | None:
     """Return the error in the body, or the body's text if it does not follow the protocol.
 
-    The text of a 404 or 405 page says nothing about the error, so the result is None for these.
+    In responses with status 404 or 405, such text does not explain the error, so None is returned.
     """
     try:
         return parse_error_body(from_json(error.response.content))

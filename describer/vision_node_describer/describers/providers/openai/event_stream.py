@@ -1,4 +1,4 @@
-"""Read answers that arrive as a stream of events, which some gateways send unrequested."""
+"""Read answers from a stream of events, which some gateways send without being asked to."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +8,8 @@ from pydantic_core import from_json
 JsonObject = dict[str, Any]
 
 _MAX_EVENTS = 100_000
-"""Maximum number of events that are read. There is about one for each token of an answer, which has
-at most 16,384 tokens by default."""
+"""Maximum number of events that are read. A stream has about one event for each token, and an
+answer has at most 16,384 tokens by default."""
 
 UNFINISHED = "unfinished stream"
 """Finish reason of a stream that has neither a finish reason nor an end mark."""
@@ -24,7 +24,7 @@ def is_event_stream(body: bytes) -> bool:
 
 
 def assemble_answer(body: bytes) -> JsonObject | None:
-    """Return the answer as if it had not been streamed; None if the stream contains none."""
+    """Return the answer as if it had not been streamed; None if the stream contains no answer."""
     events = list(_events(body))
     for event in events:
         if event.get("error"):
@@ -45,7 +45,7 @@ def assemble_answer(body: bytes) -> JsonObject | None:
 
 
 def _events(body: bytes) -> Iterator[JsonObject]:
-    """Yield the objects in a stream's data lines; each event has one line in these protocols."""
+    """Yield the objects in a stream's data lines. In OpenAI's protocols, each event is one line."""
     for line in body.splitlines()[: 3 * _MAX_EVENTS]:
         name, _, value = line.partition(b":")
         if name != b"data" or value.strip() == b"[DONE]":
@@ -65,7 +65,7 @@ def _completion(chunks: list[JsonObject], *, default_finish_reason: str | None) 
 
     Args:
         chunks: The chunks in order.
-        default_finish_reason: The finish reason if no chunk has one.
+        default_finish_reason: The finish reason to use if no chunk has one.
     """
     choices = [
         choice for chunk in chunks for choice in chunk["choices"][:1] if isinstance(choice, dict)

@@ -1,4 +1,4 @@
-"""The prompt: our rules and, separate from them, the user's preferences."""
+"""Build the prompt, in which our rules are separate from the user's preferences."""
 
 import json
 

@@ -20,7 +20,7 @@ from .request_body import Api
 from .response_types import Completion, Content, Message, Response, Tokens
 
 _TEXT_PARTS = (None, "text", "output_text")
-"""Types of the message parts that hold the answer's text; None stands for a missing type."""
+"""Types of the message parts that contain the answer's text. None stands for a missing type."""
 
 _CONTENT_FILTERS = (
     "content_filter",
@@ -33,8 +33,8 @@ _CONTENT_FILTERS = (
     "sensitive",
     "guardrail",
 )
-"""Words in the finish reasons that mean a content filter: those of OpenAI, and those of Google's
-models behind gateways, such as IMAGE_SAFETY."""
+"""Words in finish reasons that indicate a content filter. They appear in OpenAI's reasons, and in
+those of Google's models behind gateways, such as IMAGE_SAFETY."""
 
 _TOKEN_LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Finish reasons of an answer that reached the token limit."""
@@ -61,7 +61,7 @@ def read_reply(
     Args:
         api: The protocol that the request used.
         body: Body of a response with HTTP 200.
-        context: The request, for error messages.
+        context: Information about the request, for error messages.
 
     Raises:
         DescribeError: ContentRefused, EmptyAnswer, or the reason for an error in the response.
@@ -82,7 +82,7 @@ def read_reply(
 
 
 def _has_text(answer: dict[str, Any]) -> bool:
-    """Return whether an answer contains text. If so, an error beside the text is ignored."""
+    """Return whether an answer contains text. If so, an error in the same answer is ignored."""
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
@@ -141,16 +141,16 @@ def _read_completion(completion: Completion, context: RequestContext) -> Reply:
 
 
 def _join(parts: list[Content]) -> str:
-    """Return the text in a message's parts, without those that are reasoning."""
+    """Return the text in a message's parts, except for parts that are reasoning."""
     texts = [part.text for part in parts if part.type in _TEXT_PARTS and not part.thought]
     return "".join(text if isinstance(text, str) else text_of(text) for text in texts)
 
 
 def _misplaced_answer(message: Message) -> str:
-    """Return a complete description object from the wrong field; "" if there is none.
+    """Return a complete description object from an unexpected field; "" if there is none.
 
-    Some gateways enforce a schema with a function call, whose arguments then hold the answer. Some
-    parsers treat the whole answer as reasoning if the model was configured not to reason.
+    Some gateways enforce a schema with a function call, and its arguments then contain the answer.
+    Some parsers treat the whole answer as reasoning if the model is configured not to reason.
     """
     arguments = [call.function.arguments for call in message.tool_calls if call.function]
     encoded = [json.dumps(value) if isinstance(value, dict) else value for value in arguments]
@@ -161,7 +161,7 @@ def _misplaced_answer(message: Message) -> str:
 
 
 def _usage(tokens: JsonValue) -> Usage | None:
-    """Return the number of tokens used; None if the server reports none or invalid numbers."""
+    """Return the number of tokens used; None if the server's numbers are missing or invalid."""
     try:
         return Tokens.model_validate(tokens).usage() if tokens else None
     except ValidationError:

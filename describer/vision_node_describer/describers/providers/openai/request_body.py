@@ -21,7 +21,7 @@ class DescribeRequest:
     model: str
     upload: Upload
     instructions: str
-    """The user's message; the rules, which are the same for every request, are separate."""
+    """The user's message. It does not contain the rules, which are the same for every request."""
     detail: str
     max_tokens: int
 
@@ -45,12 +45,12 @@ def responses_body(request: DescribeRequest) -> RequestBody:
         "input": [{"role": "user", "content": [instructions, picture]}],
         "text": {"format": schema},
         "max_output_tokens": request.max_tokens,
-        "store": False,  # otherwise OpenAI keeps the picture for a month
+        "store": False,  # otherwise, OpenAI would keep the picture for a month
     }
 
 
 def chat_body(request: DescribeRequest, *, tokens_field: str) -> RequestBody:
-    """Return the body for POST /chat/completions; `tokens_field` is the name of the token limit."""
+    """Return the body for POST /chat/completions. The token limit is sent as `tokens_field`."""
     picture = {"url": _data_url(request.upload), "detail": request.detail}
     content = [
         {"type": "text", "text": request.instructions},

@@ -1,6 +1,6 @@
 """Models of the fields that are read from responses in OpenAI's protocols.
 
-A field of the wrong type counts as missing, because servers deviate from the protocols. The SDK's
+Servers deviate from the protocols, so a field of the wrong type counts as missing. The SDK's own
 models would not validate the fields.
 """
 
@@ -17,14 +17,14 @@ def _only(kind: type) -> BeforeValidator:
 
 
 def _content_parts(value: Any) -> Any:
-    """Return a message's parts; any other object is an answer that the server decoded."""
+    """Return a message's parts. An object that is not a part is an answer decoded by the server."""
     if isinstance(value, dict) and not value.keys() & {"text", "type", "refusal"}:
         value = json.dumps(value)
     return _list_of(value)
 
 
 def _list_of(value: Any) -> Any:
-    """Return a list's objects and strings as objects; a single value becomes a list of one."""
+    """Return a list of objects. Strings become objects, and a single value becomes a list."""
     values = value if isinstance(value, list) else [value]
     return [
         {"text": entry} if isinstance(entry, str) else entry
@@ -80,7 +80,7 @@ _Items = Annotated[list[Item], BeforeValidator(_list_of)]
 
 
 class Details(_Part):
-    """Why a response is incomplete."""
+    """Details about why a response is incomplete."""
 
     reason: _Text = None
 

@@ -1,1 +1,1 @@
-"""The describer `rekognition`: Amazon Rekognition."""
+"""The `rekognition` describer, which uses Amazon Rekognition."""

@@ -23,12 +23,12 @@ from .errors import error_for, is_json_answer, wrong_protocol
 from .transport import limit_responses
 
 BOUNDS = Bounds(max_longer=1920, min_side=80)
-"""Rekognition rejects pictures with a side of less than 80 pixels, and finds faces of 40 pixels in
-a picture of 1920 pixels (docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of this
-size is below the limit of 5 MB for a request."""
+"""Rekognition rejects pictures with a side of less than 80 pixels. In a picture of 1920 pixels, it
+finds faces of 40 pixels or more (docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of
+this size is below the limit of 5 MB for a request."""
 
 _MAX_FACES = 100
-"""Maximum number of faces that DetectFaces returns; it returns the largest ones."""
+"""Maximum number of faces that DetectFaces returns. It returns the largest ones."""
 
 _MAX_LABELS = 20
 
@@ -96,7 +96,10 @@ class Rekognition(ProviderDescriber):
         )
 
     def _detect(self, feature: Feature, upload: Upload, seconds: float) -> dict[str, Any]:
-        """Send the request for one feature and return the answer; called in a thread."""
+        """Send the request for one feature, and return the answer.
+
+        This method is called in a thread.
+        """
         operation, parameters = _OPERATIONS[feature]
         call = getattr(self._clients.with_timeout(seconds), operation)
 
@@ -114,10 +117,10 @@ class Rekognition(ProviderDescriber):
 
 
 class _Clients:
-    """Clients by timeout, because a boto3 client has one timeout for all its requests.
+    """Creates a client for each timeout, because a boto3 client uses one timeout for all requests.
 
-    Timeouts are rounded up to a power of two seconds, so that there are at most a dozen clients. A
-    request that outlasts its attempt only keeps a thread busy.
+    Timeouts are rounded up to a power of two seconds, so that at most a dozen clients are created.
+    If a request lasts longer than its attempt as a result, it only keeps a thread busy.
     """
 
     def __init__(self, setup: Setup, endpoint: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Convert exceptions of boto3 to DescribeErrors.
+"""Convert boto3's exceptions to DescribeErrors.
 
 See docs.aws.amazon.com/rekognition/latest/dg/error-handling.html.
 """
@@ -63,19 +63,22 @@ def error_for(error: ClientError | BotoCoreError) -> DescribeError:
 
 
 def is_json_answer(answer: Mapping[str, Any]) -> bool:
-    """Return whether an answer with HTTP 200 is JSON; boto3 treats a web page as an empty one."""
+    """Return whether an answer with HTTP 200 is JSON.
+
+    boto3 treats any other answer, such as a web page, as empty.
+    """
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return "json" in headers.get("content-type", "")
 
 
 def wrong_protocol() -> DescribeError:
     """Return the DescribeError for an answer from another server, such as a login page."""
-    message = "the answer is not from Rekognition; is there a proxy or a login page in between?"
+    message = "the answer is not from Rekognition; a proxy or a login page may have sent it"
     return DescribeError(Reason.PROVIDER_UNAVAILABLE, message)
 
 
 def _cause(error: BotoCoreError) -> str:
-    """Return the error's type, with the message of a nested error, which contains no key."""
+    """Return the error's type, and a nested error's message. Such messages contain no key."""
     inner = getattr(error, "kwargs", {}).get("error")
     return f"{type(error).__name__}: {inner}" if inner else type(error).__name__
 

@@ -7,13 +7,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import HTTPClientError
 
 _MAX_ANSWER_BYTES = 16 << 20
-"""Maximum size of a response. A hundred words and faces take a few hundred kilobytes."""
+"""Maximum size of a response in bytes. A hundred words and faces take a few hundred kilobytes."""
 
 _CHUNK_BYTES = 1 << 16
 
 
 def limit_responses(client: Any) -> Any:
-    """Limit the size of a client's responses; boto3 has neither a setting nor an event for it."""
+    """Limit the size of a client's responses. boto3 has neither a setting nor an event for this."""
     endpoint = client._endpoint  # noqa: SLF001
     endpoint.http_session = _BoundedSession(endpoint.http_session)
     return client
@@ -36,7 +36,7 @@ class _BoundedSession:
 
 
 class _BoundedBody:
-    """A response's body, limited in size."""
+    """A response's body whose size is limited."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw

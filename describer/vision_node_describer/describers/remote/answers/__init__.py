@@ -1,1 +1,1 @@
-"""Reads a model's answer: its shape is enforced here and never trusted."""
+"""Read a model's answer, which may have any structure."""

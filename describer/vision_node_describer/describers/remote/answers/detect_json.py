@@ -1,4 +1,4 @@
-"""Detect whether text is JSON, complete or truncated, rather than text for a person to read."""
+"""Detect whether text is JSON (complete or truncated) instead of text for people to read."""
 
 import re
 
@@ -29,7 +29,7 @@ _SENTENCE_CONTINUES = re.compile(r"[^\S\n]{0,3}[^\W\d_A-Z]+(?:\W+\w+){2}")
 """The continuation of a sentence: at least three words, the first in lower case."""
 
 _MAX_INTRODUCTION_CHARACTERS = 200
-"""Maximum length of the prose before an object whose first field is one of the schema's."""
+"""Maximum length of the prose before an object whose first field is in the schema."""
 
 _ANSWER_START = re.compile(
     rf"\{{\s*(?:{_QUOTE})?(?:description|alt|caption)(?:{_QUOTE})?\s*:", re.IGNORECASE
@@ -60,7 +60,7 @@ def looks_like_json(text: str) -> bool:
 
 
 def starts_like_json(text: str) -> bool:
-    """Return whether text is JSON or continues as incomplete JSON, which no reader should see."""
+    """Return whether text is JSON, or contains incomplete JSON that no reader should see."""
     text = text[:MAX_SCANNED_CHARACTERS]
     if looks_like_json(text):
         return True

@@ -5,7 +5,7 @@ import re
 from .schema import FIELD_DESCRIPTIONS
 
 _MAX_NESTING = 3
-"""Maximum number of nested lists and objects around a text."""
+"""Maximum number of nested lists and objects around text."""
 
 _TEXT_NAMES = ("text", "value", "content", "description")
 """Names of the field that holds the text if a model returned an object instead of text."""
@@ -18,8 +18,8 @@ _MAX_TAGS = 1000
 """Maximum number of tags that are read."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-"""A BCP 47 tag whose language has two or three letters. Longer ones are reserved or registered (RFC
-5646, 2.2.1), and matching them would also match English names of languages."""
+"""A BCP 47 tag whose language has two or three letters. Longer languages are reserved or registered
+(RFC 5646, 2.2.1). A pattern for them would also match the English names of languages."""
 
 _TITLE = re.compile(
     r"[\s#*_>]{0,8}(?:image[ \t]+)?description[ \t*_]{0,4}:[ \t*_]{0,4}"
@@ -59,7 +59,7 @@ def tags_of(value: object) -> list[str]:
 
 
 def language_of(value: object) -> str | None:
-    """Return a value as a BCP 47 tag, with hyphens for underscores; None if it is not a tag."""
+    """Return a value as a BCP 47 tag; None if it is not a tag. Underscores become hyphens."""
     tag = text_of(value).replace("_", "-")
     return tag if _LANGUAGE.fullmatch(tag) else None
 

@@ -12,26 +12,26 @@ _MAX_NESTING = 3
 """Maximum number of objects around the fields; {"result": {"description": …}} has one."""
 
 _LONG_PROSE_CHARACTERS = 200
-"""Maximum length of the prose before an object whose only field is one of the schema's. After more
-prose, the object is a quotation from the picture, not the answer."""
+"""Maximum length of the prose before an object whose only field is in the schema. After longer
+prose, the object is a quotation from the picture instead of the answer."""
 
 _SHORT_PROSE_CHARACTERS = 80
-"""Maximum length of the prose before an object with one of the schema's fields and unknown ones."""
+"""Maximum length of the prose before an object with one field in the schema and other fields."""
 
 _LEAD_CHARACTERS = 20
 _LEAD = re.compile(r"""[\s`~*#>"'(\[]*+(?:json\w?|python)?[\s:]*+""", re.IGNORECASE)
-"""A code fence or other marks, but no prose, before an object."""
+"""Text before an object that consists of a code fence or other marks, without prose."""
 
 _ENDS_INTRODUCTION = re.compile(r"(?:^|[:>`*.!)\n])\s*\Z")
 _CONTINUES_SENTENCE = re.compile(r"[.,;)]|[^\S\n]{0,3}[^\W\d_A-Z]")
-"""Text that follows an object that is part of a sentence."""
+"""Text after an object that shows that the object is part of a sentence."""
 
 _ESCAPED = re.compile(r"""\W{0,8}(?:json)?\s*[{\[]\s*\\+["']""", re.IGNORECASE)
 _WITHOUT_BRACES = re.compile(rf"""\s*"(?:{"|".join(sorted(FIELDS))})"\s*:""")
 
 
 def whole_object(text: str) -> JsonObject | None:
-    """Return the description object if the whole text is one; None otherwise."""
+    """Return the description object that the whole text represents; None if it is anything else."""
     try:
         value = decode_twice(text)
     except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ def find_object(text: str) -> JsonObject | None:
 
 
 def _is_answer(found: JsonObject, text: str, located: LocatedValue) -> bool:
-    """Return whether an object is the model's answer, not a quotation from the picture."""
+    """Return whether an object is the model's answer instead of a quotation from the picture."""
     if len(found.keys() & FIELDS) > 1 or _is_at_start(text, located):
         return True
 
@@ -72,12 +72,12 @@ def _is_answer(found: JsonObject, text: str, located: LocatedValue) -> bool:
 
 
 def _is_at_start(text: str, located: LocatedValue) -> bool:
-    """Return whether nothing but a code fence or similar marks precedes an object."""
+    """Return whether nothing precedes an object, except for a code fence or similar marks."""
     return located.start <= _LEAD_CHARACTERS and _LEAD.fullmatch(text, 0, located.start) is not None
 
 
 def _is_introduced(text: str, located: LocatedValue) -> bool:
-    """Return whether the prose before an object introduces it and does not continue after it."""
+    """Return whether prose introduces an object and does not continue after it."""
     before = text[max(0, located.start - _LEAD_CHARACTERS) : located.start]
     return (
         _ENDS_INTRODUCTION.search(before) is not None
@@ -97,7 +97,7 @@ def _fields_in(value: object, levels: int) -> JsonObject | None:
 
 
 def _fields_of(value: JsonObject, levels: int) -> JsonObject | None:
-    """Return the object itself or the first description object in it; None if neither exists."""
+    """Return the object if it is a description, or else the first description in it, or None."""
     value = _with_lower_case_names(value)
     description = value.get("description")
     if found := _in_description(description, levels):
@@ -116,7 +116,7 @@ def _fields_of(value: JsonObject, levels: int) -> JsonObject | None:
 
 
 def _with_lower_case_names(value: JsonObject) -> JsonObject:
-    """Return the object with field names in lower case; some models write "Description"."""
+    """Return the object with field names in lower case. Some models write "Description"."""
     lower = {
         key.lower(): item
         for key, item in value.items()
@@ -148,7 +148,7 @@ def _in_description(description: object, levels: int) -> JsonObject | None:
 
 
 def _decoded_values(value: JsonObject) -> list[Any]:
-    """Return an object's values; those that are objects encoded as text are decoded."""
+    """Return an object's values, and decode those that are objects encoded as text."""
     return [parse_object(part) if _is_encoded_object(part) else part for part in value.values()]
 
 

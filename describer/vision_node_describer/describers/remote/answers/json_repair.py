@@ -18,11 +18,11 @@ memory for each character."""
 _ANSWER_START = re.compile(
     rf"""\{{{BEFORE_KEY}["'](?:{"|".join(sorted(FIELDS))})["']\s*:""", re.IGNORECASE
 )
-"""Start of an object that is worth repairing: its first field is one of the schema's."""
+"""Start of an object that is worth repairing, because its first field is in the schema."""
 
 _STRING_END = r"""(?=\s{0,99}(?:[:}\]]|,\s{0,99}["'}\]]|\Z))"""
-"""Text that follows a quotation mark at the end of a string. Any other quotation mark is part of
-the string and should have been escaped."""
+"""Text that follows a quotation mark at the end of a string. Other quotation marks are part of the
+string and should have been escaped."""
 
 _STRING = rf'"(?:[^"\\]|\\.|"(?!{_STRING_END}))*+(?:"|\Z)'
 _TOKEN = re.compile(rf"{_STRING}|{COMMENT}|'(?:[^'\\]|\\.)*+(?:'|\Z)|[{{}}\[\]]", re.DOTALL)
@@ -33,12 +33,15 @@ _QUOTE = re.compile(r'\\.|"', re.DOTALL)
 
 
 def is_repairable(text: str, start: int) -> bool:
-    """Return whether a description object, which is worth repairing, begins at `start`."""
+    """Return whether an object that is worth repairing begins at `start`."""
     return _ANSWER_START.match(text, start) is not None
 
 
 def repair_object(text: str, start: int) -> tuple[JsonObject | None, int]:
-    """Return the repaired object that begins at `start`, or None, and its end position."""
+    """Return the repaired object that begins at `start`, and its end position.
+
+    The object is None if it cannot be repaired.
+    """
     end = _end_of(text, start)
     if end is None:
         return None, len(text)
@@ -52,7 +55,7 @@ def repair_object(text: str, start: int) -> tuple[JsonObject | None, int]:
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Return the position after the bracket that closes the one at `start`; None if none does."""
+    """Return the position after the bracket that closes the one at `start`; None if missing."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)
@@ -63,7 +66,10 @@ def _end_of(text: str, start: int) -> int | None:
 
 
 def _repaired(mistake: re.Match[str]) -> str:
-    """Return a string with its quotation marks escaped; "" for a trailing comma or a comment."""
+    """Return the text that replaces a mistake.
+
+    In a string, quotation marks are escaped. A trailing comma or a comment is removed.
+    """
     string = mistake[1]
     if string is None:
         return ""
@@ -73,7 +79,7 @@ def _repaired(mistake: re.Match[str]) -> str:
 
 
 def _python_dict(text: str) -> JsonObject | None:
-    """Return a dict in Python's notation, which some models write; None if the text is not one."""
+    """Return a dict in Python's notation, which some models use; None if text is anything else."""
     if len(text) > _MAX_LITERAL_CHARACTERS:
         return None
 

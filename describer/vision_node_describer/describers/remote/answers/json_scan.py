@@ -1,4 +1,4 @@
-"""Find the JSON values in text, including those that need a repair."""
+"""Find the JSON values in text, including values that must be repaired first."""
 
 import json
 import re
@@ -13,12 +13,12 @@ MAX_SCANNED_CHARACTERS = 400_000
 characters."""
 
 _MAX_WASTED_PASSES = 4
-"""Maximum number of characters scanned without a result, as a multiple of the text's length. The
-limit keeps the time linear for any text."""
+"""Maximum number of characters scanned without a result, as a multiple of the text's length. This
+limit ensures that the time is at most proportional to the text's length."""
 
 _MAX_FAILURES = 1000
-"""Maximum number of opening brackets that do not begin a value. Each one costs time, because the
-decoder counts the lines before an error."""
+"""Maximum number of opening brackets that do not begin a value. Each of them takes time, because
+the decoder counts the lines before an error."""
 
 _KEY = r"""(?:"[^"\n\\]{0,100}"|'[^'\n\\]{0,100}')\s*:"""
 
@@ -60,7 +60,10 @@ def without_values(text: str) -> str:
 
 
 def _value_at(text: str, start: int) -> tuple[LocatedValue | None, int]:
-    """Return the value at `start`, or None and the number of characters scanned."""
+    """Return the value at `start`, and the number of characters scanned without a result.
+
+    The value is None if there is no valid or repairable value.
+    """
     try:
         value, end = decode_at(text, start)
     except json.JSONDecodeError as error:

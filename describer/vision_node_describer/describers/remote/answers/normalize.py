@@ -1,4 +1,4 @@
-"""Convert a model's answer to a Description; the answer's types and lengths are not trusted."""
+"""Convert a model's answer, whose fields may have any type or length, to a Description."""
 
 import re
 
@@ -14,8 +14,8 @@ from .refusals import is_refusal, sees_no_picture
 from .strict_json import JsonObject
 
 MAX_CHARACTERS = 20_000
-"""Maximum length of a description, and of the text read in a picture. It equals the maximum of an
-ImageJob's `options.maxLength`."""
+"""Maximum length of a description, and of the text that is read in a picture. It equals the maximum
+of an ImageJob's `options.maxLength`."""
 
 _MAX_CAPTION_CHARACTERS = 500
 _MAX_TAGS = 32
@@ -106,7 +106,10 @@ def _body(answer: JsonObject) -> str:
 
 
 def _line(value: object, max_characters: int) -> str:
-    """Return a field on one line; "" if it is JSON or a refusal, unlike the description."""
+    """Return a field on one line; "" if it is JSON or a refusal.
+
+    In the description, either of these is an error.
+    """
     line = one_line(text_of(value), max_characters)
     return "" if looks_like_json(line) or is_refusal(line) else line
 

@@ -1,4 +1,4 @@
-"""Read the description object from a model's answer: JSON, JSON within text, or plain text."""
+"""Read the description object from a model's answer (JSON, JSON within text, or plain text)."""
 
 from vision_node_contract.models.reasons import DescribeError, Reason
 
@@ -14,7 +14,7 @@ _RAISE_LIMIT = "raise maxOutputTokens in the Describer's options"
 
 
 class BrokenJsonError(DescribeError):
-    """The answer is incomplete or invalid JSON, or JSON that is not an object."""
+    """The answer is JSON that is incomplete, invalid or not an object."""
 
 
 def read_object(
@@ -25,7 +25,7 @@ def read_object(
     Args:
         answer: The text from a model or a container.
         finish_reason: The provider's code for why the model stopped.
-        advice: How to fix a model that never stops reasoning, for the error message.
+        advice: How to fix a model that never stops reasoning. The error message contains this.
 
     Raises:
         DescribeError: EmptyAnswer if the answer is only reasoning or has none of the fields.

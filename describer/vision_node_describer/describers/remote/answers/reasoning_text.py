@@ -17,15 +17,15 @@ _OPENING_TAG = re.compile(
     re.IGNORECASE,
 )
 """Start of the reasoning of DeepSeek, Qwen, Magistral, Kimi, Sky-T1, Command A, Gemma, MedGemma and
-OpenAI's open models. The last of these use the harmony format, whose special tokens some servers
-drop."""
+OpenAI's open models. OpenAI's models use the harmony format, and some servers drop its special
+tokens."""
 
 _CLOSING_TAG = re.compile(
     rf"</{_TAG_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<unused95>|<channel\|>"
     r"|<\|channel\|>final(?: [^<>]{0,40})?<\|message\|>|(?<=[^\w\s])\s?assistantfinal",
     re.IGNORECASE,
 )
-"""End of the reasoning of the models that are listed above."""
+"""End of the reasoning of the models listed above."""
 
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
 """The byte order mark and zero-width characters, which make JSON invalid if they precede it."""
@@ -54,7 +54,7 @@ _MAX_MARK_CHARACTERS = 80
 
 
 class UnfinishedReasoningError(ValueError):
-    """The answer is only reasoning, because the model stopped before it finished reasoning."""
+    """The answer contains only reasoning, because the model stopped before it had finished."""
 
 
 def without_template_marks(text: str) -> str:
@@ -76,9 +76,9 @@ def without_template_marks(text: str) -> str:
 def after_reasoning(text: str) -> str:
     """Return the text after a model's reasoning.
 
-    The reasoning usually ends at the last closing tag. A closing tag within JSON is ignored,
-    because it is a quotation from the picture. If that JSON is truncated, the returned text begins
-    with it.
+    The reasoning usually ends at the last closing tag. Closing tags within JSON are ignored,
+    because they are quotations from the picture. If such JSON is truncated, the returned text
+    begins with it.
 
     Raises:
         UnfinishedReasoningError: The reasoning never ends.

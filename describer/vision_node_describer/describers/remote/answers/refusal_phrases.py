@@ -1,4 +1,4 @@
-"""Phrases of refusals by language: an apology, "I cannot", and the refused task."""
+"""Phrases with which models refuse a task, by language."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Language:
     task: str
     bare: tuple[str, ...] = ()
     aside: str = r"(?!)"
-    """Start of a later sentence about the assistant or its user, rather than about a picture."""
+    """Start of a later sentence that is about the assistant or its user instead of a picture."""
     between: int = 70
     """Maximum number of characters between `cannot` and `task`."""
 
@@ -171,7 +171,7 @@ WITHOUT_SPACES = (
     "我(?:无法|不能|無法)(?:描述|识别|識別|处理|查看|辨认).{0,12}?(?:图|圖|照片|人物)",
     "(?:죄송합니다|죄송하지만|미안합니다).{0,40}?(?:수 없습니다|어렵습니다)",
 )
-"""Refusals in Japanese, Chinese and Korean, which put few or no spaces between words."""
+"""Refusals in Japanese, Chinese and Korean, which have few or no spaces between words."""
 
 OTHER_ORDER = (
     r"(?:üzgünüm|maalesef)\b.{0,60}?\b(?:yardımcı olamam|tanımlayamam|tanıyamam|betimleyemem)",

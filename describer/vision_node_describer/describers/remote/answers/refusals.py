@@ -1,8 +1,8 @@
 """Recognize refusals in the text of models that do not use the protocol's refusal field.
 
-The patterns are few and match only at the start of a short answer, because the two mistakes are not
-equally bad: a description mistaken for a refusal is lost, but a refusal mistaken for a description
-can still be read.
+Only a few patterns are used, and they match only at the start of a short answer. The reason is that
+a description is lost if it is mistaken for a refusal. The opposite mistake is less serious, because
+users can see that the description is a refusal.
 """
 
 import re
@@ -36,11 +36,12 @@ _NO_PICTURE = re.compile(
     r"|(?:there is|i see) no (?:image|picture|photo|attachment)\b)",
     re.IGNORECASE,
 )
-"""Answers of a model that cannot read pictures, or whose server dropped the picture."""
+"""Answers of a model that cannot read pictures, or that did not receive the picture from its
+server."""
 
 _ASIDES = "|".join(language.aside for language in _LANGUAGES)
 _ABOUT_ITSELF = re.compile(rf"\W*(?:{_ASIDES}|{ASIDE_WITHOUT_SPACES}|\Z)", re.IGNORECASE)
-"""Start of a later sentence of a refusal, which is about the assistant or its user."""
+"""Start of a later sentence of a refusal. Such a sentence is about the assistant or its user."""
 
 _BUT = re.compile(
     r"\b(?:but|however|aber|jedoch|mais|pero|però)\b[\s,]*|[,;]\s*(?:mas|maar|men|ale|но)\b[\s,]*"
@@ -92,7 +93,10 @@ def sees_no_picture(text: str) -> bool:
 
 
 def _describes(rest: str) -> bool:
-    """Return whether the text after an apology describes the picture, or quotes the apology."""
+    """Return whether the text after a refusal is a description.
+
+    It may describe the picture, or say that the refusal is written in the picture.
+    """
     if _IS_QUOTED.search(rest) or _STILL_DESCRIBES.search(rest):
         return True
 
@@ -106,7 +110,7 @@ def _describes(rest: str) -> bool:
 def _normalized(text: str) -> str:
     """Return text on one line with straight apostrophes and without surrounding marks.
 
-    The marks are those of Markdown and quotations. Quotation marks around only part of the text are
+    These marks are Markdown and quotation marks. Quotation marks around only part of the text are
     kept, because that part is quoted from the picture.
     """
     words = text[: 2 * MAX_REFUSAL_CHARACTERS].translate(_APOSTROPHES).split()

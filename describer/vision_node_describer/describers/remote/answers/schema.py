@@ -30,7 +30,7 @@ SCHEMA: dict[str, Any] = {
         "language": {"type": "string", "description": "BCP 47 tag of the language of description."},
     },
 }
-"""A JSON schema that strict mode supports (OpenAI, Structured Outputs, Supported schemas)."""
+"""A JSON schema that OpenAI's strict mode supports (Structured Outputs, Supported schemas)."""
 
 FIELDS: frozenset[str] = frozenset(SCHEMA["required"])
 

@@ -10,7 +10,7 @@ def decode(text: str | bytes) -> object:
     """Return the value of JSON text.
 
     Raises:
-        ValueError: The text is not JSON; NaN and Infinity are not JSON, either (RFC 8259, 6).
+        ValueError: The text is not JSON. NaN and Infinity are not JSON, either (RFC 8259, 6).
         RecursionError: The value is nested too deeply.
     """
     return json.loads(text, strict=False, parse_constant=_reject)
@@ -40,7 +40,7 @@ def decode_twice(text: str | bytes) -> object:
 
 
 def parse_object(text: str | bytes) -> JsonObject | None:
-    """Return the JSON object that text contains; None if it is anything else or not storable."""
+    """Return the JSON object that text represents; None if it is anything else or not storable."""
     try:
         value = decode_twice(text)
     except (ValueError, RecursionError):
