@@ -29,7 +29,7 @@ class KeyRef(KubeModel):
 
 
 class EnvSource(KubeModel):
-    """Source of a variable's value: exactly one field is set."""
+    """Source of a variable's value. Exactly one of the fields is set."""
 
     secret_key_ref: KeyRef | None = None
     config_map_key_ref: KeyRef | None = None
@@ -51,21 +51,21 @@ class SourceRef(KubeModel):
 
 
 class EnvFrom(KubeModel):
-    """All keys of a Secret or ConfigMap: exactly one field is set."""
+    """A Secret or ConfigMap whose keys all become variables. Exactly one of the fields is set."""
 
     secret_ref: SourceRef | None = None
     config_map_ref: SourceRef | None = None
 
 
 class Resources(KubeModel):
-    """Quantities by resource, as in a container's spec."""
+    """Resource requests and limits, as in a container's spec."""
 
     requests: dict[str, str | int] = {}
     limits: dict[str, str | int] = {}
 
 
 class Toleration(KubeModel):
-    """A taint to tolerate, as in a pod's spec."""
+    """A toleration of a taint, as in a pod's spec."""
 
     key: str | None = None
     operator: str | None = None
@@ -75,7 +75,7 @@ class Toleration(KubeModel):
 
 
 class Sidecar(KubeModel):
-    """A container next to each worker, in the same pod, that describes the images."""
+    """A container that runs in the same pod as each worker and describes the images."""
 
     image: str
     command: list[str] = []
@@ -86,7 +86,7 @@ class Sidecar(KubeModel):
 
 
 class DescriberSpec(KubeModel):
-    """Configuration of the workers and their number; times are in seconds."""
+    """Configuration of the workers, including how many may run. Times are in seconds."""
 
     provider: str | None = None
     model: str | None = None
@@ -135,16 +135,16 @@ class DescriberStatus(KubeModel):
 
     @property
     def readiness(self) -> Condition | None:
-        """The condition Ready; None until it is written for the first time."""
+        """The Ready condition; None until it is written for the first time."""
         return self.condition(READY)
 
     def condition(self, kind: str) -> Condition | None:
-        """Return the condition of this type, or None."""
+        """Return the condition of this type, or None if there is no such condition."""
         return next((c for c in self.conditions if c.type == kind), None)
 
 
 class Describer(KubeModel):
-    """A way of describing images."""
+    """A configured way of describing images, and its state."""
 
     metadata: ObjectMeta
     spec: DescriberSpec = DescriberSpec()
