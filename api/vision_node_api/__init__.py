@@ -1,10 +1,11 @@
-"""The HTTP API: a client submits an image, and the API creates an ImageJob for it.
+"""The HTTP API, which creates an ImageJob for each image that a client submits.
 
-It does not deal with Jobs and pods, which the operator manages. Its layers, from top to bottom:
+The API does not deal with Jobs and pods, because the operator manages them. Its layers, from top to
+bottom:
 
-app: puts everything together
+app: assembles the application
 routes, ui, middleware: translate HTTP requests and responses
-services: submit jobs, read results, keep the inbox, report health
-watch, uploads: cache ImageJobs and Describers; receive and check images
-web: HTTP basics such as problem documents, proxies and the root path
+services: submit jobs, read results, manage the inbox and report health
+watch, uploads: cache ImageJobs and Describers, and receive and check images
+web: provides HTTP basics such as problem documents, trusted proxies and the root path
 """
