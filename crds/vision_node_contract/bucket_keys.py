@@ -1,9 +1,11 @@
-"""The bucket's layout: which keys exist and who writes them.
+"""The keys of the objects in the bucket.
 
-- images/<random id>: uploads, written by the API. Their keys do not contain the name of the job,
-  because a name can be reused.
-- inbox/<name>: images that POST /inbox/<name> stored for ImageJobs created with kubectl.
-- results/<job uid>/<attempt>: results too large for the ImageJob's status, written by workers.
+- images/<random id> is an upload, which the API writes. The key does not contain the name of the
+  job, because a name can be reused.
+- inbox/<name> is an image for ImageJobs that are created with kubectl. POST /inbox/<name> writes
+  it.
+- results/<job uid>/<attempt> is a result that is too large for the ImageJob's status. Workers write
+  it.
 """
 
 import hashlib

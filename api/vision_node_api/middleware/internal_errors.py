@@ -1,4 +1,4 @@
-"""Respond to unexpected errors with a problem document, whose id is also in the log."""
+"""Respond to unexpected errors with problem documents. Each contains an id that is also logged."""
 
 import asyncio
 import logging

@@ -25,7 +25,7 @@ MAX_QUOTED_CHARACTERS = 80
 """Maximum number of characters that an error message quotes from an invalid name."""
 
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
-"""Pattern of a name, for OpenAPI. Consecutive dots are also invalid, although they match it."""
+"""Pattern of a name, for OpenAPI. Names with consecutive dots match it, but are not valid."""
 
 _NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
 

@@ -26,7 +26,7 @@ class Base64Decoder:
 
     def __init__(self) -> None:
         self._rest = b""
-        """Characters of an incomplete group: up to three of its four characters."""
+        """Up to three characters from an incomplete group of four characters."""
         self._padded = False
 
     def write(self, text: bytes | memoryview) -> bytes:

@@ -46,7 +46,7 @@ def _first(images: list[Part]) -> Part:
 
 
 def _intended(parts: list[Part]) -> Part:
-    """Return the only part that the client can have meant, although it is not an image."""
+    """Return the only part that the client can have meant, even though it is not an image."""
     filled = [part for part in parts if part.content.size and not part.is_option]
     files = [part for part in filled if part.is_file]
     if len(files) == 1:

@@ -150,7 +150,7 @@ class UploadLimiter:
 
 
 class UploadSlot:
-    """An admitted upload: its memory, and the time that its client may take."""
+    """The memory of an admitted upload, and the time that its client may take."""
 
     def __init__(self, limiter: UploadLimiter) -> None:
         limits = limiter.limits

@@ -8,9 +8,9 @@ from .root_path import parse_root_path
 from .trusted_proxies import TrustedProxies
 
 KEEP_ALIVE_SECONDS = 75
-"""Default for how long an idle connection stays open, in seconds. It is longer than the 60 s of
-nginx and cloud load balancers, so that the proxy closes the connection first. If the API closed it
-first, a request that the proxy sends at that moment would be lost, and the client would get a
+"""Default number of seconds for which an idle connection stays open. This is longer than the 60 s
+of nginx and cloud load balancers, so that the proxy closes the connection first. If the API closed
+it first, a request that the proxy sends at that moment would be lost, and the client would get a
 502."""
 
 

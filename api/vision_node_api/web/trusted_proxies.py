@@ -37,7 +37,7 @@ class TrustedProxies:
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address without its port, or None if `text` (such as `unknown`) has none."""
+    """Return the address without its port, or None if `text` is not an address."""
     found = _ADDRESS.fullmatch(text.strip())
     if not found:
         return None

@@ -43,7 +43,7 @@ class BucketSettings:
 
     @property
     def scheme(self) -> str:
-        """The URL's scheme: https or http."""
+        """Scheme of the bucket's URL (https or http)."""
         return "https" if self.secure else "http"
 
     def __repr__(self) -> str:

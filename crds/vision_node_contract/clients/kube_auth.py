@@ -44,9 +44,9 @@ async def connect(component: str) -> AsyncIterator[Access]:
     """Connect to the API server.
 
     The API server's logs show `component`, while managedFields always contain vision-node. In a
-    pod, two files and two environment variables are all that is needed. Outside a cluster, the
-    official client reads KUBECONFIG, because such files have many forms. The official client is
-    imported only then: the import takes most of a second, which is too long for a worker to start.
+    pod, only two files and two environment variables are needed. Outside a cluster, the official
+    client reads the kubeconfig file, because such files have many forms. The official client is
+    imported only then, because the import takes most of a second and would delay workers.
     """
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     url, tls, credentials = _in_cluster() if in_cluster else await _from_kubeconfig()

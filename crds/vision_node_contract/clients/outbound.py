@@ -32,7 +32,7 @@ def proxy_for(scheme: str, host: str) -> str | None:
     """Return the URL of the proxy for a host, or None if connections to the host are direct.
 
     Args:
-        scheme: Scheme of the request: http or https.
+        scheme: Scheme of the request (http or https).
         host: The host's name or address, with or without a port.
     """
     proxy = getproxies().get(scheme)

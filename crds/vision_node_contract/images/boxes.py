@@ -7,7 +7,7 @@ MAX_BOXES = 10_000
 """Maximum number of boxes to read on one level. An image of 100 megapixels in tiles of 512x512
 pixels has about 500 properties, each of which is a box."""
 
-_NEEDED = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
+_IMAGE_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
 """Boxes that contain the image. The data after them, such as a video that a phone appended, may be
 incomplete, or may not be a box at all."""
 
@@ -81,7 +81,7 @@ def read_size(data: bytes) -> tuple[int, int]:
 def declared_length(data: bytes) -> int:
     """Return the length of the file without any data after the image, as its boxes declare it."""
     outermost = walk(data, 0, len(data))
-    return max((box.end for box in outermost if box.name in _NEEDED), default=len(data))
+    return max((box.end for box in outermost if box.name in _IMAGE_BOXES), default=len(data))
 
 
 def _item_size(data: bytes) -> tuple[int, int] | None:

@@ -95,7 +95,7 @@ def _gif(image: bytes) -> Size:
 
 
 def _bmp(image: bytes) -> Size:
-    """Read the information header; a negative height means that rows start at the top."""
+    """Read the information header. A negative height means that rows start at the top."""
     (size,) = struct.unpack_from("<L", image, 14)
     if size == _CORE_HEADER_BYTES:
         width, height = struct.unpack_from("<HH", image, 18)

@@ -18,8 +18,8 @@ tables."""
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FILL = re.compile(rb"\xff+")
 
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers that no length follows: temporary and restart markers, which can occur in a header."""
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+"""Temporary and restart markers. They can occur in a header, and no length follows them."""
 
 
 class JpegError(ValueError):
@@ -59,7 +59,7 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
         marker = image[at]
         if marker == _START_OF_SCAN:
             return _header(frame, at - 1)
-        if marker in _ALONE or marker in (0, _START_OF_IMAGE):
+        if marker in _WITHOUT_LENGTH or marker in (0, _START_OF_IMAGE):
             at += 1
             continue
 

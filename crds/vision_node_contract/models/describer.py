@@ -1,4 +1,4 @@
-"""Typed models of a Describer; describers.vision-node.dev.yaml is their source of truth."""
+"""Typed models of a Describer. Their source of truth is describers.vision-node.dev.yaml."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
 }
-"""Resources of a worker or sidecar; the CRD has the same default."""
+"""Default resources of a worker or a sidecar. The CRD has the same defaults."""
 
 
 class KeyRef(KubeModel):
@@ -114,12 +114,12 @@ class DescriberSpec(KubeModel):
 
     @property
     def images_at_once(self) -> int:
-        """Maximum ImageJobs that one worker processes at the same time."""
+        """Maximum number of ImageJobs that one worker processes at the same time."""
         return 1 if self.isolation == "dedicated" else self.concurrency
 
     @property
     def images_per_worker(self) -> int:
-        """Maximum ImageJobs assigned to a worker before it is replaced; 0 means no limit."""
+        """Number of ImageJobs after which a worker is replaced; 0 means no limit."""
         return 1 if self.isolation == "dedicated" else self.max_images_per_worker
 
 

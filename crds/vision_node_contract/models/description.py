@@ -40,7 +40,7 @@ class Usage(FrozenModel):
 
 
 class Fallback(FrozenModel):
-    """For an image that the fallback described: which describer failed, and why."""
+    """The describer that failed before the fallback described the image, and the reason."""
 
     from_: str = Field(alias="from")
     reason: str
@@ -77,12 +77,12 @@ class Result(Description):
     generated_by: str = Field(default=SIGNATURE, alias="_generated_by")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as a JSON object, as it is stored and as `/result` returns it."""
+        """Return the result as the JSON object that is stored and that `/result` returns."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def summarize(description: str) -> str:
-    """Shorten a description to one line of 256 characters for `kubectl get imagejobs -o wide`."""
+    """Shorten a description to one line of up to 256 characters, as kubectl shows it."""
     line = " ".join(description.split())
     if len(line) <= SUMMARY_CHARACTERS:
         return line

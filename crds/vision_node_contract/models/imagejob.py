@@ -1,4 +1,4 @@
-"""Typed models of an ImageJob; imagejobs.vision-node.dev.yaml is their source of truth."""
+"""Typed models of an ImageJob. Their source of truth is imagejobs.vision-node.dev.yaml."""
 
 from datetime import datetime
 from typing import Any, Literal

@@ -93,8 +93,8 @@ class ReadyReason(StrEnum):
 
     SERVING = "Serving"
     IDLE = "Idle"
-    """No worker is running because no image is waiting. Ready is nevertheless true, because the
-    next image starts a worker."""
+    """No worker is running because no image is waiting. Ready is true, because the next image
+    starts a worker."""
     STARTING = "Starting"
     INSUFFICIENT_RESOURCES = "InsufficientResources"
     IMAGE_PULL_FAILED = "ImagePullFailed"
