@@ -14,7 +14,7 @@ def path_of(plural: str, namespace: str) -> str:
 
 
 OWNER_LABEL = f"{GROUP}/owner"
-"""Label on an ImageJob. Its value is the user who submitted the ImageJob."""
+"""Label on an ImageJob. Its value is the name of the user who submitted the ImageJob."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 """Label on every object that the chart or the operator creates. It is one of Kubernetes'

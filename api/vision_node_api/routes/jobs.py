@@ -29,7 +29,7 @@ class SubmitResponse(BaseModel):
 
 
 class WaitingReason(BaseModel):
-    """The describer's problem because of which a job is waiting in the queue."""
+    """The problem with its describer that keeps a job in the queue."""
 
     reason: str
     message: str

@@ -1,4 +1,4 @@
-"""Route for the limits, which are the images that are accepted and the durations of requests."""
+"""The route GET /limits, which reports the accepted images and the time limits of requests."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field

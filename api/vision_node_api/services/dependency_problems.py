@@ -55,7 +55,7 @@ def storage_problems(health: StorageHealth, *, writing: bool = False) -> Iterato
 
 
 def kubernetes_unavailable() -> Problem:
-    """Return the problem for when the API server did not respond, or responded with an error."""
+    """Return the problem for an API server that did not respond, or responded with an error."""
     what_happened = "The Kubernetes API server did not respond, or responded with an error"
     return _unavailable("KubernetesUnavailable", what_happened)
 

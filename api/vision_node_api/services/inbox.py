@@ -24,8 +24,8 @@ from .inbox_name import inbox_key, inbox_key_prefix, is_inbox_name
 from .jobs import ANY_TYPE, Jobs
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
-"""Maximum seconds for all requests to the bucket that one response needs. The limit that
-GET /limits returns includes this time."""
+"""Maximum total seconds for the requests to the bucket that are needed for one response. The limit
+that GET /limits reports includes this time."""
 
 STORE_ATTEMPTS = 3
 """Maximum number of attempts to store an image while other requests keep changing the object."""
@@ -160,7 +160,7 @@ class Inbox:
         raise Problem(409, "ObjectChanged", detail)
 
     async def _require_no_folder_conflict(self, key: str) -> None:
-        """Refuse a key if it would make the name of an image also the name of a folder.
+        """Refuse a key if an image and a folder would then have the same name.
 
         MinIO would not list the objects in such a folder.
         """
@@ -240,7 +240,7 @@ def _not_found(key: str) -> Problem:
 
 @asynccontextmanager
 async def _time_limit() -> AsyncIterator[None]:
-    """Limit the time that the block, which sends requests to the bucket, may take."""
+    """Limit how long the block may take to send its requests to the bucket."""
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
             yield

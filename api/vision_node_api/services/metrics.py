@@ -48,7 +48,7 @@ class Metrics:
         )
 
     def add_gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Add a gauge. On each scrape, `read` is called and returns its value."""
+        """Add a gauge whose value is obtained by calling `read` on each scrape."""
         Gauge(name, documentation, registry=self.registry).set_function(read)
 
     def text(self) -> bytes:

@@ -30,7 +30,7 @@ class ReadDeadline:
 
     @asynccontextmanager
     async def reading(self, *, memory_is_short: bool) -> AsyncIterator[None]:
-        """Limit the time that the block, which waits for the client's next bytes, may take.
+        """Limit how long the block may wait for the client's next bytes.
 
         Raises:
             Problem: 408 UploadTooSlow, or the problem that `stalled` returns.

@@ -175,7 +175,7 @@ class UploadSlot:
         await self._limiter.hold(self, size, ahead)
 
     def reading(self) -> AbstractAsyncContextManager[None]:
-        """Limit the time that the block, which waits for the client's next bytes, may take.
+        """Limit how long the block may wait for the client's next bytes.
 
         Raises:
             Problem: 408 UploadTooSlow, or 429 TooManyUploads if other uploads wait for memory.

@@ -79,7 +79,7 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 
 def declared_length(data: bytes) -> int:
-    """Return the length of the file without any data after the image, as its boxes declare it."""
+    """Return the length that the file's boxes declare, without any data after the image."""
     outermost = walk(data, 0, len(data))
     return max((box.end for box in outermost if box.name in _IMAGE_BOXES), default=len(data))
 

@@ -120,7 +120,7 @@ def _next(image: bytes, layout: _Layout, at: int) -> int:
 
 
 def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
-    """Return the number of entries in a directory, the size of each, and the first offset."""
+    """Return a directory's number of entries, the bytes in each, and the offset of the first."""
     if layout.big:
         return struct.unpack_from(layout.order + "Q", image, at)[0], 20, at + 8
     return struct.unpack_from(layout.order + "H", image, at)[0], 12, at + 2

@@ -71,7 +71,7 @@ STORAGE_REASONS = frozenset(
         Reason.BUCKET_NOT_FOUND,
     }
 )
-"""Reasons for failures that the bucket caused, rather than the image."""
+"""Reasons for failures that were caused by the bucket rather than by the image."""
 
 _CAUSES = {Reason.WORKER_LOST: Cause.WORKER, Reason.RATE_LIMITED: Cause.PROVIDER}
 
