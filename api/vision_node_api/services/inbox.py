@@ -12,7 +12,7 @@ from vision_node_contract.clients.bucket import (
     ObjectChangedError,
     ObjectNotFoundError,
 )
-from vision_node_contract.clients.bucket_errors import no_usable_response
+from vision_node_contract.clients.bucket_errors import silence
 from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.models.imagejob import ImageRef
 from vision_node_contract.models.reasons import Reason
@@ -245,4 +245,4 @@ async def _time_limit() -> AsyncIterator[None]:
         async with asyncio.timeout(RESPONSE_SECONDS):
             yield
     except TimeoutError as error:
-        raise no_usable_response(error) from error
+        raise silence(error) from error

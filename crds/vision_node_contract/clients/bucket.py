@@ -23,7 +23,7 @@ from .bucket_errors import (
     ObjectChangedError,
     ObjectNotFoundError,
     StoreUnavailableError,
-    no_usable_response,
+    silence,
 )
 from .bucket_objects import (
     LIST_BYTES,
@@ -162,7 +162,7 @@ class Bucket:
             try:
                 return read_headers(key, response.headers)
             except ValueError as error:
-                raise no_usable_response(error) from error
+                raise silence(error) from error
 
     async def _head(self, key: str) -> BucketResponse:
         sign_head = partial(self._signer.sign, "HEAD", key)
@@ -253,7 +253,7 @@ class Bucket:
             try:
                 return await loop.run_in_executor(self._threads, read_list, body)
             except (ParseError, ValueError) as error:
-                raise no_usable_response(error) from error
+                raise silence(error) from error
 
     async def check(self) -> None:
         """Check that the bucket exists and accepts our requests.

@@ -111,7 +111,7 @@ Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
 """Errors that an unsuccessful response can lead to."""
 
 
-def no_usable_response(error: Exception) -> StoreUnavailableError:
+def silence(error: Exception) -> StoreUnavailableError:
     """Return the error for a request that got no response, or an unusable one."""
     # In this attribute, aiohttp keeps the original error of the ssl module.
     if isinstance(getattr(error, "certificate_error", None), ssl.SSLCertVerificationError):

@@ -14,8 +14,8 @@ from .bucket_errors import (
     ObjectNotFoundError,
     Refusal,
     StoreUnavailableError,
-    no_usable_response,
     parse_refusal,
+    silence,
 )
 from .s3_credentials import Credentials, CredentialsSource
 from .s3_signing import SignedRequest
@@ -117,10 +117,10 @@ class BucketRequests:
             except aiohttp.ClientConnectorError as error:
                 pause = next(pauses, None)
                 if pause is None:
-                    raise no_usable_response(error) from error
+                    raise silence(error) from error
                 await asyncio.sleep(pause)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise no_usable_response(error) from error
+                raise silence(error) from error
 
     async def _exchange_once(
         self,
