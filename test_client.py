@@ -3,8 +3,8 @@
 
     python test_client.py photo.jpg [--url http://127.0.0.1:8000]
 
-It needs only Python. The exit status is 0 if the image was described, 1 if it could not be, and 2
-if the arguments are invalid.
+The script needs only Python and no packages. The exit status is 0 if the image was described, 1 if
+it was not, and 2 if the arguments are invalid.
 """
 
 import argparse
@@ -19,21 +19,21 @@ from pathlib import Path
 from typing import Any
 
 REQUEST_SECONDS = 30
-"""Time limit of one request."""
+"""Time limit for a request."""
 
 FIRST_PAUSE_SECONDS = 0.05
-"""Pause between the first two polls: most jobs take less than a second."""
+"""Seconds between the first two polls. This is short, because most jobs take less than a second."""
 
 MAX_PAUSE_SECONDS = 1.0
-"""Maximum pause between two polls."""
+"""Maximum seconds between two polls."""
 
 
 class ClientError(Exception):
-    """An error whose message is for the user."""
+    """An error with a message for the user."""
 
 
 def main() -> int:
-    """Run the command; return the exit status."""
+    """Run the command, and return the exit status."""
     arguments = parse_arguments()
 
     try:
@@ -54,7 +54,11 @@ def main() -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return the arguments: image (path), url, timeout (seconds), json (print the whole result)."""
+    """Parse the command line.
+
+    The arguments are image (a path), url, timeout (in seconds), and json (whether to print the
+    whole result).
+    """
     parser = argparse.ArgumentParser(
         description="Submit an image, follow its job, and print its description."
     )
@@ -76,7 +80,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def submit(url: str, path: Path) -> str:
-    """Upload the image; return its job's id."""
+    """Upload the image, and return the id of its job."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -96,7 +100,7 @@ def submit(url: str, path: Path) -> str:
 
 
 def follow(url: str, job_id: str, timeout: float) -> None:
-    """Wait until the job is done, and print each change of its status."""
+    """Wait until the job is done, and print its status whenever it changes."""
     deadline = time.monotonic() + timeout
     pause = FIRST_PAUSE_SECONDS
     status = ""
@@ -125,7 +129,10 @@ def follow(url: str, job_id: str, timeout: float) -> None:
 def call(
     url: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Send a request (POST if there is a body); return the JSON of the response."""
+    """Send a request, and return the JSON of the response.
+
+    The method is POST if there is a body; otherwise, it is GET.
+    """
     if not url.startswith(("http://", "https://")):
         raise ClientError(f"{url} is not an http or https URL.")
 
@@ -146,7 +153,7 @@ def call(
 
 
 def describe_problem(error: urllib.error.HTTPError) -> str:
-    """Return the reason and detail of a problem document (RFC 9457), or the HTTP status."""
+    """Return the reason and detail in a problem document (RFC 9457), or else the HTTP status."""
     try:
         document = json.load(error)
         return f"{document['reason']}: {document['detail']}"

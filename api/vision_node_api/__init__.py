@@ -1,10 +1,11 @@
-"""The HTTP API: a client submits an image, and the API creates an ImageJob for it.
+"""The HTTP API, which creates an ImageJob for each image that a client submits.
 
-It does not deal with Jobs and pods, which the operator manages. Its layers, from top to bottom:
+The API does not deal with Jobs and pods, because the operator manages them. These are its modules
+and packages, from the top layer to the bottom layer:
 
-app: puts everything together
-routes, ui, middleware: translate HTTP requests and responses
-services: submit jobs, read results, keep the inbox, report health
-watch, uploads: cache ImageJobs and Describers; receive and check images
-web: HTTP basics such as problem documents, proxies and the root path
+- app assembles the application.
+- routes, ui and middleware translate HTTP requests and responses.
+- services submits jobs, reads results, manages the inbox and reports health.
+- watch caches ImageJobs and Describers, and uploads receives and checks images.
+- web provides HTTP basics such as problem documents, trusted proxies and the root path.
 """

@@ -1,4 +1,4 @@
-"""`python -m vision_node_api`: serve on port 8000."""
+"""Serve the API on port 8000 (`python -m vision_node_api`)."""
 
 import logging
 from typing import Any
@@ -15,11 +15,11 @@ from .web.http_settings import HttpSettings
 PORT = 8000
 
 GRACE_SECONDS = 10
-"""How long requests in progress may take to finish after SIGTERM."""
+"""Number of seconds that requests in progress may take to finish after SIGTERM."""
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serve the API until the process receives SIGTERM."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def server_options(http: HttpSettings) -> dict[str, Any]:
-    """Return uvicorn's options."""
+    """Return the options for uvicorn."""
     return {
         "http": HttpProtocol,
         "access_log": False,

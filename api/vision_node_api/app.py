@@ -1,4 +1,4 @@
-"""The application, assembled from its parts."""
+"""Assemble the application from its parts."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -31,7 +31,7 @@ from .web.problems import Problem, on_problem
 
 
 def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSettings) -> ASGIApp:
-    """Return the application; it connects to the bucket and to Kubernetes when it starts."""
+    """Return the application, which connects to the bucket and to Kubernetes when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +67,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         version=version("vision-node-api"),
         lifespan=lifespan,
         redoc_url=None,
-        # Relative to /docs, which may be below a proxy's path.
+        # This URL is relative to /docs, which may be below a proxy's path.
         favicon_url="ui/icon.svg",
     )
     app.state.metrics = Metrics()
@@ -82,7 +82,7 @@ def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(ui.router)
 
     app.add_middleware(ExpectContinueMiddleware)
-    # Added last, so that it wraps all other middleware of the application and handles their errors.
+    # This middleware is added last, so that it wraps all others and also handles their errors.
     app.add_middleware(InternalErrorMiddleware)
 
     return app
@@ -94,10 +94,10 @@ def attach_services(
     """Give the application the services that its routes use.
 
     Args:
-        app: The application that `build_app` has returned.
+        app: The application that `build_app` returned.
         jobs: The service for ImageJobs.
         health: Health of the replica, for probes and Prometheus.
-        last_activity: Time of each watch's last event, in seconds of monotonic time by path.
+        last_activity: Monotonic time of each watch's last event in seconds, by path.
     """
     app.state.jobs = jobs
     app.state.inbox = Inbox(jobs)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 
 class BackgroundTask(ABC):
-    """A task that runs until the application stops; if it ends earlier, it has failed.
+    """A task that runs until the application stops. If it ends earlier, it has failed.
 
     Args:
-        ended_message: Sentence for the liveness probe, if the task ends early.
+        ended_message: Message with which the liveness probe fails if the task ends early.
     """
 
     def __init__(self, ended_message: str) -> None:
@@ -30,11 +30,11 @@ class BackgroundTask(ABC):
         """Raise an error if the task has ended.
 
         Raises:
-            RuntimeError: an unexpected error has ended the task.
+            RuntimeError: the task has ended because of an unexpected error.
         """
         if self._task and self._task.done():
             raise RuntimeError(self._ended_message) from self._task.exception()
 
     @abstractmethod
     async def _run(self) -> None:
-        """Do the task's work in an endless loop."""
+        """Do the work of the task in an endless loop."""

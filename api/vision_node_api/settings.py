@@ -1,4 +1,4 @@
-"""Settings that the API reads from its pod's environment."""
+"""Read the API's settings from its pod's environment."""
 
 import os
 from dataclasses import dataclass
@@ -14,42 +14,44 @@ LIMITS = (
     "upload_memory_bytes",
     "upload_bytes_per_second",
 )
-"""Numeric settings; their environment variables have the same names in uppercase."""
+"""Names of the numeric settings. Their environment variables have the same names in uppercase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of the API: where ImageJobs are created, and which uploads are accepted."""
+    """Settings of the API, such as where it creates ImageJobs and which uploads it accepts."""
 
     namespace: str
     default_describer: str = "metadata"
     max_image_bytes: int = 20 * MEBIBYTE
 
     max_image_pixels: int = 100_000_000
-    """Maximum pixels of an image, width times height. Decoded, such an image takes about 400 MB,
-    which fits into a worker's memory limit."""
+    """Maximum number of pixels in an image (width times height). An image of this size takes about
+    400 MB when it is decoded, which fits into a worker's memory limit."""
 
     max_unfinished_jobs: int = 20_000
-    """Maximum number of jobs that are queued or processing. More jobs would wait too long, and etcd
-    is not designed for millions of objects."""
+    """Maximum number of jobs that are queued or processing. Further jobs would wait too long, and
+    etcd is not designed for millions of objects."""
 
     upload_memory_bytes: int = 128 * MEBIBYTE
     """Memory for all uploads that are being received or stored. According to measurements, the
-    process takes 70 MB and full caches take 170 MB, and Python before 3.12.9 copies each upload
-    once more while storing it. Together, that fits into 512 MiB."""
+    process itself takes 70 MB, and full caches take 170 MB. Python versions before 3.12.9 also copy
+    each upload once more while it is stored. All of this together fits into 512 MiB."""
 
     upload_bytes_per_second: int = 4096
-    """Minimum average rate of uploads; the slowest mobile networks (EDGE) are ten times faster."""
+    """Minimum average rate of uploads. Even the slowest mobile networks (EDGE) are ten times
+    faster."""
 
     inbox_kept: timedelta | None = timedelta(days=7)
     """How long the operator keeps an object under inbox/. None means forever."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it.
+        """Read the pod's environment, which charts/vision-node/templates/api.yaml sets.
 
-        A limit that is not set has its default, because older charts do not set all of them. Older
-        charts also do not allow the operator to delete images from the inbox.
+        Older charts do not set every variable. A limit that is not set has its default. If
+        INBOX_SECONDS is not set, images are kept in the inbox forever, because older charts do not
+        allow the operator to delete them.
         """
         limits = {
             name: int(os.environ[name.upper()]) for name in LIMITS if name.upper() in os.environ

@@ -1,9 +1,11 @@
-"""The bucket's layout: which keys exist and who writes them.
+"""The keys of the objects in the bucket.
 
-- images/<random id>: uploads, written by the API. Their keys do not contain the name of the job,
-  because a name can be reused.
-- inbox/<name>: images that POST /inbox/<name> stored for ImageJobs created with kubectl.
-- results/<job uid>/<attempt>: results too large for the ImageJob's status, written by workers.
+- images/<random id> is an upload, which the API writes. The key does not contain the name of the
+  job, because a name can be reused.
+- inbox/<name> is an image for ImageJobs that are created with kubectl. POST /inbox/<name> writes
+  it.
+- results/<job uid>/<attempt> is a result that is too large for the ImageJob's status. Workers write
+  it.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ RESULTS_PREFIX = "results/"
 
 INLINE_RESULT_BYTES = 4096
 """Maximum bytes of JSON for a result that is stored in the ImageJob's status. Such a result needs
-no second object to write, read and delete. A hundred thousand of them fit into 2 GiB of etcd."""
+no object in the bucket. A hundred thousand such results fit into 2 GiB of etcd."""
 
 
 def new_image_key() -> str:
@@ -30,7 +32,8 @@ def new_image_key() -> str:
 def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that are deleted together with `job`.
 
-    Objects under inbox/ are not included: several ImageJobs may use one, and it expires on its own.
+    Objects under inbox/ are not included. Several ImageJobs may use the same object, and each of
+    these objects expires on its own.
     """
     image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []
@@ -50,7 +53,7 @@ def own_result_key(job: ImageJob) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ResultObject:
-    """A result in the bucket, as the ImageJob's status refers to it."""
+    """The location, digest and size of a result in the bucket, for the ImageJob's status."""
 
     key: str
     sha256: str
@@ -59,16 +62,16 @@ class ResultObject:
 
     @classmethod
     def of(cls, job: ImageJob, data: bytes) -> Self:
-        """Return the object for `data`, which is the result of the current attempt."""
+        """Return the object in which to store `data`, the result of the job's current attempt."""
         key = result_key(job.metadata.uid, job.status.attempts)
         return cls(key, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def is_as_stored(result: StoredResult, data: bytes) -> bool:
-    """Return whether `data` is what the worker stored.
+    """Return whether `data` is the result that the worker stored.
 
     The check is needed because any worker can write to any result's key. Results from workers of
-    older releases have no SHA-256, so they can't be checked and pass.
+    older releases have no SHA-256, so they pass unchecked.
     """
     return result.sha256 is None or hashlib.sha256(data).hexdigest() == result.sha256
 

@@ -4,23 +4,25 @@ import errno
 import os
 import socket
 
-# All addresses: the Service and the network policies restrict who can reach them.
+# It is safe to listen on all addresses, because the Service and the network policies restrict
+# access to the pod.
 ANY_ADDRESS = ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::"))  # noqa: S104
-"""The addresses of two sockets. One dual-stack socket would report IPv4 clients as
-::ffff:192.0.2.1, an address that matches no list of trusted proxies."""
+"""Address families and addresses to listen on, each with its own socket. A single dual-stack socket
+would report IPv4 clients as ::ffff:192.0.2.1, an address that matches no list of trusted
+proxies."""
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
-"""Error numbers of a kernel without IPv6, or without IPv4."""
+"""Error numbers that mean that the kernel does not support IPv6, or does not support IPv4."""
 
 ADDRESS_VARIABLE = "LISTEN_ADDRESS"
-"""Environment variable with the only address (host:port) to listen on, for a process that does not
-run in a pod. `make dev` sets it, so that other machines can't reach the process."""
+"""Environment variable that replaces all addresses with a single one (host:port), for a process
+that does not run in a pod. `make dev` sets it so that other machines can't reach the process."""
 
 
 def listen(port: int) -> list[socket.socket]:
     """Return sockets that listen on `port` on all of the pod's addresses.
 
-    If LISTEN_ADDRESS is set, return one socket that listens only there instead.
+    If LISTEN_ADDRESS is set, return a single socket that listens only on that address.
 
     Raises:
         OSError: the port is in use, or the pod has neither IPv4 nor IPv6.

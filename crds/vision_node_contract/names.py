@@ -1,4 +1,4 @@
-"""Names that several packages, or users' manifests, rely on."""
+"""Names that several packages or users' manifests rely on."""
 
 GROUP = "vision-node.dev"
 VERSION = "v1alpha1"
@@ -9,31 +9,35 @@ DESCRIBER_PLURAL = "describers"
 
 
 def path_of(plural: str, namespace: str) -> str:
-    """Return the path in the Kubernetes API of our objects of one kind."""
+    """Return the Kubernetes API path of our objects of one kind in a namespace."""
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}"
 
 
 OWNER_LABEL = f"{GROUP}/owner"
-"""Label of an ImageJob: the user who submitted it."""
+"""Label on an ImageJob. Its value is the name of the user who submitted the ImageJob."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
-"""Label of every object of the chart and the operator (one of Kubernetes' recommended labels)."""
+"""Label on every object that the chart or the operator creates. It is one of Kubernetes'
+recommended labels."""
 
 WORKER_COMPONENT = "worker"
 """Value of the component label on describer Jobs, their pods, and the Leases that workers renew
 while they serve."""
 
 DESCRIBER_LABEL = f"{GROUP}/describer"
-"""Label of describer Jobs, their pods and Leases: the describer they run."""
+"""Label on describer Jobs, their pods and their Leases. Its value is the describer's name."""
 
 WARNING_ANNOTATION = f"{GROUP}/warning"
-"""Annotation of a worker's Lease: a warning of its describer, such as a model's shutdown."""
+"""Annotation on a worker's Lease. Its value is a warning from the worker's describer, for example
+that a model will be shut down."""
 
 REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"
-"""Annotation of a worker's Lease: the number of requests to the provider that one image takes."""
+"""Annotation on a worker's Lease. Its value is the number of requests that the worker sends to the
+provider for each image."""
 
 RELEASE_CONFIGMAP = "vision-node-release"
-"""Name of the ConfigMap that the chart creates with every release. Older charts did not."""
+"""Name of the ConfigMap that the chart creates with every release. Older charts did not create
+it."""
 
 SIGNATURE = "vision-node-gpt"
-"""Value of `_generated_by` in every result, whichever describer made it."""
+"""Value of `_generated_by` in every result, regardless of the describer."""

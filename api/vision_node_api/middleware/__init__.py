@@ -1,1 +1,1 @@
-"""ASGI middleware, which handles all requests regardless of their routes."""
+"""ASGI middleware, which handles all requests, regardless of their routes."""

@@ -1,6 +1,6 @@
-"""Cross-origin requests: which other sites' pages may use the API from a browser.
+"""Allow pages of other sites to use the API from a browser (cross-origin requests).
 
-CORS is described at https://fetch.spec.whatwg.org/#http-cors-protocol.
+CORS is specified at https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
 
 from collections.abc import Collection
@@ -17,15 +17,15 @@ EXPOSED_HEADERS = ("Allow", "ETag", "Location", "Retry-After")
 """Headers that scripts may read, in addition to those that CORS always allows."""
 
 MAX_AGE_SECONDS = 600
-"""How long browsers cache the response to a preflight; Chromium's maximum is two hours."""
+"""How long browsers may cache the response to a preflight request. Chromium's maximum is two
+hours."""
 
 
 def add_cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
-    """Return `app` with CORS for `origins`.
+    """Return `app` wrapped in middleware that allows cross-origin requests from `origins`.
 
-    An origin is a URL such as https://gallery.example.com; `*` stands for all origins.
-
-    Credentials are not allowed, because the API uses no cookies.
+    An origin is a URL such as https://gallery.example.com. `*` stands for all origins. Credentials
+    are not allowed, because the API uses no cookies.
     """
     return CORSMiddleware(
         app,

@@ -1,4 +1,4 @@
-"""Requests that ask for permission before they send their body (RFC 9110, section 10.1.1)."""
+"""Handle requests that wait for permission to send their body (RFC 9110, section 10.1.1)."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinueMiddleware:
-    """Closes the connection if `Expect: 100-continue` gets a response before the body is read.
+    """Closes the connection if a request that expects `100 Continue` gets its response too early.
 
-    uvicorn sends `100 Continue` when the application begins to read the body. If it never does,
-    the client may send the body or leave it out. The server then cannot tell whether the
-    next bytes on the connection are that body or another request.
+    uvicorn sends `100 Continue` when the application begins to read the body. If the application
+    responds without reading the body, the client may or may not send it. The server then cannot
+    know whether the next bytes on the connection are the body or another request.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,6 +1,6 @@
-"""HEAD and OPTIONS for every route, without code in the routes.
+"""Support HEAD and OPTIONS for every route, so that the routes need not implement them.
 
-RFC 9110 defines both methods in sections 9.3.2 and 9.3.7.
+RFC 9110 defines the two methods in sections 9.3.2 and 9.3.7.
 """
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,17 +11,22 @@ ORDER = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 
 
 class HeadAndOptionsMiddleware:
-    """Responds to HEAD as to GET, without the body, and to OPTIONS with the route's methods."""
+    """Responds to HEAD and OPTIONS.
+
+    The response to HEAD is the response to GET without its body. The response to OPTIONS lists the
+    methods of the route.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and change the response as the method requires."""
+        """Pass the request on, and adapt the response to the method."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
-            # A copy, because uvicorn reads the method in its own scope to leave out the body.
+            # The scope is copied, because uvicorn reads the method HEAD from its own scope in order
+            # to leave out the body.
             await self._app({**scope, "method": "GET"}, receive, _WithoutBody(send).send)
         elif scope["method"] == "OPTIONS":
             await self._app(scope, receive, _OptionsResponse(send).send)
@@ -53,7 +58,7 @@ class _WithoutBody(_WithAllow):
 
 
 class _OptionsResponse:
-    """Turns the router's 405 for OPTIONS, which names the route's methods, into a 204."""
+    """Converts the 405 response to OPTIONS, which lists the methods of the route, into a 204."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -70,9 +75,9 @@ class _OptionsResponse:
 
 
 def _allowed(refusal: Message) -> str:
-    """Return the methods that a 405 names, plus OPTIONS, and HEAD if GET is among them.
+    """Return the methods that a 405 response lists, plus OPTIONS, and HEAD if GET is among them.
 
-    A 405 from the static files names no methods; they support GET.
+    A 405 response for static files lists no methods, but they support GET.
     """
     named = Headers(raw=refusal["headers"]).get("allow") or "GET"
     methods = {method.strip() for method in named.split(",")} | {"OPTIONS"}

@@ -1,4 +1,4 @@
-"""Responses to unexpected errors: a problem document with an id that is also in the log."""
+"""Respond to unexpected errors with problem documents. Each contains an id that is also logged."""
 
 import asyncio
 import logging
@@ -12,22 +12,23 @@ from ..web.problems import Problem, problem_of
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
-"""Retry-After for requests that a stopping server aborts. Another replica responds by then."""
+"""Retry-After, in seconds, for requests that a stopping server aborts. By then, another replica can
+respond."""
 
 
 class InternalErrorMiddleware:
-    """Turns every exception that the wrapped application raises into a response.
+    """Converts every exception that the wrapped application raises into a response.
 
-    An unexpected exception becomes 500 InternalError, with an id that the log shows next to the
-    traceback. It is not raised again, because uvicorn would log it a second time and close a
-    connection that the client may use for further requests.
+    The response to an unexpected exception is 500 InternalError, with an id that the log shows next
+    to the traceback. The exception is not raised again, because uvicorn would log it a second time
+    and close a connection that the client might use for further requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and respond if the application fails to."""
+        """Pass the request on, and respond if the application raises an exception."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -39,7 +40,7 @@ class InternalErrorMiddleware:
         except ClientDisconnect:
             log.debug("the client of %s disconnected", _request_name(scope))
         except asyncio.CancelledError:
-            # Only a stopping server cancels requests, after its grace period.
+            # Requests are cancelled only when the server stops and its grace period has ended.
             await response.refuse(scope, receive, _stopping())
             raise
         except Exception as error:  # noqa: BLE001 (the client gets a response to any error)
@@ -48,7 +49,7 @@ class InternalErrorMiddleware:
 
 
 class _Response:
-    """A response that may have started when the application fails."""
+    """A response that may already have started when the application fails."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -60,7 +61,10 @@ class _Response:
         await self._send(message)
 
     async def refuse(self, scope: Scope, receive: Receive, problem: Problem) -> None:
-        """Respond with a problem; if a response has started, uvicorn closes the connection."""
+        """Respond with a problem, unless a response has already started.
+
+        If a response has started, uvicorn closes the connection.
+        """
         if not self.started:
             await problem.response_at(scope)(scope, receive, self.send)
 
@@ -80,7 +84,7 @@ def _stopping() -> Problem:
 
 
 def _request_name(scope: Scope) -> str:
-    """Return method and path for the log.
+    """Return the method and the path of a request for the log.
 
     The path is quoted because it may contain line breaks. The query is left out because it may
     contain secrets.

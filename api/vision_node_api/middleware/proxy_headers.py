@@ -1,4 +1,4 @@
-"""Restore requests as their clients sent them, from the headers of trusted proxies."""
+"""Restore requests to what their clients sent, based on the headers of trusted proxies."""
 
 import re
 from collections.abc import Sequence
@@ -15,18 +15,20 @@ SCHEMES = frozenset({"http", "https"})
 _HOST = re.compile(
     r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII
 )
-"""A host, perhaps with a port (RFC 9110, section 7.2). Line breaks and user names do not match."""
+"""A host with or without a port (RFC 9110, section 7.2). Values that contain line breaks or user
+names do not match."""
 
 
 class ProxyHeadersMiddleware:
-    """Sets the request's scheme, host, client address and root path to what the client used.
+    """Sets a request's scheme, host, client address and root path to what the client used.
 
-    Forwarding headers count only if a trusted proxy sent them. Invalid values are ignored.
+    Forwarding headers are ignored unless a trusted proxy sent them. Invalid values are also
+    ignored.
 
     Args:
         app: The wrapped application.
         trusted: The trusted proxies.
-        root_path: Root path of requests whose proxy reports none.
+        root_path: Root path of requests for which no proxy reports a root path.
     """
 
     def __init__(self, app: ASGIApp, trusted: TrustedProxies, root_path: str) -> None:
@@ -35,7 +37,7 @@ class ProxyHeadersMiddleware:
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on as its client sent it."""
+        """Pass the request on to the application as its client sent it."""
         if scope["type"] == "http":
             scope = self._as_client_sent(scope)
         await self._app(scope, receive, send)
@@ -50,8 +52,8 @@ class ProxyHeadersMiddleware:
         return with_root_path(forwarded, self._root_path_of(headers))
 
     def _apply(self, scope: Scope, forwarded: ForwardedRequest) -> Scope:
-        """Return the scope with the valid values of the forwarding headers."""
-        # Each trusted proxy has either appended a value, or replaced all values with its own.
+        """Return the scope with the valid values from the forwarding headers."""
+        # Each trusted proxy either appended one value or replaced all values with its own.
         hops = 1 + self._trusted.count_trusted(forwarded.addresses)
         client = parse_address(_nth_last(forwarded.addresses, hops))
         scheme = _nth_last(forwarded.schemes, hops).lower()
@@ -79,5 +81,8 @@ class ProxyHeadersMiddleware:
 
 
 def _nth_last(values: Sequence[str], n: int) -> str:
-    """Return the n-th value from the end, the first of fewer values, or "" if there are none."""
+    """Return the n-th value from the end.
+
+    If there are fewer values, return the first one, or "" if there are none.
+    """
     return values[-min(n, len(values))] if values else ""

@@ -1,4 +1,4 @@
-"""Redirects that work behind any proxy: they name a path, not a host (RFC 9110, section 10.2.2)."""
+"""Make redirects relative (RFC 9110, section 10.2.2), so that they work behind any proxy."""
 
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,10 +7,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class RelativeRedirectMiddleware:
-    """Removes scheme and host from redirects to this server.
+    """Removes the scheme and the host from redirects to this server.
 
-    FastAPI redirects a path that ends with a slash to a URL with scheme and host. A proxy that
-    terminates TLS may report neither of them, but the client knows both.
+    If a path ends with a slash, FastAPI redirects to a URL with a scheme and a host. Both may be
+    wrong if a proxy that terminates TLS does not report them, but the client knows them anyway.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,7 +34,10 @@ class RelativeRedirectMiddleware:
 
 
 def relative_location(location: str, scope: Scope) -> str:
-    """Return a URL on the requested server without scheme and host, and other URLs unchanged."""
+    """Return a redirect's location without scheme and host if it is on the requested server.
+
+    Other locations are returned unchanged.
+    """
     target = urlsplit(location)
     if not target.netloc or target.netloc != URL(scope=scope).netloc:
         return location

@@ -1,6 +1,6 @@
 """Count requests and measure their duration by route.
 
-Paths would be useless as labels: they contain job ids, so their number is unlimited.
+Paths can't be labels, because they contain job ids, so the number of labels would be unlimited.
 """
 
 import time
@@ -11,16 +11,18 @@ from ..services.metrics import ACCEPTED, Metrics
 from ..web.problems import REASON
 
 ROUTE = "vision_node.route"
-"""Key in the scope for the route, which middleware sets if it responds instead of the router."""
+"""Key in the scope for the route's template. Middleware sets it if it responds instead of the
+router."""
 
 OTHER = "other"
-"""Label for methods and paths that the API does not have, and for the static files of /docs."""
+"""Label for methods and paths that the API does not support, and for the static files of /docs."""
 
 NO_RESPONSE = "none"
 """Status label of requests whose clients disconnected."""
 
 METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS"})
-"""Methods with a label of their own; HEAD arrives here as GET."""
+"""Methods that have their own labels. HEAD is not among them, because other middleware has already
+changed it to GET."""
 
 SUBMIT = ("POST", "/submit")
 
@@ -28,8 +30,8 @@ SUBMIT = ("POST", "/submit")
 class RequestMetricsMiddleware:
     """Records every request in `metrics`.
 
-    It has to wrap the application directly, because it needs the scope into which the router writes
-    the route.
+    It must wrap the application directly, because it reads the route from the scope that the router
+    has modified.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""The middleware around the whole application."""
+"""Add the middleware that wraps the whole application."""
 
 from starlette.types import ASGIApp
 
@@ -15,9 +15,9 @@ from .request_metrics import RequestMetricsMiddleware
 def add_middleware(app: ASGIApp, settings: HttpSettings, metrics: Metrics) -> ASGIApp:
     """Return `app` wrapped in the middleware for every request.
 
-    The middleware wraps the whole application instead of being added to FastAPI's own, so that
-    responses to unexpected errors pass through it, too. Otherwise, pages of other origins could not
-    read these responses.
+    The middleware wraps the whole application instead of being added to FastAPI's middleware.
+    Responses to unexpected errors therefore pass through it, too. Otherwise, pages from other
+    origins could not read these responses.
     """
     app = RequestMetricsMiddleware(app, metrics)
     app = HeadAndOptionsMiddleware(app)
@@ -29,6 +29,6 @@ def add_middleware(app: ASGIApp, settings: HttpSettings, metrics: Metrics) -> AS
     if settings.root_path or settings.trusted_proxies:
         app = ProxyHeadersMiddleware(app, settings.trusted_proxies, settings.root_path)
 
-    # The application contains an InternalErrorMiddleware of its own. This one handles errors of the
+    # The application has its own InternalErrorMiddleware. This additional one handles errors in the
     # middleware above.
     return InternalErrorMiddleware(app)

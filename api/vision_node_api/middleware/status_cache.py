@@ -1,4 +1,7 @@
-"""Respond to status polls of cached jobs without the overhead of FastAPI: clients poll often."""
+"""Respond to status polls for cached jobs without the overhead of FastAPI.
+
+This matters because clients poll often.
+"""
 
 from collections.abc import Callable
 
@@ -17,7 +20,8 @@ class StatusCacheMiddleware:
 
     Args:
         app: The wrapped application.
-        cached_status: Returns the JSON of the response for a job's id; None if it is not cached.
+        cached_status: Function that returns the JSON of the response for a request's scope and a
+            job's id, or None if the job is not cached.
     """
 
     def __init__(self, app: ASGIApp, cached_status: Callable[[Scope, str], str | None]) -> None:
@@ -25,7 +29,7 @@ class StatusCacheMiddleware:
         self._cached_status = cached_status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond, or pass the request on."""
+        """Respond if the job is cached; otherwise, pass the request on."""
         body = self._find(scope)
         if body is None:
             await self._app(scope, receive, send)

@@ -1,1 +1,1 @@
-"""HTTP routes, which translate requests and responses, and leave decisions to the services."""
+"""HTTP routes, which only translate requests and responses. The services make the decisions."""

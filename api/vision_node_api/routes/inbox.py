@@ -1,6 +1,6 @@
-"""/inbox: images for ImageJobs that are created with kubectl.
+"""Routes for the inbox, which holds images for ImageJobs that are created with kubectl.
 
-Every client that may submit an image may also use the inbox.
+Every client that may submit images may also use the inbox.
 """
 
 from datetime import datetime, timedelta
@@ -22,23 +22,24 @@ router = APIRouter(tags=["inbox"])
 share_paths(router)
 
 DEFAULT_PAGE = 100
-"""Maximum number of objects on a page of the list, if the client sets no limit."""
+"""Maximum number of objects on a page of the list if the client does not set a limit."""
 
 
 class InboxEntry(BaseModel):
-    """An object in the list."""
+    """An object in the list of the inbox."""
 
     name: str = Field(description="name under /inbox")
     key: str = Field(description="value for an ImageJob's spec.image.key")
     size_bytes: int
     modified_at: datetime = Field(description="when it was last stored, in UTC")
     expires_at: datetime | None = Field(
-        description="deleted soon afterwards, unless an unfinished ImageJob uses it; null: never"
+        description="time after which the object is deleted, unless an unfinished ImageJob uses it;"
+        " null if it is kept forever"
     )
 
 
 class InboxObject(InboxEntry):
-    """An object with its details."""
+    """An object in the inbox with all its details."""
 
     media_type: str | None = Field(description="recognized from the content")
     sha256: str | None = Field(
@@ -77,7 +78,7 @@ _PROBLEM: dict[str, Any] = {"content": {MEDIA_TYPE: {}}}
 
 
 @router.get("/inbox", responses=dict.fromkeys((422, 503), _PROBLEM))
-@router.get("/inbox/", include_in_schema=False)  # some people and proxies add the slash
+@router.get("/inbox/", include_in_schema=False)  # some users and proxies append a slash
 async def list_inbox(
     inbox: InboxDep,
     prefix: Annotated[
@@ -91,7 +92,7 @@ async def list_inbox(
         Query(max_length=MAX_CURSOR_CHARACTERS, description="next_cursor of the previous page"),
     ] = None,
 ) -> InboxResponse:
-    """List a page of the inbox, sorted by name."""
+    """Return one page of the list of objects in the inbox, sorted by name."""
     page = await inbox.list(prefix, cursor, limit)
     entries = [InboxEntry(**_entry(found, inbox)) for found in page.objects]
 
@@ -118,7 +119,7 @@ async def put_inbox_object(
     *,
     replace: Annotated[bool, Query(description="replace different bytes under this name")] = False,
 ) -> InboxObject:
-    """Store an image for ImageJobs, sent in the form field `file` or as the whole body."""
+    """Store an image for ImageJobs. Send it in the form field `file` or as the whole body."""
     inbox_key(name)  # refuse an invalid name before reading the body, which may be large
     jobs = inbox.jobs
 
@@ -133,7 +134,7 @@ async def put_inbox_object(
 
 @router.get("/inbox/{name:path}", responses=dict.fromkeys((404, 422, 503), _PROBLEM))
 async def get_inbox_object(name: Name, inbox: InboxDep) -> InboxObject:
-    """Return an object's metadata; only describers may read its bytes."""
+    """Return an object's metadata. Only describers can read the image itself."""
     return _object(await inbox.stat(name), inbox)
 
 
@@ -148,7 +149,7 @@ async def delete_inbox_object(
         bool, Query(description="delete the object even if an unfinished ImageJob uses it")
     ] = False,
 ) -> None:
-    """Delete an object."""
+    """Delete an object from the inbox."""
     await inbox.delete(name, force=force)
 
 

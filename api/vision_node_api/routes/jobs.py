@@ -1,4 +1,4 @@
-"""Routes for submits, jobs and describers."""
+"""Routes for submitting images, and for reading jobs and describers."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -29,14 +29,14 @@ class SubmitResponse(BaseModel):
 
 
 class WaitingReason(BaseModel):
-    """The problem of a queued job's describer."""
+    """The problem with its describer that keeps a job in the queue."""
 
     reason: str
     message: str
 
 
 class StatusResponse(BaseModel):
-    """Response to GET /status/{job_id}; times are in UTC, durations in seconds."""
+    """Response to GET /status/{job_id}. Times are in UTC, and durations are in seconds."""
 
     job_id: str
     status: Phase
@@ -74,7 +74,7 @@ class DescribersResponse(BaseModel):
 
 
 async def get_jobs(request: Request) -> Jobs:
-    """Return the application's Jobs.
+    """Return the application's service for jobs.
 
     The function is async, because FastAPI would otherwise call it in a thread.
     """
@@ -99,9 +99,9 @@ async def submit(
     jobs: JobsDep,
     idempotency_key: Annotated[str | None, Header(max_length=MAX_IDEMPOTENCY_KEY)] = None,
 ) -> SubmitResponse:
-    """Submit an image to be described, in the form field `file` or as the whole body.
+    """Submit an image to be described. Send it in the form field `file` or as the whole body.
 
-    The response is sent once the image is stored and its job is queued.
+    The response is sent when the image has been stored and its job has been queued.
     """
     with jobs.uploads.admit() as slot:
         upload = await read_upload(request, slot, jobs.settings.max_image_bytes)
@@ -116,13 +116,13 @@ async def submit(
     "/status/{job_id}", response_model=StatusResponse, responses=dict.fromkeys((404, 503), _PROBLEM)
 )
 async def status(job_id: str, jobs: JobsDep) -> Response:
-    """Return a job's status: queued, processing, done or failed."""
+    """Return a job's status, which is queued, processing, done or failed."""
     found = _status_response(await jobs.get(job_id), jobs.describers)
     return Response(found.model_dump_json(), media_type="application/json")
 
 
 def cached_status(scope: Scope, job_id: str) -> str | None:
-    """Return the JSON of the response to GET /status, or None if the job is not cached."""
+    """Return the JSON of the response to GET /status/{job_id}; None if the job is not cached."""
     jobs: Jobs = scope["app"].state.jobs
     try:
         job = jobs.cache.peek(job_id)
@@ -134,13 +134,16 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
 async def result(job_id: str, jobs: JobsDep) -> dict[str, Any]:
-    """Return the description of a job that is done; 409 if the job is unfinished or has failed."""
+    """Return the description that a job has produced.
+
+    The response is 409 if the job is unfinished or has failed.
+    """
     return await jobs.result(job_id)
 
 
 @router.get("/describers")
 async def describers(jobs: JobsDep) -> DescribersResponse:
-    """List the describers that a submit may name, and their state."""
+    """List the describers that a client can choose, and their state."""
     default = jobs.settings.default_describer
     return DescribersResponse(
         describers=[_describer_response(found, default) for found in jobs.describers.all()]
@@ -187,7 +190,10 @@ def _describer_response(describer: Describer, default: str) -> DescriberResponse
 
 
 def _seconds(duration: str | None) -> float | None:
-    """Return the number in `0.042s`, or None if the field has another form (it is untrusted)."""
+    """Return the number of seconds in a duration such as `0.042s`, or None if it is invalid.
+
+    The field is untrusted, so it may have any form.
+    """
     try:
         return float((duration or "").removesuffix("s"))
     except ValueError:
@@ -195,7 +201,7 @@ def _seconds(duration: str | None) -> float | None:
 
 
 def _warnings(describer: Describer) -> list[str]:
-    """Return problems that an administrator should fix, although images are being described."""
+    """Return the problems that an administrator should fix even though images are described."""
     bad = {FALLBACK_READY: "False", DEPRECATED: "True"}
     conditions = describer.status.conditions
     return [found.message for found in conditions if bad.get(found.type) == found.status]

@@ -1,4 +1,4 @@
-"""GET /limits: which images are accepted, and how long requests may take."""
+"""The route GET /limits, which reports the accepted images and the time limits of requests."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,11 +13,12 @@ from .jobs import JobsDep
 router = APIRouter(tags=["jobs"])
 
 KUBERNETES_REQUESTS = 4
-"""Maximum number of requests to the API server for one submit: look up the describer, look up the
-idempotency key, create the ImageJob, read it back."""
+"""Maximum number of requests to the API server for one submit. They look up the describer, look up
+the idempotency key, create the ImageJob, and read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
-"""Maximum time for the response to a complete submit, if each step takes its maximum time."""
+"""Maximum seconds between the end of an upload and the response to it. This is the sum of the time
+limits of all steps."""
 
 
 class LimitsResponse(BaseModel):
@@ -25,21 +26,23 @@ class LimitsResponse(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
-    image_bytes: int = Field(description="maximum bytes of an image")
-    image_pixels: int = Field(description="maximum pixels of an image, width times height")
+    image_bytes: int = Field(description="maximum size of an image in bytes")
+    image_pixels: int = Field(
+        description="maximum number of pixels in an image (width times height)"
+    )
     media_types: list[str] = Field(
         description="accepted formats, which are recognized from the content"
     )
     formats: list[str] = Field(description="names of these formats, in the same order")
-    upload_seconds: float = Field(description="maximum time for an upload of the maximum size")
+    upload_seconds: float = Field(description="maximum seconds for an upload of the maximum size")
     answer_seconds: float = Field(
-        description="maximum time for the response to a complete submit, or to any other request"
+        description="maximum seconds until the response, after the whole request has been sent"
     )
 
 
 @router.get("/limits")
 async def limits(jobs: JobsDep) -> LimitsResponse:
-    """Return the limits for images, and how long requests may take."""
+    """Return which images are accepted, and how long requests may take."""
     settings = jobs.settings
     uploads = jobs.uploads.limits
 

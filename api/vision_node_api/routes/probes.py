@@ -1,4 +1,4 @@
-"""Routes for monitoring: Kubernetes' probes and Prometheus' scrapes."""
+"""Routes for monitoring by Kubernetes' probes and by Prometheus."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,7 +10,7 @@ from ..web.problems import Problem
 router = APIRouter(include_in_schema=False)
 
 RETRY_AFTER_SECONDS = "2"
-"""Retry-After until the replica is ready."""
+"""Retry-After, in seconds, while the replica is not ready."""
 
 
 def get_health(request: Request) -> Health:
@@ -21,7 +21,7 @@ def get_health(request: Request) -> Health:
 
 @router.get("/healthz")
 async def healthz(request: Request) -> dict[str, str]:
-    """Report whether all background tasks are running; if not, Kubernetes restarts the pod."""
+    """Report whether all background tasks are running. If not, Kubernetes restarts the pod."""
     try:
         get_health(request).check_alive()
     except RuntimeError as error:

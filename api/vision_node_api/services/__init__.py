@@ -1,1 +1,1 @@
-"""The API's services: jobs, results, the inbox, health and metrics."""
+"""The API's services for jobs, results, the inbox, health and metrics."""

@@ -1,4 +1,4 @@
-"""Convert errors of the bucket and the API server into problems."""
+"""Convert errors of the bucket and the API server into problem documents."""
 
 import logging
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ from .storage_health import StorageHealth
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
-"""Retry-After while the bucket or the API server is unavailable."""
+"""Retry-After, in seconds, while the bucket or the API server is unavailable."""
 
 ADMINISTRATOR_RETRY_AFTER_SECONDS = "30"
-"""Retry-After while the bucket refuses requests for a reason that only an administrator can fix."""
+"""Retry-After, in seconds, while the bucket has a problem that only an administrator can fix."""
 
 
 @contextmanager
 def kubernetes_problems() -> Iterator[None]:
     """Convert errors from requests to the API server into problems.
 
-    Callers that expect a missing object handle NotFoundError inside the block.
+    If an object may be missing, the caller has to handle NotFoundError inside the block.
 
     Raises:
         Problem: 503 KubernetesUnavailable, or 502 JobUnreadable.
@@ -42,7 +42,7 @@ def kubernetes_problems() -> Iterator[None]:
 
 @contextmanager
 def storage_problems(health: StorageHealth, *, writing: bool = False) -> Iterator[None]:
-    """Convert errors from requests to the bucket into problems; record outcomes in `health`.
+    """Convert errors from requests to the bucket into problems, and record outcomes in `health`.
 
     Raises:
         Problem: 503 with one of STORAGE_REASONS.

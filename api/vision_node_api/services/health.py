@@ -1,4 +1,4 @@
-"""Health of a replica: whether it can serve requests, and the state of its dependencies."""
+"""Determine whether a replica can serve requests, and the state of its dependencies."""
 
 import asyncio
 import logging
@@ -15,10 +15,11 @@ from .storage_health import NOT_CHECKED, OK, DependencyState, StorageHealth
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 3.0
-"""Pause between two checks. Probes arrive every two seconds, and get the last check's result."""
+"""Seconds between two checks. Probes arrive every two seconds and get the result of the last
+check."""
 
 CHECK_SECONDS = 2.0
-"""Time limit of a check, which usually takes a thousandth of that."""
+"""Time limit for a check in seconds. Most checks take only a few milliseconds."""
 
 Check = Callable[[], Awaitable[object]]
 
@@ -27,9 +28,11 @@ class DependencyChecks(BackgroundTask):
     """Checks the bucket and the API server regularly, so that no probe has to wait for them.
 
     Args:
-        storage: Where the outcome of the bucket's checks is recorded.
-        check_storage: Sends a request to the bucket; raises StoreUnavailableError.
-        check_kubernetes: Sends a request to the API server; raises KubeError.
+        storage: Object in which the outcomes of the bucket's checks are recorded.
+        check_storage: Function that sends a request to the bucket. It raises StoreUnavailableError
+            if the request fails.
+        check_kubernetes: Function that sends a request to the API server. It raises KubeError if
+            the request fails.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class DependencyChecks(BackgroundTask):
         self._send_to_kubernetes = check_kubernetes
 
     async def check_once(self) -> None:
-        """Check the bucket and the API server concurrently, and remember the outcomes."""
+        """Check the bucket and the API server concurrently, and record the outcomes."""
         await asyncio.gather(self._check_storage(), self._check_kubernetes())
 
     async def _run(self) -> None:
@@ -55,7 +58,7 @@ class DependencyChecks(BackgroundTask):
             with self.storage.recording():
                 await self._request_storage()
         except StoreUnavailableError as error:
-            log.debug("storage: %s", error)  # the bucket client logs it at most once a minute
+            log.debug("storage: %s", error)  # the bucket client logs its own warnings
 
     async def _request_storage(self) -> None:
         try:
@@ -97,22 +100,23 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests can be served, because all objects have been listed once.
+        """Whether requests can be served, because all objects have been listed at least once.
 
-        From then on, the replica stays ready even while its dependencies are unavailable. If it
-        were taken out of the Service, it could neither report the states of jobs nor show the page.
+        From then on, the replica remains ready even while its dependencies are unavailable. If it
+        were removed from the Service, it could neither report the states of jobs nor serve the
+        page.
         """
         return all(watch.listed for watch in self.watches)
 
     def states(self) -> dict[str, DependencyState]:
-        """Return the state of each dependency, by its name."""
+        """Return the states of the dependencies by name."""
         return {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
 
     def check_alive(self) -> None:
         """Raise an error if a background task has ended.
 
         Raises:
-            RuntimeError: a task has ended.
+            RuntimeError: a background task has ended.
         """
         for task in (self.checks, *self.watches):
             task.raise_if_ended()

@@ -1,4 +1,4 @@
-"""Images under inbox/ in the bucket, for ImageJobs that are created with kubectl."""
+"""Manage the images under inbox/ in the bucket, for ImageJobs that are created with kubectl."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,13 +24,14 @@ from .inbox_name import inbox_key, inbox_key_prefix, is_inbox_name
 from .jobs import ANY_TYPE, Jobs
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
-"""How long all requests to the bucket for one response may take; GET /limits allows for it."""
+"""Maximum total seconds for the requests to the bucket that are needed for one response. The limit
+that GET /limits reports includes this time."""
 
 STORE_ATTEMPTS = 3
 """Maximum number of attempts to store an image while other requests keep changing the object."""
 
 MAX_LISTED_JOBS = 10
-"""Maximum number of ImageJobs that an error lists."""
+"""Maximum number of ImageJobs that an error message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,20 @@ class InboxPage:
 class Inbox:
     """Stores, lists and deletes the images of the inbox.
 
-    The watch reports which ImageJobs use an object, so an ImageJob that was just created may be
-    missed. It then fails with ImageNotFound, or describes the image that replaced its own.
+    An image that is in use can't be replaced or deleted. However, this check relies on the watch,
+    so it may miss an ImageJob that has just been created. Such an ImageJob fails with ImageNotFound
+    if its image was deleted, or describes the new image if its image was replaced.
     """
 
     jobs: Jobs
 
     async def put(self, name: str, upload: Upload, *, replace: bool) -> tuple[StoredObject, bool]:
-        """Store an image; return the stored object, and whether its name is new.
+        """Store an image. Return the stored object, and whether its name is new.
 
-        Storing the same bytes again only restarts the object's retention period.
+        If the same bytes are stored again, only the object's retention period starts again.
 
         Raises:
-            Problem: the upload is refused (see inspect_image); 409 ObjectExists, ObjectInUse,
+            Problem: the image is not acceptable (see inspect_image); 409 ObjectExists, ObjectInUse,
                 ObjectChanged; 422 InvalidName, OptionsInvalid; 503 while storage is unavailable.
         """
         key = inbox_key(name)
@@ -90,8 +92,8 @@ class Inbox:
     async def list(self, prefix: str, cursor: str | None, limit: int) -> InboxPage:
         """Return up to `limit` objects whose names begin with `prefix`.
 
-        Objects that were not stored by the API may have names that no ImageJob can use. They are
-        left out, so a page may have fewer objects although more follow.
+        Objects that other programs stored may have names that no ImageJob can use. Such objects are
+        left out, so a page may have fewer than `limit` objects even if more pages follow.
 
         Raises:
             Problem: 422 InvalidName, InvalidCursor; 503 while storage is unavailable.
@@ -103,7 +105,7 @@ class Inbox:
             with self.jobs.storage_problems():
                 async with _time_limit():
                     page = await self.jobs.bucket.list_page(key_prefix, after, limit)
-        except ObjectNotFoundError as error:  # the cursor names an impossible key
+        except ObjectNotFoundError as error:  # the cursor contains an invalid key
             raise invalid_cursor() from error
 
         objects = [it for it in page.objects if is_inbox_name(inbox_name(it))]
@@ -116,15 +118,15 @@ class Inbox:
         """Delete an object.
 
         Raises:
-            Problem: 404 ObjectNotFound; 409 ObjectInUse: an unfinished ImageJob uses it, and
-                `force` is false; 422 InvalidName; 503 while storage is unavailable.
+            Problem: 404 ObjectNotFound; 409 ObjectInUse if an unfinished ImageJob uses the object
+                and `force` is false; 422 InvalidName; 503 while storage is unavailable.
         """
         key = inbox_key(name)
         if not force:
             alternative = "add ?force=true, which makes them fail with ImageNotFound"
             self._require_unused(key, alternative)
 
-        # Not writing=True, because a deletion does not prove that there is room.
+        # A deletion is not recorded as writing, because it does not prove that storage has space.
         with self.jobs.storage_problems():
             async with _time_limit():
                 found = await self._find(key)
@@ -135,7 +137,7 @@ class Inbox:
             raise _not_found(key)
 
     async def _put(self, image: ImageRef, data: bytes, *, replace: bool) -> bool:
-        """Store an image unless the object keeps changing; return whether its name is new."""
+        """Store an image, and return whether its name is new."""
         media_type = image.media_type or ANY_TYPE
         sha256 = image.sha256 or ""
 
@@ -158,9 +160,9 @@ class Inbox:
         raise Problem(409, "ObjectChanged", detail)
 
     async def _require_no_folder_conflict(self, key: str) -> None:
-        """Refuse a key that an existing key uses as a folder, or that uses an existing key as one.
+        """Refuse a key if an image and a folder would then have the same name.
 
-        MinIO would not list the object in the folder.
+        MinIO would not list the objects in such a folder.
         """
         parts = key.split("/")
         above = ["/".join(parts[:length]) for length in range(2, len(parts))]
@@ -238,7 +240,7 @@ def _not_found(key: str) -> Problem:
 
 @asynccontextmanager
 async def _time_limit() -> AsyncIterator[None]:
-    """Limit the time of the block, which sends requests to the bucket."""
+    """Limit how long the block may take to send its requests to the bucket."""
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
             yield

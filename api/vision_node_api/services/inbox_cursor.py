@@ -1,7 +1,7 @@
-"""The cursor of the inbox's list: where the next page begins.
+"""Read and write the cursors with which clients request the next page of the inbox.
 
-It contains the last key of the previous page, so the server keeps no state, and the cursor stays
-valid when objects are added or deleted. It is opaque to clients.
+A cursor contains the last key of the previous page. The server therefore keeps no state, and the
+cursor remains valid when objects are added or deleted. Clients can't interpret it.
 """
 
 import base64
@@ -10,11 +10,12 @@ import binascii
 from ..web.problems import Problem
 
 MAX_CURSOR_CHARACTERS = 1400
-"""Maximum length of a cursor: S3's longest key has 1,024 bytes, or 1,366 characters in base64."""
+"""Maximum length of a cursor. The longest key in S3 has 1,024 bytes, which are 1,366 characters in
+base64."""
 
 
 def write_cursor(key: str) -> str:
-    """Return the cursor of the page after `key`."""
+    """Return the cursor of the page that begins after `key`."""
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 

@@ -1,6 +1,7 @@
-"""Names under /inbox: those that spec.image.key of an ImageJob allows, with a few exceptions.
+"""Validate names under /inbox.
 
-Hidden files (.name) and names that MinIO can't store are not allowed.
+All names are allowed that an ImageJob's spec.image.key allows, except for hidden files (.name) and
+names that MinIO can't store.
 """
 
 import re
@@ -10,26 +11,27 @@ from vision_node_contract.bucket_keys import INBOX_PREFIX
 from ..web.problems import Problem
 
 MAX_KEY_BYTES = 512
-"""Maximum size of a key in bytes, including `inbox/`: the CRD's maxLength of spec.image.key, which
-counts characters. Keys are ASCII, so each character is one byte."""
+"""Maximum size of a key in bytes, including `inbox/`. It is the CRD's maxLength of spec.image.key.
+That limit counts characters, but keys are ASCII, so each character is one byte."""
 
 MAX_NAME_BYTES = MAX_KEY_BYTES - len(INBOX_PREFIX)
 """Maximum size of a name in bytes."""
 
 MAX_PART_BYTES = 255
-"""Maximum size in bytes of a part between slashes. MinIO stores each part as a directory, and file
-systems limit the length of directory names."""
+"""Maximum size in bytes of each part between slashes. MinIO stores each part as a directory, and
+file systems limit the length of directory names."""
 
 MAX_QUOTED_CHARACTERS = 80
-"""Maximum number of characters of an invalid name to quote in an error message."""
+"""Maximum number of characters that an error message quotes from an invalid name."""
 
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
-"""Pattern of a name, for OpenAPI. It does not exclude consecutive dots, which are also invalid."""
+"""Pattern of a name, for OpenAPI. Names with consecutive dots match it, but are not valid."""
 
 _NAME = re.compile(NAME_PATTERN.removeprefix("^").removesuffix("$"))
 
 RESERVED_PART = "xl.meta"
-"""MinIO's file for an object's data, which is in a folder with the object's name."""
+"""Name of the file in which MinIO stores an object's data. The file is in a folder that has the
+object's name."""
 
 _RULE = (
     "Use a name such as photo.jpg or holiday/photo.jpg: each part between slashes has 1 to "
@@ -64,9 +66,9 @@ def inbox_key_prefix(prefix: str) -> str:
     """Return the prefix of the keys of objects whose names begin with `prefix`.
 
     Raises:
-        Problem: 422 InvalidName: no valid name begins with it.
+        Problem: 422 InvalidName if no valid name begins with `prefix`.
     """
-    # A valid prefix is a valid name, or becomes one if a character is appended, as `holiday/` does.
+    # A valid prefix either is a valid name or, like `holiday/`, becomes one with a character more.
     if not prefix or is_inbox_name(prefix) or is_inbox_name(prefix + "x"):
         return INBOX_PREFIX + prefix
 

@@ -1,4 +1,4 @@
-"""Names of ImageJobs, which are the job ids of the API."""
+"""Create and validate the names of ImageJobs, which are the API's job ids."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import re
 import secrets
 
 _SEED_BYTES = 20
-"""Length of a name's random part, which base32 encodes as 32 characters without padding."""
+"""Number of random bytes in a name. Base32 encodes them as 32 characters without padding."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 def new_job_name(idempotency_key: str | None) -> str:
     """Return the name of a new ImageJob.
 
-    With an idempotency key, the name is derived from the key, so that the API server refuses to
+    If there is an idempotency key, the name is derived from it, so that the API server refuses to
     create a second ImageJob for the same key. Otherwise, the name is random.
     """
     if idempotency_key:

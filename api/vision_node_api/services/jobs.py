@@ -36,18 +36,18 @@ from .stored_result import read_stored_result
 log = logging.getLogger(__name__)
 
 INSPECTORS = 2
-"""Number of threads that read image headers. A header that is crafted to be slow must not block the
-event loop, which serves all other clients."""
+"""Number of threads that read image headers. A header may be crafted so that reading it is slow,
+which must not block the event loop that serves all other clients."""
 
 FULL_RETRY_AFTER_SECONDS = "10"
-"""Retry-After while too many jobs are unfinished."""
+"""Retry-After, in seconds, while too many jobs are unfinished."""
 
 ANY_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Submits images, and reads jobs by their id, which is the name of their ImageJob."""
+    """Submits images, and reads jobs by id. A job's id is the name of its ImageJob."""
 
     imagejobs: ImageJobClient
     cache: ImageJobCache
@@ -69,11 +69,13 @@ class Jobs:
     async def submit(self, upload: Upload, idempotency_key: str | None) -> ImageJob:
         """Store the image, create the ImageJob, and return it.
 
-        With an idempotency key, a second submit of the same image returns the first one's ImageJob.
+        If the same image is submitted again with the same idempotency key, return the existing
+        ImageJob.
 
         Raises:
-            Problem: the upload is refused (see inspect_image and SubmitOptions); 422
-                IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs; 503.
+            Problem: the image or an option is not acceptable (see inspect_image and SubmitOptions);
+                422 IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs; 503 while
+                storage or Kubernetes is unavailable.
         """
         key = new_image_key()
         image = await self.inspect(upload, key)
@@ -99,7 +101,7 @@ class Jobs:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
 
         Raises:
-            Problem: the upload is not an acceptable image (see inspect_image).
+            Problem: the image is not acceptable (see inspect_image).
         """
         limits = ImageLimits(self.settings.max_image_bytes, self.settings.max_image_pixels)
         loop = asyncio.get_running_loop()
@@ -127,7 +129,8 @@ class Jobs:
 
         Raises:
             Problem: 404 JobNotFound; 409 NotDone, or the error's reason if the job failed; 410
-                ResultGone; 502 ResultChanged, ResultUnreadable, JobUnreadable; 503.
+                ResultGone; 502 ResultChanged, ResultUnreadable, JobUnreadable; 503 while storage or
+                Kubernetes is unavailable.
         """
         job = await self._confirm(await self.get(job_id))
         status = job.status
@@ -148,14 +151,14 @@ class Jobs:
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
-        """Convert errors from requests to the bucket into problems; record the storage's health."""
+        """Convert errors from requests to the bucket into problems, and record storage's health."""
         return storage_problems(self.storage, writing=writing)
 
     async def _confirm(self, job: ImageJob) -> ImageJob:
-        """Return the job's current state from the API server, unless it is done, which is final.
+        """Return the job in its current state, read from the API server.
 
-        Another replica may already have reported a state to the client that this replica's watch
-        has not received yet.
+        The cached state may be older than the state that another replica has already reported to
+        the client. A job that is done is returned unchanged, because its state is final.
         """
         if job.status.phase == "done":
             return job
@@ -163,8 +166,8 @@ class Jobs:
         try:
             current = await self._read(job.metadata.name)
         except Problem:
-            # A failed job does not change, either. The request only checks whether the job has been
-            # deleted, or replaced by a new one with the same name.
+            # The state of a failed job is final, too. The request was only needed to check whether
+            # the job has been deleted, or replaced by a new job with the same name.
             if job.status.phase == "failed":
                 return job
             raise
@@ -197,12 +200,12 @@ class Jobs:
     async def _find_created(self, name: str, spec: ImageJobSpec, error: KubeError) -> ImageJob:
         """Return the ImageJob that exists although the request to create it ended with `error`.
 
-        Either another submit was faster, or the request was executed and its response was lost.
+        Either another submit has created it, or the request was executed but its response was lost.
         """
         existing = await self._read(name)
         if existing is None:
             # The request may still be executed, so the image is kept. If no ImageJob is created,
-            # the operator's garbage collection deletes the image.
+            # the operator's garbage collection will delete the image.
             raise kubernetes_unavailable() from error
 
         if existing.spec.image.key != spec.image.key:
@@ -212,7 +215,10 @@ class Jobs:
         return existing
 
     async def _read(self, name: str) -> ImageJob | None:
-        """Return an ImageJob from the API server, because the cache may lag; None if not found."""
+        """Return an ImageJob from the API server, or None if it does not exist.
+
+        The cache is not used, because it may be out of date.
+        """
         with kubernetes_problems():
             try:
                 return await self.imagejobs.get(name)
@@ -220,7 +226,10 @@ class Jobs:
                 return None
 
     async def _discard(self, key: str) -> None:
-        """Delete an upload that no ImageJob uses; if that fails, garbage collection deletes it."""
+        """Delete an upload that no ImageJob uses.
+
+        If this fails, the operator's garbage collection will delete the upload.
+        """
         try:
             with self.storage.recording():
                 await self.bucket.delete(key)
@@ -230,8 +239,8 @@ class Jobs:
     async def _choose_describer(self, requested: str | None) -> str:
         default = self.settings.default_describer
         name = requested or default
-        # The administrator's default is not looked up, because right after the installation it may
-        # appear a moment later than the API.
+        # The administrator's default is not looked up, because right after the installation, the
+        # API may start a moment before the default Describer exists.
         if name == default:
             return name
 
@@ -250,7 +259,7 @@ def _not_found() -> Problem:
 
 
 def _require_same_request(job: ImageJob, spec: ImageJobSpec) -> None:
-    """Refuse an idempotency key that was used for another request.
+    """Refuse an idempotency key that was already used for a different request.
 
     Raises:
         Problem: 422 IdempotencyKeyReused.

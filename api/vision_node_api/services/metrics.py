@@ -1,6 +1,7 @@
-"""Metrics for Prometheus, without job ids, user names or secrets, and with few label values.
+"""Metrics for Prometheus.
 
-Events are counted as they happen (`Metrics`). State is read on each scrape (`StateCollector`).
+They contain no job ids, user names or secrets, and have few label values. Events are counted as
+they happen (`Metrics`), and the replica's state is read on each scrape (`StateCollector`).
 """
 
 import time
@@ -17,21 +18,22 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """Prometheus' text format, which every scraper can read."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Histogram buckets in seconds: a poll takes less than a millisecond, a slow upload a minute."""
+"""Histogram buckets in seconds. A poll takes less than a millisecond, and a slow upload takes a
+minute."""
 
 ACCEPTED = "Accepted"
-"""Outcome of an accepted submit; all other outcomes are reasons of problem documents."""
+"""Outcome of an accepted submit. All other outcomes are reasons from problem documents."""
 
 
 class Metrics:
-    """The metrics of one application, in their own registry."""
+    """The metrics of one application, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
 
         self.submits = Counter(
             "vision_node_submits",
-            "Submits by outcome: Accepted, or the reason why they were refused.",
+            "Submits by outcome, which is Accepted or the reason for the refusal.",
             ["outcome"],
             registry=self.registry,
         )
@@ -46,7 +48,7 @@ class Metrics:
         )
 
     def add_gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read on each scrape, such as bytes in use."""
+        """Add a gauge whose value is obtained by calling `read` on each scrape."""
         Gauge(name, documentation, registry=self.registry).set_function(read)
 
     def text(self) -> bytes:
@@ -59,8 +61,8 @@ class StateCollector(Collector):
 
     Args:
         health: Health of the bucket, the API server and the watches.
-        unfinished: Returns the number of jobs that are queued or processing.
-        last_activity: Time of each watch's last event, in seconds of monotonic time by path.
+        unfinished: Function that returns the number of jobs that are queued or processing.
+        last_activity: Monotonic time of each watch's last event in seconds, by path.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class StateCollector(Collector):
         self._last_activity = last_activity
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics."""
+        """Yield the metrics of the replica's current state."""
         states = self._health.states()
         for name, server in (("storage", "the bucket"), ("kubernetes", "the API server")):
             text = f"Whether this replica's last request to {server} succeeded (1) or failed (0)."
@@ -84,7 +86,7 @@ class StateCollector(Collector):
         yield self._watch_ages()
 
     def _storage_errors(self) -> Metric:
-        text = "Requests and checks that the bucket refused or did not respond to, by reason."
+        text = "Requests and checks that failed because of the bucket, by reason."
         family = CounterMetricFamily("vision_node_storage_errors", text, labels=["reason"])
         for reason, count in sorted(self._health.checks.storage.errors.items()):
             family.add_metric([reason], count)
@@ -93,8 +95,8 @@ class StateCollector(Collector):
 
     def _watch_ages(self) -> Metric:
         text = (
-            "Time since a watch's last event; after more than two minutes, jobs' states are out of "
-            "date."
+            "Time since the last event of a watch. If it exceeds two minutes, the states of jobs "
+            "may be out of date."
         )
         family = GaugeMetricFamily("vision_node_watch_age_seconds", text, labels=["resource"])
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The bucket's health, according to this replica's requests and its regular checks."""
+"""The health of the bucket, according to this replica's requests and regular checks."""
 
 import time
 from collections import Counter
@@ -13,11 +13,11 @@ OK = "ok"
 NOT_CHECKED = "NotChecked"
 
 WRITE_REFUSAL_SECONDS = 60.0
-"""How long a refused write counts if no other write follows. Checks only read, so they cannot show
-that writing works again."""
+"""How long a refused write affects the state of the bucket if no other write follows. Checks only
+read, so they can't show that writing works again."""
 
 _ONLY_WRITES = frozenset({Reason.STORAGE_FULL, Reason.STORAGE_DENIED})
-"""Reasons for refused writes that may still apply although a read succeeds."""
+"""Reasons that may still apply to writes even if a read has succeeded since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class DependencyState:
     state: str
     """`ok`, or the reason why it is not ok."""
     detail: str = ""
-    """What happened, and what to do; empty if the state is ok."""
+    """An explanation of what happened and what to do; empty if the state is ok."""
 
     @property
     def is_ok(self) -> bool:
@@ -36,23 +36,23 @@ class DependencyState:
 
 
 class StorageHealth:
-    """Remembers the outcome of the last requests to the bucket.
+    """Records the outcomes of requests to the bucket.
 
     Args:
-        clock: Monotonic time in seconds.
+        clock: Function that returns the monotonic time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.errors: Counter[Reason] = Counter(dict.fromkeys(STORAGE_REASONS, 0))
-        """Number of failed requests and checks since the start, by reason."""
+        """Number of requests and checks that have failed since the process started, by reason."""
         self._last = DependencyState(NOT_CHECKED, "Storage has not been checked yet.")
         self._refused_write = DependencyState(OK)
         self._refused_at = 0.0
 
     @property
     def state(self) -> DependencyState:
-        """The bucket's state."""
+        """The current state of the bucket."""
         if not self._last.is_ok:
             return self._last
 
@@ -61,7 +61,7 @@ class StorageHealth:
 
     @contextmanager
     def recording(self, *, writing: bool = False) -> Iterator[None]:
-        """Remember the outcome of the block, which sends a request to the bucket."""
+        """Record the outcome of the block, which sends a request to the bucket."""
         try:
             yield
         except ObjectNotFoundError:

@@ -1,4 +1,4 @@
-"""Results that are too large for an ImageJob's status and are read from the bucket."""
+"""Read results from the bucket that are too large for an ImageJob's status."""
 
 import logging
 
@@ -14,14 +14,14 @@ from .storage_health import StorageHealth
 log = logging.getLogger(__name__)
 
 MAX_RESULT_BYTES = 16 << 20
-"""Maximum size of a stored result in bytes. No describer writes that much, so a larger object is
-not a result."""
+"""Maximum size of a stored result in bytes. A larger object can't be a result, because no describer
+writes that much."""
 
 
 async def read_stored_result(
     job: ImageJob, stored: StoredResult, bucket: Bucket, storage: StorageHealth
 ) -> Result:
-    """Return the job's result from the bucket, if it has not changed since the worker stored it.
+    """Return the job's result from the bucket, unless it has changed since the worker stored it.
 
     Raises:
         Problem: 410 ResultGone; 502 ResultChanged, ResultUnreadable; 503 with one of
@@ -30,7 +30,7 @@ async def read_stored_result(
     key = own_result_key(job)
     if key is None:
         detail = (
-            "The job is done, but its status does not name a result of its own. "
+            "The job is done, but its status does not refer to a result of this job. "
             "Submit the image again."
         )
         raise Problem(410, "ResultGone", detail)
@@ -39,8 +39,8 @@ async def read_stored_result(
     if not is_as_stored(stored, data):
         log.warning("object %s is not what the worker of job %s stored", key, job.metadata.name)
         detail = (
-            "The job is done, but its result in storage was overwritten: its SHA-256 is not the "
-            "one in the job's status. Submit the image again."
+            "The job is done, but its result in storage was overwritten. Its SHA-256 differs from "
+            "the one in the job's status. Submit the image again."
         )
         raise Problem(502, "ResultChanged", detail)
 
@@ -52,7 +52,10 @@ async def read_stored_result(
 
 
 async def _fetch(key: str, size_bytes: int, bucket: Bucket, storage: StorageHealth) -> bytes:
-    """Return a stored result, or its first `size_bytes` + 1 bytes if it is longer than reported."""
+    """Return the first `size_bytes` + 1 bytes of a stored result.
+
+    The additional byte shows that the result is larger than the worker reported.
+    """
     if size_bytes > MAX_RESULT_BYTES:
         detail = (
             f"The job's result has {size_bytes} bytes and exceeds the limit of {MAX_RESULT_BYTES}. "

@@ -1,4 +1,7 @@
-"""The page at /ui. Its files are read once, and its policy (CSP) blocks all third-party code."""
+"""Serve the page at /ui.
+
+Its files are read only once. Its Content Security Policy blocks all third-party code.
+"""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,21 +21,22 @@ MEDIA_TYPES = {
 }
 
 HEADERS = {
-    # Previews are blob: URLs of the files that the user chose; the rest is from this server.
+    # Previews are blob: URLs of files that the user chose. Everything else comes from this server.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Browsers revalidate on every load, so that no old script runs on an upgraded page.
+    # Browsers must revalidate all files on every load, so that an upgraded page never runs an old
+    # script.
     "Cache-Control": "no-cache",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class StaticFile:
-    """A file of the page, ready to send."""
+    """A file of the page, with all that is needed to send it."""
 
     content: bytes
     media_type: str
@@ -40,13 +44,13 @@ class StaticFile:
 
     @classmethod
     def read(cls, path: Path) -> "StaticFile":
-        """Read a file of a known media type."""
+        """Read a file, whose suffix must be in MEDIA_TYPES."""
         content = path.read_bytes()
         etag = f'"{sha256(content).hexdigest()[:32]}"'
         return cls(content=content, media_type=MEDIA_TYPES[path.suffix], etag=etag)
 
     def response(self, if_none_match: str | None) -> Response:
-        """Return the file, or 304 if the browser has this version."""
+        """Return the file, or a 304 response if the browser already has this version."""
         headers = HEADERS | {"ETag": self.etag}
         cached = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
         if self.etag in cached:
@@ -60,7 +64,7 @@ ASSETS = {
     for path in Path(__file__).parent.iterdir()
     if path.suffix in MEDIA_TYPES
 }
-# Served only as /ui, because its relative links would not resolve one level below.
+# This page is served only as /ui, because its relative links would not work one level below.
 PAGE = ASSETS.pop("index.html")
 
 IfNoneMatch = Annotated[str | None, Header()]
@@ -80,7 +84,7 @@ async def page(if_none_match: IfNoneMatch = None) -> Response:
 
 @router.get("/ui/{name}")
 async def asset(name: str, if_none_match: IfNoneMatch = None) -> Response:
-    """Serve a style sheet, script or picture of the page."""
+    """Serve a style sheet, a script or a picture for the page."""
     file = ASSETS.get(name)
     if file is None:
         raise HTTPException(404, f"The page has no file {name!r}.")

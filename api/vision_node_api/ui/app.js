@@ -1,4 +1,4 @@
-/** The page: the jobs of this session, announcements for screen readers, and the stored history. */
+/** Runs the page: it manages the jobs of this session, announces changes, and stores the history. */
 
 import { Card, copy, isFinished, isResumable, titleOf, waitTitle, warningsOf } from "./card.js";
 import { describe, ProblemError } from "./client.js";
@@ -17,7 +17,7 @@ const BASE = new URL(".", document.baseURI);
 const HISTORY_KEY = `vision-node.jobs ${BASE.pathname}`;
 const HISTORY_LENGTH = 50;
 const SAVE_DELAY_MS = 300;
-const ANNOUNCE_DELAY_MS = 400; // if changes follow faster, only the last one is announced
+const ANNOUNCE_DELAY_MS = 400; // if a job changes several times within this delay, only the last change is announced
 const MAX_ANNOUNCED = 3;
 const TICK_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 100;
 
@@ -52,7 +52,7 @@ function newJob(file, limits) {
   return problem ? { ...job, phase: "failed", problem } : job;
 }
 
-/** Return a random token, even over plain HTTP, where crypto.randomUUID is missing. */
+/** Return a random token. It does not use crypto.randomUUID, which is missing over plain HTTP. */
 function randomToken() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -125,7 +125,7 @@ function removeFinished() {
 }
 
 /**
- * Resume the job if the server has it. Otherwise submit the same image as a new job.
+ * Resume the job if the server has it. Otherwise, submit the same image as a new job.
  * @param {Entry} entry
  */
 function retry(entry) {
@@ -151,14 +151,14 @@ async function preview({ job, card }) {
     job.thumbnail = await toText(small);
     save();
   } catch {
-    // The browser can't decode the file, so the placeholder stays. Few browsers decode HEIC and TIFF,
-    // some do not decode AVIF, and none decodes a corrupt file.
+    // The browser can't decode the file, so the placeholder remains. Few browsers can decode HEIC and TIFF,
+    // some can't decode AVIF, and none can decode a corrupt file.
   }
 }
 
 /* Announcements and the page's status */
 
-/** Return a job's state in words for screen readers. @param {Job} job */
+/** Describe a job's state for screen readers. @param {Job} job */
 function announcementFor({ name, phase, note, problem, result }) {
   if (note) return `${sanitize(name)}: waiting. ${waitTitle(note)}.`;
   if (problem) return `${sanitize(name)}: failed. ${titleOf(problem)}. ${problem.detail ?? ""}`;
@@ -169,7 +169,7 @@ function announcementFor({ name, phase, note, problem, result }) {
 const pendingAnnouncements = new Map();
 
 /**
- * Announce the words soon. They replace a pending announcement on the same topic.
+ * Announce the words after a short delay. They replace any pending announcement on the same topic.
  * @param {string} topic @param {string} words
  */
 function announce(topic, words) {
@@ -186,14 +186,14 @@ function flushAnnouncements() {
   $("announcer").textContent = words.join(" ");
 }
 
-/** Show a notice about something that did not become a job. @param {string} words */
+/** Show a notice, for example about a dropped folder. Hide it if there are no words. @param {string} words */
 function showNotice(words) {
   $("notice").textContent = words;
   $("notice").hidden = !words;
   if (words) announce("notice", words);
 }
 
-/** Update everything on the page that depends on all jobs together. */
+/** Update the parts of the page that depend on all jobs, such as the tally and the title. */
 function updatePage() {
   const phases = [...jobs.values()].map(({ job }) => job.phase);
   const done = phases.filter((phase) => phase === "done").length;
@@ -243,7 +243,7 @@ function restore() {
     void run(add(job));
   }
 
-  pendingAnnouncements.clear(); // do not announce changes from before the reload
+  pendingAnnouncements.clear(); // changes from before the reload are not announced again
   updatePage();
 }
 
@@ -265,7 +265,7 @@ function showCommand() {
   button.addEventListener("click", () => copy(button, curl, "Command", (what) => announce("copied", what)));
 }
 
-/** Show the server's limits, as far as they are known. */
+/** Show the server's limits if they are known, and return them. */
 async function showLimits() {
   const limits = await getLimits();
   $("file").accept = acceptAttribute(limits);

@@ -1,4 +1,4 @@
-/** The card of one job. Text from a server or a file is always inserted as text, never as markup. */
+/** Shows a job as a card. Text from a server or a file is always inserted as text, never as markup. */
 
 import { bytes, commands, parts, sanitize, seconds, sentence } from "./text.js";
 
@@ -19,7 +19,7 @@ const PHASES = {
 };
 const NOTES = { busy: "The server is busy", lost: "Reconnecting" };
 const COPIED_MS = 1800;
-// For these reasons, the same image would fail every time.
+// If a job failed for one of these reasons, it would fail again with the same image.
 const PERMANENT_REASONS = new Set([
   "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused", "TooManyImages",
 ]);
@@ -28,10 +28,10 @@ const PERMANENT_STATUSES = new Set([400, 413, 415, 422]);
 /** @param {Job} job @returns {boolean} */
 export const isFinished = (job) => job.phase === "done" || job.phase === "failed";
 
-/** Whether the server has the job, and only the connection failed. @param {Job} job @returns {boolean} */
+/** Return whether the server has the job, and only the connection failed. @param {Job} job @returns {boolean} */
 export const isResumable = ({ id, problem }) => !!id && !!problem?.temporary;
 
-/** Whether to offer "Try again". @param {Job} job @returns {boolean} */
+/** Return whether to offer the button "Try again". @param {Job} job @returns {boolean} */
 function canRetry(job) {
   const { reason = "", status = 0 } = job.problem ?? {};
   if (!job.problem || isResumable(job)) return !!job.problem;
@@ -41,12 +41,13 @@ function canRetry(job) {
 }
 
 /**
- * Return a problem's title for all readers: HTTP's phrases ("Unprocessable Content") are for programmers.
+ * Return a problem's title. It avoids HTTP's phrases, such as "Unprocessable Content", which only
+ * programmers understand.
  * @param {import("./client.js").Problem} problem
  */
 export const titleOf = ({ title, reason, status }) => (status && reason ? sentence(reason) : title);
 
-/** Return the title of a note: what a job is waiting for. @param {import("./client.js").Note} note */
+/** Return the title of a note, which explains why a job is waiting. @param {import("./client.js").Note} note */
 export function waitTitle({ kind, reason }) {
   return NOTES[kind] ?? (reason ? sentence(reason) : "The server can't answer");
 }
@@ -217,7 +218,8 @@ export class Card {
   }
 
   /**
-   * Return the description's elements. Consecutive facts become one definition list, and items one list.
+   * Return the description's elements. Consecutive facts form a definition list, and consecutive items
+   * form a bulleted list.
    * @param {string} description
    */
   #description(description) {
@@ -251,24 +253,27 @@ function fact(label, value) {
   return pair;
 }
 
-/** Return when the next request is due, if there will be one. @param {import("./client.js").Note} note */
+/**
+ * Return the time until the next request in words, or "" if no request is planned.
+ * @param {import("./client.js").Note} note
+ */
 function countdown({ until }) {
   if (!until) return "";
   const left = Math.ceil((until - Date.now()) / 1000);
   return left > 0 ? `: next try in ${left} s` : " …";
 }
 
-/** Return a note about the fallback, because a silent fallback would hide an outage. */
+/** Return a sentence about the fallback. Without it, users would not notice an outage. */
 function fallbackText(describer, { from, reason }) {
   return `Described by ${describer} as the fallback for ${from}: ${sentence(String(reason))}.`;
 }
 
-/** Join the parts of a line, without the empty ones. @param {unknown[]} words */
+/** Join all parts of a line that are not empty. @param {unknown[]} words */
 function joined(...words) {
   return words.filter(Boolean).join(" · ");
 }
 
-/** Return which describer and model described the image, and at what cost. */
+/** Return a line with the describer and the model, the time and tokens that they took, and the language. */
 function source({ describer, model, seconds: spent, usage, language }) {
   const tokens = usage && `${usage.inputTokens} + ${usage.outputTokens} tokens`;
   const time = typeof spent === "number" && `described in ${seconds(spent)}`;
@@ -276,7 +281,7 @@ function source({ describer, model, seconds: spent, usage, language }) {
 }
 
 /**
- * Copy the text, and announce it on the button and to the screen reader.
+ * Copy the text, and report the outcome on the button and to screen readers.
  * @param {HTMLElement} button @param {string} text @param {string} what @param {(words: string) => void} announce
  */
 export async function copy(button, text, what, announce) {
@@ -303,7 +308,7 @@ async function toClipboard(text) {
 }
 
 /**
- * Copy without navigator.clipboard, which browsers do not offer on plain HTTP, except on localhost.
+ * Copy without navigator.clipboard, which browsers do not offer over plain HTTP except on localhost.
  * @param {string} text
  */
 function copyWithExecCommand(text) {

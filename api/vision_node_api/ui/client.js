@@ -1,31 +1,31 @@
-/** HTTP requests for one job: submit it, follow it, fetch its result, and retry temporary failures. */
+/** Sends the HTTP requests for a job: submits it, follows it, fetches its result, and retries temporary failures. */
 
 import { answerMs, getLimits, uploadMs } from "./limits.js";
 import { sentence } from "./text.js";
 
 /**
  * A problem document (RFC 9457) with the project's `reason`. For an unexpected error, `id` is the id in
- * the server's log. `temporary`: the image is not the cause, so the same request may succeed later.
+ * the server's log. `temporary` is true if the image is not the cause, so the same request may succeed later.
  * @typedef {{title: string, detail?: string, status?: number, type?: string, reason?: string, id?: string,
  *            temporary?: boolean}} Problem
  *
- * Why a job is waiting, and when the next request is due (milliseconds since 1970).
+ * A note that says why a job is waiting, and when the next request is due (milliseconds since 1970).
  * @typedef {{kind: "busy" | "lost" | "unavailable" | "queued", reason?: string, detail?: string, until?: number}} Note
  *
- * Changes of a job.
+ * The changed properties of a job.
  * @typedef {{phase?: string, id?: string, attempts?: number, seconds?: number | null,
  *            note?: Note | null, result?: Record<string, any>, startedAt?: number}} JobUpdate
  */
 
-const FIRST_POLL_MS = 50; // most jobs are done after a few such polls
+const FIRST_POLL_MS = 50; // most jobs are done after a few polls at this interval
 const MAX_POLL_MS = 1000;
 const POLL_GROWTH = 1.5;
 const MAX_RETRY_MS = 5000;
-const GIVE_UP_AFTER_MS = 180_000; // since the first failure; a rolling upgrade takes less time
+const GIVE_UP_AFTER_MS = 180_000; // measured from the first failure; a rolling upgrade takes less time
 const MAX_UPLOADS = 3; // leaves half of a browser's six connections for polls
 const PROXY_LIMIT = "A proxy between this page and the server does not accept uploads of this size.";
 const TEMPORARY_STATUSES = new Set([408, 429, 502, 503, 504]);
-// The server itself answers these with 502, so a retry does not help.
+// For these reasons, the server itself (not a proxy) responds with 502, so a retry does not help.
 const PERMANENT_REASONS = new Set(["ResultChanged", "ResultUnreadable"]);
 
 /** The problem that ended a job, from the server or from the page. */
@@ -38,7 +38,7 @@ export class ProblemError extends Error {
 }
 
 /**
- * Submit a job and follow it to its end. Yields its changes, and throws a ProblemError if it fails.
+ * Submit a job and follow it to its end. Yield its changes, and throw a ProblemError if it fails.
  * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, idempotencyKey: string}} job
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<JobUpdate, void>}
@@ -61,7 +61,7 @@ async function* upload(job, limits, signal) {
     if (job.describer) form.append("describer", job.describer);
     if (job.prompt) form.append("prompt", job.prompt);
 
-    // The key makes a repeated request refer to the same job, so a lost answer does not create another job.
+    // With the key, a repeated request returns the same job. Otherwise, a lost response would lead to a second job.
     const headers = { "Idempotency-Key": job.idempotencyKey };
     const init = { method: "POST", body: form, headers };
     const body = yield* requestUntilAnswered("submit", init, uploadMs(limits, job.size), signal);
@@ -97,13 +97,13 @@ async function* follow(id, timeout, signal) {
   }
 }
 
-/** Return a note about the problem of a queued job's describer, or null. @returns {Note | null} */
+/** Return a note about the describer's problem if a job is waiting because of it; otherwise, null. @returns {Note | null} */
 function waitNote(waiting) {
   return waiting ? { kind: "queued", reason: waiting.reason, detail: waiting.message } : null;
 }
 
 /**
- * Fetch the result. Returns null if another replica of the API does not know yet that the job is done.
+ * Fetch the result. Return null if the replica that responds does not know yet that the job is done.
  * @returns {AsyncGenerator<JobUpdate, Record<string, any> | null>}
  */
 async function* fetchResult(id, timeout, signal) {
@@ -122,9 +122,9 @@ function jobProblem(error) {
 }
 
 /**
- * Repeat a request until it is answered. Retries if the connection is lost or the server is busy or
- * restarting, and yields a note about it.
- * @returns {AsyncGenerator<JobUpdate, Record<string, any>>} the JSON body of a 2xx answer
+ * Repeat a request until it is answered. If the connection is lost, or if the server is busy or
+ * restarting, yield a note about the problem and retry.
+ * @returns {AsyncGenerator<JobUpdate, Record<string, any>>} the JSON body of a 2xx response
  */
 async function* requestUntilAnswered(path, init, timeout, signal) {
   let failedAt = Infinity;
@@ -146,7 +146,7 @@ async function* requestUntilAnswered(path, init, timeout, signal) {
   }
 }
 
-/** Send one request. The response is null if the server was not reached or did not finish its answer. */
+/** Send one request. The response is null if the server was not reached or did not finish its response. */
 async function request(path, init, timeout, signal) {
   try {
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeout)]);
@@ -164,18 +164,18 @@ function json(text) {
     const value = JSON.parse(text);
     return typeof value === "object" ? value : null;
   } catch {
-    return null; // for example, a proxy's HTML page
+    return null; // the text may be, for example, a proxy's HTML page
   }
 }
 
-/** Return a note about why the request is repeated. @returns {Note} */
+/** Return a note that says why a request is repeated. @returns {Note} */
 function retryNote(response, body) {
   if (!response) return { kind: "lost" };
   if (response.status === 429) return { kind: "busy" };
   return { kind: "unavailable", reason: body?.reason, detail: body?.detail };
 }
 
-/** Return Retry-After in milliseconds. The header contains a number of seconds or a date. */
+/** Return the wait in milliseconds according to Retry-After, which contains a number of seconds or a date. */
 function retryAfter(response) {
   const value = response?.headers.get("Retry-After");
   if (!value) return null;
@@ -192,7 +192,7 @@ function responseProblem(response, body) {
   }
 
   const { status, ok } = response;
-  const defaultDetail = status === 413 ? PROXY_LIMIT : undefined; // the server itself would send a detail
+  const defaultDetail = status === 413 ? PROXY_LIMIT : undefined; // the API's own 413 has a detail
   const { title, detail = defaultDetail, type, reason, id } = body ?? {};
   const defaultTitle = ok ? "The server sent an unexpected answer" : `The server answered ${status}`;
   const temporary = isTemporary(status, reason) || (status >= 500 && !PERMANENT_REASONS.has(reason));
@@ -200,12 +200,15 @@ function responseProblem(response, body) {
   return { title: title ?? defaultTitle, detail, status, type, reason, id, temporary };
 }
 
-/** Whether the same request may succeed later. */
+/** Return whether the same request may succeed later. */
 function isTemporary(status, reason) {
   return TEMPORARY_STATUSES.has(status) && !PERMANENT_REASONS.has(reason);
 }
 
-/** Return the file if it can still be read. fetch does not distinguish a deleted file from a lost connection. */
+/**
+ * Return the file if it can still be read. This check is needed because fetch does not distinguish an
+ * unreadable file from a lost connection.
+ */
 async function ensureReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();

@@ -1,11 +1,11 @@
 /**
- * Decides whether a paste means images or text. A clipboard with text is left alone, even if it also
- * has an image of that text.
+ * Decides whether pasted content is images or text. If the clipboard contains text, the page ignores
+ * it, even if the clipboard also contains an image of that text.
  */
 
 import { typeOf } from "./files.js";
 
-/** Markup that a browser does not show: comments, elements without text, tags. If unclosed, it extends to the end. */
+/** Markup that a browser does not show: comments, invisible elements and tags. If unclosed, it extends to the end. */
 const INVISIBLE = new RegExp(
   [
     String.raw`<!--[\s\S]*?(?:-->|$)`,
@@ -15,14 +15,14 @@ const INVISIBLE = new RegExp(
   "gi",
 );
 
-/** Blanks and characters without width. U+FFFC is the placeholder for an image in text. */
+/** Blanks and characters that have no width. U+FFFC is the placeholder for an image in text. */
 const BLANK_ENTITIES =
   /&(?:nbsp|ensp|emsp|thinsp|shy|zwj|zwnj|#(?:9|10|13|32|160|8203|65279|65532)|#x(?:a0|200b|feff|fffc));/gi;
 const BLANKS = /[\s\u00ad\u200b-\u200d\u2060\ufeff\ufffc]+/g;
 
 /**
- * Return the images that were copied, or none if text was copied. Office programs add an image of
- * copied text, browsers add markup to a copied image, and file managers add the names of copied files.
+ * Return the images that were copied, or an empty list if text was copied. If text is copied, office
+ * programs add an image of it. If images are copied, browsers add markup, and file managers add names.
  * @param {DataTransfer} clipboard
  * @returns {File[]}
  */
@@ -40,11 +40,11 @@ export function pastedImages(clipboard) {
 /** @param {string} text */
 const isBlank = (text) => !text.replace(BLANKS, "");
 
-/** Whether the line is only the address of an image, which some browsers add. @param {string} line */
+/** Return whether a line is only the address of an image, which some browsers add. @param {string} line */
 const isAddress = (line) => /^https?:\/\/\S+$/i.test(line);
 
 /**
- * Whether the line names one of the files.
+ * Return whether a line is the name of one of the files.
  * @param {File[]} files @param {string} line a name with or without extension, a path or a file: URL
  */
 function isNameOf(files, line) {
@@ -57,11 +57,11 @@ function decoded(address) {
   try {
     return decodeURIComponent(address);
   } catch {
-    return address; // it has a percent sign that does not encode anything
+    return address; // the address has a percent sign that does not encode anything
   }
 }
 
-/** Whether the markup shows text or cells. It is never inserted into a document. @param {string} html */
+/** Return whether markup contains visible text or table cells. It is not inserted into a document. @param {string} html */
 function hasVisibleText(html) {
   const hasCells = /<table\b/i.test(html) && !/<img\b/i.test(html);
   return hasCells || !isBlank(html.replace(INVISIBLE, "").replace(BLANK_ENTITIES, ""));

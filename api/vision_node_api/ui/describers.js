@@ -1,15 +1,15 @@
-/** The choice of a describer, and the prompt for it. They are shown if there are several describers. */
+/** Shows a list of describers and a field for the prompt, but only if the server has several describers. */
 
 /**
- * A describer in the answer to GET /describers.
+ * A describer in the response to GET /describers.
  * @typedef {{name: string, model: string | null, ready: boolean, default: boolean}} Describer
  */
 
 const TIMEOUT_MS = 15_000;
 
 /**
- * Fill the list of describers, and show it if it has several. Without an answer from the server,
- * the page uses the server's default describer.
+ * Fill the list of describers, and show it if it has several entries. If the server does not respond,
+ * the list remains hidden, and images are submitted to the default describer.
  * @param {HTMLSelectElement} select @param {HTMLElement[]} labels of the list and of the prompt
  */
 export async function showDescribers(select, labels) {

@@ -1,10 +1,10 @@
-/** Checks of a file before the upload: its type, and obvious problems. */
+/** Determines the type of a file and checks it for obvious problems before it is uploaded. */
 
 import { binary, joinList, pixels } from "./text.js";
 
 /** @typedef {import("./limits.js").Limits} Limits */
 
-/** Types by file extension. Most browsers report no type for HEIC, and some report none for AVIF, BMP and TIFF. */
+/** Types by extension, because most browsers report no type for HEIC, and some do not for AVIF, BMP and TIFF. */
 const TYPES = new Map(Object.entries({
   jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg", mpo: "image/jpeg",
   png: "image/png", apng: "image/png", webp: "image/webp", gif: "image/gif", avif: "image/avif",
@@ -22,7 +22,7 @@ const ALIASES = new Map(Object.entries({
 
 const KNOWN = new Set(TYPES.values());
 
-/** Types that systems report for files whose type they do not know. */
+/** Types that systems report for files of an unknown type. */
 const UNKNOWN_TYPES = new Set(["", "application/octet-stream", "binary/octet-stream"]);
 
 /**
@@ -42,8 +42,8 @@ function isAccepted(type, { mediaTypes }) {
 }
 
 /**
- * Return the `accept` attribute of the file input: types, and extensions for browsers that do not
- * know a type.
+ * Return the `accept` attribute of the file input. It contains types, and also extensions for browsers
+ * that do not know one of the types.
  * @param {Limits} limits
  */
 export function acceptAttribute(limits) {
@@ -59,8 +59,8 @@ export function limitsText({ formats, imageBytes, imagePixels }) {
 }
 
 /**
- * Return the file's obvious problem, if it has one. The server checks everything else, such as files
- * whose type neither the browser nor the name reveals: it reads their content.
+ * Return the file's obvious problem, or undefined if it has none. The server makes all other checks. It
+ * reads the content of a file, so it also recognizes files whose type is unknown here.
  * @param {{type: string, size: number}} file with its type from typeOf()
  * @param {Limits} limits
  * @returns {import("./client.js").Problem | undefined}

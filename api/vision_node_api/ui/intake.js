@@ -1,10 +1,10 @@
-/** How images get onto the page: chosen with the button, dropped anywhere, or pasted. */
+/** Receives images that the user chooses with the button, drops anywhere on the page, or pastes. */
 
 import { pastedImages } from "./clipboard.js";
 import { sanitize } from "./text.js";
 
 /**
- * Pass on the files that the user chooses, drops or pastes.
+ * Call `take` with the files that the user chooses, drops or pastes.
  * @param {(files: File[]) => void} take
  * @param {(words: string) => void} notify called for folders, which can't be uploaded
  */
@@ -34,7 +34,7 @@ function listenToPaste(take) {
   });
 }
 
-/** Whether the target is a text field, which handles pastes and drops itself. @param {EventTarget | null} target */
+/** Return whether the target is a form field, which handles pastes and drops itself. @param {EventTarget | null} target */
 function isTextField(target) {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
 }
@@ -48,7 +48,7 @@ function listenToDrop(take, notify) {
     overlay.hidden = !files;
     if (!files && isTextField(event.target)) return;
 
-    event.preventDefault(); // otherwise the browser leaves this page and opens the dropped file
+    event.preventDefault(); // otherwise, the browser would leave this page and open the dropped file
     if (event.dataTransfer) event.dataTransfer.dropEffect = files ? "copy" : "none";
   });
 
@@ -76,7 +76,7 @@ function dropped(transfer) {
   const folders = [];
   for (const item of transfer?.items ?? []) {
     const entry = item.kind === "file" ? item.webkitGetAsEntry?.() : null;
-    const file = item.getAsFile(); // null if the item is text
+    const file = item.getAsFile(); // this is null if the item is text
     if (entry?.isDirectory) folders.push(entry.name);
     else if (file) files.push(file);
   }

@@ -1,7 +1,7 @@
-/** The server's limits and time limits from GET /limits. Only this module knows them. */
+/** Fetches the server's limits for images and requests from GET /limits. No other module does so. */
 
 /**
- * A limit that the server did not report is undefined. The page then leaves the check to the server.
+ * The server's limits. A limit is undefined if the server did not report it. Only the server checks it then.
  * @typedef {{imageBytes?: number, imagePixels?: number, mediaTypes: string[], formats: string[],
  *            uploadSeconds?: number, answerSeconds?: number}} Limits
  */
@@ -9,16 +9,16 @@
 /** @type {Limits} */
 const UNKNOWN = { mediaTypes: [], formats: [] };
 
-const TIMEOUT_MS = 5000; // short, because chosen images wait for this answer
-const UPLOAD_SECONDS = 1800; // if the server does not report it
+const TIMEOUT_MS = 5000; // this is short, because chosen images wait for the response
+const UPLOAD_SECONDS = 1800; // this and ANSWER_SECONDS apply if the server does not report its limits
 const ANSWER_SECONDS = 15;
 const MARGIN_SECONDS = 60; // twice as long as the server allows an upload to stall
-const MAX_TIMER_MS = 2 ** 31 - 1; // the maximum of a browser's timer
+const MAX_TIMER_MS = 2 ** 31 - 1; // longest delay that a browser's timer supports
 
 /** @type {Promise<Limits> | undefined} */
 let pending;
 
-/** Fetch the limits once, and again on the next call if the server did not answer. @returns {Promise<Limits>} */
+/** Return the limits. They are fetched only once, unless this failed before. @returns {Promise<Limits>} */
 export function getLimits() {
   pending ??= fetchLimits().catch(() => {
     pending = undefined;
@@ -34,7 +34,7 @@ async function fetchLimits() {
   return read(await response.json());
 }
 
-/** Read the answer. A field that a server of another version omits is unknown, not zero. @returns {Limits} */
+/** Read the response. If a server of another version omits a field, the limit is unknown. @returns {Limits} */
 function read({ imageBytes, imagePixels, mediaTypes, formats, uploadSeconds, answerSeconds }) {
   return {
     imageBytes: positive(imageBytes),
@@ -53,9 +53,9 @@ const positive = (value) => (typeof value === "number" && value > 0 ? value : un
 const words = (value) => (Array.isArray(value) ? value.map(String) : []);
 
 /**
- * Return how long to wait for the answer to an upload: longer than the server waits for the
- * upload, but not much longer, so that the loss of a small upload is noticed soon. uploadSeconds is the server's
- * limit for an image of the maximum size.
+ * Return how long to wait for the response to an upload. This is longer than the server waits for the
+ * upload, but not much longer, so that the page soon notices when a small upload is lost. uploadSeconds
+ * is the server's limit for an image of the maximum size.
  * @param {Limits} limits @param {number} size of the image in bytes @returns {number} milliseconds
  */
 export function uploadMs({ imageBytes = 0, uploadSeconds = UPLOAD_SECONDS, answerSeconds = ANSWER_SECONDS }, size) {
@@ -63,7 +63,7 @@ export function uploadMs({ imageBytes = 0, uploadSeconds = UPLOAD_SECONDS, answe
   return milliseconds(uploadSeconds * share + answerSeconds + MARGIN_SECONDS);
 }
 
-/** Return how long to wait for any other answer. @param {Limits} limits @returns {number} milliseconds */
+/** Return how long to wait for any other response. @param {Limits} limits @returns {number} milliseconds */
 export function answerMs({ answerSeconds = ANSWER_SECONDS }) {
   return milliseconds(answerSeconds);
 }

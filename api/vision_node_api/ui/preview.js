@@ -1,4 +1,4 @@
-/** Thumbnails of the images, because fifty photos at full size would need gigabytes of memory. */
+/** Makes thumbnails of images, because fifty photos in full size would need gigabytes of memory. */
 
 const SHORT_SIDE_PIXELS = 400;
 
@@ -6,8 +6,8 @@ const SHORT_SIDE_PIXELS = 400;
 let last = Promise.resolve();
 
 /**
- * Return a small copy of the image. Draws one image at a time, to save memory. Rejects images that
- * the browser can't decode.
+ * Return a small copy of the image. To save memory, only one image is drawn at a time. The promise is
+ * rejected if the browser can't decode the image.
  * @param {Blob} file
  * @returns {Promise<Blob>}
  */

@@ -1,6 +1,6 @@
-/** Words, numbers and commands: pure functions without access to the document or the network. */
+/** Formats words, numbers and commands. All functions are pure, and use neither the document nor the network. */
 
-/** Return a size in bytes with its unit. @param {number} count @returns {string} */
+/** Format a number of bytes with a decimal unit. @param {number} count @returns {string} */
 export function bytes(count) {
   if (count < 1000) return `${count} B`;
   if (count < 1e6) return `${Math.round(count / 1000)} kB`;
@@ -8,7 +8,7 @@ export function bytes(count) {
 }
 
 /**
- * Return a size in binary units, in which limits are round numbers.
+ * Format a number of bytes with a binary unit. In these units, limits are round numbers.
  * @param {number} count of bytes
  * @param {(value: number) => number} round Math.floor for a limit, Math.ceil for a size that exceeds it
  */
@@ -28,7 +28,7 @@ export function joinList(words, last) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
 }
 
-/** Return a duration in words. @param {number} count @returns {string} */
+/** Format a number of seconds as a duration. @param {number} count @returns {string} */
 export function seconds(count) {
   if (count < 1) return `${Math.round(count * 1000)} ms`;
   if (count < 10) return `${count.toFixed(1)} s`;
@@ -36,15 +36,15 @@ export function seconds(count) {
   return `${Math.floor(count / 60)} min ${Math.floor(count % 60)} s`;
 }
 
-/** Turn a reason into words: "ImageUnreadable" → "Image unreadable". @param {string} reason */
+/** Convert a reason into words, such as "ImageUnreadable" into "Image unreadable". @param {string} reason */
 export function sentence(reason) {
   const words = reason.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /**
- * Replace control characters and direction overrides in an untrusted name. They could fake a
- * different name on the page, or control a terminal.
+ * Replace control characters and direction overrides in an untrusted name. Such characters could make
+ * the page show a different name, or could control a terminal.
  * @param {string} name
  */
 export function sanitize(name) {
@@ -56,7 +56,7 @@ export function shellQuote(word) {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Return curl's -F argument for a file. Quotes names in which curl would interpret `;` or `,`. @param {string} name */
+/** Return curl's -F argument for a file. Quote the name if curl might interpret it. @param {string} name */
 function formFile(name) {
   const file = sanitize(name);
   return /^[\w./ -]+$/.test(file) ? `file=@${file}` : `file=@"${file.replace(/["\\]/g, "\\$&")}"`;
@@ -85,7 +85,7 @@ export function commands(server, name, id) {
 }
 
 /**
- * Split a description into parts for the page: title, facts ("- Format: JPEG"), list items, paragraphs.
+ * Split a description into parts for the page: the title, facts ("- Format: JPEG"), list items and paragraphs.
  * @param {string} description
  * @returns {Array<{kind: "title" | "fact" | "item" | "text", text: string, label?: string}>}
  */

@@ -1,1 +1,1 @@
-"""Receiving uploads: forms, raw bodies and base64, with limits on bytes, memory and time."""
+"""Receive uploads as forms, raw bodies or base64, with limits on size, memory and time."""

@@ -1,4 +1,4 @@
-"""Content-Disposition: the names of a form's field and of its file (RFC 7578, RFC 6266)."""
+"""Read the names of fields and files from Content-Disposition headers (RFC 7578, RFC 6266)."""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from urllib.parse import unquote_to_bytes
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
 
 _ESCAPED = re.compile(rb'\\(["\\])')
-"""An escaped quote or backslash. A backslash before other characters escapes nothing, because
-browsers send `C:\\photo.png` as it is."""
+"""An escaped quote or backslash. Before any other character, a backslash stands for itself, because
+browsers send `C:\\photo.png` without escaping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +16,17 @@ class Disposition:
     """The parameters of a Content-Disposition header."""
 
     name: str = ""
-    """The form field; empty if the header names none."""
+    """Name of the form field; empty if the header does not contain one."""
     file_name: str | None = None
-    """None if there is no such parameter; empty if the user chose no file."""
+    """Name of the file; None if there is no such parameter, and empty if the user chose no file."""
 
 
 def parse_disposition(header: bytes) -> Disposition:
-    """Return the field's name and the file's name in a Content-Disposition header.
+    """Return the names of the field and the file in a Content-Disposition header.
 
-    The encoded parameters `filename*` and `name*` (RFC 8187) take precedence over the plain ones
-    (RFC 6266, section 4.3). RFC 7578 forbids them in forms, but some clients send only them.
+    The encoded parameters `filename*` and `name*` (RFC 8187) take precedence over the plain
+    parameters (RFC 6266, section 4.3). RFC 7578 forbids encoded parameters in forms, but some
+    clients send nothing else.
     """
     found: dict[bytes, bytes] = {}
     for parameter in _PARAMETER.finditer(header):
@@ -35,9 +36,9 @@ def parse_disposition(header: bytes) -> Disposition:
 
 
 def decode_text(data: bytes) -> str:
-    """Return text decoded as UTF-8 (RFC 7578, section 5.1.2), or as Latin-1 if it is not UTF-8.
+    """Decode text as UTF-8 (RFC 7578, section 5.1.2), or as Latin-1 if it is not valid UTF-8.
 
-    The result never has lone surrogates, so it can be stored as JSON.
+    The result never contains lone surrogates, so it can be stored as JSON.
     """
     try:
         return data.decode()

@@ -1,4 +1,4 @@
-"""Read an upload: a form with an image in it, or the image itself as the request's body."""
+"""Read an upload, which is either a form that contains an image, or the image itself."""
 
 import re
 import time
@@ -25,16 +25,16 @@ ANY_TYPE = b"application/octet-stream"
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 _NO_DRAIN = frozenset({408, 429})
-"""Statuses that are sent without first draining the body: the rest of a slow upload would take too
-long, and a busy server has no time for it."""
+"""Statuses of responses that are sent without draining the body first. The rest of a slow upload
+(408) would take too long, and a busy server (429) has no resources for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An image and its options as the client sent them."""
+    """An image and its options, as the client sent them."""
 
     data: bytes
-    """The whole image, or only the start if it is not an image."""
+    """The whole image. If the client did not send an image, this is only the start of the data."""
     file_name: str | None
     fields: dict[str, str]
     """Options by name, from the form and the query string."""
@@ -45,14 +45,15 @@ async def read_upload(
 ) -> Upload:
     """Return the image and the options of a request.
 
-    A refused upload is read to its end and discarded, within limits, so that the client sees the
-    reason.
+    If an upload is refused, the rest of it is read and discarded (within limits), because the
+    client might otherwise not see the reason.
 
     Args:
-        request: The request, whose body has not been read.
-        slot: Provides the memory; in the end, it holds as many bytes as the returned image has.
+        request: The request, whose body has not been read yet.
+        slot: The upload's slot, which provides memory. When this function returns, the slot holds
+            as many bytes as the image has.
         max_image_bytes: Maximum size of the image in bytes.
-        clock: Monotonic time in seconds, for the minimum rate.
+        clock: Function that returns the monotonic time in seconds, for the minimum rate.
 
     Raises:
         Problem: 400 MissingImage, TooManyImages, TooManyParts, UploadBroken, or BadRequest for a
@@ -80,7 +81,7 @@ async def _read(
     try:
         while (chunk := await body.read()) is not None:
             reader.write(chunk)
-            del chunk  # free it before waiting for memory, which may take a while
+            del chunk  # the chunk must be freed before the wait for memory, which may be long
             kept = reader.kept_bytes
             await slot.hold(kept, body.lookahead(kept))
 
@@ -89,7 +90,8 @@ async def _read(
         data = image.content.data()
         fields = _query_options(request) | _form_options(reader.parts)
     finally:
-        # Free the memory now, not when the garbage collector finds the frames of a traceback.
+        # Free the memory now. Otherwise, the frames of a traceback might keep it until the garbage
+        # collector runs.
         reader.discard()
 
     await slot.hold(len(data))
@@ -97,7 +99,7 @@ async def _read(
 
 
 class _Reader(Protocol):
-    """Receives the bytes of a body."""
+    """Receives the bytes of a body and splits them into parts."""
 
     parts: list[Part]
 
@@ -112,7 +114,7 @@ class _Reader(Protocol):
 
 
 class _RawReader:
-    """Receives a body that is the image itself, and presents it as the only part of a form."""
+    """Receives a body that is the image itself, and presents it like the only part of a form."""
 
     def __init__(self, disposition: bytes, max_image_bytes: int) -> None:
         file_name = parse_disposition(disposition).file_name
@@ -137,7 +139,7 @@ def _check_headers(request: Request, max_image_bytes: int) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         detail = "Compressed bodies (Content-Encoding) are not supported. Send the image unchanged."
-        # The header names what would be accepted (RFC 9110, section 15.5.16).
+        # This header tells the client which encoding is accepted (RFC 9110, section 15.5.16).
         headers = {"Accept-Encoding": "identity"}
         raise Problem(415, "ContentEncodingUnsupported", detail, headers=headers)
 
@@ -147,7 +149,7 @@ def _check_headers(request: Request, max_image_bytes: int) -> None:
 
 
 def _declared_length(request: Request) -> int | None:
-    """Return Content-Length, or None if it is invalid or missing, as with chunked bodies."""
+    """Return the Content-Length, or None if it is invalid or, as for chunked bodies, missing."""
     declared = request.headers.get("content-length", "")
     return int(declared) if _DIGITS.fullmatch(declared) else None
 
@@ -170,12 +172,15 @@ def _reader_for(request: Request, max_image_bytes: int) -> _Reader:
 
 
 def _awaits_permission(request: Request, body: UploadBody) -> bool:
-    """Return whether the client still waits for `100 Continue`; then there is nothing to drain."""
+    """Return whether the client is still waiting for `100 Continue`.
+
+    In this case, it has not sent a body that could be drained.
+    """
     return not body.started and request.headers.get("expect", "").lower() == "100-continue"
 
 
 def _form_options(parts: list[Part]) -> dict[str, str]:
-    """Return the options in a form that are not blank."""
+    """Return those options in a form that are not blank."""
     texts = {part.name: decode_text(part.content.data()) for part in parts if part.is_option}
     return {name: text for name, text in texts.items() if text.strip()}
 

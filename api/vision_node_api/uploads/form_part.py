@@ -1,4 +1,4 @@
-"""A part of a form as it arrives: images are kept completely, other parts only as far as needed."""
+"""Receive a part of a form. Images are kept completely, but only the start of other parts."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,8 +12,8 @@ from .image_inspection import too_many_bytes
 from .submit_options import OPTION_NAMES
 
 SNIFF_BYTES = 16 * 1024
-"""How many bytes decide whether a part is an image. Only images are kept beyond that, so it is also
-the maximum size of an option."""
+"""Number of bytes by which images are recognized. For parts that are not images, only these bytes
+are kept, so this is also the maximum size of an option."""
 
 
 class PartContent:
@@ -21,12 +21,12 @@ class PartContent:
 
     Args:
         max_image_bytes: Maximum size of an image in bytes.
-        may_be_image: Whether to look for an image. An option that was sent as text never is one.
+        may_be_image: Whether the part may be an image. It is false for options sent as text.
     """
 
     def __init__(self, max_image_bytes: int, *, may_be_image: bool = True) -> None:
         self.size = 0
-        """Number of received bytes, before base64 is decoded."""
+        """Number of bytes received, counted before base64 text is decoded."""
         self.is_image = False
         self._max_image_bytes = max_image_bytes
         self._may_be_image = may_be_image
@@ -36,14 +36,14 @@ class PartContent:
 
     @property
     def kept_bytes(self) -> int:
-        """Number of bytes in memory."""
+        """Number of bytes that are held in memory."""
         return 0 if self._kept.closed else self._kept.getbuffer().nbytes
 
     def write(self, data: memoryview) -> None:
         """Receive the next bytes.
 
         Raises:
-            Problem: 413 ImageTooLarge, or 422 ImageUnreadable: broken base64 text.
+            Problem: 413 ImageTooLarge, or 422 ImageUnreadable if base64 text is invalid.
         """
         self.size += len(data)
 
@@ -64,7 +64,7 @@ class PartContent:
         """Finish the part.
 
         Raises:
-            Problem: 422 ImageUnreadable: base64 text that is cut off.
+            Problem: 422 ImageUnreadable if base64 text is incomplete.
         """
         if not self._decided:
             self._decide()
@@ -72,11 +72,11 @@ class PartContent:
             self._kept.write(self._decode(self._decoder, None))
 
     def data(self) -> bytes:
-        """Return the whole image, or the first bytes of other content, without copying them."""
+        """Return the whole image, or the first bytes of other content. No bytes are copied."""
         return self._kept.getvalue()
 
     def discard(self) -> None:
-        """Free the memory."""
+        """Free the memory that the part holds."""
         self._kept.close()
 
     def _decide(self) -> None:
@@ -93,16 +93,17 @@ class PartContent:
             self._kept = BytesIO(head)
 
     def _start_decoding(self, text_start: int) -> None:
-        """Replace the base64 text that was kept so far with the bytes that it encodes."""
+        """Replace the base64 text that has arrived so far with the bytes that it encodes."""
         text = self._kept.getvalue()[text_start:]
         self._decoder = Base64Decoder()
         self._kept = BytesIO()
         self._kept.write(self._decode(self._decoder, text))
 
     def _is_base64(self, text: bytes) -> bool:
-        """Return whether the whole text is base64; if it is long, only its start is checked.
+        """Return whether a text that starts like base64 is base64 as a whole.
 
-        The start of a short text may look like base64 by chance.
+        A short text is checked to its end, because its start may look like base64 by chance. Longer
+        texts are not checked any further.
         """
         if self.size >= SNIFF_BYTES:
             return True
@@ -120,25 +121,25 @@ class PartContent:
         try:
             return decoder.close() if text is None else decoder.write(text)
         except ValueError as error:
-            detail = f"The image's base64 text is broken ({error}). Send the image file instead."
+            detail = f"The image's base64 text is invalid ({error}). Send the image file instead."
             raise Problem(422, Reason.IMAGE_UNREADABLE, detail) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a form, or a raw body."""
+    """A part of a form, or a raw body that is treated like a part."""
 
     disposition: Disposition
     content: PartContent
 
     @classmethod
     def of_file(cls, file_name: str, content: PartContent) -> "Part":
-        """Return a raw body as a part."""
+        """Return a part for a raw body."""
         return cls(Disposition(file_name=file_name), content)
 
     @property
     def name(self) -> str:
-        """Name of the form field."""
+        """Name of the form field; empty if it has none."""
         return self.disposition.name
 
     @property
@@ -153,5 +154,5 @@ class Part:
 
     @property
     def is_option(self) -> bool:
-        """Whether the part is an option; its text may have been sent as a file."""
+        """Whether the part is an option, even if its text was sent as a file."""
         return self.name in OPTION_NAMES and not self.is_image

@@ -1,4 +1,4 @@
-"""Split multipart/form-data into its parts while it arrives."""
+"""Split a multipart/form-data body into its parts while the body is arriving."""
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -10,27 +10,29 @@ from .form_part import SNIFF_BYTES, Part, PartContent
 from .submit_options import OPTION_NAMES
 
 MAX_PARTS = 20
-"""Maximum number of parts of a form: an image, its options and some unknown fields."""
+"""Maximum number of parts in a form. This is enough for an image, its options and some unknown
+fields."""
 
 MAX_PREAMBLE_BYTES = 4096
-"""Maximum bytes before the first boundary, where mail libraries put text (RFC 2046, 5.1.1)."""
+"""Maximum number of bytes before the first boundary. Mail libraries put text there (RFC 2046,
+5.1.1)."""
 
 MAX_PART_HEADERS = 8
 
 MAX_PART_HEADER_BYTES = 4096
-"""Maximum size of one header in bytes. A file name of 255 characters takes up to 3,060: each
-character has up to four bytes, each of which takes three bytes if it is percent-encoded."""
+"""Maximum size of one header in bytes. A file name of 255 characters takes up to 3,060 bytes,
+because each character has up to four bytes, each of which takes three bytes in percent-encoding."""
 
 
 class FormReader:
-    """Splits multipart/form-data (RFC 7578) into parts while it arrives.
+    """Splits a multipart/form-data body (RFC 7578) into parts while the body is arriving.
 
     Args:
-        boundary: The boundary in Content-Type.
+        boundary: The boundary in the Content-Type header.
         max_image_bytes: Maximum size of an image in bytes.
 
     Raises:
-        Problem: 400 BadRequest: the boundary is invalid.
+        Problem: 400 BadRequest if the boundary is invalid.
     """
 
     def __init__(self, boundary: bytes, max_image_bytes: int) -> None:
@@ -38,7 +40,7 @@ class FormReader:
         self._max_image_bytes = max_image_bytes
         self._delimiter = b"--" + boundary
         self._preamble: bytes | None = b""
-        """Text before the first boundary; None once the boundary is found."""
+        """Text before the first boundary; None after the boundary has been found."""
         self._header_name = b""
         self._header_value = b""
         self._disposition = b""
@@ -49,7 +51,7 @@ class FormReader:
         """Parse the next bytes.
 
         Raises:
-            Problem: 400 BadRequest for a broken form, or TooManyParts; 413 ImageTooLarge;
+            Problem: 400 BadRequest for an invalid form, or TooManyParts; 413 ImageTooLarge;
                 422 ImageUnreadable or OptionsInvalid.
         """
         if self._preamble is not None:
@@ -63,10 +65,11 @@ class FormReader:
     def close(self) -> None:
         """Check that the form is complete.
 
-        A closing boundary may lack its last two hyphens, because the last part is then complete.
+        The closing boundary is accepted without its last two hyphens, because the last part is
+        complete even if they are missing.
 
         Raises:
-            Problem: 400 BadRequest: the body ends too early.
+            Problem: 400 BadRequest if the body ends too early.
         """
         if self._preamble == b"":
             raise _broken("Its body is empty.")
@@ -86,7 +89,7 @@ class FormReader:
 
     @property
     def kept_bytes(self) -> int:
-        """Number of bytes in memory, for all parts together."""
+        """Number of bytes that all parts together hold in memory."""
         return sum(part.content.kept_bytes for part in self.parts)
 
     def _new_parser(self, boundary: bytes) -> MultipartParser:
@@ -111,8 +114,11 @@ class FormReader:
             raise _broken(f"{str(error).rstrip('.')}.") from error
 
     def _without_preamble(self, start: bytes) -> bytes:
-        """Return `start` without the text before the first boundary; empty if there is none yet."""
-        # The added line break makes the boundary match at the very start, too.
+        """Return `start` without the text before the first boundary.
+
+        The result is empty if the boundary has not arrived yet.
+        """
+        # With the additional line break, the boundary also matches at the very start.
         begin = (b"\n" + start).find(b"\n" + self._delimiter)
         if 0 <= begin <= MAX_PREAMBLE_BYTES:
             self._preamble = None

@@ -1,14 +1,14 @@
-"""Find the image in a form by the parts' content, because it may be in a field of any name."""
+"""Find the image in a form by its content, because the image may be in a field with any name."""
 
 from ..web.problems import Problem
 from .form_part import Part
 
 IMAGE_FIELDS = ("file", "image")
-"""The documented field, and the field that older clients send. Images in these fields take
-precedence over images in other fields, in this order."""
+"""Names of the documented field and of the field that older clients send. Images in these fields,
+in this order, take precedence over images in other fields."""
 
 MAX_NAME_CHARACTERS = 40
-"""Maximum number of characters that an error quotes of a field's name."""
+"""Maximum number of characters that an error message quotes from a field's name."""
 
 _HINT = (
     "Send the image as a file in a form (curl -F file=@photo.jpg), or as the body (Content-Type: "
@@ -19,12 +19,12 @@ _HINT = (
 def choose_image(parts: list[Part]) -> Part:
     """Return the part that is the image.
 
-    That is the first image in a field named `file`, or else in one named `image`, or else in any
-    field. If no part is an image, but only one can be meant, that part is returned. The error about
-    its content then names its format.
+    This is the first image in a field named `file`, or else in a field named `image`, or else in
+    any field. If no part is an image, but it is clear which part the client meant, that part is
+    returned. The error about its content then names its format.
 
     Raises:
-        Problem: 400 MissingImage, or TooManyImages: it is unclear which image is meant.
+        Problem: 400 MissingImage, or 400 TooManyImages if it is unclear which image is meant.
     """
     images = [part for part in parts if part.is_image]
     for field in IMAGE_FIELDS:
@@ -35,7 +35,7 @@ def choose_image(parts: list[Part]) -> Part:
 
 
 def _first(images: list[Part]) -> Part:
-    """Return the first image, unless several different files are images."""
+    """Return the first image, and refuse the form if several files are different images."""
     files = [part for part in images if part.is_file]
     if all(other.content.data() == files[0].content.data() for other in files[1:]):
         return images[0]
@@ -46,7 +46,7 @@ def _first(images: list[Part]) -> Part:
 
 
 def _intended(parts: list[Part]) -> Part:
-    """Return the only part that can be meant as the image, although it is not an image."""
+    """Return the only part that the client can have meant, even though it is not an image."""
     filled = [part for part in parts if part.content.size and not part.is_option]
     files = [part for part in filled if part.is_file]
     if len(files) == 1:
@@ -62,7 +62,7 @@ def _intended(parts: list[Part]) -> Part:
 
 
 def _summary(part: Part) -> str:
-    """Return a few words about a part, such as `'cover': empty file`."""
+    """Return a short description of a part, such as `'cover': empty file`."""
     kind = "file" if part.is_file else "text"
     size = part.content.size
     return f"{_quoted_name(part)}: " + (f"{kind} of {size} bytes" if size else f"empty {kind}")

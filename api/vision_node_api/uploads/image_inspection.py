@@ -1,6 +1,6 @@
 """Check whether an upload is an acceptable image.
 
-Only its bytes count, never its name, declared type or declared length.
+Only the bytes of the upload are checked. Its name, declared type and declared length are ignored.
 """
 
 import hashlib
@@ -14,23 +14,23 @@ from vision_node_contract.models.reasons import DescribeError, Reason
 from ..web.problems import Problem
 
 MAX_FILE_NAME_CHARACTERS = 255
-"""Maximum number of characters that are kept of a file name."""
+"""Maximum length of a file name. Further characters are removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Maximum size of an image."""
+    """Maximum size of an image in bytes and in pixels."""
 
     image_bytes: int
     image_pixels: int
-    """Width times height."""
+    """Maximum number of pixels (width times height)."""
 
 
 def inspect_image(data: bytes, file_name: str | None, key: str, limits: ImageLimits) -> ImageRef:
-    """Return the ImageJob's `spec.image` for an upload, from its header without decoding pixels.
+    """Return an ImageJob's `spec.image` for an upload.
 
-    A file that is cut off after its header is accepted: the describer reports how much of the
-    picture the file contains.
+    The image's header is read, but no pixels are decoded. A file that is cut off after its header
+    is accepted, because the describer reports how much of the picture the file contains.
 
     Raises:
         Problem: 400 EmptyImage, 413 ImageTooLarge (bytes or pixels), 415 UnsupportedFormat,
@@ -84,7 +84,10 @@ def _too_many_pixels(width: int, height: int, limit: int) -> Problem:
 
 
 def _clean_file_name(file_name: str | None) -> str | None:
-    """Return the last path component without unprintable characters, for people to recognize."""
+    """Return the last component of a path, without unprintable characters and not too long.
+
+    The result helps people to recognize the file. It is None if nothing remains.
+    """
     if not file_name:
         return None
 

@@ -1,18 +1,20 @@
-"""The minimum rate of an upload, which may take long, but has to make progress."""
+"""Enforce a minimum rate for uploads. An upload may take a long time, but must make progress."""
 
 from ..web.problems import Problem
 
 GRACE_SECONDS = 30.0
-"""How long an upload may stall, at its start or later, as when a phone changes networks."""
+"""Number of seconds for which an upload may stall at any time, for example because a phone switches
+networks."""
 
 
 class MinimumRate:
-    """The time that one upload has left, which each received byte extends.
+    """The time that an upload has left. Each received byte extends it.
 
-    An upload starts with the grace period. Waiting for bytes uses it up, and each byte gives back
-    the time that it may take at the minimum rate. The time left never exceeds the grace period. So
-    an upload of n bytes takes at most the grace period plus n divided by the rate, and a client
-    that sends a byte a second is stopped after the grace period.
+    At the start, an upload has the grace period left. The time left decreases while the server
+    waits for bytes. Each received byte increases it by the time that a byte takes at the minimum
+    rate, but never beyond the grace period. An upload of n bytes therefore takes at most the grace
+    period plus n divided by the minimum rate. A client that sends only a byte per second is stopped
+    soon after the grace period.
     """
 
     def __init__(self, bytes_per_second: int, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -21,7 +23,7 @@ class MinimumRate:
         self.seconds_left = grace_seconds
 
     def record(self, received: int, waited_seconds: float) -> None:
-        """Count received bytes, and the seconds that the server waited for them.
+        """Record the number of received bytes, and how long the server waited for them.
 
         Raises:
             Problem: 408 UploadTooSlow.
@@ -35,8 +37,9 @@ class MinimumRate:
     def too_slow(self) -> Problem:
         """Return the problem for an upload that has no time left."""
         detail = (
-            f"The upload is slower than {self._bytes_per_second} bytes a second, the minimum after "
-            f"{self._grace_seconds:.0f} s. Send a smaller image, or use a faster connection."
+            f"The upload is slower than {self._bytes_per_second} bytes a second, which is the "
+            f"minimum after {self._grace_seconds:.0f} s. Send a smaller image, or use a faster "
+            "connection."
         )
         return Problem(408, "UploadTooSlow", detail)
 
@@ -44,5 +47,5 @@ class MinimumRate:
 def longest_upload_seconds(
     upload_bytes: int, bytes_per_second: int, grace_seconds: float = GRACE_SECONDS
 ) -> float:
-    """Return the longest time, in seconds, that an upload of that many bytes may take."""
+    """Return the maximum number of seconds that an upload of this size may take."""
     return grace_seconds + upload_bytes / bytes_per_second

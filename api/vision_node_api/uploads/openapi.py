@@ -1,4 +1,4 @@
-"""OpenAPI descriptions of the bodies and parameters of uploads."""
+"""Describe the bodies and parameters of uploads in OpenAPI."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from .submit_options import SubmitOptions
 
 
 def submit_schema() -> dict[str, Any]:
-    """Return the OpenAPI description of `POST /submit`: its body, and its options as parameters."""
+    """Return the OpenAPI description of the body and the query parameters of `POST /submit`."""
     parameters = [
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in _option_schemas().items()
@@ -15,7 +15,7 @@ def submit_schema() -> dict[str, Any]:
 
 
 def body_schema(form: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI description of an upload's body: `form`, or the image alone."""
+    """Return the OpenAPI description of an upload's body, which is `form` or only an image."""
     raw = {"schema": {"type": "string", "format": "binary", "description": "the image alone"}}
     content = {
         "multipart/form-data": {"schema": form},
@@ -44,7 +44,7 @@ def _option_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without its null variant: a form field may be absent, but never null."""
+    """Return the schema without its null variant, because a form field can't be null."""
     variant = next(kind for kind in schema["anyOf"] if kind != {"type": "null"})
     rest = {
         name: value for name, value in schema.items() if name not in {"anyOf", "default", "title"}

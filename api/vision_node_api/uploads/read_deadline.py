@@ -1,4 +1,4 @@
-"""The deadline for a client's next bytes, which is earlier while other uploads wait for memory."""
+"""Limit the time for a client's next bytes, and shorten it while other uploads wait for memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,8 +13,9 @@ class ReadDeadline:
 
     Args:
         rate: The time that the upload has left.
-        advance_seconds: How much earlier the deadline is while other uploads wait for memory.
-        stalled: Returns the problem for an upload that has missed this earlier deadline.
+        advance_seconds: How many seconds earlier the deadline is while other uploads wait for
+            memory.
+        stalled: Function that returns the problem for an upload that missed the earlier deadline.
     """
 
     def __init__(
@@ -25,14 +26,14 @@ class ReadDeadline:
         self._stalled = stalled
         self._timeout: asyncio.Timeout | None = None
         self._deadline = 0.0
-        """Deadline of the current read without the advance, in the event loop's time."""
+        """Later deadline of the current read, as the time of the event loop."""
 
     @asynccontextmanager
     async def reading(self, *, memory_is_short: bool) -> AsyncIterator[None]:
-        """Limit the time of the block, which waits for the client's next bytes.
+        """Limit how long the block may wait for the client's next bytes.
 
         Raises:
-            Problem: 408 UploadTooSlow, or the problem of `stalled`.
+            Problem: 408 UploadTooSlow, or the problem that `stalled` returns.
         """
         now = asyncio.get_running_loop().time
         self._deadline = now() + self._rate.seconds_left
@@ -49,7 +50,7 @@ class ReadDeadline:
             self._timeout = None
 
     def adjust(self, *, memory_is_short: bool) -> None:
-        """Move the deadline of the current read, if there is one."""
+        """Change the deadline of the current read. Do nothing if there is no current read."""
         if self._timeout is None or self._timeout.expired():
             return
 

@@ -1,4 +1,4 @@
-"""Options of a submit: which describer describes the image, and how."""
+"""Validate the options with which an image is submitted, such as the describer to use."""
 
 from typing import Annotated, Literal
 
@@ -13,19 +13,19 @@ _Text = Annotated[str, Field(min_length=1)]
 
 
 class SubmitOptions(BaseModel):
-    """The options that `POST /submit` accepts, each in a form field or query parameter.
+    """The options that `POST /submit` accepts as form fields or query parameters.
 
-    Priority, attempts and timeout are not among them. They are for users that the cluster
-    authenticates, and the API authenticates no one.
+    Clients can't set the priority, the number of attempts or the timeout. Only users whom the
+    cluster authenticates may do so, and the API does not authenticate its clients.
     """
 
     model_config = ConfigDict(populate_by_name=True)
 
     describer: _Text | None = Field(
-        None, description="one of GET /describers; the default one if absent"
+        None, description="one of GET /describers; if absent, the default describer is used"
     )
     prompt: _Text | None = Field(
-        None, max_length=4000, description="what to look for, or how to phrase it"
+        None, max_length=4000, description="what to look for, or how to phrase the description"
     )
     language: str | None = Field(
         None,
@@ -42,15 +42,15 @@ class SubmitOptions(BaseModel):
         description="maximum length of the description, in characters",
     )
     fallback: Literal["never"] | None = Field(
-        None, description="never: fail rather than use the fallback describer"
+        None, description="never: fail instead of using the fallback describer"
     )
 
     @classmethod
     def read(cls, fields: dict[str, str]) -> "SubmitOptions":
-        """Return the options in a form; blank fields are ignored.
+        """Return the options in a form. Blank fields are ignored.
 
         Raises:
-            Problem: 422 OptionsInvalid, which names each invalid field.
+            Problem: 422 OptionsInvalid. Its detail lists all invalid fields.
         """
         try:
             return cls.model_validate({name: text for name, text in fields.items() if text.strip()})
@@ -63,7 +63,7 @@ class SubmitOptions(BaseModel):
 
     @property
     def options(self) -> Options | None:
-        """The ImageJob's `spec.options`; None if the client set none."""
+        """The ImageJob's `spec.options`; None if the client set no options."""
         chosen = self.model_dump(exclude={"describer"}, exclude_none=True)
         return Options(**chosen) if chosen else None
 

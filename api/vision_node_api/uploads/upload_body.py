@@ -1,4 +1,4 @@
-"""A request's body as it arrives, with limits on its size and rate."""
+"""Read the body of a request, with limits on its size and its rate."""
 
 import asyncio
 import time
@@ -11,29 +11,32 @@ from .image_inspection import too_many_bytes
 from .upload_limit import UploadSlot
 
 FORM_OVERHEAD_BYTES = 64 * 1024
-"""How many bytes to allow for boundaries, headers and the small fields next to the image."""
+"""Maximum number of bytes in a form in addition to the image, for boundaries, headers and small
+fields."""
 
 DRAIN_BYTES = 64 << 20
-"""How many bytes of a refused upload are read and discarded before the response. A client that is
-still sending might otherwise see a broken connection instead of the reason."""
+"""Number of bytes that are read and discarded from a refused upload before the response is sent.
+Otherwise, a client that is still sending might see a broken connection instead of the reason."""
 
 DRAIN_SECONDS = 30.0
-"""How long draining may take."""
+"""Maximum number of seconds for reading and discarding a refused upload."""
 
 LOOKAHEAD_SECONDS = 2.0
-"""How many seconds ahead an upload reserves memory. Fast uploads then get all they need, and finish
-one after another instead of all waiting half received. Slow uploads reserve little."""
+"""Number of seconds for which an upload reserves memory in advance. Fast uploads reserve all that
+they need. They then finish one after another, instead of all waiting when they are half received.
+Slow uploads reserve little."""
 
 FIRST_SECONDS = 0.05
-"""Minimum time over which a rate is measured, because the first bytes come from a buffer."""
+"""Minimum time in seconds over which a rate is measured. Shorter measurements would be wrong,
+because the first bytes come from a buffer."""
 
 Clock = Callable[[], float]
 
 
 def largest_upload_bytes(max_image_bytes: int) -> int:
-    """Return the maximum size in bytes of an upload whose image may have `max_image_bytes`.
+    """Return the maximum size of an upload in bytes if its image may have `max_image_bytes`.
 
-    Base64 text has four characters for three bytes, and up to five percent more with line breaks.
+    Base64 text has four characters for every three bytes, and line breaks add up to five percent.
     """
     return max_image_bytes * 7 // 5 + FORM_OVERHEAD_BYTES
 
@@ -42,11 +45,11 @@ class UploadBody:
     """Reads an ASGI request's body piece by piece.
 
     Args:
-        receive: The request's ASGI channel.
-        slot: Limits the time spent waiting for the client.
+        receive: The ASGI function that receives the body.
+        slot: The upload's slot, which limits the time spent waiting for the client.
         max_image_bytes: Maximum size of the image in bytes.
-        declared: Size of the body according to the client; None if it declares none.
-        clock: Monotonic time in seconds.
+        declared: Size of the body in bytes as declared by the client; None if it is not declared.
+        clock: Function that returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -69,14 +72,14 @@ class UploadBody:
         self._reading_seconds = 0.0
         self._ended = False
         self.started = False
-        """Whether reading has begun; uvicorn then responds to `Expect: 100-continue`."""
+        """Whether reading has begun, upon which uvicorn responds to `Expect: 100-continue`."""
 
     async def read(self) -> bytes | None:
-        """Return the next bytes, or None at the end.
+        """Return the next bytes, or None at the end of the body.
 
         Raises:
             Problem: 408 UploadTooSlow, 413 ImageTooLarge, 429 TooManyUploads, or 400 UploadBroken
-                because the client has disconnected.
+                if the client has disconnected.
         """
         while not self._ended:
             chunk = _bytes_of(await self._next_in_time())
@@ -89,18 +92,18 @@ class UploadBody:
         return None
 
     def lookahead(self, kept_bytes: int) -> int:
-        """Return an estimate of how many bytes must soon be kept in addition to `kept_bytes`."""
+        """Estimate how many more bytes than `kept_bytes` will soon have to be kept in memory."""
         rate = kept_bytes / max(self._reading_seconds, FIRST_SECONDS)
         return min(int(rate * LOOKAHEAD_SECONDS), max(0, self._expected - self._received))
 
     async def drain(self) -> None:
-        """Read and discard the rest of the body, within DRAIN_BYTES and DRAIN_SECONDS."""
+        """Read and discard the rest of the body, up to DRAIN_BYTES and for up to DRAIN_SECONDS."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while not self._ended and self._received < self._max_bytes + DRAIN_BYTES:
                     await self._next()
         except TimeoutError:
-            return  # the response is sent anyway
+            return  # the response is sent even though the body has not ended
 
     async def _next_in_time(self) -> Message:
         started = self._clock()
@@ -108,7 +111,7 @@ class UploadBody:
             message = await self._next()
 
         if message["type"] == "http.disconnect":
-            detail = "The upload was cut off. Send the image again."
+            detail = "The upload was interrupted. Send the image again."
             raise Problem(400, "UploadBroken", detail)
 
         waited = self._clock() - started

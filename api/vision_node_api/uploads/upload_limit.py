@@ -1,4 +1,4 @@
-"""Limit the number of simultaneous uploads, and the memory that they hold together."""
+"""Limit the number of simultaneous uploads, and the total memory that they hold."""
 
 import asyncio
 from collections import deque
@@ -12,15 +12,16 @@ from .read_deadline import ReadDeadline
 from .upload_memory import UploadMemory
 
 MAX_UPLOADS = 256
-"""Maximum simultaneous uploads. Each connection may hold 320 KiB that are not counted: uvicorn's
-buffer and the last chunk."""
+"""Maximum number of simultaneous uploads. Each connection may hold another 320 KiB that are not
+counted, for uvicorn's buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
-"""How long an upload waits for memory. Then it is refused, and its client should try later."""
+"""Maximum number of seconds that an upload waits for memory. After this time, it is refused, and
+the client should try again later."""
 
 STALL_SECONDS = 5.0
-"""How long an upload may stall while others wait for memory. It is shorter than their wait, so that
-they get the memory."""
+"""Maximum number of seconds that an upload may stall while others wait for memory. This is shorter
+than WAIT_SECONDS, so that the others get the memory in time."""
 
 RETRY_AFTER_SECONDS = "5"
 
@@ -32,10 +33,10 @@ class UploadLimits:
     memory_bytes: int
     """Memory for all uploads, including the reserve."""
     largest_bytes: int
-    """Maximum bytes that one upload can hold. That is the size of the reserve, even if
-    `memory_bytes` is less."""
+    """Maximum number of bytes that one upload can hold. The reserve has this size, even if
+    `memory_bytes` is smaller."""
     bytes_per_second: int
-    """Minimum average rate after the grace period."""
+    """Minimum average rate of an upload after the grace period."""
     grace_seconds: float = GRACE_SECONDS
     max_uploads: int = MAX_UPLOADS
     wait_seconds: float = WAIT_SECONDS
@@ -43,11 +44,11 @@ class UploadLimits:
 
 
 class UploadLimiter:
-    """Admits uploads and gives them memory as their bytes arrive, so that slow clients hold little.
+    """Admits uploads, and gives them memory as their bytes arrive.
 
-    When memory is short, uploads wait for it and stop reading, which slows their clients down (TCP
-    flow control). One upload can always finish (see UploadMemory), and uploads whose clients stall
-    meanwhile are refused.
+    Slow clients therefore hold little memory. When memory is short, uploads wait for it and stop
+    reading, which slows down their clients (TCP flow control). One upload can always finish (see
+    UploadMemory). Uploads whose clients stall while others wait are refused.
     """
 
     def __init__(self, limits: UploadLimits) -> None:
@@ -64,7 +65,7 @@ class UploadLimiter:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that uploads hold now, in bytes."""
+        """Number of bytes of memory that all uploads hold now."""
         return self._memory.held_bytes
 
     @property
@@ -74,7 +75,7 @@ class UploadLimiter:
 
     @contextmanager
     def admit(self) -> Iterator["UploadSlot"]:
-        """Admit an upload for the duration of the block; at its end, free the upload's memory.
+        """Admit an upload for the duration of the block, and then free the upload's memory.
 
         Raises:
             Problem: 429 TooManyUploads.
@@ -92,7 +93,7 @@ class UploadLimiter:
             self._resize(slot, 0)
 
     async def hold(self, slot: "UploadSlot", size: int, ahead: int) -> None:
-        """Let an upload hold `size + ahead` bytes; wait for memory if necessary.
+        """Let an upload hold `size + ahead` bytes, and wait for memory if necessary.
 
         Raises:
             Problem: 429 TooManyUploads.
@@ -100,8 +101,8 @@ class UploadLimiter:
         if self._resize(slot, size + ahead):
             return
 
-        # While this upload waits, it does not need the memory that it reserved ahead, but another
-        # upload may be able to finish with it.
+        # While this upload waits, it gives up the memory that it reserved in advance, because with
+        # this memory, another upload may be able to finish.
         self._resize(slot, size)
 
         try:
@@ -121,7 +122,7 @@ class UploadLimiter:
         try:
             await request.granted
         finally:
-            with suppress(ValueError):  # a granted request has been removed already
+            with suppress(ValueError):  # a granted request has already been removed
                 self._waiting.remove(request)
             self._adjust_deadlines()
 
@@ -132,9 +133,10 @@ class UploadLimiter:
         return resized
 
     def _grant_waiting(self) -> None:
-        """Grant the requests that fit.
+        """Grant all waiting requests for which there is enough memory.
 
-        Small uploads overtake large ones, and the oldest request gets the reserve.
+        Small requests may be granted before older and larger ones. The oldest request gets the
+        reserve.
         """
         for request in [*self._waiting]:
             if self._memory.resize(request.slot, request.size):
@@ -148,7 +150,7 @@ class UploadLimiter:
 
 
 class UploadSlot:
-    """An admitted upload: its memory, and the time that its client may take."""
+    """The memory of an admitted upload, and the time that its client may take."""
 
     def __init__(self, limiter: UploadLimiter) -> None:
         limits = limiter.limits
@@ -159,13 +161,13 @@ class UploadSlot:
         self.deadline = ReadDeadline(self.rate, advance, _stalled)
 
     async def hold(self, size: int, ahead: int = 0) -> None:
-        """Hold this much memory from now on; wait for it if necessary.
+        """Hold this much memory from now on, and wait for it if necessary.
 
-        Holding less than before never waits.
+        If this is less than before, there is no wait.
 
         Args:
-            size: Bytes that are in memory.
-            ahead: Bytes that are expected soon.
+            size: Number of bytes that are in memory.
+            ahead: Number of bytes that are expected soon.
 
         Raises:
             Problem: 429 TooManyUploads.
@@ -173,17 +175,17 @@ class UploadSlot:
         await self._limiter.hold(self, size, ahead)
 
     def reading(self) -> AbstractAsyncContextManager[None]:
-        """Limit the time of the block, which waits for the client's next bytes.
+        """Limit how long the block may wait for the client's next bytes.
 
         Raises:
-            Problem: 408 UploadTooSlow, or 429 TooManyUploads if others wait for memory meanwhile.
+            Problem: 408 UploadTooSlow, or 429 TooManyUploads if other uploads wait for memory.
         """
         return self.deadline.reading(memory_is_short=self._limiter.is_short)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _MemoryRequest:
-    """An upload that waits for memory."""
+    """A request of an upload that is waiting for memory."""
 
     slot: UploadSlot
     size: int

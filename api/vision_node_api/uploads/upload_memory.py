@@ -1,14 +1,14 @@
-"""Bookkeeping of the memory that uploads hold; it never waits."""
+"""Keep track of the memory that uploads hold, without ever waiting."""
 
 from collections.abc import Hashable
 
 
 class UploadMemory:
-    """A shared part for all uploads, and a reserve that one upload at a time may use instead.
+    """The memory for uploads: a shared part, and a reserve that one upload at a time may use.
 
-    The reserve is as large as the largest upload. When the shared part is full, the first upload
-    that needs more moves into the reserve as a whole. So one upload can always finish, and uploads
-    never block each other forever.
+    The reserve is as large as the largest possible upload. When the shared part is full, the first
+    upload that needs more memory moves completely into the reserve. One upload can therefore always
+    finish, and uploads never block each other forever.
     """
 
     def __init__(self, shared_bytes: int, reserve_bytes: int) -> None:
@@ -19,13 +19,14 @@ class UploadMemory:
 
     @property
     def held_bytes(self) -> int:
-        """Number of bytes that all uploads hold."""
+        """Number of bytes that all uploads hold together."""
         return sum(self._held.values())
 
     def resize(self, upload: Hashable, size: int) -> bool:
-        """Let `upload` hold `size` bytes if there is room; return whether there was.
+        """Let `upload` hold `size` bytes if enough memory is free, and return whether it was.
 
-        Nothing changes if there is no room. Holding less always succeeds; 0 also frees the reserve.
+        If it was not, nothing changes. Reducing the size always succeeds, and a size of 0 also
+        frees the reserve if the upload used it.
         """
         if size == 0:
             self._forget(upload)
@@ -43,7 +44,10 @@ class UploadMemory:
             self._in_reserve = None
 
     def _fits(self, upload: Hashable, size: int) -> bool:
-        """Return whether there is room; move the upload into the reserve if only that has room."""
+        """Return whether enough memory is free.
+
+        If only the reserve has enough memory, move the upload into it.
+        """
         if size <= self._held.get(upload, 0):
             return True
 

@@ -1,1 +1,1 @@
-"""Caches that watches keep up to date, so that few reads need a request to the API server."""
+"""Caches that watches keep up to date, so that most reads need no request to the API server."""

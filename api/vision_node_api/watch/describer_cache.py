@@ -28,9 +28,9 @@ class DescriberCache:
         return [self._known[name] for name in sorted(self._known)]
 
     def problem(self, name: str) -> Condition | None:
-        """Return the Ready condition of a Describer that has a problem, otherwise None.
+        """Return the Ready condition of a Describer if it shows a problem; otherwise, return None.
 
-        The problem is that the Describer can't describe images now, or that it is rate limited.
+        There is a problem if the Describer can't describe images now, or if it is rate limited.
         """
         describer = self._known.get(name)
         ready = describer.status.readiness if describer else None
@@ -39,7 +39,7 @@ class DescriberCache:
         return None
 
     async def has(self, name: str) -> bool:
-        """Return whether a Describer exists; ask the API server if it is not in the cache.
+        """Return whether a Describer exists. If it is not cached, ask the API server.
 
         Raises:
             KubeError: the API server did not respond, or refused the request.

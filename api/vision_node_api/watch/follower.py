@@ -1,4 +1,4 @@
-"""Watches of Kubernetes objects that run until the application stops."""
+"""Watch Kubernetes objects until the application stops."""
 
 import asyncio
 import logging
@@ -14,7 +14,8 @@ from ..background import BackgroundTask
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 5.0
-"""Pause before a refused watch is retried. Watches are refused until CRD and permissions exist."""
+"""Seconds to wait before a refused watch is retried. Watches are refused until the CRD and the
+permissions exist."""
 
 ALL = Selectors()
 
@@ -26,13 +27,13 @@ class WatchFollower(BackgroundTask):
         super().__init__(f"The watch of {path} has stopped.")
         self.path = path
         self.listed = False
-        """Whether all objects have been listed once, so that requests can be served."""
+        """Whether all objects have been listed at least once, so that requests can be served."""
         self._kube = kube
         self._observe = observe
 
     @property
     def resource(self) -> str:
-        """Plural name of the objects' kind."""
+        """Plural name of the kind of objects that are watched."""
         return self.path.rsplit("/", 1)[-1]
 
     async def _run(self) -> None:
@@ -48,10 +49,10 @@ class WatchFollower(BackgroundTask):
 
 
 class MonitoredKube(Kube):
-    """A connection to the API server that remembers when each of its watches was last active.
+    """A connection to the API server that records when each of its watches was last active.
 
-    When nothing changes, the server sends a bookmark about once a minute. It ends each watch after
-    WATCH_SECONDS.
+    Even if nothing changes, every watch is active at least once a minute or so, because the server
+    sends bookmarks and ends each watch after WATCH_SECONDS.
     """
 
     def __init__(self, server: Access) -> None:

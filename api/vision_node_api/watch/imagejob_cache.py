@@ -1,7 +1,8 @@
 """Cache of the ImageJobs, so that status polls need no requests to the API server.
 
-A job that is not cached is read from the API server: another replica may have just created it, or
-the watch may lag. So cached jobs may be out of date, but no existing job is reported as missing.
+A job that is not cached is read from the API server, because another replica may have just created
+it, or the watch may lag. Cached jobs may therefore be out of date, but no existing job is reported
+as missing.
 """
 
 import json
@@ -14,12 +15,13 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
 CREATED_SECONDS = 2.0
-"""How long a job that this replica created is served before the watch reports it. Clients poll
-immediately, and each such poll would otherwise cost the API server as much as a write."""
+"""How long a job that this replica created is cached until the watch reports it. Clients poll
+immediately after a submit, and each of these polls would otherwise cost the API server as much as a
+write."""
 
 FINISHED_KEPT = 20_000
-"""Maximum number of finished jobs in the cache, which take about 50 MB. Older ones are read from
-the API server, because there may be hundreds of thousands in a week."""
+"""Maximum number of finished jobs in the cache, which then takes about 50 MB. Older jobs are read
+from the API server, because hundreds of thousands of jobs may finish in a week."""
 
 
 class ImageJobCache:
@@ -28,12 +30,14 @@ class ImageJobCache:
     def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs
         self._unfinished: dict[str, Json] = {}
-        """Unparsed ImageJobs by name. Each one changes twice, and may never be requested."""
+        """Unfinished ImageJobs by name. They are not parsed, because each ImageJob changes twice
+        and may never be requested."""
         self._finished: dict[str, bytes] = {}
-        """ImageJobs by name as JSON text, which takes a tenth of the memory and is seldom read."""
+        """Finished ImageJobs by name. They are stored as JSON text, which takes a tenth of the
+        memory, because they are seldom read."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
-        """ImageJobs by name that the watch has not reported yet, oldest first, each with the
-        monotonic time until which it is served."""
+        """ImageJobs by name that the watch has not reported yet, from oldest to newest. With each
+        is the monotonic time until which it may be served."""
         self._users: dict[str, set[str]] = {}
         """Names of unfinished ImageJobs that use an object under inbox/, by the object's key."""
 
@@ -47,20 +51,20 @@ class ImageJobCache:
         return sorted(self._users.get(key, ()))
 
     async def get(self, name: str) -> ImageJob:
-        """Return an ImageJob from the cache, or else from the API server.
+        """Return an ImageJob from the cache or, if it is not cached, from the API server.
 
         Raises:
-            NotFoundError: the API server does not have it, either.
-            UnavailableError: it is not cached, and the API server does not respond.
-            ValueError: it is not an ImageJob of this version.
+            NotFoundError: the ImageJob does not exist.
+            UnavailableError: the ImageJob is not cached, and the API server is unavailable.
+            ValueError: the object is not an ImageJob of this version.
         """
         return self.peek(name) or await self._imagejobs.get(name)
 
     def peek(self, name: str) -> ImageJob | None:
-        """Return an ImageJob if it is cached, otherwise None.
+        """Return an ImageJob if it is cached; otherwise, return None.
 
         Raises:
-            ValueError: it is not an ImageJob of this version.
+            ValueError: the object is not an ImageJob of this version.
         """
         if body := self._unfinished.get(name):
             return ImageJob.model_validate(body)
@@ -120,7 +124,7 @@ class ImageJobCache:
 
 
 def _inbox_key(body: Json) -> str:
-    """Return the key of an ImageJob's image if it is under inbox/, or "" if it is not."""
+    """Return the key of an ImageJob's image if the key is under inbox/; otherwise, return ""."""
     match body:
         case {"spec": {"image": {"key": str(key)}}} if key.startswith(INBOX_PREFIX):
             return key

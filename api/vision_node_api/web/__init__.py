@@ -1,1 +1,1 @@
-"""HTTP basics: problem documents, connections, proxies, root path."""
+"""HTTP basics: problem documents, connections, proxies and the root path."""

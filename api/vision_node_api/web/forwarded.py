@@ -1,6 +1,6 @@
-"""Forwarding headers, in which proxies report the client's request.
+"""Read the headers in which proxies report the client's request.
 
-They are X-Forwarded-For and its relatives, or Forwarded (RFC 7239).
+These are X-Forwarded-For, -Proto, -Host and -Prefix, or alternatively Forwarded (RFC 7239).
 """
 
 import re
@@ -19,10 +19,10 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """The values that proxies report, ordered from the client to this server."""
+    """The values that proxies report, in order from the client to this server."""
 
     addresses: list[str]
-    """Address of each sender, perhaps with a port."""
+    """Address of each sender, with or without a port."""
     schemes: list[str]
     hosts: list[str]
 
@@ -30,8 +30,8 @@ class ForwardedRequest:
 def read_forwarded(headers: Headers) -> ForwardedRequest:
     """Return the values of the forwarding headers.
 
-    `Forwarded` counts only if there is no X-Forwarded-… header: a proxy that sets those may pass on
-    a `Forwarded` that its client has forged.
+    The header `Forwarded` is ignored if there are X-Forwarded-… headers, because a proxy that sets
+    those may pass on a `Forwarded` header that its client forged.
     """
     forwarded = ForwardedRequest(
         _list_of(headers, "x-forwarded-for"),
@@ -50,7 +50,10 @@ def read_forwarded(headers: Headers) -> ForwardedRequest:
 
 
 def read_prefix(headers: Headers) -> str | None:
-    """Return X-Forwarded-Prefix, to which several proxies may have added; None if it is absent."""
+    """Return the path in X-Forwarded-Prefix, or None if there is no such header.
+
+    If several proxies have added values, the path consists of all these values.
+    """
     parts = headers.getlist("x-forwarded-prefix")
     if not parts:
         return None
@@ -63,7 +66,10 @@ def _list_of(headers: Headers, name: str) -> list[str]:
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
-    """Yield lowercase names and unquoted values of a Forwarded header, up to a syntax error."""
+    """Yield the names (in lowercase) and the unquoted values in a Forwarded header.
+
+    Stop at the first syntax error.
+    """
     position = 0
     while found := _PAIR.match(line, position):
         name, value = found[1].lower(), found[2]

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with more limits, and problem documents for invalid requests."""
+"""Extend uvicorn's HTTP/1.1 protocol with more limits, and with problem documents for errors."""
 
 import asyncio
 import json
@@ -10,33 +10,34 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from .problems import MEDIA_TYPE, Problem
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Maximum size of request line and headers together; other servers allow 8 to 64 KiB."""
+"""Maximum total size of the request line and the headers in bytes. Other servers allow 8 to
+64 KiB."""
 
 HEAD_SECONDS = 30.0
-"""Time limit for request line and headers, from the start of the connection or from their first
-byte."""
+"""Time limit for the request line and the headers in seconds. It is measured from the start of the
+connection or, for later requests, from their first byte."""
 
 LINGER_SECONDS = 30.0
-"""How long the rest of a body is read and discarded after the response, so that the client sees the
-response."""
+"""Number of seconds for which the rest of a body is read and discarded after the response. If the
+connection were closed immediately, the client might not see the response."""
 
 _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """A client's connection.
+    """A connection from a client.
 
-    uvicorn itself limits neither the size of headers, nor the time for them, nor the rest of a body
-    that it no longer needs.
+    uvicorn itself limits neither the size of headers nor the time in which they must arrive. It
+    also reads the rest of a body without a limit after the response.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
         self._reading_head = False
         self._head_bytes = 0
         self._held_back = b""
-        """The end of received headers, if it may be the beginning of `Upgrade:`."""
+        """Last bytes of the received headers, if they may be the beginning of `Upgrade:`."""
         self._reading_body = False
         self._deadline: asyncio.TimerHandle | None = None
         self._set_deadline(HEAD_SECONDS, self._head_too_slow)
@@ -47,7 +48,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, and enforce the limits of headers that are not complete yet."""
+        """Parse the data, and enforce the limits on headers that are still incomplete."""
         if self._reading_head:
             self._head_bytes += len(data)
 
@@ -72,7 +73,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Mark that the headers are complete, and start to handle the request."""
+        """Mark that the headers are complete, and start handling the request."""
         self._reading_head = False
         self._reading_body = True
         self._clear_deadline()
@@ -85,13 +86,13 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Continue with the next request, and limit the time for the rest of this one's body."""
+        """Continue with the next request, or limit the time for the rest of this request's body."""
         super().on_response_complete()
         if self.cycle.response_complete and self._reading_body and self._deadline is None:
             self._set_deadline(LINGER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
-        """Refuse an invalid request with a more helpful message than uvicorn's."""
+        """Refuse an invalid request with a more helpful message than that of uvicorn."""
         detail = (
             "The request is not valid HTTP/1.1. Check its request line (percent-encode characters "
             "that are not ASCII), header names, Content-Length and chunk sizes."
@@ -99,10 +100,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(Problem(400, "BadRequest", detail))
 
     def _without_upgrade(self, piece: bytes) -> bytes:
-        """Return received headers with `Upgrade` renamed; a body may follow them.
+        """Rename the `Upgrade` header in received data, which may also contain part of a body.
 
-        A server may ignore the offer of another protocol (RFC 9110, section 7.8), but the parser
-        would drop the body. Java's HttpClient offers HTTP/2 in each request by default.
+        A server may ignore a client's offer to upgrade to another protocol (RFC 9110, section 7.8).
+        However, if the parser sees such an offer, it drops the body. This matters because Java's
+        HttpClient offers HTTP/2 in each request by default.
         """
         data = self._held_back + piece
         end = data.find(b"\r\n\r\n")
@@ -119,7 +121,7 @@ class HttpProtocol(HttpToolsProtocol):
         return head if end < 0 else head + data[end:]
 
     def _refuse(self, problem: Problem) -> None:
-        """Respond, unless a response is being written already, and close the connection."""
+        """Respond unless a response has already started, and then close the connection."""
         if not self._is_responding():
             body = json.dumps(problem.document()).encode()
             head = {
@@ -149,7 +151,7 @@ class HttpProtocol(HttpToolsProtocol):
             )
             self._refuse(Problem(408, "RequestTooSlow", detail))
         else:
-            # Nothing arrived at all: browsers open connections that they may never use.
+            # Nothing has arrived. Browsers may open connections that they never use.
             self.transport.close()
 
     def _set_deadline(self, seconds: float, expired: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Settings for how clients reach the API: through proxies, below a path, from other origins."""
+"""Read the settings for proxies, the root path, other origins and idle connections."""
 
 import os
 from dataclasses import dataclass, field
@@ -8,9 +8,10 @@ from .root_path import parse_root_path
 from .trusted_proxies import TrustedProxies
 
 KEEP_ALIVE_SECONDS = 75
-"""How long an idle connection stays open by default: longer than the 60 s of nginx and cloud load
-balancers, because the proxy has to close first: a request that the proxy sends while the API closes
-the connection is lost, and its client gets a 502."""
+"""Default number of seconds for which an idle connection stays open. This is longer than the 60 s
+of nginx and cloud load balancers, so that the proxy closes the connection first. If the API closed
+it first, a request that the proxy sends at that moment would be lost, and the client would get a
+502."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,16 @@ class HttpSettings:
     """HTTP settings of the API's pod."""
 
     root_path: str = ""
-    """Path below which proxies serve the API, without a slash at its end; empty for /."""
+    """Path below which proxies serve the API, without a slash at the end; empty if it is /."""
     trusted_proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies([]))
     cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may use the API; if there are none, CORS is off."""
+    """Origins whose pages may use the API. If there are none, CORS is disabled."""
     keep_alive_seconds: int = KEEP_ALIVE_SECONDS
-    """How long an idle connection stays open."""
+    """Number of seconds for which an idle connection stays open."""
 
     @classmethod
     def from_env(cls) -> Self:
-        """Read the pod's environment, as charts/vision-node/templates/api.yaml sets it.
+        """Read the pod's environment, which charts/vision-node/templates/api.yaml sets.
 
         Raises:
             ValueError: a value is invalid.

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457), each with a reason that programs can act on."""
+"""Return errors as problem documents (RFC 9457) with reasons that programs can act on."""
 
 import json
 from http import HTTPStatus
@@ -15,23 +15,23 @@ from starlette.types import Scope
 MEDIA_TYPE = "application/problem+json"
 
 REASON = "vision_node.reason"
-"""Key in the scope under which a problem's reason is stored for metrics."""
+"""Key in the scope under which the reason for a problem is stored for metrics."""
 
 _URI_CHARACTERS = "/:@!$&'()*+,;=~"
-"""Characters that need no encoding in a path (RFC 3986, section 3.3), besides letters, digits and
-`-._`."""
+"""Characters that need no encoding in a path (RFC 3986, section 3.3), in addition to letters,
+digits and `-._`."""
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457's word)
-    """An error to respond with.
+    """An error that becomes the response to a request.
 
     Args:
         status: HTTP status code.
-        reason: CamelCase word; stable, because it is part of the API.
-        detail: Whole sentences that say what happened and what to do, with names, limits and
-            values.
-        headers: Further response headers, such as Retry-After.
-        extensions: Further members of the document.
+        reason: Word in CamelCase. It must not change, because it is part of the API.
+        detail: Complete sentences that say what happened and what to do. They include the relevant
+            names, limits and values.
+        headers: Additional response headers, such as Retry-After.
+        extensions: Additional members of the document.
     """
 
     def __init__(
@@ -62,10 +62,12 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
         return ProblemResponse(self.document(path), self.status, headers=self.headers)
 
     def document(self, instance: str | None = None) -> dict[str, Any]:
-        """Return the document. Its `type` is a tag URI (RFC 4151): an identifier, not a page.
+        """Return the problem document.
+
+        Its `type` is a tag URI (RFC 4151), which is an identifier and not the address of a page.
 
         Args:
-            instance: Percent-encoded path of the request; None if it could not be read.
+            instance: Percent-encoded path of the request; None if the path could not be read.
         """
         document = {
             "type": f"tag:vision-node.dev,2026:{self.reason}",
@@ -83,18 +85,18 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's word)
 
 
 class ProblemResponse(JSONResponse):
-    """A problem document."""
+    """A response that is a problem document."""
 
     media_type = MEDIA_TYPE
 
     def render(self, content: Any) -> bytes:
-        """Return the document as UTF-8; lone surrogates in quoted text become question marks."""
+        """Return the document encoded as UTF-8. Lone surrogates are replaced by question marks."""
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode(errors="replace")
 
 
 async def on_problem(request: Request, error: Exception) -> ProblemResponse:
-    """Respond to an error that the API or the framework raised on purpose."""
+    """Respond to an error that the API or the framework raised intentionally."""
     problem = problem_of(error)
     if problem is None:
         raise error
@@ -102,7 +104,7 @@ async def on_problem(request: Request, error: Exception) -> ProblemResponse:
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """Return an error as a problem; None if it was not raised on purpose."""
+    """Convert an error into a problem. Return None if it was not raised intentionally."""
     match error:
         case Problem():
             return error
@@ -129,12 +131,12 @@ def _framework_problem(error: HTTPException) -> Problem:
 
 
 def _detail(error: HTTPException, status: HTTPStatus, headers: dict[str, str]) -> str:
-    """Return the framework's message, or a more helpful one if that is only the status's name."""
+    """Return the framework's message, or a better one if it is only the name of the status."""
     if error.detail != status.phrase:
         return str(error.detail)
 
     if status is HTTPStatus.NOT_FOUND:
-        return "There is nothing at this path. GET /docs lists all paths."
+        return "The API does not have this path. GET /docs lists all paths."
 
     allowed = next((value for name, value in headers.items() if name.lower() == "allow"), None)
     if status is HTTPStatus.METHOD_NOT_ALLOWED and allowed is not None:

@@ -1,7 +1,7 @@
-"""The root path: the path below which a proxy serves the API, such as /vision.
+"""Handle the root path, below which a proxy serves the API (such as /vision).
 
-ASGI calls it `root_path`, and `path` begins with it (ASGI HTTP specification, "HTTP connection
-scope").
+In ASGI, the root path is `root_path`, and `path` begins with it (ASGI HTTP specification, "HTTP
+connection scope").
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from starlette.types import Scope
 
 MAX_CHARACTERS = 255
-"""Maximum length of a root path, more than any proxy needs."""
+"""Maximum length of a root path, which is more than any proxy needs."""
 
 OWN_PATHS = frozenset(
     {
@@ -28,16 +28,16 @@ OWN_PATHS = frozenset(
         "ui",
     }
 )
-"""First segments of the API's own paths. A root path must not begin with one, because the API could
-not tell whether a proxy has removed it."""
+"""First segments of the API's own paths. A root path must not begin with one of them, because the
+API could not determine whether a proxy has removed the root path."""
 
-# Only RFC 3986's unreserved characters match, so a root path can't end a header, name a host or
-# go up (`..`).
+# Only unreserved characters (RFC 3986) match, so a root path can't end a header, name a host or
+# refer to a parent directory (`..`).
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", re.ASCII)
 
 
 def parse_root_path(text: str) -> str:
-    """Return the root path without a slash at its end; "" if there is none.
+    """Return the root path without a slash at its end, or "" if `text` is empty or only a slash.
 
     Raises:
         ValueError: `text` is not a path, or begins with one of the API's own paths.
@@ -57,7 +57,10 @@ def parse_root_path(text: str) -> str:
 
 
 def with_root_path(scope: Scope, root_path: str) -> Scope:
-    """Return the scope with its path below `root_path`, whether or not a proxy has removed it."""
+    """Return the scope with `root_path` set, and with `path` below it.
+
+    It makes no difference whether a proxy has removed the root path from the request's path.
+    """
     if not root_path:
         return scope
 
@@ -70,6 +73,6 @@ def with_root_path(scope: Scope, root_path: str) -> Scope:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the request's path as routes know it, without the root path."""
+    """Return the request's path without the root path, as in the definitions of the routes."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

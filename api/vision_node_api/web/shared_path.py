@@ -1,4 +1,4 @@
-"""Routes that share a path, one for each method."""
+"""Support several routes with the same path, each for a different method."""
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -10,15 +10,15 @@ from starlette.types import Receive, Scope, Send
 def share_paths(router: APIRouter) -> None:
     """Make a router's 405 responses list the methods of all its routes with the same path.
 
-    Starlette lists only the methods of the first such route, but Allow has to list all of them (RFC
-    9110, section 10.2.1). Routes that were added before this call are not changed.
+    Starlette lists only the methods of the first of these routes, but the Allow header has to list
+    all of them (RFC 9110, section 10.2.1). Routes that were added before this call don't change.
     """
 
     class SharedPathRoute(APIRoute):
-        """A route that knows the router's other routes with the same path."""
+        """A route whose 405 response includes the methods of other routes with the same path."""
 
         async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            """Handle the request, or refuse its method."""
+            """Handle the request, or refuse it if the route does not support its method."""
             if scope["method"] not in (self.methods or ()):
                 allowed = sorted(methods_of(router, self.path))
                 raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
@@ -29,6 +29,6 @@ def share_paths(router: APIRouter) -> None:
 
 
 def methods_of(router: APIRouter, path: str) -> set[str]:
-    """Return the methods of the router's routes with that path."""
+    """Return the methods of all routes of the router that have this path."""
     routes = [route for route in router.routes if isinstance(route, Route) and route.path == path]
     return {method for route in routes for method in route.methods or ()}

@@ -1,4 +1,4 @@
-"""Which proxies are trusted to report the client's request."""
+"""Determine which proxies are trusted to report the client's request."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ class TrustedProxies:
     """The networks whose proxies may set forwarding headers.
 
     Args:
-        networks: Networks in CIDR notation; a single address counts as a network.
+        networks: Networks in CIDR notation, or single addresses.
 
     Raises:
         ValueError: a network is invalid.
@@ -37,7 +37,7 @@ class TrustedProxies:
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address without its port, or None if `text` is not one, such as `unknown`."""
+    """Return the address without its port, or None if `text` is not an address."""
     found = _ADDRESS.fullmatch(text.strip())
     if not found:
         return None
@@ -47,5 +47,5 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
 
-    # An IPv6 socket shows IPv4 clients as ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
+    # An IPv6 socket reports IPv4 clients as ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2).
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,1 +1,1 @@
-"""Clients of the API server and of the bucket, with timeouts and typed errors."""
+"""Clients for the API server and the bucket, with timeouts and typed errors."""

@@ -1,6 +1,6 @@
-"""Client of the bucket that does not block the event loop.
+"""Client for the bucket, which does not block the event loop.
 
-`bucket_requests` signs and sends the requests; long lists are parsed in a few threads.
+`bucket_requests` signs and sends the requests. Lists of objects are parsed in threads.
 """
 
 import asyncio
@@ -49,24 +49,26 @@ __all__ = [
 ]
 
 MAX_TRANSFERS = 16
-"""Maximum number of simultaneous transfers. More would only queue inside MinIO on a small node."""
+"""Maximum number of simultaneous transfers. On a small node, further transfers would only queue
+inside MinIO."""
 
 LIST_PARSER_THREADS = 2
-"""Number of threads that parse lists. Each list would block the event loop for milliseconds."""
+"""Number of threads that parse lists. Without threads, each list would block the event loop for
+several milliseconds."""
 
 CHUNK_BYTES = 1 << 20
-"""Maximum bytes received at a time. Most images are smaller, so one turn of the event loop may
-suffice to receive one."""
+"""Maximum number of bytes to receive at a time. Most images are smaller than this, so a single
+iteration of the event loop may suffice to receive one."""
 
 _LIST_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
-"""Query of the smallest list (Amazon S3 API Reference, ListObjectsV2)."""
+"""Query parameters for a list with at most one object (Amazon S3 API Reference, ListObjectsV2)."""
 
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
-"""Header of a GET that is sent only to read the body of its error response."""
+"""Headers of a GET request that is sent only to read the body of the error response."""
 
 
 class Bucket:
-    """Objects of one bucket."""
+    """Reads, writes, lists and deletes the objects in one bucket."""
 
     def __init__(self, settings: BucketSettings, session: aiohttp.ClientSession) -> None:
         url = f"{settings.scheme}://{settings.endpoint}"
@@ -78,7 +80,7 @@ class Bucket:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: BucketSettings) -> AsyncIterator[Self]:
-        """Keep connections to the bucket open while the block runs."""
+        """Return a client whose connections are closed at the end of the `async with` block."""
         connector = aiohttp.TCPConnector(ssl=outbound.tls(), limit=MAX_TRANSFERS)
 
         async with aiohttp.ClientSession(
@@ -97,12 +99,13 @@ class Bucket:
                 bucket._credentials.close()
 
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
-        """Store `data` under `key`. The data is durable when this returns.
+        """Store `data` under `key`. The data is durable when this method returns.
 
-        The bucket verifies the data's SHA-256 (hexadecimal), which is computed if it is not given.
+        The bucket verifies `sha256`, the digest of the data in hexadecimal. If it is None, it is
+        computed here.
 
         Raises:
-            StoreUnavailableError: nothing may have been stored.
+            StoreUnavailableError: the data may not have been stored.
         """
         digest = sha256 or hashlib.sha256(data).hexdigest()
         sign = partial(self._signer.sign, "PUT", key, digest)
@@ -111,19 +114,20 @@ class Bucket:
     async def put_if(
         self, key: str, data: bytes, media_type: str, sha256: str, etag: str | None
     ) -> None:
-        """Store `data` under `key` and its SHA-256 for `stat`, unless another writer came first.
+        """Store `data` under `key`, unless another writer has changed the object.
 
-        On a server without conditional writes, the write is unconditional.
+        The SHA-256 is stored with the object, and `stat` returns it. If the server does not support
+        conditional writes, the write is unconditional.
 
         Args:
             key: The object's key.
             data: Its bytes.
             media_type: Its Content-Type.
-            sha256: Digest of the bytes in hexadecimal, which the bucket checks.
+            sha256: Digest of the bytes in hexadecimal, which the bucket verifies.
             etag: ETag of the object to replace; None if the key must not exist yet.
 
         Raises:
-            ObjectChangedError: the object does not have this ETag; nothing was stored.
+            ObjectChangedError: the object does not have this ETag, so nothing was stored.
             StoreUnavailableError: the data may not have been stored.
         """
         condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
@@ -149,8 +153,8 @@ class Bucket:
         """Return the object's metadata.
 
         Raises:
-            ObjectNotFoundError: there is no such key.
-            StoreUnavailableError: the bucket did not respond, or refused.
+            ObjectNotFoundError: no object has this key.
+            StoreUnavailableError: the bucket did not respond, or refused the request.
         """
         with self._requests.failures.recording():
             response = await self._head(key)
@@ -169,18 +173,20 @@ class Bucket:
         except StoreUnavailableError as error:
             if not error.code:
                 raise
-            # The response to a HEAD has no body that could give the reason; that to a GET does.
+            # The response to HEAD has no body, so only the response to GET can give the reason.
             await self._requests.exchange("GET", sign_get, headers=_FIRST_BYTE, max_bytes=1)
 
-            # The GET succeeded: the object has just been stored, or HEAD needs more permissions.
+            # GET succeeded, so the object has just been stored, or HEAD needs more permissions.
             return await self._requests.exchange("HEAD", sign_head)
 
     async def get(self, key: str, max_bytes: int) -> bytes:
-        """Return the first `max_bytes` + 1 bytes of the object, so that callers notice an excess.
+        """Return the first `max_bytes` + 1 bytes of the object.
+
+        The additional byte shows callers that the object is larger than `max_bytes`.
 
         Raises:
-            ObjectNotFoundError: there is no such key.
-            StoreUnavailableError: the bucket did not respond, or refused.
+            ObjectNotFoundError: no object has this key.
+            StoreUnavailableError: the bucket did not respond, or refused the request.
         """
         sign = partial(self._signer.sign, "GET", key)
         response = await self._requests.send("GET", sign, max_bytes=max_bytes + 1)
@@ -190,7 +196,7 @@ class Bucket:
         """Delete the object if it exists.
 
         Raises:
-            StoreUnavailableError: the bucket did not respond, or refused.
+            StoreUnavailableError: the bucket did not respond, or refused the request.
         """
         await self._requests.send("DELETE", partial(self._signer.sign, "DELETE", key))
 
@@ -200,10 +206,11 @@ class Bucket:
         Args:
             prefix: Prefix of the keys.
             after: A key that begins with `prefix`; empty for the first page.
-            max_objects: Limit, up to MAX_KEYS; the bucket may return fewer although more follow.
+            max_objects: Maximum number of objects, up to MAX_KEYS. The bucket may return fewer even
+                if more objects follow.
 
         Raises:
-            StoreUnavailableError: the bucket did not respond, or refused.
+            StoreUnavailableError: the bucket did not respond, or refused the request.
         """
         query: DictType = {
             "list-type": "2",
@@ -223,7 +230,7 @@ class Bucket:
         """Return the keys under `prefix` whose objects were last written before `than` (UTC).
 
         Raises:
-            StoreUnavailableError: the bucket did not respond, or refused.
+            StoreUnavailableError: the bucket did not respond, or refused the request.
         """
         found: list[str] = []
         after = ""
@@ -239,7 +246,7 @@ class Bucket:
             after = page.objects[-1].key
 
     async def _parse_list(self, body: bytes) -> ObjectPage:
-        """Parse a list in a thread: a thousand keys take 12 ms."""
+        """Parse a list in a thread, because parsing a thousand keys takes 12 ms."""
         with self._requests.failures.recording():
             loop = asyncio.get_running_loop()
 
@@ -252,7 +259,8 @@ class Bucket:
         """Check that the bucket exists and accepts our requests.
 
         Raises:
-            StoreUnavailableError: it does not exist, did not respond, or refused.
+            StoreUnavailableError: the bucket does not exist, did not respond, or refused the
+                request.
         """
         with self._requests.failures.recording():
             try:
@@ -260,7 +268,7 @@ class Bucket:
             except StoreUnavailableError as error:
                 if not error.code:
                     raise
-                # The response to a HEAD has no body that could give the reason; that to a GET does.
+                # The response to HEAD has no body, so only the response to GET can give the reason.
                 sign_get = partial(self._signer.sign_bucket, "GET", _LIST_ONE_KEY)
                 await self._requests.exchange("GET", sign_get)
 

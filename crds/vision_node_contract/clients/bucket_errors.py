@@ -1,4 +1,4 @@
-"""Errors of the bucket's client: each has a reason for programs and advice for people."""
+"""Errors of the bucket client, with reasons for programs and advice for people."""
 
 import logging
 import re
@@ -10,23 +10,23 @@ from contextlib import contextmanager
 from ..models.reasons import Reason
 
 LOG_SECONDS = 60.0
-"""Minimum seconds between two warnings with the same reason, because every image may fail for that
-reason."""
+"""Minimum number of seconds between two warnings with the same reason. Without a limit, a failing
+bucket would lead to a warning for every image."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
-"""Error codes for a key that no object has or can have."""
+"""Error codes for keys that no object has, or that are invalid."""
 
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
-"""Error codes of a refused conditional write (Amazon S3 User Guide, "How to prevent object
-overwrites")."""
+"""Error codes for a conditional write whose condition is not met (Amazon S3 User Guide, "How to
+prevent object overwrites")."""
 
 EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
-"""Error codes with which Amazon S3 and MinIO refuse temporary keys that are no longer valid."""
+"""Error codes from Amazon S3 and MinIO for temporary keys that are no longer valid."""
 
 NOT_IMPLEMENTED = "NotImplemented"
-"""Error code for features that a server does not support, such as conditional writes."""
+"""Error code for features that the server does not support, such as conditional writes."""
 
 _BY_CODE = {
     "XMinioStorageFull": Reason.STORAGE_FULL,
@@ -52,16 +52,16 @@ _BY_CODE = {
     "RequestInTheFuture": Reason.CLOCK_SKEW,
     "NoSuchBucket": Reason.BUCKET_NOT_FOUND,
 }
-"""Reasons by error code of Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others.
-Unlisted codes become StorageUnavailable, which may be temporary."""
+"""Reasons by error code, for Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others.
+All other codes are treated as StorageUnavailable, which may be temporary."""
 
 _BY_STATUS = {
     401: Reason.STORAGE_DENIED,
     403: Reason.STORAGE_DENIED,
     507: Reason.STORAGE_FULL,
 }
-"""Reasons by HTTP status, for responses with an unknown code or none, such as a proxy's error page
-(RFC 9110; 507: RFC 4918)."""
+"""Reasons by HTTP status (RFC 9110; 507: RFC 4918), for responses that have no known error code,
+such as a proxy's error page."""
 
 _ADVICE = {
     Reason.STORAGE_FULL: "storage is full ({}): enlarge its volume or quota, or delete objects",
@@ -83,20 +83,20 @@ log = logging.getLogger(__name__)
 
 
 class ObjectNotFoundError(Exception):
-    """No object has that key."""
+    """No object has the requested key."""
 
 
 class ObjectChangedError(Exception):
-    """Another writer changed the object first, so the condition of a write no longer holds."""
+    """Another writer changed the object first, so the condition of a write is not met."""
 
 
 class StoreUnavailableError(Exception):
-    """The bucket can't be reached, or it refused the request.
+    """The bucket could not be reached, or it refused the request.
 
     Args:
-        message: What happened and what to do, for people; it contains no credentials.
+        message: What happened and what to do, for people. It contains no credentials.
         reason: One of STORAGE_REASONS.
-        code: The bucket's error code or HTTP status; empty if it did not respond.
+        code: The bucket's error code or HTTP status; empty if the bucket did not respond.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
 
 
 def silence(error: Exception) -> StoreUnavailableError:
-    """Return the error for a request that got no response, or an incomplete one."""
-    # aiohttp passes on the error of ssl in this attribute.
+    """Return the error for a request that got no response, or an unusable one."""
+    # In this attribute, aiohttp keeps the original error of the ssl module.
     if isinstance(getattr(error, "certificate_error", None), ssl.SSLCertVerificationError):
         return StoreUnavailableError(
             "the storage server's certificate is not trusted, or is for another host name: "
@@ -127,9 +127,11 @@ def silence(error: Exception) -> StoreUnavailableError:
 def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
     """Return the error for an HTTP status and a body, which may be incomplete.
 
-    Return ObjectChangedError only if the request was conditional: other callers don't expect it.
+    ObjectChangedError is only returned for conditional requests, because other callers don't
+    expect it.
     """
-    # The text around the code may quote the request, including key and signature: never repeat it.
+    # The text around the code must not be repeated, because it may quote the request with the
+    # access key and the signature.
     found = _XML_CODE.search(body)
     code = found[1].decode() if found else str(status)
 
@@ -143,7 +145,10 @@ def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
 
 
 class FailureLog:
-    """Logs the bucket's failures: the first for each reason, then one a minute with their count."""
+    """Logs the bucket's failures, at most one per minute for each reason.
+
+    Each line contains the number of failures that were not logged since the previous line.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -152,7 +157,7 @@ class FailureLog:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Log a StoreUnavailableError that ends the block, and re-raise it."""
+        """Log any StoreUnavailableError that the block raises, and re-raise it."""
         try:
             yield
         except StoreUnavailableError as error:

@@ -1,4 +1,4 @@
-"""Metadata of objects in the bucket, from the headers of one object or from a page of a list."""
+"""Read the metadata of objects from the headers of one object, or from a page of a list."""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +9,15 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
 
 SHA256_HEADER = "x-amz-meta-sha256"
-"""Custom metadata with the SHA-256, because an ETag is a digest of the bytes only on some servers
-and with some kinds of encryption."""
+"""Header with custom metadata that holds the SHA-256. The ETag can't be used instead, because it is
+a digest of the bytes only on some servers and with some kinds of encryption."""
 
 MAX_KEYS = 1000
-"""Maximum keys in one list (Amazon S3 API Reference, ListObjectsV2)."""
+"""Maximum number of keys in one list (Amazon S3 API Reference, ListObjectsV2)."""
 
 LIST_BYTES = 8 << 20
-"""Maximum bytes of a list: MAX_KEYS keys of up to 1,024 bytes, percent-encoded, plus XML."""
+"""Maximum size of a list in bytes. It has room for MAX_KEYS percent-encoded keys of up to 1,024
+bytes each, plus the XML around them."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -30,11 +31,11 @@ class StoredObject:
     modified: datetime
     """Time of the last write, in UTC."""
     etag: str = ""
-    """ETag in quotes, as in the header. It changes with every write of the object."""
+    """ETag in quotes, as in the header. It changes whenever the object is written."""
     media_type: str | None = None
-    """Content-Type; None in lists, which don't contain it."""
+    """Content-Type; None for objects in lists, which don't contain it."""
     sha256: str | None = None
-    """SHA-256 in hexadecimal; None in lists, and for objects that another program stored."""
+    """SHA-256 in hexadecimal; None in lists, or if another program stored the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
     """Return an object's metadata from its headers.
 
     Raises:
-        ValueError: the headers are not those of an object.
+        ValueError: the headers of an object are missing or invalid.
     """
     try:
         size = int(headers["Content-Length"])
@@ -73,7 +74,7 @@ def read_list(body: bytes) -> ObjectPage:
     """Parse the response to ListObjectsV2 with `encoding-type=url`.
 
     Raises:
-        ValueError, ParseError: `body` is not such a response.
+        ValueError, ParseError: `body` is not a response of this kind.
     """
     root = fromstring(body.decode())  # noqa: S314 (expat limits the expansion of entities)
     is_last = _text(root, "IsTruncated") != "true"
@@ -91,7 +92,7 @@ def _read_entry(entry: Element) -> StoredObject:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Return the moment with a time zone; S3's times are in UTC, even without a zone."""
+    """Return the time with a time zone. Times from S3 are in UTC even if they have no zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

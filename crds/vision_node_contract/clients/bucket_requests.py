@@ -1,4 +1,4 @@
-"""Requests to the bucket: signed, sent over aiohttp, retried when the connection is refused."""
+"""Sign requests to the bucket, send them with aiohttp, and retry refused connections."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,41 +22,43 @@ from .s3_signing import SignedRequest
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 15.0
-"""Maximum wait for the next bytes; a bucket that stays silent for longer counts as unavailable."""
+"""Maximum seconds to wait for the next bytes. A bucket that sends nothing for longer than this is
+considered unavailable."""
 
 TRANSFER_SECONDS = 60.0
-"""Maximum duration of a whole transfer, even a slow one that still makes progress."""
+"""Maximum seconds for a whole transfer, even if it is still making progress."""
 
 CONNECT_PAUSES = (0.1, 0.3)
 """Seconds to wait before retrying a refused connection. A connection attempt that timed out is not
 retried, because it has already waited long enough.
 
-This is the only layer that retries storage requests. The exception is aiohttp, which retries once
-when a kept-alive connection turns out to be closed: a GET, or a PUT of the same bytes."""
+No other layer retries storage requests, with one exception: aiohttp retries a request once if a
+kept-alive connection turns out to be closed. Such a retry does no harm, because it is a GET, or a
+PUT of the same bytes."""
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
 )
 
 MAX_ERROR_BYTES = 1 << 16
-"""Maximum bytes read of an error response. It usually has a few hundred bytes, but a proxy that
-answers in place of the bucket may send more."""
+"""Maximum number of bytes to read from an error response. Error responses usually have a few
+hundred bytes, but a proxy that responds instead of the bucket may send more."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _IDENTITY_ENCODING: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request. It prevents compression, because this client does not decompress, and
-MinIO compresses long lists by default."""
+"""Header of every request, which prevents compressed responses. MinIO compresses long lists by
+default, but this client does not decompress them."""
 
 _CONDITIONAL_HEADERS = frozenset({"If-None-Match", "If-Match"})
 """Headers that make a write conditional."""
 
 
 class Sign(Protocol):
-    """Sign a request. Each attempt is signed again, because a signature contains its time."""
+    """Signs a request. Each attempt needs a new signature, because signatures contain the time."""
 
     def __call__(self, *, keys: Credentials) -> SignedRequest:
-        """Return URL and headers."""
+        """Return the URL and the headers of the signed request."""
         ...
 
 
@@ -85,7 +87,13 @@ class BucketRequests:
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
     ) -> BucketResponse:
-        """Return the response with at most `max_bytes` bytes of its body; log a failure."""
+        """Send the request and log a failure.
+
+        Return the response with at most `max_bytes` bytes of its body.
+
+        Raises:
+            ObjectNotFoundError, ObjectChangedError, StoreUnavailableError: the request failed.
+        """
         with self.failures.recording():
             return await self.exchange(
                 method, sign, data=data, headers=headers, max_bytes=max_bytes
@@ -100,7 +108,7 @@ class BucketRequests:
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
     ) -> BucketResponse:
-        """Return the response as `send` does, but leave the logging to the caller."""
+        """Send the request as `send` does, but leave the logging to the caller."""
         pauses = iter(CONNECT_PAUSES)
 
         while True:
@@ -125,7 +133,7 @@ class BucketRequests:
         keys = await self._credentials.current()
         try:
             url, signed_headers = sign(keys=keys)
-        except ValueError as error:  # no object can have such a key
+        except ValueError as error:  # the key is invalid, so no object can have it
             raise ObjectNotFoundError(str(error)) from error
 
         all_headers = {**_IDENTITY_ENCODING, **headers, **signed_headers}
@@ -151,7 +159,7 @@ class BucketRequests:
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Return the body, or its first `max_bytes` bytes, whatever Content-Length says."""
+    """Return the first `max_bytes` bytes of the body, regardless of its Content-Length."""
     try:
         return await response.content.readexactly(max_bytes)
     except asyncio.IncompleteReadError as error:

@@ -1,4 +1,4 @@
-"""Settings of the bucket: its address and our credentials, read from the environment."""
+"""Read the bucket's address and our credentials from the environment."""
 
 import os
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class BucketSettings:
     secret_key: str
     secure: bool
     region: str = "us-east-1"
-    """Region of the bucket; set here so that the client need not ask the server for it."""
+    """Region of the bucket. With this setting, the client need not request it from the server."""
     keyless: bool = False
-    """Whether to use the credentials of the service account's role; both keys are empty then."""
+    """Whether to use the credentials of the service account's role. If so, both keys are empty."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -43,11 +43,11 @@ class BucketSettings:
 
     @property
     def scheme(self) -> str:
-        """The URL's scheme: https or http."""
+        """Scheme of the bucket's URL (https or http)."""
         return "https" if self.secure else "http"
 
     def __repr__(self) -> str:
-        # Settings end up in logs sooner or later, so the keys are left out.
+        # The keys are left out, because settings may be logged.
         return f"BucketSettings({self.endpoint}/{self.bucket})"
 
 

@@ -1,4 +1,4 @@
-"""Client of the ImageJobs in one namespace: typed reads and conditional writes."""
+"""Client for the ImageJobs in one namespace, with typed reads and conditional writes."""
 
 from ..json_types import Json
 from ..models.imagejob import ImageJob, ImageJobSpec
@@ -8,14 +8,17 @@ from .kube import Kube
 
 
 class ImageJobClient:
-    """The ImageJobs of one namespace. Methods raise KubeError and its subclasses."""
+    """Creates, reads and updates ImageJobs in one namespace.
+
+    All methods that send requests raise KubeError or one of its subclasses.
+    """
 
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.path = path_of(PLURAL, namespace)
         self._kube = kube
 
     async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
-        """Create an ImageJob. The CRD's default for its phase is queued."""
+        """Create an ImageJob and return it. By default, the CRD sets its phase to queued."""
         body = ImageJob.manifest(name, spec, labels)
         return ImageJob.model_validate(await self._kube.request("POST", self.path, body=body))
 
@@ -31,7 +34,7 @@ class ImageJobClient:
         """Change the status and return the changed object.
 
         Raises:
-            ConflictError: the object has changed since `job` was read; nothing was written.
+            ConflictError: the object has changed since `job` was read, so nothing was written.
         """
         body = {
             "metadata": {"resourceVersion": job.metadata.resource_version},

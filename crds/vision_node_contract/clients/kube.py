@@ -1,8 +1,8 @@
-"""Client of the API server: requests, lists and watches, all with a timeout and typed errors.
+"""Client for the API server: requests, lists and watches, all with timeouts and typed errors.
 
-Objects are plain JSON. The official client's generated models do not cover custom resources, and
-its overhead for each request takes longer than the operator's decision that leads to the request
-(see docs/architecture.md).
+Objects are plain JSON. The official client is not used, because its generated models do not cover
+custom resources, and because its overhead for each request exceeds the time in which the operator
+decides what to request (see docs/architecture.md).
 """
 
 import asyncio
@@ -51,29 +51,31 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10.0
-"""Maximum duration of a request for one object; a slower API server counts as unavailable."""
+"""Maximum seconds for a request. An API server that takes longer is considered unavailable."""
 
 WATCH_SECONDS = 45
-"""Seconds after which the server ends a watch. The next watch, which costs one request of a
-millisecond, continues where the previous one ended."""
+"""Seconds after which the server ends a watch. The next watch continues where the previous one
+ended, and costs one request of about a millisecond."""
 
 WATCH_LOST_SECONDS = 55.0
-"""Maximum seconds without data before a watch's connection counts as lost. This is longer than
-WATCH_SECONDS, because a watch without changes may receive no data either."""
+"""Seconds without data after which a watch's connection is considered lost. This is longer than
+WATCH_SECONDS, because a watch may also receive no data if nothing changes."""
 
 BRIEF_SECONDS = 1.0
-"""Minimum duration of a watch without events. A watch that ends sooner has failed, and would
-probably fail again if it were reopened immediately."""
+"""Minimum seconds that a watch without events must last. A watch that ends sooner is considered
+failed, because it would probably end again if it were reopened immediately."""
 
 PAGE = 500
-"""Maximum objects in one page of a LIST, as in kubectl. This limits memory on both sides."""
+"""Maximum number of objects on one page of a LIST, as in kubectl. The limit saves memory in both
+the client and the server."""
 
 RETRY_SECONDS = (0.1, 3.0)
-"""First and longest wait before a broken watch is retried (doubling, with full jitter)."""
+"""First and longest wait in seconds before a broken watch is retried. The wait doubles after each
+failure, with full jitter."""
 
 _NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError)
-"""Exceptions for a missing or unusable response. ValueError: the response is not JSON but, for
-example, a proxy's error page or half a line."""
+"""Exceptions for a missing or unusable response. A ValueError means that the response is not JSON
+but, for example, a proxy's error page or an incomplete line."""
 
 _ONE_REQUEST = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 _ONE_WATCH = aiohttp.ClientTimeout(
@@ -85,20 +87,20 @@ _HEADERS = {
     "POST": {"Accept": "application/json", "Content-Type": "application/json"},
     "DELETE": {"Accept": "application/json", "Content-Type": "application/json"},
     "PATCH": {"Accept": "application/json", "Content-Type": "application/merge-patch+json"},
-    # JSON is YAML.
+    # The body may be JSON, because JSON is valid YAML.
     "APPLY": {"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"},
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Selectors:
-    """Filters that the API server applies."""
+    """Label and field selectors, by which the API server filters objects."""
 
     labels: str = ""
     fields: str = ""
 
     def query(self) -> list[tuple[str, str]]:
-        """Return the query parameters."""
+        """Return the query parameters for these selectors."""
         pairs = [("labelSelector", self.labels), ("fieldSelector", self.fields)]
         return [(k, v) for k, v in pairs if v]
 
@@ -107,8 +109,8 @@ class Selectors:
 class WatchEvent:
     """One event of `Kube.follow`: a change of one object, a page of a list, or the end of a list.
 
-    PAGE carries the objects of one page. SYNCED ends a list: an object whose name is not in `names`
-    did not exist at `version`.
+    PAGE contains the objects of one page. SYNCED marks the end of a list. Any object whose name is
+    not in its `names` did not exist at `version`.
     """
 
     type: Literal["PAGE", "SYNCED", "ADDED", "MODIFIED", "DELETED"]
@@ -140,11 +142,12 @@ class Kube:
     ) -> Json:
         """Send one request and return the JSON of the response.
 
-        PATCH bodies are merge patches (RFC 7386). APPLY is a server-side apply, whose `query` must
-        contain the fieldManager.
+        PATCH bodies are merge patches (RFC 7386). APPLY is a server-side apply, which requires the
+        fieldManager in `query`.
 
         Raises:
-            KubeError: a subclass by kind of error; UnavailableError if no response came in time.
+            UnavailableError: no response arrived in time, or a retry may succeed.
+            KubeError: the API server refused the request; subclasses give the kind of error.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
 
@@ -161,13 +164,14 @@ class Kube:
     async def list_pages(
         self, path: str, selectors: Selectors = Selectors()
     ) -> AsyncIterator[tuple[list[Json], str]]:
-        """Yield pages of objects, each with the resourceVersion of the whole list, to watch from.
+        """Yield pages of objects, each with the resourceVersion of the whole list.
 
-        Pages save memory: ten thousand objects in one response take 165 MB.
+        A watch can start from this resourceVersion. Pages save memory, because a single response
+        with ten thousand objects would take 165 MB.
 
         Raises:
-            GoneError: reading the list took too long; start again.
-            UnavailableError: the response is not a list.
+            GoneError: reading the list took too long, so the caller has to start again.
+            UnavailableError: the API server is unavailable, or the response is not a list.
         """
         continue_token = ""
 
@@ -191,11 +195,13 @@ class Kube:
     async def watch(
         self, path: str, version: str, selectors: Selectors = Selectors()
     ) -> AsyncIterator[Json]:
-        """Yield raw watch events after `version`, with bookmarks, until the server ends the watch.
+        """Yield raw watch events after `version` until the server ends the watch.
+
+        The events include bookmarks.
 
         Raises:
-            GoneError: `version` is too old; list again.
-            UnavailableError: the connection broke or fell silent, or the watch ended immediately.
+            GoneError: `version` is too old, so the caller has to list the objects again.
+            UnavailableError: the connection was lost, or the watch ended immediately.
         """
         started, events = time.monotonic(), 0
         query = [
@@ -224,14 +230,15 @@ class Kube:
     async def follow(
         self, path: str, selectors: Selectors = Selectors(), version: str = ""
     ) -> AsyncIterator[WatchEvent]:
-        """Yield all objects, then every change, endlessly; list again after a gap.
+        """Yield all objects, and then every change without end.
 
-        If an object is deleted during a gap, no DELETED event follows: its name is only missing
-        from the next SYNCED. With the `version` of an earlier list, start with the changes since
-        then instead of a list.
+        After a gap in the changes, all objects are listed again. If an object was deleted during
+        the gap, there is no DELETED event for it, but its name is missing from the next SYNCED
+        event. If `version` is the version of an earlier list, no list is read at the start, and the
+        first events are the changes since that list.
 
         Raises:
-            KubeError: a refusal that waiting does not change (forbidden, malformed).
+            KubeError: the API server refused, and a retry would not help (forbidden, malformed).
         """
         failures = 0
 
@@ -282,6 +289,9 @@ class Kube:
 
 
 def backoff(failures: int, first: float, longest: float) -> float:
-    """Return the seconds to wait after consecutive failures: doubling, capped, with full jitter."""
-    doublings = min(failures, 32)  # an outage of days must not cause an overflow
+    """Return the seconds to wait after a number of consecutive failures, with full jitter.
+
+    The maximum wait doubles with each failure, from `first` up to `longest`.
+    """
+    doublings = min(failures, 32)  # without a limit, an outage of days would cause an overflow
     return random.uniform(0, min(longest, first * 2**doublings))  # noqa: S311 (jitter, not a secret)

@@ -1,4 +1,4 @@
-"""Access to the API server: as the pod's service account or, outside a cluster, with KUBECONFIG."""
+"""Connect to the API server as the service account or, outside a cluster, with KUBECONFIG."""
 
 import os
 import ssl
@@ -15,14 +15,16 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/)."""
 
 TOKEN_SECONDS = 60.0
-"""Time after which the token is read again, as in client-go. The kubelet replaces the token long
+"""Seconds after which the token is read again, as in client-go. The kubelet replaces the token long
 before it expires."""
 
 CONNECTIONS = 100
-"""Maximum simultaneous requests and watches; more would only queue at the API server."""
+"""Maximum number of simultaneous requests and watches. Additional ones would only queue at the API
+server."""
 
 LINE_BYTES = 2 << 20
-"""Read buffer for a watch event, which is one line: etcd accepts no object larger than 1.5 MiB."""
+"""Size of the read buffer in bytes. A watch event is one line, which fits into the buffer, because
+etcd accepts no object larger than 1.5 MiB."""
 
 Headers = dict[str, str]
 
@@ -34,16 +36,17 @@ class Access:
     session: aiohttp.ClientSession
     url: str
     credentials: Callable[[], Headers] = dict
-    """Function that returns the headers with the current credentials, because tokens change."""
+    """Function that returns headers with the current credentials, which may change over time."""
 
 
 @asynccontextmanager
 async def connect(component: str) -> AsyncIterator[Access]:
     """Connect to the API server.
 
-    The API server's logs show `component`; managedFields always contain vision-node. A pod needs
-    only two files and two environment variables. KUBECONFIG has many forms, so the official client
-    reads it. Importing that client takes most of a second, which is too long when a worker starts.
+    The API server's logs show `component`, while managedFields always contain vision-node. In a
+    pod, only two files and two environment variables are needed. Outside a cluster, the official
+    client reads the kubeconfig file, because such files have many forms. The official client is
+    imported only then, because the import takes most of a second and would delay workers.
     """
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     url, tls, credentials = _in_cluster() if in_cluster else await _from_kubeconfig()
@@ -68,7 +71,7 @@ def _in_cluster() -> _Connection:
 
 
 class Token:
-    """A service account's token, read from its file again every TOKEN_SECONDS."""
+    """A service account's token, which is read from its file again every TOKEN_SECONDS."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,7 +79,7 @@ class Token:
         self._read_at = 0.0
 
     def headers(self) -> Headers:
-        """Return the header with the token.
+        """Return the headers with the token.
 
         Raises:
             OSError: the file does not exist.

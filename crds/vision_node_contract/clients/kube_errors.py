@@ -8,7 +8,10 @@ from ..json_types import Json
 
 
 class KubeError(Exception):
-    """The API server refused or could not be reached; `reason` is the one in metav1.Status."""
+    """The API server refused the request or could not be reached.
+
+    `reason` is the reason in metav1.Status.
+    """
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(f"{reason} ({status}): {message}")
@@ -22,7 +25,7 @@ class NotFoundError(KubeError):
 
 
 class AlreadyExistsError(KubeError):
-    """409 on create: an object of that name exists already."""
+    """409 on create: an object with this name already exists."""
 
 
 class ConflictError(KubeError):
@@ -30,22 +33,25 @@ class ConflictError(KubeError):
 
 
 class GoneError(KubeError):
-    """410: the resourceVersion is too old to watch from; list again."""
+    """410: the resourceVersion is too old for a watch, so the objects must be listed again."""
 
 
 class UnavailableError(KubeError):
-    """No response, 429, 5xx, or permissions not loaded yet: the same request may succeed later."""
+    """The same request may succeed later.
+
+    There was no response, the status was 429 or 5xx, or the server had not loaded our permissions.
+    """
 
 
 def parse_object(text: bytes) -> Json:
     """Return the JSON object in `text`.
 
     Raises:
-        ValueError: `text` is not JSON, or not an object.
+        ValueError: `text` is not a JSON object.
     """
     found = json.loads(text)
     if not isinstance(found, dict):
-        # ValueError, not TypeError: callers treat it like text that is not JSON.
+        # This is not a TypeError, because callers treat it like text that is not JSON.
         raise ValueError(f"not a JSON object: {str(found)[:500]}")  # noqa: TRY004
     return found
 
@@ -79,7 +85,7 @@ def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
     if status == 409:
         return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
 
-    # An API server that has just started has not loaded all accounts and roles yet.
+    # An API server that has just started may not have loaded all accounts and roles.
     permissions_missing = status == 401 or (status == 403 and " cannot " in message)
     if status == 429 or status >= 500 or permissions_missing:
         return UnavailableError

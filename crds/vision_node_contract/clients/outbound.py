@@ -1,6 +1,7 @@
-"""Outbound connections: the proxy they go through and the certificate authorities they trust.
+"""Find the proxy and the trusted certificate authorities for outbound connections.
 
-The usual environment variables set both: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE.
+Both are set by the usual environment variables: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and
+SSL_CERT_FILE.
 """
 
 import os
@@ -15,7 +16,10 @@ from yarl import URL
 
 
 def ca_file() -> str:
-    """Return the path of the PEM file of trusted authorities: $SSL_CERT_FILE, or certifi's file."""
+    """Return the path of the PEM file with trusted authorities.
+
+    It is $SSL_CERT_FILE if this is set; otherwise, it is certifi's file.
+    """
     return os.environ.get("SSL_CERT_FILE") or certifi.where()
 
 
@@ -25,11 +29,11 @@ def tls() -> ssl.SSLContext:
 
 
 def proxy_for(scheme: str, host: str) -> str | None:
-    """Return the URL of the proxy for a host; None if connections to it are direct.
+    """Return the URL of the proxy for a host, or None if connections to the host are direct.
 
     Args:
-        scheme: Scheme of the request: http or https.
-        host: Name or address, with or without a port.
+        scheme: Scheme of the request (http or https).
+        host: The host's name or address, with or without a port.
     """
     proxy = getproxies().get(scheme)
     if proxy is None:
@@ -44,11 +48,11 @@ def proxy_for(scheme: str, host: str) -> str | None:
 
 
 def _covers(entry: str, name: str, port: int | None) -> bool:
-    """Return whether an entry of NO_PROXY covers a host, in the forms that Go and curl accept.
+    """Return whether an entry of NO_PROXY covers a host.
 
-    The forms are: `*`; a name, with or without a leading `.` or `*.`, which also covers its
-    subdomains; an address, with or without brackets; any of these with or without a port; and a
-    network (10.0.0.0/8).
+    As in Go and curl, an entry is `*`, a name, an address, or a network such as 10.0.0.0/8. A name
+    also covers its subdomains, and may begin with `.` or `*.`. An address may be in brackets. Names
+    and addresses may be followed by a port.
     """
     if entry == "*":
         return True
@@ -67,12 +71,15 @@ def _covers(entry: str, name: str, port: int | None) -> bool:
 def _is_within(name: str, network: str) -> bool:
     try:
         return ip_address(name) in ip_network(network, strict=False)
-    except ValueError:  # a name, or an invalid network
+    except ValueError:  # `name` is not an address, or the network is invalid
         return False
 
 
 def pool(scheme: str, host: str | None, **options: Any) -> urllib3.PoolManager:
-    """Return a urllib3 connection pool for `host`; with None, a pool that never uses the proxy."""
+    """Return a urllib3 connection pool for `host`, which uses a proxy if one is set.
+
+    If `host` is None, the pool never uses a proxy.
+    """
     options = {"cert_reqs": "CERT_REQUIRED", "ca_certs": ca_file(), **options}
     proxy = proxy_for(scheme, host) if host else None
     if proxy is None:

@@ -1,4 +1,4 @@
-"""Credentials for the S3 service: fixed keys, or temporary ones for the service account's role."""
+"""Credentials for the bucket: fixed keys, or temporary keys for the service account's role."""
 
 import asyncio
 import logging
@@ -29,28 +29,28 @@ __all__ = [
 ]
 
 REFRESH_BEFORE = timedelta(minutes=5)
-"""Remaining validity at which keys are refreshed, as in AWS's SDKs. The old keys stay in use until
-the new ones arrive."""
+"""Remaining validity at which keys are refreshed, as in AWS's SDKs. The old keys remain in use
+until the new ones arrive."""
 
 LAST_MOMENT = timedelta(seconds=30)
-"""Minimum remaining validity of keys. Keys that expire sooner may do so on the way to the bucket,
-so requests wait for new ones."""
+"""Minimum remaining validity of keys. If keys expire sooner, they may expire while a request is on
+its way to the bucket, so requests wait for new keys."""
 
 PAUSE_SECONDS = 5.0
-"""Seconds to pause after a failed fetch. Requests during the pause fail with the same error,
+"""Seconds to pause after failing to fetch keys. Requests during the pause fail with the same error,
 because another attempt may take longer than a request should wait."""
 
 TIMEOUT = urllib3.Timeout(connect=3, read=10)  # seconds
 _NO_RETRY = urllib3.Retry(total=0)
-"""No retries: urllib3 logs the URL of a request that it retries, and the URL for AWS STS contains
-the token. The next request for an object tries to fetch keys again."""
+"""Retries are disabled, because urllib3 logs the URL of a request that it retries, and the URL for
+AWS STS contains the token. Instead, the next request for an object tries to fetch keys again."""
 
 _NO_KEYS = (
     *(MinioException, HTTPError, OSError),
     *(ParseError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
 )
-"""Exceptions that MinIO's provider raises: no response, a refusal, or a response without keys,
-whose form it does not check."""
+"""Exceptions that MinIO's provider raises if there is no response, a refusal, or a response without
+keys. There are so many types because the provider does not validate responses."""
 
 log = logging.getLogger(__name__)
 
@@ -60,26 +60,26 @@ Fetch = Callable[[], Credentials]
 class CredentialsSource:
     """Holds keys and replaces them before they expire.
 
-    One fetch serves all requests that need keys, and continues if one of them is cancelled.
+    Requests that wait for keys share one fetch, which continues if any of them is cancelled.
 
     Args:
-        fetch: Function that returns keys; it may block for some seconds.
-        clock: Monotonic time in seconds.
+        fetch: Function that returns keys. It may block for several seconds.
+        clock: Function that returns the monotonic time in seconds.
     """
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._clock = clock
-        # A separate thread, because parsing lists may occupy all others.
+        # Keys are fetched in a separate thread, because parsing lists may occupy all other threads.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="credentials")
         self._held: Credentials | None = None
         self._fetching: asyncio.Task[Credentials] | None = None
         self._failure: StoreUnavailableError | None = None
-        """Error of the last fetch, until one succeeds."""
+        """Error of the last fetch; None if it succeeded."""
         self._paused_until = self._fetched_at = -math.inf
 
     async def current(self) -> Credentials:
-        """Return keys that are valid now; wait only if there are none.
+        """Return keys that are valid now. Wait for new keys only if there are no valid ones.
 
         Raises:
             StoreUnavailableError: no valid keys could be fetched.
@@ -97,9 +97,10 @@ class CredentialsSource:
         return await self._wait_for(self._fetching)
 
     def reject(self, keys: Credentials) -> None:
-        """Drop keys that the bucket reports as expired: its clock counts, not ours.
+        """Drop keys that the bucket reports as expired, even if they are valid by our clock.
 
-        Keys that were fetched just now are kept: fetching others for every request would not help.
+        Keys that have just been fetched are kept, because fetching new keys for every request would
+        not help.
         """
         if self._held is keys and self._clock() >= self._fetched_at + PAUSE_SECONDS:
             self._held = None
@@ -124,14 +125,15 @@ class CredentialsSource:
 
         if error := done.exception():
             self._paused_until = self._clock() + PAUSE_SECONDS
-            self._failure = _no_credentials(type(error).__name__)  # its text may hold the token
+            # The error's text is left out, because it may contain the token.
+            self._failure = _no_credentials(type(error).__name__)
             log.warning("%s", self._failure)
         else:
             self._held, self._failure = done.result(), None
             self._fetched_at = self._clock()
 
     async def _wait_for(self, fetching: asyncio.Task[Credentials]) -> Credentials:
-        # Shielded, so that the cancellation of one request does not end the fetch for the others.
+        # The fetch is shielded, so that it continues for other requests if this one is cancelled.
         try:
             return await asyncio.shield(fetching)
         except _NO_KEYS as error:
@@ -147,21 +149,21 @@ def fixed_credentials(access_key: str, secret_key: str) -> Fetch:
 
 
 def service_account_credentials() -> Fetch:
-    """Return a function that fetches the keys of this pod's role from AWS.
+    """Return a function that fetches keys for this pod's role from AWS.
 
     The environment selects the source: IAM roles for service accounts (AWS_WEB_IDENTITY_TOKEN_FILE,
-    AWS_ROLE_ARN), EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), otherwise the metadata
+    AWS_ROLE_ARN), EKS Pod Identity (AWS_CONTAINER_CREDENTIALS_FULL_URI), or else the metadata
     service (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
-    AWS_ENDPOINT_URL_STS replaces the address of AWS STS.
+    If AWS_ENDPOINT_URL_STS is set, it replaces the address of AWS STS.
     """
     by_token = "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ
     sts = (os.environ.get("AWS_ENDPOINT_URL_STS") or _regional_sts()) if by_token else None
 
-    # The other two sources are at link-local addresses, which a proxy can't reach.
+    # The other two sources have link-local addresses, which a proxy can't reach.
     address = urlsplit(sts or "https://")
     http = pool(address.scheme, address.netloc or None, timeout=TIMEOUT, retries=_NO_RETRY)
 
-    # A new provider each time, because a provider caches keys for longer than this module does.
+    # Each fetch needs a new provider, because a provider would return keys from its own cache.
     return lambda: IamAwsProvider(custom_endpoint=sts, http_client=http).retrieve()
 
 
@@ -174,7 +176,10 @@ def _regional_sts() -> str:
 
 
 def _left(keys: Credentials) -> timedelta:
-    """Return how long the keys are still valid. MinIO's class has a naive datetime in UTC."""
+    """Return how long the keys remain valid.
+
+    MinIO's class stores the time of expiration as a naive datetime in UTC.
+    """
     if keys.expiration is None:
         return timedelta.max
     return keys.expiration.replace(tzinfo=UTC) - datetime.now(UTC)

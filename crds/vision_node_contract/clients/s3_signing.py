@@ -1,7 +1,7 @@
 """Sign requests to the bucket (AWS Signature Version 4) with MinIO's own functions.
 
-MinIO's client is not used to send the requests, because it uses blocking connections, which would
-cost a thread switch and half a millisecond of CPU for every image.
+MinIO's client is not used to send the requests, because its connections are blocking. They would
+cost a thread switch and half a millisecond of CPU time for every image.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ NO_BODY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 SignedRequest = tuple[URL, dict[str, str]]
-"""URL and headers of a request."""
+"""The URL and the headers of a signed request."""
 
 
 class Signer:
@@ -39,17 +39,17 @@ class Signer:
         *,
         keys: Credentials,
     ) -> SignedRequest:
-        """Return URL and headers of a request for an object.
+        """Return the URL and the headers of a request for an object.
 
         Args:
             method: The HTTP method.
             key: The object's key.
             sha256: Digest of the request's body, in hexadecimal.
-            metadata: Headers that begin with x-amz-; S3 requires that all of these are signed.
+            metadata: Headers that begin with x-amz-, all of which S3 requires to be signed.
             keys: The credentials to sign with.
 
         Raises:
-            ValueError: no object can have that key.
+            ValueError: the key is invalid, so no object can have it.
         """
         check_object_name(key)
         url = self._urls.build(
@@ -61,7 +61,7 @@ class Signer:
     def sign_bucket(
         self, method: str, query: DictType | None = None, *, keys: Credentials
     ) -> SignedRequest:
-        """Return URL and headers of a request without a body for the bucket itself."""
+        """Return the URL and the headers of a request to the bucket itself, without a body."""
         url = self._urls.build(
             method=method, region=self._region, bucket_name=self._bucket, query_params=query
         )

@@ -1,1 +1,1 @@
-"""Formats and headers of image files, read without decoding any pixels."""
+"""Recognize the formats of image files and read their headers, without decoding any pixels."""

@@ -1,34 +1,34 @@
-"""The boxes of HEIC and AVIF files (ISO/IEC 14496-12; HEIF: ISO/IEC 23008-12)."""
+"""Read the boxes of HEIC and AVIF files (ISO/IEC 14496-12; HEIF: ISO/IEC 23008-12)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_BOXES = 10_000
-"""Maximum boxes read on one level. An image of 100 megapixels in tiles of 512 pixels has
-about 500 properties."""
+"""Maximum number of boxes to read on one level. An image of 100 megapixels in tiles of 512x512
+pixels has about 500 properties, each of which is a box."""
 
-_NEEDED = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
-"""Boxes that hold the image. Data after them, such as a video that a phone appends, may be
-incomplete or not a box at all."""
+_IMAGE_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
+"""Boxes that contain the image. The data after them, such as a video that a phone appended, may be
+incomplete, or may not be a box at all."""
 
 
 class BoxError(ValueError):
-    """The boxes are invalid; the message says why and follows the words "the file is damaged"."""
+    """The boxes are invalid. The message gives the reason, and follows "the file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box and the location of its content."""
+    """A box and the location of its content."""
 
     name: bytes
     start: int
     """Offset of the content, which follows the header."""
     end: int
-    """Offset of the end that the header declares; may be beyond the end of the file."""
+    """Offset of the content's end according to the header. It may be beyond the end of the file."""
 
 
 def walk(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes between two offsets, up to the first invalid one."""
+    """Yield the boxes between two offsets, and stop at the first invalid box."""
     at = start
 
     for _ in range(MAX_BOXES):
@@ -48,7 +48,7 @@ def walk(data: bytes, start: int, end: int) -> Iterator[Box]:
 
 
 def find(data: bytes, path: tuple[bytes, ...]) -> Box | None:
-    """Return the first box on a path of names, such as (moov, trak); None if there is none.
+    """Return the first box at a path of names, such as (moov, trak); None if there is none.
 
     The boxes in `meta` follow four bytes of version and flags.
     """
@@ -65,7 +65,9 @@ def find(data: bytes, path: tuple[bytes, ...]) -> Box | None:
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of the primary image in pixels, after the file's rotation.
+    """Return the width and height of the primary image in pixels.
+
+    The rotation that the file specifies is applied.
 
     Raises:
         BoxError: the file declares no size.
@@ -77,9 +79,9 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 
 def declared_length(data: bytes) -> int:
-    """Return the length that the file's outermost boxes declare, without data after the image."""
+    """Return the length that the file's boxes declare, without any data after the image."""
     outermost = walk(data, 0, len(data))
-    return max((box.end for box in outermost if box.name in _NEEDED), default=len(data))
+    return max((box.end for box in outermost if box.name in _IMAGE_BOXES), default=len(data))
 
 
 def _item_size(data: bytes) -> tuple[int, int] | None:
@@ -104,7 +106,7 @@ def _item_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _cropped(aperture: bytes, width: int, height: int) -> tuple[int, int]:
-    """Return the size inside the clean aperture, without the padding to whole blocks."""
+    """Return the size of the clean aperture, which excludes the padding to whole blocks."""
     if len(aperture) < 16:
         return width, height
 
@@ -117,7 +119,7 @@ def _cropped(aperture: bytes, width: int, height: int) -> tuple[int, int]:
 
 
 def _property_numbers(data: bytes) -> list[int]:
-    """Return the numbers (from 1) of the primary item's properties (`pitm` and `ipma`)."""
+    """Return the numbers of the primary item's properties (`pitm` and `ipma`), counted from 1."""
     primary, links = find(data, (b"meta", b"pitm")), find(data, (b"meta", b"iprp", b"ipma"))
     if primary is None or links is None:
         return []
@@ -132,7 +134,7 @@ def _property_numbers(data: bytes) -> list[int]:
 
 
 def _associations(item: int, body: bytes, id_bytes: int, index_bytes: int) -> list[int]:
-    """Return the properties that `ipma` associates with an item (ISO/IEC 23008-12, 9.3.1)."""
+    """Return the numbers of an item's properties according to `ipma` (ISO/IEC 23008-12, 9.3.1)."""
     at = 8
 
     for _ in range(min(int.from_bytes(body[4:8], "big"), MAX_BOXES)):
@@ -155,7 +157,10 @@ def _associations(item: int, body: bytes, id_bytes: int, index_bytes: int) -> li
 
 
 def _track_size(data: bytes) -> tuple[int, int] | None:
-    """Return the first track's size, for files without a still image (ISO/IEC 14496-12, 8.3.2)."""
+    """Return the size of the first track (ISO/IEC 14496-12, 8.3.2), or None if it is missing.
+
+    It is used for files without a still image.
+    """
     header = find(data, (b"moov", b"trak", b"tkhd"))
     if header is None or header.end > len(data) or header.end - header.start < 8:
         return None

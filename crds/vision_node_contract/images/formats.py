@@ -10,10 +10,10 @@ from ..models.reasons import DescribeError, Reason
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format that can be described."""
+    """A file format of images that can be described."""
 
     name: str
-    """Name for people; the value of `facts.format`."""
+    """Human-readable name, which is also the value of `facts.format`."""
     media_type: str
 
 
@@ -46,12 +46,14 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"heif"}
 )
-"""Brands of HEIF files coded as HEVC (ISO/IEC 23008-12, annex B); older phones wrote `heif`."""
+"""Brands of HEIF files that use the HEVC codec (ISO/IEC 23008-12, annex B), and `heif`, which older
+phones wrote."""
 
 _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf", b"1pic"})
-"""Brands of HEIF files with any codec. Phones before 2019 wrote HEVC with only such a brand."""
+"""Brands of HEIF files that may use any codec. Phones made before 2019 wrote HEVC files with no
+other brand."""
 
-# Used only to tell people what they sent; the list need not be complete.
+# These signatures are only used in error messages, so the list need not be complete.
 _UNSUPPORTED_SIGNATURES = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),
@@ -112,21 +114,21 @@ _UNSUPPORTED_WORDS = (
     (8, b"WAVE", "a recording (WAV)"),
     (128, b"DICM", "DICOM"),
 )
-"""Words that identify unsupported formats: offset, word and name of the format."""
+"""Offsets and words that identify unsupported formats, each with the format's name."""
 
 _UNSUPPORTED_TEXT = ((b"<svg", "SVG"), (b"<html", "HTML"), (b"<!doctype html", "HTML"))
 
 _NETPBM_KINDS = frozenset(b"%d" % number for number in range(1, 8))
 
 _SNIFF_BYTES = 1024
-"""Number of bytes to search for `<svg` or `<html`, which may follow comments and a declaration."""
+"""Number of bytes to search for `<svg` or `<html`, which comments and a declaration may precede."""
 
 
 def recognize(image: bytes) -> Format:
     """Return the file's format.
 
     Raises:
-        DescribeError: UnsupportedFormat; the message names the format that the file looks like.
+        DescribeError: UnsupportedFormat. The message names the file's format if it is known.
     """
     for signature, known in _SIGNATURES:
         if image.startswith(signature):
@@ -159,7 +161,10 @@ def is_image(image: bytes) -> bool:
 
 
 def brands(image: bytes) -> list[bytes]:
-    """Return the brands in `ftyp`, the major one first (ISO/IEC 14496-12); [] for other files."""
+    """Return the brands in the `ftyp` box (ISO/IEC 14496-12), beginning with the major brand.
+
+    The list is empty for files that do not begin with such a box.
+    """
     if image[4:8] != b"ftyp":
         return []
 
@@ -176,7 +181,7 @@ def _by_brands(found: list[bytes]) -> Format | None:
 
 
 def _unsupported_format(image: bytes) -> str | None:
-    """Return the name of a known format that is not supported, or None."""
+    """Return the name of the file's unsupported format, or None if it is not known."""
     found = brands(image)
     named = (
         *(name for signature, name in _UNSUPPORTED_SIGNATURES if image.startswith(signature)),

@@ -1,22 +1,26 @@
-"""The blocks of a GIF file (GIF89a specification), read without decoding their content."""
+"""Read the blocks of a GIF file (GIF89a specification) without decoding their content."""
 
 import re
 from collections.abc import Iterator
 
 MAX_BLOCKS = 200_000
-"""Maximum frames and extensions read. A file of 20 MiB can hold seven million empty ones."""
+"""Maximum number of frames and extensions to read. A file of 20 MiB can contain seven million empty
+extensions."""
 
 _MAX_SUB_BLOCKS = 500_000
-"""Maximum sub-blocks read in a chain. Encoders put 255 bytes into each, so 20 MiB take 82,000."""
+"""Maximum number of sub-blocks to read in a chain. Encoders put 255 bytes into each sub-block, so a
+chain of 20 MiB has 82,000."""
 
 _BLOCK = re.compile(rb"[,!;]")
-"""First byte of a frame, an extension or the end. Encoders may leave padding between blocks."""
+"""First byte of a frame, an extension or the trailer. Encoders may leave padding between these
+blocks."""
 
 
 def walk(image: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield each block's first byte and offset: `,` a frame, `!` an extension, `;` the end.
+    """Yield the first byte and the offset of each block.
 
-    A frame is yielded only if it is complete.
+    The first byte is `,` for a frame, `!` for an extension, and `;` for the trailer. Only complete
+    blocks are yielded.
 
     Raises:
         IndexError: the file ends within a block.
@@ -39,7 +43,7 @@ def walk(image: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def first_frame_at(image: bytes) -> int | None:
-    """Return the offset of the first frame's descriptor; None if none is complete."""
+    """Return the offset of the first frame's descriptor, or None if no descriptor is complete."""
     at = 13 + palette_bytes(image[10])
 
     for _ in range(MAX_BLOCKS):
@@ -58,12 +62,12 @@ def first_frame_at(image: bytes) -> int | None:
 
 
 def palette_bytes(flags: int) -> int:
-    """Return the size of the palette that the flags of a screen or frame declare."""
+    """Return the size in bytes of the palette that the flags of a screen or a frame declare."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _after_sub_blocks(image: bytes, at: int) -> int:
-    """Return the offset after a chain of sub-blocks, which an empty one ends."""
+    """Return the offset after a chain of sub-blocks, which ends with an empty sub-block."""
     for _ in range(_MAX_SUB_BLOCKS):
         length = image[at]
         if not length:

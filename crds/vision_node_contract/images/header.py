@@ -1,4 +1,4 @@
-"""Format and size of an image file, read from its header without decoding pixels or metadata."""
+"""Read an image's format and size from the file's header, without decoding pixels or metadata."""
 
 import struct
 import zlib
@@ -18,7 +18,7 @@ Size = tuple[int, int]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CORE_HEADER_BYTES = 12
-"""Length of a BMP header of OS/2 1.x, whose sizes have 16 bits."""
+"""Length of the BMP header of OS/2 1.x, in which the width and the height have 16 bits each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Header:
 
 
 class _DamagedError(ValueError):
-    """The file is damaged; the message follows the words "the … file is damaged"."""
+    """The file is damaged. The message gives the reason, and follows "the … file is damaged"."""
 
 
 def read_header(image: bytes) -> Header:
-    """Return format and size of a file.
+    """Return the format and size of an image.
 
     Raises:
-        DescribeError: UnsupportedFormat, or ImageUnreadable for a file whose header is damaged.
+        DescribeError: UnsupportedFormat, or ImageUnreadable if the file's header is damaged.
     """
     kind = recognize(image)
 
@@ -84,7 +84,7 @@ def _png(image: bytes) -> Size:
 
 
 def _gif(image: bytes) -> Size:
-    """Read the screen's size, enlarged to hold the first frame (GIF89a, sections 18 and 20)."""
+    """Read the size of the screen, enlarged to fit the first frame (GIF89a, sections 18 and 20)."""
     width, height = struct.unpack_from("<HH", image, 6)
     at = first_frame_at(image)
     if at is None:
@@ -95,7 +95,7 @@ def _gif(image: bytes) -> Size:
 
 
 def _bmp(image: bytes) -> Size:
-    """Read the information header; a negative height means that rows start at the top."""
+    """Read the information header. A negative height means that rows start at the top."""
     (size,) = struct.unpack_from("<L", image, 14)
     if size == _CORE_HEADER_BYTES:
         width, height = struct.unpack_from("<HH", image, 18)
@@ -121,7 +121,7 @@ def _webp(image: bytes) -> Size:
             width, height = (value & 0x3FFF for value in struct.unpack_from("<HH", image, 26))
 
         case _:
-            raise _DamagedError("its first chunk is not that of an image")
+            raise _DamagedError("its first chunk is not an image chunk")
 
     return width, height
 

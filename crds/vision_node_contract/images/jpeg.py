@@ -1,27 +1,32 @@
-"""The segments of a JPEG file (ITU-T T.81, annex B), read without decoding their content."""
+"""Read the segments of a JPEG file (ITU-T T.81, annex B) without decoding their content."""
 
 import re
 from dataclasses import dataclass
 
 MAX_SEGMENTS = 20_000
-"""Maximum segments before the pixels. A profile or metadata of 16 MiB takes about 300 segments of
-64 KiB each; a file with millions of tiny ones would keep a reader busy for minutes."""
+"""Maximum number of segments before the pixels. A color profile or metadata of 16 MiB takes about
+300 segments of 64 KiB each. Without a limit, a file with millions of tiny segments would take
+minutes to read."""
 
 _START_OF_SCAN = 0xDA
 _START_OF_IMAGE = 0xD8
 _END_OF_IMAGE = 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Start-of-frame markers of all coding processes. The excluded ones are reserved or for tables."""
+"""Start-of-frame markers of all coding processes. The three excluded markers are reserved or define
+tables."""
 
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FILL = re.compile(rb"\xff+")
 
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-"""Markers without a length: temporary and restart markers, which can occur in a header."""
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
+"""Temporary and restart markers. They can occur in a header, and no length follows them."""
 
 
 class JpegError(ValueError):
-    """The segments are invalid; the message follows the words "the JPEG file is damaged"."""
+    """The segments are invalid. The message gives the reason.
+
+    It follows the words "the JPEG file is damaged".
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
     """Return the information from the segments before the first scan.
 
     Raises:
-        JpegError: there is no frame header, or there are too many segments.
+        JpegError: the file has no frame header, a segment without a length, or too many segments.
     """
     frame: tuple[int, int, bool] | None = None
     at = 2
@@ -54,7 +59,7 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
         marker = image[at]
         if marker == _START_OF_SCAN:
             return _header(frame, at - 1)
-        if marker in _ALONE or marker in (0, _START_OF_IMAGE):
+        if marker in _WITHOUT_LENGTH or marker in (0, _START_OF_IMAGE):
             at += 1
             continue
 
@@ -72,7 +77,7 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
 
 
 def _after_fill(image: bytes, at: int) -> int:
-    """Return the offset of a marker's second byte, which follows one or more FF (B.1.1.2)."""
+    """Return the offset of a marker's second byte, which follows one or more FF bytes (B.1.1.2)."""
     run = _FILL.match(image, at)
     return run.end() if run else at
 

@@ -1,20 +1,21 @@
-"""The directories of a TIFF or BigTIFF file (TIFF 6.0), read without decoding pixels."""
+"""Read the directories of a TIFF or BigTIFF file (TIFF 6.0) without decoding pixels."""
 
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_PAGES = 10_000
-"""Maximum pages counted."""
+"""Maximum number of pages to count."""
 
 MAX_ENTRIES = 1024
-"""Maximum entries read in one directory. Real ones have a few dozen."""
+"""Maximum number of entries to read in a directory. Directories of real images have a few dozen."""
 
 MAX_STRIPS = 100_000
-"""Maximum strips or tiles read. An image of 100 megapixels in one-row strips has about 10,000."""
+"""Maximum number of strips or tiles to read. An image of 100 megapixels has about 10,000 strips if
+each strip is one row."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
-"""Format characters of struct by field type, for the types of the integers that are needed here."""
+"""Format characters of the `struct` module by TIFF field type, for the integer types in use."""
 
 _NEW_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 256, 257
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 273, 279, 324, 325
@@ -24,7 +25,10 @@ _REDUCED_RESOLUTION = 1
 
 
 class TiffError(ValueError):
-    """The directories are invalid; the message follows the words "the TIFF file is damaged"."""
+    """The directories are invalid. The message gives the reason.
+
+    It follows the words "the TIFF file is damaged".
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class TiffHeader:
     """Width in pixels, as stored."""
     height: int
     raw: bool
-    """Whether it is a camera's raw file, whose first image is a thumbnail."""
+    """Whether the file is a camera's raw file, in which the first image is a thumbnail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class _Layout:
     order: str
     """Byte order: `<` or `>`, as in struct."""
     big: bool
-    """Whether it is a BigTIFF file, which has 64-bit offsets."""
+    """Whether the file is a BigTIFF file, which has 64-bit offsets."""
 
     def number(self, data: bytes, at: int) -> int:
         """Read an offset or a count."""
@@ -57,7 +61,7 @@ def read_tiff_header(image: bytes) -> TiffHeader:
     """Return the information from the first directory.
 
     Raises:
-        TiffError: there is no first directory, or it declares no size.
+        TiffError: the file has no first directory, or that directory declares no size.
     """
     wanted = {_NEW_SUBFILE_TYPE: 1, _WIDTH: 1, _HEIGHT: 1, _SUB_DIRECTORIES: 1, _DNG_VERSION: 1}
     tags = _first_directory(image, wanted)
@@ -72,10 +76,10 @@ def read_tiff_header(image: bytes) -> TiffHeader:
 
 
 def end_of_pixels(image: bytes) -> int:
-    """Return the offset of the end of the first page's pixels; 0 if the directory lists none.
+    """Return the offset at which the first page's pixels end, or 0 if its directory lists none.
 
     Raises:
-        TiffError: there is no first directory.
+        TiffError: the file has no first directory.
     """
     tags = _first_directory(image, dict.fromkeys(_PARTS, MAX_STRIPS))
 
@@ -87,7 +91,7 @@ def end_of_pixels(image: bytes) -> int:
 
 
 def count_pages(image: bytes) -> int:
-    """Return the number of directories in the file's chain: at least 1, at most MAX_PAGES."""
+    """Return the number of directories in the file, but at least 1 and at most MAX_PAGES."""
     seen: set[int] = set()
 
     try:
@@ -97,7 +101,7 @@ def count_pages(image: bytes) -> int:
             seen.add(at)
             at = next_at
     except (struct.error, OverflowError):
-        pass  # a chain that points beyond the file ends there
+        pass  # a pointer beyond the end of the file ends the chain of directories
 
     return max(1, len(seen))
 
@@ -116,7 +120,7 @@ def _next(image: bytes, layout: _Layout, at: int) -> int:
 
 
 def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
-    """Return a directory's number of entries, their size in bytes, and the first one's offset."""
+    """Return a directory's number of entries, the bytes in each, and the offset of the first."""
     if layout.big:
         return struct.unpack_from(layout.order + "Q", image, at)[0], 20, at + 8
     return struct.unpack_from(layout.order + "H", image, at)[0], 12, at + 2
@@ -125,7 +129,8 @@ def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
 def _first_directory(image: bytes, wanted: Mapping[int, int]) -> dict[int, list[int]]:
     """Return the integers of the tags in `wanted`, which maps each tag to its maximum count.
 
-    The limit is needed because a thousand entries of a hostile file may share a million values.
+    The maximum counts are needed because, in a hostile file, a thousand entries may share a million
+    values.
 
     Raises:
         TiffError: the file ends before its first directory.

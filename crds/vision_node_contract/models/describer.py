@@ -1,4 +1,4 @@
-"""Typed models of a Describer; describers.vision-node.dev.yaml is their source of truth."""
+"""Typed models of a Describer. Their source of truth is describers.vision-node.dev.yaml."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
     "limits": {"memory": "1Gi"},
 }
-"""Resources of a worker or sidecar; the CRD has the same default."""
+"""Default resources of a worker or a sidecar. The CRD has the same defaults."""
 
 
 class KeyRef(KubeModel):
@@ -29,7 +29,7 @@ class KeyRef(KubeModel):
 
 
 class EnvSource(KubeModel):
-    """Source of a variable's value: exactly one field is set."""
+    """Source of a variable's value. Exactly one of the fields is set."""
 
     secret_key_ref: KeyRef | None = None
     config_map_key_ref: KeyRef | None = None
@@ -51,21 +51,21 @@ class SourceRef(KubeModel):
 
 
 class EnvFrom(KubeModel):
-    """All keys of a Secret or ConfigMap: exactly one field is set."""
+    """A Secret or ConfigMap whose keys all become variables. Exactly one of the fields is set."""
 
     secret_ref: SourceRef | None = None
     config_map_ref: SourceRef | None = None
 
 
 class Resources(KubeModel):
-    """Quantities by resource, as in a container's spec."""
+    """Resource requests and limits, as in a container's spec."""
 
     requests: dict[str, str | int] = {}
     limits: dict[str, str | int] = {}
 
 
 class Toleration(KubeModel):
-    """A taint to tolerate, as in a pod's spec."""
+    """A toleration of a taint, as in a pod's spec."""
 
     key: str | None = None
     operator: str | None = None
@@ -75,7 +75,7 @@ class Toleration(KubeModel):
 
 
 class Sidecar(KubeModel):
-    """A container next to each worker, in the same pod, that describes the images."""
+    """A container that runs in the same pod as each worker and describes the images."""
 
     image: str
     command: list[str] = []
@@ -86,7 +86,7 @@ class Sidecar(KubeModel):
 
 
 class DescriberSpec(KubeModel):
-    """Configuration of the workers and their number; times are in seconds."""
+    """Configuration of the workers, including how many may run. Times are in seconds."""
 
     provider: str | None = None
     model: str | None = None
@@ -114,12 +114,12 @@ class DescriberSpec(KubeModel):
 
     @property
     def images_at_once(self) -> int:
-        """Maximum ImageJobs that one worker processes at the same time."""
+        """Maximum number of ImageJobs that one worker processes at the same time."""
         return 1 if self.isolation == "dedicated" else self.concurrency
 
     @property
     def images_per_worker(self) -> int:
-        """Maximum ImageJobs assigned to a worker before it is replaced; 0 means no limit."""
+        """Number of ImageJobs after which a worker is replaced; 0 means no limit."""
         return 1 if self.isolation == "dedicated" else self.max_images_per_worker
 
 
@@ -135,16 +135,16 @@ class DescriberStatus(KubeModel):
 
     @property
     def readiness(self) -> Condition | None:
-        """The condition Ready; None until it is written for the first time."""
+        """The Ready condition; None until it is written for the first time."""
         return self.condition(READY)
 
     def condition(self, kind: str) -> Condition | None:
-        """Return the condition of this type, or None."""
+        """Return the condition of this type, or None if there is no such condition."""
         return next((c for c in self.conditions if c.type == kind), None)
 
 
 class Describer(KubeModel):
-    """A way of describing images."""
+    """A configured way of describing images, and its state."""
 
     metadata: ObjectMeta
     spec: DescriberSpec = DescriberSpec()

@@ -1,4 +1,4 @@
-"""Descriptions and results: all describers return the same format."""
+"""Typed models of descriptions and results, which have the same format for all describers."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from ..names import SIGNATURE
 
 MAX_ALT_CHARACTERS = 150
-"""Maximum length of an alternative text, as in the CRD."""
+"""Maximum length of an alt text, as in the CRD."""
 
 SUMMARY_CHARACTERS = 256
-"""Maximum length of a summary, as in the CRD; kubectl shows it in one line."""
+"""Maximum length of a summary, as in the CRD. kubectl shows the summary on one line."""
 
 MAX_WARNING_CHARACTERS = 512
 """Maximum length of one warning, as in the CRD."""
@@ -40,7 +40,7 @@ class Usage(FrozenModel):
 
 
 class Fallback(FrozenModel):
-    """The describer that failed, and why, for an image that its fallback described."""
+    """The describer that failed before the fallback described the image, and the reason."""
 
     from_: str = Field(alias="from")
     reason: str
@@ -49,8 +49,8 @@ class Fallback(FrozenModel):
 class Description(FrozenModel):
     """A describer's description of one image.
 
-    `description` starts with `Image Description:`; `alt` has at most 150 characters; `facts` are
-    the JSON values that the text is based on. The limits are those of the CRD.
+    `description` starts with `Image Description:`, `alt` has at most 150 characters, and `facts`
+    contains the JSON values that the text is based on. The limits are the same as in the CRD.
     """
 
     description: str
@@ -66,23 +66,23 @@ class Description(FrozenModel):
     warnings: list[Annotated[str, Field(max_length=MAX_WARNING_CHARACTERS)]] = Field(
         default=[], max_length=8
     )
-    """Warnings for the reader of the description, such as that the file is cut off."""
+    """Warnings for the reader of the description, for example that the file is cut off."""
 
 
 class Result(Description):
-    """A stored result: the description and its origin."""
+    """A description together with information about how it was made."""
 
     describer: str
     seconds: float
     generated_by: str = Field(default=SIGNATURE, alias="_generated_by")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that `/result` returns; a large one is stored in the bucket."""
+        """Return the result as the JSON object that is stored and that `/result` returns."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def summarize(description: str) -> str:
-    """Return the first 256 characters on one line, for `kubectl get imagejobs -o wide`."""
+    """Shorten a description to one line of up to 256 characters, as kubectl shows it."""
     line = " ".join(description.split())
     if len(line) <= SUMMARY_CHARACTERS:
         return line

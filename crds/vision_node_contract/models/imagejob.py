@@ -1,4 +1,4 @@
-"""Typed models of an ImageJob; imagejobs.vision-node.dev.yaml is their source of truth."""
+"""Typed models of an ImageJob. Their source of truth is imagejobs.vision-node.dev.yaml."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -16,7 +16,10 @@ TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
 
 
 class KubeModel(BaseModel):
-    """A part of a Kubernetes object: frozen, camelCase in JSON; ignores unknown fields."""
+    """A part of a Kubernetes object. Instances are frozen and ignore unknown fields.
+
+    In JSON, field names are in camelCase.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
@@ -28,7 +31,7 @@ class KubeModel(BaseModel):
 
 
 class ImageRef(KubeModel):
-    """The stored image: `key` is its object key; sizes are in bytes and pixels."""
+    """The stored image. `key` is its object key, and `width` and `height` are in pixels."""
 
     key: str
     sha256: str | None = None
@@ -66,9 +69,10 @@ class Condition(KubeModel):
 
 
 class StoredResult(KubeModel):
-    """The description or its location: exactly one of `inline` and `key` (object key) is set.
+    """The description or its location. Exactly one of `inline` and `key` (an object key) is set.
 
-    `sha256` (hex) and `size_bytes` describe the object; workers of older releases don't set them.
+    `sha256` (hexadecimal) and `size_bytes` describe the stored object. Workers of older releases
+    don't set them.
     """
 
     describer: str
@@ -92,7 +96,7 @@ class JobError(KubeModel):
 
 
 class LossesByCause(KubeModel):
-    """Lost attempts by cause; they don't count toward maxAttempts."""
+    """Number of lost attempts by cause. Lost attempts don't count toward maxAttempts."""
 
     worker: int = 0
     storage: int = 0
@@ -134,15 +138,15 @@ class ImageJobStatus(KubeModel):
     def losses_to(self, cause: Cause) -> int:
         """Return the number of attempts that count as lost to `cause`.
 
-        An operator of an older release counted losses without a cause; these count toward
-        every cause.
+        Operators of older releases did not record the cause of a loss, so those losses count
+        toward every cause.
         """
         known = self.losses_by_cause or LossesByCause()
         return max(0, self.losses - known.total) + known.count(cause)
 
 
 class ObjectMeta(KubeModel):
-    """The parts of metav1.ObjectMeta that the system uses."""
+    """The fields of metav1.ObjectMeta that vision-node uses."""
 
     name: str
     namespace: str = ""
@@ -170,7 +174,7 @@ class ImageJob(KubeModel):
     def manifest(
         name: str, spec: ImageJobSpec, labels: dict[str, str] | None = None
     ) -> dict[str, Any]:
-        """Return the Kubernetes object to create."""
+        """Return the JSON of an ImageJob to create."""
         return {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,

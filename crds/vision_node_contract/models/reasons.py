@@ -1,10 +1,16 @@
-"""Reasons of failed attempts and of conditions, for logs, Events, status and HTTP problems."""
+"""Reasons for failed attempts and for conditions.
+
+They appear in logs, in Events, in the status of objects and in HTTP problem documents.
+"""
 
 from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Cause of a lost attempt, which does not count toward maxAttempts (`status.lossesByCause`)."""
+    """Cause of a lost attempt, as in `status.lossesByCause`.
+
+    Lost attempts don't count toward maxAttempts.
+    """
 
     WORKER = "worker"
     STORAGE = "storage"
@@ -12,7 +18,10 @@ class Cause(StrEnum):
 
 
 class Reason(StrEnum):
-    """Machine-readable reasons, CamelCase as in Kubernetes' API conventions. Part of the API."""
+    """Machine-readable reasons, which are part of the API.
+
+    They are in CamelCase, as Kubernetes' API conventions require.
+    """
 
     IMAGE_NOT_FOUND = "ImageNotFound"
     IMAGE_UNREADABLE = "ImageUnreadable"
@@ -44,12 +53,12 @@ class Reason(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may succeed without a change to image or configuration."""
+        """Whether another attempt may succeed with the same image and configuration."""
         return self in _TRANSIENT
 
     @property
     def cause(self) -> Cause | None:
-        """The cause of the loss; None if the image or its describer caused the failure."""
+        """The cause if the attempt counts as lost; None if the image or describer is to blame."""
         return Cause.STORAGE if self in STORAGE_REASONS else _CAUSES.get(self)
 
 
@@ -62,7 +71,7 @@ STORAGE_REASONS = frozenset(
         Reason.BUCKET_NOT_FOUND,
     }
 )
-"""Reasons of attempts that failed because of the bucket, not because of the image."""
+"""Reasons for failures that were caused by the bucket rather than by the image."""
 
 _CAUSES = {Reason.WORKER_LOST: Cause.WORKER, Reason.RATE_LIMITED: Cause.PROVIDER}
 
@@ -80,40 +89,42 @@ _TRANSIENT = STORAGE_REASONS | frozenset(
 
 
 class ReadyReason(StrEnum):
-    """Reasons of a Describer's conditions. Part of the API."""
+    """Reasons for a Describer's conditions, which are part of the API."""
 
     SERVING = "Serving"
     IDLE = "Idle"
-    """No worker is running because there is no work. Ready is true: the next image starts one."""
+    """No worker is running because no image is waiting. Ready is true, because the next image
+    starts a worker."""
     STARTING = "Starting"
     INSUFFICIENT_RESOURCES = "InsufficientResources"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     LAUNCH_FAILED = "LaunchFailed"
 
     DESCRIBER_NOT_FOUND = "DescriberNotFound"
-    """The workers' image has no such provider."""
+    """The workers' container image does not include the provider."""
     CREDENTIALS_MISSING = "CredentialsMissing"
     CREDENTIALS_REFUSED = "CredentialsRefused"
     MODEL_NOT_FOUND = "ModelNotFound"
     OPTIONS_INVALID = "OptionsInvalid"
     QUOTA_EXHAUSTED = "QuotaExhausted"
     RATE_LIMITED = "RateLimited"
-    """Images wait because of the provider's rate limit, which is temporary."""
+    """Images are waiting because of the provider's rate limit, which is a temporary problem."""
 
     FALLBACK_AVAILABLE = "FallbackAvailable"
-    """Reason of the condition FallbackReady, as is FallbackUnavailable."""
+    """Reason for the FallbackReady condition when it is true."""
     FALLBACK_UNAVAILABLE = "FallbackUnavailable"
+    """Reason for the FallbackReady condition when it is false."""
     RETIREMENT_ANNOUNCED = "RetirementAnnounced"
-    """Reason of the condition Deprecated."""
+    """Reason for the Deprecated condition."""
 
     @classmethod
     def by_provider(cls, word: str) -> "ReadyReason | None":
-        """Return the reason named `word` if it is a provider problem, otherwise None."""
+        """Return the reason named `word` if it is a provider problem; otherwise, return None."""
         return next((reason for reason in _PROVIDER_PROBLEMS if reason == word), None)
 
     @property
     def troubled(self) -> bool:
-        """Whether a person may have to fix something."""
+        """Whether someone may have to fix a problem."""
         launch_problems = {
             ReadyReason.INSUFFICIENT_RESOURCES,
             ReadyReason.IMAGE_PULL_FAILED,
@@ -123,7 +134,7 @@ class ReadyReason(StrEnum):
 
     @property
     def is_provider_problem(self) -> bool:
-        """Whether every image fails although workers run, until a person fixes something."""
+        """Whether every image fails, even though workers run, until someone fixes a problem."""
         return self in _PROVIDER_PROBLEMS
 
 
@@ -140,11 +151,11 @@ _PROVIDER_PROBLEMS = frozenset(
 
 
 class DescribeError(Exception):
-    """One image could not be described.
+    """An image could not be described.
 
     Args:
         reason: The reason, for programs.
-        message: The explanation for people: what happened, to which object, and what to do.
+        message: The explanation for people. It says what happened to which object, and what to do.
         retry_after: Seconds to wait before a retry, as requested by the provider; None if unknown.
     """
 

@@ -1,8 +1,8 @@
 """All transitions of an ImageJob's status, as merge patches (RFC 7386).
 
 Each function except `report` takes the current ImageJob, whose other conditions are kept, and the
-time of the change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, which makes the
-change conditional: a conflicting change fails.
+time of the change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, so that a patch
+fails if the ImageJob has changed in the meantime.
 """
 
 from datetime import datetime, timedelta
@@ -16,11 +16,15 @@ from .reasons import Reason
 StatusPatch = dict[str, Any]
 
 MAX_MESSAGE_CHARACTERS = 2048
-"""Maximum length of a message in the CRD; messages of third-party libraries may be longer."""
+"""Maximum length of a message, as in the CRD. Longer messages are truncated; they may come from
+third-party libraries."""
 
 
 def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> StatusPatch:
-    """Return the patch for queued → processing: assign `worker` (a pod) until `deadline`."""
+    """Return the patch for queued → processing.
+
+    It assigns the ImageJob to `worker`, which is the name of a pod, until `deadline`.
+    """
     return {
         "phase": "processing",
         "worker": worker,
@@ -28,7 +32,7 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
         "attemptDeadline": timestamp(deadline),
         "nextAttemptTime": None,
         "startTime": timestamp(job.status.start_time or now),
-        "error": None,  # otherwise, the previous attempt's error would end this one
+        "error": None,  # otherwise, the previous attempt's error would also end this attempt
         "conditions": _with_condition(
             job, "Assigned", "True", "WorkerAssigned", f"assigned to {worker}", now
         ),
@@ -38,7 +42,7 @@ def assign(job: ImageJob, *, worker: str, deadline: datetime, now: datetime) -> 
 def complete(
     job: ImageJob, *, result: Result, stored: ResultObject | None, now: datetime
 ) -> StatusPatch:
-    """Return the patch for processing → done; without `stored`, the result is kept inline."""
+    """Return the patch for processing → done. If `stored` is None, the result is kept inline."""
     stored_result = StoredResult(
         describer=result.describer,
         model=result.model,
@@ -75,8 +79,8 @@ def fail(job: ImageJob, *, reason: Reason, message: str, now: datetime) -> Statu
 def report(reason: Reason, message: str, retry_after: float | None = None) -> StatusPatch:
     """Return the patch with which a worker reports a temporary failure to the operator.
 
-    The operator decides what happens next. `retry_after` is the number of seconds that the provider
-    asks to wait.
+    The operator decides what happens next. `retry_after` is the number of seconds to wait before
+    the next attempt, as requested by the provider.
     """
     return {"error": _error(reason, message, retryable=True, retry_after=retry_after)}
 
@@ -95,12 +99,13 @@ def requeue(
 
     Args:
         job: The ImageJob.
-        reason: Why the attempt ended.
-        message: What happened, for people.
+        reason: The reason why the attempt ended.
+        message: An explanation of the reason for people.
         next_attempt: Earliest time of the next assignment.
         now: The current time.
-        lost: Whether infrastructure ended the attempt, so that it does not count.
-        suspect: Whether the image may kill workers, so that its next attempts run alone.
+        lost: Whether the attempt was lost, and therefore does not count toward maxAttempts.
+        suspect: Whether the image may crash workers, and therefore must not share a worker with
+            other images in its next attempts.
     """
     return {
         "phase": "queued",
@@ -120,7 +125,10 @@ def timestamp(moment: datetime) -> str:
 
 
 def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
-    """Return the counters with one more lost attempt, in total (older releases) and by cause."""
+    """Return the counters of lost attempts, increased by one.
+
+    Older releases read only the total; this release also counts lost attempts by cause.
+    """
     counters: StatusPatch = {"losses": job.status.losses + 1}
 
     if cause := reason.cause:
@@ -131,7 +139,8 @@ def _lost(job: ImageJob, reason: Reason) -> StatusPatch:
 
 
 def _finished(job: ImageJob, now: datetime) -> StatusPatch:
-    # Workers' clocks may be slightly behind the operator's; prevent a negative duration.
+    # A worker's clock may be slightly behind the operator's, which must not lead to a negative
+    # duration.
     elapsed = max(now - (job.status.start_time or now), timedelta(0))
     return {
         "completionTime": timestamp(now),
