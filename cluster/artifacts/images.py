@@ -24,6 +24,9 @@ EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
 # Inputs of every component's image besides the component's folder.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
 
+# The members of uv's workspace, each of which uv must find when it installs one of them.
+MEMBERS = ("*/pyproject.toml", "describer/*/pyproject.toml")
+
 # The same packages as in python:slim. Some wheels need libstdc++, such as Pillow's wheel with AVIF.
 PYTHON = debian.RootFileSystem(
     "python",
@@ -160,7 +163,7 @@ def _build(
 def image_key(repository: Path, component: str, base: str) -> str:
     """Return a fingerprint of everything that goes into a component's image."""
     paths = [repository / name for name in (component, *SHARED_INPUTS)]
-    members = sorted(repository.glob("*/pyproject.toml"))
+    members = sorted(file for pattern in MEMBERS for file in repository.glob(pattern))
     if not (repository / component / "Dockerfile").exists():
         raise ClusterError(
             f"{component}/Dockerfile is missing: run this from the project's checkout"

@@ -3,22 +3,36 @@
 import hashlib
 import json
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import cluster
 from cluster.artifacts import archive
-from cluster.artifacts.images import Images, build_arguments, image_key, wanted_extras
+from cluster.artifacts.images import (
+    COMPONENTS,
+    MEMBERS,
+    Images,
+    build_arguments,
+    image_key,
+    wanted_extras,
+)
 from cluster.errors import ClusterError
+
+REPOSITORY = Path(cluster.__file__).parent.parent
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository with two components."""
+    """A repository with three components."""
     for name, text in {
         "api/Dockerfile": "FROM scratch",
         "api/pyproject.toml": "",
         "api/vision_node_api/main.py": "",
+        "describer/Dockerfile": "FROM scratch",
+        "describer/local-models/model.onnx": "",
+        "describer/local-models/pyproject.toml": "",
         "operator/Dockerfile": "FROM scratch",
         "operator/pyproject.toml": "",
         "operator/main.py": "",
@@ -35,7 +49,15 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "changed", ["api/vision_node_api/main.py", "api/Dockerfile", "crds/imagejobs.yaml", "uv.lock"]
+    "changed",
+    [
+        "api/vision_node_api/main.py",
+        "api/Dockerfile",
+        "crds/imagejobs.yaml",
+        "uv.lock",
+        "operator/pyproject.toml",
+        "describer/local-models/pyproject.toml",
+    ],
 )
 def test_image_key_changes_with_its_inputs(checkout: Path, changed: str) -> None:
     before = image_key(checkout, "api", "base")
@@ -43,11 +65,31 @@ def test_image_key_changes_with_its_inputs(checkout: Path, changed: str) -> None
     assert image_key(checkout, "api", "base") != before
 
 
-@pytest.mark.parametrize("changed", ["operator/main.py", "README.md"])
+@pytest.mark.parametrize(
+    "changed", ["operator/main.py", "README.md", "describer/local-models/model.onnx"]
+)
 def test_image_key_ignores_other_components(checkout: Path, changed: str) -> None:
     before = image_key(checkout, "api", "base")
     (checkout / changed).write_text("changed")
     assert image_key(checkout, "api", "base") == before
+
+
+def test_image_key_of_the_describer_changes_with_its_models(checkout: Path) -> None:
+    before = image_key(checkout, "describer", "base")
+    (checkout / "describer/local-models/model.onnx").write_text("changed")
+    assert image_key(checkout, "describer", "base") != before
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_dockerfile_copies_every_member_of_the_workspace(component: str) -> None:
+    root = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    members = root["tool"]["uv"]["workspace"]["members"]
+    dockerfile = (REPOSITORY / component / "Dockerfile").read_text().splitlines()
+
+    for member in members:
+        assert f"COPY {member}/pyproject.toml {member}/" in dockerfile
+    found = {file for pattern in MEMBERS for file in REPOSITORY.glob(pattern)}
+    assert found == {REPOSITORY / member / "pyproject.toml" for member in members}
 
 
 def test_image_key_depends_on_base_image(checkout: Path) -> None:
@@ -55,6 +97,7 @@ def test_image_key_depends_on_base_image(checkout: Path) -> None:
 
 
 def test_missing_dockerfile_is_reported(checkout: Path) -> None:
+    (checkout / "describer/Dockerfile").unlink()
     with pytest.raises(ClusterError, match="describer/Dockerfile"):
         image_key(checkout, "describer", "base")
 
