@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 DESCRIBERS: dict[str, str] = {
     "google": "providers.google.describer:Google",
     "http": "providers.http.describer:Http",
+    "local": "local.describer:Local",
     "metadata": "metadata.describer:Metadata",
     "nothing": "noop:Noop",
     "ocr": "ocr.describer:Ocr",
