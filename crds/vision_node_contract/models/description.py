@@ -30,6 +30,8 @@ class Options(FrozenModel):
     detail: str | None = None
     max_length: int | None = Field(default=None, alias="maxLength")
     fallback: Literal["never"] | None = None
+    text: bool | None = None
+    """Whether to read the text in the image; None: where text is likely."""
 
 
 class Usage(FrozenModel):
