@@ -39,7 +39,7 @@ export class ProblemError extends Error {
 
 /**
  * Submit a job and follow it to its end. Yields its changes, and throws a ProblemError if it fails.
- * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, idempotencyKey: string}} job
+ * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, text?: string, idempotencyKey: string}} job
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<JobUpdate, void>}
  */
@@ -60,6 +60,7 @@ async function* upload(job, limits, signal) {
     form.append("file", await ensureReadable(job.file), job.name);
     if (job.describer) form.append("describer", job.describer);
     if (job.prompt) form.append("prompt", job.prompt);
+    if (job.text) form.append("text", job.text);
 
     // The key makes a repeated request refer to the same job, so a lost answer does not create another job.
     const headers = { "Idempotency-Key": job.idempotencyKey };

@@ -1,4 +1,4 @@
-/** The choice of a describer, and the prompt for it. They are shown if there are several describers. */
+/** The choice of a describer, and the options for it. They are shown if there are several describers. */
 
 /**
  * A describer in the answer to GET /describers.
@@ -10,7 +10,7 @@ const TIMEOUT_MS = 15_000;
 /**
  * Fill the list of describers, and show it if it has several. Without an answer from the server,
  * the page uses the server's default describer.
- * @param {HTMLSelectElement} select @param {HTMLElement[]} labels of the list and of the prompt
+ * @param {HTMLSelectElement} select @param {HTMLElement[]} labels of the list and of the options
  */
 export async function showDescribers(select, labels) {
   const show = (/** @type {boolean} */ shown) => labels.forEach((label) => (label.hidden = !shown));

@@ -54,18 +54,18 @@ async def test_options_are_written_to_the_imagejob(
 
 
 @pytest.mark.parametrize(
-    ("sent", "text"), [("true", True), ("false", False), ("TRUE", True), (" ", None), (None, None)]
+    ("sent", "read"), [("true", True), ("false", False), ("TRUE", True), (" ", None), (None, None)]
 )
 async def test_text_in_the_image_is_read_as_the_form_says(
-    client: httpx.AsyncClient, cluster: Cluster, sent: str | None, text: bool | None
+    client: httpx.AsyncClient, cluster: Cluster, sent: str | None, read: object
 ) -> None:
     fields = {"prompt": "Which breed?"} | ({} if sent is None else {"text": sent})
     response = await client.post("/submit", files={"image": PNG}, data=fields)
     spec = cluster.jobs[response.json()["job_id"]].spec
 
     assert spec.options is not None
-    assert spec.options.text is text
-    assert spec.to_json()["options"].get("text") is text
+    assert spec.options.text is read
+    assert spec.to_json()["options"].get("text") is read
 
 
 @pytest.mark.parametrize(
