@@ -20,11 +20,14 @@ def test_chosen_image_is_described(page: Page, photo: Path) -> None:
 
 def test_describers_are_shown_if_there_are_several(page: Page, photo: Path) -> None:
     choice = page.get_by_label("Describer")
-    expect(choice).to_be_hidden()
+    known = [{"name": "metadata", "model": None, "ready": True, "default": True}]
+    page.route("**/describers", lambda route: route.fulfill(json={"describers": known}))
+    with page.expect_response("**/describers"):
+        page.reload()
+    for option in ("Describer", "Prompt", "Read text"):
+        expect(page.get_by_label(option)).to_be_hidden()
 
-    both = [{"name": "metadata", "model": None, "ready": True, "default": True}]
-    both.append({"name": "missing", "model": "gpt-x", "ready": False, "default": False})
-    page.route("**/describers", lambda route: route.fulfill(json={"describers": both}))
+    known.append({"name": "missing", "model": "gpt-x", "ready": False, "default": False})
     page.reload()
 
     expect(choice).to_have_value("metadata")
