@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from vision_node_contract.models.description import Description, Fallback, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-from .interface import Describer, Setup
+from .interface import Describer, DescriberBrokenError, Setup
 from .registry import load
 
 log = logging.getLogger(__name__)
@@ -19,9 +19,9 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""Reasons for which a fallback helps. It does not help with an unreadable image, which the fallback
-can't read either; with a wrong key or model, which the fallback would hide from those who must
-correct it; or with a refusal, which is an answer."""
+"""Reasons for which a fallback helps; it also helps after a DescriberBrokenError. It does not help
+with an unreadable image, which the fallback can't read either; with a wrong key or model, which the
+fallback would hide from those who must correct it; or with a refusal, which is an answer."""
 
 
 def load_fallback(environment: Mapping[str, str]) -> Describer | None:
@@ -50,8 +50,8 @@ def fallback_applies(
 ) -> bool:
     """Return whether the fallback describes this image.
 
-    It does so only on the last attempt, because an outage may pass. If the error is not transient,
-    it does so immediately.
+    It does so only on the last attempt, because an outage may pass. If the error can't pass, as
+    when a library or model is missing in the worker's image, it does so immediately.
 
     Args:
         error: Why the describer failed.
@@ -59,9 +59,17 @@ def fallback_applies(
         attempt: Number of the current attempt, from 1.
         max_attempts: The ImageJob's maximum number of attempts.
     """
-    if error.reason not in OUTAGES or options.fallback == "never":
+    if options.fallback == "never":
         return False
-    return attempt >= max_attempts or not error.reason.retryable
+
+    if isinstance(error, DescriberBrokenError):
+        may_pass = error.may_pass
+    elif error.reason in OUTAGES:
+        may_pass = error.reason.retryable
+    else:
+        return False
+
+    return attempt >= max_attempts or not may_pass
 
 
 def mark_as_fallback(
