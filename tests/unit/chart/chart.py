@@ -80,7 +80,9 @@ VALUES: dict[str, Values] = {
     },
     "openshift": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
     "cpu-quota": {
-        "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
+        "describers": {
+            name: {"resources": {"limits": {"cpu": "1"}}} for name in ("local", "metadata", "ocr")
+        },
         **{
             name: {"resources": {"limits": {"cpu": "1"}}}
             for name in ("api", "operator", "minio", "test")
