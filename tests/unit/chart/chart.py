@@ -117,6 +117,12 @@ VALUES: dict[str, Values] = {
         "providerSecretRevision": "2026-11-26",
         "describers": {"openai": {"enabled": True}},
     },
+    "cloud": {
+        "describers": {
+            name: {"image": "vision-node-describer-cloud:1", "concurrency": 8}
+            for name in ("google", "rekognition")
+        }
+    },
     "many": {"api": {"replicas": 3, "service": {"type": "NodePort", "nodePort": 30080}}},
     "placed": {
         component: {

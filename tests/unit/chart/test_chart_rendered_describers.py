@@ -73,6 +73,14 @@ def test_describers_and_the_default_depend_only_on_values(
     assert {"name": "DEFAULT_DESCRIBER", "value": default} in api["env"]
 
 
+def test_describers_of_the_cloud_image_have_its_workers() -> None:
+    objects = rendered("cloud")
+    for name in ("google", "rekognition"):
+        (worker,) = containers(pod(objects, f"worker-{name}"))
+        assert worker["image"] == "vision-node-describer-cloud:1"
+        assert {"name": "PROVIDER", "value": name} in worker["env"]
+
+
 def test_metadata_can_run_in_the_workers_of_local() -> None:
     """A fallback needs the same image, command and environment."""
     objects = rendered("default")
