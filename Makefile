@@ -10,7 +10,7 @@ IMAGE_REGISTRY ?=
 KEEP ?= 0
 # Name of the cluster.
 NAME ?= vision-node
-# Additional describer images to build: ocr, cloud (google and rekognition), or both.
+# cloud: add the describers google and rekognition, which have an image of their own.
 EXTRAS ?=
 # Component for `make dev`: api, operator or worker.
 PART ?=

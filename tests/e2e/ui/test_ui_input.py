@@ -40,6 +40,17 @@ def test_describers_are_shown_if_there_are_several(page: Page, photo: Path) -> N
     expect(card.locator(".problem-detail")).to_contain_text("No describer is named 'missing'")
 
 
+def test_default_describer_of_the_release_is_preselected(page: Page, photo: Path) -> None:
+    page.context.unroute("**/describers")
+    page.reload()
+    choice = page.get_by_label("Describer")
+    expect(choice).to_have_value("local")
+    assert {"local", "metadata", "ocr"} <= set(choice.locator("option").all_inner_texts())
+
+    page.get_by_label("Images", exact=True).set_input_files(photo)
+    expect_described(page, photo.name)
+
+
 def test_dropped_image_is_described(page: Page, photo: Path) -> None:
     files = transfer(page, photo, "dropped.jpg")
     page.dispatch_event("body", "dragover", {"dataTransfer": files})
