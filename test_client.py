@@ -10,11 +10,13 @@ it was not, and 2 if the arguments are invalid.
 import argparse
 import json
 import mimetypes
+import re
 import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,19 @@ FIRST_PAUSE_SECONDS = 0.05
 
 MAX_PAUSE_SECONDS = 1.0
 """Maximum seconds between two polls."""
+
+MAX_TEXT_LINES = 20
+"""Maximum number of printed lines of the text in an image; with --json, all are printed."""
+
+PLURALS = {"person": "people", "mouse": "mice", "knife": "knives"} | {
+    name: name for name in ("broccoli", "scissors", "sheep", "skis")
+}
+"""Irregular plurals of the last words of objects' names."""
+
+CONTROL_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""Characters that could control the terminal or change the direction of text."""
 
 
 class ClientError(Exception):
@@ -48,9 +63,94 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
-        print(result["description"])
+        print(CONTROL_CHARACTERS.sub("\ufffd", readable(result)))
 
     return 0
+
+
+def readable(result: dict[str, Any]) -> str:
+    """Return the description; after its sentences, also what was found in the image, if anything.
+
+    Facts have another form for each describer. Only those of the form that the describer `local`
+    uses are shown, because the descriptions of the other ones contain all facts.
+    """
+    lines = str(result["description"]).split("\n")
+    facts = result.get("facts")
+    found = list(finding_lines(facts)) if isinstance(facts, dict) else []
+    if not found and not (isinstance(facts, dict) and "pictureKind" in facts):
+        return "\n".join(lines)
+
+    found += text_lines(str(result.get("text") or ""))
+    end = next((i for i, line in enumerate(lines) if line.startswith("- ")), len(lines))
+    return "\n".join(lines[:end] + found + lines[end:])
+
+
+def finding_lines(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield a line with the objects and faces, and a line with the labels."""
+    faces = facts.get("faces")
+    things = [*entries(facts, "objects"), faces | {"name": "face"} if is_object(faces) else {}]
+    objects = [count_of(thing) + confidence_of(thing) for thing in things if is_counted(thing)]
+    if objects:
+        yield f"- In the image: {', '.join(objects)}"
+
+    labels = [label for label in entries(facts, "labels") if isinstance(label.get("parents"), list)]
+    if labels:
+        yield f"- Labels: {', '.join(one_line(x.get('name')) + confidence_of(x) for x in labels)}"
+
+
+def text_lines(text: str) -> list[str]:
+    """Return a line with the text in the image, or several indented ones."""
+    read = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(read) <= 1:
+        return [f"- Text: “{read[0]}”"] if read else []
+
+    shown = [f"    {line}" for line in read[:MAX_TEXT_LINES]]
+    more = len(read) - MAX_TEXT_LINES
+    return ["- Text:", *shown, *([f"    … and {more} more lines (--json)"] if more > 0 else [])]
+
+
+def entries(facts: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the JSON objects in a list of the facts; an empty list if it is not a list."""
+    found = facts.get(name)
+    return [entry for entry in found if is_object(entry)] if isinstance(found, list) else []
+
+
+def is_object(value: object) -> bool:
+    """Return whether this is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_counted(thing: dict[str, Any]) -> bool:
+    """Return whether a thing has a name and a count."""
+    count = thing.get("count")
+    return isinstance(thing.get("name"), str) and type(count) is int and count > 0
+
+
+def count_of(thing: dict[str, Any]) -> str:
+    """Return a thing with its count, such as "2 people"."""
+    name, count = one_line(thing["name"]), thing["count"]
+    start, _, last = name.rpartition(" ")
+    if last in PLURALS:
+        plural = f"{start} {PLURALS[last]}".lstrip()
+    else:
+        plural = f"{name}es" if last.endswith(("s", "x", "z", "ch", "sh")) else f"{name}s"
+
+    if count == 1:
+        return name if plural == name else f"1 {name}"
+    return f"{count:,} {plural}"
+
+
+def confidence_of(entry: dict[str, Any]) -> str:
+    """Return the confidence, such as " (81 %)"; empty if there is no valid one."""
+    confidence = entry.get("confidence")
+    if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+        return ""
+    return f" ({round(100 * confidence)} %)"
+
+
+def one_line(text: object) -> str:
+    """Return a name on one line, because a line break in it could imitate another line."""
+    return " ".join(str(text).split())
 
 
 def parse_arguments() -> argparse.Namespace:

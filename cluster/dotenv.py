@@ -10,9 +10,18 @@ SECRET = "vision-node-provider"  # noqa: S105  # the Secret's name
 
 FORWARDED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
 
+# Only the file sets these. The same variables in the environment often belong to other tools, such
+# as the AWS keys with which kubectl or a registry is used, and must not end up in the cluster.
+CLOUD_VARIABLES = (
+    *("GOOGLE_API_KEY", "GOOGLE_SERVICE_ACCOUNT_JSON"),
+    *("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
 
-def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
+
+def read(file: Path, environment: Mapping[str, str], *, cloud: bool = False) -> dict[str, str]:
     """Return the non-empty provider settings. The environment takes precedence over the file.
+
+    With `cloud`, the settings include those of google and rekognition, from the file alone.
 
     Raises ClusterError if a line is not NAME=value. The message has the number of the line but not
     its text, which may contain an API key.
@@ -22,7 +31,8 @@ def read(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
         _setting(file, number, line) for number, line in enumerate(lines, 1) if _is_setting(line)
     )
     found |= {name: environment[name] for name in FORWARDED_VARIABLES if name in environment}
-    return {name: found[name] for name in FORWARDED_VARIABLES if found.get(name)}
+    names = (*FORWARDED_VARIABLES, *(CLOUD_VARIABLES if cloud else ()))
+    return {name: found[name] for name in names if found.get(name)}
 
 
 def enables_openai(settings: Mapping[str, str]) -> bool:

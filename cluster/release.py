@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cluster import diagnosis, dotenv
-from cluster.artifacts.images import Images
+from cluster.artifacts.images import CLOUD_DESCRIBERS, Images
 from cluster.client import Client
 from cluster.context import BuildContext
 from cluster.errors import ClusterError
@@ -18,6 +18,9 @@ from cluster.run.parallel import Parallel
 RELEASE = "vision-node"
 NAMESPACE = "vision-node"
 CHART = Path("charts/vision-node")
+
+# Images wait for these providers and not for the CPU, as with the chart's Describer openai.
+CLOUD_CONCURRENCY = 8
 
 HELM_TIMEOUT_SECONDS = 180
 SERVING_SECONDS = 60.0
@@ -34,29 +37,36 @@ def values(images: Images, node_port: int | None) -> dict[str, object]:
     return {"images": images.values, "api": service}
 
 
-def provider_values(settings: Mapping[str, str], revision: str) -> dict[str, object]:
+def describer_values(images: Images, settings: Mapping[str, str]) -> dict[str, object]:
+    """Return the chart's value `describers`, with the Describers that call a provider.
+
+    Those of the cloud image exist even without keys. A submission that names one then fails with
+    the reason CredentialsMissing, which says what to do.
+    """
+    cloud = {"image": images.cloud, "concurrency": CLOUD_CONCURRENCY}
+    names = CLOUD_DESCRIBERS if images.cloud else ()
+    openai = {"enabled": dotenv.enables_openai(settings)}
+    return {"openai": openai, **dict.fromkeys(names, cloud)}
+
+
+def provider_values(revision: str) -> dict[str, object]:
     """Return the values that give workers the keys in `.env`.
 
     If `revision` is new, running workers are replaced.
     """
-    openai = {"openai": {"enabled": dotenv.enables_openai(settings)}}
-    return {
-        "providerSecret": dotenv.SECRET,
-        "providerSecretRevision": revision,
-        "describers": openai,
-    }
+    return {"providerSecret": dotenv.SECRET, "providerSecretRevision": revision}
 
 
 def install(ctx: BuildContext, client: Client, images: Images, node_port: int | None) -> None:
     """Install or upgrade the release and wait until it is ready."""
-    settings = dotenv.read(ctx.repository / ".env", os.environ)
-    wanted = values(images, node_port)
+    settings = dotenv.read(ctx.repository / ".env", os.environ, cloud=bool(images.cloud))
+    wanted = values(images, node_port) | {"describers": describer_values(images, settings)}
 
     with ctx.progress.step("release", outcome="ready"):
         client.apply(namespace())
         if settings:
             client.apply(dotenv.secret_manifest(settings, NAMESPACE))
-            wanted |= provider_values(settings, _revision(client))
+            wanted |= provider_values(_revision(client))
         else:
             client.run_kubectl(
                 "-n", NAMESPACE, "delete", "secret", dotenv.SECRET, "--ignore-not-found"

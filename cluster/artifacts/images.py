@@ -3,7 +3,7 @@
 import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +17,19 @@ from cluster.run.parallel import Parallel
 
 COMPONENTS = ("api", "operator", "describer")
 
-# Additional images of describers with large libraries, and the extras of describer/pyproject.toml
-# that each contains. They are built only if EXTRAS in the environment names them.
-EXTRAS = {"ocr": "ocr", "cloud": "google rekognition"}
+# The image `describer-cloud` is built, and its Describers are created, only if EXTRAS in the
+# environment names it. These are its extras of describer/pyproject.toml, and its Describers.
+CLOUD = "cloud"
+CLOUD_DESCRIBERS = ("google", "rekognition")
+
+# Names that EXTRAS accepts although the standard image contains them, because it did not always.
+STANDARD_EXTRAS = ("ocr",)
 
 # Inputs of every component's image besides the component's folder.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
+
+# The members of uv's workspace, each of which uv must find when it installs one of them.
+MEMBERS = ("*/pyproject.toml", "describer/*/pyproject.toml")
 
 # The same packages as in python:slim. Some wheels need libstdc++, such as Pillow's wheel with AVIF.
 PYTHON = debian.RootFileSystem(
@@ -56,35 +63,39 @@ class Images:
     operator: str
     describer: str
     minio: str
-    extras: tuple[str, ...] = ()
-    """Images for Describers that are not in the chart's values."""
+    cloud: str = ""
+    """Image of the describers google and rekognition; empty if there are none."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """All images that a node needs."""
-        return (self.api, self.operator, self.describer, self.minio, *self.extras)
+        return tuple(filter(None, astuple(self)))
 
     @property
     def values(self) -> dict[str, str]:
-        """The images in the chart's values."""
-        return {name: value for name, value in asdict(self).items() if name != "extras"}
+        """The images in the chart's value `images`."""
+        return {name: value for name, value in asdict(self).items() if name != CLOUD}
 
     def renamed(self, rename: Callable[[str], str]) -> "Images":
         """Return the same images with new names."""
-        api, operator, describer, minio, *extras = map(rename, self.all)
-        return Images(api, operator, describer, minio, tuple(extras))
+        return Images(*map(rename, self.all))
 
 
 def ensure(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> Images:
     """Build the images that the engine lacks, and return the names of all images."""
     extras = wanted_extras(os.environ)
+    for name in sorted(extras.intersection(STANDARD_EXTRAS)):
+        ctx.progress.note(f"EXTRAS: {name}", "part of the standard image")
+
     with Parallel() as parallel:
         minio = parallel.start(lambda: ensure_store(ctx, engine, from_packages=from_packages))
         components = parallel.start(
-            lambda: _build_components(ctx, engine, extras, from_packages=from_packages)
+            lambda: _build_components(
+                ctx, engine, cloud=CLOUD in extras, from_packages=from_packages
+            )
         )
-    api, operator, describer, *others = components.get()
-    return Images(api, operator, describer, minio.get(), tuple(others))
+    api, operator, describer, *cloud = components.get()
+    return Images(api, operator, describer, minio.get(), *cloud)
 
 
 def ensure_image(
@@ -103,26 +114,28 @@ def ensure_image(
     return image
 
 
-def wanted_extras(environment: Mapping[str, str]) -> list[str]:
+def wanted_extras(environment: Mapping[str, str]) -> frozenset[str]:
     """Return the names in the variable EXTRAS. Raises ClusterError if a name is unknown."""
     wanted = environment.get("EXTRAS", "").split()
+    known = (CLOUD, *STANDARD_EXTRAS)
 
-    if unknown := [name for name in wanted if name not in EXTRAS]:
+    if unknown := [name for name in wanted if name not in known]:
         raise ClusterError(
-            f"EXTRAS: there is no {', '.join(unknown)}; choose from {', '.join(EXTRAS)}"
+            f"EXTRAS: there is no {', '.join(unknown)}; choose from {', '.join(known)}"
         )
 
-    return wanted
+    return frozenset(wanted)
 
 
 def _build_components(
-    ctx: BuildContext, engine: Engine, extras: Iterable[str], *, from_packages: bool
+    ctx: BuildContext, engine: Engine, *, cloud: bool, from_packages: bool
 ) -> list[str]:
-    """Build the images of components and extras that the engine lacks; return the names of all."""
+    """Build the images that the engine lacks; return the names of all, with the cloud's last."""
     base = python_base(ctx, engine) if from_packages else ""
-    recipes = {component: (component, "") for component in COMPONENTS} | {
-        f"describer-{name}": ("describer", EXTRAS[name]) for name in extras
-    }
+    recipes = {component: (component, "") for component in COMPONENTS}
+    if cloud:
+        recipes[f"describer-{CLOUD}"] = ("describer", " ".join(CLOUD_DESCRIBERS))
+
     keys = {
         image: image_key(ctx.repository, component, base)
         for image, (component, _) in recipes.items()
@@ -160,7 +173,7 @@ def _build(
 def image_key(repository: Path, component: str, base: str) -> str:
     """Return a fingerprint of everything that goes into a component's image."""
     paths = [repository / name for name in (component, *SHARED_INPUTS)]
-    members = sorted(repository.glob("*/pyproject.toml"))
+    members = sorted(file for pattern in MEMBERS for file in repository.glob(pattern))
     if not (repository / component / "Dockerfile").exists():
         raise ClusterError(
             f"{component}/Dockerfile is missing: run this from the project's checkout"

@@ -24,7 +24,7 @@ from .describers import Describer, Remote
 from .describers.fallback import fallback_applies, mark_as_fallback
 from .describers.file_warnings import warn_of_truncation
 from .describers.imaging.picture import is_truncated
-from .describers.interface import attempt_seconds
+from .describers.interface import DescriberBrokenError, attempt_seconds
 from .image_fetcher import ImageFetcher
 from .memory import Budgets
 from .outcome import Outcome, OutcomeWriter, failure
@@ -124,7 +124,7 @@ class AttemptRunner:
         """
         name, fallback = self._settings.describer, self._settings.fallback
         try:
-            return name, await self._describe(self._describer, job)
+            return name, await self._describe_or_explain(job)
         except DescribeError as error:
             applies = fallback_applies(
                 error,
@@ -140,6 +140,19 @@ class AttemptRunner:
             )
             description = await self._describe(self._fallback, job)
             return fallback, mark_as_fallback(description, instead_of=name, error=error)
+
+    async def _describe_or_explain(self, job: ImageJob) -> Description:
+        """Call the describer; turn its unexpected exceptions into a DescriberBrokenError."""
+        try:
+            return await self._describe(self._describer, job)
+        except (DescribeError, ObjectNotFoundError, StoreUnavailableError, MemoryError):
+            raise
+        except Exception as error:
+            name = self._settings.describer
+            log.exception("ImageJob %s: describer %s failed", job.metadata.name, name)
+            # The exception's text is only logged, because it may contain a secret.
+            message = f"{name}: {type(error).__name__}"
+            raise DescriberBrokenError(Reason.DESCRIBER_FAILED, message, may_pass=True) from error
 
     async def _describe(self, describer: Describer, job: ImageJob) -> Description:
         options = job.spec.options or Options()

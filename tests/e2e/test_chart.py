@@ -18,6 +18,7 @@ from vision_node_contract.json_types import Json
 __all__ = ["helm"]  # pytest looks up the fixture in this module
 
 OTHER_NAMESPACE = "chart-test"
+BUILT_IN = ("local", "metadata", "ocr")
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +125,12 @@ def test_upgrade_updates_describers_of_the_chart_and_keeps_others(
     )
     additional = {"further": {"provider": "metadata"}, "openai": {"enabled": True}}
     extra.install({"describers": additional, "providerSecret": "keys"})
-    wait_for(describers, lambda names: names == {"metadata", "openai", "further", "mine"})
+    wait_for(describers, lambda names: names == {*BUILT_IN, "openai", "further", "mine"})
     assert default() == "openai"
 
     extra.install()
-    wait_for(describers, lambda names: names == {"metadata", "mine"})
-    assert default() == "metadata"
+    wait_for(describers, lambda names: names == {*BUILT_IN, "mine"})
+    assert default() == "local"
 
     extra.kubectl("delete", "secret", "keys")
     extra.kubectl("delete", "describer", "mine")

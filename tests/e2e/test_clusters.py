@@ -113,7 +113,9 @@ LIMIT_RANGE: Json = {
 
 WITH_CPU_LIMITS: Json = {
     "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None},
-    "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
+    "describers": {
+        name: {"resources": {"limits": {"cpu": "1"}}} for name in ("local", "metadata", "ocr")
+    },
     **{name: {"resources": {"limits": {"cpu": "1"}}} for name in ("api", "operator", "minio")},
 }
 
@@ -372,6 +374,12 @@ def submit_inside(extra: ExtraRelease, photo: Path) -> str:
     return str(json.loads(answer)["job_id"])
 
 
+def describers(extra: ExtraRelease) -> set[str]:
+    """Return the names of the Describers."""
+    names = "jsonpath={.items[*].metadata.name}"
+    return set(extra.kubectl("get", "describers", "-o", names).split())
+
+
 def imagejobs(extra: ExtraRelease) -> dict[str, Json]:
     """Return the UID and the status of each ImageJob by name."""
     listed = json.loads(extra.kubectl("get", "imagejobs", "-o", "json"))["items"]
@@ -396,6 +404,7 @@ def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
         extra.upgrade()
 
         assert keys_of(extra) == keys
+        wait_for(lambda: describers(extra), lambda names: names == {"local", "metadata", "ocr"})
         extra.kubectl("wait", f"imagejob/{queued}", "--for=condition=Complete", "--timeout=60s")
         after = imagejobs(extra)
         assert after.pop(queued)["phase"] == "done"

@@ -83,7 +83,7 @@ def test_describer_of_the_chart_is_listed(kubectl: Callable[..., str], api: http
 
     assert "MESSAGE" in kubectl("get", "describers", "-o", "wide").splitlines()[0]
     (found,) = [d for d in api.get("/describers").json()["describers"] if d["name"] == "metadata"]
-    assert (found["provider"], found["ready"], found["default"]) == ("metadata", True, True)
+    assert (found["provider"], found["ready"], found["default"]) == ("metadata", True, False)
 
 
 def test_applied_describer_is_used_immediately(

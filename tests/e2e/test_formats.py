@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from conftest import FAST_DESCRIBER
 from pictures import animation, encoded, halves, noise
 from PIL import Image
 
@@ -158,7 +159,8 @@ BROKEN = {
 def test_damaged_image_is_refused_or_its_job_fails(
     api: httpx.Client, ended: Callable[[str], dict[str, Any]], name: str
 ) -> None:
-    answer = api.post("/submit", files={"file": ("photo.jpg", BROKEN[name])})
+    files = {"file": ("photo.jpg", BROKEN[name])}
+    answer = api.post("/submit", files=files, data={"describer": FAST_DESCRIBER})
     if answer.status_code != 202:
         assert (answer.status_code, answer.json()["reason"]) == (422, "ImageUnreadable")
         return

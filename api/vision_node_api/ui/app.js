@@ -45,8 +45,9 @@ function newJob(file, limits) {
   const { name, size } = file;
   const describer = $("describer").value || undefined;
   const prompt = $("prompt").value.trim() || undefined;
+  const text = $("text").value || undefined;
   const keys = { key: randomToken(), idempotencyKey: randomToken() };
-  const job = { ...keys, name, size, type: typeOf(file), describer, prompt, phase: "waiting", file };
+  const job = { ...keys, name, size, type: typeOf(file), describer, prompt, text, phase: "waiting", file };
 
   const problem = checkFile(job, limits);
   return problem ? { ...job, phase: "failed", problem } : job;
@@ -275,7 +276,7 @@ async function showLimits() {
 
 showCommand();
 void showLimits();
-void showDescribers($("describer"), [$("describers"), $("prompt-label")]);
+void showDescribers($("describer"), [$("describers"), $("prompt-label"), $("text-label")]);
 $("clear").addEventListener("click", removeFinished);
 addEventListener("pagehide", saveNow);
 setInterval(() => jobs.forEach(({ job, card }) => isFinished(job) || card.tick()), TICK_MS);

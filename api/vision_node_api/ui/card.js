@@ -1,11 +1,14 @@
 /** Shows a job as a card. Text from a server or a file is always inserted as text, never as markup. */
 
+import { offerBoxes, setRatio } from "./boxes.js";
+import { findingsOf } from "./findings.js";
+import { showFindings } from "./findings_list.js";
 import { bytes, commands, parts, sanitize, seconds, sentence } from "./text.js";
 
 /**
  * @typedef {import("./client.js").JobUpdate & {
  *   key: string, idempotencyKey: string, name: string, type: string, size: number, phase: string,
- *   describer?: string, prompt?: string, file?: File, thumbnail?: string, elapsed?: number,
+ *   describer?: string, prompt?: string, text?: string, file?: File, thumbnail?: string, elapsed?: number,
  *   problem?: import("./client.js").Problem}} Job
  */
 
@@ -19,6 +22,8 @@ const PHASES = {
 };
 const NOTES = { busy: "The server is busy", lost: "Reconnecting" };
 const COPIED_MS = 1800;
+const SHOWN_TEXT_LINES = 6; // as in the style sheet
+const LONG_TEXT_CHARACTERS = 400; // about six lines
 // If a job failed for one of these reasons, it would fail again with the same image.
 const PERMANENT_REASONS = new Set([
   "ImageUnreadable", "ImageTooLarge", "EmptyImage", "UnsupportedFormat", "ContentRefused", "TooManyImages",
@@ -90,6 +95,7 @@ export class Card {
     const heading = this.#find("h3");
     heading.id = `job-${key}`;
     this.#find("article").setAttribute("aria-labelledby", heading.id);
+    this.#find(".boxes-choice input").setAttribute("aria-describedby", heading.id);
     this.#find(".name").textContent = sanitize(name);
     this.#find(".remove").setAttribute("aria-label", `Remove ${sanitize(name)} from this page`);
   }
@@ -105,6 +111,7 @@ export class Card {
     this.#copies(".kubectl .copy", "Commands", () => this.#find(".kubectl code").textContent);
 
     this.#find(".more").addEventListener("toggle", () => this.#more());
+    this.#find(".expand").addEventListener("click", () => this.#expandText());
   }
 
   /** @param {string} selector @param {string} what @param {() => unknown} read */
@@ -116,7 +123,10 @@ export class Card {
   /** @param {Blob} picture */
   show(picture) {
     const image = this.#find(".preview img");
-    image.addEventListener("load", () => (image.hidden = false));
+    image.addEventListener("load", () => {
+      setRatio(image);
+      image.hidden = false;
+    });
     image.src = URL.createObjectURL(picture);
   }
 
@@ -188,7 +198,7 @@ export class Card {
   #result(result) {
     const { description, caption, alt, text, tags, fallback, language } = result;
     this.#find(".result").hidden = false;
-    this.#find(".description").replaceChildren(...this.#description(String(description ?? "")));
+    this.#find(".description").replaceChildren(...blocks(this.#untitled(String(description ?? ""))));
     this.#text(".fallback", fallback ? fallbackText(result.describer, fallback) : "");
     this.#warnings(warningsOf(result));
 
@@ -201,14 +211,48 @@ export class Card {
     this.#find(".tags").replaceChildren(...(tags ?? []).map((tag) => make("li", String(tag))));
     this.#find(".tags").hidden = !tags?.length;
 
+    const findings = findingsOf(result.facts);
+    if (findings) this.#findings(findings);
+
     this.#text(".source", source(result));
     this.#setLanguage(String(language ?? "en"));
     this.#find(".copy-description").hidden = this.#find(".copy-json").hidden = false;
   }
 
+  /**
+   * Show the sentences first, then what was found, then the text, and the other facts last.
+   * @param {import("./findings.js").Findings} findings
+   */
+  #findings(findings) {
+    const { description, text } = this.job.result ?? {};
+    const all = this.#untitled(String(description ?? ""));
+    const firstFact = all.findIndex(({ kind }) => kind !== "text");
+    const end = firstFact < 0 ? all.length : firstFact;
+    const [sentences, others] = [all.slice(0, end), all.slice(end)];
+
+    this.#find(".result").toggleAttribute("data-findings", true);
+    if (sentences.length) this.#find(".caption").hidden = true; // they say more than the caption
+    this.#find(".description").replaceChildren(...blocks(sentences));
+    this.#find(".details > div").replaceChildren(...blocks(others));
+    this.#find(".details").hidden = !others.length;
+    showFindings(this.#find(".findings"), findings);
+    offerBoxes(this.#find("article"), findings);
+
+    const long = isLong(String(text ?? ""));
+    this.#find(".in-image").toggleAttribute("data-cut", long);
+    this.#find(".expand").hidden = !long;
+  }
+
+  #expandText() {
+    const cut = this.#find(".in-image").toggleAttribute("data-cut");
+    const button = this.#find(".expand");
+    button.setAttribute("aria-expanded", String(!cut));
+    button.textContent = cut ? "Show all text" : "Show less text";
+  }
+
   /** Set the language of the description, so that screen readers pronounce it correctly. @param {string} language */
   #setLanguage(language) {
-    for (const selector of [".caption", ".description", ".alt p", ".tags"]) this.#find(selector).lang = language;
+    for (const selector of [".caption", ".description", ".findings ul", ".details div", ".alt p", ".tags"]) this.#find(selector).lang = language;
   }
 
   /** @param {string[]} warnings */
@@ -217,26 +261,34 @@ export class Card {
     this.#find(".warnings").hidden = !warnings.length;
   }
 
-  /**
-   * Return the description's elements. Consecutive facts form a definition list, and consecutive items
-   * form a bulleted list.
-   * @param {string} description
-   */
-  #description(description) {
-    const [first, ...others] = parts(description);
-    const titled = first?.kind === "title";
-    this.#find(".result-title").textContent = titled ? first.text : "Image Description:";
-
-    const blocks = [];
-    for (const { kind, label, text } of titled ? others : [first, ...others].filter(Boolean)) {
-      const tag = { fact: "dl", item: "ul", text: "p" }[kind];
-      let block = blocks.at(-1);
-      if (kind === "text" || block?.localName !== tag) blocks.push((block = make(tag)));
-      if (kind === "fact") block.append(fact(label ?? "", text));
-      else block.append(kind === "item" ? make("li", text) : text);
-    }
-    return blocks;
+  /** Show the description's title, and return its other parts. @param {string} description */
+  #untitled(description) {
+    const all = parts(description);
+    const titled = all[0]?.kind === "title";
+    this.#find(".result-title").textContent = titled ? all[0].text : "Image Description:";
+    return titled ? all.slice(1) : all;
   }
+}
+
+/**
+ * Return a description's elements. Consecutive facts become one definition list, and items one list.
+ * @param {ReturnType<typeof parts>} described
+ */
+function blocks(described) {
+  const elements = [];
+  for (const { kind, label, text } of described) {
+    const tag = { fact: "dl", item: "ul", text: "p" }[kind];
+    let block = elements.at(-1);
+    if (kind === "text" || block?.localName !== tag) elements.push((block = make(tag)));
+    if (kind === "fact") block.append(fact(label ?? "", text));
+    else block.append(kind === "item" ? make("li", text) : text);
+  }
+  return elements;
+}
+
+/** Whether only the beginning of the text in an image is shown at first. @param {string} text */
+function isLong(text) {
+  return text.length > LONG_TEXT_CHARACTERS || text.split("\n").length > SHOWN_TEXT_LINES;
 }
 
 /** @param {string} tag @param {string} [text] */

@@ -39,7 +39,7 @@ export class ProblemError extends Error {
 
 /**
  * Submit a job and follow it to its end. Yield its changes, and throw a ProblemError if it fails.
- * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, idempotencyKey: string}} job
+ * @param {{id?: string, file?: File, name: string, describer?: string, prompt?: string, text?: string, idempotencyKey: string}} job
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<JobUpdate, void>}
  */
@@ -60,6 +60,7 @@ async function* upload(job, limits, signal) {
     form.append("file", await ensureReadable(job.file), job.name);
     if (job.describer) form.append("describer", job.describer);
     if (job.prompt) form.append("prompt", job.prompt);
+    if (job.text) form.append("text", job.text);
 
     // With the key, a repeated request returns the same job. Otherwise, a lost response would lead to a second job.
     const headers = { "Idempotency-Key": job.idempotencyKey };

@@ -1,4 +1,4 @@
-/** Shows a list of describers and a field for the prompt, but only if the server has several describers. */
+/** Shows a list of describers and their options, but only if the server has several describers. */
 
 /**
  * A describer in the response to GET /describers.
@@ -10,7 +10,7 @@ const TIMEOUT_MS = 15_000;
 /**
  * Fill the list of describers, and show it if it has several entries. If the server does not respond,
  * the list remains hidden, and images are submitted to the default describer.
- * @param {HTMLSelectElement} select @param {HTMLElement[]} labels of the list and of the prompt
+ * @param {HTMLSelectElement} select @param {HTMLElement[]} labels of the list and of the options
  */
 export async function showDescribers(select, labels) {
   const show = (/** @type {boolean} */ shown) => labels.forEach((label) => (label.hidden = !shown));

@@ -28,6 +28,20 @@ export function joinList(words, last) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
 }
 
+/** The plurals of the names of common things that do not just end in s. @type {Record<string, string>} */
+const PLURALS = {
+  person: "people", man: "men", woman: "women", child: "children", mouse: "mice", knife: "knives", sheep: "sheep",
+  skis: "skis", scissors: "scissors", broccoli: "broccoli", fish: "fish",
+};
+
+/** Return the plural of a name, which may have several words: "wine glass" → "wine glasses". @param {string} name */
+export function plural(name) {
+  const [, start, last] = /^(.*?)(\S*)$/s.exec(name) ?? ["", "", name];
+  if (Object.hasOwn(PLURALS, last)) return start + PLURALS[last];
+  if (/[^aeiou]y$/.test(last)) return `${name.slice(0, -1)}ies`;
+  return /(?:s|x|z|ch|sh)$/.test(last) ? `${name}es` : `${name}s`;
+}
+
 /** Format a number of seconds as a duration. @param {number} count @returns {string} */
 export function seconds(count) {
   if (count < 1) return `${Math.round(count * 1000)} ms`;

@@ -44,6 +44,11 @@ class SubmitOptions(BaseModel):
     fallback: Literal["never"] | None = Field(
         None, description="never: fail instead of using the fallback describer"
     )
+    text: bool | None = Field(
+        None,
+        description="whether to read the text in the image: true: always; false: never; absent: "
+        "where text is likely",
+    )
 
     @classmethod
     def read(cls, fields: dict[str, str]) -> "SubmitOptions":

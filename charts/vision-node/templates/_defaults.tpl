@@ -2,8 +2,19 @@
 --reuse-values` from an older chart, because Helm then passes only the older chart's defaults. defaults.yaml is a
 copy of values.yaml, because templates can't read values.yaml. */}}
 {{- define "vision-node.fillValues" -}}
-{{- include "vision-node.fill" (list .Values (.Files.Get "defaults.yaml" | fromYaml)) }}
+{{- $defaults := .Files.Get "defaults.yaml" | fromYaml }}
+{{- include "vision-node.fill" (list .Values $defaults) }}
+{{- include "vision-node.fillDescribers" (list .Values.describers $defaults.describers) }}
 {{- with .Values.providers }}{{ include "vision-node.readProviders" (list $.Values .) }}{{ end }}
+{{- end }}
+
+{{/* Adds the Describers `local` and `ocr`, which older charts did not have. If the values have one of
+them, the other was set to null, which means that it should not exist. Arguments: (list <Describers> <defaults>) */}}
+{{- define "vision-node.fillDescribers" -}}
+{{- $describers := index . 0 }}{{- $defaults := index . 1 }}
+{{- if not (or (hasKey $describers "local") (hasKey $describers "ocr")) }}
+{{- range list "local" "ocr" }}{{ $_ := set $describers . (index $defaults .) }}{{ end }}
+{{- end }}
 {{- end }}
 
 {{/* Reads `providers`, in which older charts had the CA bundle and the proxy of workers. Those charts never

@@ -6,8 +6,13 @@
 {{- end }}
 {{- end }}
 
+{{/* The value defaultDescriber, or the first of the chart's own Describers that is enabled. */}}
 {{- define "vision-node.defaultDescriber" -}}
-{{ .Values.defaultDescriber | default (include "vision-node.hasDescriber" (list . "openai") | eq "true" | ternary "openai" "metadata") }}
+{{- $first := "" }}
+{{- range list "metadata" "local" "openai" }}
+{{- if include "vision-node.hasDescriber" (list $ .) }}{{ $first = . }}{{ end }}
+{{- end }}
+{{- .Values.defaultDescriber | default $first }}
 {{- end }}
 
 {{/* Returns the specs of the Describers that the operator creates, by name, as JSON. */}}

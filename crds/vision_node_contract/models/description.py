@@ -30,6 +30,8 @@ class Options(FrozenModel):
     detail: str | None = None
     max_length: int | None = Field(default=None, alias="maxLength")
     fallback: Literal["never"] | None = None
+    text: bool | None = None
+    """Whether to read text; None to read it where it is likely. Only `local` uses it."""
 
 
 class Usage(FrozenModel):

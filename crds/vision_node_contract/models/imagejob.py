@@ -46,7 +46,7 @@ class ImageJobSpec(KubeModel):
     """The image to describe, and how to describe it."""
 
     image: ImageRef
-    describer: str = "metadata"
+    describer: str = "local"
     options: Options | None = None
     priority: int = 0
     max_attempts: int | None = None

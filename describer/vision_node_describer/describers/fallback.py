@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from vision_node_contract.models.description import Description, Fallback, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-from .interface import Describer, Setup
+from .interface import Describer, DescriberBrokenError, Setup
 from .registry import load
 
 log = logging.getLogger(__name__)
@@ -19,9 +19,9 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""Reasons for which a fallback helps. It would not help with an unreadable image, and it would hide
-a wrong key or model from the people who must correct it. A refusal is a valid answer, so it needs
-no fallback."""
+"""Reasons for which a fallback helps, besides a DescriberBrokenError. It would not help with an
+unreadable image, and it would hide a wrong key or model from the people who must correct it. A
+refusal is a valid answer, so it needs no fallback."""
 
 
 def load_fallback(environment: Mapping[str, str]) -> Describer | None:
@@ -50,8 +50,8 @@ def fallback_applies(
 ) -> bool:
     """Return whether the fallback should describe this image.
 
-    After a transient error, the fallback is used only on the last attempt, because the outage may
-    pass. After any other error, it is used immediately.
+    If the error may pass, the fallback is used only on the last attempt. Otherwise it is used
+    immediately, for example if a library or model is missing in the worker's image.
 
     Args:
         error: The describer's error.
@@ -59,9 +59,17 @@ def fallback_applies(
         attempt: Number of the current attempt, starting at 1.
         max_attempts: The ImageJob's maximum number of attempts.
     """
-    if error.reason not in OUTAGES or options.fallback == "never":
+    if options.fallback == "never":
         return False
-    return attempt >= max_attempts or not error.reason.retryable
+
+    if isinstance(error, DescriberBrokenError):
+        may_pass = error.may_pass
+    elif error.reason in OUTAGES:
+        may_pass = error.reason.retryable
+    else:
+        return False
+
+    return attempt >= max_attempts or not may_pass
 
 
 def mark_as_fallback(

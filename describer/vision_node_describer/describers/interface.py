@@ -64,6 +64,22 @@ class Setup:
         return self.environment.get(name, "").strip() or None
 
 
+class DescriberBrokenError(DescribeError):
+    """A describer's own code, libraries or models do not work in this worker.
+
+    This is neither a mistake in the configuration nor an answer of a provider.
+
+    Args:
+        reason: The reason, for programs.
+        message: The explanation for people.
+        may_pass: Whether another attempt may succeed; False if the describer could not be loaded.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, may_pass: bool) -> None:
+        super().__init__(reason, message)
+        self.may_pass = may_pass
+
+
 class Describer(ABC):
     """Base class of describers. A subclass must define `describe`; other methods are optional."""
 

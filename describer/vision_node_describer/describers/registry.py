@@ -7,13 +7,14 @@ from importlib import import_module
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
-from .interface import Describer, Setup
+from .interface import Describer, DescriberBrokenError, Setup
 
 log = logging.getLogger(__name__)
 
 DESCRIBERS: dict[str, str] = {
     "google": "providers.google.describer:Google",
     "http": "providers.http.describer:Http",
+    "local": "local.describer:Local",
     "metadata": "metadata.describer:Metadata",
     "nothing": "noop:Noop",
     "ocr": "ocr.describer:Ocr",
@@ -49,7 +50,7 @@ def load(provider: str, setup: Setup | None = None) -> Describer:
         describer_class: type[Describer] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         message = f"{provider} is not in this container image ({error}); use one that contains it"
-        raise DescribeError(Reason.DESCRIBER_NOT_FOUND, message) from error
+        raise DescriberBrokenError(Reason.DESCRIBER_NOT_FOUND, message, may_pass=False) from error
 
     return describer_class(setup or Setup())
 
@@ -71,7 +72,9 @@ def load_or_explain(provider: str, environment: Mapping[str, str]) -> Describer:
     except Exception as error:
         log.exception("describer %s can't be created", provider)
         message = f"{provider} can't be created: {type(error).__name__}; see the worker's log"
-        return FailingDescriber(DescribeError(Reason.DESCRIBER_FAILED, message))
+        return FailingDescriber(
+            DescriberBrokenError(Reason.DESCRIBER_FAILED, message, may_pass=False)
+        )
 
     return describer
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from conftest import FAST_DESCRIBER
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM_FLAGS = [
@@ -39,10 +40,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+ONLY_FAST_DESCRIBER = {
+    "describers": [{"name": FAST_DESCRIBER, "model": None, "ready": True, "default": True}]
+}
+"""Answer to GET /describers with which the page's images are described quickly."""
+
+
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """Open the page, and check after the test that it logged no unexpected errors."""
+    """Open the page, and check after the test that it logged no unexpected errors.
+
+    The page knows only the describer metadata, so that most tests are fast.
+    """
     context = browser.new_context()
+    context.route("**/describers", lambda route: route.fulfill(json=ONLY_FAST_DESCRIBER))
     context.add_init_script(REPORT_VIOLATIONS)
     page = context.new_page()
     errors: list[str] = []

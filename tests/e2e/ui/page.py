@@ -68,4 +68,4 @@ def expect_described(page: Page, name: str) -> None:
     """Wait until the image with this name is described."""
     card = page.get_by_role("article", name=name)
     expect(card.get_by_text("Done", exact=True)).to_be_visible(timeout=DESCRIBED_MS)
-    expect(card.locator(".description")).to_contain_text("Dimensions")
+    expect(card.locator(".result")).to_contain_text("Dimensions")

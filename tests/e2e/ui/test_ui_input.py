@@ -20,11 +20,14 @@ def test_chosen_image_is_described(page: Page, photo: Path) -> None:
 
 def test_describers_are_shown_if_there_are_several(page: Page, photo: Path) -> None:
     choice = page.get_by_label("Describer")
-    expect(choice).to_be_hidden()
+    known = [{"name": "metadata", "model": None, "ready": True, "default": True}]
+    page.route("**/describers", lambda route: route.fulfill(json={"describers": known}))
+    with page.expect_response("**/describers"):
+        page.reload()
+    for option in ("Describer", "Prompt", "Read text"):
+        expect(page.get_by_label(option)).to_be_hidden()
 
-    both = [{"name": "metadata", "model": None, "ready": True, "default": True}]
-    both.append({"name": "missing", "model": "gpt-x", "ready": False, "default": False})
-    page.route("**/describers", lambda route: route.fulfill(json={"describers": both}))
+    known.append({"name": "missing", "model": "gpt-x", "ready": False, "default": False})
     page.reload()
 
     expect(choice).to_have_value("metadata")
@@ -35,6 +38,17 @@ def test_describers_are_shown_if_there_are_several(page: Page, photo: Path) -> N
     card = page.get_by_role("article", name=photo.name)
 
     expect(card.locator(".problem-detail")).to_contain_text("No describer is named 'missing'")
+
+
+def test_default_describer_of_the_release_is_preselected(page: Page, photo: Path) -> None:
+    page.context.unroute("**/describers")
+    page.reload()
+    choice = page.get_by_label("Describer")
+    expect(choice).to_have_value("local")
+    assert {"local", "metadata", "ocr"} <= set(choice.locator("option").all_inner_texts())
+
+    page.get_by_label("Images", exact=True).set_input_files(photo)
+    expect_described(page, photo.name)
 
 
 def test_dropped_image_is_described(page: Page, photo: Path) -> None:

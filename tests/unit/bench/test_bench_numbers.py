@@ -8,7 +8,9 @@ from bench.backlog import completion_times, drain
 from bench.cores import Cores, assign_cores
 from bench.load import arrivals
 from bench.measure import metrics, node, processes
+from bench.measure.pictures_1080p import Picture
 from bench.results import Sample
+from bench.rounds import DESCRIBERS
 
 METRICS = """\
 # HELP apiserver_request_total Counter of apiserver requests
@@ -40,6 +42,17 @@ def sample(**given: object) -> Sample:
     }
 
     return Sample(**{**defaults, "seconds": 2.0, "latencies": [0.1, 0.2, 0.3], **given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("describer", DESCRIBERS)
+def test_every_submission_names_its_describer(describer: str) -> None:
+    """The default describer runs models, which would be compared with Celery's decoding."""
+    form = Picture(b"JPEG").form(describer)
+    assert f'name="describer"\r\n\r\n{describer}\r\n'.encode() in form
+
+
+def test_only_describers_without_models_are_compared() -> None:
+    assert DESCRIBERS == ("metadata", "nothing")
 
 
 def test_imagejob_writes_exclude_deletions_and_other_resources() -> None:

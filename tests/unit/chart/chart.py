@@ -80,7 +80,9 @@ VALUES: dict[str, Values] = {
     },
     "openshift": {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}},
     "cpu-quota": {
-        "describers": {"metadata": {"resources": {"limits": {"cpu": "1"}}}},
+        "describers": {
+            name: {"resources": {"limits": {"cpu": "1"}}} for name in ("local", "metadata", "ocr")
+        },
         **{
             name: {"resources": {"limits": {"cpu": "1"}}}
             for name in ("api", "operator", "minio", "test")
@@ -114,6 +116,12 @@ VALUES: dict[str, Values] = {
         "providerSecret": "my-provider",
         "providerSecretRevision": "2026-11-26",
         "describers": {"openai": {"enabled": True}},
+    },
+    "cloud": {
+        "describers": {
+            name: {"image": "vision-node-describer-cloud:1", "concurrency": 8}
+            for name in ("google", "rekognition")
+        }
     },
     "many": {"api": {"replicas": 3, "service": {"type": "NodePort", "nodePort": 30080}}},
     "placed": {

@@ -3,7 +3,9 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 from chart import CHART, POLICIES, of_kind, rendered, template
 
@@ -21,6 +23,24 @@ def test_crds_are_copies_of_the_sources() -> None:
         # `make format` copies the CRDs into the chart. Helm can't read files outside the chart, and
         # symbolic links would cause a warning during every installation.
         assert Path(CHART, "files", path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("values", "default"),
+    [
+        ({}, "local"),
+        ({"describers": {name: {"enabled": False} for name in ("local", "ocr")}}, "metadata"),
+        ({"describers": {"openai": {"enabled": True}}}, "openai"),
+        ({"defaultDescriber": "mine"}, "mine"),
+    ],
+)
+def test_imagejobs_created_with_kubectl_have_the_default_describer(
+    values: Any, default: str
+) -> None:
+    crd = of_kind(template(values), "CustomResourceDefinition")["imagejobs.vision-node.dev"]
+    (version,) = crd["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert spec["describer"]["default"] == default
 
 
 def test_crds_are_not_kept_when_disabled() -> None:

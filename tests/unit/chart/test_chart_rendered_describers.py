@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from chart import CHART, Object, containers, of_kind, pod, pods, rendered, template
+from vision_node_contract.models.describer import Describer
+from vision_node_operator.state.pools.fallback import fallback_problem
 
 
 def test_only_workers_get_the_provider_credentials() -> None:
@@ -15,33 +17,46 @@ def test_only_workers_get_the_provider_credentials() -> None:
     assert worker["envFrom"] == [{"secretRef": {"name": "my-provider", "optional": False}}]
     assert [
         owner for owner, manifest in pods(objects) if "my-provider" in json.dumps(manifest)
-    ] == ["worker-metadata"]
+    ] == ["worker-local", "worker-metadata", "worker-ocr"]
     assert "envFrom" not in json.dumps(dict(pods(rendered("default"))))
+
+
+BUILT_IN = {"local", "metadata", "ocr"}
+"""The Describers of a release whose values change none."""
+
+
+def enabled(**choices: bool) -> Any:
+    """Return the values that enable or disable these Describers."""
+    return {"describers": {name: {"enabled": choice} for name, choice in choices.items()}}
 
 
 @pytest.mark.parametrize(
     ("values", "described_by", "default"),
     [
-        ({}, {"metadata"}, "metadata"),
-        ({"providerSecret": "keys"}, {"metadata"}, "metadata"),
-        ({"describers": {"openai": {"enabled": True}}}, {"metadata", "openai"}, "openai"),
+        ({}, BUILT_IN, "local"),
+        ({"providerSecret": "keys"}, BUILT_IN, "local"),
+        (enabled(openai=True), BUILT_IN | {"openai"}, "openai"),
         (
-            {"describers": {"openai": {"enabled": True}}, "defaultDescriber": "metadata"},
-            {"metadata", "openai"},
+            {**enabled(openai=True), "defaultDescriber": "metadata"},
+            BUILT_IN | {"openai"},
             "metadata",
         ),
-        (
-            {"describers": {"metadata": {"enabled": False}, "openai": {"enabled": True}}},
-            {"openai"},
-            "openai",
-        ),
-        ({"describers": {"mine": {"provider": "metadata"}}}, {"metadata", "mine"}, "metadata"),
+        (enabled(metadata=False, openai=True), {"local", "ocr", "openai"}, "openai"),
+        ({"describers": {"mine": {"provider": "metadata"}}}, BUILT_IN | {"mine"}, "local"),
         (
             {"describers": {"mine": {"provider": "metadata", "enabled": False}}},
-            {"metadata"},
-            "metadata",
+            BUILT_IN,
+            "local",
         ),
-        ({"describers": {"metadata": {"enabled": False}}, "defaultDescriber": "own"}, set(), "own"),
+        (enabled(local=False, ocr=False), {"metadata"}, "metadata"),
+        ({"describers": {"local": None}}, {"metadata", "ocr"}, "metadata"),
+        (enabled(local=False, ocr=False, openai=True), {"metadata", "openai"}, "openai"),
+        ({"defaultDescriber": "ocr"}, BUILT_IN, "ocr"),
+        (
+            {**enabled(local=False, metadata=False, ocr=False), "defaultDescriber": "own"},
+            set(),
+            "own",
+        ),
     ],
 )
 def test_describers_and_the_default_depend_only_on_values(
@@ -56,6 +71,27 @@ def test_describers_and_the_default_depend_only_on_values(
 
     api = pod(objects, "vision-node-api")["spec"]["containers"][0]
     assert {"name": "DEFAULT_DESCRIBER", "value": default} in api["env"]
+
+
+def test_describers_of_the_cloud_image_have_its_workers() -> None:
+    objects = rendered("cloud")
+    for name in ("google", "rekognition"):
+        (worker,) = containers(pod(objects, f"worker-{name}"))
+        assert worker["image"] == "vision-node-describer-cloud:1"
+        assert {"name": "PROVIDER", "value": name} in worker["env"]
+
+
+def test_metadata_can_run_in_the_workers_of_local() -> None:
+    """A fallback needs the same image, command and environment."""
+    objects = rendered("default")
+    data = of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]
+    specs = json.loads(data["describers.json"])
+    described = {
+        name: Describer.model_validate({"metadata": {"name": name}, "spec": spec})
+        for name, spec in specs.items()
+    }
+    assert described["local"].spec.fallback == "metadata"
+    assert fallback_problem(described["local"], described) is None
 
 
 def test_changed_provider_secret_revision_replaces_workers() -> None:

@@ -80,7 +80,38 @@ def test_openai_describer_is_not_created_unless_enabled(chart: Path) -> None:
     specs = json.loads(
         of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]["describers.json"]
     )
-    assert specs.keys() == {"metadata"}
+    assert specs.keys() == {"local", "metadata", "ocr"}
+
+
+OWN_OCR = {"image": "registry.example.com/ocr:1", "timeoutSeconds": 300}
+
+
+@pytest.mark.parametrize(
+    ("values", "default", "described_by"),
+    [
+        ({"defaultDescriber": ""}, "local", {"local", "metadata", "ocr"}),
+        ({"defaultDescriber": "metadata"}, "metadata", {"local", "metadata", "ocr"}),
+        (
+            {"images": {"describer": "registry.example.com/describer:1"}},
+            "local",
+            {"local", "metadata", "ocr"},
+        ),
+        ({"describers": {"local": {"enabled": False}}}, "metadata", {"metadata"}),
+        ({"describers": {"ocr": OWN_OCR}}, "metadata", {"metadata", "ocr"}),
+    ],
+)
+def test_release_of_an_older_chart_gets_the_new_describers_and_default(
+    chart: Path, values: Values, default: str, described_by: set[str]
+) -> None:
+    objects = render_with_old_defaults(chart, values)
+    specs = json.loads(
+        of_kind(objects, "ConfigMap")["vision-node-describers"]["data"]["describers.json"]
+    )
+    assert specs.keys() == described_by
+    assert specs.get("ocr", {}).items() >= values.get("describers", {}).get("ocr", {}).items()
+
+    (container,) = containers(pod(objects, "vision-node-api"))
+    assert {"name": "DEFAULT_DESCRIBER", "value": default} in container["env"]
 
 
 def test_deprecated_ca_bundle_and_proxy_apply_to_all_components(chart: Path) -> None:
@@ -93,7 +124,7 @@ def test_deprecated_ca_bundle_and_proxy_apply_to_all_components(chart: Path) -> 
         render_with_old_defaults(chart, {"providers": providers}),
         template({"providers": providers}),
     ):
-        for name in ("vision-node-api", "worker-metadata"):
+        for name in ("vision-node-api", "worker-local", "worker-metadata"):
             (container,) = containers(pod(objects, name))
             env = {variable["name"]: variable.get("value") for variable in container["env"]}
             assert env["HTTPS_PROXY"] == "http://proxy.example.com:3128"

@@ -73,7 +73,9 @@ def keys(values: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def test_schema_and_defaults_have_the_same_keys() -> None:
-    default_keys = {key for key in keys(DEFAULTS) if key[:2] != ("describers", "openai")}
+    # The Describer metadata has all fields; the others have only those that differ.
+    abridged = {("describers", name) for name in DEFAULTS["describers"] if name != "metadata"}
+    default_keys = {key for key in keys(DEFAULTS) if key[:2] not in abridged}
     assert default_keys == {path for path in PROPERTIES if path[0] != DEPRECATED}
 
 
@@ -202,7 +204,14 @@ def test_error_message_names_the_misspelled_key(path: str) -> None:
             {"describers": {"openai": {"env": [{"name": "A", "value": "b"}]}}},
             "describers.openai.enabled=true",
         ),
-        ({"describers": {"metadata": {"enabled": False}}}, "there is no default Describer"),
+        (
+            {"describers": {name: {"enabled": False} for name in ("local", "metadata")}},
+            "there is no default Describer",
+        ),
+        (
+            {"describers": {"local": {"enabled": False}}, "defaultDescriber": "local"},
+            "defaultDescriber is local, which is not enabled",
+        ),
         ({"podSecurityContext": {"runAsUser": 0}}, "/podSecurityContext/runAsUser"),
         ({"networkPolicies": {"apiServerPorts": []}}, "/networkPolicies/apiServerPorts"),
         ({"api": {"extraEnv": [{"value": "nameless"}]}}, "/api/extraEnv/0"),

@@ -85,7 +85,7 @@ class World:
                 "creationTimestamp": at(created),
                 "labels": {OWNER_LABEL: owner},
             },
-            spec={"image": {"key": "images/1"}, **(spec or {})},
+            spec={"image": {"key": "images/1"}, "describer": "metadata", **(spec or {})},
             status={"phase": "queued", **status},
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from io import BytesIO
+from math import ceil
 
 # Import the plugins by name: Image.open would import forty others to find WebP and AVIF.
 from PIL import (
@@ -30,7 +31,7 @@ from ..metadata.exif import Exif, read_exif
 from .animation import Animation, BrokenFileError, count_frames
 from .frames import find_visible_frame
 from .limits import check_avif_size, check_scans, check_size, too_large
-from .pixels import shrink
+from .pixels import reduced, shrink
 from .png_chunks import strip_ancillary_chunks
 from .truncation import IntactPart, decode_intact_rows, ends_early, fill_missing_bytes, intact_part
 
@@ -93,6 +94,8 @@ class Picture:
     """Number of pages of a TIFF file. The first page is described."""
     intact: IntactPart | None = None
     """The intact part of a truncated file; None if the file is complete."""
+    sample: Image.Image | None = None
+    """Like `small`, but larger; None if none was requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +156,27 @@ def is_truncated(image: bytes) -> bool:
         return False
 
 
-def read_picture(image: bytes) -> Picture:
+def read_picture(image: bytes, *, sample_side: int | None = None) -> Picture:
     """Read the properties of an image file, and decode it.
+
+    Args:
+        image: The file.
+        sample_side: Also return a sample. Its longer side has at least this number of pixels, and
+            less than twice as many, unless the picture is smaller.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
     with open_picture(image) as opened:
         kind, (width, height) = opened.kind, opened.size
-        small = shrink(opened.decode((_DRAFT_SIDE, _DRAFT_SIDE)))
+        sample = None
+        if sample_side is None or kind is JPEG:
+            small = shrink(opened.decode((_DRAFT_SIDE, _DRAFT_SIDE)))
+        else:
+            decoded = opened.decode(opened.size)
+            small, sample = shrink(decoded), _sample(decoded, sample_side)
 
-        return Picture(
+        picture = Picture(
             kind=kind,
             width=width,
             height=height,
@@ -175,7 +188,26 @@ def read_picture(image: bytes) -> Picture:
             frame=opened.frame,
             pages=count_pages(image) if kind is TIFF else 1,
             intact=opened.intact,
+            sample=sample,
         )
+
+    if sample_side is not None and kind is JPEG:
+        # Decode it again: a JPEG is decoded in little time at a fraction of its size, and `small`
+        # must not depend on whether there is a sample.
+        return replace(picture, sample=_jpeg_sample(image, sample_side))
+
+    return picture
+
+
+def _jpeg_sample(image: bytes, side: int) -> Image.Image:
+    with open_picture(image) as opened:
+        width, height = opened.size
+        scale = min(1.0, side / max(width, height))
+        return _sample(opened.decode((ceil(scale * width), ceil(scale * height))), side)
+
+
+def _sample(decoded: Image.Image, side: int) -> Image.Image:
+    return reduced(decoded, max(1, max(decoded.size) // side))
 
 
 @contextmanager

@@ -104,14 +104,26 @@ class Facts:
         """Whether any part of the picture is transparent."""
         return self.appearance.transparent_share > 0
 
+    @property
+    def background(self) -> str | None:
+        """Color that makes a transparent picture visible; None for an opaque one."""
+        if not self.transparent:
+            return None
 
-def read_facts(image: bytes) -> Facts:
+        return "black" if (self.appearance.brightness or 0) > 0.5 else "white"
+
+
+def read_facts(image: bytes, *, sample_side: int | None = None) -> Facts:
     """Read a file and measure its picture.
+
+    Args:
+        image: The file.
+        sample_side: See read_picture().
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
     """
-    picture = read_picture(image)
+    picture = read_picture(image, sample_side=sample_side)
     return Facts(
         picture=picture, appearance=measure_appearance(picture.small), size_bytes=len(image)
     )

@@ -40,13 +40,18 @@ _TURNS = {
 
 
 def describe_in_lines(
-    facts: Facts, max_length: int | None = None, *, first: Mapping[str, str] | None = None
+    facts: Facts,
+    max_length: int | None = None,
+    *,
+    sentence: str = "",
+    first: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the title, the lines in `first` and the facts, in at most `max_length` characters.
+    """Return a description in at most `max_length` characters.
 
-    If a line does not fit, it is left out, and so are all lines after it.
+    It consists of the title, a sentence, the lines in `first` and the facts. The first line that
+    does not fit is left out, and so are those after it.
     """
-    text = TITLE
+    text = f"{TITLE} {sentence}" if sentence else TITLE
     for key, value in (*(first or {}).items(), *_lines(facts)):
         line = f"\n- {key}: {value}"
         if max_length is not None and len(text) + len(line) > max_length:

@@ -4,7 +4,6 @@ The options were chosen to take the least time and memory without recognizing fe
 measurements, see docs/describers/ocr.md.
 """
 
-from dataclasses import dataclass, replace
 from itertools import islice
 from math import sqrt
 from pathlib import Path
@@ -12,15 +11,20 @@ from threading import Lock
 from typing import Any
 
 import cv2
-import onnxruntime
 import rapidocr
 from omegaconf import OmegaConf
 from PIL import Image
+
+from ..inference import load_session
+from .memory import MAX_DETECTION_PIXELS
+from .text import Line
 
 MODEL = "PP-OCRv6 small"
 
 _MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
 """Model files by rapidocr's name: Det detects lines, Rec recognizes their text."""
+
+_MODEL_FOLDER = Path(rapidocr.__file__).parent / "models"
 
 _OPTIONS = {
     "Global.log_level": "critical",
@@ -40,14 +44,6 @@ _OPTIONS = {
     "Rec.rec_batch_num": 1,
 }
 
-MAX_DETECTION_PIXELS = 1_000_000
-"""Maximum number of pixels of the reduced picture in which lines are detected. The text of the
-lines is recognized at full size."""
-
-_DETECTION_BYTES_PER_PIXEL = 340
-"""Memory for detection, in bytes per pixel. In measurements with up to four megapixels, it was 165
-to 330."""
-
 _MAX_LINE_WIDTH = 80
 """Maximum width of a line in line heights, which is about 160 letters. It limits the memory for
 recognizing the line."""
@@ -55,35 +51,6 @@ recognizing the line."""
 _CUT_RANGE = 8
 """Maximum distance in line heights from the middle of a long line to the point where it is cut. Two
 or three words have this length."""
-
-_RECOGNITION_BYTES = 150 << 20
-"""Memory for recognizing the longest line (measured: 141 MB)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of text. Coordinates are in pixels from the picture's upper left corner."""
-
-    text: str
-    confidence: float
-    """The model's confidence, 0 to 1."""
-    corners: tuple[tuple[float, float], ...]
-    """The four corners, clockwise from the text's upper left."""
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Bounding box: left, top, width and height."""
-        xs, ys = zip(*self.corners, strict=True)
-        return round(min(xs)), round(min(ys)), round(max(xs) - min(xs)), round(max(ys) - min(ys))
-
-    def scaled(self, factor: int) -> "Line":
-        """Return the line with its position in a picture `factor` times as large."""
-        return replace(self, corners=tuple((x * factor, y * factor) for x, y in self.corners))
-
-
-def engine_bytes(pixels: int) -> int:
-    """Return the maximum memory for reading a picture with this number of pixels, in bytes."""
-    return _DETECTION_BYTES_PER_PIXEL * min(pixels, MAX_DETECTION_PIXELS) + _RECOGNITION_BYTES
 
 
 class _Reader(rapidocr.RapidOCR):
@@ -116,24 +83,6 @@ def _split_long_line(line: Any) -> list[Any]:
     return [*_split_long_line(line[:, :cut]), *_split_long_line(line[:, cut:])]
 
 
-def _session(model: str) -> onnxruntime.InferenceSession:
-    """Load a model from rapidocr's wheel, to run on one core.
-
-    Without this session, rapidocr would download missing models.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Otherwise, a memory pattern and its arena would be kept for each input shape. This would take
-    # another 190 MB after one page.
-    options.enable_mem_pattern = False
-    # Without the arena, a page would take 90 MB less, but a third more time.
-    options.enable_cpu_mem_arena = True
-    options.log_severity_level = 4
-    path = Path(rapidocr.__file__).parent / "models" / model
-
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 class Engine:
     """Reads one picture at a time on one core, even if several threads call it."""
 
@@ -141,7 +90,7 @@ class Engine:
         """Load both models, which takes about a second."""
         self._reader: Any = _Reader(params=_OPTIONS)
         for part, model in _MODELS.items():
-            settings = {**self._reader.cfg[part], "session": _session(model)}
+            settings = {**self._reader.cfg[part], "session": load_session(_MODEL_FOLDER / model)}
             self._reader.cfg[part] = OmegaConf.create(settings, flags={"allow_objects": True})
 
         self._lock = Lock()

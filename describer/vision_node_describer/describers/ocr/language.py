@@ -1,20 +1,12 @@
 """Detect the language of a text."""
 
-from dataclasses import dataclass
-
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from .text import Language
 
 _MIN_PROBABILITY = 0.6
 """Minimum probability for reporting a language. Across 45 short texts in 13 languages (signs,
 names, numbers and lines of code), no wrong guess exceeded it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """A language as an ISO 639-1 code, and its probability from 0 to 1."""
-
-    tag: str
-    probability: float
 
 
 class LanguageDetector:

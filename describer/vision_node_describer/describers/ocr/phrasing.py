@@ -6,9 +6,7 @@ from unicodedata import category, normalize
 from pydantic import JsonValue
 from vision_node_contract.models.description import MAX_ALT_CHARACTERS
 
-from .engine import Line
-from .language import Language
-from .rotation import confidence
+from .text import Line, ReadText, confidence
 
 _MIN_CONFIDENCE = 0.6
 """Minimum confidence of a line."""
@@ -53,12 +51,12 @@ def text_of(rows: list[list[Line]]) -> str:
     return "\n".join(" ".join(line.text for line in row) for row in rows)[:_MAX_TEXT_CHARACTERS]
 
 
-def lines_to_json(rows: list[list[Line]], language: Language | None) -> dict[str, JsonValue]:
+def text_to_json(found: ReadText) -> dict[str, JsonValue]:
     """Return the facts about the text.
 
     A box consists of left, top, width and height in pixels of the displayed picture.
     """
-    lines = [line for row in rows for line in row]
+    lines = found.lines
     facts: dict[str, JsonValue] = {
         "lines": [
             {"text": line.text, "confidence": round(line.confidence, 2), "box": list(line.box)}
@@ -68,8 +66,9 @@ def lines_to_json(rows: list[list[Line]], language: Language | None) -> dict[str
     if lines:
         facts["confidence"] = round(confidence(lines), 2)
 
-    if language:
-        facts |= {"language": language.tag, "languageConfidence": language.probability}
+    if found.language:
+        facts["language"] = found.language.tag
+        facts["languageConfidence"] = found.language.probability
 
     return facts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import atan2, cos, sin
 from statistics import median
 
-from .engine import Line
+from .text import Line
 
 _MIN_GUTTER = 1.0
 """Minimum distance between columns in line heights. Words in a line are closer together."""

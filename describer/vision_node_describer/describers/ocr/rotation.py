@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from PIL import Image
 
-from .engine import Engine, Line
+from .engine import Engine
+from .text import Line, confidence
 
 _MIN_UPRIGHT_CONFIDENCE = 0.8
 """Minimum mean confidence of upright text. In ten fonts of 24 pixels, the confidence was 0.6 to 0.7
@@ -40,15 +41,6 @@ def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
         return lines
 
     return [_rotate_back(line, turn, picture) for line in rotated]
-
-
-def confidence(lines: list[Line]) -> float:
-    """Return the mean confidence of the lines' characters, 0 to 1; 0 if there are none."""
-    characters = sum(len(line.text) for line in lines)
-    if not characters:
-        return 0.0
-
-    return sum(line.confidence * len(line.text) for line in lines) / characters
 
 
 def _is_sideways(lines: list[Line]) -> bool:

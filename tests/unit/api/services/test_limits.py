@@ -10,7 +10,7 @@ from vision_node_api.uploads.submit_options import OPTION_NAMES
 from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_contract.images.formats import SUPPORTED
 
-OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback"}
+OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback", "text"}
 
 
 async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> None:

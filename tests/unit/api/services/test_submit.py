@@ -36,7 +36,7 @@ async def test_options_are_written_to_the_imagejob(
     client: httpx.AsyncClient, cluster: Cluster
 ) -> None:
     options = {"prompt": "Which breed?", "language": "de", "detail": "high", "maxLength": "300"}
-    fields = {**options, "fallback": "never", "describer": " "}
+    fields = {**options, "fallback": "never", "text": "true", "describer": " "}
     response = await client.post("/submit", files={"image": PNG}, data=fields)
     spec = cluster.jobs[response.json()["job_id"]].spec
 
@@ -46,10 +46,26 @@ async def test_options_are_written_to_the_imagejob(
         **options,
         "maxLength": 300,
         "fallback": "never",
+        "text": True,
     }
 
     await client.post("/submit", files={"image": PNG}, data={"prompt": ""})
     assert [job.spec.options for job in cluster.jobs.values()][1:] == [None]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [("true", True), ("false", False), ("TRUE", True), (" ", None), (None, None)]
+)
+async def test_text_in_the_image_is_read_as_the_form_says(
+    client: httpx.AsyncClient, cluster: Cluster, sent: str | None, read: object
+) -> None:
+    fields = {"prompt": "Which breed?"} | ({} if sent is None else {"text": sent})
+    response = await client.post("/submit", files={"image": PNG}, data=fields)
+    spec = cluster.jobs[response.json()["job_id"]].spec
+
+    assert spec.options is not None
+    assert spec.options.text is read
+    assert spec.to_json()["options"].get("text") is read
 
 
 @pytest.mark.parametrize(
@@ -61,6 +77,7 @@ async def test_options_are_written_to_the_imagejob(
         ("maxLength", "0"),
         ("maxLength", "ten"),
         ("fallback", "always"),
+        ("text", "auto"),
     ],
 )
 async def test_problem_names_the_invalid_option(
@@ -82,7 +99,9 @@ async def test_form_options_are_documented(client: httpx.AsyncClient) -> None:
         "detail",
         "maxLength",
         "fallback",
+        "text",
     }
+    assert form["text"]["type"] == "boolean"
     assert form["detail"] == {
         "type": "string",
         "enum": ["low", "high", "auto"],

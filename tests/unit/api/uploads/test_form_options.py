@@ -12,6 +12,7 @@ FIELDS = {
     "detail": "high",
     "maxLength": "300",
     "fallback": "never",
+    "text": "false",
 }
 
 
@@ -27,7 +28,11 @@ async def test_options_may_be_query_parameters(
     spec = cluster.jobs[response.json()["job_id"]].spec
     assert spec.describer == "newest"
     assert spec.options is not None
-    assert spec.options.model_dump(by_alias=True) == {**FIELDS, "maxLength": 300}
+    assert spec.options.model_dump(by_alias=True) == {
+        **FIELDS,
+        "maxLength": 300,
+        "text": False,
+    }
 
 
 @pytest.mark.parametrize(

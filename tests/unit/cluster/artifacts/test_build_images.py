@@ -1,24 +1,44 @@
 """Tests of the image keys, the image archives and the arguments of `docker build`."""
 
 import hashlib
+import io
 import json
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import cluster
 from cluster.artifacts import archive
-from cluster.artifacts.images import Images, build_arguments, image_key, wanted_extras
+from cluster.artifacts import images as image_builds
+from cluster.artifacts.cache import Cache
+from cluster.artifacts.images import (
+    COMPONENTS,
+    MEMBERS,
+    Images,
+    build_arguments,
+    image_key,
+    wanted_extras,
+)
+from cluster.context import BuildContext
+from cluster.engine import Engine
 from cluster.errors import ClusterError
+from cluster.run.progress import Progress
+
+REPOSITORY = Path(cluster.__file__).parent.parent
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository with two components."""
+    """A repository with three components."""
     for name, text in {
         "api/Dockerfile": "FROM scratch",
         "api/pyproject.toml": "",
         "api/vision_node_api/main.py": "",
+        "describer/Dockerfile": "FROM scratch",
+        "describer/local-models/model.onnx": "",
+        "describer/local-models/pyproject.toml": "",
         "operator/Dockerfile": "FROM scratch",
         "operator/pyproject.toml": "",
         "operator/main.py": "",
@@ -35,7 +55,15 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "changed", ["api/vision_node_api/main.py", "api/Dockerfile", "crds/imagejobs.yaml", "uv.lock"]
+    "changed",
+    [
+        "api/vision_node_api/main.py",
+        "api/Dockerfile",
+        "crds/imagejobs.yaml",
+        "uv.lock",
+        "operator/pyproject.toml",
+        "describer/local-models/pyproject.toml",
+    ],
 )
 def test_image_key_changes_with_its_inputs(checkout: Path, changed: str) -> None:
     before = image_key(checkout, "api", "base")
@@ -43,11 +71,31 @@ def test_image_key_changes_with_its_inputs(checkout: Path, changed: str) -> None
     assert image_key(checkout, "api", "base") != before
 
 
-@pytest.mark.parametrize("changed", ["operator/main.py", "README.md"])
+@pytest.mark.parametrize(
+    "changed", ["operator/main.py", "README.md", "describer/local-models/model.onnx"]
+)
 def test_image_key_ignores_other_components(checkout: Path, changed: str) -> None:
     before = image_key(checkout, "api", "base")
     (checkout / changed).write_text("changed")
     assert image_key(checkout, "api", "base") == before
+
+
+def test_image_key_of_the_describer_changes_with_its_models(checkout: Path) -> None:
+    before = image_key(checkout, "describer", "base")
+    (checkout / "describer/local-models/model.onnx").write_text("changed")
+    assert image_key(checkout, "describer", "base") != before
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_dockerfile_copies_every_member_of_the_workspace(component: str) -> None:
+    root = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    members = root["tool"]["uv"]["workspace"]["members"]
+    dockerfile = (REPOSITORY / component / "Dockerfile").read_text().splitlines()
+
+    for member in members:
+        assert f"COPY {member}/pyproject.toml {member}/" in dockerfile
+    found = {file for pattern in MEMBERS for file in REPOSITORY.glob(pattern)}
+    assert found == {REPOSITORY / member / "pyproject.toml" for member in members}
 
 
 def test_image_key_depends_on_base_image(checkout: Path) -> None:
@@ -55,22 +103,56 @@ def test_image_key_depends_on_base_image(checkout: Path) -> None:
 
 
 def test_missing_dockerfile_is_reported(checkout: Path) -> None:
+    (checkout / "describer/Dockerfile").unlink()
     with pytest.raises(ClusterError, match="describer/Dockerfile"):
         image_key(checkout, "describer", "base")
 
 
 def test_extras_are_built_if_requested() -> None:
-    assert wanted_extras({}) == []
-    assert wanted_extras({"EXTRAS": " ocr "}) == ["ocr"]
-    with pytest.raises(ClusterError, match="there is no orc; choose from ocr"):
-        wanted_extras({"EXTRAS": "orc"})
+    assert wanted_extras({}) == frozenset()
+    assert wanted_extras({"EXTRAS": " ocr  cloud "}) == {"ocr", "cloud"}
+    with pytest.raises(ClusterError, match="there is no clod; choose from cloud, ocr"):
+        wanted_extras({"EXTRAS": "clod"})
 
 
-def test_extra_images_are_not_in_chart_values() -> None:
-    images = Images("api:1", "operator:1", "describer:1", "minio:1", ("describer-ocr:1",))
-    assert images.all[-1] == "describer-ocr:1"
+def test_cloud_image_is_delivered_but_is_not_in_the_value_images() -> None:
+    images = Images("api:1", "operator:1", "describer:1", "minio:1", "describer-cloud:1")
+    assert images.all[-1] == "describer-cloud:1"
     assert images.values.keys() == {"api", "operator", "describer", "minio"}
-    assert images.renamed("registry/".__add__).extras == ("registry/describer-ocr:1",)
+    assert images.renamed("registry/".__add__).cloud == "registry/describer-cloud:1"
+
+
+DOCKER = """#!/bin/sh
+case "$1 $2" in
+  "image inspect") exit 1 ;;
+  build*) echo "$*" >> {builds} ;;
+esac
+"""
+"""A `docker` that has no image and records its builds."""
+
+
+@pytest.mark.parametrize(
+    ("extras", "built", "noted"),
+    [("", False, False), ("ocr", False, True), ("cloud", True, False), ("ocr cloud", True, True)],
+)
+def test_make_up_builds_only_the_cloud_image_additionally(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extras: str, *, built: bool, noted: bool
+) -> None:
+    monkeypatch.setenv("EXTRAS", extras)
+    output = io.StringIO()
+    ctx = BuildContext(REPOSITORY, Cache(tmp_path), Progress(tmp_path, output))
+    docker, recorded = tmp_path / "docker", tmp_path / "builds"
+    docker.write_text(DOCKER.format(builds=recorded))
+    docker.chmod(0o755)
+
+    images = image_builds.ensure(ctx, Engine(str(docker), {}), from_packages=False)
+
+    builds = recorded.read_text().splitlines()
+    cloud = [build for build in builds if "--build-arg=EXTRAS=google rekognition" in build]
+    assert len(cloud) == bool(images.cloud) == built
+    assert ("vision-node-describer-cloud:" in images.cloud) is built
+    assert ("part of the standard image" in output.getvalue()) is noted
+    assert len(builds) == 4 + built
 
 
 def test_layer_contains_files_links_and_folders(tmp_path: Path) -> None:

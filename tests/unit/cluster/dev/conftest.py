@@ -28,7 +28,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
             ("deployment", "vision-node-api"): deployment("api"),
             ("deployment", "vision-node-operator"): deployment("operator"),
             ("configmap", "vision-node-describers"): {"data": {"worker-pod.json": template}},
-            ("describer", "metadata"): {"spec": {"timeoutSeconds": 60}},
+            ("describer", "local"): {"spec": {"timeoutSeconds": 120}},
             ("secret", "vision-node-storage"): {
                 "data": {"key": b64encode(SECRET_KEY.encode()).decode()}
             },

@@ -36,7 +36,7 @@ sys.exit({status})
 
 CONTAINER = {
     "env": [
-        {"name": "DEFAULT_DESCRIBER", "value": "metadata"},
+        {"name": "DEFAULT_DESCRIBER", "value": "local"},
         {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "S3_ENDPOINT", "value": "vision-node-minio:9000"},
         {

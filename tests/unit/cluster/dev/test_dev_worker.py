@@ -35,7 +35,7 @@ def test_worker_uses_the_default_describer(checkout: Checkout) -> None:
     photo.touch()
     worker.run(checkout.ctx, checkout.client, checkout.uv, "", photo)
     env = checkout.seen["env"]
-    assert (env["DESCRIBER"], env["PROVIDER"], env["MODEL"]) == ("metadata", "metadata", "")
+    assert (env["DESCRIBER"], env["PROVIDER"], env["MODEL"]) == ("local", "local", "")
 
 
 def test_worker_refuses_a_describer_with_a_sidecar(checkout: Checkout) -> None:

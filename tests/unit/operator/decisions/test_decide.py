@@ -435,7 +435,11 @@ def test_older_version_of_an_object_is_ignored() -> None:
     world = World()
     world.processing("j", "w0")
     body = {"name": "j", "resourceVersion": "1"}
-    world.state.observe("imagejobs", {"metadata": body, "spec": {"image": {"key": "inbox/x"}}}, NOW)
+    world.state.observe(
+        "imagejobs",
+        {"metadata": body, "spec": {"image": {"key": "inbox/x"}, "describer": "metadata"}},
+        NOW,
+    )
     assert world.state.job_queue.unfinished["j"].status.phase == "processing"
 
 
@@ -462,7 +466,7 @@ def test_older_list_that_ends_after_a_newer_one_does_not_restore_a_deleted_objec
     world.job("j")
     body = {
         "metadata": {"name": "j", "resourceVersion": "101"},
-        "spec": {"image": {"key": "images/1"}},
+        "spec": {"image": {"key": "images/1"}, "describer": "metadata"},
     }
     world.forget("imagejobs", "j")
     world.state.sweep("imagejobs", set(), world.version + 5, NOW)

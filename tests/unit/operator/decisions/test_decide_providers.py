@@ -161,11 +161,14 @@ def test_provider_problem_is_reported_until_the_next_success(world: World, reaso
     assert condition(world, READY).reason == "Serving"  # type: ignore[union-attr]
 
 
-def test_exhausted_quota_is_reported_even_if_the_fallback_works(world: World) -> None:
+@pytest.mark.parametrize("reason", ["QuotaExhausted", "DescriberNotFound"])
+def test_permanent_problem_is_reported_even_if_the_fallback_works(
+    world: World, reason: str
+) -> None:
     world.worker(0)
-    fallback = {"from": "metadata", "reason": "QuotaExhausted"}
+    fallback = {"from": "metadata", "reason": reason}
     end_job(world, "a", None, result={"describer": "plain", "summary": "", "fallback": fallback})
-    assert condition(world, READY).reason == "QuotaExhausted"  # type: ignore[union-attr]
+    assert condition(world, READY).reason == reason  # type: ignore[union-attr]
 
 
 def test_changed_describer_clears_the_provider_problem(world: World) -> None:

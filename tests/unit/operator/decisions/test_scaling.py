@@ -145,7 +145,11 @@ class Simulation:
     def _job(self, name: str, **status: Any) -> Any:
         self.world.version += 1
         meta = {"name": name, "uid": name, "resourceVersion": str(self.world.version)}
-        return {"metadata": meta, "spec": {"image": {"key": "images/1"}}, "status": status}
+        return {
+            "metadata": meta,
+            "spec": {"image": {"key": "images/1"}, "describer": "metadata"},
+            "status": status,
+        }
 
 
 def test_irregular_load_does_not_cause_frequent_launches() -> None:

@@ -36,7 +36,7 @@ SETTINGS = Settings("ns", owner_name="describers", job_prefix="vn")
 def imagejob(version: int, **status: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "j", "uid": "u", "resourceVersion": str(version)},
-        "spec": {"image": {"key": "images/1"}},
+        "spec": {"image": {"key": "images/1"}, "describer": "metadata"},
         "status": {"phase": "queued", **status},
     }
 

@@ -130,7 +130,7 @@ def test_backoff_never_exceeds_a_minute_during_a_long_outage(world: World) -> No
     rate_limit, now, waits = world.state.rate_limit("metadata"), NOW, list[float]()
     error = {"reason": "RateLimited", "message": "", "retryable": True}
     status = {"phase": "processing", "error": error}
-    spec = {"image": {"key": "images/1"}}
+    spec = {"image": {"key": "images/1"}, "describer": "metadata"}
     job = ImageJob.model_validate({"metadata": {"name": "a"}, "spec": spec, "status": status})
 
     for _ in range(3000):

@@ -168,7 +168,7 @@ async def test_container_receives_a_scaled_down_picture_and_the_options(
 ) -> None:
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = "SECRET", 6
-    job_options = {"prompt": "ä", "language": "de", "fallback": "never"}
+    job_options = {"prompt": "ä", "language": "de", "text": False, "fallback": "never"}
     image = encoded(noise(3000, 100), "JPEG", exif=exif)
     await ask(
         running,
@@ -184,7 +184,11 @@ async def test_container_receives_a_scaled_down_picture_and_the_options(
         assert (opened.format, opened.size) == ("JPEG", (20, 600))
 
     assert headers["content-type"] == "image/jpeg"
-    assert json.loads(headers["vision-node-options"]) == {"prompt": "ä", "language": "de"}
+    assert json.loads(headers["vision-node-options"]) == {
+        "prompt": "ä",
+        "language": "de",
+        "text": False,
+    }
 
 
 async def test_container_may_answer_with_facts_model_and_usage(

@@ -166,10 +166,14 @@ async def test_credentials_may_come_from_the_pod_identity(
     assert "dog" in found.description
 
 
-def test_missing_aws_region_is_reported() -> None:
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [({"AWS_ACCESS_KEY_ID": KEY_ID}, Reason.OPTIONS_INVALID), ({}, Reason.CREDENTIALS_MISSING)],
+)
+def test_missing_aws_region_is_reported(variables: dict[str, str], reason: Reason) -> None:
     with pytest.raises(DescribeError, match="AWS_REGION") as caught:
-        load("rekognition")
-    assert caught.value.reason is Reason.OPTIONS_INVALID
+        load("rekognition", Setup(environment=variables))
+    assert caught.value.reason is reason
 
 
 async def test_unreachable_rekognition_endpoint_is_reported_as_unavailable() -> None:

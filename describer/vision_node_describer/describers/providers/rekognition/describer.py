@@ -150,7 +150,8 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
     Its credentials come from the Secret or from the pod's identity (IRSA).
 
     Raises:
-        DescribeError: OptionsInvalid if the region is missing, or if it or the endpoint is invalid.
+        DescribeError: CredentialsMissing if neither a region nor a key is set; OptionsInvalid if
+            only the region is missing, or if it or the endpoint is invalid.
     """
     region = _region(setup)
     if endpoint is not None:
@@ -181,6 +182,13 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
 
 def _region(setup: Setup) -> str:
     region = setup.variable("AWS_REGION") or setup.variable("AWS_DEFAULT_REGION")
+    if not region and not setup.variable("AWS_ACCESS_KEY_ID"):
+        message = (
+            "neither AWS_REGION nor AWS_ACCESS_KEY_ID is set; add the region to the describer's "
+            "Secret or env, and the key, unless the pod has a role"
+        )
+        raise DescribeError(Reason.CREDENTIALS_MISSING, message)
+
     if not region:
         message = "AWS_REGION is not set; add it to the describer's Secret or env"
         raise DescribeError(Reason.OPTIONS_INVALID, message)

@@ -1,0 +1,149 @@
+"""Describe what a picture shows with models that run in the worker: no network and no key."""
+
+from importlib import import_module
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from vision_node_contract.models.description import Description, Options
+
+from ..imaging.display import as_displayed
+from ..imaging.picture import decoding_bytes
+from ..interface import Describer, Setup
+from ..metadata.facts import Facts, read_facts, to_json
+from ..metadata.phrasing import describe_in_lines
+from ..ocr.memory import reader_bytes
+from ..ocr.phrasing import text_to_json
+from ..ocr.text import ReadText
+from .classes import probability_of
+from .layout import Layout, measure_layout
+from .picture_kind import PictureKind, kind_by_sight, kind_by_text
+from .recognizer import NOTHING, Recognizer
+from .wording import Scene, alt_of, caption_of, tags_of
+
+if TYPE_CHECKING:
+    from ..ocr.text_reader import TextReader
+
+MODEL = "EfficientNet-Lite2, NanoDet-g, BlazeFace"
+
+_SAMPLE_SIDE = 608
+"""Longer side in pixels of the picture that the models see: the largest input of any of them."""
+
+_MODELS_BYTES = 120 << 20
+"""Memory of the three models and their intermediate results for one picture (measured: 104 MB)."""
+
+_MIN_TEXT_PROBABILITY = 0.3
+_WITH_TEXT = (
+    *("street sign", "website", "menu", "book cover", "comic", "crossword puzzle", "packet"),
+    *("envelope", "scoreboard", "bookstore", "pill bottle", "soda bottle", "wine bottle"),
+)
+"""Things with text on them, and the minimum sum of their probabilities for reading it."""
+
+
+class Local(Describer):
+    """Says what a picture shows, how many people and things, and which text, in English."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Load the models, which takes a fifth of a second. Those for text wait for a text."""
+        super().__init__(setup)
+        self._recognizer = Recognizer()
+        self._reader: TextReader | None = None
+        self._reader_lock = Lock()
+
+    def memory(self, image: bytes) -> int:
+        """Return the maximum memory for decoding and recognizing, and for reading, in bytes."""
+        return _MODELS_BYTES + decoding_bytes(image) + reader_bytes(image)
+
+    def describe(self, image: bytes, options: Options) -> Description:
+        """Describe one image file in English, whatever `options.language` asks for.
+
+        Raises:
+            DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
+        """
+        facts = read_facts(image, sample_side=_SAMPLE_SIDE)
+        picture = _displayed_sample(facts)
+        layout = measure_layout(picture)
+        probabilities = self._recognizer.probabilities(picture)
+
+        kind = kind_by_sight(facts, layout, probabilities)
+        found = None
+        if _should_read(kind, layout, probabilities, options):
+            found = self._text_reader().read(image, facts)
+            kind = kind_by_text(kind, facts, layout, probabilities, found.lines)
+
+        shown = NOTHING
+        if kind == "photograph":
+            shown = self._recognizer.recognize(picture, probabilities)
+
+        scene = Scene(
+            facts=facts,
+            kind=kind,
+            subjects=shown.subjects,
+            is_outdoors=shown.is_outdoors,
+            is_colorless=layout.is_colorless,
+            text=found.text if found else "",
+        )
+        details = {"pictureKind": kind, **shown.to_json(), **_text_facts(found)}
+
+        return Description(
+            description=describe_in_lines(facts, options.max_length, sentence=caption_of(scene)),
+            alt=alt_of(scene),
+            caption=caption_of(scene),
+            tags=tags_of(scene),
+            text=scene.text,
+            facts={**to_json(facts), **details},
+            model=MODEL,
+            warnings=_language_warnings(options),
+        )
+
+    def _text_reader(self) -> "TextReader":
+        """Return the models for text, which most photographs don't need; load them once."""
+        with self._reader_lock:
+            if self._reader is None:
+                # Import its libraries only now: they take a second and 100 MB.
+                module = import_module("..ocr.text_reader", __package__)
+                self._reader = module.TextReader()
+
+            return self._reader
+
+
+def _displayed_sample(facts: Facts) -> Image.Image:
+    """Return the sample of a picture as RGB and upright, at most _SAMPLE_SIDE pixels a side."""
+    stored = facts.picture
+    sample = stored.sample
+    if sample is None:
+        raise ValueError("the facts were read without a sample")
+
+    scale = sample.width / stored.width
+    size = (sample.width, max(1, round(stored.height * scale)))
+    picture = as_displayed(sample, stored, size=size, background=facts.background)
+    picture.thumbnail((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BILINEAR)
+    return picture
+
+
+def _should_read(
+    kind: PictureKind, layout: Layout, probabilities: NDArray[np.float32], options: Options
+) -> bool:
+    """Return whether to read text: as requested, or else where text is likely."""
+    if options.text is not None:
+        return options.text
+
+    return (
+        kind in ("screenshot", "graphic")
+        or layout.looks_like_text
+        or probability_of(_WITH_TEXT, probabilities) >= _MIN_TEXT_PROBABILITY
+    )
+
+
+def _text_facts(found: ReadText | None) -> dict[str, object]:
+    return {"ocr": text_to_json(found)} if found and found.text else {}
+
+
+def _language_warnings(options: Options) -> list[str]:
+    language = options.language
+    if language is None or language.lower().split("-")[0] in ("en", "english"):
+        return []
+
+    return [f"options.language is {language!r}, but the describer local knows English only"]

@@ -1,0 +1,82 @@
+"""Run all models on one picture, and put their results together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import JsonValue
+
+from .boxes import Boxes, no_boxes
+from .classes import Label
+from .classifier import Classifier
+from .face_detector import FaceDetector
+from .facts import boxes_to_json, labels_to_json, objects_to_json
+from .labels import choose, find_labels
+from .object_detector import ObjectDetector
+from .objects import Object, check_faces, count_objects
+from .subjects import Subject, find_subjects, is_outdoors
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What the models recognized in a photograph."""
+
+    objects: list[Object]
+    labels: list[Label]
+    faces: Boxes
+    size: tuple[int, int]
+    """Width and height of the picture in which the boxes lie."""
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """What the photograph shows, in words."""
+        return find_subjects(self.objects, choose(self.labels))
+
+    @property
+    def is_outdoors(self) -> bool:
+        """Whether things are in a landscape."""
+        return is_outdoors(self.objects, choose(self.labels))
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the facts about what was found. Nothing is said of what was not."""
+        facts: dict[str, JsonValue] = {}
+        if self.objects:
+            facts["objects"] = objects_to_json(self.objects, self.size)
+        if self.labels:
+            facts["labels"] = labels_to_json(self.labels)
+        if len(self.faces):
+            boxes = boxes_to_json(self.faces, self.size)
+            facts["faces"] = {"count": len(self.faces), "boxes": boxes}
+
+        return facts
+
+
+NOTHING = Recognition([], [], no_boxes(), (1, 1))
+"""For pictures that are not photographs: the models see things in them that are not there."""
+
+
+class Recognizer:
+    """Recognizes what photographs show. It is thread-safe."""
+
+    def __init__(self) -> None:
+        """Load the three models, which takes a fifth of a second."""
+        self._classifier = Classifier()
+        self._objects = ObjectDetector()
+        self._faces = FaceDetector()
+
+    def probabilities(self, picture: Image.Image) -> NDArray[np.float32]:
+        """Return the classifier's probabilities for an RGB picture."""
+        return self._classifier.probabilities(picture)
+
+    def recognize(self, picture: Image.Image, probabilities: NDArray[np.float32]) -> Recognition:
+        """Return what an RGB photograph shows, given the classifier's probabilities."""
+        detected, candidates = self._objects.find(picture)
+        faces = check_faces(self._faces.find(picture), detected, probabilities)
+
+        return Recognition(
+            objects=count_objects(detected, candidates, faces, probabilities),
+            labels=find_labels(probabilities),
+            faces=faces,
+            size=picture.size,
+        )
