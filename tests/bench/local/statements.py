@@ -41,7 +41,7 @@ of off on one only or other out over part parts perhaps possibly probably seems 
 shown side some the their there these they this to top two under up upon very visible was with
 which while within without
 image picture photograph photo screenshot chart document drawing pattern graphic scan scanned
-painting texture page line lines text word words reads reading written says kind view close-up closeup
+painting texture page line lines text word words reads reading written says kind view close-up
 background foreground center left right middle bottom
 dark bright light medium low high contrast pale vivid colorful colored color colors black white
 gray grey red orange yellow green cyan blue purple violet magenta pink brown beige olive teal
