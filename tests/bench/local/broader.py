@@ -14,7 +14,7 @@ OTHERS = {
     "vehicle": ("airplane", "bicycle", "boat", "bus", "car", "motorcycle", "rocket", "truck"),
     "boat or ship": ("boat", "ship"),
     "motorcycle or scooter": ("motorcycle",),
-    "building or other structure": (
+    "building or structure": (
         *("building", "house", "tower", "bridge", "windmill", "pyramid", "pagoda", "temple"),
         *("opera house", "cathedral", "fort"),
     ),

@@ -38,7 +38,7 @@ _NEUTRAL_WORDS = """
 a an and as at about above after also any are around be before below beside but by can down for
 from has have in into is it its least less likely may maybe more most mostly near nearly no not
 of off on one only or other out over part parts perhaps possibly probably seems shows showing
-shown side some the their there these they this to top two under up upon very visible was with
+shown side some taken the their there these they this to top two under up upon very visible was with
 which while within without
 image picture photograph photo screenshot chart document drawing pattern graphic scan scanned
 painting texture page line lines text word words reads reading written says kind view close-up
@@ -70,6 +70,9 @@ def statements(description: Description) -> list[Statement]:
     """Return everything that the description says, without repetitions."""
     facts: Mapping[str, Any] = description.facts
     text = sentences(description)
+    if camera := facts.get("camera"):
+        text = text.replace(str(camera).casefold(), " ")
+
     found = [Statement("kind", str(kind))] if (kind := facts.get("pictureKind")) else []
 
     names = _names(facts)

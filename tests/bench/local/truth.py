@@ -11,7 +11,7 @@ HELD_OUT_SHARE = 3
 GENERIC = frozenset(
     {
         *("animal", "object", "thing", "vehicle", "food", "drink", "dish of food", "device"),
-        *("structure", "building or other structure", "piece of clothing", "piece of furniture"),
+        *("structure", "building or structure", "piece of clothing", "piece of furniture"),
         *("electronic device", "household appliance", "tool", "weapon", "toy", "landscape"),
         *("musical instrument", "plant"),
     }

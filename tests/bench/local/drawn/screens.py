@@ -121,7 +121,9 @@ SCREENS = {
     "terminal": Drawing(_terminal, _SCREENSHOT, _MAY | {"terminal"}),
     "dialog": Drawing(_dialog, _SCREENSHOT | {"graphic"}, _MAY | {"dialog"}),
     "chat on a phone": Drawing(_chat, _SCREENSHOT, _MAY | {"chat", "message"}),
-    "spreadsheet": Drawing(_spreadsheet, _SCREENSHOT, _MAY | {"table", "spreadsheet"}),
+    "spreadsheet": Drawing(
+        _spreadsheet, _SCREENSHOT | {"document"}, _MAY | {"table", "spreadsheet"}
+    ),
     "code editor": Drawing(_editor, _SCREENSHOT, _MAY | {"code"}),
     "window": Drawing(screen, _SCREENSHOT, _MAY),
     "dark window as JPEG": Drawing(lambda: screen("#202124", "#e8eaed"), _SCREENSHOT, _MAY, "JPEG"),

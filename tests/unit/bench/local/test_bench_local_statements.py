@@ -69,6 +69,12 @@ def test_words_that_no_fact_explains_are_statements() -> None:
     }
 
 
+def test_camera_is_no_statement() -> None:
+    caption = "A bright photograph, taken with Apple iPhone 4 on 2010-10-08."
+    assert not subjects(caption, camera="Apple iPhone 4")
+    assert subjects(caption) == {Statement("word", "apple"), Statement("word", "iphone")}
+
+
 def test_quoted_text_and_lines_of_facts_say_nothing() -> None:
     caption = "Screenshot with the text “A dog bites a “man” in the park”."
     assert not subjects(caption, objects=[thing("dog")])
