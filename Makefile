@@ -130,6 +130,10 @@ bench: ## Compare with Celery and with one Job per image (QUICK=1 takes a few mi
 bench-backlog: ## Measure throughput, memory and list latency with 10,000 waiting jobs
 	@$(BENCH) backlog
 
+.PHONY: bench-local
+bench-local: ## Measure what the describer local says about labeled pictures and what it costs (WRITE=1 updates docs/)
+	@$(BENCH) local
+
 .PHONY: bench-ocr
 bench-ocr: ## Measure accuracy and cost of the describer ocr on one core (WRITE=1 updates the report in docs/)
 	@$(BENCH) ocr

@@ -1,4 +1,4 @@
-"""Run a benchmark and write its report: `python -m bench [backlog | ocr | operator]`.
+"""Run a benchmark and write its report: `python -m bench [backlog | local | ocr | operator]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
 report in docs/. KEEP=1 keeps the cluster afterward.
@@ -16,6 +16,7 @@ from bench import compare, ocr
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
+from bench.local import report as local_report
 from bench.operator import leases, rounds
 from bench.plan import FULL, FULL_BACKLOG, QUICK, QUICK_BACKLOG
 from bench.report import writer
@@ -32,19 +33,19 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case []:
                 uvloop.run(compare.measure(QUICK if quick else FULL))
+                print(writer.write(REPOSITORY, to_docs=write))
             case ["backlog"]:
                 uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
+                print(writer.write(REPOSITORY, to_docs=write))
+            case ["local"]:
+                print(local_report.measure(REPOSITORY, to_docs=write))
             case ["ocr"]:
                 print(ocr.measure(REPOSITORY, to_docs=write))
-                return 0
             case ["operator"]:
                 print(rounds.report(), leases.report(), sep="\n\n")
-                return 0
             case _:
                 print(__doc__, file=sys.stderr)
                 return 2
-
-        print(writer.write(REPOSITORY, to_docs=write))
     except (BenchError, ClusterError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

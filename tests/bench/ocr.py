@@ -14,10 +14,9 @@ from printed import CONDITIONS, FONT_PIXELS, FONTS, SIZE
 from bench import stats
 from bench.measure.machine import processor
 from bench.measure.ocr_measure import TIMES, Measured
+from bench.report.generated_section import replace_section
 from bench.report.page import MARKS
 from bench.report.tables import digits, table
-
-BEGIN, END = "<!-- make bench-ocr: from here -->\n", "<!-- make bench-ocr: to here -->\n"
 
 MAX_SECONDS = 1.0
 """Target for the 95th percentile of the reading time."""
@@ -37,8 +36,7 @@ def measure(repository: Path, *, to_docs: bool) -> Path:
     if not to_docs:
         return build
 
-    before, _, rest = page.read_text().partition(BEGIN)
-    page.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2])
+    replace_section(page, "bench-ocr", text)
     return page
 
 

@@ -1,0 +1,1 @@
+"""Measure the describer `local`: what it says about labeled pictures, and what it costs."""

@@ -1,0 +1,93 @@
+"""Measure the time, memory, threads and throughput of processes with the describer `local`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.arena import REPOSITORY
+from bench.measure.local_measure import PHOTOGRAPHS, Measured
+from bench.measure.pictures_1080p import photographs
+
+STARTS = 5
+"""How many processes are started to measure the cold start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the describers cost with the same photographs of 1920 × 1080 pixels."""
+
+    starts: dict[str, list[float]]
+    """Seconds from the start of a process until its first description, by describer."""
+    one: dict[str, Measured]
+    """One photograph after the other on one core, by describer."""
+    two: Measured
+    """Two photographs at the same time, as with a `concurrency` of 2, on all cores."""
+    throughput: dict[int, float]
+    """Photographs per second, by number of processes. Each process has one core."""
+
+
+def measure() -> Cost:
+    """Measure. This takes a few minutes."""
+    cores = sorted(os.sched_getaffinity(0))
+    counts = (1, 2) if len(cores) > 1 else (1,)
+    with _folder() as folder:
+        return Cost(
+            starts={name: _starts(folder, name, cores[-1]) for name in ("local", "metadata")},
+            one={name: _run(folder, name, "one", cores[-1]) for name in ("local", "metadata")},
+            two=_run(folder, "local", "two"),
+            throughput={
+                count: _throughput(folder, cores[:count])
+                for count in sorted({1, min(2, len(cores))})
+            },
+        )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Create a folder with the photographs."""
+    with tempfile.TemporaryDirectory() as name:
+        files = Path(name, PHOTOGRAPHS)
+        files.mkdir()
+        for number, picture in enumerate(photographs()):
+            (files / f"{number}.jpg").write_bytes(picture.data)
+        yield Path(name)
+
+
+def _starts(folder: Path, name: str, core: int) -> list[float]:
+    seconds = []
+    for _ in range(STARTS):
+        before = time.time()
+        seconds.append(_run(folder, name, "start", core).first_done_at - before)
+    return seconds
+
+
+def _run(folder: Path, *arguments: str | int) -> Measured:
+    return _result(_started(folder, *arguments))
+
+
+def _started(folder: Path, *arguments: str | int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "bench.measure.local_measure", *map(str, arguments)]
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    environment = os.environ | {"PYTHONPATH": paths}
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def _result(process: "subprocess.Popen[str]") -> Measured:
+    output, _ = process.communicate()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return Measured(**json.loads(output))
+
+
+def _throughput(folder: Path, cores: list[int]) -> float:
+    """Return the photographs per second of one process on each of these cores, at the same time."""
+    processes = [_started(folder, "local", "one", core) for core in cores]
+    results = [_result(process) for process in processes]
+    return sum(len(result.seconds) / result.total_seconds for result in results)
