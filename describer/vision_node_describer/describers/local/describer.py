@@ -1,5 +1,6 @@
 """Describe what a picture shows with models that run in the worker: no network and no key."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import JsonValue
 from vision_node_contract.models.description import Description, Options
 
 from ..imaging.display import as_displayed
@@ -16,7 +18,7 @@ from ..metadata.facts import Facts, read_facts, to_json
 from ..metadata.phrasing import describe_in_lines
 from ..ocr.memory import reader_bytes
 from ..ocr.phrasing import text_to_json
-from ..ocr.text import ReadText
+from ..ocr.text import NO_TEXT, ReadText
 from .classes import probability_of
 from .layout import Layout, measure_layout
 from .picture_kind import PictureKind, kind_by_sight, kind_by_text
@@ -67,36 +69,17 @@ class Local(Describer):
         layout = measure_layout(picture)
         probabilities = self._recognizer.probabilities(picture)
 
-        kind = kind_by_sight(facts, layout, probabilities)
-        found = None
+        kind, found = kind_by_sight(facts, layout, probabilities), NO_TEXT
         if _should_read(kind, layout, probabilities, options):
             found = self._text_reader().read(image, facts)
             kind = kind_by_text(kind, facts, layout, probabilities, found.lines)
 
-        shown = NOTHING
-        if kind == "photograph":
-            shown = self._recognizer.recognize(picture, probabilities)
-
+        is_photograph = kind == "photograph"
+        shown = self._recognizer.recognize(picture, probabilities) if is_photograph else NOTHING
         scene = Scene(
-            facts=facts,
-            kind=kind,
-            subjects=shown.subjects,
-            is_outdoors=shown.is_outdoors,
-            is_colorless=layout.is_colorless,
-            text=found.text if found else "",
+            facts, kind, shown.subjects, shown.is_outdoors, layout.is_colorless, found.text
         )
-        details = {"pictureKind": kind, **shown.to_json(), **_text_facts(found)}
-
-        return Description(
-            description=describe_in_lines(facts, options.max_length, sentence=caption_of(scene)),
-            alt=alt_of(scene),
-            caption=caption_of(scene),
-            tags=tags_of(scene),
-            text=scene.text,
-            facts={**to_json(facts), **details},
-            model=MODEL,
-            warnings=_language_warnings(options),
-        )
+        return _to_description(scene, {**shown.to_json(), **_text_facts(found)}, options)
 
     def _text_reader(self) -> "TextReader":
         """Return the models for text, which most photographs don't need; load them once."""
@@ -137,8 +120,24 @@ def _should_read(
     )
 
 
-def _text_facts(found: ReadText | None) -> dict[str, object]:
-    return {"ocr": text_to_json(found)} if found and found.text else {}
+def _text_facts(found: ReadText) -> dict[str, JsonValue]:
+    return {"ocr": text_to_json(found)} if found.text else {}
+
+
+def _to_description(
+    scene: Scene, details: Mapping[str, JsonValue], options: Options
+) -> Description:
+    facts, kind, caption = scene.facts, scene.kind, caption_of(scene)
+    return Description(
+        description=describe_in_lines(facts, options.max_length, sentence=caption, kind=kind),
+        alt=alt_of(scene),
+        caption=caption,
+        tags=tags_of(scene),
+        text=scene.text,
+        facts={**to_json(facts), "pictureKind": kind, **details},
+        model=MODEL,
+        warnings=_language_warnings(options),
+    )
 
 
 def _language_warnings(options: Options) -> list[str]:

@@ -45,14 +45,20 @@ def describe_in_lines(
     *,
     sentence: str = "",
     first: Mapping[str, str] | None = None,
+    kind: str | None = None,
 ) -> str:
-    """Return a description in at most `max_length` characters.
+    """Return a description.
 
-    It consists of the title, a sentence, the lines in `first` and the facts. The first line that
-    does not fit is left out, and so are those after it.
+    Args:
+        facts: The facts, one for each line.
+        max_length: Maximum number of characters. The first line that does not fit is left out, and
+            so are those after it.
+        sentence: What the picture shows, before all lines.
+        first: Lines before those of the facts.
+        kind: A more precise kind of picture than that of the facts.
     """
     text = f"{TITLE}\n{sentence}" if sentence else TITLE
-    for key, value in (*(first or {}).items(), *_lines(facts)):
+    for key, value in (*(first or {}).items(), *_lines(facts, kind or facts.kind)):
         line = f"\n- {key}: {value}"
         if max_length is not None and len(text) + len(line) > max_length:
             break
@@ -61,7 +67,7 @@ def describe_in_lines(
     return text if max_length is None else text[: max(max_length, 0)]
 
 
-def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
+def _lines(facts: Facts, kind: str) -> Iterator[tuple[str, str]]:
     picture, appearance = facts.picture, facts.appearance
     yield "Dimensions", f"{facts.width}x{facts.height} pixels"
     yield "Format", picture.kind.name
@@ -81,7 +87,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Brightness", word_for(appearance.brightness, _BRIGHTNESS)
         yield "Contrast", word_for(appearance.contrast, _CONTRAST)
 
-    yield "Kind", facts.kind
+    yield "Kind", kind
     if picture.animation.frames > 1:
         yield "Animation", _animation(picture.animation, picture.frame)
 

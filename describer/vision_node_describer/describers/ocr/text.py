@@ -48,6 +48,10 @@ class ReadText:
         return [line for row in self.rows for line in row]
 
 
+NO_TEXT = ReadText([], "", None)
+"""The text of a picture that has none, or in which none was sought."""
+
+
 def confidence(lines: list[Line]) -> float:
     """Return the mean confidence of the lines' characters, 0 to 1; 0 if there are none."""
     characters = sum(len(line.text) for line in lines)

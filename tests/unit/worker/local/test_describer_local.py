@@ -69,6 +69,10 @@ def test_description_begins_with_a_sentence_before_the_facts(local: Describer) -
     assert lines[-1] == "- Kind: photograph"
 
 
+def test_kind_in_the_lines_is_the_precise_one(local: Describer) -> None:
+    assert "\n- Kind: pattern" in describe(local, SKIMAGE / "brick.png").description
+
+
 def test_facts_include_those_of_metadata(local: Describer) -> None:
     facts = describe(local, CHELSEA).facts
     known = cast("Description", load("metadata").describe(CHELSEA.read_bytes(), Options())).facts
