@@ -10,7 +10,7 @@ from ..models.reasons import DescribeError, Reason
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format of images that can be described."""
+    """A supported image file format."""
 
     name: str
     """Human-readable name, which is also the value of `facts.format`."""

@@ -27,7 +27,7 @@ class Header:
 
     kind: Format
     width: int
-    """Width in pixels, as stored (before an EXIF orientation is applied)."""
+    """Width in pixels, as stored (before the EXIF orientation is applied)."""
     height: int
 
 
