@@ -37,4 +37,4 @@ class BackgroundTask(ABC):
 
     @abstractmethod
     async def _run(self) -> None:
-        """Do the work of the task in an endless loop."""
+        """Do the task's work in an endless loop."""

@@ -33,7 +33,7 @@ def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that are deleted together with `job`.
 
     Objects under inbox/ are not included. Several ImageJobs may use the same object, and
-    these objects expire independently of ImageJobs.
+    these objects expire independently of the ImageJobs.
     """
     image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []

@@ -128,8 +128,8 @@ class Bucket:
             etag: ETag of the object to replace; None if the key must not exist yet.
 
         Raises:
-            ObjectChangedError: the key has been created, or its object has been changed or deleted,
-                so nothing was stored.
+            ObjectChangedError: another writer created, changed or deleted the object, so nothing
+                was stored.
             StoreUnavailableError: the data may not have been stored.
         """
         condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}

@@ -41,8 +41,8 @@ TIMEOUT = aiohttp.ClientTimeout(
 )
 
 MAX_ERROR_BYTES = 1 << 16
-"""Maximum number of bytes to read from an error response. Error responses are usually a
-few hundred bytes long, but a proxy that responds instead of the bucket may send more."""
+"""Maximum number of bytes to read from an error response. Error responses are usually a few
+hundred bytes long, but a proxy that responds instead of the bucket may send more."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 

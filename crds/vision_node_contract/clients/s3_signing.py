@@ -1,7 +1,7 @@
 """Sign requests to the bucket (AWS Signature Version 4) with MinIO's own functions.
 
-MinIO's client is not used to send the requests, because it blocks the thread. Each image would
-cost a thread switch and half a millisecond of CPU time.
+MinIO's client is not used to send the requests, because it is blocking: each image would cost a
+thread switch and half a millisecond of CPU time.
 """
 
 from collections.abc import Mapping

@@ -106,7 +106,7 @@ def _item_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _cropped(aperture: bytes, width: int, height: int) -> tuple[int, int]:
-    """Return the size of the clean aperture, which excludes padding to whole blocks."""
+    """Return the size of the clean aperture, which excludes block-alignment padding."""
     if len(aperture) < 16:
         return width, height
 
