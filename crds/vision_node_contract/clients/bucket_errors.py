@@ -66,8 +66,7 @@ as a proxy's error page. Any other status means StorageUnavailable, which may be
 _ADVICE = {
     Reason.STORAGE_FULL: "storage is full ({}): enlarge its volume or quota, or delete objects",
     Reason.STORAGE_DENIED: (
-        "storage rejected our access keys ({}): "
-        "check the Secret that contains them, and their permissions"
+        "storage rejected our keys ({}): check the Secret that contains them, and their permissions"
     ),
     Reason.CLOCK_SKEW: "storage's clock and ours are too far apart ({}): synchronize both with NTP",
     Reason.BUCKET_NOT_FOUND: (

@@ -53,7 +53,7 @@ TEMPORARY = {
     "wrong storage credentials": (
         503,
         "StorageDenied",
-        "storage rejected our access keys",
+        "storage rejected our keys",
         "Storage denied: next try in 2 s",
     ),
     "different clocks": (
