@@ -68,7 +68,7 @@ def inbox_key_prefix(prefix: str) -> str:
     Raises:
         Problem: 422 InvalidName if no valid name begins with `prefix`.
     """
-    # A valid prefix either is a valid name or, like `holiday/`, becomes one if a letter is added.
+    # A valid prefix either is a valid name or, like `holiday/`, becomes one when a letter is added.
     if not prefix or is_inbox_name(prefix) or is_inbox_name(prefix + "x"):
         return INBOX_PREFIX + prefix
 

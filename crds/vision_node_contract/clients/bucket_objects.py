@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
 
 SHA256_HEADER = "x-amz-meta-sha256"
-"""Header with custom metadata that holds the SHA-256. The ETag can't be used instead, because it is
+"""Custom metadata header that holds the SHA-256. The ETag can't be used instead, because it is
 a digest of the bytes only on some servers and with some kinds of encryption."""
 
 MAX_KEYS = 1000

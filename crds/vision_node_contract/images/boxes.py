@@ -13,7 +13,7 @@ incomplete, or may not be a box at all."""
 
 
 class BoxError(ValueError):
-    """The boxes are invalid. The message gives the reason, and follows "the file is damaged"."""
+    """The boxes are invalid. The message is a reason to add to "the file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
