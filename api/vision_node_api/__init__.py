@@ -1,7 +1,7 @@
 """The HTTP API, which creates an ImageJob for each image that a client submits.
 
-The API does not deal with Jobs and pods, because the operator manages them. These are its modules
-and packages, from the top layer to the bottom layer:
+The API does not deal with Jobs and pods, because the operator manages them. The API's modules and
+packages, from the top layer to the bottom layer, are:
 
 - app assembles the application.
 - routes, ui and middleware translate HTTP requests and responses.

@@ -10,7 +10,7 @@ class BackgroundTask(ABC):
     """A task that runs until the application stops. If it ends earlier, it has failed.
 
     Args:
-        ended_message: Message with which the liveness probe fails if the task ends early.
+        ended_message: Error message of the liveness probe if the task ends early.
     """
 
     def __init__(self, ended_message: str) -> None:
@@ -37,4 +37,4 @@ class BackgroundTask(ABC):
 
     @abstractmethod
     async def _run(self) -> None:
-        """Do the work of the task in an endless loop."""
+        """Do the task's work in an endless loop."""

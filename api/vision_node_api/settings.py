@@ -35,8 +35,8 @@ class Settings:
 
     upload_memory_bytes: int = 128 * MEBIBYTE
     """Memory for all uploads that are being received or stored. According to measurements, the
-    process itself takes 70 MB, and full caches take 170 MB. Python versions before 3.12.9 also copy
-    each upload once more while it is stored. All of this together fits into 512 MiB."""
+    process itself takes 70 MB, and full caches take 170 MB. Python versions before 3.12.9 also
+    make another copy of each upload while it is stored. Together, this fits into 512 MiB."""
 
     upload_bytes_per_second: int = 4096
     """Minimum average rate of uploads. Even the slowest mobile networks (EDGE) are ten times
@@ -49,7 +49,7 @@ class Settings:
     def from_env(cls) -> Self:
         """Read the pod's environment, which charts/vision-node/templates/api.yaml sets.
 
-        Older charts do not set every variable. A limit that is not set has its default. If
+        Older charts do not set every variable. A limit that is not set keeps its default. If
         INBOX_SECONDS is not set, images are kept in the inbox forever, because older charts do not
         allow the operator to delete them.
         """

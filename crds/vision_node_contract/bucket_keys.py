@@ -20,8 +20,8 @@ INBOX_PREFIX = "inbox/"
 RESULTS_PREFIX = "results/"
 
 INLINE_RESULT_BYTES = 4096
-"""Maximum bytes of JSON for a result that is stored in the ImageJob's status. Such a result needs
-no object in the bucket. A hundred thousand such results fit into 2 GiB of etcd."""
+"""Maximum size in bytes of the JSON of a result that is stored in the ImageJob's status. Such a
+result needs no object in the bucket. A hundred thousand such results fit into 2 GiB of etcd."""
 
 
 def new_image_key() -> str:
@@ -32,8 +32,8 @@ def new_image_key() -> str:
 def own_keys(job: ImageJob) -> list[str]:
     """Return the keys of the objects that are deleted together with `job`.
 
-    Objects under inbox/ are not included. Several ImageJobs may use the same object, and each of
-    these objects expires on its own.
+    Objects under inbox/ are not included. Several ImageJobs may use the same object, and
+    these objects expire independently of the ImageJobs.
     """
     image, result = job.spec.image.key, own_result_key(job)
     keys = [image] if image.startswith(IMAGES_PREFIX) else []
@@ -42,7 +42,7 @@ def own_keys(job: ImageJob) -> list[str]:
 
 
 def own_result_key(job: ImageJob) -> str | None:
-    """Return the key of the stored result of `job`, or None.
+    """Return the key of the job's stored result, or None if no result of its own is stored.
 
     A key that contains another job's uid is ignored, because that result belongs to the other job.
     An admission policy rejects such a status, but the policy can be switched off.

@@ -12,7 +12,7 @@ would report IPv4 clients as ::ffff:192.0.2.1, an address that matches no list o
 proxies."""
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
-"""Error numbers that mean that the kernel does not support IPv6, or does not support IPv4."""
+"""Error numbers for an address family (IPv4 or IPv6) that the kernel does not support."""
 
 ADDRESS_VARIABLE = "LISTEN_ADDRESS"
 """Environment variable that replaces all addresses with a single one (host:port), for a process

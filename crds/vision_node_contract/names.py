@@ -9,7 +9,7 @@ DESCRIBER_PLURAL = "describers"
 
 
 def path_of(plural: str, namespace: str) -> str:
-    """Return the Kubernetes API path of our objects of one kind in a namespace."""
+    """Return the Kubernetes API path of our resource `plural` in a namespace."""
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{plural}"
 
 

@@ -1,4 +1,4 @@
-"""Allow pages of other sites to use the API from a browser (cross-origin requests).
+"""Allow pages from other sites to use the API from a browser (cross-origin requests).
 
 CORS is specified at https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
@@ -24,7 +24,7 @@ hours."""
 def add_cors(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
     """Return `app` wrapped in middleware that allows cross-origin requests from `origins`.
 
-    An origin is a URL such as https://gallery.example.com. `*` stands for all origins. Credentials
+    An origin is a URL such as https://gallery.example.com. `*` means all origins. Credentials
     are not allowed, because the API uses no cookies.
     """
     return CORSMiddleware(

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class ExpectContinueMiddleware:
-    """Closes the connection if a request that expects `100 Continue` gets its response too early.
+    """Closes the connection after responding to a request that never got its `100 Continue`.
 
     uvicorn sends `100 Continue` when the application begins to read the body. If the application
     responds without reading the body, the client may or may not send it. The server then cannot
@@ -18,7 +18,7 @@ class ExpectContinueMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and close the connection if its body is not read."""
+        """Pass the request on, and close the connection if its body has not been requested."""
         if scope["type"] != "http" or not _expects_continue(scope):
             await self._app(scope, receive, send)
             return

@@ -25,8 +25,8 @@ class HeadAndOptionsMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "HEAD":
-            # The scope is copied, because uvicorn reads the method HEAD from its own scope in order
-            # to leave out the body.
+            # The scope is copied, because uvicorn omits the body only if the method in its own
+            # scope is still HEAD.
             await self._app({**scope, "method": "GET"}, receive, _WithoutBody(send).send)
         elif scope["method"] == "OPTIONS":
             await self._app(scope, receive, _OptionsResponse(send).send)

@@ -19,8 +19,8 @@ respond."""
 class InternalErrorMiddleware:
     """Converts every exception that the wrapped application raises into a response.
 
-    The response to an unexpected exception is 500 InternalError, with an id that the log shows next
-    to the traceback. The exception is not raised again, because uvicorn would log it a second time
+    The response to an unexpected exception is 500 InternalError, with an id that is logged with
+    the traceback. The exception is not re-raised, because uvicorn would log it a second time
     and close a connection that the client might use for further requests.
     """
 

@@ -1,4 +1,4 @@
-"""Restore requests to what their clients sent, based on the headers of trusted proxies."""
+"""Restore what clients originally sent, based on the forwarding headers of trusted proxies."""
 
 import re
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ names do not match."""
 class ProxyHeadersMiddleware:
     """Sets a request's scheme, host, client address and root path to what the client used.
 
-    Forwarding headers are ignored unless a trusted proxy sent them. Invalid values are also
-    ignored.
+    Forwarding headers are ignored if their values are invalid, or if they were not sent by a
+    trusted proxy.
 
     Args:
         app: The wrapped application.

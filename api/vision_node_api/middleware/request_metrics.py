@@ -11,8 +11,8 @@ from ..services.metrics import ACCEPTED, Metrics
 from ..web.problems import REASON
 
 ROUTE = "vision_node.route"
-"""Key in the scope for the route's template. Middleware sets it if it responds instead of the
-router."""
+"""Key in the scope for the route's template. It is set by middleware that responds in
+place of the router."""
 
 OTHER = "other"
 """Label for methods and paths that the API does not support, and for the static files of /docs."""

@@ -26,7 +26,7 @@ DEFAULT_PAGE = 100
 
 
 class InboxEntry(BaseModel):
-    """An object in the list of the inbox."""
+    """An object in the inbox, as it appears in a list."""
 
     name: str = Field(description="name under /inbox")
     key: str = Field(description="value for an ImageJob's spec.image.key")

@@ -29,7 +29,7 @@ class SubmitResponse(BaseModel):
 
 
 class WaitingReason(BaseModel):
-    """The problem with its describer that keeps a job in the queue."""
+    """The describer's problem that is keeping a job in the queue."""
 
     reason: str
     message: str
@@ -201,7 +201,7 @@ def _seconds(duration: str | None) -> float | None:
 
 
 def _warnings(describer: Describer) -> list[str]:
-    """Return the problems that an administrator should fix even though images are described."""
+    """Return the problems that should be fixed even though images are still being described."""
     bad = {FALLBACK_READY: "False", DEPRECATED: "True"}
     conditions = describer.status.conditions
     return [found.message for found in conditions if bad.get(found.type) == found.status]

@@ -1,4 +1,4 @@
-"""The route GET /limits, which reports the accepted images and the time limits of requests."""
+"""The route GET /limits, which reports limits on images and on the duration of requests."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,8 +13,8 @@ from .jobs import JobsDep
 router = APIRouter(tags=["jobs"])
 
 KUBERNETES_REQUESTS = 4
-"""Maximum number of requests to the API server for one submit. They look up the describer, look up
-the idempotency key, create the ImageJob, and read it back."""
+"""Maximum number of requests to the API server for one submission. They look up the describer,
+look up the idempotency key, create the ImageJob, and read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
 """Maximum seconds between the end of an upload and the response to it. This is the sum of the time

@@ -1,4 +1,4 @@
-"""Convert errors of the bucket and the API server into problem documents."""
+"""Convert errors from the bucket and the API server into problem documents."""
 
 import logging
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ class DependencyChecks(BackgroundTask):
     """Checks the bucket and the API server regularly, so that no probe has to wait for them.
 
     Args:
-        storage: Object in which the outcomes of the bucket's checks are recorded.
+        storage: Object that records the outcomes of the storage checks.
         check_storage: Function that sends a request to the bucket. It raises StoreUnavailableError
             if the request fails.
         check_kubernetes: Function that sends a request to the API server. It raises KubeError if
@@ -100,7 +100,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests can be served, because all objects have been listed at least once.
+        """Whether requests can be served. They can once all objects have been listed.
 
         From then on, the replica remains ready even while its dependencies are unavailable. If it
         were removed from the Service, it could neither report the states of jobs nor serve the

@@ -24,8 +24,8 @@ from .inbox_name import inbox_key, inbox_key_prefix, is_inbox_name
 from .jobs import ANY_TYPE, Jobs
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
-"""Maximum total seconds for the requests to the bucket that are needed for one response. The limit
-that GET /limits reports includes this time."""
+"""Maximum total number of seconds for all requests to the bucket that one response requires. The
+limit that GET /limits reports includes this time."""
 
 STORE_ATTEMPTS = 3
 """Maximum number of attempts to store an image while other requests keep changing the object."""
@@ -45,7 +45,7 @@ class InboxPage:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Stores, lists and deletes the images of the inbox.
+    """Stores, lists and deletes the images in the inbox.
 
     An image that is in use can't be replaced or deleted. However, this check relies on the watch,
     so it may miss an ImageJob that has just been created. Such an ImageJob fails with ImageNotFound
@@ -57,7 +57,8 @@ class Inbox:
     async def put(self, name: str, upload: Upload, *, replace: bool) -> tuple[StoredObject, bool]:
         """Store an image. Return the stored object, and whether its name is new.
 
-        If the same bytes are stored again, only the object's retention period starts again.
+        If the same bytes are stored again, the only effect is that the object's retention period
+        starts over.
 
         Raises:
             Problem: the image is not acceptable (see inspect_image); 409 ObjectExists, ObjectInUse,
@@ -126,7 +127,7 @@ class Inbox:
             alternative = "add ?force=true, which makes them fail with ImageNotFound"
             self._require_unused(key, alternative)
 
-        # A deletion is not recorded as writing, because it does not prove that storage has space.
+        # A deletion is not recorded as a write, because it does not prove that storage has space.
         with self.jobs.storage_problems():
             async with _time_limit():
                 found = await self._find(key)
@@ -240,7 +241,7 @@ def _not_found(key: str) -> Problem:
 
 @asynccontextmanager
 async def _time_limit() -> AsyncIterator[None]:
-    """Limit how long the block may take to send its requests to the bucket."""
+    """Limit the total duration of the block's requests to the bucket."""
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
             yield

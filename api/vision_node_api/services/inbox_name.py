@@ -1,7 +1,7 @@
 """Validate names under /inbox.
 
-All names are allowed that an ImageJob's spec.image.key allows, except for hidden files (.name) and
-names that MinIO can't store.
+A name is valid if an ImageJob's spec.image.key allows it, unless it names a hidden file (.name) or
+MinIO can't store it.
 """
 
 import re
@@ -11,8 +11,8 @@ from vision_node_contract.bucket_keys import INBOX_PREFIX
 from ..web.problems import Problem
 
 MAX_KEY_BYTES = 512
-"""Maximum size of a key in bytes, including `inbox/`. It is the CRD's maxLength of spec.image.key.
-That limit counts characters, but keys are ASCII, so each character is one byte."""
+"""Maximum size of a key in bytes, including `inbox/`. This is the maxLength of spec.image.key
+in the CRD, which counts characters. Keys are ASCII, so each character is one byte."""
 
 MAX_NAME_BYTES = MAX_KEY_BYTES - len(INBOX_PREFIX)
 """Maximum size of a name in bytes."""
@@ -68,7 +68,7 @@ def inbox_key_prefix(prefix: str) -> str:
     Raises:
         Problem: 422 InvalidName if no valid name begins with `prefix`.
     """
-    # A valid prefix either is a valid name or, like `holiday/`, becomes one with a character more.
+    # A valid prefix either is a valid name or, like `holiday/`, becomes one when a letter is added.
     if not prefix or is_inbox_name(prefix) or is_inbox_name(prefix + "x"):
         return INBOX_PREFIX + prefix
 

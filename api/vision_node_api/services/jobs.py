@@ -200,7 +200,7 @@ class Jobs:
     async def _find_created(self, name: str, spec: ImageJobSpec, error: KubeError) -> ImageJob:
         """Return the ImageJob that exists although the request to create it ended with `error`.
 
-        Either another submit has created it, or the request was executed but its response was lost.
+        Either another submission created it, or the request succeeded but its response was lost.
         """
         existing = await self._read(name)
         if existing is None:

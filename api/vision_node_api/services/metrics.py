@@ -22,7 +22,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 minute."""
 
 ACCEPTED = "Accepted"
-"""Outcome of an accepted submit. All other outcomes are reasons from problem documents."""
+"""Outcome of an accepted submission. All other outcomes are reasons from problem documents."""
 
 
 class Metrics:

@@ -1,4 +1,4 @@
-"""Read results from the bucket that are too large for an ImageJob's status."""
+"""Read results that are in the bucket because they are too large for an ImageJob's status."""
 
 import logging
 
@@ -52,9 +52,9 @@ async def read_stored_result(
 
 
 async def _fetch(key: str, size_bytes: int, bucket: Bucket, storage: StorageHealth) -> bytes:
-    """Return the first `size_bytes` + 1 bytes of a stored result.
+    """Return up to `size_bytes` + 1 bytes from the start of a stored result.
 
-    The additional byte shows that the result is larger than the worker reported.
+    The extra byte reveals a result that is larger than the worker reported.
     """
     if size_bytes > MAX_RESULT_BYTES:
         detail = (

@@ -36,7 +36,7 @@ HEADERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class StaticFile:
-    """A file of the page, with all that is needed to send it."""
+    """A file of the page, with everything that is needed to send it."""
 
     content: bytes
     media_type: str

@@ -114,7 +114,7 @@ class _Reader(Protocol):
 
 
 class _RawReader:
-    """Receives a body that is the image itself, and presents it like the only part of a form."""
+    """Receives a body that is the image itself, and treats it as the only part of a form."""
 
     def __init__(self, disposition: bytes, max_image_bytes: int) -> None:
         file_name = parse_disposition(disposition).file_name
@@ -149,7 +149,7 @@ def _check_headers(request: Request, max_image_bytes: int) -> None:
 
 
 def _declared_length(request: Request) -> int | None:
-    """Return the Content-Length, or None if it is invalid or, as for chunked bodies, missing."""
+    """Return the Content-Length, or None if it is invalid or missing (as for chunked bodies)."""
     declared = request.headers.get("content-length", "")
     return int(declared) if _DIGITS.fullmatch(declared) else None
 
@@ -174,13 +174,13 @@ def _reader_for(request: Request, max_image_bytes: int) -> _Reader:
 def _awaits_permission(request: Request, body: UploadBody) -> bool:
     """Return whether the client is still waiting for `100 Continue`.
 
-    In this case, it has not sent a body that could be drained.
+    If so, the client has not sent a body that could be drained.
     """
     return not body.started and request.headers.get("expect", "").lower() == "100-continue"
 
 
 def _form_options(parts: list[Part]) -> dict[str, str]:
-    """Return those options in a form that are not blank."""
+    """Return a form's options by name, without blank ones."""
     texts = {part.name: decode_text(part.content.data()) for part in parts if part.is_option}
     return {name: text for name, text in texts.items() if text.strip()}
 

@@ -1,4 +1,4 @@
-"""Receive a part of a form. Images are kept completely, but only the start of other parts."""
+"""Receive a part of a form. Images are kept in full; other parts are truncated."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,7 +12,7 @@ from .image_inspection import too_many_bytes
 from .submit_options import OPTION_NAMES
 
 SNIFF_BYTES = 16 * 1024
-"""Number of bytes by which images are recognized. For parts that are not images, only these bytes
+"""Number of bytes from which images are recognized. For parts that are not images, only these bytes
 are kept, so this is also the maximum size of an option."""
 
 
@@ -102,7 +102,7 @@ class PartContent:
     def _is_base64(self, text: bytes) -> bool:
         """Return whether a text that starts like base64 is base64 as a whole.
 
-        A short text is checked to its end, because its start may look like base64 by chance. Longer
+        A short text is checked completely, because its start may look like base64 by chance. Longer
         texts are not checked any further.
         """
         if self.size >= SNIFF_BYTES:

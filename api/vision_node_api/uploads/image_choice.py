@@ -35,7 +35,7 @@ def choose_image(parts: list[Part]) -> Part:
 
 
 def _first(images: list[Part]) -> Part:
-    """Return the first image, and refuse the form if several files are different images."""
+    """Return the first image, or refuse the form if its files contain different images."""
     files = [part for part in images if part.is_file]
     if all(other.content.data() == files[0].content.data() for other in files[1:]):
         return images[0]

@@ -84,7 +84,7 @@ def _too_many_pixels(width: int, height: int, limit: int) -> Problem:
 
 
 def _clean_file_name(file_name: str | None) -> str | None:
-    """Return the last component of a path, without unprintable characters and not too long.
+    """Return the last component of a path, truncated and without unprintable characters.
 
     The result helps people to recognize the file. It is None if nothing remains.
     """

@@ -10,7 +10,7 @@ networks."""
 class MinimumRate:
     """The time that an upload has left. Each received byte extends it.
 
-    At the start, an upload has the grace period left. The time left decreases while the server
+    At first, the time left is the whole grace period. The time left decreases while the server
     waits for bytes. Each received byte increases it by the time that a byte takes at the minimum
     rate, but never beyond the grace period. An upload of n bytes therefore takes at most the grace
     period plus n divided by the minimum rate. A client that sends only a byte per second is stopped

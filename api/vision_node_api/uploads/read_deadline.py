@@ -26,7 +26,7 @@ class ReadDeadline:
         self._stalled = stalled
         self._timeout: asyncio.Timeout | None = None
         self._deadline = 0.0
-        """Later deadline of the current read, as the time of the event loop."""
+        """The later deadline of the current read, measured by the event loop's clock."""
 
     @asynccontextmanager
     async def reading(self, *, memory_is_short: bool) -> AsyncIterator[None]:

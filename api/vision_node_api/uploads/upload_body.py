@@ -15,16 +15,17 @@ FORM_OVERHEAD_BYTES = 64 * 1024
 fields."""
 
 DRAIN_BYTES = 64 << 20
-"""Number of bytes that are read and discarded from a refused upload before the response is sent.
-Otherwise, a client that is still sending might see a broken connection instead of the reason."""
+"""Maximum number of bytes, beyond the size limit, to read and discard from a refused upload before
+the response is sent. Otherwise, a client that is still sending might see a broken connection
+instead of the reason."""
 
 DRAIN_SECONDS = 30.0
 """Maximum number of seconds for reading and discarding a refused upload."""
 
 LOOKAHEAD_SECONDS = 2.0
 """Number of seconds for which an upload reserves memory in advance. Fast uploads reserve all that
-they need. They then finish one after another, instead of all waiting when they are half received.
-Slow uploads reserve little."""
+they need. They then finish one after another, instead of all getting stuck halfway. Slow uploads
+reserve little."""
 
 FIRST_SECONDS = 0.05
 """Minimum time in seconds over which a rate is measured. Shorter measurements would be wrong,
@@ -72,7 +73,7 @@ class UploadBody:
         self._reading_seconds = 0.0
         self._ended = False
         self.started = False
-        """Whether reading has begun, upon which uvicorn responds to `Expect: 100-continue`."""
+        """Whether reading has begun. At that point, uvicorn responds to `Expect: 100-continue`."""
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end of the body.
@@ -92,12 +93,12 @@ class UploadBody:
         return None
 
     def lookahead(self, kept_bytes: int) -> int:
-        """Estimate how many more bytes than `kept_bytes` will soon have to be kept in memory."""
+        """Estimate how many bytes beyond `kept_bytes` will soon have to be kept in memory."""
         rate = kept_bytes / max(self._reading_seconds, FIRST_SECONDS)
         return min(int(rate * LOOKAHEAD_SECONDS), max(0, self._expected - self._received))
 
     async def drain(self) -> None:
-        """Read and discard the rest of the body, up to DRAIN_BYTES and for up to DRAIN_SECONDS."""
+        """Read and discard the rest of the body, within DRAIN_BYTES and DRAIN_SECONDS."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while not self._ended and self._received < self._max_bytes + DRAIN_BYTES:

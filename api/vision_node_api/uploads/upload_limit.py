@@ -12,7 +12,7 @@ from .read_deadline import ReadDeadline
 from .upload_memory import UploadMemory
 
 MAX_UPLOADS = 256
-"""Maximum number of simultaneous uploads. Each connection may hold another 320 KiB that are not
+"""Maximum number of simultaneous uploads. Each connection may hold another 320 KiB that is not
 counted, for uvicorn's buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
@@ -101,8 +101,8 @@ class UploadLimiter:
         if self._resize(slot, size + ahead):
             return
 
-        # While this upload waits, it gives up the memory that it reserved in advance, because with
-        # this memory, another upload may be able to finish.
+        # While this upload waits, it gives up the memory that it reserved in advance, because
+        # another upload may need that memory to finish.
         self._resize(slot, size)
 
         try:
@@ -135,7 +135,7 @@ class UploadLimiter:
     def _grant_waiting(self) -> None:
         """Grant all waiting requests for which there is enough memory.
 
-        Small requests may be granted before older and larger ones. The oldest request gets the
+        Small requests may be granted before older, larger ones. The oldest request gets the
         reserve.
         """
         for request in [*self._waiting]:
@@ -161,9 +161,9 @@ class UploadSlot:
         self.deadline = ReadDeadline(self.rate, advance, _stalled)
 
     async def hold(self, size: int, ahead: int = 0) -> None:
-        """Hold this much memory from now on, and wait for it if necessary.
+        """Change how much memory the upload holds, and wait for it if necessary.
 
-        If this is less than before, there is no wait.
+        Holding less memory than before requires no wait.
 
         Args:
             size: Number of bytes that are in memory.
@@ -185,7 +185,7 @@ class UploadSlot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _MemoryRequest:
-    """A request of an upload that is waiting for memory."""
+    """A request for memory, from an upload that is waiting."""
 
     slot: UploadSlot
     size: int

@@ -33,7 +33,7 @@ class WatchFollower(BackgroundTask):
 
     @property
     def resource(self) -> str:
-        """Plural name of the kind of objects that are watched."""
+        """Plural name of the watched resource."""
         return self.path.rsplit("/", 1)[-1]
 
     async def _run(self) -> None:

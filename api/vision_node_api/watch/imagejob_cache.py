@@ -1,8 +1,8 @@
 """Cache of the ImageJobs, so that status polls need no requests to the API server.
 
 A job that is not cached is read from the API server, because another replica may have just created
-it, or the watch may lag. Cached jobs may therefore be out of date, but no existing job is reported
-as missing.
+it, or the watch may lag. A cached job may be out of date, but no existing job is reported as
+missing.
 """
 
 import json
@@ -15,13 +15,14 @@ from vision_node_contract.json_types import Json
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
 CREATED_SECONDS = 2.0
-"""How long a job that this replica created is cached until the watch reports it. Clients poll
-immediately after a submit, and each of these polls would otherwise cost the API server as much as a
-write."""
+"""How long to cache a job that this replica created but the watch has not reported yet. Clients
+poll immediately after a submission, and each of these polls would otherwise cost the API server as
+much as a write."""
 
 FINISHED_KEPT = 20_000
-"""Maximum number of finished jobs in the cache, which then takes about 50 MB. Older jobs are read
-from the API server, because hundreds of thousands of jobs may finish in a week."""
+"""Maximum number of finished jobs in the cache, which then takes about 50 MB. The limit is needed
+because hundreds of thousands of jobs may finish in a week. Older jobs are read from the API
+server."""
 
 
 class ImageJobCache:
@@ -36,8 +37,8 @@ class ImageJobCache:
         """Finished ImageJobs by name. They are stored as JSON text, which takes a tenth of the
         memory, because they are seldom read."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
-        """ImageJobs by name that the watch has not reported yet, from oldest to newest. With each
-        is the monotonic time until which it may be served."""
+        """ImageJobs by name that the watch has not reported yet, from oldest to newest, each with
+        the monotonic time until which it may be served."""
         self._users: dict[str, set[str]] = {}
         """Names of unfinished ImageJobs that use an object under inbox/, by the object's key."""
 

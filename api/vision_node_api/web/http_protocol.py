@@ -27,8 +27,8 @@ _UPGRADE = re.compile(rb"^upgrade:", re.IGNORECASE | re.MULTILINE)
 class HttpProtocol(HttpToolsProtocol):
     """A connection from a client.
 
-    uvicorn itself limits neither the size of headers nor the time in which they must arrive. It
-    also reads the rest of a body without a limit after the response.
+    uvicorn itself limits neither the size of headers nor the time in which they must arrive. After
+    a response, it also reads the rest of the request's body without a limit.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -67,20 +67,20 @@ class HttpProtocol(HttpToolsProtocol):
             self._set_deadline(HEAD_SECONDS, self._head_too_slow)
 
     def on_message_begin(self) -> None:
-        """Mark that a request has started."""
+        """Start to count the bytes of a request's headers."""
         super().on_message_begin()
         self._reading_head = True
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Mark that the headers are complete, and start handling the request."""
+        """Stop limiting the headers, and start handling the request."""
         self._reading_head = False
         self._reading_body = True
         self._clear_deadline()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Mark that the body is complete."""
+        """Stop the timer, because the body is complete."""
         self._reading_body = False
         self._clear_deadline()
         super().on_message_complete()
@@ -92,7 +92,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._set_deadline(LINGER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
-        """Refuse an invalid request with a more helpful message than that of uvicorn."""
+        """Refuse an invalid request with a more helpful message than uvicorn's."""
         detail = (
             "The request is not valid HTTP/1.1. Check its request line (percent-encode characters "
             "that are not ASCII), header names, Content-Length and chunk sizes."

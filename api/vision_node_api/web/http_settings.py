@@ -1,4 +1,4 @@
-"""Read the settings for proxies, the root path, other origins and idle connections."""
+"""Read the settings for proxies, the root path, cross-origin requests and idle connections."""
 
 import os
 from dataclasses import dataclass, field

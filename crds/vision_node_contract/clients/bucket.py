@@ -1,6 +1,7 @@
-"""Client for the bucket, which does not block the event loop.
+"""Asynchronous client for the bucket.
 
-`bucket_requests` signs and sends the requests. Lists of objects are parsed in threads.
+`bucket_requests` signs and sends the requests. Lists of objects are parsed in threads, so that
+parsing does not block the event loop.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ CHUNK_BYTES = 1 << 20
 iteration of the event loop may suffice to receive one."""
 
 _LIST_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
-"""Query parameters for a list with at most one object (Amazon S3 API Reference, ListObjectsV2)."""
+"""Query parameters that limit a list to one object (Amazon S3 API Reference, ListObjectsV2)."""
 
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
 """Headers of a GET request that is sent only to read the body of the error response."""
@@ -101,8 +102,8 @@ class Bucket:
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         """Store `data` under `key`. The data is durable when this method returns.
 
-        The bucket verifies `sha256`, the digest of the data in hexadecimal. If it is None, it is
-        computed here.
+        `sha256` is the digest of the data in hexadecimal, which the bucket verifies. If `sha256` is
+        None, this method computes the digest.
 
         Raises:
             StoreUnavailableError: the data may not have been stored.
@@ -127,7 +128,8 @@ class Bucket:
             etag: ETag of the object to replace; None if the key must not exist yet.
 
         Raises:
-            ObjectChangedError: the object does not have this ETag, so nothing was stored.
+            ObjectChangedError: another writer created, changed or deleted the object, so nothing
+                was stored.
             StoreUnavailableError: the data may not have been stored.
         """
         condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
@@ -173,16 +175,17 @@ class Bucket:
         except StoreUnavailableError as error:
             if not error.code:
                 raise
-            # The response to HEAD has no body, so only the response to GET can give the reason.
+            # A response to HEAD has no body, so a GET request is needed to learn the reason.
             await self._requests.exchange("GET", sign_get, headers=_FIRST_BYTE, max_bytes=1)
 
-            # GET succeeded, so the object has just been stored, or HEAD needs more permissions.
+            # GET succeeded, so either the object was stored in the meantime, or HEAD requires more
+            # permissions than GET.
             return await self._requests.exchange("HEAD", sign_head)
 
     async def get(self, key: str, max_bytes: int) -> bytes:
-        """Return the first `max_bytes` + 1 bytes of the object.
+        """Return up to `max_bytes` + 1 bytes from the start of the object.
 
-        The additional byte shows callers that the object is larger than `max_bytes`.
+        The extra byte lets callers detect an object that is larger than `max_bytes`.
 
         Raises:
             ObjectNotFoundError: no object has this key.
@@ -268,7 +271,7 @@ class Bucket:
             except StoreUnavailableError as error:
                 if not error.code:
                     raise
-                # The response to HEAD has no body, so only the response to GET can give the reason.
+                # A response to HEAD has no body, so a GET request is needed to learn the reason.
                 sign_get = partial(self._signer.sign_bucket, "GET", _LIST_ONE_KEY)
                 await self._requests.exchange("GET", sign_get)
 

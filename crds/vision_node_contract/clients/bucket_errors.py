@@ -1,4 +1,4 @@
-"""Errors of the bucket client, with reasons for programs and advice for people."""
+"""Errors from the bucket client, with reasons for programs and advice for people."""
 
 import logging
 import re
@@ -11,15 +11,15 @@ from ..models.reasons import Reason
 
 LOG_SECONDS = 60.0
 """Minimum number of seconds between two warnings with the same reason. Without a limit, a failing
-bucket would lead to a warning for every image."""
+bucket would cause a warning for every image."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
-"""Error codes for keys that no object has, or that are invalid."""
+"""Error codes for object keys that don't exist or are invalid."""
 
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
-"""Error codes for a conditional write whose condition is not met (Amazon S3 User Guide, "How to
+"""Error codes for conditional writes whose condition was not met (Amazon S3 User Guide, "How to
 prevent object overwrites")."""
 
 EXPIRED_KEYS = frozenset({"ExpiredToken", "InvalidToken", "InvalidTokenId"})
@@ -52,23 +52,23 @@ _BY_CODE = {
     "RequestInTheFuture": Reason.CLOCK_SKEW,
     "NoSuchBucket": Reason.BUCKET_NOT_FOUND,
 }
-"""Reasons by error code, for Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others.
-All other codes are treated as StorageUnavailable, which may be temporary."""
+"""Reasons by error code, for Amazon S3 (API Reference, Error Responses), MinIO, Ceph and others. If
+the code is not listed here, the HTTP status determines the reason."""
 
 _BY_STATUS = {
     401: Reason.STORAGE_DENIED,
     403: Reason.STORAGE_DENIED,
     507: Reason.STORAGE_FULL,
 }
-"""Reasons by HTTP status (RFC 9110; 507: RFC 4918), for responses that have no known error code,
-such as a proxy's error page."""
+"""Reasons by HTTP status (RFC 9110; 507: RFC 4918), for responses without a known error code, such
+as a proxy's error page. Any other status means StorageUnavailable, which may be temporary."""
 
 _ADVICE = {
     Reason.STORAGE_FULL: "storage is full ({}): enlarge its volume or quota, or delete objects",
     Reason.STORAGE_DENIED: (
-        "storage refuses our keys ({}): check its Secret and the permissions of the keys"
+        "storage rejected our keys ({}): check the Secret that contains them, and their permissions"
     ),
-    Reason.CLOCK_SKEW: "storage's clock and ours are too far apart ({}): synchronize both by NTP",
+    Reason.CLOCK_SKEW: "storage's clock and ours are too far apart ({}): synchronize both with NTP",
     Reason.BUCKET_NOT_FOUND: (
         "storage has no such bucket ({}): create it, or correct storage.bucket"
     ),
@@ -87,7 +87,7 @@ class ObjectNotFoundError(Exception):
 
 
 class ObjectChangedError(Exception):
-    """Another writer changed the object first, so the condition of a write is not met."""
+    """Another writer changed the object first, so the conditional write failed."""
 
 
 class StoreUnavailableError(Exception):
@@ -108,12 +108,12 @@ class StoreUnavailableError(Exception):
 
 
 Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
-"""Errors that an unsuccessful response can lead to."""
+"""An error that `parse_refusal` returns for an unsuccessful response."""
 
 
 def silence(error: Exception) -> StoreUnavailableError:
     """Return the error for a request that got no response, or an unusable one."""
-    # In this attribute, aiohttp keeps the original error of the ssl module.
+    # aiohttp keeps the original error from the ssl module in this attribute.
     if isinstance(getattr(error, "certificate_error", None), ssl.SSLCertVerificationError):
         return StoreUnavailableError(
             "the storage server's certificate is not trusted, or is for another host name: "
@@ -125,13 +125,13 @@ def silence(error: Exception) -> StoreUnavailableError:
 
 
 def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
-    """Return the error for an HTTP status and a body, which may be incomplete.
+    """Return the error for a response with this HTTP status and body.
 
-    ObjectChangedError is only returned for conditional requests, because other callers don't
-    expect it.
+    The body may be incomplete. ObjectChangedError is returned only for conditional requests,
+    because the callers that send other requests don't expect it.
     """
-    # The text around the code must not be repeated, because it may quote the request with the
-    # access key and the signature.
+    # Don't include the text around the error code in the message: it may quote the request,
+    # including its access key and signature.
     found = _XML_CODE.search(body)
     code = found[1].decode() if found else str(status)
 

@@ -1,4 +1,4 @@
-"""Read the metadata of objects from the headers of one object, or from a page of a list."""
+"""Read objects' metadata from the headers of a response, or from a page of a list."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, fromstring
 
 SHA256_HEADER = "x-amz-meta-sha256"
-"""Header with custom metadata that holds the SHA-256. The ETag can't be used instead, because it is
+"""Custom metadata header that holds the SHA-256. The ETag can't be used instead, because it is
 a digest of the bytes only on some servers and with some kinds of encryption."""
 
 MAX_KEYS = 1000
@@ -47,16 +47,16 @@ class ObjectPage:
 
 
 def read_headers(key: str, headers: Mapping[str, str]) -> StoredObject:
-    """Return an object's metadata from its headers.
+    """Return an object's metadata, read from the headers of the response.
 
     Raises:
-        ValueError: the headers of an object are missing or invalid.
+        ValueError: a header is missing or invalid.
     """
     try:
         size = int(headers["Content-Length"])
         modified = parsedate_to_datetime(headers["Last-Modified"])
     except (KeyError, OverflowError) as error:
-        raise ValueError(f"invalid headers of an object: {error!r}") from error
+        raise ValueError(f"a header of the object is missing or invalid: {error!r}") from error
 
     sha256 = headers.get(SHA256_HEADER, "")
 
@@ -74,9 +74,9 @@ def read_list(body: bytes) -> ObjectPage:
     """Parse the response to ListObjectsV2 with `encoding-type=url`.
 
     Raises:
-        ValueError, ParseError: `body` is not a response of this kind.
+        ValueError, ParseError: `body` is not a valid response.
     """
-    root = fromstring(body.decode())  # noqa: S314 (expat limits the expansion of entities)
+    root = fromstring(body.decode())  # noqa: S314 (expat limits entity expansion)
     is_last = _text(root, "IsTruncated") != "true"
     objects = [_read_entry(entry) for entry in root.iterfind("{*}Contents")]
     return ObjectPage(objects, is_last)

@@ -33,16 +33,16 @@ CONNECT_PAUSES = (0.1, 0.3)
 retried, because it has already waited long enough.
 
 No other layer retries storage requests, with one exception: aiohttp retries a request once if a
-kept-alive connection turns out to be closed. Such a retry does no harm, because it is a GET, or a
-PUT of the same bytes."""
+kept-alive connection turns out to be closed. Such a retry is harmless, because it repeats a GET,
+or a PUT of the same bytes."""
 
 TIMEOUT = aiohttp.ClientTimeout(
     total=TRANSFER_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS
 )
 
 MAX_ERROR_BYTES = 1 << 16
-"""Maximum number of bytes to read from an error response. Error responses usually have a few
-hundred bytes, but a proxy that responds instead of the bucket may send more."""
+"""Maximum number of bytes to read from an error response. Error responses are usually a few
+hundred bytes long, but a proxy that responds instead of the bucket may send more."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -87,7 +87,7 @@ class BucketRequests:
         headers: Mapping[str, str] = NO_HEADERS,
         max_bytes: int = MAX_ERROR_BYTES,
     ) -> BucketResponse:
-        """Send the request and log a failure.
+        """Send the request, and log any failure.
 
         Return the response with at most `max_bytes` bytes of its body.
 

@@ -18,7 +18,7 @@ class ImageJobClient:
         self._kube = kube
 
     async def create(self, name: str, spec: ImageJobSpec, labels: dict[str, str]) -> ImageJob:
-        """Create an ImageJob and return it. By default, the CRD sets its phase to queued."""
+        """Create an ImageJob and return it. Its phase is queued, which is the CRD's default."""
         body = ImageJob.manifest(name, spec, labels)
         return ImageJob.model_validate(await self._kube.request("POST", self.path, body=body))
 

@@ -1,8 +1,8 @@
 """Client for the API server: requests, lists and watches, all with timeouts and typed errors.
 
 Objects are plain JSON. The official client is not used, because its generated models do not cover
-custom resources, and because its overhead for each request exceeds the time in which the operator
-decides what to request (see docs/architecture.md).
+custom resources, and its overhead per request exceeds the time the operator takes to decide what to
+request (see docs/architecture.md).
 """
 
 import asyncio
@@ -55,22 +55,22 @@ REQUEST_SECONDS = 10.0
 
 WATCH_SECONDS = 45
 """Seconds after which the server ends a watch. The next watch continues where the previous one
-ended, and costs one request of about a millisecond."""
+ended, and costs only one request, which takes about a millisecond."""
 
 WATCH_LOST_SECONDS = 55.0
 """Seconds without data after which a watch's connection is considered lost. This is longer than
-WATCH_SECONDS, because a watch may also receive no data if nothing changes."""
+WATCH_SECONDS, because a healthy watch receives no data either while nothing changes."""
 
 BRIEF_SECONDS = 1.0
-"""Minimum seconds that a watch without events must last. A watch that ends sooner is considered
-failed, because it would probably end again if it were reopened immediately."""
+"""Minimum number of seconds that a watch without events should last. A watch that ends sooner is
+considered failed: if it were reopened immediately, it would probably end just as quickly."""
 
 PAGE = 500
 """Maximum number of objects on one page of a LIST, as in kubectl. The limit saves memory in both
 the client and the server."""
 
 RETRY_SECONDS = (0.1, 3.0)
-"""First and longest wait in seconds before a broken watch is retried. The wait doubles after each
+"""First and longest wait in seconds before retrying a broken watch. The wait doubles after each
 failure, with full jitter."""
 
 _NO_ANSWER = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError, ValueError)
@@ -94,7 +94,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Selectors:
-    """Label and field selectors, by which the API server filters objects."""
+    """Label and field selectors, with which the API server filters objects."""
 
     labels: str = ""
     fields: str = ""
@@ -107,10 +107,10 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One event of `Kube.follow`: a change of one object, a page of a list, or the end of a list.
+    """One event from `Kube.follow`: a change to one object, a page of a list, or the end of a list.
 
-    PAGE contains the objects of one page. SYNCED marks the end of a list. Any object whose name is
-    not in its `names` did not exist at `version`.
+    PAGE contains the objects on one page. SYNCED marks the end of a list. An object whose name is
+    not in the event's `names` did not exist at `version`.
     """
 
     type: Literal["PAGE", "SYNCED", "ADDED", "MODIFIED", "DELETED"]
@@ -140,9 +140,9 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         body: Json | None = None,
     ) -> Json:
-        """Send one request and return the JSON of the response.
+        """Send one request and return the JSON object in the response.
 
-        PATCH bodies are merge patches (RFC 7386). APPLY is a server-side apply, which requires the
+        PATCH bodies are merge patches (RFC 7386). APPLY is a server-side apply, which requires a
         fieldManager in `query`.
 
         Raises:
@@ -170,7 +170,7 @@ class Kube:
         with ten thousand objects would take 165 MB.
 
         Raises:
-            GoneError: reading the list took too long, so the caller has to start again.
+            GoneError: reading the list took too long, so the caller has to start over.
             UnavailableError: the API server is unavailable, or the response is not a list.
         """
         continue_token = ""
@@ -230,7 +230,7 @@ class Kube:
     async def follow(
         self, path: str, selectors: Selectors = Selectors(), version: str = ""
     ) -> AsyncIterator[WatchEvent]:
-        """Yield all objects, and then every change without end.
+        """Yield all objects, and then every change, indefinitely.
 
         After a gap in the changes, all objects are listed again. If an object was deleted during
         the gap, there is no DELETED event for it, but its name is missing from the next SYNCED
@@ -238,7 +238,8 @@ class Kube:
         first events are the changes since that list.
 
         Raises:
-            KubeError: the API server refused, and a retry would not help (forbidden, malformed).
+            KubeError: the API server refused the request, and a retry would not help (for example,
+                because the request is forbidden or malformed).
         """
         failures = 0
 
@@ -289,9 +290,10 @@ class Kube:
 
 
 def backoff(failures: int, first: float, longest: float) -> float:
-    """Return the seconds to wait after a number of consecutive failures, with full jitter.
+    """Return the seconds to wait after `failures` consecutive failures, with full jitter.
 
     The maximum wait doubles with each failure, from `first` up to `longest`.
     """
-    doublings = min(failures, 32)  # without a limit, an outage of days would cause an overflow
+    # Without a limit, an outage lasting days would cause an overflow.
+    doublings = min(failures, 32)
     return random.uniform(0, min(longest, first * 2**doublings))  # noqa: S311 (jitter, not a secret)

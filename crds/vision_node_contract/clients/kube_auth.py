@@ -43,10 +43,11 @@ class Access:
 async def connect(component: str) -> AsyncIterator[Access]:
     """Connect to the API server.
 
-    The API server's logs show `component`, while managedFields always contain vision-node. In a
-    pod, only two files and two environment variables are needed. Outside a cluster, the official
-    client reads the kubeconfig file, because such files have many forms. The official client is
-    imported only then, because the import takes most of a second and would delay workers.
+    `component` appears in the API server's logs. In managedFields, the manager is always
+    vision-node. In a pod, only two files and two environment variables are needed. Outside a
+    cluster, the official client reads the kubeconfig file, because such files have many forms. The
+    official client is imported only in that case, because the import takes most of a second and
+    would delay workers.
     """
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     url, tls, credentials = _in_cluster() if in_cluster else await _from_kubeconfig()
@@ -71,7 +72,7 @@ def _in_cluster() -> _Connection:
 
 
 class Token:
-    """A service account's token, which is read from its file again every TOKEN_SECONDS."""
+    """A service account's token, which is reread from its file every TOKEN_SECONDS."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -82,7 +83,7 @@ class Token:
         """Return the headers with the token.
 
         Raises:
-            OSError: the file does not exist.
+            OSError: the file can't be read.
         """
         now = time.monotonic()
         if not self._headers or now - self._read_at > TOKEN_SECONDS:

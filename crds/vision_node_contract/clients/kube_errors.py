@@ -39,7 +39,8 @@ class GoneError(KubeError):
 class UnavailableError(KubeError):
     """The same request may succeed later.
 
-    There was no response, the status was 429 or 5xx, or the server had not loaded our permissions.
+    There was no response, the status was 429 or 5xx, or the server had not loaded our permissions
+    yet.
     """
 
 
@@ -51,7 +52,7 @@ def parse_object(text: bytes) -> Json:
     """
     found = json.loads(text)
     if not isinstance(found, dict):
-        # This is not a TypeError, because callers treat it like text that is not JSON.
+        # This is not a TypeError, because callers handle it like text that is not JSON.
         raise ValueError(f"not a JSON object: {str(found)[:500]}")  # noqa: TRY004
     return found
 
@@ -85,7 +86,7 @@ def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
     if status == 409:
         return AlreadyExistsError if reason == "AlreadyExists" else ConflictError
 
-    # An API server that has just started may not have loaded all accounts and roles.
+    # An API server that has just started may not have loaded all accounts and roles yet.
     permissions_missing = status == 401 or (status == 403 and " cannot " in message)
     if status == 429 or status >= 500 or permissions_missing:
         return UnavailableError

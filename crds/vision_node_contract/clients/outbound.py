@@ -18,7 +18,7 @@ from yarl import URL
 def ca_file() -> str:
     """Return the path of the PEM file with trusted authorities.
 
-    It is $SSL_CERT_FILE if this is set; otherwise, it is certifi's file.
+    This is $SSL_CERT_FILE if that variable is set, and certifi's file otherwise.
     """
     return os.environ.get("SSL_CERT_FILE") or certifi.where()
 

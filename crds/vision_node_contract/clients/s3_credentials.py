@@ -49,7 +49,7 @@ _NO_KEYS = (
     *(MinioException, HTTPError, OSError),
     *(ParseError, ValueError, LookupError, TypeError, AttributeError, OverflowError),
 )
-"""Exceptions that MinIO's provider raises if there is no response, a refusal, or a response without
+"""Exceptions that MinIO's provider raises for a missing response, a refusal, or a response without
 keys. There are so many types because the provider does not validate responses."""
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ Fetch = Callable[[], Credentials]
 class CredentialsSource:
     """Holds keys and replaces them before they expire.
 
-    Requests that wait for keys share one fetch, which continues if any of them is cancelled.
+    Requests that wait for keys share one fetch, which continues even if one of them is cancelled.
 
     Args:
         fetch: Function that returns keys. It may block for several seconds.
@@ -178,7 +178,7 @@ def _regional_sts() -> str:
 def _left(keys: Credentials) -> timedelta:
     """Return how long the keys remain valid.
 
-    MinIO's class stores the time of expiration as a naive datetime in UTC.
+    MinIO's class stores the expiration time as a naive datetime in UTC.
     """
     if keys.expiration is None:
         return timedelta.max

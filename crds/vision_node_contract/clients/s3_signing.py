@@ -1,7 +1,7 @@
 """Sign requests to the bucket (AWS Signature Version 4) with MinIO's own functions.
 
-MinIO's client is not used to send the requests, because its connections are blocking. They would
-cost a thread switch and half a millisecond of CPU time for every image.
+MinIO's client is not used to send the requests, because it is blocking: each image would cost a
+thread switch and half a millisecond of CPU time.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Signer:
             method: The HTTP method.
             key: The object's key.
             sha256: Digest of the request's body, in hexadecimal.
-            metadata: Headers that begin with x-amz-, all of which S3 requires to be signed.
+            metadata: Headers that begin with x-amz-. S3 requires all of them to be signed.
             keys: The credentials to sign with.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_BOXES = 10_000
-"""Maximum number of boxes to read on one level. An image of 100 megapixels in tiles of 512x512
+"""Maximum number of boxes to read at one level. An image of 100 megapixels in tiles of 512x512
 pixels has about 500 properties, each of which is a box."""
 
 _IMAGE_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat"})
@@ -13,7 +13,7 @@ incomplete, or may not be a box at all."""
 
 
 class BoxError(ValueError):
-    """The boxes are invalid. The message gives the reason, and follows "the file is damaged"."""
+    """The boxes are invalid. The message is a reason to add to "the file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _item_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _cropped(aperture: bytes, width: int, height: int) -> tuple[int, int]:
-    """Return the size of the clean aperture, which excludes the padding to whole blocks."""
+    """Return the size of the clean aperture, which excludes block-alignment padding."""
     if len(aperture) < 16:
         return width, height
 

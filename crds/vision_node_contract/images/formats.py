@@ -10,7 +10,7 @@ from ..models.reasons import DescribeError, Reason
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format of images that can be described."""
+    """A supported image file format."""
 
     name: str
     """Human-readable name, which is also the value of `facts.format`."""
@@ -53,7 +53,7 @@ _GENERIC_BRANDS = frozenset({b"mif1", b"msf1", b"mif2", b"miaf", b"1pic"})
 """Brands of HEIF files that may use any codec. Phones made before 2019 wrote HEVC files with no
 other brand."""
 
-# These signatures are only used in error messages, so the list need not be complete.
+# These signatures are used only in error messages, so the list need not be complete.
 _UNSUPPORTED_SIGNATURES = (
     (b"%PDF", "PDF"),
     (b"%!PS", "PostScript"),

@@ -27,12 +27,12 @@ class Header:
 
     kind: Format
     width: int
-    """Width in pixels, as stored (before an EXIF orientation is applied)."""
+    """Width in pixels, as stored (before the EXIF orientation is applied)."""
     height: int
 
 
 class _DamagedError(ValueError):
-    """The file is damaged. The message gives the reason, and follows "the … file is damaged"."""
+    """The file is damaged. The message is a reason to add to "the … file is damaged"."""
 
 
 def read_header(image: bytes) -> Header:

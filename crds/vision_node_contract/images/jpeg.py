@@ -23,10 +23,7 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
 class JpegError(ValueError):
-    """The segments are invalid. The message gives the reason.
-
-    It follows the words "the JPEG file is damaged".
-    """
+    """The segments are invalid. The message is a reason to add to "the JPEG file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,8 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
     """Return the information from the segments before the first scan.
 
     Raises:
-        JpegError: the file has no frame header, a segment without a length, or too many segments.
+        JpegError: the frame header is missing, a segment has no length, or there are too many
+            segments.
     """
     frame: tuple[int, int, bool] | None = None
     at = 2

@@ -25,10 +25,7 @@ _REDUCED_RESOLUTION = 1
 
 
 class TiffError(ValueError):
-    """The directories are invalid. The message gives the reason.
-
-    It follows the words "the TIFF file is damaged".
-    """
+    """The directories are invalid. The message is a reason to add to "the TIFF file is damaged"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ FALLBACK_READY = "FallbackReady"
 """Type of the condition that is true if the fallback is available."""
 
 DEPRECATED = "Deprecated"
-"""Type of the condition that is true if the provider has announced the end of the model."""
+"""Type of the condition that is true if the provider has announced the model's retirement."""
 
 DEFAULT_RESOURCES: dict[str, dict[str, str]] = {
     "requests": {"cpu": "100m", "memory": "128Mi"},
@@ -144,7 +144,7 @@ class DescriberStatus(KubeModel):
 
 
 class Describer(KubeModel):
-    """A configured way of describing images, and its state."""
+    """A configuration of workers that describe images, and its state."""
 
     metadata: ObjectMeta
     spec: DescriberSpec = DescriberSpec()

@@ -31,7 +31,8 @@ class Options(FrozenModel):
     max_length: int | None = Field(default=None, alias="maxLength")
     fallback: Literal["never"] | None = None
     text: bool | None = None
-    """Whether to read text; None to read it where it is likely. Only `local` uses it."""
+    """Whether to read the text in the image. If None, `local` reads it where text is likely. Other
+    describers ignore this option."""
 
 
 class Usage(FrozenModel):
@@ -42,7 +43,7 @@ class Usage(FrozenModel):
 
 
 class Fallback(FrozenModel):
-    """The describer that failed before the fallback described the image, and the reason."""
+    """The describer that failed before the fallback described the image, and why it failed."""
 
     from_: str = Field(alias="from")
     reason: str
@@ -68,7 +69,7 @@ class Description(FrozenModel):
     warnings: list[Annotated[str, Field(max_length=MAX_WARNING_CHARACTERS)]] = Field(
         default=[], max_length=8
     )
-    """Warnings for the reader of the description, for example that the file is cut off."""
+    """Warnings for the reader of the description, for example, that the file is cut off."""
 
 
 class Result(Description):

@@ -12,7 +12,7 @@ from .reasons import Cause
 
 Phase = Literal["queued", "processing", "done", "failed"]
 TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
-"""Phases that never change again."""
+"""Phases that are final."""
 
 
 class KubeModel(BaseModel):
@@ -113,7 +113,7 @@ class LossesByCause(KubeModel):
 
     @property
     def total(self) -> int:
-        """Number of attempts lost to any of the causes."""
+        """Number of lost attempts whose cause is recorded."""
         return self.worker + self.storage + self.provider
 
 

@@ -134,7 +134,7 @@ class ReadyReason(StrEnum):
 
     @property
     def is_provider_problem(self) -> bool:
-        """Whether every image fails, even though workers run, until someone fixes a problem."""
+        """Whether every image fails until someone fixes a problem, even if workers are running."""
         return self in _PROVIDER_PROBLEMS
 
 

@@ -1,8 +1,8 @@
 """All transitions of an ImageJob's status, as merge patches (RFC 7386).
 
-Each function except `report` takes the current ImageJob, whose other conditions are kept, and the
-time of the change (UTC). `ImageJobClient.patch_status` adds the resourceVersion, so that a patch
-fails if the ImageJob has changed in the meantime.
+Each function except `report` takes the current ImageJob and the time of the change (UTC). Its patch
+keeps the ImageJob's other conditions. `ImageJobClient.patch_status` adds the resourceVersion, so
+that a patch fails if the ImageJob has changed in the meantime.
 """
 
 from datetime import datetime, timedelta
