@@ -18,7 +18,7 @@ NAMESPACE = "vision-node"
 WAIT_SECONDS = 60
 
 FAST_DESCRIBER = "metadata"
-"""Describer of most tests. It takes milliseconds and little memory, and what it says is known."""
+"""Describer that most tests use. It is fast, needs little memory, and has predictable output."""
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def photo(photos: list[Path]) -> Path:
 def submit(api: httpx.Client) -> Callable[..., str]:
     """Return a function that submits an image and returns the ID of its job.
 
-    With the describer None, the submission names no describer, so that the default one is used.
+    If the describer is None, the submission doesn't name one, so the default describer is used.
     """
 
     def run(data: bytes, *, describer: str | None = FAST_DESCRIBER, **fields: str) -> str:

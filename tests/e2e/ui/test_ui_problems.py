@@ -53,13 +53,13 @@ TEMPORARY = {
     "wrong storage credentials": (
         503,
         "StorageDenied",
-        "storage refuses our keys",
+        "storage rejected our access keys",
         "Storage denied: next try in 2 s",
     ),
     "different clocks": (
         503,
         "ClockSkew",
-        "synchronize both by NTP",
+        "synchronize both with NTP",
         "Clock skew: next try in 2 s",
     ),
     "slow connection": (
