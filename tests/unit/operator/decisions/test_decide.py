@@ -97,7 +97,7 @@ def test_owners_take_turns() -> None:
     ]
 
 
-def test_jobs_in_processing_count_toward_the_share_of_their_owner() -> None:
+def test_jobs_being_processed_count_toward_their_owners_share() -> None:
     world = World()
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
