@@ -97,7 +97,7 @@ def submit(api: httpx.Client) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
-    """Return a function that waits until a job is done or failed and returns its status."""
+    """Return a function that waits until a job is done or has failed and returns its status."""
 
     def run(job_id: str) -> dict[str, Any]:
         return wait_for(
@@ -110,7 +110,7 @@ def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def imagejob(kubectl: Kubectl) -> Callable[[str], dict[str, Any]]:
-    """Return a function that reads an ImageJob by its name."""
+    """Return a function that reads the ImageJob with a given name."""
 
     def run(name: str) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(kubectl("get", "imagejob", name, "-o", "json"))

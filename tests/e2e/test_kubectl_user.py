@@ -155,7 +155,7 @@ def put(api: httpx.Client, name: str, data: bytes) -> tuple[int, str | None]:
 
 
 def phases(watch: subprocess.Popen[str], name: str) -> list[str]:
-    """Stop the watch, and return the phases of a job in the order of the watch."""
+    """Stop the watch, and return a job's phases in the order in which the watch printed them."""
     watch.terminate()
     lines = [line.split() for line in watch.communicate(timeout=10)[0].splitlines()]
     return [line[1] for line in lines if line and line[0] == name]

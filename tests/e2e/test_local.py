@@ -68,7 +68,7 @@ def test_describers_without_a_key_exist_and_are_ready(api: httpx.Client, kubectl
     assert (fallback["status"], fallback["reason"]) == ("True", "FallbackAvailable")
 
 
-def test_default_describer_says_what_a_photograph_shows(cat: dict[str, Any]) -> None:
+def test_default_describer_describes_what_a_photograph_shows(cat: dict[str, Any]) -> None:
     assert (cat["describer"], cat["_generated_by"]) == ("local", "vision-node-gpt")
     assert cat["fallback"] is None
     assert cat["language"] == "en"

@@ -28,7 +28,7 @@ class Submit:
     """An acknowledged submission: the API answered 202, or the API server answered 201."""
 
     key: str
-    """The Idempotency-Key, or the name of an ImageJob that was created at the API server."""
+    """The Idempotency-Key, or the name of an ImageJob that was created directly."""
     job: str
     """Name of the ImageJob in the response."""
     expected: Expected

@@ -16,5 +16,5 @@ async def behind() -> AsyncIterator[tuple[S3, Bucket]]:
 
 @pytest.fixture
 def s3(behind: tuple[S3, Bucket]) -> S3:
-    """The fake S3 server, whose bucket the fixture `behind` has a client for."""
+    """The fake S3 server from the fixture `behind`."""
     return behind[0]
