@@ -88,7 +88,7 @@ def page(name: str, lines: list[str]) -> Page:
 def draw_lines(
     picture: Image.Image, lines: list[str], at: tuple[int, int], face: ImageFont.FreeTypeFont
 ) -> None:
-    """Draw lines of nearly black text below each other. The first line starts at `at`."""
+    """Draw lines of nearly black text, one below the other. The first line starts at `at`."""
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         draw.text((at[0], at[1] + number * _LINE_PIXELS), line, font=face, fill=(20, 20, 20))

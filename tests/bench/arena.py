@@ -59,7 +59,7 @@ class Arena:
     def url(self) -> str:
         """URL of the API at the node's own address.
 
-        Docker's proxy for published ports is avoided because it copies every byte once more.
+        Docker's proxy for published ports is avoided because it makes an extra copy of every byte.
         """
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         address = self.kind.engine.output(

@@ -43,7 +43,7 @@ class Stage:
     system: VisionNode
 
     def say(self, text: str) -> None:
-        """Print a line of progress."""
+        """Print a progress message."""
         self.arena.kind.ctx.progress.say(text)
 
 

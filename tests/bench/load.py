@@ -13,7 +13,7 @@ from bench.measure.pictures_1080p import Picture
 from bench.systems import System
 
 JOB_SECONDS = 120.0
-"""Maximum seconds that a client waits until a job is done."""
+"""Maximum number of seconds that a client waits for a job."""
 
 POLL_GROWTH = 1.25
 """Factor by which clients increase their polling intervals when images arrive at random times.

@@ -101,7 +101,7 @@ class Run:
     machine: Machine
     samples: list[Sample] = field(default_factory=list)
     cold_seconds: list[float] = field(default_factory=list)
-    """Seconds from submission until done, if no worker is running at first."""
+    """Seconds from submission until the job is done, if no worker is running at first."""
     idle_cores: dict[str, float] = field(default_factory=dict)
     """Average number of cores by component while the system is idle and no worker is running."""
     imagejob_bytes: list[int] = field(default_factory=list)

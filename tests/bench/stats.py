@@ -39,7 +39,8 @@ def ratio(
 ) -> Spread | None:
     """Return the spread of our values divided by theirs.
 
-    Only values of the same round are compared, because disturbances affect both systems.
+    Only values from the same round are compared, because a disturbance during a round usually
+    affects both systems.
     """
     by_round = {sample.round: value(sample) for sample in theirs}
     return spread(

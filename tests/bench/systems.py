@@ -1,4 +1,4 @@
-"""Clients for the three systems, with which a benchmark submits images and polls jobs."""
+"""Clients for the three systems. Benchmarks use them to submit images and poll jobs."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ IDLE_SECONDS = 2.0
 """How long an idle connection is kept for reuse. uvicorn closes idle connections after 5 s."""
 
 BUSY_SECONDS = 0.5
-"""Seconds until a submission that was rejected with 429 or 503 is repeated."""
+"""How many seconds to wait before repeating a submission that was rejected with 429 or 503."""
 
 
 class System(Protocol):

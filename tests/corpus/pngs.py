@@ -41,7 +41,7 @@ def with_wrong_checksum(name: bytes, image: bytes = PLAIN) -> bytes:
 def raw_png(
     mode: int, bits: int, rows: list[bytes], width: int, *chunks: bytes, interlace: int = 0
 ) -> bytes:
-    """Return a PNG with these rows, each after the filter byte 0 (PNG third edition, 9.2)."""
+    """Return a PNG with these rows, each preceded by the filter byte 0 (PNG third edition, 9.2)."""
     header = struct.pack(">LLBBBBB", width, len(rows), bits, mode, 0, 0, interlace)
     pixels = b"".join(b"\0" + row for row in rows)
     return assemble(header, zlib.compress(pixels), *chunks)

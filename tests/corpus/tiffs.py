@@ -48,7 +48,7 @@ def shared_values() -> bytes:
 
 
 def deep_gray() -> bytes:
-    """Return a big-endian image of 64x48 16-bit gray pixels, such as ImageJ writes."""
+    """Return a big-endian image of 64x48 16-bit gray pixels, like those from ImageJ."""
     offset = 8 + 2 + 12 * 8 + 4
     sizes = ((256, 3, 1, 64), (257, 3, 1, 48), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1))
     where = ((273, 4, 1, offset), (278, 3, 1, 48), (279, 4, 1, 64 * 48 * 2))
@@ -58,7 +58,7 @@ def deep_gray() -> bytes:
 
 
 def floats_with_missing_pixels() -> bytes:
-    """Return a floating-point image in which two pixels are marked as missing, as in maps."""
+    """Return a floating-point image with two pixels marked as missing, as is common in maps."""
     picture = Image.new("F", (64, 48), 0.0)
     picture.paste(1.0, (32, 0, 64, 48))
     picture.putpixel((3, 3), -3.4e38)

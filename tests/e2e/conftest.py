@@ -18,7 +18,7 @@ NAMESPACE = "vision-node"
 WAIT_SECONDS = 60
 
 FAST_DESCRIBER = "metadata"
-"""Describer of most tests. It takes milliseconds and little memory, and what it says is known."""
+"""Describer that most tests use. It is fast, needs little memory, and has predictable output."""
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def photo(photos: list[Path]) -> Path:
 def submit(api: httpx.Client) -> Callable[..., str]:
     """Return a function that submits an image and returns the ID of its job.
 
-    With the describer None, the submission names no describer, so that the default one is used.
+    If the describer is None, the submission doesn't name one, so the default describer is used.
     """
 
     def run(data: bytes, *, describer: str | None = FAST_DESCRIBER, **fields: str) -> str:
@@ -97,7 +97,7 @@ def submit(api: httpx.Client) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
-    """Return a function that waits until a job is done or failed and returns its status."""
+    """Return a function that waits until a job is done or has failed and returns its status."""
 
     def run(job_id: str) -> dict[str, Any]:
         return wait_for(
@@ -110,7 +110,7 @@ def ended(api: httpx.Client) -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def imagejob(kubectl: Kubectl) -> Callable[[str], dict[str, Any]]:
-    """Return a function that reads an ImageJob by its name."""
+    """Return a function that reads the ImageJob with a given name."""
 
     def run(name: str) -> dict[str, Any]:
         body: dict[str, Any] = json.loads(kubectl("get", "imagejob", name, "-o", "json"))

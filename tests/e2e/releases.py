@@ -85,7 +85,7 @@ class ExtraRelease:
         self.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(listed))
 
     def install(self, values: Json | None = None, chart: str | Path = CHART) -> str:
-        """Install or upgrade the release. Wait until its pods are ready and its Jobs complete."""
+        """Install or upgrade the release. Wait until its pods are ready and its Jobs are done."""
         wait = ("--wait", "--wait-for-jobs", *TIMEOUT)
         merged = {**self.base, **(values or {})}
 

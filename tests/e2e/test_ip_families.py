@@ -26,10 +26,10 @@ NODE_PORT = 30080
 
 IPV4_PODS, IPV6_PODS = "10.244.0.0/24", "fd00:10:244::/64"
 FAMILIES: dict[str, list[str]] = {"ipv6": [IPV6_PODS], "dual": [IPV4_PODS, IPV6_PODS]}
-"""Networks of the pods by IP family of the cluster. The keys are kind's names of the families."""
+"""Networks of the pods by the cluster's IP family. The keys are kind's names for the families."""
 
 WANTED = os.environ.get("IP_FAMILIES", "ipv6").split()
-"""IP families to test. Each of them takes a minute.
+"""IP families to test. Each one takes a minute.
 
 To test both, run IP_FAMILIES="ipv6 dual" make test-e2e.
 """
@@ -57,7 +57,7 @@ def docker(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class SecondCluster:
-    """A second kind cluster, which uses the node image of the first one."""
+    """A second cluster in kind, which uses the node image of the first one."""
 
     name: str
     family: str
@@ -89,7 +89,7 @@ class SecondCluster:
     def configuration(self, image: str, folder: Path) -> Json:
         """Return kind's configuration.
 
-        If the node image was built locally, set its networks and name servers, too.
+        If the node image was built locally, also set its networks and name servers.
         """
         address = "::1" if self.family == "ipv6" else "127.0.0.1"
         mapping = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": address}

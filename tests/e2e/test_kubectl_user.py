@@ -60,7 +60,7 @@ def test_job_created_with_kubectl_is_described(
 
 
 def test_inbox_objects_are_stored_listed_and_deleted(api: httpx.Client, photos: list[Path]) -> None:
-    """Check also that the API's permissions in the bundled store suffice for these operations."""
+    """Also check that the API has sufficient permissions in the bundled store."""
     first, second = (path.read_bytes() for path in photos[:2])
     assert put(api, "there/b.jpg", first) == (201, None)
     assert put(api, "there/a.jpg", first) == (201, None)
@@ -136,7 +136,7 @@ asyncio.run(main())
 def test_inbox_objects_expire_unless_a_job_needs_them(
     api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
-    """Check also that the operator's permissions in the bucket suffice."""
+    """Also check that the operator has sufficient permissions in the bucket."""
     for name in ("old.jpg", "needed.jpg"):
         assert put(api, name, photo.read_bytes())[0] in {200, 201}
 
@@ -155,7 +155,7 @@ def put(api: httpx.Client, name: str, data: bytes) -> tuple[int, str | None]:
 
 
 def phases(watch: subprocess.Popen[str], name: str) -> list[str]:
-    """Stop the watch, and return the phases of a job in the order in which it showed them."""
+    """Stop the watch, and return a job's phases in the order in which the watch printed them."""
     watch.terminate()
     lines = [line.split() for line in watch.communicate(timeout=10)[0].splitlines()]
     return [line[1] for line in lines if line and line[0] == name]
@@ -199,7 +199,7 @@ def test_garbage_collector_deletes_only_orphans(
     ended: Callable[[str], dict[str, Any]],
     imagejob: Callable[[str], dict[str, Any]],
 ) -> None:
-    """Check also that the operator's permissions in the bucket suffice."""
+    """Also check that the operator has sufficient permissions in the bucket."""
     job_id = submit(photo.read_bytes())
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]

@@ -68,7 +68,7 @@ def test_describers_without_a_key_exist_and_are_ready(api: httpx.Client, kubectl
     assert (fallback["status"], fallback["reason"]) == ("True", "FallbackAvailable")
 
 
-def test_default_describer_says_what_a_photograph_shows(cat: dict[str, Any]) -> None:
+def test_default_describer_describes_what_a_photograph_shows(cat: dict[str, Any]) -> None:
     assert (cat["describer"], cat["_generated_by"]) == ("local", "vision-node-gpt")
     assert cat["fallback"] is None
     assert cat["language"] == "en"
@@ -126,7 +126,7 @@ def test_option_text_decides_whether_local_reads(describe: Describe) -> None:
 def test_three_describers_run_in_the_same_image(
     kubectl: Kubectl, cat: dict[str, Any], describe: Describe
 ) -> None:
-    """The models are in the image that also describes without them, so metadata can stand in."""
+    """The image with the models can also run `metadata`, so `metadata` can be the fallback."""
     describe(CAT.read_bytes(), describer="metadata")
     images = {
         job["spec"]["template"]["spec"]["containers"][0]["image"]

@@ -1,6 +1,6 @@
 """Tests that the bundled store refuses forged requests.
 
-The last public source code of MinIO accepts these requests from anyone.
+MinIO, as of its last public source code, accepts these requests from anyone.
 """
 
 import base64
@@ -52,7 +52,7 @@ def user(kubectl: Kubectl, request: pytest.FixtureRequest) -> str:
     return base64.b64decode(kubectl("get", "secret", "vision-node-storage", "-o", path)).decode()
 
 
-def test_unsigned_upload_in_the_name_of_a_user_is_refused(store: httpx.Client, user: str) -> None:
+def test_unsigned_upload_with_a_users_access_key_is_refused(store: httpx.Client, user: str) -> None:
     """Test for CVE-2026-41145: the query contains credentials, but the chunks are not signed."""
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -70,7 +70,9 @@ def test_unsigned_upload_in_the_name_of_a_user_is_refused(store: httpx.Client, u
     assert answer.status_code == 501
 
 
-def test_unsigned_archive_in_the_name_of_a_user_is_refused(store: httpx.Client, user: str) -> None:
+def test_unsigned_archive_with_a_users_access_key_is_refused(
+    store: httpx.Client, user: str
+) -> None:
     """Test for CVE-2026-40344: MinIO unpacks an archive without checking its signature."""
     data = archive(KEY, b"forged")
     headers = {

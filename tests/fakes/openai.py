@@ -6,7 +6,7 @@ It checks requests strictly and can return scripted faults. To serve it in a clu
     PUT    /admin/script    set the script: {"next": [fault, …], "always": fault}. Each fault is a
                             name in FAULTS, or {"fault": name, "after": seconds, …} with parameters
     GET    /admin/requests  return the recorded requests. Each record contains the path, whether the
-                            key was right, the body and the time
+                            key was correct, the body and the time
     DELETE /admin/requests  return the recorded requests and delete them
 """
 

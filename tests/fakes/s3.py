@@ -53,7 +53,7 @@ class S3:
     def __init__(self) -> None:
         self.objects: dict[str, StoredObject] = {}
         self.conditions: Conditions = "kept"
-        """Whether If-Match and If-None-Match are respected, ignored or answered with 501."""
+        """How If-Match and If-None-Match are handled: respected, ignored or answered with 501."""
         self.fails: tuple[int, str] | None = None
         """HTTP status and error code of every response, or None to answer requests normally."""
         self.page = 1000

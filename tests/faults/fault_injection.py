@@ -42,7 +42,7 @@ class FaultInjector:
         self._node = node
 
     async def run(self, faults: list[Fault]) -> None:
-        """Inject each fault at its time, even if earlier faults are still in progress."""
+        """Inject each fault at its planned time, even if earlier faults are still in progress."""
         async with asyncio.TaskGroup() as tasks:
             for fault in faults:
                 tasks.create_task(self._inject_at(fault))

@@ -1,4 +1,4 @@
-"""A describer for the fault tests, which fails if an image's comment names a fault.
+"""A describer for the fault tests that fails if an image's comment names a fault.
 
 It describes all other images as `metadata` does. The workers' container runs the text of this file
 (`python -c`), so no container image has to contain it.

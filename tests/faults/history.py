@@ -28,7 +28,7 @@ class Submit:
     """An acknowledged submission: the API answered 202, or the API server answered 201."""
 
     key: str
-    """The Idempotency-Key, or the name of an ImageJob that was created at the API server."""
+    """The Idempotency-Key, or the name of an ImageJob that was created directly."""
     job: str
     """Name of the ImageJob in the response."""
     expected: Expected
@@ -64,7 +64,7 @@ class History:
     objects: frozenset[str] = frozenset()
     """Keys of all objects in the bucket at the end of the run."""
     last_fault: float = 0
-    """Time at which the last fault ended, by the same clock as the observations."""
+    """Time at which the last fault ended, on the same clock as the observations."""
     patience: float = 60
     """Maximum number of seconds from the last fault until all ImageJobs have ended."""
 
@@ -95,7 +95,7 @@ def check(history: History) -> list[str]:
 def _none_lost(submits: Iterable[Submit], jobs: dict[str, list[Observation]]) -> Iterator[str]:
     for submit in submits:
         if submit.job not in jobs:
-            yield f"{submit.job}: lost: its submission was acknowledged, but no watch showed it"
+            yield f"{submit.job}: lost: its submission was acknowledged, but no watch reported it"
         elif jobs[submit.job][-1].deleted:
             yield f"{submit.job}: lost: it was deleted"
 
@@ -125,7 +125,7 @@ def _one_end(observations: list[Observation]) -> Iterator[str]:
 def _attempts(observations: list[Observation]) -> Iterator[str]:
     """Check that the attempts stay within the limit and never decrease.
 
-    Check also that each attempt belongs to only one worker.
+    Also check that each attempt belongs to only one worker.
     """
     first = observations[0]
     most = max(_counted_attempts(it.status) for it in observations)
@@ -191,7 +191,7 @@ def _results(history: History, jobs: dict[str, list[Observation]]) -> Iterator[s
         facts = result.get("facts", {})
         size = (facts.get("width"), facts.get("height"))
         if size != submit.expected.size:
-            yield f"{submit.job}: the result is of an image of {size}, not {submit.expected.size}"
+            yield f"{submit.job}: result is for an image of size {size}, not {submit.expected.size}"
 
 
 def _images(history: History, jobs: dict[str, list[Observation]]) -> Iterator[str]:

@@ -27,7 +27,7 @@ PER_SECOND = 4.0
 """Default number of images to submit per second."""
 
 DIRECT_EVERY = 6
-"""Every sixth ImageJob is created directly at the API server, as with kubectl."""
+"""Every sixth ImageJob is created directly through the API server, as with kubectl."""
 
 RETRY_SECONDS = 0.2
 GIVE_UP_SECONDS = 90.0
@@ -49,7 +49,7 @@ class Picture:
     expected: Expected
     spec: dict[str, Any] = field(default_factory=dict)
     direct: bool = False
-    """Whether to create the ImageJob at the API server instead of using the API."""
+    """Whether to create the ImageJob through the API server instead of `POST /submit`."""
 
 
 OUT_OF_MEMORY = Expected("failed", frozenset({"OutOfMemory"}))
@@ -166,7 +166,7 @@ class Load:
         return str(answer.json()["job_id"])
 
     async def _create(self, key: str, picture: Picture) -> str | None:
-        """Create the ImageJob at the API server and return its name.
+        """Create the ImageJob directly through the API server and return its name.
 
         Return None if the API server was unavailable.
         """

@@ -13,7 +13,7 @@ MAX_ATTEMPTS = 3
 
 
 class Observer:
-    """Watches the ImageJobs, and continues after API server restarts and expired watches."""
+    """Watches the ImageJobs, even across API server restarts and expired watches."""
 
     def __init__(self, kube: Kube) -> None:
         self.observations: list[Observation] = []

@@ -9,7 +9,7 @@ from faults.fault_injection import Injected
 from faults.history import History
 
 GAPS = 3
-"""Number of gaps without a finished image to report, longest first."""
+"""Number of gaps to report, longest first. In a gap, no image finishes."""
 
 BEFORE_GAP_SECONDS = 10
 """Faults that were injected up to this long before a gap are reported with the gap."""
@@ -49,7 +49,7 @@ def summary(history: History, injected: list[Injected], retries: int) -> str:
 
 
 def _longest_gaps(ends: list[float], injected: list[Injected]) -> Iterator[str]:
-    """Yield the longest gaps without a finished image, and the faults during or before each gap."""
+    """Yield the longest gaps, and the faults injected during or shortly before each one."""
     gaps = sorted(((after - before, before) for before, after in pairwise(ends)), reverse=True)
 
     for seconds, start in gaps[:GAPS]:
@@ -58,9 +58,9 @@ def _longest_gaps(ends: list[float], injected: list[Injected]) -> Iterator[str]:
             for at, fault in injected
             if -BEFORE_GAP_SECONDS < at - start < seconds
         ]
-        yield f"no image ended for {seconds:.1f} s: {', '.join(faults)}"
+        yield f"no image finished for {seconds:.1f} s: {', '.join(faults)}"
 
 
 def _seconds_to_next_end(ends: list[float], at: float) -> float:
-    """Return how many seconds after `at` the next image ended, or infinity if none did."""
+    """Return how many seconds after `at` the next image finished, or infinity if none did."""
     return next((end - at for end in ends if end > at), float("inf"))

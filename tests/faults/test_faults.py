@@ -114,7 +114,7 @@ async def running(
 
 
 async def wait_until_all_ended(load: Load, observer: Observer) -> None:
-    """Wait until all submitted ImageJobs have ended, but at most PATIENCE_SECONDS."""
+    """Wait at most PATIENCE_SECONDS for all submitted ImageJobs to end."""
     submitted = {submit.job for submit in load.submits}
     await until(lambda: not observer.unfinished(submitted), PATIENCE_SECONDS)
 

@@ -43,7 +43,7 @@ class KubeApi:
         return items
 
     async def create(self, path: str, body: Json) -> None:
-        """Create an object. `path` is that of its collection."""
+        """Create an object. `path` is the path of its collection."""
         await self._request("POST", path, body=body)
 
     async def merge(self, path: str, patch: Json) -> None:

@@ -15,7 +15,7 @@ from cluster.release import NAMESPACE
 
 
 async def describe(arena: Arena, kube: KubeApi, *, quick: bool) -> Machine:
-    """Return the machine and the software versions. The Python version is that in the API's pod."""
+    """Return the machine and the software versions. The Python version is from the API's pod."""
     cores, pod = arena.cores, ("--namespace", NAMESPACE, "exec", "deploy/vision-node-api", "--")
 
     return Machine(

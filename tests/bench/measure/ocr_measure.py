@@ -19,7 +19,7 @@ from vision_node_describer.describers import load
 from vision_node_describer.describers.ocr.describer import Ocr
 
 TIMES = 20
-"""How often the single picture is read."""
+"""Number of times to read the single picture."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     """Reading time of each picture in the condition `clean`."""
     words: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    """Number of words read correctly and number of all words, by condition and font."""
+    """Number of words read correctly and total number of words, by condition and font."""
     peak_bytes: int = 0
 
 

@@ -68,14 +68,14 @@ async def set_operator(kube: KubeApi, replicas: int) -> None:
 
 
 async def worker_pod(kube: KubeApi) -> Json:
-    """Return the pod spec from the Job of a worker.
+    """Return the pod spec from a worker's Job.
 
     Raises:
         BenchError: No such Job exists.
     """
     jobs = await kube.items(JOBS, labelSelector=WORKERS)
     if not jobs:
-        raise BenchError("can't copy a worker's pod spec, because no Job of a worker exists")
+        raise BenchError("can't copy a worker's pod spec, because no worker has a Job")
     spec: Json = jobs[0]["spec"]["template"]["spec"]
     return spec
 

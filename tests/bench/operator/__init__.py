@@ -1,1 +1,1 @@
-"""Measure the operator without a cluster: rounds, Lease renewals, the start, and long queues."""
+"""Measure the operator without a cluster: rounds, Lease renewals, startup, and long queues."""

@@ -28,7 +28,7 @@ QUEUED = (0, 2_000, 10_000)
 """Numbers of ImageJobs of the deleted Describer, one for each measurement."""
 
 WRITE_SECONDS = 0.005
-"""Seconds per write, about as many as with a fast API server."""
+"""Seconds per write. This is about as long as a fast API server takes."""
 
 AGE = timedelta(minutes=10)
 """Age of the ImageJobs. The operator fails only ImageJobs that are older than a grace period."""

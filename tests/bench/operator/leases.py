@@ -16,7 +16,7 @@ WORKERS = (10, 50, 100, 200, 400)
 
 
 def report() -> str:
-    """Measure with each number of workers in WORKERS, and return a table of the results."""
+    """Run the measurement for each worker count in WORKERS, and return a table of the results."""
     rows = []
     for workers in WORKERS:
         share = uvloop.run(cpu_share(workers))
@@ -27,7 +27,7 @@ def report() -> str:
 
 
 async def cpu_share(workers: int) -> float:
-    """Return the operator's use of one core (0 to 1) while each worker renews its Lease once."""
+    """Return the share of one core (0 to 1) that the operator uses while workers renew Leases."""
     reconciler = reconciler_with_idle_workers(FakeCluster(), workers)
     labels = {DESCRIBER_LABEL: "metadata"}
     task = asyncio.create_task(reconciler.run())

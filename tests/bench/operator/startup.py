@@ -1,9 +1,9 @@
-"""Measure the operator's start when many ImageJobs are retained.
+"""Measure the operator's startup when many ImageJobs are retained.
 
-Run this module with `python -m bench.operator.startup`. During its start, the operator lists all
+Run this module with `python -m bench.operator.startup`. During startup, the operator lists all
 ImageJobs in its namespace. These include ImageJobs that are done and are retained until their time
-to live ends. Here, a fake API server returns them page by page. Each measurement runs in its own
-process, so that other measurements do not affect its memory.
+to live has passed. Here, a fake API server returns them page by page. Each measurement runs in its
+own process, so that other measurements do not affect its memory.
 """
 
 import base64
@@ -93,7 +93,7 @@ class FakeServer(FakeCluster):
 
 
 def measure(retained: Sequence[int] = RETAINED) -> list[Row]:
-    """Measure the operator's start with each number of retained ImageJobs."""
+    """Measure the operator's startup for each number of retained ImageJobs."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as processes:
         return list(processes.map(_measure, retained))

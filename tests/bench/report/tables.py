@@ -14,7 +14,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(found: Spread | None) -> str:
-    """Format a median with its minimum and maximum. Without values, return a dash."""
+    """Format a median with its minimum and maximum. Return a dash if there are no values."""
     if found is None:
         return "–"
     if found.least == found.greatest:

@@ -91,7 +91,7 @@ async def test_openapi_document_has_the_server_url(served: Site) -> None:
 
 
 async def test_page_and_documentation_work_in_a_browser(served: Site) -> None:
-    """Check also that the browser can load all resources of both pages."""
+    """Also check that the browser can load all resources of both pages."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)

@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 ONLY_FAST_DESCRIBER = {
     "describers": [{"name": FAST_DESCRIBER, "model": None, "ready": True, "default": True}]
 }
-"""Answer to GET /describers with which the page's images are described quickly."""
+"""Response to GET /describers that makes the page use a fast describer."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Helpers for tests of the page: data transfers, calls of module functions, common checks."""
+"""Helpers for tests of the page: data transfers, calls to module functions, common checks."""
 
 import base64
 from pathlib import Path

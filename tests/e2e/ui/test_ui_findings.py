@@ -47,7 +47,7 @@ def describe(page: Page, photo: Path, result: dict[str, Any]) -> Locator:
     return card
 
 
-def test_sentences_are_first_and_facts_about_the_file_last(page: Page, photo: Path) -> None:
+def test_sentences_come_first_and_facts_about_the_file_last(page: Page, photo: Path) -> None:
     card = describe(page, photo, RESULT)
     sentences = ["Two people and a dog, likely outdoors.", "A sign says “EXIT”."]
     expect(card.locator(".description > *")).to_have_text(sentences)
@@ -260,12 +260,12 @@ def test_number_of_boxes_is_limited(modules: Page) -> None:
         ("constructor", "constructors"),
     ],
 )
-def test_plurals(modules: Page, name: str, several: str) -> None:
+def test_several_things_are_counted_with_the_plural(modules: Page, name: str, several: str) -> None:
     assert call(modules, "text.js", "plural", name) == several
     thing = {"name": name, "count": 1200, "boxes": []}
     assert call(modules, "findings.js", "counted", thing) == f"1,200 {several}"
 
 
 @pytest.mark.parametrize(("name", "one"), [("dog", "1 dog"), ("scissors", "scissors")])
-def test_one_thing(modules: Page, name: str, one: str) -> None:
+def test_one_thing_is_counted(modules: Page, name: str, one: str) -> None:
     assert call(modules, "findings.js", "counted", {"name": name, "count": 1, "boxes": []}) == one

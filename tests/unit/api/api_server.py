@@ -64,7 +64,7 @@ class RawResponse:
 
     @property
     def is_problem(self) -> bool:
-        """Whether the response is a complete problem document with the right status."""
+        """Whether the response is a complete problem document that contains its status."""
         document = self.json
         typed = self.headers["content-type"] == "application/problem+json"
         members = {"type", "title", "status", "detail", "reason"} <= document.keys()
@@ -98,7 +98,7 @@ class Connection:
             await asyncio.sleep(0)
 
     async def response(self, *, head: bool = False) -> RawResponse:
-        """Return the next response. Set `head` if the request was HEAD, so that no body follows."""
+        """Return the next response. Set `head` after a HEAD request, so that no body is read."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             start = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status, *lines = start.strip().split("\r\n")

@@ -55,7 +55,7 @@ def test_several_lines_of_text_are_indented_and_limited() -> None:
         None,
     ],
 )
-def test_other_facts_change_nothing(facts: object) -> None:
+def test_other_facts_do_not_change_the_output(facts: object) -> None:
     assert readable({**RESULT, "facts": facts}) == RESULT["description"]
     assert readable({"description": "A cat."}) == "A cat."
 

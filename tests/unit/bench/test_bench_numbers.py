@@ -46,7 +46,7 @@ def sample(**given: object) -> Sample:
 
 @pytest.mark.parametrize("describer", DESCRIBERS)
 def test_every_submission_names_its_describer(describer: str) -> None:
-    """The default describer runs models, which would be compared with Celery's decoding."""
+    """The default describer runs models, so its times can't be compared with Celery's."""
     form = Picture(b"JPEG").form(describer)
     assert f'name="describer"\r\n\r\n{describer}\r\n'.encode() in form
 

@@ -43,7 +43,7 @@ def test_operator_crash_fails_the_measurement(monkeypatch: pytest.MonkeyPatch) -
         flood.measure([0])
 
 
-def test_cpu_time_of_a_start_is_measured() -> None:
+def test_cpu_time_of_the_startup_is_measured() -> None:
     (row,) = startup.measure([10])
     assert row.retained == 10
     assert row.cpu_seconds > 0

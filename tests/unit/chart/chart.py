@@ -248,7 +248,7 @@ def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
     """Yield the name and the template of every pod that results from these objects.
 
-    This includes worker pods, which the operator creates according to a ConfigMap.
+    This includes worker pods, whose templates the operator reads from a ConfigMap.
     """
     for manifest in objects:
         match manifest["kind"]:

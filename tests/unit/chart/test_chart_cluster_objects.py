@@ -55,7 +55,7 @@ def test_release_without_crds_and_policies_has_no_cluster_scoped_objects() -> No
 
 
 def test_cluster_scoped_names_are_unique_per_release() -> None:
-    """Names start with `namespace.release`. They are unambiguous: namespaces have no dots."""
+    """Names start with `namespace.release`. This is unambiguous: namespaces have no dots."""
     names = [
         {
             name

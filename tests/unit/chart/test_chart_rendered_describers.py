@@ -22,7 +22,7 @@ def test_only_workers_get_the_provider_credentials() -> None:
 
 
 BUILT_IN = {"local", "metadata", "ocr"}
-"""The Describers of a release whose values change none."""
+"""The Describers of a release that uses the default values."""
 
 
 def enabled(**choices: bool) -> Any:

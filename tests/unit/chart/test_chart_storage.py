@@ -1,4 +1,4 @@
-"""Tests of the storage settings: the bundled MinIO, or an S3 service of the user."""
+"""Tests of the storage settings: the bundled MinIO, or the user's own S3 service."""
 
 import json
 from typing import Any

@@ -17,7 +17,7 @@ from cluster.artifacts.official import MIRROR
 from cluster.context import BuildContext
 from cluster.run.progress import Progress
 
-# Programs of the machine that remain on PATH because the tests need them.
+# Programs on the machine that stay on PATH because the tests need them.
 ORDINARY = ("sh", "bash", "cat", "nice")
 
 

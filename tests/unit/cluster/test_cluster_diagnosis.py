@@ -13,7 +13,7 @@ from cluster.run import shell
 
 @dataclass(frozen=True)
 class FakeClient(Client):
-    """A fake client whose kubectl lists `pods`. Each is a line in the format of PODS."""
+    """A fake client whose kubectl lists `pods`. Each pod is a line in the format of PODS."""
 
     pods: tuple[str, ...] = ()
     logs: list[str] = field(default_factory=list)

@@ -262,7 +262,7 @@ async def test_each_failure_reason_is_logged_once_a_minute(
     assert "AccessDenied" in warnings[1]
 
 
-async def test_next_log_line_contains_the_number_of_suppressed_ones(
+async def test_next_log_line_contains_the_number_of_suppressed_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     times = [0.0, 1.0, 2.0, LOG_SECONDS, LOG_SECONDS + 1]

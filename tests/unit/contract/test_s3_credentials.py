@@ -25,7 +25,7 @@ TOKEN = "token-of-the-service-account"  # noqa: S105
 
 
 class SecurityTokenService:
-    """A fake of AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity that numbers its keys."""
+    """A fake AWS STS (AssumeRoleWithWebIdentity) and EKS Pod Identity. It numbers the keys."""
 
     def __init__(self) -> None:
         self.requests: list[web.Request] = []

@@ -129,7 +129,7 @@ VIOLATIONS: dict[str, tuple[History, str]] = {
     ),
     "another image's result": (
         history(*GOOD, results={"a": {"facts": {"width": 1, "height": 1}}}),
-        "a: the result is of an image of (1, 1), not (20, 30)",
+        "a: result is for an image of size (1, 1), not (20, 30)",
     ),
     "a deleted image": (history(*GOOD, objects=frozenset()), "a: its image images/1 is gone"),
 }

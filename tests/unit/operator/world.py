@@ -111,7 +111,7 @@ class World:
     ) -> None:
         """Report the Job, the pod and the Lease of a worker.
 
-        Its pod can be omitted, and `renewed` is None for a worker without a Lease.
+        The pod can be omitted, and `renewed` is None for a worker without a Lease.
         """
         name, uid = f"vn-{describer}-{slot}", uid or f"uid{slot}"
         template = template or (self.state.describers.pool(describer) or POOL).template_hash

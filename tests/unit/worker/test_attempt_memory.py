@@ -139,7 +139,7 @@ async def test_file_larger_than_its_stated_size_is_described() -> None:
 
 
 async def test_first_part_of_a_larger_file_is_dropped_before_the_second_fetch() -> None:
-    """If the first part were kept, it would be in memory twice but count only once."""
+    """If the first part were kept, it would be in memory twice but be counted only once."""
     references: list[int] = []
 
     class CountingReferences(FakeBucket):
@@ -276,7 +276,9 @@ async def test_call_that_has_not_started_before_the_timeout_never_starts() -> No
 
 @pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize("ends", [True, False])
-async def test_thread_running_one_timeout_longer_than_its_attempt_is_hung(*, ends: bool) -> None:
+async def test_thread_still_running_one_timeout_after_its_attempt_is_reported_as_hung(
+    *, ends: bool
+) -> None:
     """The worker may still describe other images, so nothing else reveals the hung thread."""
     api, describer = NotifyingApi(), HungInThread()
     with ThreadPoolExecutor(1) as executor:

@@ -23,7 +23,7 @@ LAST = 3
 async def outcome_of(
     describer: Any, attempt: int = 1, options: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return what an attempt commits with that describer and the fallback `metadata`."""
+    """Return the status that an attempt with that describer and the fallback `metadata` commits."""
     api = FakeApi()
     assigned = job(attempts=attempt)
     if options:
@@ -81,7 +81,7 @@ class Crashing(FakeDescriber):
 
 
 class CrashingAtMemory(FakeDescriber):
-    """A describer that breaks the promise of `memory`, which must not raise."""
+    """A describer whose `memory` raises an error, although it must not."""
 
     def memory(self, image: bytes) -> int:
         raise RuntimeError("secret")

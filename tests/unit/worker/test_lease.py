@@ -1,4 +1,4 @@
-"""Tests of creating the worker's Lease, which is retried unless the API server refuses it."""
+"""Tests that creating the worker's Lease is retried unless the API server refuses the request."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -14,7 +14,7 @@ from vision_node_describer.worker import Worker
 
 
 class FakeAttempts:
-    """Makes attempts, each of which ends when a test sets its event."""
+    """Creates attempts, each of which ends when a test sets its event."""
 
     def __init__(self) -> None:
         self.ends: dict[str, asyncio.Event] = {}
@@ -135,7 +135,7 @@ async def test_worker_exits_after_max_images(attempts: FakeAttempts) -> None:
     await asyncio.wait_for(worker.should_exit.wait(), 1)
 
 
-async def test_full_worker_exits_when_all_its_imagejobs_are_reassigned(
+async def test_worker_at_max_images_exits_when_all_its_imagejobs_are_reassigned(
     attempts: FakeAttempts,
 ) -> None:
     """A restarted operator does not know about hung threads, so the worker must exit by itself."""
@@ -240,7 +240,7 @@ async def test_assignment_reported_twice_by_the_watch_is_attempted_once(
 async def test_late_event_for_a_committed_imagejob_starts_no_attempt(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """A user may have set a label during the attempt. Another attempt would cost money again."""
+    """The event may be for a label that a user set. A second attempt would cost money again."""
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
     worker.handle(WatchEvent("MODIFIED", [assigned("a")]))

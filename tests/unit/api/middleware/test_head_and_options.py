@@ -95,7 +95,7 @@ async def test_head_response_equals_get_without_the_body(web: httpx.AsyncClient,
     assert head.content == b""
 
 
-async def test_head_of_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
+async def test_head_response_for_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
     """The two content lengths may differ, because each request changes the metrics."""
     get, head = await web.get("/metrics"), await web.head("/metrics")
     assert (head.status_code, head.headers.keys()) == (200, get.headers.keys())
@@ -110,7 +110,7 @@ async def test_no_body_follows_a_head_response(port: int, path: str) -> None:
             assert (await connection.response(head=head)).status == 200
 
 
-async def test_head_of_the_current_version_gets_304(web: httpx.AsyncClient) -> None:
+async def test_head_request_for_the_current_version_gets_304(web: httpx.AsyncClient) -> None:
     etag = (await web.head("/ui/app.js")).headers["etag"]
     assert (await web.head("/ui/app.js", headers={"If-None-Match": etag})).status_code == 304
 
@@ -139,7 +139,7 @@ async def test_options_response_lists_the_allowed_methods(
     assert "content-length" not in response.headers
 
 
-async def test_options_of_an_unknown_path_gets_404(web: httpx.AsyncClient) -> None:
+async def test_options_request_for_an_unknown_path_gets_404(web: httpx.AsyncClient) -> None:
     response = await web.options("/nothing/here")
     assert (response.status_code, response.json()["reason"]) == (404, "NotFound")
 

@@ -1,4 +1,4 @@
-"""Tests of the API under a proxy's path prefix, where all links and redirects must stay."""
+"""Tests that all links and redirects of the API stay under a proxy's path prefix."""
 
 from typing import Any
 from urllib.parse import urljoin

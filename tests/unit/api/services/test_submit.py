@@ -56,7 +56,7 @@ async def test_options_are_written_to_the_imagejob(
 @pytest.mark.parametrize(
     ("sent", "read"), [("true", True), ("false", False), ("TRUE", True), (" ", None), (None, None)]
 )
-async def test_text_in_the_image_is_read_as_the_form_says(
+async def test_form_field_text_determines_whether_text_in_the_image_is_read(
     client: httpx.AsyncClient, cluster: Cluster, sent: str | None, read: object
 ) -> None:
     fields = {"prompt": "Which breed?"} | ({} if sent is None else {"text": sent})

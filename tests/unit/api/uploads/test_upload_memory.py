@@ -23,7 +23,7 @@ STEPS = {
     "an upload larger than the reserve needs the shared part": "a=51 b=51! a=49 b=51",
     "an upload that holds nothing can end": "a=0 a=0",
 }
-"""Steps such as `a=10`, with which upload `a` asks to hold 10 bytes.
+"""Steps such as `a=10`, in which upload `a` asks to hold 10 bytes in total.
 
 Steps that end in `!` must be refused.
 """

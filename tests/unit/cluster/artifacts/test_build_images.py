@@ -135,7 +135,7 @@ esac
     ("extras", "built", "noted"),
     [("", False, False), ("ocr", False, True), ("cloud", True, False), ("ocr cloud", True, True)],
 )
-def test_make_up_builds_only_the_cloud_image_additionally(
+def test_make_up_builds_only_the_cloud_image_in_addition_to_the_standard_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extras: str, *, built: bool, noted: bool
 ) -> None:
     monkeypatch.setenv("EXTRAS", extras)

@@ -53,7 +53,7 @@ KUBECONFIG = {
 
 @dataclass(frozen=True)
 class FakeCluster(Client):
-    """A fake cluster with a release. The second list of its pods is empty."""
+    """A fake cluster with a release. Its pods are listed only in the first request."""
 
     objects: dict[tuple[str, str], Any] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)

@@ -97,7 +97,7 @@ def test_owners_take_turns() -> None:
     ]
 
 
-def test_jobs_in_processing_count_toward_the_share_of_their_owner() -> None:
+def test_jobs_being_processed_count_toward_their_owners_share() -> None:
     world = World()
     world.worker(0)
     world.processing("first", "w0", owner="bulk")
@@ -123,7 +123,7 @@ def test_job_is_not_assigned_before_its_next_attempt() -> None:
     assert world.decide(after=5) == ["assign a to w0"]
 
 
-def test_pending_assignment_is_not_repeated_and_counts_for_its_worker() -> None:
+def test_pending_assignment_is_not_repeated_and_counts_toward_its_workers_load() -> None:
     world = World()
     world.worker(0)
     for name in "abc":

@@ -135,7 +135,7 @@ def status_of(job: ImageJob, **more: Any) -> dict[str, Any]:
 
 
 def merged(status: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Return the status to which the merge patch was applied (RFC 7386)."""
+    """Return the status after applying the merge patch (RFC 7386)."""
     both = dict(status)
     for key, value in patch.items():
         before = both.get(key)
@@ -185,7 +185,7 @@ def test_first_lost_worker_after_refusals_is_retried_immediately() -> None:
         ("the counts are inconsistent", {"losses": 1, "lossesByCause": {"provider": 3}}, True),
     ],
 )
-def test_losses_without_a_cause_count_for_every_cause(
+def test_losses_without_a_cause_count_toward_every_cause(
     why: str, status: dict[str, Any], *, free: bool
 ) -> None:
     world = World()

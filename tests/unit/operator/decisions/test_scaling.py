@@ -153,7 +153,7 @@ class Simulation:
 
 
 def test_irregular_load_does_not_cause_frequent_launches() -> None:
-    """For ten minutes, images arrive in random bursts; on average, three are in processing."""
+    """For ten minutes, images arrive in random bursts; on average, three are being processed."""
     noise = random.Random(7)  # noqa: S311 (a simulated load, not a secret)
     simulation = Simulation(seconds=0.5, concurrency=2, maxWorkers=4, idleSeconds=60)
     while simulation.time < 600:

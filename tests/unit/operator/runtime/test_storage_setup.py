@@ -43,7 +43,7 @@ def test_policy_allows_listing_only_the_projects_bucket(user: str) -> None:
 
 
 def test_former_users_have_the_policy_but_another_access_key() -> None:
-    """The access keys of former users must stop working, for example because one was leaked."""
+    """When access keys are replaced, the old ones must stop working: they may have leaked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},
         "api-0a1b": {"policyName": "vision-node-api", "status": "enabled"},

@@ -20,7 +20,7 @@ class Run:
     seconds: int = 5
     """How long the provider takes to answer, in seconds."""
     limit: int = 1000
-    """Maximum number of images per minute that the provider accepts. It refuses the others."""
+    """Maximum number of images per minute that the provider accepts. It refuses any more."""
     retry_after: float = 20
     """Value of the Retry-After header of a refusal, in seconds."""
     accepted: list[int] = field(default_factory=list)

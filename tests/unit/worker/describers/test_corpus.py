@@ -9,7 +9,7 @@ from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import DescribeError
 from vision_node_describer.describers import load
 
-# Pillow warns about invalid EXIF and malformed MPO files. Workers ignore these warnings, too.
+# Pillow warns about invalid EXIF and malformed MPO files. Workers also ignore these warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 LIMITS = ImageLimits(image_bytes=20 << 20, image_pixels=100_000_000)

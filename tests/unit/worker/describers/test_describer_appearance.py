@@ -1,4 +1,4 @@
-"""Tests of measuring the colors, brightness and contrast of pictures, and of naming their kind."""
+"""Tests of how the colors, brightness, contrast and kind of a picture are determined."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -96,7 +96,7 @@ def with_secrets() -> Image.Exif:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "AVIF"])
-def test_camera_and_time_are_the_only_exif_in_a_description(kind: str) -> None:
+def test_description_contains_no_exif_data_except_camera_and_time(kind: str) -> None:
     image = encoded(halves(), kind, exif=with_secrets())
     assert all(secret.encode() in image for secret in SECRETS)
     description = describe(image)

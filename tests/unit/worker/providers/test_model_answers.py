@@ -1,4 +1,4 @@
-"""Tests of reading models' answers with reasoning, with JSON in prose or with incomplete JSON."""
+"""Tests of parsing model answers that contain reasoning, JSON in prose, or incomplete JSON."""
 
 import json
 from typing import Any
