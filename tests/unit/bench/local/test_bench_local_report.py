@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from bench.errors import BenchError
-from bench.local.cost import Cost
+from bench.local.cost import Cost, Throughput
 from bench.local.gallery import page
 from bench.local.judge import Judged, judge
 from bench.local.report import figures
@@ -26,13 +26,13 @@ def cost(
     threads: int = 3,
     loaded: tuple[str, ...] = (),
 ) -> Cost:
-    one = Measured(1.0, 200_000_000, [seconds] * 20, 4.0, megabytes * 1_000_000, threads)
-    metadata = Measured(0.5, 60_000_000, [0.02] * 20, 0.4, 70_000_000, 2, list(loaded))
+    one = Measured(1.0, 200_000_000, [seconds] * 20, 4.0, 3.8, megabytes * 1_000_000, threads)
+    metadata = Measured(0.5, 60_000_000, [0.02] * 20, 0.4, 0.4, 70_000_000, 2, list(loaded))
     return Cost(
         starts={"local": [start] * 3, "metadata": [0.5] * 3},
         one={"local": one, "metadata": metadata},
         two=one,
-        throughput={1: 5.0, 2: two},
+        throughput={1: Throughput(5.0, 0.19), 2: Throughput(two, 0.2)},
     )
 
 
