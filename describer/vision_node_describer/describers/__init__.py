@@ -15,6 +15,9 @@ __all__ = [
     "load_or_explain",
 ]
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Since version 1.29, onnxruntime sends telemetry unless this is set before the import (see its
-# Privacy.md). A describer's module, and with it onnxruntime, is imported later, by load().
+# Privacy.md). load() imports a describer's module, and with it onnxruntime, later.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# numpy's linear algebra starts a thread for each of the node's cores when numpy is imported. The
+# describers need none: they calculate with small arrays, each picture in its own thread.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -28,30 +28,43 @@ class Label:
         return (self.name, *self.parents)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    name: str
-    parents: tuple[str, ...]
-    classes: list[int]
-
-
 class Classes:
     """The tree of classes."""
 
     def __init__(self, file: Path) -> None:
-        """Read a file with a line for each class: its name, a tab, and its parents."""
-        self._groups: dict[str, _Group] = {}
-        for index, line in enumerate(file.read_text("utf-8").splitlines()):
-            name, _, rest = line.partition("\t")
-            path = (name, *(parent for parent in rest.split(", ") if parent))
-            for level, member in enumerate(path):
-                group = self._groups.setdefault(member, _Group(member, path[level + 1 :], []))
-                group.classes.append(index)
+        """Read a file with a line for each class: its name, a tab, and its parents.
+
+        Classes with the same name are one group.
+        """
+        self.paths = [_path(line) for line in file.read_text("utf-8").splitlines()]
+        """Name of each class, followed by its parents from the narrowest to the broadest."""
+
+        self._parents: dict[str, tuple[str, ...]] = {}
+        members: dict[str, list[int]] = {}
+        for index, path in enumerate(self.paths):
+            for level, name in enumerate(path):
+                self._parents[name] = path[level + 1 :]
+                members.setdefault(name, []).append(index)
+
+        self._members = members
+        # One row for each name, one column for each class: 1 if the name includes the class.
+        self._matrix = np.zeros((len(members), len(self.paths)), np.float32)
+        for row, classes in enumerate(members.values()):
+            self._matrix[row, classes] = 1
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all classes and groups."""
+        return self._members.keys()
+
+    def members(self, name: str) -> list[int]:
+        """Return the indices of the classes in a group. Raises KeyError if there is none."""
+        return self._members[name]
 
     def probability(self, names: Iterable[str], probabilities: NDArray[np.float32]) -> float:
         """Return the sum of the probabilities of all classes in any of these groups."""
-        members = {index for name in names for index in self._groups[name].classes}
-        return float(probabilities[sorted(members)].sum())
+        classes = {index for name in names for index in self._members[name]}
+        return float(probabilities[sorted(classes)].sum())
 
     def labels(self, probabilities: NDArray[np.float32], min_confidence: float) -> Iterator[Label]:
         """Yield the classes and groups that are likely enough.
@@ -60,11 +73,15 @@ class Classes:
             probabilities: One for each class.
             min_confidence: Minimum sum of the probabilities.
         """
-        for group in self._groups.values():
-            confidence = float(probabilities[group.classes].sum())
+        sums = (self._matrix @ probabilities).tolist()
+        for (name, classes), confidence in zip(self._members.items(), sums, strict=True):
             if confidence >= min_confidence:
-                is_group = len(group.classes) > 1
-                yield Label(group.name, min(confidence, 1.0), group.parents, is_group)
+                yield Label(name, min(confidence, 1.0), self._parents[name], len(classes) > 1)
+
+
+def _path(line: str) -> tuple[str, ...]:
+    name, _, parents = line.partition("\t")
+    return (name, *(parent for parent in parents.split(", ") if parent))
 
 
 @cache

@@ -51,7 +51,7 @@ def describe_in_lines(
     It consists of the title, a sentence, the lines in `first` and the facts. The first line that
     does not fit is left out, and so are those after it.
     """
-    text = f"{TITLE} {sentence}" if sentence else TITLE
+    text = f"{TITLE}\n{sentence}" if sentence else TITLE
     for key, value in (*(first or {}).items(), *_lines(facts)):
         line = f"\n- {key}: {value}"
         if max_length is not None and len(text) + len(line) > max_length:

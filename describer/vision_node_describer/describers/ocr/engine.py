@@ -53,6 +53,10 @@ _CUT_RANGE = 8
 or three words have this length."""
 
 
+# OpenCV would start a thread for each of the node's cores.
+cv2.setNumThreads(1)
+
+
 class _Reader(rapidocr.RapidOCR):
     """rapidocr's chain of models, modified to recognize long lines in parts."""
 

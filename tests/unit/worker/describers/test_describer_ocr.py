@@ -267,7 +267,7 @@ def test_ocr_writes_no_files_uses_no_network_and_stays_within_its_memory_estimat
     assert int(peak) <= RESERVED_BYTES + int(wanted)
 
 
-@pytest.mark.parametrize("name", sorted(DESCRIBERS.keys() - {"ocr"}))
+@pytest.mark.parametrize("name", sorted(DESCRIBERS.keys() - {"local", "ocr"}))
 def test_other_describers_do_not_load_the_ocr_libraries(name: str) -> None:
     module = DESCRIBERS[name].partition(":")[0]
     code = f"""
