@@ -199,7 +199,7 @@ def _threads(found: Cost) -> Row:
 def _worst(judged: Sequence[Judged]) -> str:
     rows = [
         (
-            _shortened(one.sample.name),
+            _shortened(one.sample.name) + " (held out)" * one.sample.held_out,
             _shortened(one.said),
             ", ".join(statement.name for statement in one.wrong) or "nothing specific",
         )

@@ -1,5 +1,6 @@
 """Tests of the report about `local`: targets, tables and pictures."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,17 @@ def _row(text: str, title: str) -> str:
 
 def test_worst_descriptions_are_named() -> None:
     assert "| a \\| cat | A <dog>. | dog |" in figures(judged("dog"), cost())
+    assert "(held out)" not in figures(judged("dog"), cost())
     assert "A <cat>." not in figures(judged("cat", "dog"), cost())
+
+
+def test_held_out_pictures_are_marked_so_that_nobody_tunes_with_them() -> None:
+    one = judged("dog")[0]
+    names = (f"picture {number}" for number in range(100))
+    samples = (dataclasses.replace(one.sample, name=name) for name in names)
+    held_out = next(sample for sample in samples if sample.held_out)
+    found = figures([dataclasses.replace(one, sample=held_out)], cost())
+    assert f"| {held_out.name} (held out) |" in found
 
 
 def test_pictures_are_shown_with_what_was_said() -> None:
