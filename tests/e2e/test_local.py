@@ -93,7 +93,7 @@ def test_default_describer_reports_objects_labels_and_the_facts_of_metadata(
 
     confidences = [label["confidence"] for label in facts["labels"]]
     assert confidences == sorted(confidences, reverse=True)
-    assert "cat" in {facts["labels"][0]["name"], *facts["labels"][0]["parents"]}
+    assert "cat" in {label["name"] for label in facts["labels"]}
 
     metadata = describe(CAT.read_bytes(), describer="metadata")
     assert metadata["describer"] == "metadata"

@@ -184,10 +184,10 @@ def test_queued_job_shows_what_it_waits_for(page: Page, photo: Path) -> None:
 def test_lost_connection_is_shown_and_retried(page: Page, photo: Path) -> None:
     page.route("**/status/**", lambda route: route.abort())
     page.get_by_label("Images", exact=True).set_input_files(photo)
-    expect(page.get_by_text("Reconnecting")).to_be_visible()
+    expect(page.get_by_text("Reconnecting: next try in")).to_be_visible()
     page.unroute("**/status/**")
     expect_described(page, photo.name)
-    expect(page.get_by_text("Reconnecting")).to_be_hidden()
+    expect(page.get_by_text("Reconnecting: next try in")).to_be_hidden()
 
 
 def test_busy_server_is_shown_and_retried(page: Page, photo: Path) -> None:
