@@ -2,11 +2,12 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,20 @@ from bench.measure.pictures_1080p import photographs
 
 STARTS = 5
 """How many processes are started to measure the cold start."""
+
+ROUNDS = 3
+"""How often the throughput is measured. The numbers of processes alternate, because other programs
+disturb the measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """What some processes did at the same time."""
+
+    per_second: float
+    """Photographs per second of all processes together."""
+    cpu_seconds: float
+    """CPU time for each photograph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +44,8 @@ class Cost:
     """One photograph after the other on one core, by describer."""
     two: Measured
     """Two photographs at the same time, as with a `concurrency` of 2, on all cores."""
-    throughput: dict[int, float]
-    """Photographs per second, by number of processes. Each process has one core."""
+    throughput: dict[int, Throughput]
+    """By number of processes. Each has one core."""
 
 
 def measure() -> Cost:
@@ -42,10 +57,7 @@ def measure() -> Cost:
             starts={name: _starts(folder, name, cores[-1]) for name in ("local", "metadata")},
             one={name: _run(folder, name, "one", cores[-1]) for name in ("local", "metadata")},
             two=_run(folder, "local", "two"),
-            throughput={
-                count: _throughput(folder, cores[:count])
-                for count in sorted({1, min(2, len(cores))})
-            },
+            throughput=_throughputs(folder, cores, counts),
         )
 
 
@@ -86,8 +98,20 @@ def _result(process: "subprocess.Popen[str]") -> Measured:
     return Measured(**json.loads(output))
 
 
-def _throughput(folder: Path, cores: list[int]) -> float:
-    """Return the photographs per second of one process on each of these cores, at the same time."""
-    processes = [_started(folder, "local", "one", core) for core in cores]
-    results = [_result(process) for process in processes]
-    return sum(len(result.seconds) / result.total_seconds for result in results)
+def _throughputs(
+    folder: Path, cores: Sequence[int], counts: Sequence[int]
+) -> dict[int, Throughput]:
+    results: dict[int, list[list[Measured]]] = {count: [] for count in counts}
+    for _ in range(ROUNDS):
+        for count in counts:
+            started = [_started(folder, "local", "one", core) for core in cores[:count]]
+            results[count].append([_result(process) for process in started])
+
+    return {count: _median(rounds) for count, rounds in results.items()}
+
+
+def _median(rounds: Sequence[Sequence[Measured]]) -> Throughput:
+    """Return the medians of several rounds, each with the results of all processes."""
+    per_second = [sum(len(one.seconds) / one.total_seconds for one in found) for found in rounds]
+    cpu = [one.cpu_seconds / len(one.seconds) for found in rounds for one in found]
+    return Throughput(statistics.median(per_second), statistics.median(cpu))

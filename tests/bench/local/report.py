@@ -174,15 +174,22 @@ def _below(value: float, target: float, beyond: float) -> str:
 def _throughput(found: Cost) -> list[Row]:
     rows: list[Row] = []
     for processes, value in found.throughput.items():
-        scaling = value / found.throughput[1]
+        scaling = value.per_second / found.throughput[1].per_second
         target = f"{_mark(scaling >= MIN_SCALING)} ≥ {MIN_SCALING:g} times as many"
-        title = f"photographs per second, {processes} process{'es' if processes > 1 else ''}"
-        rows.append((title, digits(value), target if processes > 1 else ""))
+        number = f"{processes} process{'es' if processes > 1 else ''}"
+        rows += [
+            (
+                f"photographs per second, {number}",
+                digits(value.per_second),
+                target if processes > 1 else "",
+            ),
+            (f"CPU seconds per photograph, {number}", digits(value.cpu_seconds), ""),
+        ]
     return rows
 
 
 def _threads(found: Cost) -> Row:
-    """Return the number of threads. The models add none: their number does not grow with cores."""
+    """Return the number of threads. Libraries must add none, or a large node would have many."""
     # The main thread, and the two that describe photographs.
     expected = 3
     title = f"threads with two photographs at a time, on {os.cpu_count()} cores"
@@ -192,7 +199,7 @@ def _threads(found: Cost) -> Row:
 def _worst(judged: Sequence[Judged]) -> str:
     rows = [
         (
-            _shortened(one.sample.name),
+            _shortened(one.sample.name) + " (held out)" * one.sample.held_out,
             _shortened(one.said),
             ", ".join(statement.name for statement in one.wrong) or "nothing specific",
         )

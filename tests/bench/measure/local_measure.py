@@ -47,6 +47,9 @@ class Measured:
     """Time of each description after the first."""
     total_seconds: float = 0.0
     """Time of all of them together."""
+    cpu_seconds: float = 0.0
+    """CPU time of all of them together. Unlike the times above, it hardly depends on how busy the
+    machine is."""
     peak_bytes: int = 0
     threads: int = 0
     """Maximum number of threads of the operating system."""
@@ -86,11 +89,12 @@ def _measure(measured: Measured, describer: Describer, images: list[bytes], thre
         counts.append(_threads())
         return time.perf_counter() - before
 
-    before = time.perf_counter()
+    before, cpu_before = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as pool:
         measured.seconds = list(pool.map(describe, chosen))
 
     measured.total_seconds = time.perf_counter() - before
+    measured.cpu_seconds = time.process_time() - cpu_before
     measured.threads = max(counts)
 
 

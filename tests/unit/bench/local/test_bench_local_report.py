@@ -1,10 +1,11 @@
 """Tests of the report about `local`: targets, tables and pictures."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from bench.errors import BenchError
-from bench.local.cost import Cost
+from bench.local.cost import Cost, Throughput
 from bench.local.gallery import page
 from bench.local.judge import Judged, judge
 from bench.local.report import figures
@@ -26,13 +27,13 @@ def cost(
     threads: int = 3,
     loaded: tuple[str, ...] = (),
 ) -> Cost:
-    one = Measured(1.0, 200_000_000, [seconds] * 20, 4.0, megabytes * 1_000_000, threads)
-    metadata = Measured(0.5, 60_000_000, [0.02] * 20, 0.4, 70_000_000, 2, list(loaded))
+    one = Measured(1.0, 200_000_000, [seconds] * 20, 4.0, 3.8, megabytes * 1_000_000, threads)
+    metadata = Measured(0.5, 60_000_000, [0.02] * 20, 0.4, 0.4, 70_000_000, 2, list(loaded))
     return Cost(
         starts={"local": [start] * 3, "metadata": [0.5] * 3},
         one={"local": one, "metadata": metadata},
         two=one,
-        throughput={1: 5.0, 2: two},
+        throughput={1: Throughput(5.0, 0.19), 2: Throughput(two, 0.2)},
     )
 
 
@@ -95,7 +96,17 @@ def _row(text: str, title: str) -> str:
 
 def test_worst_descriptions_are_named() -> None:
     assert "| a \\| cat | A <dog>. | dog |" in figures(judged("dog"), cost())
+    assert "(held out)" not in figures(judged("dog"), cost())
     assert "A <cat>." not in figures(judged("cat", "dog"), cost())
+
+
+def test_held_out_pictures_are_marked_so_that_nobody_tunes_with_them() -> None:
+    one = judged("dog")[0]
+    names = (f"picture {number}" for number in range(100))
+    samples = (dataclasses.replace(one.sample, name=name) for name in names)
+    held_out = next(sample for sample in samples if sample.held_out)
+    found = figures([dataclasses.replace(one, sample=held_out)], cost())
+    assert f"| {held_out.name} (held out) |" in found
 
 
 def test_pictures_are_shown_with_what_was_said() -> None:
