@@ -33,7 +33,7 @@ class Failure:
     reason: Reason
     message: str
     suspect: bool = False
-    """Whether the image may be the reason why its worker ended."""
+    """Whether the image may have caused its worker to end."""
 
 
 def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) -> Requeue | Fail:
@@ -92,6 +92,6 @@ def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
 
 
 def _wait(failures: int) -> timedelta:
-    """Return how long to wait before the next attempt after that number of failures."""
+    """Return how long to wait before the next attempt after this many failures."""
     first, longest = RETRY_SECONDS
     return timedelta(seconds=min(longest, first * 2 ** (failures - 1)) if failures else 0)
