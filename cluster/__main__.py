@@ -106,7 +106,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run one verb. Errors that the user can fix are printed without a traceback."""
-    # After `kill` or at the time limit of a CI job, clean up as after Ctrl-C.
+    # After `kill`, or when a CI job reaches its time limit, clean up as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
 
     cache = Cache(default_root())

@@ -43,7 +43,7 @@ class Exif:
     already upright; values from 5 to 8 swap its width and height."""
     camera: str | None = None
     taken: datetime | None = None
-    """Time according to the camera's clock, without the time zone, which would reveal a location."""
+    """Time by the camera's clock, without the time zone, which would reveal a location."""
 
 
 def read_exif(block: bytes | None) -> Exif:
