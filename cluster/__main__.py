@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     verb("status", "show what is running, the number of jobs by phase, and the newest jobs")
     verb("down", "delete the cluster and stop everything that was started for it")
     verb("env", "print the shell variables for the tools and the cluster")
-    verb("images", "build the images only")
+    verb("images", "only build the images")
     verb("chromium", "install a browser for the browser tests (Debian, root)")
     verb("nginx", "install nginx for the tests that use a proxy (Debian, root)")
     verb("clean", "delete the clusters, the Docker engine in the cache, and the cache")

@@ -21,7 +21,7 @@ from cluster.kind import LISTEN_ADDRESS, require_free
 from cluster.release import NAMESPACE, RELEASE
 from cluster.run import shell
 
-# Lifetime of the token, which is longer than a day of work. The API server may shorten it.
+# Lifetime of the token, which is longer than a workday. The API server may shorten it.
 TOKEN_HOURS = 24
 # How long to wait for the pods to stop. Their terminationGracePeriodSeconds is 30.
 POD_GONE_SECONDS = 60.0
@@ -36,7 +36,7 @@ class Component:
     name: str
     module: str
     alone: bool
-    """Whether the pods in the cluster must stop, because two instances would compete."""
+    """Whether the pods in the cluster must be stopped, because two instances would compete."""
 
     @property
     def deployment(self) -> str:
@@ -152,7 +152,7 @@ def _wait_until_gone(client: Client, component: Component) -> None:
     deadline = time.monotonic() + POD_GONE_SECONDS
     while find(client, "pods", "--selector", component.selector):
         if time.monotonic() > deadline:
-            raise ClusterError(f"The pods of {component.deployment} do not stop")
+            raise ClusterError(f"The pods of {component.deployment} did not stop in time")
         time.sleep(0.5)
 
 

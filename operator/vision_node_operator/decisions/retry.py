@@ -20,10 +20,10 @@ RETRY_SECONDS = (1.0, 60.0)
 provider time to recover from a brief failure, and prevents a flood of requests during an outage."""
 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
-"""Number of lost attempts per cause that do not count toward maxAttempts. For lost workers, the
-number is high enough to drain nodes one by one, but an image that kills workers without a trace
-still fails. With the waits between attempts, ImageJobs survive a storage outage of five minutes or
-15 minutes of rate limiting by a provider."""
+"""Number of lost attempts that do not count toward maxAttempts, by cause. For lost workers, the
+number is high enough to drain nodes one by one, but low enough that an image that kills workers
+without a trace still fails. With the waits between attempts, ImageJobs survive a storage outage of
+five minutes or 15 minutes of rate limiting by a provider."""
 
 
 @dataclass(frozen=True, slots=True)

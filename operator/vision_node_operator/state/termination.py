@@ -1,4 +1,4 @@
-"""Read how a worker's container terminated, as kubelet reports it in the pod's status."""
+"""Determine how a worker's container terminated, based on the pod's status from kubelet."""
 
 from dataclasses import dataclass
 from typing import Self
