@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     verb("status", "show what is running, the number of jobs by phase, and the newest jobs")
     verb("down", "delete the cluster and stop everything that was started for it")
     verb("env", "print the shell variables for the tools and the cluster")
-    verb("images", "build the images only")
+    verb("images", "only build the images")
     verb("chromium", "install a browser for the browser tests (Debian, root)")
     verb("nginx", "install nginx for the tests that use a proxy (Debian, root)")
     verb("clean", "delete the clusters, the Docker engine in the cache, and the cache")
@@ -106,7 +106,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run one verb. Errors that the user can fix are printed without a traceback."""
-    # After `kill` or at the time limit of a CI job, clean up as after Ctrl-C.
+    # After `kill`, or when a CI job reaches its time limit, clean up as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
 
     cache = Cache(default_root())

@@ -77,7 +77,7 @@ def _up_on_existing_cluster(ctx: BuildContext, choice: Choice, name: str, port: 
 
 @contextlib.contextmanager
 def _cluster_lock(ctx: BuildContext, name: str) -> Iterator[None]:
-    """Keep other runs from changing that cluster or stopping the engine."""
+    """Keep other runs from changing the cluster or stopping the engine."""
     with ctx.cache.locked(f"cluster-{name}", ctx.progress.say), ctx.cache.shared(engines.IN_USE):
         yield
 
@@ -137,7 +137,7 @@ def existing_cluster_up(ctx: BuildContext, choice: Choice, name: str) -> Client:
         with ctx.progress.step("minikube", outcome="running"):
             existing_cluster.minikube_start(name)
 
-    # The check comes before the build of the images. It fails if the cluster can't get the images.
+    # Check the cluster before building the images: the check fails if it can't get them.
     current = Current.of(client)
     built = images.ensure(ctx, engine, from_packages=from_packages)
     with ctx.progress.step(f"images into {current.context}"):
@@ -220,7 +220,7 @@ def _run_suites(ctx: BuildContext, suites: Sequence[str], arguments: Sequence[st
 def _pytest(
     ctx: BuildContext, running: RunningCluster, uv_path: Path, arguments: Sequence[str]
 ) -> int:
-    """Run tests on that cluster, and return pytest's exit status."""
+    """Run tests on the running cluster, and return pytest's exit status."""
     cluster = running.kind
     env = running.engine.env | environment(ctx, running.engine, cluster.name)
     env["VISION_NODE_URL"] = running.url
@@ -238,7 +238,7 @@ def _pytest(
 
 
 def environment(ctx: BuildContext, engine: Engine | None, name: str) -> dict[str, str]:
-    """Return the environment variables for the tools and the cluster of that name."""
+    """Return the environment variables for the tools and the cluster `name`."""
     path = os.pathsep.join([str(ctx.cache.bin), os.environ.get("PATH", "")])
     found = {"PATH": path}
     if engine and engine.is_ours:
@@ -293,7 +293,7 @@ def dev_worker(ctx: BuildContext, name: str, describer: str, file: Path) -> int:
 
 
 def _client(ctx: BuildContext, name: str) -> Client:
-    """Return a client for the cluster of that name. Raises ClusterError if it is not up."""
+    """Return a client for the cluster `name`. Raises ClusterError if it is not up."""
     _require_cluster(ctx, name)
     found = environment(ctx, None, name)
     program = shutil.which("kubectl", path=found["PATH"]) or tools.kubectl(
@@ -305,13 +305,13 @@ def _client(ctx: BuildContext, name: str) -> Client:
 
 
 def run(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
-    """Replace this process with that command. Raises ClusterError if the cluster is not up."""
+    """Replace this process with the command. Raises ClusterError if the cluster is not up."""
     _require_cluster(ctx, name)
     execute(ctx, name, command)
 
 
 def execute(ctx: BuildContext, name: str, command: Sequence[str]) -> None:
-    """Replace this process with that command, which can use the tools and the cluster."""
+    """Replace this process with the command, which can use the tools and the cluster."""
     found = os.environ | environment(ctx, engines.find(ctx), name)
     os.environ["PATH"] = found["PATH"]
     os.execvpe(command[0], list(command), found)  # noqa: S606  # the user's own command

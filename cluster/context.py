@@ -40,7 +40,7 @@ class BuildContext:
         suffix: str = "",
         outcome: str = "built",
     ) -> Path:
-        """Return the artifact `name` with that key from the cache; `build` it if it is missing."""
+        """Return the artifact `name` with this key from the cache; `build` it if it is missing."""
         entry = self.cache.entry(name, key, suffix)
         if entry.exists():
             self.progress.note(title, "cached")

@@ -16,7 +16,7 @@ MAX_POD_LOGS = 5
 
 CHECK_INTERVAL_SECONDS = 3.0
 
-# Reasons of waiting containers that will never start unless something is changed.
+# Reasons for waiting that mean that a container will never start unless something changes.
 PERMANENT_REASONS = frozenset(
     {"CreateContainerConfigError", "ErrImageNeverPull", "InvalidImageName"}
 )
@@ -52,7 +52,7 @@ class Container:
 
 
 def permanent_failure(containers: Iterable[Container], since: str) -> str:
-    """Return the first failure that will not go away by itself; empty if there is none.
+    """Return the first failure that will not resolve itself; empty if there is none.
 
     Pods that were created before `since` (RFC 3339) are ignored, because an upgrade is about to
     replace them.
@@ -100,7 +100,7 @@ def describe(client: Client, namespace: str) -> str:
 
 
 def unready(line: str) -> str:
-    """Return the pod in a line of the template PODS if it should be ready but isn't, or ""."""
+    """Return the pod in a line of the template PODS if it should be ready but isn't, else ""."""
     pod, phase, *ready = line.split()
     return "" if phase == "Succeeded" or ready == ["True"] else pod
 

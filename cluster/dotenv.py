@@ -11,7 +11,7 @@ SECRET = "vision-node-provider"  # noqa: S105  # the Secret's name
 FORWARDED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
 
 # Only the file sets these. The same variables in the environment often belong to other tools, such
-# as the AWS keys with which kubectl or a registry is used, and must not end up in the cluster.
+# as the AWS keys for kubectl or a registry, and must not end up in the cluster.
 CLOUD_VARIABLES = (
     *("GOOGLE_API_KEY", "GOOGLE_SERVICE_ACCOUNT_JSON"),
     *("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
@@ -23,8 +23,8 @@ def read(file: Path, environment: Mapping[str, str], *, cloud: bool = False) -> 
 
     With `cloud`, the settings include those of google and rekognition, from the file alone.
 
-    Raises ClusterError if a line is not NAME=value. The message has the number of the line but not
-    its text, which may contain an API key.
+    Raises ClusterError if a line is not NAME=value. The message contains the line's number but
+    not its text, which may contain an API key.
     """
     lines = file.read_text().splitlines() if file.exists() else []
     found = dict(

@@ -60,7 +60,7 @@ class Engine:
 
     client: str
     variables: Mapping[str, str]
-    """The environment variables by which `docker` and kind find it; empty for the user's engine."""
+    """The environment variables that lead `docker` and kind to it; empty for the user's engine."""
 
     @property
     def is_ours(self) -> bool:
@@ -86,7 +86,7 @@ class Engine:
         return shell.succeeds(command, env=self.env, timeout_seconds=timeout_seconds)
 
     def has_image(self, name: str) -> bool:
-        """Return whether the engine has an image of that name."""
+        """Return whether the engine has an image with this name."""
         return self.succeeds("image", "inspect", name)
 
     def prune(self, keep: str) -> None:
@@ -262,7 +262,7 @@ def _command(directory: EngineDirectory) -> list[str]:
 
 
 def has_capability(status: str, bit: int) -> bool:
-    """Return whether a process with that /proc/…/status can give the capability to its children."""
+    """Return whether a process with this /proc/…/status can give the capability to its children."""
     masks = [line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")]
     return bool(masks) and bool(int(masks[0], 16) >> bit & 1)
 
@@ -270,7 +270,7 @@ def has_capability(status: str, bit: int) -> bool:
 def _delete_stale_nodes(engine: Engine) -> None:
     """Delete kind nodes that already exist when an engine starts.
 
-    They are left from an engine that was killed, and their network namespaces are stale.
+    They are left over from an engine that was killed, and their network namespaces are stale.
     """
     nodes = engine.output("ps", "--all", "--quiet", "--filter", f"label={NODE_LABEL}").split()
     if nodes:

@@ -51,7 +51,7 @@ class Delivery(Enum):
 
 
 def decide_delivery(context: str, registry: str, minikube_profiles: frozenset[str]) -> Delivery:
-    """Return how the cluster of that context gets images; `registry` is $IMAGE_REGISTRY or ""."""
+    """Return how the cluster of a context gets images; `registry` is $IMAGE_REGISTRY or ""."""
     if registry:
         return Delivery.PUSH
     if context.startswith("kind-"):
@@ -116,7 +116,7 @@ def minikube_profiles() -> frozenset[str]:
 
 
 def minikube_start(name: str) -> None:
-    """Start a minikube cluster of that name if necessary, and make it kubectl's current context."""
+    """Start the minikube cluster `name` if necessary, and make it kubectl's current context."""
     if not shutil.which("minikube"):
         raise ClusterError("minikube is missing: https://minikube.sigs.k8s.io/docs/start/")
 

@@ -60,7 +60,7 @@ class Node:
 
 
 def node_name(cluster: str) -> str:
-    """Return kind's name for the only node of that cluster and for its container."""
+    """Return kind's name for the cluster's only node and for its container."""
     return f"{cluster}-control-plane"
 
 
@@ -108,7 +108,7 @@ class NodeImage:
 
 
 def outdated(images: Sequence[NodeImage], wanted: Set[str]) -> list[str]:
-    """Return all names of the project's images that are not wanted.
+    """Return all names of those images of the project that are not wanted.
 
     Kubernetes gives each image a second name, and containerd deletes an image only after both names
     have been deleted.
@@ -145,7 +145,7 @@ class Kind:
         return self.ctx.cache.folder("clusters", self.name) / "kubeconfig"
 
     def ensure(self, image: str, port: int) -> None:
-        """Make sure that the cluster runs, with the API on that local port."""
+        """Make sure that the cluster runs, with the API on the given local port."""
         action, why = decide(find_node(self.engine, self.name), image)
         if action in (Action.KEEP, Action.START) and not self._start_and_check():
             action, why = Action.RECREATE, "its API server does not answer"
@@ -193,7 +193,7 @@ class Kind:
         )
 
     def export(self, kubeconfig: Path | None) -> None:
-        """Add the cluster to that kubeconfig, or to the user's if it is None."""
+        """Add the cluster to the given kubeconfig, or to the user's if it is None."""
         where = ("--kubeconfig", kubeconfig) if kubeconfig else ()
         self._kind("export", "kubeconfig", "--name", self.name, *where)
 
@@ -267,7 +267,7 @@ CONTROL_PLANE = {
     "apiServer": {"extraEnvs": _LESS_GARBAGE_COLLECTION},
     "etcd": {"local": {"extraEnvs": _LESS_GARBAGE_COLLECTION}},
 }
-"""kubeadm's configuration of the control plane, with less frequent garbage collection.
+"""kubeadm's configuration for the control plane, with less frequent garbage collection.
 
 The heaps of a small cluster are small, so Go collects them many times a second. At 50 jobs/s, that
 takes a quarter of the API server's CPU time. Collecting them less often costs 300 MB of memory.

@@ -19,7 +19,7 @@ RELEASE = "vision-node"
 NAMESPACE = "vision-node"
 CHART = Path("charts/vision-node")
 
-# Images wait for these providers and not for the CPU, as with the chart's Describer openai.
+# Images wait for these providers, not for the CPU, as with the chart's Describer openai.
 CLOUD_CONCURRENCY = 8
 
 HELM_TIMEOUT_SECONDS = 180
@@ -40,8 +40,8 @@ def values(images: Images, node_port: int | None) -> dict[str, object]:
 def describer_values(images: Images, settings: Mapping[str, str]) -> dict[str, object]:
     """Return the chart's value `describers`, with the Describers that call a provider.
 
-    Those of the cloud image exist even without keys. A submission that names one then fails with
-    the reason CredentialsMissing, which says what to do.
+    The cloud image's Describers exist even without keys. A submission that names one then fails
+    with the reason CredentialsMissing, which says what to do.
     """
     cloud = {"image": images.cloud, "concurrency": CLOUD_CONCURRENCY}
     names = CLOUD_DESCRIBERS if images.cloud else ()

@@ -17,7 +17,7 @@ SHOWN = 20
 # Number of jobs per page, as in kubectl. A page takes the API server about 10 ms.
 PAGE_SIZE = 500
 # Maximum number of pages to read, which is enough for 20,000 jobs. With this limit, counting the
-# jobs in a full cluster takes seconds and not minutes.
+# jobs in a full cluster takes seconds rather than minutes.
 MAX_PAGES = 40
 
 JOBS = f"/apis/vision-node.dev/v1alpha1/namespaces/{NAMESPACE}/imagejobs"
@@ -41,7 +41,7 @@ class Job:
     """The fields of an ImageJob that are shown. Jobs are ordered by their creation time."""
 
     created: str
-    """Creation time as text from the API server (RFC 3339, UTC). Such texts sort by time."""
+    """Creation time as text from the API server (RFC 3339, UTC). It sorts by time."""
     name: str
     phase: str = field(compare=False)
 
@@ -92,7 +92,7 @@ def show(client: Kubectl) -> None:
 def newest_rows(table: str, kind: str) -> list[str]:
     """Return the newest SHOWN rows of a table that kubectl printed, with the newest row first.
 
-    In kubectl's table, the oldest row must be first. A last line has the number of other rows.
+    The oldest row of `table` must be first. A final line says how many rows were left out.
     """
     heading, *rows = table.splitlines() or [f"No {kind}."]
     more = [f"… and {len(rows) - SHOWN:,} older {kind}"] if len(rows) > SHOWN else []

@@ -26,7 +26,7 @@ GO_OLDEST = (1, 26)
 # The version of Kubernetes in the node image that is built from packages. A test checks that
 # cluster/go/kubernetes/go.mod has the same version.
 KUBERNETES = "v1.36.3"
-# `kubeadm config images list` of that Kubernetes version prints these versions.
+# The versions that `kubeadm config images list` prints for that Kubernetes version.
 ETCD_IMAGE_TAG = "3.6.8-0"
 COREDNS = "v1.14.2"
 PAUSE_IMAGE_TAG = "3.10.2"

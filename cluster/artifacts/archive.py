@@ -59,7 +59,7 @@ def pack_layer(root: Path, layer: Path) -> None:
 
 
 def pack_files(files: Mapping[str, Content], layer: Path) -> None:
-    """Pack files, links and empty folders into a tar file. The keys are the paths in that file."""
+    """Pack files, links and empty folders into a tar file. The keys are the paths in it."""
     with tarfile.open(layer, "w") as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name.lstrip("/"))

@@ -1,4 +1,4 @@
-"""Keep artifacts in the cache directory, each with a fingerprint of its inputs as its key."""
+"""Keep artifacts in the cache directory, each under a key: a fingerprint of its inputs."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ UNFINISHED = ".unfinished"
 
 
 def fingerprint(*inputs: str | Path) -> str:
-    """Return a short key of texts and files; a folder stands for all files in it.
+    """Return a short key for texts and files; a folder stands for all files in it.
 
     A file contributes its relative name, whether it is executable, and its content.
     """
@@ -90,12 +90,13 @@ class Cache:
         return path
 
     def entry(self, name: str, key: str, suffix: str = "") -> Path:
-        """Return the path of the artifact `name` with that key, whether it exists or not."""
+        """Return the path of the artifact `name` with this key, whether it exists or not."""
         return self.artifacts / f"{name}-{key}{suffix}"
 
     def fill(self, entry: Path, make: Callable[[Path], None]) -> None:
         """Let `make` write a new file or folder, and rename it to `entry` when it is complete."""
-        # The name has the process id, because a child of a killed process may still be writing.
+        # The name contains the process ID, because a killed run may have left behind a child that
+        # is still writing.
         unfinished = entry.with_name(f".{entry.name}.{os.getpid()}{UNFINISHED}")
         try:
             make(unfinished)
@@ -104,7 +105,7 @@ class Cache:
             remove(unfinished)
 
     def prune(self, name: str) -> None:
-        """Delete old artifacts of that name, and incomplete ones that killed runs left behind."""
+        """Delete old artifacts with this name, and incomplete ones that killed runs left behind."""
         # The pattern spells out the key, because "helm-*" would also match "helm-plugin-<key>".
         entries = f"{name}-{'[0-9a-f]' * KEY_LENGTH}*"
         newest_first = sorted(self.artifacts.glob(entries), key=_modified, reverse=True)

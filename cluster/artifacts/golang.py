@@ -90,7 +90,7 @@ def module_folder(ctx: BuildContext, program: Program, module: str) -> Path:
     The dependency is downloaded if necessary.
 
     Raises:
-        ClusterError: Go cannot find it.
+        ClusterError: Go cannot find the dependency.
     """
     source = ctx.package_folder / "go" / program.module
 

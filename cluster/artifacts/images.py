@@ -18,17 +18,17 @@ from cluster.run.parallel import Parallel
 COMPONENTS = ("api", "operator", "describer")
 
 # The image `describer-cloud` is built, and its Describers are created, only if EXTRAS in the
-# environment names it. These are its extras of describer/pyproject.toml, and its Describers.
+# environment names it. Below are its extras in describer/pyproject.toml, and its Describers.
 CLOUD = "cloud"
 CLOUD_DESCRIBERS = ("google", "rekognition")
 
-# Names that EXTRAS accepts although the standard image contains them, because it did not always.
+# Names that EXTRAS still accepts, although the standard image now contains them.
 STANDARD_EXTRAS = ("ocr",)
 
 # Inputs of every component's image besides the component's folder.
 SHARED_INPUTS = ("crds", "uv.lock", "pyproject.toml", ".dockerignore")
 
-# The members of uv's workspace, each of which uv must find when it installs one of them.
+# The members of uv's workspace. To install one of them, uv must find all of them.
 MEMBERS = ("*/pyproject.toml", "describer/*/pyproject.toml")
 
 # The same packages as in python:slim. Some wheels need libstdc++, such as Pillow's wheel with AVIF.
@@ -101,9 +101,9 @@ def ensure(ctx: BuildContext, engine: Engine, *, from_packages: bool) -> Images:
 def ensure_image(
     ctx: BuildContext, engine: Engine, folder: str, name: str, *, from_packages: bool
 ) -> str:
-    """Build the image of that folder's Dockerfile if the engine lacks it; return its full name.
+    """Build the image from a folder's Dockerfile if the engine lacks it; return its full name.
 
-    It has the same base image as the components.
+    The image has the same base image as the components.
     """
     base = python_base(ctx, engine) if from_packages else ""
     image = f"vision-node-{name}:{image_key(ctx.repository, folder, base)}"
@@ -130,7 +130,7 @@ def wanted_extras(environment: Mapping[str, str]) -> frozenset[str]:
 def _build_components(
     ctx: BuildContext, engine: Engine, *, cloud: bool, from_packages: bool
 ) -> list[str]:
-    """Build the images that the engine lacks; return the names of all, with the cloud's last."""
+    """Build the images that the engine lacks; return all names, with the cloud image last."""
     base = python_base(ctx, engine) if from_packages else ""
     recipes = {component: (component, "") for component in COMPONENTS}
     if cloud:

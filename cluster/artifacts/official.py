@@ -17,7 +17,7 @@ from cluster.errors import ClusterError
 
 MIRROR = "VISION_NODE_TOOL_MIRROR"
 
-# Python's names of systems and machines, and the names that the official builds use.
+# Python's names for systems and machines, and the names that the official builds use.
 SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -34,7 +34,7 @@ class Release:
     sums: Mapping[str, str]
     """The SHA-256 of the file, by platform."""
     packed: bool = False
-    """Whether the file is a .tar.gz that has the program at <platform>/<name>."""
+    """Whether the file is a .tar.gz with the program at <platform>/<name>."""
 
     @property
     def here(self) -> bool:
@@ -50,7 +50,7 @@ class Release:
     def url(self) -> str:
         """The URL of this machine's file, on $VISION_NODE_TOOL_MIRROR or on the official site.
 
-        Raises ClusterError if that variable is not the URL of a web server.
+        Raises ClusterError if the variable is not the URL of a web server.
         """
         if base := mirror():
             return f"{base}/{self.file}"
@@ -66,7 +66,7 @@ class Release:
 
 
 def this_platform() -> str:
-    """Return this machine's platform with Go's names, such as "darwin-arm64".
+    """Return this machine's platform in Go's terms, such as "darwin-arm64".
 
     Unknown systems and machines keep Python's names.
     """
@@ -126,7 +126,7 @@ def ensure(ctx: BuildContext, release: Release) -> Path:
 
 
 def _label(release: Release) -> str:
-    # The label has the major version, so that the cache keeps both Helm 3 and Helm 4.
+    # The label contains the major version, so that the cache keeps both Helm 3 and Helm 4.
     return f"official-{release.name}-{release.version.partition('.')[0]}"
 
 

@@ -1,4 +1,4 @@
-"""Build the image of the bundled store, which has only MinIO's program, its license and its source.
+"""Build the bundled store's image, which has only MinIO's program, its license and its source.
 
 `docker build` builds it from the Dockerfile in cluster/go/minio. Where no image registry answers,
 this module builds it from the same folder with Go alone. A test compares the layouts.
@@ -12,7 +12,7 @@ from cluster.artifacts.golang import Program
 from cluster.context import BuildContext
 
 FOLDER = "cluster/go/minio"
-"""Folder with the Go module, its Dockerfile and the image's note on its source."""
+"""Folder with the Go module, the Dockerfile, and a note on the source, which the image includes."""
 
 PROGRAM = Program("minio", module="minio")
 MODULE = "github.com/minio/minio"
@@ -38,7 +38,7 @@ def write(ctx: BuildContext, program: Path, bundle: Path, name: str, target: Pat
     """Write the image as an archive that `docker load` reads.
 
     Args:
-        ctx: The build context, which has the folder of the Go module.
+        ctx: The build context, which contains the Go module's folder.
         program: MinIO's binary.
         bundle: The file of certificate authorities that the program trusts.
         name: The image's full name.

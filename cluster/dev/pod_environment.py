@@ -41,7 +41,7 @@ class PodEnvironment:
         return found
 
     def _all_of(self, source: Json) -> dict[str, str]:
-        """Return the variables of an item of `envFrom`."""
+        """Return the variables from an item of `envFrom`."""
         kind = "secret" if "secretRef" in source else "configmap"
         reference = source["secretRef" if kind == "secret" else "configMapRef"]
         content = self._content(kind, reference)
@@ -90,7 +90,7 @@ def get(client: Client, kind: str, name: str) -> Json:
 
 
 def find(client: Client, kind: str, *options: shell.Argument) -> Sequence[Json]:
-    """Return the objects of that kind in the release's namespace, filtered by kubectl's options."""
+    """Return the objects of a kind in the release's namespace, filtered by kubectl's options."""
     found = client.kubectl_output("-n", NAMESPACE, "get", kind, *options, "-o", "json")
     items: list[Json] = parse(found)["items"]
     return items

@@ -14,7 +14,7 @@ from typing import TextIO
 # Pause before the first line that says that a step is still running. The pause doubles each time,
 # because a first build takes minutes and many steps run in parallel.
 FIRST_HEARTBEAT_SECONDS = 30.0
-# Durations that are shorter than this are not shown.
+# Shorter durations are not shown.
 MIN_SHOWN_SECONDS = 0.1
 
 # The log of the current step, to which commands write their output.

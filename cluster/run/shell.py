@@ -70,10 +70,10 @@ def pipe(
 
 
 def stop_all(cause: BaseException | None = None) -> None:
-    """Stop all programs that `run` started in any thread. `run` starts no more until `resume`.
+    """Stop all programs that `run` started in any thread. It starts no others until `resume`.
 
     Args:
-        cause: The error that is the reason for stopping them. Only the first cause is recorded.
+        cause: The error that led to stopping them. Only the first cause is recorded.
     """
     global _cause  # noqa: PLW0603 (belongs to _stopping)
     _cause = _cause or cause

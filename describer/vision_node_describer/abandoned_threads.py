@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class AbandonedThreads:
-    """Tracks the threads of attempts, even after an attempt has timed out, until they end."""
+    """Tracks the threads of attempts until they end, even if the attempt times out first."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
@@ -27,7 +27,7 @@ class AbandonedThreads:
         images can still be described."""
 
     async def run(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` and return its result. If cancelled, don't wait for the thread it uses."""
+        """Run `work` and return its result. If cancelled, don't wait for its thread."""
         task = asyncio.create_task(work)
         self._tasks.setdefault(_attempt_key(job), []).append(task)
         try:

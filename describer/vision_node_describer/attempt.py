@@ -185,7 +185,7 @@ class AttemptRunner:
             work = self._call_with_image(
                 describer, job, lambda image: self._in_thread(prepare, image, options)
             )
-            # Release the file before waiting for the answer. A fallback fetches it again.
+            # Release the file before waiting for the answer. A fallback would fetch it again.
             prepared, truncated = await self._threads.run(job, work)
             return await describer.ask(prepared, options), truncated
 
@@ -225,7 +225,7 @@ class AttemptRunner:
 
 
 def _inspect(describer: Describer, image: bytes) -> tuple[int, bool]:
-    """Return the memory for describing the image in bytes, and whether the file is truncated."""
+    """Return the memory needed to describe the image, in bytes, and whether it is truncated."""
     return describer.memory(image), is_truncated(image)
 
 

@@ -1,4 +1,4 @@
-"""Detect that the worker is hung, which means that stuck threads keep its attempts from ending."""
+"""Detect that the worker is hung: stuck threads keep its attempts from ending."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Watch:
-    """The state when the next check of an attempt was scheduled."""
+    """The state recorded when an attempt's next check was scheduled."""
 
     timer: asyncio.TimerHandle
     ended_in_time: int
@@ -72,7 +72,7 @@ class HangWatchdog:
         First, the worker is not hung if another attempt has ended in time since the last check.
         Second, slow attempts may explain why no attempt has ended in time. At later checks, only
         attempts that were already slow at the first check count as an explanation. If these time
-        out, they were probably waiting for the hung thread, and so are the attempts after them.
+        out, they were probably waiting for the hung thread, and later attempts probably are too.
         """
         watch = self._watches[attempt]
         if not attempt.released or self._ended_in_time != watch.ended_in_time:

@@ -1,7 +1,7 @@
-"""Keep the worker's Lease, a heartbeat that shows that the worker is ready and alive.
+"""Maintain the worker's Lease, a heartbeat that shows that the worker is ready and alive.
 
 A running pod is not necessarily ready to work, and the kubelet probes it only every few seconds.
-The operator's watch, in contrast, receives a Lease within milliseconds. A Lease that is no longer
+The operator's watch, in contrast, reports a Lease within milliseconds. A Lease that is no longer
 renewed reveals a hung worker, just as a node's Lease reveals a failed node (KEP-589).
 """
 
@@ -38,7 +38,7 @@ MAX_WARNING_CHARACTERS = 1024
 should not be longer than a few sentences."""
 
 CREATE_RETRY_SECONDS = (0.1, 2.0)
-"""First and longest delay in seconds between attempts to create the Lease while the API server is
+"""Initial and longest delay in seconds between attempts to create the Lease while the API server is
 unavailable."""
 
 

@@ -24,7 +24,7 @@ answers, results, and a safety margin."""
 FILES_BYTES = 96 << 20
 """Part of the container's memory limit that is set aside for fetched files. It is enough for
 hundreds of photographs, or for four files of 20 MiB. It grows with `limits.imageBytes`, so that a
-file of the maximum size fits, but to at most half of the memory that the process leaves."""
+file of the maximum size fits, but only up to half of the memory that the process leaves."""
 
 RESERVED_BYTES = PROCESS_BYTES + FILES_BYTES
 """Part of the container's memory limit that is not available for decoding."""

@@ -18,11 +18,11 @@ from vision_node_contract.models.reasons import Reason
 from vision_node_contract.models.transitions import StatusPatch
 
 COMMIT_RETRY_SECONDS = (0.1, 5.0)
-"""First and longest delay in seconds before retrying a commit that the API server did not
+"""Initial and longest delay in seconds before retrying a commit that the API server did not
 answer."""
 
 Outcome = Callable[[ImageJob], StatusPatch]
-"""A function that returns the status patch for the ImageJob as it is at the time of the commit."""
+"""A function that returns the status patch for the ImageJob's state at the time of the commit."""
 
 
 def failure(reason: Reason, message: str, retry_after: float | None = None) -> Outcome:

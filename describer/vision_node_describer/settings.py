@@ -28,7 +28,7 @@ class Settings:
     max_attempts: int = 3
     """Maximum number of attempts if an ImageJob does not set `maxAttempts`."""
     timeout_seconds: float = 60.0
-    """Timeout of an attempt in seconds if its ImageJob does not set `timeoutSeconds`."""
+    """Timeout of an attempt, in seconds, if its ImageJob does not set `timeoutSeconds`."""
     fallback: str | None = None
     """Name of the Describer to use while this Describer's provider has an outage."""
     max_image_pixels: int = DEFAULT_MAX_PIXELS

@@ -1,4 +1,4 @@
-"""Keep the container's termination message: a list of the images that are being described.
+"""Maintain the container's termination message: a list of the images being described.
 
 When a worker is killed, the kubelet copies the message into the pod's status. The operator then
 knows which images may have crashed the worker, either because they took too much memory or because

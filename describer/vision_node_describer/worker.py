@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 FINISH_SECONDS = 80.0
-"""Maximum number of seconds to finish after SIGTERM. It is slightly less than the pod's
+"""Maximum time to finish after SIGTERM, in seconds. It is slightly less than the pod's
 terminationGracePeriodSeconds. The operator requeues ImageJobs that are not finished by then."""
 
 
@@ -55,8 +55,8 @@ class Worker:
         self._running: dict[Assignment, RunningAttempt] = {}
         self._watchdog = HangWatchdog(timeout_seconds, self.should_exit.set)
         self._committed: set[Assignment] = set()
-        """Attempts that have ended, but whose commit the watch has not reported yet. Until it does,
-        it may still report older events."""
+        """Attempts that have ended, but whose commit the watch has not reported yet. Until then,
+        the watch may still report older events."""
 
         self._finishing = False
         self._all_released = asyncio.Event()

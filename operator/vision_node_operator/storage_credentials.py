@@ -1,6 +1,6 @@
 """`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials.
 
-A Job runs this before every install and upgrade of the chart. This never changes keys in an
+A Job runs this before every install and upgrade of the chart. It never changes keys in an
 existing Secret, because MinIO's volume and the running pods use them. It only adds missing keys.
 Because the chart itself generates no credentials, its rendering is deterministic, and no rendered
 manifest contains a credential.
@@ -35,7 +35,7 @@ to guess. That matters because some attacks need only an access key (CVE-2026-40
 CVE-2026-41145). With this number, the key does not exceed the 20 characters that MinIO allows."""
 
 SECRET_BYTES = 24
-"""Number of random bytes in a secret key. These are 192 bits, which are encoded as 32 characters.
+"""Number of random bytes in a secret key. That is 192 bits, encoded as 32 characters.
 MinIO accepts 8 to 40 characters."""
 
 PATIENCE_SECONDS = 60.0

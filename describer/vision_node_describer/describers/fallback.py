@@ -19,8 +19,8 @@ OUTAGES = frozenset(
         Reason.QUOTA_EXHAUSTED,
     }
 )
-"""Reasons for which a fallback helps, besides a DescriberBrokenError. It would not help with an
-unreadable image, and it would hide a wrong key or model from the people who must correct it. A
+"""Reasons for which a fallback helps, besides a DescriberBrokenError. A fallback would not help
+with an unreadable image, and would hide a wrong key or model from the people who must correct it. A
 refusal is a valid answer, so it needs no fallback."""
 
 

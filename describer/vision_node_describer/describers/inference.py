@@ -1,4 +1,4 @@
-"""Load models for onnxruntime, which runs them on one core without network access."""
+"""Load models into onnxruntime, which runs them on one core without network access."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ _FATAL_ONLY = 4
 
 
 def load_session(model: Path, *, arena: bool = True) -> onnxruntime.InferenceSession:
-    """Load a model, to run on one core.
+    """Load a model that runs on one core.
 
-    A worker describes several pictures concurrently and has a CPU limit, so that one thread for
-    each is enough. By default, there would be a thread for each of the node's cores.
+    A worker describes several pictures concurrently under a CPU limit, so one thread per
+    picture is enough. By default, there would be one thread for each of the node's cores.
 
     Args:
         model: An ONNX file.
-        arena: Whether freed memory is kept for the next run. Without it, reading a page takes 90 MB
-            less memory, but a third more time.
+        arena: Whether to keep freed memory for the next run. If it is not kept, reading a page
+            takes 90 MB less memory but a third more time.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

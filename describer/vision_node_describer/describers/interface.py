@@ -11,7 +11,7 @@ from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.reasons import DescribeError, Reason
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-"""Timeout in seconds of an attempt outside a worker. It equals the default of a Describer's
+"""Timeout of an attempt outside a worker, in seconds. It equals the default of a Describer's
 `timeoutSeconds`."""
 
 attempt_seconds: ContextVar[float | None] = ContextVar("attempt_seconds", default=None)
@@ -67,7 +67,7 @@ class Setup:
 class DescriberBrokenError(DescribeError):
     """A describer's own code, libraries or models do not work in this worker.
 
-    This is neither a mistake in the configuration nor an answer of a provider.
+    This is neither a configuration mistake nor an error that a provider reported.
 
     Args:
         reason: The reason, for programs.
@@ -84,7 +84,7 @@ class Describer(ABC):
     """Base class of describers. A subclass must define `describe`; other methods are optional."""
 
     requests_per_image: int = 1
-    """Number of requests for one image that count toward the provider's `requestsPerMinute`."""
+    """Number of requests per image that count toward the provider's `requestsPerMinute`."""
 
     def __init__(self, setup: Setup) -> None:  # noqa: B027
         """Prepare to describe images.
@@ -95,7 +95,7 @@ class Describer(ABC):
         """
 
     def memory(self, image: bytes) -> int:  # noqa: ARG002
-        """Return the maximum memory for describing this file, in bytes. Must not raise an error."""
+        """Return the maximum memory needed to describe this file, in bytes. Must not raise."""
         return 0
 
     @abstractmethod
@@ -127,8 +127,8 @@ class Remote(Describer, Generic[T]):
     def prepare(self, image: bytes, options: Options) -> T:
         """Return the content of a request, prepared from an image file.
 
-        This method is called in several threads concurrently. Meanwhile, the number of bytes that
-        `memory` returned is reserved.
+        This method is called in several threads concurrently. While it runs, the number of bytes
+        that `memory` returned is reserved.
 
         Raises:
             DescribeError: See `describe`.

@@ -33,11 +33,11 @@ class Requeue:
     next_attempt: datetime
     """Earliest time of the next assignment."""
     lost: bool = False
-    """Whether the attempt does not count toward maxAttempts, because infrastructure or a rate limit
+    """True if the attempt does not count toward maxAttempts, because infrastructure or a rate limit
     ended it."""
     suspect: bool = False
-    """Whether this image may be the reason why its worker ended. If so, it will be the only image
-    on its worker in all further attempts."""
+    """Whether this image may have caused its worker to end. If so, it has a worker to itself in all
+    further attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Delete a finished ImageJob whose time to live is over."""
+    """Delete a finished ImageJob whose time to live has expired."""
 
     name: str
     version: int

@@ -40,7 +40,7 @@ def _assignments(
 ) -> Iterator[Assign]:
     """Yield assignments while workers have capacity.
 
-    A suspect is an ImageJob that may be the reason why a worker ended. It gets a worker to itself,
+    A suspect is an ImageJob that may have caused a worker to end. It gets a worker to itself,
     and only one suspect is tried at a time. If all workers have ImageJobs, the worker with the
     fewest gets no new ones, so that it becomes free for the suspect.
     """

@@ -1,4 +1,4 @@
-"""Compute a Describer's status, and decide whether a change of the status is worth an Event."""
+"""Compute a Describer's status, and decide whether a status change is worth an Event."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -39,7 +39,7 @@ class ConditionState(NamedTuple):
 
 
 def update_status(view: PoolView, wanted: int) -> Iterator[UpdateStatus]:
-    """Yield a write of the Describer's status if the status has changed.
+    """Yield the action that writes the Describer's status, if the status has changed.
 
     `wanted` is the number of workers that the Describer should have. Nothing is yielded if the
     status was written recently or can't be written now.
@@ -126,7 +126,7 @@ def _serving(view: PoolView, problem: Problem | None) -> ConditionState:
 
 
 def _provider_problem(view: PoolView) -> Problem | None:
-    """Return the provider's problem, which makes every image fail; None if there is none.
+    """Return the provider problem that makes every image fail; None if there is none.
 
     The last finished image shows whether the provider has a problem. Until this operator has seen
     an image finish, it uses the problem in the Describer's status.
@@ -153,7 +153,7 @@ def _fallback_readiness(pool: Pool) -> ConditionState | None:
 
 
 def _deprecation(view: PoolView, alive: list[Worker]) -> ConditionState | None:
-    """Return the condition with a worker's warning; None if there is no warning.
+    """Return the state of the condition Deprecated; None if there is no warning.
 
     While no worker serves, the last warning is kept.
     """

@@ -1,6 +1,6 @@
 """Decide what happens to ImageJobs that were cancelled or lost, or that failed or timed out.
 
-Queued ImageJobs that no worker will describe also fail here.
+This module also fails queued ImageJobs that no worker will describe.
 """
 
 from collections.abc import Iterator
@@ -58,8 +58,8 @@ def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | R
     timeout = state.timeout(job)
     usual_timeout = timedelta(seconds=state.spec_for(job).timeout_seconds)
     if now - (deadline - timeout) >= usual_timeout:
-        # The worker has had the Describer's usual timeout. If a shorter timeout of the ImageJob
-        # were enough to cordon the worker, users could take workers out of service.
+        # The worker has had the Describer's usual timeout. If an ImageJob's own, shorter
+        # timeout were enough to cordon the worker, users could take workers out of service.
         yield Cordon(worker)
 
     if state.is_silent(worker, now):
@@ -138,7 +138,7 @@ def _cancel(job: ImageJob) -> Fail:
 def _known_reason(reason: str) -> Reason:
     """Return the reason that a worker reported; DESCRIBER_FAILED if this version doesn't know it.
 
-    A worker of a newer version may report such a reason.
+    A newer worker may report a reason that was added after this version.
     """
     try:
         return Reason(reason)

@@ -1,6 +1,6 @@
 """The data for one round of decisions: pools with their workers, and workers with their ImageJobs.
 
-The numbers of ImageJobs include those that are being assigned.
+The ImageJob counts include ImageJobs that are being assigned.
 """
 
 from collections import Counter
@@ -50,7 +50,7 @@ class Worker:
         return self.job.ended or self.job.deleting
 
     def is_unresponsive(self, now: datetime) -> bool:
-        """Return whether the worker has not renewed its Lease or has not started in time."""
+        """Return whether the worker has failed to renew its Lease or to start in time."""
         if self.last_renewed:
             return now - self.last_renewed > UNRESPONSIVE_AFTER
 
@@ -110,7 +110,7 @@ class PoolView:
         return worker.job.template_hash == self.pool.template_hash
 
     def after(self, assigned: Mapping[str, int], waiting: int) -> "PoolView":
-        """Return the view after assignments. `assigned` is their number by worker (pod name)."""
+        """Return the view after assignments; `assigned` counts them by worker (pod name)."""
         workers = [_with(worker, assigned) for worker in self.workers]
         return PoolView(self.state, self.pool, workers, self.now, waiting)
 

@@ -20,10 +20,10 @@ RETRY_SECONDS = (1.0, 60.0)
 provider time to recover from a brief failure, and prevents a flood of requests during an outage."""
 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
-"""Number of lost attempts per cause that do not count toward maxAttempts. For lost workers, the
-number is high enough to drain nodes one by one, but an image that kills workers without a trace
-still fails. With the waits between attempts, ImageJobs survive a storage outage of five minutes or
-15 minutes of rate limiting by a provider."""
+"""Number of lost attempts that do not count toward maxAttempts, by cause. For lost workers, the
+number is high enough to drain nodes one by one, but low enough that an image that kills workers
+without a trace still fails. With the waits between attempts, ImageJobs survive a storage outage of
+five minutes or 15 minutes of rate limiting by a provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Failure:
     reason: Reason
     message: str
     suspect: bool = False
-    """Whether the image may be the reason why its worker ended."""
+    """Whether the image may have caused its worker to end."""
 
 
 def retry_or_fail(state: State, job: ImageJob, failure: Failure, now: datetime) -> Requeue | Fail:
@@ -92,6 +92,6 @@ def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
 
 
 def _wait(failures: int) -> timedelta:
-    """Return how long to wait before the next attempt after that number of failures."""
+    """Return how long to wait before the next attempt after this many failures."""
     first, longest = RETRY_SECONDS
     return timedelta(seconds=min(longest, first * 2 ** (failures - 1)) if failures else 0)

@@ -17,7 +17,7 @@ worker serves."""
 
 LAUNCH_SECONDS = 3.0
 """Overhead of a dedicated Job on a busy node: the time from its launch until it gets its image,
-plus the time from the completion of the image until the Job ends."""
+plus the time from when the image is finished until the Job ends."""
 
 
 def wanted_workers(view: PoolView) -> int:
@@ -25,7 +25,8 @@ def wanted_workers(view: PoolView) -> int:
 
     Between minWorkers and maxWorkers, the number is high enough to describe all ImageJobs within
     DRAIN_SECONDS at the measured time per image, and to handle the average load of the last few
-    seconds. But the current ImageJobs and the rate limit must be able to keep these workers busy.
+    seconds. Within these limits, it does not exceed the number of workers that the current
+    ImageJobs and the rate limit can keep busy.
     """
     spec = view.pool.spec
     in_flight = sum(worker.in_flight for worker in view.current)

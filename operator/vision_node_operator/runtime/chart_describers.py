@@ -1,8 +1,8 @@
 """Determine how to apply the Describers in the chart's values.
 
 Helm can't install Describers in the same release as their CRD. So the chart renders them into a
-ConfigMap, and the operator applies them when it starts. They have a label, by which the operator
-recognizes and deletes Describers that were removed from the values.
+ConfigMap, and the operator applies them when it starts. They have a label that lets the
+operator recognize and delete Describers that were removed from the values.
 """
 
 import json

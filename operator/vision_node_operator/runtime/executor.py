@@ -39,7 +39,7 @@ EXPIRY_BACKOFF_SECONDS = (1.0, 600.0)
 deletions. If a webhook refuses thousands of them, the retries must not flood the API server."""
 
 DELETION_SEEN = timedelta(seconds=30)
-"""How long to leave a deleted object alone while the watch has not reported the deletion."""
+"""How long to leave a deleted object alone if the watch does not report the deletion."""
 
 
 class ActionExecutor:
@@ -119,9 +119,9 @@ class ActionExecutor:
             self._state.back_off(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
-        """Read an ImageJob again after a conflict or deletion, so that the next round can decide.
+        """Read an ImageJob again after a conflict or deletion, to decide from its current state.
 
-        If the action was for any other kind of object, only back off.
+        If the action was for any other kind of object, just back off.
         """
         if not isinstance(action, Assign | Requeue | Fail):
             log.warning("%s %s failed: %s", type(action).__name__, _path(target(action)), error)

@@ -1,7 +1,7 @@
 """Determine whether the state is fresh enough for decisions.
 
 While the process is paused or the API server is unavailable, the operator receives no events. So
-deadlines may seem to be missed, and Leases may seem to have expired, although the workers are fine.
+workers may seem to have missed deadlines or stopped renewing their Leases although they are fine.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ PAUSE = timedelta(seconds=5)
 most a second apart."""
 
 LEASE_WATCH_SILENCE = timedelta(seconds=2 * RENEW_SECONDS + 2)
-"""How long the watch may report no Lease while workers serve. After two renewal periods without an
-event, the watch may be broken."""
+"""How long the watch may go without reporting a Lease while workers serve. After two renewal
+periods without an event, the watch may be broken."""
 
 GRACE = timedelta(seconds=2 * RENEW_SECONDS)
 """How long workers have to report results and renew their Leases after the API server was

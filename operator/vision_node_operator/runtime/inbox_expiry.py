@@ -115,7 +115,7 @@ class InboxExpiry:
         """Delete objects whose retention period is over; return the outcome.
 
         ImageJobs are listed from the API server, so that even invalid ones protect their images.
-        The watch adds those that are created after the list.
+        ImageJobs created after that come from the watch.
 
         Raises:
             StoreUnavailableError, KubeError: Listing failed; the remaining objects are not deleted.

@@ -127,7 +127,7 @@ class Reconciler:
         return age
 
     async def resync(self) -> None:
-        """List all objects, so that no object seems to be missing because it was never seen.
+        """List all objects, so that an object that was never seen isn't mistaken for a missing one.
 
         Only one resync runs at a time. Otherwise a slow list could restore objects that a later
         list has shown to be deleted.

@@ -11,8 +11,8 @@ from .provider_health import ProviderHealth
 from .rate_limit import RateLimit, interval_of
 
 DELETION_KEPT = timedelta(hours=1)
-"""How long to remember when a Describer was deleted. The time of the deletion is needed only during
-the grace period of one minute that follows."""
+"""How long to remember when a Describer was deleted. The time is needed only during the
+one-minute grace period after the deletion."""
 
 
 @dataclass

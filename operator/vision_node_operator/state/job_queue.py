@@ -37,12 +37,12 @@ class FinishedJob:
     name: str
     version: int
     expires: datetime | None
-    """When to delete it; None if it is already being deleted and waits for a finalizer."""
+    """When to delete the ImageJob; None if its deletion is already waiting for a finalizer."""
     image_key: str
 
     @property
     def key(self) -> ObjectKey:
-        """The ObjectKey of the ImageJob."""
+        """The ImageJob's ObjectKey."""
         return ObjectKey("imagejobs", self.name)
 
 
@@ -153,11 +153,11 @@ class JobQueue:
         return (self.unfinished[name] for name in self._cancelled)
 
     def suspects(self) -> Iterator[ImageJob]:
-        """Yield unfinished ImageJobs that may be the reason why a worker ended."""
+        """Yield unfinished ImageJobs that may have caused a worker to end."""
         return (self.unfinished[name] for name in sorted(self._suspects))
 
     def expired(self, now: datetime) -> Iterator[FinishedJob]:
-        """Yield finished ImageJobs whose time to live is over, ordered by expiry."""
+        """Yield finished ImageJobs whose time to live has expired, ordered by expiry."""
         for expires, name in self._expiry:
             if expires > now:
                 return

@@ -55,8 +55,8 @@ class RateLimit:
         """Record the outcome of an attempt.
 
         After a refusal, assignments pause and then resume with one image. Each success allows one
-        more image, as in TCP slow start (RFC 5681, 3.1). So few images are refused, and the same
-        image is rarely refused several times.
+        more image, as in TCP slow start (RFC 5681, 3.1). As a result, few images are refused, and
+        the same image is rarely refused several times.
         """
         status = job.status
         error = status.error if status.phase == "processing" else None

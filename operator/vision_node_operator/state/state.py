@@ -1,8 +1,8 @@
 """The operator's view of its namespace: ImageJobs, workers and Describers as last observed.
 
 Objects come from the watches and from the answers to the operator's own writes. An answer is
-observed like an event, so a write takes effect as soon as it is answered (as with the assumed pods
-of kube-scheduler). The event that follows has the same version, so it changes nothing.
+observed like an event, so a write takes effect as soon as it is answered (like kube-scheduler's
+assumed pods). The event that follows has the same version, so it changes nothing.
 """
 
 import logging
@@ -157,7 +157,7 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until then. The expiry of an ImageJob is postponed as well."""
+        """Leave the object alone until the given time. Postpone an ImageJob's expiry as well."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)

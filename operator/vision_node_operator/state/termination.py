@@ -1,4 +1,4 @@
-"""Read how a worker's container terminated, as kubelet reports it in the pod's status."""
+"""Determine how a worker's container terminated, based on the pod's status from kubelet."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -44,16 +44,16 @@ class Termination:
 
     @property
     def crashed(self) -> bool:
-        """Whether the worker itself caused the termination, and not something outside of it."""
+        """Whether the worker itself caused the termination, rather than something outside it."""
         return self.out_of_memory or self.exit_code in CRASH_EXIT_CODES
 
     @property
     def killed(self) -> bool:
-        """Whether the worker crashed or was killed, and did not exit by itself."""
+        """Whether the worker crashed or was killed, and did not exit on its own."""
         return self.crashed or self.exit_code == SIGKILL_EXIT_CODE
 
     def is_suspect(self, uid: str) -> bool:
-        """Return whether the ImageJob with this UID may be the reason for the termination.
+        """Return whether the ImageJob with this UID may have caused the termination.
 
         If the worker crashed without a termination message, all of its ImageJobs are suspects.
         """

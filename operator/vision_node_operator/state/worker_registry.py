@@ -131,7 +131,7 @@ class WorkerRegistry:
         return self.records[names[0]].pod if names else None
 
     def put_job(self, job: DescriberJob, now: datetime) -> LaunchOutcome | None:
-        """Record a describer Job's current state; return its launch's outcome if it just ended."""
+        """Record a describer Job's current state; return the launch's outcome if it just ended."""
         before = self.jobs.get(job.name)
         self.jobs[job.name] = job
         had_ended = before is not None and before.ended and before.uid == job.uid
@@ -139,7 +139,7 @@ class WorkerRegistry:
         return self._outcome(job, now) if job.ended and not had_ended else None
 
     def drop_job(self, name: str, now: datetime) -> LaunchOutcome | None:
-        """Forget a describer Job; return its launch's outcome if that was not known before."""
+        """Forget a describer Job; return the launch's outcome if it was not known before."""
         job = self.jobs.pop(name, None)
         return self._outcome(job, now, retired=True) if job and not job.ended else None
 

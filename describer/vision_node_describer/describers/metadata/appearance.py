@@ -17,10 +17,10 @@ _CURVATURE = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, o
 """The discrete Laplacian: 128 (flat) where the brightness is constant or changes evenly."""
 
 # Thresholds that separate the kinds. They were measured with scikit-image's and scikit-learn's
-# photographs and with drawn charts, screens, maps, logos and gradients, each as PNG and as JPEG of
+# photographs and with drawn charts, screens, maps, logos and gradients, each as PNG and as JPEG at
 # quality 85 and 50. A sensor's noise makes the calm parts of a photograph nearly flat, but seldom
 # exactly flat. In photographs in which at least 15 % of the pixels were exactly flat, these made up
-# at most 54 % of the nearly flat pixels. In drawings, they made up at least 62 %. Pictures that are
+# at most 54 % of the nearly flat pixels. In drawings, they made up at least 62 %. The pictures
 # still misjudged are gray photographs of objects on white, slides with a gradient behind the text,
 # and tiny JPEG icons.
 _MIN_FLAT = 0.15

@@ -10,7 +10,7 @@ MAX_COLORS = 5
 """Maximum number of dominant colors. A longer list would not help to describe the picture."""
 
 MIN_SHARE = 3
-"""Minimum share of a dominant color in percent. Viewers hardly notice a color with a smaller
+"""Minimum share of a dominant color, in percent. Viewers hardly notice a color with a smaller
 share."""
 
 _EXACT_COLORS = 1024

@@ -14,7 +14,7 @@ _MODEL = 0x0110
 _ORIENTATION = 0x0112
 _EXIF_POINTER = 0x8769
 _TAKEN = 0x9003  # DateTimeOriginal: when the shutter was released
-_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made (later only for scanned film)
+_DIGITIZED = 0x9004  # DateTimeDigitized: when the file was made (differs only for scanned film)
 _WANTED = frozenset({_MAKE, _MODEL, _ORIENTATION, _EXIF_POINTER, _TAKEN, _DIGITIZED})
 
 _ASCII, _SHORT, _LONG = 2, 3, 4
@@ -39,11 +39,11 @@ class Exif:
     """
 
     orientation: int = 1
-    """How to turn the stored picture upright, from 1 to 8. The value 1 means that it is upright
-    already; values from 5 to 8 swap its width and height."""
+    """How to turn the stored picture upright, from 1 to 8. The value 1 means that it is
+    already upright; values from 5 to 8 swap its width and height."""
     camera: str | None = None
     taken: datetime | None = None
-    """Time according to the camera's clock. It has no time zone, which would reveal a location."""
+    """Time by the camera's clock, without the time zone, which would reveal a location."""
 
 
 def read_exif(block: bytes | None) -> Exif:
@@ -113,7 +113,7 @@ def _directory(tiff: bytes, order: str, offset: int) -> _Tags:
 
 def _value(data: bytes, kind: int, order: str) -> int | str:
     if kind == _ASCII:
-        # Truncate before decoding, because a string may have megabytes.
+        # Truncate before decoding, because a string may be megabytes long.
         return _printable(data[: 4 * _MAX_CHARACTERS].split(b"\0")[0])
 
     form = order + ("H" if kind == _SHORT else "L")
@@ -150,5 +150,5 @@ def _parse_time(value: int | str | None) -> datetime | None:
     try:
         # A camera's clock has no time zone.
         return datetime.strptime(value, "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007
-    except ValueError:  # blank or 0000:00:00, because the clock was never set
+    except ValueError:  # blank or 0000:00:00 if the clock was never set
         return None

@@ -15,7 +15,7 @@ TITLE = "Image Description:"
 TRUNCATED_LABEL = "Truncated"
 
 _NEARLY_ALL = 0.99
-"""If the share of intact rows exceeds this, the description does not state it."""
+"""If the share of intact rows exceeds this, the description does not state the share."""
 
 # Words for the mean luma and its standard deviation, each with its upper limit (see Appearance).
 _BRIGHTNESS = (

@@ -21,8 +21,8 @@ _PROVIDER_SHARE = 0.8
 answer. The rest is for fetching the image, decoding it and storing the result."""
 
 _WAIT_SHARE = 0.5
-"""Fraction of the time above that may be spent waiting for the rate limit. If a request started
-later, the provider would have too little time to answer."""
+"""Fraction of the provider's time that may be spent waiting for the rate limit. If a request
+started later, the provider would have too little time to answer."""
 
 
 class ProviderOptions(BaseModel):

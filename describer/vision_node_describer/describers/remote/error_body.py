@@ -1,4 +1,4 @@
-"""Parse errors in responses of OpenAI's protocol, whose format varies among servers."""
+"""Parse the errors of servers that use OpenAI's protocol; their formats vary."""
 
 import re
 from collections.abc import Sequence

@@ -105,7 +105,7 @@ _NO_SUCH_PATH = re.compile(
 200."""
 
 _ABOUT_MODEL = re.compile(r"model|deployment|engine|endpoints? found", re.IGNORECASE)
-"""Words in the message of a 404 that show that the model, not the address, was not found.
+"""Words in a 404 message that show that the model, rather than the address, does not exist.
 OpenRouter calls the providers of a model "endpoints"."""
 
 _STATUSES = {

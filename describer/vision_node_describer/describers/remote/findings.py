@@ -17,7 +17,7 @@ POSSIBLE = 0.5
 _NOTHING = "Nothing was recognized"
 
 _MAX_TEXT_CHARACTERS = 200
-"""Maximum length of the recognized text in the description. The field `text` has all of it."""
+"""Maximum length of the recognized text in the description. The field `text` contains all of it."""
 
 _MAX_SUMMARY_LABELS = 4
 

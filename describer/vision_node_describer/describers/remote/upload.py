@@ -13,14 +13,14 @@ _LOSSLESS = (PNG, GIF, BMP)
 """Formats of most screenshots and drawings. These remain sharp as PNG."""
 
 _MAX_PNG_BYTES = 1_500_000
-"""Maximum size in bytes of a picture that is sent as PNG. A picture that exceeds this is a
-photograph. As a JPEG, it takes a tenth of the size without a visible loss."""
+"""Maximum size in bytes of a picture that is sent as PNG. A larger picture is most likely a
+photograph, which takes a tenth of the space as JPEG without visible loss."""
 
 _JPEG_QUALITY = 90
 
 _SCALING_BYTES = 12
-"""Memory for scaling in bytes per pixel. It covers RGBA before and after averaging, and a copy on a
-white background."""
+"""Memory for scaling, in bytes per pixel. It covers RGBA before and after averaging, and a copy on
+a white background."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from .errors import error_for, error_for_status, wrong_address
 from .transport import BoundedTransport, ResponseTooLargeError
 
 BOUNDS = Bounds(max_longer=1600)
-"""Size that Google recommends for faces, which is the largest recommended size for any feature
-(cloud.google.com/vision/docs/supported-files). A file of this size is far below the limit of 10 MB
-for a request."""
+"""Size that Google recommends for detecting faces, which is the largest recommended for any feature
+(cloud.google.com/vision/docs/supported-files). A file of this size is far below the request limit
+of 10 MB."""
 
 _MAX_LABELS = 20
 _MAX_FACES = 50

@@ -8,8 +8,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
 _MAX_ANSWER_BYTES = 32 << 20
-"""Maximum size of a response in bytes. A picture's text may have tens of thousands of words. Each
-takes hundreds of bytes, because its position is included."""
+"""Maximum size of a response in bytes. A picture may contain tens of thousands of words. Each
+takes hundreds of bytes, because the response includes its position."""
 
 _CHUNK_BYTES = 1 << 16
 

@@ -26,8 +26,8 @@ from ...remote.upload import Bounds, Upload
 OPTIONS_HEADER = "Vision-Node-Options"
 
 _MAX_ANSWER_BYTES = 1 << 20
-"""Maximum size of an answer in bytes. A description has a few kilobytes, and a longer answer would
-only fill the worker's memory."""
+"""Maximum size of an answer in bytes. A description is a few kilobytes long, and a longer answer
+would only fill the worker's memory."""
 
 _CONNECT_SECONDS = 5.0
 
@@ -138,7 +138,7 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _container_error(response: httpx2.Response) -> DescribeError:
-    """Return the DescribeError for an error that a container reports with any status."""
+    """Return the DescribeError for an error from a container, whatever the HTTP status."""
     status, answer = response.status_code, parse_object(response.content) or {}
     body = parse_error_body(answer)
 

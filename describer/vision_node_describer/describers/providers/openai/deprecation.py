@@ -15,7 +15,7 @@ _MAX_DATE_CHARACTERS = 40
 
 
 def published_retirement(model: str) -> str | None:
-    """Return a warning if the date when OpenAI shuts down the model is known; None otherwise."""
+    """Return a warning if OpenAI's shutdown date for the model is known; otherwise None."""
     for name, day in _RETIREMENT_DATES.items():
         if model == name or model.startswith(f"{name}-20"):
             return f"the model {model} will reportedly be shut down on {day}: {_ADVICE}"

@@ -30,7 +30,7 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 LOW_DETAIL = Bounds(max_longer=512)
 HIGH_DETAIL = Bounds(max_longer=2048, max_shorter=768)
-"""Size to which OpenAI scales down a picture for its models
+"""Size to which OpenAI itself scales down pictures
 (platform.openai.com/docs/guides/images-vision, "Calculating costs"). A larger picture would only
 take longer to send."""
 
@@ -39,14 +39,14 @@ _OPENAI_MAX_TOKENS = 16_384
 reasoning of reasoning models."""
 
 _OTHER_MAX_TOKENS = 4096
-"""Default token limit at other servers. Their context often has 8,192 tokens, including those of
-the picture."""
+"""Default token limit at other servers. Their context is often limited to 8,192 tokens,
+including the picture's."""
 
 _CONNECT_SECONDS = 5.0
 
 _MAX_ANSWER_BYTES = 4 << 20
-"""Maximum size of an answer in bytes. A description has a few kilobytes, and a model's reasoning
-may have hundreds of kilobytes."""
+"""Maximum size of an answer in bytes. A description is a few kilobytes long, but a model's
+reasoning may take hundreds of kilobytes."""
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class OpenAI(ProviderDescriber):
         """Send a request and return the model's reply.
 
         If the server does not support an optional field, the request is sent again without it, and
-        later requests omit it, too.
+        later requests omit the field too.
         """
         path, body = self._body(request)
         while True:

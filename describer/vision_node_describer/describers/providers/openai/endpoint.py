@@ -10,7 +10,7 @@ from ...remote.base import host_of
 _VARIABLE = "OPENAI_BASE_URL"
 
 _OPERATIONS = ("/chat/completions", "/responses", "/completions", "/chat")
-"""Paths that users often copy together with the address from an example of a request."""
+"""Paths that users often copy together with the address from an example request."""
 
 _MODEL_LIST = "/v1/models"
 """Path that users request to check that a server is running, and then copy with the address."""

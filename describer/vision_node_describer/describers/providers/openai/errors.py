@@ -34,7 +34,7 @@ _OPTIONAL_FIELDS = frozenset(
 """Fields that a request can omit if a server does not support them or their values."""
 
 _UNAMBIGUOUS_NAMES = _OPTIONAL_FIELDS - {"text", "store"}
-"""Optional fields that are recognized in a message, because their names are not ordinary words."""
+"""Optional fields that a message can identify, because their names are not ordinary words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RequestContext:
     base_url: str | None = None
 
     def address_advice(self) -> str:
-        """Return the advice that the address looks wrong, with a suggested address."""
+        """Return advice for an address that looks wrong, with a suggested address."""
         parts = urlsplit(self.base_url or "")
         if not parts.hostname or parts.path.endswith("/v1"):
             return f"{_WRONG_ADDRESS}, such as {_EXAMPLE}"
@@ -63,7 +63,7 @@ class RequestContext:
 
 
 def unsupported_fields(error: APIError) -> frozenset[str]:
-    """Return the optional fields that a server rejects, from its error's `param` or message."""
+    """Return the optional fields that a server rejects in its error's `param` or message."""
     if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
         return frozenset()
 
@@ -78,7 +78,7 @@ def unsupported_fields(error: APIError) -> frozenset[str]:
 
 
 def error_for(error: APIError, context: RequestContext) -> DescribeError:
-    """Return the DescribeError for an exception of the SDK."""
+    """Return the DescribeError for an exception from the SDK."""
     server = context.server
     if isinstance(error.__cause__, ResponseTooLargeError):
         return DescribeError(Reason.PROVIDER_UNAVAILABLE, f"{server}: {error.__cause__}")

@@ -1,4 +1,4 @@
-"""Read answers from a stream of events, which some gateways send without being asked to."""
+"""Read answers from event streams, which some gateways send without being asked to."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Read the model's text from responses of OpenAI's two protocols."""
+"""Read the model's text from responses in OpenAI's two protocols."""
 
 import json
 from dataclasses import dataclass

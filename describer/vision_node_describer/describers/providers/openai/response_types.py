@@ -41,7 +41,7 @@ _Text = Annotated[str | None, _only(str)]
 
 
 class Tokens(_Part):
-    """Numbers of tokens, with the field names of both protocols."""
+    """Token counts, with the field names of both protocols."""
 
     input_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
     output_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
@@ -49,7 +49,7 @@ class Tokens(_Part):
     completion_tokens: int | None = Field(default=None, ge=0, lt=1 << 63)
 
     def usage(self) -> Usage:
-        """Return the numbers of the protocol that the server used."""
+        """Return the counts from whichever protocol the server used."""
         return Usage(
             input_tokens=self.input_tokens or self.prompt_tokens or 0,
             output_tokens=self.output_tokens or self.completion_tokens or 0,

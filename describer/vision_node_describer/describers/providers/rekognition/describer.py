@@ -23,9 +23,10 @@ from .errors import error_for, is_json_answer, wrong_protocol
 from .transport import limit_responses
 
 BOUNDS = Bounds(max_longer=1920, min_side=80)
-"""Rekognition rejects pictures with a side of less than 80 pixels. In a picture of 1920 pixels, it
-finds faces of 40 pixels or more (docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of
-this size is below the limit of 5 MB for a request."""
+"""Rekognition rejects pictures with a side of less than 80 pixels. In a picture whose longer side
+is 1920 pixels, it finds faces of 40 pixels or more
+(docs.aws.amazon.com/rekognition/latest/dg/limits.html). A file of this size is below the request
+limit of 5 MB."""
 
 _MAX_FACES = 100
 """Maximum number of faces that DetectFaces returns. It returns the largest ones."""
@@ -120,7 +121,7 @@ class _Clients:
     """Creates a client for each timeout, because a boto3 client uses one timeout for all requests.
 
     Timeouts are rounded up to a power of two seconds, so that at most a dozen clients are created.
-    If a request lasts longer than its attempt as a result, it only keeps a thread busy.
+    If a request outlasts its attempt as a result, it only keeps a thread busy.
     """
 
     def __init__(self, setup: Setup, endpoint: str | None) -> None:

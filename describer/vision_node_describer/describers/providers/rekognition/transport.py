@@ -36,7 +36,7 @@ class _BoundedSession:
 
 
 class _BoundedBody:
-    """A response's body whose size is limited."""
+    """A response body of limited size."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw

@@ -20,11 +20,11 @@ _SHORT_PROSE_CHARACTERS = 80
 
 _LEAD_CHARACTERS = 20
 _LEAD = re.compile(r"""[\s`~*#>"'(\[]*+(?:json\w?|python)?[\s:]*+""", re.IGNORECASE)
-"""Text before an object that consists of a code fence or other marks, without prose."""
+"""A code fence or other marks before an object, without prose."""
 
 _ENDS_INTRODUCTION = re.compile(r"(?:^|[:>`*.!)\n])\s*\Z")
 _CONTINUES_SENTENCE = re.compile(r"[.,;)]|[^\S\n]{0,3}[^\W\d_A-Z]")
-"""Text after an object that shows that the object is part of a sentence."""
+"""Text after an object, showing that the object is part of a sentence."""
 
 _ESCAPED = re.compile(r"""\W{0,8}(?:json)?\s*[{\[]\s*\\+["']""", re.IGNORECASE)
 _WITHOUT_BRACES = re.compile(rf"""\s*"(?:{"|".join(sorted(FIELDS))})"\s*:""")
@@ -148,7 +148,7 @@ def _in_description(description: object, levels: int) -> JsonObject | None:
 
 
 def _decoded_values(value: JsonObject) -> list[Any]:
-    """Return an object's values, and decode those that are objects encoded as text."""
+    """Return an object's values, after decoding those that are objects encoded as text."""
     return [parse_object(part) if _is_encoded_object(part) else part for part in value.values()]
 
 

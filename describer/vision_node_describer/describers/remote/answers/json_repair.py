@@ -1,4 +1,4 @@
-"""Decode JSON objects that contain common mistakes of models."""
+"""Decode JSON objects that contain mistakes that models often make."""
 
 import ast
 import re
@@ -55,7 +55,7 @@ def repair_object(text: str, start: int) -> tuple[JsonObject | None, int]:
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Return the position after the bracket that closes the one at `start`; None if missing."""
+    """Return the position after the bracket that closes the one at `start`, or None."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(token[0], 0)

@@ -14,8 +14,8 @@ from .refusals import is_refusal, sees_no_picture
 from .strict_json import JsonObject
 
 MAX_CHARACTERS = 20_000
-"""Maximum length of a description, and of the text that is read in a picture. It equals the maximum
-of an ImageJob's `options.maxLength`."""
+"""Maximum length of a description, and of the text that is read in a picture. It equals the
+maximum value of an ImageJob's `options.maxLength`."""
 
 _MAX_CAPTION_CHARACTERS = 500
 _MAX_TAGS = 32

@@ -25,7 +25,7 @@ def read_object(
     Args:
         answer: The text from a model or a container.
         finish_reason: The provider's code for why the model stopped.
-        advice: How to fix a model that never stops reasoning. The error message contains this.
+        advice: Advice for the error message if a model never stops reasoning.
 
     Raises:
         DescribeError: EmptyAnswer if the answer is only reasoning or has none of the fields.

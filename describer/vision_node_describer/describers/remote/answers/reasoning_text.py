@@ -54,7 +54,7 @@ _MAX_MARK_CHARACTERS = 80
 
 
 class UnfinishedReasoningError(ValueError):
-    """The answer contains only reasoning, because the model stopped before it had finished."""
+    """The answer contains only reasoning, because the model stopped before finishing it."""
 
 
 def without_template_marks(text: str) -> str:

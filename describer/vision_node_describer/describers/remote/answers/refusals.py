@@ -1,7 +1,7 @@
 """Recognize refusals in the text of models that do not use the protocol's refusal field.
 
-Only a few patterns are used, and they match only at the start of a short answer. The reason is that
-a description is lost if it is mistaken for a refusal. The opposite mistake is less serious, because
+Only a few patterns are used, and they match only at the start of a short answer, because a
+description that is mistaken for a refusal is lost. The opposite mistake is less serious, because
 users can see that the description is a refusal.
 """
 
@@ -36,7 +36,7 @@ _NO_PICTURE = re.compile(
     r"|(?:there is|i see) no (?:image|picture|photo|attachment)\b)",
     re.IGNORECASE,
 )
-"""Answers of a model that cannot read pictures, or that did not receive the picture from its
+"""Answers from a model that cannot read pictures, or that did not receive the picture from its
 server."""
 
 _ASIDES = "|".join(language.aside for language in _LANGUAGES)
