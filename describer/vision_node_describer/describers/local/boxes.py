@@ -25,16 +25,29 @@ def as_boxes(rows: Any) -> Boxes:
     return np.asarray(rows, np.float32).reshape(-1, 6)
 
 
+def areas(boxes: Boxes) -> NDArray[np.float32]:
+    """Return the area of each box."""
+    result: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return result
+
+
 def overlaps(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     """Return the intersection over union of one box with each of the others, from 0 to 1."""
     width = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
     height = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
     common = np.clip(width, 0, None) * np.clip(height, 0, None)
     area = (box[2] - box[0]) * (box[3] - box[1])
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
-    result: NDArray[np.float32] = common / (area + areas - common + 1e-6)
+    result: NDArray[np.float32] = common / (area + areas(boxes) - common + 1e-6)
     return result
+
+
+def share_inside(inner: NDArray[np.float32], outer: NDArray[np.float32]) -> float:
+    """Return the share of a box's area that lies in another box, from 0 to 1."""
+    width = min(inner[2], outer[2]) - max(inner[0], outer[0])
+    height = min(inner[3], outer[3]) - max(inner[1], outer[1])
+    area = (inner[2] - inner[0]) * (inner[3] - inner[1])
+    return float(max(width, 0.0) * max(height, 0.0) / (area + 1e-6))
 
 
 def contains_center(outer: NDArray[np.float32], inner: NDArray[np.float32]) -> bool:

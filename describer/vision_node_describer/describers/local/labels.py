@@ -1,24 +1,35 @@
 """Choose which of the classifier's labels are certain enough to be mentioned."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .classes import Label, load_classes
 
-_MIN_CONFIDENCE = 0.45
+_MIN_CONFIDENCE = 0.38
 """Minimum confidence of a label that is reported at all."""
 
-_LIKELY_GROUP, _SURE_GROUP = 0.5, 0.6
-_LIKELY_CLASS, _SURE_CLASS = 0.6, 0.85
+_LIKELY_GROUP, _SURE_GROUP = 0.45, 0.6
+_LIKELY_CLASS, _SURE_CLASS = 0.5, 0.85
 """Confidence from which a label is mentioned as likely, and from which without "likely". A single
 class is wrong more often than a group: the model has no hedgehog, and takes one for a porcupine
 with 0.82."""
 
+_LIKELY_SHARE = 0.6
+"""Share of its parent's confidence from which a label is likely, if the parent is certain. A dam
+with 0.4 is likely if no other building or structure has much."""
+
+ANIMAL = "animal"
+
+_MIN_DETECTED_ANIMAL = 0.45
+"""Minimum confidence that a picture shows an animal if the detector found one, too. Together, they
+are as certain as the classifier alone with _MIN_BY_NAME."""
+
 _MIN_BY_NAME = {
-    "animal": 0.7,
+    ANIMAL: 0.7,
+    "clock or watch": 0.6,
     "electronic device": 0.65,
     "food": 0.6,
     "insect": 0.5,
@@ -38,6 +49,7 @@ _NOISE = frozenset(
         *("packet", "prayer rug", "quilt", "ruler", "safety pin", "screen", "shower curtain"),
         *("spotlight", "theater curtain", "velvet", "wallet", "web site", "website"),
         *("window screen", "window shade", "wool", "tray", "pencil sharpener", "can opener"),
+        *("spatula", "modem"),
         *("person", "bath towel", "towel", "plastic bag", "wig", "mask", "gown", "stole"),
     }
 )
@@ -61,11 +73,23 @@ class Choice:
         return label
 
 
-def find_labels(probabilities: NDArray[np.float32]) -> list[Label]:
-    """Return the labels that may be mentioned, the most certain and narrowest first."""
+def find_labels(
+    probabilities: NDArray[np.float32], *, is_animal_detected: bool = False
+) -> list[Label]:
+    """Return the labels that may be mentioned, the most certain and narrowest first.
+
+    Args:
+        probabilities: The classifier's, one for each class.
+        is_animal_detected: Whether the detector found an animal, of whatever kind.
+    """
     found = load_classes().labels(probabilities, _MIN_CONFIDENCE)
+    known = {label.name: label for label in found if label.name not in _NOISE}
+    animal = known.get(ANIMAL)
+    if animal and is_animal_detected and animal.confidence >= _MIN_DETECTED_ANIMAL:
+        known[ANIMAL] = replace(animal, confidence=max(animal.confidence, _MIN_BY_NAME[ANIMAL]))
+
     return sorted(
-        (label for label in found if _level(label) > 0),
+        (label for label in known.values() if _level(label, known) > 0),
         key=lambda label: (-round(label.confidence, 2), -len(label.parents)),
     )
 
@@ -75,20 +99,23 @@ def choose(labels: Iterable[Label]) -> Choice | None:
 
     The label with the most parents is the narrowest. It is mentioned after the narrowest one that
     is sure, and only if it is a kind of that.
+
+    Args:
+        labels: The return value of find_labels().
     """
-    candidates = [label for label in labels if _level(label) > 0]
-    if not candidates:
+    known = {label.name: label for label in labels}
+    if not known:
         return None
 
-    root = max(candidates, key=lambda label: (label.confidence, -len(label.parents)))
+    root = max(known.values(), key=lambda label: (label.confidence, -len(label.parents)))
     top = root.path[-1]
-    family = [label for label in candidates if top in label.path]
+    levels = {label.name: _level(label, known) for label in known.values() if top in label.path}
 
-    sure = _narrowest(label for label in family if _level(label) == 2)
+    sure = _narrowest(known[name] for name, level in levels.items() if level == 2)
     likely = _narrowest(
-        label
-        for label in family
-        if _level(label) == 1 and (sure is None or sure.name in label.parents)
+        known[name]
+        for name, level in levels.items()
+        if level == 1 and (sure is None or sure.name in known[name].parents)
     )
     return Choice(sure, likely)
 
@@ -101,10 +128,23 @@ def _narrowest(labels: Iterable[Label]) -> Label | None:
     )
 
 
-def _level(label: Label) -> int:
+def _level(label: Label, known: Mapping[str, Label]) -> int:
     """Return 2 for a sure label, 1 for a likely one, 0 for one that is not mentioned."""
-    if label.name in _NOISE or label.confidence < _MIN_BY_NAME.get(label.name, 0.0):
+    if label.confidence < _MIN_BY_NAME.get(label.name, 0.0):
         return 0
 
     likely, sure = (_LIKELY_GROUP, _SURE_GROUP) if label.is_group else (_LIKELY_CLASS, _SURE_CLASS)
-    return 2 if label.confidence >= sure else 1 if label.confidence >= likely else 0
+    if label.confidence >= sure:
+        return 2
+
+    return 1 if label.confidence >= likely or _is_likely_kind(label, known) else 0
+
+
+def _is_likely_kind(label: Label, known: Mapping[str, Label]) -> bool:
+    """Return whether a label has most of the probability of a certain parent."""
+    parent = known.get(label.parents[0]) if label.parents else None
+    return (
+        parent is not None
+        and _level(parent, known) == 2
+        and label.confidence >= _LIKELY_SHARE * parent.confidence
+    )

@@ -63,11 +63,14 @@ def number(count: int) -> str:
 
 
 def counted(noun: str, count: int, *, is_at_least: bool) -> str:
-    """Return a noun with its number, such as "a cat", "two cats" or "at least three cats"."""
-    if count == 1 and not is_at_least:
-        return with_article(noun)
+    """Return a noun with its number, such as "a cat", "two cats" or "at least three cats".
 
-    amount = f"one {noun}" if count == 1 else f"{number(count)} {plural(noun)}"
+    "At least one" is the plural without a number: "cats".
+    """
+    if count == 1:
+        return plural(noun) if is_at_least else with_article(noun)
+
+    amount = f"{number(count)} {plural(noun)}"
     return f"at least {amount}" if is_at_least else amount
 
 

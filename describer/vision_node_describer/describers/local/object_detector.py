@@ -14,7 +14,7 @@ _SIZES = (320, 608)
 """Longer sides of the input in pixels. What both sizes show is right more often: on 100 photographs
 of Pascal VOC, 91 % of the boxes instead of 82 % with 416 pixels alone."""
 
-_MIN_SCORE = 0.45
+_MIN_SCORE = 0.50
 _MIN_SCORE_UNRELIABLE = 0.60
 """Minimum mean score of classes that the model often confuses."""
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .boxes import CLASS, SCORE, Boxes, as_boxes, contains_center
+from .boxes import CLASS, SCORE, Boxes, areas, as_boxes, contains_center, share_inside
 from .classes import load_classes, probability_of
 from .object_classes import ANIMALS, NAMES
 
 PERSON = "person"
 
-_MIN_SUPPORT = 0.25
+_MIN_SUPPORT = 0.15
 """Minimum probability that the classifier gives to a detected animal's kind."""
 
 _SURE_SCORE = 0.65
@@ -36,6 +36,21 @@ _SUPPORTING = {
 
 _GIRAFFE_SCORE = 0.5
 
+_VEHICLES = {
+    "bicycle": ("bicycle",),
+    "car": ("car", "van"),
+    "motorcycle": ("motorcycle or scooter",),
+    "airplane": ("aircraft",),
+    "bus": ("bus", "van"),
+    "train": ("train", "streetcar"),
+    "truck": ("truck", "van"),
+    "boat": ("boat or ship",),
+}
+"""The classifier's groups for each vehicle that the detector knows."""
+
+_MAX_PART = 0.7
+"""Share of a box from which it is a part of another one, such as a wing of a bird."""
+
 _MIN_PERSON = 0.5
 _MIN_LONE_PERSON = 0.55
 _MIN_PERSON_BESIDE_ANIMAL = 0.7
@@ -46,7 +61,9 @@ _MIN_ANIMAL = 0.5
 """Probability from which the classifier's opinion counts: the picture shows an animal."""
 
 _MIN_CANDIDATE = 0.35
-"""Minimum score of a candidate for which a count becomes "at least"."""
+_MIN_CANDIDATE_AREA = 0.2
+"""Minimum score of a candidate for which a count becomes "at least", and its minimum area relative
+to that of the smallest box that is counted."""
 
 LIKELY_SCORE = 0.55
 """Score below which a thing is only likely."""
@@ -93,12 +110,16 @@ def count_objects(
         boxes = _named(detected, name)
         if name == PERSON:
             boxes = _people(boxes, faces, probabilities)
-        elif name in ANIMALS and not _is_supported(name, boxes, probabilities):
+        elif name in ANIMALS:
+            boxes = _whole_animals(boxes)
+            if not _is_supported(name, boxes, probabilities):
+                continue
+        elif name in _VEHICLES and _is_another_vehicle(name, probabilities):
             continue
+
         if len(boxes):
             others = _named(candidates, name)
-            more = int((others[:, SCORE] >= _MIN_CANDIDATE).sum()) > len(boxes)
-            found.append(_object(name, boxes, is_at_least=more))
+            found.append(_object(name, boxes, is_at_least=_are_more(others, boxes)))
 
     people = next((thing for thing in found if thing.name == PERSON), None)
     if len(faces) > (people.count if people else 0):
@@ -108,11 +129,25 @@ def count_objects(
     return sorted(found, key=lambda thing: -_largest_area(thing.boxes))
 
 
+def _are_more(candidates: Boxes, counted: Boxes) -> bool:
+    """Return whether there is a candidate that is neither counted nor a part of what is counted.
+
+    One much smaller than what is counted is rather something else.
+    """
+    min_area = _MIN_CANDIDATE_AREA * float(areas(counted).min())
+    return any(
+        candidate[SCORE] >= _MIN_CANDIDATE
+        and area >= min_area
+        and all(share_inside(candidate, box) < _MAX_PART for box in counted)
+        for candidate, area in zip(candidates, areas(candidates), strict=True)
+    )
+
+
 def _object(name: str, boxes: Boxes, *, is_at_least: bool) -> Object:
     return Object(
         name=name,
         count=len(boxes),
-        is_at_least=len(boxes) > 1 and (is_at_least or len(boxes) > 2),
+        is_at_least=is_at_least or len(boxes) > 2,
         confidence=float(boxes[:, SCORE].max()),
         boxes=boxes,
     )
@@ -136,28 +171,55 @@ def _people(boxes: Boxes, faces: Boxes, probabilities: NDArray[np.float32]) -> B
     )
 
 
+def _whole_animals(boxes: Boxes) -> Boxes:
+    """Return the boxes that are not parts of larger ones."""
+    sized = list(zip(boxes, areas(boxes), strict=True))
+    return as_boxes(
+        [
+            box
+            for box, area in sized
+            if not any(
+                other_area > area and share_inside(box, other) >= _MAX_PART
+                for other, other_area in sized
+            )
+        ]
+    )
+
+
 def _is_supported(name: str, boxes: Boxes, probabilities: NDArray[np.float32]) -> bool:
+    """Return whether the classifier does not speak against a detected animal."""
     score = float(boxes[:, SCORE].max())
     groups = _SUPPORTING[name]
     support = probability_of(groups, probabilities) if groups else 0.0
-    if support >= _MIN_SUPPORT:
+    conflict = _strongest_other("animal", groups, probabilities)
+    if support >= _MIN_SUPPORT and support > conflict - _MIN_SUPPORT:
         return True
 
-    conflict = _strongest_other_animal(groups, probabilities)
     enough = score >= _SURE_SCORE or (name == "giraffe" and score >= _GIRAFFE_SCORE)
     return enough and conflict < _MAX_CONFLICT
 
 
-def _strongest_other_animal(groups: Sequence[str], probabilities: NDArray[np.float32]) -> float:
+def _is_another_vehicle(name: str, probabilities: NDArray[np.float32]) -> bool:
+    """Return whether the classifier takes a detected vehicle for one of another kind."""
+    groups = _VEHICLES[name]
+    support = probability_of(groups, probabilities)
+    conflict = _strongest_other("vehicle", groups, probabilities)
+    return conflict >= _MAX_CONFLICT and support < _MIN_SUPPORT
+
+
+def _strongest_other(
+    family: str, groups: Sequence[str], probabilities: NDArray[np.float32]
+) -> float:
+    """Return the highest probability of a member of a family outside of these groups."""
     return max(
         (
             label.confidence
             for label in load_classes().labels(probabilities, _MIN_SUPPORT)
-            if label.parents[-1:] == ("animal",) and not set(groups) & set(label.path)
+            if label.parents[-1:] == (family,) and not set(groups) & set(label.path)
         ),
         default=0.0,
     )
 
 
 def _largest_area(boxes: Boxes) -> float:
-    return float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).max())
+    return float(areas(boxes).max())

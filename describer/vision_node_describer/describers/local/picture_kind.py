@@ -23,7 +23,7 @@ _DRAWN = ("comic", "book cover", "jigsaw puzzle")
 _MAYBE_ON_SCREEN = ("website", "screen", "monitor", "menu")
 
 _MIN_ON_SCREEN = 0.5
-_MIN_MAYBE_ON_SCREEN = 0.3
+_MIN_MAYBE_ON_SCREEN = 0.4
 _MIN_DRAWN = 0.25
 """Minimum probabilities. Of 270 photographs, none has more than 0.08 for a drawing; of 24 paintings
 by Van Gogh and others with strong outlines, every third has more than 0.25."""
@@ -44,9 +44,12 @@ _MIN_SCREEN_LINES = 3
 """Minimum number of lines of text in a screenshot that only its size or a weak resemblance
 identifies: wallpapers have these sizes, too."""
 
+_PAPER_RATIOS = (1.2, 1.6)
+"""Ratios of height to width of sheets of paper: letter has 1.29, A4 1.41."""
+
 _MIN_DOCUMENT_LINES = 5
-_MIN_DOCUMENT_CHARACTERS = 150
-_MIN_DOCUMENT_BRIGHTNESS = 0.55
+_MIN_DOCUMENT_CHARACTERS = 100
+_MIN_DOCUMENT_BRIGHTNESS = 0.6
 """Minimum numbers of lines and characters, and minimum mean luma (0-1), of a page of text."""
 
 
@@ -79,22 +82,27 @@ def kind_by_text(
     lines: Sequence[Line],
 ) -> PictureKind:
     """Return the kind of a picture, given also its recognized lines of text."""
-    if kind == "photograph" and not layout.looks_like_text:
-        return kind
-    if kind in ("drawing", "pattern") and not layout.looks_like_text:
-        return kind
+    if not (layout.looks_like_text or kind in ("graphic", "screenshot")):
+        is_scan = kind == "photograph" and layout.is_colorless and _is_page(facts, lines)
+        return "document" if is_scan and not facts.picture.exif.camera else kind
 
     if has_axis(lines):
         return "chart"
 
     longer, shorter = max(facts.width, facts.height), min(facts.width, facts.height)
-    is_screen = (longer, shorter) in _SCREENS or (
-        probability_of(_MAYBE_ON_SCREEN, probabilities) >= _MIN_MAYBE_ON_SCREEN
-    )
-    if kind == "graphic" and is_screen and len(lines) >= _MIN_SCREEN_LINES:
+    has_lines = len(lines) >= _MIN_SCREEN_LINES
+    if kind == "graphic" and has_lines and (longer, shorter) in _SCREENS:
         return "screenshot"
+    if (kind != "screenshot" or _has_shape_of_paper(facts, layout)) and _is_page(facts, lines):
+        return "document"
 
-    return "document" if kind != "screenshot" and _is_page(facts, lines) else kind
+    on_screen = probability_of(_MAYBE_ON_SCREEN, probabilities) >= _MIN_MAYBE_ON_SCREEN
+    return "screenshot" if kind == "graphic" and has_lines and on_screen else kind
+
+
+def _has_shape_of_paper(facts: Facts, layout: Layout) -> bool:
+    low, high = _PAPER_RATIOS
+    return layout.is_colorless and low <= facts.height / facts.width <= high
 
 
 def _is_page(facts: Facts, lines: Sequence[Line]) -> bool:

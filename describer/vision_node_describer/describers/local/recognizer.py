@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import JsonValue
 
-from .boxes import Boxes, no_boxes
+from .boxes import CLASS, Boxes, no_boxes
 from .classes import Label
 from .classifier import Classifier
 from .face_detector import FaceDetector
 from .facts import boxes_to_json, labels_to_json, objects_to_json
 from .labels import choose, find_labels
+from .object_classes import ANIMALS, NAMES
 from .object_detector import ObjectDetector
 from .objects import Object, check_faces, count_objects
 from .subjects import Subject, find_subjects, is_outdoors
@@ -74,9 +75,21 @@ class Recognizer:
         detected, candidates = self._objects.find(picture)
         faces = check_faces(self._faces.find(picture), detected, probabilities)
 
-        return Recognition(
-            objects=count_objects(detected, candidates, faces, probabilities),
-            labels=find_labels(probabilities),
-            faces=faces,
-            size=picture.size,
-        )
+        return assemble(detected, candidates, faces, probabilities, picture.size)
+
+
+def assemble(
+    detected: Boxes,
+    candidates: Boxes,
+    faces: Boxes,
+    probabilities: NDArray[np.float32],
+    size: tuple[int, int],
+) -> Recognition:
+    """Return what the models' outputs say together; see count_objects() for the arguments."""
+    is_animal_detected = any(NAMES[int(box[CLASS])] in ANIMALS for box in detected)
+    return Recognition(
+        objects=count_objects(detected, candidates, faces, probabilities),
+        labels=find_labels(probabilities, is_animal_detected=is_animal_detected),
+        faces=faces,
+        size=size,
+    )

@@ -50,7 +50,7 @@ def named(facts: Any, key: str) -> dict[str, Any]:
         (SKIMAGE / "astronaut.png", "Photograph of a person."),
         (SKIMAGE / "motorcycle_left.png", "Photograph of a motorcycle."),
         (SKIMAGE / "camera.png", "Black-and-white photograph of a person and likely a tripod."),
-        (CHINA, "Photograph of a building."),
+        (CHINA, "Photograph of a building, likely a castle or palace."),
         (SKIMAGE / "brick.png", "Pattern or texture, mostly gray."),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else None,

@@ -33,12 +33,15 @@ def said(**shares: float) -> tuple[str | None, str | None] | None:
     [
         ({"Egyptian_cat": 0.69, "tabby_cat": 0.16}, ("cat", "Egyptian cat")),
         ({"Egyptian_cat": 0.3, "tabby_cat": 0.3, "Persian_cat": 0.3}, ("cat", None)),
-        ({"Egyptian_cat": 0.3, "tabby_cat": 0.25}, (None, "cat")),
+        ({"Egyptian_cat": 0.25, "tabby_cat": 0.25}, (None, "cat")),
         ({"Egyptian_cat": 0.4}, None),
         ({"cheetah": 0.9}, ("cheetah", None)),
         ({"espresso": 0.9}, ("espresso", None)),
         ({"tripod": 0.69}, (None, "tripod")),
-        ({"tripod": 0.5}, None),
+        ({"tripod": 0.45}, None),
+        # A class with most of the probability of a certain group is likely.
+        ({"dam": 0.45, "pier": 0.1, "lighthouse": 0.1}, ("building or structure", "dam")),
+        ({"dam": 0.3, "pier": 0.3, "lighthouse": 0.1}, ("building or structure", None)),
         ({"koala": 0.68, "beaver": 0.1}, ("animal", "koala")),
         # Two kinds of animals: only their group is certain.
         ({"beagle": 0.4, "Persian_cat": 0.4}, ("animal", None)),
@@ -54,6 +57,12 @@ def test_the_narrowest_certain_label_is_mentioned(
     shares: dict[str, float], expected: tuple[str | None, str | None] | None
 ) -> None:
     assert said(**shares) == expected
+
+
+def test_detected_animal_makes_the_group_of_animals_certain() -> None:
+    shares = probabilities(koala=0.3, beaver=0.2)
+    assert find_labels(shares) == []
+    assert [label.name for label in find_labels(shares, is_animal_detected=True)] == ["animal"]
 
 
 def test_labels_are_sorted_by_confidence_and_narrowest_first() -> None:

@@ -48,6 +48,7 @@ def test_plurals(noun: str, many: str) -> None:
     ("count", "at_least", "phrase"),
     [
         (1, False, "a dog"),
+        (1, True, "dogs"),
         (2, False, "two dogs"),
         (2, True, "at least two dogs"),
         (10, True, "at least ten dogs"),

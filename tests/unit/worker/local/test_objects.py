@@ -55,8 +55,9 @@ def test_three_or_more_are_at_least_as_many() -> None:
 
 def test_uncertain_candidate_makes_a_count_of_two_at_least() -> None:
     cars = (box("car", 0.6), box("car", 0.6, RIGHT))
-    assert counted(*cars, others=(box("car", 0.4, SMALL),)) == [("car", 2, True)]
-    assert counted(*cars, others=(box("car", 0.3, SMALL),)) == [("car", 2, False)]
+    other = (400, 0, 480, 150)
+    assert counted(*cars, others=(box("car", 0.4, other),)) == [("car", 2, True)]
+    assert counted(*cars, others=(box("car", 0.3, other),)) == [("car", 2, False)]
 
 
 @pytest.mark.parametrize(
@@ -68,14 +69,19 @@ def test_uncertain_candidate_makes_a_count_of_two_at_least() -> None:
         (box("giraffe", 0.55), {}, True),
         # A macaque was detected as a dog, a rhinoceros as an elephant, a lion as a cat.
         (box("dog", 0.56), {"macaque": 0.6}, False),
-        (box("elephant", 0.58), {"African_elephant": 0.2}, False),
+        (box("elephant", 0.58), {"African_elephant": 0.1}, False),
+        (box("dog", 0.6), {"beagle": 0.2, "red_fox": 0.6}, False),
         (box("cat", 0.7), {"lion": 0.75}, False),
         (box("bird", 0.5), {}, False),
-        # Things are not checked.
+        # Things are not checked, except for vehicles.
         (box("car", 0.5), {"tabby_cat": 0.9}, True),
+        (box("chair", 0.6), {"tabby_cat": 0.9}, True),
+        (box("truck", 0.6), {"sports_car": 0.6}, False),
+        (box("truck", 0.6), {"sports_car": 0.6, "pickup_truck": 0.3}, True),
+        (box("car", 0.6), {"sports_car": 0.6}, True),
     ],
 )
-def test_animals_need_the_support_of_the_classifier(
+def test_animals_and_vehicles_must_not_contradict_the_classifier(
     detected: list[float],
     shares: dict[str, float],
     is_counted: bool,  # noqa: FBT001
@@ -99,6 +105,28 @@ def test_lone_person_needs_a_face_or_a_high_score(
 ) -> None:
     found = counted(box("person", score), faces=as_boxes(faces), **shares)
     assert found == [("person", 1, False)] * count
+
+
+def test_part_of_an_animal_is_no_other_animal() -> None:
+    bird, wing = box("bird", 0.7, (0, 0, 200, 100)), box("bird", 0.6, (0, 0, 100, 60))
+    assert counted(bird, wing, kite=0.5) == [("bird", 1, False)]
+
+
+@pytest.mark.parametrize(
+    ("place", "is_another"),
+    [
+        (RIGHT, True),
+        # Part of the person, and much smaller than the person.
+        ((10, 10, 90, 190), False),
+        (SMALL, False),
+    ],
+)
+def test_uncertain_candidate_beside_one_thing_makes_the_plural(
+    place: Place,
+    is_another: bool,  # noqa: FBT001
+) -> None:
+    found = counted(box("person", 0.8), others=(box("person", 0.4, place),))
+    assert found == [("person", 1, is_another)]
 
 
 def test_more_faces_than_people_are_people() -> None:

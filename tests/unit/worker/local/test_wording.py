@@ -84,6 +84,7 @@ CAPTIONS: dict[str, tuple[Scene, str]] = {
         scene([thing("wine glass")], sure("red wine")),
         "Photograph of a glass of red wine.",
     ),
+    "more than one": (scene([thing("person", at_least=True)]), "Photograph of people."),
     "classifier alone": (scene(choice=sure("cheetah")), "Photograph of a cheetah."),
     "only a group": (scene(choice=sure("bird")), "Photograph of a bird."),
     "uncertain": (scene(choice=likely("tripod")), "Photograph, likely of a tripod."),
