@@ -66,6 +66,8 @@ class Sample:
     def held_out(self) -> bool:
         """Whether the picture is kept aside: nobody tunes a threshold with it.
 
-        The name decides, so that the choice is arbitrary but stable.
+        The name decides, so that the choice is arbitrary but stable. An altered photograph is held
+        out with its original, whose name is the end of its own.
         """
-        return hashlib.sha256(self.name.encode()).digest()[0] % HELD_OUT_SHARE == 0
+        name = self.name.partition(": ")[2] if self.group is Group.ALTERED else self.name
+        return hashlib.sha256(name.encode()).digest()[0] % HELD_OUT_SHARE == 0

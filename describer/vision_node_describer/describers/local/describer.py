@@ -18,6 +18,7 @@ from ..metadata.facts import Facts, read_facts, to_json
 from ..metadata.phrasing import describe_in_lines
 from ..ocr.memory import reader_bytes
 from ..ocr.phrasing import text_to_json
+from ..ocr.text import MODEL as TEXT_MODEL
 from ..ocr.text import NO_TEXT, ReadText
 from .classes import probability_of
 from .layout import Layout, measure_layout
@@ -135,7 +136,7 @@ def _to_description(
         tags=tags_of(scene),
         text=scene.text,
         facts={**to_json(facts), "pictureKind": kind, **details},
-        model=MODEL,
+        model=f"{MODEL}, {TEXT_MODEL}" if scene.text else MODEL,
         warnings=_language_warnings(options),
     )
 

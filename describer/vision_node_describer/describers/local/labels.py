@@ -11,7 +11,8 @@ from .classes import Label, load_classes
 _MIN_CONFIDENCE = 0.38
 """Minimum confidence of a label that is reported at all."""
 
-_LIKELY_GROUP, _SURE_GROUP = 0.45, 0.6
+SURE_CONFIDENCE = 0.6
+_LIKELY_GROUP, _SURE_GROUP = 0.45, SURE_CONFIDENCE
 _LIKELY_CLASS, _SURE_CLASS = 0.5, 0.85
 """Confidence from which a label is mentioned as likely, and from which without "likely". A single
 class is wrong more often than a group: the model has no hedgehog, and takes one for a porcupine

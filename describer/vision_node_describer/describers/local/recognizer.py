@@ -32,7 +32,7 @@ class Recognition:
     @property
     def subjects(self) -> list[Subject]:
         """What the photograph shows, in words."""
-        return find_subjects(self.objects, choose(self.labels))
+        return find_subjects(self.objects, choose(self.labels), self.labels)
 
     @property
     def is_outdoors(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .classes import Label
-from .labels import Choice
+from .labels import SURE_CONFIDENCE, Choice
 from .nouns import counted, with_article
 from .objects import LIKELY_SCORE, PERSON, Object
 
@@ -69,9 +69,6 @@ _VESSELS = {"wine glass": "glass"}
 
 _LANDSCAPE = "landscape"
 
-LIKELY = "likely "
-"""Beginning of a phrase for something that is not certain."""
-
 _MAX_SUBJECTS = 6
 """Maximum number of things in a sentence."""
 
@@ -81,31 +78,40 @@ class Subject:
     """One thing in a sentence."""
 
     phrase: str
-    tags: tuple[str, ...]
-    confidence: float
+    is_likely: bool
+    """Whether it is only likely to be in the picture."""
+    tags: tuple[tuple[str, float], ...]
+    """Its names, each with its confidence."""
 
 
-def find_subjects(objects: Sequence[Object], choice: Choice | None) -> list[Subject]:
+def find_subjects(
+    objects: Sequence[Object], choice: Choice | None, labels: Sequence[Label]
+) -> list[Subject]:
     """Return what a photograph shows, the largest things first, at most _MAX_SUBJECTS of them.
 
     Args:
         objects: The detected things.
         choice: The classifier's label; it names a detected thing more precisely, or another thing.
+        labels: All labels that may be mentioned.
     """
     subjects: list[Subject] = []
     for thing in objects:
-        phrase, used = _object_phrase(thing, choice)
-        subjects.append(Subject(phrase, (thing.name, *_narrower(used)), thing.confidence))
-        if used is not None:
+        phrase = _precise_phrase(thing, choice)
+        names = [(thing.name, thing.confidence)]
+        if phrase is not None and choice is not None:
+            names.append((choice.label.name, choice.label.confidence))
             choice = None
+
+        counted_phrase = counted(thing.name, thing.count, is_at_least=thing.is_at_least)
+        is_likely = not _is_certain(thing, labels)
+        subjects.append(Subject(phrase or counted_phrase, is_likely, tuple(names)))
 
     if (
         choice is not None
         and not is_outdoors(objects, choice)
         and not _is_covered(choice.label, objects)
     ):
-        label = choice.label
-        subjects.append(Subject(_choice_phrase(choice), label.path, label.confidence))
+        subjects.append(_subject_of(choice, labels))
 
     return subjects[:_MAX_SUBJECTS]
 
@@ -116,40 +122,43 @@ def is_outdoors(objects: Sequence[Object], choice: Choice | None) -> bool:
     return bool(objects) and sure is not None and sure.path[-1] == _LANDSCAPE
 
 
-def _narrower(choice: Choice | None) -> tuple[str, ...]:
-    return () if choice is None else (choice.label.name,)
+def _is_certain(thing: Object, labels: Sequence[Label]) -> bool:
+    """Return whether the detector is certain of a thing, or the classifier of its kind."""
+    kind = _COVERED.get(thing.name, (thing.name,))[0]
+    return thing.confidence >= LIKELY_SCORE or any(
+        kind == label.name and label.confidence >= SURE_CONFIDENCE for label in labels
+    )
 
 
-def _object_phrase(thing: Object, choice: Choice | None) -> tuple[str, Choice | None]:
-    """Return the words for a thing, and the choice if it is part of them."""
-    phrase = counted(thing.name, thing.count, is_at_least=thing.is_at_least)
-    if thing.confidence < LIKELY_SCORE:
-        phrase = f"{LIKELY}{phrase}"
-
+def _precise_phrase(thing: Object, choice: Choice | None) -> str | None:
+    """Return the words for a thing that the choice names more precisely; None for others."""
     if choice is None or thing.count > 1 or thing.is_at_least:
-        return phrase, None
+        return None
 
     label = choice.label
     if label.parents and label.parents[0] in _CONTENTS.get(thing.name, ()):
-        vessel = with_article(_VESSELS.get(thing.name, thing.name))
-        return f"{vessel} of {label.name}", choice
-    if _COVERED.get(thing.name, (thing.name,))[0] in label.parents and thing.name != PERSON:
-        likely = "" if choice.likely is None else "likely "
-        return f"{with_article(thing.name)}, {likely}{with_article(label.name)},", choice
+        return f"{with_article(_VESSELS.get(thing.name, thing.name))} of {label.name}"
+    if thing.name == PERSON or _COVERED.get(thing.name, (thing.name,))[0] not in label.parents:
+        return None
 
-    return phrase, None
+    likely = "" if choice.likely is None else "likely "
+    return f"{with_article(thing.name)}, {likely}{with_article(label.name)},"
 
 
-def _choice_phrase(choice: Choice) -> str:
-    if choice.sure is None:
-        return f"{LIKELY}{with_article(choice.label.name)}"
-    if choice.likely is None:
-        return with_article(choice.sure.name)
+def _subject_of(choice: Choice, labels: Sequence[Label]) -> Subject:
+    confidences = {label.name: label.confidence for label in labels}
+    path = choice.label.path
+    tags = tuple((name, confidences.get(name, choice.label.confidence)) for name in path)
 
-    if choice.likely.name in choice.sure.name:  # not "a building or structure, likely a building"
-        return f"{LIKELY}{with_article(choice.likely.name)}"
+    sure, likely = choice.sure, choice.likely
+    if likely is None:
+        return Subject(with_article(choice.label.name), is_likely=False, tags=tags)
+    # Not "a building or structure, likely a building".
+    if sure is None or likely.name in sure.name:
+        return Subject(with_article(likely.name), is_likely=True, tags=tags)
 
-    return f"{with_article(choice.sure.name)}, likely {with_article(choice.likely.name)},"
+    phrase = f"{with_article(sure.name)}, likely {with_article(likely.name)},"
+    return Subject(phrase, is_likely=False, tags=tags)
 
 
 def _is_covered(label: Label, objects: Sequence[Object]) -> bool:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from vision_node_contract.models.description import MAX_ALT_CHARACTERS
 
 from ..metadata.facts import Facts
-from ..metadata.phrasing import alt_text, caption
 from ..metadata.phrasing import tags as metadata_tags
 from ..ocr.phrasing import shortened
 from .nouns import listed
 from .picture_kind import PictureKind
-from .subjects import LIKELY, Subject
+from .subjects import Subject
 
 _KINDS: dict[PictureKind, str] = {
     "photograph": "Photograph",
@@ -25,6 +24,9 @@ _KINDS: dict[PictureKind, str] = {
 
 _MAX_QUOTED_CHARACTERS = 200
 """Maximum length of the text in a caption; `text` has all of it."""
+
+_MIN_QUOTED_CHARACTERS = 10
+"""Minimum room for the text in an alternative text. Fewer characters would say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +44,23 @@ class Scene:
 
 def caption_of(scene: Scene) -> str:
     """Return a sentence to display below the picture."""
-    clause = _clause(scene)
-    if clause is None:
-        return caption(scene.facts)
-
-    return f"{_with_text(clause, scene.text, _MAX_QUOTED_CHARACTERS)}."
+    return f"{_with_text(_clause(scene), scene.text, _MAX_QUOTED_CHARACTERS)}."
 
 
 def alt_of(scene: Scene) -> str:
     """Return a phrase for an `alt` attribute, without "image of", which screen readers add."""
     clause = _clause(scene)
-    if clause is None:
-        return alt_text(scene.facts)
-
-    room = MAX_ALT_CHARACTERS - len(_with_text(clause, "x", 1)) + 1
     if len(clause) > MAX_ALT_CHARACTERS:
         return f"{clause[: MAX_ALT_CHARACTERS - 1].rstrip(' ,')}…"
 
-    return _with_text(clause, scene.text, room) if room > 10 else clause
+    room = MAX_ALT_CHARACTERS - len(_with_text(clause, "x", 1)) + 1
+    return _with_text(clause, scene.text, room) if room > _MIN_QUOTED_CHARACTERS else clause
 
 
 def tags_of(scene: Scene) -> list[str]:
-    """Return search terms, from the most to the least certain."""
-    certain = sorted(scene.subjects, key=lambda subject: -subject.confidence)
-    shown = [tag.lower() for subject in certain for tag in subject.tags]
+    """Return search terms, from the most to the least certain, and then those of the facts."""
+    names = [tag for subject in scene.subjects for tag in subject.tags]
+    shown = [name.lower() for name, _ in sorted(names, key=lambda tag: -tag[1])]
     outdoors = ["outdoors"] if scene.is_outdoors else []
     text = ["text"] if scene.text else []
     rest = metadata_tags(scene.facts)[1:]
@@ -73,10 +68,10 @@ def tags_of(scene: Scene) -> list[str]:
     return list(dict.fromkeys([*shown, *outdoors, scene.kind, *text, *rest]))
 
 
-def _clause(scene: Scene) -> str | None:
-    """Return the caption without its text; None if nothing is known but the facts."""
+def _clause(scene: Scene) -> str:
+    """Return the caption without its text."""
     if scene.kind == "photograph":
-        return _photograph(scene) if scene.subjects or scene.text else None
+        return _photograph(scene)
 
     words = _KINDS[scene.kind]
     return words if scene.text else f"{words}{_mostly(scene.facts)}"
@@ -84,20 +79,22 @@ def _clause(scene: Scene) -> str | None:
 
 def _photograph(scene: Scene) -> str:
     start = "Black-and-white photograph" if scene.is_colorless else "Photograph"
-    if not scene.subjects:
-        return start
-
-    shown = _tidy(listed([subject.phrase for subject in scene.subjects]))
+    sure = [subject.phrase for subject in scene.subjects if not subject.is_likely]
+    likely = [subject.phrase for subject in scene.subjects if subject.is_likely]
     place = " outdoors" if scene.is_outdoors else ""
-    if shown.startswith(LIKELY):
-        return f"{start}, likely of {shown.removeprefix(LIKELY)}{place}"
 
-    return f"{start} of {shown}{place}"
+    if not sure and not likely:
+        return start if scene.text else f"{start}{_mostly(scene.facts)}"
+    if not sure:
+        return f"{start}, likely of {_listed(likely)}{place}"
+
+    more = f", and likely also {_listed(likely)}" if likely else ""
+    return f"{start} of {_listed(sure)}{place}{more}"
 
 
-def _tidy(shown: str) -> str:
-    """Return a list without the commas that close an insertion before another mark or the end."""
-    return shown.replace(",,", ",").removesuffix(",")
+def _listed(phrases: Sequence[str]) -> str:
+    """Return phrases as a list. A phrase may end with the comma that closes an insertion."""
+    return listed(phrases).replace(",,", ",").removesuffix(",")
 
 
 def _mostly(facts: Facts) -> str:

@@ -58,13 +58,24 @@ def describe_in_lines(
         kind: A more precise kind of picture than that of the facts.
     """
     text = f"{TITLE}\n{sentence}" if sentence else TITLE
+    if max_length is not None and len(text) > max_length:
+        return _cut(text, max_length)
+
     for key, value in (*(first or {}).items(), *_lines(facts, kind or facts.kind)):
         line = f"\n- {key}: {value}"
         if max_length is not None and len(text) + len(line) > max_length:
             break
         text += line
 
-    return text if max_length is None else text[: max(max_length, 0)]
+    return text
+
+
+def _cut(text: str, max_length: int) -> str:
+    """Return the start of a text, cut between two words if it is longer than the title."""
+    if max_length <= len(TITLE):
+        return text[: max(max_length, 0)]
+
+    return f"{text[: max_length - 1].rsplit(maxsplit=1)[0]}…"
 
 
 def _lines(facts: Facts, kind: str) -> Iterator[tuple[str, str]]:

@@ -6,9 +6,9 @@ from ..imaging.picture import decoding_bytes
 from ..interface import Describer, Setup
 from ..metadata.facts import read_facts, to_json
 from ..metadata.phrasing import alt_text, caption, describe_in_lines, tags
-from .engine import MODEL
 from .memory import reader_bytes
 from .phrasing import alt_of, caption_of, quoted, text_to_json
+from .text import MODEL
 from .text_reader import TextReader
 
 

@@ -19,8 +19,6 @@ from ..inference import load_session
 from .memory import MAX_DETECTION_PIXELS
 from .text import Line
 
-MODEL = "PP-OCRv6 small"
-
 _MODELS = {"Det": "PP-OCRv6_det_small.onnx", "Rec": "PP-OCRv6_rec_small.onnx"}
 """Model files by rapidocr's name: Det detects lines, Rec recognizes their text."""
 

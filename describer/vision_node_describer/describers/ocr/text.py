@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+MODEL = "PP-OCRv6 small"
+"""Name of the model that reads text, in a description."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

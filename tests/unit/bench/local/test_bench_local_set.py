@@ -30,7 +30,9 @@ def test_set_is_large_enough_and_a_third_is_held_out() -> None:
     assert numbers[Group.OTHER] >= 25
     for group, number in numbers.items():
         held_out = sum(sample.held_out for sample in SAMPLES if sample.group is group)
-        assert 0.2 <= held_out / number <= 0.45
+        # Altered photographs go with their originals, of which several are used more than once.
+        least = 0.1 if group is Group.ALTERED else 0.2
+        assert least <= held_out / number <= 0.45
 
 
 def test_names_are_unique() -> None:

@@ -49,7 +49,10 @@ def named(facts: Any, key: str) -> dict[str, Any]:
         (SKIMAGE / "coffee.png", "Photograph of a cup of espresso."),
         (SKIMAGE / "astronaut.png", "Photograph of a person."),
         (SKIMAGE / "motorcycle_left.png", "Photograph of a motorcycle."),
-        (SKIMAGE / "camera.png", "Black-and-white photograph of a person and likely a tripod."),
+        (
+            SKIMAGE / "camera.png",
+            "Black-and-white photograph of a person, and likely also a tripod.",
+        ),
         (CHINA, "Photograph of a building, likely a castle or palace."),
         (SKIMAGE / "brick.png", "Pattern or texture, mostly gray."),
     ],
@@ -151,6 +154,7 @@ def test_text_is_read_where_it_is_likely(local: Describer) -> None:
     assert "Wet paint" in described.caption
     assert "Wet paint" in described.alt
     assert "text" in described.tags
+    assert described.model == "EfficientNet-Lite2, NanoDet-g, BlazeFace, PP-OCRv6 small"
     lines = cast("dict[str, Any]", described.facts["ocr"])["lines"]
     assert [line["text"] for line in lines] == NOTICE
 
@@ -187,9 +191,21 @@ def test_other_languages_get_english_and_a_warning(
     assert all("English" in warning for warning in described.warnings)
 
 
-@pytest.mark.parametrize("length", [1, 20, 60, 100, 1000])
-def test_max_length_limits_the_description(local: Describer, length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "description"),
+    [
+        (1, "I"),
+        (18, "Image Description:"),
+        (19, "Image…"),
+        (40, "Image Description:\nPhotograph of a…"),
+        (60, "Image Description:\nPhotograph of a cat, likely an…"),
+        (63, "Image Description:\nPhotograph of a cat, likely an Egyptian cat."),
+        (94, "Image Description:\nPhotograph of a cat, likely an Egyptian cat."),
+    ],
+)
+def test_max_length_limits_the_description(local: Describer, length: int, description: str) -> None:
     described = describe(local, CHELSEA, maxLength=length)
+    assert described.description.splitlines()[:2] == description.splitlines()
     assert len(described.description) <= length
     assert len(described.alt) <= MAX_ALT_CHARACTERS
 
@@ -216,7 +232,7 @@ def test_corpus_file_has_the_same_outcome_as_with_metadata(local: Describer, nam
     case = CASES[name]
     assert local.memory(case.data) > 0
     try:
-        described = cast("Description", local.describe(case.data, Options(text=False)))
+        described = cast("Description", local.describe(case.data, Options()))
         outcome = Outcome(202, None, described.description, dict(described.facts))
     except DescribeError as error:
         outcome = Outcome(202, error.reason, error.message)
