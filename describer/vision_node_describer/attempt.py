@@ -63,7 +63,9 @@ class AttemptRunner:
         self._settings = settings
         self._bucket = bucket
 
-        self._budgets = Budgets.of(settings.memory_limit_bytes, settings.max_image_bytes)
+        self._budgets = Budgets.of(
+            settings.memory_limit_bytes, settings.max_image_bytes, describer.shared_memory
+        )
         self._fetcher = ImageFetcher(bucket, self._budgets, settings.max_image_bytes)
         self._writer = OutcomeWriter(imagejobs, settings.pod_name)
         self._threads = AbandonedThreads()

@@ -104,8 +104,10 @@ class Budgets:
     decoding: Budget
 
     @classmethod
-    def of(cls, limit_bytes: int, max_image_bytes: int) -> Self:
+    def of(cls, limit_bytes: int, max_image_bytes: int, shared_bytes: int = 0) -> Self:
         """Divide a container's memory limit between files of up to `max_image_bytes` and decoding.
+
+        The `shared_bytes` that the describer takes once are available for neither.
 
         Files get FILES_BYTES, or up to half of the available memory if the largest file needs more.
         A file that still does not fit is refused.
@@ -113,7 +115,7 @@ class Budgets:
         available = max(0, limit_bytes - PROCESS_BYTES)
         wanted = min(FETCH_COPIES * max_image_bytes, available // 2)
         files = max(FILES_BYTES, wanted)
-        return cls(Budget(files, 0), Budget(limit_bytes, PROCESS_BYTES + files))
+        return cls(Budget(files, 0), Budget(limit_bytes, PROCESS_BYTES + files + shared_bytes))
 
     @property
     def largest_file_bytes(self) -> int:

@@ -34,8 +34,23 @@ class JpegHeader:
     """Width in pixels, as stored."""
     height: int
     progressive: bool
+    samples_per_pixel: float
+    """Number of samples of all components for each pixel: 1.5 with 4:2:0 subsampling, 3 without,
+    4 for CMYK."""
+    is_in_one_scan: bool
+    """Whether one scan has all components of a sequential image. A decoder must keep the
+    coefficients of any other image in memory (A.4)."""
     scan_at: int | None
     """Offset of the first scan's marker; None if the file ends before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    width: int
+    height: int
+    progressive: bool
+    components: int
+    samples_per_pixel: float
 
 
 def read_jpeg_header(image: bytes) -> JpegHeader:
@@ -45,18 +60,18 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
         JpegError: the frame header is missing, a segment has no length, or there are too many
             segments.
     """
-    frame: tuple[int, int, bool] | None = None
+    frame: _Frame | None = None
     at = 2
 
     for _ in range(MAX_SEGMENTS):
         at = image.find(b"\xff", at)
         at = _after_fill(image, at) if at >= 0 else len(image)
         if at >= len(image) or image[at] == _END_OF_IMAGE:
-            return _header(frame, None)
+            return _header(frame, image, None)
 
         marker = image[at]
         if marker == _START_OF_SCAN:
-            return _header(frame, at - 1)
+            return _header(frame, image, at - 1)
         if marker in _WITHOUT_LENGTH or marker in (0, _START_OF_IMAGE):
             at += 1
             continue
@@ -66,8 +81,7 @@ def read_jpeg_header(image: bytes) -> JpegHeader:
             raise JpegError("a segment of its header has no length")
 
         if marker in _FRAMES and len(image) >= at + 8:
-            height, width = (int.from_bytes(image[at + o : at + o + 2], "big") for o in (4, 6))
-            frame = (width, height, marker in _PROGRESSIVE)
+            frame = _read_frame(image, at)
 
         at += 1 + length
 
@@ -80,9 +94,31 @@ def _after_fill(image: bytes, at: int) -> int:
     return run.end() if run else at
 
 
-def _header(frame: tuple[int, int, bool] | None, scan_at: int | None) -> JpegHeader:
+def _read_frame(image: bytes, at: int) -> _Frame:
+    """Read a frame header, given the offset of its marker's second byte (B.2.2)."""
+    height, width = (int.from_bytes(image[at + o : at + o + 2], "big") for o in (4, 6))
+    components = image[at + 8 : at + 9]
+    count = components[0] if components else 1
+    factors = [divmod(pair, 16) for pair in image[at + 10 : at + 9 + 3 * count : 3]]
+    most = max((h for h, _ in factors), default=0) * max((v for _, v in factors), default=0)
+    samples = sum(h * v for h, v in factors) / most if most else float(count)
+
+    return _Frame(width, height, image[at] in _PROGRESSIVE, count, samples)
+
+
+def _header(frame: _Frame | None, image: bytes, scan_at: int | None) -> JpegHeader:
     if frame is None:
         raise JpegError("it has no frame header")
 
-    width, height, progressive = frame
-    return JpegHeader(width, height, progressive, scan_at)
+    # The number of components in a scan follows its marker and length (B.2.3).
+    in_scan = image[scan_at + 4 : scan_at + 5] if scan_at is not None else b""
+    is_in_one_scan = not frame.progressive and in_scan == bytes([frame.components])
+
+    return JpegHeader(
+        width=frame.width,
+        height=frame.height,
+        progressive=frame.progressive,
+        samples_per_pixel=frame.samples_per_pixel,
+        is_in_one_scan=is_in_one_scan,
+        scan_at=scan_at,
+    )

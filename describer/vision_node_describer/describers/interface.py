@@ -83,6 +83,10 @@ class DescriberBrokenError(DescribeError):
 class Describer(ABC):
     """Base class of describers. A subclass must define `describe`; other methods are optional."""
 
+    shared_memory: int = 0
+    """Memory in bytes that the describer takes once, however many images it describes concurrently,
+    for example for models. A worker uses it for nothing else."""
+
     requests_per_image: int = 1
     """Number of requests per image that count toward the provider's `requestsPerMinute`."""
 

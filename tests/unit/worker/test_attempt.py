@@ -93,6 +93,8 @@ class FakeBucket:
 class FakeDescriber:
     """Returns a description with the text `answer`, or raises `answer` if it is an exception."""
 
+    shared_memory = 0
+
     def __init__(self, answer: str | Exception = "Image Description:\n- It is fine") -> None:
         self.answer = answer
 

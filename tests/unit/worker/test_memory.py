@@ -8,6 +8,7 @@ from pictures import PHOTOGRAPHS, animation, encoded, halves
 from PIL import Image
 from vision_node_contract.models.reasons import DescribeError, Reason
 from vision_node_describer.describers import load
+from vision_node_describer.describers.imaging.picture import decoding_bytes
 from vision_node_describer.memory import RESERVED_BYTES, Budget, Budgets
 
 MIB = 1 << 20
@@ -111,7 +112,44 @@ async def test_error_for_a_reservation_larger_than_the_budget_states_both_sizes(
 def test_memory_of_a_picture_depends_on_its_format(kind: str, per_pixel: int) -> None:
     picture = Image.new("RGB", (400, 300))
     image = encoded(picture, kind)
-    assert load("metadata").memory(image) == 400 * 300 * per_pixel + 2 * len(image)
+    assert decoding_bytes(image) == 400 * 300 * per_pixel + 2 * len(image)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "coefficients"),
+    [
+        ("RGB", {}, 0),
+        ("RGB", {"subsampling": "4:2:0"}, 0),
+        ("L", {}, 0),
+        ("CMYK", {}, 0),
+        ("RGB", {"progressive": True, "subsampling": "4:4:4"}, 6),
+        ("RGB", {"progressive": True, "subsampling": "4:2:2"}, 4),
+        ("RGB", {"progressive": True, "subsampling": "4:2:0"}, 3),
+        ("L", {"progressive": True}, 2),
+        ("CMYK", {"progressive": True}, 8),
+    ],
+)
+def test_memory_of_a_jpeg_includes_the_coefficients_that_the_decoder_keeps(
+    mode: str, options: dict[str, object], coefficients: int
+) -> None:
+    image = encoded(Image.new(mode, (1000, 800)), "JPEG", **options)
+    files = 2 * len(image)
+    assert decoding_bytes(image) == 800_000 * (4 + coefficients) + files
+    assert decoding_bytes(image, is_reduced=True) == 800_000 * (0.25 + coefficients) + files
+
+
+def test_sequential_jpeg_with_a_scan_for_each_component_keeps_its_coefficients() -> None:
+    image = encoded(Image.new("RGB", (64, 64)), "JPEG", subsampling="4:4:4")
+    scan = image.index(b"\xff\xda")
+    only_luma = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    several = image[:scan] + only_luma + image[scan + 14 :]
+    assert decoding_bytes(several) == 64 * 64 * (4 + 6) + 2 * len(several)
+
+
+def test_shared_memory_is_available_for_neither_files_nor_decoding() -> None:
+    plain, shared = Budgets.of(1 << 30, 20 << 20), Budgets.of(1 << 30, 20 << 20, 300 << 20)
+    assert shared.files.total == plain.files.total
+    assert shared.decoding.total == plain.decoding.total - (300 << 20)
 
 
 @pytest.mark.parametrize(("kind", "per_pixel"), [("GIF", 14), ("PNG", 10)])

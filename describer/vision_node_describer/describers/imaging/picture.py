@@ -24,6 +24,7 @@ from PIL import (
 )
 from vision_node_contract.images.formats import AVIF, GIF, HEIC, JPEG, PNG, TIFF, Format
 from vision_node_contract.images.header import Header, damaged, read_header
+from vision_node_contract.images.jpeg import read_jpeg_header
 from vision_node_contract.images.tiff import count_pages
 from vision_node_contract.models.reasons import DescribeError, Reason
 
@@ -46,8 +47,12 @@ _BYTES_PER_PIXEL = {
     "TIFF": 10,
 }
 """Memory for decoding in bytes per pixel, by format. The values are rounded up from measurements
-with 36 to 100 megapixels (progressive JPEG: 3.3; PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP: 16.3; HEIC:
+with 36 to 100 megapixels (PNG: 4.3; BMP: 7.1; AVIF: 8.9; WebP: 16.3; HEIC:
 7.1; TIFF: 4.3, with floating point 9.1)."""
+
+_JPEG_REDUCED_BYTES_PER_PIXEL = 0.25
+"""Memory for decoding a JPEG at an eighth of its size, in bytes per pixel: 4 for one of 64 pixels,
+and for the buffers of rows."""
 
 _ANIMATION_BYTES_PER_PIXEL = {"PNG": 10, "GIF": 14}
 """Memory for decoding an animation, in bytes per pixel. If its first frame is blank, a second frame
@@ -73,6 +78,16 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A reduced copy of the frame to describe."""
+
+    pixels: Image.Image
+    """RGBA in sRGB, not rotated by the orientation, without rows that are missing from the file."""
+    full_size: tuple[int, int]
+    """Width and height in pixels with the missing rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """The properties of an image file, and a small copy of the frame to describe."""
 
@@ -94,8 +109,8 @@ class Picture:
     """Number of pages of a TIFF file. The first page is described."""
     intact: IntactPart | None = None
     """The intact part of a truncated file; None if the file is complete."""
-    sample: Image.Image | None = None
-    """Like `small`, but larger; None if none was requested."""
+    sample: Sample | None = None
+    """A larger copy; None if none was requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +145,43 @@ class OpenedPicture:
         return self.file
 
 
-def decoding_bytes(image: bytes) -> int:
-    """Return read_picture()'s maximum memory in bytes; 0 if the file's header is unreadable."""
+def decoding_bytes(image: bytes, *, is_reduced: bool = False) -> int:
+    """Return the maximum memory for decoding a file in bytes; 0 if its header is unreadable.
+
+    Args:
+        image: The file.
+        is_reduced: Whether it is decoded only as read_picture() does without a sample: a JPEG at
+            an eighth of its size, unless that is less than 64 pixels.
+    """
     try:
         header = read_header(image)
     except DescribeError:
         return 0
 
     kind = header.kind
-    per_pixel = _BYTES_PER_PIXEL[kind.name]
+    per_pixel: float = _BYTES_PER_PIXEL[kind.name]
+    if kind is JPEG:
+        decoded = _JPEG_REDUCED_BYTES_PER_PIXEL if is_reduced else per_pixel
+        per_pixel = decoded + _coefficient_bytes(image)
+
     if (
         kind.name in _ANIMATION_BYTES_PER_PIXEL
         and count_frames(image, kind, max_frames=2).frames > 1
     ):
         per_pixel = _ANIMATION_BYTES_PER_PIXEL[kind.name]
 
-    return header.width * header.height * per_pixel + _FILE_COPIES * len(image)
+    return int(header.width * header.height * per_pixel) + _FILE_COPIES * len(image)
+
+
+def _coefficient_bytes(image: bytes) -> float:
+    """Return the memory for a JPEG's coefficients in bytes per pixel.
+
+    If each component of the picture or each bit of a coefficient may come later in the file, the
+    decoder keeps all coefficients, 16 bits each. Measured with 100 megapixels: 5.9 bytes per pixel
+    without subsampling, 8.0 for CMYK.
+    """
+    jpeg = read_jpeg_header(image)
+    return 0.0 if jpeg.is_in_one_scan else 2 * jpeg.samples_per_pixel
 
 
 def is_truncated(image: bytes) -> bool:
@@ -174,7 +210,7 @@ def read_picture(image: bytes, *, sample_side: int | None = None) -> Picture:
             small = shrink(opened.decode((_DRAFT_SIDE, _DRAFT_SIDE)))
         else:
             decoded = opened.decode(opened.size)
-            small, sample = shrink(decoded), _sample(decoded, sample_side)
+            small, sample = shrink(decoded), _sample(opened, decoded, sample_side)
 
         picture = Picture(
             kind=kind,
@@ -199,15 +235,18 @@ def read_picture(image: bytes, *, sample_side: int | None = None) -> Picture:
     return picture
 
 
-def _jpeg_sample(image: bytes, side: int) -> Image.Image:
+def _jpeg_sample(image: bytes, side: int) -> Sample:
     with open_picture(image) as opened:
         width, height = opened.size
         scale = min(1.0, side / max(width, height))
-        return _sample(opened.decode((ceil(scale * width), ceil(scale * height))), side)
+        decoded = opened.decode((ceil(scale * width), ceil(scale * height)))
+        return _sample(opened, decoded, side)
 
 
-def _sample(decoded: Image.Image, side: int) -> Image.Image:
-    return reduced(decoded, max(1, max(decoded.size) // side))
+def _sample(opened: OpenedPicture, decoded: Image.Image, side: int) -> Sample:
+    factor = max(1, max(opened.file.size) // side)
+    width, height = (ceil(length / factor) for length in opened.file.size)
+    return Sample(reduced(decoded, factor), (width, height))
 
 
 @contextmanager

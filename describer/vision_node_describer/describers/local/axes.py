@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import groupby
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ _MIN_LABELS = 4
 """Minimum number of labels of an axis. Three numbers may be in line by chance, such as three hours
 of a clock's face."""
 
+_MIN_LABELS_OF_TWO_AXES = 3
+"""Minimum number of labels of a vertical axis if there is a horizontal one, too."""
+
 _MAX_DEVIATION = 0.15
 """Maximum relative deviation of a step from the mean: boxes around digits are off by some
 pixels."""
@@ -25,14 +29,17 @@ _MAX_OFFSET = 0.8
 
 
 def has_axis(lines: Sequence[Line]) -> bool:
-    """Return whether some of the recognized lines are the labels of a chart's axis.
+    """Return whether some of the recognized lines are the labels of a chart's vertical axis.
 
-    The numbers of a vertical axis grow upward. Those of a numbered list grow downward.
+    Its numbers grow upward. Those of a numbered list grow downward. A horizontal axis alone does
+    not make a chart: a row of page numbers and a week of a calendar look the same.
     """
     labels = [(value, line) for line in lines if (value := _value(line.text)) is not None]
-    return any(
-        _is_axis(column, vertical=True) for column in _aligned(labels, vertical=True)
-    ) or any(_is_axis(row, vertical=False) for row in _aligned(labels, vertical=False))
+    least = _MIN_LABELS
+    if any(_is_axis(row, _MIN_LABELS, vertical=False) for row in _aligned(labels, vertical=False)):
+        least = _MIN_LABELS_OF_TWO_AXES
+
+    return any(_is_axis(column, least, vertical=True) for column in _aligned(labels, vertical=True))
 
 
 def _value(text: str) -> float | None:
@@ -41,9 +48,11 @@ def _value(text: str) -> float | None:
 
     digits = re.sub(r"[^\d.\-]", "", text.replace("−", "-").replace(",", ""))
     try:
-        return float(digits)
+        value = float(digits)
     except ValueError:
         return None
+
+    return value if isfinite(value) else None
 
 
 def _center(line: Line, *, vertical: bool) -> float:
@@ -74,9 +83,9 @@ def _aligned(labels: list[tuple[float, Line]], *, vertical: bool) -> list[list[t
     return [list(members) for _, members in groupby(ordered, key=group_of)]
 
 
-def _is_axis(labels: list[tuple[float, Line]], *, vertical: bool) -> bool:
+def _is_axis(labels: list[tuple[float, Line]], least: int, *, vertical: bool) -> bool:
     """Return whether both values and positions change in equal steps, in the expected direction."""
-    if len(labels) < _MIN_LABELS:
+    if len(labels) < least:
         return False
 
     sign = -1.0 if vertical else 1.0

@@ -16,7 +16,7 @@ from ..imaging.picture import decoding_bytes
 from ..interface import Describer, Setup
 from ..metadata.facts import Facts, read_facts, to_json
 from ..metadata.phrasing import describe_in_lines
-from ..ocr.memory import reader_bytes
+from ..ocr.memory import READER_BYTES, reader_bytes
 from ..ocr.phrasing import text_to_json
 from ..ocr.text import MODEL as TEXT_MODEL
 from ..ocr.text import NO_TEXT, ReadText
@@ -34,8 +34,14 @@ MODEL = "EfficientNet-Lite2, NanoDet-g, BlazeFace"
 _SAMPLE_SIDE = 608
 """Longer side in pixels of the picture that the models see: the largest input of any of them."""
 
-_MODELS_BYTES = 120 << 20
-"""Memory of the three models and their intermediate results for one picture (measured: 104 MB)."""
+_MODELS_BYTES = 100 << 20
+"""Memory of the three models with their libraries (measured: 80 MB)."""
+
+_PICTURE_BYTES = 70 << 20
+"""Memory of the intermediate results for one picture (measured: 58 MB)."""
+
+_MIN_PAPER = 0.7
+"""Minimum mean luma (0-1) of a colorless picture that may be a page."""
 
 _MIN_TEXT_PROBABILITY = 0.3
 _WITH_TEXT = (
@@ -48,6 +54,8 @@ _WITH_TEXT = (
 class Local(Describer):
     """Says what a picture shows, how many people and things, and which text, in English."""
 
+    shared_memory = _MODELS_BYTES + READER_BYTES
+
     def __init__(self, setup: Setup) -> None:
         """Load the models, which takes a fifth of a second. Those for text wait for a text."""
         super().__init__(setup)
@@ -57,7 +65,7 @@ class Local(Describer):
 
     def memory(self, image: bytes) -> int:
         """Return the maximum memory for decoding and recognizing, and for reading, in bytes."""
-        return _MODELS_BYTES + decoding_bytes(image) + reader_bytes(image)
+        return _PICTURE_BYTES + decoding_bytes(image) + reader_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file in English, whatever `options.language` asks for.
@@ -71,7 +79,7 @@ class Local(Describer):
         probabilities = self._recognizer.probabilities(picture)
 
         kind, found = kind_by_sight(facts, layout, probabilities), NO_TEXT
-        if _should_read(kind, layout, probabilities, options):
+        if _should_read(facts, kind, layout, probabilities, options):
             found = self._text_reader().read(image, facts)
             kind = kind_by_text(kind, facts, layout, probabilities, found.lines)
 
@@ -100,22 +108,29 @@ def _displayed_sample(facts: Facts) -> Image.Image:
     if sample is None:
         raise ValueError("the facts were read without a sample")
 
-    scale = sample.width / stored.width
-    size = (sample.width, max(1, round(stored.height * scale)))
-    picture = as_displayed(sample, stored, size=size, background=facts.background)
+    picture = as_displayed(
+        sample.pixels, stored, size=sample.full_size, background=facts.background
+    )
     picture.thumbnail((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BILINEAR)
     return picture
 
 
 def _should_read(
-    kind: PictureKind, layout: Layout, probabilities: NDArray[np.float32], options: Options
+    facts: Facts,
+    kind: PictureKind,
+    layout: Layout,
+    probabilities: NDArray[np.float32],
+    options: Options,
 ) -> bool:
     """Return whether to read text: as requested, or else where text is likely."""
     if options.text is not None:
         return options.text
 
+    # Small print looks like a texture or like a photograph.
+    is_like_paper = layout.is_colorless and (facts.appearance.brightness or 0) >= _MIN_PAPER
     return (
         kind in ("screenshot", "graphic")
+        or is_like_paper
         or layout.looks_like_text
         or probability_of(_WITH_TEXT, probabilities) >= _MIN_TEXT_PROBABILITY
     )

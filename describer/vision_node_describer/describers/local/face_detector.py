@@ -47,7 +47,7 @@ class FaceDetector:
         self._anchors = _anchors()
 
     def find(self, picture: Image.Image) -> Boxes:
-        """Return the faces in an RGB picture, in its pixels. The class is always 0."""
+        """Return the faces in an RGB picture, in its pixels, with the class of a person (0)."""
         framed = letterbox(picture, _SIDE, _SIDE)
         pixels = (framed.pixels / 127.5 - 1)[np.newaxis]
         outputs = {out.shape[1:]: out[0] for out in self._session.run(None, {"input": pixels})}

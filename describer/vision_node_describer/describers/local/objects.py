@@ -102,14 +102,15 @@ def count_objects(
     Args:
         detected: The things that the detector is certain of.
         candidates: Also the less certain ones; if there are more of them, a count is "at least".
-        faces: Faces of people.
+        faces: Faces of people, with the class of a person.
         probabilities: The classifier's, one for each class.
     """
     found: list[Object] = []
-    for name in dict.fromkeys(NAMES[int(box[CLASS])] for box in detected):
+    for name in dict.fromkeys(NAMES[int(box[CLASS])] for box in (*detected, *faces)):
         boxes = _named(detected, name)
         if name == PERSON:
             boxes = _people(boxes, faces, probabilities)
+            boxes = as_boxes([*boxes, *_faces_without_a_body(faces, boxes)])
         elif name in ANIMALS:
             boxes = _whole_animals(boxes)
             if not _is_supported(name, boxes, probabilities):
@@ -120,11 +121,6 @@ def count_objects(
         if len(boxes):
             others = _named(candidates, name)
             found.append(_object(name, boxes, is_at_least=_are_more(others, boxes)))
-
-    people = next((thing for thing in found if thing.name == PERSON), None)
-    if len(faces) > (people.count if people else 0):
-        found = [thing for thing in found if thing.name != PERSON]
-        found.append(_object(PERSON, faces, is_at_least=len(faces) > 1))
 
     return sorted(found, key=lambda thing: -_largest_area(thing.boxes))
 
@@ -169,6 +165,19 @@ def _people(boxes: Boxes, faces: Boxes, probabilities: NDArray[np.float32]) -> B
             if box[SCORE] >= minimum or any(contains_center(box, face) for face in faces)
         ]
     )
+
+
+def _faces_without_a_body(faces: Boxes, people: Boxes) -> Boxes:
+    """Return the faces in no person's box, or in one that another face is in."""
+    bodies, alone = list(people), []
+    for face in faces:
+        body = next((n for n, box in enumerate(bodies) if contains_center(box, face)), None)
+        if body is None:
+            alone.append(face)
+        else:
+            del bodies[body]
+
+    return as_boxes(alone)
 
 
 def _whole_animals(boxes: Boxes) -> Boxes:

@@ -83,7 +83,7 @@ def kind_by_text(
 ) -> PictureKind:
     """Return the kind of a picture, given also its recognized lines of text."""
     if not (layout.looks_like_text or kind in ("graphic", "screenshot")):
-        is_scan = kind == "photograph" and layout.is_colorless and _is_page(facts, lines)
+        is_scan = kind != "drawing" and layout.is_colorless and _is_page(facts, lines)
         return "document" if is_scan and not facts.picture.exif.camera else kind
 
     if has_axis(lines):

@@ -13,7 +13,7 @@ class Metadata(Describer):
 
     def memory(self, image: bytes) -> int:
         """Return the maximum memory for decoding, in bytes."""
-        return decoding_bytes(image)
+        return decoding_bytes(image, is_reduced=True)
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file in English. The option `language` is ignored.

@@ -6,7 +6,7 @@ from ..imaging.picture import decoding_bytes
 from ..interface import Describer, Setup
 from ..metadata.facts import read_facts, to_json
 from ..metadata.phrasing import alt_text, caption, describe_in_lines, tags
-from .memory import reader_bytes
+from .memory import READER_BYTES, reader_bytes
 from .phrasing import alt_of, caption_of, quoted, text_to_json
 from .text import MODEL
 from .text_reader import TextReader
@@ -15,6 +15,8 @@ from .text_reader import TextReader
 class Ocr(Describer):
     """Reads printed text in Latin letters, Chinese and Japanese."""
 
+    shared_memory = READER_BYTES
+
     def __init__(self, setup: Setup) -> None:
         """Load the models, which takes less than two seconds."""
         super().__init__(setup)
@@ -22,8 +24,7 @@ class Ocr(Describer):
 
     def memory(self, image: bytes) -> int:
         """Return the maximum memory for decoding and reading, in bytes."""
-        reading = reader_bytes(image)
-        return reading + decoding_bytes(image) if reading else 0
+        return reader_bytes(image) + decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file in English. Its text is not translated.

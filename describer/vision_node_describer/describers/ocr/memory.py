@@ -29,6 +29,11 @@ _LIBRARIES_BYTES = 220 << 20
 """Memory for libraries and models (measured), in addition to the process itself, for which a worker
 reserves memory anyway."""
 
+READER_BYTES = (
+    _LIBRARIES_BYTES + _DETECTION_BYTES_PER_PIXEL * MAX_DETECTION_PIXELS + _RECOGNITION_BYTES
+)
+"""Memory of a TextReader in bytes. It reads one picture at a time."""
+
 
 def reduction_factor(width: int, height: int) -> int:
     """Return the factor by which a picture is reduced before it is read."""
@@ -44,15 +49,13 @@ def reading_pixels(width: int, height: int) -> int:
 
 
 def reader_bytes(image: bytes) -> int:
-    """Return the maximum memory of a TextReader that reads this file, without decoding, in bytes.
+    """Return the maximum memory for reading one more file with a TextReader, in bytes.
 
-    Return 0 if the header is unreadable.
+    Decoding is not included. Return 0 if the header is unreadable.
     """
     try:
         header = read_header(image)
     except DescribeError:
         return 0
 
-    pixels = reading_pixels(header.width, header.height)
-    detection = _DETECTION_BYTES_PER_PIXEL * min(pixels, MAX_DETECTION_PIXELS)
-    return _LIBRARIES_BYTES + _BYTES_PER_PIXEL * pixels + detection + _RECOGNITION_BYTES
+    return _BYTES_PER_PIXEL * reading_pixels(header.width, header.height)

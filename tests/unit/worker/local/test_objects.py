@@ -129,9 +129,23 @@ def test_uncertain_candidate_beside_one_thing_makes_the_plural(
     assert found == [("person", 1, is_another)]
 
 
-def test_more_faces_than_people_are_people() -> None:
-    faces = as_boxes([face((n, 0, n + 40, 40)) for n in (0, 100, 200)])
+def test_faces_without_a_body_are_people() -> None:
+    faces = as_boxes([face((n, 0, n + 40, 40)) for n in (0, 150, 350)])
     assert counted(box("person", 0.7), faces=faces) == [("person", 3, True)]
+    assert counted(faces=faces) == [("person", 3, True)]
+
+
+def test_two_faces_in_one_box_are_two_people() -> None:
+    faces = as_boxes([face((10, 10, 40, 40)), face((60, 10, 90, 40))])
+    assert counted(box("person", 0.7), faces=faces) == [("person", 2, False)]
+
+
+def test_person_keeps_the_box_of_the_body() -> None:
+    faces = as_boxes([face((20, 20, 60, 60))])
+    (person,) = count_objects(
+        as_boxes([box("person", 0.7)]), NO_BOXES, faces, probabilities(tripod=0.5)
+    )
+    assert person.boxes[:, :4].tolist() == [list(LEFT)]
 
 
 def test_face_of_an_animal_is_not_counted() -> None:

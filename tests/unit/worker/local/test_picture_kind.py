@@ -76,6 +76,15 @@ def test_page_of_text() -> None:
     assert kind_of(picture) == "document"
 
 
+def test_page_of_small_print_is_read() -> None:
+    picture = Image.new("RGB", (2000, 2800), "white")
+    for row in range(160):
+        draw_lines(picture, [" ".join(TEXT * 4)], (20, 20 + 17 * row), font("Roboto", 14))
+    described = local().describe(encoded(picture, "PNG"), Options())
+    assert described.facts["pictureKind"] == "document"
+    assert "worst of times" in described.text
+
+
 def test_screenshot_is_recognized_by_its_size_and_text() -> None:
     assert kind_of(screen()) == "screenshot"
 
