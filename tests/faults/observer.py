@@ -20,7 +20,7 @@ class Observer:
         self._kube = kube
         self._versions: dict[str, int] = {}
         self._older: set[str] | None = None
-        """Names of ImageJobs from before the run, to be ignored. None until they are known."""
+        """Names of ImageJobs that existed before the run, which are ignored. None until known."""
 
     @property
     def ready(self) -> bool:
