@@ -1,4 +1,4 @@
-"""Tests of `make version`, and that all files have the version from pyproject.toml."""
+"""Tests of `make version`, and of the version number in each file that contains it."""
 
 import re
 import shutil
