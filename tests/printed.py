@@ -118,7 +118,7 @@ def _pale(picture: Image.Image) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A way to store a picture in a file, and how well its text must be recognized."""
+    """A way to store a picture in a file, and how accurately the text in it must be recognized."""
 
     file: Callable[[Image.Image], bytes]
     bar: float
@@ -134,6 +134,6 @@ CONDITIONS = {
 
 
 def words_read(words: list[str], text: str) -> int:
-    """Count the words that occur in the text in the same order, including their punctuation."""
+    """Count the words that occur in the text, punctuation included, in the order of `words`."""
     matcher = SequenceMatcher(None, words, text.split(), autojunk=False)
     return sum(block.size for block in matcher.get_matching_blocks())

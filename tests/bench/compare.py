@@ -36,7 +36,7 @@ JOBS_PICTURE = "inbox/bench.jpg"
 
 @dataclass(frozen=True)
 class Stage:
-    """What every measurement needs: the cluster and clients for it."""
+    """The cluster and its clients, which every measurement uses."""
 
     arena: Arena
     kube: KubeApi

@@ -81,7 +81,7 @@ async def poisson(
     """Submit images at random times, without waiting for earlier ones.
 
     Latencies are measured from the scheduled time of each submission, so that they include delays
-    of the load driver.
+    caused by the load driver.
     """
     seen = Seen()
     started = time.perf_counter()

@@ -80,7 +80,8 @@ def _accuracy(corpus: Measured) -> str:
 
     rows += [("**all**", *(_percent(*total) for total in totals)), ("target", *reached)]
     head = (
-        f"Percent of {totals[0][1]} words that were read without error ({FONT_PIXELS}-pixel fonts):"
+        f"Percentage of the {totals[0][1]} words that were read without error "
+        f"({FONT_PIXELS}-pixel fonts):"
     )
 
     return f"{head}\n\n{table(('', *CONDITIONS), rows)}"
@@ -98,7 +99,7 @@ def _cost(corpus: Measured, one: Measured) -> str:
         ("seconds, p95", digits(p95), f"{mark(p95 <= MAX_SECONDS)} ≤ {MAX_SECONDS:g}"),
         ("peak memory, MB", digits(peak), f"{mark(peak <= MAX_MEGABYTES)} ≤ {MAX_MEGABYTES:g}"),
         (
-            "peak memory after all pictures in the table above, MB",
+            "peak memory after reading all pictures in the table above, MB",
             digits(corpus.peak_bytes / 1e6),
             "",
         ),
@@ -116,5 +117,5 @@ def _cost(corpus: Measured, one: Measured) -> str:
 
 
 def mark(reached: bool) -> str:  # noqa: FBT001
-    """Return the symbol for a target that was or was not reached."""
+    """Return the symbol that shows whether a target was reached."""
     return MARKS["reached" if reached else "missed"]

@@ -35,7 +35,7 @@ class Plan:
     cold_starts: int
     idle_seconds: float
     warm_up: int
-    """Number of images that each system processes with each describer before it is measured."""
+    """Number of images that each system processes with each describer before the measurements."""
 
 
 FULL = Plan(

@@ -23,7 +23,7 @@ BUILT_IN = ("local", "metadata", "ocr")
 
 @pytest.fixture(scope="module")
 def extra(helm: Helm, kubectl: Kubectl, kind_cluster: KindCluster) -> Iterator[ExtraRelease]:
-    """Return a second release to install, which uses the CRDs and images of the first one."""
+    """Yield a second release, not yet installed, that uses the CRDs and images of the first."""
     with releases.extra_release(OTHER_NAMESPACE, helm, kubectl, kind_cluster) as made:
         yield made
 
@@ -36,7 +36,7 @@ def other_kubectl(extra: ExtraRelease) -> Kubectl:
 
 @pytest.fixture(scope="module")
 def other(extra: ExtraRelease) -> str:
-    """Install the second release, and return the prefix of the names of its objects."""
+    """Install the second release, and return the prefix of its objects' names."""
     extra.install()
     return extra.prefix
 
@@ -86,7 +86,7 @@ def test_credentials_survive_an_upgrade(
 
 
 def test_kubectl_users_cannot_use_uploads(refused: Callable[..., str]) -> None:
-    """Even an administrator is refused, because only the API knows who owns an upload."""
+    """Even an administrator can't use them, because only the API knows who owns an upload."""
     said = refused("create", "-f", "-", input=imagejob_manifest("nosy", "images/of-another-user"))
     assert "spec.image.key must be under inbox/" in said
 
@@ -169,7 +169,7 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
 
 
 class Workers:
-    """Sends requests to the API server with the tokens that workers have."""
+    """Sends requests to the API server with workers' tokens."""
 
     def __init__(self, kubectl: Kubectl, http: httpx.Client, account: str) -> None:
         self._kubectl = kubectl
@@ -276,7 +276,7 @@ CONDITION: Json = {
 
 @pytest.fixture(scope="module")
 def kubernetes(other_kubectl: Kubectl) -> Iterator[httpx.Client]:
-    """Yield a client of the API server for requests with tokens of workers.
+    """Yield a client that sends requests with workers' tokens to the API server.
 
     It does not send kubectl's client certificate.
     """

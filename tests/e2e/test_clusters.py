@@ -18,7 +18,7 @@ from vision_node_contract.json_types import Json
 __all__ = ["helm"]  # pytest looks up the fixture in this module
 
 OLD_CHART = Path("tests/e2e/data/chart-9e9dc05.tgz")
-"""Chart of an older revision. A test installs it, then upgrades to the current chart."""
+"""Chart of an older revision. A test installs it and then upgrades to the current chart."""
 
 UID = 1_000_650_000
 """A user ID like those that OpenShift assigns to namespaces."""
@@ -208,7 +208,7 @@ RESTRICTED: Json = {
 
 
 def key(name: str) -> Json:
-    """Return the source of an environment variable whose value is a key of the S3 service."""
+    """Return the source of an environment variable: a key of the Secret with S3 credentials."""
     return {"valueFrom": {"secretKeyRef": {"name": "my-keys", "key": name}}}
 
 

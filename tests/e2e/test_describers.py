@@ -160,7 +160,7 @@ def test_worker_at_its_image_limit_is_replaced_without_losses(
 
 @pytest.fixture
 def allow_no_more(kubectl: Callable[..., str]) -> Iterator[Callable[[str], None]]:
-    """Return a function that makes a ResourceQuota refuse new objects of a resource."""
+    """Return a function that creates a ResourceQuota that forbids new objects of a kind."""
 
     def run(resource: str) -> None:
         body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}}

@@ -20,13 +20,13 @@ __all__ = ["helm"]  # pytest looks up the fixture in this module
 
 CNI = Path("cluster/node/etc/cni/net.d/10-bridge.conflist")
 LOCAL_NODE_IMAGE = "vision-node-kind:"
-"""Prefix of the names of node images that `python3 -m cluster` builds itself."""
+"""Prefix of the names of node images that `python3 -m cluster` builds locally."""
 
 NODE_PORT = 30080
 
 IPV4_PODS, IPV6_PODS = "10.244.0.0/24", "fd00:10:244::/64"
 FAMILIES: dict[str, list[str]] = {"ipv6": [IPV6_PODS], "dual": [IPV4_PODS, IPV6_PODS]}
-"""Networks of the pods by the cluster's IP family. The keys are kind's names for the families."""
+"""The pods' networks for each IP family. The keys are kind's names for the families."""
 
 WANTED = os.environ.get("IP_FAMILIES", "ipv6").split()
 """IP families to test. Each one takes a minute.
@@ -57,7 +57,7 @@ def docker(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class SecondCluster:
-    """A second cluster in kind, which uses the node image of the first one."""
+    """A second kind cluster that uses the node image of the first."""
 
     name: str
     family: str
@@ -89,7 +89,7 @@ class SecondCluster:
     def configuration(self, image: str, folder: Path) -> Json:
         """Return kind's configuration.
 
-        If the node image was built locally, also set its networks and name servers.
+        If the node image was built locally, also set the node's networks and name servers.
         """
         address = "::1" if self.family == "ipv6" else "127.0.0.1"
         mapping = {"containerPort": NODE_PORT, "hostPort": self.port, "listenAddress": address}

@@ -85,7 +85,7 @@ def test_inbox_objects_are_stored_listed_and_deleted(api: httpx.Client, photos: 
     }
 
 
-def test_only_one_of_many_simultaneous_uploads_gets_the_name(
+def test_only_one_of_many_simultaneous_uploads_with_one_name_succeeds(
     api: httpx.Client, photos: list[Path]
 ) -> None:
     with ThreadPoolExecutor(len(photos)) as pool:
@@ -218,7 +218,7 @@ def exists(kubectl: Callable[..., str], key: str) -> bool:
 
 
 def in_bucket(kubectl: Callable[..., str], call: str) -> str:
-    """Call a method of the bucket in the API's pod.
+    """Run a call such as `bucket.delete('images/a')` in the API's pod.
 
     Return `done`, or `gone` if the object does not exist.
     """

@@ -1,4 +1,4 @@
-"""Tests of the default describer `local`, and of `metadata` and `ocr` in the same image."""
+"""Tests of the default describer `local`, and of `metadata` and `ocr`, which use its image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,12 +43,12 @@ def describe(api: httpx.Client, submit: Callable[..., str]) -> Describe:
 
 @pytest.fixture(scope="module")
 def cat(describe: Describe) -> dict[str, Any]:
-    """Return the result for a photograph of a cat, submitted without the name of a describer."""
+    """Submit a photograph of a cat without naming a describer, and return the result."""
     return describe(CAT.read_bytes(), describer=None)
 
 
 def printed_lines() -> tuple[bytes, list[str]]:
-    """Return a picture of four printed lines, and their words."""
+    """Return a picture of four printed lines, and the words in them."""
     page = pages("Roboto")[0]
     return encoded(page.picture, "PNG"), page.words
 
@@ -79,7 +79,7 @@ def test_default_describer_describes_what_a_photograph_shows(cat: dict[str, Any]
     assert len(cat["alt"]) <= 150
 
 
-def test_default_describer_reports_objects_labels_and_the_facts_of_metadata(
+def test_default_describer_reports_objects_labels_and_facts_about_the_file(
     cat: dict[str, Any], describe: Describe
 ) -> None:
     facts = cat["facts"]
@@ -117,13 +117,13 @@ def test_printed_text_is_read(describe: Describe, describer: str | None) -> None
     assert "objects" not in result["facts"]
 
 
-def test_option_text_decides_whether_local_reads(describe: Describe) -> None:
+def test_option_text_determines_whether_local_reads_text(describe: Describe) -> None:
     image, words = printed_lines()
     assert describe(image, describer="local", text="false")["text"] == ""
     assert words[0] in describe(image, describer="local", text="true")["text"]
 
 
-def test_three_describers_run_in_the_same_image(
+def test_three_describers_use_the_same_container_image(
     kubectl: Kubectl, cat: dict[str, Any], describe: Describe
 ) -> None:
     """The image with the models can also run `metadata`, so `metadata` can be the fallback."""

@@ -1,4 +1,4 @@
-"""Tests of the main use case: submit an image, get its description, and list jobs in kubectl."""
+"""Tests of the main use case: submit an image, get its description, and list jobs with kubectl."""
 
 import io
 import subprocess

@@ -112,7 +112,7 @@ class FakeProvider:
         self._kubectl = kubectl
 
     def script(self, always: str = "none", *first: str) -> None:
-        """Set the faults for the `first` requests, and the fault for all later ones (`always`)."""
+        """Set the faults of the first requests (`first`), and of all later requests (`always`)."""
         body = json.dumps({"always": always, "next": first})
         self._kubectl("replace", "--raw", f"{RAW}/script", "-f", "-", input=body)
 
@@ -218,7 +218,7 @@ def test_applied_describer_calls_its_provider(
     assert listed["warnings"] == [deprecated["message"]]
 
 
-def test_wrong_setting_is_reported_after_one_attempt_until_it_is_corrected(
+def test_wrong_setting_fails_after_one_attempt_and_is_reported_until_corrected(
     kubectl: Kubectl,
     apply: Apply,
     fake: FakeProvider,
@@ -305,7 +305,7 @@ def test_outages_and_rate_limits_lose_no_images(
     assert_no_key_is_exposed(kubectl)
 
 
-def test_images_wait_in_the_queue_for_the_rate_limit(
+def test_rate_limited_images_wait_in_the_queue(
     kubectl: Kubectl,
     apply: Apply,
     fake: FakeProvider,
@@ -323,7 +323,7 @@ def test_images_wait_in_the_queue_for_the_rate_limit(
     at = [request["at"] for request in fake.requests()]
     assert len(at) == 8
     assert at[-1] - at[0] > 5, "at most two requests may start immediately, then one per second"
-    # On a busy machine, an image may take more than a second, so a second worker is needed.
+    # On a busy machine, an image may take longer than one second, so two workers may be needed.
     # Without the rate limit, a queue of this length would have caused four workers to be launched.
     assert len(workers(kubectl, "slow")) <= 2
 

@@ -1,6 +1,6 @@
 """Tests that the bundled store refuses forged requests.
 
-MinIO, as of its last public source code, accepts these requests from anyone.
+The last version of MinIO with public source code accepts these requests from anyone.
 """
 
 import base64
@@ -73,7 +73,7 @@ def test_unsigned_upload_with_a_users_access_key_is_refused(store: httpx.Client,
 def test_unsigned_archive_with_a_users_access_key_is_refused(
     store: httpx.Client, user: str
 ) -> None:
-    """Test for CVE-2026-40344: MinIO unpacks an archive without checking its signature."""
+    """Test for CVE-2026-40344: MinIO unpacks archives without checking the signature."""
     data = archive(KEY, b"forged")
     headers = {
         **unsigned(len(data)),

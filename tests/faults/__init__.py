@@ -1,1 +1,1 @@
-"""Fault tests (`make test-faults`): kill components under load, then check the history."""
+"""Fault tests (`make test-faults`): kill components under load, and then check the history."""

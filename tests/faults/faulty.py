@@ -20,7 +20,7 @@ class Faulty(describer.Metadata):
     """Describes images like `metadata`, unless the image's comment names a fault."""
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe the image, or crash, hang or exhaust the memory as its comment says."""
+        """Describe the image. If its comment names a fault, crash, hang or exhaust the memory."""
         if CRASH in image:
             # Cause a segmentation fault. A signal would have no effect, because a container's first
             # process ignores signals that it sends to itself.

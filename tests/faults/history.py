@@ -19,8 +19,8 @@ class Expected:
     reasons: frozenset[str] = frozenset()
     """Allowed error reasons if the phase is `failed`."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the image. They identify its result, because all images that must be
-    described differ in size."""
+    """Width and height of the image. They identify its result, because no two images that must
+    be described have the same size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class Observer:
         self._kube = kube
         self._versions: dict[str, int] = {}
         self._older: set[str] | None = None
-        """Names of ImageJobs from before the run, to be ignored. None until they are known."""
+        """Names of ImageJobs to ignore because they existed before the run; None at first."""
 
     @property
     def ready(self) -> bool:

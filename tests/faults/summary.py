@@ -12,7 +12,7 @@ GAPS = 3
 """Number of gaps to report, longest first. In a gap, no image finishes."""
 
 BEFORE_GAP_SECONDS = 10
-"""Faults that were injected up to this long before a gap are reported with the gap."""
+"""Faults that were injected within this time before a gap are reported with the gap."""
 
 
 def summary(history: History, injected: list[Injected], retries: int) -> str:

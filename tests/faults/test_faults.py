@@ -41,7 +41,7 @@ POLL_SECONDS = 0.1
 @pytest.mark.parametrize(
     "spec", [{}, {"timeoutSeconds": 1}], ids=["default timeout", "short timeout"]
 )
-async def test_workers_whose_slots_all_hang_are_replaced_and_end(
+async def test_workers_with_only_hung_slots_are_replaced_and_end(
     url: str, spec: dict[str, int]
 ) -> None:
     work = [*hanging(rig.WORKERS * rig.CONCURRENCY, **spec), good(1, random.Random(0))]  # noqa: S311

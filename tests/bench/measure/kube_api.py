@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 REQUEST_SECONDS = 60.0
 LOOK_SECONDS = 0.2
-"""Seconds between two checks of a condition, in `until`."""
+"""Seconds between two checks of the condition in `until`."""
 
 
 class KubeApi:
@@ -118,5 +118,5 @@ async def until(condition: Callable[[], Awaitable[bool]], description: str, seco
     deadline = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > deadline:
-            raise BenchError(f"gave up after waiting {seconds:g} s until {description}")
+            raise BenchError(f"still not true after {seconds:g} s: {description}")
         await asyncio.sleep(LOOK_SECONDS)

@@ -2,11 +2,12 @@
 
 Run this module in a separate process: `python -m bench.measure.local_measure <describer> <mode>`.
 
-- `start` describes one photograph, and prints the time when that was done.
+- `start` describes one photograph, and prints the time at which it was described.
 - `one` describes photographs one after the other, on one core.
 - `two` describes photographs in two threads, like a worker with a `concurrency` of 2.
 
-The arguments after the mode are the cores that the process may use; all of them by default.
+Any arguments after the mode are the numbers of the cores that the process may use. By default, it
+may use all cores.
 """
 
 import json
@@ -23,21 +24,21 @@ from vision_node_describer.describers import load
 from vision_node_describer.describers.interface import Describer
 
 PHOTOGRAPHS = Path("photographs")
-"""Folder with the files to describe, in the current folder. The parent process creates it."""
+"""Folder of the photographs, relative to the current folder. The parent process creates it."""
 
 TIMES = 40
-"""How many descriptions are measured."""
+"""Number of descriptions to measure."""
 
 HEAVY = ("onnxruntime", "cv2", "rapidocr", "numpy")
 """Libraries that a worker with the describer `metadata` must not load."""
 
 WORKER = "vision_node_describer.worker"
-"""What a worker imports in any case."""
+"""Module that every worker imports."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """Times, memory and threads."""
+    """Measured times, memory and threads."""
 
     first_done_at: float
     """Time when the first photograph was described, in seconds since the epoch."""
@@ -46,13 +47,13 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     """Time of each description after the first."""
     total_seconds: float = 0.0
-    """Time of all of them together."""
+    """Total time of these descriptions."""
     cpu_seconds: float = 0.0
-    """CPU time of all of them together. Unlike the times above, it hardly depends on how busy the
-    machine is."""
+    """Total CPU time of these descriptions. Unlike the times above, it hardly depends on how busy
+    the machine is."""
     peak_bytes: int = 0
     threads: int = 0
-    """Maximum number of threads of the operating system."""
+    """Maximum number of operating system threads in the process."""
     loaded: list[str] = field(default_factory=list)
     """The libraries in HEAVY that were loaded."""
 
@@ -101,7 +102,7 @@ def _measure(measured: Measured, describer: Describer, images: list[bytes], thre
 def _describe(describer: Describer, image: bytes) -> Description:
     found = describer.describe(image, Options())
     if not isinstance(found, Description):
-        raise TypeError("this measures only describers that are not asynchronous")
+        raise TypeError("only describers that are not asynchronous can be measured")
     return found
 
 

@@ -74,7 +74,7 @@ def parse(lines: Iterable[str]) -> Snapshot:
 def _key(folder: str) -> str | None:
     """Return the key for a cgroup folder, or None for other folders.
 
-    Single pods and QoS classes have no key, because their containers are counted.
+    Individual pods and QoS classes have no key, because their containers are counted.
     """
     if container := _CONTAINER.search(folder):
         return container["id"]

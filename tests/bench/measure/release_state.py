@@ -81,7 +81,7 @@ async def worker_pod(kube: KubeApi) -> Json:
 
 
 async def imagejob_bytes(kube: KubeApi) -> list[int]:
-    """Return the sizes in bytes of up to 50 finished ImageJobs, which etcd stores as JSON."""
+    """Return the sizes in bytes of up to 50 finished ImageJobs. etcd stores them as JSON."""
     found = await kube.items(IMAGEJOBS, fieldSelector="status.phase=done", limit=str(PAGE))
     return [len(json.dumps(job, separators=(",", ":"))) for job in found]
 

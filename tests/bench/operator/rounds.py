@@ -24,7 +24,7 @@ from bench.report.tables import digits, table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 REPEATS = 5
-"""Number of rounds per scene. Only the fastest counts: other programs may delay a round."""
+"""Number of rounds per scene. Only the fastest counts, because other programs may delay a round."""
 
 
 @dataclass(frozen=True, slots=True)

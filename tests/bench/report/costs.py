@@ -10,7 +10,7 @@ from bench.report.targets import MEGABYTE
 from bench.results import CELERY, CELERY_PREFIX, DRIVER, SYSTEMS, VISION_NODE, Backlog, Run, Sample
 
 MIN_SHOWN = 0.1
-"""Minimum CPU-milliseconds per image, or percent of a core. Smaller rows are omitted."""
+"""Minimum CPU time, in milliseconds per image or percent of a core. Rows below it are omitted."""
 
 TENTHS = 10
 """Number of parts of a backlog for which the report shows separate throughputs."""

@@ -86,7 +86,7 @@ def _comparisons(run: Run | None) -> list[Target]:
 
 
 def burst_size(run: Run | None, describer: str = METADATA) -> int:
-    """Return the measured number of images in a burst, or the planned number if not measured."""
+    """Return the number of images in the measured bursts, or 500 if none was measured."""
     seen = run.select(VISION_NODE, BURST, describer) if run else []
     return seen[0].images if seen else 500
 

@@ -67,7 +67,7 @@ X-Forwarded-Host contains the host that the client used."""
 
 @dataclass(frozen=True)
 class ProxyRoute:
-    """The way nginx forwards requests to the API, and the API's matching settings."""
+    """How nginx forwards requests to the API, and the matching settings of the API."""
 
     settings: HttpSettings
     prefix: str = ""
@@ -90,7 +90,7 @@ class ProxyRoute:
 
 @dataclass(frozen=True)
 class Site:
-    """The API's public address, and a client that trusts its certificate."""
+    """The API's public URL, and a client that trusts nginx's certificate."""
 
     root: str
     """URL without a trailing slash."""
@@ -151,12 +151,12 @@ def program() -> str:
 
 
 def wait_for_port(port: int, process: "subprocess.Popen[str]") -> None:
-    """Wait until nginx listens. If nginx ends before that, fail with its error output."""
+    """Wait until nginx listens. If nginx exits first, fail with its error output."""
     deadline = time.monotonic() + START_SECONDS
 
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"nginx ended: {process.stderr.read() if process.stderr else ''}")
+            pytest.fail(f"nginx exited: {process.stderr.read() if process.stderr else ''}")
 
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

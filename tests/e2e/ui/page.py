@@ -30,7 +30,7 @@ def transfer(
     media_type: str = "image/jpeg",
     texts: dict[str, str] | None = None,
 ) -> JSHandle:
-    """Return a DataTransfer, which the page receives when a user drops or pastes something.
+    """Return a DataTransfer, as the page receives it when a user drops or pastes something.
 
     It contains the texts and the file. If the name is empty, it contains only the texts.
     """

@@ -141,7 +141,7 @@ def test_results_without_findings_have_a_caption_and_no_boxes(
         expect(card.locator(hidden)).to_be_hidden()
 
 
-def test_names_in_facts_are_shown_as_text(page: Page, photo: Path) -> None:
+def test_html_in_names_is_shown_as_text(page: Page, photo: Path) -> None:
     hostile = {**DOG, "name": HOSTILE}
     labels = [{"name": HOSTILE, "confidence": 0.5, "parents": [HOSTILE]}]
     card = describe(page, photo, {**RESULT, "facts": {"objects": [hostile], "labels": labels}})
@@ -260,12 +260,12 @@ def test_number_of_boxes_is_limited(modules: Page) -> None:
         ("constructor", "constructors"),
     ],
 )
-def test_several_things_are_counted_with_the_plural(modules: Page, name: str, several: str) -> None:
+def test_plural_is_used_for_several_things(modules: Page, name: str, several: str) -> None:
     assert call(modules, "text.js", "plural", name) == several
     thing = {"name": name, "count": 1200, "boxes": []}
     assert call(modules, "findings.js", "counted", thing) == f"1,200 {several}"
 
 
 @pytest.mark.parametrize(("name", "one"), [("dog", "1 dog"), ("scissors", "scissors")])
-def test_one_thing_is_counted(modules: Page, name: str, one: str) -> None:
+def test_singular_is_used_for_one_thing(modules: Page, name: str, one: str) -> None:
     assert call(modules, "findings.js", "counted", {"name": name, "count": 1, "boxes": []}) == one

@@ -44,7 +44,9 @@ SUMMARIES = [
 
 
 @pytest.mark.parametrize(("limits", "words"), SUMMARIES)
-def test_limits_are_shown_in_words(modules: Page, limits: dict[str, int], words: str) -> None:
+def test_limits_are_shown_in_readable_units(
+    modules: Page, limits: dict[str, int], words: str
+) -> None:
     known = {"formats": ["JPEG", "HEIC"], "mediaTypes": [], **limits}
     assert call(modules, "files.js", "limitsText", known) == words
 
@@ -53,10 +55,20 @@ LIMITS = {"imageBytes": 20 << 20, "uploadSeconds": 7200, "answerSeconds": 100}
 
 
 TIMEOUTS = {
-    "largest image: longer than the server's limit": (LIMITS, 20 << 20, 120, 125),
-    "small image: short, so that a lost upload is soon noticed": (LIMITS, 100_000, 1, 5),
-    "a server without limits": ({}, 20 << 20, 30, 35),
-    "a server with no practical limit": (
+    "the timeout for the largest image is longer than the server's limit": (
+        LIMITS,
+        20 << 20,
+        120,
+        125,
+    ),
+    "the timeout for a small image is short, so that a lost upload is noticed soon": (
+        LIMITS,
+        100_000,
+        1,
+        5,
+    ),
+    "the server has no limits": ({}, 20 << 20, 30, 35),
+    "the server's time limit is extremely long": (
         {**LIMITS, "uploadSeconds": 1e12},
         20 << 20,
         30_000,
@@ -92,7 +104,7 @@ FILES = [
 
 
 @pytest.mark.parametrize(("name", "media_type", "size", "reason"), FILES)
-def test_only_obvious_problems_are_rejected_before_the_upload(
+def test_only_obviously_invalid_files_are_rejected_before_the_upload(
     modules: Page, name: str, media_type: str, size: int, reason: str | None
 ) -> None:
     types = ["image/jpeg", "image/heic", "image/tiff"]

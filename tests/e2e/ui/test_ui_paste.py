@@ -32,7 +32,7 @@ CELLS = "<style>td {}</style><table><tr><td>%s</td></tr></table>"
 CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
     "a screenshot": (["image.png"], {}, ["image.png"]),
     "a picture from a web page": (["image.png"], {"text/html": IMG}, ["image.png"]),
-    "a picture from a web page, with its address": (
+    "a picture from a web page, and its URL as text": (
         ["image.png"],
         {"text/html": IMG, "text/plain": "https://example.com/a.jpg?x=1&y=2"},
         ["image.png"],
@@ -48,14 +48,18 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
         ["image.png"],
     ),
     "a picture in a table": (["image.png"], {"text/html": CELLS % IMG}, ["image.png"]),
-    "a file, by its name": (["a photo.jpg"], {"text/plain": "a photo.jpg"}, ["a photo.jpg"]),
-    "a file, by its name without the extension": (
+    "a file, and its name as text": (
+        ["a photo.jpg"],
+        {"text/plain": "a photo.jpg"},
+        ["a photo.jpg"],
+    ),
+    "a file, and its name without the extension as text": (
         ["photo.jpg"],
         {"text/plain": "photo"},
         ["photo.jpg"],
     ),
-    "a file, by its path": (["a.jpg"], {"text/plain": "/home/me/a.jpg\n"}, ["a.jpg"]),
-    "a file, by its address": (
+    "a file, and its path as text": (["a.jpg"], {"text/plain": "/home/me/a.jpg\n"}, ["a.jpg"]),
+    "a file, and its URL as text": (
         ["ä 1.jpg"],
         {"text/plain": "file:///home/me/%C3%A4%201.jpg"},
         ["ä 1.jpg"],
@@ -66,7 +70,7 @@ CLIPBOARDS: dict[str, tuple[list[str], dict[str, str], list[str]]] = {
         ["a.heic", "b.png"],
     ),
     "text": ([], {"text/plain": "hello"}, []),
-    "text from an editor, with a picture": (["image.png"], {"text/plain": "Dear"}, []),
+    "text from an editor, and a picture of it": (["image.png"], {"text/plain": "Dear"}, []),
     "text from Word": (["image.png"], {"text/plain": "Dear", "text/html": "<p>Dear</p>"}, []),
     "text only as HTML": (["image.png"], {"text/html": "<p>Dear &amp; beloved</p>"}, []),
     "text and a picture from Word": (

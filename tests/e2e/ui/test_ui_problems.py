@@ -72,7 +72,7 @@ TEMPORARY = {
 
 
 @pytest.mark.parametrize("case", TEMPORARY)
-def test_temporary_problem_is_shown_and_the_upload_retried(
+def test_temporary_problem_is_shown_and_the_upload_is_retried(
     page: Page, photo: Path, case: str
 ) -> None:
     status, reason, detail, title = TEMPORARY[case]
@@ -125,7 +125,7 @@ REFUSED_SUBMITS = {
 
 
 @pytest.mark.parametrize("case", REFUSED_SUBMITS)
-def test_rejection_shows_the_reason_and_offers_a_retry_if_it_can_help(
+def test_rejection_shows_the_reason_and_offers_a_retry_only_if_useful(
     page: Page, photo: Path, case: str
 ) -> None:
     status, body, title, detail, can_retry = REFUSED_SUBMITS[case]
@@ -140,7 +140,7 @@ def test_rejection_shows_the_reason_and_offers_a_retry_if_it_can_help(
     expect(page.get_by_role("status")).to_contain_text(f"{photo.name}: failed. {title}.")
 
 
-def test_slow_upload_with_a_lost_connection_is_repeated(page: Page, photo: Path) -> None:
+def test_slow_upload_is_repeated_after_its_connection_is_lost(page: Page, photo: Path) -> None:
     page.clock.install()
     page.reload()
 
@@ -167,7 +167,7 @@ def test_retry_of_an_accepted_job_does_not_submit_it_again(page: Page, photo: Pa
     assert len(submits) == 1
 
 
-def test_queued_job_shows_what_it_waits_for(page: Page, photo: Path) -> None:
+def test_queued_job_shows_why_it_waits(page: Page, photo: Path) -> None:
     waiting = {"reason": "CredentialsRefused", "message": "the provider refuses the key"}
     queued = {"status": "queued", "attempts": 0, "duration_seconds": None, "waiting": waiting}
     page.route("**/status/**", lambda route: route.fulfill(json=queued))

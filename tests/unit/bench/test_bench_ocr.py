@@ -25,4 +25,4 @@ def measured(*, read: int = 100, seconds: float = 0.3, megabytes: int = 450) -> 
 def test_tables_show_totals_and_whether_targets_are_reached(found: Measured, row: str) -> None:
     lines = figures(found, found).splitlines()
     assert row in lines
-    assert f"Percent of {100 * len(FONTS)} words" in lines[0]
+    assert f"Percentage of the {100 * len(FONTS)} words" in lines[0]

@@ -94,7 +94,7 @@ def env_of(objects: list[Object], name: str) -> dict[str, str | None]:
 
 
 def test_deprecated_proxy_excludes_the_users_s3_service() -> None:
-    """Older charts bypassed the proxy for S3, so the proxy might refuse such connections."""
+    """Older charts bypassed the proxy for S3, so the proxy might refuse connections to S3."""
     values: Any = {
         "storage": {"endpoint": "s3.corp:9000", "existingSecret": "keys"},
         "providers": {"proxy": {"url": "http://proxy:3128", "except": [".corp"]}},

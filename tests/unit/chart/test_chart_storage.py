@@ -49,7 +49,7 @@ def storage_setup(values: Any) -> Object:
 
 
 def test_changed_storage_setup_gets_a_new_job_name() -> None:
-    """A Job's pod template is immutable, so with the same name `kubectl apply` would fail."""
+    """A Job's pod template is immutable, so without a new name, `kubectl apply` would fail."""
     jobs = [storage_setup({}), storage_setup({"images": {"operator": "mine:2"}})]
     assert jobs[0]["spec"] != jobs[1]["spec"]
     assert jobs[0]["metadata"]["name"] != jobs[1]["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""Tests of the .env file: which settings reach the cluster, and that errors reveal no key."""
+"""Tests that settings in the .env file reach the cluster, and that errors reveal no keys."""
 
 from pathlib import Path
 

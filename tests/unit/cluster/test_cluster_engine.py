@@ -1,4 +1,4 @@
-"""Tests of the Docker engine: its cleanup, and the detection of a missing capability."""
+"""Tests of the removal of kind's Docker network, and of the detection of capabilities."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tests of `make up` on a machine with only Docker and internet access, and of its errors."""
+"""Tests of `make up` on a machine with only Docker and internet access, and of error messages."""
 
 import os
 import socket

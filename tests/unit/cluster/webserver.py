@@ -22,7 +22,7 @@ class Answer:
 class WebServer:
     """The answers of a web server by path, and the paths of the requests that it received.
 
-    The answers for a path are sent in this order, and the last one is repeated.
+    The answers for a path are sent in order, and the last one is repeated.
     """
 
     url: str
@@ -30,7 +30,7 @@ class WebServer:
     requests: list[str] = field(default_factory=list)
 
     def serve(self, path: str, *answers: Answer) -> str:
-        """Answer requests for `path` with `answers`, and return its URL."""
+        """Answer requests for `path` with `answers`, and return the URL."""
         self.answers[path] = list(answers)
         return f"{self.url}{path}"
 

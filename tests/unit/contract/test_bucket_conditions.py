@@ -122,7 +122,7 @@ async def test_server_without_conditional_writes_gets_a_plain_put(s3: S3, bucket
 async def test_only_conditional_writes_raise_object_changed(
     s3: S3, bucket: Bucket, use: str, refused: tuple[int, str]
 ) -> None:
-    """Callers such as the garbage collector handle this refusal like any other failure."""
+    """Callers such as the garbage collector handle these refusals like any other failure."""
     s3.fails = refused
     with pytest.raises(StoreUnavailableError):
         await UNCONDITIONAL[use](bucket)
@@ -147,7 +147,7 @@ async def test_stat_finds_an_object_that_is_stored_during_the_lookup(
 
 @pytest.mark.parametrize("zone", ["+0000", "-0000"])
 async def test_times_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
-    """The operator would crash if it compared a time without a zone to a time with one."""
+    """The operator would crash if it compared a time without a zone to a time that has one."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     last_modified = "Fri, 02 Jan 2026 03:04:05 " + zone
 

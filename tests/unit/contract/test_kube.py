@@ -113,7 +113,7 @@ async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
 async def take(
     kube: Kube, count: int, selectors: Selectors = EVERYTHING, version: str = ""
 ) -> list[tuple[str, list[str]]]:
-    """Return the type and the names of each of the first `count` events from follow()."""
+    """Return the type and the names in each of the first `count` events from follow()."""
     seen: list[tuple[str, list[str]]] = []
     follow = kube.follow(PATH, selectors, version)
 

@@ -1,4 +1,4 @@
-"""Tests of credentials for the bucket that come from the role of a service account."""
+"""Tests of bucket credentials that come from the role of a service account."""
 
 import asyncio
 import threading
@@ -62,7 +62,7 @@ class SecurityTokenService:
 async def sts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SecurityTokenService]:
-    """A fake AWS STS, with the environment that EKS's webhook sets in a pod that has a role."""
+    """A fake AWS STS. The environment is set as EKS's webhook sets it in a pod with a role."""
     service = SecurityTokenService()
     token = tmp_path / "token"
     token.write_text(TOKEN)
@@ -147,8 +147,8 @@ class Fetches:
     """A function that fetches keys and counts its calls.
 
     Each call blocks until `may_end` is set, and then uses the next item of `outcomes`. If the item
-    is an exception, the call raises it. Otherwise, the call returns keys that are valid for that
-    time.
+    is an exception, the call raises it. Otherwise, the item is a duration, and the call returns
+    keys that are valid for that long.
     """
 
     def __init__(self, *outcomes: timedelta | Exception) -> None:
@@ -167,7 +167,7 @@ class Fetches:
 
 
 async def test_old_keys_are_used_until_they_expire_if_the_refresh_fails() -> None:
-    """Keys are fetched at most once per pause, regardless of the number of requests."""
+    """A failed fetch is followed by a pause, regardless of the number of requests."""
     fetches = Fetches(timedelta(minutes=4), ValueError("away"))
     source = CredentialsSource(fetches)
     fetches.may_end.set()

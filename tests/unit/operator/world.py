@@ -176,7 +176,7 @@ class World:
         return [to_text(action) for action in actions if not isinstance(action, UpdateStatus)]
 
     def status_update(self, after: float = 0) -> UpdateStatus | None:
-        """Return the status update that decide() returns; None if it returns no status update."""
+        """Return the decided status update, or None if there is none."""
         actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
         return next((action for action in actions if isinstance(action, UpdateStatus)), None)
 

@@ -1,4 +1,4 @@
-"""Tests that all files have the version in pyproject.toml, and of `make version`."""
+"""Tests of `make version`, and of the version number in each file that contains it."""
 
 import re
 import shutil
@@ -73,7 +73,7 @@ def test_set_version_does_not_change_unrelated_equal_versions(tmp_path: Path) ->
     assert f"kubeVersion: '>={VERSION}'" in chart.read_text()
 
 
-def test_set_version_twice_restores_the_files(tmp_path: Path) -> None:
+def test_setting_the_old_version_again_restores_the_files(tmp_path: Path) -> None:
     repository = copied(tmp_path)
     for version in ("12.3.4", VERSION):
         changed = project_version.write(repository, version)

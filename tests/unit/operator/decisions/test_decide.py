@@ -322,8 +322,8 @@ def test_unresponsive_worker_is_replaced(why: str, worker: Any, kept: float) -> 
     ("why", "timeout", "after", "cordons"),
     [
         ("only the job's shorter timeout has passed", 1, 1, False),
-        ("the job's shorter timeout and the describer's have passed", 1, 30, True),
-        ("both timeouts are equal and have passed", 30, 30, True),
+        ("the job's shorter timeout and the describer's timeout have passed", 1, 30, True),
+        ("the timeouts are equal and have passed", 30, 30, True),
         ("the job's longer timeout has not passed", 90, 30, False),
         ("the job's longer timeout has passed", 90, 90, True),
     ],
@@ -443,7 +443,7 @@ def test_older_version_of_an_object_is_ignored() -> None:
     assert world.state.job_queue.unfinished["j"].status.phase == "processing"
 
 
-def test_objects_missing_from_a_list_are_forgotten_unless_they_are_newer() -> None:
+def test_objects_missing_from_a_list_are_forgotten_unless_newer_than_the_list() -> None:
     world = World()
     world.job("gone")
     listed_at = world.version
@@ -500,7 +500,7 @@ def test_relisted_lease_does_not_count_as_renewed() -> None:
     assert not any(decision.startswith("assign") for decision in world.decide(after=25))
 
 
-def test_lease_found_at_startup_counts_from_its_own_renewal_time() -> None:
+def test_lease_found_at_startup_expires_according_to_its_renewal_time() -> None:
     world = World()
     world.worker(0, renewed=None)
     world.observe("leases", "w0", 0, metadata={"labels": {}}, spec={"renewTime": at(-21)})

@@ -129,7 +129,7 @@ def test_describer_cannot_be_its_own_fallback(world: World) -> None:
 
 
 def end_job(world: World, name: str, reason: Reason | None, **result: Any) -> None:
-    """Report an ImageJob that is processed and then fails with `reason`; None means success."""
+    """Report that an ImageJob was processed and failed with `reason`; None means success."""
     world.processing(name, "w0")
     error = (
         {"error": {"reason": reason, "message": f"{reason}!", "retryable": False}} if reason else {}

@@ -33,7 +33,7 @@ def launches(world: World, after: float = 0) -> int:
 def test_number_of_workers_follows_queue_and_time_per_image(
     images: int, seconds: float | None, expected: int
 ) -> None:
-    """Workers are launched to finish the queue within two seconds, but the maximum is five."""
+    """Enough workers are launched to finish the queue within two seconds, but at most five."""
     world = World()
     world.describer(**FOUR)
     for n in range(images):

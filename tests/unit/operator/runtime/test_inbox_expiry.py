@@ -34,7 +34,7 @@ class FakeCluster:
         self.lists = 0
         self.unavailable = False
         self.meanwhile: Callable[[], None] = lambda: None
-        """Called at the end of each list. Tests use it to change something during a sweep."""
+        """Function to call after each list. Tests use it to change something during a sweep."""
 
     async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         assert path == self.path
@@ -83,7 +83,7 @@ async def test_upgrade_does_not_delete_old_objects_immediately(
     since: datetime | None,
     left: list[str],
 ) -> None:
-    """The retention period never starts before a release that supports it is installed.
+    """The retention period starts no earlier than the installation of a release that supports it.
 
     Objects that were stored before the installation are therefore kept for the full period.
     """

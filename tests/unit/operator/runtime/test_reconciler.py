@@ -399,7 +399,7 @@ async def test_changed_annotation_of_a_lease_starts_a_round(
 async def test_resync_after_silent_leases_does_not_start_a_grace_period(
     server: FakeServer, clock: Clock
 ) -> None:
-    """A hanging worker does not renew its Lease either, and its deadlines must be enforced."""
+    """The worker may be hanging, so the deadlines of its jobs must still be enforced."""
     reconciler = reconciler_of(server)
     add_job_with_deadline(reconciler)
     server.lists = {kind: [body] for kind, body in worker()} | {"imagejobs": [imagejob(2)]}

@@ -42,7 +42,7 @@ def test_policy_allows_listing_only_the_projects_bucket(user: str) -> None:
     assert actions(user, "arn:aws:s3:::another") == set()
 
 
-def test_former_users_have_the_policy_but_another_access_key() -> None:
+def test_user_with_the_policy_but_another_access_key_is_a_former_user() -> None:
     """When access keys are replaced, the old ones must stop working: they may have leaked."""
     users = {
         "api": {"policyName": "vision-node-api", "status": "enabled"},

@@ -184,7 +184,7 @@ def test_restarted_operator_waits_an_interval_before_the_first_image(world: Worl
         ({"reason": "ProviderUnavailable"}, 1, ["assign b to w0", "assign c to w0"]),
     ],
 )
-def test_refusal_pauses_the_pool_which_then_continues_with_one_image(
+def test_pool_pauses_after_a_refusal_and_continues_with_one_image(
     world: World, error: Any, after: float, expected: list[str]
 ) -> None:
     serving(world, 1)
@@ -272,7 +272,7 @@ def test_recreated_describer_is_not_blocked(world: World) -> None:
     assert world.state.rate_limit("metadata").blocked_until == LONG_AGO
 
 
-def test_dedicated_workers_are_launched_at_the_rate(world: World) -> None:
+def test_dedicated_workers_are_launched_at_the_rate_of_the_limit(world: World) -> None:
     serving(world, 0, requestsPerMinute=30, isolation="dedicated", maxWorkers=20)
     for number in range(100):
         world.job(f"i{number:03}")
