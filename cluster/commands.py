@@ -137,7 +137,7 @@ def existing_cluster_up(ctx: BuildContext, choice: Choice, name: str) -> Client:
         with ctx.progress.step("minikube", outcome="running"):
             existing_cluster.minikube_start(name)
 
-    # Check the cluster before building the images: the check fails if it can't get them.
+    # Check first whether the cluster can get the images, before they are built.
     current = Current.of(client)
     built = images.ensure(ctx, engine, from_packages=from_packages)
     with ctx.progress.step(f"images into {current.context}"):

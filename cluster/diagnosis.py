@@ -16,7 +16,7 @@ MAX_POD_LOGS = 5
 
 CHECK_INTERVAL_SECONDS = 3.0
 
-# Reasons for waiting that mean that a container will never start unless something changes.
+# Reasons for a container's waiting state that show that it will not start without a change.
 PERMANENT_REASONS = frozenset(
     {"CreateContainerConfigError", "ErrImageNeverPull", "InvalidImageName"}
 )

@@ -10,7 +10,7 @@ SECRET = "vision-node-provider"  # noqa: S105  # the Secret's name
 
 FORWARDED_VARIABLES = ("OPENAI_API_KEY", "OPENAI_VISION_MODEL", "OPENAI_BASE_URL")
 
-# Only the file sets these. The same variables in the environment often belong to other tools, such
+# Only the file can set these variables. In the environment, they often belong to other tools, such
 # as the AWS keys for kubectl or a registry, and must not end up in the cluster.
 CLOUD_VARIABLES = (
     *("GOOGLE_API_KEY", "GOOGLE_SERVICE_ACCOUNT_JSON"),

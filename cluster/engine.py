@@ -42,7 +42,7 @@ GET_DOCKER = (
     "Without Docker, this works only as root on Debian or Ubuntu."
 )
 
-# Name of the cache's lock that runs share while they need the engine.
+# Name of the lock in the cache that runs share while they need the engine.
 IN_USE = "engine"
 
 KIND_NETWORK = "kind"
@@ -137,7 +137,7 @@ class EngineDirectory:
 
     def engine(self) -> Engine:
         """Return the directory's engine, whether it is running or not."""
-        # Debian's client uses the API version of Debian's engine. A newer client may not.
+        # Debian's client can talk to Debian's engine. A newer client may need a newer engine.
         client = shutil.which("docker", path="/usr/bin") or "docker"
         # kind calls the first `docker` on PATH.
         path = os.pathsep.join([str(Path(client).parent), os.environ.get("PATH", "")])

@@ -23,7 +23,7 @@ CREATE_WAIT_SECONDS = 60
 # How long to wait for the API server of a restarted node, whose control plane must start again.
 READY_SECONDS = 60.0
 CHECK_SECONDS = 5.0
-# Time limit for a connection to a local port, which normally takes much less time.
+# Time limit for connecting to a local port. Connecting normally takes much less time.
 CONNECT_SECONDS = 1.0
 READY_CHECK = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "get", "--raw=/readyz")
 
@@ -84,8 +84,8 @@ def decide(node: Node | None, image: str) -> tuple[Action, str]:
     if node is None:
         return Action.CREATE, ""
 
-    # Both kind's own image and an image that was built from packages work. A switch between them
-    # does not recreate the cluster, which would lose its data.
+    # Both kind's own image and an image that was built from packages work. Switching between
+    # them must not recreate the cluster, because its data would be lost.
     from_packages = all(name.startswith(node_image.REPOSITORY) for name in (node.image, image))
     if from_packages and node.image != image:
         return Action.RECREATE, "its node image is out of date"
@@ -108,7 +108,7 @@ class NodeImage:
 
 
 def outdated(images: Sequence[NodeImage], wanted: Set[str]) -> list[str]:
-    """Return all names of those images of the project that are not wanted.
+    """Return all names of the project's images that are not wanted.
 
     Kubernetes gives each image a second name, and containerd deletes an image only after both names
     have been deleted.

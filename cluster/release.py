@@ -19,13 +19,13 @@ RELEASE = "vision-node"
 NAMESPACE = "vision-node"
 CHART = Path("charts/vision-node")
 
-# Images wait for these providers, not for the CPU, as with the chart's Describer openai.
+# These Describers wait for their providers, not for the CPU, as the chart's Describer openai does.
 CLOUD_CONCURRENCY = 8
 
 HELM_TIMEOUT_SECONDS = 180
 SERVING_SECONDS = 60.0
 
-# Selects Helm's records of unfinished upgrades, which Helm considers to be still running.
+# Label selector for Helm's records of unfinished upgrades. Helm treats these as still running.
 UNFINISHED = (
     f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
 )
@@ -143,7 +143,7 @@ def _readiness_problem(opener: urllib.request.OpenerDirector, url: str) -> str:
     """Return the reason why the API does not accept images; empty if it does.
 
     The status code is not enough, because the API counts as ready once it can report the states of
-    jobs. Its bucket may not exist yet.
+    jobs, even if its bucket does not exist yet.
     """
     try:
         with opener.open(url, timeout=5) as response:

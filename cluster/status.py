@@ -41,7 +41,7 @@ class Job:
     """The fields of an ImageJob that are shown. Jobs are ordered by their creation time."""
 
     created: str
-    """Creation time as text from the API server (RFC 3339, UTC). It sorts by time."""
+    """Creation time from the API server (RFC 3339, UTC). Sorting the text sorts by time."""
     name: str
     phase: str = field(compare=False)
 

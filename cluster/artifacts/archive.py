@@ -30,7 +30,7 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     user: str = ""
-    """User and group by number, such as "10001:10001"; empty for root."""
+    """Numeric user and group, such as "10001:10001"; empty for root."""
     labels: tuple[tuple[str, str], ...] = ()
 
     def configuration(self, layer_digests: Sequence[str]) -> bytes:
@@ -59,7 +59,7 @@ def pack_layer(root: Path, layer: Path) -> None:
 
 
 def pack_files(files: Mapping[str, Content], layer: Path) -> None:
-    """Pack files, links and empty folders into a tar file. The keys are the paths in it."""
+    """Pack files, links and empty folders into a tar file. The keys are paths in the tar file."""
     with tarfile.open(layer, "w") as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name.lstrip("/"))

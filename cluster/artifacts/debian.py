@@ -24,7 +24,7 @@ EXCLUDED_PATHS = (
     "/usr/lib/*/gconv/*",
 )
 
-# Prefixes of the machine's apt settings that mmdebstrap needs too: proxies, certificates and old
+# Prefixes of the machine's apt settings that mmdebstrap also needs: proxies, certificates and old
 # mirrors.
 APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-")
 

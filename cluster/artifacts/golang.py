@@ -34,7 +34,7 @@ class Program:
     variables: tuple[tuple[str, str], ...] = ()
     """String variables that the linker sets, such as versions. Each has a full name and a value."""
     label: str = ""
-    """The program's name in the cache; empty if it is `name`, which must then be unique."""
+    """The program's name in the cache. If it is empty, `name` is used and must be unique."""
 
     @property
     def cache_name(self) -> str:

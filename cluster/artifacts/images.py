@@ -22,7 +22,7 @@ COMPONENTS = ("api", "operator", "describer")
 CLOUD = "cloud"
 CLOUD_DESCRIBERS = ("google", "rekognition")
 
-# Names that EXTRAS still accepts, although the standard image now contains them.
+# Extras that EXTRAS may still name, although they are now part of the standard image.
 STANDARD_EXTRAS = ("ocr",)
 
 # Inputs of every component's image besides the component's folder.
@@ -73,7 +73,7 @@ class Images:
 
     @property
     def values(self) -> dict[str, str]:
-        """The images in the chart's value `images`."""
+        """The value `images` for the chart."""
         return {name: value for name, value in asdict(self).items() if name != CLOUD}
 
     def renamed(self, rename: Callable[[str], str]) -> "Images":

@@ -116,8 +116,8 @@ def sources(*, ci: bool, go: bool) -> tuple[Source, ...]:
     """Return the sources of a tool, in the order in which to try them.
 
     `ci` says whether this run is on CI, and `go` whether Go is installed. CI tests the pinned
-    versions, and if Go is installed, sends requests only to the Go module proxy. For a user, the
-    fastest source comes first: helm takes seconds to download and two minutes to build.
+    versions. If Go is installed on CI, requests are sent only to the Go module proxy. For a user,
+    the fastest source comes first: helm takes seconds to download and two minutes to build.
     """
     if ci:
         return (Source.GO,) if go else (Source.DOWNLOAD,)
@@ -298,7 +298,7 @@ class Tools:
 def ensure_all(ctx: BuildContext, *, from_packages: bool) -> Tools:
     """Get the tools in parallel."""
     with Parallel() as parallel:
-        # kubectl is first. It takes the longest if it is built with the node image's program.
+        # kubectl is started first, because building it with the node image takes the longest.
         client = parallel.start(lambda: kubectl(ctx, from_packages=from_packages))
         kind = parallel.start(lambda: get(ctx, KIND))
         helm = parallel.start(lambda: get(ctx, HELM))

@@ -70,7 +70,7 @@ def pipe(
 
 
 def stop_all(cause: BaseException | None = None) -> None:
-    """Stop all programs that `run` started in any thread. It starts no others until `resume`.
+    """Stop all programs that `run` started in any thread, and start no others until `resume()`.
 
     Args:
         cause: The error that led to stopping them. Only the first cause is recorded.

@@ -20,8 +20,8 @@ INBOX_PREFIX = "inbox/"
 RESULTS_PREFIX = "results/"
 
 INLINE_RESULT_BYTES = 4096
-"""Maximum size in bytes of the JSON of a result that is stored in the ImageJob's status. Such a
-result needs no object in the bucket. A hundred thousand such results fit into 2 GiB of etcd."""
+"""Maximum size of a result that is stored in the ImageJob's status, in bytes of JSON. Such a result
+needs no object in the bucket. A hundred thousand such results fit into 2 GiB of etcd."""
 
 
 def new_image_key() -> str:
@@ -42,7 +42,7 @@ def own_keys(job: ImageJob) -> list[str]:
 
 
 def own_result_key(job: ImageJob) -> str | None:
-    """Return the key of the job's stored result, or None if no result of its own is stored.
+    """Return the key of the job's own stored result, or None if there is none.
 
     A key that contains another job's uid is ignored, because that result belongs to the other job.
     An admission policy rejects such a status, but the policy can be switched off.
@@ -71,7 +71,7 @@ def is_as_stored(result: StoredResult, data: bytes) -> bool:
     """Return whether `data` is the result that the worker stored.
 
     The check is needed because any worker can write to any result's key. Results from workers of
-    older releases have no SHA-256, so they pass unchecked.
+    older releases have no SHA-256, so they are not checked.
     """
     return result.sha256 is None or hashlib.sha256(data).hexdigest() == result.sha256
 

@@ -1,4 +1,4 @@
-"""The timing and the API path of workers' Leases, which workers and the operator share.
+"""The timing and the API path of workers' Leases, for use by workers and the operator.
 
 A worker creates a Lease when it is ready to process images, and renews it until the worker stops.
 """

@@ -15,8 +15,8 @@ _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPRO
 """Error numbers for an address family (IPv4 or IPv6) that the kernel does not support."""
 
 ADDRESS_VARIABLE = "LISTEN_ADDRESS"
-"""Environment variable that replaces all addresses with a single one (host:port), for a process
-that does not run in a pod. `make dev` sets it so that other machines can't reach the process."""
+"""Environment variable for a process that does not run in a pod. Its value (host:port) is the only
+address to listen on. `make dev` sets it so that other machines can't reach the process."""
 
 
 def listen(port: int) -> list[socket.socket]:

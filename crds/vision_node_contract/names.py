@@ -1,4 +1,4 @@
-"""Names that several packages or users' manifests rely on."""
+"""Names that are used in several packages or in users' manifests."""
 
 GROUP = "vision-node.dev"
 VERSION = "v1alpha1"
@@ -28,7 +28,7 @@ DESCRIBER_LABEL = f"{GROUP}/describer"
 """Label on describer Jobs, their pods and their Leases. Its value is the describer's name."""
 
 WARNING_ANNOTATION = f"{GROUP}/warning"
-"""Annotation on a worker's Lease. Its value is a warning from the worker's describer, for example
+"""Annotation on a worker's Lease. Its value is a warning from the worker's describer, for example,
 that a model will be shut down."""
 
 REQUESTS_ANNOTATION = f"{GROUP}/requests-per-image"

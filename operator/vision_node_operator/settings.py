@@ -15,7 +15,7 @@ class Settings:
     """Name of the ConfigMap with the Describers from the chart's values. The ConfigMap owns these
     Describers and all describer Jobs, so that they are deleted with the release."""
     job_prefix: str
-    """First part of the names of describer Jobs: the prefix of the release's names."""
+    """First part of the names of describer Jobs. It is the release's name prefix."""
     no_worker: timedelta = timedelta(hours=1)
     """How long a Describer may have no serving worker before its queued ImageJobs fail."""
     inbox_kept: timedelta | None = timedelta(days=7)

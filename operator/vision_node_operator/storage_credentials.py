@@ -26,8 +26,8 @@ from vision_node_contract.json_types import Json
 log = logging.getLogger(__name__)
 
 USERS = ("root", "api", "operator", "describer")
-"""Users of the bundled MinIO. The Secret has the keys `<user>-access-key` and `<user>-secret-key`
-for each."""
+"""Users of the bundled MinIO. For each user, the Secret has the keys `<user>-access-key` and
+`<user>-secret-key`."""
 
 ACCESS_BYTES = 5
 """Number of random bytes that follow the user's name in an access key. They make the key impossible

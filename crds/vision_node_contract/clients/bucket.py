@@ -50,16 +50,16 @@ __all__ = [
 ]
 
 MAX_TRANSFERS = 16
-"""Maximum number of simultaneous transfers. On a small node, further transfers would only queue
-inside MinIO."""
+"""Maximum number of simultaneous transfers. On a small node, additional transfers would only
+wait inside MinIO."""
 
 LIST_PARSER_THREADS = 2
 """Number of threads that parse lists. Without threads, each list would block the event loop for
 several milliseconds."""
 
 CHUNK_BYTES = 1 << 20
-"""Maximum number of bytes to receive at a time. Most images are smaller than this, so a single
-iteration of the event loop may suffice to receive one."""
+"""Maximum number of bytes to receive at a time. Most images are smaller than this, so one
+iteration of the event loop is often enough to receive a whole image."""
 
 _LIST_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
 """Query parameters that limit a list to one object (Amazon S3 API Reference, ListObjectsV2)."""
@@ -102,8 +102,8 @@ class Bucket:
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         """Store `data` under `key`. The data is durable when this method returns.
 
-        `sha256` is the digest of the data in hexadecimal, which the bucket verifies. If `sha256` is
-        None, this method computes the digest.
+        `sha256` is the hexadecimal digest of the data. The bucket verifies it. If `sha256` is None,
+        this method computes the digest.
 
         Raises:
             StoreUnavailableError: the data may not have been stored.
@@ -124,7 +124,7 @@ class Bucket:
             key: The object's key.
             data: Its bytes.
             media_type: Its Content-Type.
-            sha256: Digest of the bytes in hexadecimal, which the bucket verifies.
+            sha256: Hexadecimal digest of the bytes. The bucket verifies it.
             etag: ETag of the object to replace; None if the key must not exist yet.
 
         Raises:
@@ -156,7 +156,7 @@ class Bucket:
 
         Raises:
             ObjectNotFoundError: no object has this key.
-            StoreUnavailableError: the bucket did not respond, or refused the request.
+            StoreUnavailableError: the bucket did not respond or refused the request.
         """
         with self._requests.failures.recording():
             response = await self._head(key)
@@ -189,7 +189,7 @@ class Bucket:
 
         Raises:
             ObjectNotFoundError: no object has this key.
-            StoreUnavailableError: the bucket did not respond, or refused the request.
+            StoreUnavailableError: the bucket did not respond or refused the request.
         """
         sign = partial(self._signer.sign, "GET", key)
         response = await self._requests.send("GET", sign, max_bytes=max_bytes + 1)
@@ -199,7 +199,7 @@ class Bucket:
         """Delete the object if it exists.
 
         Raises:
-            StoreUnavailableError: the bucket did not respond, or refused the request.
+            StoreUnavailableError: the bucket did not respond or refused the request.
         """
         await self._requests.send("DELETE", partial(self._signer.sign, "DELETE", key))
 
@@ -213,7 +213,7 @@ class Bucket:
                 if more objects follow.
 
         Raises:
-            StoreUnavailableError: the bucket did not respond, or refused the request.
+            StoreUnavailableError: the bucket did not respond or refused the request.
         """
         query: DictType = {
             "list-type": "2",
@@ -233,7 +233,7 @@ class Bucket:
         """Return the keys under `prefix` whose objects were last written before `than` (UTC).
 
         Raises:
-            StoreUnavailableError: the bucket did not respond, or refused the request.
+            StoreUnavailableError: the bucket did not respond or refused the request.
         """
         found: list[str] = []
         after = ""

@@ -1,4 +1,4 @@
-"""Errors from the bucket client, with reasons for programs and advice for people."""
+"""Errors from the bucket client, with machine-readable reasons and advice for users."""
 
 import logging
 import re
@@ -94,7 +94,7 @@ class StoreUnavailableError(Exception):
     """The bucket could not be reached, or it refused the request.
 
     Args:
-        message: What happened and what to do, for people. It contains no credentials.
+        message: Human-readable explanation and advice. It contains no credentials.
         reason: One of STORAGE_REASONS.
         code: The bucket's error code or HTTP status; empty if the bucket did not respond.
     """
@@ -112,7 +112,7 @@ Refusal = ObjectNotFoundError | ObjectChangedError | StoreUnavailableError
 
 
 def silence(error: Exception) -> StoreUnavailableError:
-    """Return the error for a request that got no response, or an unusable one."""
+    """Return the error for a request that received no response or an unusable one."""
     # aiohttp keeps the original error from the ssl module in this attribute.
     if isinstance(getattr(error, "certificate_error", None), ssl.SSLCertVerificationError):
         return StoreUnavailableError(

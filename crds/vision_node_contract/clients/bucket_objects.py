@@ -1,4 +1,4 @@
-"""Read objects' metadata from the headers of a response, or from a page of a list."""
+"""Read the metadata of objects from response headers or from a page of a list."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object in the bucket, without its bytes."""
+    """The metadata of an object in the bucket."""
 
     key: str
     size_bytes: int
@@ -92,7 +92,7 @@ def _read_entry(entry: Element) -> StoredObject:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Return the time with a time zone. Times from S3 are in UTC even if they have no zone."""
+    """Return the time with a time zone. Times from S3 are in UTC even if no time zone is given."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -29,8 +29,8 @@ TRANSFER_SECONDS = 60.0
 """Maximum seconds for a whole transfer, even if it is still making progress."""
 
 CONNECT_PAUSES = (0.1, 0.3)
-"""Seconds to wait before retrying a refused connection. A connection attempt that timed out is not
-retried, because it has already waited long enough.
+"""Seconds to wait before retrying a refused connection. A connection attempt that times out is not
+retried, because the caller has already waited long enough.
 
 No other layer retries storage requests, with one exception: aiohttp retries a request once if a
 kept-alive connection turns out to be closed. Such a retry is harmless, because it repeats a GET,
@@ -47,8 +47,8 @@ hundred bytes long, but a proxy that responds instead of the bucket may send mor
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _IDENTITY_ENCODING: Mapping[str, str] = MappingProxyType({"Accept-Encoding": "identity"})
-"""Header of every request, which prevents compressed responses. MinIO compresses long lists by
-default, but this client does not decompress them."""
+"""Header in every request that prevents compressed responses. By default, MinIO compresses long
+lists, but this client does not decompress them."""
 
 _CONDITIONAL_HEADERS = frozenset({"If-None-Match", "If-Match"})
 """Headers that make a write conditional."""

@@ -15,7 +15,7 @@ class BucketSettings:
     secret_key: str
     secure: bool
     region: str = "us-east-1"
-    """Region of the bucket. With this setting, the client doesn't request it from the server."""
+    """Region of the bucket. With this setting, the client need not request it from the server."""
     keyless: bool = False
     """Whether to use the credentials of the service account's role. If so, both keys are empty."""
 

@@ -1,8 +1,8 @@
 """Client for the API server: requests, lists and watches, all with timeouts and typed errors.
 
 Objects are plain JSON. The official client is not used, because its generated models do not cover
-custom resources, and its overhead per request exceeds the time the operator takes to decide what to
-request (see docs/architecture.md).
+custom resources, and its overhead per request exceeds the time that the operator takes to decide
+(see docs/architecture.md).
 """
 
 import asyncio
@@ -59,7 +59,7 @@ ended, and costs only one request, which takes about a millisecond."""
 
 WATCH_LOST_SECONDS = 55.0
 """Seconds without data after which a watch's connection is considered lost. This is longer than
-WATCH_SECONDS, because a healthy watch receives no data either while nothing changes."""
+WATCH_SECONDS, because even a healthy watch receives no data while nothing changes."""
 
 BRIEF_SECONDS = 1.0
 """Minimum number of seconds that a watch without events should last. A watch that ends sooner is
@@ -232,8 +232,8 @@ class Kube:
     ) -> AsyncIterator[WatchEvent]:
         """Yield all objects, and then every change, indefinitely.
 
-        After a gap in the changes, all objects are listed again. If an object was deleted during
-        the gap, there is no DELETED event for it, but its name is missing from the next SYNCED
+        If changes may have been missed, all objects are listed again. If an object was deleted in
+        the meantime, there is no DELETED event for it, but its name is missing from the next SYNCED
         event. If `version` is the version of an earlier list, no list is read at the start, and the
         first events are the changes since that list.
 
@@ -290,7 +290,7 @@ class Kube:
 
 
 def backoff(failures: int, first: float, longest: float) -> float:
-    """Return the seconds to wait after `failures` consecutive failures, with full jitter.
+    """Return how many seconds to wait after `failures` consecutive failures, with full jitter.
 
     The maximum wait doubles with each failure, from `first` up to `longest`.
     """

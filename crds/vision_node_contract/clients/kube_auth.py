@@ -31,7 +31,7 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A pool of connections to one API server and the credentials to use."""
+    """Access to one API server: a pool of connections to it, and the credentials to use."""
 
     session: aiohttp.ClientSession
     url: str

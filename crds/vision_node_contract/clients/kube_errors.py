@@ -52,7 +52,7 @@ def parse_object(text: bytes) -> Json:
     """
     found = json.loads(text)
     if not isinstance(found, dict):
-        # This is not a TypeError, because callers handle it like text that is not JSON.
+        # This is not a TypeError, because callers handle it as they handle invalid JSON.
         raise ValueError(f"not a JSON object: {str(found)[:500]}")  # noqa: TRY004
     return found
 

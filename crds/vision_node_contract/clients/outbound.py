@@ -1,6 +1,6 @@
 """Find the proxy and the trusted certificate authorities for outbound connections.
 
-Both are set by the usual environment variables: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and
+The usual environment variables specify them: HTTPS_PROXY, HTTP_PROXY, NO_PROXY and
 SSL_CERT_FILE.
 """
 

@@ -97,7 +97,7 @@ class CredentialsSource:
         return await self._wait_for(self._fetching)
 
     def reject(self, keys: Credentials) -> None:
-        """Drop keys that the bucket reports as expired, even if they are valid by our clock.
+        """Drop keys that the bucket reports as expired, even if our clock says otherwise.
 
         Keys that have just been fetched are kept, because fetching new keys for every request would
         not help.
@@ -163,7 +163,7 @@ def service_account_credentials() -> Fetch:
     address = urlsplit(sts or "https://")
     http = pool(address.scheme, address.netloc or None, timeout=TIMEOUT, retries=_NO_RETRY)
 
-    # Each fetch needs a new provider, because a provider would return keys from its own cache.
+    # Each fetch needs a new provider, because a reused one would return keys from its cache.
     return lambda: IamAwsProvider(custom_endpoint=sts, http_client=http).retrieve()
 
 

@@ -13,7 +13,7 @@ incomplete, or may not be a box at all."""
 
 
 class BoxError(ValueError):
-    """The boxes are invalid. The message is a reason to add to "the file is damaged"."""
+    """The boxes are invalid. The message explains why, for `header.damaged`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def read_size(data: bytes) -> tuple[int, int]:
 
 
 def declared_length(data: bytes) -> int:
-    """Return the length that the file's boxes declare, without any data after the image."""
+    """Return the length that the file's boxes declare, not counting data after the image."""
     outermost = walk(data, 0, len(data))
     return max((box.end for box in outermost if box.name in _IMAGE_BOXES), default=len(data))
 
@@ -159,7 +159,7 @@ def _associations(item: int, body: bytes, id_bytes: int, index_bytes: int) -> li
 def _track_size(data: bytes) -> tuple[int, int] | None:
     """Return the size of the first track (ISO/IEC 14496-12, 8.3.2), or None if it is missing.
 
-    It is used for files without a still image.
+    This size is used for files without a still image.
     """
     header = find(data, (b"moov", b"trak", b"tkhd"))
     if header is None or header.end > len(data) or header.end - header.start < 8:

@@ -9,7 +9,7 @@ extensions."""
 
 _MAX_SUB_BLOCKS = 500_000
 """Maximum number of sub-blocks to read in a chain. Encoders put 255 bytes into each sub-block, so a
-chain of 20 MiB has 82,000."""
+chain of 20 MiB has 82,000 sub-blocks."""
 
 _BLOCK = re.compile(rb"[,!;]")
 """First byte of a frame, an extension or the trailer. Encoders may leave padding between these

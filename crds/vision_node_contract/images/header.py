@@ -32,7 +32,7 @@ class Header:
 
 
 class _DamagedError(ValueError):
-    """The file is damaged. The message is a reason to add to "the … file is damaged"."""
+    """The file is damaged. The message explains why, for `damaged`."""
 
 
 def read_header(image: bytes) -> Header:

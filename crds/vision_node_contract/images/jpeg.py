@@ -23,7 +23,7 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
 class JpegError(ValueError):
-    """The segments are invalid. The message is a reason to add to "the JPEG file is damaged"."""
+    """The segments are invalid. The message explains why, for `header.damaged`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _REDUCED_RESOLUTION = 1
 
 
 class TiffError(ValueError):
-    """The directories are invalid. The message is a reason to add to "the TIFF file is damaged"."""
+    """The directories are invalid. The message explains why, for `header.damaged`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class TiffHeader:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a file stores its numbers."""
+    """The byte order and the size of the numbers in a file."""
 
     order: str
     """Byte order: `<` or `>`, as in struct."""
@@ -117,7 +117,7 @@ def _next(image: bytes, layout: _Layout, at: int) -> int:
 
 
 def _entries(image: bytes, layout: _Layout, at: int) -> tuple[int, int, int]:
-    """Return a directory's number of entries, the bytes in each, and the offset of the first."""
+    """Return how many entries a directory has, their size in bytes, and the first one's offset."""
     if layout.big:
         return struct.unpack_from(layout.order + "Q", image, at)[0], 20, at + 8
     return struct.unpack_from(layout.order + "H", image, at)[0], 12, at + 2

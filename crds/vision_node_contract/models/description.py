@@ -17,7 +17,7 @@ MAX_WARNING_CHARACTERS = 512
 
 
 class FrozenModel(BaseModel):
-    """A frozen model that ignores unknown fields, because a later version may add some."""
+    """A frozen model that ignores unknown fields, because later versions may add fields."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
@@ -85,7 +85,7 @@ class Result(Description):
 
 
 def summarize(description: str) -> str:
-    """Shorten a description to one line of up to 256 characters, as kubectl shows it."""
+    """Shorten a description to one line of up to 256 characters, which kubectl can show."""
     line = " ".join(description.split())
     if len(line) <= SUMMARY_CHARACTERS:
         return line

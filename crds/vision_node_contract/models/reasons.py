@@ -154,8 +154,8 @@ class DescribeError(Exception):
     """An image could not be described.
 
     Args:
-        reason: The reason, for programs.
-        message: The explanation for people. It says what happened to which object, and what to do.
+        reason: Machine-readable reason.
+        message: Human-readable explanation: what happened to which object, and what to do.
         retry_after: Seconds to wait before a retry, as requested by the provider; None if unknown.
     """
 

@@ -61,7 +61,7 @@ def complete(
         "result": stored_result.to_json(),
         "error": None,
         "conditions": _with_condition(
-            job, "Complete", "True", "Described", "the image is described", now
+            job, "Complete", "True", "Described", "the image has been described", now
         ),
     }
 
@@ -100,7 +100,7 @@ def requeue(
     Args:
         job: The ImageJob.
         reason: The reason why the attempt ended.
-        message: An explanation of the reason for people.
+        message: Human-readable explanation of the reason.
         next_attempt: Earliest time of the next assignment.
         now: The current time.
         lost: Whether the attempt was lost, and therefore does not count toward maxAttempts.

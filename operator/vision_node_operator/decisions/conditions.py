@@ -27,7 +27,7 @@ OPERATOR_CONDITIONS = frozenset({READY, FALLBACK_READY, DEPRECATED})
 """Conditions that the operator writes. It leaves all others unchanged."""
 
 PROBLEM_REASONS = frozenset(reason for reason in ReadyReason if reason.troubled)
-"""Reasons that may require a person to act."""
+"""Reasons that show that a person may have to act."""
 
 
 class ConditionState(NamedTuple):

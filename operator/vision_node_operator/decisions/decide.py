@@ -23,7 +23,7 @@ assignments."""
 
 
 def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
-    """Return the actions that bring the namespace closer to its desired state at `now` (UTC)."""
+    """Return the actions that, at `now` (UTC), bring the namespace closer to its desired state."""
     actions: list[Action] = [
         *cordon_failing(state),
         *end_or_retry_processing(state, now),

@@ -109,8 +109,8 @@ def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) 
     """Fail ImageJobs that have waited too long for a worker.
 
     The Describer's condition shows how long there has been no worker, so a restart of the operator
-    does not reset this time. However, a restarted operator first tries to launch workers for a
-    while before it trusts the condition.
+    does not reset this time. However, a restarted operator tries to launch workers for a while
+    before it trusts the condition.
     """
     ready, wait = pool.status.readiness, settings.no_worker
     if ready is None or ready.status != "False" or now - state.since < min(wait, OWN_TRIES):

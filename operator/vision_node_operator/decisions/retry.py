@@ -21,9 +21,9 @@ provider time to recover from a brief failure, and prevents a flood of requests 
 
 FREE_LOSSES: dict[Cause, int] = {Cause.WORKER: 3, Cause.STORAGE: 10, Cause.PROVIDER: 20}
 """Number of lost attempts that do not count toward maxAttempts, by cause. For lost workers, the
-number is high enough to drain nodes one by one, but low enough that an image that kills workers
-without a trace still fails. With the waits between attempts, ImageJobs survive a storage outage of
-five minutes or 15 minutes of rate limiting by a provider."""
+number is high enough for nodes to be drained one by one, but low enough for an image to fail if it
+kills workers without a trace. Because of the waits between attempts, ImageJobs survive a storage
+outage of five minutes, or a provider that refuses requests for 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def after_loss(state: State, job: ImageJob, pod: Pod | None, now: datetime) -> R
 
 
 def _fail_culprit(job: ImageJob, end: Termination) -> Fail:
-    """Fail an ImageJob whose worker crashed although it had no other ImageJobs."""
+    """Fail an ImageJob whose worker crashed while it had no other ImageJobs."""
     if end.out_of_memory:
         return Fail(
             job,

@@ -12,12 +12,12 @@ from .pool_view import PoolView, Worker
 
 DRAIN_SECONDS = 2.0
 """Time within which the pool should be able to describe all unfinished ImageJobs. A launch takes
-one second, so a queue that can be described in less time would be almost empty before another
-worker serves."""
+one second, so a queue that takes less than DRAIN_SECONDS would be almost empty before another
+worker could serve."""
 
 LAUNCH_SECONDS = 3.0
-"""Overhead of a dedicated Job on a busy node: the time from its launch until it gets its image,
-plus the time from when the image is finished until the Job ends."""
+"""Overhead of a dedicated Job on a busy node: how long it takes to get its image after its launch,
+plus how long it takes to end after the image is finished."""
 
 
 def wanted_workers(view: PoolView) -> int:

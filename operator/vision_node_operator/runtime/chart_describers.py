@@ -17,8 +17,7 @@ from vision_node_contract.names import GROUP, VERSION
 log = logging.getLogger(__name__)
 
 RELEASE_LABEL = f"{GROUP}/release"
-"""Label of Describers that come from the chart's values. Its value is the prefix of the release's
-names."""
+"""Label of Describers that come from the chart's values. Its value is the release's name prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def changes(defaults: Defaults, release: str, existing: Iterable[Json]) -> Chang
 
     for name, spec in defaults.specs.items():
         if name in labels and name not in ours:
-            log.warning("skipping Describer %s in the values: another one has that name", name)
+            log.warning("skipping Describer %s in the values: another one has this name", name)
         else:
             wanted.apply.append(_manifest(name, spec, release, defaults.owner))
 

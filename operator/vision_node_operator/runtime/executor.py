@@ -119,7 +119,7 @@ class ActionExecutor:
             self._state.back_off(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
-        """Read an ImageJob again after a conflict or deletion, to decide from its current state.
+        """Read an ImageJob again after a conflict or deletion, so that its current state is known.
 
         If the action was for any other kind of object, just back off.
         """

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from vision_node_contract.leases import RENEW_SECONDS
 
 PAUSE = timedelta(seconds=5)
-"""If more time than this passes between two rounds, the process was paused. Rounds are normally at
-most a second apart."""
+"""If more time than this passes between two rounds, the process must have been paused. Rounds are
+normally at most a second apart."""
 
 LEASE_WATCH_SILENCE = timedelta(seconds=2 * RENEW_SECONDS + 2)
 """How long the watch may go without reporting a Lease while workers serve. After two renewal

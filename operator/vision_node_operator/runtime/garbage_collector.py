@@ -1,8 +1,8 @@
 """Delete stored objects that no ImageJob names.
 
-They are deleted when their ImageJob is deleted, or later by a sweep. ImageJobs have no finalizers.
-With finalizers, deleting an ImageJob or the whole namespace would hang while the operator is not
-running.
+When an ImageJob is deleted, its objects are deleted immediately or by a later sweep. ImageJobs have
+no finalizers. With finalizers, deleting an ImageJob or the whole namespace would hang while the
+operator is not running.
 """
 
 import asyncio

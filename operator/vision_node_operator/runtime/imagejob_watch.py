@@ -12,7 +12,7 @@ from .reconciler import Reconciler
 
 
 async def watch_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) -> None:
-    """Pass all changes to ImageJobs to the reconciler, starting from its last list.
+    """Report every change of an ImageJob to the reconciler, starting after its last list.
 
     Raises:
         KubeError: The API server refused the watch for a reason that only a restart can fix. For

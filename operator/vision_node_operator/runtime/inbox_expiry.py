@@ -59,8 +59,8 @@ class Retention:
 
     period: timedelta
     since: datetime
-    """When a release that deletes old objects was first installed in this namespace. Objects that
-    are older are treated as if they were stored at this time, so that an upgrade does not delete
+    """When a release that deletes old objects was first installed in this namespace. Older
+    objects are treated as if they had been stored at this time, so that an upgrade does not delete
     them immediately."""
 
     def is_over(self, modified: datetime, now: datetime) -> bool:

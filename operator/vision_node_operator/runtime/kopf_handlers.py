@@ -39,7 +39,7 @@ from .writer import Writer
 
 log = logging.getLogger(__name__)
 
-# The component label alone is not enough, because workers of other products may have the same one.
+# The component label alone is not enough, because other products' workers may have it too.
 WORKERS_ONLY: Mapping[str, Any] = {COMPONENT_LABEL: WORKER_COMPONENT, DESCRIBER_LABEL: kopf.PRESENT}
 
 

@@ -53,7 +53,7 @@ STUCK_SECONDS = 30.0
 """How long the loop may go without a round. After that it counts as stuck, and the liveness probe
 fails."""
 
-# The component label alone is not enough, because workers of other products may have the same one.
+# The component label alone is not enough, because other products' workers may have it too.
 WORKERS_ONLY = Selectors(labels=f"{COMPONENT_LABEL}={WORKER_COMPONENT},{DESCRIBER_LABEL}")
 
 

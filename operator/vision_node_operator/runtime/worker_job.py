@@ -15,7 +15,7 @@ def manifest(name: str, pool: Pool, owner: dict[str, Any]) -> dict[str, Any]:
     template = copy.deepcopy(pool.pod_template)
     meta = template.setdefault("metadata", {})
     meta["labels"] = {**meta.get("labels", {}), **labels}
-    # The Job must not restart the worker, because the operator requeues its ImageJobs.
+    # The Job must not restart the worker, because the operator requeues the worker's ImageJobs.
     template["spec"]["restartPolicy"] = "Never"
 
     return {

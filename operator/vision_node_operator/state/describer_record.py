@@ -11,8 +11,8 @@ from .provider_health import ProviderHealth
 from .rate_limit import RateLimit, interval_of
 
 DELETION_KEPT = timedelta(hours=1)
-"""How long to remember when a Describer was deleted. The time is needed only during the
-one-minute grace period after the deletion."""
+"""How long to keep the time of a Describer's deletion. It is needed only during the one-minute
+grace period after the deletion."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from math import exp
 from vision_node_contract.models.imagejob import ImageJob
 
 FIRST_GUESS_SECONDS = 0.5
-"""Assumed time per image until the first image is measured. Describing a photo by its metadata
+"""Assumed time per image until the first image is measured. Describing a photo from its metadata
 takes a fifth of this time, and a model takes longer."""
 
 NEWEST_WEIGHT = 0.2
@@ -16,7 +16,7 @@ little, but the last ten images make up most of it."""
 
 SMOOTHING_SECONDS = 3.0
 """Time constant of the average load: the time that about three launches take. A shorter peak does
-not need another worker."""
+not require another worker."""
 
 
 @dataclass

@@ -44,7 +44,7 @@ class ObjectVersions:
     _current: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
 
     def observe(self, kind: Kind, name: str, version: int) -> bool:
-        """Record that an object was seen at `version`; return whether it is the newest."""
+        """Record that an object was seen at `version`; return whether that is its newest."""
         current, deleted = self._current[kind].get(name, 0), self.deleted[kind].get(name, 0)
         if version <= max(current, deleted):
             return False

@@ -13,7 +13,7 @@ from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import Reason
 
 AHEAD = timedelta(seconds=1)
-"""How long before its slot an image may be assigned. Without events, the loop runs only once per
+"""How far ahead of its slot an image may be assigned. Without events, the loop runs only once per
 second and would otherwise miss slots."""
 
 LONGEST_WAIT = timedelta(minutes=1)

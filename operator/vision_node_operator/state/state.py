@@ -1,7 +1,7 @@
 """The operator's view of its namespace: ImageJobs, workers and Describers as last observed.
 
 Objects come from the watches and from the answers to the operator's own writes. An answer is
-observed like an event, so a write takes effect as soon as it is answered (like kube-scheduler's
+recorded like an event, so a write takes effect as soon as it is answered (like kube-scheduler's
 assumed pods). The event that follows has the same version, so it changes nothing.
 """
 
@@ -82,7 +82,7 @@ class State:
                 self.workers.drop_lease(name)
 
     def sweep(self, kind: Kind, listed: Collection[str], version: int, now: datetime) -> None:
-        """Forget the objects that a complete list, read at `version`, shows to be deleted."""
+        """Forget older objects that are missing from a complete list read at `version`."""
         for name in self.versions.missing(kind, listed, version):
             self.forget(kind, name, version, now)
 
@@ -157,7 +157,7 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until the given time. Postpone an ImageJob's expiry as well."""
+        """Leave the object alone until the given time. Postpone its expiry, if any."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
@@ -267,7 +267,7 @@ class State:
             self.workers.record(job.status.worker).assigned_total += 1
 
     def _record_end(self, job: ImageJob, now: datetime) -> None:
-        """Record that an ImageJob has failed, or how long it took if it had only one attempt."""
+        """Record an ImageJob's failure, or its duration if the first attempt was successful."""
         status = job.status
         if status.phase == "failed":
             self.job_queue.add_failure(job)

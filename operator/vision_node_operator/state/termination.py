@@ -6,15 +6,15 @@ from typing import Self
 from vision_node_contract.json_types import Json
 
 SIGNAL_EXIT_BASE = 128
-"""If the exit code is higher than this, a signal ended the container. The difference is the number
-of the signal."""
+"""An exit code above this number means that a signal ended the container. The difference is the
+number of the signal."""
 
 CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + signal for signal in (4, 6, 7, 8, 11))
 """Exit codes of SIGILL, SIGABRT, SIGBUS, SIGFPE and SIGSEGV. They mean that the program crashed."""
 
 SIGKILL_EXIT_CODE = SIGNAL_EXIT_BASE + 9
-"""Exit code of SIGKILL. The kernel sends this signal when memory runs out, which containerd may
-fail to report as OOMKilled. Other programs outside the container may also send it."""
+"""Exit code of SIGKILL. The kernel sends this signal when memory runs out, but containerd may
+fail to report OOMKilled. Programs outside the container may also send it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Termination:
 
     @property
     def killed(self) -> bool:
-        """Whether the worker crashed or was killed, and did not exit on its own."""
+        """Whether the worker crashed or was killed instead of exiting on its own."""
         return self.crashed or self.exit_code == SIGKILL_EXIT_CODE
 
     def is_suspect(self, uid: str) -> bool:

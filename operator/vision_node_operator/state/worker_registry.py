@@ -192,7 +192,7 @@ class WorkerRegistry:
             self._remove_if_unused(name, record)
 
     def prune(self) -> None:
-        """Forget workers without a pod or a Lease. Call this only after all pods were listed."""
+        """Forget workers that have neither a pod nor a Lease, after all pods were listed."""
         for name, record in [*self.records.items()]:
             if record.pod is None:
                 record.assigned_total = 0

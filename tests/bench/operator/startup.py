@@ -168,7 +168,7 @@ def _imagejob(number: int) -> Json:
             "duration": "0.03s",
             "conditions": [
                 _condition("Assigned", "WorkerAssigned", "assigned to a worker", done),
-                _condition("Complete", "Described", "the image is described", done),
+                _condition("Complete", "Described", "the image has been described", done),
             ],
             "result": {"describer": "metadata", "summary": "s" * 200, "inline": _inline_result()},
         },

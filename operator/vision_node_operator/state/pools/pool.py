@@ -58,7 +58,7 @@ class Pool:
 
 
 def worker_template(base: Json, describer: Describer, fallback: Describer | None = None) -> Json:
-    """Return the pod template of the Describer's workers, which can also run `fallback`."""
+    """Return the pod template of the Describer's workers. They can also run `fallback`."""
     spec = describer.spec
     template = copy.deepcopy(base)
     meta, pod = template.setdefault("metadata", {}), template["spec"]

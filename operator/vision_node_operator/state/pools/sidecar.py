@@ -1,4 +1,4 @@
-"""Add a Describer's sidecar to its workers: a user's container that receives images over HTTP."""
+"""Add a sidecar (a user's container that receives images over HTTP) to a Describer's workers."""
 
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.describer import Sidecar
