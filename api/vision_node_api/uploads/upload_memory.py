@@ -23,7 +23,7 @@ class UploadMemory:
         return sum(self._held.values())
 
     def resize(self, upload: Hashable, size: int) -> bool:
-        """Let `upload` hold `size` bytes if enough memory is free, and return whether it is.
+        """Let `upload` hold `size` bytes if enough memory is free. Return whether this is so.
 
         If there is not enough, nothing changes. Reducing the size always succeeds, and a size of 0
         also frees the reserve if the upload used it.
