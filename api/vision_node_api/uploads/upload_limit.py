@@ -12,8 +12,8 @@ from .read_deadline import ReadDeadline
 from .upload_memory import UploadMemory
 
 MAX_UPLOADS = 256
-"""Maximum number of simultaneous uploads. Each connection may hold another 320 KiB for
-uvicorn's buffer and the last chunk, which no limit includes."""
+"""Maximum number of simultaneous uploads. The limits do not count another 320 KiB that each
+connection may hold for uvicorn's buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
 """Maximum number of seconds that an upload waits for memory. After this time, it is refused, and

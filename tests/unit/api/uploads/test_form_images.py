@@ -132,7 +132,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         + form(text("note", "")),
         "photo.png",
     ),
-    "another boundary instead of the closing one": (
+    "a normal boundary instead of the closing boundary": (
         file("file", PNG) + f"--{BOUNDARY}\r\n".encode(),
         "photo.png",
     ),
@@ -145,7 +145,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(file("preview", JPEG), file("image", PNG)),
         "photo.png",
     ),
-    "an image in a text field before one in a file field": (
+    "an image in a text field before an image in a file field": (
         form(text("thumb", PNG), file("b", JPEG)),
         None,
     ),
