@@ -97,7 +97,7 @@ def attach_services(
         app: The application that `build_app` returned.
         jobs: The service for ImageJobs.
         health: Health of the replica, for probes and Prometheus.
-        last_activity: Monotonic time of each watch's last event in seconds, by path.
+        last_activity: Monotonic time, in seconds, of each watch's last event, by path.
     """
     app.state.jobs = jobs
     app.state.inbox = Inbox(jobs)

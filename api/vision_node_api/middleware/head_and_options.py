@@ -75,7 +75,7 @@ class _OptionsResponse:
 
 
 def _allowed(refusal: Message) -> str:
-    """Return the methods that a 405 response lists, plus OPTIONS, and HEAD if GET is among them.
+    """Return the methods that a 405 response lists, plus OPTIONS, plus HEAD if GET is listed.
 
     A 405 response for static files lists no methods, but they support GET.
     """

@@ -12,16 +12,16 @@ from ..web.problems import Problem, problem_of
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = "2"
-"""Retry-After, in seconds, for requests that a stopping server aborts. By then, another replica can
-respond."""
+"""Retry-After, in seconds, for requests that a stopping server aborts. After this time, another
+replica can respond."""
 
 
 class InternalErrorMiddleware:
     """Converts every exception that the wrapped application raises into a response.
 
-    The response to an unexpected exception is 500 InternalError, with an id that is logged with
-    the traceback. The exception is not re-raised, because uvicorn would log it a second time
-    and close a connection that the client might use for further requests.
+    The response to an unexpected exception is 500 InternalError, with an id that is logged
+    together with the traceback. The exception is not re-raised, because uvicorn would log it a
+    second time and close a connection that the client might use for further requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:

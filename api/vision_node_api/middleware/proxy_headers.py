@@ -20,7 +20,7 @@ names do not match."""
 
 
 class ProxyHeadersMiddleware:
-    """Sets a request's scheme, host, client address and root path to what the client used.
+    """Restores the original scheme, host, client address and root path of each request.
 
     Forwarding headers are ignored if their values are invalid, or if they were not sent by a
     trusted proxy.

@@ -17,7 +17,7 @@ class RelativeRedirectMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and change the response's Location."""
+        """Pass the request on, and make the response's Location relative."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,6 +1,6 @@
 """Count requests and measure their duration by route.
 
-Paths can't be labels, because they contain job ids, so the number of labels would be unlimited.
+Paths are not used as labels. They contain job ids, so the number of labels would be unlimited.
 """
 
 import time

@@ -20,8 +20,8 @@ class StatusCacheMiddleware:
 
     Args:
         app: The wrapped application.
-        cached_status: Function that returns the JSON of the response for a request's scope and a
-            job's id, or None if the job is not cached.
+        cached_status: Function that takes a request's scope and a job's id. It returns the JSON of
+            the response, or None if the job is not cached.
     """
 
     def __init__(self, app: ASGIApp, cached_status: Callable[[Scope, str], str | None]) -> None:

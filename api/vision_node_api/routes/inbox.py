@@ -31,10 +31,10 @@ class InboxEntry(BaseModel):
     name: str = Field(description="name under /inbox")
     key: str = Field(description="value for an ImageJob's spec.image.key")
     size_bytes: int
-    modified_at: datetime = Field(description="when it was last stored, in UTC")
+    modified_at: datetime = Field(description="when the object was last stored, in UTC")
     expires_at: datetime | None = Field(
         description="time after which the object is deleted, unless an unfinished ImageJob uses it;"
-        " null if it is kept forever"
+        " null if the object is kept forever"
     )
 
 
@@ -69,7 +69,7 @@ InboxDep = Annotated[Inbox, Depends(get_inbox)]
 Name = Annotated[
     str,
     Path(
-        description="folders are allowed: holiday/photo.jpg",
+        description="name under /inbox; it may contain folders, as in holiday/photo.jpg",
         json_schema_extra={"pattern": NAME_PATTERN, "maxLength": MAX_NAME_BYTES, "minLength": 1},
     ),
 ]
@@ -106,7 +106,7 @@ async def list_inbox(
     responses={
         200: {
             "model": InboxObject,
-            "description": "The same bytes already existed, or different bytes were replaced",
+            "description": "The same bytes were already stored, or different bytes were replaced",
         },
         **dict.fromkeys((400, 408, 409, 413, 415, 422, 429, 503), _PROBLEM),
     },
@@ -117,7 +117,9 @@ async def put_inbox_object(
     response: Response,
     inbox: InboxDep,
     *,
-    replace: Annotated[bool, Query(description="replace different bytes under this name")] = False,
+    replace: Annotated[
+        bool, Query(description="replace an object that has this name but different bytes")
+    ] = False,
 ) -> InboxObject:
     """Store an image for ImageJobs. Send it in the form field `file` or as the whole body."""
     inbox_key(name)  # refuse an invalid name before reading the body, which may be large

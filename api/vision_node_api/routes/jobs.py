@@ -143,7 +143,7 @@ async def result(job_id: str, jobs: JobsDep) -> dict[str, Any]:
 
 @router.get("/describers")
 async def describers(jobs: JobsDep) -> DescribersResponse:
-    """List the describers that a client can choose, and their state."""
+    """List the describers that a client can choose, with their states."""
     default = jobs.settings.default_describer
     return DescribersResponse(
         describers=[_describer_response(found, default) for found in jobs.describers.all()]
@@ -201,7 +201,7 @@ def _seconds(duration: str | None) -> float | None:
 
 
 def _warnings(describer: Describer) -> list[str]:
-    """Return the problems that should be fixed even though images are still being described."""
+    """Return the messages about problems that should be fixed but do not stop the describer."""
     bad = {FALLBACK_READY: "False", DEPRECATED: "True"}
     conditions = describer.status.conditions
     return [found.message for found in conditions if bad.get(found.type) == found.status]

@@ -17,8 +17,8 @@ KUBERNETES_REQUESTS = 4
 look up the idempotency key, create the ImageJob, and read it back."""
 
 RESPONSE_SECONDS = TRANSFER_SECONDS + KUBERNETES_REQUESTS * REQUEST_SECONDS
-"""Maximum seconds between the end of an upload and the response to it. This is the sum of the time
-limits of all steps."""
+"""Maximum number of seconds between the end of an upload and the response to it. This is the sum of
+the time limits of all steps."""
 
 
 class LimitsResponse(BaseModel):
@@ -31,18 +31,20 @@ class LimitsResponse(BaseModel):
         description="maximum number of pixels in an image (width times height)"
     )
     media_types: list[str] = Field(
-        description="accepted formats, which are recognized from the content"
+        description="media types of the accepted formats, which are recognized from the content"
     )
     formats: list[str] = Field(description="names of these formats, in the same order")
-    upload_seconds: float = Field(description="maximum seconds for an upload of the maximum size")
+    upload_seconds: float = Field(
+        description="maximum number of seconds for an upload of the maximum size"
+    )
     answer_seconds: float = Field(
-        description="maximum seconds until the response, after the whole request has been sent"
+        description="maximum number of seconds between the end of the request and the response"
     )
 
 
 @router.get("/limits")
 async def limits(jobs: JobsDep) -> LimitsResponse:
-    """Return which images are accepted, and how long requests may take."""
+    """Return the limits on images and on the duration of requests."""
     settings = jobs.settings
     uploads = jobs.uploads.limits
 

@@ -1,4 +1,4 @@
-"""Routes for monitoring by Kubernetes' probes and by Prometheus."""
+"""Routes for the probes of Kubernetes and for Prometheus."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -32,7 +32,7 @@ async def healthz(request: Request) -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> dict[str, object]:
-    """Report whether the API can serve requests, and the state of storage and Kubernetes."""
+    """Report whether the API can serve requests. Include the states of storage and Kubernetes."""
     health = get_health(request)
     states = health.states()
     summary = {name: found.state for name, found in states.items()}

@@ -1,4 +1,4 @@
-"""Determine whether a replica can serve requests, and the state of its dependencies."""
+"""Determine whether a replica can serve requests, and report the states of its dependencies."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from .storage_health import NOT_CHECKED, OK, DependencyState, StorageHealth
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 3.0
-"""Seconds between two checks. Probes arrive every two seconds and get the result of the last
-check."""
+"""Number of seconds between two checks. Probes arrive every two seconds and get the result of the
+latest check."""
 
 CHECK_SECONDS = 2.0
 """Time limit for a check in seconds. Most checks take only a few milliseconds."""
@@ -100,7 +100,7 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests can be served. They can once all objects have been listed.
+        """Whether the replica can serve requests. It can as soon as all objects have been listed.
 
         From then on, the replica remains ready even while its dependencies are unavailable. If it
         were removed from the Service, it could neither report the states of jobs nor serve the

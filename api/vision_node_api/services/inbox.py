@@ -24,8 +24,8 @@ from .inbox_name import inbox_key, inbox_key_prefix, is_inbox_name
 from .jobs import ANY_TYPE, Jobs
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
-"""Maximum total number of seconds for all requests to the bucket that one response requires. The
-limit that GET /limits reports includes this time."""
+"""Maximum total number of seconds that all bucket requests for one response may take. GET /limits
+reports a limit that includes this time."""
 
 STORE_ATTEMPTS = 3
 """Maximum number of attempts to store an image while other requests keep changing the object."""
@@ -124,7 +124,7 @@ class Inbox:
         """
         key = inbox_key(name)
         if not force:
-            alternative = "add ?force=true, which makes them fail with ImageNotFound"
+            alternative = "add ?force=true (they will then fail with ImageNotFound)"
             self._require_unused(key, alternative)
 
         # A deletion is not recorded as a write, because it does not prove that storage has space.
@@ -203,7 +203,7 @@ class Inbox:
         more = " and others" if len(names) > MAX_LISTED_JOBS else ""
         detail = (
             f"{key} is in use by unfinished ImageJobs: {', '.join(listed)}{more}. "
-            f"Wait for them, cancel them, or {alternative}."
+            f"Wait until they finish, cancel them, or {alternative}."
         )
         raise Problem(409, "ObjectInUse", detail, imagejobs=listed)
 

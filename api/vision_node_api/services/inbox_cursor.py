@@ -10,8 +10,8 @@ import binascii
 from ..web.problems import Problem
 
 MAX_CURSOR_CHARACTERS = 1400
-"""Maximum length of a cursor. The longest key in S3 has 1,024 bytes, which are 1,366 characters in
-base64."""
+"""Maximum length of a cursor. The longest possible key in S3 has 1,024 bytes, or 1,366 characters
+in base64."""
 
 
 def write_cursor(key: str) -> str:

@@ -36,8 +36,8 @@ from .stored_result import read_stored_result
 log = logging.getLogger(__name__)
 
 INSPECTORS = 2
-"""Number of threads that read image headers. A header may be crafted so that reading it is slow,
-which must not block the event loop that serves all other clients."""
+"""Number of threads that read image headers. A maliciously crafted header may be slow to read, so
+headers are not read on the event loop, which serves all other clients."""
 
 FULL_RETRY_AFTER_SECONDS = "10"
 """Retry-After, in seconds, while too many jobs are unfinished."""
@@ -151,11 +151,11 @@ class Jobs:
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 
     def storage_problems(self, *, writing: bool = False) -> AbstractContextManager[None]:
-        """Convert errors from requests to the bucket into problems, and record storage's health."""
+        """Convert bucket errors into problems and record the health of the storage."""
         return storage_problems(self.storage, writing=writing)
 
     async def _confirm(self, job: ImageJob) -> ImageJob:
-        """Return the job in its current state, read from the API server.
+        """Return the job in the state that the API server currently reports.
 
         The cached state may be older than the state that another replica has already reported to
         the client. A job that is done is returned unchanged, because its state is final.
@@ -180,7 +180,7 @@ class Jobs:
     def _require_capacity(self) -> None:
         limit = self.settings.max_unfinished_jobs
         if self.cache.unfinished >= limit:
-            detail = f"The limit of {limit} unfinished jobs is reached. Try again later."
+            detail = f"The limit of {limit} unfinished jobs has been reached. Try again later."
             headers = {"Retry-After": FULL_RETRY_AFTER_SECONDS}
             raise Problem(429, "TooManyJobs", detail, headers=headers)
 
@@ -198,7 +198,7 @@ class Jobs:
         return created
 
     async def _find_created(self, name: str, spec: ImageJobSpec, error: KubeError) -> ImageJob:
-        """Return the ImageJob that exists although the request to create it ended with `error`.
+        """Return the ImageJob if it exists even though creating it failed with `error`.
 
         Either another submission created it, or the request succeeded but its response was lost.
         """
@@ -239,8 +239,8 @@ class Jobs:
     async def _choose_describer(self, requested: str | None) -> str:
         default = self.settings.default_describer
         name = requested or default
-        # The administrator's default is not looked up, because right after the installation, the
-        # API may start a moment before the default Describer exists.
+        # The default Describer is not looked up, because right after the installation, it may not
+        # exist until shortly after the API has started.
         if name == default:
             return name
 
@@ -267,7 +267,7 @@ def _require_same_request(job: ImageJob, spec: ImageJobSpec) -> None:
     before, now = ((it.image.sha256, it.describer, it.options) for it in (job.spec, spec))
     if before != now:
         detail = (
-            "This Idempotency-Key was already used for a different image or different options, by "
-            f"{job.metadata.name}. Use a new key."
+            f"Job {job.metadata.name} already used this Idempotency-Key for a different image or "
+            "different options. Use a new key."
         )
         raise Problem(422, "IdempotencyKeyReused", detail)

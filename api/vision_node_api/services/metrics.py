@@ -33,7 +33,7 @@ class Metrics:
 
         self.submits = Counter(
             "vision_node_submits",
-            "Submits by outcome, which is Accepted or the reason for the refusal.",
+            "Submissions by outcome, which is Accepted or the reason for the refusal.",
             ["outcome"],
             registry=self.registry,
         )
@@ -62,7 +62,7 @@ class StateCollector(Collector):
     Args:
         health: Health of the bucket, the API server and the watches.
         unfinished: Function that returns the number of jobs that are queued or processing.
-        last_activity: Monotonic time of each watch's last event in seconds, by path.
+        last_activity: Monotonic time, in seconds, of each watch's last event, by path.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class DependencyState:
     """The state of a service that the API depends on."""
 
     state: str
-    """`ok`, or the reason why it is not ok."""
+    """`ok`, or the reason why the service is not ok."""
     detail: str = ""
     """An explanation of what happened and what to do; empty if the state is ok."""
 

@@ -37,7 +37,8 @@ async def read_stored_result(
 
     data = await _fetch(key, stored.size_bytes or MAX_RESULT_BYTES, bucket, storage)
     if not is_as_stored(stored, data):
-        log.warning("object %s is not what the worker of job %s stored", key, job.metadata.name)
+        name = job.metadata.name
+        log.warning("object %s is not the result that the worker of job %s stored", key, name)
         detail = (
             "The job is done, but its result in storage was overwritten. Its SHA-256 differs from "
             "the one in the job's status. Submit the image again."

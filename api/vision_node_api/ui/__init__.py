@@ -64,7 +64,7 @@ ASSETS = {
     for path in Path(__file__).parent.iterdir()
     if path.suffix in MEDIA_TYPES
 }
-# This page is served only as /ui, because its relative links would not work one level below.
+# This page is served only as /ui, because its relative links would not work at /ui/index.html.
 PAGE = ASSETS.pop("index.html")
 
 IfNoneMatch = Annotated[str | None, Header()]

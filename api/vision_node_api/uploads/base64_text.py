@@ -21,7 +21,7 @@ MIN_IMAGE_BYTES = 26
 class Base64Decoder:
     """Decodes base64 text piece by piece.
 
-    The text may use both alphabets, and may contain whitespace anywhere.
+    The text may use the standard and the URL-safe alphabet, and may contain whitespace anywhere.
     """
 
     def __init__(self) -> None:
@@ -59,8 +59,8 @@ class Base64Decoder:
 def base64_image_start(text: bytes) -> int | None:
     """Return the index at which the base64 text of an image starts; None if there is no such text.
 
-    The index is 0 or, in a data: URL, the end of the header. `text` may be only the beginning of
-    the whole text.
+    The index is 0 or, in a data: URL, the end of the URL's header. `text` may be only the beginning
+    of the whole text.
     """
     start = _data_url_header_end(text)
     if start is None:

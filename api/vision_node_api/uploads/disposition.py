@@ -26,7 +26,7 @@ def parse_disposition(header: bytes) -> Disposition:
 
     The encoded parameters `filename*` and `name*` (RFC 8187) take precedence over the plain
     parameters (RFC 6266, section 4.3). RFC 7578 forbids encoded parameters in forms, but some
-    clients send nothing else.
+    clients send only these.
     """
     found: dict[bytes, bytes] = {}
     for parameter in _PARAMETER.finditer(header):

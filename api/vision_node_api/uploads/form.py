@@ -25,8 +25,8 @@ ANY_TYPE = b"application/octet-stream"
 _DIGITS = re.compile(r"[0-9]{1,19}")
 
 _NO_DRAIN = frozenset({408, 429})
-"""Statuses of responses that are sent without draining the body first. The rest of a slow upload
-(408) would take too long, and a busy server (429) has no resources for it."""
+"""Statuses of responses that are sent without draining the body first. Draining a slow upload (408)
+would take too long, and a busy server (429) has no resources for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ async def read_upload(
         slot: The upload's slot, which provides memory. When this function returns, the slot holds
             as many bytes as the image has.
         max_image_bytes: Maximum size of the image in bytes.
-        clock: Function that returns the monotonic time in seconds, for the minimum rate.
+        clock: Function that returns the monotonic time in seconds. It is used to measure the rate.
 
     Raises:
         Problem: 400 MissingImage, TooManyImages, TooManyParts, UploadBroken, or BadRequest for a
@@ -180,7 +180,7 @@ def _awaits_permission(request: Request, body: UploadBody) -> bool:
 
 
 def _form_options(parts: list[Part]) -> dict[str, str]:
-    """Return a form's options by name, without blank ones."""
+    """Return a form's options by name. Blank options are left out."""
     texts = {part.name: decode_text(part.content.data()) for part in parts if part.is_option}
     return {name: text for name, text in texts.items() if text.strip()}
 

@@ -100,10 +100,10 @@ class PartContent:
         self._kept.write(self._decode(self._decoder, text))
 
     def _is_base64(self, text: bytes) -> bool:
-        """Return whether a text that starts like base64 is base64 as a whole.
+        """Return whether text that begins like base64 is entirely base64.
 
-        A short text is checked completely, because its start may look like base64 by chance. Longer
-        texts are not checked any further.
+        Short text is checked completely, because its beginning may look like base64 by chance. Only
+        the beginning of longer text is checked.
         """
         if self.size >= SNIFF_BYTES:
             return True

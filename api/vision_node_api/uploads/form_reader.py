@@ -15,7 +15,7 @@ fields."""
 
 MAX_PREAMBLE_BYTES = 4096
 """Maximum number of bytes before the first boundary. Mail libraries put text there (RFC 2046,
-5.1.1)."""
+section 5.1.1)."""
 
 MAX_PART_HEADERS = 8
 

@@ -21,7 +21,7 @@ def choose_image(parts: list[Part]) -> Part:
 
     This is the first image in a field named `file`, or else in a field named `image`, or else in
     any field. If no part is an image, but it is clear which part the client meant, that part is
-    returned. The error about its content then names its format.
+    returned. The inspection of its content then fails with an error that names its format.
 
     Raises:
         Problem: 400 MissingImage, or 400 TooManyImages if it is unclear which image is meant.
@@ -46,7 +46,7 @@ def _first(images: list[Part]) -> Part:
 
 
 def _intended(parts: list[Part]) -> Part:
-    """Return the only part that the client can have meant, even though it is not an image."""
+    """Return the only part that the client could have meant, even though it is not an image."""
     filled = [part for part in parts if part.content.size and not part.is_option]
     files = [part for part in filled if part.is_file]
     if len(files) == 1:

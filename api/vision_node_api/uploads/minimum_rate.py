@@ -13,8 +13,8 @@ class MinimumRate:
     At first, the time left is the whole grace period. The time left decreases while the server
     waits for bytes. Each received byte increases it by the time that a byte takes at the minimum
     rate, but never beyond the grace period. An upload of n bytes therefore takes at most the grace
-    period plus n divided by the minimum rate. A client that sends only a byte per second is stopped
-    soon after the grace period.
+    period plus n divided by the minimum rate. A client that sends only one byte per second is
+    stopped soon after the grace period.
     """
 
     def __init__(self, bytes_per_second: int, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -37,9 +37,9 @@ class MinimumRate:
     def too_slow(self) -> Problem:
         """Return the problem for an upload that has no time left."""
         detail = (
-            f"The upload is slower than {self._bytes_per_second} bytes a second, which is the "
-            f"minimum after {self._grace_seconds:.0f} s. Send a smaller image, or use a faster "
-            "connection."
+            f"The upload is slower than the minimum rate of {self._bytes_per_second} bytes per "
+            f"second, which applies after {self._grace_seconds:.0f} s. Send a smaller image, or "
+            "use a faster connection."
         )
         return Problem(408, "UploadTooSlow", detail)
 

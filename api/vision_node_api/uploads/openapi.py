@@ -33,7 +33,7 @@ def form_schema() -> dict[str, Any]:
 
 def image_form_schema() -> dict[str, Any]:
     """Return the OpenAPI schema of a form with only an image."""
-    description = "the image file, or its base64 text; any other field with an image works, too"
+    description = "the image file or its base64 text; the field may also have a different name"
     image = {"type": "string", "format": "binary", "description": description}
     return {"type": "object", "required": ["file"], "properties": {"file": image}}
 

@@ -1,4 +1,4 @@
-"""Limit the time for a client's next bytes, and shorten it while other uploads wait for memory."""
+"""Limit the wait for a client's next bytes, and shorten it while other uploads wait for memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ class ReadDeadline:
         self._stalled = stalled
         self._timeout: asyncio.Timeout | None = None
         self._deadline = 0.0
-        """The later deadline of the current read, measured by the event loop's clock."""
+        """The current read's deadline if memory is not short, in the event loop's time."""
 
     @asynccontextmanager
     async def reading(self, *, memory_is_short: bool) -> AsyncIterator[None]:

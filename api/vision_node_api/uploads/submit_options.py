@@ -22,7 +22,7 @@ class SubmitOptions(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     describer: _Text | None = Field(
-        None, description="one of GET /describers; if absent, the default describer is used"
+        None, description="name from GET /describers; if absent, the default describer is used"
     )
     prompt: _Text | None = Field(
         None, max_length=4000, description="what to look for, or how to phrase the description"
@@ -46,8 +46,8 @@ class SubmitOptions(BaseModel):
     )
     text: bool | None = Field(
         None,
-        description="whether to read the text in the image: true: always; false: never; absent: "
-        "where text is likely",
+        description="when to read the text in the image (true: always; false: never; absent: where "
+        "text is likely)",
     )
 
     @classmethod

@@ -12,8 +12,8 @@ from .read_deadline import ReadDeadline
 from .upload_memory import UploadMemory
 
 MAX_UPLOADS = 256
-"""Maximum number of simultaneous uploads. Each connection may hold another 320 KiB that is not
-counted, for uvicorn's buffer and the last chunk."""
+"""Maximum number of simultaneous uploads. The limits do not count another 320 KiB that each
+connection may hold for uvicorn's buffer and the last chunk."""
 
 WAIT_SECONDS = 10.0
 """Maximum number of seconds that an upload waits for memory. After this time, it is refused, and
@@ -44,7 +44,7 @@ class UploadLimits:
 
 
 class UploadLimiter:
-    """Admits uploads, and gives them memory as their bytes arrive.
+    """Admits uploads and gives them memory as their bytes arrive.
 
     Slow clients therefore hold little memory. When memory is short, uploads wait for it and stop
     reading, which slows down their clients (TCP flow control). One upload can always finish (see

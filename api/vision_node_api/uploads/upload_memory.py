@@ -23,10 +23,10 @@ class UploadMemory:
         return sum(self._held.values())
 
     def resize(self, upload: Hashable, size: int) -> bool:
-        """Let `upload` hold `size` bytes if enough memory is free, and return whether it is.
+        """Let `upload` hold `size` bytes if enough memory is free. Return whether there was enough.
 
-        If there is not enough, nothing changes. Reducing the size always succeeds, and a size of 0
-        also frees the reserve if the upload used it.
+        Otherwise, nothing changes. Reducing the size always succeeds, and a size of 0 also frees
+        the reserve if the upload used it.
         """
         if size == 0:
             self._forget(upload)

@@ -14,14 +14,14 @@ from ..background import BackgroundTask
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 5.0
-"""Seconds to wait before a refused watch is retried. Watches are refused until the CRD and the
-permissions exist."""
+"""Number of seconds to wait before retrying a refused watch. Watches are refused until the CRD and
+the permissions exist."""
 
 ALL = Selectors()
 
 
 class WatchFollower(BackgroundTask):
-    """Watches the objects at `path`, and passes every change to `observe`."""
+    """Watches the objects at `path` and passes every change to `observe`."""
 
     def __init__(self, kube: Kube, path: str, observe: Callable[[WatchEvent], None]) -> None:
         super().__init__(f"The watch of {path} has stopped.")
@@ -58,7 +58,7 @@ class MonitoredKube(Kube):
     def __init__(self, server: Access) -> None:
         super().__init__(server)
         self.last_activity: dict[str, float] = {}
-        """Monotonic time of each watch's last activity in seconds, by path."""
+        """Monotonic time, in seconds, of each watch's last activity, by path."""
 
     async def watch(
         self, path: str, version: str, selectors: Selectors = ALL

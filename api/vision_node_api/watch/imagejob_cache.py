@@ -26,7 +26,7 @@ server."""
 
 
 class ImageJobCache:
-    """Caches ImageJobs, and reads those that are not cached from the API server."""
+    """Caches ImageJobs. Those that are not cached are read from the API server."""
 
     def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs

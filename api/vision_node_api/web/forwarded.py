@@ -31,7 +31,7 @@ def read_forwarded(headers: Headers) -> ForwardedRequest:
     """Return the values of the forwarding headers.
 
     The header `Forwarded` is ignored if there are X-Forwarded-… headers, because a proxy that sets
-    those may pass on a `Forwarded` header that its client forged.
+    them may pass on a `Forwarded` header that its client forged.
     """
     forwarded = ForwardedRequest(
         _list_of(headers, "x-forwarded-for"),

@@ -14,8 +14,8 @@ MAX_HEAD_BYTES = 64 * 1024
 64 KiB."""
 
 HEAD_SECONDS = 30.0
-"""Time limit for the request line and the headers in seconds. It is measured from the start of the
-connection or, for later requests, from their first byte."""
+"""Time limit for the request line and the headers in seconds. For the first request, it is measured
+from the start of the connection. For later requests, it is measured from their first byte."""
 
 LINGER_SECONDS = 30.0
 """Number of seconds for which the rest of a body is read and discarded after the response. If the
@@ -60,7 +60,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             detail = (
                 f"The request's headers exceed the limit of {MAX_HEAD_BYTES} bytes. "
-                "Send fewer or shorter ones."
+                "Send fewer or shorter headers."
             )
             self._refuse(Problem(431, "HeadersTooLarge", detail))
         elif self._deadline is None:

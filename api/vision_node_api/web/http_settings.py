@@ -9,9 +9,9 @@ from .trusted_proxies import TrustedProxies
 
 KEEP_ALIVE_SECONDS = 75
 """Default number of seconds for which an idle connection stays open. This is longer than the 60 s
-of nginx and cloud load balancers, so that the proxy closes the connection first. If the API closed
-it first, a request that the proxy sends at that moment would be lost, and the client would get a
-502."""
+that nginx and cloud load balancers use, so that the proxy closes the connection first. If the API
+closed it first, a request that the proxy sends at that moment would be lost, and the client would
+get a 502."""
 
 
 @dataclass(frozen=True, slots=True)

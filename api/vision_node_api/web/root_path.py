@@ -1,4 +1,4 @@
-"""Handle the root path, below which a proxy serves the API (such as /vision).
+"""Handle the root path (such as /vision), below which a proxy serves the API.
 
 In ASGI, the root path is `root_path`, and `path` begins with it (ASGI HTTP specification, "HTTP
 connection scope").
@@ -9,7 +9,7 @@ import re
 from starlette.types import Scope
 
 MAX_CHARACTERS = 255
-"""Maximum length of a root path, which is more than any proxy needs."""
+"""Maximum length of a root path. No proxy needs a longer one."""
 
 OWN_PATHS = frozenset(
     {
@@ -50,7 +50,8 @@ def parse_root_path(text: str) -> str:
 
     if path and path.split("/")[1] in OWN_PATHS:
         raise ValueError(
-            f"The root path {text!r} begins with one of the API's own paths. Choose another one."
+            f"The root path {text!r} begins with one of the API's own paths. "
+            "Choose a different root path."
         )
 
     return path
@@ -73,6 +74,6 @@ def with_root_path(scope: Scope, root_path: str) -> Scope:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the request's path without the root path, as in the definitions of the routes."""
+    """Return the request's path without the root path, so that it matches the routes."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))

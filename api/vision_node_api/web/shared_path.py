@@ -8,10 +8,11 @@ from starlette.types import Receive, Scope, Send
 
 
 def share_paths(router: APIRouter) -> None:
-    """Make a router's 405 responses list the methods of all its routes with the same path.
+    """Make each 405 response list the methods of all the router's routes for the requested path.
 
-    Starlette lists only the methods of the first of these routes, but the Allow header has to list
-    all of them (RFC 9110, section 10.2.1). Routes that were added before this call don't change.
+    Starlette lists only the methods of the first such route, but the Allow header has to list the
+    methods of all of them (RFC 9110, section 10.2.1). Routes that are already in the router do not
+    change.
     """
 
     class SharedPathRoute(APIRoute):

@@ -177,7 +177,7 @@ async def test_disconnected_client_is_not_logged_as_an_error(
 ) -> None:
     transport = httpx.ASGITransport(broken_app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        with pytest.raises(AssertionError):  # from httpx, because it gets no response
+        with pytest.raises(AssertionError):  # httpx raises it, because the app does not respond
             await client.get("/fail/gone")
 
     async with serving(broken_app) as port:

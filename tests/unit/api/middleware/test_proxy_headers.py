@@ -57,7 +57,7 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
     "the client": ({"X-Forwarded-For": "192.0.2.1"}, {"client": "192.0.2.1"}),
     "the client's port": ({"X-Forwarded-For": "192.0.2.1:99"}, {"client": "192.0.2.1"}),
     "an IPv6 client": ({"X-Forwarded-For": "2001:db8::1"}, {"client": "2001:db8::1"}),
-    "an address that a client forged": (
+    "a forged address": (
         {"X-Forwarded-For": "1.1.1.1, 192.0.2.1"},
         {"client": "192.0.2.1"},
     ),
@@ -85,7 +85,7 @@ APPLIED: dict[str, tuple[Any, dict[str, str]]] = {
         {"Forwarded": 'for="[2001:db8::1]:47"; proto=https ;host="a.example"'},
         {"url": "https://a.example/status/x", "client": "2001:db8::1"},
     ),
-    "RFC 7239, two proxies": (
+    "two proxies that use RFC 7239": (
         {"Forwarded": "For=1.1.1.1;Proto=ftp, for=192.0.2.1;proto=https, for=10.9.9.9;proto=http"},
         {"url": "https://api:8000/status/x", "client": "192.0.2.1"},
     ),

@@ -286,7 +286,7 @@ def test_refused_write_counts_for_a_limited_time() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 5.0])
-def test_storage_is_ok_at_the_start_of_the_monotonic_clock(seconds: float) -> None:
+def test_storage_is_ok_while_the_monotonic_clock_is_near_zero(seconds: float) -> None:
     health = StorageHealth(lambda: seconds)
     access(health, "read", None)
     assert health.state.is_ok

@@ -40,7 +40,7 @@ def requests(samples: Samples, method: str, route: str, status: str) -> float | 
     return number(samples, name, method=method, route=route, status=status)
 
 
-async def test_submits_are_counted_by_outcome(
+async def test_submissions_are_counted_by_outcome(
     client: httpx.AsyncClient, bucket: FakeBucket
 ) -> None:
     image, text = picture(), b"hello world " * 20
@@ -60,8 +60,13 @@ async def test_submits_are_counted_by_outcome(
 
 
 ROUTES: dict[str, tuple[str, str, str, str]] = {
-    "a poll answered from the cache": ("GET", "/status/job-secret", "/status/{job_id}", "200"),
-    "a poll answered by the router": ("GET", "/status/job-unknown", "/status/{job_id}", "404"),
+    "a poll for a job in the cache": ("GET", "/status/job-secret", "/status/{job_id}", "200"),
+    "a poll for a job that is not in the cache": (
+        "GET",
+        "/status/job-unknown",
+        "/status/{job_id}",
+        "404",
+    ),
     "a result": ("GET", "/result/job-unknown", "/result/{job_id}", "404"),
     "a file of the page": ("GET", "/ui/app.js", "/ui/{name}", "200"),
     "a missing file of the page": ("GET", "/ui/secret", "/ui/{name}", "404"),

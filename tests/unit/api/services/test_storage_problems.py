@@ -41,7 +41,7 @@ async def submit(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize("reason", sorted(STORAGE_REASONS))
-async def test_refused_submit_reports_the_reason_of_the_storage_failure(
+async def test_refused_submission_reports_the_reason_of_the_storage_failure(
     client: httpx.AsyncClient, bucket: FailingBucket, cluster: Cluster, jobs: Jobs, reason: Reason
 ) -> None:
     bucket.fails = failure(reason)

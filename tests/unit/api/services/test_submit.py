@@ -1,4 +1,4 @@
-"""Tests of POST /submit: options, idempotency keys, limits, and storage and Kubernetes failures."""
+"""Tests of POST /submit: options, idempotency keys, limits and outages of storage or Kubernetes."""
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from vision_node_contract.clients.kube import AlreadyExistsError, UnavailableErr
 PNG = picture()
 
 
-async def test_second_submit_with_an_idempotency_key_returns_the_first_job(
+async def test_second_submission_with_an_idempotency_key_returns_the_first_job(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     key = {"Idempotency-Key": "order-17"}
@@ -56,7 +56,7 @@ async def test_options_are_written_to_the_imagejob(
 @pytest.mark.parametrize(
     ("sent", "read"), [("true", True), ("false", False), ("TRUE", True), (" ", None), (None, None)]
 )
-async def test_form_field_text_determines_whether_text_in_the_image_is_read(
+async def test_text_option_determines_whether_text_in_the_image_is_read(
     client: httpx.AsyncClient, cluster: Cluster, sent: str | None, read: object
 ) -> None:
     fields = {"prompt": "Which breed?"} | ({} if sent is None else {"text": sent})
@@ -117,7 +117,7 @@ async def test_describer_that_the_watch_has_not_reported_is_accepted(
     assert cluster.jobs[response.json()["job_id"]].spec.describer == "newest"
 
 
-async def test_submit_is_refused_if_the_describer_lookup_fails(
+async def test_submission_is_refused_if_the_describer_lookup_fails(
     client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
 ) -> None:
     cluster.get_fails = UnavailableError(0, "NoAnswer", "no answer")
@@ -125,7 +125,7 @@ async def test_submit_is_refused_if_the_describer_lookup_fails(
     assert (response.status_code, bucket.objects) == (503, {})
 
 
-async def test_submit_is_refused_if_too_many_jobs_are_unfinished(
+async def test_submission_is_refused_if_too_many_jobs_are_unfinished(
     client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket
 ) -> None:
     limit = SETTINGS.max_unfinished_jobs
@@ -139,7 +139,7 @@ async def test_submit_is_refused_if_too_many_jobs_are_unfinished(
     assert bucket.objects == {}
 
 
-async def test_submit_is_refused_while_storage_is_unavailable(
+async def test_submission_is_refused_while_storage_is_unavailable(
     client: httpx.AsyncClient, bucket: FakeBucket, cluster: Cluster
 ) -> None:
     bucket.unavailable = True

@@ -1,4 +1,4 @@
-"""Helpers that submit forms, and images and texts to put in forms."""
+"""Helpers that submit forms, and sample images and texts for these forms."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of base64 text, which is recognized if it encodes an image, and decoded as it arrives."""
+"""Tests of recognizing base64 text that encodes an image, and of decoding it piece by piece."""
 
 import base64
 import os

@@ -58,11 +58,11 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(part(r'form-data; name="file"; filename="C:\new\a.png"', PNG)),
         "a.png",
     ),
-    "parameters in unusual case, order and spacing": (
+    "parameters with unusual capitalization, order and spacing": (
         form(part('Form-Data ;FileName = "a.png" ; NAME="file"', PNG)),
         "a.png",
     ),
-    "header names in unusual case": (
+    "header names with unusual capitalization": (
         form(part('CONTENT-disposition: form-data; name="file"; filename="a.png"', PNG)),
         "a.png",
     ),
@@ -119,7 +119,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         "a.png",
     ),
     "a data: URL": (form(text("file", b"data:image/png;base64," + BASE64)), None),
-    "a data: URL in unusual case": (
+    "a data: URL with unusual capitalization": (
         form(text("file", b" DATA:image/png; charset=x ;BASE64," + BASE64)),
         None,
     ),
@@ -132,7 +132,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         + form(text("note", "")),
         "photo.png",
     ),
-    "another boundary instead of the closing one": (
+    "a normal boundary instead of the closing boundary": (
         file("file", PNG) + f"--{BOUNDARY}\r\n".encode(),
         "photo.png",
     ),
@@ -145,7 +145,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         form(file("preview", JPEG), file("image", PNG)),
         "photo.png",
     ),
-    "an image in a text field before one in a file field": (
+    "an image in a text field before an image in a file field": (
         form(text("thumb", PNG), file("b", JPEG)),
         None,
     ),

@@ -60,14 +60,14 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "MissingImage",
         ("'image'",),
     ),
-    "an image in an option that is text": (
+    "an image in a text field named like an option": (
         form(text("prompt", PNG)),
         400,
         "MissingImage",
         ("'prompt'",),
     ),
     "an empty file": (form(file("file", b"")), 400, "EmptyImage", ()),
-    "an empty file in any field": (
+    "an empty file in a field with any name": (
         form(file("upload", b""), text("prompt", "x")),
         400,
         "EmptyImage",
@@ -128,13 +128,13 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "OptionsInvalid",
         (f"The form field prompt has more than {SNIFF_BYTES} bytes",),
     ),
-    "an option in a file that is too long": (
+    "an option that is sent as a file and is too long": (
         form(file("prompt", b"x" * (SNIFF_BYTES + 1)), file("file", PNG)),
         422,
         "OptionsInvalid",
         (f"The form field prompt has more than {SNIFF_BYTES} bytes",),
     ),
-    "base64 text followed by something else": (
+    "base64 text and a character that is not base64": (
         form(text("file", base64.b64encode(picture(noise=20_000)) + b"!")),
         422,
         "ImageUnreadable",
@@ -147,7 +147,7 @@ REFUSED: dict[str, tuple[bytes, int, str, tuple[str, ...]]] = {
         "BadRequest",
         ("closing boundary is missing",),
     ),
-    "another boundary": (b"--other\r\n" + bytes(100), 400, "BadRequest", ("boundary",)),
+    "a different boundary": (b"--other\r\n" + bytes(100), 400, "BadRequest", ("boundary",)),
     "an endless preamble": (
         b"x" * 10_000 + form(file("file", PNG)),
         400,

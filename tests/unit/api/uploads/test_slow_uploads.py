@@ -1,4 +1,4 @@
-"""Tests of slow uploads, which must make progress, hold little memory and not block others."""
+"""Tests that slow uploads must make progress, hold little memory and do not block others."""
 
 import asyncio
 import gc
@@ -102,7 +102,7 @@ async def test_upload_is_accepted_only_if_it_makes_progress(case: str) -> None:
         await client.upload()
 
     assert (refused.value.status, refused.value.reason) == (408, "UploadTooSlow")
-    assert "4096 bytes a second" in refused.value.detail
+    assert "4096 bytes per second" in refused.value.detail
 
 
 async def test_upload_of_one_byte_per_second_is_stopped_after_the_grace_period() -> None:
@@ -196,7 +196,7 @@ async def stalled(
     return group.create_task(upload())
 
 
-async def test_normal_submit_is_served_while_twelve_clients_send_one_byte_per_second(
+async def test_normal_upload_is_accepted_while_twelve_clients_send_one_byte_per_second(
     port: int, jobs: Jobs
 ) -> None:
     limiter = jobs.uploads

@@ -1,4 +1,4 @@
-"""Tests of HTTP connections: protocol upgrades, time limits, and the bodies of refused requests."""
+"""Tests of HTTP connections: protocol upgrades, time limits and the bodies of refused requests."""
 
 import asyncio
 import socket
@@ -48,7 +48,7 @@ async def test_headers_must_arrive_before_the_time_limit(
         assert await silent.ended() == b"", "a client that has sent nothing gets no response"
 
 
-async def test_headers_of_a_second_request_must_arrive_before_the_time_limit(
+async def test_headers_of_the_next_request_must_arrive_before_the_time_limit(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Connection.open(port) as connection:
@@ -70,7 +70,7 @@ async def test_connection_is_closed_if_the_body_of_a_refused_request_never_ends(
             await connection.send_forever(b"x")
 
 
-async def test_second_request_is_not_mistaken_for_the_body_of_a_refused_one(
+async def test_next_request_is_not_mistaken_for_the_body_of_a_refused_request(
     port: int, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "LINGER_SECONDS", 0.0)

@@ -27,15 +27,15 @@ ODD: dict[str, tuple[bytes, int, str]] = {
     "a line break at the end of a job's id": (get("/status/a%0a"), 404, "JobNotFound"),
     "a slash in a job's id": (get("/status/a%2fb"), 404, "NotFound"),
     "a very long id": (get("/status/" + "a" * 8000), 404, "JobNotFound"),
-    "bytes that are not ASCII in a path": (get("/status/größe"), 400, "BadRequest"),
-    "bytes that are not UTF-8 in a path": (get(b"/status/\xff"), 400, "BadRequest"),
-    "bytes that are not UTF-8 in a query": (get(b"/status/x?\xff=\xed\xa0\x80"), 400, "BadRequest"),
-    "bytes that are not ASCII in a header": (
+    "non-ASCII bytes in a path": (get("/status/größe"), 400, "BadRequest"),
+    "invalid UTF-8 in a path": (get(b"/status/\xff"), 400, "BadRequest"),
+    "invalid UTF-8 in a query": (get(b"/status/x?\xff=\xed\xa0\x80"), 400, "BadRequest"),
+    "non-ASCII bytes in a header": (
         get("/status/x", b"X-A: \xff\xed\xa0\x80"),
         404,
         "JobNotFound",
     ),
-    "bytes that are not ASCII in Host": (get("/status/x", b"Host: \xff["), 404, "JobNotFound"),
+    "non-ASCII bytes in Host": (get("/status/x", b"Host: \xff["), 404, "JobNotFound"),
     "an invalid Host": (
         get("/result/x").replace(b"Host: api", b"Host: [::1"),
         404,
