@@ -183,7 +183,7 @@ def _jpeg_header(image: bytes) -> JpegHeader | None:
 def _has_complete_scan(image: bytes) -> bool:
     """Return whether a progressive JPEG contains a coarse version of the whole picture.
 
-    It does if the first scan is complete, which is shown by the start of a second scan.
+    It does if its first scan is complete. The start of a second scan shows that it is.
     """
     header = _jpeg_header(image)
     if header is None or not header.progressive or header.scan_at is None:

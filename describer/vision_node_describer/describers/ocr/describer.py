@@ -16,7 +16,7 @@ class Ocr(Describer):
     """Reads printed text in Latin letters, Chinese and Japanese."""
 
     def __init__(self, setup: Setup) -> None:
-        """Load the models, which takes less than two seconds."""
+        """Load the models. This takes less than two seconds."""
         super().__init__(setup)
         self._reader = TextReader()
 

@@ -44,9 +44,9 @@ def reading_pixels(width: int, height: int) -> int:
 
 
 def reader_bytes(image: bytes) -> int:
-    """Return the maximum memory of a TextReader that reads this file, without decoding, in bytes.
+    """Return the maximum memory, in bytes, that a TextReader takes to read this file.
 
-    Return 0 if the header is unreadable.
+    Memory for decoding is not included. Return 0 if the header is unreadable.
     """
     try:
         header = read_header(image)

@@ -23,7 +23,7 @@ earlier confidence may be high, too, because the engine itself rotates tall line
 def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
     """Return the lines of an RGB picture in no particular order, including uncertain ones.
 
-    A picture with uncertain or sideways lines is rotated and read again, which takes twice as long.
+    A picture with uncertain or sideways lines is rotated and read again. This doubles the time.
     """
     lines = engine.read(picture)
     sure = confidence(lines) >= _MIN_UPRIGHT_CONFIDENCE
