@@ -80,7 +80,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(loop)
 
 
-def test_released_attempt_still_running_after_its_timeout_is_reported_as_a_hang(
+def test_released_attempt_that_runs_past_its_timeout_is_reported_as_a_hang(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.start("stuck").released = True
