@@ -19,7 +19,7 @@ _LABELS = {
 }
 
 _INSTALLED = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
-"""Modules of those packages with pictures that are already installed for the tests."""
+"""Module names of packages that contain pictures and are already installed for the tests."""
 
 _ARCHIVE = ".rcc/"
 

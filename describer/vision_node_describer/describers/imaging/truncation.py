@@ -39,7 +39,7 @@ _NEEDED_FILLINGS = 2
 
 _CHECKSUM_SIDE = 256
 """Minimum width and height in pixels to which a JPEG is reduced to find its intact rows. The
-reduction makes this up to 10 times faster."""
+reduction makes the search up to 10 times faster."""
 
 _PADDING_BYTES = 4096
 """Minimum number of zeros at a JPEG's end that count as padding. Fewer zeros may be the pixels of a

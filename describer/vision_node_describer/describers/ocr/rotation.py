@@ -16,8 +16,8 @@ _MIN_CHARACTERS = 4
 worth the time."""
 
 _MIN_SIDEWAYS_RATIO = 0.9
-"""Minimum ratio of the confidence after sideways text is rotated to the confidence before that. The
-earlier confidence may be high, too, because the engine itself rotates tall lines."""
+"""Minimum ratio between the confidences after and before sideways text is rotated. The confidence
+may be high before, too, because the engine itself rotates tall lines."""
 
 
 def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
