@@ -22,12 +22,12 @@ class AbandonedThreads:
         self._tasks: dict[tuple[str, int], list[asyncio.Task[Any]]] = {}
         """Tasks by attempt. Their threads may keep running after the attempt has timed out."""
         self.hung = asyncio.Event()
-        """Set when a thread is still running a full Describer timeout after its attempt timed out.
+        """Set if a thread keeps running for a full Describer timeout after its attempt timed out.
         The thread keeps its memory, so attempts that wait for this memory also time out. Smaller
         images can still be described."""
 
     async def run(self, job: ImageJob, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` and return its result. If cancelled, don't wait for its thread."""
+        """Run `work` and return its result. If cancelled, return without waiting for the thread."""
         task = asyncio.create_task(work)
         self._tasks.setdefault(_attempt_key(job), []).append(task)
         try:
@@ -37,7 +37,10 @@ class AbandonedThreads:
             raise
 
     async def wait_until_ended(self, job: ImageJob, patience_seconds: float) -> None:
-        """Wait until an attempt's threads end; set `hung` if it takes over `patience_seconds`."""
+        """Wait until an attempt's threads end.
+
+        If any of them is still running after `patience_seconds`, set `hung`.
+        """
         tasks = self._tasks.pop(_attempt_key(job), None)
         if not tasks:
             return

@@ -120,7 +120,7 @@ class AttemptRunner:
             return failure(Reason.DESCRIBER_FAILED, f"{name}: {type(error).__name__}")
 
     async def _describe_with_fallback(self, job: ImageJob) -> tuple[str, Description]:
-        """Describe the image, with the fallback if necessary.
+        """Describe the image, using the fallback if necessary.
 
         Return the name of the describer that was used, and its description.
         """

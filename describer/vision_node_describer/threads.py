@@ -17,7 +17,7 @@ async def in_thread(
 ) -> T:
     """Make a call in one of the executor's threads, and return its result.
 
-    If cancelled, drop the call if it has not started; otherwise, wait until it returns. A `with`
+    On cancellation, drop the call if it has not started, or else wait until it returns. A `with`
     block around this function can therefore hold the call's resources until the call is over.
     """
     future = executor.submit(call, *args, **kwargs)

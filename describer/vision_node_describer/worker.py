@@ -64,7 +64,7 @@ class Worker:
         self._all_released.set()
 
     def handle(self, event: WatchEvent) -> None:
-        """Start attempts that a watch event assigns to this worker, and release those it ends.
+        """Start attempts that a watch event assigns to this worker, and release those that it ends.
 
         An event ends an attempt if it shows that the ImageJob is no longer assigned to this worker.
         """

@@ -9,7 +9,7 @@ class Brightness(Describer):
     """Describes a picture's brightness. It has no settings, so it needs no constructor."""
 
     def memory(self, image: bytes) -> int:
-        """Return the memory for decoding, in bytes. The worker limits concurrent decoding by it."""
+        """Return how many bytes decoding takes. The worker limits its concurrency accordingly."""
         return decoding_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:  # noqa: ARG002

@@ -1,4 +1,5 @@
 """Convert published weights to the ONNX files of vision_node_local_models: `make models`.
 
-It needs neither PyTorch nor TensorFlow, runs no code of the packages, and is in no image.
+This package needs neither PyTorch nor TensorFlow, and runs no code from the packages that contain
+the weights. It is not part of any container image.
 """

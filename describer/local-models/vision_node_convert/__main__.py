@@ -1,6 +1,7 @@
 """Convert the published weights, and update the files of vision_node_local_models: `make models`.
 
-For each model, it says whether the file in the repository is identical to the conversion.
+For each model, the program reports whether the file in the repository was already identical to the
+converted model.
 """
 
 import hashlib
@@ -21,11 +22,11 @@ from vision_node_convert.comparison import IDENTICAL, compare
 from vision_node_convert.graph import ConversionError, to_bytes
 
 SUMS = Path(__file__).parent.parent / "SHA256SUMS"
-"""The checksums of the files that were written, in the format of `sha256sum --check`."""
+"""File with the checksums of the converted models, in the format of `sha256sum --check`."""
 
 
 def convert(ctx: BuildContext) -> Iterator[tuple[Path, onnx.ModelProto]]:
-    """Convert the models; yield each with the file that it belongs in."""
+    """Convert the models, and yield each one with the path of its file."""
     weights = checkpoint.read(sources.efficientnet_weights())
     yield vision_node_local_models.EFFICIENTNET, efficientnet.convert(weights)
 
@@ -38,7 +39,7 @@ def convert(ctx: BuildContext) -> Iterator[tuple[Path, onnx.ModelProto]]:
 
 
 def update(file: Path, model: onnx.ModelProto) -> str:
-    """Write the model unless the file is identical, and return what differed."""
+    """Write the model unless the file is identical, and return a summary of the changes."""
     found = compare(file, model)
     if found != IDENTICAL:
         file.write_bytes(to_bytes(model))

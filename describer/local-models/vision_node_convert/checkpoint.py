@@ -1,8 +1,8 @@
 """Read the weights in a file that `torch.save` wrote before PyTorch 1.6, without running its code.
 
-Such a file is four pickles (a magic number, the protocol, the machine, the tensors), one with the
-order of the storages, and the storages themselves. A pickle can call any function that it may look
-up, so the unpickler here looks up only the names in `_ALLOWED`.
+Such a file consists of four pickles (a magic number, the protocol, the machine and the tensors), a
+fifth pickle with the order of the storages, and the storages themselves. A pickle can call any
+function that its unpickler finds, so this unpickler finds only the names in `_ALLOWED`.
 """
 
 import math
@@ -22,7 +22,7 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
 COUNT_BYTES = 8
-"""Size of the number of elements before each storage."""
+"""Size in bytes of the element count that precedes each storage."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _View:
-    """A tensor: a part of a storage."""
+    """A tensor, which is a part of a storage."""
 
     storage: _Storage
     offset: int
@@ -43,11 +43,11 @@ class _View:
 
 
 def read(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Return the tensors by name. Raises ConversionError if the file has anything else."""
+    """Return the tensors by name. Raises ConversionError if the file contains anything else."""
     with path.open("rb") as file:
         header = [_unpickle(file) for _ in range(3)]
         if header[:2] != [MAGIC_NUMBER, PROTOCOL]:
-            raise ConversionError(f"{path.name} is not a file of torch.save of PyTorch 1.0 to 1.5")
+            raise ConversionError(f"{path.name} was not written by PyTorch 1.0 to 1.5")
 
         views = _checked_views(_unpickle(file))
         storages = {view.storage.key: view.storage for view in views.values()}
@@ -64,7 +64,7 @@ def _unpickle(file: BinaryIO) -> object:
     try:
         return _RestrictedUnpickler(file).load()
     except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError) as error:
-        raise ConversionError(f"{file.name} is not a file of torch.save: {error}") from None
+        raise ConversionError(f"{file.name} was not written by torch.save: {error}") from None
 
 
 def _checked_views(loaded: object) -> Mapping[str, _View]:
@@ -82,20 +82,20 @@ def _read_storage(file: BinaryIO, storage: _Storage) -> NDArray[np.generic]:
     content = file.read(storage.count * storage.dtype.itemsize)
 
     if count != storage.count or len(content) != count * storage.dtype.itemsize:
-        raise ConversionError(f"the file ends early, or storage {storage.key} has another size")
+        raise ConversionError(f"the file ends early, or storage {storage.key} has the wrong size")
     return np.frombuffer(content, storage.dtype)
 
 
 def _tensor(data: NDArray[np.generic], view: _View) -> NDArray[np.generic]:
-    """Return a copy of the elements of a tensor, which may lie in any order."""
+    """Return a copy of a tensor's elements, which may be stored in any order."""
     if len(view.shape) != len(view.strides) or min((view.offset, *view.shape, *view.strides)) < 0:
         raise ConversionError(f"a tensor has the impossible shape {view.shape}")
 
-    # as_strided reads any memory, so the last element is checked first.
+    # as_strided could read memory outside the storage, so first check the last element's position.
     steps = zip(view.shape, view.strides, strict=True)
     last = view.offset + sum((size - 1) * stride for size, stride in steps)
     if math.prod(view.shape) and last >= len(data):
-        raise ConversionError(f"a tensor of shape {view.shape} ends outside of its storage")
+        raise ConversionError(f"a tensor of shape {view.shape} ends outside its storage")
 
     strides = [stride * data.itemsize for stride in view.strides]
     return np.lib.stride_tricks.as_strided(data[view.offset :], view.shape, strides).copy()
@@ -110,7 +110,7 @@ def _rebuild_tensor(
     return _View(storage, offset, shape, strides)
 
 
-# Everything that a file may look up, and what it gets. None of it has side effects.
+# The names that a file may look up, and the objects that it gets. None of them has side effects.
 _ALLOWED: Mapping[tuple[str, str], object] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
@@ -123,11 +123,11 @@ class _RestrictedUnpickler(pickle.Unpickler):
     """Refuses all names except those in `_ALLOWED`."""
 
     def find_class(self, module: str, name: str) -> object:
-        """Return what takes the place of that name."""
+        """Return the object that a pickle gets for this name."""
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise ConversionError(f"the file wants to use {module}.{name}: refused") from None
+            raise ConversionError(f"the file uses {module}.{name}, which is refused") from None
 
     def persistent_load(self, reference: object) -> _Storage:
         """Return the storage that a tensor refers to."""

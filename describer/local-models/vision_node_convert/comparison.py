@@ -1,4 +1,4 @@
-"""Say in words how a converted model differs from the file in the repository."""
+"""Summarize how a converted model differs from the file in the repository."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ NEW = "new"
 
 
 def compare(file: Path, model: onnx.ModelProto) -> str:
-    """Return "identical", "new", or what differs."""
+    """Return "identical", "new", or a summary of the differences."""
     if not file.exists():
         return NEW
     if file.read_bytes() == to_bytes(model):

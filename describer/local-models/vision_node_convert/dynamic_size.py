@@ -1,4 +1,4 @@
-"""Let a converted model accept pictures of other sizes than the one that it was exported with."""
+"""Make a converted model accept pictures of sizes other than the one in the published model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,13 +8,13 @@ from onnx import numpy_helper
 
 HEIGHT_AXIS, WIDTH_AXIS = 2, 3
 CELLS_AXIS = 1
-"""The axis of an output that has an entry for each cell of a grid over the picture."""
+"""Axis of each output that has one entry for each cell of a grid over the picture."""
 
 
 def accept_any_size(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the same model for any height and width that its strides divide.
+    """Return a model that accepts any height and width that are multiples of its strides.
 
-    Its resizes get the ratio instead of the size of their result.
+    Its resize operations get a scaling factor instead of a fixed output size.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)

@@ -1,7 +1,8 @@
 """Convert EfficientNet-Lite2 from PyTorch's weights.
 
-The network is written down here, because a file of weights does not have it: Tan and Le,
-"EfficientNet" (2019), and TensorFlow's efficientnet/lite for what the Lite models leave out.
+The network is defined here, because a file of weights does not contain it. The sources are Tan and
+Le, "EfficientNet" (2019), and, for the parts that the Lite models omit, TensorFlow's
+efficientnet/lite.
 """
 
 import itertools
@@ -18,29 +19,29 @@ from vision_node_convert.graph import Array, ConversionError, GraphBuilder
 SIZE = 260
 CLASSES = 1000
 
-# Lite2 has 1.2 times as many blocks per stage as Lite0, rounded up, except in the first and the
-# last stage.
+# Lite2 has 1.2 times as many blocks per stage as Lite0, rounded up, except in the first and
+# last stages.
 DEPTH = 1.2
 
-# (blocks in Lite0, stride of the first block) of each stage.
+# For each stage: the number of blocks in Lite0, and the stride of the first block.
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 
 BATCH_NORM_EPSILON = 1e-3
-"""TensorFlow's, with which the weights were trained; PyTorch's default is another one."""
+"""TensorFlow's value, with which the weights were trained. PyTorch's default is different."""
 
 
 @dataclass
 class _Network:
-    """The graph so far, and the weights."""
+    """The part of the graph that has been built so far, and the weights."""
 
     graph: GraphBuilder
     weights: Mapping[str, Array]
 
     def convolution(self, x: str, name: str, norm: str, *, stride: int = 1) -> str:
-        """Add a convolution that is followed by a batch normalization, as one node."""
+        """Add one node for a convolution and the batch normalization that follows it."""
         kernel, bias = folded(self.weights, name, norm)
         size = kernel.shape[2:]
-        # A depthwise convolution has a group per channel, so its kernels have one channel.
+        # A depthwise convolution has one group per channel, so its kernels have one channel.
         groups = kernel.shape[0] if "depthwise" in name else 1
         inputs = [x, self.graph.constant(kernel), self.graph.constant(bias)]
 
@@ -54,7 +55,7 @@ class _Network:
         )
 
     def relu6(self, x: str) -> str:
-        """Add the activation of all Lite models."""
+        """Add the activation function that all Lite models use."""
         zero, six = (self.graph.constant(np.array(limit, np.float32)) for limit in (0, 6))
         return self.graph.add("Clip", [x, zero, six])
 
@@ -81,7 +82,7 @@ class _Network:
 
 
 def convert(weights: Mapping[str, Array]) -> onnx.ModelProto:
-    """Return the model with those weights."""
+    """Return the model with the given weights."""
     network = _Network(GraphBuilder(), weights)
     x = network.relu6(network.convolution("pixels", "_conv_stem", "_bn0", stride=2))
 
@@ -114,7 +115,7 @@ def _blocks() -> Iterator[tuple[int, bool]]:
 def folded(
     weights: Mapping[str, Array], convolution: str, norm: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the kernel and the bias of a convolution with its batch normalization in them."""
+    """Return a convolution's kernel and bias after folding its batch normalization into them."""
     kernel = weights[f"{convolution}.weight"].astype(np.float64)
     scale, offset, mean, variance = (
         weights[f"{norm}.{part}"].astype(np.float64)

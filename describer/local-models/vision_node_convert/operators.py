@@ -1,8 +1,8 @@
 """Convert a graph model of TensorFlow.js, operation by operation.
 
-It knows the operations that NanoDet-g and BlazeFace use. TensorFlow has the channels last; ONNX's
-convolutions have them second, so there is a transposition before and after each of them.
-onnxruntime removes those that cancel out when it loads the model.
+Only the operations of NanoDet-g and BlazeFace are supported. In TensorFlow, the channels are the
+last axis. In ONNX's convolutions, they are the second axis, so each convolution is placed between
+two transpositions. When onnxruntime loads the model, it removes transpositions that cancel out.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from vision_node_convert.tfjs import Model, Node
 CHANNELS_SECOND = [0, 3, 1, 2]
 CHANNELS_LAST = [0, 2, 3, 1]
 
-# What TensorFlow.js may have fused into a convolution.
+# Operations that TensorFlow.js may have fused into a convolution.
 FUSED: tuple[list[str], ...] = ([], ["BiasAdd"], ["BiasAdd", "Relu"])
 
 PADDINGS = {"SAME": "SAME_UPPER", "VALID": "VALID"}
@@ -28,7 +28,7 @@ class _Converter:
     def __init__(self, model: Model) -> None:
         self._graph = GraphBuilder()
         self._known = dict(model.weights)
-        """The values that are known at conversion: weights, and what is computed from them."""
+        """Values that are known during the conversion: weights, and values computed from them."""
         self._constants: dict[str, str] = {}
 
     def convert(self, model: Model) -> onnx.ModelProto:
@@ -46,7 +46,7 @@ class _Converter:
         return self._graph.model(model.name, model.inputs, model.outputs)
 
     def convolution(self, node: Node) -> None:
-        """Convert Conv2D, also with the bias and the activation that were fused into it."""
+        """Convert Conv2D, including any bias and activation that were fused into it."""
         kernel = self._value(node, 1).transpose(3, 2, 0, 1)
         self._convolve(node, kernel, groups=1)
 
@@ -88,9 +88,9 @@ class _Converter:
         self._channels_last(result, node)
 
     def resize_bilinear(self, node: Node) -> None:
-        """Convert ResizeBilinear to a height and width that are constants."""
+        """Convert ResizeBilinear. The height and width of its result must be constants."""
         if node.flag("align_corners") or not node.flag("half_pixel_centers"):
-            raise ConversionError(f"{node.name}: only centers of pixels are supported")
+            raise ConversionError(f"{node.name}: only half-pixel centers are supported")
 
         x = self._channels_second(node)
         unchanged = self._graph.add("Shape", [x], start=0, end=2)
@@ -105,7 +105,7 @@ class _Converter:
         self._channels_last(result, node)
 
     def pad(self, node: Node) -> None:
-        """Convert Pad, and PadV2, which has the value to pad with."""
+        """Convert Pad, or PadV2, which has an input for the padding value."""
         amounts = self._value(node, 1).astype(np.int64)
         inputs = [self._input(node, 0), self._graph.constant(np.concatenate([*amounts.T]))]
         if node.op == "PadV2":
@@ -140,13 +140,13 @@ class _Converter:
         self._graph.add("LeakyRelu", [self._input(node, 0)], node.name, alpha=node.number("alpha"))
 
     def same_in_onnx(self, node: Node) -> None:
-        """Convert an operation that ONNX has too, with the same inputs and no attributes."""
+        """Convert an operation that also exists in ONNX, with the same inputs and no attributes."""
         operator = node.op.removesuffix("V2")
         inputs = [self._input(node, position) for position in range(len(node.inputs))]
         self._graph.add(operator, inputs, node.name)
 
     def _input(self, node: Node, position: int) -> str:
-        """Return the ONNX name of an input; add the constant that it stands for, but only once."""
+        """Return the ONNX name of an input. If it is a constant, add the constant on first use."""
         name = node.inputs[position]
         if name not in self._known:
             return name
@@ -176,13 +176,13 @@ def _height_and_width(node: Node, name: str) -> list[int]:
 
 
 def _sparse_to_dense(indices: Array, shape: Array, values: Array, default: Array) -> Array:
-    """Compute SparseToDense without indices, which is how TensorFlow writes a constant."""
+    """Compute SparseToDense without indices, a form in which TensorFlow writes constants."""
     if indices.size or values.size:
         raise ConversionError("SparseToDense is supported only without values")
     return np.full([int(size) for size in np.atleast_1d(shape)], default.item(), default.dtype)
 
 
-# Operations whose result is computed at conversion if all inputs are known.
+# Operations whose result is computed during the conversion if all inputs are known.
 _COMPUTED: Mapping[str, Callable[..., Array]] = {"AddV2": np.add, "SparseToDense": _sparse_to_dense}
 
 _OPERATORS: Mapping[str, Callable[[_Converter, Node], None]] = {
@@ -207,5 +207,5 @@ _OPERATORS: Mapping[str, Callable[[_Converter, Node], None]] = {
 
 
 def convert(model: Model) -> onnx.ModelProto:
-    """Return the ONNX model, whose inputs and outputs have the same names and shapes."""
+    """Return an ONNX model whose inputs and outputs have their original names and shapes."""
     return _Converter(model).convert(model)

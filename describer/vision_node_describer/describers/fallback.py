@@ -50,8 +50,8 @@ def fallback_applies(
 ) -> bool:
     """Return whether the fallback should describe this image.
 
-    If the error may pass, the fallback is used only on the last attempt. Otherwise it is used
-    immediately, for example if a library or model is missing in the worker's image.
+    If another attempt may succeed, the fallback is used only on the last attempt. Otherwise, it is
+    used immediately, for example if a library or model is missing in the worker's image.
 
     Args:
         error: The describer's error.

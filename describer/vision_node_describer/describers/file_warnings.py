@@ -14,7 +14,7 @@ def warn_of_truncation(description: Description, options: Options) -> Descriptio
     """Add a line, a fact and a warning about the truncation to a truncated file's description.
 
     Args:
-        description: The describer's description. If it already has such a line, none is added.
+        description: The describer's description. If it already has the line, it is unchanged.
         options: The user's options. A line that would exceed `maxLength` is left out.
     """
     text, line = description.description, f"\n- {TRUNCATED_LABEL}: {TRUNCATED}"

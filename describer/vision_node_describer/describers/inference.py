@@ -20,8 +20,8 @@ def load_session(model: Path, *, arena: bool = True) -> onnxruntime.InferenceSes
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Otherwise, a memory pattern and its arena would be kept for each input shape: 190 MB more
-    # after reading one page.
+    # Otherwise, a memory pattern and its arena would be kept for each input shape. After reading
+    # one page, they would take 190 MB.
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = arena
     options.log_severity_level = _FATAL_ONLY

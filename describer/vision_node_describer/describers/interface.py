@@ -70,8 +70,8 @@ class DescriberBrokenError(DescribeError):
     This is neither a configuration mistake nor an error that a provider reported.
 
     Args:
-        reason: The reason, for programs.
-        message: The explanation for people.
+        reason: Machine-readable reason.
+        message: Human-readable explanation.
         may_pass: Whether another attempt may succeed; False if the describer could not be loaded.
     """
 
@@ -94,8 +94,8 @@ class Describer(ABC):
         """Prepare to describe images.
 
         Raises:
-            DescribeError: The describer can never work with this configuration; the reason says
-                why.
+            DescribeError: The describer can never work with this configuration. The error's
+                reason says why.
         """
 
     def memory(self, image: bytes) -> int:  # noqa: ARG002
@@ -125,7 +125,10 @@ class Describer(ABC):
 
 
 class Remote(Describer, Generic[T]):
-    """A describer that calls a provider, and holds no decoding memory while it waits."""
+    """A describer that calls a provider.
+
+    No memory is reserved for decoding while it waits for the response.
+    """
 
     @abstractmethod
     def prepare(self, image: bytes, options: Options) -> T:

@@ -25,11 +25,11 @@ class Alteration:
     file: Callable[[Image.Image], bytes]
     """Returns the content of the altered image file."""
     counts: Mapping[str, tuple[int, int]] | None = None
-    """The numbers of things, if they are different from those in the photograph."""
+    """Numbers of things, if they differ from those in the original photograph."""
 
 
 def _dark(picture: Image.Image) -> bytes:
-    """Return the photograph as if taken at night: a tenth as bright, with noise."""
+    """Return the photograph as if it had been taken at night: a tenth as bright, with noise."""
     width, height = picture.size
     noise = Image.frombytes("RGB", picture.size, random.Random(2).randbytes(3 * width * height))  # noqa: S311
     dark = picture.point([value // 10 for value in range(256)] * 3)
@@ -38,7 +38,7 @@ def _dark(picture: Image.Image) -> bytes:
 
 
 def _dim(picture: Image.Image) -> bytes:
-    """Return the photograph as if taken at dusk: a third as bright, and bluish."""
+    """Return the photograph as if it had been taken at dusk: a third as bright, and bluish."""
     third = [value // 3 for value in range(256)]
     blue = [min(255, value // 2) for value in range(256)]
     return encoded(picture.point([*third, *third, *blue]), "JPEG", quality=85)
@@ -77,7 +77,7 @@ def _tiny(pixels: int) -> Callable[[Image.Image], bytes]:
 
 
 def _panorama(share: float, middle: float) -> Callable[[Image.Image], bytes]:
-    """Return a function that crops to that share of the height, around `middle` (0-1)."""
+    """Return a function that crops a picture to a share of its height around `middle` (0-1)."""
 
     def crop(picture: Image.Image) -> bytes:
         width, height = picture.size

@@ -1,4 +1,4 @@
-"""Broader names: a cat is an animal. They are right wherever the narrower name is."""
+"""Broader names, such as "animal" for a cat. They are right wherever the narrower name is right."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -36,14 +36,15 @@ OTHERS = {
     "musical instrument": ("guitar", "drum", "trumpet"),
     "lamp": ("light bulb", "street lamp"),
 }
-"""The narrower names of a broad one, for names that the classifier's classes do not have."""
+"""Narrower names of each broad name, in addition to those in the classifier's classes."""
 
 
 def from_classes(file: Path) -> Broader:
     """Return the broader names of the classifier's classes and of OTHERS.
 
     Args:
-        file: One class on each line: its name, a tab, and the broader names, from the narrowest.
+        file: A file with one class per line: its name, a tab, and its broader names, narrowest
+            first.
     """
     broader = defaultdict[str, set[str]](set)
     for line in file.read_text("utf-8").splitlines():

@@ -17,39 +17,39 @@ from bench.measure.local_measure import PHOTOGRAPHS, Measured
 from bench.measure.pictures_1080p import photographs
 
 STARTS = 5
-"""How many processes are started to measure the cold start."""
+"""Number of processes that are started to measure the cold start."""
 
 ROUNDS = 3
-"""How often the throughput is measured. The numbers of processes alternate, because other programs
-disturb the measurement."""
+"""Number of times that the throughput is measured. Each time, it is measured with each number of
+processes, so that other programs affect all results equally."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What some processes did at the same time."""
+    """Throughput of processes that ran concurrently."""
 
     per_second: float
     """Photographs per second of all processes together."""
     cpu_seconds: float
-    """CPU time for each photograph."""
+    """CPU time per photograph."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the describers cost with the same photographs of 1920 × 1080 pixels."""
+    """Cost of the describers for the same photographs of 1920 × 1080 pixels."""
 
     starts: dict[str, list[float]]
-    """Seconds from the start of a process until its first description, by describer."""
+    """Seconds between the start of a process and its first description, by describer."""
     one: dict[str, Measured]
-    """One photograph after the other on one core, by describer."""
+    """Measurements with one photograph at a time on one core, by describer."""
     two: Measured
-    """Two photographs at the same time, as with a `concurrency` of 2, on all cores."""
+    """Measurement with two photographs at a time on all cores, as with a `concurrency` of 2."""
     throughput: dict[int, Throughput]
-    """By number of processes. Each has one core."""
+    """Throughput by number of processes, each of which has one core."""
 
 
 def measure() -> Cost:
-    """Measure. This takes a few minutes."""
+    """Measure the cost. This takes a few minutes."""
     cores = sorted(os.sched_getaffinity(0))
     counts = (1, 2) if len(cores) > 1 else (1,)
     with _folder() as folder:

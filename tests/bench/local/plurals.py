@@ -1,4 +1,4 @@
-"""The forms in which a sentence may name something."""
+"""Determine the forms in which a sentence may name something."""
 
 import re
 

@@ -8,10 +8,11 @@ from bench.errors import BenchError
 
 _MAGIC = b"qres"
 _FOLDER, _COMPRESSED = 0x02, 0x05
-"""Flags of an entry. Compressed entries (zlib: 1, Zstandard: 4) are not read: pictures are not."""
+"""Flags of an entry. Compressed entries (zlib: 1, Zstandard: 4) are ignored, because pictures are
+not compressed."""
 
 _ENTRY_BYTES, _ENTRY_BYTES_1 = 22, 14
-"""Length of an entry since version 2, which added its time, and in version 1."""
+"""Length of an entry in bytes since version 2, which added a time, and in version 1."""
 
 
 def read(file: Path, path: str) -> bytes:

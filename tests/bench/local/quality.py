@@ -1,4 +1,4 @@
-"""Describe all labeled pictures, and judge what is said."""
+"""Describe all labeled pictures, and judge the descriptions."""
 
 import sys
 import time
@@ -18,14 +18,14 @@ from bench.local.truth import Group, Sample
 
 
 def samples() -> list[Sample]:
-    """Return the whole set."""
+    """Return all labeled and drawn pictures."""
     found = photographs.samples(packages.context())
     originals = [sample for sample in found if sample.group is Group.PHOTOGRAPH]
     return [*found, *altered.samples(originals), *drawn.samples()]
 
 
 def measure(chosen: Sequence[Sample]) -> list[Judged]:
-    """Describe the pictures, and judge what is said. This takes minutes.
+    """Describe the pictures, and judge the descriptions. This takes minutes.
 
     Raises:
         BenchError: A picture could not be described.

@@ -1,7 +1,7 @@
 """Write the report about the describer `local`.
 
 The figures are written to build/bench/local.md and, with WRITE=1, also to the describer's page in
-docs/. The pictures, with what was said about each, are in build/bench/local.html.
+docs/. The pictures and their descriptions are in build/bench/local.html.
 """
 
 import os
@@ -20,13 +20,13 @@ from bench.report.page import MARKS
 from bench.report.tables import Row, digits, table
 
 MAX_SECONDS, MAX_SECONDS_BEYOND = 0.25, 0.15
-"""Targets for the median time of a photograph."""
+"""Target, and more ambitious target, for the median time in seconds per photograph."""
 
 MAX_MEGABYTES, MAX_MEGABYTES_BEYOND = 400.0, 300.0
-"""Targets for the peak memory with a `concurrency` of 2."""
+"""Target, and more ambitious target, for the peak memory with a `concurrency` of 2."""
 
 MAX_START_SECONDS = 2.5
-"""Target for the median time from the start of a process until its first description."""
+"""Target for the median time between the start of a process and its first description."""
 
 MIN_SCALING = 1.8
 """Target for the throughput of two processes, divided by that of one."""
@@ -35,7 +35,7 @@ MAX_WRONG, MIN_COVERED, MAX_INVENTED = 3.0, 70.0, 2.0
 """Targets in percent."""
 
 WORST = 10
-"""How many pictures the report names."""
+"""Number of pictures in the list of the worst descriptions."""
 
 MAX_SAID_CHARACTERS = 160
 
@@ -88,20 +88,20 @@ def _quality(judged: Sequence[Judged]) -> str:
             lambda one: one.invented,
             _at_most(first.invented.percent, MAX_INVENTED),
         ),
-        row("wrong ones of the statements that name something", lambda one: one.wrong_subjects),
-        row("wrong ones of the tags that name something", lambda one: one.wrong_tags),
+        row("wrong statements among those that name something", lambda one: one.wrong_subjects),
+        row("wrong tags among those that name something", lambda one: one.wrong_tags),
         row("altered photographs with a right and specific statement", _covered_altered),
-        row("photographs about which nothing is said", lambda one: one.silent),
-        row("right kinds", lambda one: one.kinds),
+        row("photographs in which nothing is named", lambda one: one.silent),
+        row("right kinds of pictures", lambda one: one.kinds),
     ]
 
     numbers = {group: sum(one.sample.group is group for one in judged) for group in Group}
     head = (
-        f"Percent, for {numbers[Group.PHOTOGRAPH]} photographs, {numbers[Group.ALTERED]} altered "
-        f"ones (dark, blurred, turned, tiny and so on) and {numbers[Group.OTHER]} other pictures "
-        "(charts, screenshots, pages, drawings, textures). A statement is a named thing with its "
-        "number, a kind of picture, or “outdoors”. A third of the pictures is held out: they were "
-        "not used to choose thresholds."
+        f"Percentages for {numbers[Group.PHOTOGRAPH]} photographs, {numbers[Group.ALTERED]} "
+        "altered photographs (dark, blurred, turned, tiny and so on) and "
+        f"{numbers[Group.OTHER]} other pictures (charts, screenshots, pages, drawings, textures). "
+        "A statement is a named thing with its number, a kind of picture, or “outdoors”. "
+        "A third of the pictures is held out: these were not used to choose thresholds."
     )
     columns = ("", "all", "seen", "held out", "target")
     return f"{head}\n\n{table(columns, rows)}"
@@ -160,8 +160,8 @@ def _cost(found: Cost) -> str:
     ]
 
     head = (
-        f"Cost with JPEG photographs of 1920×1080 pixels, described {TIMES} times. Each process "
-        "had one core, except for two photographs at a time."
+        f"Cost for JPEG photographs of 1920×1080 pixels, described {TIMES} times. Each process "
+        "had one core, except with two photographs at a time."
     )
     return f"{head}\n\n{table(('', 'measured', 'target (beyond)'), rows)}"
 
@@ -189,8 +189,8 @@ def _throughput(found: Cost) -> list[Row]:
 
 
 def _threads(found: Cost) -> Row:
-    """Return the number of threads. Libraries must add none, or a large node would have many."""
-    # The main thread, and the two that describe photographs.
+    """Return the number of threads. Libraries must not add one for each of the node's cores."""
+    # The main thread, and the two threads that describe photographs.
     expected = 3
     title = f"threads with two photographs at a time, on {os.cpu_count()} cores"
     return (title, str(found.two.threads), _at_most(found.two.threads, expected))

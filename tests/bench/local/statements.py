@@ -1,7 +1,7 @@
-"""Extract the statements from a description: what it says is in the picture.
+"""Extract from a description the statements about what is in the picture.
 
-What may be named comes from `facts`. Only what the sentences name counts, because a reader sees
-those. Words of the sentences that no fact explains are statements, too.
+The possible names come from `facts`. A name counts only if a sentence contains it, because readers
+see only the sentences. Words in the sentences that no fact explains are statements, too.
 """
 
 import re
@@ -17,7 +17,7 @@ TITLE = "Image Description:"
 
 Sort = Literal["kind", "outdoors", "object", "label", "face", "word", "tag"]
 SUBJECTS: frozenset[Sort] = frozenset({"object", "label", "face", "word"})
-"""Sorts of statements that say what is seen."""
+"""Sorts of statements that name something in the picture."""
 
 _QUOTED = re.compile(r"“.*(?:”|$)", re.DOTALL)
 """Text that was read in the picture: from the first quotation mark to the last one."""
@@ -61,7 +61,7 @@ class Statement:
     sort: Sort
     name: str
     count: int | None = None
-    """How many there are; None if the description does not say."""
+    """Number of things; None if the description does not state it."""
     at_least: bool = False
     """Whether there may be more."""
 
@@ -77,7 +77,7 @@ def statements(description: Description) -> list[Statement]:
 
     names = _names(facts)
     by_form = {form: name for name in names for form in forms(name)}
-    # Longer names first: "Egyptian cat" does not also say "cat".
+    # Longer names come first, so that "Egyptian cat" is not also counted as "cat".
     for form, name in sorted(by_form.items(), key=lambda item: -len(item[0])):
         for match in re.finditer(rf"\b{re.escape(form)}\b", text):
             found.append(_subject(names[name], name, form, text[: match.start()]))
@@ -87,7 +87,7 @@ def statements(description: Description) -> list[Statement]:
 
 
 def sentences(description: Description) -> str:
-    """Return the sentences about what is seen, in lower case and without quoted text."""
+    """Return the sentences about the content, in lower case and without quoted text."""
     first = description.description.removeprefix(TITLE).partition("\n- ")[0]
     first = "" if first.startswith("- ") else first
     parts = (description.caption, description.alt, first)
@@ -129,7 +129,7 @@ def _number(word: str) -> int | None:
 
 
 def _remaining(text: str) -> Iterator[Statement]:
-    """Yield the statements of the words that are not names of facts."""
+    """Yield a statement for each word that says something and is not a name from the facts."""
     for word in _WORD.findall(text):
         if word in _OUTDOORS:
             yield Statement("outdoors", str(_OUTDOORS[word]))
@@ -138,7 +138,7 @@ def _remaining(text: str) -> Iterator[Statement]:
 
 
 def _tags(tags: Sequence[str], names: Mapping[str, object]) -> Iterator[Statement]:
-    """Yield the tags that name something. Others are about colors and the like."""
+    """Yield the tags that name something. Other tags are about colors and the like."""
     for tag in tags:
         if tag.casefold() in names:
             yield Statement("tag", tag.casefold())

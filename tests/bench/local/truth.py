@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 HELD_OUT_SHARE = 3
-"""One of so many pictures is held out."""
+"""One in this many pictures is held out."""
 
 GENERIC = frozenset(
     {
@@ -34,21 +34,21 @@ class Truth:
 
     kinds: frozenset[str] = frozenset({"photograph"})
     must: frozenset[str] = frozenset()
-    """Names that are right and specific. At least one has to be said."""
+    """Names that are right and specific. A description should contain at least one of them."""
     may: frozenset[str] = frozenset()
-    """Other names that are right. So are all broader names."""
+    """Other names that are right. All broader names are right, too."""
     counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """The lowest and highest number that is right, by name."""
+    """Lowest and highest right number of things, by name."""
     outdoors: bool | None = None
-    """None if a person could not tell."""
+    """Whether the picture was taken outdoors; None if a person could not tell."""
 
     @property
     def names(self) -> frozenset[str]:
-        """All names that are right, without broader ones."""
+        """All names that are right, except for broader names."""
         return self.must | self.may
 
     def count(self, name: str) -> tuple[int, int]:
-        """Return the lowest and highest number of these things that is right."""
+        """Return the lowest and highest right number of these things."""
         return self.counts.get(name, (1, 1))
 
 
@@ -64,10 +64,10 @@ class Sample:
 
     @property
     def held_out(self) -> bool:
-        """Whether the picture is kept aside: nobody tunes a threshold with it.
+        """Whether the picture is held out, so that no threshold is tuned with it.
 
-        The name decides, so that the choice is arbitrary but stable. An altered photograph is held
-        out with its original, whose name is the end of its own.
+        The choice depends on the name, so it is arbitrary but stable. An altered photograph has a
+        name that ends with the name of its original, and is held out if the original is.
         """
         name = self.name.partition(": ")[2] if self.group is Group.ALTERED else self.name
         return hashlib.sha256(name.encode()).digest()[0] % HELD_OUT_SHARE == 0

@@ -52,7 +52,7 @@ def job(**status: Any) -> ImageJob:
 class FakeApi:
     """A Kubernetes API with scripted responses.
 
-    Each patch raises the next item of `answers`, and succeeds if that item is None or missing. Each
+    Each patch raises the next item of `answers`, or succeeds if that item is None or missing. Each
     read returns or raises `now`.
     """
 

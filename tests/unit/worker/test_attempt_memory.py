@@ -276,7 +276,7 @@ async def test_call_that_has_not_started_before_the_timeout_never_starts() -> No
 
 @pytest.mark.usefixtures("short_timeout")
 @pytest.mark.parametrize("ends", [True, False])
-async def test_thread_still_running_one_timeout_after_its_attempt_is_reported_as_hung(
+async def test_thread_that_outlives_its_attempt_by_a_full_timeout_is_reported_as_hung(
     *, ends: bool
 ) -> None:
     """The worker may still describe other images, so nothing else reveals the hung thread."""

@@ -23,7 +23,7 @@ LAST = 3
 async def outcome_of(
     describer: Any, attempt: int = 1, options: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the status that an attempt with that describer and the fallback `metadata` commits."""
+    """Return the status that an attempt with the fallback `metadata` commits."""
     api = FakeApi()
     assigned = job(attempts=attempt)
     if options:
@@ -55,7 +55,7 @@ def slim_image(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("slim_image")
-async def test_fallback_replaces_a_describer_whose_libraries_are_missing_immediately() -> None:
+async def test_fallback_immediately_replaces_a_describer_whose_libraries_are_missing() -> None:
     patch = await outcome_of(load_or_explain("local", {}))
     assert_described_by_fallback(patch, "DescriberNotFound")
 
@@ -67,7 +67,7 @@ async def test_image_that_allows_no_fallback_fails_if_the_libraries_are_missing(
     assert "is not in this container image" in patch["error"]["message"]
 
 
-async def test_fallback_replaces_a_describer_that_cannot_be_created_immediately() -> None:
+async def test_fallback_immediately_replaces_a_describer_that_cannot_be_created() -> None:
     # The constructor of Fraction does not accept a Setup.
     patch = await outcome_of(load_or_explain("fractions:Fraction", {}))
     assert_described_by_fallback(patch, "DescriberFailed")

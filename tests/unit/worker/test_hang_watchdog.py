@@ -80,7 +80,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(loop)
 
 
-def test_released_attempt_still_running_after_its_timeout_is_reported_as_a_hang(
+def test_released_attempt_that_runs_past_its_timeout_is_reported_as_a_hang(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.start("stuck").released = True
@@ -167,7 +167,7 @@ def test_hang_is_reported_when_a_new_attempt_replaces_a_slow_one(
     assert watched.hangs == [120]
 
 
-def test_attempt_younger_than_half_the_timeout_does_not_prevent_the_report(
+def test_attempt_that_started_recently_does_not_prevent_the_report(
     watched: Watched,
 ) -> None:
     watched.start("stuck", released=True)

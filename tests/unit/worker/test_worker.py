@@ -173,7 +173,7 @@ async def test_worker_exits_if_no_attempt_ends_within_the_describers_timeout(
 
 
 async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts) -> None:
-    """Attempts that wait for a hung thread time out, but this does not show that it has ended."""
+    """Attempts that wait for a hung thread time out, but the thread is still running."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -193,7 +193,7 @@ async def test_attempts_that_time_out_do_not_hide_a_hang(attempts: FakeAttempts)
 async def test_overlapping_attempts_that_wait_for_a_hung_thread_do_not_hide_the_hang(
     attempts: FakeAttempts,
 ) -> None:
-    """If attempts overlap, one of them always looks slow, but it is waiting for the thread."""
+    """If attempts overlap, one always looks slow, although it only waits for the hung thread."""
     worker = worker_of(attempts, timeout_seconds=0.02)
     worker.handle(WatchEvent("ADDED", [assigned("hung")]))
     await asyncio.sleep(0)
@@ -240,7 +240,7 @@ async def test_assignment_reported_twice_by_the_watch_is_attempted_once(
 async def test_late_event_for_a_committed_imagejob_starts_no_attempt(
     worker: Worker, attempts: FakeAttempts
 ) -> None:
-    """The event may be for a label that a user set. A second attempt would cost money again."""
+    """The event may report a label that a user set. A second attempt would cost money."""
     attempts.ends["a"].set()
     await asyncio.sleep(0.01)
     worker.handle(WatchEvent("MODIFIED", [assigned("a")]))

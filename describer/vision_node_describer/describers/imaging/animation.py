@@ -129,8 +129,8 @@ _DELAYS: dict[Format, Callable[[bytes], Iterator[float]]] = {
 
 _BOX_HEADER_BYTES = 8
 _MDHD_BYTES = 24
-"""Length of an mdhd box of version 0, which is shorter. Version 1, indicated by the first byte, has
-36 bytes."""
+"""Length in bytes of an mdhd box of version 0. If the first byte indicates version 1, the box is
+longer (36 bytes)."""
 
 
 def _avif(image: bytes) -> Animation:

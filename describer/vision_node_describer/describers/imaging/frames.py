@@ -8,7 +8,7 @@ from .pixels import shrink
 
 MAX_FRAMES_SEARCHED = 300
 """Maximum number of frames to search, which is ten seconds at 30 frames per second. An animation
-that is blank for longer is probably meant to be."""
+that is blank for longer is probably blank on purpose."""
 
 MAX_PIXELS_SEARCHED = 100_000_000
 """Maximum number of pixels to decode while searching for a frame. This takes about a second."""

@@ -198,7 +198,7 @@ def read_picture(image: bytes, *, sample_side: int | None = None) -> Picture:
     Args:
         image: The file.
         sample_side: Also return a sample. Its longer side has at least this number of pixels, and
-            less than twice as many, unless the picture is smaller.
+            fewer than twice as many, unless the picture is smaller.
 
     Raises:
         DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -228,8 +228,8 @@ def read_picture(image: bytes, *, sample_side: int | None = None) -> Picture:
         )
 
     if sample_side is not None and kind is JPEG:
-        # Decode it again: a JPEG is decoded in little time at a fraction of its size, and `small`
-        # must not depend on whether there is a sample.
+        # Decode the JPEG again, because `small` must not depend on whether a sample is
+        # requested. Decoding it at a fraction of its size takes little time.
         return replace(picture, sample=_jpeg_sample(image, sample_side))
 
     return picture

@@ -39,7 +39,7 @@ _NEEDED_FILLINGS = 2
 
 _CHECKSUM_SIDE = 256
 """Minimum width and height in pixels to which a JPEG is reduced to find its intact rows. The
-reduction makes this up to 10 times faster."""
+reduction makes the search up to 10 times faster."""
 
 _PADDING_BYTES = 4096
 """Minimum number of zeros at a JPEG's end that count as padding. Fewer zeros may be the pixels of a
@@ -183,7 +183,7 @@ def _jpeg_header(image: bytes) -> JpegHeader | None:
 def _has_complete_scan(image: bytes) -> bool:
     """Return whether a progressive JPEG contains a coarse version of the whole picture.
 
-    It does if the first scan is complete, which is shown by the start of a second scan.
+    It does if its first scan is complete. The start of a second scan shows that it is.
     """
     header = _jpeg_header(image)
     if header is None or not header.progressive or header.scan_at is None:

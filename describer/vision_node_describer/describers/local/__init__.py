@@ -1,1 +1,1 @@
-"""The `local` describer, which recognizes what a picture shows with models in its own packages."""
+"""The `local` describer, which uses models on the worker to recognize what a picture shows."""

@@ -1,4 +1,4 @@
-"""Find the axes of a chart: numbers that change in proportion to their position."""
+"""Find the axes of a chart, whose labels are evenly spaced numbers that change in equal steps."""
 
 import re
 from collections.abc import Sequence
@@ -14,25 +14,26 @@ _NUMBER = re.compile(r"[-−+]?[$€£]?\d[\d,. ]*(?:\.\d+)?\s?[%kKMB°]?")
 """A label of an axis, such as 20, 1,000, −0.5, $5, 40 % or 3k."""
 
 _MIN_LABELS = 4
-"""Minimum number of labels of an axis. Three numbers may be in line by chance, such as three hours
-of a clock's face."""
+"""Minimum number of labels of an axis. Three numbers may be aligned by chance, such as three of
+the hours on a clock face."""
 
 _MIN_LABELS_OF_TWO_AXES = 3
 """Minimum number of labels of a vertical axis if there is a horizontal one, too."""
 
 _MAX_DEVIATION = 0.15
-"""Maximum relative deviation of a step from the mean: boxes around digits are off by some
-pixels."""
+"""Maximum relative deviation of a step from the mean step. Boxes around digits are inaccurate by a
+few pixels."""
 
 _MAX_OFFSET = 0.8
-"""Maximum distance between the labels of one axis across it, in heights of their text."""
+"""Maximum distance between labels perpendicular to their axis, in heights of their text."""
 
 
 def has_axis(lines: Sequence[Line]) -> bool:
     """Return whether some of the recognized lines are the labels of a chart's vertical axis.
 
-    Its numbers grow upward. Those of a numbered list grow downward. A horizontal axis alone does
-    not make a chart: a row of page numbers and a week of a calendar look the same.
+    The numbers on a vertical axis increase upward. Those of a numbered list increase downward. A
+    horizontal axis alone does not make a chart, because page numbers and the days of a calendar's
+    week look the same.
     """
     labels = [(value, line) for line in lines if (value := _value(line.text)) is not None]
     least = _MIN_LABELS
@@ -62,13 +63,13 @@ def _center(line: Line, *, vertical: bool) -> float:
 
 
 def _across(line: Line, *, vertical: bool) -> float:
-    """Return the position across the axis. The labels of a vertical axis end at the same column."""
+    """Return the position perpendicular to the axis. A vertical axis has right-aligned labels."""
     left, top, width, height = line.box
     return left + width if vertical else top + height / 2
 
 
 def _aligned(labels: list[tuple[float, Line]], *, vertical: bool) -> list[list[tuple[float, Line]]]:
-    """Return groups of labels that lie on one line along the axis."""
+    """Return groups of labels that are aligned along an axis."""
     ordered = sorted(labels, key=lambda label: _across(label[1], vertical=vertical))
     group, previous = 0, None
 

@@ -12,7 +12,7 @@ SCORE, CLASS = 4, 5
 """Columns of Boxes."""
 
 _MAX_BOXES = 300
-"""Maximum number of boxes to compare. The rest have the lowest scores and are left out."""
+"""Maximum number of boxes to compare. Boxes with lower scores are left out."""
 
 
 def no_boxes() -> Boxes:
@@ -21,7 +21,7 @@ def no_boxes() -> Boxes:
 
 
 def as_boxes(rows: Any) -> Boxes:
-    """Return a sequence of rows, which may be empty, as Boxes."""
+    """Convert a sequence of rows, which may be empty, to Boxes."""
     return np.asarray(rows, np.float32).reshape(-1, 6)
 
 
@@ -62,7 +62,7 @@ def by_score(boxes: Boxes) -> Boxes:
 
 
 def suppress_duplicates(boxes: Boxes, max_overlap: float) -> Boxes:
-    """Return only the best of several boxes of one class that overlap more than `max_overlap`.
+    """Remove boxes that overlap a better box of the same class by more than `max_overlap`.
 
     This is non-maximum suppression.
     """

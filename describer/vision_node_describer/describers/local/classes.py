@@ -1,4 +1,4 @@
-"""The classes of ImageNet under plain names, and what they are kinds of: a tabby cat is a cat."""
+"""The classes of ImageNet with plain names and parents. For example, a tabby cat is a cat."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vision_node_local_models import CLASSES
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A class or a group of classes, and how likely the picture shows it."""
+    """A class or a group of classes, and the probability that the picture shows it."""
 
     name: str
     confidence: float
@@ -58,7 +58,11 @@ class Classes:
         return self._members.keys()
 
     def members(self, name: str) -> list[int]:
-        """Return the indices of the classes in a group. Raises KeyError if there is none."""
+        """Return the indices of the classes in a group.
+
+        Raises:
+            KeyError: There is no such group.
+        """
         return self._members[name]
 
     def probability(self, names: Iterable[str], probabilities: NDArray[np.float32]) -> float:
@@ -67,11 +71,11 @@ class Classes:
         return float(probabilities[sorted(classes)].sum())
 
     def labels(self, probabilities: NDArray[np.float32], min_confidence: float) -> Iterator[Label]:
-        """Yield the classes and groups that are likely enough.
+        """Yield the classes and groups whose confidence is high enough.
 
         Args:
-            probabilities: One for each class.
-            min_confidence: Minimum sum of the probabilities.
+            probabilities: The probability of each class.
+            min_confidence: Minimum confidence of a class or group.
         """
         sums = (self._matrix @ probabilities).tolist()
         for (name, classes), confidence in zip(self._members.items(), sums, strict=True):

@@ -1,4 +1,4 @@
-"""Say what a photograph shows with EfficientNet-Lite2: the 1,000 classes of ImageNet-1k."""
+"""Classify photographs with EfficientNet-Lite2, which knows the 1,000 classes of ImageNet-1k."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ _SIDE = 260
 """Width and height of the model's input in pixels."""
 
 _CROPPED_SHARE = _SIDE / (_SIDE + 32)
-"""Share of the shorter side that the model saw of each picture when it was evaluated."""
+"""Share of each picture's shorter side that the model saw when it was evaluated."""
 
 
 class Classifier:
@@ -24,8 +24,8 @@ class Classifier:
     def probabilities(self, picture: Image.Image) -> NDArray[np.float32]:
         """Return the probability of each class for an RGB picture.
 
-        They are the mean of two views: the middle of the picture, and all of it. The second shows
-        what lies near the edges of a long picture.
+        Each probability is the mean of two results, one for the middle of the picture and one for
+        the whole picture. Only the whole picture shows what is near the edges of a long picture.
         """
         views = np.stack([_pixels(_middle(picture)), _pixels(picture)])
         first, second = self._session.run(["probabilities"], {"pixels": views})[0]
@@ -42,7 +42,7 @@ def _middle(picture: Image.Image) -> Image.Image:
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.float32]:
-    """Return RGB x height x width in the model's range of values."""
+    """Return the pixels as RGB x height x width, in the model's range of values."""
     resized = picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     pixels = (np.asarray(resized, np.float32) - np.float32(127)) / np.float32(128)
     return pixels.transpose(2, 0, 1)

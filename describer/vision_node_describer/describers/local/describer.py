@@ -1,4 +1,4 @@
-"""Describe what a picture shows with models that run in the worker: no network and no key."""
+"""Describe what a picture shows. The models run in the worker and need no network or key."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MODEL = "EfficientNet-Lite2, NanoDet-g, BlazeFace"
 
 _SAMPLE_SIDE = 608
-"""Longer side in pixels of the picture that the models see: the largest input of any of them."""
+"""Longer side, in pixels, of the picture for the models. It is their largest input size."""
 
 _MODELS_BYTES = 100 << 20
 """Memory of the three models with their libraries (measured: 80 MB)."""
@@ -48,27 +48,28 @@ _WITH_TEXT = (
     *("street sign", "website", "menu", "book cover", "comic", "crossword puzzle", "packet"),
     *("envelope", "scoreboard", "bookstore", "pill bottle", "soda bottle", "wine bottle"),
 )
-"""Things with text on them, and the minimum sum of their probabilities for reading it."""
+"""Classes of things with text on them, and the minimum sum of their probabilities at which text is
+read."""
 
 
 class Local(Describer):
-    """Says what a picture shows, how many people and things, and which text, in English."""
+    """Describes in English the people, things and text that a picture shows."""
 
     shared_memory = _MODELS_BYTES + READER_BYTES
 
     def __init__(self, setup: Setup) -> None:
-        """Load the models, which takes a fifth of a second. Those for text wait for a text."""
+        """Load the models, except for those for text. This takes 0.2 s."""
         super().__init__(setup)
         self._recognizer = Recognizer()
         self._reader: TextReader | None = None
         self._reader_lock = Lock()
 
     def memory(self, image: bytes) -> int:
-        """Return the maximum memory for decoding and recognizing, and for reading, in bytes."""
+        """Return the maximum memory for decoding, recognizing and reading, in bytes."""
         return _PICTURE_BYTES + decoding_bytes(image) + reader_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
-        """Describe one image file in English, whatever `options.language` asks for.
+        """Describe one image file in English, regardless of `options.language`.
 
         Raises:
             DescribeError: ImageUnreadable, ImageTooLarge or UnsupportedFormat.
@@ -91,10 +92,10 @@ class Local(Describer):
         return _to_description(scene, {**shown.to_json(), **_text_facts(found)}, options)
 
     def _text_reader(self) -> "TextReader":
-        """Return the models for text, which most photographs don't need; load them once."""
+        """Return the models for text, loading them on first use. Few photographs need them."""
         with self._reader_lock:
             if self._reader is None:
-                # Import its libraries only now: they take a second and 100 MB.
+                # Import the libraries only now, because this takes a second and 100 MB.
                 module = import_module("..ocr.text_reader", __package__)
                 self._reader = module.TextReader()
 
@@ -102,7 +103,7 @@ class Local(Describer):
 
 
 def _displayed_sample(facts: Facts) -> Image.Image:
-    """Return the sample of a picture as RGB and upright, at most _SAMPLE_SIDE pixels a side."""
+    """Return a picture's sample in RGB, upright, and at most _SAMPLE_SIDE pixels wide and high."""
     stored = facts.picture
     sample = stored.sample
     if sample is None:
@@ -122,7 +123,7 @@ def _should_read(
     probabilities: NDArray[np.float32],
     options: Options,
 ) -> bool:
-    """Return whether to read text: as requested, or else where text is likely."""
+    """Return whether to read text. Unless the options decide, text is read where it is likely."""
     if options.text is not None:
         return options.text
 

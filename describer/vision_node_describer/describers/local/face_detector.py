@@ -1,4 +1,4 @@
-"""Count faces with BlazeFace. Who a face belongs to is neither asked nor known."""
+"""Find faces with BlazeFace, which does not identify people."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ _MIN_SCORE = 0.80
 _MAX_OVERLAP = 0.3
 
 _GRIDS = ((16, 2), (32, 6))
-"""Pixels for each cell of the model's grids, and the number of candidates for each cell."""
+"""Side of a cell in pixels, and number of candidates per cell, for each of the model's grids."""
 
 _MAX_LOGIT = 80.0
-"""Absolute values above this would overflow the exponential function."""
+"""Maximum absolute value of a logit. Larger values would overflow the exponential function."""
 
 
 def _anchors() -> NDArray[np.float32]:
@@ -47,7 +47,7 @@ class FaceDetector:
         self._anchors = _anchors()
 
     def find(self, picture: Image.Image) -> Boxes:
-        """Return the faces in an RGB picture, in its pixels, with the class of a person (0)."""
+        """Return the boxes of faces in an RGB picture, in its pixels. Their class is a person's."""
         framed = letterbox(picture, _SIDE, _SIDE)
         pixels = (framed.pixels / 127.5 - 1)[np.newaxis]
         outputs = {out.shape[1:]: out[0] for out in self._session.run(None, {"input": pixels})}

@@ -1,4 +1,4 @@
-"""The recognized things as JSON, for `facts` of a description."""
+"""Convert recognized things to JSON for a description's `facts`."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from .classes import Label
 from .objects import Object
 
 _MAX_BOXES = 50
-"""Maximum number of boxes of each name, so that a crowd does not fill the result."""
+"""Maximum number of boxes for each name, so that a crowd does not fill the result."""
 
 _MAX_LABELS = 10
 
 
 def objects_to_json(objects: Sequence[Object], size: tuple[int, int]) -> list[JsonValue]:
-    """Return the things, largest first.
+    """Return the things as JSON, largest first.
 
     Args:
         objects: The things.
@@ -47,7 +47,7 @@ def boxes_to_json(boxes: Boxes, size: tuple[int, int]) -> list[JsonValue]:
 
 
 def labels_to_json(labels: Sequence[Label]) -> list[JsonValue]:
-    """Return the labels, the most certain first."""
+    """Return the labels as JSON, most certain first."""
     return [
         {
             "name": label.name,

@@ -1,4 +1,4 @@
-"""Choose which of the classifier's labels are certain enough to be mentioned."""
+"""Choose the labels of the classifier that are certain enough to be mentioned."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from .classes import Label, load_classes
 
 _MIN_CONFIDENCE = 0.38
-"""Minimum confidence of a label that is reported at all."""
+"""Minimum confidence for reporting a label at all."""
 
 SURE_CONFIDENCE = 0.6
 _LIKELY_GROUP, _SURE_GROUP = 0.45, SURE_CONFIDENCE
 _LIKELY_CLASS, _SURE_CLASS = 0.5, 0.85
-"""Confidence from which a label is mentioned as likely, and from which without "likely". A single
-class is wrong more often than a group: the model has no hedgehog, and takes one for a porcupine
-with 0.82."""
+"""Minimum confidence for mentioning a label as likely, and for mentioning it without "likely". A
+single class is wrong more often than a group. For example, the model has no class for hedgehogs,
+and mistakes one for a porcupine with a confidence of 0.82."""
 
 _LIKELY_SHARE = 0.6
-"""Share of its parent's confidence from which a label is likely, if the parent is certain. A dam
-with 0.4 is likely if no other building or structure has much."""
+"""Minimum share of a certain parent's confidence at which a label is likely. For example, a dam
+with 0.4 is likely if the confidence of all other buildings and structures is low."""
 
 ANIMAL = "animal"
 
@@ -40,7 +40,7 @@ _MIN_BY_NAME = {
     "vehicle": 0.6,
     "weapon": 0.7,
 }
-"""Minimum confidence of groups so broad that much noise adds up."""
+"""Minimum confidence of groups that are so broad that the noise of many classes adds up."""
 
 _NOISE = frozenset(
     {
@@ -59,7 +59,7 @@ _NOISE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is said of one thing: "a cat, likely an Egyptian cat", or "likely a tripod"."""
+    """The names of one thing, as in "a cat, likely an Egyptian cat" or "likely a tripod"."""
 
     sure: Label | None
     likely: Label | None
@@ -77,11 +77,11 @@ class Choice:
 def find_labels(
     probabilities: NDArray[np.float32], *, is_animal_detected: bool = False
 ) -> list[Label]:
-    """Return the labels that may be mentioned, the most certain and narrowest first.
+    """Return the labels that may be mentioned, most certain and narrowest first.
 
     Args:
-        probabilities: The classifier's, one for each class.
-        is_animal_detected: Whether the detector found an animal, of whatever kind.
+        probabilities: The classifier's probability of each class.
+        is_animal_detected: Whether the detector found an animal of any kind.
     """
     found = load_classes().labels(probabilities, _MIN_CONFIDENCE)
     known = {label.name: label for label in found if label.name not in _NOISE}
@@ -96,10 +96,10 @@ def find_labels(
 
 
 def choose(labels: Iterable[Label]) -> Choice | None:
-    """Return what to say of the most certain thing in a picture; None if nothing is certain.
+    """Return how to name the most certain thing in a picture; None if nothing is certain.
 
-    The label with the most parents is the narrowest. It is mentioned after the narrowest one that
-    is sure, and only if it is a kind of that.
+    The narrowest label is the one with the most parents. If there is a sure label, a likely label
+    is mentioned only if it is a kind of the narrowest sure label.
 
     Args:
         labels: The return value of find_labels().
@@ -142,7 +142,7 @@ def _level(label: Label, known: Mapping[str, Label]) -> int:
 
 
 def _is_likely_kind(label: Label, known: Mapping[str, Label]) -> bool:
-    """Return whether a label has most of the probability of a certain parent."""
+    """Return whether a label accounts for most of a certain parent's probability."""
     parent = known.get(label.parents[0]) if label.parents else None
     return (
         parent is not None

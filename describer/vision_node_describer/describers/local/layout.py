@@ -8,21 +8,24 @@ from PIL import Image, ImageFilter
 
 _PATTERN_SIDE = 256
 _PATTERN_TILES = 4
-"""A pattern is measured on a copy of at most this many pixels a side, in this many tiles a side."""
+"""Maximum side in pixels of the copy on which a pattern is measured, and number of tiles per
+side."""
 
 _MIN_PATTERN_CONTRAST = 3.0
-"""Minimum standard deviation of the gray levels of a pattern. Below, the picture is plain."""
+"""Minimum standard deviation of a pattern's gray levels. If it is lower, the picture is plain."""
 
 _MAX_PATTERN_CHANGE = 0.13
-"""Maximum change between the tiles of a pattern, in their mean (relative to the standard deviation
-of all pixels) and in their own standard deviation (relative to its mean). Photographs of brick,
-grass and gravel have at most 0.11, and those of a lawn and of the stars at least 0.2."""
+"""Maximum variation between the tiles of a pattern. It applies to their means (relative to the
+standard deviation of all pixels) and to their standard deviations (relative to the average one). In
+photographs of brick, grass and gravel, the variation is at most 0.11. In photographs of a lawn and
+of stars, it is at least 0.2."""
 
 _COLOR_SIDE = 64
 _COLOR_QUANTILE = 0.98
 _MAX_GRAY_CHROMA = 12
-"""A picture is colorless if, on a copy of this many pixels a side, this share of the pixels has
-red, green and blue within this number of levels (of 255). JPEG adds a few levels."""
+"""Maximum side in pixels of the copy on which colors are measured, minimum share of gray pixels in
+a colorless picture, and maximum difference between the channels (0-255) of a gray pixel. JPEG
+changes channels by a few levels."""
 
 _TEXT_TILE = 64
 """Side in pixels of the tiles in which text is sought."""
@@ -33,13 +36,15 @@ _STROKE_PIXELS = 12
 _MIN_STROKE_CONTRAST = 8.0
 _MIN_STROKE_SKEWNESS = 1.0
 _MIN_LINE_CHANGE = 0.4
-"""A tile looks like text if it has few dark pixels among many light ones, or the reverse (skewness
-of the gray levels), in rows with very different numbers of edges: lines of text and gaps."""
+"""Minimum values for a tile that looks like text. Such a tile has a few dark pixels among many
+light ones, or the reverse (skewness of the gray levels). The number of edges varies between its
+rows, because lines of text alternate with gaps."""
 
 _MIN_TEXT_SHARE = 0.35
 _MAX_TEXT_SATURATION = 60.0
-"""Minimum share of tiles that look alike like text, and maximum mean saturation (0-255), in a
-photograph of text. Of 400 photographs without text, 10 reach both."""
+"""Minimum share of tiles that look like text (all dark on light, or all light on dark), and maximum
+mean saturation (0-255), of a photograph of text. Of 400 photographs without text, 10 meet both
+conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Layout:
 
 
 def measure_layout(picture: Image.Image) -> Layout:
-    """Measure an RGB picture of some hundred pixels a side."""
+    """Measure an RGB picture whose sides are a few hundred pixels long."""
     return Layout(
         is_pattern=_is_pattern(picture),
         looks_like_text=_looks_like_text(picture),

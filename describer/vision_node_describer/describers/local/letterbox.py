@@ -11,17 +11,17 @@ from .boxes import Boxes
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """A picture in the middle of a black input."""
+    """A picture in the middle of a black rectangle."""
 
     pixels: NDArray[np.float32]
     """Height x width x RGB, 0 to 255."""
     scale: float
-    """Input pixels for each pixel of the picture."""
+    """Number of input pixels per pixel of the picture."""
     left: int
     top: int
 
     def to_picture(self, boxes: Boxes, size: tuple[int, int]) -> Boxes:
-        """Return boxes in the picture's pixels, given boxes in the input's."""
+        """Convert boxes from pixels of the input to pixels of the picture."""
         placed = boxes.copy()
         for offset, columns, side in ((self.left, [0, 2], size[0]), (self.top, [1, 3], size[1])):
             placed[:, columns] = ((boxes[:, columns] - offset) / self.scale).clip(0, side)

@@ -32,13 +32,14 @@ _WITHOUT_ARTICLE = frozenset(
 _VOWEL_LETTERS = "aeiou"
 _VOWEL_SOUNDS = ("hour",)
 _CONSONANT_SOUNDS = ("uni", "eu", "one")
-"""Beginnings whose sound differs from their first letter: an hourglass, a unicycle."""
+"""Beginnings whose sound does not match their first letter, as in "an hourglass" and "a
+unicycle"."""
 
 _NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def with_article(noun: str) -> str:
-    """Return a noun with "a" or "an", or without if it is plural or cannot be counted."""
+    """Return a noun with "a" or "an", or unchanged if it is plural or cannot be counted."""
     if noun in _WITHOUT_ARTICLE:
         return noun
 
@@ -65,7 +66,7 @@ def number(count: int) -> str:
 def counted(noun: str, count: int, *, is_at_least: bool) -> str:
     """Return a noun with its number, such as "a cat", "two cats" or "at least three cats".
 
-    "At least one" is the plural without a number: "cats".
+    The phrase for at least one is the plural without a number, such as "cats".
     """
     if count == 1:
         return plural(noun) if is_at_least else with_article(noun)

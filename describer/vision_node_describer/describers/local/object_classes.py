@@ -36,5 +36,5 @@ _UNRELIABLE = frozenset(
 
 
 def is_unreliable(name: str) -> bool:
-    """Return whether the model often takes something else for this class."""
+    """Return whether the model often mistakes other things for this class."""
     return name in _UNRELIABLE

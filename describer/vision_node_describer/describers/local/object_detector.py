@@ -1,4 +1,4 @@
-"""Find things in a photograph, and count them, with NanoDet-g: the 80 classes of COCO."""
+"""Find things in photographs with NanoDet-g, which knows the 80 classes of COCO."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,36 +11,38 @@ from .letterbox import letterbox
 from .object_classes import ANIMALS, NAMES, is_unreliable
 
 _SIZES = (320, 608)
-"""Longer sides of the input in pixels. What both sizes show is right more often: on 100 photographs
-of Pascal VOC, 91 % of the boxes instead of 82 % with 416 pixels alone."""
+"""Lengths of the input's longer side in pixels. Boxes that are found at both sizes are right more
+often. On 100 photographs of Pascal VOC, 91 % of them were right, compared to 82 % of the boxes
+found at 416 pixels alone."""
 
 _MIN_SCORE = 0.50
 _MIN_SCORE_UNRELIABLE = 0.60
 """Minimum mean score of classes that the model often confuses."""
 
 _CANDIDATE_SCORE = 0.25
-"""Minimum score at one size. It also stands for the score at a size that does not show a box."""
+"""Minimum score at one size. It is also used as the score at a size at which a box was not
+found."""
 
 _SAME_OBJECT = 0.5
-"""Minimum overlap of one thing's boxes at both sizes."""
+"""Minimum overlap of a thing's boxes at the two sizes."""
 
 _SAME_PLACE = 0.6
 """Minimum overlap of two boxes that cover the same thing."""
 
 _AMBIGUOUS = 0.8
-"""An animal that the model takes for another one, with at least this share of the score, is left
-out."""
+"""An animal is left out if the model found a different animal in the same place with at least this
+share of its score."""
 
-# The model's preprocessing: blue, green and red.
+# Means and standard deviations of blue, green and red that the model expects.
 _MEAN = np.array([103.53, 116.28, 123.675], np.float32)
 _DEVIATION = np.array([57.375, 57.12, 58.395], np.float32)
 
 _STRIDES = (8, 16, 32)
-"""Pixels for each cell of the model's three grids."""
+"""Side of a cell in pixels, for each of the model's three grids."""
 
 _BINS = np.arange(11, dtype=np.float32)
-"""The model predicts the distance from a cell to each edge of the box as probabilities of these
-numbers of strides (Generalized Focal Loss, arXiv:2006.04388)."""
+"""Possible distances between a cell and an edge of its box, in strides. The model predicts the
+probability of each one (Generalized Focal Loss, arXiv:2006.04388)."""
 
 
 class ObjectDetector:
@@ -54,7 +56,7 @@ class ObjectDetector:
         """Return the things in an RGB picture, and all candidates, both sorted by score.
 
         Boxes are in pixels of the picture, and classes are indices of NAMES. Candidates have at
-        least the score CANDIDATE_SCORE.
+        least the score _CANDIDATE_SCORE.
         """
         first, second = (self._find_at(picture, size) for size in _SIZES)
         boxes = _agree(first, second)
@@ -96,7 +98,7 @@ def _decode(outputs: list[NDArray[np.float32]], stride: int, columns: int, rows:
 
 
 def _agree(first: Boxes, second: Boxes) -> Boxes:
-    """Return the boxes at two sizes together, each with the mean of its scores."""
+    """Combine the boxes found at two sizes. The score of each one is the mean of its two scores."""
     joined: list[NDArray[np.float32]] = []
     unmatched = np.ones(len(second), bool)
 
@@ -129,7 +131,7 @@ def _seen_once(box: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _without_duplicates(boxes: Boxes) -> Boxes:
-    """Return one box for each place, whatever its class."""
+    """Return only the best box for each place, regardless of its class."""
     kept: list[NDArray[np.float32]] = []
     for box in boxes:
         others = as_boxes(kept)

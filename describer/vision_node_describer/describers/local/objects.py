@@ -13,12 +13,13 @@ from .object_classes import ANIMALS, NAMES
 PERSON = "person"
 
 _MIN_SUPPORT = 0.15
-"""Minimum probability that the classifier gives to a detected animal's kind."""
+"""Minimum probability of a detected animal's kind at which the classifier supports the
+detection."""
 
 _SURE_SCORE = 0.65
 _MAX_CONFLICT = 0.4
-"""A detected animal without the classifier's support needs this score, and the classifier must not
-give another kind of animal more than this probability."""
+"""Minimum score of a detected animal without the classifier's support, and limit of the
+classifier's probability of another kind of animal."""
 
 _SUPPORTING = {
     "bird": ("bird",),
@@ -32,7 +33,8 @@ _SUPPORTING = {
     "zebra": ("zebra",),
     "giraffe": (),
 }
-"""The classifier's groups for each animal that the detector knows. It has no giraffe."""
+"""The classifier's groups for each animal that the detector knows. The classifier has no class for
+giraffes."""
 
 _GIRAFFE_SCORE = 0.5
 
@@ -49,21 +51,22 @@ _VEHICLES = {
 """The classifier's groups for each vehicle that the detector knows."""
 
 _MAX_PART = 0.7
-"""Share of a box from which it is a part of another one, such as a wing of a bird."""
+"""Share of a box within a larger box above which the smaller box shows only a part, such as a
+bird's wing."""
 
 _MIN_PERSON = 0.5
 _MIN_LONE_PERSON = 0.55
 _MIN_PERSON_BESIDE_ANIMAL = 0.7
-"""Minimum scores of a person without a face: if there are others, if there are none, and if the
-picture shows an animal, which may have been taken for the person."""
+"""Minimum scores of a person without a face: beside other people, alone, and in a picture of an
+animal, which may have been mistaken for a person."""
 
 _MIN_ANIMAL = 0.5
-"""Probability from which the classifier's opinion counts: the picture shows an animal."""
+"""Minimum probability at which the classifier's opinion that the picture shows an animal counts."""
 
 _MIN_CANDIDATE = 0.35
 _MIN_CANDIDATE_AREA = 0.2
-"""Minimum score of a candidate for which a count becomes "at least", and its minimum area relative
-to that of the smallest box that is counted."""
+"""Minimum score of a candidate that turns a count into "at least", and its minimum area relative to
+that of the smallest counted box."""
 
 LIKELY_SCORE = 0.55
 """Score below which a thing is only likely."""
@@ -83,7 +86,7 @@ class Object:
 
 
 def check_faces(faces: Boxes, detected: Boxes, probabilities: NDArray[np.float32]) -> Boxes:
-    """Return the faces of people only: a cat's or dog's face is similar to a person's."""
+    """Return only people's faces. The detector may also have found the faces of cats and dogs."""
     animals = [box for box in detected if NAMES[int(box[CLASS])] in ANIMALS]
     people = _named(detected, PERSON)
     if not len(people) and probability_of(["animal"], probabilities) >= _MIN_SUPPORT:
@@ -97,13 +100,13 @@ def check_faces(faces: Boxes, detected: Boxes, probabilities: NDArray[np.float32
 def count_objects(
     detected: Boxes, candidates: Boxes, faces: Boxes, probabilities: NDArray[np.float32]
 ) -> list[Object]:
-    """Return the things in a picture, the largest first.
+    """Return the things in a picture, largest first.
 
     Args:
-        detected: The things that the detector is certain of.
-        candidates: Also the less certain ones; if there are more of them, a count is "at least".
-        faces: Faces of people, with the class of a person.
-        probabilities: The classifier's, one for each class.
+        detected: Things of which the detector is certain.
+        candidates: All things found, including uncertain ones, which turn counts into "at least".
+        faces: Faces of people. Their class is that of a person.
+        probabilities: The classifier's probability of each class.
     """
     found: list[Object] = []
     for name in dict.fromkeys(NAMES[int(box[CLASS])] for box in (*detected, *faces)):
@@ -126,9 +129,9 @@ def count_objects(
 
 
 def _are_more(candidates: Boxes, counted: Boxes) -> bool:
-    """Return whether there is a candidate that is neither counted nor a part of what is counted.
+    """Return whether there is a candidate that is neither counted nor a part of a counted thing.
 
-    One much smaller than what is counted is rather something else.
+    A candidate that is much smaller than the counted things is probably something else.
     """
     min_area = _MIN_CANDIDATE_AREA * float(areas(counted).min())
     return any(
@@ -196,7 +199,7 @@ def _whole_animals(boxes: Boxes) -> Boxes:
 
 
 def _is_supported(name: str, boxes: Boxes, probabilities: NDArray[np.float32]) -> bool:
-    """Return whether the classifier does not speak against a detected animal."""
+    """Return whether a detected animal is plausible, given the classifier's probabilities."""
     score = float(boxes[:, SCORE].max())
     groups = _SUPPORTING[name]
     support = probability_of(groups, probabilities) if groups else 0.0
@@ -209,7 +212,7 @@ def _is_supported(name: str, boxes: Boxes, probabilities: NDArray[np.float32]) -
 
 
 def _is_another_vehicle(name: str, probabilities: NDArray[np.float32]) -> bool:
-    """Return whether the classifier takes a detected vehicle for one of another kind."""
+    """Return whether the classifier considers a detected vehicle a different kind of vehicle."""
     groups = _VEHICLES[name]
     support = probability_of(groups, probabilities)
     conflict = _strongest_other("vehicle", groups, probabilities)
@@ -219,7 +222,7 @@ def _is_another_vehicle(name: str, probabilities: NDArray[np.float32]) -> bool:
 def _strongest_other(
     family: str, groups: Sequence[str], probabilities: NDArray[np.float32]
 ) -> float:
-    """Return the highest probability of a member of a family outside of these groups."""
+    """Return the highest probability of a member of the family that is in none of the groups."""
     return max(
         (
             label.confidence

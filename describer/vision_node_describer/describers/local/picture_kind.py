@@ -1,4 +1,4 @@
-"""Tell photographs from screenshots, charts, documents, drawings and patterns."""
+"""Distinguish photographs from screenshots, charts, documents, drawings and patterns."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -25,8 +25,8 @@ _MAYBE_ON_SCREEN = ("website", "screen", "monitor", "menu")
 _MIN_ON_SCREEN = 0.5
 _MIN_MAYBE_ON_SCREEN = 0.4
 _MIN_DRAWN = 0.25
-"""Minimum probabilities. Of 270 photographs, none has more than 0.08 for a drawing; of 24 paintings
-by Van Gogh and others with strong outlines, every third has more than 0.25."""
+"""Minimum probabilities. The probability of a drawing is at most 0.08 for each of 270 photographs.
+It is above 0.25 for a third of 24 paintings with strong outlines by Van Gogh and others."""
 
 _SCREENS = frozenset(
     {
@@ -41,11 +41,12 @@ _SCREENS = frozenset(
 """Widths and heights in pixels of common computer, phone and tablet screens, longer side first."""
 
 _MIN_SCREEN_LINES = 3
-"""Minimum number of lines of text in a screenshot that only its size or a weak resemblance
-identifies: wallpapers have these sizes, too."""
+"""Minimum number of lines of text in a screenshot that is recognized only by its size or by a weak
+resemblance. Wallpapers have the same sizes."""
 
 _PAPER_RATIOS = (1.2, 1.6)
-"""Ratios of height to width of sheets of paper: letter has 1.29, A4 1.41."""
+"""Minimum and maximum ratio of height to width of a sheet of paper. It is 1.29 for letter and 1.41
+for A4."""
 
 _MIN_DOCUMENT_LINES = 5
 _MIN_DOCUMENT_CHARACTERS = 100
@@ -57,9 +58,9 @@ def kind_by_sight(facts: Facts, layout: Layout, probabilities: NDArray[np.float3
     """Return the kind of a picture whose text has not been read.
 
     Args:
-        facts: The picture's facts. A camera's name in EXIF rules out all but photographs.
+        facts: The picture's facts. If EXIF names a camera, the picture is a photograph.
         layout: The picture's layout.
-        probabilities: The classifier's, one for each class.
+        probabilities: The classifier's probability of each class.
     """
     if facts.picture.exif.camera:
         return "photograph"
@@ -81,7 +82,7 @@ def kind_by_text(
     probabilities: NDArray[np.float32],
     lines: Sequence[Line],
 ) -> PictureKind:
-    """Return the kind of a picture, given also its recognized lines of text."""
+    """Return the kind of a picture whose text has been read."""
     if not (layout.looks_like_text or kind in ("graphic", "screenshot")):
         is_scan = kind != "drawing" and layout.is_colorless and _is_page(facts, lines)
         return "document" if is_scan and not facts.picture.exif.camera else kind

@@ -1,4 +1,4 @@
-"""Put the detected things and the classifier's label together to what a photograph shows."""
+"""Combine the detected things and the classifier's label into the subjects of a photograph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,10 +60,10 @@ _COVERED = {
         for name in ("bird", "cat", "dog", "horse", "sheep", "elephant", "bear", "zebra", "giraffe")
     },
 }
-"""The classifier's labels and groups that are the same as a detected thing, or include it."""
+"""The classifier's labels and groups that mean the same as a detected thing, or include it."""
 
 _CONTENTS = {"cup": ("coffee", "drink"), "wine glass": ("wine", "drink"), "bowl": ("food",)}
-"""What a vessel may contain: "a cup of espresso"."""
+"""What a vessel may contain, as in "a cup of espresso"."""
 
 _VESSELS = {"wine glass": "glass"}
 
@@ -87,11 +87,11 @@ class Subject:
 def find_subjects(
     objects: Sequence[Object], choice: Choice | None, labels: Sequence[Label]
 ) -> list[Subject]:
-    """Return what a photograph shows, the largest things first, at most _MAX_SUBJECTS of them.
+    """Return up to _MAX_SUBJECTS things that a photograph shows, largest first.
 
     Args:
         objects: The detected things.
-        choice: The classifier's label; it names a detected thing more precisely, or another thing.
+        choice: The classifier's name for a detected thing or for another thing.
         labels: All labels that may be mentioned.
     """
     subjects: list[Subject] = []
@@ -117,7 +117,7 @@ def find_subjects(
 
 
 def is_outdoors(objects: Sequence[Object], choice: Choice | None) -> bool:
-    """Return whether things are in what is certainly a landscape."""
+    """Return whether the detected things are certainly in a landscape."""
     sure = choice.sure if choice is not None else None
     return bool(objects) and sure is not None and sure.path[-1] == _LANDSCAPE
 
@@ -131,7 +131,7 @@ def _is_certain(thing: Object, labels: Sequence[Label]) -> bool:
 
 
 def _precise_phrase(thing: Object, choice: Choice | None) -> str | None:
-    """Return the words for a thing that the choice names more precisely; None for others."""
+    """Return a phrase for a thing that the choice names more precisely; None if it does not."""
     if choice is None or thing.count > 1 or thing.is_at_least:
         return None
 
@@ -153,7 +153,7 @@ def _subject_of(choice: Choice, labels: Sequence[Label]) -> Subject:
     sure, likely = choice.sure, choice.likely
     if likely is None:
         return Subject(with_article(choice.label.name), is_likely=False, tags=tags)
-    # Not "a building or structure, likely a building".
+    # Avoid "a building or structure, likely a building".
     if sure is None or likely.name in sure.name:
         return Subject(with_article(likely.name), is_likely=True, tags=tags)
 

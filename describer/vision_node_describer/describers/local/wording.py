@@ -1,4 +1,4 @@
-"""Say in English what a picture shows: a sentence, a caption, an alternative text and tags."""
+"""Say in English what a picture shows, in a caption, an alternative text and tags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ _KINDS: dict[PictureKind, str] = {
 }
 
 _MAX_QUOTED_CHARACTERS = 200
-"""Maximum length of the text in a caption; `text` has all of it."""
+"""Maximum length of the text in a caption. The field `text` contains all of it."""
 
 _MIN_QUOTED_CHARACTERS = 10
-"""Minimum room for the text in an alternative text. Fewer characters would say nothing."""
+"""Minimum number of characters to quote in an alternative text. A shorter quotation would be
+useless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def alt_of(scene: Scene) -> str:
 
 
 def tags_of(scene: Scene) -> list[str]:
-    """Return search terms, from the most to the least certain, and then those of the facts."""
+    """Return search terms, most certain first, followed by those of the facts."""
     names = [tag for subject in scene.subjects for tag in subject.tags]
     shown = [name.lower() for name, _ in sorted(names, key=lambda tag: -tag[1])]
     outdoors = ["outdoors"] if scene.is_outdoors else []

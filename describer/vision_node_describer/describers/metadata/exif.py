@@ -35,7 +35,7 @@ text is not a name."""
 class Exif:
     """Values that a camera recorded.
 
-    A missing or invalid value is None. Only a missing or invalid orientation is 1.
+    A missing or invalid value is None, except for the orientation, which is then 1.
     """
 
     orientation: int = 1

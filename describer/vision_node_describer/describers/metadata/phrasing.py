@@ -53,9 +53,9 @@ def describe_in_lines(
         facts: The facts, one for each line.
         max_length: Maximum number of characters. The first line that does not fit is left out, and
             so are those after it.
-        sentence: What the picture shows, before all lines.
-        first: Lines before those of the facts.
-        kind: A more precise kind of picture than that of the facts.
+        sentence: A sentence about what the picture shows, which precedes all lines.
+        first: Lines that precede those of the facts.
+        kind: Kind of picture, if it is known more precisely than from the facts.
     """
     text = f"{TITLE}\n{sentence}" if sentence else TITLE
     if max_length is not None and len(text) > max_length:

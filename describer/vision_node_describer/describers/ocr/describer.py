@@ -18,7 +18,7 @@ class Ocr(Describer):
     shared_memory = READER_BYTES
 
     def __init__(self, setup: Setup) -> None:
-        """Load the models, which takes less than two seconds."""
+        """Load the models. This takes less than two seconds."""
         super().__init__(setup)
         self._reader = TextReader()
 

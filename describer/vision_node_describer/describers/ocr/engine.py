@@ -89,7 +89,7 @@ class Engine:
     """Reads one picture at a time on one core, even if several threads call it."""
 
     def __init__(self) -> None:
-        """Load both models, which takes about a second."""
+        """Load both models. This takes about a second."""
         self._reader: Any = _Reader(params=_OPTIONS)
         for part, model in _MODELS.items():
             settings = {**self._reader.cfg[part], "session": load_session(_MODEL_FOLDER / model)}

@@ -13,7 +13,7 @@ class LanguageDetector:
     """Detects 97 languages. It is thread-safe."""
 
     def __init__(self) -> None:
-        """Load the model in py3langid's wheel, which takes half a second."""
+        """Load the model in py3langid's wheel. This takes half a second."""
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def detect(self, text: str) -> Language | None:

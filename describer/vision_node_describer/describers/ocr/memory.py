@@ -49,9 +49,9 @@ def reading_pixels(width: int, height: int) -> int:
 
 
 def reader_bytes(image: bytes) -> int:
-    """Return the maximum memory for reading one more file with a TextReader, in bytes.
+    """Return the maximum memory, in bytes, for reading one more file with a TextReader.
 
-    Decoding is not included. Return 0 if the header is unreadable.
+    Memory for decoding is not included. Return 0 if the header is unreadable.
     """
     try:
         header = read_header(image)

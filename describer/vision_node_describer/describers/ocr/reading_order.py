@@ -1,4 +1,4 @@
-"""Put lines into reading order: from left to right, from top to bottom, column by column."""
+"""Put lines into reading order. Columns of prose are read one after another."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

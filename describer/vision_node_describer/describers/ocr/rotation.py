@@ -16,14 +16,14 @@ _MIN_CHARACTERS = 4
 worth the time."""
 
 _MIN_SIDEWAYS_RATIO = 0.9
-"""Minimum ratio of the confidence after sideways text is rotated to the confidence before that. The
-earlier confidence may be high, too, because the engine itself rotates tall lines."""
+"""Minimum ratio between the confidences after and before sideways text is rotated. The confidence
+may be high before, too, because the engine itself rotates tall lines."""
 
 
 def read_rotated(engine: Engine, picture: Image.Image) -> list[Line]:
     """Return the lines of an RGB picture in no particular order, including uncertain ones.
 
-    A picture with uncertain or sideways lines is rotated and read again, which takes twice as long.
+    A picture with uncertain or sideways lines is rotated and read again. This doubles the time.
     """
     lines = engine.read(picture)
     sure = confidence(lines) >= _MIN_UPRIGHT_CONFIDENCE

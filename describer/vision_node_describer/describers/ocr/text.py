@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 MODEL = "PP-OCRv6 small"
-"""Name of the model that reads text, in a description."""
+"""Name of the model that reads text, as given in descriptions."""
 
 
 @dataclass(frozen=True, slots=True)

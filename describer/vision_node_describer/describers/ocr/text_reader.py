@@ -14,7 +14,7 @@ class TextReader:
     """Reads printed text in Latin letters, Chinese and Japanese. It is thread-safe."""
 
     def __init__(self) -> None:
-        """Load the models, which takes less than two seconds."""
+        """Load the models. This takes less than two seconds."""
         self._engine = Engine()
         self._language_detector = LanguageDetector()
 

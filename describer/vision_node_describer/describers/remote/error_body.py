@@ -51,9 +51,9 @@ class ErrorBody:
 def parse_error_body(body: JsonValue) -> ErrorBody | None:
     """Return the error in a body; None if it contains none.
 
-    Known formats are OpenAI's `{"error": {…}}`, the same in a list (Gemini), `{"error": "text"}`
-    (Ollama), `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI), `{"errors": […]}`
-    (Cloudflare), and an object with a `message`.
+    Known formats are `{"error": {…}}` (OpenAI), a list of such objects (Gemini),
+    `{"error": "text"}` (Ollama), `{"object": "error", …}` (vLLM), `{"detail": …}` (FastAPI),
+    `{"errors": […]}` (Cloudflare), and an object with a `message`.
     """
     parts = _nested_errors(body)
     messages = [text for part in reversed(parts) if (text := _message_of(part))]

@@ -1,4 +1,4 @@
-"""Draw pictures that are no photographs: charts, screenshots, pages and graphics."""
+"""Draw pictures that are not photographs: charts, screenshots, pages and graphics."""
 
 from bench.local.drawn import charts, graphics, pages, screens
 from bench.local.drawn.drawing import Drawing
@@ -8,7 +8,7 @@ DRAWINGS: dict[str, Drawing] = charts.CHARTS | screens.SCREENS | pages.PAGES | g
 
 
 def samples() -> list[Sample]:
-    """Return all drawn pictures, with what may be said about them."""
+    """Return all drawn pictures with their labels."""
     return [
         Sample(
             f"drawn: {name}",

@@ -1,4 +1,4 @@
-"""Draw charts with matplotlib, which is imported only here, because the tests do not have it."""
+"""Draw charts with matplotlib. It is imported only on use, because unit tests run without it."""
 
 import io
 import math

@@ -14,7 +14,7 @@ A4_AT_100_DPI = (827, 1169)
 
 
 def _scanned(page: Image.Image, degrees: float = 1.0) -> Image.Image:
-    """Return the page as a scanner would: gray, slightly turned and with noise."""
+    """Return the page as if it had been scanned: gray, slightly rotated and noisy."""
     turned = page.convert("L").rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
     width, height = turned.size
     noise = random.Random(5).randbytes(width * height)  # noqa: S311

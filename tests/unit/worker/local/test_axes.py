@@ -57,5 +57,5 @@ def test_evenly_spaced_numbers_are_an_axis(placed: list[Placed]) -> None:
 
 
 @pytest.mark.parametrize("placed", OTHERS.values(), ids=OTHERS)
-def test_other_numbers_are_no_axis(placed: list[Placed]) -> None:
+def test_other_numbers_are_not_an_axis(placed: list[Placed]) -> None:
     assert not has_axis(lines(*placed))

@@ -1,4 +1,4 @@
-"""Tests of reading PyTorch's weights: what is read, and that no code in a file is run."""
+"""Tests that PyTorch's weights are read without running code that a file contains."""
 
 import io
 import pickle
@@ -18,11 +18,11 @@ VALUES = np.arange(12, dtype="<f4")
 
 
 class Storage:
-    """Stands for a storage of 12 floats in a pickle."""
+    """Represents a storage of 12 floats in a pickle."""
 
 
 class Tensor:
-    """Pickled like PyTorch's tensors, as a part of the storage."""
+    """Is pickled like one of PyTorch's tensors, as a part of the storage."""
 
     def __init__(self, *view: object) -> None:
         self._view = view
@@ -44,11 +44,11 @@ class Malicious:
 
 @pytest.fixture(autouse=True)
 def torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules with the two names that pickles of PyTorch refer to."""
+    """Install modules with the two names to which PyTorch's pickles refer."""
     float_storage = type("FloatStorage", (), {"__module__": "torch"})
 
     def _rebuild_tensor_v2() -> None:
-        """Take the place of the function, of which only the name is pickled."""
+        """Replace PyTorch's function. Only the function's name is pickled."""
 
     _rebuild_tensor_v2.__module__ = "torch._utils"
     _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
@@ -94,7 +94,7 @@ def test_tensors_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["second"], VALUES[6:])
 
 
-def test_transposed_tensor_is_read_in_its_own_order(tmp_path: Path) -> None:
+def test_transposed_tensor_is_read_correctly(tmp_path: Path) -> None:
     found = checkpoint.read(saved(tmp_path, {"weight": Tensor(0, (4, 3), (1, 4))}))
     np.testing.assert_array_equal(found["weight"], VALUES.reshape(3, 4).T)
 
@@ -104,7 +104,7 @@ def test_transposed_tensor_is_read_in_its_own_order(tmp_path: Path) -> None:
     [(0, (13,), (1,)), (11, (2,), (1,)), (0, (4, 3), (4, 1)), (-1, (2,), (1,)), (0, (2,), (-1,))],
     ids=["too long", "offset", "strides", "negative offset", "negative stride"],
 )
-def test_tensor_outside_of_its_storage_is_refused(tmp_path: Path, view: tuple[object, ...]) -> None:
+def test_tensor_outside_its_storage_is_refused(tmp_path: Path, view: tuple[object, ...]) -> None:
     with pytest.raises(ConversionError, match="tensor"):
         checkpoint.read(saved(tmp_path, {"weight": Tensor(*view)}))
 
@@ -115,18 +115,18 @@ def test_file_that_ends_early_is_refused(tmp_path: Path) -> None:
         checkpoint.read(file)
 
 
-def test_other_format_is_refused(tmp_path: Path) -> None:
+def test_file_in_another_format_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"".join(pickled(value) for value in (1, 2, 3)))
-    with pytest.raises(ConversionError, match=r"weights\.pth is not a file of torch\.save"):
+    with pytest.raises(ConversionError, match=r"weights\.pth was not written by"):
         checkpoint.read(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04"], ids=["empty", "text", "zip"])
-def test_file_that_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(content)
-    with pytest.raises(ConversionError, match=r"weights\.pth is not a file of torch\.save"):
+    with pytest.raises(ConversionError, match=r"weights\.pth was not written by"):
         checkpoint.read(file)
 
 
@@ -142,7 +142,7 @@ def test_malicious_pickle_is_refused_and_not_run(tmp_path: Path, position: int) 
         checkpoint.read(file)
     assert not target.exists()
 
-    # The same pickle does run with the unpickler of the standard library.
+    # The standard library's unpickler does run the code in this pickle.
     pickle.loads(pickled(values[position]))  # noqa: S301
     assert target.exists()
 

@@ -1,12 +1,12 @@
 """Tests of the converted models against stored outputs of the originals.
 
-original_outputs.npz has what the originals answer to three photographs of scikit-image, each read
-at the pixels that `sampled` picks: EfficientNet-Lite2 in PyTorch 2.15.0, with the package
-efficientnet-lite-pytorch 0.1.0 and the published weights; NanoDet-g and BlazeFace in TensorFlow.js
-4.22.0 on its backend `cpu`, from the published files. The original NanoDet-g accepts only 416x416;
-for 320x608, the sizes in the file's placeholder and four resizes were replaced by those of that
-picture. Of the outputs with a row per cell or anchor, the file has the 24 rows with the highest
-scores and the means of all rows.
+original_outputs.npz contains the outputs of the original models for three photographs from
+scikit-image, at the pixels that `sampled` selects. EfficientNet-Lite2 ran in PyTorch 2.15.0, with
+the package efficientnet-lite-pytorch 0.1.0 and the published weights. NanoDet-g and BlazeFace ran
+in TensorFlow.js 4.22.0 on its backend `cpu`, with the published files. The original NanoDet-g takes
+only pictures of 416x416 pixels. To run it with 320x608 pixels, the sizes in the placeholder and in
+four resize operations of its file were changed. If an output has one row per cell or anchor,
+original_outputs.npz contains the 24 rows with the highest scores and the means of all rows.
 """
 
 import hashlib
@@ -32,8 +32,9 @@ NANODET_OUTPUTS = ("Identity", *(f"Identity_{number}" for number in range(1, 6))
 
 # The originals' outputs are stored with 16 bits, so they are known to one part in 2,048.
 STORED_RELATIVE = 1 / 2048
-# Largest difference of a sum over thousands of products that two libraries add in different orders,
-# as a share of the largest value. The published weights of these two models are exact in 16 bits.
+# Maximum difference between two sums of thousands of products that libraries add in different
+# orders, as a share of the largest value. The published weights of NanoDet-g and BlazeFace can be
+# stored in 16 bits without rounding.
 SUMMATION = 1e-5
 # EfficientNet's weights were published with 32 bits; rounding them to 16 changes a probability by
 # at most 0.0011 in these photographs.
@@ -46,7 +47,7 @@ MAX_TOTAL_BYTES = 25_000_000
 
 
 def sampled(photograph: str, height: int, width: int) -> Array:
-    """Return pixels of the photograph, without interpolation, which libraries do differently."""
+    """Return pixels of the photograph without interpolation, which differs between libraries."""
     pixels = skimage.io.imread(Path(skimage.__file__).parent / "data" / f"{photograph}.png")
     rows = np.arange(height) * pixels.shape[0] // height
     columns = np.arange(width) * pixels.shape[1] // width
@@ -54,7 +55,7 @@ def sampled(photograph: str, height: int, width: int) -> Array:
 
 
 def run(file: Path, name: str, value: Array) -> Mapping[str, Array]:
-    """Return the outputs for the first picture in the batch by name."""
+    """Return the outputs for the first picture in the batch, by name."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     answers = session.run(names, {name: np.ascontiguousarray(value, np.float32)})
@@ -70,7 +71,7 @@ def assert_rows_equal_original(found: Array, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS)
-def test_efficientnet_gives_the_probabilities_of_the_original(photograph: str) -> None:
+def test_efficientnet_returns_the_original_probabilities(photograph: str) -> None:
     pixels = ((sampled(photograph, 260, 260) - 127) / 128).transpose(2, 0, 1)
     found = run(models.EFFICIENTNET, "pixels", pixels[None])["probabilities"]
     expected = ORIGINALS[f"efficientnet {photograph}"].astype(np.float32)
@@ -79,7 +80,7 @@ def test_efficientnet_gives_the_probabilities_of_the_original(photograph: str) -
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDED_WEIGHTS)
 
 
-def test_efficientnet_describes_a_batch_like_its_pictures_alone() -> None:
+def test_efficientnet_returns_the_same_with_and_without_batches() -> None:
     pixels = np.stack(
         [((sampled(name, 260, 260) - 127) / 128).transpose(2, 0, 1) for name in PHOTOGRAPHS]
     )
@@ -92,7 +93,7 @@ def test_efficientnet_describes_a_batch_like_its_pictures_alone() -> None:
 
 @pytest.mark.parametrize(("height", "width"), NANODET_SIZES)
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS)
-def test_nanodet_gives_the_cells_of_the_original(photograph: str, height: int, width: int) -> None:
+def test_nanodet_returns_the_original_cells(photograph: str, height: int, width: int) -> None:
     pixels = (sampled(photograph, height, width)[..., ::-1] - MEAN_BGR) / DEVIATION_BGR
     found = run(models.NANODET, "input_1", pixels.transpose(2, 0, 1)[None])
 
@@ -106,7 +107,7 @@ def test_nanodet_gives_the_cells_of_the_original(photograph: str, height: int, w
 
 
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS)
-def test_blazeface_gives_the_anchors_of_the_original(photograph: str) -> None:
+def test_blazeface_returns_the_original_anchors(photograph: str) -> None:
     found = run(models.BLAZEFACE, "input", (sampled(photograph, 256, 256) / 127.5 - 1)[None])
 
     shapes = {name: rows.shape for name, rows in found.items()}
@@ -121,7 +122,7 @@ def test_blazeface_gives_the_anchors_of_the_original(photograph: str) -> None:
 
 
 @pytest.mark.parametrize("file", [models.EFFICIENTNET, models.NANODET, models.BLAZEFACE])
-def test_file_is_the_one_that_the_converter_wrote(file: Path) -> None:
+def test_model_file_has_the_checksum_that_the_converter_wrote(file: Path) -> None:
     lines = (PROJECT / "SHA256SUMS").read_text().splitlines()
     sums = {name: checksum for checksum, name in (line.split("  ") for line in lines)}
 
@@ -129,7 +130,7 @@ def test_file_is_the_one_that_the_converter_wrote(file: Path) -> None:
     assert found == sums[str(file.relative_to(PROJECT))], f"{file.name}: run `make models`"
 
 
-def test_checksums_are_those_of_all_models() -> None:
+def test_each_model_has_a_checksum() -> None:
     names = {line.split("  ")[1] for line in (PROJECT / "SHA256SUMS").read_text().splitlines()}
     files = {str(file.relative_to(PROJECT)) for file in PROJECT.rglob("*.onnx")}
     assert names == files

@@ -1,4 +1,4 @@
-"""Tests of the describer local: what it says of photographs, and when it reads text."""
+"""Tests of the describer local: what it says about photographs, and when it reads text."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def named(facts: Any, key: str) -> dict[str, Any]:
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else None,
 )
-def test_captions_of_photographs(local: Describer, file: Path, caption: str) -> None:
+def test_photograph_has_the_expected_caption(local: Describer, file: Path, caption: str) -> None:
     assert describe(local, file).caption == caption
 
 
@@ -72,7 +72,7 @@ def test_description_begins_with_a_sentence_before_the_facts(local: Describer) -
     assert lines[-1] == "- Kind: photograph"
 
 
-def test_kind_in_the_lines_is_the_precise_one(local: Describer) -> None:
+def test_description_contains_the_more_precise_kind(local: Describer) -> None:
     assert "\n- Kind: pattern" in describe(local, SKIMAGE / "brick.png").description
 
 
@@ -107,7 +107,7 @@ def test_face_is_counted_and_located(local: Describer) -> None:
     assert 0.1 < top + height / 2 < 0.35
 
 
-def test_nothing_is_said_of_what_was_not_found(local: Describer) -> None:
+def test_description_does_not_mention_that_nothing_was_found(local: Describer) -> None:
     described = describe(local, SKIMAGE / "retina.jpg")
     assert not {"objects", "labels", "faces", "ocr"} & described.facts.keys()
     for word in ("no ", "none", "without", "unknown"):
@@ -116,7 +116,7 @@ def test_nothing_is_said_of_what_was_not_found(local: Describer) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(local: Describer, orientation: int) -> None:
-    """The file is stored such that a viewer that follows the EXIF orientation sees the cat."""
+    """The picture is stored so that viewers that apply the EXIF orientation show it upright."""
     undo = {
         1: None,
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -159,7 +159,7 @@ def test_text_is_read_where_it_is_likely(local: Describer) -> None:
     assert [line["text"] for line in lines] == NOTICE
 
 
-def test_text_option_decides_whether_to_read(local: Describer) -> None:
+def test_text_option_decides_whether_text_is_read(local: Describer) -> None:
     notice = page("Roboto", NOTICE).picture
     assert describe(local, notice, text=False).text == ""
     assert "ocr" not in describe(local, notice, text=False).facts
@@ -181,7 +181,7 @@ def test_text_option_decides_whether_to_read(local: Describer) -> None:
         ("French", 1),
     ],
 )
-def test_other_languages_get_english_and_a_warning(
+def test_request_for_another_language_results_in_english_and_a_warning(
     local: Describer, language: str | None, warnings: int
 ) -> None:
     described = describe(local, CHELSEA, language=language)
@@ -210,7 +210,7 @@ def test_max_length_limits_the_description(local: Describer, length: int, descri
     assert len(described.alt) <= MAX_ALT_CHARACTERS
 
 
-def test_pictures_are_described_concurrently_as_they_are_alone(local: Describer) -> None:
+def test_concurrent_calls_return_the_same_descriptions_as_separate_calls(local: Describer) -> None:
     files = [CHELSEA, SKIMAGE / "coffee.png", CHINA, SKIMAGE / "astronaut.png"]
     alone = [describe(local, file) for file in files]
     together: dict[int, Description] = {}

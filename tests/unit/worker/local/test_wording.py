@@ -37,7 +37,7 @@ def likely(name: str, of: str | None = None) -> Choice:
 
 
 def known(choice: Choice | None) -> list[Label]:
-    """Return the labels of a choice. Each broader one is a bit more certain."""
+    """Return the labels of a choice. Each broader label is slightly more certain."""
     if choice is None:
         return []
 
@@ -157,7 +157,7 @@ CAPTIONS: dict[str, tuple[Scene, str]] = {
 
 
 @pytest.mark.parametrize(("shown", "caption"), CAPTIONS.values(), ids=CAPTIONS)
-def test_captions(shown: Scene, caption: str) -> None:
+def test_scene_has_the_expected_caption(shown: Scene, caption: str) -> None:
     assert caption_of(shown) == caption
 
 
@@ -189,7 +189,7 @@ def test_text_cannot_end_the_quotation() -> None:
     assert caption_of(shown) == 'Photograph with the text “a" and a cat. "b c”.'
 
 
-def test_tags_are_plain_words_from_the_most_to_the_least_certain() -> None:
+def test_tags_are_plain_words_sorted_by_certainty() -> None:
     shown = scene(
         [thing("person", score=0.7), thing("dog", score=0.9)], likely("beagle", "dog"), text="Stop"
     )
@@ -203,11 +203,11 @@ def test_tags_name_the_groups_of_a_class() -> None:
     ]
 
 
-def test_tag_outdoors() -> None:
+def test_outdoor_scene_has_the_tag_outdoors() -> None:
     assert "outdoors" in tags_of(scene([thing("person")], sure("landscape")))
     assert "outdoors" not in tags_of(scene([thing("person")], likely("landscape")))
 
 
-def test_kind_in_tags_is_what_the_describer_found() -> None:
+def test_tags_contain_the_kind_that_the_describer_found() -> None:
     assert tags_of(scene(kind="chart"))[0] == "chart"
     assert "photograph" not in tags_of(scene(kind="chart"))

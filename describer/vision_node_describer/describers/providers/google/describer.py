@@ -26,7 +26,7 @@ from .errors import error_for, error_for_status, wrong_address
 from .transport import BoundedTransport, ResponseTooLargeError
 
 BOUNDS = Bounds(max_longer=1600)
-"""Size that Google recommends for detecting faces, which is the largest recommended for any feature
+"""Size that Google recommends for detecting faces. Google recommends no larger size for any feature
 (cloud.google.com/vision/docs/supported-files). A file of this size is far below the request limit
 of 10 MB."""
 
