@@ -87,7 +87,7 @@ class Jobs:
         if idempotency_key:
             existing = await self._read(name)
             if existing:
-                _require_same_request(existing, spec)
+                _require_same_request(existing, spec, options.describer)
                 return existing
 
         self._require_capacity()
@@ -95,7 +95,7 @@ class Jobs:
         with self.storage_problems(writing=True):
             await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
 
-        return await self._create(name, spec)
+        return await self._create(name, spec, options.describer)
 
     async def inspect(self, upload: Upload, key: str) -> ImageRef:
         """Return the `spec.image` of an ImageJob for an upload that will be stored under `key`.
@@ -184,11 +184,11 @@ class Jobs:
             headers = {"Retry-After": FULL_RETRY_AFTER_SECONDS}
             raise Problem(429, "TooManyJobs", detail, headers=headers)
 
-    async def _create(self, name: str, spec: ImageJobSpec) -> ImageJob:
+    async def _create(self, name: str, spec: ImageJobSpec, describer: str | None) -> ImageJob:
         try:
             created = await self.imagejobs.create(name, spec, {})
         except (AlreadyExistsError, UnavailableError) as error:
-            return await self._find_created(name, spec, error)
+            return await self._find_created(name, spec, describer, error)
         except KubeError as error:
             await self._discard(spec.image.key)
             detail = f"Kubernetes refused the ImageJob: {error.message.rstrip('.')}."
@@ -197,7 +197,9 @@ class Jobs:
         self.cache.add_created(created)
         return created
 
-    async def _find_created(self, name: str, spec: ImageJobSpec, error: KubeError) -> ImageJob:
+    async def _find_created(
+        self, name: str, spec: ImageJobSpec, describer: str | None, error: KubeError
+    ) -> ImageJob:
         """Return the ImageJob if it exists even though creating it failed with `error`.
 
         Either another submission created it, or the request succeeded but its response was lost.
@@ -211,7 +213,7 @@ class Jobs:
         if existing.spec.image.key != spec.image.key:
             await self._discard(spec.image.key)
 
-        _require_same_request(existing, spec)
+        _require_same_request(existing, spec, describer)
         return existing
 
     async def _read(self, name: str) -> ImageJob | None:
@@ -258,14 +260,20 @@ def _not_found() -> Problem:
     return Problem(404, "JobNotFound", detail)
 
 
-def _require_same_request(job: ImageJob, spec: ImageJobSpec) -> None:
+def _require_same_request(job: ImageJob, spec: ImageJobSpec, describer: str | None) -> None:
     """Refuse an idempotency key that was already used for a different request.
+
+    Args:
+        job: The ImageJob that the key belongs to.
+        spec: The requested ImageJob.
+        describer: The describer that the request names. If it names none, the describer is not
+            compared, because the default may have changed since the first request.
 
     Raises:
         Problem: 422 IdempotencyKeyReused.
     """
-    before, now = ((it.image.sha256, it.describer, it.options) for it in (job.spec, spec))
-    if before != now:
+    before, now = ((it.image.sha256, it.options) for it in (job.spec, spec))
+    if before != now or describer not in (None, job.spec.describer):
         detail = (
             f"Job {job.metadata.name} already used this Idempotency-Key for a different image or "
             "different options. Use a new key."

@@ -22,6 +22,26 @@ async def test_second_submission_with_an_idempotency_key_returns_the_first_job(
     assert (other.status_code, other.json()["reason"]) == (422, "IdempotencyKeyReused")
 
 
+async def test_idempotency_key_survives_a_change_of_the_default_describer(
+    client: httpx.AsyncClient, cluster: Cluster
+) -> None:
+    """A request that names no describer is repeated after an upgrade with another default."""
+    key = {"Idempotency-Key": "order-17"}
+    first = (await submit(client, PNG, headers=key)).json()["job_id"]
+    job = cluster.jobs[first]
+    cluster.jobs[first] = job.model_copy(
+        update={"spec": job.spec.model_copy(update={"describer": "local"})}
+    )
+
+    again = await submit(client, PNG, headers=key)
+    assert (again.status_code, again.json()["job_id"]) == (202, first)
+
+    named = await client.post(
+        "/submit", files={"image": PNG}, data={"describer": "metadata"}, headers=key
+    )
+    assert (named.status_code, named.json()["reason"]) == (422, "IdempotencyKeyReused")
+
+
 @pytest.mark.parametrize("name", ["gpt", "Not a label", "../metadata"])
 async def test_unknown_describer_is_refused(
     client: httpx.AsyncClient, bucket: FakeBucket, name: str
