@@ -44,10 +44,9 @@ async def connect(component: str) -> AsyncIterator[Access]:
     """Connect to the API server.
 
     `component` appears in the API server's logs. In managedFields, the manager is always
-    vision-node. In a pod, only two files and two environment variables are needed. Outside a
-    cluster, the official client reads the kubeconfig file, because such files have many forms. The
-    official client is imported only in that case, because the import takes most of a second and
-    would delay workers.
+    vision-node. In a pod, two files and two environment variables are enough. Outside a cluster,
+    the official client reads the kubeconfig file, which may have many forms. It is imported only in
+    that case, because the import takes most of a second and would delay workers.
     """
     in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ
     url, tls, credentials = _in_cluster() if in_cluster else await _from_kubeconfig()

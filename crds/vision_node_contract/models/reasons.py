@@ -124,7 +124,7 @@ class ReadyReason(StrEnum):
 
     @property
     def troubled(self) -> bool:
-        """Whether someone may have to fix a problem."""
+        """Whether the Describer has a problem that someone may have to fix."""
         launch_problems = {
             ReadyReason.INSUFFICIENT_RESOURCES,
             ReadyReason.IMAGE_PULL_FAILED,

@@ -35,8 +35,8 @@ FIELD_MANAGER = "vision-node"
 """Field manager for server-side apply of the Describers in the chart's values."""
 
 INVALID = 422
-"""HTTP status for an object that violates its CRD. Such a Describer is skipped, because retrying
-would not help, and the other Describers must not wait for it."""
+"""HTTP status for an object that violates its CRD. A Describer that is rejected with it is skipped,
+because a retry would not help and the other Describers must not wait for it."""
 
 
 class NameTakenError(KubeError):
@@ -146,8 +146,8 @@ class Writer:
                 return existing
 
             message = (
-                f"this Job has the name of a worker of {action.pool.describer} but is not one; "
-                "the worker will get another name"
+                f"a Job with this name exists but is not a worker of {action.pool.describer}; "
+                "the worker will get a different name"
             )
             raise NameTakenError(error.status, error.reason, message) from error
 

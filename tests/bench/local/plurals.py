@@ -1,4 +1,4 @@
-"""Determine the forms in which a sentence may name something."""
+"""Generate the singular and plural forms of a thing's name, to look for them in a sentence."""
 
 import re
 

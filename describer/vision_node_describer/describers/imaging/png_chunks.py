@@ -1,6 +1,6 @@
-"""Remove chunks from a PNG file that are unneeded (such as text), damaged or too large.
+"""Remove chunks that are unneeded (such as text), damaged or too large from a PNG file.
 
-Pillow reads all chunks, and refuses the whole file if one is too large or has a wrong checksum.
+Pillow reads all chunks and rejects the whole file if one is too large or has a wrong checksum.
 """
 
 import struct
@@ -13,8 +13,8 @@ from .animation import BrokenFileError
 from .color_profile import MAX_PROFILE_BYTES
 
 MAX_CHUNKS = 100_000
-"""Maximum number of chunks, because each takes 200 bytes of memory. Encoders write chunks of at
-least 8 KiB, so that a file of 20 MiB has about 2,500 chunks."""
+"""Maximum number of chunks. It limits memory, because each chunk takes 200 bytes. Encoders write
+chunks of at least 8 KiB, so a file of 20 MiB has at most about 2,500."""
 
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _WANTED = frozenset({b"tRNS", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
@@ -31,9 +31,9 @@ _MIN_BYTES = {b"tRNS": 1, b"acTL": 8}
 def strip_ancillary_chunks(image: bytes) -> bytes:
     """Return the file with only its picture, color profile, EXIF and animation.
 
-    If the file has no other chunks, as is usual, return the file itself. A copy would take a fifth
-    of the time that decoding takes. A truncated last chunk is kept if it belongs to the picture or
-    its animation.
+    If the file has no other chunks, as is usual, return the file itself, because copying it would
+    take a fifth as long as decoding it. A truncated last chunk is kept if it belongs to the picture
+    or its animation.
 
     Raises:
         BrokenFileError: A chunk that the picture needs has a wrong checksum.

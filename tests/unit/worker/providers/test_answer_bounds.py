@@ -165,7 +165,7 @@ async def test_wrong_endpoint_is_named_in_the_error(
         server.respond = lambda _, answer=answer: answer
         error = await describe_error(provider, url)
         assert error.reason is Reason.OPTIONS_INVALID
-        assert f"option {setting}" in error.message
+        assert f"option `{setting}`" in error.message
         assert "looks wrong" in error.message
 
 
@@ -175,7 +175,7 @@ async def test_wrong_endpoint_is_named_in_the_error(
         (
             {"endpoint": "rekognition.local"},
             {"AWS_REGION": "eu-west-1"},
-            "option endpoint is not an address",
+            "option `endpoint` is not an address",
         ),
         ({}, {"AWS_REGION": "eu west 1"}, "AWS_REGION is not a region"),
     ],

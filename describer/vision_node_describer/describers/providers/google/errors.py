@@ -24,7 +24,7 @@ _BY_RPC_CODE = {
 def wrong_address(problem: str) -> DescribeError:
     """Return the DescribeError for a wrong address; `problem` describes the server's response."""
     advice = "leave it out, or set a host such as eu-vision.googleapis.com"
-    message = f"the server {problem}; the Describer's option endpoint looks wrong: {advice}"
+    message = f"the server {problem}; the Describer's option `endpoint` looks wrong: {advice}"
     return DescribeError(Reason.OPTIONS_INVALID, message)
 
 
@@ -57,7 +57,7 @@ def _reason(error: GoogleAPICallError) -> tuple[Reason, str]:
     if error.reason in _KEY_REASONS or status in (401, 403):
         return (
             Reason.CREDENTIALS_REFUSED,
-            "Google rejected the credentials, or the project lacks the Vision API",
+            "Google rejected the credentials, or the Vision API is not enabled for the project",
         )
 
     if status == 429:

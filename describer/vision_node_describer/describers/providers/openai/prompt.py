@@ -1,4 +1,4 @@
-"""Build the prompt, in which our rules are separate from the user's preferences."""
+"""Build the prompt, and keep our rules separate from the user's preferences."""
 
 import json
 
@@ -35,7 +35,7 @@ def user_instructions(options: Options) -> str:
         lines.append(f"The description has at most {options.max_length} characters.")
 
     if options.prompt:
-        # Escaping angle brackets keeps the JSON string's value and prevents imitations of a tag.
+        # Escaping angle brackets does not change the JSON string's value, but prevents fake tags.
         prompt = (
             json.dumps(options.prompt, ensure_ascii=False)
             .replace("<", "\\u003c")

@@ -156,7 +156,7 @@ def _client(setup: Setup, endpoint: str | None, seconds: float) -> Any:
     """
     region = _region(setup)
     if endpoint is not None:
-        host_of(endpoint, "the Describer's option endpoint")
+        host_of(endpoint, "the Describer's option `endpoint`")
 
     config = Config(
         connect_timeout=_CONNECT_SECONDS,

@@ -90,7 +90,7 @@ def _client_error(error: ClientError) -> DescribeError:
     if code not in _BY_CODE and (300 <= status < 400 or status in (404, 405)):
         message = (
             f"the server has nothing at that address (HTTP {status});"
-            " the Describer's option endpoint, or AWS_REGION, looks wrong"
+            " the Describer's option `endpoint`, or AWS_REGION, looks wrong"
         )
         return DescribeError(Reason.OPTIONS_INVALID, message)
 

@@ -1,4 +1,4 @@
-"""Tests of answers that a server streams although the client requested no stream."""
+"""Tests of responses that a server streams even though the client did not request streaming."""
 
 import json
 from typing import Any
