@@ -12,7 +12,6 @@ from pydantic import JsonValue
 from vision_node_contract.models.description import Description, Options
 
 from ..imaging.display import as_displayed
-from ..imaging.picture import decoding_bytes
 from ..interface import Describer, Setup
 from ..metadata.facts import Facts, read_facts, to_json
 from ..metadata.phrasing import describe_in_lines
@@ -66,7 +65,7 @@ class Local(Describer):
 
     def memory(self, image: bytes) -> int:
         """Return the maximum memory for decoding, recognizing and reading, in bytes."""
-        return _PICTURE_BYTES + decoding_bytes(image) + reader_bytes(image)
+        return _PICTURE_BYTES + reader_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file in English, regardless of `options.language`.

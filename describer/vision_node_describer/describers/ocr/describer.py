@@ -2,7 +2,6 @@
 
 from vision_node_contract.models.description import Description, Options
 
-from ..imaging.picture import decoding_bytes
 from ..interface import Describer, Setup
 from ..metadata.facts import read_facts, to_json
 from ..metadata.phrasing import alt_text, caption, describe_in_lines, tags
@@ -24,7 +23,7 @@ class Ocr(Describer):
 
     def memory(self, image: bytes) -> int:
         """Return the maximum memory for decoding and reading, in bytes."""
-        return reader_bytes(image) + decoding_bytes(image)
+        return reader_bytes(image)
 
     def describe(self, image: bytes, options: Options) -> Description:
         """Describe one image file in English. Its text is not translated.

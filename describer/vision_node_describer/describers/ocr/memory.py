@@ -3,6 +3,8 @@
 from vision_node_contract.images.header import read_header
 from vision_node_contract.models.reasons import DescribeError
 
+from ..imaging.picture import decoding_bytes
+
 MAX_READ_PIXELS = 12_500_000
 """Maximum number of pixels of a picture to read. An A4 page scanned at 300 dots per inch has 8.7
 million pixels, and a phone's photograph has 12 million."""
@@ -24,6 +26,10 @@ _RECOGNITION_BYTES = 150 << 20
 _BYTES_PER_PIXEL = 20
 """Memory in bytes per pixel. It covers JPEG coefficients, RGBA before and after averaging, and
 copies in RGB: the picture, the rotated picture, and arrays with and without swapped colors."""
+
+_REDUCED_BYTES_PER_PIXEL = 8
+"""Part of _BYTES_PER_PIXEL that is needed while the whole picture is in memory: the reduced picture
+in RGBA and in RGB."""
 
 _LIBRARIES_BYTES = 220 << 20
 """Memory for libraries and models (measured), in addition to the process itself, for which a worker
@@ -49,13 +55,15 @@ def reading_pixels(width: int, height: int) -> int:
 
 
 def reader_bytes(image: bytes) -> int:
-    """Return the maximum memory, in bytes, for reading one more file with a TextReader.
+    """Return the maximum memory, in bytes, for decoding and reading one more file.
 
-    Memory for decoding is not included. Return 0 if the header is unreadable.
+    Return 0 if the header is unreadable.
     """
     try:
         header = read_header(image)
     except DescribeError:
         return 0
 
-    return _BYTES_PER_PIXEL * reading_pixels(header.width, header.height)
+    # The decoded picture is released before the reduced one is copied.
+    pixels = reading_pixels(header.width, header.height)
+    return max(decoding_bytes(image) + _REDUCED_BYTES_PER_PIXEL * pixels, _BYTES_PER_PIXEL * pixels)
