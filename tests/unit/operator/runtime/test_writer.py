@@ -50,5 +50,5 @@ async def test_unrelated_job_with_the_workers_name_is_an_error(
     labels: dict[str, str] | None,
 ) -> None:
     """The watch never reports such a Job, so the operator would repeat the launch forever."""
-    with pytest.raises(NameTakenError, match="name of a worker of metadata but is not one"):
+    with pytest.raises(NameTakenError, match="exists but is not a worker of metadata"):
         await launch(FakeServer(labels))
