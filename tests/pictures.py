@@ -31,6 +31,20 @@ GRAY_PHOTOGRAPHS = [
 PHOTOGRAPHS = COLOR_PHOTOGRAPHS + GRAY_PHOTOGRAPHS
 
 
+# For each EXIF orientation, how an upright picture must be transposed before it is stored, so that
+# viewers show it upright (CIPA DC-008, 4.6.5.1.6).
+STORED_TURNED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     """Encode a picture in the format `kind`, and return the content of the image file."""
     buffer = io.BytesIO()

@@ -95,16 +95,19 @@ def _quality(judged: Sequence[Judged]) -> str:
         row("right kinds of pictures", lambda one: one.kinds),
     ]
 
+    columns = ("", "all", "seen", "held out", "target")
+    return f"{_explanation(judged)}\n\n{table(columns, rows)}"
+
+
+def _explanation(judged: Sequence[Judged]) -> str:
     numbers = {group: sum(one.sample.group is group for one in judged) for group in Group}
-    head = (
+    return (
         f"Percentages for {numbers[Group.PHOTOGRAPH]} photographs, {numbers[Group.ALTERED]} "
         "altered photographs (dark, blurred, turned, tiny and so on) and "
         f"{numbers[Group.OTHER]} other pictures (charts, screenshots, pages, drawings, textures). "
         "A statement is a named thing with its number, a kind of picture, or “outdoors”. "
         "A third of the pictures is held out: these were not used to choose thresholds."
     )
-    columns = ("", "all", "seen", "held out", "target")
-    return f"{head}\n\n{table(columns, rows)}"
 
 
 def _covered_altered(one: Score) -> Share:

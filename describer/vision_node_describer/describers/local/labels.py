@@ -42,16 +42,16 @@ _MIN_BY_NAME = {
 }
 """Minimum confidence of groups that are so broad that the noise of many classes adds up."""
 
-_NOISE = frozenset(
+NEVER_MENTIONED = frozenset(
     {
         *("binder", "book cover", "bubble", "comic", "crossword puzzle", "doormat", "envelope"),
         *("face powder", "hair clip", "handkerchief", "honeycomb", "hook", "jigsaw puzzle"),
         *("lampshade", "letter opener", "match", "maze", "menu", "monitor", "nematode"),
         *("packet", "prayer rug", "quilt", "ruler", "safety pin", "screen", "shower curtain"),
-        *("spotlight", "theater curtain", "velvet", "wallet", "web site", "website"),
+        *("spotlight", "theater curtain", "velvet", "wallet", "website"),
         *("window screen", "window shade", "wool", "tray", "pencil sharpener", "can opener"),
         *("spatula", "modem"),
-        *("person", "bath towel", "towel", "plastic bag", "wig", "mask", "gown", "stole"),
+        *("person", "towel", "plastic bag", "wig", "mask", "gown", "stole"),
     }
 )
 """Classes that the model sees in plain surfaces, sheets of paper and textures."""
@@ -84,7 +84,7 @@ def find_labels(
         is_animal_detected: Whether the detector found an animal of any kind.
     """
     found = load_classes().labels(probabilities, _MIN_CONFIDENCE)
-    known = {label.name: label for label in found if label.name not in _NOISE}
+    known = {label.name: label for label in found if label.name not in NEVER_MENTIONED}
     animal = known.get(ANIMAL)
     if animal and is_animal_detected and animal.confidence >= _MIN_DETECTED_ANIMAL:
         known[ANIMAL] = replace(animal, confidence=max(animal.confidence, _MIN_BY_NAME[ANIMAL]))

@@ -12,7 +12,7 @@ from .classes import Label
 from .classifier import Classifier
 from .face_detector import FaceDetector
 from .facts import boxes_to_json, labels_to_json, objects_to_json
-from .labels import choose, find_labels
+from .labels import Choice, choose, find_labels
 from .object_classes import ANIMALS, NAMES
 from .object_detector import ObjectDetector
 from .objects import Object, check_faces, count_objects
@@ -26,18 +26,20 @@ class Recognition:
     objects: list[Object]
     labels: list[Label]
     faces: Boxes
+    choice: Choice | None
+    """How the most certain label is mentioned; None if no label is."""
     size: tuple[int, int]
     """Width and height of the picture in which the boxes lie."""
 
     @property
     def subjects(self) -> list[Subject]:
         """What the photograph shows, in words."""
-        return find_subjects(self.objects, choose(self.labels), self.labels)
+        return find_subjects(self.objects, self.choice, self.labels)
 
     @property
     def is_outdoors(self) -> bool:
         """Whether the photograph shows things in a landscape."""
-        return is_outdoors(self.objects, choose(self.labels))
+        return is_outdoors(self.objects, self.choice)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the facts as JSON. Facts of things that were not found are left out."""
@@ -53,7 +55,7 @@ class Recognition:
         return facts
 
 
-NOTHING = Recognition([], [], no_boxes(), (1, 1))
+NOTHING = Recognition([], [], no_boxes(), None, (1, 1))
 """Result for a picture that is not a photograph. In it, the models would see things that are not
 there."""
 
@@ -88,9 +90,11 @@ def assemble(
 ) -> Recognition:
     """Combine the models' outputs. See count_objects() for the arguments."""
     is_animal_detected = any(NAMES[int(box[CLASS])] in ANIMALS for box in detected)
+    labels = find_labels(probabilities, is_animal_detected=is_animal_detected)
     return Recognition(
         objects=count_objects(detected, candidates, faces, probabilities),
-        labels=find_labels(probabilities, is_animal_detected=is_animal_detected),
+        labels=labels,
         faces=faces,
+        choice=choose(labels),
         size=size,
     )

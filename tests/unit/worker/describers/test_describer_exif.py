@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 import pytest
-from pictures import BLUE, encoded, halves
+from pictures import BLUE, STORED_TURNED, encoded, halves
 from PIL import Image, ImageOps
 from vision_node_contract.models.description import Description, Options
 from vision_node_describer.describers import load
@@ -15,19 +15,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 GREEN, YELLOW = (0, 160, 0), (255, 255, 0)
 CORNERS = ((255, 0, 0), GREEN, BLUE, YELLOW)
-
-# For each EXIF orientation, how an upright picture must be transposed before it is stored, so that
-# viewers show it upright (CIPA DC-008, 4.6.5.1.6).
-STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def describe(image: bytes) -> Description:
@@ -52,7 +39,7 @@ def corners(picture: Image.Image) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WebP", "AVIF"])
-@pytest.mark.parametrize(("number", "turn"), STORED.items())
+@pytest.mark.parametrize(("number", "turn"), STORED_TURNED.items())
 def test_width_and_height_are_those_of_the_displayed_picture(
     kind: str, number: int, turn: Image.Transpose | None, tmp_path: Any
 ) -> None:

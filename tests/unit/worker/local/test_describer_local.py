@@ -11,7 +11,7 @@ import skimage
 import sklearn.datasets
 from corpus import CASES
 from corpus.case import Outcome
-from pictures import encoded
+from pictures import STORED_TURNED, encoded
 from PIL import Image
 from printed import page
 from vision_node_contract.models.description import MAX_ALT_CHARACTERS, Description, Options
@@ -117,16 +117,7 @@ def test_description_does_not_mention_that_nothing_was_found(local: Describer) -
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(local: Describer, orientation: int) -> None:
     """The picture is stored so that viewers that apply the EXIF orientation show it upright."""
-    undo = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
+    undo = STORED_TURNED[orientation]
     picture = Image.open(CHELSEA)
     stored = picture if undo is None else picture.transpose(undo)
     exif = Image.Exif()

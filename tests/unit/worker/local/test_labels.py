@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from vision_node_describer.describers.local.classes import load_classes, probability_of
-from vision_node_describer.describers.local.labels import choose, find_labels
+from vision_node_describer.describers.local.labels import NEVER_MENTIONED, choose, find_labels
 
 CLASSES = load_classes()
 
@@ -96,3 +96,7 @@ def test_each_group_has_the_same_parents_in_all_its_classes() -> None:
         for level, name in enumerate(path):
             above = path[level + 1 :]
             assert parents.setdefault(name, above) == above, name
+
+
+def test_labels_that_are_never_mentioned_exist() -> None:
+    assert set(CLASSES.names) >= NEVER_MENTIONED
