@@ -126,6 +126,10 @@ version: ## Set the project's version everywhere: make version VERSION=0.2.0
 bench: ## Compare with Celery and with one Job per image (QUICK=1 takes a few minutes; WRITE=1 updates the report in docs/)
 	@$(BENCH)
 
+.PHONY: bench-api
+bench-api: ## Measure the API's memory at its limits and the CPU time of its cache, without a cluster
+	@$(BENCH) api
+
 .PHONY: bench-backlog
 bench-backlog: ## Measure throughput, memory and list latency with 10,000 waiting jobs
 	@$(BENCH) backlog

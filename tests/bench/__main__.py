@@ -1,4 +1,4 @@
-"""Run a benchmark and write its report: `python -m bench [backlog | local | ocr | operator]`.
+"""Run a benchmark and write its report: `python -m bench [api | backlog | local | ocr | operator]`.
 
 The environment variable QUICK=1 shortens the measurement to a few minutes. WRITE=1 replaces the
 report in docs/. KEEP=1 keeps the cluster afterward.
@@ -13,6 +13,7 @@ import types
 import uvloop
 
 from bench import compare, ocr
+from bench.api import cache, memory
 from bench.arena import REPOSITORY
 from bench.backlog import measure as measure_backlog
 from bench.errors import BenchError
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
             case []:
                 uvloop.run(compare.measure(QUICK if quick else FULL))
                 print(writer.write(REPOSITORY, to_docs=write))
+            case ["api"]:
+                print(memory.report(), cache.report(), sep="\n\n")
             case ["backlog"]:
                 uvloop.run(measure_backlog(QUICK_BACKLOG if quick else FULL_BACKLOG))
                 print(writer.write(REPOSITORY, to_docs=write))

@@ -77,7 +77,7 @@ class S3:
         if self.fails:
             return error_response(request, *self.fails)
         if not key:
-            return self._list(request)
+            return self._list(request) if request.method == "GET" else web.Response()
 
         match request.method:
             case "PUT":
