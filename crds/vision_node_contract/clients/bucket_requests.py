@@ -8,6 +8,7 @@ from typing import Protocol
 
 import aiohttp
 
+from .bucket_body import PIECE_BYTES, BytesInPieces
 from .bucket_errors import (
     EXPIRED_KEYS,
     FailureLog,
@@ -137,16 +138,17 @@ class BucketRequests:
             raise ObjectNotFoundError(str(error)) from error
 
         all_headers = {**_IDENTITY_ENCODING, **headers, **signed_headers}
+        body = BytesInPieces(data) if data and len(data) > PIECE_BYTES else data
         async with self._session.request(
-            method, url, data=data, headers=all_headers, allow_redirects=False
+            method, url, data=body, headers=all_headers, allow_redirects=False
         ) as response:
             limit = max_bytes if response.status < 300 else MAX_ERROR_BYTES
-            body = await _read(response, limit)
+            answer = await _read(response, limit)
 
         if response.status >= 300:
-            raise self._refused(keys, response.status, body, headers)
+            raise self._refused(keys, response.status, answer, headers)
 
-        return BucketResponse(response.headers, body)
+        return BucketResponse(response.headers, answer)
 
     def _refused(
         self, keys: Credentials, status: int, body: bytes, headers: Mapping[str, str]

@@ -10,7 +10,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -115,7 +115,7 @@ class WatchEvent:
 
     type: Literal["PAGE", "SYNCED", "ADDED", "MODIFIED", "DELETED"]
     objects: list[Json] = field(default_factory=list)
-    names: frozenset[str] = frozenset()
+    names: Set[str] = frozenset()
     version: str = ""
 
 
@@ -250,7 +250,7 @@ class Kube:
                     async for objects, listed_at in self.list_pages(path, selectors):  # noqa: B007
                         names.update(body["metadata"]["name"] for body in objects)
                         yield WatchEvent("PAGE", objects)
-                    yield WatchEvent("SYNCED", names=frozenset(names), version=listed_at)
+                    yield WatchEvent("SYNCED", names=names, version=listed_at)
                     version = listed_at
 
                 async for event in self.watch(path, version, selectors):
