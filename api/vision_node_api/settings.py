@@ -34,9 +34,9 @@ class Settings:
     etcd is not designed for millions of objects."""
 
     upload_memory_bytes: int = 128 * MEBIBYTE
-    """Memory for all uploads that are being received or stored. According to measurements, the
-    process itself takes 70 MB, and full caches take 170 MB. Python versions before 3.12.9 also
-    make another copy of each upload while it is stored. Together, this fits into 512 MiB."""
+    """Memory for all uploads that are being received or stored. Each is in memory once. According
+    to measurements (docs/performance.md), the process itself takes 75 MiB, and full caches take
+    90 MiB. Together, this is less than 300 MiB of the container's 512."""
 
     upload_bytes_per_second: int = 4096
     """Minimum average rate of uploads. Even the slowest mobile networks (EDGE) are ten times

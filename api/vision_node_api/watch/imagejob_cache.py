@@ -8,48 +8,72 @@ missing.
 import json
 import time
 
-from vision_node_contract.bucket_keys import INBOX_PREFIX
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.json_types import Json
-from vision_node_contract.models.imagejob import TERMINAL, ImageJob
+from vision_node_contract.models.imagejob import TERMINAL, ImageJob, ObjectMeta
+
+from .inbox_users import InboxUsers
 
 CREATED_SECONDS = 2.0
 """How long to cache a job that this replica created but the watch has not reported yet. Clients
 poll immediately after a submission, and each of these polls would otherwise cost the API server as
 much as a write."""
 
-FINISHED_KEPT = 20_000
-"""Maximum number of finished jobs in the cache, which then takes about 50 MB. The limit is needed
-because hundreds of thousands of jobs may finish in a week. Older jobs are read from the API
-server."""
+CACHE_BYTES = 80 << 20
+"""Maximum memory for cached jobs. It is enough for 30,000 finished jobs of usual size (2.5 kB). The
+limit counts bytes, because a job may take up to 20 kB. If it is reached, the oldest finished jobs
+are dropped first. Dropped jobs are read from the API server."""
+
+ENTRY_BYTES = 250
+"""Memory of a cached job in addition to its text: mostly its name and its place in a dict."""
+
+_PARTS = tuple(ImageJob.model_fields)
+_METADATA = frozenset(it.alias for it in ObjectMeta.model_fields.values())
+"""Names of the metadata fields to cache. Others may be large, such as annotations (256 KiB)."""
 
 
 class ImageJobCache:
-    """Caches ImageJobs. Those that are not cached are read from the API server."""
+    """Caches ImageJobs as JSON text. Those that are not cached are read from the API server.
+
+    Text takes a sixth of the memory of parsed JSON, and parsing it again for a poll is no slower
+    than validating JSON that has already been parsed. Each ImageJob is in at most one of
+    `_unfinished`, `_finished` and `_dropped`.
+    """
 
     def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs
-        self._unfinished: dict[str, Json] = {}
-        """Unfinished ImageJobs by name. They are not parsed, because each ImageJob changes twice
-        and may never be requested."""
+        self._unfinished: dict[str, bytes] = {}
+        """Unfinished ImageJobs by name. The text is empty if the ImageJob did not fit."""
         self._finished: dict[str, bytes] = {}
-        """Finished ImageJobs by name. They are stored as JSON text, which takes a tenth of the
-        memory, because they are seldom read."""
+        """Finished ImageJobs by name, from oldest to newest."""
+        self._dropped: set[str] = set()
+        """Names of the finished ImageJobs that exist but did not fit."""
+        self._bytes = 0
+        """Memory of all cached ImageJobs."""
         self._created: dict[str, tuple[float, ImageJob]] = {}
         """ImageJobs by name that the watch has not reported yet, from oldest to newest, each with
         the monotonic time until which it may be served."""
-        self._users: dict[str, set[str]] = {}
-        """Names of unfinished ImageJobs that use an object under inbox/, by the object's key."""
+        self._inbox_users = InboxUsers()
 
     @property
     def unfinished(self) -> int:
         """Number of ImageJobs that are queued or processing."""
         return len(self._unfinished)
 
+    @property
+    def total(self) -> int:
+        """Number of ImageJobs that exist according to the watch, whether they are cached or not.
+
+        The names of those that are not cached are kept for this. Hashes of the names would save a
+        third of that memory, but only beyond 30,000 ImageJobs, because names in the cache are
+        needed anyway.
+        """
+        return len(self._unfinished) + len(self._finished) + len(self._dropped)
+
     def users_of(self, key: str) -> list[str]:
         """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
-        return sorted(self._users.get(key, ()))
+        return self._inbox_users.of(key)
 
     async def get(self, name: str) -> ImageJob:
         """Return an ImageJob from the cache or, if it is not cached, from the API server.
@@ -67,10 +91,7 @@ class ImageJobCache:
         Raises:
             ValueError: the object is not an ImageJob of this version.
         """
-        if body := self._unfinished.get(name):
-            return ImageJob.model_validate(body)
-
-        if text := self._finished.get(name):
+        if text := self._unfinished.get(name) or self._finished.get(name):
             return ImageJob.model_validate_json(text)
 
         until, created = self._created.get(name, (0.0, None))
@@ -87,8 +108,10 @@ class ImageJobCache:
     def observe(self, event: WatchEvent) -> None:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
-            for name in {*self._unfinished, *self._finished} - event.names:
-                self._remove(name)
+            known = (*self._unfinished, *self._finished, *self._dropped)
+            for name in known:
+                if name not in event.names:
+                    self._remove(name)
 
         for body in event.objects:
             self._remove(body["metadata"]["name"])
@@ -97,37 +120,43 @@ class ImageJobCache:
 
     def _remove(self, name: str) -> None:
         self._created.pop(name, None)
-        self._finished.pop(name, None)
-        if body := self._unfinished.pop(name, None):
-            self._remove_user(_inbox_key(body), name)
+        self._dropped.discard(name)
 
-    def _remove_user(self, key: str, name: str) -> None:
-        names = self._users.get(key, set())
-        names.discard(name)
-        if not names:
-            self._users.pop(key, None)
+        if (text := self._unfinished.pop(name, None)) is not None:
+            self._inbox_users.remove(name)
+            self._bytes -= _size(text)
+        elif text := self._finished.pop(name, None):
+            self._bytes -= _size(text)
 
     def _add(self, body: Json) -> None:
+        name, text = body["metadata"]["name"], imagejob_text(body)
+        self._bytes += _size(text)
+
         if (body.get("status") or {}).get("phase") in TERMINAL:
-            self._add_finished(body)
-            return
+            self._finished[name] = text
+        else:
+            self._unfinished[name] = text
+            self._inbox_users.add(name, body)
 
-        name = body["metadata"]["name"]
-        self._unfinished[name] = body
-        if key := _inbox_key(body):
-            self._users.setdefault(key, set()).add(name)
+        self._drop_finished()
+        if self._bytes > CACHE_BYTES and name in self._unfinished:
+            self._unfinished[name] = b""
+            self._bytes -= len(text)
 
-    def _add_finished(self, body: Json) -> None:
-        body["metadata"].pop("managedFields", None)
-        self._finished[body["metadata"]["name"]] = json.dumps(body, separators=(",", ":")).encode()
-        if len(self._finished) > FINISHED_KEPT:
-            del self._finished[next(iter(self._finished))]
+    def _drop_finished(self) -> None:
+        """Drop the oldest finished ImageJobs until the others fit, or none are left."""
+        while self._bytes > CACHE_BYTES and self._finished:
+            oldest = next(iter(self._finished))
+            self._bytes -= _size(self._finished.pop(oldest))
+            self._dropped.add(oldest)
 
 
-def _inbox_key(body: Json) -> str:
-    """Return the key of an ImageJob's image if the key is under inbox/; otherwise, return ""."""
-    match body:
-        case {"spec": {"image": {"key": str(key)}}} if key.startswith(INBOX_PREFIX):
-            return key
-        case _:
-            return ""
+def imagejob_text(body: Json) -> bytes:
+    """Return an ImageJob as JSON text, without the metadata that the API does not use."""
+    parts = {part: body[part] for part in _PARTS if part in body}
+    parts["metadata"] = {key: it for key, it in body["metadata"].items() if key in _METADATA}
+    return json.dumps(parts, separators=(",", ":")).encode()
+
+
+def _size(text: bytes) -> int:
+    return ENTRY_BYTES + len(text)
