@@ -15,6 +15,8 @@ from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
+from .failed_deletions import FailedDeletions
+
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
@@ -36,8 +38,16 @@ MAX_DELETIONS = 5000
 """Maximum number of deletions per sweep. They take about a minute. The next sweep continues after
 the last object that was checked."""
 
-MAX_FAILURES = 20
-"""Maximum number of failed deletions per sweep. More failures would only fill the bucket's log."""
+FAILURE_SECONDS = 60.0
+"""Maximum time in seconds that a sweep spends on failed deletions. A refusal takes a few
+milliseconds, so a sweep gets past ten thousand objects that can't be deleted. The next sweep
+continues after them."""
+
+CONTINUE_SECONDS = 10.0
+"""Seconds until an unfinished sweep continues. During the pause, the bucket has time for images."""
+
+MAX_LOGGED = 20
+"""Maximum number of failed deletions to log per sweep. The total is always logged."""
 
 
 @dataclass
@@ -46,11 +56,13 @@ class Swept:
 
     deleted: int = 0
     failed: int = 0
+    failed_seconds: float = 0.0
+    """Time spent on deletions that failed."""
 
     @property
     def is_enough(self) -> bool:
-        """Whether this sweep has reached its maximum number of deletions or failures."""
-        return self.deleted >= MAX_DELETIONS or self.failed >= MAX_FAILURES
+        """Whether this sweep has deleted enough objects, or spent enough time on failures."""
+        return self.deleted >= MAX_DELETIONS or self.failed_seconds >= FAILURE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +106,26 @@ class InboxExpiry:
         self._unfinished = unfinished
         self._after = ""
         """The last key that was checked. If it is empty, the next sweep starts at the first key."""
+        self._failed = FailedDeletions()
+
+    @property
+    def pause_seconds(self) -> float:
+        """Seconds until the next sweep. It follows soon if the last sweep is unfinished."""
+        return CONTINUE_SECONDS if self._after else SWEEP_SECONDS
 
     async def run(self) -> None:
         """Sweep at intervals until cancelled; return immediately if objects stay forever."""
+        pause = SWEEP_SECONDS
+
         while self._retention:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(pause)
             try:
                 swept = await self.sweep(datetime.now(UTC))
             except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
-                log.warning("inbox: sweep failed, trying again in %.0f s: %s", SWEEP_SECONDS, error)
+                pause = SWEEP_SECONDS
+                log.warning("inbox: sweep failed, trying again in %.0f s: %s", pause, error)
             else:
+                pause = self.pause_seconds
                 if swept.deleted or swept.failed:
                     log.info(
                         "inbox: deleted %d old objects, failed to delete %d",
@@ -123,7 +145,7 @@ class InboxExpiry:
         swept, named = Swept(), None
         for _ in range(MAX_PAGES):
             page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
-            if named is None and any(self._is_old(found, now) for found in page.objects):
+            if named is None and any(self._is_due(found, now) for found in page.objects):
                 named = await self._named_keys()
                 continue  # read the page again, because objects may have been replaced meanwhile
 
@@ -145,7 +167,7 @@ class InboxExpiry:
             if monotonic() - read_at > NAMES_SECONDS:
                 wanted, read_at = self._wanted_keys(named), monotonic()
 
-            if self._is_old(found, now) and found.key not in wanted:
+            if self._is_due(found, now) and found.key not in wanted:
                 await self._delete(found, now, swept)
             if swept.is_enough:
                 return
@@ -154,15 +176,25 @@ class InboxExpiry:
         return named | {job.spec.image.key for job in self._unfinished.values()}
 
     async def _delete(self, found: StoredObject, now: datetime, swept: Swept) -> None:
+        started = monotonic()
+
         try:
             # The page may be a few seconds old, and the image may have been stored again since.
             latest = await self._store.list_page(found.key, "", 1)
             if any(it.key == found.key and self._is_old(it, now) for it in latest.objects):
                 await self._store.delete(found.key)
                 swept.deleted += 1
+            self._failed.remove(found.key)
         except (StoreUnavailableError, ObjectNotFoundError) as error:
-            log.warning("inbox: could not delete %s, trying again later: %s", found.key, error)
+            self._failed.add(found.key, now)
             swept.failed += 1
+            swept.failed_seconds += monotonic() - started
+            if swept.failed <= MAX_LOGGED:
+                log.warning("inbox: could not delete %s, trying again later: %s", found.key, error)
+
+    def _is_due(self, found: StoredObject, now: datetime) -> bool:
+        """Return whether an object is old, and not waiting because deleting it has failed."""
+        return self._is_old(found, now) and self._failed.may_retry(found.key, now)
 
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
         # The prefix is checked, because nothing outside the inbox may be deleted, even if the

@@ -9,7 +9,9 @@ from fakes.s3 import S3
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_operator.runtime import failed_deletions
 from vision_node_operator.runtime import inbox_expiry as module
+from vision_node_operator.runtime.failed_deletions import FailedDeletions
 from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
@@ -251,22 +253,107 @@ async def test_next_sweep_continues_after_the_maximum_number_of_pages(
     assert "inbox/6" not in s3.objects
 
 
-async def test_objects_that_cannot_be_deleted_do_not_block_others(
-    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bucket may refuse deletions, for example because of object lock.
+def store_undeletable_objects(s3: S3, count: int) -> list[str]:
+    """Store old objects that the bucket refuses to delete, and an old one after them in the list.
 
-    In this test, the objects that can't be deleted come first in the list.
+    A bucket may refuse deletions because of object lock, or of a policy for some folder.
     """
-    monkeypatch.setattr(module, "MAX_FAILURES", 5)
-    held = [f"inbox/{number:02}" for number in range(16)]
+    held = [f"inbox/{number:03}" for number in range(count)]
     for key in [*held, "inbox/last"]:
         s3.put(key, modified=OLD)
-
     s3.undeletable = set(held)
-    swept = [await expiry.sweep(NOW) for _ in range(4)]
-    assert [it.failed for it in swept] == [5, 5, 5, 1]
+    return held
+
+
+def deletions(s3: S3) -> int:
+    """Return the number of DELETE requests since the last call."""
+    count = len([it for it in s3.requests if it.startswith("DELETE")])
+    s3.requests.clear()
+    return count
+
+
+async def test_objects_that_cannot_be_deleted_do_not_block_others(
+    s3: S3, expiry: InboxExpiry
+) -> None:
+    """The first sweep must reach the others, because the operator may restart before the second."""
+    held = store_undeletable_objects(s3, 250)
+    swept = await expiry.sweep(NOW)
+    assert (swept.failed, swept.deleted) == (len(held), 1)
     assert list(s3.objects) == held
+    assert expiry.pause_seconds == module.SWEEP_SECONDS
+
+
+async def test_failed_deletions_are_retried_with_backoff(s3: S3, expiry: InboxExpiry) -> None:
+    held = store_undeletable_objects(s3, 3)
+    attempts = {}
+    for minutes in (0, 9, 10, 29, 30, 69, 70, 24 * 60):
+        await expiry.sweep(NOW + timedelta(minutes=minutes))
+        attempts[minutes] = deletions(s3)
+    assert attempts == {0: 4, 9: 0, 10: 3, 29: 0, 30: 3, 69: 0, 70: 3, 24 * 60: 3}
+
+    s3.undeletable = set()
+    await expiry.sweep(NOW + timedelta(days=2))
+    assert deletions(s3) == len(held)
+    assert s3.objects == {}
+
+
+async def test_jobs_are_not_listed_for_objects_that_wait_for_the_next_attempt(
+    s3: S3, cluster: FakeCluster, expiry: InboxExpiry
+) -> None:
+    store_undeletable_objects(s3, 3)
+    await expiry.sweep(NOW)
+    await expiry.sweep(NOW)
+    assert cluster.lists == 1
+
+
+async def test_sweep_that_spends_too_much_time_on_failures_continues_soon(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the bucket takes ten seconds to refuse a deletion, a sweep must not take hours."""
+    held = store_undeletable_objects(s3, 8)
+    clock = iter(range(0, 10**6, 10))
+    monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+
+    outcomes = []
+    for _ in range(3):
+        swept = await expiry.sweep(NOW)
+        outcomes.append((swept.failed, swept.deleted, expiry.pause_seconds))
+
+    soon, later = module.CONTINUE_SECONDS, module.SWEEP_SECONDS
+    assert outcomes == [(6, 0, soon), (2, 1, later), (0, 0, later)]
+    assert list(s3.objects) == held
+
+
+async def test_sweep_continues_soon_after_the_maximum_number_of_deletions(
+    s3: S3, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise, an inbox would grow forever if it gets more objects than a sweep deletes."""
+    monkeypatch.setattr(module, "MAX_DELETIONS", 2)
+    for number in range(3):
+        s3.put(f"inbox/{number}", modified=OLD)
+
+    await expiry.sweep(NOW)
+    assert expiry.pause_seconds == module.CONTINUE_SECONDS
+    await expiry.sweep(NOW)
+    assert expiry.pause_seconds == module.SWEEP_SECONDS
+
+
+async def test_only_the_first_failures_of_a_sweep_are_logged(
+    s3: S3, expiry: InboxExpiry, caplog: pytest.LogCaptureFixture
+) -> None:
+    store_undeletable_objects(s3, module.MAX_LOGGED + 5)
+    await expiry.sweep(NOW)
+    logged = [it for it in caplog.records if "could not delete" in it.getMessage()]
+    assert len(logged) == module.MAX_LOGGED
+
+
+def test_number_of_remembered_failures_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failed_deletions, "MAX_KEYS", 2)
+    failed = FailedDeletions()
+    for key in "abc":
+        failed.add(key, NOW)
+    assert len(failed) == 2
+    assert [key for key in "abc" if failed.may_retry(key, NOW)] == ["a"]
 
 
 async def test_sweep_starts_over_after_the_last_page(s3: S3, expiry: InboxExpiry) -> None:
