@@ -31,7 +31,7 @@ from ..web.problems import Problem
 from .dependency_problems import kubernetes_problems, kubernetes_unavailable, storage_problems
 from .job_name import is_job_name, new_job_name
 from .storage_health import StorageHealth
-from .stored_result import read_stored_result
+from .stored_result import LargeResultLimit, read_stored_result
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class Jobs:
     uploads: UploadLimiter = field(init=False)
     inspectors: Executor = field(default_factory=lambda: ThreadPoolExecutor(INSPECTORS, "inspect"))
     storage: StorageHealth = field(default_factory=StorageHealth)
+    large_results: LargeResultLimit = field(default_factory=LargeResultLimit)
 
     def __post_init__(self) -> None:
         limits = UploadLimits(
@@ -146,7 +147,8 @@ class Jobs:
 
         result = status.result.inline
         if result is None:
-            result = await read_stored_result(job, status.result, self.bucket, self.storage)
+            async with self.large_results.reading(status.result):
+                result = await read_stored_result(job, status.result, self.bucket, self.storage)
 
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 

@@ -1,6 +1,8 @@
 """Read results that are in the bucket because they are too large for an ImageJob's status."""
 
+import asyncio
 import logging
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from vision_node_contract.bucket_keys import is_as_stored, own_result_key
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
@@ -16,6 +18,28 @@ log = logging.getLogger(__name__)
 MAX_RESULT_BYTES = 16 << 20
 """Maximum size of a stored result in bytes. A larger object can't be a result, because no describer
 writes that much."""
+
+LARGE_BYTES = 1 << 20
+"""Size in bytes above which a result is large. Results of the project's describers are smaller."""
+
+MAX_LARGE_READS = 2
+"""Maximum number of large results to read and parse at the same time. Parsing one of the maximum
+size may take 100 MB."""
+
+
+class LargeResultLimit:
+    """Limits how many large results are in memory at the same time."""
+
+    def __init__(self) -> None:
+        self._reads = asyncio.Semaphore(MAX_LARGE_READS)
+
+    def reading(self, stored: StoredResult) -> AbstractAsyncContextManager[None]:
+        """Wait until the result may be read, and count it for the duration of the block.
+
+        A result whose size is unknown counts as large. Other results never wait.
+        """
+        size_bytes = stored.size_bytes or MAX_RESULT_BYTES
+        return self._reads if size_bytes > LARGE_BYTES else nullcontext()
 
 
 async def read_stored_result(

@@ -1,5 +1,6 @@
 """Tests of GET /result while the watch lags, and after a stored result was overwritten."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from api_fakes import Cluster, FakeBucket
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.services.stored_result import LARGE_BYTES, MAX_LARGE_READS
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -180,3 +182,37 @@ async def test_api_reads_no_more_bytes_than_the_worker_stored(
     )
     assert (await client.get("/result/job-a")).status_code == 200
     assert sizes == [len(STORED)]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "at_once"),
+    [(LARGE_BYTES, 5), (LARGE_BYTES + 1, MAX_LARGE_READS), (None, MAX_LARGE_READS)],
+)
+async def test_only_a_few_large_results_are_read_at_the_same_time(
+    jobs: Jobs, size_bytes: int | None, at_once: int
+) -> None:
+    """Each may take 100 MB, and clients may ask for any number of them."""
+    reads: list[str] = []
+    proceed = asyncio.Event()
+
+    class SlowBucket:
+        async def get(self, key: str, max_bytes: int) -> bytes:
+            reads.append(key)
+            await proceed.wait()
+            return STORED
+
+    object.__setattr__(jobs, "bucket", SlowBucket())
+    result = {"describer": "metadata", "summary": "s", "key": "results/u/1"}
+    stored = {**result, "sizeBytes": size_bytes} if size_bytes else result
+    job = body({"phase": "done", "attempts": 1, "result": stored})
+    jobs.cache.observe(WatchEvent("ADDED", [job]))
+
+    async with asyncio.TaskGroup() as clients:
+        results = [clients.create_task(jobs.result("job-a")) for _ in range(5)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(reads) == at_once
+        proceed.set()
+
+    assert len(reads) == 5
+    assert all(it.result()["status"] == "done" for it in results)
