@@ -22,6 +22,7 @@ from .services.health import DependencyChecks, Health
 from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
+from .services.ownership import OwnershipCheck
 from .settings import Settings
 from .watch.describer_cache import DescriberCache
 from .watch.follower import MonitoredKube, WatchFollower
@@ -46,10 +47,12 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
                 WatchFollower(kube, imagejobs.path, cache.observe),
                 WatchFollower(kube, describers.path, describers.observe),
             )
-            attach_services(app, jobs, Health(checks, watches), kube.last_activity)
+            ownership = OwnershipCheck(bucket, kube, settings)
+            health = Health(checks, watches, ownership)
+            attach_services(app, jobs, health, kube.last_activity)
 
             with ExitStack() as running:
-                for task in (checks, *watches):
+                for task in (checks, *watches, ownership):
                     running.enter_context(task.running())
                 yield
 

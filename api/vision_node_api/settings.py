@@ -45,6 +45,9 @@ class Settings:
     inbox_kept: timedelta | None = timedelta(days=7)
     """How long the operator keeps an object under inbox/. None means forever."""
 
+    identity_name: str = ""
+    """Name of the release's identity ConfigMap; empty if an older chart created none."""
+
     @classmethod
     def from_env(cls) -> Self:
         """Read the pod's environment, which charts/vision-node/templates/api.yaml sets.
@@ -62,5 +65,6 @@ class Settings:
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
             inbox_kept=timedelta(seconds=inbox_seconds) or None,
+            identity_name=os.environ.get("IDENTITY_CONFIGMAP", ""),
             **limits,
         )

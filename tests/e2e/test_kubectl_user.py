@@ -13,6 +13,7 @@ import httpx
 import pytest
 from conftest import NAMESPACE, wait_for
 from pytest_kind import KindCluster
+from sweeps import sweep
 
 JOB = """
 apiVersion: vision-node.dev/v1alpha1
@@ -21,6 +22,9 @@ metadata: {name: by-hand}
 spec:
   image: {key: inbox/photo.jpg}
 """
+
+
+RELEASE_ID = "jsonpath={.data.id}"
 
 
 @pytest.fixture
@@ -43,7 +47,8 @@ def test_job_created_with_kubectl_is_described(
     photo: Path,
 ) -> None:
     stored = api.post("/inbox/photo.jpg", files={"file": photo.read_bytes()})
-    assert (stored.is_success, stored.json()["key"]) == (True, "inbox/photo.jpg")
+    folder = f"inbox/{kubectl('get', 'configmap', 'vision-node-identity', '-o', RELEASE_ID)}/"
+    assert (stored.is_success, stored.json()["key"]) == (True, f"{folder}photo.jpg")
 
     kubectl("apply", "-f", "-", input=JOB)
     kubectl("wait", "--for=condition=Complete", "imagejob/by-hand", "--timeout=60s")
@@ -113,26 +118,6 @@ def test_image_of_an_unfinished_job_cannot_be_deleted(
     wait_for(lambda: api.delete("/inbox/kept.jpg").status_code, lambda status: status == 204)
 
 
-EXPIRE = """
-import asyncio, datetime
-from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.bucket import Bucket, BucketSettings
-from vision_node_operator.runtime.kopf_handlers import installed_at
-from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
-from vision_node_operator.settings import Settings
-async def main():
-    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
-        day = datetime.timedelta(days=1)
-        since = await installed_at(kube, Settings.from_env())
-        imagejobs, retention = ImageJobClient(kube, 'vision-node'), Retention(day, since)
-        expiry = InboxExpiry(bucket, imagejobs, kube, retention, {})
-        # Pretend that it is the day after tomorrow.
-        await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
-asyncio.run(main())
-"""
-
-
 def test_inbox_objects_expire_unless_a_job_needs_them(
     api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
@@ -142,7 +127,7 @@ def test_inbox_objects_expire_unless_a_job_needs_them(
 
     job = JOB.replace("by-hand", "needs").replace("photo.jpg", "needed.jpg")
     kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
-    kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", EXPIRE)
+    assert sweep(kubectl, "vision-node-operator") == "swept"
     found = [api.get(f"/inbox/{name}").status_code for name in ("old.jpg", "needed.jpg")]
     kubectl("delete", "imagejob", "needs")
     assert found == [404, 200]
@@ -177,21 +162,6 @@ def test_image_is_deleted_with_its_job(
     wait_for(lambda: exists(kubectl, key), lambda found: not found)
 
 
-SWEEP = """
-import asyncio, datetime
-from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.bucket import Bucket, BucketSettings
-from vision_node_operator.runtime.garbage_collector import GarbageCollector
-async def main():
-    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
-        garbage = GarbageCollector(bucket, ImageJobClient(kube, 'vision-node'), kube)
-        # Pretend that it is tomorrow, because only orphans older than an hour are deleted.
-        await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
-asyncio.run(main())
-"""
-
-
 def test_garbage_collector_deletes_only_orphans(
     kubectl: Callable[..., str],
     photo: Path,
@@ -204,10 +174,14 @@ def test_garbage_collector_deletes_only_orphans(
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]
 
-    in_bucket(kubectl, "bucket.put('images/orphan', b'x', 'image/png')")
-    kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", SWEEP)
+    orphan, foreign = f"{key}-orphan", "images/foreign"
+    for each in (orphan, foreign):
+        in_bucket(kubectl, f"bucket.put({each!r}, b'x', 'image/png')")
+    assert sweep(kubectl, "vision-node-operator") == "swept"
 
-    assert (exists(kubectl, "images/orphan"), exists(kubectl, key)) == (False, True)
+    found = [exists(kubectl, each) for each in (orphan, foreign, key)]
+    in_bucket(kubectl, f"bucket.delete({foreign!r})")
+    assert found == [False, True, True]
 
 
 def exists(kubectl: Callable[..., str], key: str) -> bool:

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from vision_node_contract.bucket_keys import new_image_key
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import (
@@ -77,7 +76,7 @@ class Jobs:
                 422 IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs; 503 while
                 storage or Kubernetes is unavailable.
         """
-        key = new_image_key()
+        key = self.bucket.folders.new_image_key()
         image = await self.inspect(upload, key)
         options = SubmitOptions.read(upload.fields)
         describer = await self._choose_describer(options.describer)
@@ -146,7 +145,8 @@ class Jobs:
 
         result = status.result.inline
         if result is None:
-            result = await read_stored_result(job, status.result, self.bucket, self.storage)
+            key = self.bucket.folders.own_result_key(job)
+            result = await read_stored_result(job, status.result, key, self.bucket, self.storage)
 
         return {"job_id": job_id, "status": status.phase, **result.to_json()}
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ from .garbage_collector import GarbageCollector
 from .imagejob_watch import watch_imagejobs
 from .inbox_expiry import InboxExpiry, Retention
 from .reconciler import Reconciler, until_answered
+from .storage_ownership import StorageOwnership
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -130,18 +131,19 @@ async def run(settings: Settings) -> None:
         defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
         writer = Writer(kube, settings, defaults.owner)
         imagejobs = ImageJobClient(kube, settings.namespace)
-        garbage = GarbageCollector(store, imagejobs, kube)
+        ownership = StorageOwnership(store, kube, settings)
+        garbage = GarbageCollector(store, imagejobs, kube, ownership)
         reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
         retention = await _inbox_retention(kube, settings)
         unfinished = reconciler.state.job_queue.unfinished
-        expiry = InboxExpiry(store, imagejobs, kube, retention, unfinished)
+        expiry = InboxExpiry(store, imagejobs, kube, ownership, retention, unfinished)
 
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # The first resync must succeed before kopf starts. kopf checks only once which kinds exist,
         # and the API server takes a moment to serve a new CRD.
         await until_answered(reconciler.resync)
         async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
-            await _serve(kube, settings, reconciler, expiry)
+            await _serve(kube, settings, reconciler, (ownership.run, expiry.run))
 
 
 async def _inbox_retention(kube: Kube, settings: Settings) -> Retention | None:
@@ -171,7 +173,10 @@ async def installed_at(kube: Kube, settings: Settings) -> datetime | None:
 
 
 async def _serve(
-    kube: Kube, settings: Settings, reconciler: Reconciler, expiry: InboxExpiry
+    kube: Kube,
+    settings: Settings,
+    reconciler: Reconciler,
+    others: Sequence[Callable[[], Coroutine[Any, Any, None]]],
 ) -> None:
     loops: list[asyncio.Task[None]] = []
     ready, stopping = asyncio.Event(), asyncio.Event()
@@ -194,7 +199,7 @@ async def _serve(
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
         loops.append(tasks.create_task(watch_imagejobs(kube, settings.namespace, reconciler)))
-        loops.append(tasks.create_task(expiry.run()))
+        loops.extend(tasks.create_task(run()) for run in others)
         loops.append(tasks.create_task(handle_signals(ready, stop)))
         await operator  # until it is stopped, or a watch fails permanently
         stop()

@@ -11,6 +11,7 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_api.settings import Settings
 from vision_node_api.watch.describer_cache import DescriberCache
 from vision_node_api.watch.imagejob_cache import ImageJobCache
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import ObjectPage, StoredObject
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -40,6 +41,7 @@ class FakeBucket:
     """A bucket that keeps objects in a dict, and refuses writes while `unavailable` is set."""
 
     def __init__(self) -> None:
+        self.folders = BucketFolders("aaaabbbbcccc")
         self.objects: dict[str, bytes] = {}
         self.unavailable = False
 

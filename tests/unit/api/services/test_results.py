@@ -9,6 +9,7 @@ import httpx
 import pytest
 from api_fakes import Cluster, FakeBucket
 from vision_node_api.services.jobs import Jobs
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -163,6 +164,8 @@ async def test_api_reads_no_more_bytes_than_the_worker_stored(
     sizes: list[int] = []
 
     class RecordingBucket:
+        folders = BucketFolders()
+
         async def get(self, key: str, max_bytes: int) -> bytes:
             sizes.append(max_bytes)
             return STORED
