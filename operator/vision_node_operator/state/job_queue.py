@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 
 from vision_node_contract.models.imagejob import ImageJob
@@ -254,7 +254,9 @@ def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[
 
 
 def _place(job: ImageJob) -> Place:
-    return (job.metadata.creation_timestamp or LONG_AGO, job.metadata.name)
+    # Times from pydantic have a time zone object each, which makes comparing them 20 times slower.
+    created = (job.metadata.creation_timestamp or LONG_AGO).astimezone(UTC)
+    return (created, job.metadata.name)
 
 
 def _remove(places: list[Place], place: Place) -> None:
