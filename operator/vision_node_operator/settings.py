@@ -20,6 +20,8 @@ class Settings:
     """How long a Describer may have no serving worker before its queued ImageJobs fail."""
     inbox_kept: timedelta | None = timedelta(days=7)
     """How long to keep an inbox object that no unfinished ImageJob names; None means forever."""
+    max_imagejobs: int = 30_000
+    """Maximum number of ImageJobs to keep."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -31,4 +33,5 @@ class Settings:
             no_worker=timedelta(seconds=int(os.environ["NO_WORKER_SECONDS"])),
             # An older chart neither sets INBOX_SECONDS nor lets the operator delete inbox objects.
             inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
+            max_imagejobs=int(os.environ.get("MAX_IMAGEJOBS", "30000")),
         )

@@ -1,11 +1,28 @@
 """A registry of metrics, and the metrics that API and operator have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ..clients.bucket_errors import FailureKey
+
+
+class _ReadGauge(Collector):
+    def __init__(self, name: str, documentation: str, read: Callable[[], float | None]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauge, which has no sample if its value is unknown."""
+        family = GaugeMetricFamily(self._name, self._documentation)
+        value = self._read()
+        if value is not None:
+            family.add_metric([], value)
+
+        yield family
 
 
 class MetricsRegistry:
@@ -14,9 +31,12 @@ class MetricsRegistry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
 
-    def add_gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Add a gauge whose value is obtained by calling `read` on each scrape."""
-        Gauge(name, documentation, registry=self.registry).set_function(read)
+    def add_gauge(self, name: str, documentation: str, read: Callable[[], float | None]) -> None:
+        """Add a gauge whose value is obtained by calling `read` on each scrape.
+
+        While `read` returns None, the gauge is absent.
+        """
+        self.registry.register(_ReadGauge(name, documentation, read))
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
