@@ -22,6 +22,8 @@ class Settings:
     """How long to keep an inbox object that no unfinished ImageJob names; None means forever."""
     identity_name: str = ""
     """Name of the release's identity ConfigMap; empty if an older chart created none."""
+    max_imagejobs: int = 30_000
+    """Maximum number of ImageJobs to keep."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -34,4 +36,5 @@ class Settings:
             # An older chart neither sets INBOX_SECONDS nor lets the operator delete inbox objects.
             inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
             identity_name=os.environ.get("IDENTITY_CONFIGMAP", ""),
+            max_imagejobs=int(os.environ.get("MAX_IMAGEJOBS", "30000")),
         )

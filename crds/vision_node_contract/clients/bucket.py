@@ -20,6 +20,7 @@ from minio.helpers import DictType
 from . import outbound
 from .bucket_errors import (
     NOT_IMPLEMENTED,
+    FailureCounts,
     ObjectChangedError,
     ObjectNotFoundError,
     StoreUnavailableError,
@@ -96,6 +97,11 @@ class Bucket:
             finally:
                 bucket._threads.shutdown(wait=False, cancel_futures=True)
                 bucket._credentials.close()
+
+    @property
+    def failures(self) -> FailureCounts:
+        """Number of failed requests since the process started, by reason and code."""
+        return self._requests.failures.counts
 
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         """Store `data` under `key`. The data is durable when this method returns.

@@ -18,6 +18,7 @@ from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube, NotFoundError
 from vision_node_contract.listening import listen
+from vision_node_contract.metrics import server as metrics_server
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
@@ -34,6 +35,7 @@ from .chart_describers import Defaults
 from .garbage_collector import GarbageCollector
 from .imagejob_watch import watch_imagejobs
 from .inbox_expiry import InboxExpiry, Retention
+from .metrics.collector import operator_metrics
 from .reconciler import Reconciler, until_answered
 from .storage_ownership import StorageOwnership
 from .writer import Writer
@@ -142,7 +144,17 @@ async def run(settings: Settings) -> None:
         # The first resync must succeed before kopf starts. kopf checks only once which kinds exist,
         # and the API server takes a moment to serve a new CRD.
         await until_answered(reconciler.resync)
-        async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
+        metrics = operator_metrics(reconciler, settings, kube, store)
+        metrics.add_gauge(
+            "vision_node_storage_ours",
+            "Whether the release's folders in the bucket belong to this release (1) or not (0).",
+            lambda: ownership.is_ours,
+        )
+        metrics_sockets = listen(metrics_server.PORT, metrics_server.ADDRESS_VARIABLE)
+        async with (
+            probe_server.serving(listen(probe_server.PORT), reconciler.check),
+            metrics_server.serving(metrics_sockets, metrics.text),
+        ):
             await _serve(kube, settings, reconciler, (ownership.run, expiry.run))
 
 

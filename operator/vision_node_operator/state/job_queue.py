@@ -9,10 +9,10 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 
-from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.imagejob import ImageJob, Phase
 from vision_node_contract.names import OWNER_LABEL
 
 from .object_versions import LONG_AGO, ObjectKey
@@ -39,6 +39,7 @@ class FinishedJob:
     expires: datetime | None
     """When to delete the ImageJob; None if its deletion is already waiting for a finalizer."""
     image_key: str
+    phase: Phase = "done"
 
     @property
     def key(self) -> ObjectKey:
@@ -66,6 +67,8 @@ class JobQueue:
     _processing_by_owner: Counter[str] = field(default_factory=Counter)
     _expiry: list[Place] = field(default_factory=list)
     """Finished ImageJobs, sorted by their expiry."""
+    _finished_phases: Counter[Phase] = field(default_factory=Counter)
+    """Numbers of finished ImageJobs by phase."""
     _images: Counter[str] = field(default_factory=Counter)
     """Number of ImageJobs by image key. Several ImageJobs may name the same image, because a retry
     names the image of the original."""
@@ -98,6 +101,7 @@ class JobQueue:
         if done := self.finished.pop(name, None):
             if done.expires:
                 _remove(self._expiry, (done.expires, name))
+            self._finished_phases[done.phase] -= 1
             self._drop_image(done.image_key)
 
         job = self.unfinished.pop(name, None)
@@ -173,6 +177,21 @@ class JobQueue:
         self.finished[name] = replace(done, expires=until)
         insort(self._expiry, (until, name))
 
+    def by_phase(self) -> dict[Phase, int]:
+        """Return the number of ImageJobs in each phase."""
+        processing = len(self._processing)
+        return {
+            "queued": len(self.unfinished) - processing,
+            "processing": processing,
+            "done": self._finished_phases["done"],
+            "failed": self._finished_phases["failed"],
+        }
+
+    def oldest_queued(self, describer: str) -> datetime | None:
+        """Return when the describer's oldest queued ImageJob was created; None if there is none."""
+        owners = (queues.values() for queues in self._queues.get(describer, {}).values())
+        return min((queue[0][0] for each in owners for queue in each), default=None)
+
     def is_image_named(self, key: str) -> bool:
         """Return whether an ImageJob names the image with this object key."""
         return key in self._images
@@ -181,7 +200,9 @@ class JobQueue:
         name = job.metadata.name
         expires = None if job.metadata.deletion_timestamp else _expiry_of(job, now)
         version = int(job.metadata.resource_version)
-        self.finished[name] = FinishedJob(name, version, expires, job.spec.image.key)
+        phase = job.status.phase
+        self.finished[name] = FinishedJob(name, version, expires, job.spec.image.key, phase)
+        self._finished_phases[phase] += 1
         if expires:
             insort(self._expiry, (expires, name))
 
@@ -254,7 +275,9 @@ def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[
 
 
 def _place(job: ImageJob) -> Place:
-    return (job.metadata.creation_timestamp or LONG_AGO, job.metadata.name)
+    # Times from pydantic have a time zone object each, which makes comparing them 20 times slower.
+    created = (job.metadata.creation_timestamp or LONG_AGO).astimezone(UTC)
+    return (created, job.metadata.name)
 
 
 def _remove(places: list[Place], place: Place) -> None:

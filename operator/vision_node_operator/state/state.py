@@ -20,6 +20,7 @@ from .object_versions import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_
 from .problems import refusal_problem
 from .provider_health import provider_health
 from .rate_limit import RateLimit
+from .statistics.job_statistics import JobStatistics
 from .worker_objects import DescriberJob, Lease, Pod
 from .worker_registry import LaunchOutcome, WorkerRegistry
 
@@ -36,6 +37,7 @@ class State:
     workers: WorkerRegistry = field(default_factory=WorkerRegistry)
     job_queue: JobQueue = field(default_factory=JobQueue)
     versions: ObjectVersions = field(default_factory=ObjectVersions)
+    statistics: JobStatistics = field(default_factory=JobStatistics)
 
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
     """Objects that are being written. Nothing else is decided about them until the write ends. If
@@ -72,8 +74,10 @@ class State:
         match kind:
             case "describers":
                 self.describers.drop(name, now)
+                self.statistics.drop_describer(name)
             case "imagejobs":
                 self._drop_imagejob(name, now)
+                self.statistics.drop_job(name)
             case "jobs":
                 self._record_launch(self.workers.drop_job(name, now), now)
             case "pods":
@@ -92,6 +96,11 @@ class State:
             self.workers.prune()
 
         self.versions.finish_list(kind, version)
+
+    def label(self, describer: str) -> str:
+        """Return the name under which a Describer's ImageJobs and workers appear in metrics."""
+        exists = self.describers.pool(describer) is not None
+        return self.statistics.label(describer, exists=exists)
 
     def spec_for(self, job: ImageJob) -> DescriberSpec:
         """Return the spec of the ImageJob's Describer, or the defaults if there is none."""
@@ -197,7 +206,9 @@ class State:
     def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:
             case "describers":
-                self.describers.put(Describer.model_validate(body))
+                describer = Describer.model_validate(body)
+                self.describers.put(describer)
+                self.statistics.add_describer(describer.metadata.name)
             case "imagejobs":
                 self._put_imagejob(ImageJob.model_validate(body), now)
             case "jobs":
@@ -243,6 +254,7 @@ class State:
             self._count_assignment(job, before)
         if before and job.finished:
             self._record_end(job, now)
+        self.statistics.record(job, before, self.label(job.spec.describer), now)
 
         self._drop_imagejob(name, now)
         self.job_queue.put(job, now)

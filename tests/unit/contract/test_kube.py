@@ -163,6 +163,31 @@ async def test_ended_watch_resumes_at_the_last_event_or_bookmark(
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
 
 
+async def test_bookmarks_and_the_end_of_a_watch_count_as_activity(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BRIEF_SECONDS", 0.0)
+    server.watches = [[event("BOOKMARK", "", 30)], []]
+    kube = await connect(server.get)
+
+    async for _ in kube.watch("/a", "1"):
+        assert kube.last_activity.keys() == {"/a"}
+    async for _ in kube.watch("/b", "1"):
+        pytest.fail("this watch has no events")
+
+    assert kube.last_activity.keys() == {"/a", "/b"}
+
+
+async def test_watch_that_ends_immediately_does_not_count_as_activity(
+    server: Server, connect: Connect
+) -> None:
+    server.watches = [[]]
+    kube = await connect(server.get)
+    with pytest.raises(UnavailableError, match="ended immediately"):
+        [event async for event in kube.watch("/a", "1")]
+    assert kube.last_activity == {}
+
+
 async def test_expired_version_causes_a_new_list(server: Server, connect: Connect) -> None:
     server.pages = [page(5, "a"), page(9, "b")]
     server.watches = [[GONE], []]

@@ -17,9 +17,9 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.ownership import OwnershipCheck
 from vision_node_api.services.storage_health import WRITE_REFUSAL_SECONDS, StorageHealth
 from vision_node_api.settings import Settings
-from vision_node_api.watch.follower import MonitoredKube, WatchFollower
+from vision_node_api.watch.follower import WatchFollower
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.clients.kube import Kube, Selectors, UnavailableError, WatchEvent
+from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.reasons import Reason
 
@@ -208,24 +208,6 @@ async def test_resource_counts_as_listed_only_after_the_last_page() -> None:
         await until(lambda: follower.listed)
 
     assert follower.resource == "describers"
-
-
-async def test_events_and_the_end_of_a_watch_count_as_activity(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def watch(
-        self: Kube, path: str, version: str, selectors: Selectors
-    ) -> AsyncIterator[Json]:
-        if version == "1":
-            yield {"type": "BOOKMARK"}
-
-    monkeypatch.setattr(Kube, "watch", watch)
-    nothing: Any = None
-    kube = MonitoredKube(nothing)
-
-    assert [event["type"] async for event in kube.watch("/a", "1")] == ["BOOKMARK"]
-    assert [event async for event in kube.watch("/b", "2")] == []
-    assert kube.last_activity.keys() == {"/a", "/b"}
 
 
 DENIED = StoreUnavailableError("m", Reason.STORAGE_DENIED)
