@@ -27,6 +27,7 @@ from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
 from ..state.describer_registry import DescriberRegistry
+from ..state.job_queue import JobQueue
 from ..state.object_versions import Kind, ObjectKey, version_of
 from ..state.state import State
 from .clock import utcnow
@@ -68,7 +69,11 @@ class Reconciler:
         garbage: GarbageCollector,
         pod_template: Json,
     ) -> None:
-        self.state = State(since=utcnow(), describers=DescriberRegistry(pod_template))
+        self.state = State(
+            since=utcnow(),
+            describers=DescriberRegistry(pod_template),
+            job_queue=JobQueue(settings.job_kept, settings.min_job_kept),
+        )
         self._garbage = garbage
         self._kube = kube
         self._settings = settings
