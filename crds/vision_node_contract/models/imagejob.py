@@ -187,6 +187,15 @@ class ImageJob(KubeModel):
         """Whether the status is final."""
         return self.status.phase in TERMINAL
 
+    def completed(self, now: datetime) -> datetime:
+        """Return the completion time if it is plausible, or else the plausible time nearest to it.
+
+        Workers write the completion time, so it is untrusted. No ImageJob ends before its creation
+        or after `now`. A missing completion time counts as `now`.
+        """
+        completion = self.status.completion_time or now
+        return min(max(completion, self.metadata.creation_timestamp or completion), now)
+
     @staticmethod
     def manifest(
         name: str, spec: ImageJobSpec, labels: dict[str, str] | None = None

@@ -214,7 +214,7 @@ class JobQueue:
         if name in self.unfinished:
             return now
 
-        return min(max(job.status.completion_time or now, created), now)
+        return job.completed(now)
 
     def is_image_named(self, key: str) -> bool:
         """Return whether an ImageJob names the image with this object key."""
