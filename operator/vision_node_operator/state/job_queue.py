@@ -88,8 +88,12 @@ class JobQueue:
         """Number of finished ImageJobs whose deletion the API server has accepted."""
         return len(self._deleted)
 
-    def put(self, job: ImageJob, ended: datetime) -> None:
-        """Record the current state of an ImageJob. If it is finished, it ended at `ended`."""
+    def put(self, job: ImageJob, now: datetime, ended: datetime | None = None) -> None:
+        """Record the current state of an ImageJob.
+
+        If it is finished, it ended at `ended`, which defaults to end_of(job, now).
+        """
+        ended = ended or self.end_of(job, now)
         name = job.metadata.name
         self.drop(name)
         self._images[job.spec.image.key] += 1

@@ -252,7 +252,7 @@ class State:
 
         ended = self.job_queue.end_of(job, now)
         self._drop_imagejob(name, now)
-        self.job_queue.put(job, ended)
+        self.job_queue.put(job, now, ended)
         if not job.finished:
             self.describers.record(job.spec.describer).load.add(job, now)
 
