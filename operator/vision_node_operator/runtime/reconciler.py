@@ -29,6 +29,7 @@ from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
 from ..state.describer_registry import DescriberRegistry
+from ..state.job_queue import JobQueue
 from ..state.object_versions import Kind, ObjectKey, version_of
 from ..state.state import State
 from ..state.statistics.durations import ROUND_SECONDS, Durations
@@ -71,7 +72,11 @@ class Reconciler:
         garbage: GarbageCollector,
         pod_template: Json,
     ) -> None:
-        self.state = State(since=utcnow(), describers=DescriberRegistry(pod_template))
+        self.state = State(
+            since=utcnow(),
+            describers=DescriberRegistry(pod_template),
+            job_queue=JobQueue(settings.job_kept, settings.min_job_kept),
+        )
         self._garbage = garbage
         self._kube = kube
         self._settings = settings
