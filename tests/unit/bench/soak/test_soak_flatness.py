@@ -54,7 +54,9 @@ def noise(share: float) -> float:
         pytest.param(lambda t: 900 if t == 300 else 100, 0, True, id="one peak"),
         pytest.param(lambda t: 900 if t > 570 else 100, 0, True, id="a peak at the end"),
         pytest.param(lambda t: 100 + 10 * (t // 150), 0, False, id="rising in steps"),
-        pytest.param(lambda t: 100 if t < 300 else 100 + 10 * math.log(t / 300), 0, False, id="log"),
+        pytest.param(
+            lambda t: 100 if t < 300 else 100 + 10 * math.log(t / 300), 0, False, id="log"
+        ),
         pytest.param(
             lambda t: 100 + saw_tooth(t, period=50, height=200),
             MEMORY_CYCLE_SECONDS,
@@ -76,7 +78,7 @@ def noise(share: float) -> float:
     ],
 )
 def test_only_lasting_growth_counts_as_a_rise(
-    value: Callable[[float], float], cycle: float, flat: bool
+    value: Callable[[float], float], cycle: float, *, flat: bool
 ) -> None:
     assert is_flat(lows(curve(value), cycle), SECONDS) is flat
 
@@ -84,7 +86,7 @@ def test_only_lasting_growth_counts_as_a_rise(
 @pytest.mark.parametrize("phase", range(0, 300, 30))
 @pytest.mark.parametrize(("leak", "flat"), [(0, True), (40, False)])
 def test_etcds_compactions_are_not_mistaken_for_growth(
-    phase: float, leak: float, flat: bool
+    phase: float, leak: float, *, flat: bool
 ) -> None:
     """A window of nine minutes contains only two compactions, at any moment."""
     seconds = 555
