@@ -87,10 +87,16 @@ def lows(points: Sequence[Point], cycle_seconds: float) -> list[Point]:
     for i, (start, _) in enumerate(points):
         end = start + cycle_seconds
         if end <= last:
-            cycle = itertools.takewhile(lambda point, end=end: point[0] <= end, points[i:])
-            found.append((start, min(value for _, value in cycle)))
+            found.append((start, min(_until(points[i:], end))))
 
     return found
+
+
+def _until(points: Sequence[Point], end: float) -> Iterator[float]:
+    for moment, value in points:
+        if moment > end:
+            return
+        yield value
 
 
 def is_flat(points: Sequence[Point], seconds: float, season_seconds: float = 0.0) -> bool:

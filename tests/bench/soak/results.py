@@ -13,6 +13,9 @@ MAX_MESSAGES = 10
 """Number of problems that are kept as text. All of them are counted."""
 
 
+COMPONENTS = ("kube-apiserver", "etcd", "operator", "api", "minio", "workers")
+"""Components whose memory must not grow."""
+
 Outcome = Literal["done", "failed", "lost", "unfinished"]
 """What a client saw of an acknowledged job."""
 
@@ -89,8 +92,8 @@ class Reading:
     """Number of describer Jobs."""
     pods: int
     """Number of workers' pods."""
-    restarts: int
-    """Number of restarts of all containers in the cluster."""
+    replaced: int
+    """Number of containers that ran at the first reading but no longer do."""
     objects: int | None = None
     """Objects below images/ and results/; None if they were not counted."""
 

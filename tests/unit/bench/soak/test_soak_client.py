@@ -2,90 +2,20 @@
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
-import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from bench.errors import BenchError
-from bench.measure.pictures_1080p import Picture
 from bench.soak import client as soak_client
 from bench.soak import load
-from bench.soak.client import NO_RESPONSE, Patience, SoakClient
+from bench.soak.client import NO_RESPONSE, Patience
 from bench.soak.results import MAX_MESSAGES, Tally
-
-DONE = (200, '{"status": "done"}')
-GOOD = (200, '{"_generated_by": "vision-node-gpt"}')
-AT_ONCE = Patience(tries=3, first_seconds=0, max_seconds=0)
-
-Reply = tuple[int, str]
-
-
-@dataclass
-class FakeApi:
-    """An HTTP API whose jobs are done at once, unless `replies` say otherwise."""
-
-    replies: dict[str, list[Reply]] = field(default_factory=dict)
-    """Next replies by the first segment of the path; the usual reply when none are left."""
-    always: dict[str, Reply] = field(default_factory=dict)
-    requests: Counter[str] = field(default_factory=Counter)
-    keys: list[str] = field(default_factory=list)
-    forms: list[bytes] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        kind = request.path.split("/")[1]
-        self.requests[kind] += 1
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            body = await request.read()
-            await asyncio.sleep(0)
-        finally:
-            self.at_once -= 1
-
-        if kind == "submit":
-            self.keys.append(request.headers["Idempotency-Key"])
-            self.forms.append(body)
-
-        usual = {
-            "submit": (202, f'{{"job_id": "j{len(self.keys)}"}}'),
-            "status": DONE,
-            "result": GOOD,
-        }
-        waiting = self.replies.get(kind, [])
-        status, text = waiting.pop(0) if waiting else self.always.get(kind, usual[kind])
-        if status == 0 and request.transport:
-            request.transport.abort()
-        headers = {"Retry-After": "0"} if status in {429, 503} else {}
-        return web.Response(status=status or 500, text=text, headers=headers)
-
-
-async def until_true(condition: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (the fake API has no event for each condition)
-            await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def serving(api: FakeApi) -> AsyncIterator[tuple[SoakClient, Tally]]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", api.answer)
-    tally = Tally()
-    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/")) as session:
-        yield SoakClient(session, Picture(b"JPEG"), 60, tally, AT_ONCE), tally
+from unit.bench.soak.soak_fakes import QUEUED, FakeApi, Reply, serving, until_true
 
 
 async def test_all_images_are_counted_and_every_hundredth_result_is_checked() -> None:
     api = FakeApi()
     async with serving(api) as (client, tally):
-        await load.run(client, images=250, clients=8)
+        await load.run(client, range(1, 251), clients=8)
 
     assert tally == Tally(done=250, results_checked=3)
     assert (tally.missing, tally.problems, tally.acknowledged) == (0, 0, 250)
@@ -101,7 +31,7 @@ async def test_all_images_are_counted_and_every_hundredth_result_is_checked() ->
         ("submit", [(429, ""), (503, "")], {"429": 1, "503": 1}),
         ("submit", [(0, "")], {NO_RESPONSE: 1}),
         ("status", [(503, "")], {"503": 1}),
-        ("status", [(200, '{"status": "queued"}'), (200, '{"status": "processing"}')], {}),
+        ("status", [QUEUED, (200, '{"status": "processing"}')], {}),
         ("result", [(503, ""), (429, "")], {"503": 1, "429": 1}),
     ],
 )
@@ -163,7 +93,7 @@ async def test_each_problem_is_counted_once_with_its_reason(
 
 async def test_job_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak_client, "JOB_SECONDS", 0.05)
-    async with serving(FakeApi(always={"status": (200, '{"status": "queued"}')})) as (
+    async with serving(FakeApi(always={"status": QUEUED})) as (
         client,
         tally,
     ):
@@ -179,17 +109,17 @@ async def test_load_stops_when_nothing_works() -> None:
         with pytest.raises(
             BenchError, match=r"stopped after 101 problems\. The first:\nimage 1: not"
         ):
-            await load.run(client, images=10_000, clients=4)
+            await load.run(client, range(1, 10001), clients=4)
 
     assert tally.refused < 110
     assert len(tally.messages) == MAX_MESSAGES
 
 
 async def test_cancelled_load_leaves_no_task_behind() -> None:
-    api = FakeApi(always={"status": (200, '{"status": "queued"}')})
+    api = FakeApi(always={"status": QUEUED})
     async with serving(api) as (client, _):
         before = asyncio.all_tasks()
-        running = asyncio.create_task(load.run(client, images=100, clients=4))
+        running = asyncio.create_task(load.run(client, range(1, 101), clients=4))
         await until_true(lambda: api.requests["status"] >= 4)
 
         running.cancel()
