@@ -14,8 +14,11 @@ ETCD_SLACK_BYTES = 4 * MEGABYTE
 """How much larger etcd's compacted database may be at the end than at the start. Events and Leases
 of the cluster need less, and some 2,000 ImageJobs that were left would need more."""
 
-MIN_LOWS_SECONDS = 60.0
-"""Minimum length of a curve of which a whole cycle has been taken off."""
+SEASONS = {"etcd": ETCD_CYCLE_SECONDS}
+"""Components whose memory follows a fixed cycle: etcd's index grows until its next compaction."""
+
+MIN_USED_SECONDS = 60.0
+"""Minimum length of what remains of the window without one cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +106,18 @@ def _or_unknown(count: int | None) -> str:
 def _memory(soak: Soak, component: str) -> Bar:
     window = window_of(soak)
     title = f"memory of {component}: rise"
-    if window is None or window.seconds < MEMORY_CYCLE_SECONDS + MIN_LOWS_SECONDS:
+    season = SEASONS.get(component, 0.0)
+    if window is None or window.seconds < season + MEMORY_CYCLE_SECONDS + MIN_USED_SECONDS:
         return _too_short(title)
 
     points = flatness.steady(memory_curve(soak, component), window)
-    return _flat(title, flatness.lows(points, MEMORY_CYCLE_SECONDS), window)
+    return _flat(title, flatness.lows(points, MEMORY_CYCLE_SECONDS), window, season)
 
 
 def _etcd_in_use(soak: Soak) -> Bar:
     window = window_of(soak)
     title = "etcd's database in use, between equal moments of its compaction cycle: rise"
-    if window is None or window.seconds < ETCD_CYCLE_SECONDS + MIN_LOWS_SECONDS:
+    if window is None or window.seconds < ETCD_CYCLE_SECONDS + MIN_USED_SECONDS:
         return _too_short(title)
 
     points = flatness.steady(curve(soak, lambda reading: reading.etcd.in_use_bytes), window)

@@ -26,7 +26,8 @@ nothing."""
 REPORT_SECONDS = 60.0
 """Seconds between two progress messages."""
 
-ERRORS = (BenchError, ClusterError, StoreUnavailableError, aiohttp.ClientError, OSError, ValueError)
+UNREACHABLE = (BenchError, ClusterError, StoreUnavailableError, aiohttp.ClientError, OSError)
+CUT_OFF = (ValueError, KeyError)
 """Failures of a reading that a later one may not have. TimeoutError is an OSError."""
 
 
@@ -81,7 +82,7 @@ class Sampler:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 reading = await self._source.read(count_objects=count_objects or due)
-        except ERRORS as error:
+        except (*UNREACHABLE, *CUT_OFF) as error:
             self._record_failure(error)
             return None
 

@@ -64,7 +64,7 @@ async def test_etcd_is_defragmented() -> None:
 async def test_etcds_error_is_shown() -> None:
     answers = {"/v3/maintenance/status": (200, STATUS), "/v3/kv/compaction": (400, COMPACTED)}
     async with answering(answers) as (session, _):
-        with pytest.raises(BenchError, match="etcd: /v3/kv/compaction: 400 .*has been compacted"):
+        with pytest.raises(BenchError, match=r"etcd: /v3/kv/compaction: 400 .*has been compacted"):
             await Etcd(session).compact()
 
 
