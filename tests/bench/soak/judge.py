@@ -159,7 +159,8 @@ def _etcd_at_end(soak: Soak) -> Bar:
 
 def _measurement(soak: Soak) -> Iterator[Bar]:
     """Yield the bars without which flat curves would prove nothing."""
-    replaced = max((sample.reading.replaced for sample in soak.samples), default=0)
+    counts = [sample.reading.replaced for sample in soak.samples] or [0]
+    replaced = max(counts) - counts[0]
     yield Bar(
         "containers that were restarted or replaced",
         f"{replaced}",

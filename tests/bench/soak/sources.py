@@ -57,8 +57,7 @@ class ClusterSource:
         """Return the current state of the cluster."""
         pods = await self.kube.items("/api/v1/pods")
         names = node.components(pods)
-        running = {container for container, name in names.items() if name in COMPONENTS}
-        self._first = self._first or running
+        self._first = self._first or kept_containers(pods)
         snapshot = await asyncio.to_thread(node.ask, self.arena.kind)
 
         return Reading(
@@ -68,7 +67,7 @@ class ClusterSource:
             imagejobs=await count_imagejobs(self.kube),
             jobs=len(await self.kube.items(JOBS, labelSelector=WORKERS)),
             pods=len(worker_pods(pods)),
-            replaced=len(self._first - running),
+            replaced=len(self._first - names.keys()),
             objects=await self._count_objects() if count_objects else None,
         )
 
@@ -106,6 +105,12 @@ async def count_imagejobs(kube: KubeApi) -> int:
 
     remaining: int = metadata.get("remainingItemCount", 0)
     return len(page["items"]) + remaining
+
+
+def kept_containers(pods: Iterable[Json]) -> set[str]:
+    """Return the ids of the components' containers, except those of pods that are being deleted."""
+    staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return {key for key, name in node.components(staying).items() if name in COMPONENTS}
 
 
 def worker_pods(pods: Iterable[Json]) -> list[Json]:

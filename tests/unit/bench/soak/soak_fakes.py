@@ -32,7 +32,6 @@ class FakeApi:
     """Next replies by the first segment of the path; the usual reply when none are left."""
     always: dict[str, Reply] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
-    keys: list[str] = field(default_factory=list)
     forms: list[bytes] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -50,11 +49,10 @@ class FakeApi:
             self.at_once -= 1
 
         if kind == "submit":
-            self.keys.append(request.headers["Idempotency-Key"])
             self.forms.append(body)
 
         usual = {
-            "submit": (202, f'{{"job_id": "j{len(self.keys)}"}}'),
+            "submit": (202, f'{{"job_id": "j{len(self.forms)}"}}'),
             "status": DONE,
             "result": GOOD,
         }

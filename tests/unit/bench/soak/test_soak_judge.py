@@ -169,6 +169,12 @@ def test_harmless_curves_reach_every_bar(harmless: Callable[[Soak], None]) -> No
     assert missed(soak) == []
 
 
+def test_containers_that_were_replaced_before_the_load_do_not_count() -> None:
+    soak = good_soak()
+    change(soak, lambda t, found: dataclasses.replace(found, replaced=2))
+    assert missed(soak) == []
+
+
 def test_curves_of_a_short_load_are_not_judged() -> None:
     soak = good_soak(load_seconds=400)
     with_memory("operator", lambda t: 1e6 * t)(soak)

@@ -13,7 +13,12 @@ from bench.errors import BenchError
 from bench.measure.kube_api import KubeApi
 from bench.soak.etcd import Etcd
 from bench.soak.results import EtcdSize
-from bench.soak.sources import count_imagejobs, count_objects_in, worker_pods
+from bench.soak.sources import (
+    count_imagejobs,
+    count_objects_in,
+    kept_containers,
+    worker_pods,
+)
 from fakes.s3 import serving_s3
 
 # Answers of etcd 3.6, without the fields that are not read.
@@ -93,6 +98,21 @@ async def test_unknown_number_of_imagejobs_is_an_error() -> None:
     async with answering({path: (200, page)}) as (session, _):
         with pytest.raises(BenchError, match="remainingItemCount"):
             await count_imagejobs(KubeApi(session))
+
+
+def test_only_containers_that_should_keep_running_are_expected_to() -> None:
+    def pod(name: str, component: str, **more: str) -> dict[str, Any]:
+        labels = {"app.kubernetes.io/component": component}
+        statuses = [{"containerID": f"containerd://{name}"}]
+        metadata = {"name": name, "labels": labels, **more}
+        return {"metadata": metadata, "status": {"containerStatuses": statuses}}
+
+    pods = [
+        pod("api-1", "api"),
+        pod("old-api", "api", deletionTimestamp="2026-01-01T00:00:00Z"),
+        pod("setup", "minio-setup"),
+    ]
+    assert kept_containers(pods) == {"api-1"}
 
 
 def test_only_workers_of_the_release_are_counted() -> None:
