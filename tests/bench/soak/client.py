@@ -114,8 +114,8 @@ class SoakClient:
         return job
 
     async def _submit(self, number: int) -> str | None:
-        # An Idempotency-Key would cost the API a read for each image, and bench's clients send none.
-        # Without one, an image whose answer is lost has two jobs, which both expire.
+        # An Idempotency-Key would cost the API a read for each image. Without one, an image whose
+        # answer is lost has two jobs, which both expire.
         headers = {"Content-Type": self._content_type}
         try:
             answer = await self._request("POST", "/submit", data=self._form, headers=headers)

@@ -72,14 +72,21 @@ async def until_true(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
+async def serving_url(api: FakeApi) -> AsyncIterator[str]:
+    """Serve the API on a socket, and yield its URL."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", api.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+
+
+@asynccontextmanager
 async def serving(
     api: FakeApi, tally: Tally | None = None
 ) -> AsyncIterator[tuple[SoakClient, Tally]]:
     """Serve the API on a socket, and yield a client for it."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", api.answer)
     tally = tally or Tally()
-    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+    async with serving_url(api) as url, aiohttp.ClientSession(url) as session:
         yield SoakClient(session, Picture(b"JPEG"), 60, tally, AT_ONCE), tally
 
 

@@ -1,17 +1,25 @@
 """Tests of the course of a soak test, with a fake API and a fake cluster."""
 
 import asyncio
+import dataclasses
+import json
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from bench.arena import WARM
 from bench.errors import BenchError
+from bench.results import Machine
 from bench.soak import run, sampler
-from bench.soak.results import AT_END, AT_START, COMPACTED, DEFRAGMENTED, Reading
+from bench.soak.results import AT_END, AT_START, COMPACTED, DEFRAGMENTED, Reading, soak_of
 from bench.soak.run import exercise, is_empty
 from unit.bench.soak.soak_fakes import (
+    MACHINE,
     PLAN,
     QUEUED,
     FakeApi,
@@ -19,6 +27,7 @@ from unit.bench.soak.soak_fakes import (
     new_soak,
     reading,
     rigged,
+    serving_url,
     until_true,
 )
 
@@ -154,6 +163,51 @@ async def test_cancelled_soak_leaves_no_task_behind() -> None:
         ours = [task for task in asyncio.all_tasks() if "tests/bench/soak/" in repr(task)]
 
     assert ours == []
+
+
+@pytest.mark.parametrize(
+    ("ttl", "error"), [(60, None), (None, BenchError)], ids=["complete", "stopped"]
+)
+async def test_results_are_saved_even_if_the_test_is_stopped(
+    ttl: int | None,
+    error: type[BenchError] | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    cluster, configured = FakeCluster(ttl=ttl), list[object]()
+
+    async def nothing(*_: object) -> None:
+        return
+
+    async def machine(*_: object, quick: bool) -> Machine:
+        return dataclasses.replace(MACHINE, quick=quick)
+
+    @asynccontextmanager
+    async def database(_: object) -> AsyncIterator[FakeCluster]:
+        yield cluster
+
+    async with serving_url(FakeApi()) as url:
+
+        @asynccontextmanager
+        async def staged() -> AsyncIterator[SimpleNamespace]:
+            arena = SimpleNamespace(url=url, configure=configured.append)
+            yield SimpleNamespace(arena=arena, kube=None, say=lambda text: None)
+
+        monkeypatch.setattr(run, "staged", staged)
+        monkeypatch.setattr(run, "ClusterSource", lambda *_: cluster)
+        monkeypatch.setattr(run, "RESULTS", tmp_path / "soak.json")
+        monkeypatch.setattr(run.etcd, "connect", database)
+        monkeypatch.setattr(run.machine, "describe", machine)
+        for name in ("workers_serve", "delete_imagejobs"):
+            monkeypatch.setattr(run.release_state, name, nothing)
+
+        with pytest.raises(error) if error else nullcontext():
+            await run.measure(PLAN)
+
+    saved = soak_of(json.loads((tmp_path / "soak.json").read_text()))
+    assert saved.tally.done == (1 if error else PLAN.images)
+    assert saved.machine == dataclasses.replace(MACHINE, quick=True)
+    assert configured == [WARM]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,17 +3,21 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from bench.arena import Arena
 from bench.errors import BenchError
+from bench.measure import node
 from bench.measure.kube_api import KubeApi
 from bench.soak.etcd import Etcd
-from bench.soak.results import EtcdSize
+from bench.soak.results import EtcdSize, Reading
 from bench.soak.sources import (
+    ClusterSource,
     count_imagejobs,
     count_objects_in,
     kept_containers,
@@ -98,6 +102,50 @@ async def test_unknown_number_of_imagejobs_is_an_error() -> None:
     async with answering({path: (200, page)}) as (session, _):
         with pytest.raises(BenchError, match="remainingItemCount"):
             await count_imagejobs(KubeApi(session))
+
+
+async def test_reading_combines_pods_cgroups_etcd_and_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pod(component: str, container: str) -> dict[str, Any]:
+        labels = {"app.kubernetes.io/component": component}
+        metadata = {"name": component, "namespace": "vision-node", "labels": labels}
+        statuses = [{"containerID": f"containerd://{container}"}]
+        return {"metadata": metadata, "status": {"containerStatuses": statuses}}
+
+    usage = {"a": node.Usage(0, 5, 3), "b": node.Usage(0, 7, 4), "c": node.Usage(0, 9, 8)}
+    monkeypatch.setattr(node, "ask", lambda kind: usage)
+    pods = {"items": [pod("api", "a"), pod("worker", "b")]}
+    namespace = "namespaces/vision-node"
+    answers = {
+        "/api/v1/pods": (200, pods),
+        f"/apis/vision-node.dev/v1alpha1/{namespace}/imagejobs": (
+            200,
+            {"items": [], "metadata": {}},
+        ),
+        f"/apis/batch/v1/{namespace}/jobs": (200, {"items": [{}, {}]}),
+        f"/apis/vision-node.dev/v1alpha1/{namespace}/imagejobs/j1": (
+            200,
+            {"spec": {"ttlSecondsAfterFinished": 60}},
+        ),
+        "/v3/maintenance/status": (200, STATUS),
+    }
+    arena = cast("Arena", SimpleNamespace(kind=None))
+
+    async with answering(answers) as (session, requests):
+        source = ClusterSource(arena, KubeApi(session), Etcd(session))
+        first = await source.read(count_objects=False)
+        pods["items"][0] = pod("api", "c")
+        second = await source.read(count_objects=False)
+        ttl = await source.ttl_seconds("j1")
+
+    etcd = EtcdSize(20_480, 16_384)
+    memory, working_set = {"api": 3, "workers": 4}, {"api": 5, "workers": 7}
+    assert first == Reading(memory, working_set, etcd, 0, jobs=2, pods=1, replaced=0)
+    assert (second.memory["api"], second.replaced) == (8, 1)
+    assert ttl == 60
+    (jobs, *_) = [path for path, _ in requests if "/jobs?" in path]
+    assert jobs.endswith("?labelSelector=app.kubernetes.io/component%3Dworker")
 
 
 def test_only_containers_that_should_keep_running_are_expected_to() -> None:
