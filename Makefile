@@ -22,10 +22,14 @@ FILE ?= docs/photo.jpg
 DESCRIBER ?=
 # Seed that `make test-faults` printed, to repeat the same faults.
 SEED ?=
-# 1: run a short version of `make bench` or `make bench-backlog`, which takes a few minutes.
+# 1: run a short version of `make bench`, `make bench-backlog` or `make soak`, which takes a few minutes.
 QUICK ?= 0
 # 1: write the report of a benchmark to docs/ instead of build/bench/.
 WRITE ?= 0
+# Number of images for `make soak`; with QUICK=1, the default is 3000.
+IMAGES ?= 50000
+# Seconds for which `make soak` keeps each finished image, at least 60; with QUICK=1, the default is 60.
+TTL ?= 240
 # New version for `make version`, such as 0.2.0.
 VERSION ?=
 # Python 3.11 or newer.
@@ -145,6 +149,10 @@ bench-ocr: ## Measure accuracy and cost of the describer ocr on one core (WRITE=
 .PHONY: bench-operator
 bench-operator: ## Measure CPU time of the operator's rounds and of idle workers, without a cluster
 	@$(BENCH) operator
+
+.PHONY: soak
+soak: ## Submit thousands of images that expire, and check that nothing grows or is left (QUICK=1 takes 3 minutes)
+	@$(BENCH) soak
 
 ##@ Other
 

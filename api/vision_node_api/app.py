@@ -1,7 +1,7 @@
 """Assemble the application from its parts."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -11,6 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Lifespan
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
+from vision_node_contract.clients.kube import Kube
+from vision_node_contract.listening import listen
+from vision_node_contract.metrics import server as metrics_server
 
 from . import ui
 from .middleware.expect_continue import ExpectContinueMiddleware
@@ -22,9 +25,10 @@ from .services.health import DependencyChecks, Health
 from .services.inbox import Inbox
 from .services.jobs import Jobs
 from .services.metrics import Metrics, StateCollector
+from .services.ownership import OwnershipCheck
 from .settings import Settings
 from .watch.describer_cache import DescriberCache
-from .watch.follower import MonitoredKube, WatchFollower
+from .watch.follower import WatchFollower
 from .watch.imagejob_cache import ImageJobCache
 from .web.http_settings import HttpSettings
 from .web.problems import Problem, on_problem
@@ -35,7 +39,7 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Bucket.open(bucket_settings) as bucket, MonitoredKube.connect("api") as kube:
+        async with Bucket.open(bucket_settings) as bucket, Kube.connect("api") as kube:
             imagejobs = ImageJobClient(kube, settings.namespace)
             cache = ImageJobCache(imagejobs)
             describers = DescriberCache(kube, settings.namespace)
@@ -46,16 +50,25 @@ def create_app(settings: Settings, http: HttpSettings, bucket_settings: BucketSe
                 WatchFollower(kube, imagejobs.path, cache.observe),
                 WatchFollower(kube, describers.path, describers.observe),
             )
-            attach_services(app, jobs, Health(checks, watches), kube.last_activity)
+            ownership = OwnershipCheck(bucket, kube, settings)
+            health = Health(checks, watches, ownership)
+            attach_services(app, jobs, health, kube.last_activity)
 
             with ExitStack() as running:
-                for task in (checks, *watches):
+                for task in (checks, *watches, ownership):
                     running.enter_context(task.running())
-                yield
+                async with serving_metrics(app.state.metrics):
+                    yield
 
     app = build_app(lifespan)
 
     return add_middleware(app, http, app.state.metrics)
+
+
+def serving_metrics(metrics: Metrics) -> AbstractAsyncContextManager[None]:
+    """Serve the metrics on their own port while the block runs, so that clients can't read them."""
+    sockets = listen(metrics_server.PORT, metrics_server.ADDRESS_VARIABLE)
+    return metrics_server.serving(sockets, metrics.text)
 
 
 def build_app(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
@@ -104,7 +117,8 @@ def attach_services(
     app.state.health = health
 
     metrics: Metrics = app.state.metrics
-    metrics.registry.register(StateCollector(health, lambda: jobs.cache.unfinished, last_activity))
+    collector = StateCollector(health, lambda: jobs.cache.unfinished, last_activity)
+    metrics.registry.register(collector)
     metrics.add_gauge(
         "vision_node_upload_bytes",
         "Memory held by uploads that are being received or stored.",

@@ -78,11 +78,13 @@ def run(ctx: BuildContext, client: Client, uv: Path, component: Component, port:
         kubeconfig = _kubeconfig_of(client, pod["serviceAccountName"], folder)
         storage = stack.enter_context(_reachable_storage(client, variables))
         env = process_environment(variables | storage, kubeconfig, f"{LISTEN_ADDRESS}:{port}")
+        env["METRICS_LISTEN_ADDRESS"] = f"{LISTEN_ADDRESS}:{free_port()}"
         # Kubernetes clients write the kubeconfig's certificates to temporary files.
         env["TMPDIR"] = str(folder)
 
         url = f"http://{LISTEN_ADDRESS}:{port}"
-        ctx.progress.say(f"▸ {component.name} at {url}; press Ctrl-C to stop it")
+        metrics = f"http://{env['METRICS_LISTEN_ADDRESS']}/metrics"
+        ctx.progress.say(f"▸ {component.name} at {url}, {metrics}; press Ctrl-C to stop it")
         return run_in_foreground(
             [uv, "run", "--frozen", "python", "-m", component.module], env, ctx
         )

@@ -1,14 +1,23 @@
 """The keys of the objects in the bucket.
 
-- images/<random id> is an upload, which the API writes. The key does not contain the name of the
+Each release has an id, which it gets once and keeps, and its objects are in folders with this id.
+So several releases can share a bucket, and each deletes only its own objects:
+
+- images/<id>/<random> is an upload, which the API writes. The key does not contain the name of the
   job, because a name can be reused.
-- inbox/<name> is an image for ImageJobs that are created with kubectl. POST /inbox/<name> writes
-  it.
-- results/<job uid>/<attempt> is a result that is too large for the ImageJob's status. Workers write
-  it.
+- inbox/<id>/<name> is an image for ImageJobs that are created with kubectl. POST /inbox/<name>
+  writes it.
+- results/<id>/<job uid>/<attempt> is a result that is too large for the ImageJob's status. Workers
+  write it.
+- owners/<id> says which release owns these folders. The operator writes it.
+
+Older releases had no id. Their keys are the same without `<id>/`. They stay readable, and are
+deleted only together with the ImageJob that names them.
 """
 
 import hashlib
+import os
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Self
@@ -18,37 +27,121 @@ from .models.imagejob import ImageJob, StoredResult
 IMAGES_PREFIX = "images/"
 INBOX_PREFIX = "inbox/"
 RESULTS_PREFIX = "results/"
+OWNERS_PREFIX = "owners/"
+
+ID_CHARACTERS = 12
+"""Number of characters of a release's id. It is short, because users see it in the keys of their
+images."""
+
+RELEASE_ID = re.compile(rf"[a-z2-7]{{{ID_CHARACTERS}}}")
+"""Pattern of a release's id: 60 random bits in base32 (RFC 4648), in lowercase."""
 
 INLINE_RESULT_BYTES = 4096
 """Maximum size of a result that is stored in the ImageJob's status, in bytes of JSON. Such a result
 needs no object in the bucket. A hundred thousand such results fit into 2 GiB of etcd."""
 
 
-def new_image_key() -> str:
-    """Return a new, unique key for an upload."""
-    return f"{IMAGES_PREFIX}{uuid.uuid4().hex}"
+@dataclass(frozen=True, slots=True)
+class BucketFolders:
+    """The folders of one release in the bucket.
 
-
-def own_keys(job: ImageJob) -> list[str]:
-    """Return the keys of the objects that are deleted together with `job`.
-
-    Objects under inbox/ are not included. Several ImageJobs may use the same object, and
-    these objects expire independently of the ImageJobs.
+    Without an id, because an older chart sets none, the keys are those of older releases.
     """
-    image, result = job.spec.image.key, own_result_key(job)
-    keys = [image] if image.startswith(IMAGES_PREFIX) else []
 
-    return [*keys, result] if result else keys
+    release_id: str = ""
 
+    @classmethod
+    def from_env(cls) -> Self:
+        """Read RELEASE_ID, which the chart sets from the release's identity ConfigMap.
 
-def own_result_key(job: ImageJob) -> str | None:
-    """Return the key of the job's own stored result, or None if there is none.
+        Raises:
+            ValueError: RELEASE_ID is not the id of a release.
+        """
+        release_id = os.environ.get("RELEASE_ID", "")
+        if release_id and not RELEASE_ID.fullmatch(release_id):
+            raise ValueError(
+                f"RELEASE_ID is {release_id!r}, which is not the id of a release: restore `id` in "
+                "the release's identity ConfigMap"
+            )
 
-    A key that contains another job's uid is ignored, because that result belongs to the other job.
-    An admission policy rejects such a status, but the policy can be switched off.
-    """
-    result, own = job.status.result, result_key(job.metadata.uid, job.status.attempts)
-    return own if result and result.key == own else None
+        return cls(release_id)
+
+    @property
+    def images(self) -> str:
+        """Prefix of the keys of uploads."""
+        return self._folder(IMAGES_PREFIX)
+
+    @property
+    def inbox(self) -> str:
+        """Prefix of the keys of images in the inbox."""
+        return self._folder(INBOX_PREFIX)
+
+    @property
+    def results(self) -> str:
+        """Prefix of the keys of results."""
+        return self._folder(RESULTS_PREFIX)
+
+    @property
+    def marker(self) -> str | None:
+        """Key of the object that says which release owns the folders; None without an id."""
+        return f"{OWNERS_PREFIX}{self.release_id}" if self.release_id else None
+
+    def new_image_key(self) -> str:
+        """Return a new, unique key for an upload."""
+        return f"{self.images}{uuid.uuid4().hex}"
+
+    def result_key(self, uid: str, attempt: int) -> str:
+        """Return the key of an attempt's result.
+
+        Each attempt has its own key, so a late attempt can't overwrite another attempt's result.
+        """
+        return f"{self.results}{uid}/{attempt}"
+
+    def inbox_key(self, key: str) -> str:
+        """Return the complete key of an image in the inbox.
+
+        A manifest may name inbox/<name>, without the id. This means the image that the API stores
+        under inbox/<id>/<name> or, if there is none, the one that an older release stored.
+        """
+        if key.startswith(self.inbox):
+            return key
+
+        return self.inbox + key.removeprefix(INBOX_PREFIX)
+
+    def own_keys(self, job: ImageJob) -> list[str]:
+        """Return the keys of the objects that are deleted together with `job`.
+
+        Objects under inbox/ are not included. Several ImageJobs may use the same object, and
+        these objects expire independently of the ImageJobs.
+        """
+        image, result = job.spec.image.key, self.own_result_key(job)
+        keys = [image] if self._is_own_image(image) else []
+
+        return [*keys, result] if result else keys
+
+    def own_result_key(self, job: ImageJob) -> str | None:
+        """Return the key of the job's own stored result, or None if there is none.
+
+        A key that contains another job's uid or another release's id is ignored, because that
+        result belongs to the other job. An admission policy rejects such a status, but the policy
+        can be switched off.
+        """
+        if job.status.result is None:
+            return None
+
+        key, uid, attempt = job.status.result.key, job.metadata.uid, job.status.attempts
+        own = (self.result_key(uid, attempt), BucketFolders().result_key(uid, attempt))
+        return key if key in own else None
+
+    def _is_own_image(self, key: str) -> bool:
+        """Return whether `key` is an upload in the release's folder or of an older release."""
+        if self.release_id and key.startswith(self.images):
+            return True
+
+        return key.startswith(IMAGES_PREFIX) and "/" not in key.removeprefix(IMAGES_PREFIX)
+
+    def _folder(self, prefix: str) -> str:
+        return f"{prefix}{self.release_id}/" if self.release_id else prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +154,9 @@ class ResultObject:
     size_bytes: int
 
     @classmethod
-    def of(cls, job: ImageJob, data: bytes) -> Self:
+    def of(cls, job: ImageJob, data: bytes, folders: BucketFolders) -> Self:
         """Return the object in which to store `data`, the result of the job's current attempt."""
-        key = result_key(job.metadata.uid, job.status.attempts)
+        key = folders.result_key(job.metadata.uid, job.status.attempts)
         return cls(key, hashlib.sha256(data).hexdigest(), len(data))
 
 
@@ -74,11 +167,3 @@ def is_as_stored(result: StoredResult, data: bytes) -> bool:
     older releases have no SHA-256, so they are not checked.
     """
     return result.sha256 is None or hashlib.sha256(data).hexdigest() == result.sha256
-
-
-def result_key(uid: str, attempt: int) -> str:
-    """Return the key of an attempt's result.
-
-    Each attempt has its own key, so a late attempt can't overwrite another attempt's result.
-    """
-    return f"{RESULTS_PREFIX}{uid}/{attempt}"

@@ -19,15 +19,15 @@ ADDRESS_VARIABLE = "LISTEN_ADDRESS"
 address to listen on. `make dev` sets it so that other machines can't reach the process."""
 
 
-def listen(port: int) -> list[socket.socket]:
+def listen(port: int, variable: str = ADDRESS_VARIABLE) -> list[socket.socket]:
     """Return sockets that listen on `port` on all of the pod's addresses.
 
-    If LISTEN_ADDRESS is set, return a single socket that listens only on that address.
+    If the environment variable is set, return a single socket that listens only on its address.
 
     Raises:
         OSError: the port is in use, or the pod has neither IPv4 nor IPv6.
     """
-    if chosen := os.environ.get(ADDRESS_VARIABLE):
+    if chosen := os.environ.get(variable):
         return [_listen_on(chosen)]
 
     sockets: list[socket.socket] = []

@@ -217,8 +217,9 @@ class AttemptRunner:
         in the bucket first.
         """
         data = json.dumps(result.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
-        stored = ResultObject.of(job, data) if len(data) > INLINE_RESULT_BYTES else None
-        if stored:
+        stored = None
+        if len(data) > INLINE_RESULT_BYTES:
+            stored = ResultObject.of(job, data, self._bucket.folders)
             await self._bucket.put(stored.key, data, "application/json", stored.sha256)
 
         return lambda current: transitions.complete(

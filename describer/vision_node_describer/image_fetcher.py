@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from vision_node_contract.clients.bucket import Bucket
+from vision_node_contract.bucket_keys import INBOX_PREFIX
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.models.imagejob import ImageJob
 from vision_node_contract.models.reasons import DescribeError, Reason
 
@@ -37,7 +38,7 @@ class ImageFetcher:
         for expected_bytes in dict.fromkeys((stated_bytes, max_bytes)):
             wanted = FETCH_COPIES * expected_bytes
             async with self._budgets.files.reserve(wanted) as reservation:
-                image = await self._bucket.get(key, expected_bytes)
+                image = await self._get(key, expected_bytes)
                 if len(image) <= expected_bytes:
                     reservation.shrink(len(image))
                     yield image
@@ -46,6 +47,22 @@ class ImageFetcher:
                 del image  # its reservation ends here
 
         raise self._too_large(key, max_bytes)
+
+    async def _get(self, key: str, max_bytes: int) -> bytes:
+        """Return the image. A key in the inbox may lack the release's id."""
+        complete = self._bucket.folders.inbox_key(key) if key.startswith(INBOX_PREFIX) else key
+        try:
+            return await self._bucket.get(complete, max_bytes)
+        except ObjectNotFoundError as missing:
+            if complete == key:
+                raise
+            try:
+                return await self._bucket.get(key, max_bytes)
+            except StoreUnavailableError as error:
+                if error.reason != Reason.STORAGE_DENIED:
+                    raise
+                # The policy allows only the release's own folders, where the image is missing.
+                raise missing from error
 
     def _too_large(self, key: str, max_bytes: int) -> DescribeError:
         advice = "make it smaller"

@@ -1,6 +1,7 @@
 """`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials.
 
-A Job runs this before every install and upgrade of the chart. It never changes keys in an
+A Job of older charts runs this before every install and upgrade; in this chart, `release_setup`
+calls it. It never changes keys in an
 existing Secret, because MinIO's volume and the running pods use them. It only adds missing keys.
 Because the chart itself generates no credentials, its rendering is deterministic, and no rendered
 manifest contains a credential.
@@ -12,6 +13,7 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 
 from vision_node_contract.clients.kube import (
     AlreadyExistsError,
@@ -86,8 +88,10 @@ async def ensure(kube: Kube, namespace: str, name: str) -> None:
         log.info("Secret %s is complete; nothing to change", name)
 
 
-async def ensure_with_retries(kube: Kube, namespace: str, name: str) -> None:
+async def with_retries(ensure: Callable[[], Awaitable[None]], name: str) -> None:
     """Call `ensure`. If an error may be temporary, keep trying for PATIENCE_SECONDS.
+
+    `name` is the object that `ensure` creates.
 
     Raises:
         KubeError: The last attempt failed, or another attempt would not help.
@@ -96,11 +100,11 @@ async def ensure_with_retries(kube: Kube, namespace: str, name: str) -> None:
     failures = 0
     while True:
         try:
-            return await ensure(kube, namespace, name)
+            return await ensure()
         except (AlreadyExistsError, ConflictError, UnavailableError) as error:
             if time.monotonic() > deadline:
                 raise
-            log.warning("Secret %s: %s; trying again", name, error)
+            log.warning("%s: %s; trying again", name, error)
 
         await asyncio.sleep(backoff(failures, *PAUSE_SECONDS))
         failures += 1
@@ -121,7 +125,8 @@ def _manifest(name: str, data: dict[str, str]) -> Json:
 async def run() -> None:
     """Create or complete the Secret $STORAGE_SECRET in the namespace $POD_NAMESPACE."""
     async with Kube.connect("storage-credentials") as kube:
-        await ensure_with_retries(kube, os.environ["POD_NAMESPACE"], os.environ["STORAGE_SECRET"])
+        namespace, name = os.environ["POD_NAMESPACE"], os.environ["STORAGE_SECRET"]
+        await with_retries(lambda: ensure(kube, namespace, name), name)
 
 
 def main() -> None:

@@ -13,7 +13,12 @@ import urllib3
 from minio import Minio
 from minio.credentials.providers import StaticProvider
 from minio.minioadmin import MinioAdmin
-from vision_node_contract.bucket_keys import IMAGES_PREFIX, INBOX_PREFIX, RESULTS_PREFIX
+from vision_node_contract.bucket_keys import (
+    IMAGES_PREFIX,
+    INBOX_PREFIX,
+    OWNERS_PREFIX,
+    RESULTS_PREFIX,
+)
 from vision_node_contract.clients.bucket import BucketSettings
 
 log = logging.getLogger(__name__)
@@ -26,8 +31,14 @@ RIGHTS: dict[str, dict[str, list[str]]] = {
         # HEAD requests require READ.
         INBOX_PREFIX: [READ, WRITE, REMOVE],
         RESULTS_PREFIX: [READ],
+        OWNERS_PREFIX: [READ],
     },
-    "operator": {IMAGES_PREFIX: [REMOVE], INBOX_PREFIX: [REMOVE], RESULTS_PREFIX: [REMOVE]},
+    "operator": {
+        IMAGES_PREFIX: [REMOVE],
+        INBOX_PREFIX: [REMOVE],
+        RESULTS_PREFIX: [REMOVE],
+        OWNERS_PREFIX: [READ, WRITE],
+    },
     "describer": {IMAGES_PREFIX: [READ], INBOX_PREFIX: [READ], RESULTS_PREFIX: [WRITE]},
 }
 """Allowed actions by component and key prefix."""

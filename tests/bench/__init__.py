@@ -4,5 +4,5 @@
 
 `__main__` is the entry point, and `arena` starts the cluster. `rounds` applies the loads defined in
 `load` to each of the `systems` in turn. `measure` determines the CPU time and memory of each
-component, and `report` writes `docs/benchmark.md`.
+component, and `report` writes `docs/benchmark.md`. `soak` is the soak test.
 """

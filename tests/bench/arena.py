@@ -61,11 +61,14 @@ class Arena:
 
         Docker's proxy for published ports is avoided because it makes an extra copy of every byte.
         """
+        return f"http://{self.address}:{NODE_PORT}"
+
+    @cached_property
+    def address(self) -> str:
+        """IP address of the node."""
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        address = self.kind.engine.output(
-            "inspect", "--format", networks, self.kind.node_name
-        ).strip()
-        return f"http://{address}:{NODE_PORT}"
+        inspect = ("inspect", "--format", networks, self.kind.node_name)
+        return self.kind.engine.output(*inspect).strip()
 
     @property
     def client(self) -> Client:

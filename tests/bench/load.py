@@ -68,7 +68,7 @@ async def closed_loop(work: Work, *, clients: int, images: int, poll_seconds: fl
             await _until_done(work.system, job, poll_seconds)
             seen.latencies.append(time.perf_counter() - begun)
 
-    await _together(client(pictures) for _ in range(clients))
+    await together(client(pictures) for _ in range(clients))
     seen.submitted = images
     seen.seconds = seen.submit_seconds = time.perf_counter() - started
 
@@ -93,7 +93,7 @@ async def poisson(
         seen.latencies.append(time.perf_counter() - started - moment)
 
     moments = list(arrivals(per_second, seconds, seed))
-    await _together(
+    await together(
         itertools.starmap(client, zip(moments, itertools.cycle(work.pictures), strict=False))
     )
     seen.submitted = len(moments)
@@ -133,7 +133,7 @@ async def submit_all(work: Work, *, images: int, connections: int) -> None:
         for picture in mine:
             await work.system.submit(picture, work.describer)
 
-    await _together(client(pictures) for _ in range(connections))
+    await together(client(pictures) for _ in range(connections))
 
 
 async def until_drained(system: System, images: int, poll_seconds: float) -> None:
@@ -157,7 +157,7 @@ async def _until_done(
         poll_seconds = max(poll_seconds, min(LONGEST_POLL_SECONDS, poll_seconds * poll_growth))
 
 
-async def _together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def together(clients: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run the clients concurrently until all of them have ended or one of them fails.
 
     Raises:

@@ -145,7 +145,7 @@ KINDS = (
 def test_uninstall_keeps_data_and_reinstall_uses_it(
     helm: Helm, extra: ExtraRelease, other_kubectl: Kubectl, other: str
 ) -> None:
-    """Only the images (in a volume), the credentials (in a Secret) and the ImageJobs are kept."""
+    """The images (in a volume), credentials, identity and ImageJobs are kept, and nothing else."""
     assert "Succeeded" in extra.run_helm_test()
     assert other_kubectl("get", "jobs", "-l", "app.kubernetes.io/component=worker", "-o", "name")
     (described,) = other_kubectl("get", "imagejobs", "-o", "name").split()
@@ -155,7 +155,12 @@ def test_uninstall_keeps_data_and_reinstall_uses_it(
     wait_for(
         lambda: set(other_kubectl("get", KINDS, "-o", "name").split()) - OWNED_BY_KUBERNETES,
         lambda left: (
-            left == {f"secret/{other}-storage", f"persistentvolumeclaim/data-{other}-minio-0"}
+            left
+            == {
+                f"configmap/{other}-identity",
+                f"secret/{other}-storage",
+                f"persistentvolumeclaim/data-{other}-minio-0",
+            }
         ),
     )
     policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
@@ -361,11 +366,16 @@ def test_worker_can_name_only_the_result_of_its_own_attempt(
         stored = {"key": key, "sha256": "0" * 64, "sizeBytes": 5000}
         return workers.write(assigned, {**DONE, "result": {**DONE["result"], **stored}}, pod="mine")
 
-    for key in (f"results/{uuid.uuid4()}/1", f"results/{uid}/2", "images/another", ""):
+    folder = "results/aaaabbbbcccc"
+    for key in (
+        *(f"results/{uuid.uuid4()}/1", f"{folder}/{uuid.uuid4()}/1"),
+        *(f"results/{uid}/2", f"{folder}/{uid}/2", f"{folder}/{uid}/1/2"),
+        *(f"results/a/{uid}/1", f"{folder}/{folder}/{uid}/1", "images/another", ""),
+    ):
         code, said = commit(key)
         assert (code, "may name only its own attempt's result" in said) == (403, True), said
 
-    assert commit(f"results/{uid}/1") == (200, "")
+    assert commit(f"{folder}/{uid}/1") == (200, "")
 
 
 def test_worker_cannot_write_queued_jobs(workers: Workers, other_kubectl: Kubectl) -> None:

@@ -13,6 +13,7 @@ import trustme
 from conftest import Kubectl, wait_for
 from pytest_kind import KindCluster
 from releases import ExtraRelease, Helm, extra_release, helm
+from sweeps import sweep
 from vision_node_contract.json_types import Json
 
 __all__ = ["helm"]  # pytest looks up the fixture in this module
@@ -380,6 +381,32 @@ def describers(extra: ExtraRelease) -> set[str]:
     return set(extra.kubectl("get", "describers", "-o", names).split())
 
 
+IS_STORED = """
+import asyncio, sys
+from vision_node_contract.clients.bucket import *
+async def main():
+    async with Bucket.open(BucketSettings.from_env()) as bucket:
+        await bucket.stat(sys.argv[1])
+try:
+    asyncio.run(main())
+except ObjectNotFoundError:
+    print("gone")
+"""
+
+
+def is_stored(extra: ExtraRelease, key: str) -> bool:
+    """Return whether the bucket has an object with this key."""
+    command = ("exec", f"deploy/{extra.prefix}-api", "--", "python", "-c", IS_STORED, key)
+    return extra.kubectl(*command).strip() != "gone"
+
+
+def image_key(extra: ExtraRelease, job: str) -> str:
+    """Return the key of an ImageJob's image, which is in the folder of older releases."""
+    key = extra.kubectl("get", "imagejob", job, "-o", "jsonpath={.spec.image.key}")
+    assert key.count("/") == 1
+    return key
+
+
 def imagejobs(extra: ExtraRelease) -> dict[str, Json]:
     """Return the UID and the status of each ImageJob by name."""
     listed = json.loads(extra.kubectl("get", "imagejobs", "-o", "json"))["items"]
@@ -409,6 +436,15 @@ def test_upgrade_from_an_old_chart_keeps_jobs_images_and_credentials(
         after = imagejobs(extra)
         assert after.pop(queued)["phase"] == "done"
         assert after == done
+
+        # The old objects are kept until their ImageJobs are deleted, because no sweep lists them.
+        assert sweep(extra.kubectl, f"{extra.prefix}-operator") == "swept"
+        (old,) = done
+        images = {name: image_key(extra, name) for name in (old, queued)}
+        assert all(is_stored(extra, key) for key in images.values())
+        extra.kubectl("delete", "imagejob", old)
+        wait_for(lambda: is_stored(extra, images[old]), lambda found: not found)
+        assert is_stored(extra, images[queued])
 
 
 def test_imagejob_in_a_namespace_without_a_release_is_refused(

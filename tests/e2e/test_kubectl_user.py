@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from conftest import NAMESPACE, wait_for
 from pytest_kind import KindCluster
+from sweeps import sweep
 
 JOB = """
 apiVersion: vision-node.dev/v1alpha1
@@ -21,6 +23,9 @@ metadata: {name: by-hand}
 spec:
   image: {key: inbox/photo.jpg}
 """
+
+
+RELEASE_ID = "jsonpath={.data.id}"
 
 
 @pytest.fixture
@@ -43,7 +48,8 @@ def test_job_created_with_kubectl_is_described(
     photo: Path,
 ) -> None:
     stored = api.post("/inbox/photo.jpg", files={"file": photo.read_bytes()})
-    assert (stored.is_success, stored.json()["key"]) == (True, "inbox/photo.jpg")
+    folder = f"inbox/{kubectl('get', 'configmap', 'vision-node-identity', '-o', RELEASE_ID)}/"
+    assert (stored.is_success, stored.json()["key"]) == (True, f"{folder}photo.jpg")
 
     kubectl("apply", "-f", "-", input=JOB)
     kubectl("wait", "--for=condition=Complete", "imagejob/by-hand", "--timeout=60s")
@@ -113,26 +119,6 @@ def test_image_of_an_unfinished_job_cannot_be_deleted(
     wait_for(lambda: api.delete("/inbox/kept.jpg").status_code, lambda status: status == 204)
 
 
-EXPIRE = """
-import asyncio, datetime
-from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.bucket import Bucket, BucketSettings
-from vision_node_operator.runtime.kopf_handlers import installed_at
-from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
-from vision_node_operator.settings import Settings
-async def main():
-    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
-        day = datetime.timedelta(days=1)
-        since = await installed_at(kube, Settings.from_env())
-        imagejobs, retention = ImageJobClient(kube, 'vision-node'), Retention(day, since)
-        expiry = InboxExpiry(bucket, imagejobs, kube, retention, {})
-        # Pretend that it is the day after tomorrow.
-        await expiry.sweep(datetime.datetime.now(datetime.UTC) + 2 * day)
-asyncio.run(main())
-"""
-
-
 def test_inbox_objects_expire_unless_a_job_needs_them(
     api: httpx.Client, kubectl: Callable[..., str], photo: Path
 ) -> None:
@@ -142,7 +128,7 @@ def test_inbox_objects_expire_unless_a_job_needs_them(
 
     job = JOB.replace("by-hand", "needs").replace("photo.jpg", "needed.jpg")
     kubectl("create", "-f", "-", input=job + "  describer: unknown\n")
-    kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", EXPIRE)
+    assert sweep(kubectl, "vision-node-operator") == "swept"
     found = [api.get(f"/inbox/{name}").status_code for name in ("old.jpg", "needed.jpg")]
     kubectl("delete", "imagejob", "needs")
     assert found == [404, 200]
@@ -177,21 +163,6 @@ def test_image_is_deleted_with_its_job(
     wait_for(lambda: exists(kubectl, key), lambda found: not found)
 
 
-SWEEP = """
-import asyncio, datetime
-from vision_node_contract.clients.imagejobs import ImageJobClient
-from vision_node_contract.clients.kube import Kube
-from vision_node_contract.clients.bucket import Bucket, BucketSettings
-from vision_node_operator.runtime.garbage_collector import GarbageCollector
-async def main():
-    async with Kube.connect('test') as kube, Bucket.open(BucketSettings.from_env()) as bucket:
-        garbage = GarbageCollector(bucket, ImageJobClient(kube, 'vision-node'), kube)
-        # Pretend that it is tomorrow, because only orphans older than an hour are deleted.
-        await garbage.sweep(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1))
-asyncio.run(main())
-"""
-
-
 def test_garbage_collector_deletes_only_orphans(
     kubectl: Callable[..., str],
     photo: Path,
@@ -204,10 +175,14 @@ def test_garbage_collector_deletes_only_orphans(
     ended(job_id)
     key = imagejob(job_id)["spec"]["image"]["key"]
 
-    in_bucket(kubectl, "bucket.put('images/orphan', b'x', 'image/png')")
-    kubectl("exec", "deploy/vision-node-operator", "--", "python", "-c", SWEEP)
+    orphan, foreign = f"{key}-orphan", "images/foreign"
+    for each in (orphan, foreign):
+        in_bucket(kubectl, f"bucket.put({each!r}, b'x', 'image/png')")
+    assert sweep(kubectl, "vision-node-operator") == "swept"
 
-    assert (exists(kubectl, "images/orphan"), exists(kubectl, key)) == (False, True)
+    found = [exists(kubectl, each) for each in (orphan, foreign, key)]
+    in_bucket(kubectl, f"bucket.delete({foreign!r})")
+    assert found == [False, True, True]
 
 
 def exists(kubectl: Callable[..., str], key: str) -> bool:
@@ -248,6 +223,35 @@ def test_finished_job_is_deleted_after_its_time_to_live(
     patch = '{"spec": {"ttlSecondsAfterFinished": 0}}'
     kubectl("patch", "imagejob", job_id, "--type=merge", "-p", patch)
     kubectl("wait", "--for=delete", f"imagejob/{job_id}", "--timeout=60s")
+
+
+def test_submission_determines_how_long_the_job_is_kept(
+    kubectl: Callable[..., str],
+    photo: Path,
+    submit: Callable[..., str],
+    ended: Callable[[str], dict[str, Any]],
+    imagejob: Callable[[str], dict[str, Any]],
+) -> None:
+    """The job vanishes after the shortest time that a submission may ask for."""
+    brief, other = (submit(photo.read_bytes(), **fields) for fields in ({"ttlSeconds": "60"}, {}))
+    kept = {job: lifetime(ended(job)) for job in (brief, other)}
+    assert kept == {brief: 60, other: 86_400}
+
+    specs = {job: imagejob(job)["spec"] for job in (brief, other)}
+    assert specs[brief]["ttlSecondsAfterFinished"] == 60
+    assert "ttlSecondsAfterFinished" not in specs[other]
+
+    kubectl("wait", "--for=delete", f"imagejob/{brief}", "--timeout=120s")
+    wait_for(lambda: exists(kubectl, specs[brief]["image"]["key"]), lambda found: not found)
+    assert exists(kubectl, specs[other]["image"]["key"])
+
+
+def lifetime(status: dict[str, Any]) -> float:
+    """Return for how many seconds a finished job is kept, according to its status."""
+    completed, expires = (
+        datetime.fromisoformat(status[name]) for name in ("completed_at", "expires_at")
+    )
+    return (expires - completed).total_seconds()
 
 
 def test_cancelled_job_fails(kubectl: Callable[..., str]) -> None:

@@ -10,9 +10,13 @@ from typing import Literal
 from urllib.parse import quote
 
 from aiohttp import web
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import BucketSettings
 
 Conditions = Literal["kept", "ignored", "unknown"]
+
+RELEASE_ID = "aaaabbbbcccc"
+"""Id of the release whose components use the bucket."""
 
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>no</Message></Error>'
 LIST = (
@@ -62,6 +66,13 @@ class S3:
         """Function to call with the key before a PUT request is handled."""
         self.undeletable: set[str] = set()
         """Keys of objects that an object lock protects from deletion."""
+        self.forbidden_outside = ""
+        """Part of a key that a request must have, as if a policy allowed only some folders."""
+        self.listed_prefixes: list[str] = []
+        """Prefix of each list request."""
+        self.repeats_page = False
+        """Whether every list request is answered with the first page, which claims not to be the
+        last one."""
         self.requests: list[str] = []
         """Method and path of each request."""
 
@@ -74,8 +85,9 @@ class S3:
         self.requests.append(f"{request.method} {request.path}")
 
         key = request.path.removeprefix("/bucket").removeprefix("/")
-        if self.fails:
-            return error_response(request, *self.fails)
+        is_forbidden = self.forbidden_outside not in (key or request.query.get("prefix", ""))
+        if refusal := self.fails or ((403, "AccessDenied") if is_forbidden else None):
+            return error_response(request, *refusal)
         if not key:
             return self._list(request) if request.method == "GET" else web.Response()
 
@@ -130,10 +142,13 @@ class S3:
         query = request.query
         assert query["list-type"] == "2"
         after, prefix = query.get("start-after", ""), query["prefix"]
+        self.listed_prefixes.append(prefix)
+        if self.repeats_page:
+            after = ""
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
         count = min(self.page, int(query["max-keys"]))
         entries = "".join(map(self._list_entry, keys[:count]))
-        is_truncated = str(len(keys) > count).lower()
+        is_truncated = str(self.repeats_page or len(keys) > count).lower()
 
         answer = web.Response(text=LIST.format(is_truncated, entries))
         if "gzip" in request.headers.get("Accept-Encoding", ""):
@@ -165,6 +180,16 @@ async def serving_s3() -> AsyncIterator[tuple[S3, BucketSettings]]:
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
-        yield s3, BucketSettings(f"{host}:{port}", "bucket", "access", "top-secret", secure=False)
+        yield (
+            s3,
+            BucketSettings(
+                f"{host}:{port}",
+                "bucket",
+                "access",
+                "top-secret",
+                secure=False,
+                folders=BucketFolders(RELEASE_ID),
+            ),
+        )
     finally:
         await runner.cleanup()

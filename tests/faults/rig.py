@@ -86,14 +86,14 @@ async def objects() -> frozenset[str]:
 
 IN_API = """
 import asyncio, json, sys
-from datetime import UTC, datetime
 from vision_node_contract.clients.bucket import Bucket, BucketSettings
 async def main():
     async with Bucket.open(BucketSettings.from_env()) as bucket:
         for key, data in json.load(sys.stdin).items():
             await bucket.put(key, bytes.fromhex(data), "image/jpeg")
         if "keys" in sys.argv:
-            print(json.dumps(await bucket.list_older("", datetime.now(UTC))))
+            pages = [page async for page in bucket.list_all("")]
+            print(json.dumps([it.key for page in pages for it in page]))
 asyncio.run(main())
 """
 """Program that stores the objects from its input in the bucket.

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from vision_node_contract.clients.bucket_objects import MAX_KEYS, StoredObject
 
-from ..services.inbox import Inbox, inbox_name
+from ..services.inbox import Inbox
 from ..services.inbox_cursor import MAX_CURSOR_CHARACTERS
-from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, inbox_key
+from ..services.inbox_name import MAX_NAME_BYTES, NAME_PATTERN, require_inbox_name
 from ..uploads.form import read_upload
 from ..uploads.openapi import body_schema, image_form_schema
 from ..web.problems import MEDIA_TYPE
@@ -122,7 +122,7 @@ async def put_inbox_object(
     ] = False,
 ) -> InboxObject:
     """Store an image for ImageJobs. Send it in the form field `file` or as the whole body."""
-    inbox_key(name)  # refuse an invalid name before reading the body, which may be large
+    require_inbox_name(name)  # before reading the body, which may be large
     jobs = inbox.jobs
 
     with jobs.uploads.admit() as slot:
@@ -164,7 +164,7 @@ def _object(found: StoredObject, inbox: Inbox) -> InboxObject:
 
 def _entry(found: StoredObject, inbox: Inbox) -> dict[str, Any]:
     return {
-        "name": inbox_name(found),
+        "name": inbox.name_of(found),
         "key": found.key,
         "size_bytes": found.size_bytes,
         "modified_at": found.modified,

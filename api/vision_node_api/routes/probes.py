@@ -1,9 +1,8 @@
-"""Routes for the probes of Kubernetes and for Prometheus."""
+"""Routes for the probes of Kubernetes."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from ..services.health import Health
-from ..services.metrics import CONTENT_TYPE, Metrics
 from ..services.storage_health import DependencyState
 from ..web.problems import Problem
 
@@ -44,13 +43,6 @@ async def readyz(request: Request) -> dict[str, object]:
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
     detail = _why_not_ready(states)
     raise Problem(503, "NotReady", detail, headers=headers, **summary, details=details)
-
-
-@router.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """Return this replica's metrics for Prometheus."""
-    found: Metrics = request.app.state.metrics
-    return Response(found.text(), media_type=CONTENT_TYPE)
 
 
 def _why_not_ready(states: dict[str, DependencyState]) -> str:

@@ -10,6 +10,7 @@ from vision_node_contract.clients.kube import KubeError
 
 from ..background import BackgroundTask
 from ..watch.follower import WatchFollower
+from .ownership import OwnershipCheck
 from .storage_health import NOT_CHECKED, OK, DependencyState, StorageHealth
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Health:
 
     checks: DependencyChecks
     watches: tuple[WatchFollower, ...] = field(default_factory=tuple)
+    ownership: OwnershipCheck | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -109,8 +111,16 @@ class Health:
         return all(watch.listed for watch in self.watches)
 
     def states(self) -> dict[str, DependencyState]:
-        """Return the states of the dependencies by name."""
-        return {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
+        """Return the states of the dependencies by name.
+
+        `ownership` is included only if the release's folders in the bucket belong to another
+        release.
+        """
+        states = {"kubernetes": self.checks.kubernetes, "storage": self.checks.storage.state}
+        if self.ownership and not self.ownership.state.is_ok:
+            states["ownership"] = self.ownership.state
+
+        return states
 
     def check_alive(self) -> None:
         """Raise an error if a background task has ended.
@@ -118,5 +128,6 @@ class Health:
         Raises:
             RuntimeError: a background task has ended.
         """
-        for task in (self.checks, *self.watches):
-            task.raise_if_ended()
+        for task in (self.checks, *self.watches, self.ownership):
+            if task:
+                task.raise_if_ended()

@@ -1,7 +1,12 @@
-"""Manage the images under inbox/ in the bucket, for ImageJobs that are created with kubectl."""
+"""Manage the images under inbox/ in the bucket, for ImageJobs that are created with kubectl.
+
+Images are stored in the release's own folder, inbox/<id>/. Older releases stored them in inbox/,
+where they can still be read and deleted by name. They are not listed, because they may belong to
+another release.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +16,7 @@ from vision_node_contract.clients.bucket import (
     TRANSFER_SECONDS,
     ObjectChangedError,
     ObjectNotFoundError,
+    StoreUnavailableError,
 )
 from vision_node_contract.clients.bucket_errors import silence
 from vision_node_contract.clients.bucket_objects import StoredObject
@@ -20,7 +26,7 @@ from vision_node_contract.models.reasons import Reason
 from ..uploads.form import Upload
 from ..web.problems import Problem
 from .inbox_cursor import invalid_cursor, read_cursor, write_cursor
-from .inbox_name import inbox_key, inbox_key_prefix, is_inbox_name
+from .inbox_name import is_inbox_name, require_inbox_name, require_inbox_prefix
 from .jobs import ANY_TYPE, Jobs
 
 RESPONSE_SECONDS = TRANSFER_SECONDS
@@ -64,9 +70,9 @@ class Inbox:
             Problem: the image is not acceptable (see inspect_image); 409 ObjectExists, ObjectInUse,
                 ObjectChanged; 422 InvalidName, OptionsInvalid; 503 while storage is unavailable.
         """
-        key = inbox_key(name)
+        require_inbox_name(name)
         _refuse_options(upload)
-        image = await self.jobs.inspect(upload, key)
+        image = await self.jobs.inspect(upload, self._folder + name)
 
         with self.jobs.storage_problems(writing=True):
             async with _time_limit():
@@ -80,13 +86,13 @@ class Inbox:
         Raises:
             Problem: 404 ObjectNotFound; 422 InvalidName; 503 while storage is unavailable.
         """
-        key = inbox_key(name)
+        require_inbox_name(name)
         with self.jobs.storage_problems():
             async with _time_limit():
-                found = await self._find(key)
+                found = await self._find_by_name(name)
 
         if found is None:
-            raise _not_found(key)
+            raise _not_found(self._folder + name)
 
         return found
 
@@ -99,7 +105,8 @@ class Inbox:
         Raises:
             Problem: 422 InvalidName, InvalidCursor; 503 while storage is unavailable.
         """
-        key_prefix = inbox_key_prefix(prefix)
+        require_inbox_prefix(prefix)
+        key_prefix = self._folder + prefix
         after = read_cursor(cursor, key_prefix) if cursor else ""
 
         try:
@@ -109,7 +116,7 @@ class Inbox:
         except ObjectNotFoundError as error:  # the cursor contains an invalid key
             raise invalid_cursor() from error
 
-        objects = [it for it in page.objects if is_inbox_name(inbox_name(it))]
+        objects = [it for it in page.objects if is_inbox_name(self.name_of(it))]
         if page.is_last or not page.objects:
             return InboxPage(objects, None)
 
@@ -122,7 +129,8 @@ class Inbox:
             Problem: 404 ObjectNotFound; 409 ObjectInUse if an unfinished ImageJob uses the object
                 and `force` is false; 422 InvalidName; 503 while storage is unavailable.
         """
-        key = inbox_key(name)
+        require_inbox_name(name)
+        key = self._folder + name
         if not force:
             alternative = "add ?force=true (they will then fail with ImageNotFound)"
             self._require_unused(key, alternative)
@@ -130,12 +138,17 @@ class Inbox:
         # A deletion is not recorded as a write, because it does not prove that storage has space.
         with self.jobs.storage_problems():
             async with _time_limit():
-                found = await self._find(key)
+                found = await self._find_by_name(name)
                 if found:
-                    await self.jobs.bucket.delete(key)
+                    await self.jobs.bucket.delete(found.key)
 
         if found is None:
             raise _not_found(key)
+
+    def name_of(self, found: StoredObject) -> str:
+        """Return the object's name under /inbox."""
+        folder = self._folder if found.key.startswith(self._folder) else INBOX_PREFIX
+        return found.key.removeprefix(folder)
 
     async def _put(self, image: ImageRef, data: bytes, *, replace: bool) -> bool:
         """Store an image, and return whether its name is new."""
@@ -146,6 +159,7 @@ class Inbox:
             existing = await self._find(image.key)
             if existing is None:
                 await self._require_no_folder_conflict(image.key)
+                await self._require_not_hidden(image.key, replace=replace)
             elif existing.sha256 != sha256:
                 self._require_replaceable(image.key, replace=replace)
 
@@ -165,8 +179,8 @@ class Inbox:
 
         MinIO would not list the objects in such a folder.
         """
-        parts = key.split("/")
-        above = ["/".join(parts[:length]) for length in range(2, len(parts))]
+        parts = key.removeprefix(self._folder).split("/")
+        above = [self._folder + "/".join(parts[:length]) for length in range(1, len(parts))]
         found = await asyncio.gather(*(self._find(each) for each in above))
         below = await self.jobs.bucket.list_page(f"{key}/", "", 1)
         conflicts = [it.key for it in (*found, *below.objects) if it]
@@ -177,6 +191,31 @@ class Inbox:
                 "image and a folder. Choose another name."
             )
             raise Problem(409, "ObjectExists", detail)
+
+    async def _require_not_hidden(self, key: str, *, replace: bool) -> None:
+        """Refuse an image that would take the place of an older release's image that is in use."""
+        if self._users_of(key) and await self._find_older(key.removeprefix(self._folder)):
+            self._require_replaceable(key, replace=replace)
+
+    @property
+    def _folder(self) -> str:
+        return self.jobs.bucket.folders.inbox
+
+    async def _find_by_name(self, name: str) -> StoredObject | None:
+        """Return the object with this name, which an older release may have stored."""
+        return await self._find(self._folder + name) or await self._find_older(name)
+
+    async def _find_older(self, name: str) -> StoredObject | None:
+        """Return the object with this name that an older release has stored."""
+        if self._folder == INBOX_PREFIX:
+            return None
+
+        try:
+            return await self._find(INBOX_PREFIX + name)
+        except StoreUnavailableError as error:
+            if error.reason != Reason.STORAGE_DENIED:
+                raise
+            return None  # the policy allows only the release's own folders
 
     async def _find(self, key: str) -> StoredObject | None:
         try:
@@ -194,8 +233,14 @@ class Inbox:
 
         self._require_unused(key, "choose another name")
 
+    def _users_of(self, key: str) -> Sequence[str]:
+        """Return the unfinished ImageJobs that name the image, with or without the release's id."""
+        short = INBOX_PREFIX + key.removeprefix(self._folder)
+        users_of = self.jobs.cache.users_of
+        return sorted({*users_of(key), *users_of(short)})
+
     def _require_unused(self, key: str, alternative: str) -> None:
-        names = self.jobs.cache.users_of(key)
+        names = self._users_of(key)
         if not names:
             return
 
@@ -206,11 +251,6 @@ class Inbox:
             f"Wait until they finish, cancel them, or {alternative}."
         )
         raise Problem(409, "ObjectInUse", detail, imagejobs=listed)
-
-
-def inbox_name(found: StoredObject) -> str:
-    """Return the object's name under /inbox."""
-    return found.key.removeprefix(INBOX_PREFIX)
 
 
 def _stored(image: ImageRef) -> StoredObject:

@@ -6,15 +6,18 @@ MinIO can't store it.
 
 import re
 
-from vision_node_contract.bucket_keys import INBOX_PREFIX
+from vision_node_contract.bucket_keys import ID_CHARACTERS, INBOX_PREFIX
 
 from ..web.problems import Problem
 
 MAX_KEY_BYTES = 512
-"""Maximum size of a key in bytes, including `inbox/`. This is the maxLength of spec.image.key
+"""Maximum size of a key in bytes, including the folder. This is the maxLength of spec.image.key
 in the CRD, which counts characters. Keys are ASCII, so each character is one byte."""
 
-MAX_NAME_BYTES = MAX_KEY_BYTES - len(INBOX_PREFIX)
+FOLDER_BYTES = len(INBOX_PREFIX) + ID_CHARACTERS + len("/")
+"""Size in bytes of the folder in a key: inbox/, the id of the release, and a slash."""
+
+MAX_NAME_BYTES = MAX_KEY_BYTES - FOLDER_BYTES
 """Maximum size of a name in bytes."""
 
 MAX_PART_BYTES = 255
@@ -49,28 +52,24 @@ def is_inbox_name(text: str) -> bool:
     return all(len(part) <= MAX_PART_BYTES and part != RESERVED_PART for part in text.split("/"))
 
 
-def inbox_key(name: str) -> str:
-    """Return the key of the object that has this name under /inbox.
+def require_inbox_name(name: str) -> None:
+    """Refuse an invalid name of an object.
 
     Raises:
         Problem: 422 InvalidName.
     """
-    if is_inbox_name(name):
-        return INBOX_PREFIX + name
-
-    detail = f"{name[:MAX_QUOTED_CHARACTERS]!r} is not a valid name. {_RULE}"
-    raise Problem(422, "InvalidName", detail)
+    if not is_inbox_name(name):
+        detail = f"{name[:MAX_QUOTED_CHARACTERS]!r} is not a valid name. {_RULE}"
+        raise Problem(422, "InvalidName", detail)
 
 
-def inbox_key_prefix(prefix: str) -> str:
-    """Return the prefix of the keys of objects whose names begin with `prefix`.
+def require_inbox_prefix(prefix: str) -> None:
+    """Refuse a prefix if no valid name begins with it.
 
     Raises:
-        Problem: 422 InvalidName if no valid name begins with `prefix`.
+        Problem: 422 InvalidName.
     """
     # A valid prefix either is a valid name or, like `holiday/`, becomes one when a letter is added.
-    if not prefix or is_inbox_name(prefix) or is_inbox_name(prefix + "x"):
-        return INBOX_PREFIX + prefix
-
-    detail = f"No valid name begins with {prefix[:MAX_QUOTED_CHARACTERS]!r}. {_RULE}"
-    raise Problem(422, "InvalidName", detail)
+    if prefix and not is_inbox_name(prefix) and not is_inbox_name(prefix + "x"):
+        detail = f"No valid name begins with {prefix[:MAX_QUOTED_CHARACTERS]!r}. {_RULE}"
+        raise Problem(422, "InvalidName", detail)

@@ -7,15 +7,12 @@ they happen (`Metrics`), and the replica's state is read on each scrape (`StateC
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from vision_node_contract.metrics.registry import MetricsRegistry, storage_errors, watch_ages
 
 from .health import Health
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-"""Prometheus' text format, which every scraper can read."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Histogram buckets in seconds. A poll takes less than a millisecond, and a slow upload takes a
@@ -25,11 +22,11 @@ ACCEPTED = "Accepted"
 """Outcome of an accepted submission. All other outcomes are reasons from problem documents."""
 
 
-class Metrics:
+class Metrics(MetricsRegistry):
     """The metrics of one application, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        super().__init__()
 
         self.submits = Counter(
             "vision_node_submits",
@@ -46,14 +43,6 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-
-    def add_gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Add a gauge whose value is obtained by calling `read` on each scrape."""
-        Gauge(name, documentation, registry=self.registry).set_function(read)
-
-    def text(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
 
 
 class StateCollector(Collector):
@@ -82,27 +71,16 @@ class StateCollector(Collector):
         text = "Jobs that are queued or processing, according to this replica's watch."
         yield GaugeMetricFamily("vision_node_unfinished_jobs", text, self._unfinished())
 
-        yield self._storage_errors()
+        yield storage_errors(self._health.checks.storage.errors)
         yield self._watch_ages()
-
-    def _storage_errors(self) -> Metric:
-        text = "Requests and checks that failed because of the bucket, by reason."
-        family = CounterMetricFamily("vision_node_storage_errors", text, labels=["reason"])
-        for reason, count in sorted(self._health.checks.storage.errors.items()):
-            family.add_metric([reason], count)
-
-        return family
 
     def _watch_ages(self) -> Metric:
         text = (
             "Time since the last event of a watch. If it exceeds two minutes, the states of jobs "
             "may be out of date."
         )
-        family = GaugeMetricFamily("vision_node_watch_age_seconds", text, labels=["resource"])
-        now = time.monotonic()
+        now, last = time.monotonic(), self._last_activity
+        watches = {watch.resource: watch.path for watch in self._health.watches}
+        ages = {name: now - last[path] for name, path in watches.items() if path in last}
 
-        for watch in self._health.watches:
-            if (last := self._last_activity.get(watch.path)) is not None:
-                family.add_metric([watch.resource], now - last)
-
-        return family
+        return watch_ages(ages, text)

@@ -1,13 +1,13 @@
 """The health of the bucket, according to this replica's requests and regular checks."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
+from vision_node_contract.clients.bucket_errors import FailureCounts
+from vision_node_contract.models.reasons import Reason
 
 OK = "ok"
 NOT_CHECKED = "NotChecked"
@@ -44,8 +44,8 @@ class StorageHealth:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.errors: Counter[Reason] = Counter(dict.fromkeys(STORAGE_REASONS, 0))
-        """Number of requests and checks that have failed since the process started, by reason."""
+        self.errors = FailureCounts()
+        """Number of requests and checks that have failed since the process started."""
         self._last = DependencyState(NOT_CHECKED, "Storage has not been checked yet.")
         self._refused_write = DependencyState(OK)
         self._refused_at = 0.0
@@ -79,7 +79,7 @@ class StorageHealth:
             self._refused_write = self._last
 
     def _fail(self, error: StoreUnavailableError, *, writing: bool) -> None:
-        self.errors[error.reason] += 1
+        self.errors.add(error)
         self._last = DependencyState(error.reason, str(error))
         if writing and error.reason in _ONLY_WRITES:
             self._refused_write, self._refused_at = self._last, self._clock()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from vision_node_contract.bucket_keys import is_as_stored, own_result_key
+from vision_node_contract.bucket_keys import is_as_stored
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError
 from vision_node_contract.models.description import Result
 from vision_node_contract.models.imagejob import ImageJob, StoredResult
@@ -43,15 +43,21 @@ class LargeResultLimit:
 
 
 async def read_stored_result(
-    job: ImageJob, stored: StoredResult, bucket: Bucket, storage: StorageHealth
+    job: ImageJob, stored: StoredResult, key: str | None, bucket: Bucket, storage: StorageHealth
 ) -> Result:
     """Return the job's result from the bucket, unless it has changed since the worker stored it.
+
+    Args:
+        job: The ImageJob.
+        stored: The result in the ImageJob's status.
+        key: Key of the job's own result; None if the status names another result.
+        bucket: The bucket.
+        storage: Records the health of the bucket.
 
     Raises:
         Problem: 410 ResultGone; 502 ResultChanged, ResultUnreadable; 503 with one of
             STORAGE_REASONS.
     """
-    key = own_result_key(job)
     if key is None:
         detail = (
             "The job is done, but its status does not refer to a result of this job. "

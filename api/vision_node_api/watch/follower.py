@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
-from vision_node_contract.clients.kube import Kube, KubeError, Selectors, WatchEvent
-from vision_node_contract.clients.kube_auth import Access
-from vision_node_contract.json_types import Json
+from vision_node_contract.clients.kube import Kube, KubeError, WatchEvent
 
 from ..background import BackgroundTask
 
@@ -16,8 +13,6 @@ log = logging.getLogger(__name__)
 RESTART_SECONDS = 5.0
 """Number of seconds to wait before retrying a refused watch. Watches are refused until the CRD and
 the permissions exist."""
-
-ALL = Selectors()
 
 
 class WatchFollower(BackgroundTask):
@@ -46,26 +41,3 @@ class WatchFollower(BackgroundTask):
                 log.warning("%s can't be watched: %s", self.path, error)
 
             await asyncio.sleep(RESTART_SECONDS)
-
-
-class MonitoredKube(Kube):
-    """A connection to the API server that records when each of its watches was last active.
-
-    Even if nothing changes, every watch is active at least once a minute or so, because the server
-    sends bookmarks and ends each watch after WATCH_SECONDS.
-    """
-
-    def __init__(self, server: Access) -> None:
-        super().__init__(server)
-        self.last_activity: dict[str, float] = {}
-        """Monotonic time, in seconds, of each watch's last activity, by path."""
-
-    async def watch(
-        self, path: str, version: str, selectors: Selectors = ALL
-    ) -> AsyncIterator[Json]:
-        """Yield the watch's events (see Kube.watch)."""
-        async for event in super().watch(path, version, selectors):
-            self.last_activity[path] = time.monotonic()
-            yield event
-
-        self.last_activity[path] = time.monotonic()

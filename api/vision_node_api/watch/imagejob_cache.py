@@ -63,7 +63,7 @@ class ImageJobCache:
 
     @property
     def total(self) -> int:
-        """Number of ImageJobs that exist according to the watch, whether they are cached or not.
+        """Number of ImageJobs, finished ones included, whether they are cached or not.
 
         The names of those that are not cached are kept for this. Hashes of the names would save a
         third of that memory, but only beyond 30,000 ImageJobs, because names in the cache are

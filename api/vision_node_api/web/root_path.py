@@ -18,7 +18,6 @@ OWN_PATHS = frozenset(
         "healthz",
         "inbox",
         "limits",
-        "metrics",
         "openapi.json",
         "readyz",
         "result",

@@ -145,6 +145,11 @@ variable of the same name, because no name may be in the list twice. Arguments: 
 {{ .Values.storage.existingSecret | default (printf "%s-storage" (include "vision-node.name" .)) }}
 {{- end }}
 
+{{/* The ConfigMap with the release's id, which names its folders in the bucket. A hook creates it, and nothing deletes it. */}}
+{{- define "vision-node.identityConfigMap" -}}
+{{ include "vision-node.name" . }}-identity
+{{- end }}
+
 {{- define "vision-node.s3Endpoint" -}}
 {{ .Values.storage.endpoint | default (printf "%s-minio:9000" (include "vision-node.name" .)) }}
 {{- end }}
@@ -160,6 +165,8 @@ variable of the same name, because no name may be in the list twice. Arguments: 
 - {name: S3_BUCKET, value: {{ $root.Values.storage.bucket | quote }}}
 - {name: S3_REGION, value: {{ $root.Values.storage.region | quote }}}
 - {name: S3_SECURE, value: {{ include "vision-node.s3Secure" $root | quote }}}
+- name: RELEASE_ID
+  valueFrom: {configMapKeyRef: {name: {{ include "vision-node.identityConfigMap" $root | quote }}, key: id}}
 {{- if $root.Values.storage.keyless }}
 - {name: S3_KEYLESS, value: "true"}
 {{- else }}

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Self
@@ -21,6 +20,7 @@ from minio.helpers import DictType
 from . import outbound
 from .bucket_errors import (
     NOT_IMPLEMENTED,
+    FailureCounts,
     ObjectChangedError,
     ObjectNotFoundError,
     StoreUnavailableError,
@@ -61,9 +61,6 @@ CHUNK_BYTES = 1 << 20
 """Maximum number of bytes to receive at a time. Most images are smaller than this, so one
 iteration of the event loop is often enough to receive a whole image."""
 
-_LIST_ONE_KEY: DictType = {"list-type": "2", "max-keys": "1"}
-"""Query parameters that limit a list to one object (Amazon S3 API Reference, ListObjectsV2)."""
-
 _FIRST_BYTE: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-0"})
 """Headers of a GET request that is sent only to read the body of the error response."""
 
@@ -74,6 +71,8 @@ class Bucket:
     def __init__(self, settings: BucketSettings, session: aiohttp.ClientSession) -> None:
         url = f"{settings.scheme}://{settings.endpoint}"
         self._signer = Signer(url, settings.region, settings.bucket)
+        self.folders = settings.folders
+        """The release's folders in the bucket."""
         self._credentials = CredentialsSource(_credentials(settings))
         self._requests = BucketRequests(session, self._credentials)
         self._threads = ThreadPoolExecutor(LIST_PARSER_THREADS, thread_name_prefix="bucket")
@@ -98,6 +97,11 @@ class Bucket:
             finally:
                 bucket._threads.shutdown(wait=False, cancel_futures=True)
                 bucket._credentials.close()
+
+    @property
+    def failures(self) -> FailureCounts:
+        """Number of failed requests since the process started, by reason and code."""
+        return self._requests.failures.counts
 
     async def put(self, key: str, data: bytes, media_type: str, sha256: str | None = None) -> None:
         """Store `data` under `key`. The data is durable when this method returns.
@@ -229,20 +233,18 @@ class Bucket:
 
         return await self._parse_list(response.body)
 
-    async def list_older(self, prefix: str, than: datetime) -> list[str]:
-        """Return the keys under `prefix` whose objects were last written before `than` (UTC).
+    async def list_all(self, prefix: str) -> AsyncIterator[list[StoredObject]]:
+        """Yield all objects whose keys begin with `prefix`, up to MAX_KEYS at a time.
 
         Raises:
             StoreUnavailableError: the bucket did not respond or refused the request.
         """
-        found: list[str] = []
         after = ""
-
         while True:
             page = await self.list_page(prefix, after, MAX_KEYS)
-            found += [it.key for it in page.objects if it.modified < than]
+            yield page.objects
             if page.is_last or not page.objects:
-                return found
+                return
 
             if page.objects[-1].key <= after:
                 raise StoreUnavailableError("storage keeps listing the same objects")
@@ -272,7 +274,13 @@ class Bucket:
                 if not error.code:
                     raise
                 # A response to HEAD has no body, so a GET request is needed to learn the reason.
-                sign_get = partial(self._signer.sign_bucket, "GET", _LIST_ONE_KEY)
+                # It lists only the release's own folder, because a policy may allow only that.
+                query: DictType = {
+                    "list-type": "2",
+                    "prefix": self.folders.images,
+                    "max-keys": "1",
+                }
+                sign_get = partial(self._signer.sign_bucket, "GET", query)
                 await self._requests.exchange("GET", sign_get)
 
 

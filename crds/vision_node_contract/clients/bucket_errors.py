@@ -6,12 +6,20 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from ..models.reasons import Reason
+from ..models.reasons import STORAGE_REASONS, Reason
 
 LOG_SECONDS = 60.0
 """Minimum number of seconds between two warnings with the same reason. Without a limit, a failing
 bucket would cause a warning for every image."""
+
+MAX_CODES = 50
+"""Maximum number of different codes to count. The bucket chooses the codes, so their number would
+otherwise be unlimited. There are some twenty that a working bucket sends."""
+
+OTHER_CODE = "other"
+"""Counts errors with any further code."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
@@ -144,20 +152,45 @@ def parse_refusal(status: int, body: bytes, *, conditional: bool) -> Refusal:
     return StoreUnavailableError(_ADVICE[reason].format(code), reason, code)
 
 
+class FailureKey(NamedTuple):
+    """Identifies a kind of failure in metrics."""
+
+    reason: Reason
+    code: str
+    """The bucket's error code or HTTP status; empty if the bucket did not respond."""
+
+
+class FailureCounts(dict[FailureKey, int]):
+    """Counts the bucket's failures since the process started, by reason and code."""
+
+    def __init__(self) -> None:
+        # Rates can be computed from the first failure on if the counter was 0 before.
+        super().__init__({FailureKey(reason, ""): 0 for reason in STORAGE_REASONS})
+
+    def add(self, error: StoreUnavailableError) -> None:
+        """Count a failure."""
+        key = FailureKey(error.reason, error.code)
+        if key not in self and len(self) >= MAX_CODES:
+            key = FailureKey(error.reason, OTHER_CODE)
+
+        self[key] = self.get(key, 0) + 1
+
+
 class FailureLog:
-    """Logs the bucket's failures, at most one per minute for each reason.
+    """Counts and logs the bucket's failures; logs at most one per minute for each reason.
 
     Each line contains the number of failures that were not logged since the previous line.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts = FailureCounts()
         self._clock = clock
         self._logged_at: dict[Reason, float] = {}
         self._unlogged: dict[Reason, int] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Log any StoreUnavailableError that the block raises, and re-raise it."""
+        """Count and log any StoreUnavailableError that the block raises, and re-raise it."""
         try:
             yield
         except StoreUnavailableError as error:
@@ -165,6 +198,7 @@ class FailureLog:
             raise
 
     def _record(self, error: StoreUnavailableError) -> None:
+        self.counts.add(error)
         reason, now = error.reason, self._clock()
         last = self._logged_at.get(reason)
         if last is not None and now - last < LOG_SECONDS:

@@ -1,8 +1,10 @@
 """Read the bucket's address and our credentials from the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
+
+from ..bucket_keys import BucketFolders
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +20,18 @@ class BucketSettings:
     """Region of the bucket. With this setting, the client need not request it from the server."""
     keyless: bool = False
     """Whether to use the credentials of the service account's role. If so, both keys are empty."""
+    folders: BucketFolders = field(default_factory=BucketFolders)
+    """The release's folders in the bucket."""
 
     @classmethod
     def from_env(cls) -> Self:
         """Read S3_ENDPOINT (host:port), S3_BUCKET, S3_REGION and S3_SECURE.
 
-        Also read S3_ACCESS_KEY and S3_SECRET_KEY, unless S3_KEYLESS is true.
+        Also read RELEASE_ID, and S3_ACCESS_KEY and S3_SECRET_KEY unless S3_KEYLESS is true.
 
         Raises:
             KeyError: a variable is missing.
-            ValueError: a key is empty.
+            ValueError: a key is empty, or RELEASE_ID is not the id of a release.
         """
         keyless = os.environ.get("S3_KEYLESS") == "true"
 
@@ -39,6 +43,7 @@ class BucketSettings:
             secure=os.environ.get("S3_SECURE", "false") == "true",
             region=os.environ.get("S3_REGION") or "us-east-1",
             keyless=keyless,
+            folders=BucketFolders.from_env(),
         )
 
     @property

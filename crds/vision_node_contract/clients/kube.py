@@ -27,6 +27,7 @@ from .kube_errors import (
     GoneError,
     KubeError,
     NotFoundError,
+    QuotaError,
     UnavailableError,
     parse_error,
     parse_event,
@@ -42,6 +43,7 @@ __all__ = [
     "Kube",
     "KubeError",
     "NotFoundError",
+    "QuotaError",
     "Selectors",
     "UnavailableError",
     "WatchEvent",
@@ -124,6 +126,11 @@ class Kube:
 
     def __init__(self, server: Access) -> None:
         self._server = server
+        self.last_activity: dict[str, float] = {}
+        """Monotonic time, in seconds, of each watch's last activity, by path.
+
+        Even if nothing changes, every watch is active at least once a minute or so, because the
+        server sends bookmarks and ends each watch after WATCH_SECONDS."""
 
     @classmethod
     @asynccontextmanager
@@ -220,12 +227,15 @@ class Kube:
                 async for line in response.content:
                     event = parse_event(line)
                     events += 1
+                    self.last_activity[path] = time.monotonic()
                     yield event
         except _NO_ANSWER as error:
             raise UnavailableError(0, "WatchBroken", f"{path}: {error!r}") from error
 
         if not events and time.monotonic() - started < BRIEF_SECONDS:
             raise UnavailableError(0, "WatchEnded", f"{path}: ended immediately without an event")
+
+        self.last_activity[path] = time.monotonic()
 
     async def follow(
         self, path: str, selectors: Selectors = Selectors(), version: str = ""

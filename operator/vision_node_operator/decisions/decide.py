@@ -6,16 +6,13 @@ from itertools import islice
 
 from ..settings import Settings
 from ..state.state import State
-from .actions import Action, EmitEvent, Expire
+from .actions import Action, EmitEvent
 from .assignment import assign
 from .conditions import update_status
+from .expiry import expire
 from .job_lifecycle import cordon_failing, end_or_retry_processing, fail_queued
 from .pool_view import PoolView, workers_by_describer
 from .scaling import retire_orphans, scale, wanted_workers
-
-MAX_EXPIRING = 16
-"""Maximum number of deletions in flight. Without a limit, thousands of ImageJobs that expire
-together would delay assignments."""
 
 MAX_EVENTS = 4
 """Maximum number of failure Events in flight. Without a limit, a mass failure would delay
@@ -38,7 +35,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     for orphans in workers.values():
         actions += retire_orphans(state, orphans, now)
 
-    actions += _expire(state, now)
+    actions += expire(state, settings, now)
     actions += _emit_events(state)
     return actions
 
@@ -50,23 +47,6 @@ def _run_pool(view: PoolView, settings: Settings) -> Iterator[Action]:
     yield from assignments
     yield from scale(view, wanted, settings.job_prefix)
     yield from update_status(view, wanted)
-
-
-def _expire(state: State, now: datetime) -> Iterator[Expire]:
-    """Yield deletions of expired ImageJobs, up to the limit.
-
-    Deletions in flight count toward the limit, but failed deletions do not.
-    """
-    in_flight = 0
-    for done in state.job_queue.expired(now):
-        if done.key in state.pending_writes:
-            in_flight += 1
-        elif state.is_free(done.key, now):
-            in_flight += 1
-            yield Expire(done.name, done.version)
-
-        if in_flight >= MAX_EXPIRING:
-            return
 
 
 def _emit_events(state: State) -> Iterator[EmitEvent]:

@@ -2,9 +2,18 @@
 
 import asyncio
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
+from typing import Literal
 
-from vision_node_contract.clients.kube import ConflictError, Kube, KubeError, NotFoundError, backoff
+from vision_node_contract.clients.kube import (
+    ConflictError,
+    Kube,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+    backoff,
+)
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import PLURAL, path_of
 
@@ -41,6 +50,10 @@ deletions. If a webhook refuses thousands of them, the retries must not flood th
 DELETION_SEEN = timedelta(seconds=30)
 """How long to leave a deleted object alone if the watch does not report the deletion."""
 
+WriteOutcome = Literal["ok", "conflict", "refused", "unavailable", "bug"]
+"""The outcome of a write. `conflict` means that the object was changed or deleted in the meantime,
+which is normal; `refused` and `unavailable` are the API server's."""
+
 
 class ActionExecutor:
     """Performs actions concurrently, and sets `changed` whenever an action ends."""
@@ -57,6 +70,13 @@ class ActionExecutor:
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[ObjectKey, int] = {}
         """Number of consecutive failed writes by object."""
+        self.results: Counter[tuple[str, WriteOutcome]] = Counter()
+        """Numbers of writes since the operator started, by action and outcome."""
+
+    @property
+    def in_flight(self) -> int:
+        """Number of writes that have not ended, including those that wait for a slot."""
+        return len(self._writes)
 
     def start(self, action: Write, now: datetime) -> None:
         """Start an action. Until it ends, nothing else is decided about its object."""
@@ -82,6 +102,7 @@ class ActionExecutor:
 
     async def _perform(self, action: Write) -> None:
         key = target(action)
+        outcome: WriteOutcome = "ok"
         try:
             async with self._slots:
                 kind, body = await self._writer.perform(action, utcnow())
@@ -89,17 +110,21 @@ class ActionExecutor:
             self._observe(key, kind, body)
             log.log(_level(action), "%s %s", type(action).__name__, _path(key))
         except (ConflictError, NotFoundError) as error:
+            outcome = "conflict"
             await self._read_again(action, error)
         except KubeError as error:
+            outcome = "unavailable" if isinstance(error, UnavailableError) else "refused"
             log.warning("%s %s failed: %s", type(action).__name__, _path(key), error)
             self._back_off(action)
             if isinstance(action, Launch):
                 self._record_refusal(action, error)
         except Exception:
             # This is a bug. Pause only this object, so that everything else continues.
+            outcome = "bug"
             log.exception("%s %s failed", type(action).__name__, _path(key))
             self._back_off(action)
         finally:
+            self.results[type(action).__name__, outcome] += 1
             self._state.end_write(key)
             self._changed.set()
 
@@ -116,7 +141,7 @@ class ActionExecutor:
             self._state.observe(kind, body, utcnow())
         elif self._state.versions.knows(key):
             # The object was deleted, and the watch has not reported that yet.
-            self._state.back_off(key, utcnow() + DELETION_SEEN)
+            self._state.record_deletion(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
         """Read an ImageJob again after a conflict or deletion, so that its current state is known.

@@ -3,21 +3,27 @@
 When an ImageJob is deleted, its objects are deleted immediately or by a later sweep. ImageJobs have
 no finalizers. With finalizers, deleting an ImageJob or the whole namespace would hang while the
 operator is not running.
+
+Sweeps list only the release's own folders in the bucket. Objects elsewhere belong to other
+releases, to other programs or to an older release of this one.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vision_node_contract.bucket_keys import IMAGES_PREFIX, RESULTS_PREFIX, own_keys
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
+from vision_node_contract.clients.ownership import NotOursError
 from vision_node_contract.models.imagejob import ImageJob
 
 from ..state.job_queue import JobQueue
+from .storage_ownership import StorageOwnership
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +35,53 @@ GRACE = timedelta(hours=1)
 """Minimum age of objects that a sweep deletes. The ImageJob or status that names a younger object
 may not have been written yet."""
 
+MAX_WAITING = 100_000
+"""Maximum number of keys that wait for their deletion. They take some 15 MB. If more ImageJobs are
+deleted at once, a sweep deletes their objects."""
+
+DELETERS = 4
+"""Maximum number of deletions at the same time. They run beside the uploads and downloads of a
+small bucket, and four of them delete some hundred objects per second."""
+
+MAX_RETRIES = 10_000
+"""Maximum number of keys of older releases to delete again in the next sweep, because deleting
+them failed. No sweep lists them."""
+
 
 class GarbageCollector:
     """Deletes objects from the bucket."""
 
-    def __init__(self, store: Bucket, imagejobs: ImageJobClient, kube: Kube) -> None:
+    def __init__(
+        self,
+        store: Bucket,
+        imagejobs: ImageJobClient,
+        kube: Kube,
+        ownership: StorageOwnership,
+    ) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._folders = store.folders
+        self._ownership = ownership
+        self._waiting: deque[str] = deque()
+        self._deleters: set[asyncio.Task[None]] = set()
+        self._retries: deque[str] = deque(maxlen=MAX_RETRIES)
 
     def collect(self, job: ImageJob, job_queue: JobQueue) -> None:
         """Start deleting the objects of a deleted ImageJob.
 
         Its image is kept if another ImageJob names it.
         """
-        keys = [key for key in own_keys(job) if not job_queue.is_image_named(key)]
-        task = asyncio.create_task(self._delete(keys))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        keys = [key for key in self._folders.own_keys(job) if not job_queue.is_image_named(key)]
+        if len(self._waiting) + len(keys) > MAX_WAITING:
+            log.warning("leaving the objects of ImageJob %s to the next sweep", job.metadata.name)
+            return
+
+        self._waiting.extend(keys)
+        while len(self._deleters) < min(DELETERS, len(self._waiting)):
+            task = asyncio.create_task(self._delete_waiting())
+            self._deleters.add(task)
+            task.add_done_callback(self._deleters.discard)
 
     async def sweep_periodically(self) -> None:
         """Sweep at intervals until cancelled. Each sweep retries deletions that failed before."""
@@ -55,37 +89,71 @@ class GarbageCollector:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 deleted = await self.sweep(datetime.now(UTC))
+            except NotOursError as error:
+                log.warning("no sweep: %s: %s", error.reason, error)
             except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
                 log.warning("sweep failed, trying again in %.0f s: %s", SWEEP_SECONDS, error)
             else:
                 log.info("deleted %d orphaned objects", deleted)
 
     async def sweep(self, now: datetime) -> int:
-        """Delete all objects older than GRACE that no ImageJob names, and return their number.
+        """Delete old objects in the release's folders that no ImageJob names; return their number.
 
-        Objects are listed before ImageJobs, so that the objects of an ImageJob that is created in
-        between are kept.
+        The ImageJobs are listed once. An ImageJob that is created later names an object that is
+        younger than GRACE, or the image of an ImageJob that is on the list.
 
         Raises:
-            StoreUnavailableError, KubeError: Listing failed, and nothing was deleted.
+            NotOursError: The folders belong to another release, and nothing was deleted.
+            StoreUnavailableError, KubeError: Listing failed; the remaining objects are kept.
         """
-        prefixes = (IMAGES_PREFIX, RESULTS_PREFIX)
-        found = [key for p in prefixes for key in await self._store.list_older(p, now - GRACE)]
+        await self._ownership.require()
+        await self._delete_again()
 
+        deleted = 0
+        named: set[str | None] | None = None
+        for folder in (self._folders.images, self._folders.results):
+            async for objects in self._store.list_all(folder):
+                old = [it.key for it in objects if _is_old(it, folder, now)]
+                if old and named is None:
+                    named = await self._named()
+                for key in old:
+                    if key not in (named or ()):
+                        deleted += await self._delete(key)
+
+        return deleted
+
+    async def _named(self) -> set[str | None]:
+        """Return the keys that ImageJobs name."""
         named: set[str | None] = set()
         async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
             named.update(key for body in bodies for key in _named_keys(body))
 
-        orphans = [key for key in found if key not in named]
-        await self._delete(orphans)
-        return len(orphans)
+        return named
 
-    async def _delete(self, keys: list[str]) -> None:
-        for key in keys:
-            try:
-                await self._store.delete(key)
-            except (StoreUnavailableError, ObjectNotFoundError) as error:
-                log.warning("could not delete %s, leaving it to the next sweep: %s", key, error)
+    async def _delete_waiting(self) -> None:
+        while self._waiting:
+            await self._delete(self._waiting.popleft())
+
+    async def _delete_again(self) -> None:
+        for _ in range(len(self._retries)):
+            await self._delete(self._retries.popleft())
+
+    async def _delete(self, key: str) -> bool:
+        """Delete an object; return whether that succeeded."""
+        try:
+            await self._store.delete(key)
+        except (StoreUnavailableError, ObjectNotFoundError) as error:
+            log.warning("could not delete %s, leaving it to the next sweep: %s", key, error)
+            if not key.startswith((self._folders.images, self._folders.results)):
+                self._retries.append(key)
+            return False
+
+        return True
+
+
+def _is_old(found: StoredObject, folder: str, now: datetime) -> bool:
+    # The folder is checked, because nothing outside it may be deleted, even if the bucket lists it.
+    return found.modified < now - GRACE and found.key.startswith(folder)
 
 
 def _named_keys(body: dict[str, Any]) -> Iterator[str | None]:

@@ -1,8 +1,8 @@
-"""Delete old images under inbox/, except those that an unfinished ImageJob names."""
+"""Delete old images in the release's inbox, except those that an unfinished ImageJob names."""
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -13,9 +13,11 @@ from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, Sto
 from vision_node_contract.clients.bucket_objects import StoredObject
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import Kube, KubeError
+from vision_node_contract.clients.ownership import NotOursError
 from vision_node_contract.models.imagejob import TERMINAL, ImageJob
 
-from .failed_deletions import FailedDeletions
+from ..decisions.failed_deletions import FailedDeletions
+from .storage_ownership import StorageOwnership
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ class InboxExpiry:
         store: The bucket.
         imagejobs: Client for ImageJobs.
         kube: Client for the API server.
+        ownership: Checks that the release's inbox belongs to the release.
         retention: How long objects stay; None means forever.
         unfinished: Unfinished ImageJobs by name, kept up to date by the watch.
     """
@@ -96,12 +99,15 @@ class InboxExpiry:
         store: Bucket,
         imagejobs: ImageJobClient,
         kube: Kube,
+        ownership: StorageOwnership,
         retention: Retention | None,
         unfinished: Mapping[str, ImageJob],
     ) -> None:
         self._store = store
         self._imagejobs = imagejobs
         self._kube = kube
+        self._ownership = ownership
+        self._folder = store.folders.inbox
         self._retention = retention
         self._unfinished = unfinished
         self._after = ""
@@ -119,10 +125,13 @@ class InboxExpiry:
 
         while self._retention:
             await asyncio.sleep(pause)
+            pause = SWEEP_SECONDS
+
             try:
                 swept = await self.sweep(datetime.now(UTC))
+            except NotOursError as error:
+                log.warning("inbox: no sweep: %s: %s", error.reason, error)
             except (StoreUnavailableError, ObjectNotFoundError, KubeError) as error:
-                pause = SWEEP_SECONDS
                 log.warning("inbox: sweep failed, trying again in %.0f s: %s", pause, error)
             else:
                 pause = self.pause_seconds
@@ -140,11 +149,13 @@ class InboxExpiry:
         ImageJobs created after that come from the watch.
 
         Raises:
+            NotOursError: The inbox belongs to another release, and nothing was deleted.
             StoreUnavailableError, KubeError: Listing failed; the remaining objects are not deleted.
         """
+        await self._ownership.require()
         swept, named = Swept(), None
         for _ in range(MAX_PAGES):
-            page = await self._store.list_page(INBOX_PREFIX, self._after, PAGE_KEYS)
+            page = await self._store.list_page(self._folder, self._after, PAGE_KEYS)
             if named is None and any(self._is_due(found, now) for found in page.objects):
                 named = await self._named_keys()
                 continue  # read the page again, because objects may have been replaced meanwhile
@@ -173,7 +184,7 @@ class InboxExpiry:
                 return
 
     def _wanted_keys(self, named: set[str]) -> set[str]:
-        return named | {job.spec.image.key for job in self._unfinished.values()}
+        return named | self._complete(job.spec.image.key for job in self._unfinished.values())
 
     async def _delete(self, found: StoredObject, now: datetime, swept: Swept) -> None:
         started = monotonic()
@@ -199,7 +210,7 @@ class InboxExpiry:
     def _is_old(self, found: StoredObject, now: datetime) -> bool:
         # The prefix is checked, because nothing outside the inbox may be deleted, even if the
         # bucket lists it.
-        if self._retention is None or not found.key.startswith(INBOX_PREFIX):
+        if self._retention is None or not found.key.startswith(self._folder):
             return False
 
         return self._retention.is_over(found.modified, now)
@@ -207,8 +218,13 @@ class InboxExpiry:
     async def _named_keys(self) -> set[str]:
         named: set[str] = set()
         async for bodies, _ in self._kube.list_pages(self._imagejobs.path):
-            named.update(key for body in bodies for key in _unfinished_key(body))
+            named |= self._complete(key for body in bodies for key in _unfinished_key(body))
         return named
+
+    def _complete(self, keys: Iterable[str]) -> set[str]:
+        """Return the keys of images in the inbox, each with the release's id."""
+        complete = self._store.folders.inbox_key
+        return {complete(key) for key in keys if key.startswith(INBOX_PREFIX)}
 
 
 def _unfinished_key(body: dict[str, Any]) -> Iterator[str]:

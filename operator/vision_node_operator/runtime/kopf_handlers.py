@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from vision_node_contract.clients.bucket import Bucket, BucketSettings
 from vision_node_contract.clients.imagejobs import ImageJobClient
 from vision_node_contract.clients.kube import WATCH_LOST_SECONDS, WATCH_SECONDS, Kube, NotFoundError
 from vision_node_contract.listening import listen
+from vision_node_contract.metrics import server as metrics_server
 from vision_node_contract.names import (
     COMPONENT_LABEL,
     DESCRIBER_LABEL,
@@ -34,7 +35,9 @@ from .chart_describers import Defaults
 from .garbage_collector import GarbageCollector
 from .imagejob_watch import watch_imagejobs
 from .inbox_expiry import InboxExpiry, Retention
+from .metrics.collector import operator_metrics
 from .reconciler import Reconciler, until_answered
+from .storage_ownership import StorageOwnership
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -130,18 +133,29 @@ async def run(settings: Settings) -> None:
         defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
         writer = Writer(kube, settings, defaults.owner)
         imagejobs = ImageJobClient(kube, settings.namespace)
-        garbage = GarbageCollector(store, imagejobs, kube)
+        ownership = StorageOwnership(store, kube, settings)
+        garbage = GarbageCollector(store, imagejobs, kube, ownership)
         reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
         retention = await _inbox_retention(kube, settings)
         unfinished = reconciler.state.job_queue.unfinished
-        expiry = InboxExpiry(store, imagejobs, kube, retention, unfinished)
+        expiry = InboxExpiry(store, imagejobs, kube, ownership, retention, unfinished)
 
         await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
         # The first resync must succeed before kopf starts. kopf checks only once which kinds exist,
         # and the API server takes a moment to serve a new CRD.
         await until_answered(reconciler.resync)
-        async with probe_server.serving(listen(probe_server.PORT), reconciler.check):
-            await _serve(kube, settings, reconciler, expiry)
+        metrics = operator_metrics(reconciler, settings, kube, store)
+        metrics.add_gauge(
+            "vision_node_storage_ours",
+            "Whether the release's folders in the bucket belong to this release (1) or not (0).",
+            lambda: ownership.is_ours,
+        )
+        metrics_sockets = listen(metrics_server.PORT, metrics_server.ADDRESS_VARIABLE)
+        async with (
+            probe_server.serving(listen(probe_server.PORT), reconciler.check),
+            metrics_server.serving(metrics_sockets, metrics.text),
+        ):
+            await _serve(kube, settings, reconciler, (ownership.run, expiry.run))
 
 
 async def _inbox_retention(kube: Kube, settings: Settings) -> Retention | None:
@@ -171,7 +185,10 @@ async def installed_at(kube: Kube, settings: Settings) -> datetime | None:
 
 
 async def _serve(
-    kube: Kube, settings: Settings, reconciler: Reconciler, expiry: InboxExpiry
+    kube: Kube,
+    settings: Settings,
+    reconciler: Reconciler,
+    others: Sequence[Callable[[], Coroutine[Any, Any, None]]],
 ) -> None:
     loops: list[asyncio.Task[None]] = []
     ready, stopping = asyncio.Event(), asyncio.Event()
@@ -194,7 +211,7 @@ async def _serve(
     async with asyncio.TaskGroup() as tasks:
         loops.append(tasks.create_task(reconciler.run()))
         loops.append(tasks.create_task(watch_imagejobs(kube, settings.namespace, reconciler)))
-        loops.append(tasks.create_task(expiry.run()))
+        loops.extend(tasks.create_task(run()) for run in others)
         loops.append(tasks.create_task(handle_signals(ready, stop)))
         await operator  # until it is stopped, or a watch fails permanently
         stop()

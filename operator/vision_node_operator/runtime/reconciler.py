@@ -6,8 +6,10 @@ event, a failed write or a crash.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from datetime import datetime
 from typing import TypeVar
 
 from vision_node_contract.clients.kube import Kube, KubeError, Selectors, backoff
@@ -27,8 +29,10 @@ from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
 from ..state.describer_registry import DescriberRegistry
+from ..state.job_queue import JobQueue
 from ..state.object_versions import Kind, ObjectKey, version_of
 from ..state.state import State
+from ..state.statistics.durations import ROUND_SECONDS, Durations
 from .clock import utcnow
 from .executor import BACKOFF_SECONDS, ActionExecutor
 from .freshness import GRACE, Freshness
@@ -68,18 +72,26 @@ class Reconciler:
         garbage: GarbageCollector,
         pod_template: Json,
     ) -> None:
-        self.state = State(since=utcnow(), describers=DescriberRegistry(pod_template))
+        self.state = State(
+            since=utcnow(),
+            describers=DescriberRegistry(pod_template),
+            job_queue=JobQueue(settings.job_kept, settings.min_job_kept),
+        )
         self._garbage = garbage
         self._kube = kube
         self._settings = settings
         self._changed = asyncio.Event()
-        self._executor = ActionExecutor(self.state, writer, kube, settings.namespace, self._changed)
+        self.executor = ActionExecutor(self.state, writer, kube, settings.namespace, self._changed)
+        self.round_durations = Durations(ROUND_SECONDS)
+        self.last_heard: dict[Kind, datetime] = {}
+        """When the last event or complete list of each kind arrived."""
         self._failed_resyncs = 0
         self._listing = asyncio.Lock()
         self._freshness = Freshness(last_round=utcnow(), last_lease=utcnow())
 
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
         """Record a watch event, and start a round if a decision may depend on it."""
+        self.last_heard[kind] = utcnow()
         if kind == "leases":
             self._freshness.last_lease = utcnow()
 
@@ -95,6 +107,7 @@ class Reconciler:
     def sweep(self, kind: Kind, names: Collection[str], version: int) -> None:
         """Record that a complete list, read at `version`, contains exactly these names."""
         self.state.sweep(kind, names, version, utcnow())
+        self.last_heard[kind] = utcnow()
         self._changed.set()
 
     async def run(self) -> None:
@@ -120,11 +133,15 @@ class Reconciler:
         Raises:
             RuntimeError: The loop is stuck.
         """
-        age = (utcnow() - self._freshness.last_round).total_seconds()
+        age = self.seconds_since_round()
         if age > STUCK_SECONDS:
             raise RuntimeError(f"no decision for {age:.0f} s")
 
         return age
+
+    def seconds_since_round(self) -> float:
+        """Return the seconds since the last round began."""
+        return (utcnow() - self._freshness.last_round).total_seconds()
 
     async def resync(self) -> None:
         """List all objects, so that an object that was never seen isn't mistaken for a missing one.
@@ -161,6 +178,7 @@ class Reconciler:
                     self.state.observe(kind, body, utcnow())
 
             self.state.sweep(kind, names, int(version), utcnow())
+            self.last_heard[kind] = utcnow()
 
     async def _ensure_fresh(self) -> bool:
         """List all objects if events may be missing; return whether decisions can be made."""
@@ -195,17 +213,19 @@ class Reconciler:
 
     def _round(self) -> None:
         self._changed.clear()
-        now = utcnow()
+        started, now = time.perf_counter(), utcnow()
         for action in decide(self.state, self._settings, now):
             if isinstance(action, Cordon):
                 self.state.cordon(action.worker)
             else:
-                self._executor.start(action, now)
+                self.executor.start(action, now)
+
+        self.round_durations.add(time.perf_counter() - started)
 
     def _collect_garbage(self, body: Json) -> None:
         """Start deleting the stored objects of a deleted ImageJob."""
         name = body["metadata"]["name"]
-        self._executor.forget(ObjectKey("imagejobs", name))
+        self.executor.forget(ObjectKey("imagejobs", name))
         try:
             job = ImageJob.model_validate(body)
         except ValueError as error:

@@ -1,24 +1,22 @@
-"""Keep ImageJobs in the indexes that decisions need: by queue, by worker and by expiry.
+"""Keep ImageJobs in the indexes that decisions need: by queue, by worker and by end.
 
 In a queue, ImageJobs with a higher priority come first. Among ImageJobs of the same priority, the
 next one is the oldest ImageJob of the owner who has the fewest ImageJobs in processing. So ten
 thousand images of one owner do not delay a single image of another owner.
 """
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 
-from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.imagejob import DEFAULT_TTL, ImageJob, Phase
 from vision_node_contract.names import OWNER_LABEL
 
 from .object_versions import LONG_AGO, ObjectKey
-
-Place = tuple[datetime, str]
-"""An ImageJob's place in a list that is sorted by time: a time and the ImageJob's name."""
+from .schedule import Place, Schedule, remove_place
 
 OwnerQueue = list[Place]
 """One owner's queued ImageJobs of one priority, by creation time."""
@@ -36,9 +34,10 @@ class FinishedJob:
 
     name: str
     version: int
-    expires: datetime | None
-    """When to delete the ImageJob; None if its deletion is already waiting for a finalizer."""
+    ended: datetime
+    """When the ImageJob ended, as far as the operator can know (see JobQueue.end_of)."""
     image_key: str
+    phase: Phase = "done"
 
     @property
     def key(self) -> ObjectKey:
@@ -49,6 +48,11 @@ class FinishedJob:
 @dataclass
 class JobQueue:
     """ImageJobs by name, with an index for each query that decide() makes."""
+
+    ttl: timedelta = DEFAULT_TTL
+    """How long to keep a finished ImageJob that has no ttlSecondsAfterFinished."""
+    min_kept: timedelta = timedelta(minutes=15)
+    """How long to keep every finished ImageJob, however many there are."""
 
     unfinished: dict[str, ImageJob] = field(default_factory=dict)
     finished: dict[str, FinishedJob] = field(default_factory=dict)
@@ -64,20 +68,41 @@ class JobQueue:
     _in_flight: dict[str, set[str]] = field(default_factory=dict)
     """Names of ImageJobs by worker (pod name)."""
     _processing_by_owner: Counter[str] = field(default_factory=Counter)
-    _expiry: list[Place] = field(default_factory=list)
-    """Finished ImageJobs, sorted by their expiry."""
+    _expiry: Schedule = field(default_factory=Schedule)
+    """When finished ImageJobs expire."""
+    _evictable: Schedule = field(default_factory=Schedule)
+    """From when on finished ImageJobs may be deleted if there are too many."""
+    _deleted: set[str] = field(default_factory=set)
+    """Finished ImageJobs whose deletion the API server has accepted. They still exist while they
+    have a finalizer, or until the watch reports the deletion."""
+    _finished_phases: Counter[Phase] = field(default_factory=Counter)
+    """Numbers of finished ImageJobs by phase."""
     _images: Counter[str] = field(default_factory=Counter)
     """Number of ImageJobs by image key. Several ImageJobs may name the same image, because a retry
     names the image of the original."""
 
-    def put(self, job: ImageJob, now: datetime) -> None:
-        """Record the current state of an ImageJob."""
+    @property
+    def total(self) -> int:
+        """Number of ImageJobs, including those that are being deleted."""
+        return len(self.unfinished) + len(self.finished)
+
+    @property
+    def deleting(self) -> int:
+        """Number of finished ImageJobs whose deletion the API server has accepted."""
+        return len(self._deleted)
+
+    def put(self, job: ImageJob, now: datetime, ended: datetime | None = None) -> None:
+        """Record the current state of an ImageJob.
+
+        If it is finished, it ended at `ended`, which defaults to end_of(job, now).
+        """
+        ended = ended or self.end_of(job, now)
         name = job.metadata.name
         self.drop(name)
         self._images[job.spec.image.key] += 1
 
         if job.finished:
-            self._put_finished(job, now)
+            self._put_finished(job, ended)
             return
 
         self.unfinished[name] = job
@@ -96,8 +121,10 @@ class JobQueue:
     def drop(self, name: str) -> ImageJob | None:
         """Forget an ImageJob; return its last known state if it was unfinished, otherwise None."""
         if done := self.finished.pop(name, None):
-            if done.expires:
-                _remove(self._expiry, (done.expires, name))
+            self._expiry.remove(name)
+            self._evictable.remove(name)
+            self._deleted.discard(name)
+            self._finished_phases[done.phase] -= 1
             self._drop_image(done.image_key)
 
         job = self.unfinished.pop(name, None)
@@ -158,32 +185,76 @@ class JobQueue:
 
     def expired(self, now: datetime) -> Iterator[FinishedJob]:
         """Yield finished ImageJobs whose time to live has expired, ordered by expiry."""
-        for expires, name in self._expiry:
-            if expires > now:
-                return
-            yield self.finished[name]
+        return (self.finished[name] for name in self._expiry.due(now))
+
+    def evictable(self, now: datetime) -> Iterator[FinishedJob]:
+        """Yield finished ImageJobs that may be deleted if there are too many, ordered by end.
+
+        Those that could not be deleted are at the place of the time at which to try again.
+        """
+        return (self.finished[name] for name in self._evictable.due(now))
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Postpone a finished ImageJob's expiry to `until`, because it could not be deleted."""
-        done = self.finished.get(name)
-        if done is None or done.expires is None or done.expires >= until:
-            return
+        """Postpone a finished ImageJob's deletion to `until`, because it could not be deleted."""
+        self._expiry.postpone(name, until)
+        self._evictable.postpone(name, until)
 
-        _remove(self._expiry, (done.expires, name))
-        self.finished[name] = replace(done, expires=until)
-        insort(self._expiry, (until, name))
+    def record_deletion(self, name: str) -> None:
+        """Record that the API server has accepted a finished ImageJob's deletion."""
+        if name in self.finished:
+            self._deleted.add(name)
+            self._evictable.remove(name)
+
+    def end_of(self, job: ImageJob, now: datetime) -> datetime:
+        """Return when an ImageJob that is seen finished at `now` ended.
+
+        Workers write the completion time, so it is untrusted: a worker with a slow clock could get
+        a result deleted that no client has read yet. If the operator saw the ImageJob before it was
+        finished, the end is the time at which the operator first saw it finished. Otherwise, as
+        after a restart, it is the completion time, but not before the ImageJob was created, and not
+        in the future. So restarts don't prolong the time for which ImageJobs are kept.
+        """
+        name, created = job.metadata.name, job.metadata.creation_timestamp or LONG_AGO
+        done = self.finished.get(name)
+        if done and created <= done.ended:  # otherwise, this is a new ImageJob of the same name
+            return done.ended
+
+        if name in self.unfinished:
+            return now
+
+        return job.completed(now)
+
+    def by_phase(self) -> dict[Phase, int]:
+        """Return the number of ImageJobs in each phase."""
+        processing = len(self._processing)
+        return {
+            "queued": len(self.unfinished) - processing,
+            "processing": processing,
+            "done": self._finished_phases["done"],
+            "failed": self._finished_phases["failed"],
+        }
+
+    def oldest_queued(self, describer: str) -> datetime | None:
+        """Return when the describer's oldest queued ImageJob was created; None if there is none."""
+        owners = (queues.values() for queues in self._queues.get(describer, {}).values())
+        return min((queue[0][0] for each in owners for queue in each), default=None)
 
     def is_image_named(self, key: str) -> bool:
         """Return whether an ImageJob names the image with this object key."""
         return key in self._images
 
-    def _put_finished(self, job: ImageJob, now: datetime) -> None:
-        name = job.metadata.name
-        expires = None if job.metadata.deletion_timestamp else _expiry_of(job, now)
-        version = int(job.metadata.resource_version)
-        self.finished[name] = FinishedJob(name, version, expires, job.spec.image.key)
-        if expires:
-            insort(self._expiry, (expires, name))
+    def _put_finished(self, job: ImageJob, ended: datetime) -> None:
+        name, version = job.metadata.name, int(job.metadata.resource_version)
+        expires = ended + job.spec.ttl(self.ttl)
+        key, phase = job.spec.image.key, job.status.phase
+        self.finished[name] = FinishedJob(name, version, ended, key, phase)
+        self._finished_phases[phase] += 1
+
+        if job.metadata.deletion_timestamp:
+            self._deleted.add(name)
+        else:
+            self._expiry.add(name, expires)
+            self._evictable.add(name, ended + self.min_kept)
 
     def _put_processing(self, job: ImageJob) -> None:
         name, worker = job.metadata.name, job.status.worker or ""
@@ -206,7 +277,7 @@ class JobQueue:
         priorities = self._queues[job.spec.describer]
         owners = priorities[job.spec.priority]
         queue = owners[owner_of(job)]
-        _remove(queue, _place(job))
+        remove_place(queue, _place(job))
 
         if not queue:
             del owners[owner_of(job)]
@@ -224,14 +295,6 @@ class JobQueue:
 def owner_of(job: ImageJob) -> str:
     """Return the ImageJob's owner, who submitted it; "" if the ImageJob has no owner."""
     return job.metadata.labels.get(OWNER_LABEL, "")
-
-
-def _expiry_of(job: ImageJob, now: datetime) -> datetime:
-    """Return when a finished ImageJob's time to live ends."""
-    keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # Workers write the completion time, so it is untrusted. It may be in the future, or even so
-    # late that an addition would overflow.
-    return min(job.status.completion_time or now, now) + keep
 
 
 def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[str]:
@@ -254,8 +317,6 @@ def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[
 
 
 def _place(job: ImageJob) -> Place:
-    return (job.metadata.creation_timestamp or LONG_AGO, job.metadata.name)
-
-
-def _remove(places: list[Place], place: Place) -> None:
-    del places[bisect_left(places, place)]
+    # Times from pydantic have a time zone object each, which makes comparing them 20 times slower.
+    created = (job.metadata.creation_timestamp or LONG_AGO).astimezone(UTC)
+    return (created, job.metadata.name)

@@ -20,6 +20,7 @@ from .object_versions import LONG_AGO, Kind, ObjectKey, ObjectVersions, version_
 from .problems import refusal_problem
 from .provider_health import provider_health
 from .rate_limit import RateLimit
+from .statistics.job_statistics import JobStatistics
 from .worker_objects import DescriberJob, Lease, Pod
 from .worker_registry import LaunchOutcome, WorkerRegistry
 
@@ -36,6 +37,7 @@ class State:
     workers: WorkerRegistry = field(default_factory=WorkerRegistry)
     job_queue: JobQueue = field(default_factory=JobQueue)
     versions: ObjectVersions = field(default_factory=ObjectVersions)
+    statistics: JobStatistics = field(default_factory=JobStatistics)
 
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
     """Objects that are being written. Nothing else is decided about them until the write ends. If
@@ -72,8 +74,10 @@ class State:
         match kind:
             case "describers":
                 self.describers.drop(name, now)
+                self.statistics.drop_describer(name)
             case "imagejobs":
                 self._drop_imagejob(name, now)
+                self.statistics.drop_job(name)
             case "jobs":
                 self._record_launch(self.workers.drop_job(name, now), now)
             case "pods":
@@ -92,6 +96,11 @@ class State:
             self.workers.prune()
 
         self.versions.finish_list(kind, version)
+
+    def label(self, describer: str) -> str:
+        """Return the name under which a Describer's ImageJobs and workers appear in metrics."""
+        exists = self.describers.pool(describer) is not None
+        return self.statistics.label(describer, exists=exists)
 
     def spec_for(self, job: ImageJob) -> DescriberSpec:
         """Return the spec of the ImageJob's Describer, or the defaults if there is none."""
@@ -157,10 +166,16 @@ class State:
         self.pending_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until the given time. Postpone its expiry, if any."""
+        """Leave the object alone until the given time. Postpone its deletion, if any is due."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
+
+    def record_deletion(self, key: ObjectKey, until: datetime) -> None:
+        """Record that an object was deleted. Until `until`, wait for the watch to report that."""
+        self.back_off(key, until)
+        if key.kind == "imagejobs":
+            self.job_queue.record_deletion(key.name)
 
     def take_slot(self, describer: str, now: datetime) -> None:
         """Record that one of the describer's images is being assigned."""
@@ -197,7 +212,9 @@ class State:
     def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:
             case "describers":
-                self.describers.put(Describer.model_validate(body))
+                describer = Describer.model_validate(body)
+                self.describers.put(describer)
+                self.statistics.add_describer(describer.metadata.name)
             case "imagejobs":
                 self._put_imagejob(ImageJob.model_validate(body), now)
             case "jobs":
@@ -243,9 +260,11 @@ class State:
             self._count_assignment(job, before)
         if before and job.finished:
             self._record_end(job, now)
+        self.statistics.record(job, before, self.label(job.spec.describer), now)
 
+        ended = self.job_queue.end_of(job, now)
         self._drop_imagejob(name, now)
-        self.job_queue.put(job, now)
+        self.job_queue.put(job, now, ended)
         if not job.finished:
             self.describers.record(job.spec.describer).load.add(job, now)
 

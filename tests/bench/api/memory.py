@@ -53,8 +53,8 @@ class Scene:
     finished: int
 
 
-FULL = 19_980
-"""Number of unfinished ImageJobs. The uploads still fit below the API's limit of 20,000."""
+FULL = 20_000
+"""Maximum number of unfinished ImageJobs, with the default values."""
 
 SCENES = (Scene(0, 0), Scene(FULL, 20_000), Scene(FULL, 30_000), Scene(0, 300_000))
 
@@ -122,6 +122,9 @@ def _environment(bucket: BucketSettings, port: int) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS))),
         "POD_NAMESPACE": "vision-node",
         "DEFAULT_DESCRIBER": "metadata",
+        # Without these limits, full caches would be a reason to refuse the uploads.
+        "MAX_UNFINISHED_JOBS": "1000000",
+        "MAX_IMAGEJOBS": "1000000",
         "LISTEN_ADDRESS": f"127.0.0.1:{port}",
         "MALLOC_MMAP_THRESHOLD_": MMAP_THRESHOLD,
         "S3_ENDPOINT": bucket.endpoint,

@@ -94,13 +94,22 @@ async def connect(kubeconfig: Json) -> AsyncIterator[KubeApi]:
 
 
 def _tls(cluster: Json, user: Json) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
+    return tls(
+        authority=_decoded(cluster["certificate-authority-data"]),
+        certificate=_decoded(user["client-certificate-data"]),
+        key=_decoded(user["client-key-data"]),
+    )
+
+
+def tls(*, authority: str, certificate: str, key: str) -> ssl.SSLContext:
+    """Return an SSL context with a client certificate. All arguments are in the PEM format."""
+    context = ssl.create_default_context(cadata=authority)
     # Python can load client certificates only from files.
     with tempfile.TemporaryDirectory() as folder:
-        certificate, key = Path(folder, "certificate"), Path(folder, "key")
-        certificate.write_text(_decoded(user["client-certificate-data"]))
-        key.write_text(_decoded(user["client-key-data"]))
-        context.load_cert_chain(certificate, key)
+        certificate_file, key_file = Path(folder, "certificate"), Path(folder, "key")
+        certificate_file.write_text(certificate)
+        key_file.write_text(key)
+        context.load_cert_chain(certificate_file, key_file)
 
     return context
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 import time
 from importlib.metadata import version
@@ -43,7 +44,9 @@ def processor() -> str:
 
 
 def _output(*command: str) -> str:
-    """Return the output of a command, or an empty string if the command fails."""
+    """Return the output of a command, or an empty string if it fails or is not installed."""
+    if not shutil.which(command[0]):
+        return ""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""
 

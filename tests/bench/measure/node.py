@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,11 @@ all() { find "$1" -name "$2" -exec grep -H "${3:-}" {} + 2>/dev/null; }
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
   all /sys/fs/cgroup cpu.stat '^usage_usec'
   all /sys/fs/cgroup memory.current
-  all /sys/fs/cgroup memory.stat '^inactive_file'
+  all /sys/fs/cgroup memory.stat '^\(inactive_file\|anon\) '
 else
   all /sys/fs/cgroup/cpuacct cpuacct.usage
   all /sys/fs/cgroup/memory memory.usage_in_bytes
-  all /sys/fs/cgroup/memory memory.stat '^total_inactive_file'
+  all /sys/fs/cgroup/memory memory.stat '^total_\(inactive_file\|rss\) '
 fi
 for name in kubelet containerd; do
   for process in $(pidof $name); do echo "/$name/stat:$(cat /proc/$process/stat)"; done
@@ -37,6 +37,7 @@ _PODS = re.compile(r"/(kubelet/)?(kubelet\.slice/)?(kubelet-)?kubepods(\.slice)?
 
 SECONDS_PER_UNIT = {"cpuacct.usage": 1e-9, "cpu.stat": 1e-6}
 MEMORY_FILES = frozenset({"memory.usage_in_bytes", "memory.current"})
+ANONYMOUS = ("anon ", "total_rss ")
 
 NODE, PODS = "node", "pods"
 """Keys for the whole node and for all of its pods, including pods that have ended."""
@@ -48,6 +49,8 @@ class Usage:
 
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
+    anonymous_bytes: int = 0
+    """The part of the memory that no file backs. The kernel can't reclaim it."""
 
 
 Snapshot = dict[str, Usage]
@@ -94,6 +97,8 @@ def _add(usage: Usage, file: str, text: str) -> None:
         usage.cpu_seconds = int(text.rsplit(maxsplit=1)[-1]) * SECONDS_PER_UNIT[file]
     elif file in MEMORY_FILES:
         usage.memory_bytes += int(text)
+    elif text.startswith(ANONYMOUS):
+        usage.anonymous_bytes += int(text.rsplit(maxsplit=1)[-1])
     else:
         usage.memory_bytes -= int(text.rsplit(maxsplit=1)[-1])
 
@@ -143,8 +148,19 @@ def cpu_between(before: Snapshot, after: Snapshot, names: Mapping[str, str]) -> 
 
 def memory(now: Snapshot, names: Mapping[str, str]) -> dict[str, int]:
     """Return the memory of each component in bytes."""
+    return _by_component(now, names, lambda usage: usage.memory_bytes)
+
+
+def anonymous_memory(now: Snapshot, names: Mapping[str, str]) -> dict[str, int]:
+    """Return the memory of each component that no file backs, in bytes."""
+    return _by_component(now, names, lambda usage: usage.anonymous_bytes)
+
+
+def _by_component(
+    now: Snapshot, names: Mapping[str, str], value: Callable[[Usage], int]
+) -> dict[str, int]:
     found: dict[str, int] = defaultdict(int)
     for key, name in names.items():
         if key in now:
-            found[name] += now[key].memory_bytes
+            found[name] += value(now[key])
     return dict(found)

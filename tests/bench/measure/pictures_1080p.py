@@ -40,12 +40,13 @@ class Picture:
         """Content type of the form."""
         return f"multipart/form-data; boundary={self.boundary}"
 
-    def form(self, describer: str) -> bytes:
-        """Return a form that submits this image to a describer."""
+    def form(self, describer: str, **fields: str) -> bytes:
+        """Return a form that submits this image to a describer, with additional fields."""
         part = f"--{self.boundary}\r\nContent-Disposition: form-data; "
+        values = {"describer": describer, **fields}
         head = (
-            f'{part}name="describer"\r\n\r\n{describer}\r\n'
-            f'{part}name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+            "".join(f'{part}name="{name}"\r\n\r\n{value}\r\n' for name, value in values.items())
+            + f'{part}name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
         )
         return head.encode() + self.data + f"\r\n--{self.boundary}--\r\n".encode()
 

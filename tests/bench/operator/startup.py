@@ -35,7 +35,7 @@ PAGE = 500
 """Number of ImageJobs per page that the operator requests."""
 
 TTL_SECONDS = 604_800
-"""Default time to live of ImageJobs (7 days)."""
+"""Time to live of the ImageJobs (7 days), so that none of them has expired."""
 
 
 @dataclass(frozen=True, slots=True)

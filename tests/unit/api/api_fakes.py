@@ -11,6 +11,7 @@ from vision_node_api.services.jobs import Jobs
 from vision_node_api.settings import Settings
 from vision_node_api.watch.describer_cache import DescriberCache
 from vision_node_api.watch.imagejob_cache import ImageJobCache
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.bucket_objects import ObjectPage, StoredObject
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -23,7 +24,11 @@ LIMIT = 50_000
 MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
 """Modification time of every object in the fake bucket."""
 SETTINGS = Settings(
-    "ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100
+    "ns",
+    max_image_bytes=LIMIT,
+    max_image_pixels=1_000_000,
+    max_unfinished_jobs=100,
+    max_imagejobs=150,
 )
 
 
@@ -40,6 +45,7 @@ class FakeBucket:
     """A bucket that keeps objects in a dict, and refuses writes while `unavailable` is set."""
 
     def __init__(self) -> None:
+        self.folders = BucketFolders("aaaabbbbcccc")
         self.objects: dict[str, bytes] = {}
         self.unavailable = False
 

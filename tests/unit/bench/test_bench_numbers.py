@@ -51,6 +51,12 @@ def test_every_submission_names_its_describer(describer: str) -> None:
     assert f'name="describer"\r\n\r\n{describer}\r\n'.encode() in form
 
 
+def test_submission_can_have_additional_fields() -> None:
+    form = Picture(b"JPEG").form("nothing", ttlSeconds="60")
+    assert b'name="ttlSeconds"\r\n\r\n60\r\n--' in form
+    assert form.endswith(b"\r\n\r\nJPEG\r\n--vision-node-bench--\r\n")
+
+
 def test_only_describers_without_models_are_compared() -> None:
     assert DESCRIBERS == ("metadata", "nothing")
 
@@ -83,6 +89,7 @@ def test_etcd_size_is_read() -> None:
                 "/sys/fs/cgroup/cpuacct/cpuacct.usage:12000000000",
                 f"{V1_MEMORY}/burstable/{POD}/{WORKER}/memory.usage_in_bytes:5000",
                 f"{V1_MEMORY}/burstable/{POD}/{WORKER}/memory.stat:total_inactive_file 1000",
+                f"{V1_MEMORY}/burstable/{POD}/{WORKER}/memory.stat:total_rss 3000",
             ],
             id="v1",
         ),
@@ -94,6 +101,7 @@ def test_etcd_size_is_read() -> None:
                 "/sys/fs/cgroup/cpu.stat:usage_usec 12000000",
                 f"{V2_WORKER}/memory.current:5000",
                 f"{V2_WORKER}/memory.stat:inactive_file 1000",
+                f"{V2_WORKER}/memory.stat:anon 3000",
             ],
             id="v2",
         ),
@@ -101,7 +109,7 @@ def test_etcd_size_is_read() -> None:
 )
 def test_usage_is_the_same_with_both_cgroup_versions(lines: list[str]) -> None:
     found = node.parse(lines)
-    assert found[WORKER] == node.Usage(cpu_seconds=2.5, memory_bytes=4000)
+    assert found[WORKER] == node.Usage(2.5, memory_bytes=4000, anonymous_bytes=3000)
     assert (found[node.PODS].cpu_seconds, found[node.NODE].cpu_seconds) == (9, 12)
     assert set(found) == {WORKER, node.PODS, node.NODE}
 
@@ -128,8 +136,10 @@ def test_cpu_time_is_divided_among_components_and_the_rest() -> None:
 
 
 def test_memory_of_a_component_is_the_sum_of_its_containers() -> None:
-    now = {"a": node.Usage(0, 5), "b": node.Usage(0, 7), "c": node.Usage(0, 100)}
-    assert node.memory(now, {"a": "workers", "b": "workers"}) == {"workers": 12}
+    now = {"a": node.Usage(0, 5, 1), "b": node.Usage(0, 7, 2), "c": node.Usage(0, 100, 50)}
+    names = {"a": "workers", "b": "workers"}
+    assert node.memory(now, names) == {"workers": 12}
+    assert node.anonymous_memory(now, names) == {"workers": 3}
 
 
 @pytest.mark.parametrize(

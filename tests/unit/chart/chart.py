@@ -50,6 +50,23 @@ VALUES: dict[str, Values] = {
         }
     },
     "network-policies": {"networkPolicies": {"enabled": True}},
+    "metrics": {
+        "networkPolicies": {"enabled": True},
+        "metrics": {
+            "podMonitor": {
+                "enabled": True,
+                "labels": {"release": "prometheus"},
+                "interval": "15s",
+            },
+            "networkPolicyFrom": [
+                {
+                    "namespaceSelector": {
+                        "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}
+                    }
+                }
+            ],
+        },
+    },
     "network-policies-external-s3": {
         "networkPolicies": {"enabled": True},
         "storage": {"endpoint": "s3.example.com", "existingSecret": "my-bucket", "secure": False},

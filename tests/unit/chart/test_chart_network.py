@@ -46,7 +46,7 @@ def test_all_components_use_the_ca_bundle_and_the_proxy() -> None:
 
 def test_network_policies_allow_the_configured_api_server_and_dns_ports() -> None:
     policies = of_kind(rendered("private-network"), "NetworkPolicy")
-    for component in ("api", "operator", "storage-credentials"):
+    for component in ("api", "operator", "release-setup"):
         assert {"ports": [{"port": 443}, {"port": 16443}]} in policies[f"vision-node-{component}"][
             "spec"
         ]["egress"]

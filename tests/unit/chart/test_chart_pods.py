@@ -73,7 +73,7 @@ def test_only_pods_that_use_the_kubernetes_api_get_a_token() -> None:
     assert holders == {
         *("vision-node-api", "vision-node-operator"),
         *("worker-local", "worker-metadata", "worker-ocr"),
-        "vision-node-storage-credentials",
+        "vision-node-release-setup",
     }
 
 

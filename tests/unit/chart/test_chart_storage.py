@@ -7,9 +7,20 @@ import pytest
 from chart import POLICIES, S3_CLIENTS, Object, containers, of_kind, pod, pods, rendered, template
 
 
-def test_minio_credentials_are_generated_before_the_pods_start() -> None:
-    objects = rendered("default")
-    name = "vision-node-storage-credentials"
+@pytest.mark.parametrize(
+    ("values", "makes_credentials"),
+    [
+        ("default", True),
+        ("external-s3", False),
+        ("keyless-s3", False),
+        ("bundled-store-with-my-own-keys-and-claim", False),
+    ],
+)
+def test_identity_and_minio_credentials_are_made_before_the_pods_start(
+    values: str, *, makes_credentials: bool
+) -> None:
+    objects = rendered(values)
+    name = "vision-node-release-setup"
     weights = {}
 
     for kind in ("ServiceAccount", "Role", "RoleBinding", "Job"):
@@ -20,22 +31,37 @@ def test_minio_credentials_are_generated_before_the_pods_start() -> None:
 
     assert weights.pop("Job") > max(weights.values())
 
-    create, named = of_kind(objects, "Role")[name]["rules"]
-    assert (create["resources"], create["verbs"]) == (["secrets"], ["create"])
-    assert named["resourceNames"] == ["vision-node-storage"]
+    rules = of_kind(objects, "Role")[name]["rules"]
+    named = {"configmaps": "vision-node-identity"}
+    if makes_credentials:
+        named["secrets"] = "vision-node-storage"
+    for create, existing in zip(rules[::2], rules[1::2], strict=True):
+        (resource,) = create["resources"]
+        assert (create["verbs"], "resourceNames" in create) == (["create"], False)
+        assert existing["resources"] == [resource]
+        assert existing["resourceNames"] == [named.pop(resource)]
+    assert not named
 
     (container,) = containers(pod(objects, name))
-    assert {"name": "STORAGE_SECRET", "value": "vision-node-storage"} in container["env"]
+    env = {it["name"]: it.get("value") for it in container["env"]}
+    assert env["IDENTITY_CONFIGMAP"] == "vision-node-identity"
+    assert env.get("STORAGE_SECRET") == ("vision-node-storage" if makes_credentials else None)
 
-    for other in ("external-s3", "keyless-s3", "bundled-store-with-my-own-keys-and-claim"):
-        assert name not in json.dumps(rendered(other))
+
+def test_every_client_of_the_bucket_gets_the_id_of_the_release() -> None:
+    """The ConfigMap itself is not rendered, because `helm uninstall` would delete it."""
+    objects = rendered("default")
+    assert "vision-node-identity" not in of_kind(objects, "ConfigMap")
+
+    found = {"configMapKeyRef": {"name": "vision-node-identity", "key": "id"}}
+    for name in S3_CLIENTS:
+        env = {it["name"]: it for c in containers(pod(objects, name)) for it in c["env"]}
+        assert env["RELEASE_ID"]["valueFrom"] == found, name
 
 
-def test_network_policy_lets_the_credentials_job_reach_the_api_server() -> None:
+def test_network_policy_lets_the_setup_job_reach_the_api_server() -> None:
     """The default policy already exists during an upgrade, so the Job needs its own policy."""
-    policy = of_kind(rendered("network-policies"), "NetworkPolicy")[
-        "vision-node-storage-credentials"
-    ]
+    policy = of_kind(rendered("network-policies"), "NetworkPolicy")["vision-node-release-setup"]
     assert policy["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert policy["spec"]["egress"] == [{"ports": [{"port": 443}, {"port": 6443}]}]
 
@@ -102,9 +128,8 @@ def test_each_component_gets_only_its_own_storage_keys(name: str) -> None:
 
 def test_external_s3_service_replaces_minio_entirely() -> None:
     objects = rendered("external-s3")
-    assert (
-        not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret") | of_kind(objects, "Job")
-    )
+    assert not of_kind(objects, "StatefulSet") | of_kind(objects, "Secret")
+    assert of_kind(objects, "Job").keys() == {"vision-node-release-setup"}
     assert "minio" not in json.dumps(
         [o for o in objects if o["kind"] not in {"NetworkPolicy", *POLICIES}]
     )

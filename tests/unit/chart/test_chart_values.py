@@ -23,6 +23,9 @@ OPEN_MAPS = {
     "requests",
     "limits",
     "sidecar",
+    "ipBlock",
+    "namespaceSelector",
+    "podSelector",
 }
 """Names of maps whose keys are defined by the user, a provider or Kubernetes.
 

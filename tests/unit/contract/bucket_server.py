@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -19,7 +18,7 @@ Use = Callable[[Bucket], Awaitable[object]]
 USES: dict[str, Use] = {
     "get": lambda bucket: bucket.get("images/a", 10),
     "put": lambda bucket: bucket.put("images/a", b"image", "image/png"),
-    "list": lambda bucket: bucket.list_older("images/", datetime.now(UTC)),
+    "list": lambda bucket: anext(bucket.list_all("images/")),
 }
 """Calls that read an object, write an object, and list objects."""
 

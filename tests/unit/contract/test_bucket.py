@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -15,7 +14,13 @@ from vision_node_contract.clients.bucket import (
     ObjectNotFoundError,
     StoreUnavailableError,
 )
-from vision_node_contract.clients.bucket_errors import LOG_SECONDS, FailureLog
+from vision_node_contract.clients.bucket_errors import (
+    LOG_SECONDS,
+    MAX_CODES,
+    FailureCounts,
+    FailureKey,
+    FailureLog,
+)
 from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -162,7 +167,7 @@ USES: dict[str, Use] = {
     "get": lambda bucket: bucket.get("images/a", 10),
     "put": lambda bucket: bucket.put("images/a", b"x", "image/png"),
     "delete": lambda bucket: bucket.delete("images/a"),
-    "list": lambda bucket: bucket.list_older("images/", datetime.now(UTC)),
+    "list": lambda bucket: anext(bucket.list_all("images/")),
     "conditional put": lambda bucket: bucket.put_if("images/a", b"x", "image/png", "00", None),
     "stat": lambda bucket: bucket.stat("images/a"),
     "page": lambda bucket: bucket.list_page("images/", "", 10),
@@ -307,3 +312,27 @@ async def test_refused_connection_raises_unavailable_error(monkeypatch: pytest.M
     async with Bucket.open(settings("127.0.0.1:9")) as bucket:
         with pytest.raises(StoreUnavailableError, match="ClientConnectorError"):
             await bucket.get("images/a", 10)
+
+
+async def test_failures_are_counted_by_the_bucket_code(opened: Open) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=503, text=REFUSED.format("SlowDown"))
+
+    bucket = await opened(refuse)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            await bucket.put("images/a", b"image", "image/png")
+
+    counted = {key: count for key, count in bucket.failures.items() if count}
+    assert counted == {(Reason.STORAGE_UNAVAILABLE, "SlowDown"): 2}
+
+
+def test_number_of_counted_codes_is_limited() -> None:
+    """The bucket chooses the codes, and each would be a series of its own."""
+    counts = FailureCounts()
+    for number in range(1000):
+        counts.add(StoreUnavailableError("m", code=f"Code{number}"))
+
+    assert len(counts) <= MAX_CODES + 1
+    assert sum(counts.values()) == 1000
+    assert counts[FailureKey(Reason.STORAGE_UNAVAILABLE, "other")] > 900

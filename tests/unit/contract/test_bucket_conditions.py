@@ -25,7 +25,7 @@ UNCONDITIONAL: dict[str, Callable[[Bucket], Awaitable[object]]] = {
     "put": lambda bucket: bucket.put(KEY, DATA, "image/png"),
     "delete": lambda bucket: bucket.delete(KEY),
     "list": lambda bucket: bucket.list_page("inbox/", "", 10),
-    "list older": lambda bucket: bucket.list_older("inbox/", datetime.now(UTC)),
+    "list all": lambda bucket: anext(bucket.list_all("inbox/")),
     "stat": lambda bucket: bucket.stat(KEY),
 }
 
@@ -248,14 +248,13 @@ async def test_invalid_list_raises_an_error(text: str, monkeypatch: pytest.Monke
             await bucket.list_page("inbox/", "", 1000)
 
 
-async def test_list_older_reads_all_pages(s3: S3, bucket: Bucket) -> None:
+async def test_all_objects_are_listed_page_by_page(s3: S3, bucket: Bucket) -> None:
     s3.page = 2
-    moment = datetime(2026, 1, 8, tzinfo=UTC)
     for number in range(5):
-        s3.put(f"images/{number}", modified=moment - timedelta(days=1))
-    s3.put("images/young", modified=moment)
-    s3.put("inbox/another", modified=moment - timedelta(days=1))
-    assert await bucket.list_older("images/", moment) == [f"images/{number}" for number in range(5)]
+        s3.put(f"images/{number}")
+    s3.put("inbox/another")
+    pages = [[it.key for it in page] async for page in bucket.list_all("images/")]
+    assert pages == [["images/0", "images/1"], ["images/2", "images/3"], ["images/4"]]
 
 
 async def test_repeated_list_pages_raise_an_error() -> None:
@@ -276,6 +275,6 @@ async def test_repeated_list_pages_raise_an_error() -> None:
 
     async with Bucket.open(settings) as bucket:
         with pytest.raises(StoreUnavailableError, match="keeps listing the same objects"):
-            await bucket.list_older("images/", datetime.now(UTC))
+            [page async for page in bucket.list_all("images/")]
 
     await runner.cleanup()

@@ -15,6 +15,7 @@ from vision_node_contract.clients.kube import (
     Kube,
     KubeError,
     NotFoundError,
+    QuotaError,
     Selectors,
     UnavailableError,
     WatchEvent,
@@ -161,6 +162,31 @@ async def test_ended_watch_resumes_at_the_last_event_or_bookmark(
     kube = await connect(server.get)
     assert await take(kube, 4) == [("PAGE", []), ("SYNCED", []), ("ADDED", ["a"]), ("ADDED", ["b"])]
     assert [r["resourceVersion"] for r in server.requests if "watch" in r] == ["5", "30"]
+
+
+async def test_bookmarks_and_the_end_of_a_watch_count_as_activity(
+    server: Server, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BRIEF_SECONDS", 0.0)
+    server.watches = [[event("BOOKMARK", "", 30)], []]
+    kube = await connect(server.get)
+
+    async for _ in kube.watch("/a", "1"):
+        assert kube.last_activity.keys() == {"/a"}
+    async for _ in kube.watch("/b", "1"):
+        pytest.fail("this watch has no events")
+
+    assert kube.last_activity.keys() == {"/a", "/b"}
+
+
+async def test_watch_that_ends_immediately_does_not_count_as_activity(
+    server: Server, connect: Connect
+) -> None:
+    server.watches = [[]]
+    kube = await connect(server.get)
+    with pytest.raises(UnavailableError, match="ended immediately"):
+        [event async for event in kube.watch("/a", "1")]
+    assert kube.last_activity == {}
 
 
 async def test_expired_version_causes_a_new_list(server: Server, connect: Connect) -> None:
@@ -329,13 +355,19 @@ async def test_refused_connection_to_the_api_server_raises_unavailable_error() -
             "imagejobs is forbidden: ValidatingAdmissionPolicy 'p' denied",
             KubeError,
         ),
-        ("refused by a quota", 403, "jobs is forbidden: exceeded quota", KubeError),
+        ("refused by a quota", 403, "x is forbidden: exceeded quota: q, used: 5", QuotaError),
+        ("quota not counted yet", 403, "x is forbidden: status unknown for quota: q", QuotaError),
+        ("not a refusal by a quota", 403, 'x "exceeded quota: q" is forbidden: no', KubeError),
+        ("not a 403", 400, "x is forbidden: exceeded quota: q", KubeError),
     ],
 )
-def test_permissions_missing_at_startup_raise_unavailable_error(
+def test_refusals_are_told_apart_by_their_messages(
     case: str, status: int, message: str, expected: type[KubeError]
 ) -> None:
-    """An API server that has just started has not loaded all accounts and roles yet."""
+    """An API server that has just started has not loaded all accounts and roles yet.
+
+    It says so with the same status and reason with which it reports a policy or a quota.
+    """
     assert type(parse_error(status, {"message": message})) is expected, case
 
 

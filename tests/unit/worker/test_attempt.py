@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pictures import encoded
 from PIL import Image
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
 from vision_node_contract.clients.kube import (
     ConflictError,
@@ -39,11 +40,11 @@ SETTINGS = Settings(
 )
 
 
-def job(**status: Any) -> ImageJob:
+def job(key: str = "images/1", **status: Any) -> ImageJob:
     return ImageJob.model_validate(
         {
             "metadata": {"name": "j", "uid": "u", "resourceVersion": "7"},
-            "spec": {"image": {"key": "images/1"}},
+            "spec": {"image": {"key": key}},
             "status": {"phase": "processing", "worker": "w0", "attempts": 1, **status},
         }
     )
@@ -77,6 +78,7 @@ class FakeApi:
 
 class FakeBucket:
     def __init__(self, image: bytes | Exception = b"image") -> None:
+        self.folders = BucketFolders("aaaabbbbcccc")
         self.image = image
         self.stored: dict[str, bytes] = {}
 
@@ -131,6 +133,7 @@ async def run(
     number: int = 1,
     losses: int = 0,
     options: dict[str, Any] | None = None,
+    key: str = "images/1",
 ) -> None:
     with ThreadPoolExecutor(1) as executor:
         settings = replace(SETTINGS, fallback="metadata" if fallback else None)
@@ -138,7 +141,7 @@ async def run(
             api, bucket or FakeBucket(), describer or FakeDescriber(), executor, settings, fallback
         )
 
-        assigned = job(attempts=number, losses=losses)
+        assigned = job(key, attempts=number, losses=losses)
         if options:
             spec = assigned.spec.model_copy(update={"options": Options.model_validate(options)})
             assigned = assigned.model_copy(update={"spec": spec})
@@ -161,10 +164,10 @@ async def test_large_result_is_stored_in_the_bucket_before_the_commit() -> None:
     api, bucket = FakeApi(), FakeBucket()
     await run(api, bucket, FakeDescriber("Image Description: " + "ä" * 3000))
     ((_, patch),) = api.patches
-    assert patch["result"]["key"] == "results/u/1"
+    assert patch["result"]["key"] == "results/aaaabbbbcccc/u/1"
     assert "inline" not in patch["result"]
     ((key, stored),) = bucket.stored.items()
-    assert key == "results/u/1"
+    assert key == "results/aaaabbbbcccc/u/1"
     assert patch["result"]["sha256"] == hashlib.sha256(stored).hexdigest()
     assert patch["result"]["sizeBytes"] == len(stored)
     assert len(patch["result"]["summary"]) == 256
@@ -192,6 +195,40 @@ async def test_truncated_file_is_reported_for_every_describer(
         "warnings"
     ]
     assert bool(result["warnings"]) is warned
+
+
+@pytest.mark.parametrize(
+    ("named", "stored", "fetched"),
+    [
+        ("inbox/a.jpg", {"inbox/aaaabbbbcccc/a.jpg"}, "inbox/aaaabbbbcccc/a.jpg"),
+        ("inbox/a.jpg", {"inbox/a.jpg"}, "inbox/a.jpg"),
+        ("inbox/a.jpg", {"inbox/a.jpg", "inbox/aaaabbbbcccc/a.jpg"}, "inbox/aaaabbbbcccc/a.jpg"),
+        ("inbox/a.jpg", set(), None),
+        ("inbox/aaaabbbbcccc/a.jpg", {"inbox/aaaabbbbcccc/a.jpg"}, "inbox/aaaabbbbcccc/a.jpg"),
+        ("inbox/aaaabbbbcccc/a.jpg", {"inbox/a.jpg"}, None),
+        ("images/a", {"images/aaaabbbbcccc/a", "inbox/aaaabbbbcccc/a"}, None),
+    ],
+)
+async def test_key_in_the_inbox_may_lack_the_id_of_the_release(
+    named: str, stored: set[str], fetched: str | None
+) -> None:
+    """The API of older releases stored inbox/<name>. A policy may not allow to read that."""
+
+    class Bucket(FakeBucket):
+        async def get(self, key: str, most: int) -> bytes:
+            if not stored and "/aaaabbbbcccc/" not in key:
+                raise StoreUnavailableError("denied", Reason.STORAGE_DENIED, "AccessDenied")
+            if key not in stored:
+                raise ObjectNotFoundError(key)
+            found.append(key)
+            return await super().get(key, most)
+
+    found: list[str] = []
+    api = FakeApi()
+    await run(api, Bucket(), key=named)
+    ((_, patch),) = api.patches
+    assert (patch["phase"], found) == (("done", [fetched]) if fetched else ("failed", []))
+    assert fetched or patch["error"]["reason"] == "ImageNotFound"
 
 
 FINAL_FAILURES: dict[str, tuple[Any, Any, Reason]] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from test_attempt import FakeApi, FakeDescriber, runner_of
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.kube import WatchEvent
 from vision_node_contract.models.description import Description, Options
 from vision_node_contract.models.imagejob import ImageJob
@@ -47,6 +48,7 @@ class FakeBucket:
     """Returns the same file for every key, and tracks how many bytes attempts hold."""
 
     def __init__(self, image: bytes) -> None:
+        self.folders = BucketFolders("aaaabbbbcccc")
         self.image = image
         self.requested_bytes: list[int] = []
         self.held_bytes = self.peak_bytes = 0

@@ -74,7 +74,7 @@ async def web(port: int) -> Any:
 
 
 def test_every_route_is_tested(app: FastAPI) -> None:
-    tested = {path.split("/")[1] for path in [*STATUSES, "/metrics"]} - {"", "nothing"}
+    tested = {path.split("/")[1] for path in STATUSES} - {"", "nothing"}
     documented = {path.split("/")[1] for path in app.openapi()["paths"]}
     assert tested == OWN_PATHS
     assert documented <= OWN_PATHS
@@ -93,13 +93,6 @@ async def test_head_response_equals_get_without_the_body(web: httpx.AsyncClient,
     assert status_and_headers(head) == status_and_headers(get)
     assert head.headers["content-length"] == str(len(get.content))
     assert head.content == b""
-
-
-async def test_head_response_for_metrics_has_the_headers_of_get(web: httpx.AsyncClient) -> None:
-    """The two content lengths may differ, because each request changes the metrics."""
-    get, head = await web.get("/metrics"), await web.head("/metrics")
-    assert (head.status_code, head.headers.keys()) == (200, get.headers.keys())
-    assert int(head.headers["content-length"]) > 0
 
 
 @pytest.mark.parametrize("path", ["/ui/app.js", "/status/job-watched", "/result/job-done", "/docs"])
@@ -122,7 +115,6 @@ async def test_head_request_for_the_current_version_gets_304(web: httpx.AsyncCli
         ("/inbox/photo.png", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("/inbox/folder/missing.png", "GET, HEAD, POST, DELETE, OPTIONS"),
         ("/", "GET, HEAD, OPTIONS"),
-        ("/metrics", "GET, HEAD, OPTIONS"),
         ("/status/job-unknown", "GET, HEAD, OPTIONS"),
         ("/submit", "POST, OPTIONS"),
     ],

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from api_fakes import FakeBucket, picture
 from api_health import Dependency, health_of
+from fakes.s3 import RELEASE_ID, S3
 from fastapi import FastAPI
 from vision_node_api.services import health as module
 from vision_node_api.services.health import Health
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.services.ownership import OwnershipCheck
 from vision_node_api.services.storage_health import WRITE_REFUSAL_SECONDS, StorageHealth
-from vision_node_api.watch.follower import MonitoredKube, WatchFollower
-from vision_node_contract.clients.bucket import ObjectNotFoundError, StoreUnavailableError
-from vision_node_contract.clients.kube import Kube, Selectors, UnavailableError, WatchEvent
+from vision_node_api.settings import Settings
+from vision_node_api.watch.follower import WatchFollower
+from vision_node_contract.clients.bucket import Bucket, ObjectNotFoundError, StoreUnavailableError
+from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.json_types import Json
 from vision_node_contract.models.reasons import Reason
 
@@ -206,24 +210,6 @@ async def test_resource_counts_as_listed_only_after_the_last_page() -> None:
     assert follower.resource == "describers"
 
 
-async def test_events_and_the_end_of_a_watch_count_as_activity(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def watch(
-        self: Kube, path: str, version: str, selectors: Selectors
-    ) -> AsyncIterator[Json]:
-        if version == "1":
-            yield {"type": "BOOKMARK"}
-
-    monkeypatch.setattr(Kube, "watch", watch)
-    nothing: Any = None
-    kube = MonitoredKube(nothing)
-
-    assert [event["type"] async for event in kube.watch("/a", "1")] == ["BOOKMARK"]
-    assert [event async for event in kube.watch("/b", "2")] == []
-    assert kube.last_activity.keys() == {"/a", "/b"}
-
-
 DENIED = StoreUnavailableError("m", Reason.STORAGE_DENIED)
 SKEW = StoreUnavailableError("m", Reason.CLOCK_SKEW)
 GONE = ObjectNotFoundError("m")
@@ -290,3 +276,54 @@ def test_storage_is_ok_while_the_monotonic_clock_is_near_zero(seconds: float) ->
     health = StorageHealth(lambda: seconds)
     access(health, "read", None)
     assert health.state.is_ok
+
+
+class FakeIdentity:
+    """An API server with an identity ConfigMap, which fails while `unavailable` is set."""
+
+    def __init__(self) -> None:
+        self.unavailable = False
+
+    async def request(self, method: str, path: str) -> Json:
+        assert (method, path) == ("GET", "/api/v1/namespaces/ns/configmaps/identity")
+        if self.unavailable:
+            raise UNAVAILABLE
+        return {"metadata": {"uid": "uid-1"}, "data": {"id": RELEASE_ID}}
+
+
+async def test_folders_of_another_release_are_reported(
+    client: httpx.AsyncClient, health: Health, app: FastAPI, behind: tuple[S3, Bucket]
+) -> None:
+    """The replica stays ready, because uploads do no harm."""
+    s3, bucket = behind
+    kube: Any = FakeIdentity()
+    ownership = OwnershipCheck(bucket, kube, Settings("ns", identity_name="identity"))
+    app.state.health = replace(health, ownership=ownership)
+    await health.checks.check_once()
+    s3.put(f"owners/{RELEASE_ID}", b'{"uid": "uid-2"}')
+
+    await ownership.check_once()
+    response = await client.get("/readyz")
+    assert response.status_code == 200
+    assert (response.json()["ownership"], response.json()["storage"]) == ("StorageNotOurs", "ok")
+    assert "adopt=uid-2" in response.json()["details"]["ownership"]
+
+    # While the check fails, nothing new is known.
+    kube.unavailable = True
+    await ownership.check_once()
+    kube.unavailable, s3.fails = False, (503, "SlowDown")
+    await ownership.check_once()
+    assert (await client.get("/readyz")).json()["ownership"] == "StorageNotOurs"
+
+    s3.fails = None
+    s3.put(f"owners/{RELEASE_ID}", b'{"uid": "uid-1"}')
+    await ownership.check_once()
+    assert "ownership" not in (await client.get("/readyz")).json()
+
+
+async def test_release_of_an_older_chart_does_not_check_the_owner() -> None:
+    nothing: Any = None
+    ownership = OwnershipCheck(nothing, nothing, Settings("ns"))
+    with ownership.running():
+        await asyncio.sleep(0)
+        ownership.raise_if_ended()

@@ -1,17 +1,20 @@
 """Tests of the metrics, as parsed by the Prometheus client library."""
 
+import socket
 import time
 from typing import Any
 
 import httpx
 import pytest
-from api_fakes import Cluster, FakeBucket, picture
+from api_fakes import FakeBucket, picture
 from api_health import PATHS, Dependency, health_of
 from fastapi import FastAPI
+from metrics_lint import lint
 from prometheus_client.parser import text_string_to_metric_families
-from vision_node_api.app import attach_services, build_app
+from vision_node_api.app import attach_services, build_app, serving_metrics
 from vision_node_api.middleware.stack import add_middleware
 from vision_node_api.services.jobs import Jobs
+from vision_node_api.services.metrics import Metrics
 from vision_node_api.web.http_settings import HttpSettings
 from vision_node_contract.clients.bucket import StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
@@ -20,13 +23,17 @@ from vision_node_contract.models.reasons import STORAGE_REASONS, Reason
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-async def scrape(client: httpx.AsyncClient) -> Samples:
+def text_of(app: FastAPI) -> str:
+    """Return what the port for metrics answers."""
+    metrics: Metrics = app.state.metrics
+    return metrics.text().decode()
+
+
+def scrape(app: FastAPI) -> Samples:
     """Return the value of every sample by its name and labels."""
-    response = await client.get("/metrics")
-    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(response.text)
+        for family in text_string_to_metric_families(text_of(app))
         for sample in family.samples
     }
 
@@ -41,10 +48,10 @@ def requests(samples: Samples, method: str, route: str, status: str) -> float | 
 
 
 async def test_submissions_are_counted_by_outcome(
-    client: httpx.AsyncClient, bucket: FakeBucket
+    client: httpx.AsyncClient, app: FastAPI, bucket: FakeBucket
 ) -> None:
     image, text = picture(), b"hello world " * 20
-    assert number(await scrape(client), "submits_total", outcome="Accepted") == 0
+    assert number(scrape(app), "submits_total", outcome="Accepted") == 0
     for data in (image, image, text):
         await client.post("/submit", files={"file": ("photo.png", data)})
 
@@ -53,7 +60,7 @@ async def test_submissions_are_counted_by_outcome(
     headers = {"Idempotency-Key": "x" * 256}
     await client.post("/submit", files={"file": ("photo.png", image)}, headers=headers)
 
-    samples = await scrape(client)
+    samples = scrape(app)
     wanted = {"Accepted": 2, "UnsupportedFormat": 1, "StorageUnavailable": 1, "InvalidRequest": 1}
     for outcome, count in wanted.items():
         assert number(samples, "submits_total", outcome=outcome) == count, outcome
@@ -73,6 +80,7 @@ ROUTES: dict[str, tuple[str, str, str, str]] = {
     "the root": ("GET", "/", "/", "307"),
     "the documentation": ("GET", "/docs", "/docs", "200"),
     "a file of the documentation": ("GET", "/static-offline-docs/swagger-ui.css", "other", "200"),
+    "the metrics, which have a port of their own": ("GET", "/metrics", "other", "404"),
     "a probe": ("GET", "/healthz", "/healthz", "200"),
     "HEAD": ("HEAD", "/ui", "/ui", "200"),
     "OPTIONS": ("OPTIONS", "/submit", "/submit", "405"),
@@ -89,15 +97,15 @@ ROUTES: dict[str, tuple[str, str, str, str]] = {
 
 @pytest.mark.parametrize("case", ROUTES)
 async def test_requests_are_counted_by_route_not_by_path(
-    client: httpx.AsyncClient, jobs: Jobs, case: str
+    client: httpx.AsyncClient, app: FastAPI, jobs: Jobs, case: str
 ) -> None:
     body = {"metadata": {"name": "job-secret", "uid": "u"}, "spec": {"image": {"key": "images/a"}}}
     jobs.cache.observe(WatchEvent("ADDED", [body]))
     method, path, route, status = ROUTES[case]
     await client.request(method, path)
     label = {"HEAD": "GET", "BREW": "other"}.get(method, method)
-    assert requests(await scrape(client), label, route, status) == 1
-    assert "secret" not in (await client.get("/metrics")).text
+    assert requests(scrape(app), label, route, status) == 1
+    assert "secret" not in text_of(app)
 
 
 async def test_routes_are_the_same_under_a_root_path(app: FastAPI, jobs: Jobs) -> None:
@@ -109,32 +117,32 @@ async def test_routes_are_the_same_under_a_root_path(app: FastAPI, jobs: Jobs) -
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         for path in ("/vision/status/job-a", "/status/job-a", "/vision/status/job-b"):
             await client.get(path)
-        samples = await scrape(client)
+
+    samples = scrape(app)
 
     assert requests(samples, "GET", "/status/{job_id}", "200") == 2
     assert requests(samples, "GET", "/status/{job_id}", "404") == 1
 
 
-async def test_storage_errors_are_counted_by_reason(jobs: Jobs) -> None:
+async def test_storage_errors_are_counted_by_reason_and_code(jobs: Jobs) -> None:
     storage, kubernetes = Dependency(), Dependency()
     health = health_of(jobs, storage, kubernetes)
     app = build_app()
     attach_services(app, jobs, health, {})
-    transport = httpx.ASGITransport(app)
 
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        await health.checks.check_once()
-        samples = await scrape(client)
-        for reason in STORAGE_REASONS:
-            assert number(samples, "storage_errors_total", reason=reason) == 0
-        assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (1, 1)
+    await health.checks.check_once()
+    samples = scrape(app)
+    for reason in STORAGE_REASONS:
+        assert number(samples, "storage_errors_total", reason=reason, code="") == 0
+    assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (1, 1)
 
-        storage.fails = StoreUnavailableError("m", Reason.STORAGE_FULL)
-        kubernetes.fails = UnavailableError(0, "NoAnswer", "m")
-        await health.checks.check_once()
-        samples = await scrape(client)
+    storage.fails = StoreUnavailableError("m", Reason.STORAGE_FULL, "XMinioStorageFull")
+    kubernetes.fails = UnavailableError(0, "NoAnswer", "m")
+    await health.checks.check_once()
+    samples = scrape(app)
 
-    assert number(samples, "storage_errors_total", reason="StorageFull") == 1
+    labels = {"reason": "StorageFull", "code": "XMinioStorageFull"}
+    assert number(samples, "storage_errors_total", **labels) == 1
     assert (number(samples, "storage_up"), number(samples, "kubernetes_up")) == (0, 0)
 
 
@@ -143,12 +151,10 @@ async def test_metrics_cover_jobs_watches_and_upload_memory(jobs: Jobs) -> None:
     last_activity = {PATHS[0]: time.monotonic() - 100}
     attach_services(app, jobs, health_of(jobs), last_activity)
     jobs.cache.observe(WatchEvent("ADDED", [{"metadata": {"name": "job-a"}, "status": {}}]))
-    transport = httpx.ASGITransport(app)
 
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        with jobs.uploads.admit() as slot:
-            await slot.hold(1000)
-            samples = await scrape(client)
+    with jobs.uploads.admit() as slot:
+        await slot.hold(1000)
+        samples = scrape(app)
 
     assert number(samples, "unfinished_jobs") == 1
     assert number(samples, "upload_bytes") == 1000
@@ -162,18 +168,40 @@ async def test_two_applications_count_their_requests_separately(
     app: FastAPI, client: httpx.AsyncClient
 ) -> None:
     await client.get("/nothing")
-    assert requests(await scrape(client), "GET", "other", "404") == 1
+    assert requests(scrape(app), "GET", "other", "404") == 1
     assert b"http_request_duration_seconds_count" not in build_app().state.metrics.text()
 
 
 async def test_metrics_contain_no_job_ids_or_secrets(
-    client: httpx.AsyncClient, cluster: Cluster, bucket: FakeBucket
+    client: httpx.AsyncClient, app: FastAPI
 ) -> None:
     files: Any = {"file": ("name-secret.png", picture())}
     data = {"prompt": "prompt-secret"}
     response = await client.post("/submit?a=query-secret", files=files, data=data)
     job_id = response.json()["job_id"]
     await client.get(f"/status/{job_id}", headers={"Authorization": "Bearer secret"})
-    text = (await client.get("/metrics")).text
+    text = text_of(app)
     assert job_id not in text
     assert "secret" not in text
+
+
+async def test_metrics_have_a_port_of_their_own(
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await client.get("/metrics")).status_code == 404
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("METRICS_LISTEN_ADDRESS", address)
+
+    async with serving_metrics(app.state.metrics), httpx.AsyncClient() as scraper:
+        response = await scraper.get(f"http://{address}/metrics")
+
+    assert 'route="other",status="404"} 1.0' in response.text
+
+
+async def test_metrics_are_named_as_prometheus_recommends(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    await client.get("/ui")
+    assert lint(text_of(app)) == []

@@ -11,6 +11,7 @@ import pytest
 from api_fakes import Cluster, FakeBucket
 from vision_node_api.services.jobs import Jobs
 from vision_node_api.services.stored_result import LARGE_BYTES, MAX_LARGE_READS
+from vision_node_contract.bucket_keys import BucketFolders
 from vision_node_contract.clients.kube import UnavailableError, WatchEvent
 from vision_node_contract.models.imagejob import ImageJob
 
@@ -165,6 +166,8 @@ async def test_api_reads_no_more_bytes_than_the_worker_stored(
     sizes: list[int] = []
 
     class RecordingBucket:
+        folders = BucketFolders()
+
         async def get(self, key: str, max_bytes: int) -> bytes:
             sizes.append(max_bytes)
             return STORED
@@ -196,6 +199,8 @@ async def test_only_a_few_large_results_are_read_at_the_same_time(
     proceed = asyncio.Event()
 
     class SlowBucket:
+        folders = BucketFolders()
+
         async def get(self, key: str, max_bytes: int) -> bytes:
             reads.append(key)
             await proceed.wait()

@@ -19,6 +19,8 @@ def test_component_gets_environment_of_its_deployment(checkout: Checkout) -> Non
     assert env["POD_NAMESPACE"] == "vision-node"
     assert env["S3_SECRET_KEY"] == SECRET_KEY
     assert env["LISTEN_ADDRESS"].startswith("127.0.0.1:")
+    assert env["METRICS_LISTEN_ADDRESS"].startswith("127.0.0.1:")
+    assert env["METRICS_LISTEN_ADDRESS"] != env["LISTEN_ADDRESS"]
 
 
 def test_store_in_the_cluster_is_reached_through_a_local_port(checkout: Checkout) -> None:

@@ -1,18 +1,37 @@
 """Tests of the garbage collector, which deletes the stored objects of deleted ImageJobs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from vision_node_contract.bucket_keys import own_keys
-from vision_node_contract.clients.bucket import StoreUnavailableError
+from fakes.ownership import FakeOwnership
+from fakes.s3 import S3
+from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
+from vision_node_contract.clients.ownership import NotOursError
 from vision_node_contract.models.imagejob import ImageJob
+from vision_node_operator.runtime import garbage_collector as module
 from vision_node_operator.runtime.garbage_collector import GRACE, GarbageCollector
 from vision_node_operator.state.job_queue import JobQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OLD, NEW = NOW - GRACE - timedelta(seconds=1), NOW - GRACE + timedelta(seconds=1)
+
+IMAGES, RESULTS = "images/aaaabbbbcccc/", "results/aaaabbbbcccc/"
+
+FOREIGN = {
+    "images/ddddeeeeffff/1",  # another release's
+    "results/ddddeeeeffff/u/1",
+    "inbox/ddddeeeeffff/a",
+    "owners/ddddeeeeffff",
+    "owners/aaaabbbbcccc",
+    "images/1",  # an older release's, or another program's
+    "results/u/1",
+    "inbox/aaaabbbbcccc/a",  # expires, but is not an orphan
+    "images/aaaabbbbcccc",
+    "backup/images/aaaabbbbcccc/1",
+}
 
 
 def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
@@ -24,96 +43,189 @@ def body(name: str, image: str, result: str | None = None) -> dict[str, Any]:
     }
 
 
-class FakeBucket:
-    def __init__(self, *keys: str) -> None:
-        self.keys = set(keys)
-        self.unavailable = False
-
-    async def delete(self, key: str) -> None:
-        if self.unavailable:
-            raise StoreUnavailableError("connection refused")
-        self.keys.discard(key)
-
-    async def list_older(self, prefix: str, than: datetime) -> list[str]:
-        assert than == NOW - GRACE
-        return [key for key in self.keys if key.startswith(prefix)]
-
-
 class FakeCluster:
     path = "/imagejobs"
 
     def __init__(self, *bodies: dict[str, Any]) -> None:
         self.bodies = bodies
+        self.lists = 0
 
     async def list_pages(self, path: str) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         assert path == self.path
+        self.lists += 1
         for body in self.bodies:
             yield [body], "9"
 
 
-def collector_of(bucket: FakeBucket, *bodies: dict[str, Any]) -> GarbageCollector:
-    cluster = FakeCluster(*bodies)
-    return GarbageCollector(bucket, cluster, cluster)  # type: ignore[arg-type]
+@pytest.fixture
+def ownership() -> FakeOwnership:
+    return FakeOwnership()
 
 
-@pytest.mark.parametrize(
-    ("image", "result", "own"),
-    [
-        ("images/1", None, ["images/1"]),
-        ("images/1", "results/j/1", ["images/1", "results/j/1"]),
-        ("inbox/1", "results/j/1", ["results/j/1"]),
-        ("inbox/1", None, []),
-        ("images/1", "results/another/1", ["images/1"]),
-        ("images/1", "results/j/../another/1", ["images/1"]),
-        ("images/1", "images/another", ["images/1"]),
-        ("results/another/1", None, []),
-    ],
-)
-def test_own_keys_are_the_jobs_upload_and_result(
-    image: str, result: str | None, own: list[str]
-) -> None:
-    assert own_keys(ImageJob.model_validate(body("j", image, result))) == own
+@pytest.fixture
+def collector_of(
+    behind: tuple[S3, Bucket], ownership: FakeOwnership
+) -> Callable[..., GarbageCollector]:
+    def make(*bodies: dict[str, Any], cluster: FakeCluster | None = None) -> GarbageCollector:
+        fake: Any = cluster or FakeCluster(*bodies)
+        owner: Any = ownership
+        return GarbageCollector(behind[1], fake, fake, owner)
+
+    return make
 
 
-async def collect(bucket: FakeBucket, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
+CollectorOf = Callable[..., GarbageCollector]
+
+
+def put(s3: S3, *keys: str, modified: datetime = OLD) -> None:
+    for key in keys:
+        s3.put(key, modified=modified)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 (other tasks make it true)
+            await asyncio.sleep(0.001)
+
+
+def deletions(s3: S3) -> int:
+    return sum(request.startswith("DELETE") for request in s3.requests)
+
+
+def collect(collector: GarbageCollector, deleted: dict[str, Any], *others: dict[str, Any]) -> None:
     job_queue = JobQueue()
     for other in (deleted, *others):
         job_queue.put(ImageJob.model_validate(other), NOW)
     job_queue.drop(deleted["metadata"]["name"])
-    collector_of(bucket).collect(ImageJob.model_validate(deleted), job_queue)
-    await asyncio.sleep(0.01)
+    collector.collect(ImageJob.model_validate(deleted), job_queue)
 
 
-async def test_objects_of_a_deleted_job_are_deleted() -> None:
-    bucket = FakeBucket("images/1", "results/j/1", "images/2")
-    await collect(bucket, body("j", "images/1", "results/j/1"), body("k", "images/2"))
-    assert bucket.keys == {"images/2"}
+async def test_objects_of_a_deleted_job_are_deleted(s3: S3, collector_of: CollectorOf) -> None:
+    put(s3, f"{IMAGES}1", f"{RESULTS}j/1", f"{IMAGES}2", *FOREIGN)
+    deleted = body("j", f"{IMAGES}1", f"{RESULTS}j/1")
+    collect(collector_of(), deleted, body("k", f"{IMAGES}2"))
+    await until(lambda: deletions(s3) == 2)
+    assert s3.objects.keys() == {f"{IMAGES}2", *FOREIGN}
 
 
-async def test_image_that_another_job_uses_is_kept() -> None:
-    bucket = FakeBucket("images/1", "results/j/1")
-    await collect(bucket, body("j", "images/1", "results/j/1"), body("retry", "images/1"))
-    assert bucket.keys == {"images/1"}
+async def test_objects_of_a_job_of_an_older_release_are_deleted_by_name(
+    s3: S3, collector_of: CollectorOf
+) -> None:
+    put(s3, "images/1", "images/2", "results/j/1")
+    collect(collector_of(), body("j", "images/1", "results/j/1"))
+    await until(lambda: deletions(s3) == 2)
+    assert s3.objects.keys() == {"images/2"}
 
 
-async def test_objects_remain_for_the_next_sweep_if_storage_is_unavailable() -> None:
-    bucket = FakeBucket("images/1")
-    bucket.unavailable = True
-    await collect(bucket, body("j", "images/1"))
-    assert bucket.keys == {"images/1"}
+async def test_image_that_another_job_uses_is_kept(s3: S3, collector_of: CollectorOf) -> None:
+    put(s3, f"{IMAGES}1", f"{RESULTS}j/1")
+    deleted = body("j", f"{IMAGES}1", f"{RESULTS}j/1")
+    collect(collector_of(), deleted, body("retry", f"{IMAGES}1"))
+    await until(lambda: deletions(s3) == 1)
+    assert s3.objects.keys() == {f"{IMAGES}1"}
 
 
-async def test_sweep_deletes_objects_that_no_job_uses() -> None:
-    bucket = FakeBucket("images/1", "images/2", "results/u/1", "results/u/2", "inbox/1")
-    swept = await collector_of(
-        bucket, body("j", "images/1", "results/u/2"), body("k", "inbox/1")
-    ).sweep(NOW)
-    assert swept == 2
-    assert bucket.keys == {"images/1", "results/u/2", "inbox/1"}
+async def test_failed_deletion_is_repeated_by_the_next_sweep(
+    s3: S3, collector_of: CollectorOf
+) -> None:
+    """The sweep lists only own folders, so it must remember the keys of older releases."""
+    put(s3, f"{IMAGES}1", "images/2")
+    collector, s3.fails = collector_of(), (503, "SlowDown")
+    for name, image in (("j", f"{IMAGES}1"), ("k", "images/2")):
+        collect(collector, body(name, image))
+    await until(lambda: deletions(s3) == 2)
+    assert len(s3.objects) == 2
+
+    s3.fails = None
+    await collector.sweep(NOW)
+    assert not s3.objects
 
 
-async def test_invalid_job_protects_its_objects() -> None:
-    odd = body("j", "images/1")
-    odd["status"] = {"attempts": "many", "result": {"key": "results/u/1"}}
-    bucket = FakeBucket("images/1", "results/u/1")
-    assert await collector_of(bucket, odd).sweep(NOW) == 0
+async def test_mass_deletion_is_bounded_and_the_rest_is_left_to_the_sweep(
+    s3: S3, collector_of: CollectorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 20)
+    put(s3, *(f"{IMAGES}{n}" for n in range(50)))
+    collector = collector_of()
+    for n in range(50):
+        collect(collector, body(f"j{n}", f"{IMAGES}{n}"))
+
+    before = len(asyncio.all_tasks())
+    assert before <= module.DELETERS + 10
+    await until(lambda: deletions(s3) == 20)
+    await collector.sweep(NOW)
+    assert not s3.objects
+
+
+async def test_sweep_deletes_orphans_in_own_folders_alone(
+    s3: S3, collector_of: CollectorOf
+) -> None:
+    put(s3, f"{IMAGES}1", f"{IMAGES}2", f"{RESULTS}u/1", f"{RESULTS}u/2", *FOREIGN)
+    used = (body("j", f"{IMAGES}1", f"{RESULTS}u/2"), body("k", "inbox/1"))
+    assert await collector_of(*used).sweep(NOW) == 2
+    assert s3.objects.keys() == {f"{IMAGES}1", f"{RESULTS}u/2", *FOREIGN}
+
+
+async def test_sweep_lists_only_own_folders(s3: S3, collector_of: CollectorOf) -> None:
+    """A bucket's policy may forbid to list anything else."""
+    s3.listed_prefixes.clear()
+    await collector_of().sweep(NOW)
+    assert s3.listed_prefixes == [IMAGES, RESULTS]
+
+
+async def test_sweep_keeps_young_objects_and_lists_jobs_only_if_there_are_old_ones(
+    s3: S3, collector_of: CollectorOf
+) -> None:
+    put(s3, f"{IMAGES}1", modified=NEW)
+    cluster = FakeCluster()
+    assert await collector_of(cluster=cluster).sweep(NOW) == 0
+    assert cluster.lists == 0
+
+    put(s3, f"{IMAGES}2", f"{RESULTS}u/1")
+    assert await collector_of(cluster=cluster).sweep(NOW) == 2
+    assert (cluster.lists, s3.objects.keys()) == (1, {f"{IMAGES}1"})
+
+
+async def test_sweep_works_page_by_page(s3: S3, collector_of: CollectorOf) -> None:
+    s3.page = 10
+    put(s3, *(f"{IMAGES}{n:03}" for n in range(95)))
+    used = [body(f"j{n}", f"{IMAGES}{n:03}") for n in range(0, 95, 2)]
+    assert await collector_of(*used).sweep(NOW) == 47
+    assert len(s3.objects) == 48
+
+
+async def test_sweep_ends_if_the_bucket_repeats_a_page(s3: S3, collector_of: CollectorOf) -> None:
+    put(s3, f"{IMAGES}1")
+    s3.repeats_page = True
+    with pytest.raises(StoreUnavailableError, match="same objects"):
+        await collector_of(body("j", f"{IMAGES}1")).sweep(NOW)
+
+
+async def test_invalid_job_protects_its_objects(s3: S3, collector_of: CollectorOf) -> None:
+    odd = body("j", f"{IMAGES}1")
+    odd["status"] = {"attempts": "many", "result": {"key": f"{RESULTS}u/1"}}
+    put(s3, f"{IMAGES}1", f"{RESULTS}u/1")
+    assert await collector_of(odd).sweep(NOW) == 0
+
+
+async def test_nothing_is_swept_if_the_folders_belong_to_another_release(
+    s3: S3, collector_of: CollectorOf, ownership: FakeOwnership
+) -> None:
+    put(s3, f"{IMAGES}1", f"{RESULTS}u/1")
+    ownership.refuses = NotOursError("another release's")
+    with pytest.raises(NotOursError):
+        await collector_of().sweep(NOW)
+    assert (len(s3.objects), deletions(s3)) == (2, 0)
+
+
+async def test_two_releases_share_a_bucket(
+    s3: S3, behind: tuple[S3, Bucket], collector_of: CollectorOf
+) -> None:
+    """Each release sweeps while the other has queued, finished and orphaned objects."""
+    put(s3, f"{IMAGES}a", f"{IMAGES}orphan", "images/ddddeeeeffff/b", "results/ddddeeeeffff/b/1")
+    assert await collector_of(body("a", f"{IMAGES}a")).sweep(NOW) == 1
+    assert s3.objects.keys() == {
+        f"{IMAGES}a",
+        "images/ddddeeeeffff/b",
+        "results/ddddeeeeffff/b/1",
+    }

@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fakes.ownership import FakeOwnership
 from fakes.s3 import S3
 from vision_node_contract.clients.bucket import Bucket, StoreUnavailableError
 from vision_node_contract.clients.kube import UnavailableError
+from vision_node_contract.clients.ownership import NotOursError
 from vision_node_contract.models.imagejob import ImageJob
-from vision_node_operator.runtime import failed_deletions
+from vision_node_operator.decisions import failed_deletions
+from vision_node_operator.decisions.failed_deletions import FailedDeletions
 from vision_node_operator.runtime import inbox_expiry as module
-from vision_node_operator.runtime.failed_deletions import FailedDeletions
 from vision_node_operator.runtime.inbox_expiry import InboxExpiry, Retention
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
@@ -60,23 +62,40 @@ def watched() -> dict[str, ImageJob]:
 
 
 @pytest.fixture
+def ownership() -> FakeOwnership:
+    return FakeOwnership()
+
+
+@pytest.fixture
 def expiry(
-    behind: tuple[S3, Bucket], cluster: FakeCluster, watched: dict[str, ImageJob]
+    behind: tuple[S3, Bucket],
+    cluster: FakeCluster,
+    ownership: FakeOwnership,
+    watched: dict[str, ImageJob],
 ) -> InboxExpiry:
     fake: Any = cluster
-    return InboxExpiry(behind[1], fake, fake, Retention(KEPT, LONG_AGO), watched)
+    owner: Any = ownership
+    return InboxExpiry(behind[1], fake, fake, owner, Retention(KEPT, LONG_AGO), watched)
 
 
 async def test_old_objects_are_deleted_and_new_ones_are_kept(s3: S3, expiry: InboxExpiry) -> None:
-    for key, modified in {"inbox/a": OLD, "inbox/b/c": OLD, "inbox/d": NEW}.items():
+    for key, modified in {
+        "inbox/aaaabbbbcccc/a": OLD,
+        "inbox/aaaabbbbcccc/b/c": OLD,
+        "inbox/aaaabbbbcccc/d": NEW,
+    }.items():
         s3.put(key, modified=modified)
     swept = await expiry.sweep(NOW)
-    assert (swept.deleted, list(s3.objects)) == (2, ["inbox/d"])
+    assert (swept.deleted, list(s3.objects)) == (2, ["inbox/aaaabbbbcccc/d"])
 
 
 @pytest.mark.parametrize(
     ("since", "left"),
-    [(NOW - timedelta(days=6), ["inbox/a"]), (NOW - timedelta(days=8), []), (None, ["inbox/a"])],
+    [
+        (NOW - timedelta(days=6), ["inbox/aaaabbbbcccc/a"]),
+        (NOW - timedelta(days=8), []),
+        (None, ["inbox/aaaabbbbcccc/a"]),
+    ],
 )
 async def test_upgrade_does_not_delete_old_objects_immediately(
     behind: tuple[S3, Bucket],
@@ -90,10 +109,11 @@ async def test_upgrade_does_not_delete_old_objects_immediately(
     Objects that were stored before the installation are therefore kept for the full period.
     """
     s3, store = behind
-    s3.put("inbox/a", modified=LONG_AGO)
+    s3.put("inbox/aaaabbbbcccc/a", modified=LONG_AGO)
     fake: Any = cluster
+    owner: Any = FakeOwnership()
     retention = Retention(KEPT, since) if since else None
-    await InboxExpiry(store, fake, fake, retention, watched).sweep(NOW)
+    await InboxExpiry(store, fake, fake, owner, retention, watched).sweep(NOW)
     assert list(s3.objects) == left
 
 
@@ -119,10 +139,10 @@ async def test_objects_outside_the_inbox_are_not_deleted(s3: S3, expiry: InboxEx
 async def test_unfinished_job_keeps_its_image(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry, phase: str | None, *, stays: bool
 ) -> None:
-    s3.put("inbox/a", modified=OLD)
-    cluster.bodies = [imagejob("inbox/z"), imagejob("inbox/a", phase)]
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
+    cluster.bodies = [imagejob("inbox/aaaabbbbcccc/z"), imagejob("inbox/aaaabbbbcccc/a", phase)]
     await expiry.sweep(NOW)
-    assert ("inbox/a" in s3.objects) == stays
+    assert ("inbox/aaaabbbbcccc/a" in s3.objects) == stays
 
 
 @pytest.mark.parametrize(
@@ -138,7 +158,7 @@ async def test_unfinished_job_keeps_its_image(
 async def test_invalid_job_does_not_stop_the_sweep(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry, odd: dict[str, Any]
 ) -> None:
-    s3.put("inbox/a", modified=OLD)
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
     cluster.bodies = [{"metadata": {"name": "odd"}, **odd}]
     assert (await expiry.sweep(NOW)).deleted == 1
 
@@ -146,8 +166,8 @@ async def test_invalid_job_does_not_stop_the_sweep(
 async def test_job_created_during_the_list_keeps_its_image(
     s3: S3, cluster: FakeCluster, watched: dict[str, ImageJob], expiry: InboxExpiry
 ) -> None:
-    s3.put("inbox/a", modified=OLD)
-    job = ImageJob.model_validate(imagejob("inbox/a"))
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
+    job = ImageJob.model_validate(imagejob("inbox/aaaabbbbcccc/a"))
     cluster.meanwhile = lambda: watched.update(it=job)
     assert (await expiry.sweep(NOW)).deleted == 0
 
@@ -155,10 +175,10 @@ async def test_job_created_during_the_list_keeps_its_image(
 async def test_object_replaced_during_the_list_is_kept(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry
 ) -> None:
-    s3.put("inbox/a", modified=OLD)
-    cluster.meanwhile = lambda: s3.put("inbox/a", modified=NOW)
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
+    cluster.meanwhile = lambda: s3.put("inbox/aaaabbbbcccc/a", modified=NOW)
     assert (await expiry.sweep(NOW)).deleted == 0
-    assert "inbox/a" in s3.objects
+    assert "inbox/aaaabbbbcccc/a" in s3.objects
 
 
 @pytest.mark.parametrize("meanwhile", ["stored again", "used by a new ImageJob"])
@@ -171,35 +191,36 @@ async def test_object_that_is_replaced_or_used_during_slow_deletions_is_kept(
 ) -> None:
     """A slow bucket takes seconds for each deletion, and a page may have two hundred objects."""
     s3, store = behind
-    for key in ("inbox/a", "inbox/b", "inbox/c"):
+    for key in ("inbox/aaaabbbbcccc/a", "inbox/aaaabbbbcccc/b", "inbox/aaaabbbbcccc/c"):
         s3.put(key, modified=OLD)
 
     fake: Any = cluster
+    owner: Any = FakeOwnership()
     clock = iter(range(0, 10**6, 10))
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
-    expiry = InboxExpiry(store, fake, fake, Retention(KEPT, LONG_AGO), watched)
+    expiry = InboxExpiry(store, fake, fake, owner, Retention(KEPT, LONG_AGO), watched)
 
     async def delete_slowly(key: str) -> None:
         await delete(key)
         if meanwhile == "stored again":
-            s3.put("inbox/b", modified=NOW)
+            s3.put("inbox/aaaabbbbcccc/b", modified=NOW)
         else:
-            watched["it"] = ImageJob.model_validate(imagejob("inbox/b"))
+            watched["it"] = ImageJob.model_validate(imagejob("inbox/aaaabbbbcccc/b"))
 
     delete = store.delete
     monkeypatch.setattr(store, "delete", delete_slowly)
     assert (await expiry.sweep(NOW)).deleted == 2
-    assert list(s3.objects) == ["inbox/b"]
+    assert list(s3.objects) == ["inbox/aaaabbbbcccc/b"]
 
 
 async def test_jobs_are_listed_once_and_only_if_an_object_is_old(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_KEYS", 1)
-    s3.put("inbox/a", modified=NEW)
+    s3.put("inbox/aaaabbbbcccc/a", modified=NEW)
     await expiry.sweep(NOW)
     assert cluster.lists == 0
-    for key in ("inbox/b", "inbox/c"):
+    for key in ("inbox/aaaabbbbcccc/b", "inbox/aaaabbbbcccc/c"):
         s3.put(key, modified=OLD)
 
     assert (await expiry.sweep(NOW)).deleted == 2
@@ -209,11 +230,11 @@ async def test_jobs_are_listed_once_and_only_if_an_object_is_old(
 async def test_nothing_is_deleted_while_kubernetes_is_unavailable(
     s3: S3, cluster: FakeCluster, expiry: InboxExpiry
 ) -> None:
-    s3.put("inbox/a", modified=OLD)
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
     cluster.unavailable = True
     with pytest.raises(UnavailableError):
         await expiry.sweep(NOW)
-    assert list(s3.objects) == ["inbox/a"]
+    assert list(s3.objects) == ["inbox/aaaabbbbcccc/a"]
 
 
 async def test_nothing_is_deleted_while_storage_is_unavailable(s3: S3, expiry: InboxExpiry) -> None:
@@ -228,7 +249,7 @@ async def test_next_sweep_continues_after_the_maximum_number_of_deletions(
     monkeypatch.setattr(module, "PAGE_KEYS", 3)
     monkeypatch.setattr(module, "MAX_DELETIONS", 4)
     for number in range(10):
-        s3.put(f"inbox/{number}", modified=OLD)
+        s3.put(f"inbox/aaaabbbbcccc/{number}", modified=OLD)
     assert [(await expiry.sweep(NOW)).deleted for _ in range(3)] == [4, 4, 2]
     assert s3.objects == {}
 
@@ -239,9 +260,9 @@ async def test_next_sweep_continues_after_the_maximum_number_of_pages(
     monkeypatch.setattr(module, "PAGE_KEYS", 2)
     monkeypatch.setattr(module, "MAX_PAGES", 2)
     for number in range(7):
-        s3.put(f"inbox/{number}", modified=NEW)
+        s3.put(f"inbox/aaaabbbbcccc/{number}", modified=NEW)
 
-    s3.put("inbox/6", modified=OLD)
+    s3.put("inbox/aaaabbbbcccc/6", modified=OLD)
     lists = []
     for _ in range(3):
         s3.requests.clear()
@@ -250,7 +271,7 @@ async def test_next_sweep_continues_after_the_maximum_number_of_pages(
 
     # Each sweep lists two pages. The third sweep also looks up the object before deleting it.
     assert lists == [2, 2, 3]
-    assert "inbox/6" not in s3.objects
+    assert "inbox/aaaabbbbcccc/6" not in s3.objects
 
 
 def store_undeletable_objects(s3: S3, count: int) -> list[str]:
@@ -258,8 +279,8 @@ def store_undeletable_objects(s3: S3, count: int) -> list[str]:
 
     A bucket may refuse deletions because of object lock, or of a policy for some folder.
     """
-    held = [f"inbox/{number:03}" for number in range(count)]
-    for key in [*held, "inbox/last"]:
+    held = [f"inbox/aaaabbbbcccc/{number:03}" for number in range(count)]
+    for key in [*held, "inbox/aaaabbbbcccc/last"]:
         s3.put(key, modified=OLD)
     s3.undeletable = set(held)
     return held
@@ -330,7 +351,7 @@ async def test_sweep_continues_soon_after_the_maximum_number_of_deletions(
     """Otherwise, an inbox would grow forever if it gets more objects than a sweep deletes."""
     monkeypatch.setattr(module, "MAX_DELETIONS", 2)
     for number in range(3):
-        s3.put(f"inbox/{number}", modified=OLD)
+        s3.put(f"inbox/aaaabbbbcccc/{number}", modified=OLD)
 
     await expiry.sweep(NOW)
     assert expiry.pause_seconds == module.CONTINUE_SECONDS
@@ -357,9 +378,9 @@ def test_number_of_remembered_failures_is_limited(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_sweep_starts_over_after_the_last_page(s3: S3, expiry: InboxExpiry) -> None:
-    s3.put("inbox/b", modified=OLD)
+    s3.put("inbox/aaaabbbbcccc/b", modified=OLD)
     await expiry.sweep(NOW)
-    s3.put("inbox/a", modified=OLD)
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
     assert (await expiry.sweep(NOW)).deleted == 1
 
 
@@ -367,5 +388,38 @@ async def test_nothing_is_listed_without_a_retention_period(
     behind: tuple[S3, Bucket], cluster: FakeCluster
 ) -> None:
     fake: Any = cluster
-    await InboxExpiry(behind[1], fake, fake, None, {}).run()
+    owner: Any = FakeOwnership()
+    await InboxExpiry(behind[1], fake, fake, owner, None, {}).run()
     assert behind[0].requests == []
+
+
+async def test_only_the_own_inbox_is_swept(s3: S3, expiry: InboxExpiry) -> None:
+    foreign = ["inbox/a", "inbox/ddddeeeeffff/a", "inbox/aaaabbbbcccc", "images/aaaabbbbcccc/a"]
+    for key in (*foreign, "inbox/aaaabbbbcccc/a"):
+        s3.put(key, modified=OLD)
+    assert (await expiry.sweep(NOW)).deleted == 1
+    assert s3.objects.keys() == set(foreign)
+    assert set(s3.listed_prefixes) == {"inbox/aaaabbbbcccc/", "inbox/aaaabbbbcccc/a"}
+
+
+async def test_nothing_is_swept_if_the_inbox_belongs_to_another_release(
+    s3: S3, expiry: InboxExpiry, ownership: FakeOwnership
+) -> None:
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
+    ownership.refuses = NotOursError("another release's")
+    with pytest.raises(NotOursError):
+        await expiry.sweep(NOW)
+    assert len(s3.objects) == 1
+
+
+@pytest.mark.parametrize("source", ["listed", "watched"])
+async def test_job_protects_an_image_that_it_names_without_the_id(
+    s3: S3, cluster: FakeCluster, watched: dict[str, ImageJob], expiry: InboxExpiry, source: str
+) -> None:
+    s3.put("inbox/aaaabbbbcccc/a", modified=OLD)
+    body = imagejob("inbox/a")
+    if source == "listed":
+        cluster.bodies = [body]
+    else:
+        watched["j"] = ImageJob.model_validate(body)
+    assert (await expiry.sweep(NOW)).deleted == 0

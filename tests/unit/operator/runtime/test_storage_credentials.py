@@ -87,7 +87,7 @@ async def kube(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 async def ensure(kube: Kube) -> None:
-    await module.ensure_with_retries(kube, "ns", "storage")
+    await module.with_retries(lambda: module.ensure(kube, "ns", "storage"), "storage")
 
 
 def values(server: FakeServer) -> dict[str, str]:

@@ -23,7 +23,7 @@ class TestGet:
     async def test_object_that_was_not_stored_by_the_api_has_no_checksum(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        s3.put("inbox/a", b"")
+        s3.put("inbox/aaaabbbbcccc/a", b"")
         response = (await web.get("/inbox/a")).json()
         assert (response["size_bytes"], response["sha256"]) == (0, None)
 
@@ -39,21 +39,21 @@ class TestGet:
 
 class TestDelete:
     async def test_only_the_named_object_is_deleted(self, web: httpx.AsyncClient, s3: S3) -> None:
-        s3.put("inbox/a")
-        s3.put("inbox/a/b")
+        s3.put("inbox/aaaabbbbcccc/a")
+        s3.put("inbox/aaaabbbbcccc/a/b")
         response = await web.delete("/inbox/a")
         assert (response.status_code, response.content, list(s3.objects)) == (
             204,
             b"",
-            ["inbox/a/b"],
+            ["inbox/aaaabbbbcccc/a/b"],
         )
 
     async def test_deleting_a_missing_object_is_refused(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        s3.put("inbox/a/b")
+        s3.put("inbox/aaaabbbbcccc/a/b")
         assert outcome(await web.delete("/inbox/a")) == (404, "ObjectNotFound")
-        assert list(s3.objects) == ["inbox/a/b"]
+        assert list(s3.objects) == ["inbox/aaaabbbbcccc/a/b"]
 
     @pytest.mark.parametrize(
         ("phase", "query", "status"),
@@ -68,10 +68,13 @@ class TestDelete:
     async def test_image_of_an_unfinished_job_is_kept(
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, phase: str, query: str, status: int
     ) -> None:
-        s3.put("inbox/a")
-        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a", phase)]))
+        s3.put("inbox/aaaabbbbcccc/a")
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/aaaabbbbcccc/a", phase)]))
         response = await web.delete(f"/inbox/a{query}")
-        assert (response.status_code, "inbox/a" in s3.objects) == (status, status == 409)
+        assert (response.status_code, "inbox/aaaabbbbcccc/a" in s3.objects) == (
+            status,
+            status == 409,
+        )
 
         if status == 409:
             assert outcome(response) == (409, "ObjectInUse")
@@ -81,25 +84,82 @@ class TestDelete:
     @pytest.mark.parametrize(
         "end",
         [
-            WatchEvent("MODIFIED", [imagejob("it", "inbox/a", "done")]),
-            WatchEvent("DELETED", [imagejob("it", "inbox/a")]),
+            WatchEvent("MODIFIED", [imagejob("it", "inbox/aaaabbbbcccc/a", "done")]),
+            WatchEvent("DELETED", [imagejob("it", "inbox/aaaabbbbcccc/a")]),
             WatchEvent("SYNCED", names=frozenset()),
         ],
     )
     async def test_image_can_be_deleted_once_its_job_is_finished_or_deleted(
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, end: WatchEvent
     ) -> None:
-        s3.put("inbox/a")
-        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/a")]))
+        s3.put("inbox/aaaabbbbcccc/a")
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("it", "inbox/aaaabbbbcccc/a")]))
         jobs.cache.observe(end)
         assert (await web.delete("/inbox/a")).status_code == 204
 
     async def test_problem_lists_at_most_ten_jobs(
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
     ) -> None:
-        s3.put("inbox/a")
-        bodies = [imagejob(f"job-{number:02}", "inbox/a") for number in range(30)]
+        s3.put("inbox/aaaabbbbcccc/a")
+        bodies = [imagejob(f"job-{number:02}", "inbox/aaaabbbbcccc/a") for number in range(30)]
         jobs.cache.observe(WatchEvent("ADDED", bodies))
         response = (await web.delete("/inbox/a")).json()
         assert response["imagejobs"] == [f"job-{number:02}" for number in range(10)]
         assert "and others" in response["detail"]
+
+
+class TestObjectsOfOlderReleases:
+    """Older releases stored inbox/<name>, without the release's id."""
+
+    async def test_object_is_found_and_deleted_by_name(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        s3.put("inbox/old/a")
+        found = (await web.get("/inbox/old/a")).json()
+        assert (found["name"], found["key"]) == ("old/a", "inbox/old/a")
+        assert (await web.delete("/inbox/old/a")).status_code == 204
+        assert not s3.objects
+
+    async def test_own_object_of_the_same_name_comes_first(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        s3.put("inbox/a.png")
+        assert (await put(web, "a.png", PNG)).status_code == 201
+        assert (await web.get("/inbox/a.png")).json()["key"] == "inbox/aaaabbbbcccc/a.png"
+        assert (await web.delete("/inbox/a.png")).status_code == 204
+        assert list(s3.objects) == ["inbox/a.png"]
+
+    async def test_objects_outside_the_folder_are_not_listed(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        for key in ("inbox/a", "inbox/ddddeeeeffff/b", "inbox/aaaabbbbcccc/c"):
+            s3.put(key)
+        listed = (await web.get("/inbox")).json()["objects"]
+        assert [it["name"] for it in listed] == ["c"]
+        assert s3.listed_prefixes[-1] == "inbox/aaaabbbbcccc/"
+
+    @pytest.mark.parametrize("key", ["inbox/a", "inbox/aaaabbbbcccc/a"])
+    @pytest.mark.parametrize("stored", ["inbox/a", "inbox/aaaabbbbcccc/a"])
+    async def test_object_is_in_use_with_and_without_the_id(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, key: str, stored: str
+    ) -> None:
+        s3.put(stored)
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("j", key)]))
+        assert outcome(await web.delete("/inbox/a")) == (409, "ObjectInUse")
+
+    async def test_name_of_an_image_in_use_can_not_be_taken(
+        self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
+    ) -> None:
+        """A queued job must not find a different image under its name."""
+        s3.put("inbox/a.png")
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("j", "inbox/a.png")]))
+        assert outcome(await put(web, "a.png", PNG)) == (409, "ObjectExists")
+        assert outcome(await put(web, "a.png", PNG, "?replace=true")) == (409, "ObjectInUse")
+        assert list(s3.objects) == ["inbox/a.png"]
+
+    async def test_missing_object_is_not_found_if_the_policy_allows_only_own_folders(
+        self, web: httpx.AsyncClient, s3: S3
+    ) -> None:
+        s3.forbidden_outside = "aaaabbbbcccc"
+        assert outcome(await web.get("/inbox/a")) == (404, "ObjectNotFound")
+        assert (await put(web, "a", PNG)).status_code == 201

@@ -27,14 +27,14 @@ class TestList:
 
     async def test_entry_has_name_key_size_and_times(self, web: httpx.AsyncClient, s3: S3) -> None:
         modified = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        s3.put("inbox/a/b.png", PNG, modified)
+        s3.put("inbox/aaaabbbbcccc/a/b.png", PNG, modified)
         response = await web.get("/inbox")
 
         assert response.json() == {
             "objects": [
                 {
                     "name": "a/b.png",
-                    "key": "inbox/a/b.png",
+                    "key": "inbox/aaaabbbbcccc/a/b.png",
                     "size_bytes": len(PNG),
                     "modified_at": "2026-01-02T03:04:05Z",
                     "expires_at": "2026-01-09T03:04:05Z",
@@ -55,7 +55,7 @@ class TestList:
     ) -> None:
         names = [f"{number:03}.png" for number in range(count)]
         for name in names:
-            s3.put(f"inbox/{name}")
+            s3.put(f"inbox/aaaabbbbcccc/{name}")
         assert await self.all(web, **({"limit": limit} if limit else {})) == (names, pages)
 
     async def test_all_objects_are_listed_if_the_bucket_returns_short_pages(
@@ -63,16 +63,16 @@ class TestList:
     ) -> None:
         s3.page = 1
         for name in "abc":
-            s3.put(f"inbox/{name}")
+            s3.put(f"inbox/aaaabbbbcccc/{name}")
         assert await self.all(web, limit=100) == (["a", "b", "c"], 3)
 
     @pytest.mark.parametrize("prefix", ["holiday/", "holiday/a", "h"])
     async def test_prefix_selects_names(self, web: httpx.AsyncClient, s3: S3, prefix: str) -> None:
         for key in (
-            "inbox/a",
-            "inbox/holiday/a1",
-            "inbox/holiday/a2",
-            "inbox/i",
+            "inbox/aaaabbbbcccc/a",
+            "inbox/aaaabbbbcccc/holiday/a1",
+            "inbox/aaaabbbbcccc/holiday/a2",
+            "inbox/aaaabbbbcccc/i",
             "images/holiday/a",
         ):
             s3.put(key)
@@ -90,7 +90,7 @@ class TestList:
         assert (await web.get("/inbox", params={"prefix": prefix})).status_code == 200
 
     async def test_trailing_slash_is_ignored(self, web: httpx.AsyncClient, s3: S3) -> None:
-        s3.put("inbox/a")
+        s3.put("inbox/aaaabbbbcccc/a")
         assert (await web.get("/inbox/")).json() == (await web.get("/inbox")).json()
 
     @pytest.mark.parametrize("code", ["XMinioInvalidObjectName", "XMinioInvalidResourceName"])
@@ -98,23 +98,31 @@ class TestList:
         self, web: httpx.AsyncClient, s3: S3, code: str
     ) -> None:
         s3.fails = 400, code
-        response = await web.get("/inbox", params={"cursor": write_cursor("inbox/a/../b")})
+        response = await web.get(
+            "/inbox", params={"cursor": write_cursor("inbox/aaaabbbbcccc/a/../b")}
+        )
         assert outcome(response) == (422, "InvalidCursor")
         assert "storage" not in (await web.get("/readyz")).json()["details"]
 
     async def test_objects_may_change_between_pages(self, web: httpx.AsyncClient, s3: S3) -> None:
         for name in "bcd":
-            s3.put(f"inbox/{name}")
+            s3.put(f"inbox/aaaabbbbcccc/{name}")
         cursor = (await web.get("/inbox", params={"limit": 2})).json()["next_cursor"]
-        del s3.objects["inbox/c"]
-        s3.put("inbox/a")
+        del s3.objects["inbox/aaaabbbbcccc/c"]
+        s3.put("inbox/aaaabbbbcccc/a")
         page = (await web.get("/inbox", params={"limit": 2, "cursor": cursor})).json()
         assert [found["name"] for found in page["objects"]] == ["d"]
 
     async def test_objects_that_no_imagejob_can_use_are_not_listed(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        for key in ("inbox/", "inbox/.a", "inbox/a b", "inbox/b", "inbox/ä"):
+        for key in (
+            "inbox/aaaabbbbcccc/",
+            "inbox/aaaabbbbcccc/.a",
+            "inbox/aaaabbbbcccc/a b",
+            "inbox/aaaabbbbcccc/b",
+            "inbox/aaaabbbbcccc/ä",
+        ):
             s3.put(key)
         assert await self.all(web, limit=1) == (["b"], 5)
 
@@ -137,7 +145,7 @@ class TestList:
             ({"cursor": "AAAAA"}, "InvalidCursor"),
             ({"cursor": "_w"}, "InvalidCursor"),
             ({"cursor": write_cursor("images/a")}, "InvalidCursor"),
-            ({"cursor": write_cursor("inbox/a"), "prefix": "b"}, "InvalidCursor"),
+            ({"cursor": write_cursor("inbox/aaaabbbbcccc/a"), "prefix": "b"}, "InvalidCursor"),
             ({"cursor": "a" * 1401}, "InvalidRequest"),
         ],
     )

@@ -37,18 +37,18 @@ class TestPut:
             201,
             "/inbox/holiday/cat.png",
         )
-        assert stored(s3) == {"inbox/holiday/cat.png": PNG}
+        assert stored(s3) == {"inbox/aaaabbbbcccc/holiday/cat.png": PNG}
 
         modified = datetime.fromisoformat(body.pop("modified_at"))
         assert abs(modified - datetime.now(UTC)) < timedelta(seconds=5)
         assert datetime.fromisoformat(body.pop("expires_at")) == modified + timedelta(days=7)
         assert body == {
             "name": "holiday/cat.png",
-            "key": "inbox/holiday/cat.png",
+            "key": "inbox/aaaabbbbcccc/holiday/cat.png",
             "size_bytes": len(PNG),
             "media_type": "image/png",
             "sha256": hashlib.sha256(PNG).hexdigest(),
-            "spec": {"image": {"key": "inbox/holiday/cat.png"}},
+            "spec": {"image": {"key": "inbox/aaaabbbbcccc/holiday/cat.png"}},
         }
 
     @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ class TestPut:
         response = await web.post(
             "/inbox/a.png", content=body, headers={"Content-Type": media_type}
         )
-        assert (response.status_code, stored(s3)) == (201, {"inbox/a.png": PNG})
+        assert (response.status_code, stored(s3)) == (201, {"inbox/aaaabbbbcccc/a.png": PNG})
 
     @pytest.mark.parametrize(
         ("media_type", "body", "status", "reason"),
@@ -123,15 +123,20 @@ class TestReplacing:
         self, web: httpx.AsyncClient, s3: S3, query: str
     ) -> None:
         await put(web, "a.png", PNG)
-        s3.objects["inbox/a.png"].modified = datetime.now(UTC) - timedelta(days=6)
+        s3.objects["inbox/aaaabbbbcccc/a.png"].modified = datetime.now(UTC) - timedelta(days=6)
         response = await put(web, "a.png", PNG, query)
-        assert (response.status_code, stored(s3)) == (200, {"inbox/a.png": PNG})
-        assert s3.objects["inbox/a.png"].modified > datetime.now(UTC) - timedelta(minutes=1)
+        assert (response.status_code, stored(s3)) == (200, {"inbox/aaaabbbbcccc/a.png": PNG})
+        assert s3.objects["inbox/aaaabbbbcccc/a.png"].modified > datetime.now(UTC) - timedelta(
+            minutes=1
+        )
 
     async def test_different_bytes_are_refused(self, web: httpx.AsyncClient, s3: S3) -> None:
         await put(web, "a.png", PNG)
         response = await put(web, "a.png", JPEG)
-        assert (outcome(response), stored(s3)) == ((409, "ObjectExists"), {"inbox/a.png": PNG})
+        assert (outcome(response), stored(s3)) == (
+            (409, "ObjectExists"),
+            {"inbox/aaaabbbbcccc/a.png": PNG},
+        )
         assert "?replace=true" in response.json()["detail"]
 
     async def test_different_bytes_are_stored_with_replace(
@@ -140,7 +145,7 @@ class TestReplacing:
         await put(web, "a.png", PNG)
         response = await put(web, "a.png", JPEG, "?replace=true")
         assert (response.status_code, response.json()["media_type"]) == (200, "image/jpeg")
-        assert stored(s3) == {"inbox/a.png": JPEG}
+        assert stored(s3) == {"inbox/aaaabbbbcccc/a.png": JPEG}
 
     @pytest.mark.parametrize(
         ("existing", "name"), [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a"), ("a/b/c", "a")]
@@ -149,10 +154,10 @@ class TestReplacing:
         self, web: httpx.AsyncClient, s3: S3, existing: str, name: str
     ) -> None:
         """MinIO accepts both names, but then lists only the file."""
-        s3.put(f"inbox/{existing}")
+        s3.put(f"inbox/aaaabbbbcccc/{existing}")
         response = await put(web, name, PNG)
         assert outcome(response) == (409, "ObjectExists")
-        assert f"inbox/{existing}" in response.json()["detail"]
+        assert f"inbox/aaaabbbbcccc/{existing}" in response.json()["detail"]
         assert (await put(web, f"{name}x", PNG)).status_code == (
             409 if name.startswith(f"{existing}/") else 201
         )
@@ -160,7 +165,7 @@ class TestReplacing:
     async def test_object_without_a_checksum_counts_as_different(
         self, web: httpx.AsyncClient, s3: S3
     ) -> None:
-        s3.put("inbox/a.png", PNG)
+        s3.put("inbox/aaaabbbbcccc/a.png", PNG)
         assert outcome(await put(web, "a.png", PNG)) == (409, "ObjectExists")
         assert (await put(web, "a.png", PNG, "?replace=true")).status_code == 200
 
@@ -169,9 +174,9 @@ class TestReplacing:
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs, data: bytes, status: int
     ) -> None:
         await put(web, "a.png", PNG)
-        jobs.cache.observe(WatchEvent("ADDED", [imagejob("waits", "inbox/a.png")]))
+        jobs.cache.observe(WatchEvent("ADDED", [imagejob("waits", "inbox/aaaabbbbcccc/a.png")]))
         response = await put(web, "a.png", data, "?replace=true")
-        assert (response.status_code, stored(s3)) == (status, {"inbox/a.png": PNG})
+        assert (response.status_code, stored(s3)) == (status, {"inbox/aaaabbbbcccc/a.png": PNG})
         if status == 409:
             assert outcome(response) == (409, "ObjectInUse")
             assert response.json()["imagejobs"] == ["waits"]
@@ -184,7 +189,7 @@ class TestReplacing:
         responses = [await put(web, "a.png", data) for data in (PNG, PNG, JPEG)]
         assert [response.status_code for response in responses] == [201, 200, 409]
         assert (await put(web, "a.png", JPEG, "?replace=true")).status_code == 200
-        assert stored(s3) == {"inbox/a.png": JPEG}
+        assert stored(s3) == {"inbox/aaaabbbbcccc/a.png": JPEG}
 
     async def test_one_of_two_simultaneous_writes_wins(
         self, web: httpx.AsyncClient, s3: S3

@@ -44,7 +44,7 @@ async def test_readme_command_uploads_a_folder(
     shell = await asyncio.create_subprocess_shell(command, cwd=folder, stdout=pipe, stderr=pipe)
     out, errors = await shell.communicate()
 
-    assert sorted(behind[0].objects) == sorted(f"inbox/{name}" for name in NAMES)
+    assert sorted(behind[0].objects) == sorted(f"inbox/aaaabbbbcccc/{name}" for name in NAMES)
     # Lines are not compared, because the output of parallel curl processes may be interleaved.
     assert set(re.findall(r'"name":"([^"]+)"', out.decode())) == set(NAMES)
     assert errors.decode().startswith("curl: ")  # because curl rejects the name with a space

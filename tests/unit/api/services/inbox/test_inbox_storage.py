@@ -59,7 +59,7 @@ async def test_deletion_does_not_prove_that_storage_has_room(
     await put(web, "a.png", PNG)
     s3.fails = None
     if existing:
-        s3.put("inbox/a.png")
+        s3.put("inbox/aaaabbbbcccc/a.png")
 
     assert (await web.delete("/inbox/a.png")).status_code == (204 if existing else 404)
     assert jobs.storage.state.state == "StorageFull"

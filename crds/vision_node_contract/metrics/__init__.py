@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what API and operator share. It needs the extra `metrics`."""

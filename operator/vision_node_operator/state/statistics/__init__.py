@@ -1,0 +1,1 @@
+"""Statistics about ImageJobs and durations, as plain data, for the operator's metrics."""

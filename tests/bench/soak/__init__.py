@@ -1,0 +1,5 @@
+"""`make soak`: submit thousands of images that expire, and check that nothing keeps growing.
+
+`run` starts the cluster and controls the test. `load` submits the images, `sampler` reads the
+curves through `sources`, `judge` compares the results with the bars, and `report` writes them.
+"""

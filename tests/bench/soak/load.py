@@ -1,0 +1,24 @@
+"""Submit all images of a soak test over a fixed number of clients."""
+
+from collections.abc import Iterable, Iterator
+
+from bench import load
+from bench.soak.client import SoakClient
+
+
+async def run(client: SoakClient, numbers: Iterable[int], *, clients: int) -> None:
+    """Process the images with these numbers.
+
+    Each client starts its next image when its previous one has ended. No job id is kept after its
+    job has ended, so the memory of this process does not grow.
+
+    Raises:
+        BenchError: There were too many problems.
+    """
+    shared = iter(numbers)
+    await load.together(_process(client, shared) for _ in range(clients))
+
+
+async def _process(client: SoakClient, numbers: Iterator[int]) -> None:
+    for number in numbers:
+        await client.process(number)
