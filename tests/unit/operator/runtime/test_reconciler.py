@@ -93,7 +93,7 @@ class FakeServer:
         self.answered = asyncio.Event()
         self.requests = self.listed = self.reading = self.max_concurrent_reads = 0
 
-    async def list_pages(self, path: str, *_: Any) -> Any:
+    async def list_pages(self, path: str, *_: Any, **__: Any) -> Any:
         self.requests += 1
         if self.error:
             raise self.error
@@ -420,7 +420,7 @@ async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: Fak
     for _ in range(5):
         await asyncio.sleep(0)
 
-    reconciler.sweep("pods", [], version=2)
+    reconciler.observe("pods", "DELETED", {"metadata": {"name": "w0", "resourceVersion": "2"}})
     loop.cancel()
     await asyncio.wait([loop], timeout=5)
     ended = loop.cancelled()
