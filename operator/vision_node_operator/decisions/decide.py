@@ -45,9 +45,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     return actions
 
 
-def _background(
-    state: State, settings: Settings, now: datetime
-) -> dict[str, Iterator[Write]]:
+def _background(state: State, settings: Settings, now: datetime) -> dict[str, Iterator[Write]]:
     """Return the sources of background writes, each with its writes in order."""
     return {
         ATTEMPTS: end_or_retry_processing(state, now),

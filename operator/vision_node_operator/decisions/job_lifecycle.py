@@ -100,9 +100,7 @@ def cordon_failing(state: State) -> Iterator[Cordon]:
             yield Cordon(worker)
 
 
-def fail_queued(
-    state: State, describer: str, settings: Settings, now: datetime
-) -> Iterator[Fail]:
+def fail_queued(state: State, describer: str, settings: Settings, now: datetime) -> Iterator[Fail]:
     """Fail a describer's queued ImageJobs that were cancelled or that no worker will describe."""
     for job in state.free_jobs(state.job_queue.cancelled(describer), now):
         yield _cancel(job)

@@ -185,9 +185,7 @@ class Reconciler:
             log.warning("leaving the objects of ImageJob %s to the next sweep", name)
 
 
-async def until_answered(
-    call: Callable[[], Awaitable[T]], heartbeat: Heartbeat | None = None
-) -> T:
+async def until_answered(call: Callable[[], Awaitable[T]], heartbeat: Heartbeat | None = None) -> T:
     """Repeat `call` until the API server answers without an error, and return its result.
 
     When a release starts, the CRD and the operator's permissions may take effect a moment after the

@@ -62,6 +62,8 @@ class JobQueue:
     """Names of queued ImageJobs that were cancelled, by describer."""
     _waiting: Waiting = field(default_factory=Waiting)
     """Queued ImageJobs that are in no queue, because they may not be written yet."""
+    _queued_total: Counter[str] = field(default_factory=Counter)
+    """Number of ImageJobs in the queues by describer."""
     _suspects: set[str] = field(default_factory=set)
     _processing: dict[str, str] = field(default_factory=dict)
     """Workers (pod names) by ImageJob name."""
@@ -141,6 +143,15 @@ class JobQueue:
     def describers(self) -> list[str]:
         """Return the names of describers that have queued ImageJobs, cancelled ones included."""
         return list(self._queues | self._cancelled)
+
+    @property
+    def suspect_total(self) -> int:
+        """Number of unfinished ImageJobs that may have caused a worker to end."""
+        return len(self._suspects)
+
+    def queued_total(self, describer: str) -> int:
+        """Return how many of the describer's ImageJobs are queued and need not wait."""
+        return self._queued_total.get(describer, 0)
 
     def queued(self, describer: str) -> Iterator[ImageJob]:
         """Yield the describer's queued ImageJobs in the order of assignment."""
@@ -242,6 +253,7 @@ class JobQueue:
             self._cancelled.setdefault(job.spec.describer, {})[job.metadata.name] = None
             return
 
+        self._queued_total[job.spec.describer] += 1
         priorities = self._queues.setdefault(job.spec.describer, {})
         owners = priorities.setdefault(job.spec.priority, {})
         insort(owners.setdefault(owner_of(job), []), _place(job))
@@ -286,12 +298,14 @@ class JobQueue:
         queue = owners[owner_of(job)]
         _remove(queue, _place(job))
 
+        self._queued_total[job.spec.describer] -= 1
         if not queue:
             del owners[owner_of(job)]
         if not owners:
             del priorities[job.spec.priority]
         if not priorities:
             del self._queues[job.spec.describer]
+            del self._queued_total[job.spec.describer]
 
     def _drop_image(self, key: str) -> None:
         self._images[key] -= 1

@@ -168,9 +168,7 @@ class State:
         """Yield the ImageJobs among `jobs` that may be written now."""
         return (job for job in jobs if self.is_free(key_of(job), now))
 
-    def queued_before(
-        self, describer: str, created: datetime, now: datetime
-    ) -> Iterator[ImageJob]:
+    def queued_before(self, describer: str, created: datetime, now: datetime) -> Iterator[ImageJob]:
         """Yield the describer's ImageJobs that were created by then and may be written now."""
         return self._due(self.job_queue.queued_before(describer, created), now)
 

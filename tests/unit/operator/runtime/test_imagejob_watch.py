@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from vision_node_contract.clients.kube import GoneError, KubeError, UnavailableError, WatchEvent
-from vision_node_operator.runtime import imagejob_watch, reconciler as reconciler_module
+from vision_node_operator.runtime import imagejob_watch
+from vision_node_operator.runtime import reconciler as reconciler_module
 from vision_node_operator.runtime.imagejob_watch import watch_imagejobs
 from vision_node_operator.runtime.kopf_handlers import handle_signals
 from vision_node_operator.state.object_versions import ObjectVersions

@@ -1,6 +1,7 @@
 """Tests of the lists at the start, and of changes while they are read, with a fake API server."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,7 @@ from vision_node_contract.clients.kube import (
     WatchEvent,
 )
 from vision_node_operator.runtime import object_lists as module
-from vision_node_operator.runtime.freshness import Heartbeat
+from vision_node_operator.runtime.freshness import STUCK_SECONDS, Heartbeat
 from vision_node_operator.runtime.object_lists import ObjectLists, Progress
 from vision_node_operator.state.state import State
 
@@ -23,6 +24,9 @@ PAGE = 2
 
 FINISHED = ["done0", "done1", "done2", "done3", "done4"]
 UNFINISHED = ["queued0", "queued1"]
+
+
+EVERYTHING = Selectors()
 
 
 class FakeServer:
@@ -56,9 +60,11 @@ class FakeServer:
         self.history.append(WatchEvent("DELETED", [{**body, "metadata": meta}]))
 
     async def list_pages(
-        self, path: str, selectors: Selectors = Selectors(), *, consistent: bool = True
+        self, path: str, selectors: Selectors = EVERYTHING, *, consistent: bool = True
     ) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
         kind = path.rsplit("/", 1)[-1]
+        # A list of all ImageJobs may take longer than the API server keeps a version.
+        assert consistent is (kind != "imagejobs" or bool(selectors.fields))
         self.lists.append((kind, selectors.fields))
         version, found = str(self.version), []
         if kind == "imagejobs":
@@ -96,7 +102,8 @@ class Operator:
         self.state = State()
         self.changed = asyncio.Event()
         fake: Any = server
-        self.lists = ObjectLists(fake, "ns", self.state, self.changed, Heartbeat())
+        self.heartbeat = Heartbeat()
+        self.lists = ObjectLists(fake, "ns", self.state, self.changed, self.heartbeat)
         self._watched = 0
 
     async def watch(self) -> None:
@@ -162,7 +169,13 @@ async def test_unfinished_jobs_are_known_before_any_finished_one_is_read(
     operator = Operator(server)
     await operator.lists.read()
     assert operator.known() == dict.fromkeys(UNFINISHED, "queued")
-    assert [kind for kind, _ in server.lists] == ["describers", "leases", "jobs", "imagejobs", "pods"]
+    assert [kind for kind, _ in server.lists] == [
+        "describers",
+        "leases",
+        "jobs",
+        "imagejobs",
+        "pods",
+    ]
     assert not operator.lists.is_complete
 
     await operator.complete()
@@ -222,6 +235,25 @@ async def test_change_while_lists_are_read_is_right_in_the_end(
     await operator.watch()
 
     assert not pending
+    assert operator.known() == expected(server)
+
+
+async def test_job_that_is_created_again_while_the_complete_list_is_read_is_kept(
+    server: FakeServer,
+) -> None:
+    """The list shows that the old job was deleted, but not yet the new one of the same name."""
+    operator = Operator(server)
+
+    def before_page(fields: str, page: int) -> None:
+        if (fields, page) == ("", 2):
+            server.put("queued0", "queued")
+            body = server.objects["queued0"]
+            operator.state.observe("imagejobs", body, now())
+
+    await operator.lists.read()
+    server.delete("queued0")
+    server.before_page = before_page
+    await operator.complete()
     assert operator.known() == expected(server)
 
 
@@ -356,6 +388,19 @@ async def test_finished_jobs_create_no_records_of_workers_that_are_gone(
     await operator.lists.read()
     await operator.complete()
     assert operator.state.workers.records == {}
+
+
+async def test_only_pages_that_decisions_wait_for_count_as_progress(server: FakeServer) -> None:
+    """Otherwise a long list in the background would hide that the loop hangs."""
+    operator = Operator(server)
+    operator.heartbeat._last = -STUCK_SECONDS
+    await operator.lists.read()
+    assert operator.heartbeat.check() < STUCK_SECONDS
+
+    operator.heartbeat._last = time.monotonic() - STUCK_SECONDS - 1
+    await operator.complete()
+    with pytest.raises(RuntimeError, match="no progress for 31 s"):
+        operator.heartbeat.check()
 
 
 def test_progress_is_logged_at_most_every_few_seconds(
