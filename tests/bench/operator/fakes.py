@@ -26,7 +26,9 @@ class FakeCluster:
     An instance replaces a Reconciler's API server, writer and garbage collector.
     """
 
-    async def list_pages(self, _path: str, *_: object) -> AsyncIterator[tuple[list[Json], str]]:
+    async def list_pages(
+        self, _path: str, *_: object, **__: object
+    ) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield one empty page."""
         yield [], "0"
 
