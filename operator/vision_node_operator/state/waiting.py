@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+
+MAX_OUTDATED = 1000
+"""Number of outdated entries above which they are removed, if they are the majority. Otherwise,
+ImageJobs that are deleted while they wait would remain until their wait is over."""
 
 
 @dataclass
@@ -22,6 +26,7 @@ class Waiting:
         if until > self._until.get(name, until) or name not in self._until:
             self._until[name] = until
             heappush(self._heap, (until, name))
+            self._remove_outdated()
 
     def discard(self, name: str) -> None:
         """Forget an ImageJob, whether or not it waits."""
@@ -34,3 +39,8 @@ class Waiting:
             if self._until.get(name) == until:
                 del self._until[name]
                 yield name
+
+    def _remove_outdated(self) -> None:
+        if len(self._heap) > 2 * len(self._until) + MAX_OUTDATED:
+            self._heap = [(until, name) for name, until in self._until.items()]
+            heapify(self._heap)
