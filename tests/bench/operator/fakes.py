@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from vision_node_contract.clients.kube import Selectors
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.actions import Write
@@ -27,7 +28,7 @@ class FakeCluster:
     """
 
     async def list_pages(
-        self, _path: str, *_: object, **__: object
+        self, path: str, selectors: Selectors | None = None, **_: object
     ) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield one empty page."""
         yield [], "0"

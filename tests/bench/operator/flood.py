@@ -94,9 +94,10 @@ class FakeServer(FakeCluster):
         return "imagejobs", at_version(written, self._version)
 
 
-def measure() -> list[Row]:
-    """Measure the delay of a single ImageJob without a flood and in each flood."""
-    return [asyncio.run(_measure("none", 0)), *(asyncio.run(_measure(f, NUMBER)) for f in FLOODS)]
+def measure(number: int = NUMBER) -> list[Row]:
+    """Measure the delay of a single ImageJob without a flood, and in each flood."""
+    floods = [("none", 0), *((flood, number) for flood in FLOODS)]
+    return [asyncio.run(_measure(*each)) for each in floods]
 
 
 async def _measure(flood: str, number: int) -> Row:
