@@ -52,7 +52,7 @@ def main() -> int:
     arguments = parse_arguments()
 
     try:
-        job_id = submit(arguments.url, arguments.image)
+        job_id = submit(arguments.url, arguments.image, arguments.ttl)
         print(f"submitted as {job_id}", file=sys.stderr)
         follow(arguments.url, job_id, arguments.timeout)
         result = call(f"{arguments.url}/result/{job_id}")
@@ -156,8 +156,8 @@ def one_line(text: object) -> str:
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line.
 
-    The arguments are image (a path), url, timeout (in seconds), and json (whether to print the
-    whole result).
+    The arguments are image (a path), url, timeout (in seconds), ttl (how long the server keeps the
+    finished job, in seconds, or None), and json (whether to print the whole result).
     """
     parser = argparse.ArgumentParser(
         description="Submit an image, follow its job, and print its description."
@@ -171,6 +171,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--timeout", type=float, default=120, help="maximum seconds to wait (default: %(default)s)"
     )
+    parser.add_argument(
+        "--ttl",
+        type=int,
+        metavar="SECONDS",
+        help="how long the server keeps the finished job (default: the server's default)",
+    )
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
 
     arguments = parser.parse_args()
@@ -179,7 +185,7 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def submit(url: str, path: Path) -> str:
+def submit(url: str, path: Path, ttl: int | None = None) -> str:
     """Upload the image, and return the id of its job."""
     try:
         data = path.read_bytes()
@@ -196,7 +202,9 @@ def submit(url: str, path: Path) -> str:
     body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
 
-    return str(call(f"{url}/submit", body, headers)["job_id"])
+    query = "" if ttl is None else f"?ttlSeconds={ttl}"
+
+    return str(call(f"{url}/submit{query}", body, headers)["job_id"])
 
 
 def follow(url: str, job_id: str, timeout: float) -> None:

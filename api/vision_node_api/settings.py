@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from vision_node_contract.models.imagejob import DEFAULT_MAX_IMAGEJOBS, DEFAULT_TTL
+
 MEBIBYTE = 1 << 20
 
 LIMITS = (
     "max_image_bytes",
     "max_image_pixels",
     "max_unfinished_jobs",
+    "max_imagejobs",
+    "max_ttl_seconds",
     "upload_memory_bytes",
     "upload_bytes_per_second",
 )
@@ -32,6 +36,16 @@ class Settings:
     max_unfinished_jobs: int = 20_000
     """Maximum number of jobs that are queued or processing. Further jobs would wait too long, and
     etcd is not designed for millions of objects."""
+
+    max_imagejobs: int = DEFAULT_MAX_IMAGEJOBS
+    """Maximum number of ImageJobs in the namespace, finished ones included. The operator deletes
+    finished ones to stay below it, so submissions are refused only where that is not enough."""
+
+    max_ttl_seconds: int = 604_800
+    """Maximum time to live that a submission may ask for, in seconds. The default is a week."""
+
+    job_kept: timedelta = DEFAULT_TTL
+    """How long the operator keeps a finished job whose submission did not say."""
 
     upload_memory_bytes: int = 128 * MEBIBYTE
     """Memory for all uploads that are being received or stored. According to measurements, the
@@ -57,10 +71,12 @@ class Settings:
             name: int(os.environ[name.upper()]) for name in LIMITS if name.upper() in os.environ
         }
         inbox_seconds = int(os.environ.get("INBOX_SECONDS", "0"))
+        job_seconds = int(os.environ.get("JOB_SECONDS", DEFAULT_TTL.total_seconds()))
 
         return cls(
             namespace=os.environ["POD_NAMESPACE"],
             default_describer=os.environ["DEFAULT_DESCRIBER"],
             inbox_kept=timedelta(seconds=inbox_seconds) or None,
+            job_kept=timedelta(seconds=job_seconds),
             **limits,
         )

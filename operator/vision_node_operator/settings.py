@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from vision_node_contract.models.imagejob import DEFAULT_MAX_IMAGEJOBS, DEFAULT_TTL
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -20,6 +22,14 @@ class Settings:
     """How long a Describer may have no serving worker before its queued ImageJobs fail."""
     inbox_kept: timedelta | None = timedelta(days=7)
     """How long to keep an inbox object that no unfinished ImageJob names; None means forever."""
+    job_kept: timedelta = DEFAULT_TTL
+    """How long to keep a finished ImageJob that has no ttlSecondsAfterFinished."""
+    max_imagejobs: int = DEFAULT_MAX_IMAGEJOBS
+    """Maximum number of ImageJobs, finished ones included. Finished ImageJobs are deleted early to
+    stay below it."""
+    min_job_kept: timedelta = timedelta(minutes=15)
+    """How long to keep every finished ImageJob, however many there are. A client that was cut off
+    can still read its result."""
 
     @classmethod
     def from_env(cls) -> Self:
@@ -31,4 +41,9 @@ class Settings:
             no_worker=timedelta(seconds=int(os.environ["NO_WORKER_SECONDS"])),
             # An older chart neither sets INBOX_SECONDS nor lets the operator delete inbox objects.
             inbox_kept=timedelta(seconds=int(os.environ.get("INBOX_SECONDS", "0"))) or None,
+            # An older chart sets neither JOB_SECONDS nor MAX_IMAGEJOBS.
+            job_kept=timedelta(
+                seconds=int(os.environ.get("JOB_SECONDS", DEFAULT_TTL.total_seconds()))
+            ),
+            max_imagejobs=int(os.environ.get("MAX_IMAGEJOBS", DEFAULT_MAX_IMAGEJOBS)),
         )

@@ -212,6 +212,29 @@ def test_insufficient_resources_are_reported_while_existing_workers_continue(
     wait_for(lambda: ready(kubectl, name), lambda found: found["reason"] == "Serving", seconds=120)
 
 
+def test_submission_beyond_a_quota_is_refused_until_there_is_room(
+    kubectl: Callable[..., str],
+    allow_no_more: Callable[[str], None],
+    api: httpx.Client,
+    photo: Path,
+    ended: Callable[[str], Json],
+) -> None:
+    key = {"Idempotency-Key": "beyond-a-quota"}
+    files = {"file": photo.read_bytes()}
+    allow_no_more("count/imagejobs.vision-node.dev")
+    answer = api.post("/submit", files=files, headers=key)
+    assert (answer.status_code, answer.json()["reason"]) == (429, "QuotaExceeded")
+    assert "exceeded quota: tight" in answer.json()["detail"]
+    assert int(answer.headers["Retry-After"]) > 0
+
+    kubectl("delete", "resourcequota", "tight")
+    accepted = wait_for(
+        lambda: api.post("/submit", files=files, headers=key),
+        lambda answer: answer.status_code == 202,
+    )
+    assert ended(accepted.json()["job_id"])["status"] == "done"
+
+
 def test_image_that_cannot_be_pulled_is_reported(kubectl: Callable[..., str], apply: Apply) -> None:
     apply("imageless", image="registry.invalid/nothing:1", minWorkers=1)
     condition = wait_for(

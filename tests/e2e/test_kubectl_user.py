@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,35 @@ def test_finished_job_is_deleted_after_its_time_to_live(
     patch = '{"spec": {"ttlSecondsAfterFinished": 0}}'
     kubectl("patch", "imagejob", job_id, "--type=merge", "-p", patch)
     kubectl("wait", "--for=delete", f"imagejob/{job_id}", "--timeout=60s")
+
+
+def test_submission_determines_how_long_the_job_is_kept(
+    kubectl: Callable[..., str],
+    photo: Path,
+    submit: Callable[..., str],
+    ended: Callable[[str], dict[str, Any]],
+    imagejob: Callable[[str], dict[str, Any]],
+) -> None:
+    """The job vanishes after the shortest time that a submission may ask for."""
+    brief, other = (submit(photo.read_bytes(), **fields) for fields in ({"ttlSeconds": "60"}, {}))
+    kept = {job: lifetime(ended(job)) for job in (brief, other)}
+    assert kept == {brief: 60, other: 86_400}
+
+    specs = {job: imagejob(job)["spec"] for job in (brief, other)}
+    assert specs[brief]["ttlSecondsAfterFinished"] == 60
+    assert "ttlSecondsAfterFinished" not in specs[other]
+
+    kubectl("wait", "--for=delete", f"imagejob/{brief}", "--timeout=120s")
+    wait_for(lambda: exists(kubectl, specs[brief]["image"]["key"]), lambda found: not found)
+    assert exists(kubectl, specs[other]["image"]["key"])
+
+
+def lifetime(status: dict[str, Any]) -> float:
+    """Return for how many seconds a finished job is kept, according to its status."""
+    completed, expires = (
+        datetime.fromisoformat(status[name]) for name in ("completed_at", "expires_at")
+    )
+    return (expires - completed).total_seconds()
 
 
 def test_cancelled_job_fails(kubectl: Callable[..., str]) -> None:

@@ -1,10 +1,10 @@
 """Routes for submitting images, and for reading jobs and describers."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.types import Scope
 from vision_node_contract.models.describer import DEPRECATED, FALLBACK_READY, Describer
 from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
@@ -12,7 +12,6 @@ from vision_node_contract.models.imagejob import ImageJob, JobError, Phase
 from ..services.jobs import Jobs
 from ..uploads.form import read_upload
 from ..uploads.openapi import submit_schema
-from ..watch.describer_cache import DescriberCache
 from ..web.problems import MEDIA_TYPE
 
 router = APIRouter(tags=["jobs"])
@@ -45,6 +44,9 @@ class StatusResponse(BaseModel):
     created_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="when the finished job is deleted; earlier if there are too many jobs"
+    )
     duration_seconds: float | None
     error: JobError | None
     waiting: WaitingReason | None
@@ -117,7 +119,7 @@ async def submit(
 )
 async def status(job_id: str, jobs: JobsDep) -> Response:
     """Return a job's status, which is queued, processing, done or failed."""
-    found = _status_response(await jobs.get(job_id), jobs.describers)
+    found = _status_response(await jobs.get(job_id), jobs)
     return Response(found.model_dump_json(), media_type="application/json")
 
 
@@ -129,7 +131,7 @@ def cached_status(scope: Scope, job_id: str) -> str | None:
     except ValueError:
         return None
 
-    return _status_response(job, jobs.describers).model_dump_json() if job else None
+    return _status_response(job, jobs).model_dump_json() if job else None
 
 
 @router.get("/result/{job_id}", responses=dict.fromkeys((404, 409, 410, 502, 503), _PROBLEM))
@@ -150,9 +152,9 @@ async def describers(jobs: JobsDep) -> DescribersResponse:
     )
 
 
-def _status_response(job: ImageJob, describers: DescriberCache) -> StatusResponse:
+def _status_response(job: ImageJob, jobs: Jobs) -> StatusResponse:
     status = job.status
-    problem = describers.problem(job.spec.describer) if status.phase == "queued" else None
+    problem = jobs.describers.problem(job.spec.describer) if status.phase == "queued" else None
 
     return StatusResponse(
         job_id=job.metadata.name,
@@ -162,6 +164,7 @@ def _status_response(job: ImageJob, describers: DescriberCache) -> StatusRespons
         created_at=job.metadata.creation_timestamp,
         started_at=status.start_time,
         completed_at=status.completion_time,
+        expires_at=_expires_at(job, jobs.settings.job_kept),
         duration_seconds=_seconds(status.duration),
         error=status.error,
         waiting=WaitingReason(reason=problem.reason, message=problem.message) if problem else None,
@@ -187,6 +190,14 @@ def _describer_response(describer: Describer, default: str) -> DescriberResponse
         processing=status.processing,
         default=name == default,
     )
+
+
+def _expires_at(job: ImageJob, default_ttl: timedelta) -> datetime | None:
+    """Return when a finished job's time to live ends; None if the job is unfinished."""
+    if not job.finished or job.status.completion_time is None:
+        return None
+
+    return job.completed(datetime.now(UTC)) + job.spec.ttl(default_ttl)
 
 
 def _seconds(duration: str | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The route GET /limits, which reports limits on images and on the duration of requests."""
+"""The route GET /limits, which reports limits on images, on jobs and on requests."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +34,18 @@ class LimitsResponse(BaseModel):
         description="media types of the accepted formats, which are recognized from the content"
     )
     formats: list[str] = Field(description="names of these formats, in the same order")
+    unfinished_jobs: int = Field(
+        description="maximum number of jobs that are queued or processing; beyond it, submissions "
+        "are refused with 429"
+    )
+    image_jobs: int = Field(
+        description="maximum number of jobs, finished ones included; near it, the oldest finished "
+        "jobs are deleted early, and beyond it, submissions are refused with 429"
+    )
+    ttl_seconds: int = Field(description="maximum of the option ttlSeconds of POST /submit")
+    default_ttl_seconds: int = Field(
+        description="number of seconds for which a finished job is kept by default"
+    )
     upload_seconds: float = Field(
         description="maximum number of seconds for an upload of the maximum size"
     )
@@ -44,7 +56,7 @@ class LimitsResponse(BaseModel):
 
 @router.get("/limits")
 async def limits(jobs: JobsDep) -> LimitsResponse:
-    """Return the limits on images and on the duration of requests."""
+    """Return the limits on images, on jobs and on the duration of requests."""
     settings = jobs.settings
     uploads = jobs.uploads.limits
 
@@ -53,6 +65,10 @@ async def limits(jobs: JobsDep) -> LimitsResponse:
         image_pixels=settings.max_image_pixels,
         media_types=[known.media_type for known in SUPPORTED],
         formats=[known.name for known in SUPPORTED],
+        unfinished_jobs=settings.max_unfinished_jobs,
+        image_jobs=settings.max_imagejobs,
+        ttl_seconds=settings.max_ttl_seconds,
+        default_ttl_seconds=int(settings.job_kept.total_seconds()),
         upload_seconds=longest_upload_seconds(
             uploads.largest_bytes, uploads.bytes_per_second, uploads.grace_seconds
         ),

@@ -29,6 +29,7 @@ from ..watch.describer_cache import DescriberCache
 from ..watch.imagejob_cache import ImageJobCache
 from ..web.problems import Problem
 from .dependency_problems import kubernetes_problems, kubernetes_unavailable, storage_problems
+from .job_limits import refused_by_kubernetes, require_capacity
 from .job_name import is_job_name, new_job_name
 from .storage_health import StorageHealth
 from .stored_result import read_stored_result
@@ -38,9 +39,6 @@ log = logging.getLogger(__name__)
 INSPECTORS = 2
 """Number of threads that read image headers. A maliciously crafted header may be slow to read, so
 headers are not read on the event loop, which serves all other clients."""
-
-FULL_RETRY_AFTER_SECONDS = "10"
-"""Retry-After, in seconds, while too many jobs are unfinished."""
 
 ANY_TYPE = "application/octet-stream"
 
@@ -74,14 +72,18 @@ class Jobs:
 
         Raises:
             Problem: the image or an option is not acceptable (see inspect_image and SubmitOptions);
-                422 IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs; 503 while
-                storage or Kubernetes is unavailable.
+                422 IdempotencyKeyReused, DescriberNotFound, JobRefused; 429 TooManyJobs,
+                TooManyImageJobs, QuotaExceeded; 503 while storage or Kubernetes is unavailable.
         """
         key = new_image_key()
         image = await self.inspect(upload, key)
-        options = SubmitOptions.read(upload.fields)
-        describer = await self._choose_describer(options.describer)
-        spec = ImageJobSpec(image=image, describer=describer, options=options.options)
+        options = SubmitOptions.read(upload.fields, self.settings.max_ttl_seconds)
+        spec = ImageJobSpec(
+            image=image,
+            describer=await self._choose_describer(options.describer),
+            options=options.options,
+            ttl_seconds_after_finished=options.ttl_seconds,
+        )
 
         name = new_job_name(idempotency_key)
         if idempotency_key:
@@ -90,7 +92,7 @@ class Jobs:
                 _require_same_request(existing, spec, options.describer)
                 return existing
 
-        self._require_capacity()
+        require_capacity(self.cache, self.settings)
 
         with self.storage_problems(writing=True):
             await self.bucket.put(key, upload.data, image.media_type or ANY_TYPE, image.sha256)
@@ -177,13 +179,6 @@ class Jobs:
 
         return current
 
-    def _require_capacity(self) -> None:
-        limit = self.settings.max_unfinished_jobs
-        if self.cache.unfinished >= limit:
-            detail = f"The limit of {limit} unfinished jobs has been reached. Try again later."
-            headers = {"Retry-After": FULL_RETRY_AFTER_SECONDS}
-            raise Problem(429, "TooManyJobs", detail, headers=headers)
-
     async def _create(self, name: str, spec: ImageJobSpec, describer: str | None) -> ImageJob:
         try:
             created = await self.imagejobs.create(name, spec, {})
@@ -191,8 +186,7 @@ class Jobs:
             return await self._find_created(name, spec, describer, error)
         except KubeError as error:
             await self._discard(spec.image.key)
-            detail = f"Kubernetes refused the ImageJob: {error.message.rstrip('.')}."
-            raise Problem(422, "JobRefused", detail) from error
+            raise refused_by_kubernetes(error) from error
 
         self.cache.add_created(created)
         return created
@@ -262,6 +256,8 @@ def _not_found() -> Problem:
 
 def _require_same_request(job: ImageJob, spec: ImageJobSpec, describer: str | None) -> None:
     """Refuse an idempotency key that was already used for a different request.
+
+    The time to live is not compared, because it does not change what the client gets.
 
     Args:
         job: The ImageJob that the key belongs to.

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticKnownError
 from vision_node_contract.models.description import Options
 from vision_node_contract.models.reasons import Reason
 
@@ -10,6 +18,10 @@ from ..web.problems import Problem
 
 # The CRD has the same limits, but its messages are less helpful.
 _Text = Annotated[str, Field(min_length=1)]
+
+MIN_TTL_SECONDS = 60
+"""Minimum time to live that a submission may ask for, in seconds. With less, a client that polls
+through a slow proxy or retries a request could miss its result."""
 
 
 class SubmitOptions(BaseModel):
@@ -50,15 +62,24 @@ class SubmitOptions(BaseModel):
         "text is likely)",
     )
 
+    ttl_seconds: int | None = Field(
+        None,
+        alias="ttlSeconds",
+        ge=MIN_TTL_SECONDS,
+        description="how long to keep the finished job with its image and its result, in seconds; "
+        "GET /limits has the maximum (ttlSeconds) and the default (defaultTtlSeconds)",
+    )
+
     @classmethod
-    def read(cls, fields: dict[str, str]) -> "SubmitOptions":
+    def read(cls, fields: dict[str, str], max_ttl_seconds: int) -> "SubmitOptions":
         """Return the options in a form. Blank fields are ignored.
 
         Raises:
             Problem: 422 OptionsInvalid. Its detail lists all invalid fields.
         """
+        given = {name: text for name, text in fields.items() if text.strip()}
         try:
-            return cls.model_validate({name: text for name, text in fields.items() if text.strip()})
+            return cls.model_validate(given, context={"max_ttl_seconds": max_ttl_seconds})
         except ValidationError as error:
             invalid = "; ".join(
                 f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()
@@ -66,10 +87,20 @@ class SubmitOptions(BaseModel):
             detail = f"The form has invalid options: {invalid}."
             raise Problem(422, Reason.OPTIONS_INVALID, detail) from error
 
+    @field_validator("ttl_seconds")
+    @classmethod
+    def _require_at_most_maximum(cls, seconds: int | None, info: ValidationInfo) -> int | None:
+        limits: dict[str, int] = info.context or {}
+        maximum = limits["max_ttl_seconds"]
+        if seconds is not None and seconds > maximum:
+            raise PydanticKnownError("less_than_equal", {"le": maximum})
+
+        return seconds
+
     @property
     def options(self) -> Options | None:
         """The ImageJob's `spec.options`; None if the client set no options."""
-        chosen = self.model_dump(exclude={"describer"}, exclude_none=True)
+        chosen = self.model_dump(exclude={"describer", "ttl_seconds"}, exclude_none=True)
         return Options(**chosen) if chosen else None
 
 

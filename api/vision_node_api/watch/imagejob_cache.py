@@ -30,6 +30,8 @@ class ImageJobCache:
 
     def __init__(self, imagejobs: ImageJobClient) -> None:
         self._imagejobs = imagejobs
+        self._names: set[str] = set()
+        """Names of all ImageJobs that the watch has reported, whether they are cached or not."""
         self._unfinished: dict[str, Json] = {}
         """Unfinished ImageJobs by name. They are not parsed, because each ImageJob changes twice
         and may never be requested."""
@@ -46,6 +48,11 @@ class ImageJobCache:
     def unfinished(self) -> int:
         """Number of ImageJobs that are queued or processing."""
         return len(self._unfinished)
+
+    @property
+    def total(self) -> int:
+        """Number of ImageJobs, finished ones included."""
+        return len(self._names)
 
     def users_of(self, key: str) -> list[str]:
         """Return the names of unfinished ImageJobs whose image is the object `key` under inbox/."""
@@ -87,7 +94,7 @@ class ImageJobCache:
     def observe(self, event: WatchEvent) -> None:
         """Update the cache with a watch event."""
         if event.type == "SYNCED":
-            for name in {*self._unfinished, *self._finished} - event.names:
+            for name in self._names - event.names:
                 self._remove(name)
 
         for body in event.objects:
@@ -96,6 +103,7 @@ class ImageJobCache:
                 self._add(body)
 
     def _remove(self, name: str) -> None:
+        self._names.discard(name)
         self._created.pop(name, None)
         self._finished.pop(name, None)
         if body := self._unfinished.pop(name, None):
@@ -108,6 +116,7 @@ class ImageJobCache:
             self._users.pop(key, None)
 
     def _add(self, body: Json) -> None:
+        self._names.add(body["metadata"]["name"])
         if (body.get("status") or {}).get("phase") in TERMINAL:
             self._add_finished(body)
             return

@@ -1,10 +1,15 @@
 """Parse the API server's responses: objects, watch events and errors."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..json_types import Json
+
+QUOTA_REFUSAL = re.compile(r" is forbidden: (exceeded quota|status unknown for quota): ")
+"""Matches the messages of the admission plugin ResourceQuota. The second one occurs right after a
+quota was created, before its objects have been counted. The error has no reason of its own."""
 
 
 class KubeError(Exception):
@@ -39,6 +44,13 @@ class GoneError(KubeError):
     """
 
     continue_token = ""
+
+
+class QuotaError(KubeError):
+    """403 on create: a ResourceQuota of the namespace allows no further object of this kind.
+
+    The same request may succeed after objects have been deleted.
+    """
 
 
 class UnavailableError(KubeError):
@@ -99,6 +111,9 @@ def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
     permissions_missing = status == 401 or (status == 403 and " cannot " in message)
     if status == 429 or status >= 500 or permissions_missing:
         return UnavailableError
+
+    if status == 403 and QUOTA_REFUSAL.search(message):
+        return QuotaError
 
     return {404: NotFoundError, 410: GoneError}.get(status, KubeError)
 

@@ -1,6 +1,6 @@
 """Typed models of an ImageJob. Their source of truth is imagejobs.vision-node.dev.yaml."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +13,18 @@ from .reasons import Cause
 Phase = Literal["queued", "processing", "done", "failed"]
 TERMINAL: frozenset[Phase] = frozenset({"done", "failed"})
 """Phases that are final."""
+
+DEFAULT_TTL = timedelta(days=1)
+"""How long a finished ImageJob is kept if neither its spec nor the chart says so. Each takes about
+19 kB of the API server's memory, and a day is long enough to read a result."""
+
+DEFAULT_MAX_IMAGEJOBS = 30_000
+"""Maximum number of ImageJobs in a namespace, finished ones included, if the chart sets none. Their
+570 MB of the API server's memory fit beside everything else on a control plane of 4 GiB."""
+
+MAX_TTL_SECONDS = 2**31 - 1
+"""Maximum of ttlSecondsAfterFinished, which is an int32 in the CRD: 68 years. A larger number would
+overflow the calendar."""
 
 
 class KubeModel(BaseModel):
@@ -51,10 +63,15 @@ class ImageJobSpec(KubeModel):
     priority: int = 0
     max_attempts: int | None = None
     timeout_seconds: int | None = None
-    ttl_seconds_after_finished: int = 604_800
+    ttl_seconds_after_finished: int | None = None
     cancel: bool = False
     retry_of: str | None = None
     callback_url: str | None = Field(default=None, alias="callbackURL")
+
+    def ttl(self, default: timedelta) -> timedelta:
+        """Return how long to keep the finished ImageJob: `default`, unless the spec says so."""
+        seconds = self.ttl_seconds_after_finished
+        return default if seconds is None else timedelta(seconds=min(seconds, MAX_TTL_SECONDS))
 
 
 class Condition(KubeModel):
@@ -169,6 +186,17 @@ class ImageJob(KubeModel):
     def finished(self) -> bool:
         """Whether the status is final."""
         return self.status.phase in TERMINAL
+
+    def completed(self, now: datetime) -> datetime:
+        """Return the completion time if it is plausible, or else the plausible time nearest to it.
+
+        Workers write the completion time, so it is untrusted. No ImageJob ends before its creation
+        or after `now`. A missing completion time counts as `now`.
+        """
+        completion = self.status.completion_time or now
+        plausible = min(max(completion, self.metadata.creation_timestamp or completion), now)
+        # Times from pydantic have a time zone object each, which makes comparing them slow.
+        return plausible.astimezone(UTC)
 
     @staticmethod
     def manifest(

@@ -51,7 +51,7 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Delete a finished ImageJob whose time to live has expired."""
+    """Delete a finished ImageJob that has expired, or because there are too many ImageJobs."""
 
     name: str
     version: int

@@ -6,10 +6,11 @@ from itertools import islice
 
 from ..settings import Settings
 from ..state.state import State
-from .actions import Action, EmitEvent, Expire, Write
+from .actions import Action, EmitEvent, Write
 from .assignment import assign
 from .background import ATTEMPTS, EVENTS, EXPIRY, queue_source, share
 from .conditions import update_status
+from .expiry import expire
 from .job_lifecycle import (
     cordon_failing,
     cordon_overdue,
@@ -18,10 +19,6 @@ from .job_lifecycle import (
 )
 from .pool_view import PoolView, workers_by_describer
 from .scaling import retire_orphans, scale, wanted_workers
-
-MAX_EXPIRING = 16
-"""Maximum number of deletions in flight. Without a limit, thousands of ImageJobs that expire
-together would delay assignments."""
 
 MAX_EVENTS = 4
 """Maximum number of failure Events in flight. Without a limit, a mass failure would delay
@@ -53,7 +50,7 @@ def _background(state: State, settings: Settings, now: datetime) -> dict[str, It
             queue_source(describer): fail_queued(state, describer, settings, now)
             for describer in state.job_queue.describers()
         },
-        EXPIRY: _expire(state, now),
+        EXPIRY: expire(state, settings, now),
         EVENTS: _emit_events(state),
     }
 
@@ -65,23 +62,6 @@ def _run_pool(view: PoolView, settings: Settings) -> Iterator[Action]:
     yield from assignments
     yield from scale(view, wanted, settings.job_prefix)
     yield from update_status(view, wanted)
-
-
-def _expire(state: State, now: datetime) -> Iterator[Expire]:
-    """Yield deletions of expired ImageJobs, up to the limit.
-
-    Deletions in flight count toward the limit, but failed deletions do not.
-    """
-    in_flight = 0
-    for done in state.job_queue.expired(now):
-        if done.key in state.pending_writes:
-            in_flight += 1
-        elif state.is_free(done.key, now):
-            in_flight += 1
-            yield Expire(done.name, done.version)
-
-        if in_flight >= MAX_EXPIRING:
-            return
 
 
 def _emit_events(state: State) -> Iterator[EmitEvent]:

@@ -128,7 +128,7 @@ class ActionExecutor:
             self._state.observe(kind, body, utcnow())
         elif self._state.versions.knows(key):
             # The object was deleted, and the watch has not reported that yet.
-            self._state.back_off(key, utcnow() + DELETION_SEEN)
+            self._state.record_deletion(key, utcnow() + DELETION_SEEN)
 
     async def _read_again(self, action: Write, error: KubeError) -> None:
         """Read an ImageJob again after a conflict or deletion, so that its current state is known.

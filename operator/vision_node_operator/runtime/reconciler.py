@@ -18,6 +18,7 @@ from ..decisions.actions import Cordon
 from ..decisions.decide import decide
 from ..settings import Settings
 from ..state.describer_registry import DescriberRegistry
+from ..state.job_queue import JobQueue
 from ..state.object_versions import Kind, ObjectKey, version_of
 from ..state.state import State
 from .clock import utcnow
@@ -62,7 +63,11 @@ class Reconciler:
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.heartbeat = heartbeat or Heartbeat()
-        self.state = State(since=utcnow(), describers=DescriberRegistry(pod_template))
+        self.state = State(
+            since=utcnow(),
+            describers=DescriberRegistry(pod_template),
+            job_queue=JobQueue(settings.job_kept, settings.min_job_kept),
+        )
         self._garbage = garbage
         self._kube = kube
         self._settings = settings

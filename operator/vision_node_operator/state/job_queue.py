@@ -1,25 +1,23 @@
-"""Keep ImageJobs in the indexes that decisions need: by queue, by worker and by expiry.
+"""Keep ImageJobs in the indexes that decisions need: by queue, by worker and by end.
 
 In a queue, ImageJobs with a higher priority come first. Among ImageJobs of the same priority, the
 next one is the oldest ImageJob of the owner who has the fewest ImageJobs in processing. So ten
 thousand images of one owner do not delay a single image of another owner.
 """
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heapreplace
 
-from vision_node_contract.models.imagejob import ImageJob
+from vision_node_contract.models.imagejob import DEFAULT_TTL, ImageJob
 from vision_node_contract.names import OWNER_LABEL
 
 from .object_versions import LONG_AGO, ObjectKey
+from .schedule import Place, Schedule, remove_place
 from .waiting import Waiting
-
-Place = tuple[datetime, str]
-"""An ImageJob's place in a list that is sorted by time: a time and the ImageJob's name."""
 
 OwnerQueue = list[Place]
 """One owner's queued ImageJobs of one priority, by creation time."""
@@ -37,8 +35,8 @@ class FinishedJob:
 
     name: str
     version: int
-    expires: datetime | None
-    """When to delete the ImageJob; None if its deletion is already waiting for a finalizer."""
+    ended: datetime
+    """When the ImageJob ended, as far as the operator can know (see JobQueue.end_of)."""
     image_key: str
 
     @property
@@ -50,6 +48,11 @@ class FinishedJob:
 @dataclass
 class JobQueue:
     """ImageJobs by name, with an index for each query that decide() makes."""
+
+    ttl: timedelta = DEFAULT_TTL
+    """How long to keep a finished ImageJob that has no ttlSecondsAfterFinished."""
+    min_kept: timedelta = timedelta(minutes=15)
+    """How long to keep every finished ImageJob, however many there are."""
 
     unfinished: dict[str, ImageJob] = field(default_factory=dict)
     finished: dict[str, FinishedJob] = field(default_factory=dict)
@@ -74,20 +77,39 @@ class JobQueue:
     _in_flight: dict[str, dict[str, None]] = field(default_factory=dict)
     """Names of ImageJobs by worker (pod name)."""
     _processing_by_owner: Counter[str] = field(default_factory=Counter)
-    _expiry: list[Place] = field(default_factory=list)
-    """Finished ImageJobs, sorted by their expiry."""
+    _expiry: Schedule = field(default_factory=Schedule)
+    """When finished ImageJobs expire."""
+    _evictable: Schedule = field(default_factory=Schedule)
+    """From when on finished ImageJobs may be deleted if there are too many."""
+    _deleted: set[str] = field(default_factory=set)
+    """Finished ImageJobs whose deletion the API server has accepted. They still exist while they
+    have a finalizer, or until the watch reports the deletion."""
     _images: Counter[str] = field(default_factory=Counter)
     """Number of ImageJobs by image key. Several ImageJobs may name the same image, because a retry
     names the image of the original."""
 
-    def put(self, job: ImageJob, now: datetime) -> None:
-        """Record the current state of an ImageJob."""
+    @property
+    def total(self) -> int:
+        """Number of ImageJobs, including those that are being deleted."""
+        return len(self.unfinished) + len(self.finished)
+
+    @property
+    def deleting(self) -> int:
+        """Number of finished ImageJobs whose deletion the API server has accepted."""
+        return len(self._deleted)
+
+    def put(self, job: ImageJob, now: datetime, ended: datetime | None = None) -> None:
+        """Record the current state of an ImageJob.
+
+        If it is finished, it ended at `ended`, which defaults to end_of(job, now).
+        """
+        ended = ended or self.end_of(job, now)
         name = job.metadata.name
         self.drop(name)
         self._images[job.spec.image.key] += 1
 
         if job.finished:
-            self._put_finished(job, now)
+            self._put_finished(job, ended)
             return
 
         self.unfinished[name] = job
@@ -104,8 +126,9 @@ class JobQueue:
     def drop(self, name: str) -> ImageJob | None:
         """Forget an ImageJob; return its last known state if it was unfinished, otherwise None."""
         if done := self.finished.pop(name, None):
-            if done.expires:
-                _remove(self._expiry, (done.expires, name))
+            self._expiry.remove(name)
+            self._evictable.remove(name)
+            self._deleted.discard(name)
             self._drop_image(done.image_key)
 
         job = self.unfinished.pop(name, None)
@@ -207,10 +230,14 @@ class JobQueue:
 
     def expired(self, now: datetime) -> Iterator[FinishedJob]:
         """Yield finished ImageJobs whose time to live has expired, ordered by expiry."""
-        for expires, name in self._expiry:
-            if expires > now:
-                return
-            yield self.finished[name]
+        return (self.finished[name] for name in self._expiry.due(now))
+
+    def evictable(self, now: datetime) -> Iterator[FinishedJob]:
+        """Yield finished ImageJobs that may be deleted if there are too many, ordered by end.
+
+        Those that could not be deleted are at the place of the time at which to try again.
+        """
+        return (self.finished[name] for name in self._evictable.due(now))
 
     def postpone(self, name: str, until: datetime) -> None:
         """Leave an ImageJob alone until `until`, because it could not be written or deleted."""
@@ -218,25 +245,48 @@ class JobQueue:
             self._wait(self.unfinished[name], until)
             return
 
-        done = self.finished.get(name)
-        if done is None or done.expires is None or done.expires >= until:
-            return
+        self._expiry.postpone(name, until)
+        self._evictable.postpone(name, until)
 
-        _remove(self._expiry, (done.expires, name))
-        self.finished[name] = replace(done, expires=until)
-        insort(self._expiry, (until, name))
+    def record_deletion(self, name: str) -> None:
+        """Record that the API server has accepted a finished ImageJob's deletion."""
+        if name in self.finished:
+            self._deleted.add(name)
+            self._evictable.remove(name)
+
+    def end_of(self, job: ImageJob, now: datetime) -> datetime:
+        """Return when an ImageJob that is seen finished at `now` ended.
+
+        Workers write the completion time, so it is untrusted: a worker with a slow clock could get
+        a result deleted that no client has read yet. If the operator saw the ImageJob before it was
+        finished, the end is the time at which the operator first saw it finished. Otherwise, as
+        after a restart, it is the completion time, but not before the ImageJob was created, and not
+        in the future. So restarts don't prolong the time for which ImageJobs are kept.
+        """
+        name, created = job.metadata.name, job.metadata.creation_timestamp or LONG_AGO
+        done = self.finished.get(name)
+        if done and created <= done.ended:  # otherwise, this is a new ImageJob of the same name
+            return done.ended
+
+        if name in self.unfinished:
+            return now
+
+        return job.completed(now)
 
     def is_image_named(self, key: str) -> bool:
         """Return whether an ImageJob names the image with this object key."""
         return key in self._images
 
-    def _put_finished(self, job: ImageJob, now: datetime) -> None:
-        name = job.metadata.name
-        expires = None if job.metadata.deletion_timestamp else _expiry_of(job, now)
-        version = int(job.metadata.resource_version)
-        self.finished[name] = FinishedJob(name, version, expires, job.spec.image.key)
-        if expires:
-            insort(self._expiry, (expires, name))
+    def _put_finished(self, job: ImageJob, ended: datetime) -> None:
+        name, version = job.metadata.name, int(job.metadata.resource_version)
+        expires = ended + job.spec.ttl(self.ttl)
+        self.finished[name] = FinishedJob(name, version, ended, job.spec.image.key)
+
+        if job.metadata.deletion_timestamp:
+            self._deleted.add(name)
+        else:
+            self._expiry.add(name, expires)
+            self._evictable.add(name, ended + self.min_kept)
 
     def _wait(self, job: ImageJob, until: datetime) -> None:
         """Take an ImageJob out of its queue until the given time."""
@@ -278,7 +328,7 @@ class JobQueue:
         if name in self._ended:
             del self._ended[name]
         elif job.status.attempt_deadline:
-            _remove(self._deadlines, (job.status.attempt_deadline, name))
+            remove_place(self._deadlines, (job.status.attempt_deadline, name))
 
         worker = self._processing.pop(name)
         del self._in_flight[worker][name]
@@ -296,7 +346,7 @@ class JobQueue:
         priorities = self._queues[job.spec.describer]
         owners = priorities[job.spec.priority]
         queue = owners[owner_of(job)]
-        _remove(queue, _place(job))
+        remove_place(queue, _place(job))
 
         self._queued_total[job.spec.describer] -= 1
         if not queue:
@@ -316,14 +366,6 @@ class JobQueue:
 def owner_of(job: ImageJob) -> str:
     """Return the ImageJob's owner, who submitted it; "" if the ImageJob has no owner."""
     return job.metadata.labels.get(OWNER_LABEL, "")
-
-
-def _expiry_of(job: ImageJob, now: datetime) -> datetime:
-    """Return when a finished ImageJob's time to live ends."""
-    keep = timedelta(seconds=job.spec.ttl_seconds_after_finished)
-    # Workers write the completion time, so it is untrusted. It may be in the future, or even so
-    # late that an addition would overflow.
-    return min(job.status.completion_time or now, now) + keep
 
 
 def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[str]:
@@ -347,7 +389,3 @@ def _fair_order(queues: dict[str, OwnerQueue], taken: Counter[str]) -> Iterator[
 
 def _place(job: ImageJob) -> Place:
     return (job.metadata.creation_timestamp or LONG_AGO, job.metadata.name)
-
-
-def _remove(places: list[Place], place: Place) -> None:
-    del places[bisect_left(places, place)]

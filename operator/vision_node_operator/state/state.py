@@ -210,10 +210,16 @@ class State:
         self.background_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
-        """Leave the object alone until the given time. Postpone its expiry, if any."""
+        """Leave the object alone until the given time. Postpone its deletion, if any is due."""
         self.backoff_until[key] = until
         if key.kind == "imagejobs":
             self.job_queue.postpone(key.name, until)
+
+    def record_deletion(self, key: ObjectKey, until: datetime) -> None:
+        """Record that an object was deleted. Until `until`, wait for the watch to report that."""
+        self.back_off(key, until)
+        if key.kind == "imagejobs":
+            self.job_queue.record_deletion(key.name)
 
     def take_slot(self, describer: str, now: datetime) -> None:
         """Record that one of the describer's images is being assigned."""
@@ -304,8 +310,9 @@ class State:
         if before and job.finished:
             self._record_end(job, now)
 
+        ended = self.job_queue.end_of(job, now)
         self._drop_imagejob(name, now)
-        self.job_queue.put(job, now)
+        self.job_queue.put(job, now, ended)
         if not job.finished:
             self.describers.record(job.spec.describer).load.add(job, now)
 

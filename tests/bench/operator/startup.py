@@ -50,7 +50,7 @@ PAGE = 500
 POLL_SECONDS = 0.05
 
 TTL_SECONDS = 604_800
-"""Default time to live of ImageJobs (7 days)."""
+"""Time to live of the ImageJobs (7 days), so that none of them has expired."""
 
 
 @dataclass(frozen=True, slots=True)

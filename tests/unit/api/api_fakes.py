@@ -23,7 +23,11 @@ LIMIT = 50_000
 MODIFIED = datetime(2026, 1, 1, tzinfo=UTC)
 """Modification time of every object in the fake bucket."""
 SETTINGS = Settings(
-    "ns", max_image_bytes=LIMIT, max_image_pixels=1_000_000, max_unfinished_jobs=100
+    "ns",
+    max_image_bytes=LIMIT,
+    max_image_pixels=1_000_000,
+    max_unfinished_jobs=100,
+    max_imagejobs=150,
 )
 
 

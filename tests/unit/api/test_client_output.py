@@ -86,3 +86,20 @@ def test_untrusted_text_cannot_control_the_terminal(
     monkeypatch.setattr("sys.argv", ["test_client.py", __file__, "--url", "http://s", "--json"])
     assert test_client.main() == 0
     assert json.loads(capsys.readouterr().out) == answers["result"]
+
+
+@pytest.mark.parametrize(("arguments", "query"), [([], ""), (["--ttl", "90"], "?ttlSeconds=90")])
+def test_time_to_live_is_sent_with_the_submission(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], query: str
+) -> None:
+    sent: list[str] = []
+
+    def call(url: str, *_: object) -> dict[str, Any]:
+        sent.append(url)
+        return {"job_id": "job", "status": "done", **RESULT}
+
+    monkeypatch.setattr(test_client, "call", call)
+    monkeypatch.setattr("sys.argv", ["test_client.py", __file__, "--url", "http://s", *arguments])
+
+    assert test_client.main() == 0
+    assert sent[0] == f"http://s/submit{query}"

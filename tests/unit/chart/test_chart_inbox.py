@@ -4,18 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from chart import containers, error_message, pod, template
+from chart import error_message
+from component_env import use_env
 from vision_node_api.settings import Settings as ApiSettings
 from vision_node_operator.settings import Settings as OperatorSettings
-
-
-def use_env(values: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set this process's environment variables to those of a component's container."""
-    (container,) = containers(pod(template(values), name))
-    monkeypatch.setenv("POD_NAMESPACE", "ns")
-    for variable in container["env"]:
-        if "value" in variable:
-            monkeypatch.setenv(variable["name"], variable["value"])
 
 
 @pytest.mark.parametrize(

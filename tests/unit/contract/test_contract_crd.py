@@ -1,6 +1,7 @@
 """Tests that the typed models agree with the CRDs' YAML, which is the source of truth."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -98,6 +99,25 @@ def test_new_imagejob_is_queued() -> None:
         {"metadata": {"name": "x"}, "spec": {"image": {"key": "inbox/a"}}}
     )
     assert job.status.phase == SCHEMA["status"]["default"]["phase"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("spec", "kept"),
+    [
+        ({}, timedelta(days=1)),
+        ({"ttlSecondsAfterFinished": None}, timedelta(days=1)),
+        ({"ttlSecondsAfterFinished": 0}, timedelta(0)),
+        ({"ttlSecondsAfterFinished": 604_800}, timedelta(days=7)),
+        ({"ttlSecondsAfterFinished": 10**15}, timedelta(seconds=2**31 - 1)),
+    ],
+)
+def test_time_to_live_is_the_default_unless_the_spec_has_one(
+    spec: dict[str, Any], kept: timedelta
+) -> None:
+    """The CRD has no default, so that the values of each release decide."""
+    assert "default" not in SCHEMA["spec"]["properties"]["ttlSecondsAfterFinished"]
+    parsed = ImageJobSpec.model_validate({"image": {"key": "inbox/a"}, **spec})
+    assert parsed.ttl(timedelta(days=1)) == kept
 
 
 def test_every_reason_matches_the_pattern_in_the_schema() -> None:

@@ -16,6 +16,7 @@ from vision_node_contract.clients.kube import (
     Kube,
     KubeError,
     NotFoundError,
+    QuotaError,
     Selectors,
     UnavailableError,
     WatchEvent,
@@ -374,13 +375,19 @@ async def test_refused_connection_to_the_api_server_raises_unavailable_error() -
             "imagejobs is forbidden: ValidatingAdmissionPolicy 'p' denied",
             KubeError,
         ),
-        ("refused by a quota", 403, "jobs is forbidden: exceeded quota", KubeError),
+        ("refused by a quota", 403, "x is forbidden: exceeded quota: q, used: 5", QuotaError),
+        ("quota not counted yet", 403, "x is forbidden: status unknown for quota: q", QuotaError),
+        ("not a refusal by a quota", 403, 'x "exceeded quota: q" is forbidden: no', KubeError),
+        ("not a 403", 400, "x is forbidden: exceeded quota: q", KubeError),
     ],
 )
-def test_permissions_missing_at_startup_raise_unavailable_error(
+def test_refusals_are_told_apart_by_their_messages(
     case: str, status: int, message: str, expected: type[KubeError]
 ) -> None:
-    """An API server that has just started has not loaded all accounts and roles yet."""
+    """An API server that has just started has not loaded all accounts and roles yet.
+
+    It says so with the same status and reason with which it reports a policy or a quota.
+    """
     assert type(parse_error(status, {"message": message})) is expected, case
 
 

@@ -26,6 +26,7 @@ from vision_node_operator.decisions.decide import decide
 from vision_node_operator.settings import Settings
 from vision_node_operator.state.describer_record import DescriberRecord
 from vision_node_operator.state.describer_registry import DescriberRegistry
+from vision_node_operator.state.job_queue import JobQueue
 from vision_node_operator.state.object_versions import Kind, ObjectKey
 from vision_node_operator.state.pools.pool import Pool
 from vision_node_operator.state.state import State
@@ -53,9 +54,11 @@ def at(seconds: float) -> str:
 class World:
     """A fake cluster that passes watch events to a State, as the reconciler does."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.settings = settings
         self.state = State(
-            describers=DescriberRegistry(TEMPLATE, {"metadata": DescriberRecord(POOL)})
+            describers=DescriberRegistry(TEMPLATE, {"metadata": DescriberRecord(POOL)}),
+            job_queue=JobQueue(settings.job_kept, settings.min_job_kept),
         )
         self.version = 100
 
@@ -174,12 +177,12 @@ class World:
             self.describer(**spec)
         now = NOW + timedelta(seconds=after)
         self.state.begin_round(now)
-        actions = decide(self.state, SETTINGS, now)
+        actions = decide(self.state, self.settings, now)
         return [to_text(action) for action in actions if not isinstance(action, UpdateStatus)]
 
     def status_update(self, after: float = 0) -> UpdateStatus | None:
         """Return the decided status update, or None if there is none."""
-        actions = decide(self.state, SETTINGS, NOW + timedelta(seconds=after))
+        actions = decide(self.state, self.settings, NOW + timedelta(seconds=after))
         return next((action for action in actions if isinstance(action, UpdateStatus)), None)
 
 

@@ -10,7 +10,9 @@ from vision_node_api.uploads.submit_options import OPTION_NAMES
 from vision_node_api.uploads.upload_body import largest_upload_bytes
 from vision_node_contract.images.formats import SUPPORTED
 
-OPTIONS = {"describer", "prompt", "language", "detail", "maxLength", "fallback", "text"}
+OPTIONS = {
+    *("describer", "prompt", "language", "detail", "maxLength", "fallback", "text", "ttlSeconds")
+}
 
 
 async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> None:
@@ -21,6 +23,10 @@ async def test_limits_are_reported(client: httpx.AsyncClient, jobs: Jobs) -> Non
         "imagePixels": SETTINGS.max_image_pixels,
         "mediaTypes": [known.media_type for known in SUPPORTED],
         "formats": [known.name for known in SUPPORTED],
+        "unfinishedJobs": SETTINGS.max_unfinished_jobs,
+        "imageJobs": SETTINGS.max_imagejobs,
+        "ttlSeconds": 604_800,
+        "defaultTtlSeconds": 86_400,
         "uploadSeconds": pytest.approx(30 + largest_upload_bytes(LIMIT) / 4096),
         "answerSeconds": 100,
     }
@@ -44,7 +50,8 @@ async def test_limits_are_documented(document: dict[str, Any]) -> None:
     reference = ok["content"]["application/json"]["schema"]["$ref"]
     schema = document["components"]["schemas"][reference.rsplit("/", 1)[-1]]
     assert set(schema["required"]) == {
-        *("imageBytes", "imagePixels", "mediaTypes", "formats", "uploadSeconds", "answerSeconds")
+        *("imageBytes", "imagePixels", "mediaTypes", "formats", "unfinishedJobs", "imageJobs"),
+        *("ttlSeconds", "defaultTtlSeconds", "uploadSeconds", "answerSeconds"),
     }
     assert all(field["description"] for field in schema["properties"].values())
 

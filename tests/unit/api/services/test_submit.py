@@ -3,10 +3,9 @@
 import httpx
 import pytest
 from api_client import submit
-from api_fakes import SETTINGS, Cluster, FakeBucket, picture
-from vision_node_api.services.jobs import Jobs
+from api_fakes import Cluster, FakeBucket, picture
 from vision_node_api.uploads.openapi import form_schema
-from vision_node_contract.clients.kube import AlreadyExistsError, UnavailableError, WatchEvent
+from vision_node_contract.clients.kube import AlreadyExistsError, UnavailableError
 
 PNG = picture()
 
@@ -120,6 +119,7 @@ async def test_form_options_are_documented(client: httpx.AsyncClient) -> None:
         "maxLength",
         "fallback",
         "text",
+        "ttlSeconds",
     }
     assert form["text"]["type"] == "boolean"
     assert form["detail"] == {
@@ -143,20 +143,6 @@ async def test_submission_is_refused_if_the_describer_lookup_fails(
     cluster.get_fails = UnavailableError(0, "NoAnswer", "no answer")
     response = await client.post("/submit", files={"image": PNG}, data={"describer": "newest"})
     assert (response.status_code, bucket.objects) == (503, {})
-
-
-async def test_submission_is_refused_if_too_many_jobs_are_unfinished(
-    client: httpx.AsyncClient, jobs: Jobs, bucket: FakeBucket
-) -> None:
-    limit = SETTINGS.max_unfinished_jobs
-    waiting = {"spec": {"image": {"key": "images/1"}}}
-    jobs.cache.observe(
-        WatchEvent("PAGE", [{"metadata": {"name": f"j{n}"}, **waiting} for n in range(limit)])
-    )
-    response = await submit(client, PNG)
-    assert (response.status_code, response.json()["reason"]) == (429, "TooManyJobs")
-    assert response.headers["Retry-After"]
-    assert bucket.objects == {}
 
 
 async def test_submission_is_refused_while_storage_is_unavailable(

@@ -7,6 +7,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from vision_node_api.watch import imagejob_cache
 from vision_node_api.watch.follower import WatchFollower
 from vision_node_api.watch.imagejob_cache import ImageJobCache
 from vision_node_contract.clients.kube import NotFoundError, WatchEvent
@@ -46,6 +47,22 @@ def cache(server: Server) -> ImageJobCache:
 
 async def phase(cache: ImageJobCache, name: str) -> str:
     return (await cache.get(name)).status.phase
+
+
+def test_total_counts_every_job_once(cache: ImageJobCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finished jobs count even if they are no longer cached."""
+    monkeypatch.setattr(imagejob_cache, "FINISHED_KEPT", 2)
+    cache.observe(WatchEvent("PAGE", [body("a"), *(body(name, "done") for name in "bcde")]))
+    assert (cache.total, cache.unfinished) == (5, 1)
+
+    cache.observe(WatchEvent("MODIFIED", [body("a", "done")]))
+    cache.observe(WatchEvent("ADDED", [body("f")]))
+    cache.observe(WatchEvent("DELETED", [body("b", "done")]))
+    cache.observe(WatchEvent("DELETED", [body("b", "done")]))
+    assert (cache.total, cache.unfinished) == (5, 1)
+
+    cache.observe(WatchEvent("SYNCED", names=frozenset("cf")))
+    assert (cache.total, cache.unfinished) == (2, 1)
 
 
 async def test_watched_jobs_are_not_read_from_the_api_server(

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from vision_node_contract.clients.kube import KubeError
 from vision_node_operator.decisions.actions import Expire, Write
-from vision_node_operator.decisions.decide import MAX_EXPIRING
+from vision_node_operator.decisions.expiry import MAX_EXPIRING
 from vision_node_operator.runtime.executor import ActionExecutor
 from vision_node_operator.state.object_versions import ObjectKey
-from world import NOW, World, at
+from world import NOW, SETTINGS, World, at
 
 OTHERS = 100
 
@@ -103,3 +104,62 @@ async def test_time_to_live_can_be_extended_after_a_refused_deletion() -> None:
     world.job("j", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 10**6})
     assert [done.name for done in world.state.job_queue.finished.values()] == ["j"]
     assert world.decide(after=10**5) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({}, 60),
+        ({"ttlSecondsAfterFinished": 0}, 0),
+        ({"ttlSecondsAfterFinished": 600}, 600),
+        ({"ttlSecondsAfterFinished": 604_800}, 604_800),
+    ],
+)
+def test_default_time_to_live_comes_from_the_settings(spec: dict[str, int], seconds: int) -> None:
+    """604,800 is what older releases stored in every ImageJob. It is honored like any other."""
+    world = World(replace(SETTINGS, job_kept=timedelta(seconds=60)))
+    world.job("j", phase="done", completionTime=at(0), spec=spec)
+    assert world.decide(after=seconds - 1) == []
+    assert world.decide(after=seconds) == ["expire j"]
+
+
+@pytest.mark.parametrize(
+    ("before", "completed", "ended"),
+    [
+        # The operator saw the job end, so it needs no one else's clock.
+        ("processing", 0, 0),
+        ("processing", -3600, 0),
+        ("processing", 3600, 0),
+        ("processing", None, 0),
+        # The job ended before the operator started, after the job was created 100 s ago.
+        ("unknown", -20, -20),
+        ("unknown", -3600, -100),
+        ("unknown", 3600, 0),
+        ("unknown", None, 0),
+    ],
+)
+def test_workers_cannot_falsify_the_end_of_a_job(
+    before: str, completed: float | None, ended: float
+) -> None:
+    world = World(replace(SETTINGS, job_kept=timedelta(seconds=60)))
+    if before == "processing":
+        world.job("j", created=-100, phase="processing", worker="w0", attemptDeadline=at(30))
+
+    status = {} if completed is None else {"completionTime": at(completed)}
+    world.job("j", created=-100, phase="done", **status)
+    # A later change, of the labels for example, is not a later end.
+    world.job("j", created=-100, seen=10, phase="done", **status)
+    assert expiry_seconds(world) == ended + 60
+
+
+def expiry_seconds(world: World) -> float:
+    """Return how many seconds after NOW the ImageJob `j` expires."""
+    ends = range(-100, 3700)
+    return next(end for end in ends if "expire j" in world.decide(after=end))
+
+
+def test_new_job_with_the_name_of_an_old_one_has_an_end_of_its_own() -> None:
+    world = World(replace(SETTINGS, job_kept=timedelta(seconds=60)))
+    world.job("j", created=-100, phase="done", completionTime=at(-50))
+    world.job("j", created=-30, phase="done", completionTime=at(-5))
+    assert expiry_seconds(world) == 55

@@ -1,0 +1,50 @@
+"""Tests that the API and the operator receive the limits on finished jobs."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from chart import error_message
+from component_env import use_env
+from vision_node_api.settings import Settings as ApiSettings
+from vision_node_operator.settings import Settings as OperatorSettings
+
+DAY = timedelta(days=1)
+CHANGED = {
+    "limits": {"imageJobs": 1_000_000, "ttlSeconds": 60},
+    "retention": {"jobSeconds": 315_360_000},
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "imagejobs", "kept", "max_ttl"),
+    [({}, 30_000, DAY, 604_800), (CHANGED, 1_000_000, 3650 * DAY, 60)],
+)
+def test_api_and_operator_read_the_same_limits(
+    values: dict[str, Any],
+    imagejobs: int,
+    kept: timedelta,
+    max_ttl: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use_env(values, "vision-node-api", monkeypatch)
+    api = ApiSettings.from_env()
+    assert (api.max_imagejobs, api.job_kept, api.max_ttl_seconds) == (imagejobs, kept, max_ttl)
+
+    use_env(values, "vision-node-operator", monkeypatch)
+    operator = OperatorSettings.from_env()
+    assert (operator.max_imagejobs, operator.job_kept) == (imagejobs, kept)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "number"),
+    [
+        ("limits", "imageJobs", 0),
+        ("limits", "imageJobs", 1_000_001),
+        ("limits", "ttlSeconds", 59),
+        ("retention", "jobSeconds", 59),
+        ("retention", "jobSeconds", "1d"),
+    ],
+)
+def test_invalid_limits_are_rejected(section: str, name: str, number: Any) -> None:
+    assert f"/{section}/{name}" in error_message({section: {name: number}})
