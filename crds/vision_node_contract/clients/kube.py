@@ -169,25 +169,36 @@ class Kube:
             raise UnavailableError(0, "NoAnswer", f"{method} {path}: {error!r}") from error
 
     async def list_pages(
-        self, path: str, selectors: Selectors = Selectors()
+        self, path: str, selectors: Selectors = Selectors(), *, consistent: bool = True
     ) -> AsyncIterator[tuple[list[Json], str]]:
-        """Yield pages of objects, each with the resourceVersion of the whole list.
+        """Yield pages of objects, each with the resourceVersion at which it was read.
 
-        A watch can start from this resourceVersion. Pages save memory, because a single response
-        with ten thousand objects would take 165 MB.
+        All pages of a consistent list have the same resourceVersion, from which a watch can start.
+        The API server keeps that version for about five minutes. A list that is not consistent may
+        take longer: it continues from the current version, so later pages are newer than the first.
+
+        Pages save memory, because a single response with ten thousand objects would take 165 MB.
 
         Raises:
-            GoneError: reading the list took too long, so the caller has to start over.
+            GoneError: reading a consistent list took too long, so the caller has to start over.
             UnavailableError: the API server is unavailable, or the response is not a list.
         """
-        continue_token = ""
+        continue_token, resumed = "", False
 
         while True:
             query = [*selectors.query(), ("limit", str(PAGE))]
             if continue_token:
                 query.append(("continue", continue_token))
 
-            page = await self.request("GET", path, query=query)
+            try:
+                page = await self.request("GET", path, query=query)
+            except GoneError as error:
+                if consistent or resumed or not error.continue_token:
+                    raise
+
+                continue_token, resumed = error.continue_token, True
+                continue
+
             match page:
                 case {"items": list(items), "metadata": {"resourceVersion": str(version)}}:
                     yield items, version
@@ -195,7 +206,7 @@ class Kube:
                     message = f"GET {path}: not a list: {str(page)[:500]}"
                     raise UnavailableError(0, "NoAnswer", message)
 
-            continue_token = page["metadata"].get("continue", "")
+            continue_token, resumed = page["metadata"].get("continue", ""), False
             if not continue_token:
                 return
 
@@ -237,15 +248,37 @@ class Kube:
 
         self.last_activity[path] = time.monotonic()
 
+    async def changes(
+        self, path: str, version: str, selectors: Selectors = Selectors()
+    ) -> AsyncIterator[WatchEvent]:
+        """Yield every change after `version`, indefinitely.
+
+        Raises:
+            GoneError: changes may have been missed, so the caller has to list the objects again.
+            KubeError: the API server refused the request, and a retry would not help (for example,
+                because the request is forbidden or malformed).
+        """
+        failures = 0
+
+        while True:
+            try:
+                async for event in self.watch(path, version, selectors):
+                    failures, version = 0, event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        yield WatchEvent(event["type"], [event["object"]])
+            except UnavailableError as error:
+                log.warning("retrying the watch of %s: %s", path, error)
+                await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
+                failures += 1
+
     async def follow(
-        self, path: str, selectors: Selectors = Selectors(), version: str = ""
+        self, path: str, selectors: Selectors = Selectors()
     ) -> AsyncIterator[WatchEvent]:
         """Yield all objects, and then every change, indefinitely.
 
         If changes may have been missed, all objects are listed again. If an object was deleted in
         the meantime, there is no DELETED event for it, but its name is missing from the next SYNCED
-        event. If `version` is the version of an earlier list, no list is read at the start, and the
-        first events are the changes since that list.
+        event.
 
         Raises:
             KubeError: the API server refused the request, and a retry would not help (for example,
@@ -255,23 +288,18 @@ class Kube:
 
         while True:
             try:
-                if not version:
-                    names: set[str] = set()
-                    async for objects, listed_at in self.list_pages(path, selectors):  # noqa: B007
-                        names.update(body["metadata"]["name"] for body in objects)
-                        yield WatchEvent("PAGE", objects)
-                    yield WatchEvent("SYNCED", names=names, version=listed_at)
-                    version = listed_at
+                names: set[str] = set()
+                async for objects, version in self.list_pages(path, selectors):  # noqa: B007
+                    names.update(body["metadata"]["name"] for body in objects)
+                    yield WatchEvent("PAGE", objects)
+                yield WatchEvent("SYNCED", names=frozenset(names), version=version)
 
-                async for event in self.watch(path, version, selectors):
-                    failures, version = 0, event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        yield WatchEvent(event["type"], [event["object"]])
+                async for event in self.changes(path, version, selectors):
+                    failures = 0
+                    yield event
             except (GoneError, UnavailableError) as error:
-                if isinstance(error, GoneError):
-                    version = ""
-                else:
-                    log.warning("retrying the watch of %s: %s", path, error)
+                if isinstance(error, UnavailableError):
+                    log.warning("listing %s again: %s", path, error)
 
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
                 failures += 1

@@ -38,7 +38,12 @@ class ConflictError(KubeError):
 
 
 class GoneError(KubeError):
-    """410: the resourceVersion is too old for a watch, so the objects must be listed again."""
+    """410: the resourceVersion is too old for a watch, so the objects must be listed again.
+
+    `continue_token` continues an expired list at the current version; empty if there is none.
+    """
+
+    continue_token = ""
 
 
 class QuotaError(KubeError):
@@ -91,7 +96,11 @@ def parse_error(status: int, body: bytes | Mapping[str, Any]) -> KubeError:
     reason = str(details.get("reason") or status)
     message = str(details.get("message") or details)
 
-    return _error_class(status, reason, message)(status, reason, message)
+    error = _error_class(status, reason, message)(status, reason, message)
+    if isinstance(error, GoneError):
+        error.continue_token = _continue_token(details)
+
+    return error
 
 
 def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
@@ -107,6 +116,14 @@ def _error_class(status: int, reason: str, message: str) -> type[KubeError]:
         return QuotaError
 
     return {404: NotFoundError, 410: GoneError}.get(status, KubeError)
+
+
+def _continue_token(details: Mapping[str, Any]) -> str:
+    match details:
+        case {"metadata": {"continue": str(token)}}:
+            return token
+
+    return ""
 
 
 def _parse_status(body: bytes | Mapping[str, Any]) -> Mapping[str, Any]:

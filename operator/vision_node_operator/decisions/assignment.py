@@ -20,9 +20,18 @@ def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
 
     # Counting stops at the capacity of the whole pool, because a longer queue does not need more
     # workers.
-    pool_capacity = pool.spec.max_workers * pool.spec.images_at_once
-    waiting = sum(1 for _ in islice(chain(others, suspects), pool_capacity))
+    waiting = pool.spec.max_workers * pool.spec.images_at_once
+    if not _is_longer(view, waiting + len(assignments)):
+        waiting = sum(1 for _ in islice(chain(others, suspects), waiting))
+
     return assignments, view.after(Counter(action.worker for action in assignments), waiting)
+
+
+def _is_longer(view: PoolView, length: int) -> bool:
+    """Return whether certainly more ImageJobs than this can be assigned, without counting them."""
+    queue, pending = view.state.job_queue, len(view.state.pending_writes)
+    not_free = pending + len(view.state.unconfirmed) + queue.suspect_total
+    return queue.queued_total(view.pool.describer) > length + not_free
 
 
 def _allowance(view: PoolView) -> int | None:

@@ -3,7 +3,7 @@
 This module also fails queued ImageJobs that no worker will describe.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from vision_node_contract.models.imagejob import ImageJob
@@ -12,7 +12,7 @@ from vision_node_contract.models.reasons import ReadyReason, Reason
 from ..settings import Settings
 from ..state.pools.pool import Pool
 from ..state.state import State
-from .actions import Action, Cordon, Fail, Requeue
+from .actions import Cordon, Fail, Requeue
 from .retry import Failure, after_loss, retry_or_fail
 
 DESCRIBER_GRACE = timedelta(minutes=1)
@@ -24,43 +24,64 @@ OWN_TRIES = timedelta(minutes=10)
 predecessor wrote."""
 
 
-def end_or_retry_processing(state: State, now: datetime) -> Iterator[Action]:
-    """Decide what happens to each ImageJob that is assigned to a worker."""
-    for job in state.free_jobs(state.job_queue.processing(), now):
-        yield from _end_or_retry(state, job, now)
+def end_or_retry_processing(state: State, now: datetime) -> Iterator[Requeue | Fail]:
+    """End or retry each attempt that was cancelled or lost, or that failed or timed out."""
+    for job in state.free_jobs(state.job_queue.ended_attempts(), now):
+        yield _cancel(job) if job.spec.cancel else _after_error(state, job, now)
+
+    for worker in state.job_queue.workers():
+        pod = state.workers.pod(worker)
+        if pod is None or not pod.alive:
+            for job in _running(state, state.job_queue.assigned_to(worker), now):
+                yield after_loss(state, job, pod, now)
+
+    for job in _overdue(state, now):
+        yield _time_out(state, job, now)
 
 
-def _end_or_retry(state: State, job: ImageJob, now: datetime) -> Iterator[Action]:
-    """End or retry an assigned ImageJob if it was cancelled or lost, or if it failed or timed out.
+def cordon_overdue(state: State, now: datetime) -> Iterator[Cordon]:
+    """Cordon workers that miss a deadline after they have had the Describer's usual timeout.
 
-    Yield nothing if its worker may still finish it.
+    If an ImageJob's own, shorter timeout were enough, users could take workers out of service.
     """
-    status = job.status
-    pod = state.workers.pod(status.worker or "")
+    seen: set[str] = set()
+    for job in _overdue(state, now):
+        worker, deadline = job.status.worker or "", job.status.attempt_deadline or now
+        usual_timeout = timedelta(seconds=state.spec_for(job).timeout_seconds)
+        record = state.workers.records[worker]
 
-    if job.spec.cancel:
-        yield _cancel(job)
-    elif status.error:
-        failure = Failure(_known_reason(status.error.reason), status.error.message)
-        yield retry_or_fail(state, job, failure, now)
-    elif pod is None or not pod.alive:
-        yield after_loss(state, job, pod, now)
-    elif not state.is_in_grace_period(now):
-        yield from _time_out(state, job, now)
+        is_new = worker not in seen and not record.cordoned
+        if is_new and now - (deadline - state.timeout(job)) >= usual_timeout:
+            seen.add(worker)
+            yield Cordon(worker)
 
 
-def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | Requeue | Fail]:
-    """End an attempt that has missed its deadline because its worker is lost, hung or too slow."""
-    deadline, worker = job.status.attempt_deadline, job.status.worker or ""
-    if deadline is None or deadline > now:
+def _after_error(state: State, job: ImageJob, now: datetime) -> Requeue | Fail:
+    error = job.status.error
+    reason, message = (error.reason, error.message) if error else ("", "")
+    return retry_or_fail(state, job, Failure(_known_reason(reason), message), now)
+
+
+def _overdue(state: State, now: datetime) -> Iterator[ImageJob]:
+    """Yield ImageJobs whose worker is alive but has missed the deadline."""
+    if state.is_in_grace_period(now):
         return
 
-    timeout = state.timeout(job)
-    usual_timeout = timedelta(seconds=state.spec_for(job).timeout_seconds)
-    if now - (deadline - timeout) >= usual_timeout:
-        # The worker has had the Describer's usual timeout. If an ImageJob's own, shorter
-        # timeout were enough to cordon the worker, users could take workers out of service.
-        yield Cordon(worker)
+    for job in _running(state, state.job_queue.overdue(now), now):
+        pod = state.workers.pod(job.status.worker or "")
+        if pod and pod.alive:
+            yield job
+
+
+def _running(state: State, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
+    """Yield the ImageJobs that may be written now and whose attempt has not ended yet."""
+    free = state.free_jobs(jobs, now)
+    return (job for job in free if not (job.spec.cancel or job.status.error))
+
+
+def _time_out(state: State, job: ImageJob, now: datetime) -> Requeue | Fail:
+    """End an attempt that has missed its deadline because its worker is lost, hung or too slow."""
+    worker, timeout = job.status.worker or "", state.timeout(job)
 
     if state.is_silent(worker, now):
         message = f"worker {worker} is hung or cut off: it has stopped renewing its Lease"
@@ -69,7 +90,7 @@ def _time_out(state: State, job: ImageJob, now: datetime) -> Iterator[Cordon | R
         message = f"worker {worker} did not finish within {timeout.total_seconds():g} s"
         failure = Failure(Reason.ATTEMPT_TIMED_OUT, message)
 
-    yield retry_or_fail(state, job, failure, now)
+    return retry_or_fail(state, job, failure, now)
 
 
 def cordon_failing(state: State) -> Iterator[Cordon]:
@@ -79,30 +100,29 @@ def cordon_failing(state: State) -> Iterator[Cordon]:
             yield Cordon(worker)
 
 
-def fail_queued(state: State, settings: Settings, now: datetime) -> Iterator[Action]:
-    """Fail queued ImageJobs that were cancelled or that no worker will describe."""
-    for job in state.free_jobs(state.job_queue.cancelled(), now):
+def fail_queued(state: State, describer: str, settings: Settings, now: datetime) -> Iterator[Fail]:
+    """Fail a describer's queued ImageJobs that were cancelled or that no worker will describe."""
+    for job in state.free_jobs(state.job_queue.cancelled(describer), now):
         yield _cancel(job)
 
-    for describer in state.job_queue.describers():
-        pool = state.describers.pool(describer)
-        if pool is None:
-            yield from _fail_unknown_describer(state, describer, now)
-        else:
-            yield from _fail_unserved(state, pool, settings, now)
+    pool = state.describers.pool(describer)
+    if pool is None:
+        yield from _fail_unknown_describer(state, describer, now)
+    else:
+        yield from _fail_unserved(state, pool, settings, now)
 
 
 def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iterator[Fail]:
     """Fail ImageJobs whose Describer has not existed for longer than DESCRIBER_GRACE."""
-    known = ", ".join(sorted(pool.describer for pool in state.describers.pools())) or "none"
-    message = f"no describer is named {describer}; existing describers: {known}"
     record = state.describers.find(describer)
     deleted_at = record.deleted_at if record else None
+    if deleted_at and now - deleted_at <= DESCRIBER_GRACE:
+        return
 
-    for job in state.queued(describer, now):
-        waiting_since = [at for at in (job.metadata.creation_timestamp, deleted_at) if at]
-        if waiting_since and now - max(waiting_since) > DESCRIBER_GRACE:
-            yield Fail(job, Reason.DESCRIBER_NOT_FOUND, message)
+    known = ", ".join(sorted(pool.describer for pool in state.describers.pools())) or "none"
+    message = f"no describer is named {describer}; existing describers: {known}"
+    for job in state.queued_before(describer, now - DESCRIBER_GRACE, now):
+        yield Fail(job, Reason.DESCRIBER_NOT_FOUND, message)
 
 
 def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
@@ -124,10 +144,8 @@ def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) 
         f"describer {pool.describer} has had no worker for {wait.total_seconds():g} s "
         f"({ready.reason}: {ready.message}); fix that and submit the image again"
     )
-    for job in state.queued(pool.describer, now):
-        created = job.metadata.creation_timestamp
-        if created and now - created >= wait:
-            yield Fail(job, Reason.NO_WORKER, message)
+    for job in state.queued_before(pool.describer, now - wait, now):
+        yield Fail(job, Reason.NO_WORKER, message)
 
 
 def _cancel(job: ImageJob) -> Fail:

@@ -19,6 +19,10 @@ LAUNCH_SECONDS = 3.0
 """Overhead of a dedicated Job on a busy node: how long it takes to get its image after its launch,
 plus how long it takes to end after the image is finished."""
 
+AGE_SAMPLE = 200
+"""Number of attempts in flight whose mean age is determined. More would not change the mean much,
+and 500 workers may have thousands."""
+
 
 def wanted_workers(view: PoolView) -> int:
     """Return how many workers the pool should have.
@@ -54,13 +58,20 @@ def _busy_workers(view: PoolView) -> float:
 
 
 def _mean_age(view: PoolView) -> float:
-    """Return the mean age of attempts in flight, in seconds; an image takes at least this long."""
+    """Return the mean age of some attempts in flight, in seconds.
+
+    An image takes at least this long.
+    """
     state = view.state
-    ages = [
-        (view.now - (job.status.attempt_deadline - state.timeout(job))).total_seconds()
+    jobs = (
+        job
         for worker in view.current
         if worker.pod
         for job in state.job_queue.assigned_to(worker.pod.name)
+    )
+    ages = [
+        (view.now - (job.status.attempt_deadline - state.timeout(job))).total_seconds()
+        for job in islice(jobs, AGE_SAMPLE)
         if job.status.attempt_deadline
     ]
     return sum(ages) / len(ages) if ages else 0.0

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -28,6 +30,7 @@ from ..decisions.actions import (
     Write,
     target,
 )
+from ..decisions.background import MAX_BACKGROUND, source_of
 from ..state.object_versions import Kind, ObjectKey
 from ..state.state import State
 from .clock import utcnow
@@ -67,6 +70,7 @@ class ActionExecutor:
         self._imagejobs_path = path_of(PLURAL, namespace)
         self._changed = changed
         self._slots = asyncio.Semaphore(MAX_WRITES)
+        self._background_slots = asyncio.Semaphore(MAX_BACKGROUND)
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[ObjectKey, int] = {}
         """Number of consecutive failed writes by object."""
@@ -81,7 +85,8 @@ class ActionExecutor:
     def start(self, action: Write, now: datetime) -> None:
         """Start an action. Until it ends, nothing else is decided about its object."""
         self._record_start(action, now)
-        self._state.begin_write(target(action), action.worker if isinstance(action, Assign) else "")
+        worker = action.worker if isinstance(action, Assign) else ""
+        self._state.begin_write(target(action), worker, source_of(action))
         task = asyncio.create_task(self._perform(action))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -100,11 +105,18 @@ class ActionExecutor:
             case EmitEvent():
                 self._state.job_queue.announce(action.job.metadata.name)
 
+    @asynccontextmanager
+    async def _slot(self, action: Write) -> AsyncIterator[None]:
+        """Wait until a write may be sent. Background writes never take up all slots."""
+        is_background = source_of(action) is not None
+        async with self._background_slots if is_background else nullcontext(), self._slots:
+            yield
+
     async def _perform(self, action: Write) -> None:
         key = target(action)
         outcome: WriteOutcome = "ok"
         try:
-            async with self._slots:
+            async with self._slot(action):
                 kind, body = await self._writer.perform(action, utcnow())
 
             self._observe(key, kind, body)

@@ -32,6 +32,7 @@ from vision_node_contract.names import (
 from ..settings import Settings
 from . import probe_server
 from .chart_describers import Defaults
+from .freshness import Heartbeat
 from .garbage_collector import GarbageCollector
 from .imagejob_watch import watch_imagejobs
 from .inbox_expiry import InboxExpiry, Retention
@@ -126,24 +127,32 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM, or until an error occurs that only a restart can fix."""
-    async with Kube.connect("operator") as kube, Bucket.open(BucketSettings.from_env()) as store:
+    heartbeat = Heartbeat()
+    async with (
+        Kube.connect("operator") as kube,
+        Bucket.open(BucketSettings.from_env()) as store,
+        # The probes are answered from the start, which may take long: it waits for the API server.
+        probe_server.serving(listen(probe_server.PORT), heartbeat.check),
+    ):
         path = f"/api/v1/namespaces/{settings.namespace}/configmaps/{settings.owner_name}"
         # The ConfigMap is read from the API server, because after an upgrade a mounted file may
         # still have the old contents.
-        defaults = Defaults.of(await until_answered(lambda: kube.request("GET", path)))
+        found = await until_answered(lambda: kube.request("GET", path), heartbeat)
+        defaults = Defaults.of(found)
         writer = Writer(kube, settings, defaults.owner)
         imagejobs = ImageJobClient(kube, settings.namespace)
         ownership = StorageOwnership(store, kube, settings)
         garbage = GarbageCollector(store, imagejobs, kube, ownership)
-        reconciler = Reconciler(kube, settings, writer, garbage, defaults.pod_template)
-        retention = await _inbox_retention(kube, settings)
+        template = defaults.pod_template
+        reconciler = Reconciler(kube, settings, writer, garbage, template, heartbeat)
+        retention = await _inbox_retention(kube, settings, heartbeat)
         unfinished = reconciler.state.job_queue.unfinished
         expiry = InboxExpiry(store, imagejobs, kube, ownership, retention, unfinished)
 
-        await until_answered(lambda: writer.apply(defaults, settings.job_prefix))
+        await until_answered(lambda: writer.apply(defaults, settings.job_prefix), heartbeat)
         # The first resync must succeed before kopf starts. kopf checks only once which kinds exist,
         # and the API server takes a moment to serve a new CRD.
-        await until_answered(reconciler.resync)
+        await until_answered(reconciler.resync, heartbeat)
         metrics = operator_metrics(reconciler, settings, kube, store)
         metrics.add_gauge(
             "vision_node_storage_ours",
@@ -151,18 +160,17 @@ async def run(settings: Settings) -> None:
             lambda: ownership.is_ours,
         )
         metrics_sockets = listen(metrics_server.PORT, metrics_server.ADDRESS_VARIABLE)
-        async with (
-            probe_server.serving(listen(probe_server.PORT), reconciler.check),
-            metrics_server.serving(metrics_sockets, metrics.text),
-        ):
+        async with metrics_server.serving(metrics_sockets, metrics.text):
             await _serve(kube, settings, reconciler, (ownership.run, expiry.run))
 
 
-async def _inbox_retention(kube: Kube, settings: Settings) -> Retention | None:
+async def _inbox_retention(
+    kube: Kube, settings: Settings, heartbeat: Heartbeat
+) -> Retention | None:
     if not settings.inbox_kept:
         return None
 
-    since = await until_answered(lambda: installed_at(kube, settings))
+    since = await until_answered(lambda: installed_at(kube, settings), heartbeat)
     return Retention(settings.inbox_kept, since) if since else None
 
 

@@ -21,13 +21,13 @@ async def serving(sockets: Iterable[socket], check: Callable[[], float]) -> Asyn
 
     Args:
         sockets: Listening sockets; they are closed when the block ends.
-        check: Returns the seconds since the operator's last round, or raises RuntimeError if the
-            operator is stuck.
+        check: Returns the seconds since the operator last made progress, or raises RuntimeError if
+            the operator is stuck.
     """
 
     async def answer(_: web.Request) -> web.Response:
         try:
-            return web.json_response({"secondsSinceLastDecision": round(check(), 3)})
+            return web.json_response({"secondsSinceProgress": round(check(), 3)})
         except RuntimeError as error:
             return web.json_response({"error": str(error)}, status=500)
 

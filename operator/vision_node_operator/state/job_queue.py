@@ -17,6 +17,7 @@ from vision_node_contract.names import OWNER_LABEL
 
 from .object_versions import LONG_AGO, ObjectKey
 from .schedule import Place, Schedule, remove_place
+from .waiting import Waiting
 
 OwnerQueue = list[Place]
 """One owner's queued ImageJobs of one priority, by creation time."""
@@ -61,11 +62,20 @@ class JobQueue:
 
     _queues: dict[str, DescriberQueue] = field(default_factory=dict)
     """Queues by describer."""
-    _cancelled: set[str] = field(default_factory=set)
+    _cancelled: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Names of queued ImageJobs that were cancelled, by describer."""
+    _waiting: Waiting = field(default_factory=Waiting)
+    """Queued ImageJobs that are in no queue, because they may not be written yet."""
+    _queued_total: Counter[str] = field(default_factory=Counter)
+    """Number of ImageJobs in the queues by describer."""
     _suspects: set[str] = field(default_factory=set)
     _processing: dict[str, str] = field(default_factory=dict)
     """Workers (pod names) by ImageJob name."""
-    _in_flight: dict[str, set[str]] = field(default_factory=dict)
+    _ended: dict[str, None] = field(default_factory=dict)
+    """Names of ImageJobs in processing that were cancelled or whose attempt has failed."""
+    _deadlines: list[Place] = field(default_factory=list)
+    """ImageJobs in processing, sorted by the deadline of their attempt."""
+    _in_flight: dict[str, dict[str, None]] = field(default_factory=dict)
     """Names of ImageJobs by worker (pod name)."""
     _processing_by_owner: Counter[str] = field(default_factory=Counter)
     _expiry: Schedule = field(default_factory=Schedule)
@@ -111,12 +121,10 @@ class JobQueue:
 
         if job.status.phase == "processing":
             self._put_processing(job)
-        elif job.spec.cancel:
-            self._cancelled.add(name)
+        elif not job.spec.cancel and (job.status.next_attempt_time or now) > now:
+            self._waiting.add(name, job.status.next_attempt_time or now)
         else:
-            priorities = self._queues.setdefault(job.spec.describer, {})
-            owners = priorities.setdefault(job.spec.priority, {})
-            insort(owners.setdefault(owner_of(job), []), _place(job))
+            self._put_queued(job)
 
     def drop(self, name: str) -> ImageJob | None:
         """Forget an ImageJob; return its last known state if it was unfinished, otherwise None."""
@@ -135,8 +143,8 @@ class JobQueue:
         self._suspects.discard(name)
         if name in self._processing:
             self._drop_processing(job)
-        elif name in self._cancelled:
-            self._cancelled.remove(name)
+        elif name in self._waiting:
+            self._waiting.discard(name)
         else:
             self._drop_queued(job)
 
@@ -160,8 +168,17 @@ class JobQueue:
         return (self.unfinished[name] for name in self._in_flight.get(worker, ()))
 
     def describers(self) -> list[str]:
-        """Return the names of describers that have queued ImageJobs."""
-        return list(self._queues)
+        """Return the names of describers that have queued ImageJobs, cancelled ones included."""
+        return list(self._queues | self._cancelled)
+
+    @property
+    def suspect_total(self) -> int:
+        """Number of unfinished ImageJobs that may have caused a worker to end."""
+        return len(self._suspects)
+
+    def queued_total(self, describer: str) -> int:
+        """Return how many of the describer's ImageJobs are queued and need not wait."""
+        return self._queued_total.get(describer, 0)
 
     def queued(self, describer: str) -> Iterator[ImageJob]:
         """Yield the describer's queued ImageJobs in the order of assignment."""
@@ -171,13 +188,45 @@ class JobQueue:
             for name in _fair_order(priorities[priority], taken):
                 yield self.unfinished[name]
 
-    def processing(self) -> Iterator[ImageJob]:
-        """Yield ImageJobs that are assigned to a worker."""
-        return (self.unfinished[name] for name in self._processing)
+    def queued_before(self, describer: str, created: datetime) -> Iterator[ImageJob]:
+        """Yield the describer's queued ImageJobs that were created at or before this time.
 
-    def cancelled(self) -> Iterator[ImageJob]:
-        """Yield queued ImageJobs that were cancelled."""
-        return (self.unfinished[name] for name in self._cancelled)
+        The order is by priority and by owner. Younger ImageJobs are not looked at.
+        """
+        priorities = self._queues.get(describer, {})
+        for priority in sorted(priorities, reverse=True):
+            for queue in priorities[priority].values():
+                for when, name in queue:
+                    if when > created:
+                        break
+                    yield self.unfinished[name]
+
+    def workers(self) -> list[str]:
+        """Return the workers (pod names) that have ImageJobs."""
+        return list(self._in_flight)
+
+    def ended_attempts(self) -> Iterator[ImageJob]:
+        """Yield ImageJobs in processing that were cancelled or whose attempt has failed."""
+        return (self.unfinished[name] for name in self._ended)
+
+    def overdue(self, now: datetime) -> Iterator[ImageJob]:
+        """Yield ImageJobs in processing whose deadline has passed, ordered by deadline."""
+        for deadline, name in self._deadlines:
+            if deadline > now:
+                return
+            yield self.unfinished[name]
+
+    def cancelled(self, describer: str) -> Iterator[ImageJob]:
+        """Yield the describer's queued ImageJobs that were cancelled."""
+        return (self.unfinished[name] for name in self._cancelled.get(describer, ()))
+
+    def release(self, now: datetime) -> list[str]:
+        """Put ImageJobs that no longer have to wait into their queues, and return their names."""
+        names = [*self._waiting.release(now)]
+        for name in names:
+            self._put_queued(self.unfinished[name])
+
+        return names
 
     def suspects(self) -> Iterator[ImageJob]:
         """Yield unfinished ImageJobs that may have caused a worker to end."""
@@ -195,7 +244,11 @@ class JobQueue:
         return (self.finished[name] for name in self._evictable.due(now))
 
     def postpone(self, name: str, until: datetime) -> None:
-        """Postpone a finished ImageJob's deletion to `until`, because it could not be deleted."""
+        """Leave an ImageJob alone until `until`, because it could not be written or deleted."""
+        if name in self.unfinished:
+            self._wait(self.unfinished[name], until)
+            return
+
         self._expiry.postpone(name, until)
         self._evictable.postpone(name, until)
 
@@ -256,10 +309,35 @@ class JobQueue:
             self._expiry.add(name, expires)
             self._evictable.add(name, ended + self.min_kept)
 
+    def _wait(self, job: ImageJob, until: datetime) -> None:
+        """Take an ImageJob out of its queue until the given time."""
+        name = job.metadata.name
+        if name in self._processing:
+            return
+
+        if name not in self._waiting:
+            self._drop_queued(job)
+        self._waiting.add(name, until)
+
+    def _put_queued(self, job: ImageJob) -> None:
+        if job.spec.cancel:
+            self._cancelled.setdefault(job.spec.describer, {})[job.metadata.name] = None
+            return
+
+        self._queued_total[job.spec.describer] += 1
+        priorities = self._queues.setdefault(job.spec.describer, {})
+        owners = priorities.setdefault(job.spec.priority, {})
+        insort(owners.setdefault(owner_of(job), []), _place(job))
+
     def _put_processing(self, job: ImageJob) -> None:
         name, worker = job.metadata.name, job.status.worker or ""
+        if job.spec.cancel or job.status.error:
+            self._ended[name] = None
+        elif job.status.attempt_deadline:
+            insort(self._deadlines, (job.status.attempt_deadline, name))
+
         self._processing[name] = worker
-        self._in_flight.setdefault(worker, set()).add(name)
+        self._in_flight.setdefault(worker, {})[name] = None
         self._processing_by_owner[owner_of(job)] += 1
 
     def _drop_processing(self, job: ImageJob) -> None:
@@ -268,23 +346,37 @@ class JobQueue:
         if not self._processing_by_owner[owner]:
             del self._processing_by_owner[owner]
 
+        if name in self._ended:
+            del self._ended[name]
+        elif job.status.attempt_deadline:
+            remove_place(self._deadlines, (job.status.attempt_deadline, name))
+
         worker = self._processing.pop(name)
-        self._in_flight[worker].discard(name)
+        del self._in_flight[worker][name]
         if not self._in_flight[worker]:
             del self._in_flight[worker]
 
     def _drop_queued(self, job: ImageJob) -> None:
+        if job.spec.cancel:
+            cancelled = self._cancelled[job.spec.describer]
+            del cancelled[job.metadata.name]
+            if not cancelled:
+                del self._cancelled[job.spec.describer]
+            return
+
         priorities = self._queues[job.spec.describer]
         owners = priorities[job.spec.priority]
         queue = owners[owner_of(job)]
         remove_place(queue, _place(job))
 
+        self._queued_total[job.spec.describer] -= 1
         if not queue:
             del owners[owner_of(job)]
         if not owners:
             del priorities[job.spec.priority]
         if not priorities:
             del self._queues[job.spec.describer]
+            del self._queued_total[job.spec.describer]
 
     def _drop_image(self, key: str) -> None:
         self._images[key] -= 1

@@ -1,6 +1,6 @@
 """Kinds, keys and versions of the objects that the operator watches and writes."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, get_args
@@ -38,10 +38,13 @@ class ObjectVersions:
     """The resourceVersions seen so far. They show whether a view of an object is outdated."""
 
     listed: dict[Kind, int] = field(default_factory=dict)
-    """Version of each kind's last complete list."""
+    """Version of each kind's last list. For ImageJobs, this is the list of unfinished ones, from
+    whose version the watch continues."""
     deleted: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
     """Versions at which objects were deleted, so that an older list does not bring them back."""
     _current: dict[Kind, dict[str, int]] = field(default_factory=_per_kind)
+    _needed_since: dict[Kind, int] = field(default_factory=dict)
+    """While a long list is being read: the oldest version that its pages may have."""
 
     def observe(self, kind: Kind, name: str, version: int) -> bool:
         """Record that an object was seen at `version`; return whether that is its newest."""
@@ -61,20 +64,36 @@ class ObjectVersions:
         self._current[kind].pop(name, None)
         return True
 
-    def missing(self, kind: Kind, listed: Collection[str], version: int) -> list[str]:
-        """Return the names of known objects that are missing from a list read at `version`.
+    def names(self, kind: Kind) -> set[str]:
+        """Return the names of all known objects."""
+        return set(self._current[kind])
 
-        Objects that are newer than the list do not count as missing.
+    def missing(self, kind: Kind, unlisted: Iterable[str], version: int) -> list[str]:
+        """Return those of the `unlisted` names whose objects existed before `version`.
+
+        An object that is newer than the list does not count as missing.
         """
-        known = self._current[kind].items()
-        return [name for name, seen in known if name not in listed and seen <= version]
+        current = self._current[kind]
+        return [name for name in unlisted if current.get(name, version + 1) <= version]
+
+    def begin_long_list(self, kind: Kind) -> None:
+        """Keep all further deletions until end_long_list(), because a page may be older.
+
+        A list is at least as new as all objects that were seen before it was requested.
+        """
+        self._needed_since[kind] = self.listed.get(kind, 0)
+
+    def end_long_list(self, kind: Kind) -> None:
+        """Record that no more pages arrive, whether or not the list is complete."""
+        self._needed_since.pop(kind, None)
 
     def finish_list(self, kind: Kind, version: int) -> None:
-        """Record that a complete list was read at `version`, and forget old deletions.
+        """Record that a list was read at `version`, and forget old deletions.
 
-        Deletions since the previous list are kept, because an older list may still be arriving.
+        Deletions since the previous list are kept, because an older answer may still arrive.
         """
-        oldest = min(version, self.listed.get(kind, 0))
+        previous = self.listed.get(kind, 0)
+        oldest = min(version, previous, self._needed_since.get(kind, version))
         self.listed[kind] = version
         deleted = self.deleted[kind].items()
         self.deleted[kind] = {name: when for name, when in deleted if when >= oldest}

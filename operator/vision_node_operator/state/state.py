@@ -26,6 +26,10 @@ from .worker_registry import LaunchOutcome, WorkerRegistry
 
 log = logging.getLogger(__name__)
 
+MAX_TURNS = 1000
+"""Maximum number of sources of background writes that are remembered. The one that has waited
+longest is forgotten first, which makes it wait no longer."""
+
 
 @dataclass
 class State:
@@ -39,13 +43,22 @@ class State:
     versions: ObjectVersions = field(default_factory=ObjectVersions)
     statistics: JobStatistics = field(default_factory=JobStatistics)
 
+    unconfirmed: set[str] = field(default_factory=set)
+    """Names of ImageJobs that are known as unfinished although they no longer are. Nothing is
+    decided about them until their current state has been read."""
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
     """Objects that are being written. Nothing else is decided about them until the write ends. If
     the write assigns an ImageJob, the value is the worker (pod name), and the ImageJob already
     counts as assigned. Otherwise, the value is empty."""
+    background_writes: dict[ObjectKey, str] = field(default_factory=dict)
+    """Those of the pending writes that may take their time, with the source of each (see
+    decisions/background.py)."""
+    turns: dict[str, int] = field(default_factory=dict)
+    """Number of background writes that were started before the last one of each source."""
     backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)
     """Objects that are left alone until the given time, because a write failed or because their
     deletion has not been observed yet."""
+    _turn: int = 0
     grace_until: datetime | None = None
     """End of the grace period, in which missed deadlines are not enforced. The grace period gives
     workers time to report after the operator was cut off from the API server."""
@@ -58,6 +71,9 @@ class State:
         name, version = body["metadata"]["name"], version_of(body)
         if not self.versions.observe(kind, name, version):
             return False
+
+        if kind == "imagejobs":
+            self.unconfirmed.discard(name)
 
         try:
             return self._put(kind, body, now)
@@ -76,6 +92,7 @@ class State:
                 self.describers.drop(name, now)
                 self.statistics.drop_describer(name)
             case "imagejobs":
+                self.unconfirmed.discard(name)
                 self._drop_imagejob(name, now)
                 self.statistics.drop_job(name)
             case "jobs":
@@ -87,8 +104,7 @@ class State:
 
     def sweep(self, kind: Kind, listed: Collection[str], version: int, now: datetime) -> None:
         """Forget older objects that are missing from a complete list read at `version`."""
-        for name in self.versions.missing(kind, listed, version):
-            self.forget(kind, name, version, now)
+        self.forget_missing(kind, self.versions.names(kind).difference(listed), version, now)
 
         if kind == "describers":
             self.describers.prune(now)
@@ -101,6 +117,23 @@ class State:
         """Return the name under which a Describer's ImageJobs and workers appear in metrics."""
         exists = self.describers.pool(describer) is not None
         return self.statistics.label(describer, exists=exists)
+
+    def forget_missing(
+        self, kind: Kind, unlisted: Iterable[str], version: int, now: datetime
+    ) -> None:
+        """Forget the `unlisted` objects, unless they are newer than the list, read at `version`."""
+        for name in self.versions.missing(kind, unlisted, version):
+            self.forget(kind, name, version, now)
+
+    def sweep_unfinished(self, listed: Collection[str], version: int) -> None:
+        """Record a list of the unfinished ImageJobs, read at `version`.
+
+        An ImageJob that was unfinished before and is missing from the list has been finished or
+        deleted. Nothing is decided about it until it is known which.
+        """
+        unlisted = [name for name in self.job_queue.unfinished if name not in listed]
+        self.unconfirmed.update(self.versions.missing("imagejobs", unlisted, version))
+        self.versions.finish_list("imagejobs", version)
 
     def spec_for(self, job: ImageJob) -> DescriberSpec:
         """Return the spec of the ImageJob's Describer, or the defaults if there is none."""
@@ -144,6 +177,10 @@ class State:
         """Yield the ImageJobs among `jobs` that may be written now."""
         return (job for job in jobs if self.is_free(key_of(job), now))
 
+    def queued_before(self, describer: str, created: datetime, now: datetime) -> Iterator[ImageJob]:
+        """Yield the describer's ImageJobs that were created by then and may be written now."""
+        return self._due(self.job_queue.queued_before(describer, created), now)
+
     def _due(self, jobs: Iterable[ImageJob], now: datetime) -> Iterator[ImageJob]:
         for job in self.free_jobs(jobs, now):
             due = job.status.next_attempt_time
@@ -151,19 +188,35 @@ class State:
                 yield job
 
     def is_free(self, key: ObjectKey, now: datetime) -> bool:
-        """Return whether the object may be written: no write is pending or has just failed."""
-        return key not in self.pending_writes and self.backoff_until.get(key, now) <= now
+        """Return whether the object may be written.
 
-    def begin_write(self, key: ObjectKey, worker: str = "") -> None:
+        It may not while a write is pending or has just failed, or while its state is uncertain.
+        """
+        if key in self.pending_writes or self.backoff_until.get(key, now) > now:
+            return False
+
+        return key.kind != "imagejobs" or key.name not in self.unconfirmed
+
+    def begin_round(self, now: datetime) -> None:
+        """Put ImageJobs whose wait or backoff has ended back into their queues."""
+        for name in self.job_queue.release(now):
+            self.backoff_until.pop(ObjectKey("imagejobs", name), None)
+
+    def begin_write(self, key: ObjectKey, worker: str = "", source: str | None = None) -> None:
         """Record that an object is being written.
 
-        If the write assigns an ImageJob, `worker` is the name of the worker's pod.
+        If the write assigns an ImageJob, `worker` is the name of the worker's pod. If the write is
+        a background write, `source` is what it is for.
         """
         self.pending_writes[key] = worker
+        if source is not None:
+            self.background_writes[key] = source
+            self._take_turn(source)
 
     def end_write(self, key: ObjectKey) -> None:
         """Record that a write has ended, whether or not it was successful."""
         self.pending_writes.pop(key, None)
+        self.background_writes.pop(key, None)
 
     def back_off(self, key: ObjectKey, until: datetime) -> None:
         """Leave the object alone until the given time. Postpone its deletion, if any is due."""
@@ -208,6 +261,13 @@ class State:
         """Return whether a worker (pod name) has a Lease but has not renewed it in time."""
         record = self.workers.find(worker)
         return record is not None and record.is_silent(now)
+
+    def _take_turn(self, source: str) -> None:
+        """Put a source behind all others."""
+        self.turns.pop(source, None)
+        self.turns[source] = self._turn = self._turn + 1
+        if len(self.turns) > MAX_TURNS:
+            del self.turns[next(iter(self.turns))]
 
     def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:
@@ -281,9 +341,15 @@ class State:
             worker.released_at = now
 
     def _count_assignment(self, job: ImageJob, before: ImageJob | None) -> None:
-        attempts = before.status.attempts if before else 0
-        if job.status.worker and job.status.attempts > attempts:
-            self.workers.record(job.status.worker).assigned_total += 1
+        status, attempts = job.status, before.status.attempts if before else 0
+        if not status.worker or status.attempts <= attempts:
+            return
+
+        # Most finished ImageJobs name a worker that no longer exists, for which no record is made.
+        seen_finished = before is None and job.finished
+        find = self.workers.find if seen_finished else self.workers.record
+        if record := find(status.worker):
+            record.assigned_total += 1
 
     def _record_end(self, job: ImageJob, now: datetime) -> None:
         """Record an ImageJob's failure, or its duration if the first attempt was successful."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from vision_node_contract.clients.kube import Selectors
 from vision_node_contract.json_types import Json
 from vision_node_contract.names import DESCRIBER_LABEL
 from vision_node_operator.decisions.actions import Write
@@ -26,7 +27,9 @@ class FakeCluster:
     An instance replaces a Reconciler's API server, writer and garbage collector.
     """
 
-    async def list_pages(self, _path: str, *_: object) -> AsyncIterator[tuple[list[Json], str]]:
+    async def list_pages(
+        self, path: str, selectors: Selectors | None = None, **_: object
+    ) -> AsyncIterator[tuple[list[Json], str]]:
         """Yield one empty page."""
         yield [], "0"
 

@@ -1,20 +1,21 @@
-"""Measure how the queue of a deleted Describer delays an ImageJob of another Describer.
+"""Measure how a flood of writes that may take their time delays an ImageJob of another Describer.
 
-Run this module with `python -m bench.operator.flood`. Thousands of queued ImageJobs name a
-Describer that does not exist, so the operator must mark each of them as failed. Meanwhile, one
-ImageJob arrives for another Describer, which has a free worker. The measurement uses the real
-operator with a fake API server that takes 5 ms for each write.
+Run this module with `python -m bench.operator.flood`. Thousands of ImageJobs have to be marked as
+failed, because they were cancelled or because their Describer was deleted, or have to be deleted,
+because they have expired. Meanwhile, one ImageJob arrives for another Describer, which has a free
+worker. The measurement uses the real operator with a fake API server that takes 5 ms for each
+write.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from vision_node_contract.json_types import Json
-from vision_node_operator.decisions.actions import Assign, Fail, Write
+from vision_node_operator.decisions.actions import Assign, Expire, Fail, Write
 from vision_node_operator.state.object_versions import Kind
+from vision_node_operator.state.state import State
 
 from bench.operator.fakes import (
     FakeCluster,
@@ -24,13 +25,16 @@ from bench.operator.fakes import (
 )
 from bench.report.tables import table
 
-QUEUED = (0, 2_000, 10_000)
-"""Numbers of ImageJobs of the deleted Describer, one for each measurement."""
+FLOODS = ("of a deleted Describer", "cancelled", "expired")
+"""What is the matter with the ImageJobs, one for each measurement."""
+
+NUMBER = 20_000
+"""Number of ImageJobs that have to be written."""
 
 WRITE_SECONDS = 0.005
 """Seconds per write. This is about as long as a fast API server takes."""
 
-AGE = timedelta(minutes=10)
+AGE = timedelta(minutes=30)
 """Age of the ImageJobs. The operator fails only ImageJobs that are older than a grace period."""
 
 WARM_UP_SECONDS = 0.3
@@ -44,35 +48,44 @@ POLL_SECONDS = 0.01
 class Row:
     """Results of one measurement."""
 
-    queued: int
-    """Number of ImageJobs of the deleted Describer."""
+    flood: str
+    """What is the matter with the ImageJobs."""
+    number: int
+    """Number of ImageJobs that had to be written."""
     seconds: float | None
     """Seconds until the other Describer's ImageJob was assigned; None after a timeout."""
-    failed: int
-    """Number of ImageJobs that the operator had marked as failed by then."""
+    written: int
+    """Number of ImageJobs that the operator had written by then."""
 
 
 class FakeServer(FakeCluster):
-    """An API server that accepts every write to an ImageJob after a fixed time."""
+    """An API server that accepts each write to an ImageJob after a fixed time."""
 
     def __init__(self) -> None:
         self.assigned_at: float | None = None
-        self.failed = 0
+        self.written = 0
+        self.state: State | None = None
         self._version = 10_000_000
 
     async def perform(self, action: Write, now: datetime) -> tuple[Kind, Json | None]:
         """Accept the write, and return the written object as the real writer does."""
-        if not isinstance(action, Assign | Fail):
+        if not isinstance(action, Assign | Fail | Expire):
             return await super().perform(action, now)
 
         await asyncio.sleep(WRITE_SECONDS)
         self._version += 1
 
+        if isinstance(action, Expire):
+            self.written += 1
+            if self.state:
+                self.state.forget("imagejobs", action.name, self._version, now)
+            return "imagejobs", None
+
         if isinstance(action, Assign):
             self.assigned_at = time.monotonic()
             status: Json = {"phase": "processing", "worker": action.worker, "attempts": 1}
         else:
-            self.failed += 1
+            self.written += 1
             error = {"reason": action.reason, "message": action.message, "retryable": False}
             status = {"phase": "failed", "error": error}
 
@@ -81,17 +94,18 @@ class FakeServer(FakeCluster):
         return "imagejobs", at_version(written, self._version)
 
 
-def measure(queued: Sequence[int] = QUEUED) -> list[Row]:
-    """Measure the delay of a single ImageJob for each length of the deleted Describer's queue."""
-    return [asyncio.run(_measure(number)) for number in queued]
+def measure(number: int = NUMBER) -> list[Row]:
+    """Measure the delay of a single ImageJob without a flood, and in each flood."""
+    floods = [("none", 0), *((flood, number) for flood in FLOODS)]
+    return [asyncio.run(_measure(*each)) for each in floods]
 
 
-async def _measure(queued: int) -> Row:
+async def _measure(flood: str, number: int) -> Row:
     server = FakeServer()
     reconciler = reconciler_with_idle_workers(server, workers=1)
-    for n in range(queued):
-        deleted = imagejob(f"deleted-{n:05}", "deleted", _created())
-        reconciler.observe("imagejobs", "ADDED", at_version(deleted, 100 + n))
+    server.state = reconciler.state
+    for n in range(number):
+        reconciler.observe("imagejobs", "ADDED", at_version(_flooding(flood, n), 100 + n))
 
     loop = asyncio.create_task(reconciler.run())
     await asyncio.sleep(WARM_UP_SECONDS)
@@ -105,11 +119,28 @@ async def _measure(queued: int) -> Row:
         await asyncio.sleep(POLL_SECONDS)
 
     seconds = None if server.assigned_at is None else server.assigned_at - start
-    row = Row(queued, seconds, server.failed)
+    row = Row(flood, number, seconds, server.written)
 
     loop.cancel()
     await asyncio.wait([loop])
     return row
+
+
+def _flooding(flood: str, n: int) -> Json:
+    """Return an ImageJob that has to be written."""
+    name = f"flood-{n:05}"
+    match flood:
+        case "expired":
+            ended = {"attempts": 1, "completionTime": _created().isoformat()}
+            body = imagejob(name, "metadata", _created(), phase="done", **ended)
+            body["spec"]["ttlSecondsAfterFinished"] = 0
+        case "cancelled":
+            body = imagejob(name, "metadata", _created())
+            body["spec"]["cancel"] = True
+        case _:
+            body = imagejob(name, "deleted", _created())
+
+    return body
 
 
 def _created() -> datetime:
@@ -118,12 +149,13 @@ def _created() -> datetime:
 
 def main() -> None:
     """Measure, and print the results as a table."""
-    head = ("Queued for the deleted Describer", "Single image assigned after", "Failed meanwhile")
+    head = ("ImageJobs to be written", "Number", "Single image assigned after", "Written by then")
     rows = [
         (
-            f"{row.queued:,}",
+            row.flood,
+            f"{row.number:,}",
             f"> {TIMEOUT_SECONDS:g} s" if row.seconds is None else f"{row.seconds:.2f} s",
-            f"{row.failed:,}",
+            f"{row.written:,}",
         )
         for row in measure()
     ]

@@ -11,7 +11,7 @@ from vision_node_contract.names import DESCRIBER_LABEL
 from bench.operator.fakes import FakeCluster, at_version, lease, reconciler_with_idle_workers
 from bench.report.tables import digits, table
 
-WORKERS = (10, 50, 100, 200, 400)
+WORKERS = (10, 50, 100, 200, 500)
 """Numbers of workers, one for each measurement."""
 
 

@@ -30,20 +30,23 @@ def test_cpu_time_of_lease_renewals_is_measured(monkeypatch: pytest.MonkeyPatch)
     assert asyncio.run(leases.cpu_share(2)) > 0
 
 
-def test_single_image_is_assigned_despite_a_deleted_describers_queue() -> None:
-    (row,) = flood.measure([3])
-    assert row.seconds is not None
-    assert (row.queued, row.failed) == (3, 3)
+def test_single_image_is_assigned_in_every_flood() -> None:
+    rows = flood.measure(3)
+    assert [(row.flood, row.number, row.written) for row in rows] == [
+        ("none", 0, 0),
+        *((name, 3, 3) for name in flood.FLOODS),
+    ]
+    assert None not in [row.seconds for row in rows]
 
 
 def test_operator_crash_fails_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash must not be mistaken for a long delay."""
     monkeypatch.delattr("bench.operator.fakes.FakeCluster.sweep_periodically")
     with pytest.RaisesGroup(pytest.RaisesExc(AttributeError, match="sweep_periodically")):
-        flood.measure([0])
+        flood.measure(0)
 
 
 def test_cpu_time_of_the_startup_is_measured() -> None:
     (row,) = startup.measure([10])
     assert row.retained == 10
-    assert row.cpu_seconds > 0
+    assert row.all_seconds > row.first_seconds > 0

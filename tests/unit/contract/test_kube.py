@@ -1,5 +1,6 @@
 """Tests of the Kubernetes client against a fake API server on a real socket."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -46,7 +47,8 @@ class Server:
         self.requests.append(query)
         if "watch" not in query:
             listed = self.pages.pop(0)
-            return web.json_response(listed, status=503 if "broken" in listed else 200)
+            status = 503 if "broken" in listed else listed.get("code", 200)
+            return web.json_response(listed, status=status)
 
         response = web.StreamResponse()
         await response.prepare(request)
@@ -112,11 +114,11 @@ async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
 
 
 async def take(
-    kube: Kube, count: int, selectors: Selectors = EVERYTHING, version: str = ""
+    kube: Kube, count: int, selectors: Selectors = EVERYTHING
 ) -> list[tuple[str, list[str]]]:
     """Return the type and the names in each of the first `count` events from follow()."""
     seen: list[tuple[str, list[str]]] = []
-    follow = kube.follow(PATH, selectors, version)
+    follow = kube.follow(PATH, selectors)
 
     async for found in follow:
         seen.append(type_and_names(found))
@@ -239,11 +241,54 @@ async def test_watches_that_end_immediately_are_retried_with_backoff(
     assert failures == [0, 1, 0]
 
 
-async def test_follow_with_a_version_starts_with_a_watch(server: Server, connect: Connect) -> None:
-    server.watches, server.pages = [[event("MODIFIED", "a", 6)], [GONE], []], [page(9, "b")]
-    seen = await take(await connect(server.get), 3, version="5")
-    assert seen == [("MODIFIED", ["a"]), ("PAGE", ["b"]), ("SYNCED", ["b"])]
-    assert [r.get("resourceVersion") for r in server.requests[:3]] == ["5", "6", None]
+async def test_changes_end_when_their_version_has_expired(server: Server, connect: Connect) -> None:
+    server.watches = [[event("MODIFIED", "a", 6)], ["break"], [event("DELETED", "a", 7)], [GONE]]
+    changes = (await connect(server.get)).changes(PATH, "5")
+    seen = [type_and_names(await anext(changes)) for _ in range(2)]
+    with pytest.raises(GoneError):
+        await anext(changes)
+
+    assert seen == [("MODIFIED", ["a"]), ("DELETED", ["a"])]
+    assert [r["resourceVersion"] for r in server.requests] == ["5", "6", "6", "7"]
+
+
+def expired(proceed: str) -> dict[str, Any]:
+    return {"kind": "Status", "code": 410, "reason": "Expired", "metadata": {"continue": proceed}}
+
+
+EXPIRED_LISTS = [
+    ("may be inconsistent", False, [expired("now"), page(9, "b")], [(["a"], "5"), (["b"], "9")]),
+    ("must be consistent", True, [expired("now")], [(["a"], "5")]),
+    ("can't go on", False, [expired("")], [(["a"], "5")]),
+    ("expires again at once", False, [expired("now"), expired("now")], [(["a"], "5")]),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "consistent", "answers", "expected"), EXPIRED_LISTS, ids=[c[0] for c in EXPIRED_LISTS]
+)
+async def test_list_that_expires_between_pages_continues_only_if_it_may_be_inconsistent(
+    server: Server,
+    connect: Connect,
+    case: str,
+    *,
+    consistent: bool,
+    answers: list[dict[str, Any]],
+    expected: list[tuple[list[str], str]],
+) -> None:
+    server.pages = [page(5, "a", proceed="more"), *answers]
+    seen: list[tuple[list[str], str]] = []
+    is_complete = False
+    with contextlib.suppress(GoneError):
+        async for objects, version in (await connect(server.get)).list_pages(
+            PATH, consistent=consistent
+        ):
+            seen.append(([body["metadata"]["name"] for body in objects], version))
+        is_complete = True
+
+    assert (seen, is_complete) == (expected, case == "may be inconsistent")
+    tokens = [request.get("continue") for request in server.requests]
+    assert tokens == [None, "more", "now"][: len(tokens)]
 
 
 async def test_list_that_breaks_between_pages_is_restarted(

@@ -73,7 +73,7 @@ async def healthz(address: str, port: int) -> tuple[int, Any]:
 @pytest.mark.parametrize("address", [IPV4, f"[{IPV6}]"])
 async def test_operator_answers_probes_over_ipv4_and_ipv6(port: int, address: str) -> None:
     async with probe_server.serving(listening.listen(port), lambda: 1.5):
-        assert await healthz(address, port) == (200, {"secondsSinceLastDecision": 1.5})
+        assert await healthz(address, port) == (200, {"secondsSinceProgress": 1.5})
 
 
 async def test_stuck_operator_fails_its_probe(port: int) -> None:

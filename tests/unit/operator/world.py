@@ -175,7 +175,9 @@ class World:
         """Return the decided actions as text, without status updates (see `status_update`)."""
         if spec:
             self.describer(**spec)
-        actions = decide(self.state, self.settings, NOW + timedelta(seconds=after))
+        now = NOW + timedelta(seconds=after)
+        self.state.begin_round(now)
+        actions = decide(self.state, self.settings, now)
         return [to_text(action) for action in actions if not isinstance(action, UpdateStatus)]
 
     def status_update(self, after: float = 0) -> UpdateStatus | None:

@@ -222,7 +222,7 @@ def test_cancelled_job_fails(phase: str) -> None:
 def test_job_of_an_unknown_describer_fails_after_a_minute() -> None:
     world = World()
     world.job("j", created=0, spec={"describer": "poet"})
-    assert world.decide(after=60) == []
+    assert world.decide(after=59) == []
     assert world.decide(after=61) == ["fail j DescriberNotFound"]
 
 

@@ -101,7 +101,7 @@ def test_jobs_of_a_deleted_describer_fail_after_a_minute() -> None:
     assert world.decide(after=60) == ["retire vn-metadata-0"], (
         "jobs wait for a minute, because the Describer may be created again"
     )
-    assert world.decide(after=61) == ["fail queued DescriberNotFound", "retire vn-metadata-0"]
+    assert world.decide(after=61) == ["retire vn-metadata-0", "fail queued DescriberNotFound"]
 
 
 def test_job_overrides_the_describers_timeout_and_attempts() -> None:

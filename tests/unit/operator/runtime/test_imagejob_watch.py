@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from vision_node_contract.clients.kube import KubeError, WatchEvent
+from vision_node_contract.clients.kube import GoneError, KubeError, UnavailableError, WatchEvent
+from vision_node_operator.runtime import imagejob_watch
+from vision_node_operator.runtime import reconciler as reconciler_module
 from vision_node_operator.runtime.imagejob_watch import watch_imagejobs
 from vision_node_operator.runtime.kopf_handlers import handle_signals
 from vision_node_operator.state.object_versions import ObjectVersions
@@ -15,21 +17,24 @@ from vision_node_operator.state.state import State
 
 
 class FakeServer:
-    """A fake API server that sends a few events and then refuses the watch permanently."""
+    """A fake API server whose first watch expires, and which refuses the second permanently."""
 
-    async def follow(self, path: str, version: str) -> AsyncIterator[WatchEvent]:
+    def __init__(self) -> None:
+        self.watched: list[str] = []
+
+    async def changes(self, path: str, version: str) -> AsyncIterator[WatchEvent]:
+        """Yield events. There is no parameter for selectors, because the watch has none."""
         assert path == "/apis/vision-node.dev/v1alpha1/namespaces/ns/imagejobs"
-        assert version == "5", "the watch continues from the version of the list at startup"
-        yield WatchEvent("PAGE", [{"n": 1}, {"n": 2}])
-        yield WatchEvent("PAGE", [{"n": 3}])
-        yield WatchEvent("SYNCED", names=frozenset("abc"), version="7")
-        yield WatchEvent("MODIFIED", [{"n": 1}])
-        yield WatchEvent("DELETED", [{"n": 2}])
+        self.watched.append(version)
+        yield WatchEvent("MODIFIED", [{"n": len(self.watched)}])
+        yield WatchEvent("DELETED", [{"n": len(self.watched)}])
+        if len(self.watched) == 1:
+            raise GoneError(410, "Expired", "too old")
         raise KubeError(404, "NotFound", "no such kind")
 
 
 class FakeReconciler:
-    """A fake reconciler that has already listed all ImageJobs, and that records its calls."""
+    """A fake reconciler whose last list is at version 5, and the next one, after an error, at 8."""
 
     def __init__(self) -> None:
         self.state = State(versions=ObjectVersions(listed={"imagejobs": 5}))
@@ -38,21 +43,29 @@ class FakeReconciler:
     def observe(self, kind: str, event: str, body: dict[str, int]) -> None:
         self.calls.append((kind, event, body["n"]))
 
-    def sweep(self, kind: str, names: frozenset[str], version: int) -> None:
-        self.calls.append((kind, sorted(names), version))
+    async def resync(self) -> None:
+        self.calls.append("resync")
+        if self.calls.count("resync") == 1:
+            raise UnavailableError(0, "NoAnswer", "connection refused")
+        self.state.versions.listed["imagejobs"] = 8
 
 
-async def test_watch_forwards_pages_and_changes_until_a_permanent_refusal() -> None:
-    reconciler = FakeReconciler()
-    with pytest.raises(KubeError):
-        await watch_imagejobs(FakeServer(), "ns", reconciler)  # type: ignore[arg-type]
+async def test_watch_forwards_changes_and_continues_after_the_next_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(imagejob_watch, "RESTART_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(reconciler_module, "START_SECONDS", (0.0, 0.0))
+    server, reconciler = FakeServer(), FakeReconciler()
+    with pytest.raises(KubeError, match="no such kind"):
+        await watch_imagejobs(server, "ns", reconciler)  # type: ignore[arg-type]
 
+    assert server.watched == ["5", "8"]
     assert reconciler.calls == [
-        ("imagejobs", "PAGE", 1),
-        ("imagejobs", "PAGE", 2),
-        ("imagejobs", "PAGE", 3),
-        ("imagejobs", ["a", "b", "c"], 7),
         ("imagejobs", "MODIFIED", 1),
+        ("imagejobs", "DELETED", 1),
+        "resync",
+        "resync",
+        ("imagejobs", "MODIFIED", 2),
         ("imagejobs", "DELETED", 2),
     ]
 

@@ -1,17 +1,20 @@
 """Tests of kopf with the operator's settings and a fake API server that listens on a socket."""
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
+import aiohttp
 import kopf
 import pytest
 from aiohttp import web
-from vision_node_contract.clients.kube import NotFoundError
+from vision_node_contract.clients.kube import NotFoundError, UnavailableError
 from vision_node_contract.names import COMPONENT_LABEL, DESCRIBER_LABEL, WORKER_COMPONENT
 from vision_node_operator.runtime import kopf_handlers as module
 from vision_node_operator.settings import Settings
@@ -165,3 +168,31 @@ async def test_installation_time_is_read_from_the_release_configmap(
 ) -> None:
     kube: Any = FakeConfigMaps(answer)
     assert await module.installed_at(kube, Settings("ns", "describers", "vn")) == since
+
+
+async def test_probes_are_answered_while_the_operator_waits_for_the_api_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requested = asyncio.Event()
+
+    class UnavailableServer:
+        async def request(self, *_: Any, **__: Any) -> Any:
+            requested.set()
+            raise UnavailableError(0, "NoAnswer", "connection refused")
+
+    socket = create_server(("127.0.0.1", 0))
+    port = socket.getsockname()[1]
+    connect = lambda *_: contextlib.nullcontext(UnavailableServer())  # noqa: E731
+    monkeypatch.setattr(module.Kube, "connect", connect)
+    monkeypatch.setattr(module.Bucket, "open", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(module.BucketSettings, "from_env", lambda: None)
+    monkeypatch.setattr(module, "listen", lambda _: [socket])
+
+    task = asyncio.create_task(module.run(Settings("ns", owner_name="o", job_prefix="vn")))
+    await asyncio.wait_for(requested.wait(), 5)
+    url = f"http://127.0.0.1:{port}/healthz"
+    async with aiohttp.ClientSession() as client, client.get(url) as response:
+        assert response.status == 200
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,6 +1,7 @@
 """Tests of the reconciler: failed, conflicting and slow writes, and resyncs."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from vision_node_operator.decisions.actions import (
     Write,
 )
 from vision_node_operator.runtime import reconciler as module
+from vision_node_operator.runtime.freshness import STUCK_SECONDS, Heartbeat
 from vision_node_operator.runtime.reconciler import Reconciler, until_answered
 from vision_node_operator.runtime.writer import NameTakenError
 from vision_node_operator.settings import Settings
@@ -93,7 +95,7 @@ class FakeServer:
         self.answered = asyncio.Event()
         self.requests = self.listed = self.reading = self.max_concurrent_reads = 0
 
-    async def list_pages(self, path: str, *_: Any) -> Any:
+    async def list_pages(self, path: str, selectors: Any = None, **__: Any) -> Any:
         self.requests += 1
         if self.error:
             raise self.error
@@ -103,7 +105,10 @@ class FakeServer:
         await asyncio.sleep(0)
         self.listed += 1
         self.answered.set()
-        yield self.lists.get(path.rsplit("/", 1)[-1], []), "0"
+        found = self.lists.get(path.rsplit("/", 1)[-1], [])
+        if selectors and selectors.fields:
+            found = [body for body in found if body["status"]["phase"] in {"queued", "processing"}]
+        yield found, "9"
         self.reading -= 1
 
     async def request(self, method: str, path: str) -> dict[str, Any]:
@@ -276,7 +281,9 @@ async def test_startup_waits_for_the_crd() -> None:
             raise answer
         return answer
 
-    assert await until_answered(call) == "lists"
+    heartbeat = Heartbeat(-STUCK_SECONDS)
+    assert await until_answered(call, heartbeat) == "lists"
+    assert heartbeat.check() < STUCK_SECONDS
 
 
 class Clock:
@@ -308,13 +315,93 @@ async def test_everything_is_listed_again_before_the_first_decision_after_a_paus
     reconciler = reconciler_of(server)
     add_job_with_deadline(reconciler)
     clock.ahead = timedelta(seconds=25)
+    server.lists = {kind: [body] for kind, body in worker()} | {"describers": [DESCRIBER]}
     server.lists["imagejobs"] = [imagejob(8, phase="done", worker="w0", attempts=1)]
     assert await reconciler._ensure_fresh()
+    reconciler.state.grace_until = None
     reconciler._round()
-    workers = reconciler.state.workers.records
-    assert [name for name, record in workers.items() if record.cordoned] == []
-    assert list(reconciler.state.job_queue.finished) == ["j"]
+    assert not reconciler.state.workers.records["w0"].cordoned
+    assert reconciler.state.unconfirmed == {"j"}
     assert server.writes == []
+
+    task = asyncio.create_task(reconciler._lists.run())
+    await until(lambda: reconciler._lists.is_complete)
+    assert list(reconciler.state.job_queue.finished) == ["j"]
+    task.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition is true."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 (the condition has no event)
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("names_same_image", [True, False])
+async def test_objects_of_a_deleted_job_are_kept_until_all_jobs_are_known(
+    server: FakeServer, *, names_same_image: bool
+) -> None:
+    """A finished job that has not been listed yet may name the same image."""
+    reconciler, collected = reconciler_of(server), []
+
+    def collect(job: Any, queue: Any) -> None:
+        collected.append((job.metadata.name, queue.is_image_named("images/1")))
+
+    reconciler._garbage.collect = collect  # type: ignore[method-assign]
+    other = imagejob(3, phase="done")
+    other["metadata"]["name"] = "other"
+    server.lists["imagejobs"] = [other] if names_same_image else []
+    await reconciler.resync()
+    reconciler.observe("imagejobs", "DELETED", imagejob(10, phase="done"))
+    reconciler._round()
+    assert collected == []
+
+    task = asyncio.create_task(reconciler.run())
+    await until(lambda: bool(collected))
+    assert collected == [("j", names_same_image)]
+    reconciler.observe("imagejobs", "DELETED", imagejob(11, phase="done"))
+    assert len(collected) == 2
+    task.cancel()
+
+
+async def test_deleted_jobs_that_wait_for_the_first_complete_list_are_bounded(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNCOLLECTED", 2)
+    reconciler = reconciler_of(server)
+    for version in range(10, 15):
+        reconciler.observe("imagejobs", "DELETED", imagejob(version))
+    assert len(reconciler._uncollected) == 2
+
+
+async def test_operator_that_waits_for_the_api_server_is_not_stuck(server: FakeServer) -> None:
+    reconciler = reconciler_of(server)
+    reconciler._freshness.cut_off = True
+    server.error = UnavailableError(0, "NoAnswer", "connection refused")
+    reconciler.heartbeat._last = -STUCK_SECONDS
+    task = asyncio.create_task(reconciler.run())
+    await until(lambda: server.requests > 1)
+    assert reconciler.heartbeat.check() < STUCK_SECONDS
+    task.cancel()
+
+
+async def test_operator_whose_loop_hangs_is_stuck(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler, hanging = reconciler_of(server), asyncio.Event()
+
+    async def hang() -> bool:
+        hanging.set()
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(reconciler, "_ensure_fresh", hang)
+    task = asyncio.create_task(reconciler.run())
+    await asyncio.wait_for(hanging.wait(), 5)
+    reconciler.heartbeat._last -= STUCK_SECONDS
+    with pytest.raises(RuntimeError, match="no progress for 30 s"):
+        reconciler.heartbeat.check()
+    task.cancel()
 
 
 async def test_grace_period_starts_when_the_api_server_is_available_again(
@@ -420,7 +507,7 @@ async def test_cancellation_that_arrives_with_a_change_ends_the_loop(server: Fak
     for _ in range(5):
         await asyncio.sleep(0)
 
-    reconciler.sweep("pods", [], version=2)
+    reconciler.observe("pods", "DELETED", {"metadata": {"name": "w0", "resourceVersion": "2"}})
     loop.cancel()
     await asyncio.wait([loop], timeout=5)
     ended = loop.cancelled()

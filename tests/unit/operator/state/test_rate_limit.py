@@ -200,7 +200,7 @@ def test_refusals_of_another_describer_or_an_older_version_do_not_count(world: W
     serving(world, 1)
     world.processing("theirs", "x", spec={"describer": "other"}, **refused(900))
     world.job("a")
-    assert world.decide()[-1] == "assign a to w0"
+    assert "assign a to w0" in world.decide()
     world.processing("b", "w0", **refused(900))
     world.forget("imagejobs", "b")
     assert world.state.rate_limit("metadata").blocked_until > LONG_AGO
