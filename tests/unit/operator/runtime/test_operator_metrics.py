@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +47,16 @@ def imagejob(version: int, name: str = "job-secret", **status: Any) -> dict[str,
     }
 
 
+class FakeKube:
+    """An API server without objects."""
+
+    def __init__(self) -> None:
+        self.last_activity: dict[str, float] = {}
+
+    async def list_pages(self, *_: Any, **__: Any) -> AsyncIterator[tuple[list[Any], str]]:
+        yield [], "1"
+
+
 class FakeWriter:
     """A writer that fails with `error`, if it is set."""
 
@@ -63,7 +74,7 @@ class Operator:
 
     def __init__(self) -> None:
         self.writer: Any = FakeWriter()
-        self.kube: Any = SimpleNamespace(last_activity={})
+        self.kube: Any = FakeKube()
         self.store: Any = SimpleNamespace(failures=FailureCounts())
         nothing: Any = None
         self.reconciler = Reconciler(self.kube, SETTINGS, self.writer, nothing, TEMPLATE)
@@ -144,13 +155,13 @@ KINDS = ("describers", "jobs", "pods", "leases", "imagejobs")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_watch_is_fresh_after_a_list(operator: Operator, kind: Any) -> None:
+async def test_watch_is_fresh_after_a_list(operator: Operator, kind: Any) -> None:
     operator.reconciler.last_heard[kind] = utcnow() - timedelta(seconds=700)
     age = operator.number("watch_age_seconds", resource=kind)
     assert age is not None
     assert 700 <= age < 730
 
-    operator.reconciler.sweep(kind, [], 1)
+    await operator.reconciler.resync()
     age = operator.number("watch_age_seconds", resource=kind)
     assert age is not None
     assert age < 30
