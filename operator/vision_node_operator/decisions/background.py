@@ -5,8 +5,10 @@ assignment nor each other, so only a few of them are in flight at any time, and 
 at as many ImageJobs as it can write.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from vision_node_contract.models.reasons import Reason
 
 from ..state.state import State
 from .actions import EmitEvent, Expire, Fail, Requeue, Write
@@ -15,9 +17,15 @@ MAX_BACKGROUND = 16
 """Maximum number of background writes in flight. The executor has twice as many slots, so
 assignments always have at least half of them."""
 
-ATTEMPTS, EXPIRY, EVENTS = "attempts", "expiry", "events"
-"""Sources of background writes: ended attempts, expired ImageJobs, and Events. Each describer with
-queued ImageJobs that must fail is another source."""
+RESERVED_FOR_ATTEMPTS = 4
+"""Number of background writes that only ended attempts may use. Any other source may hold all the
+rest for many seconds, for example if a webhook makes deletions hang."""
+
+ATTEMPTS, CANCELLED, UNKNOWN = "attempts", "cancelled", "unknown"
+EXPIRY, EVENTS = "expiry", "events"
+"""Sources of background writes: ended attempts, cancelled ImageJobs, those of Describers that don't
+exist, expired ones, and Events. Each Describer whose ImageJobs no worker will describe is another
+source."""
 
 
 def source_of(action: Write) -> str | None:
@@ -26,8 +34,7 @@ def source_of(action: Write) -> str | None:
         case Requeue():
             return ATTEMPTS
         case Fail():
-            is_queued = action.job.status.phase == "queued"
-            return queue_source(action.job.spec.describer) if is_queued else ATTEMPTS
+            return _source_of_failure(action)
         case Expire():
             return EXPIRY
         case EmitEvent():
@@ -37,7 +44,10 @@ def source_of(action: Write) -> str | None:
 
 
 def queue_source(describer: str) -> str:
-    """Return the source of the failures of a describer's queued ImageJobs."""
+    """Return the source of the failures of queued ImageJobs that have had no worker for too long.
+
+    The Describer exists, so the number of these sources is bounded.
+    """
     return f"queue/{describer}"
 
 
@@ -46,15 +56,50 @@ def share(state: State, sources: Mapping[str, Iterator[Write]]) -> Iterator[Writ
 
     The sources take turns. The first one is the one whose last turn was longest ago.
     """
-    slots = MAX_BACKGROUND - len(state.background_writes)
-    if slots <= 0:
-        return
+    in_flight = Counter(state.background_writes.values())
+    slots = MAX_BACKGROUND - in_flight.total()
+    others = MAX_BACKGROUND - RESERVED_FOR_ATTEMPTS - (in_flight.total() - in_flight[ATTEMPTS])
 
     turns = deque(sorted(sources, key=lambda source: state.turns.get(source, 0)))
     while slots > 0 and turns:
         source = turns.popleft()
+        if source != ATTEMPTS and others <= 0:
+            continue
+
         action = next(sources[source], None)
         if action is not None:
             slots -= 1
+            others -= source != ATTEMPTS
             turns.append(source)
             yield action
+
+
+def take_turns(state: State, source: str, queues: Iterable[Iterator[Fail]]) -> Iterator[Fail]:
+    """Yield one failure of each of the source's queues, then another one of each, and so on.
+
+    A round may have room for one write only, so each write makes the next round begin with the next
+    queue.
+    """
+    turns = deque(queues)
+    if turns:
+        turns.rotate(-(state.started_by_source[source] % len(turns)))
+
+    while turns:
+        queue = turns.popleft()
+        action = next(queue, None)
+        if action is not None:
+            turns.append(queue)
+            yield action
+
+
+def _source_of_failure(action: Fail) -> str:
+    if action.job.status.phase != "queued":
+        return ATTEMPTS
+
+    match action.reason:
+        case Reason.CANCELLED:
+            return CANCELLED
+        case Reason.DESCRIBER_NOT_FOUND:
+            return UNKNOWN
+
+    return queue_source(action.job.spec.describer)

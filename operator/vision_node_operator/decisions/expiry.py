@@ -9,9 +9,10 @@ from ..state.job_queue import FinishedJob
 from ..state.state import State
 from .actions import Expire
 
-MAX_EXPIRING = 16
-"""Maximum number of deletions in flight. Without a limit, thousands of ImageJobs that expire
-together would delay assignments."""
+MAX_EXPIRING = 8
+"""Maximum number of deletions in flight. It is half of the background writes, so deletions that
+hang, for example in a webhook, leave room for everything else. They take a few milliseconds, so
+some hundred ImageJobs per second can be deleted."""
 
 TARGET_PERCENT = 95
 """Share of `max_imagejobs` above which finished ImageJobs are deleted before they expire. A
@@ -47,8 +48,12 @@ def _surplus(state: State, settings: Settings) -> int:
     """Return how many ImageJobs are above the target, without those that are being deleted.
 
     A deletion that waits for a finalizer counts as done. Otherwise, slow finalizers would cause the
-    deletion of far more ImageJobs than necessary.
+    deletion of far more ImageJobs than necessary. While not all ImageJobs are known, the oldest
+    ones aren't known, either, so there is no surplus.
     """
+    if not state.knows_all_imagejobs:
+        return 0
+
     # Rounded down, so that even the smallest limit leaves room for a submission.
     target = settings.max_imagejobs * TARGET_PERCENT // 100
     return state.job_queue.total - state.job_queue.deleting - target

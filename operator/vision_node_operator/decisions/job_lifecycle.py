@@ -100,19 +100,13 @@ def cordon_failing(state: State) -> Iterator[Cordon]:
             yield Cordon(worker)
 
 
-def fail_queued(state: State, describer: str, settings: Settings, now: datetime) -> Iterator[Fail]:
-    """Fail a describer's queued ImageJobs that were cancelled or that no worker will describe."""
+def fail_cancelled(state: State, describer: str, now: datetime) -> Iterator[Fail]:
+    """Fail a describer's queued ImageJobs that were cancelled."""
     for job in state.free_jobs(state.job_queue.cancelled(describer), now):
         yield _cancel(job)
 
-    pool = state.describers.pool(describer)
-    if pool is None:
-        yield from _fail_unknown_describer(state, describer, now)
-    else:
-        yield from _fail_unserved(state, pool, settings, now)
 
-
-def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iterator[Fail]:
+def fail_unknown_describer(state: State, describer: str, now: datetime) -> Iterator[Fail]:
     """Fail ImageJobs whose Describer has not existed for longer than DESCRIBER_GRACE."""
     record = state.describers.find(describer)
     deleted_at = record.deleted_at if record else None
@@ -125,8 +119,11 @@ def _fail_unknown_describer(state: State, describer: str, now: datetime) -> Iter
         yield Fail(job, Reason.DESCRIBER_NOT_FOUND, message)
 
 
-def _fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
-    """Fail ImageJobs that have waited too long for a worker.
+def fail_unserved(state: State, pool: Pool, settings: Settings, now: datetime) -> Iterator[Fail]:
+    """Fail a Describer's queued ImageJobs that have waited too long for a worker.
+
+    Call this only while the Describer has no serving worker. Otherwise, an ImageJob could be
+    assigned and failed at the same time.
 
     The Describer's condition shows how long there has been no worker, so a restart of the operator
     does not reset this time. However, a restarted operator tries to launch workers for a while

@@ -50,6 +50,10 @@ EXPIRY_BACKOFF_SECONDS = (1.0, 600.0)
 """Initial and longest pause after a failed deletion of an expired ImageJob. No user waits for these
 deletions. If a webhook refuses thousands of them, the retries must not flood the API server."""
 
+MAX_FAILURES = 50_000
+"""Maximum number of objects whose failed writes are counted. An object whose deletion was never
+seen stays until then. If an object is forgotten too early, its next pause is short again."""
+
 DELETION_SEEN = timedelta(seconds=30)
 """How long to leave a deleted object alone if the watch does not report the deletion."""
 
@@ -73,7 +77,7 @@ class ActionExecutor:
         self._background_slots = asyncio.Semaphore(MAX_BACKGROUND)
         self._writes: set[asyncio.Task[None]] = set()
         self._failures: dict[ObjectKey, int] = {}
-        """Number of consecutive failed writes by object."""
+        """Number of consecutive failed writes by object, at most MAX_FAILURES of them."""
         self.results: Counter[tuple[str, WriteOutcome]] = Counter()
         """Numbers of writes since the operator started, by action and outcome."""
 
@@ -177,7 +181,11 @@ class ActionExecutor:
 
     def _back_off(self, action: Write) -> None:
         key = target(action)
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        failures = self._failures.pop(key, 0) + 1
+        self._failures[key] = failures
+        if len(self._failures) > MAX_FAILURES:
+            del self._failures[next(iter(self._failures))]
+
         is_expiry = isinstance(action, Expire)
         first, longest = EXPIRY_BACKOFF_SECONDS if is_expiry else BACKOFF_SECONDS
         pause = max(first, backoff(failures, first, longest))

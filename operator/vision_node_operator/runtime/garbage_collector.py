@@ -37,15 +37,15 @@ may not have been written yet."""
 
 MAX_WAITING = 100_000
 """Maximum number of keys that wait for their deletion. They take some 15 MB. If more ImageJobs are
-deleted at once, a sweep deletes their objects."""
+deleted at once, a sweep deletes the objects of the others."""
 
 DELETERS = 4
 """Maximum number of deletions at the same time. They run beside the uploads and downloads of a
 small bucket, and four of them delete some hundred objects per second."""
 
-MAX_RETRIES = 10_000
-"""Maximum number of keys of older releases to delete again in the next sweep, because deleting
-them failed. No sweep lists them."""
+MAX_RETRIES = 100_000
+"""Maximum number of keys of older releases to delete in the next sweep, because they could not be
+deleted or did not fit. No sweep lists them, so they must be remembered."""
 
 
 class GarbageCollector:
@@ -63,21 +63,31 @@ class GarbageCollector:
         self._kube = kube
         self._folders = store.folders
         self._ownership = ownership
+        self._collected: deque[str] = deque()
+        """Keys of deleted ImageJobs. Other ImageJobs may name the same images."""
         self._waiting: deque[str] = deque()
+        """Keys that no ImageJob names."""
         self._deleters: set[asyncio.Task[None]] = set()
         self._retries: deque[str] = deque(maxlen=MAX_RETRIES)
 
-    def collect(self, job: ImageJob, job_queue: JobQueue) -> None:
-        """Start deleting the objects of a deleted ImageJob.
+    def collect(self, job: ImageJob) -> None:
+        """Remember the objects of a deleted ImageJob, so that delete_unnamed() deletes them."""
+        for key in self._folders.own_keys(job):
+            if len(self._collected) + len(self._waiting) < MAX_WAITING:
+                self._collected.append(key)
+            else:
+                self._leave_to_sweep(key)
 
-        Its image is kept if another ImageJob names it.
+    def delete_unnamed(self, job_queue: JobQueue) -> None:
+        """Start deleting the remembered objects that no ImageJob names.
+
+        Call this only while all ImageJobs are known.
         """
-        keys = [key for key in self._folders.own_keys(job) if not job_queue.is_image_named(key)]
-        if len(self._waiting) + len(keys) > MAX_WAITING:
-            log.warning("leaving the objects of ImageJob %s to the next sweep", job.metadata.name)
-            return
+        while self._collected:
+            key = self._collected.popleft()
+            if not job_queue.is_image_named(key):
+                self._waiting.append(key)
 
-        self._waiting.extend(keys)
         while len(self._deleters) < min(DELETERS, len(self._waiting)):
             task = asyncio.create_task(self._delete_waiting())
             self._deleters.add(task)
@@ -107,10 +117,13 @@ class GarbageCollector:
             StoreUnavailableError, KubeError: Listing failed; the remaining objects are kept.
         """
         await self._ownership.require()
-        await self._delete_again()
-
         deleted = 0
-        named: set[str | None] | None = None
+        named: set[str | None] | None = await self._named() if self._retries else None
+        for _ in range(len(self._retries)):
+            key = self._retries.popleft()
+            if key not in (named or ()):
+                deleted += await self._delete(key)
+
         for folder in (self._folders.images, self._folders.results):
             async for objects in self._store.list_all(folder):
                 old = [it.key for it in objects if _is_old(it, folder, now)]
@@ -134,21 +147,20 @@ class GarbageCollector:
         while self._waiting:
             await self._delete(self._waiting.popleft())
 
-    async def _delete_again(self) -> None:
-        for _ in range(len(self._retries)):
-            await self._delete(self._retries.popleft())
-
     async def _delete(self, key: str) -> bool:
         """Delete an object; return whether that succeeded."""
         try:
             await self._store.delete(key)
         except (StoreUnavailableError, ObjectNotFoundError) as error:
             log.warning("could not delete %s, leaving it to the next sweep: %s", key, error)
-            if not key.startswith((self._folders.images, self._folders.results)):
-                self._retries.append(key)
+            self._leave_to_sweep(key)
             return False
 
         return True
+
+    def _leave_to_sweep(self, key: str) -> None:
+        if not key.startswith((self._folders.images, self._folders.results)):
+            self._retries.append(key)
 
 
 def _is_old(found: StoredObject, folder: str, now: datetime) -> bool:

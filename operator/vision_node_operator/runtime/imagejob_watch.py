@@ -40,4 +40,4 @@ async def watch_imagejobs(kube: Kube, namespace: str, reconciler: Reconciler) ->
         except GoneError:
             await asyncio.sleep(backoff(failures, *RESTART_SECONDS))
             failures += 1
-            await until_answered(reconciler.resync)
+            await until_answered(reconciler.resync_after_loss)

@@ -149,7 +149,9 @@ async def run(settings: Settings) -> None:
         unfinished = reconciler.state.job_queue.unfinished
         expiry = InboxExpiry(store, imagejobs, kube, ownership, retention, unfinished)
 
-        await until_answered(lambda: writer.apply(defaults, settings.job_prefix), heartbeat)
+        await until_answered(
+            lambda: writer.apply(defaults, settings.job_prefix, heartbeat.beat), heartbeat
+        )
         # The first resync must succeed before kopf starts. kopf checks only once which kinds exist,
         # and the API server takes a moment to serve a new CRD.
         await until_answered(reconciler.resync, heartbeat)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 from vision_node_contract.clients.kube import Kube, KubeError, NotFoundError, Selectors, backoff
@@ -64,8 +65,6 @@ class ObjectLists:
         changed: asyncio.Event,
         heartbeat: Heartbeat,
     ) -> None:
-        self.is_complete = False
-        """Whether all ImageJobs have been listed at least once since the start."""
         self.last_heard: dict[Kind, datetime] = {}
         """When the last event or complete list of each kind arrived."""
         self._kube = kube
@@ -77,6 +76,11 @@ class ObjectLists:
         self._reading = asyncio.Lock()
         self._was_read = asyncio.Event()
         self._found_unconfirmed = asyncio.Event()
+        self._losses = 0
+        """How often changes were missed."""
+        self._incomplete = asyncio.Event()
+        """Set while not all ImageJobs are known."""
+        self._incomplete.set()
 
     async def read(self) -> None:
         """List everything that decisions need, and have the rest listed in the background.
@@ -88,13 +92,24 @@ class ObjectLists:
             KubeError: Listing failed.
         """
         async with self._reading:
-            await self._read()
-
-        if self._state.unconfirmed:
-            self._found_unconfirmed.set()
+            try:
+                await self._read()
+            finally:
+                if self._state.unconfirmed:
+                    self._found_unconfirmed.set()
 
         self._was_read.set()
         self._changed.set()
+
+    def record_loss(self) -> None:
+        """Record that changes of ImageJobs may have been missed.
+
+        ImageJobs that were created and finished meanwhile are on no list of unfinished ones, so all
+        ImageJobs are listed without a pause.
+        """
+        self._losses += 1
+        self._state.knows_all_imagejobs = False
+        self._incomplete.set()
 
     async def run(self) -> None:
         """Read the rest in the background until cancelled."""
@@ -150,7 +165,13 @@ class ObjectLists:
                 await asyncio.sleep(backoff(failures, *RETRY_SECONDS))
             else:
                 failures = 0
-                await asyncio.sleep(REST * (time.monotonic() - started))
+                await self._rest(REST * (time.monotonic() - started))
+
+    async def _rest(self, seconds: float) -> None:
+        """Pause before the next list of all ImageJobs, unless changes are missed meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._incomplete.wait()
 
     async def _list_all_imagejobs(self) -> None:
         """Take in all ImageJobs page by page, and forget those that no longer exist.
@@ -158,14 +179,16 @@ class ObjectLists:
         The list is not filtered, so that what is missing from it has been deleted. It holds only
         the names that were known before and that no page has contained so far.
         """
-        versions = self._state.versions
+        versions, losses = self._state.versions, self._losses
         versions.begin_long_list("imagejobs")
         try:
             await self._take_in(versions.names("imagejobs"))
         finally:
             versions.end_long_list("imagejobs")
 
-        self.is_complete = True
+        if losses == self._losses:
+            self._state.knows_all_imagejobs = True
+            self._incomplete.clear()
         self._changed.set()
 
     async def _take_in(self, unlisted: set[str]) -> None:

@@ -47,10 +47,6 @@ so that decisions resume soon after an outage."""
 START_SECONDS = (0.2, 5.0)
 """Initial and longest pause between attempts while the operator starts, with full jitter."""
 
-MAX_UNCOLLECTED = 1000
-"""Maximum number of deleted ImageJobs whose stored objects wait for the end of the first list of
-all ImageJobs. Those of further ones are left to the sweep."""
-
 
 class Reconciler:
     """Holds the state, records events, and runs the loop."""
@@ -81,8 +77,6 @@ class Reconciler:
         )
         self.last_heard = self._lists.last_heard
         """When the last event or complete list of each kind arrived."""
-        self._uncollected: list[ImageJob] = []
-        """Deleted ImageJobs whose stored objects wait for the list of all ImageJobs."""
         self._failed_resyncs = 0
         self._freshness = Freshness(last_round=utcnow(), last_lease=utcnow())
 
@@ -133,6 +127,15 @@ class Reconciler:
         await self._lists.read()
         self._freshness.last_lease = utcnow()
 
+    async def resync_after_loss(self) -> None:
+        """List everything again, because changes of ImageJobs may have been missed.
+
+        Raises:
+            KubeError: Listing failed.
+        """
+        self._lists.record_loss()
+        await self.resync()
+
     async def _ensure_fresh(self) -> bool:
         """List objects again if events may be missing; return whether decisions can be made."""
         freshness = self._freshness
@@ -176,13 +179,11 @@ class Reconciler:
 
         self.round_durations.add(time.perf_counter() - started)
 
-        if self._uncollected and self._lists.is_complete:
-            for job in self._uncollected:
-                self._garbage.collect(job, self.state.job_queue)
-            self._uncollected.clear()
+        if self.state.knows_all_imagejobs:
+            self._garbage.delete_unnamed(self.state.job_queue)
 
     def _collect_garbage(self, body: Json) -> None:
-        """Start deleting the stored objects of a deleted ImageJob.
+        """Have the stored objects of a deleted ImageJob deleted.
 
         Until all ImageJobs are known, another one may name the same image, so the objects wait.
         """
@@ -194,12 +195,7 @@ class Reconciler:
             log.warning("leaving the objects of ImageJob %s to the next sweep: %s", name, error)
             return
 
-        if self._lists.is_complete:
-            self._garbage.collect(job, self.state.job_queue)
-        elif len(self._uncollected) < MAX_UNCOLLECTED:
-            self._uncollected.append(job)
-        else:
-            log.warning("leaving the objects of ImageJob %s to the next sweep", name)
+        self._garbage.collect(job)
 
 
 async def until_answered(call: Callable[[], Awaitable[T]], heartbeat: Heartbeat | None = None) -> T:

@@ -4,6 +4,7 @@ This is the only module that writes while the operator runs.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from vision_node_contract.clients.imagejobs import ImageJobClient
@@ -76,8 +77,13 @@ class Writer:
                 await self._emit(events.of_failure(action.job, now))
                 return "imagejobs", None
 
-    async def apply(self, defaults: Defaults, release: str) -> None:
-        """Apply the Describers in the chart's values, and delete those removed from the values."""
+    async def apply(
+        self, defaults: Defaults, release: str, on_progress: Callable[[], None] = lambda: None
+    ) -> None:
+        """Apply the Describers in the chart's values, and delete those removed from the values.
+
+        `on_progress` is called after each request.
+        """
         existing = [
             body async for page, _ in self._kube.list_pages(self._describers_path) for body in page
         ]
@@ -95,9 +101,11 @@ class Writer:
                 if error.status != INVALID:
                     raise
                 log.exception("skipping Describer %s in the values: it is invalid", name)
+            on_progress()
 
         for name in wanted.delete:
             await self._delete(f"{self._describers_path}/{name}", {})
+            on_progress()
 
     async def _update_status(self, action: UpdateStatus, now: datetime) -> Json:
         meta = action.pool.resource.metadata

@@ -60,7 +60,8 @@ class ObjectVersions:
         if version < self._current[kind].get(name, 0):
             return False
 
-        self.deleted[kind][name] = version
+        # A read may have answered after the watch, with an older version.
+        self.deleted[kind][name] = max(version, self.deleted[kind].get(name, 0))
         self._current[kind].pop(name, None)
         return True
 

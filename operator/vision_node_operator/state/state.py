@@ -6,6 +6,7 @@ assumed pods). The event that follows has the same version, so it changes nothin
 """
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,6 +44,9 @@ class State:
     versions: ObjectVersions = field(default_factory=ObjectVersions)
     statistics: JobStatistics = field(default_factory=JobStatistics)
 
+    knows_all_imagejobs: bool = False
+    """Whether all ImageJobs have been listed since the start, and no change has been missed since.
+    The unfinished ones are known earlier."""
     unconfirmed: set[str] = field(default_factory=set)
     """Names of ImageJobs that are known as unfinished although they no longer are. Nothing is
     decided about them until their current state has been read."""
@@ -55,6 +59,8 @@ class State:
     decisions/background.py)."""
     turns: dict[str, int] = field(default_factory=dict)
     """Number of background writes that were started before the last one of each source."""
+    started_by_source: Counter[str] = field(default_factory=Counter)
+    """Number of background writes that were started for each of these sources."""
     backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)
     """Objects that are left alone until the given time, because a write failed or because their
     deletion has not been observed yet."""
@@ -266,8 +272,10 @@ class State:
         """Put a source behind all others."""
         self.turns.pop(source, None)
         self.turns[source] = self._turn = self._turn + 1
+        self.started_by_source[source] += 1
         if len(self.turns) > MAX_TURNS:
-            del self.turns[next(iter(self.turns))]
+            oldest = next(iter(self.turns))
+            del self.turns[oldest], self.started_by_source[oldest]
 
     def _put(self, kind: Kind, body: Json, now: datetime) -> bool:
         match kind:

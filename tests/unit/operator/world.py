@@ -57,6 +57,7 @@ class World:
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.settings = settings
         self.state = State(
+            knows_all_imagejobs=True,
             describers=DescriberRegistry(TEMPLATE, {"metadata": DescriberRecord(POOL)}),
             job_queue=JobQueue(settings.job_kept, settings.min_job_kept),
         )

@@ -8,14 +8,23 @@ from typing import Any
 
 import pytest
 from vision_node_operator.decisions.actions import Action, Assign, Fail, Write, target
-from vision_node_operator.decisions.background import MAX_BACKGROUND, source_of
+from vision_node_operator.decisions.background import (
+    ATTEMPTS,
+    MAX_BACKGROUND,
+    RESERVED_FOR_ATTEMPTS,
+    source_of,
+)
 from vision_node_operator.decisions.decide import MAX_EVENTS, decide
+from vision_node_operator.decisions.expiry import MAX_EXPIRING
 from vision_node_operator.runtime.executor import MAX_WRITES, ActionExecutor
 from vision_node_operator.state.object_versions import ObjectKey
 from vision_node_operator.state.state import State
 from world import NOW, SETTINGS, World, at, to_text
 
 MANY = 20_000
+
+MAX_OTHERS = MAX_BACKGROUND - RESERVED_FOR_ATTEMPTS
+"""Maximum number of background writes without those that end attempts."""
 
 MAX_LOOKS = 200
 """Maximum number of ImageJobs that a round may look at, however many must fail."""
@@ -93,10 +102,10 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 FLOODS: list[tuple[Callable[[World, int], None], int]] = [
-    (doom, MAX_BACKGROUND),
-    (cancel, MAX_BACKGROUND),
+    (doom, MAX_OTHERS),
+    (cancel, MAX_OTHERS),
     (lose, MAX_BACKGROUND),
-    (expire, MAX_BACKGROUND),
+    (expire, MAX_EXPIRING),
     (fail_without_event, MAX_EVENTS),
 ]
 
@@ -120,7 +129,7 @@ def test_round_looks_at_a_portion_of_20000_doomed_jobs(looks: Counter[str]) -> N
     doom(world, MANY)
     looks.clear()
     actions = actions_of(world)
-    assert [type(action) for action in background(actions)] == [Fail] * MAX_BACKGROUND
+    assert [type(action) for action in background(actions)] == [Fail] * MAX_OTHERS
     assert "assign single to w0" in map(to_text, actions)
     assert looks["looks"] <= MAX_LOOKS
 
@@ -139,7 +148,7 @@ def test_round_does_not_look_at_doomed_jobs_whose_failure_was_refused(
         "fail deleted00000 DescriberNotFound"
     ]
     assert looks["looks"] <= MAX_LOOKS
-    assert len(background(actions_of(world, after=21))) == MAX_BACKGROUND
+    assert len(background(actions_of(world, after=21))) == MAX_OTHERS
 
 
 def test_round_does_not_look_at_young_jobs_of_an_unknown_describer(looks: Counter[str]) -> None:
@@ -152,7 +161,7 @@ def test_round_does_not_look_at_young_jobs_of_an_unknown_describer(looks: Counte
     assert looks["looks"] <= MAX_LOOKS
 
 
-@pytest.mark.parametrize("in_flight", [0, 1, MAX_BACKGROUND - 1, MAX_BACKGROUND])
+@pytest.mark.parametrize("in_flight", [0, 1, MAX_OTHERS - 1, MAX_OTHERS])
 def test_background_writes_in_flight_count_toward_the_limit(in_flight: int) -> None:
     world = serving_world()
     doom(world, 100)
@@ -161,11 +170,12 @@ def test_background_writes_in_flight_count_toward_the_limit(in_flight: int) -> N
     fail_without_event(world, 100)
     start(world, background(actions_of(world))[:in_flight])
     actions = actions_of(world)
-    assert len(background(actions)) == MAX_BACKGROUND - in_flight
+    assert len(background(actions)) == MAX_OTHERS - in_flight
     assert "assign single to w0" in map(to_text, actions)
 
 
 def test_sources_take_turns_even_if_only_one_write_ends_at_a_time() -> None:
+    """The failures of all unknown describers are one source, in which describers take turns."""
     world = World()
     doom(world, 1000, "a")
     for n in range(30):
@@ -176,13 +186,43 @@ def test_sources_take_turns_even_if_only_one_write_ends_at_a_time() -> None:
     done: Counter[str] = Counter()
     for _ in range(200):
         key = next(iter(world.state.background_writes))
-        done[world.state.background_writes[key].removeprefix("queue/")[:5]] += 1
+        done[world.state.background_writes[key]] += 1
+        done["small"] += key.name.startswith("small")
         world.forget("imagejobs", key.name)
         world.state.end_write(key)
         start(world, background(actions_of(world)))
 
     assert done["small"] == 60
-    assert abs(done["a"] - done["expir"]) <= 1
+    assert abs(done["unknown"] - done["expiry"]) <= MAX_EXPIRING
+
+
+def test_deletions_that_hang_leave_room_for_ended_attempts_and_failures() -> None:
+    """A webhook on DELETE may hang until the request times out."""
+    world = World()
+    expire(world, 1000)
+    start(world, background(actions_of(world)))
+    assert len(world.state.background_writes) == MAX_EXPIRING
+
+    doom(world, 1000)
+    start(world, background(actions_of(world)))
+    assert len(world.state.background_writes) == MAX_OTHERS
+
+    lose(world, 1000)
+    started = background(actions_of(world))
+    assert [source_of(action) for action in started] == [ATTEMPTS] * RESERVED_FOR_ATTEMPTS
+
+
+def test_describer_names_do_not_multiply_sources() -> None:
+    """Anyone who may create ImageJobs chooses the names of their describers."""
+    world = World()
+    for n in range(100):
+        doom(world, 1, f"unknown{n:03}")
+        world.job(f"c{n}", spec={"cancel": True, "describer": f"u{n}", "image": {"key": f"c{n}"}})
+    lose(world, 1000)
+
+    sources = Counter(map(source_of, background(actions_of(world))))
+    assert sources.keys() == {ATTEMPTS, "cancelled", "unknown"}
+    assert sources[ATTEMPTS] >= MAX_BACKGROUND // 3
 
 
 def test_cancelled_job_of_one_describer_does_not_wait_for_those_of_another() -> None:

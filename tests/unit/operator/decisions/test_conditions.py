@@ -44,6 +44,21 @@ def test_queued_job_waits_while_workers_serve() -> None:
     assert "fail j NoWorker" not in world.decide()
 
 
+def test_job_is_not_assigned_and_failed_in_the_same_round() -> None:
+    """The first worker for an hour serves already, but the condition does not say so yet."""
+    world = World()
+    world.state.since = NOW - timedelta(hours=2)
+    for n in range(100):
+        world.job(f"j{n:02}", created=-9999)
+    world.describer(status=ready("False", "InsufficientResources", -9999))
+    assert "fail j00 NoWorker" in world.decide()
+
+    world.worker(0)
+    actions = world.decide()
+    assert "assign j00 to w0" in actions
+    assert not [action for action in actions if action.startswith("fail")]
+
+
 UNSCHEDULABLE = {
     "conditions": [{"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes"}]
 }

@@ -412,7 +412,7 @@ def test_number_of_concurrent_deletions_is_limited() -> None:
     world = World()
     for n in range(100):
         world.job(f"j{n}", phase="done", completionTime=at(0), spec={"ttlSecondsAfterFinished": 0})
-    assert len(world.decide()) == 16
+    assert len(world.decide()) == 8
 
 
 def test_finished_job_is_deleted_after_its_time_to_live() -> None:

@@ -44,7 +44,7 @@ def first(count: int) -> list[str]:
         (100, 95, 0),
         (100, 96, 1),
         (100, 100, 5),
-        (100, 110, 15),
+        (100, 110, MAX_EXPIRING),
         (100, 200, MAX_EXPIRING),
         # A tiny limit leaves room for at least one submission.
         (1, 1, 1),

@@ -97,7 +97,8 @@ def collect(collector: GarbageCollector, deleted: dict[str, Any], *others: dict[
     for other in (deleted, *others):
         job_queue.put(ImageJob.model_validate(other), NOW)
     job_queue.drop(deleted["metadata"]["name"])
-    collector.collect(ImageJob.model_validate(deleted), job_queue)
+    collector.collect(ImageJob.model_validate(deleted))
+    collector.delete_unnamed(job_queue)
 
 
 async def test_objects_of_a_deleted_job_are_deleted(s3: S3, collector_of: CollectorOf) -> None:
@@ -141,20 +142,37 @@ async def test_failed_deletion_is_repeated_by_the_next_sweep(
     assert not s3.objects
 
 
-async def test_mass_deletion_is_bounded_and_the_rest_is_left_to_the_sweep(
-    s3: S3, collector_of: CollectorOf, monkeypatch: pytest.MonkeyPatch
+async def test_objects_wait_until_it_is_known_who_names_them(
+    s3: S3, collector_of: CollectorOf
 ) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 20)
-    put(s3, *(f"{IMAGES}{n}" for n in range(50)))
+    put(s3, f"{IMAGES}1")
     collector = collector_of()
+    collector.collect(ImageJob.model_validate(body("j", f"{IMAGES}1")))
+    await asyncio.sleep(0.01)
+    assert deletions(s3) == 0
+
+    collector.delete_unnamed(JobQueue())
+    await until(lambda: not s3.objects)
+
+
+@pytest.mark.parametrize("folder", [IMAGES, "images/"])
+async def test_mass_deletion_is_bounded_and_the_rest_is_left_to_the_sweep(
+    s3: S3, collector_of: CollectorOf, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """The sweep also deletes what it doesn't list, the objects of older releases."""
+    monkeypatch.setattr(module, "MAX_WAITING", 20)
+    put(s3, *(f"{folder}{n:02}" for n in range(50)))
+    cluster = FakeCluster(body("retry", f"{folder}49"))
+    collector = collector_of(cluster=cluster)
     for n in range(50):
-        collect(collector, body(f"j{n}", f"{IMAGES}{n}"))
+        collector.collect(ImageJob.model_validate(body(f"j{n}", f"{folder}{n:02}")))
 
     before = len(asyncio.all_tasks())
-    assert before <= module.DELETERS + 10
+    collector.delete_unnamed(JobQueue())
+    assert len(asyncio.all_tasks()) == before + module.DELETERS
     await until(lambda: deletions(s3) == 20)
     await collector.sweep(NOW)
-    assert not s3.objects
+    assert list(s3.objects) == [f"{folder}49"]
 
 
 async def test_sweep_deletes_orphans_in_own_folders_alone(

@@ -43,9 +43,9 @@ class FakeReconciler:
     def observe(self, kind: str, event: str, body: dict[str, int]) -> None:
         self.calls.append((kind, event, body["n"]))
 
-    async def resync(self) -> None:
-        self.calls.append("resync")
-        if self.calls.count("resync") == 1:
+    async def resync_after_loss(self) -> None:
+        self.calls.append("resync_after_loss")
+        if self.calls.count("resync_after_loss") == 1:
             raise UnavailableError(0, "NoAnswer", "connection refused")
         self.state.versions.listed["imagejobs"] = 8
 
@@ -63,8 +63,8 @@ async def test_watch_forwards_changes_and_continues_after_the_next_list(
     assert reconciler.calls == [
         ("imagejobs", "MODIFIED", 1),
         ("imagejobs", "DELETED", 1),
-        "resync",
-        "resync",
+        "resync_after_loss",
+        "resync_after_loss",
         ("imagejobs", "MODIFIED", 2),
         ("imagejobs", "DELETED", 2),
     ]

@@ -40,6 +40,8 @@ class FakeServer:
         self.lists: list[tuple[str, str]] = []
         self.reads: list[str] = []
         self.error: Exception | None = None
+        self.fails_on = ""
+        """Kind of objects that can't be listed."""
         self.complete_lists = 0
 
     def put(self, name: str, phase: str) -> None:
@@ -66,6 +68,8 @@ class FakeServer:
         # A list of all ImageJobs may take longer than the API server keeps a version.
         assert consistent is (kind != "imagejobs" or bool(selectors.fields))
         self.lists.append((kind, selectors.fields))
+        if kind == self.fails_on:
+            raise UnavailableError(0, "NoAnswer", "connection refused")
         version, found = str(self.version), []
         if kind == "imagejobs":
             self.complete_lists += not selectors.fields
@@ -125,7 +129,7 @@ class Operator:
         task = asyncio.create_task(self.lists.run())
         try:
             async with asyncio.timeout(5):
-                while not self.lists.is_complete or self.state.unconfirmed:
+                while not self.state.knows_all_imagejobs or self.state.unconfirmed:
                     self.changed.clear()
                     await self.changed.wait()
         finally:
@@ -176,7 +180,7 @@ async def test_unfinished_jobs_are_known_before_any_finished_one_is_read(
         "imagejobs",
         "pods",
     ]
-    assert not operator.lists.is_complete
+    assert not operator.state.knows_all_imagejobs
 
     await operator.complete()
     assert operator.known() == expected(server)
@@ -264,7 +268,7 @@ async def test_missed_change_is_right_after_a_resync(server: FakeServer, change:
     await operator.lists.read()
     await operator.complete()
     CHANGES[change](server)
-    operator.lists.is_complete = False
+    operator.lists.record_loss()
     await operator.lists.read()
     await operator.complete()
     assert operator.known() == expected(server)
@@ -420,3 +424,56 @@ def test_progress_is_logged_at_most_every_few_seconds(
         "read 10,000 ImageJobs so far",
         "read all 12,000 ImageJobs in 12 s",
     ]
+
+
+async def test_missed_change_is_listed_without_a_pause(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was created and finished meanwhile is on no list of unfinished ones."""
+    monkeypatch.setattr(module, "REST", 10**9)
+    operator = Operator(server)
+    await operator.lists.read()
+    task = asyncio.create_task(operator.lists.run())
+    await until(lambda: operator.state.knows_all_imagejobs)
+
+    server.put("missed", "done")
+    operator.lists.record_loss()
+    assert not operator.state.knows_all_imagejobs
+    await operator.lists.read()
+    await until(lambda: operator.state.knows_all_imagejobs)
+    assert operator.known()["missed"] == "done"
+    task.cancel()
+
+
+async def test_list_that_began_before_a_loss_does_not_count(server: FakeServer) -> None:
+    operator = Operator(server)
+    await operator.lists.read()
+    server.before_page = lambda fields, page: (
+        operator.lists.record_loss() if (fields, page) == ("", 2) else None
+    )
+    await operator.lists._list_all_imagejobs()
+    assert not operator.state.knows_all_imagejobs
+
+    server.before_page = lambda *_: None
+    await operator.lists._list_all_imagejobs()
+    assert operator.state.knows_all_imagejobs
+
+
+async def test_missing_jobs_are_read_even_if_a_later_list_fails(server: FakeServer) -> None:
+    operator = Operator(server)
+    await operator.lists.read()
+    server.put("queued0", "done")
+    server.fails_on = "pods"
+    with pytest.raises(UnavailableError):
+        await operator.lists.read()
+
+    task = asyncio.create_task(operator.lists._confirm_repeatedly())
+    await until(lambda: not operator.state.unconfirmed)
+    assert operator.known()["queued0"] == "done"
+    task.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 (the condition has no event)
+            await asyncio.sleep(0.001)

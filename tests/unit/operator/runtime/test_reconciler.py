@@ -132,7 +132,10 @@ class IdleCollector:
         await asyncio.Event().wait()
 
     def collect(self, *_: Any) -> None:
-        pass
+        """Ignore the objects of a deleted ImageJob."""
+
+    def delete_unnamed(self, *_: Any) -> None:
+        """Delete nothing."""
 
 
 @pytest.fixture
@@ -325,7 +328,7 @@ async def test_everything_is_listed_again_before_the_first_decision_after_a_paus
     assert server.writes == []
 
     task = asyncio.create_task(reconciler._lists.run())
-    await until(lambda: reconciler._lists.is_complete)
+    await until(lambda: reconciler.state.knows_all_imagejobs)
     assert list(reconciler.state.job_queue.finished) == ["j"]
     task.cancel()
 
@@ -342,36 +345,32 @@ async def test_objects_of_a_deleted_job_are_kept_until_all_jobs_are_known(
     server: FakeServer, *, names_same_image: bool
 ) -> None:
     """A finished job that has not been listed yet may name the same image."""
-    reconciler, collected = reconciler_of(server), []
+    reconciler, collected, deleted = reconciler_of(server), [], []
 
-    def collect(job: Any, queue: Any) -> None:
-        collected.append((job.metadata.name, queue.is_image_named("images/1")))
+    def delete_unnamed(queue: Any) -> None:
+        deleted.extend(key for key in collected if not queue.is_image_named(key))
+        collected.clear()
 
-    reconciler._garbage.collect = collect  # type: ignore[method-assign]
+    collector: Any = reconciler._garbage
+    collector.collect = lambda job: collected.append(job.spec.image.key)
+    collector.delete_unnamed = delete_unnamed
     other = imagejob(3, phase="done")
     other["metadata"]["name"] = "other"
     server.lists["imagejobs"] = [other] if names_same_image else []
     await reconciler.resync()
     reconciler.observe("imagejobs", "DELETED", imagejob(10, phase="done"))
     reconciler._round()
-    assert collected == []
+    assert collected == ["images/1"]
 
     task = asyncio.create_task(reconciler.run())
-    await until(lambda: bool(collected))
-    assert collected == [("j", names_same_image)]
-    reconciler.observe("imagejobs", "DELETED", imagejob(11, phase="done"))
-    assert len(collected) == 2
+    await until(lambda: not collected)
+    assert deleted == ([] if names_same_image else ["images/1"])
+
+    # After a loss of changes, an unknown job may name the image, so objects wait again.
+    await reconciler.resync_after_loss()
+    assert not reconciler.state.knows_all_imagejobs
+    await until(lambda: reconciler.state.knows_all_imagejobs)
     task.cancel()
-
-
-async def test_deleted_jobs_that_wait_for_the_first_complete_list_are_bounded(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_UNCOLLECTED", 2)
-    reconciler = reconciler_of(server)
-    for version in range(10, 15):
-        reconciler.observe("imagejobs", "DELETED", imagejob(version))
-    assert len(reconciler._uncollected) == 2
 
 
 async def test_operator_that_waits_for_the_api_server_is_not_stuck(server: FakeServer) -> None:
