@@ -45,7 +45,7 @@ class Settings:
     """Maximum time to live that a submission may ask for, in seconds. The default is a week."""
 
     job_kept: timedelta = DEFAULT_TTL
-    """How long the operator keeps a finished job whose submission did not say."""
+    """How long the operator keeps a finished job whose submission set no time to live."""
 
     upload_memory_bytes: int = 128 * MEBIBYTE
     """Memory for all uploads that are being received or stored. Each is in memory once. According

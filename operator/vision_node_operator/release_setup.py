@@ -1,7 +1,7 @@
-"""`python -m vision_node_operator.release_setup`: make what a release needs before its pods start.
+"""`python -m vision_node_operator.release_setup`: prepare a release before its pods start.
 
 A Job runs this before every install and upgrade of the chart. It creates the release's identity
-and, for the bundled MinIO, the credentials. What exists already stays as it is.
+and, for the bundled MinIO, the credentials. Whatever already exists stays as it is.
 """
 
 import asyncio

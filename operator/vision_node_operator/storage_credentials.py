@@ -1,8 +1,8 @@
 """`python -m vision_node_operator.storage_credentials`: generate the bundled MinIO's credentials.
 
-A Job of older charts runs this before every install and upgrade; in this chart, `release_setup`
-calls it. It never changes keys in an
-existing Secret, because MinIO's volume and the running pods use them. It only adds missing keys.
+In older charts, a Job runs this before every install and upgrade. In this chart, `release_setup`
+calls it. It never changes keys in an existing Secret, because MinIO's volume and the running pods
+use them. It only adds missing keys.
 Because the chart itself generates no credentials, its rendering is deterministic, and no rendered
 manifest contains a credential.
 """

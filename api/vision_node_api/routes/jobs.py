@@ -45,7 +45,7 @@ class StatusResponse(BaseModel):
     started_at: datetime | None
     completed_at: datetime | None
     expires_at: datetime | None = Field(
-        description="when the finished job is deleted; earlier if there are too many jobs"
+        description="when the finished job will be deleted; earlier if there are too many jobs"
     )
     duration_seconds: float | None
     error: JobError | None

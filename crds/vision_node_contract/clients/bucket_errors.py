@@ -16,10 +16,10 @@ bucket would cause a warning for every image."""
 
 MAX_CODES = 50
 """Maximum number of different codes to count. The bucket chooses the codes, so their number would
-otherwise be unlimited. There are some twenty that a working bucket sends."""
+otherwise be unlimited. A working bucket sends about twenty."""
 
 OTHER_CODE = "other"
-"""Counts errors with any further code."""
+"""Code under which all errors with further codes are counted."""
 
 _MISSING = frozenset(
     {"NoSuchKey", "NoSuchObject", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}

@@ -149,7 +149,7 @@ def _require_same_id(folders: BucketFolders, identity: Identity) -> None:
 def _not_ours(folders: BucketFolders, identity: Identity, owner: str) -> str:
     return (
         f"{_marker_key(folders)} in the bucket names another owner ({owner}), so nothing is swept. "
-        "If no other release uses these folders any more, take them over: "
+        "If no other release uses these folders anymore, take them over: "
         f"kubectl --namespace {identity.namespace} annotate configmap {identity.name} "
         f"{ADOPT_ANNOTATION}={owner}"
     )

@@ -1,1 +1,1 @@
-"""Metrics for Prometheus: what API and operator share. It needs the extra `metrics`."""
+"""Metrics for Prometheus: what the API and the operator share. Requires the extra `metrics`."""

@@ -1,4 +1,4 @@
-"""A registry of metrics, and the metrics that API and operator have in common."""
+"""A registry of metrics, and the metrics that the API and the operator have in common."""
 
 from collections.abc import Callable, Iterator, Mapping
 

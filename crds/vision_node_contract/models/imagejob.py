@@ -20,7 +20,7 @@ DEFAULT_TTL = timedelta(days=1)
 
 DEFAULT_MAX_IMAGEJOBS = 30_000
 """Maximum number of ImageJobs in a namespace, finished ones included, if the chart sets none. Their
-570 MB of the API server's memory fit beside everything else on a control plane of 4 GiB."""
+580 MB of the API server's memory fit beside everything else on a control plane of 4 GiB."""
 
 MAX_TTL_SECONDS = 2**31 - 1
 """Maximum of ttlSecondsAfterFinished, which is an int32 in the CRD: 68 years. A larger number would

@@ -28,7 +28,7 @@ def assign(view: PoolView) -> tuple[list[Assign], PoolView]:
 
 
 def _is_longer(view: PoolView, length: int) -> bool:
-    """Return whether certainly more ImageJobs than this can be assigned, without counting them."""
+    """Return whether certainly more than `length` ImageJobs can be assigned. Don't count them."""
     queue, pending = view.state.job_queue, len(view.state.pending_writes)
     not_free = pending + len(view.state.unconfirmed) + queue.suspect_total
     return queue.queued_total(view.pool.describer) > length + not_free

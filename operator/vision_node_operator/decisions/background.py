@@ -1,7 +1,7 @@
-"""Bound the writes that may take their time, and share them fairly among their sources.
+"""Bound the writes that are not urgent, and share them fairly among their sources.
 
 Thousands of ImageJobs may fail, expire or be cancelled at once. Their writes must delay neither an
-assignment nor each other, so only a few of them are in flight at any time, and a round looks only
+assignment nor one another, so only a few of them are in flight at any time, and a round looks only
 at as many ImageJobs as it can write.
 """
 

@@ -41,7 +41,7 @@ def decide(state: State, settings: Settings, now: datetime) -> list[Action]:
     """Return the actions that, at `now` (UTC), bring the namespace closer to its desired state."""
     actions: list[Action] = [*cordon_failing(state), *cordon_overdue(state, now)]
 
-    # Assignments come first. Everything that may take its time comes last.
+    # Assignments come first. Everything that is not urgent comes last.
     workers, unserved = workers_by_describer(state, now), []
     for pool in state.describers.pools():
         view = PoolView(state, pool, workers.pop(pool.describer, []), now)

@@ -118,7 +118,7 @@ class ObjectLists:
             tasks.create_task(self._confirm_repeatedly())
 
     async def _read(self) -> None:
-        """List in an order in which no object seems to be missing that one listed before names.
+        """List the kinds in an order in which no object that another one names seems to be missing.
 
         Pods are listed after ImageJobs: if the pod of an ImageJob's worker is missing from the
         list, the pod no longer exists.
@@ -176,8 +176,8 @@ class ObjectLists:
     async def _list_all_imagejobs(self) -> None:
         """Take in all ImageJobs page by page, and forget those that no longer exist.
 
-        The list is not filtered, so that what is missing from it has been deleted. It holds only
-        the names that were known before and that no page has contained so far.
+        The list is not filtered, so that what is missing from it has been deleted. In memory, only
+        the names are kept that were known before and that no page has contained so far.
         """
         versions, losses = self._state.versions, self._losses
         versions.begin_long_list("imagejobs")
@@ -205,8 +205,8 @@ class ObjectLists:
 
             progress.add(len(bodies))
 
-        # The first page is the oldest one. What exists since before it, and is on no page, was gone
-        # when its page was read.
+        # The first page is the oldest one. An object that is older than it and on no page was gone
+        # when the page that would have contained it was read.
         self._state.forget_missing("imagejobs", unlisted, first_version, utcnow())
         self.last_heard["imagejobs"] = utcnow()
         progress.log_total()

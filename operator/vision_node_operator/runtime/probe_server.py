@@ -1,4 +1,4 @@
-"""Serve kubelet's probes over HTTP: GET /healthz."""
+"""Serve the kubelet's probes over HTTP: GET /healthz."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager

@@ -239,7 +239,7 @@ class JobQueue:
     def evictable(self, now: datetime) -> Iterator[FinishedJob]:
         """Yield finished ImageJobs that may be deleted if there are too many, ordered by end.
 
-        Those that could not be deleted are at the place of the time at which to try again.
+        An ImageJob that could not be deleted is ordered by the time of the next attempt.
         """
         return (self.finished[name] for name in self._evictable.due(now))
 

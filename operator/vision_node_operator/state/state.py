@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_TURNS = 1000
 """Maximum number of sources of background writes that are remembered. The one that has waited
-longest is forgotten first, which makes it wait no longer."""
+longest is forgotten first. It does not have to wait longer for that, because it stays first."""
 
 
 @dataclass
@@ -48,17 +48,17 @@ class State:
     """Whether all ImageJobs have been listed since the start, and no change has been missed since.
     The unfinished ones are known earlier."""
     unconfirmed: set[str] = field(default_factory=set)
-    """Names of ImageJobs that are known as unfinished although they no longer are. Nothing is
-    decided about them until their current state has been read."""
+    """Names of ImageJobs that were last seen unfinished, but that a newer list of unfinished
+    ImageJobs lacks. Nothing is decided about them until their current state has been read."""
     pending_writes: dict[ObjectKey, str] = field(default_factory=dict)
     """Objects that are being written. Nothing else is decided about them until the write ends. If
     the write assigns an ImageJob, the value is the worker (pod name), and the ImageJob already
     counts as assigned. Otherwise, the value is empty."""
     background_writes: dict[ObjectKey, str] = field(default_factory=dict)
-    """Those of the pending writes that may take their time, with the source of each (see
+    """The pending writes that are not urgent, with the source of each (see
     decisions/background.py)."""
     turns: dict[str, int] = field(default_factory=dict)
-    """Number of background writes that were started before the last one of each source."""
+    """When each source of background writes last had a turn, as a consecutive number."""
     started_by_source: Counter[str] = field(default_factory=Counter)
     """Number of background writes that were started for each of these sources."""
     backoff_until: dict[ObjectKey, datetime] = field(default_factory=dict)

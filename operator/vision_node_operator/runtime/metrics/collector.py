@@ -48,7 +48,7 @@ class OperatorCollector(Collector):
         yield families.of_workers(count_workers(state, now), statistics)
 
         yield families.of_phases(state.job_queue.by_phase())
-        text = "Number of ImageJobs above which finished ones are deleted early."
+        text = "Maximum number of ImageJobs. Near it, finished ones are deleted early."
         yield GaugeMetricFamily("vision_node_imagejobs_limit", text, self._settings.max_imagejobs)
 
         yield storage_errors(self._store.failures)

@@ -129,7 +129,7 @@ class JobStatistics:
 
 
 def reason_of(job: ImageJob) -> str:
-    """Return the reason of an ImageJob's last error; OTHER_REASON if this release has no such."""
+    """Return the reason of an ImageJob's last error, or OTHER_REASON if it is unknown here."""
     reason = job.status.error.reason if job.status.error else ""
     return reason if reason in _REASONS else OTHER_REASON
 
