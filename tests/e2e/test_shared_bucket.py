@@ -1,4 +1,4 @@
-"""Tests of a second release in the bucket of the first one, with keys that allow little.
+"""Tests of a second release in the bucket of the first one, with keys that have few rights.
 
 The policies of its keys are the ones in docs/clusters.md. They allow only its own folders.
 """
@@ -61,7 +61,7 @@ asyncio.run(main())
 
 
 def policy(actions: dict[str, list[str]]) -> Json:
-    """Return a policy that allows these actions by folder, and to list the release's folders."""
+    """Return a policy that allows these actions by folder, and listing the release's folders."""
     arn = "arn:aws:s3:::vision-node"
     folders = [f"{folder}/{RELEASE_ID}/*" for folder in ("images", "inbox", "results")]
     listing = {

@@ -1,4 +1,4 @@
-"""Measure how a flood of writes that may take their time delays an ImageJob of another Describer.
+"""Measure how a flood of writes that are not urgent delays another Describer's ImageJob.
 
 Run this module with `python -m bench.operator.flood`. Thousands of ImageJobs have to be marked as
 failed, because they were cancelled or because their Describer was deleted, or have to be deleted,
@@ -26,7 +26,7 @@ from bench.operator.fakes import (
 from bench.report.tables import table
 
 FLOODS = ("of a deleted Describer", "cancelled", "expired")
-"""What is the matter with the ImageJobs, one for each measurement."""
+"""Why the ImageJobs have to be written: one reason for each measurement."""
 
 NUMBER = 20_000
 """Number of ImageJobs that have to be written."""
@@ -49,7 +49,7 @@ class Row:
     """Results of one measurement."""
 
     flood: str
-    """What is the matter with the ImageJobs."""
+    """Why the ImageJobs had to be written."""
     number: int
     """Number of ImageJobs that had to be written."""
     seconds: float | None

@@ -18,7 +18,7 @@ from bench.plan import NOTHING, POLL_SECONDS
 from bench.soak.results import Outcome, Tally
 
 CHECK_EVERY = 100
-"""The results of the first and then of each hundredth job are checked, because reading all results
+"""The results of the first job and then of every hundredth are checked, because reading all results
 would be a load of its own."""
 
 BUSY = frozenset({429, 503})

@@ -1,4 +1,4 @@
-"""Submit all images of a soak test over a fixed number of clients."""
+"""Submit all images of a soak test with a fixed number of clients."""
 
 from collections.abc import Iterable, Iterator
 

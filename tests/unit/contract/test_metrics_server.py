@@ -1,4 +1,4 @@
-"""Tests of the server for metrics, on real sockets: what it answers, and its bounds."""
+"""Tests of the server for metrics, on real sockets: what it answers, and its limits."""
 
 import asyncio
 import socket

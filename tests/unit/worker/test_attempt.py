@@ -212,7 +212,7 @@ async def test_truncated_file_is_reported_for_every_describer(
 async def test_key_in_the_inbox_may_lack_the_id_of_the_release(
     named: str, stored: set[str], fetched: str | None
 ) -> None:
-    """The API of older releases stored inbox/<name>. A policy may not allow to read that."""
+    """The API of older releases stored inbox/<name>. A policy may not allow reading that."""
 
     class Bucket(FakeBucket):
         async def get(self, key: str, most: int) -> bytes:

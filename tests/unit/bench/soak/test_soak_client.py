@@ -90,7 +90,7 @@ async def test_each_problem_is_counted_once_with_its_reason(
     assert tally.problems == 1
 
 
-async def test_job_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_gives_up_on_a_job_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak_client, "JOB_SECONDS", 0.05)
     async with serving(FakeApi(always={"status": QUEUED})) as (
         client,

@@ -1,4 +1,4 @@
-"""Tests of the writes that may take their time: their number, their order, and their sources."""
+"""Tests of the writes that are not urgent: their number, their order, and their sources."""
 
 import asyncio
 from collections import Counter

@@ -94,7 +94,7 @@ def test_end_that_the_operator_saw_protects_a_job_whose_worker_has_a_slow_clock(
     assert expired(world) == first(LIMIT - TARGET)
 
 
-def test_order_is_that_of_the_ends() -> None:
+def test_jobs_are_deleted_in_the_order_of_their_ends() -> None:
     world = World(replace(SETTINGS, max_imagejobs=LIMIT))
     for n in range(LIMIT):
         world.job(f"j{n:03}", created=-9000, phase="done", completionTime=at(-n - 1000))
@@ -197,7 +197,7 @@ def test_job_that_could_not_be_deleted_is_tried_again() -> None:
 
 
 def test_jobs_that_cannot_be_deleted_are_not_examined_in_every_round() -> None:
-    """A webhook may refuse the deletion of thousands."""
+    """A webhook may refuse the deletion of thousands of jobs."""
     world = world_of(LIMIT)
     for name in first(50):
         world.back_off("imagejobs", name, 30)

@@ -175,9 +175,7 @@ async def test_mass_deletion_is_bounded_and_the_rest_is_left_to_the_sweep(
     assert list(s3.objects) == [f"{folder}49"]
 
 
-async def test_sweep_deletes_orphans_in_own_folders_alone(
-    s3: S3, collector_of: CollectorOf
-) -> None:
+async def test_sweep_deletes_orphans_only_in_own_folders(s3: S3, collector_of: CollectorOf) -> None:
     put(s3, f"{IMAGES}1", f"{IMAGES}2", f"{RESULTS}u/1", f"{RESULTS}u/2", *FOREIGN)
     used = (body("j", f"{IMAGES}1", f"{RESULTS}u/2"), body("k", "inbox/1"))
     assert await collector_of(*used).sweep(NOW) == 2
@@ -185,7 +183,7 @@ async def test_sweep_deletes_orphans_in_own_folders_alone(
 
 
 async def test_sweep_lists_only_own_folders(s3: S3, collector_of: CollectorOf) -> None:
-    """A bucket's policy may forbid to list anything else."""
+    """A bucket's policy may forbid listing anything else."""
     s3.listed_prefixes.clear()
     await collector_of().sweep(NOW)
     assert s3.listed_prefixes == [IMAGES, RESULTS]

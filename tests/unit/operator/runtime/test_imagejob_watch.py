@@ -34,7 +34,7 @@ class FakeServer:
 
 
 class FakeReconciler:
-    """A fake reconciler whose last list is at version 5, and the next one, after an error, at 8."""
+    """A fake reconciler whose last list has version 5, and the next one, after an error, has 8."""
 
     def __init__(self) -> None:
         self.state = State(versions=ObjectVersions(listed={"imagejobs": 5}))

@@ -393,7 +393,7 @@ async def test_nothing_is_listed_without_a_retention_period(
     assert behind[0].requests == []
 
 
-async def test_only_the_own_inbox_is_swept(s3: S3, expiry: InboxExpiry) -> None:
+async def test_only_the_inbox_of_the_release_is_swept(s3: S3, expiry: InboxExpiry) -> None:
     foreign = ["inbox/a", "inbox/ddddeeeeffff/a", "inbox/aaaabbbbcccc", "images/aaaabbbbcccc/a"]
     for key in (*foreign, "inbox/aaaabbbbcccc/a"):
         s3.put(key, modified=OLD)

@@ -216,7 +216,7 @@ MOMENTS: dict[str, tuple[str, int]] = {
 @pytest.mark.parametrize("watch_first", [True, False], ids=["watch first", "list first"])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("change", CHANGES)
-async def test_change_while_lists_are_read_is_right_in_the_end(
+async def test_change_while_lists_are_read_is_known_in_the_end(
     server: FakeServer, change: str, moment: str, *, watch_first: bool
 ) -> None:
     """The pages show the state before the change; the watch reports it before or after them."""
@@ -262,7 +262,7 @@ async def test_job_that_is_created_again_while_the_complete_list_is_read_is_kept
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_missed_change_is_right_after_a_resync(server: FakeServer, change: str) -> None:
+async def test_missed_change_is_known_after_a_resync(server: FakeServer, change: str) -> None:
     """The watch has expired, so nothing reports what changed before the next list."""
     operator = Operator(server)
     await operator.lists.read()
@@ -306,7 +306,7 @@ async def test_jobs_missing_from_the_unfinished_list_are_read_one_by_one_while_t
 @pytest.mark.parametrize(
     "error", [UnavailableError(0, "NoAnswer", "reset"), GoneError(410, "Expired", "old")], ids=repr
 )
-async def test_complete_list_that_breaks_is_repeated_and_what_it_had_read_is_kept(
+async def test_complete_list_that_fails_is_repeated_and_what_it_had_read_is_kept(
     server: FakeServer, error: Exception
 ) -> None:
     operator = Operator(server)

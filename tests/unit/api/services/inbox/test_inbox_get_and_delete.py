@@ -147,7 +147,7 @@ class TestObjectsOfOlderReleases:
         jobs.cache.observe(WatchEvent("ADDED", [imagejob("j", key)]))
         assert outcome(await web.delete("/inbox/a")) == (409, "ObjectInUse")
 
-    async def test_name_of_an_image_in_use_can_not_be_taken(
+    async def test_name_of_an_image_in_use_cannot_be_taken(
         self, web: httpx.AsyncClient, s3: S3, jobs: Jobs
     ) -> None:
         """A queued job must not find a different image under its name."""
