@@ -150,7 +150,7 @@ def _not_ours(folders: BucketFolders, identity: Identity, owner: str) -> str:
     return (
         f"{_marker_key(folders)} in the bucket names another owner ({owner}), so nothing is swept. "
         "If no other release uses these folders anymore, take them over: "
-        f"kubectl --namespace {identity.namespace} annotate configmap {identity.name} "
+        f"kubectl --namespace {identity.namespace} annotate --overwrite configmap {identity.name} "
         f"{ADOPT_ANNOTATION}={owner}"
     )
 

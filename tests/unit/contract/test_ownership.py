@@ -52,7 +52,7 @@ async def test_folders_of_another_owner_are_not_claimed(s3: S3, bucket: Bucket, 
     s3.put(MARKER, b"\xff" if owner == "unreadable" else b'{"uid": "uid-2"}')
     before = s3.objects[MARKER]
     for check in (claim_ownership, require_ownership):
-        with pytest.raises(NotOursError, match=f"annotate configmap .*={owner}$"):
+        with pytest.raises(NotOursError, match=f"annotate --overwrite configmap .*={owner}$"):
             await check(bucket, bucket.folders, IDENTITY)
     assert s3.objects[MARKER] is before
 
