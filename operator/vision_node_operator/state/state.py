@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_TURNS = 1000
 """Maximum number of sources of background writes that are remembered. The one that has waited
-longest is forgotten first. It does not have to wait longer for that, because it stays first."""
+longest is forgotten first. It does not wait any longer for that, because it still comes first."""
 
 
 @dataclass

@@ -1,10 +1,10 @@
-"""Decide whether a curve rises, despite noise and the saw-teeth of garbage collection.
+"""Decide whether a curve rises, despite noise and the sawtooth pattern of garbage collection.
 
 The rise of a curve is its Theil-Sen slope, the median of the slopes between all pairs of points,
 times the length of the window. More than a quarter of the points may be arbitrarily wrong before
 this slope becomes wrong, so a few peaks do not decide. A falling curve is flat.
 
-Two kinds of saw-teeth would distort the slope of a short window. The memory of a process is
+Two sawtooth patterns would distort the slope of a short window. The memory of a process is
 reduced to its lows: what is in use after a garbage collection. etcd's database is compacted at a
 fixed interval, so only points at the same distance from a compaction are compared (the seasonal
 slope of Hirsch, Slack and Smith, 1982).

@@ -12,7 +12,7 @@ SAMPLES_SHARE = 0.05
 
 ETCD_SLACK_BYTES = 4 * MEGABYTE
 """How much larger etcd's compacted database may be at the end than at the start. Events and Leases
-of the cluster need less, and some 2,000 ImageJobs that were left would need more."""
+of the cluster need less, and about 2,000 ImageJobs left behind would need more."""
 
 SEASONS = {"etcd": ETCD_CYCLE_SECONDS}
 """Components whose memory follows a fixed cycle: etcd's index grows until its next compaction."""

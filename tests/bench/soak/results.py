@@ -32,7 +32,7 @@ class Tally:
     unfinished: int = 0
     """Acknowledged jobs whose end a client could not see in time."""
     refused: int = 0
-    """Images that were not acknowledged after all retries."""
+    """Images that were not acknowledged even after all retries."""
     retries: dict[str, int] = field(default_factory=Counter)
     """Requests that were repeated, by status code or as `no response`."""
     results_checked: int = 0
