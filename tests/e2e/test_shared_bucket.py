@@ -60,15 +60,18 @@ asyncio.run(main())
 """Program that stores and deletes objects as root, and then prints all keys."""
 
 
-def policy(actions: dict[str, list[str]]) -> Json:
-    """Return a policy that allows these actions by folder, and listing the release's folders."""
+def policy(actions: dict[str, list[str]], operator: str = "StringLike") -> Json:
+    """Return a policy that allows these actions by folder, and to list the release's folders.
+
+    docs/clusters.md says which condition operator to use.
+    """
     arn = "arn:aws:s3:::vision-node"
     folders = [f"{folder}/{RELEASE_ID}/*" for folder in ("images", "inbox", "results")]
     listing = {
         "Effect": "Allow",
         "Action": ["s3:ListBucket"],
         "Resource": [arn],
-        "Condition": {"StringLike": {"s3:prefix": folders}},
+        "Condition": {operator: {"s3:prefix": folders}},
     }
     objects = [
         {
@@ -90,7 +93,8 @@ POLICIES = {
             INBOX: ["Get", "Put", "Delete"],
             RESULTS: ["Get"],
             MARKER: ["Get"],
-        }
+        },
+        "StringLikeIfExists",
     ),
     "operator": policy(
         {IMAGES: ["Delete"], INBOX: ["Delete"], RESULTS: ["Delete"], MARKER: ["Get", "Put"]}

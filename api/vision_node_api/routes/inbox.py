@@ -3,7 +3,7 @@
 Every client that may submit images may also use the inbox.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -168,9 +168,5 @@ def _entry(found: StoredObject, inbox: Inbox) -> dict[str, Any]:
         "key": found.key,
         "size_bytes": found.size_bytes,
         "modified_at": found.modified,
-        "expires_at": _expires(found.modified, inbox.jobs.settings.inbox_kept),
+        "expires_at": inbox.expires_at(found),
     }
-
-
-def _expires(modified: datetime, kept: timedelta | None) -> datetime | None:
-    return modified + kept if kept else None

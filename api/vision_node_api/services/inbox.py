@@ -145,6 +145,14 @@ class Inbox:
         if found is None:
             raise _not_found(key)
 
+    def expires_at(self, found: StoredObject) -> datetime | None:
+        """Return when the object expires; None if it is kept forever.
+
+        The objects of older releases don't expire, because no sweep lists them.
+        """
+        kept = self.jobs.settings.inbox_kept
+        return found.modified + kept if kept and found.key.startswith(self._folder) else None
+
     def name_of(self, found: StoredObject) -> str:
         """Return the object's name under /inbox."""
         folder = self._folder if found.key.startswith(self._folder) else INBOX_PREFIX
@@ -194,8 +202,12 @@ class Inbox:
 
     async def _require_not_hidden(self, key: str, *, replace: bool) -> None:
         """Refuse an image that would take the place of an older release's image that is in use."""
-        if self._users_of(key) and await self._find_older(key.removeprefix(self._folder)):
-            self._require_replaceable(key, replace=replace)
+        if not self._users_of(key):
+            return
+
+        older = await self._find_older(key.removeprefix(self._folder))
+        if older:
+            self._require_replaceable(older.key, replace=replace)
 
     @property
     def _folder(self) -> str:
@@ -235,9 +247,10 @@ class Inbox:
 
     def _users_of(self, key: str) -> Sequence[str]:
         """Return the unfinished ImageJobs that name the image, with or without the release's id."""
-        short = INBOX_PREFIX + key.removeprefix(self._folder)
+        complete = self.jobs.bucket.folders.inbox_key(key)
+        short = INBOX_PREFIX + complete.removeprefix(self._folder)
         users_of = self.jobs.cache.users_of
-        return sorted({*users_of(key), *users_of(short)})
+        return sorted({*users_of(complete), *users_of(short)})
 
     def _require_unused(self, key: str, alternative: str) -> None:
         names = self._users_of(key)

@@ -78,6 +78,7 @@ class Reconciler:
         self.last_heard = self._lists.last_heard
         """When the last event or complete list of each kind arrived."""
         self._failed_resyncs = 0
+        self._last_decision = utcnow()
         self._freshness = Freshness(last_round=utcnow(), last_lease=utcnow())
 
     def observe(self, kind: Kind, event: str | None, body: Json) -> None:
@@ -115,8 +116,8 @@ class Reconciler:
                         await self._changed.wait()
 
     def seconds_since_round(self) -> float:
-        """Return the seconds since the last round began."""
-        return (utcnow() - self._freshness.last_round).total_seconds()
+        """Return the seconds since the operator last decided, or since its start."""
+        return (utcnow() - self._last_decision).total_seconds()
 
     async def resync(self) -> None:
         """List what decisions need, so that an object that was never seen doesn't seem missing.
@@ -170,6 +171,7 @@ class Reconciler:
     def _round(self) -> None:
         self._changed.clear()
         started, now = time.perf_counter(), utcnow()
+        self._last_decision = now
         self.state.begin_round(now)
         for action in decide(self.state, self._settings, now):
             if isinstance(action, Cordon):

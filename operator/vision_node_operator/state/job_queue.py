@@ -62,6 +62,8 @@ class JobQueue:
 
     _queues: dict[str, DescriberQueue] = field(default_factory=dict)
     """Queues by describer."""
+    _created: dict[str, Schedule] = field(default_factory=dict)
+    """Creation times of queued ImageJobs by describer, including those that wait."""
     _cancelled: dict[str, dict[str, None]] = field(default_factory=dict)
     """Names of queued ImageJobs that were cancelled, by describer."""
     _waiting: Waiting = field(default_factory=Waiting)
@@ -121,7 +123,10 @@ class JobQueue:
 
         if job.status.phase == "processing":
             self._put_processing(job)
-        elif not job.spec.cancel and (job.status.next_attempt_time or now) > now:
+            return
+
+        self._created.setdefault(job.spec.describer, Schedule()).add(name, _place(job)[0])
+        if not job.spec.cancel and (job.status.next_attempt_time or now) > now:
             self._waiting.add(name, job.status.next_attempt_time or now)
         else:
             self._put_queued(job)
@@ -143,7 +148,10 @@ class JobQueue:
         self._suspects.discard(name)
         if name in self._processing:
             self._drop_processing(job)
-        elif name in self._waiting:
+            return job
+
+        self._drop_created(job)
+        if name in self._waiting:
             self._waiting.discard(name)
         else:
             self._drop_queued(job)
@@ -289,8 +297,8 @@ class JobQueue:
 
     def oldest_queued(self, describer: str) -> datetime | None:
         """Return when the describer's oldest queued ImageJob was created; None if there is none."""
-        owners = (queues.values() for queues in self._queues.get(describer, {}).values())
-        return min((queue[0][0] for each in owners for queue in each), default=None)
+        created = self._created.get(describer)
+        return created.first() if created else None
 
     def is_image_named(self, key: str) -> bool:
         """Return whether an ImageJob names the image with this object key."""
@@ -355,6 +363,12 @@ class JobQueue:
         del self._in_flight[worker][name]
         if not self._in_flight[worker]:
             del self._in_flight[worker]
+
+    def _drop_created(self, job: ImageJob) -> None:
+        created = self._created[job.spec.describer]
+        created.remove(job.metadata.name)
+        if created.first() is None:
+            del self._created[job.spec.describer]
 
     def _drop_queued(self, job: ImageJob) -> None:
         if job.spec.cancel:

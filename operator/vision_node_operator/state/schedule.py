@@ -34,6 +34,10 @@ class Schedule:
             self.remove(name)
             self.add(name, until)
 
+    def first(self) -> datetime | None:
+        """Return the earliest time; None if there are no names."""
+        return self._places[0][0] if self._places else None
+
     def due(self, now: datetime) -> Iterator[str]:
         """Yield the names whose time has come, ordered by their times."""
         for when, name in self._places:

@@ -1,7 +1,7 @@
 """Compare the results of a soak test with the bars."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.soak import flatness
 from bench.soak.flatness import ETCD_CYCLE_SECONDS, MEGABYTE, MEMORY_CYCLE_SECONDS, Point, Window
@@ -14,8 +14,9 @@ ETCD_SLACK_BYTES = 4 * MEGABYTE
 """How much larger etcd's compacted database may be at the end than at the start. Events and Leases
 of the cluster need less, and about 2,000 ImageJobs left behind would need more."""
 
-SEASONS = {"etcd": ETCD_CYCLE_SECONDS}
-"""Components whose memory follows a fixed cycle: etcd's index grows until its next compaction."""
+NOT_JUDGED = frozenset({"etcd"})
+"""Components whose memory is only shown. That of etcd follows the size of its file, which grows
+until it has room for everything that is written between two compactions; its database is judged."""
 
 MIN_USED_SECONDS = 60.0
 """Minimum length of what remains of the window without one cycle."""
@@ -106,12 +107,12 @@ def _or_unknown(count: int | None) -> str:
 def _memory(soak: Soak, component: str) -> Bar:
     window = window_of(soak)
     title = f"memory of {component}: rise"
-    season = SEASONS.get(component, 0.0)
-    if window is None or window.seconds < season + MEMORY_CYCLE_SECONDS + MIN_USED_SECONDS:
+    if window is None or window.seconds < MEMORY_CYCLE_SECONDS + MIN_USED_SECONDS:
         return _too_short(title)
 
     points = flatness.steady(memory_curve(soak, component), window)
-    return _flat(title, flatness.lows(points, MEMORY_CYCLE_SECONDS), window, season)
+    bar = _flat(title, flatness.lows(points, MEMORY_CYCLE_SECONDS), window)
+    return replace(bar, limit="not judged", reached=None) if component in NOT_JUDGED else bar
 
 
 def _etcd_in_use(soak: Soak) -> Bar:

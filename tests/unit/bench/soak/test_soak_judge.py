@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from bench.errors import BenchError
-from bench.soak.judge import judge
+from bench.soak.judge import NOT_JUDGED, judge
 from bench.soak.plan import SoakPlan
 from bench.soak.report import require_reached
 from bench.soak.results import (
@@ -86,7 +86,8 @@ def missed(soak: Soak) -> list[str]:
 
 def test_soak_without_faults_reaches_every_bar() -> None:
     bars = judge(good_soak())
-    assert {bar.reached for bar in bars} == {True}
+    not_judged = {f"memory of {name}: rise" for name in NOT_JUDGED}
+    assert {bar.title for bar in bars if bar.reached is not True} == not_judged
     assert {f"memory of {name}: rise" for name in COMPONENTS} <= {bar.title for bar in bars}
     require_reached(good_soak())
 
@@ -113,10 +114,6 @@ def test_soak_without_faults_reaches_every_bar() -> None:
         (
             with_memory("kube-apiserver", lambda t: 2e9 + 500_000 * t),
             "memory of kube-apiserver: rise of 300.0 MB between minute 10 and 20, at most 1",
-        ),
-        (
-            with_memory("etcd", lambda t: 80e6 + 20_000 * t + 1e5 * (t % 300)),
-            "memory of etcd: rise of 12.0 MB between minute 10 and 20, at most 5",
         ),
         (
             with_etcd(lambda t: 40e6 + 20_000 * t + 1e5 * (t % 300)),

@@ -79,7 +79,7 @@ QUEUES: dict[str, tuple[list[dict[str, Any]], dict[str, QueueState]]] = {
         [{"created": -7, "owner": "x"}, {"created": -9, "owner": "y"}],
         {"metadata": QueueState(2, 9)},
     ),
-    "one that was cancelled": ([{"spec": {"cancel": True}}], {"metadata": QueueState(1, 0)}),
+    "one that was cancelled": ([{"spec": {"cancel": True}}], {"metadata": QueueState(1, 10)}),
     "two describers that do not exist": (
         [
             {"created": -7, "spec": {"describer": "x"}},

@@ -115,6 +115,31 @@ def test_queue_and_limits_are_shown(operator: Operator) -> None:
     assert operator.number("imagejobs_limit") == 500
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nextAttemptTime": (utcnow() + timedelta(hours=1)).isoformat()},
+        {"cancel": True},
+    ],
+    ids=["waits", "cancelled"],
+)
+def test_job_that_waits_counts_toward_the_oldest_age(
+    operator: Operator, changes: dict[str, Any]
+) -> None:
+    """During a provider's outage, all jobs may wait for their next attempt."""
+    body = imagejob(1)
+    body["spec" if "cancel" in changes else "status"].update(changes)
+    operator.reconciler.observe("imagejobs", "ADDED", body)
+    age = operator.number("queue_oldest_age_seconds", describer="metadata")
+    assert age is not None
+    assert age >= 90
+
+    operator.reconciler.observe(
+        "imagejobs", "MODIFIED", imagejob(2, phase="processing", worker="w")
+    )
+    assert operator.number("queue_oldest_age_seconds", describer="metadata") == 0
+
+
 def test_described_job_is_counted(operator: Operator) -> None:
     labels = {"describer": "metadata", "outcome": "done", "reason": "Described"}
     assert operator.number("imagejobs_finished_total", **labels) == 0

@@ -117,6 +117,7 @@ class TestObjectsOfOlderReleases:
         s3.put("inbox/old/a")
         found = (await web.get("/inbox/old/a")).json()
         assert (found["name"], found["key"]) == ("old/a", "inbox/old/a")
+        assert found["expires_at"] is None
         assert (await web.delete("/inbox/old/a")).status_code == 204
         assert not s3.objects
 
@@ -153,7 +154,9 @@ class TestObjectsOfOlderReleases:
         """A queued job must not find a different image under its name."""
         s3.put("inbox/a.png")
         jobs.cache.observe(WatchEvent("ADDED", [imagejob("j", "inbox/a.png")]))
-        assert outcome(await put(web, "a.png", PNG)) == (409, "ObjectExists")
+        refused = await put(web, "a.png", PNG)
+        assert outcome(refused) == (409, "ObjectExists")
+        assert refused.json()["detail"].startswith("inbox/a.png already exists")
         assert outcome(await put(web, "a.png", PNG, "?replace=true")) == (409, "ObjectInUse")
         assert list(s3.objects) == ["inbox/a.png"]
 
