@@ -41,7 +41,7 @@ ROOT = debian.RootFileSystem(
     (
         *("systemd", "systemd-sysv", "dbus", "containerd", "runc", "containernetworking-plugins"),
         *("conntrack", "iptables", "nftables", "iproute2", "ethtool", "kmod", "procps"),
-        *("ca-certificates", "busybox-static"),
+        *("ca-certificates", "busybox-static", "netbase"),
     ),
 )
 
@@ -54,6 +54,11 @@ ON_NODE = ("kubelet", "kubeadm", "kubectl")
 
 # Programs that kube-proxy runs in nftables mode.
 PROXY_TOOLS = ("/usr/sbin/nft", "/usr/sbin/conntrack")
+
+# Names of the IP protocols. Without this file, nft lists the elements of maps with numbers ("6")
+# instead of the names ("tcp") that kube-proxy writes. kube-proxy lists them when it writes all
+# rules again, once an hour. It would delete the numbers as outdated, and with them every Service.
+PROTOCOLS = "etc/protocols"
 
 # Units that are useless in a container. Each would delay the start by a second or take memory.
 UNUSED_UNITS = (
@@ -202,6 +207,7 @@ def _kubernetes_files(root: Path, binary: Path) -> dict[str, archive.Content]:
     files: dict[str, archive.Content] = {"tmp": None, "usr/local/bin/kube": binary}
     files.update({f"usr/local/bin/{name}": "kube" for name in (*COMPONENTS, "etcd")})
     files.update({name: _resolved(root, name) for name in _with_libraries(root, PROXY_TOOLS)})
+    files[PROTOCOLS] = root / PROTOCOLS
     return files
 
 

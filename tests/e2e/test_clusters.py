@@ -459,3 +459,46 @@ def test_imagejob_in_a_namespace_without_a_release_is_refused(
     said = refused("create", "--namespace", "default", "-f", "-", input=json.dumps(job))
     assert "imagejobs-need-a-vision-node-release-in-their-namespace" in said
     kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(job))
+
+
+CONNECT = """
+import socket, sys
+for address in sys.argv[1:]:
+    host, _, port = address.partition(":")
+    socket.create_connection((host, int(port)), timeout=2).close()
+"""
+
+
+def is_reachable(kubectl: Kubectl, *addresses: str) -> bool:
+    """Return whether a pod can connect to all addresses."""
+    command = ("exec", "deploy/vision-node-api", "--", "python", "-c", CONNECT, *addresses)
+    try:
+        kubectl(*command, stderr=subprocess.STDOUT)
+    except subprocess.CalledProcessError:
+        return False
+
+    return True
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_services_are_reachable_after_kube_proxy_wrote_all_rules_again(
+    kubectl: Kubectl, time: str
+) -> None:
+    """kube-proxy does that when it starts and once an hour, each time after it has read the rules.
+
+    A new Service shows that it has finished.
+    """
+    in_system = ("--namespace", "kube-system")
+    kubectl("delete", "pod", *in_system, "-l", "k8s-app=kube-proxy")
+    kubectl("rollout", "status", *in_system, "daemonset/kube-proxy", "--timeout=60s")
+
+    name = f"probe-{time}"
+    labels = {"app.kubernetes.io/name": "vision-node", "app.kubernetes.io/component": "api"}
+    spec = {"selector": labels, "ports": [{"port": 80, "targetPort": 8000}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
+    kubectl("create", "-f", "-", input=json.dumps(service))
+    try:
+        wait_for(lambda: is_reachable(kubectl, f"{name}:80"), bool)
+        assert is_reachable(kubectl, "kubernetes.default:443", "vision-node-minio:9000")
+    finally:
+        kubectl("delete", "service", name)
