@@ -48,7 +48,7 @@ def test_corpus_files_have_the_expected_outcome_via_inbox(
             f"/inbox/odd/{NAMES[name]}", files={"file": ("odd.bin", CASES[name].data)}
         )
         if answer.is_success:
-            assert answer.json()["spec"] == {"image": {"key": f"inbox/odd/{NAMES[name]}"}}
+            assert answer.json()["name"] == f"odd/{NAMES[name]}"
             return Outcome(202, None, "")
 
         problem = answer.json()

@@ -60,10 +60,10 @@ asyncio.run(main())
 """Program that stores and deletes objects as root, and then prints all keys."""
 
 
-def policy(actions: dict[str, list[str]], operator: str = "StringLike") -> Json:
+def policy(actions: dict[str, list[str]]) -> Json:
     """Return a policy that allows these actions by folder, and to list the release's folders.
 
-    docs/clusters.md says which condition operator to use.
+    The condition is the one for MinIO in docs/clusters.md.
     """
     arn = "arn:aws:s3:::vision-node"
     folders = [f"{folder}/{RELEASE_ID}/*" for folder in ("images", "inbox", "results")]
@@ -71,7 +71,7 @@ def policy(actions: dict[str, list[str]], operator: str = "StringLike") -> Json:
         "Effect": "Allow",
         "Action": ["s3:ListBucket"],
         "Resource": [arn],
-        "Condition": {operator: {"s3:prefix": folders}},
+        "Condition": {"StringLike": {"s3:prefix": folders}},
     }
     objects = [
         {
@@ -93,8 +93,7 @@ POLICIES = {
             INBOX: ["Get", "Put", "Delete"],
             RESULTS: ["Get"],
             MARKER: ["Get"],
-        },
-        "StringLikeIfExists",
+        }
     ),
     "operator": policy(
         {IMAGES: ["Delete"], INBOX: ["Delete"], RESULTS: ["Delete"], MARKER: ["Get", "Put"]}

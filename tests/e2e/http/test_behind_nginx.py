@@ -67,7 +67,7 @@ async def test_inbox_object_is_stored_listed_and_deleted(served: Site) -> None:
     options = await served.client.options(address)
     assert options.headers["allow"] == "GET, HEAD, POST, DELETE, OPTIONS"
     (found,) = (await served.client.get(f"{served.root}/inbox")).json()["objects"]
-    assert found["key"] == "inbox/holiday/photo.png"
+    assert found["name"] == "holiday/photo.png"
 
     assert (await served.client.delete(address)).status_code == 204
     assert (await served.client.head(address)).status_code == 404
